@@ -1,1 +1,19 @@
-//! placeholder
+//! Which tokens to keep. Pure functions over slices of scores: no files, no models, no tensors.
+//!
+//! ```text
+//! input_ids   464   3290   3332    319    262
+//! loss        NaN   7.21   2.05   0.88   0.31      NaN: not scored (in files: null)
+//! kept          -      -      +      +      +      lowest 70 % of 4 scored tokens: round(2.8) = 3
+//! ```
+//!
+//! A score of NaN means "not scored": such a token is never kept and never counted. Everything else is a score, the
+//! infinities too, and -0 equals 0. In each scope exactly `round(ratio * scored)` tokens are kept (halves are rounded
+//! up), and of equal scores the earlier token wins: the answer depends on nothing but the scores and their order.
+
+mod batches;
+mod rank;
+mod ratio;
+
+pub use batches::Batches;
+pub use rank::{Direction, intersect, select};
+pub use ratio::{KeepRatio, RatioError};

@@ -1,1 +1,32 @@
-//! placeholder
+//! ONNX graphs without ONNX Runtime: read a causal language model, cut it before its head, write what is left.
+//!
+//! ```text
+//! model.onnx ── Model::open ──► Model ── cut ──► Cut { body, head }
+//!                                                 │      └── weights and what follows them: build::head_model, or a
+//!                                                 │          kernel of one's own
+//!                                                 └── to_bytes: a small ModelProto whose large weights stay in the files
+//! ```
+//!
+//! * [`onnx`]: the schema's messages.
+//! * [`tensor`]: constants and their bytes, memory-mapped.
+//! * [`model`]: a file and its inputs and outputs.
+//! * [`head`]: from the logits back to the last matrix product.
+//! * [`cut`]: what remains before it.
+//! * [`build`]: small models made from nothing.
+//!
+//! Knows nothing of tokens, devices or sessions.
+
+pub mod build;
+pub mod cut;
+mod error;
+pub mod head;
+mod map;
+pub mod model;
+pub mod onnx;
+pub mod tensor;
+
+pub use cut::Cut;
+pub use error::{GraphError, NotCuttable};
+pub use head::{Head, Layout, Step};
+pub use model::{Dimension, Model, Port};
+pub use tensor::{DataType, Tensor};

@@ -1,0 +1,262 @@
+//! Small models made from nothing: the head as a graph of its own, and a probe that shows whether a device works.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use crate::{
+    Cut, DataType, Layout, Model, Step,
+    onnx::{
+        AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
+        TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    },
+};
+
+/// Names of the head model's inputs and outputs.
+pub mod names {
+    /// Input: hidden states of any shape whose last axis is the hidden width.
+    pub const HIDDEN: &str = "hidden";
+    /// Input: i64 `[n]`, which rows of the hidden states (flattened) to take.
+    pub const ROWS: &str = "rows";
+    /// Input: i64 `[n, 1]`, the token each row has to predict.
+    pub const TARGETS: &str = "targets";
+    /// Output: f32 `[n, 1]`, nats.
+    pub const LOSS: &str = "loss";
+    /// Output: f32 `[n, 1]`, nats.
+    pub const ENTROPY: &str = "entropy";
+}
+
+/// The head as a model: loss and entropy of chosen rows, for devices where a session is the way to compute.
+///
+/// ```text
+/// x = Gather(Reshape(hidden, [-1, H]), rows);  z = steps(x W) in f32;  s = z - max z;  e = exp s;  S = sum e
+/// loss = ln S - s[target]        entropy = ln S - sum(e s) / S
+/// ```
+///
+/// It holds `[n, vocabulary]` several times: the caller bounds n.
+pub fn head_model(cut: &Cut) -> Model {
+    let mut graph = Builder::default();
+    let head = &cut.head;
+    let hidden = cut.hidden.dtype;
+    graph.input(names::HIDDEN, hidden, None);
+    graph.input(names::ROWS, DataType::I64, Some(1));
+    graph.input(names::TARGETS, DataType::I64, Some(2));
+    graph.graph.initializer.push(cut.weights.clone());
+
+    graph.constant_i64("flat", &[-1, head.hidden as i64]);
+    graph.constant_i64("last_axis", &[1]);
+    graph.node("Reshape", &[names::HIDDEN, "flat"], "hidden_rows", &[]);
+    graph.node(
+        "Gather",
+        &["hidden_rows", names::ROWS],
+        "chosen",
+        &[int("axis", 0)],
+    );
+    let mut weights = head.weights.name.clone();
+    if head.weights.dtype != hidden {
+        graph.cast(&weights, "weights_cast", hidden);
+        weights = "weights_cast".to_owned();
+    }
+    if head.layout == Layout::VocabularyFirst {
+        graph.node(
+            "Transpose",
+            &[&weights],
+            "weights_transposed",
+            &[ints("perm", &[1, 0])],
+        );
+        weights = "weights_transposed".to_owned();
+    }
+    graph.node("MatMul", &["chosen", &weights], "product", &[]);
+    graph.cast("product", "logits", DataType::F32);
+    let mut logits = "logits".to_owned();
+    for (i, step) in head.steps.iter().enumerate() {
+        let (next, constant) = (format!("step_{i}"), format!("step_{i}_constant"));
+        let (operator, value): (_, &[f32]) = match step {
+            Step::Scale(by) => ("Mul", &[*by]),
+            Step::Shift(by) => ("Add", &[*by]),
+            Step::Bias(bias) => ("Add", bias),
+            Step::Tanh => ("Tanh", &[]),
+        };
+        if value.is_empty() {
+            graph.node(operator, &[&logits], &next, &[]);
+        } else {
+            graph.constant_f32(&constant, value);
+            graph.node(operator, &[&logits, &constant], &next, &[]);
+        }
+        logits = next;
+    }
+    graph.node(
+        "ReduceMax",
+        &[&logits],
+        "max",
+        &[ints("axes", &[1]), int("keepdims", 1)],
+    );
+    graph.node("Sub", &[&logits, "max"], "shifted", &[]);
+    graph.node("Exp", &["shifted"], "exp", &[]);
+    graph.node(
+        "ReduceSum",
+        &["exp", "last_axis"],
+        "sum",
+        &[int("keepdims", 1)],
+    );
+    graph.node("Log", &["sum"], "log_sum", &[]);
+    graph.node("Mul", &["exp", "shifted"], "weighted", &[]);
+    graph.node(
+        "ReduceSum",
+        &["weighted", "last_axis"],
+        "weighted_sum",
+        &[int("keepdims", 1)],
+    );
+    graph.node("Div", &["weighted_sum", "sum"], "mean_shifted", &[]);
+    graph.node("Sub", &["log_sum", "mean_shifted"], names::ENTROPY, &[]);
+    graph.node(
+        "GatherElements",
+        &["shifted", names::TARGETS],
+        "target",
+        &[int("axis", 1)],
+    );
+    graph.node("Sub", &["log_sum", "target"], names::LOSS, &[]);
+    graph.output(names::LOSS, DataType::F32);
+    graph.output(names::ENTROPY, DataType::F32);
+    Model {
+        graph: graph.graph,
+        proto: envelope(),
+        path: cut.body.path.clone(),
+        file: cut.body.file.clone(),
+    }
+}
+
+/// A model of one matrix product, `y [2, 2] = x [2, 2] W`, W all ones: if a session of it runs with the CPU fallback
+/// forbidden, the device really computes.
+pub fn probe_model() -> Model {
+    let mut graph = Builder::default();
+    graph.input("x", DataType::F32, Some(2));
+    graph.constant_f32_dims("w", &[1.0; 4], &[2, 2]);
+    graph.node("MatMul", &["x", "w"], "y", &[]);
+    graph.output("y", DataType::F32);
+    Model {
+        graph: graph.graph,
+        proto: envelope(),
+        path: PathBuf::new(),
+        file: Bytes::new(),
+    }
+}
+
+fn envelope() -> ModelProto {
+    ModelProto {
+        // IR 8 and operator set 17 are read by every ONNX Runtime that the crate accepts.
+        ir_version: Some(8),
+        producer_name: Some("rho-mask".to_owned()),
+        opset_import: vec![OperatorSetIdProto {
+            domain: Some(String::new()),
+            version: Some(17),
+        }],
+        ..Default::default()
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    graph: GraphProto,
+}
+
+impl Builder {
+    fn input(&mut self, name: &str, dtype: DataType, axes: Option<usize>) {
+        self.graph.input.push(value_info(name, dtype, axes));
+        self.graph.name.get_or_insert_with(|| "rho-mask".to_owned());
+    }
+
+    fn output(&mut self, name: &str, dtype: DataType) {
+        self.graph.output.push(value_info(name, dtype, None));
+    }
+
+    fn node(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        output: &str,
+        attributes: &[AttributeProto],
+    ) {
+        self.graph.node.push(NodeProto {
+            op_type: Some(operator.to_owned()),
+            name: Some(format!("/rho/{output}")),
+            input: inputs.iter().map(|&i| i.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            attribute: attributes.to_vec(),
+            ..Default::default()
+        });
+    }
+
+    fn cast(&mut self, input: &str, output: &str, to: DataType) {
+        self.node(
+            "Cast",
+            &[input],
+            output,
+            &[int("to", i64::from(to.to_onnx()))],
+        );
+    }
+
+    fn constant_i64(&mut self, name: &str, values: &[i64]) {
+        self.graph.initializer.push(TensorProto {
+            name: Some(name.to_owned()),
+            dims: vec![values.len() as i64],
+            data_type: Some(DataType::I64.to_onnx()),
+            int64_data: values.to_vec(),
+            ..Default::default()
+        });
+    }
+
+    fn constant_f32(&mut self, name: &str, values: &[f32]) {
+        self.constant_f32_dims(name, values, &[values.len() as i64]);
+    }
+
+    fn constant_f32_dims(&mut self, name: &str, values: &[f32], dims: &[i64]) {
+        self.graph.initializer.push(TensorProto {
+            name: Some(name.to_owned()),
+            dims: dims.to_vec(),
+            data_type: Some(DataType::F32.to_onnx()),
+            float_data: values.to_vec(),
+            ..Default::default()
+        });
+    }
+}
+
+fn value_info(name: &str, dtype: DataType, axes: Option<usize>) -> ValueInfoProto {
+    let shape = axes.map(|n| TensorShapeProto {
+        dim: vec![Default::default(); n],
+    });
+    let tensor_type = TensorTypeProto {
+        elem_type: Some(dtype.to_onnx()),
+        shape,
+    };
+    ValueInfoProto {
+        name: Some(name.to_owned()),
+        r#type: Some(TypeProto {
+            tensor_type: Some(tensor_type),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+// Attribute types by their number in the schema.
+const INT: i32 = 2;
+const INTS: i32 = 7;
+
+fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.to_owned()),
+        i: Some(value),
+        r#type: Some(INT),
+        ..Default::default()
+    }
+}
+
+fn ints(name: &str, values: &[i64]) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.to_owned()),
+        ints: values.to_vec(),
+        r#type: Some(INTS),
+        ..Default::default()
+    }
+}
