@@ -1,1 +1,21 @@
-fn main() {}
+//! The program: parse, run, report. Exit codes: 0 all done, 1 finished with something left out, 2 stopped.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use rho_mask::{cli::Cli, commands, hint, terminal};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match commands::run(cli) {
+        Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
+        Ok(commands::Outcome::Incomplete) => ExitCode::from(1),
+        Err(error) => {
+            terminal::line(&format!("error: {}", hint::chain(&error)));
+            if let Some(hint) = hint::of(&error) {
+                terminal::line(&format!("hint: {hint}"));
+            }
+            ExitCode::from(2)
+        }
+    }
+}

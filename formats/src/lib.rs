@@ -1,1 +1,25 @@
-//! placeholder
+//! Takes the paths of a corpus, and masks made elsewhere; yields documents, and a folder of mask files.
+//!
+//! Everything that touches the bytes of a corpus or of its masks lives here:
+//!
+//! | room | comes in | goes out |
+//! |---|---|---|
+//! | [`corpus`] | files and folders as a user names them | [`Shard`]s in a fixed order |
+//! | [`input`] | one shard | [`Record`]s: documents, and rows that hold none |
+//! | [`masks`] | scores and masks of documents | Arrow files in a Hugging Face dataset folder, and back |
+//!
+//! Leaves to others: what a document's tokens are, how they score, and which of them are kept. Nothing here prints,
+//! and no error is swallowed: a bad row is a [`Rejection`], a bad shard a [`ShardError`].
+
+pub mod corpus;
+pub mod input;
+pub mod masks;
+
+pub use corpus::{CorpusError, Found, Shard, find_shards};
+pub use input::{
+    Compression, Content, Document, Kind, ReadOptions, Record, Rejection, ShardError, ShardReader,
+};
+pub use masks::{
+    MaskError, MaskReader, MaskRow, MaskSchema, MaskWriter, MasksFolder, OutputError, read_masks,
+    token_hash,
+};

@@ -1,1 +1,30 @@
-//! placeholder
+//! A frozen reference model through ONNX Runtime: batches of tokens in, loss and entropy out.
+//!
+//! ```text
+//! Piece { tokens, scored_from } ─► Reference ─► body session ─► hidden states ─► head ─► Scores { loss, entropy }
+//! ```
+//!
+//! * [`library`]: finds, installs and loads ONNX Runtime.
+//! * [`device`]: CPU or CUDA, and proof that it works.
+//! * [`source`]: the files of a reference: graph, configuration, tokenizer.
+//! * [`inputs`]: what a graph wants to be fed.
+//! * [`head`]: from hidden states to loss and entropy without a `[batch, length, vocabulary]` in memory.
+//! * [`Reference`]: the whole, behind the trait [`Scorer`].
+//!
+//! Does not know documents, windows or masks; those are the program's.
+
+pub mod device;
+mod error;
+mod hash;
+pub mod head;
+pub mod inputs;
+pub mod library;
+mod reference;
+mod scorer;
+pub mod source;
+
+pub use device::{Device, ResolvedDevice};
+pub use error::ReferenceError;
+pub use reference::{HeadChoice, OpenedReference, Reference, ReferenceOptions};
+pub use scorer::{Piece, Scorer, Scores};
+pub use source::Source;

@@ -1,0 +1,105 @@
+//! What can be wrong with the paths of a corpus. All of it is found before the first byte of a shard is read.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::input::Kind;
+
+/// Why the arguments name no corpus.
+#[derive(Debug, thiserror::Error)]
+pub enum CorpusError {
+    /// No argument at all.
+    #[error("expected at least one file or folder, got none")]
+    NoArguments,
+
+    /// An argument that does not exist.
+    #[error("{}: expected a file or a folder, found nothing", .path.display())]
+    Missing {
+        /// The argument.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// A file or folder that cannot be looked at.
+    #[error("{}: cannot be read", .path.display())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// A file, named explicitly, whose name tells no known kind.
+    #[error("{}: expected a file named {}, got another name", .path.display(), Kind::expected_names())]
+    UnknownKind {
+        /// The argument.
+        path: PathBuf,
+    },
+
+    /// Something that is neither a file nor a folder.
+    #[error("{}: expected a file or a folder, got something else", .path.display())]
+    NotAFile {
+        /// The argument.
+        path: PathBuf,
+    },
+
+    /// A folder without a shard.
+    #[error(
+        "{}: expected files named {}, got {ignored} of other names",
+        .path.display(),
+        Kind::expected_names()
+    )]
+    NoShards {
+        /// The argument.
+        path: PathBuf,
+        /// How many files of no known kind lie in it.
+        ignored: usize,
+    },
+
+    /// One file under two paths.
+    #[error("{}: given twice, also as {}", .second.display(), .first.display())]
+    GivenTwice {
+        /// The path under which it was met first.
+        first: PathBuf,
+        /// The path under which it was met again.
+        second: PathBuf,
+    },
+
+    /// A shard whose path cannot stand in the masks' `shard` column.
+    #[error("{}: expected a path in UTF-8, got other bytes", .path.display())]
+    NotUtf8 {
+        /// The shard.
+        path: PathBuf,
+    },
+}
+
+impl CorpusError {
+    /// What to do about it, where there is something to say.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoArguments => Some("name the corpus: a folder, or its files"),
+            Self::Missing { .. } => Some("check the spelling and the current folder"),
+            Self::Unreadable { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => Some("a symbolic link leads nowhere"),
+                io::ErrorKind::PermissionDenied => Some("check its permissions"),
+                _ => None,
+            },
+            Self::UnknownKind { .. } => Some("rename the file after what it holds"),
+            Self::NotAFile { .. } => {
+                Some("write what comes out of a pipe or device to a file first")
+            }
+            Self::NoShards { ignored: 0, .. } => {
+                Some("files whose names start with a dot are skipped")
+            }
+            Self::NoShards { .. } => Some(
+                "the kind of a file is told by its name: rename the files, or name another folder",
+            ),
+            Self::GivenTwice { .. } => Some(
+                "its documents would count twice: name it once (a folder includes its files, \
+                 a symbolic link what it leads to)",
+            ),
+            Self::NotUtf8 { .. } => Some("rename the file"),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Takes a folder, yields the paths of its shards (relative, sorted by their bytes) and of the files of no known kind.
+//!
+//! Every real folder is entered once, however many symbolic links lead to it, so a loop of links ends. Does not
+//! decide what the shards are called: see the module above.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{CorpusError, kind_of};
+
+/// What a folder holds.
+pub(super) struct Walked {
+    /// Shards, relative to the folder.
+    pub(super) files: Vec<PathBuf>,
+    /// Files of no known kind, with the folder's path.
+    pub(super) ignored: Vec<PathBuf>,
+}
+
+/// Walks `folder`.
+pub(super) fn walk(folder: &Path) -> Result<Walked, CorpusError> {
+    let mut walk = Walk {
+        top: folder,
+        files: Vec::new(),
+        ignored: Vec::new(),
+        open: Vec::new(),
+        entered: HashMap::new(),
+        again: Vec::new(),
+    };
+    walk.enter(Path::new(""))?;
+
+    // A second way to a folder that holds shards is a second way to each of them.
+    for (first, second) in &walk.again {
+        for file in &walk.files {
+            if let Ok(inside) = file.strip_prefix(first) {
+                return Err(CorpusError::GivenTwice {
+                    first: folder.join(file),
+                    second: folder.join(second).join(inside),
+                });
+            }
+        }
+    }
+    let bytes = |path: &PathBuf| path.as_os_str().as_encoded_bytes().to_vec();
+    walk.files.sort_by_cached_key(bytes);
+    walk.ignored.sort_by_cached_key(bytes);
+    Ok(Walked {
+        files: walk.files,
+        ignored: walk.ignored,
+    })
+}
+
+struct Walk<'a> {
+    top: &'a Path,
+    files: Vec<PathBuf>,
+    ignored: Vec<PathBuf>,
+    /// The real paths of the folders that are being walked, outermost first.
+    open: Vec<PathBuf>,
+    /// Real path to the relative path under which a folder was entered first.
+    entered: HashMap<PathBuf, PathBuf>,
+    /// Folders met again outside themselves: the first relative path and this one.
+    again: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Walk<'_> {
+    fn enter(&mut self, relative: &Path) -> Result<(), CorpusError> {
+        let folder = self.top.join(relative);
+        let unreadable = |source| CorpusError::Unreadable {
+            path: folder.clone(),
+            source,
+        };
+        let real = fs::canonicalize(&folder).map_err(unreadable)?;
+        if self.open.contains(&real) {
+            return Ok(());
+        }
+        if let Some(first) = self.entered.get(&real) {
+            self.again.push((first.clone(), relative.to_path_buf()));
+            return Ok(());
+        }
+        self.entered.insert(real.clone(), relative.to_path_buf());
+        self.open.push(real);
+        let mut names = fs::read_dir(&folder)
+            .and_then(|entries| {
+                entries
+                    .map(|entry| entry.map(|entry| entry.file_name()))
+                    .collect::<io::Result<Vec<_>>>()
+            })
+            .map_err(unreadable)?;
+        // The first way to a folder must not depend on the file system's order.
+        names.sort();
+        for name in names {
+            if !name.as_encoded_bytes().starts_with(b".") {
+                self.meet(relative.join(name))?;
+            }
+        }
+        self.open.pop();
+        Ok(())
+    }
+
+    fn meet(&mut self, relative: PathBuf) -> Result<(), CorpusError> {
+        let path = self.top.join(&relative);
+        let known = kind_of(&path).is_some();
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => return self.enter(&relative),
+            Ok(metadata) if metadata.is_file() && known => self.files.push(relative),
+            // A shard that a dangling link stands for is missing: that is not to be passed over.
+            Err(source) if known => return Err(CorpusError::Unreadable { path, source }),
+            _ => self.ignored.push(path),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,71 @@
+//! What can be wrong with a whole shard. What is wrong with one row is a [`super::Rejection`].
+
+use std::io;
+use std::path::PathBuf;
+
+use super::Compression;
+
+/// Why a shard could not be read, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum ShardError {
+    /// It cannot be opened.
+    #[error("{}: cannot be opened", .path.display())]
+    Open {
+        /// The shard.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// Its compressed stream is cut short or damaged.
+    #[error("{} row {row}: expected a whole {compression} stream, got a broken one", .path.display())]
+    Broken {
+        /// The shard.
+        path: PathBuf,
+        /// The first row that could not be read; the rows before it were handed out.
+        row: i64,
+        /// What the stream is, or was taken to be.
+        compression: Compression,
+        /// What the decoder said.
+        source: io::Error,
+    },
+
+    /// The system could not read on.
+    #[error("{} row {row}: cannot be read on", .path.display())]
+    Read {
+        /// The shard.
+        path: PathBuf,
+        /// The first row that could not be read; the rows before it were handed out.
+        row: i64,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ShardError {
+    /// The first row that could not be read; the rows before it were handed out.
+    pub fn row(&self) -> i64 {
+        match self {
+            Self::Open { .. } => 0,
+            Self::Broken { row, .. } | Self::Read { row, .. } => *row,
+        }
+    }
+
+    /// What to do about it, where there is something to say.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Open { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => Some("it was there before: was it moved?"),
+                io::ErrorKind::PermissionDenied => Some("check its permissions"),
+                _ => None,
+            },
+            Self::Broken { source, .. } => Some(match source.kind() {
+                io::ErrorKind::UnexpectedEof => {
+                    "the file is cut short: fetch it again; the rows before the cut were read"
+                }
+                _ => "the file is damaged: fetch it again; the rows before the damage were read",
+            }),
+            Self::Read { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Takes one JSON object, yields single fields of it: a text, a list of token ids, an id. Reads no more of the object
+//! than these; what is nested in other fields is only passed over, without recursion, however deep it is.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// How many field names a message lists, and how much of each.
+const LISTED: usize = 8;
+const LISTED_CHARACTERS: usize = 40;
+
+/// The greatest token id: the masks hold 32-bit signed integers.
+const GREATEST_TOKEN: u32 = i32::MAX as u32;
+
+/// The fields of one object, in their order, unread.
+pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Object<'a> {
+    /// Takes the object apart, or says why it is none.
+    pub(crate) fn parse(json: &'a str) -> Result<Self, String> {
+        let not_json = |error: serde_json::Error| {
+            let message = error.to_string();
+            let what = message
+                .rsplit_once(" at line ")
+                .map_or(&*message, |(what, _)| what);
+            let column = error.column();
+            format!("not JSON: {what} at column {column} (expected one object per line)")
+        };
+        if json.trim_ascii_start().starts_with('{') {
+            serde_json::from_str(json).map_err(not_json)
+        } else {
+            let value: &RawValue = serde_json::from_str(json).map_err(not_json)?;
+            Err(format!("expected one object per line, got {}", kind(value)))
+        }
+    }
+
+    /// The field that `path` names: literally, or step by step into nested objects (`a.b.c`). The literal name wins;
+    /// of a name that stands twice, the last.
+    fn find(&self, path: &str) -> Option<&'a RawValue> {
+        if let Some(value) = self.get(path) {
+            return Some(value);
+        }
+        path.match_indices('.').find_map(|(dot, _)| {
+            let inner = self.get(&path[..dot])?;
+            serde_json::from_str::<Object<'a>>(inner.get())
+                .ok()?
+                .find(&path[dot + 1..])
+        })
+    }
+
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let mut fields = self.0.iter().rev();
+        fields.find(|(key, _)| key == name).map(|(_, value)| *value)
+    }
+
+    /// The document's own id, if it has one: a string or an integer.
+    pub(crate) fn id(&self, path: &str) -> Option<String> {
+        let value = self.find(path)?.get();
+        let digits = value.strip_prefix('-').unwrap_or(value);
+        match digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            // As written, for it may be greater than any integer type.
+            true => Some(value.to_owned()),
+            false => serde_json::from_str(value).ok(),
+        }
+    }
+
+    /// The text at `path`, or why there is none.
+    pub(crate) fn text(&self, path: &str) -> Result<String, String> {
+        let value = self
+            .find(path)
+            .ok_or_else(|| self.missing(path, "--text-field"))?;
+        if !value.get().starts_with('"') {
+            let kind = kind(value);
+            return Err(format!("field {path:?} is {kind}, expected a string"));
+        }
+        serde_json::from_str(value.get())
+            .map_err(|error| format!("field {path:?} is no valid string: {error}"))
+    }
+
+    /// The token ids at `path`, or why there are none.
+    pub(crate) fn tokens(&self, path: &str) -> Result<Vec<u32>, String> {
+        let value = self
+            .find(path)
+            .ok_or_else(|| self.missing(path, "--tokens-field"))?;
+        if !value.get().starts_with('[') {
+            let kind = kind(value);
+            return Err(format!(
+                "field {path:?} is {kind}, expected a list of token ids"
+            ));
+        }
+        match serde_json::from_str::<Vec<u32>>(value.get()) {
+            Ok(tokens) if tokens.iter().all(|token| *token <= GREATEST_TOKEN) => Ok(tokens),
+            _ => Err(bad_token(path, value)),
+        }
+    }
+
+    fn missing(&self, path: &str, option: &str) -> String {
+        let mut names: Vec<_> = self.0.iter().map(|(name, _)| shown(name)).collect();
+        let more = names.len().saturating_sub(LISTED);
+        names.truncate(LISTED);
+        let names = match (names.is_empty(), more) {
+            (true, _) => "no fields".to_owned(),
+            (false, 0) => names.join(", "),
+            (false, more) => format!("{} and {more} more", names.join(", ")),
+        };
+        format!("no field {path:?}; the line has {names} (name it with {option})")
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    fields.push((name, value));
+                }
+                Ok(Object(fields))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// Which item of a list is no token id.
+fn bad_token(path: &str, list: &RawValue) -> String {
+    let items: Vec<&RawValue> = serde_json::from_str(list.get()).unwrap_or_default();
+    let is_token = |item: &&RawValue| {
+        serde_json::from_str::<u32>(item.get()).is_ok_and(|token| token <= GREATEST_TOKEN)
+    };
+    let index = items
+        .iter()
+        .position(|item| !is_token(item))
+        .unwrap_or_default();
+    let got = match items.get(index) {
+        Some(item) if kind(item) == "a number" => shorten(item.get()),
+        Some(item) => kind(item).to_owned(),
+        None => "missing".to_owned(),
+    };
+    format!("field {path:?}: item {index} is {got}, expected an integer from 0 to {GREATEST_TOKEN}")
+}
+
+/// What a value is, for a message. The first byte tells it, for the value is known to be JSON.
+fn kind(value: &RawValue) -> &'static str {
+    match value.get().as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "a list",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+/// A name as a message shows it: quoted, escaped, not too long.
+fn shown(name: &str) -> String {
+    format!("{:?}", shorten(name))
+}
+
+fn shorten(text: &str) -> String {
+    match text.char_indices().nth(LISTED_CHARACTERS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(json: &str, path: &str) -> Option<String> {
+        Object::parse(json).unwrap().text(path).ok()
+    }
+
+    #[test]
+    fn paths_reach_into_objects_and_literal_names_win() {
+        let json = r#"{"a":{"b":{"c":"nested"},"b.c":"half"},"a.b.c":"literal"}"#;
+        assert_eq!(text(json, "a.b.c").as_deref(), Some("literal"));
+        let json = r#"{"a":{"b":{"c":"nested"},"b.c":"half"}}"#;
+        assert_eq!(text(json, "a.b.c").as_deref(), Some("half"));
+        let json = r#"{"a":{"b":{"c":"nested"}}}"#;
+        assert_eq!(text(json, "a.b.c").as_deref(), Some("nested"));
+        for path in ["a.b", "a.c", "", ".", "a.", ".a", "a.b.c.d", "a..b"] {
+            assert_eq!(text(json, path), None, "{path}");
+        }
+        assert_eq!(text(r#"{"":{"":"x"}}"#, ".").as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn the_last_of_two_equal_names_wins_and_escapes_are_undone() {
+        assert_eq!(
+            text(r#"{"text":1,"text":"b"}"#, "text").as_deref(),
+            Some("b")
+        );
+        assert_eq!(
+            text(r#"{"te\u0078t":"\u00e9\ud83d\ude00"}"#, "text").as_deref(),
+            Some("é😀")
+        );
+    }
+
+    #[test]
+    fn depth_costs_no_stack() {
+        let deep = format!(
+            r#"{{"x":{}{},"text":"y"}}"#,
+            "[".repeat(1 << 20),
+            "]".repeat(1 << 20)
+        );
+        assert_eq!(text(&deep, "text").as_deref(), Some("y"));
+        let deep = format!(
+            r#"{{"text":{}{}}}"#,
+            "[".repeat(1 << 20),
+            "]".repeat(1 << 20)
+        );
+        assert!(Object::parse(&deep).unwrap().text("text").is_err());
+        assert!(Object::parse(&deep).unwrap().tokens("text").is_err());
+        assert!(Object::parse(&"[".repeat(1 << 20)).is_err());
+    }
+
+    #[test]
+    fn many_and_long_names_are_cut() {
+        let names: Vec<_> = (0..20)
+            .map(|index| format!("\"{}{index}\":0", "é".repeat(50)))
+            .collect();
+        let reason = Object::parse(&format!("{{{}}}", names.join(",")))
+            .unwrap()
+            .text("text");
+        let reason = reason.unwrap_err();
+        assert!(reason.contains(" and 12 more (name it"), "{reason}");
+        assert!(reason.chars().count() < 500, "{reason}");
+    }
+}

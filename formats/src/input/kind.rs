@@ -1,0 +1,67 @@
+//! Takes a file's name, yields what its rows look like and how it is compressed. Looks at no content: see
+//! `compression` for that. A new kind is one line in the table here, one variant, and one file beside this one.
+
+use super::Compression;
+
+/// What the rows of a shard look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// One JSON object per line, one document per object.
+    JsonLines,
+    /// One document per file.
+    Text,
+}
+
+const ENDINGS: [(&str, Kind); 4] = [
+    ("jsonl", Kind::JsonLines),
+    ("json", Kind::JsonLines),
+    ("ndjson", Kind::JsonLines),
+    ("txt", Kind::Text),
+];
+
+impl Kind {
+    /// What a name like `part-0.jsonl.gz` says, in upper or lower case; nothing where it says nothing known.
+    pub fn of_name(name: &str) -> Option<(Self, Compression)> {
+        let (name, compression) = Compression::of_name(name);
+        let (stem, ending) = name.rsplit_once('.')?;
+        if stem.is_empty() {
+            return None;
+        }
+        let (_, kind) = ENDINGS
+            .iter()
+            .find(|(known, _)| ending.eq_ignore_ascii_case(known))?;
+        Some((*kind, compression))
+    }
+
+    /// The names that are known, for a message.
+    pub(crate) fn expected_names() -> String {
+        let endings: Vec<_> = ENDINGS
+            .iter()
+            .map(|(ending, _)| format!("*.{ending}"))
+            .collect();
+        format!("{} (also {})", endings.join(", "), Compression::endings())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_kind_and_compression() {
+        for (name, expected) in [
+            ("a.jsonl", Some((Kind::JsonLines, Compression::None))),
+            ("a.b.JSON.GZ", Some((Kind::JsonLines, Compression::Gzip))),
+            ("a.ndjson.zst", Some((Kind::JsonLines, Compression::Zstd))),
+            ("a.txt", Some((Kind::Text, Compression::None))),
+            (".hidden.txt", Some((Kind::Text, Compression::None))),
+            (".txt", None),
+            ("a.csv", None),
+            ("a.gz", None),
+            ("jsonl", None),
+            ("", None),
+        ] {
+            assert_eq!(Kind::of_name(name), expected, "{name}");
+        }
+    }
+}

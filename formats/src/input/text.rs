@@ -1,0 +1,70 @@
+//! Takes decompressed bytes, yields them as one document. Keeps every character, line ends included; only a
+//! byte-order mark goes.
+
+use std::io;
+
+use tokio::io::AsyncReadExt;
+
+use super::compression::Plain;
+use super::lines::BYTE_ORDER_MARK;
+use super::{Content, Document, ReadOptions, Record, Rejection};
+
+/// The one document of a text file.
+pub(super) struct TextFile {
+    shard: String,
+    options: ReadOptions,
+    /// Gone once it was read.
+    input: Option<Plain>,
+}
+
+impl TextFile {
+    pub(super) fn new(shard: String, options: ReadOptions, input: Plain) -> Self {
+        Self {
+            shard,
+            options,
+            input: Some(input),
+        }
+    }
+
+    /// How many rows came whole so far. It is asked for where the stream broke, and then the only row did not.
+    pub(super) fn rows(&self) -> i64 {
+        0
+    }
+
+    pub(super) async fn next(&mut self) -> io::Result<Option<Record>> {
+        let Some(input) = self.input.take() else {
+            return Ok(None);
+        };
+        let most = self.options.max_document_bytes;
+        let mut bytes = Vec::new();
+        let limit = (most as u64).saturating_add(1);
+        input.take(limit).read_to_end(&mut bytes).await?;
+        let text = if let Some(field) = &self.options.tokens_field {
+            Err(format!(
+                "expected a field {field:?}, got a text file, which has no fields (leave out --tokens-field)"
+            ))
+        } else if bytes.len() > most {
+            Err(self.options.too_large("a text file"))
+        } else {
+            if bytes.starts_with(BYTE_ORDER_MARK) {
+                bytes.drain(..BYTE_ORDER_MARK.len());
+            }
+            String::from_utf8(bytes).map_err(|error| {
+                let byte = error.utf8_error().valid_up_to();
+                format!("invalid UTF-8 at byte {byte} of the text")
+            })
+        };
+        Ok(Some(match text {
+            Ok(text) => Record::Document(Document {
+                id: Document::default_id(&self.shard, 0),
+                row: 0,
+                content: Content::Text(text),
+            }),
+            Err(reason) => Record::Rejected(Rejection {
+                shard: self.shard.clone(),
+                row: 0,
+                reason,
+            }),
+        }))
+    }
+}

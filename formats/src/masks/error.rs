@@ -1,0 +1,223 @@
+//! What can be wrong with a masks folder: on writing it, and on reading one back.
+
+use std::io;
+use std::path::PathBuf;
+
+use arrow_schema::{ArrowError, DataType};
+
+use super::schema::METADATA_KEY;
+
+/// Why masks could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The folder's place is taken.
+    #[error("{}: expected a folder, got something else", .path.display())]
+    NotAFolder {
+        /// The place.
+        path: PathBuf,
+    },
+
+    /// The folder holds something.
+    #[error("{}: expected an empty folder, found {} in it", .path.display(), .entry.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+        /// One of the things in it.
+        entry: PathBuf,
+    },
+
+    /// A folder or file that cannot be made.
+    #[error("{}: cannot be made", .path.display())]
+    Create {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// A file that cannot be written.
+    #[error("{}: cannot be written", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// Rows that are no Arrow.
+    #[error("{}: cannot be put into Arrow", .path.display())]
+    Encode {
+        /// The file.
+        path: PathBuf,
+        /// What Arrow said.
+        source: ArrowError,
+    },
+
+    /// The name of a shard that cannot name a file in the folder.
+    #[error("shard {name:?}: expected a relative path that stays in its folder")]
+    ShardName {
+        /// The name.
+        name: String,
+    },
+
+    /// A shard that was begun before.
+    #[error("shard {name:?}: expected a name of its own, got one given before")]
+    ShardTwice {
+        /// The name.
+        name: String,
+    },
+
+    /// A shard with another schema or metadata than the first.
+    #[error("shard {name:?}: expected the columns and metadata of the folder's other files")]
+    OtherSchema {
+        /// The shard's name.
+        name: String,
+    },
+
+    /// Two columns of one name.
+    #[error("column {name:?}: expected a name of its own, got one of another column")]
+    ColumnTwice {
+        /// The name.
+        name: String,
+    },
+
+    /// A row that does not fit.
+    #[error("{shard} row {row}: expected {expected} {what}, got {got}")]
+    Row {
+        /// The shard's name.
+        shard: String,
+        /// The row.
+        row: i64,
+        /// What was counted.
+        what: String,
+        /// How many there should have been.
+        expected: usize,
+        /// How many there were.
+        got: usize,
+    },
+
+    /// A token id that does not fit into 32 bits with a sign.
+    #[error(
+        "{shard} row {row}: expected token ids of at most {}, got {token}",
+        i32::MAX
+    )]
+    Token {
+        /// The shard's name.
+        shard: String,
+        /// The row.
+        row: i64,
+        /// The id.
+        token: u32,
+    },
+}
+
+impl OutputError {
+    /// What to do about it, where there is something to say.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotAFolder { .. } => Some("name another place for the masks"),
+            Self::NotEmpty { .. } => Some("name a new folder for the masks, or empty this one"),
+            Self::Create { source, .. } | Self::Write { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    Some("check its permissions, or name another place for the masks")
+                }
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    Some("make room on the disk; the finished files are whole")
+                }
+                io::ErrorKind::NotFound => Some("the folder has gone: was it moved or removed?"),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// Why masks could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum MaskError {
+    /// A file that cannot be read.
+    #[error("{}: cannot be read", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// A file that is no Arrow stream, or a broken one.
+    #[error("{}: expected an Arrow IPC stream, got something else or a broken one", .path.display())]
+    Arrow {
+        /// The file.
+        path: PathBuf,
+        /// What Arrow said.
+        source: ArrowError,
+    },
+
+    /// JSON that is none, or not what it should be.
+    #[error("{}: expected {expected}, got something else", .path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        expected: &'static str,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+
+    /// A folder that lists no file.
+    #[error("{}: expected mask files, found none listed in state.json", .path.display())]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
+
+    /// An Arrow file that says nothing of masks.
+    #[error("{}: expected metadata under {METADATA_KEY:?}, found none", .path.display())]
+    NotMasks {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A file whose columns or metadata differ from those of the folder's first.
+    #[error("{}: expected the columns and metadata of the folder's first file", .path.display())]
+    OtherSchema {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A column that is missing or of another type.
+    #[error("{}: expected column {column:?} of type {expected}", .path.display())]
+    Column {
+        /// The file.
+        path: PathBuf,
+        /// The column's name.
+        column: &'static str,
+        /// The type it should have.
+        expected: DataType,
+    },
+
+    /// A row whose lists do not fit one another.
+    #[error("{} row {row}: expected {expected}, got something else", .path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// The row, counted in the file.
+        row: usize,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+impl MaskError {
+    /// What to do about it, where there is something to say.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotMasks { .. } => Some("name a folder or file that rho-mask wrote"),
+            Self::Empty { .. } => {
+                Some("a run that finished no shard leaves no masks: start it again")
+            }
+            Self::Row { .. } => Some("the file is damaged: make it again"),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Takes the bytes of an Arrow IPC stream, yields its schema and record batches. Knows the types that masks have, not the
+//! columns: see `schema`.
+//!
+//! Arrow's own stream reader takes the lengths and places in a file at their word and panics where they lie (as of
+//! version 60), and takes a stream that is cut between two batches for a whole one. Here everything that a message
+//! says of places is compared with what is there before Arrow decodes it, and a stream must have its end mark.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+
+use arrow_array::RecordBatch;
+use arrow_buffer::{Buffer, MutableBuffer};
+use arrow_ipc::convert::try_fb_to_schema;
+use arrow_ipc::reader::read_record_batch;
+use arrow_ipc::{Message, root_as_message};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
+
+/// What stands before the length of a message, except in very old files.
+const CONTINUATION: [u8; 4] = [0xff; 4];
+
+/// Where buffers may begin in a body: at multiples of this, by Arrow's format.
+const ALIGNMENT: i64 = 8;
+
+/// The record batches of one stream.
+pub(super) struct Frames {
+    file: BufReader<File>,
+    /// How many bytes are left of the file. No message can be longer.
+    left: u64,
+    schema: SchemaRef,
+    /// The size of an item in each buffer of a batch, in bytes.
+    widths: Vec<i64>,
+}
+
+impl Frames {
+    /// Reads the schema, which comes first.
+    pub(super) fn open(file: File) -> Result<Self, ArrowError> {
+        let mut left = file.metadata()?.len();
+        let mut file = BufReader::new(file);
+        let frame = read_frame(&mut file, &mut left)?.ok_or_else(|| wrong("a schema"))?;
+        let schema = frame
+            .message()?
+            .header_as_schema()
+            .ok_or_else(|| wrong("a schema"))?;
+        let schema: SchemaRef = try_fb_to_schema(schema)?.into();
+        let mut widths = Vec::new();
+        for field in schema.fields() {
+            add_widths(field.data_type(), &mut widths)?;
+        }
+        Ok(Self {
+            file,
+            left,
+            schema,
+            widths,
+        })
+    }
+
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// The next batch; nothing at the end mark.
+    pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        let Some(frame) = read_frame(&mut self.file, &mut self.left)? else {
+            return Ok(None);
+        };
+        let message = frame.message()?;
+        let batch = message
+            .header_as_record_batch()
+            .ok_or_else(|| wrong("a record batch"))?;
+        let length = frame.body.len() as i64;
+        let buffers = batch.buffers().unwrap_or_default();
+        if buffers.len() != self.widths.len() || batch.compression().is_some() {
+            return Err(wrong("a plain buffer for each column"));
+        }
+        for (buffer, width) in buffers.iter().zip(&self.widths) {
+            let end = buffer.offset().checked_add(buffer.length());
+            let starts = buffer.offset() >= 0 && buffer.offset() % ALIGNMENT == 0;
+            let ends = buffer.length() >= 0 && end.is_some_and(|end| end <= length);
+            if !starts || !ends || buffer.length() % width != 0 {
+                return Err(wrong("buffers of whole items inside their message"));
+            }
+        }
+        // Masks need no dictionaries, and one would have come as a message that was refused above.
+        let (schema, none) = (self.schema.clone(), HashMap::new());
+        read_record_batch(&frame.body, batch, schema, &none, None, &message.version()).map(Some)
+    }
+}
+
+/// Adds the sizes of the items of a column's buffers, in the order of Arrow's format.
+fn add_widths(kind: &DataType, widths: &mut Vec<i64>) -> Result<(), ArrowError> {
+    const BITS: i64 = 1;
+    const OFFSET: i64 = 4;
+    match kind {
+        DataType::Boolean => widths.extend([BITS, BITS]),
+        DataType::Float16 => widths.extend([BITS, 2]),
+        DataType::Int32 | DataType::Float32 => widths.extend([BITS, 4]),
+        DataType::Int64 => widths.extend([BITS, 8]),
+        DataType::Utf8 => widths.extend([BITS, OFFSET, 1]),
+        DataType::List(item) => {
+            widths.extend([BITS, OFFSET]);
+            add_widths(item.data_type(), widths)?;
+        }
+        other => return Err(wrong(&format!("types that masks have, got {other}"))),
+    }
+    Ok(())
+}
+
+/// A message and the data that follows it.
+struct Frame {
+    message: Vec<u8>,
+    body: Buffer,
+}
+
+impl Frame {
+    fn message(&self) -> Result<Message<'_>, ArrowError> {
+        root_as_message(&self.message)
+            .map_err(|error| ArrowError::ParseError(format!("not a message: {error}")))
+    }
+}
+
+/// The next message; nothing at the end mark.
+fn read_frame(file: &mut BufReader<File>, left: &mut u64) -> Result<Option<Frame>, ArrowError> {
+    let mut take = |length: i64| {
+        let rest = u64::try_from(length)
+            .ok()
+            .and_then(|length| left.checked_sub(length));
+        *left = rest.ok_or_else(|| wrong("a message that ends in the file"))?;
+        let mut bytes = MutableBuffer::from_len_zeroed(length as usize);
+        file.read_exact(&mut bytes)?;
+        Ok::<_, ArrowError>(bytes)
+    };
+    let mut word = take(4)?;
+    if word.as_slice() == CONTINUATION {
+        word = take(4)?;
+    }
+    let length = word
+        .as_slice()
+        .iter()
+        .rev()
+        .fold(0, |length, byte| length << 8 | i64::from(*byte));
+    if length == 0 {
+        return Ok(None);
+    }
+    let mut frame = Frame {
+        message: take(length)?.as_slice().to_vec(),
+        body: Buffer::default(),
+    };
+    let body = take(frame.message()?.bodyLength())?;
+    frame.body = body.into();
+    Ok(Some(frame))
+}
+
+fn wrong(expected: &str) -> ArrowError {
+    ArrowError::IpcError(format!("expected {expected}"))
+}

@@ -1,0 +1,47 @@
+//! Takes scores and masks of documents, yields Arrow files in a Hugging Face dataset folder; and reads them back.
+//!
+//! ```text
+//! masks/
+//!   dataset_info.json         {}
+//!   state.json                the finished files, in the order in which they were begun
+//!   part-0.jsonl.zst.arrow    one Arrow IPC stream for each shard, named after it
+//!   sub/part-1.jsonl.arrow
+//!   rejected.jsonl            the rows that hold no document, if there were any
+//!   summary.json              what came of it
+//! ```
+//!
+//! `datasets.load_from_disk` opens the folder from the first finished shard on, `pyarrow.ipc.open_stream` and
+//! `polars.read_ipc_stream` each file. A file has its final name only when it is complete. The same rows give the same
+//! bytes. Does not decide what is kept: the masks come in as they are.
+
+mod batch;
+mod error;
+mod folder;
+mod frames;
+mod hash;
+mod reader;
+mod replace;
+mod schema;
+mod writer;
+
+pub use error::{MaskError, OutputError};
+pub use folder::MasksFolder;
+pub use hash::token_hash;
+pub use reader::{MaskReader, read_masks};
+pub use schema::{METADATA_KEY, MaskSchema};
+pub use writer::MaskWriter;
+
+/// One document's scores and masks. All lists speak of the same tokens: item `i` of each is about token `i`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MaskRow {
+    /// The document's own id, else `shard#row`.
+    pub id: String,
+    /// Its row in the shard.
+    pub row: i64,
+    /// Exactly what the reference saw.
+    pub input_ids: Vec<u32>,
+    /// One list for each of [`MaskSchema::scores`]. NaN says "not scored", and is null in the file.
+    pub scores: Vec<Vec<f32>>,
+    /// One list for each of [`MaskSchema::masks`].
+    pub masks: Vec<Vec<bool>>,
+}

@@ -1,0 +1,278 @@
+//! Takes a mask file, or a folder of them, yields the rows with what the metadata says. Refuses files that no rho-mask
+//! wrote, and rows whose lists or token hash do not fit.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Int32Type, Int64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::ArrowError;
+use serde::Deserialize;
+
+use super::frames::Frames;
+use super::schema::{self, MaskSchema, Unfit};
+use super::{MaskError, MaskRow, token_hash};
+
+/// The rows of one mask file, or of a folder's in the order of its `state.json`. Holds one record batch.
+pub struct MaskReader {
+    schema: MaskSchema,
+    shard: String,
+    open: OpenFile,
+    next: VecDeque<PathBuf>,
+    failed: bool,
+}
+
+struct OpenFile {
+    path: PathBuf,
+    frames: Frames,
+    batch: Option<RecordBatch>,
+    /// The next row of the batch.
+    index: usize,
+    /// Rows handed out before the batch.
+    before: usize,
+}
+
+/// Opens a mask file or a masks folder.
+///
+/// # Errors
+/// Where it cannot be read, is no Arrow stream, or holds no masks.
+pub fn read_masks(path: impl AsRef<Path>) -> Result<MaskReader, MaskError> {
+    let path = path.as_ref();
+    let mut files = if path.is_dir() {
+        listed(path)?
+    } else {
+        VecDeque::from([path.to_path_buf()])
+    };
+    let first = files.pop_front().ok_or_else(|| MaskError::Empty {
+        path: path.to_path_buf(),
+    })?;
+    let (open, schema) = OpenFile::open(first)?;
+    Ok(MaskReader {
+        schema,
+        shard: String::new(),
+        open,
+        next: files,
+        failed: false,
+    })
+}
+
+impl MaskReader {
+    /// The columns, and how the masks were made.
+    pub fn schema(&self) -> &MaskSchema {
+        &self.schema
+    }
+
+    /// The shard of the row that was read last.
+    pub fn shard(&self) -> &str {
+        &self.shard
+    }
+
+    fn read(&mut self) -> Result<Option<MaskRow>, MaskError> {
+        loop {
+            if let Some(batch) = &self.open.batch
+                && self.open.index < batch.num_rows()
+            {
+                let read = read_row(batch, self.open.index, &self.schema);
+                let (shard, row) = read.map_err(|expected| MaskError::Row {
+                    path: self.open.path.clone(),
+                    row: self.open.before + self.open.index,
+                    expected,
+                })?;
+                self.open.index += 1;
+                self.shard = shard;
+                return Ok(Some(row));
+            }
+            self.open.before += self.open.index;
+            self.open.index = 0;
+            self.open.batch = match self.open.frames.next() {
+                Ok(Some(batch)) => Some(batch),
+                Err(source) => return Err(broken(&self.open.path, source)),
+                Ok(None) => {
+                    let Some(path) = self.next.pop_front() else {
+                        return Ok(None);
+                    };
+                    let (open, schema) = OpenFile::open(path)?;
+                    if schema != self.schema {
+                        return Err(MaskError::OtherSchema { path: open.path });
+                    }
+                    self.open = open;
+                    None
+                }
+            };
+        }
+    }
+}
+
+impl Iterator for MaskReader {
+    type Item = Result<MaskRow, MaskError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let row = self.read();
+        self.failed = !matches!(row, Ok(Some(_)));
+        row.transpose()
+    }
+}
+
+impl OpenFile {
+    fn open(path: PathBuf) -> Result<(Self, MaskSchema), MaskError> {
+        let file = File::open(&path).map_err(|source| MaskError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        let frames = Frames::open(file).map_err(|source| broken(&path, source))?;
+        let schema = MaskSchema::from_arrow(frames.schema()).map_err(|unfit| {
+            let path = path.clone();
+            match unfit {
+                Unfit::NoMetadata => MaskError::NotMasks { path },
+                Unfit::Metadata(source) => MaskError::Json {
+                    path,
+                    expected: "metadata in JSON",
+                    source,
+                },
+                Unfit::Column { name, expected } => MaskError::Column {
+                    path,
+                    column: name,
+                    expected,
+                },
+            }
+        })?;
+        let open = Self {
+            path,
+            frames,
+            batch: None,
+            index: 0,
+            before: 0,
+        };
+        Ok((open, schema))
+    }
+}
+
+/// The files of a folder. Without `state.json` no shard was finished.
+fn listed(folder: &Path) -> Result<VecDeque<PathBuf>, MaskError> {
+    #[derive(Deserialize)]
+    struct State {
+        _data_files: Vec<DataFile>,
+    }
+    #[derive(Deserialize)]
+    struct DataFile {
+        filename: String,
+    }
+    let path = folder.join("state.json");
+    let state = match fs::read(&path) {
+        Ok(state) => state,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(VecDeque::new()),
+        Err(source) => return Err(MaskError::Read { path, source }),
+    };
+    match serde_json::from_slice::<State>(&state) {
+        Ok(state) => {
+            let files = state._data_files.iter();
+            Ok(files.map(|file| folder.join(&file.filename)).collect())
+        }
+        Err(source) => Err(MaskError::Json {
+            path,
+            expected: "a list of data files",
+            source,
+        }),
+    }
+}
+
+/// The shard and the row at `index`, or what was expected there.
+fn read_row(
+    batch: &RecordBatch,
+    index: usize,
+    schema: &MaskSchema,
+) -> Result<(String, MaskRow), &'static str> {
+    let string = |name| {
+        let strings = column(batch, name)?
+            .as_string_opt::<i32>()
+            .ok_or("strings")?;
+        strings
+            .is_valid(index)
+            .then(|| strings.value(index).to_owned())
+            .ok_or("no null")
+    };
+    let integer = |name| {
+        let integers = column(batch, name)?
+            .as_primitive_opt::<Int64Type>()
+            .ok_or("integers")?;
+        integers
+            .is_valid(index)
+            .then(|| integers.value(index))
+            .ok_or("no null")
+    };
+    let input_ids = items(batch, schema::INPUT_IDS, index)?;
+    let input_ids = input_ids
+        .as_primitive_opt::<Int32Type>()
+        .ok_or("integers")?;
+    let input_ids = input_ids
+        .iter()
+        .map(|token| token.and_then(|token| u32::try_from(token).ok()))
+        .collect::<Option<Vec<_>>>()
+        .ok_or("token ids of 0 or more")?;
+    if integer(schema::TOKEN_HASH)? != token_hash(&input_ids) {
+        return Err("token ids that fit their hash");
+    }
+    let mut row = MaskRow {
+        id: string(schema::ID)?,
+        row: integer(schema::ROW)?,
+        input_ids,
+        scores: Vec::with_capacity(schema.scores.len()),
+        masks: Vec::with_capacity(schema.masks.len()),
+    };
+    for name in &schema.scores {
+        let scores = items(batch, name, index)?;
+        let scores = scores.as_primitive_opt::<Float32Type>().ok_or("numbers")?;
+        row.scores.push(
+            scores
+                .iter()
+                .map(|score| score.unwrap_or(f32::NAN))
+                .collect(),
+        );
+    }
+    for name in &schema.masks {
+        let mask = items(batch, name, index)?;
+        let mask = mask.as_boolean_opt().ok_or("booleans")?;
+        let mask = mask
+            .iter()
+            .collect::<Option<Vec<_>>>()
+            .ok_or("no null in a mask")?;
+        row.masks.push(mask);
+    }
+    let scores = row.scores.iter().map(Vec::len);
+    let masks = row.masks.iter().map(Vec::len);
+    if scores
+        .chain(masks)
+        .any(|length| length != row.input_ids.len())
+    {
+        return Err("as many scores and masks as tokens");
+    }
+    Ok((string(schema::SHARD)?, row))
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, &'static str> {
+    batch.column_by_name(name).ok_or("every column")
+}
+
+fn items(batch: &RecordBatch, name: &str, index: usize) -> Result<ArrayRef, &'static str> {
+    let lists = column(batch, name)?.as_list_opt::<i32>().ok_or("lists")?;
+    lists
+        .is_valid(index)
+        .then(|| lists.value(index))
+        .ok_or("no null")
+}
+
+/// An error of the Arrow reader; where it is one of the file, as that.
+fn broken(path: &Path, source: ArrowError) -> MaskError {
+    let path = path.to_path_buf();
+    match source {
+        ArrowError::IoError(_, source) if source.raw_os_error().is_some() => {
+            MaskError::Read { path, source }
+        }
+        source => MaskError::Arrow { path, source },
+    }
+}

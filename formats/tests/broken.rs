@@ -1,0 +1,281 @@
+//! Broken and hostile files: the rows before a break come out, a bad row is rejected, nothing panics.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use rho_formats::{Compression, ReadOptions, ShardError};
+
+use crate::support::{compress, compress_flushed, read, read_bytes};
+
+fn lines() -> Vec<String> {
+    let line = |index: usize| {
+        let text = format!("{index} ").repeat(index % 7 * 20);
+        format!("{}\n", serde_json::json!({"id": index, "text": text}))
+    };
+    (0..40).map(line).collect()
+}
+
+#[test]
+fn a_stream_cut_anywhere_gives_every_row_before_the_cut() {
+    let lines = lines();
+    let parts: Vec<_> = lines.iter().map(String::as_bytes).collect();
+    let options = ReadOptions::default();
+    for (name, compression) in [
+        ("a.jsonl.gz", Compression::Gzip),
+        ("a.jsonl.zst", Compression::Zstd),
+    ] {
+        let (bytes, ends) = compress_flushed(&parts, compression);
+        let whole = read_bytes(name, &bytes, &options);
+        assert!(whole.error.is_none());
+        assert_eq!(whole.records.len(), lines.len());
+        for cut in 0..bytes.len() {
+            let outcome = read_bytes(name, &bytes[..cut], &options);
+            let rows = outcome.records.len();
+            assert!(
+                whole.records.starts_with(&outcome.records),
+                "{name} cut at {cut}"
+            );
+            let readable = ends.iter().filter(|end| **end <= cut).count();
+            assert!(
+                rows >= readable,
+                "{name} cut at {cut}: {rows} rows of {readable}"
+            );
+            match outcome.error {
+                Some(error @ ShardError::Broken { row, .. }) => {
+                    assert_eq!(row, rows as i64, "{name} cut at {cut}");
+                    assert!(
+                        error.hint().unwrap().contains("cut short"),
+                        "{name} cut at {cut}"
+                    );
+                    let expected =
+                        format!("{name} row {row}: expected a whole {compression} stream");
+                    assert!(error.to_string().contains(&expected), "{error}");
+                }
+                other => panic!("{name} cut at {cut}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_text_file_cut_anywhere_gives_nothing() {
+    for (name, compression) in [
+        ("a.txt.gz", Compression::Gzip),
+        ("a.txt.zst", Compression::Zstd),
+    ] {
+        let bytes = compress("some text, and some more text".as_bytes(), compression);
+        for cut in 0..bytes.len() {
+            let outcome = read_bytes(name, &bytes[..cut], &ReadOptions::default());
+            assert!(outcome.records.is_empty(), "{name} cut at {cut}");
+            let error = outcome.error.unwrap();
+            assert!(
+                matches!(error, ShardError::Broken { row: 0, .. }),
+                "{name} {cut}: {error:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn damage_and_rubbish_after_the_end_are_errors_after_the_rows() {
+    let lines = lines();
+    for (name, compression) in [
+        ("a.jsonl.gz", Compression::Gzip),
+        ("a.jsonl.zst", Compression::Zstd),
+    ] {
+        let mut bytes = compress(lines.concat().as_bytes(), compression);
+        bytes.extend_from_slice(b"rubbish");
+        let outcome = read_bytes(name, &bytes, &ReadOptions::default());
+        assert_eq!(outcome.records.len(), lines.len(), "{name}");
+        assert!(
+            matches!(outcome.error, Some(ShardError::Broken { row: 40, .. })),
+            "{name}"
+        );
+    }
+    // A checksum that does not fit.
+    let mut bytes = compress(lines.concat().as_bytes(), Compression::Gzip);
+    let checksum = bytes.len() - 8;
+    bytes[checksum] ^= 1;
+    let outcome = read_bytes("a.jsonl.gz", &bytes, &ReadOptions::default());
+    assert_eq!(outcome.records.len(), lines.len());
+    let error = outcome.error.unwrap();
+    assert!(error.hint().unwrap().contains("damaged"), "{error:?}");
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+#[test]
+fn a_file_named_as_compressed_that_is_neither_is_an_error() {
+    for name in ["a.jsonl.gz", "a.jsonl.zst", "a.txt.gz"] {
+        let outcome = read_bytes(name, b"\x00\x01\x02\x03 no stream", &ReadOptions::default());
+        assert!(
+            matches!(outcome.error, Some(ShardError::Broken { row: 0, .. })),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn bad_rows_are_rejected_and_the_next_row_follows() {
+    let bytes = b"{\"text\":\"a\"}\n{\"text\":\n\n{\"content\":\"x\"}\n{\"text\":\"\xff\"}\n[]\n{\"text\":7}\n{\"text\":\"b\"}";
+    let outcome = read_bytes("a.jsonl", bytes, &ReadOptions::default());
+    assert!(outcome.error.is_none());
+    assert_eq!(
+        outcome.told(),
+        [
+            (0, Ok("a")),
+            (
+                1,
+                Err(
+                    "not JSON: EOF while parsing a value at column 8 (expected one object per line)"
+                )
+            ),
+            (
+                3,
+                Err(r#"no field "text"; the line has "content" (name it with --text-field)"#)
+            ),
+            (4, Err("invalid UTF-8 at byte 9 of the line")),
+            (5, Err("expected one object per line, got a list")),
+            (6, Err(r#"field "text" is a number, expected a string"#)),
+            (7, Ok("b")),
+        ]
+    );
+    let outcome = read_bytes("a.txt", b"good \xff", &ReadOptions::default());
+    assert_eq!(
+        outcome.told(),
+        [(0, Err("invalid UTF-8 at byte 5 of the text"))]
+    );
+    let tokens = ReadOptions {
+        tokens_field: Some("input_ids".to_owned()),
+        ..ReadOptions::default()
+    };
+    let outcome = read_bytes("a.txt", b"good", &tokens);
+    let reason = outcome.told()[0].1.unwrap_err();
+    assert!(
+        reason.contains("got a text file, which has no fields"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn what_is_too_large_is_passed_over() {
+    let options = ReadOptions {
+        max_document_bytes: 1 << 20,
+        ..ReadOptions::default()
+    };
+    let bomb = [
+        b"{\"text\":\"before\"}\n".to_vec(),
+        vec![b'a'; 256 << 20],
+        b"\n{\"text\":\"after\"}".to_vec(),
+    ];
+    let bomb = bomb.concat();
+    let reason = "expected a line of at most 1048576 bytes, got a larger one";
+    let rows = [(0, Ok("before")), (1, Err(reason)), (2, Ok("after"))];
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let bytes = compress(&bomb, compression);
+        let outcome = read_bytes("a.jsonl", &bytes, &options);
+        assert!(outcome.error.is_none());
+        assert_eq!(outcome.told(), rows, "{compression}");
+        // Cut inside the large line: it did not come whole, so it is not a row.
+        let outcome = read_bytes("a.jsonl", &bytes[..bytes.len() / 2], &options);
+        assert_eq!(outcome.told(), rows[..1], "{compression}");
+        assert!(matches!(
+            outcome.error,
+            Some(ShardError::Broken { row: 1, .. })
+        ));
+        let outcome = read_bytes("a.txt", &bytes, &options);
+        let reason = "expected a text file of at most 1048576 bytes, got a larger one";
+        assert_eq!(outcome.told(), [(0, Err(reason))], "{compression}");
+    }
+}
+
+#[test]
+fn a_file_that_has_gone_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    std::fs::write(&path, "{}").unwrap();
+    let shard = rho_formats::find_shards(std::slice::from_ref(&path))
+        .unwrap()
+        .shards
+        .remove(0);
+    std::fs::remove_file(&path).unwrap();
+    let options = ReadOptions::default();
+    let opened = rho_formats::ShardReader::open(&shard, &options);
+    let error = crate::support::block_on(opened).err().unwrap();
+    assert!(matches!(error, ShardError::Open { .. }), "{error:?}");
+    assert!(error.hint().is_some());
+}
+
+/// Every byte string is read to an end, under every name. Half of the cases are damaged streams.
+#[test]
+fn no_bytes_panic() {
+    let whole: String = lines().concat();
+    let streams = [
+        whole.as_bytes().to_vec(),
+        compress(whole.as_bytes(), Compression::Gzip),
+        compress(whole.as_bytes(), Compression::Zstd),
+    ];
+    let damaged = (
+        0..streams.len(),
+        prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+    )
+        .prop_map(move |(stream, changes)| {
+            let mut bytes = streams[stream].clone();
+            for (index, byte) in changes {
+                let index = index.index(bytes.len());
+                bytes[index] = byte;
+            }
+            bytes
+        });
+    let json_like = prop::collection::vec(
+        prop::sample::select(vec![
+            "{", "}", "[", "]", "\"text\"", "\"id\"", ":", ",", "\n", "\"", "\\", "\\ud800", "-",
+            "1e999", "0", "null", "true", " ", "\r", "\u{feff}", "\u{0}", "a.b",
+        ]),
+        0..40,
+    )
+    .prop_map(|parts| parts.concat().into_bytes());
+    let magic = (
+        prop::sample::select(vec![
+            b"\x1f\x8b\x08\x00".to_vec(),
+            b"\x28\xb5\x2f\xfd".to_vec(),
+            b"\x5a\x2a\x4d\x18".to_vec(),
+        ]),
+        prop::collection::vec(any::<u8>(), 0..200),
+    )
+        .prop_map(|(magic, rest)| [magic, rest].concat());
+    let bytes = prop_oneof![
+        3 => damaged,
+        1 => json_like,
+        1 => magic,
+        1 => prop::collection::vec(any::<u8>(), 0..300),
+    ];
+
+    let folder = tempfile::tempdir().unwrap();
+    let text = ReadOptions {
+        max_document_bytes: 4096,
+        ..ReadOptions::default()
+    };
+    let tokens = ReadOptions {
+        tokens_field: Some("text".to_owned()),
+        ..ReadOptions::default()
+    };
+    let config = Config {
+        cases: 600,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    TestRunner::new_with_rng(config, rng)
+        .run(&bytes, |bytes| {
+            for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst", "a.txt"] {
+                let path = folder.path().join(name);
+                std::fs::write(&path, &bytes).unwrap();
+                for options in [&text, &tokens] {
+                    let outcome = read(&path, options);
+                    let rows: Vec<_> = outcome.told().iter().map(|(row, _)| *row).collect();
+                    prop_assert!(rows.is_sorted_by(|a, b| a < b), "{:?}", rows);
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+}

@@ -1,0 +1,18 @@
+//! Tests of the crate as others use it: files in, documents out; rows in, masks out.
+
+#[cfg(test)]
+mod broken;
+#[cfg(test)]
+mod containers;
+#[cfg(test)]
+mod corpus;
+#[cfg(test)]
+mod damaged_masks;
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod masks;
+#[cfg(test)]
+mod other_readers;
+#[cfg(test)]
+mod support;

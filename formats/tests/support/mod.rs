@@ -1,0 +1,143 @@
+//! What the tests share: reading a file to its end, making compressed files, finding things beside the project.
+
+pub(crate) mod python;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use async_compression::tokio::write::{GzipEncoder, ZstdEncoder};
+use rho_formats::{
+    Compression, Content, Document, ReadOptions, Record, ShardError, ShardReader, find_shards,
+};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+/// What a file gave, and how it ended.
+pub(crate) struct Outcome {
+    pub(crate) records: Vec<Record>,
+    pub(crate) error: Option<ShardError>,
+    pub(crate) bytes_read: u64,
+}
+
+impl Outcome {
+    /// The documents, where nothing was wrong.
+    pub(crate) fn documents(self) -> Vec<Document> {
+        assert!(self.error.is_none(), "{:?}", self.error);
+        self.records
+            .into_iter()
+            .map(|record| match record {
+                Record::Document(document) => document,
+                Record::Rejected(rejection) => panic!("{rejection:?}"),
+            })
+            .collect()
+    }
+
+    /// Texts of documents, reasons of rejections.
+    pub(crate) fn told(&self) -> Vec<(i64, Result<&str, &str>)> {
+        let tell = |record| match record {
+            &Record::Document(Document {
+                row,
+                content: Content::Text(ref text),
+                ..
+            }) => (row, Ok(text.as_str())),
+            &Record::Document(Document { row, .. }) => (row, Ok("tokens")),
+            Record::Rejected(rejection) => (rejection.row, Err(rejection.reason.as_str())),
+        };
+        self.records.iter().map(tell).collect()
+    }
+}
+
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+/// Reads a file to its end, as if it were named alone on a command line.
+pub(crate) fn read(path: &Path, options: &ReadOptions) -> Outcome {
+    let shard = find_shards(&[path.to_path_buf()]).unwrap().shards.remove(0);
+    block_on(async {
+        let mut outcome = Outcome {
+            records: Vec::new(),
+            error: None,
+            bytes_read: 0,
+        };
+        let mut reader = match ShardReader::open(&shard, options).await {
+            Ok(reader) => reader,
+            Err(error) => {
+                outcome.error = Some(error);
+                return outcome;
+            }
+        };
+        loop {
+            match reader.next().await {
+                Ok(Some(record)) => outcome.records.push(record),
+                Ok(None) => break,
+                Err(error) => outcome.error = Some(error),
+            }
+        }
+        outcome.bytes_read = reader.bytes_read();
+        outcome
+    })
+}
+
+/// Writes `bytes` under `name` into a fresh folder and reads them.
+pub(crate) fn read_bytes(name: &str, bytes: &[u8], options: &ReadOptions) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    read(&path, options)
+}
+
+/// Compresses `bytes` as one gzip member or zstd frame.
+pub(crate) fn compress(bytes: &[u8], compression: Compression) -> Vec<u8> {
+    compress_flushed(&[bytes], compression).0
+}
+
+/// Compresses `parts` as one stream, flushed after each, and tells where in it each part's end can be read.
+pub(crate) fn compress_flushed(parts: &[&[u8]], compression: Compression) -> (Vec<u8>, Vec<usize>) {
+    async fn encode<E: AsyncWrite + Unpin>(
+        mut encoder: E,
+        parts: &[&[u8]],
+        length: impl Fn(&E) -> usize,
+    ) -> (E, Vec<usize>) {
+        let mut ends = Vec::new();
+        for part in parts {
+            encoder.write_all(part).await.unwrap();
+            encoder.flush().await.unwrap();
+            ends.push(length(&encoder));
+        }
+        encoder.shutdown().await.unwrap();
+        (encoder, ends)
+    }
+    block_on(async {
+        match compression {
+            Compression::None => (parts.concat(), Vec::new()),
+            Compression::Gzip => {
+                let encoder = GzipEncoder::new(Vec::new());
+                let (encoder, ends) =
+                    encode(encoder, parts, |encoder| encoder.get_ref().len()).await;
+                (encoder.into_inner(), ends)
+            }
+            Compression::Zstd => {
+                let encoder = ZstdEncoder::new(Vec::new());
+                let (encoder, ends) =
+                    encode(encoder, parts, |encoder| encoder.get_ref().len()).await;
+                (encoder.into_inner(), ends)
+            }
+        }
+    })
+}
+
+/// A file of the data that lies beside the project on some machines; where it does not, says so.
+pub(crate) fn beside(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../shared")
+        .join(name);
+    let there = path.exists();
+    if !there {
+        // Not by `eprintln!`, which the test harness keeps to itself where a test passes.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {} is missing", path.display());
+    }
+    there.then_some(path)
+}

@@ -1,0 +1,94 @@
+//! Takes the pinned requirements of the workspace's tests, yields a Python that has them.
+//!
+//! The virtual environment lies in the target folder, named after a hash of the requirements: made once, by whichever
+//! test asks first. Uses nothing but the standard library, so that the tests of other packages can include this file.
+
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The Python of the virtual environment; nothing, and a word on standard error, where it cannot be made. On a
+/// continuous-integration machine that is a failure: there, a skipped test would go unnoticed.
+pub(crate) fn python() -> Option<PathBuf> {
+    match environment() {
+        Ok(python) => Some(python),
+        Err(missing) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => {
+            panic!("cannot test with Python: {missing}")
+        }
+        Err(missing) => {
+            // Not by `eprintln!`, which the test harness keeps to itself where a test passes.
+            let _ = writeln!(std::io::stderr(), "SKIPPED: no test with Python: {missing}");
+            None
+        }
+    }
+}
+
+fn environment() -> Result<PathBuf, String> {
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|folder| folder.join("tests/requirements.txt"))
+        .find(|path| path.exists())
+        .ok_or("tests/requirements.txt is missing")?;
+    let mut hasher = DefaultHasher::new();
+    fs::read(&requirements)
+        .map_err(|error| error.to_string())?
+        .hash(&mut hasher);
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .parent()
+        .ok_or("no target folder")?;
+    let folder = target.join(format!("python-{:016x}", hasher.finish()));
+    let python = folder.join(if cfg!(windows) {
+        "Scripts/python.exe"
+    } else {
+        "bin/python"
+    });
+
+    // Several test binaries may ask at once; the lock goes with the file handle, even if this one is killed.
+    let lock = File::create(folder.with_extension("lock")).map_err(|error| error.to_string())?;
+    lock.lock().map_err(|error| error.to_string())?;
+    let complete = folder.join("complete");
+    if complete.exists() {
+        return Ok(python);
+    }
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(|error| error.to_string())?;
+    }
+    let system = if cfg!(windows) { "python" } else { "python3" };
+    // Some systems package venv without the pip that goes into it; the system's own pip can fill it as well.
+    if run(Command::new(system).args(["-m", "venv"]).arg(&folder)).is_ok() {
+        let install = ["-m", "pip", "install", "--quiet", "--requirement"];
+        run(Command::new(&python).args(install).arg(&requirements))?;
+    } else {
+        let make = ["-m", "venv", "--clear", "--without-pip"];
+        run(Command::new(system).args(make).arg(&folder))?;
+        let install = ["install", "--quiet", "--requirement"];
+        let pip = ["-m", "pip", "--python"];
+        run(Command::new(system)
+            .args(pip)
+            .arg(&python)
+            .args(install)
+            .arg(&requirements))?;
+    }
+    File::create(&complete).map_err(|error| error.to_string())?;
+    Ok(python)
+}
+
+/// Runs a command; where it fails, tells the last lines it said.
+fn run(command: &mut Command) -> Result<(), String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<_> = said.lines().rev().take(5).collect();
+    let last: Vec<_> = last.into_iter().rev().collect();
+    Err(format!(
+        "{command:?}: {}: {}",
+        output.status,
+        last.join("\n")
+    ))
+}

@@ -1,0 +1,73 @@
+//! The head's kernel: GFLOP/s at several shapes, for every instruction set of this processor.
+//!
+//!     cargo bench -p rho-reference --bench head
+//!
+//! FLOPs are those of the product alone (2 x rows x hidden x vocabulary); the softmax is on top, for nothing.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
+use std::time::Instant;
+
+use rho_graph::{DataType, Head, Layout, Tensor};
+use rho_reference::head::kernel::{Instructions, Kernel};
+
+fn main() {
+    println!(
+        "| hidden | vocabulary | rows | instructions | GFLOP/s (median of 5) |\n|---|---|---|---|---|"
+    );
+    for (hidden, vocabulary, rows) in [
+        (512, 16_384, 2048),
+        (768, 16_384, 2048),
+        (2048, 32_000, 1024),
+        (512, 151_936, 1024),
+    ] {
+        for instructions in Instructions::available() {
+            let kernel = Kernel::new(&head(hidden, vocabulary), instructions).expect("f32 weights");
+            let states: Vec<f32> = noise(rows * hidden);
+            let targets: Vec<u32> = (0..rows).map(|r| (r * 7919 % vocabulary) as u32).collect();
+            let row =
+                |r: usize, out: &mut [f32]| out.copy_from_slice(&states[r * hidden..][..hidden]);
+            let mut rates: Vec<f64> = (0..5)
+                .map(|_| {
+                    let start = Instant::now();
+                    let scores = kernel.score(row, &targets);
+                    assert!(scores.loss.iter().all(|l| l.is_finite()));
+                    2.0 * (rows * hidden * vocabulary) as f64 / start.elapsed().as_secs_f64() / 1e9
+                })
+                .collect();
+            rates.sort_by(f64::total_cmp);
+            println!(
+                "| {hidden} | {vocabulary} | {rows} | {instructions:?} | {:.0} |",
+                rates[2]
+            );
+        }
+    }
+}
+
+fn noise(n: usize) -> Vec<f32> {
+    let mut state = 1u32;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+    };
+    (0..n).map(next).collect()
+}
+
+fn head(hidden: usize, vocabulary: usize) -> Head {
+    let bytes: Vec<u8> = noise(hidden * vocabulary)
+        .iter()
+        .flat_map(|w| (w * 0.1).to_le_bytes())
+        .collect();
+    let weights = Tensor {
+        name: "w".into(),
+        dims: vec![hidden, vocabulary],
+        dtype: DataType::F32,
+        bytes: bytes.into(),
+    };
+    Head {
+        weights,
+        layout: Layout::HiddenFirst,
+        hidden,
+        vocabulary,
+        steps: vec![],
+    }
+}

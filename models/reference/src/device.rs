@@ -1,0 +1,170 @@
+//! Which device scores: what was asked for, and proof that it can.
+
+use std::{fmt, str::FromStr};
+
+use ort::{
+    environment::Environment,
+    ep::{self, ExecutionProvider as _},
+    memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType},
+    session::{Session, builder::SessionBuilder},
+    value::Tensor,
+};
+
+use crate::ReferenceError;
+
+/// The device a user asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// CUDA where it works, else the CPU; which one is said in the output.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A CUDA device, or an error.
+    Cuda(u32),
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("expected auto, cpu, cuda or cuda:N, got {text}");
+        match text.split_once(':') {
+            None if text == "auto" => Ok(Self::Auto),
+            None if text == "cpu" => Ok(Self::Cpu),
+            None if text == "cuda" => Ok(Self::Cuda(0)),
+            Some(("cuda", index)) => index.parse().map(Self::Cuda).map_err(|_| wrong()),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+/// The device that is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResolvedDevice {
+    /// The processor.
+    Cpu,
+    /// A CUDA device that has computed something.
+    Cuda(u32),
+}
+
+impl fmt::Display for ResolvedDevice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Cpu => Device::Cpu.fmt(f),
+            Self::Cuda(index) => Device::Cuda(index).fmt(f),
+        }
+    }
+}
+
+impl Device {
+    /// Decides. CUDA is taken only after a small product has been computed on it: a registered provider proves
+    /// nothing, for ONNX Runtime falls back to the CPU without a word.
+    pub fn resolve(self, environment: &Environment) -> Result<ResolvedDevice, ReferenceError> {
+        match self {
+            Self::Cpu => Ok(ResolvedDevice::Cpu),
+            Self::Cuda(index) => {
+                probe_cuda(environment, index).map(|()| ResolvedDevice::Cuda(index))
+            }
+            Self::Auto => Ok(probe_cuda(environment, 0)
+                .map_or(ResolvedDevice::Cpu, |()| ResolvedDevice::Cuda(0))),
+        }
+    }
+}
+
+/// Computes a 2 x 2 product on a CUDA device with the CPU forbidden.
+pub fn probe_cuda(environment: &Environment, index: u32) -> Result<(), ReferenceError> {
+    let no_cuda = |reason: &str, source| ReferenceError::NoCuda {
+        index,
+        reason: reason.to_owned(),
+        source,
+    };
+    if !ep::CUDA::is_available().unwrap_or(false) {
+        return Err(no_cuda(
+            "this ONNX Runtime was built without the CUDA provider",
+            None,
+        ));
+    }
+    let compute = || -> Result<Vec<f32>, ReferenceError> {
+        let doing = "probing CUDA";
+        let model = rho_graph::build::probe_model().to_bytes()?;
+        let builder = ResolvedDevice::Cuda(index).session_builder(environment, 1)?;
+        let builder = builder.with_disable_cpu_fallback();
+        let mut session = builder
+            .map_err(ReferenceError::runtime(doing))?
+            .commit_from_memory(&model.bytes)
+            .map_err(ReferenceError::runtime(doing))?;
+        let x = Tensor::from_array(([2usize, 2], vec![1.0f32, 2.0, 3.0, 4.0]))
+            .map_err(ReferenceError::runtime(doing))?;
+        let outputs = session
+            .run(ort::inputs!["x" => x])
+            .map_err(ReferenceError::runtime(doing))?;
+        let (_, y) = outputs["y"]
+            .try_extract_tensor::<f32>()
+            .map_err(ReferenceError::runtime(doing))?;
+        Ok(y.to_vec())
+    };
+    match compute() {
+        Ok(y) if y == [3.0, 3.0, 7.0, 7.0] => Ok(()),
+        Ok(y) => Err(no_cuda(
+            &format!("the device computes wrongly: expected [3, 3, 7, 7], got {y:?}"),
+            None,
+        )),
+        Err(ReferenceError::Runtime { source, .. }) => Err(no_cuda(
+            "ONNX Runtime's CUDA provider cannot be used on this machine",
+            Some(source),
+        )),
+        Err(other) => Err(other),
+    }
+}
+
+impl ResolvedDevice {
+    /// A session builder with everything that all sessions share.
+    pub(crate) fn session_builder(
+        self,
+        environment: &Environment,
+        threads: usize,
+    ) -> Result<SessionBuilder, ReferenceError> {
+        let doing = "preparing a session";
+        let builder = Session::builder(environment).map_err(ReferenceError::runtime(doing))?;
+        let builder = builder
+            .with_intra_threads(threads)
+            .map_err(ReferenceError::runtime(doing))?;
+        // Every batch has another shape: a memory plan per shape would be kept for ever and used once.
+        let builder = builder
+            .with_memory_pattern(false)
+            .map_err(ReferenceError::runtime(doing))?;
+        match self {
+            Self::Cpu => Ok(builder),
+            Self::Cuda(index) => {
+                let provider = ep::CUDA::default()
+                    .with_device_id(index as i32)
+                    .build()
+                    .error_on_failure();
+                builder
+                    .with_execution_providers([provider])
+                    .map_err(ReferenceError::runtime("starting CUDA"))
+            }
+        }
+    }
+
+    /// Where outputs stay: the device's memory.
+    pub(crate) fn memory(self) -> Result<MemoryInfo<'static>, ReferenceError> {
+        let (device, index) = match self {
+            Self::Cpu => (AllocationDevice::CPU, 0),
+            Self::Cuda(index) => (AllocationDevice::CUDA, index as i32),
+        };
+        MemoryInfo::new(device, index, AllocatorType::Device, MemoryType::Default)
+            .map_err(ReferenceError::runtime("naming the device's memory"))
+    }
+}

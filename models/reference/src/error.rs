@@ -1,0 +1,160 @@
+//! What can go wrong with a reference, as situations with fields; [`ReferenceError::hint`] says what to do.
+
+use std::path::PathBuf;
+
+use crate::library::LibraryError;
+
+/// A reference that cannot be loaded or run.
+#[derive(Debug, thiserror::Error)]
+pub enum ReferenceError {
+    /// No such model.
+    #[error("{path}: expected a folder with an ONNX model, or an .onnx file; got {got}")]
+    NoModel {
+        /// What was given.
+        path: PathBuf,
+        /// What is there.
+        got: String,
+    },
+    /// Several models in a folder, and none called model.onnx.
+    #[error("{path}: expected one ONNX model, got {}", names.join(", "))]
+    SeveralModels {
+        /// The folder.
+        path: PathBuf,
+        /// The files.
+        names: Vec<String>,
+    },
+    /// config.json is there but no use.
+    #[error("{path} is not a model configuration")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The graph cannot be read.
+    #[error(transparent)]
+    Graph(#[from] rho_graph::GraphError),
+    /// The graph has no logits.
+    #[error("{path}: expected an output of logits [batch, length, vocabulary], got {}", outputs.join(", "))]
+    NoLogits {
+        /// The model.
+        path: PathBuf,
+        /// Its outputs with their shapes.
+        outputs: Vec<String>,
+    },
+    /// The model reads another sequence beside the one it predicts.
+    #[error(
+        "{path}: expected a decoder-only language model, got an encoder-decoder (input {input})"
+    )]
+    EncoderDecoder {
+        /// The model.
+        path: PathBuf,
+        /// The input that shows it.
+        input: String,
+    },
+    /// An input that nobody knows how to feed.
+    #[error(
+        "{path}: unknown required input {input}; known are input_ids, attention_mask, position_ids, \
+             past_key_values.*, use_cache_branch"
+    )]
+    UnknownInput {
+        /// The model.
+        path: PathBuf,
+        /// The input with its shape.
+        input: String,
+    },
+    /// An input whose type or shape does not fit its name.
+    #[error("{path}: input {input}: expected {expected}")]
+    InputShape {
+        /// The model.
+        path: PathBuf,
+        /// The input with its shape.
+        input: String,
+        /// What works.
+        expected: String,
+    },
+    /// The graph does not say how wide its logits are.
+    #[error("{path}: the vocabulary's size is neither in the graph nor in config.json")]
+    UnknownVocabulary {
+        /// The model.
+        path: PathBuf,
+    },
+    /// The library could not be found, installed or loaded.
+    #[error(transparent)]
+    Library(#[from] LibraryError),
+    /// CUDA was asked for and cannot be had.
+    #[error("--device cuda:{index} was asked for, but {reason}")]
+    NoCuda {
+        /// The device's number.
+        index: u32,
+        /// What is missing.
+        reason: String,
+        /// ONNX Runtime's own words, where it was reached.
+        source: Option<ort::Error>,
+    },
+    /// ONNX Runtime refused something.
+    #[error("ONNX Runtime failed while {doing}")]
+    Runtime {
+        /// What was being done.
+        doing: String,
+        /// Its own words.
+        source: ort::Error,
+    },
+    /// The body's output is not rows of hidden states.
+    #[error("the model's hidden states: expected {expected}, got {got}")]
+    HiddenShape {
+        /// Type and shape that follow from the batch.
+        expected: String,
+        /// Type and shape that came.
+        got: String,
+    },
+    /// The threads for the head could not be started.
+    #[error("cannot start {threads} threads")]
+    Threads {
+        /// How many.
+        threads: usize,
+        /// Why.
+        source: rayon::ThreadPoolBuildError,
+    },
+}
+
+impl ReferenceError {
+    /// What the user might do about it.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoModel { .. } => {
+                "export one: optimum-cli export onnx --model NAME --task text-generation DIR"
+            }
+            Self::SeveralModels { .. } => "name the file: --model DIR/FILE.onnx",
+            Self::NoLogits { .. } => {
+                "export with --task text-generation (or text-generation-with-past)"
+            }
+            Self::EncoderDecoder { .. } => {
+                "a reference predicts a text from itself alone: take a causal language model"
+            }
+            Self::UnknownInput { .. } => "export with --task text-generation",
+            Self::InputShape { .. } => "export with free batch and sequence axes, as optimum does",
+            Self::UnknownVocabulary { .. } => "put the checkpoint's config.json beside the model",
+            Self::NoCuda { .. } => {
+                "`rho-mask setup --cuda` installs what is needed, `rho-mask doctor` shows what is there; --device cpu works everywhere"
+            }
+            Self::Library(error) => return error.hint(),
+            Self::Config { .. }
+            | Self::Graph(_)
+            | Self::Runtime { .. }
+            | Self::HiddenShape { .. }
+            | Self::Threads { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    /// Wraps an error of ONNX Runtime with what was being done.
+    pub(crate) fn runtime<R>(doing: impl Into<String>) -> impl FnOnce(ort::Error<R>) -> Self {
+        let doing = doing.into();
+        move |error| {
+            // The builder that the error carries for recovery is of no use here.
+            let source = ort::Error::new_with_code(error.code(), error.message());
+            Self::Runtime { doing, source }
+        }
+    }
+}

@@ -1,0 +1,575 @@
+//! The head on the processor: matrix product and online softmax in one pass, so that logits never reach memory.
+//!
+//! ```text
+//! for a block of rows (fits the second cache, packed in groups of R rows)       parallel over blocks
+//!   for a panel of C columns of the weights (packed [hidden][C])
+//!     for a group of R rows:  tile [R, C] = group x panel      in registers
+//!                             steps (scale, bias, soft cap)    tile in the first cache
+//!                             maximum, sum, dot                per row and lane
+//! ```
+//!
+//! Per row and lane it keeps `m` (running maximum of the logits x), `sum = Σ exp(x - m)` and
+//! `dot = Σ exp(x - m) (x - m)`. When the maximum grows by δ, both are rescaled: `dot ← (dot - δ sum) exp(-δ)`,
+//! `sum ← sum exp(-δ)`. At the end the lanes are merged in f64, and `loss = m + ln sum - x[target]`,
+//! `entropy = ln sum - dot / sum` (equations 1 and 8 of the paper, with the maximum taken out).
+#![expect(
+    unsafe_code,
+    reason = "raw pointers in the inner loops, and functions compiled for detected features"
+)]
+
+use rayon::prelude::*;
+use rho_graph::{GraphError, Head, Layout, Step};
+
+use super::{
+    lanes::{EXP_MIN, Lanes, Portable},
+    plain::RowScores,
+};
+
+/// Where running maxima start, and what padding columns hold: low, but finite, so that differences are numbers.
+const LOWEST: f32 = -1e30;
+
+/// Floats of packed hidden states per block of rows: half of a 1 MiB second cache, the other half is the panel's.
+const BLOCK_FLOATS: usize = 128 * 1024;
+
+/// 64-byte aligned storage.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+struct Aligned(Vec<Line>);
+
+impl Aligned {
+    fn zeroed(floats: usize) -> Self {
+        Self(vec![Line([0.0; 16]); floats.div_ceil(16)])
+    }
+
+    fn as_slice(&self) -> &[f32] {
+        // SAFETY: a Line is 16 floats without padding.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [f32] {
+        // SAFETY: as above, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
+    }
+}
+
+/// Which instructions the kernel uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instructions {
+    /// 16 lanes, tiles of 14 x 32.
+    Avx512,
+    /// 8 lanes, tiles of 6 x 16.
+    Avx2,
+    /// Whatever the compiler makes of arrays of 8, tiles of 4 x 16.
+    Portable,
+}
+
+impl Instructions {
+    /// The best this processor has.
+    pub fn detect() -> Self {
+        Self::available()[0]
+    }
+
+    /// All that this processor has, best first.
+    pub fn available() -> Vec<Self> {
+        let mut all = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                all.push(Self::Avx512);
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                all.push(Self::Avx2);
+            }
+        }
+        all.push(Self::Portable);
+        all
+    }
+
+    /// Rows and columns of a tile.
+    fn tile(self) -> (usize, usize) {
+        match self {
+            Self::Avx512 => (14, 32),
+            Self::Avx2 => (6, 16),
+            Self::Portable => (4, 16),
+        }
+    }
+}
+
+/// A head whose weights are packed for the kernel: `vocabulary x hidden` floats (rounded up to whole panels).
+pub struct Kernel {
+    instructions: Instructions,
+    hidden: usize,
+    vocabulary: usize,
+    steps: Vec<PackedStep>,
+    panels: Vec<Aligned>,
+}
+
+enum PackedStep {
+    Scale(f32),
+    Shift(f32),
+    /// Padded to whole panels.
+    Bias(Vec<f32>),
+    Tanh,
+}
+
+impl Kernel {
+    /// Packs the weights with the threads of the current rayon pool.
+    pub fn new(head: &Head, instructions: Instructions) -> Result<Self, GraphError> {
+        let columns = instructions.tile().1;
+        let count = head.vocabulary.div_ceil(columns);
+        let panels = (0..count)
+            .into_par_iter()
+            .map(|p| pack_panel(head, p * columns, columns));
+        let panels = panels.collect::<Result<Vec<_>, _>>()?;
+        let steps = head.steps.iter().map(|step| match step {
+            Step::Scale(by) => PackedStep::Scale(*by),
+            Step::Shift(by) => PackedStep::Shift(*by),
+            Step::Bias(bias) => {
+                let mut padded = bias.clone();
+                padded.resize(count * columns, 0.0);
+                PackedStep::Bias(padded)
+            }
+            Step::Tanh => PackedStep::Tanh,
+        });
+        Ok(Self {
+            instructions,
+            hidden: head.hidden,
+            vocabulary: head.vocabulary,
+            steps: steps.collect(),
+            panels,
+        })
+    }
+
+    /// Width of the hidden states.
+    pub fn hidden(&self) -> usize {
+        self.hidden
+    }
+
+    /// The instructions in use.
+    pub fn instructions(&self) -> Instructions {
+        self.instructions
+    }
+
+    /// Loss and entropy of row `i` of `n = targets.len()`, where `row(i, out)` writes its `hidden` numbers. Runs on the
+    /// current rayon pool; memory beside the weights is a block of rows per thread.
+    pub fn score(&self, row: impl Fn(usize, &mut [f32]) + Sync, targets: &[u32]) -> RowScores {
+        let (rows, _) = self.instructions.tile();
+        // Blocks of equal size, as many as keeps all threads busy to the end.
+        let most = (BLOCK_FLOATS / self.hidden / rows).clamp(1, 16) * rows;
+        let blocks = targets
+            .len()
+            .div_ceil(most)
+            .next_multiple_of(rayon::current_num_threads());
+        let block = targets.len().div_ceil(blocks).next_multiple_of(rows);
+        let mut scores = RowScores {
+            loss: vec![0.0; targets.len()],
+            entropy: vec![0.0; targets.len()],
+        };
+        let outputs = scores
+            .loss
+            .par_chunks_mut(block)
+            .zip(scores.entropy.par_chunks_mut(block));
+        outputs.zip(targets.par_chunks(block)).enumerate().for_each(
+            |(i, ((loss, entropy), targets))| {
+                let mut work = Block::new(self, targets, |r, out| row(i * block + r, out));
+                match self.instructions {
+                    #[cfg(target_arch = "x86_64")]
+                    // SAFETY: `detect` and `available` name only instructions this processor has.
+                    Instructions::Avx512 => unsafe { run_avx512(self, &mut work) },
+                    #[cfg(target_arch = "x86_64")]
+                    // SAFETY: as above.
+                    Instructions::Avx2 => unsafe { run_avx2(self, &mut work) },
+                    // SAFETY: needs no features.
+                    _ => unsafe { run::<Portable, 4>(self, &mut work) },
+                }
+                work.finish(loss, entropy);
+            },
+        );
+        scores
+    }
+}
+
+/// Columns `from..from + columns` of the weights as `[hidden][columns]`; columns beyond the vocabulary stay zero.
+fn pack_panel(head: &Head, from: usize, columns: usize) -> Result<Aligned, GraphError> {
+    let mut packed = Aligned::zeroed(head.hidden * columns);
+    let panel = packed.as_mut_slice();
+    let width = columns.min(head.vocabulary - from);
+    let mut numbers = Vec::new();
+    match head.layout {
+        Layout::HiddenFirst => {
+            for k in 0..head.hidden {
+                let at = k * head.vocabulary + from;
+                head.weights.read_f32(at..at + width, &mut numbers)?;
+                panel[k * columns..][..width].copy_from_slice(&numbers);
+            }
+        }
+        Layout::VocabularyFirst => {
+            for column in 0..width {
+                let at = (from + column) * head.hidden;
+                head.weights.read_f32(at..at + head.hidden, &mut numbers)?;
+                for (k, &number) in numbers.iter().enumerate() {
+                    panel[k * columns + column] = number;
+                }
+            }
+        }
+    }
+    Ok(packed)
+}
+
+/// A block of rows on its way through all panels.
+struct Block<'a> {
+    targets: &'a [u32],
+    /// `[groups][hidden][rows]`.
+    packed: Aligned,
+    rows: usize,
+    groups: usize,
+    /// Per row and lane: maximum, sum, dot.
+    state: Vec<[f32; 16 * 3]>,
+    target_logits: Vec<f32>,
+}
+
+impl<'a> Block<'a> {
+    fn new(kernel: &Kernel, targets: &'a [u32], row: impl Fn(usize, &mut [f32])) -> Self {
+        let rows = kernel.instructions.tile().0;
+        let groups = targets.len().div_ceil(rows);
+        let mut packed = Aligned::zeroed(groups * rows * kernel.hidden);
+        let mut numbers = vec![0.0; kernel.hidden];
+        for r in 0..targets.len() {
+            row(r, &mut numbers);
+            let group = &mut packed.as_mut_slice()[r / rows * rows * kernel.hidden..];
+            for (k, &number) in numbers.iter().enumerate() {
+                group[k * rows + r % rows] = number;
+            }
+        }
+        let mut start = [0.0; 48];
+        start[..16].fill(LOWEST);
+        let state = vec![start; groups * rows];
+        Self {
+            targets,
+            packed,
+            rows,
+            groups,
+            state,
+            target_logits: vec![f32::NAN; groups * rows],
+        }
+    }
+
+    /// Merges the lanes of each row.
+    fn finish(&self, loss: &mut [f32], entropy: &mut [f32]) {
+        for r in 0..self.targets.len() {
+            let (max, rest) = self.state[r].split_at(16);
+            let (sum, dot) = rest.split_at(16);
+            let top = max.iter().copied().fold(LOWEST, f32::max);
+            let (mut total, mut weighted) = (0.0f64, 0.0f64);
+            for lane in 0..16 {
+                let shift = f64::from(max[lane]) - f64::from(top);
+                let scale = shift.exp();
+                total += f64::from(sum[lane]) * scale;
+                weighted += (f64::from(dot[lane]) + f64::from(sum[lane]) * shift) * scale;
+            }
+            let log_total = total.ln();
+            // The large numbers first: their difference is small.
+            loss[r] = (f64::from(top) - f64::from(self.target_logits[r]) + log_total) as f32;
+            entropy[r] = (log_total - weighted / total) as f32;
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn run_avx512(kernel: &Kernel, block: &mut Block<'_>) {
+    // SAFETY: this function is only called where avx512f was detected.
+    unsafe { run::<super::lanes::Avx512, 14>(kernel, block) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn run_avx2(kernel: &Kernel, block: &mut Block<'_>) {
+    // SAFETY: this function is only called where avx2 and fma were detected.
+    unsafe { run::<super::lanes::Avx2, 6>(kernel, block) }
+}
+
+/// Takes one block through all panels. `R` is the tile's rows, its columns are two vectors.
+///
+/// # Safety
+/// The processor has the features of `L`.
+#[inline(always)]
+unsafe fn run<L: Lanes, const R: usize>(kernel: &Kernel, block: &mut Block<'_>) {
+    let columns = 2 * L::WIDTH;
+    debug_assert_eq!((R, columns), kernel.instructions.tile());
+    debug_assert_eq!(R, block.rows);
+    let mut tile = Aligned::zeroed(R * columns);
+    let tile = tile.as_mut_slice();
+    for (p, panel) in kernel.panels.iter().enumerate() {
+        let from = p * columns;
+        let width = columns.min(kernel.vocabulary - from);
+        for group in 0..block.groups {
+            let packed = &block.packed.as_slice()[group * R * kernel.hidden..][..R * kernel.hidden];
+            // SAFETY: both operands hold `hidden` steps of R and `columns` floats, the tile holds R x columns.
+            unsafe { product::<L, R>(kernel.hidden, packed, panel.as_slice(), tile) };
+            for step in &kernel.steps {
+                // SAFETY: a bias is padded to whole panels.
+                unsafe { apply::<L>(step, from, columns, tile) };
+            }
+            for row in tile.chunks_exact_mut(columns) {
+                row[width..].fill(LOWEST);
+            }
+            let rows = block.targets[group * R..].iter().take(R);
+            for (r, &target) in rows.enumerate() {
+                let at = group * R + r;
+                let logits = &tile[r * columns..][..columns];
+                if let Some(&logit) = (target as usize)
+                    .checked_sub(from)
+                    .and_then(|c| logits.get(c))
+                {
+                    block.target_logits[at] = logit;
+                }
+                // SAFETY: two vectors of logits, three of state.
+                unsafe { update::<L>(logits, &mut block.state[at]) };
+            }
+        }
+    }
+}
+
+/// `tile [R, 2 vectors] = group [hidden][R] x panel [hidden][2 vectors]`.
+#[inline(always)]
+unsafe fn product<L: Lanes, const R: usize>(
+    hidden: usize,
+    group: &[f32],
+    panel: &[f32],
+    tile: &mut [f32],
+) {
+    let (mut a, mut b) = (group.as_ptr(), panel.as_ptr());
+    // SAFETY: the pointers advance `hidden` times by R and two vectors, within their slices.
+    unsafe {
+        let mut sums = [[L::splat(0.0); 2]; R];
+        for _ in 0..hidden {
+            let (b0, b1) = (L::load(b), L::load(b.add(L::WIDTH)));
+            for (r, sum) in sums.iter_mut().enumerate() {
+                let x = L::splat(*a.add(r));
+                sum[0] = x.mul_add(b0, sum[0]);
+                sum[1] = x.mul_add(b1, sum[1]);
+            }
+            a = a.add(R);
+            b = b.add(2 * L::WIDTH);
+        }
+        for (row, sum) in tile.chunks_exact_mut(2 * L::WIDTH).zip(sums) {
+            sum[0].store(row.as_mut_ptr());
+            sum[1].store(row.as_mut_ptr().add(L::WIDTH));
+        }
+    }
+}
+
+/// One step over a tile whose columns start at `from` of the vocabulary.
+#[inline(always)]
+unsafe fn apply<L: Lanes>(step: &PackedStep, from: usize, columns: usize, tile: &mut [f32]) {
+    // SAFETY: the tile is whole vectors, and so is a panel of the bias.
+    unsafe {
+        for row in tile.chunks_exact_mut(columns) {
+            for (c, part) in row.chunks_exact_mut(L::WIDTH).enumerate() {
+                let x = L::load(part.as_ptr());
+                let y = match step {
+                    PackedStep::Scale(by) => x.mul(L::splat(*by)),
+                    PackedStep::Shift(by) => x.add(L::splat(*by)),
+                    PackedStep::Bias(bias) => {
+                        x.add(L::load(bias[from + c * L::WIDTH..][..L::WIDTH].as_ptr()))
+                    }
+                    PackedStep::Tanh => x.tanh(),
+                };
+                y.store(part.as_mut_ptr());
+            }
+        }
+    }
+}
+
+/// Takes two vectors of logits into a row's maximum, sum and dot.
+#[inline(always)]
+unsafe fn update<L: Lanes>(logits: &[f32], state: &mut [f32; 48]) {
+    let state = state.as_mut_ptr();
+    // SAFETY: `logits` holds two vectors; `state` three of at most 16 lanes.
+    unsafe {
+        let (x0, x1) = (
+            L::load(logits.as_ptr()),
+            L::load(logits.as_ptr().add(L::WIDTH)),
+        );
+        let (mut max, mut sum, mut dot) = (
+            L::load(state),
+            L::load(state.add(16)),
+            L::load(state.add(32)),
+        );
+        let least = L::splat(EXP_MIN);
+        let higher = x0.max(x1).max(max);
+        if higher.any_greater(max) {
+            let shift = least.max(max.sub(higher));
+            let scale = shift.exp();
+            dot = sum.mul_add(shift, dot).mul(scale);
+            sum = sum.mul(scale);
+            max = higher;
+            max.store(state);
+        }
+        // The limit comes first: the order lets a NaN through to the sums, where it is seen.
+        let (d0, d1) = (least.max(x0.sub(max)), least.max(x1.sub(max)));
+        let (e0, e1) = (d0.exp(), d1.exp());
+        sum = sum.add(e0).add(e1);
+        dot = e0.mul_add(d0, e1.mul_add(d1, dot));
+        sum.store(state.add(16));
+        dot.store(state.add(32));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rho_graph::{DataType, Tensor};
+
+    use super::*;
+    use crate::head::plain;
+
+    /// Products of f32 against f64, and an exp of 2 ulp.
+    const TOLERANCE: f32 = 2e-5;
+
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> f32 {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+        }
+    }
+
+    fn head(
+        random: &mut Random,
+        hidden: usize,
+        vocabulary: usize,
+        layout: Layout,
+        steps: Vec<Step>,
+    ) -> Head {
+        let bytes: Vec<u8> = (0..hidden * vocabulary)
+            .flat_map(|_| (random.next() * 2.0).to_le_bytes())
+            .collect();
+        let dims = match layout {
+            Layout::HiddenFirst => vec![hidden, vocabulary],
+            Layout::VocabularyFirst => vec![vocabulary, hidden],
+        };
+        let weights = Tensor {
+            name: "w".into(),
+            dims,
+            dtype: DataType::F32,
+            bytes: bytes.into(),
+        };
+        Head {
+            weights,
+            layout,
+            hidden,
+            vocabulary,
+            steps,
+        }
+    }
+
+    fn assert_close(got: &[f32], expected: &[f32], what: &str) {
+        assert_eq!(got.len(), expected.len());
+        for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
+            let limit = TOLERANCE * expected.abs().max(1.0);
+            assert!(
+                (got - expected).abs() <= limit,
+                "{what}, row {i}: expected {expected}, got {got}"
+            );
+        }
+    }
+
+    #[test]
+    fn equals_the_plain_head() {
+        let mut random = Random(7);
+        for (hidden, vocabulary, rows) in [
+            (1, 1, 1),
+            (8, 31, 5),
+            (24, 32, 14),
+            (40, 1000, 67),
+            (64, 333, 200),
+        ] {
+            let bias: Vec<f32> = (0..vocabulary).map(|_| random.next() * 20.0).collect();
+            let soft_cap = vec![Step::Scale(1.0 / 30.0), Step::Tanh, Step::Scale(30.0)];
+            let all = [
+                vec![],
+                vec![Step::Scale(3.0), Step::Shift(1.5)],
+                vec![Step::Bias(bias)],
+                soft_cap,
+            ];
+            for (steps, layout) in all.into_iter().zip(
+                [Layout::HiddenFirst, Layout::VocabularyFirst]
+                    .into_iter()
+                    .cycle(),
+            ) {
+                let head = head(&mut random, hidden, vocabulary, layout, steps);
+                let states: Vec<f32> = (0..rows * hidden).map(|_| random.next() * 4.0).collect();
+                let targets: Vec<u32> = (0..rows).map(|r| (r * 7919 % vocabulary) as u32).collect();
+                let expected = plain::score(&head, &states, &targets).unwrap();
+                for instructions in Instructions::available() {
+                    let kernel = Kernel::new(&head, instructions).unwrap();
+                    let got = kernel.score(
+                        |r, out| out.copy_from_slice(&states[r * hidden..][..hidden]),
+                        &targets,
+                    );
+                    let what = format!(
+                        "{instructions:?} {hidden} x {vocabulary} {:?}",
+                        head.steps.first()
+                    );
+                    assert_close(&got.loss, &expected.loss, &what);
+                    assert_close(&got.entropy, &expected.entropy, &what);
+                }
+            }
+        }
+    }
+
+    /// Logits that f32 sums would ruin without a running maximum, and a bias that forbids tokens.
+    #[test]
+    fn survives_extreme_logits() {
+        let mut random = Random(3);
+        let forbidden: Vec<f32> = (0..100)
+            .map(|v| if v % 3 == 0 { f32::NEG_INFINITY } else { 0.0 })
+            .collect();
+        for steps in [
+            vec![Step::Scale(1e6)],
+            vec![Step::Shift(-1e20)],
+            vec![Step::Bias(forbidden)],
+        ] {
+            let head = head(&mut random, 16, 100, Layout::HiddenFirst, steps);
+            let states: Vec<f32> = (0..16 * 16).map(|_| random.next()).collect();
+            let targets: Vec<u32> = (0..16).map(|r| r * 3 + 1).collect();
+            let expected = plain::score(&head, &states, &targets).unwrap();
+            for instructions in Instructions::available() {
+                let kernel = Kernel::new(&head, instructions).unwrap();
+                let got = kernel.score(
+                    |r, out| out.copy_from_slice(&states[r * 16..][..16]),
+                    &targets,
+                );
+                assert_close(&got.loss, &expected.loss, &format!("{instructions:?}"));
+                assert_close(
+                    &got.entropy,
+                    &expected.entropy,
+                    &format!("{instructions:?}"),
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn not_a_number_stays_visible() {
+        let mut random = Random(5);
+        let head = head(&mut random, 8, 50, Layout::HiddenFirst, vec![]);
+        for bad in [f32::NAN, f32::INFINITY] {
+            for instructions in Instructions::available() {
+                let kernel = Kernel::new(&head, instructions).unwrap();
+                let row = |r: usize, out: &mut [f32]| out.fill(if r == 1 { bad } else { 0.1 });
+                let got = kernel.score(row, &[0, 1, 2]);
+                let numbers: Vec<bool> = got.loss.iter().map(|l| l.is_finite()).collect();
+                assert_eq!(numbers, [true, false, true], "{instructions:?}");
+                assert!(!got.entropy[1].is_finite() && got.entropy[0].is_finite());
+            }
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Vectors of f32 behind one small trait, so that the kernel is written once: AVX-512, AVX2 with FMA, and plain arrays
+//! for every other processor.
+#![expect(
+    unsafe_code,
+    reason = "processor intrinsics; each call is made only after its features were detected"
+)]
+
+/// Smallest argument [`Lanes::exp`] takes: below it the result would leave the normal numbers. A term of
+/// exp(-87) = 1.6e-38 beside the 1 of the largest logit is nothing.
+pub(super) const EXP_MIN: f32 = -87.0;
+
+/// A vector of `WIDTH` numbers.
+///
+/// # Safety
+/// Every function may only be called on a processor that has the implementer's features; pointers are valid for
+/// `WIDTH` floats.
+pub(super) trait Lanes: Copy {
+    /// Numbers per vector.
+    const WIDTH: usize;
+
+    unsafe fn splat(value: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
+    unsafe fn mul(self, other: Self) -> Self;
+    unsafe fn div(self, other: Self) -> Self;
+    /// `self * b + c`, rounded once where the processor can.
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self;
+    /// The larger of both; `other` where either is NaN.
+    unsafe fn max(self, other: Self) -> Self;
+    /// The smaller of both; `other` where either is NaN.
+    unsafe fn min(self, other: Self) -> Self;
+    /// Whether any lane of `self` is greater than its fellow in `other`.
+    unsafe fn any_greater(self, other: Self) -> bool;
+    /// Nearest integer.
+    unsafe fn round(self) -> Self;
+    /// `self * 2^n` for an integral `n` in -126..=127.
+    unsafe fn scale(self, n: Self) -> Self;
+
+    /// exp for arguments in `EXP_MIN..=88`, to about 2 ulp; NaN stays NaN. (Cody and Waite's reduction by ln 2 in
+    /// two parts, then the polynomial of Cephes' expf.)
+    #[inline(always)]
+    unsafe fn exp(self) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let s = |v| Self::splat(v);
+            let n = self.mul(s(std::f32::consts::LOG2_E)).round();
+            let r = n.mul_add(s(-0.693_359_4), self);
+            let r = n.mul_add(s(2.121_944_4e-4), r);
+            let p = s(1.987_569_1e-4).mul_add(r, s(1.398_2e-3));
+            let p = p.mul_add(r, s(8.333_452e-3));
+            let p = p.mul_add(r, s(4.166_579_6e-2));
+            let p = p.mul_add(r, s(1.666_666_5e-1));
+            let p = p.mul_add(r, s(0.5));
+            p.mul_add(r.mul(r), r).add(s(1.0)).scale(n)
+        }
+    }
+
+    /// tanh, as 1 - 2 / (exp(2 x) + 1).
+    #[inline(always)]
+    unsafe fn tanh(self) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe {
+            // Beyond 10, tanh is 1 in f32. The limit comes first: the order keeps a NaN.
+            let x = Self::splat(10.0).min(Self::splat(-10.0).max(self));
+            let e = x.add(x).exp();
+            Self::splat(1.0).sub(Self::splat(2.0).div(e.add(Self::splat(1.0))))
+        }
+    }
+}
+
+/// Plain Rust; the compiler makes what it can of it.
+#[derive(Clone, Copy)]
+pub(super) struct Portable([f32; 8]);
+
+impl Portable {
+    #[inline(always)]
+    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    }
+}
+
+impl Lanes for Portable {
+    const WIDTH: usize = 8;
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self([value; 8])
+    }
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's promise; an array of f32 has the alignment of f32.
+        unsafe { Self(from.cast::<[f32; 8]>().read()) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as above.
+        unsafe { to.cast::<[f32; 8]>().write(self.0) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        self.zip(other, |a, b| a + b)
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self.zip(other, |a, b| a - b)
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        self.zip(other, |a, b| a * b)
+    }
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        self.zip(other, |a, b| a / b)
+    }
+    #[inline(always)]
+    unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+        // Not f32::mul_add: without the instruction it is a slow function call.
+        Self(std::array::from_fn(|i| self.0[i] * b.0[i] + c.0[i]))
+    }
+    #[inline(always)]
+    unsafe fn max(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    unsafe fn min(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    unsafe fn any_greater(self, other: Self) -> bool {
+        (0..8).any(|i| self.0[i] > other.0[i])
+    }
+    #[inline(always)]
+    unsafe fn round(self) -> Self {
+        Self(self.0.map(f32::round_ties_even))
+    }
+    #[inline(always)]
+    unsafe fn scale(self, n: Self) -> Self {
+        self.zip(n, |a, n| {
+            a * f32::from_bits(((n as i32 + 127) << 23) as u32)
+        })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::Lanes;
+
+    /// 16 lanes; needs avx512f.
+    #[derive(Clone, Copy)]
+    pub(in crate::head) struct Avx512(__m512);
+
+    /// 8 lanes; needs avx2 and fma.
+    #[derive(Clone, Copy)]
+    pub(in crate::head) struct Avx2(__m256);
+
+    // SAFETY of every block below: the trait's contract, the processor has the features and pointers are valid.
+
+    impl Lanes for Avx512 {
+        const WIDTH: usize = 16;
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            unsafe { Self(_mm512_set1_ps(value)) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { Self(_mm512_loadu_ps(from)) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm512_storeu_ps(to, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            unsafe { Self(_mm512_add_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            unsafe { Self(_mm512_sub_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            unsafe { Self(_mm512_mul_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn div(self, other: Self) -> Self {
+            unsafe { Self(_mm512_div_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+            unsafe { Self(_mm512_fmadd_ps(self.0, b.0, c.0)) }
+        }
+        #[inline(always)]
+        unsafe fn max(self, other: Self) -> Self {
+            unsafe { Self(_mm512_max_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn min(self, other: Self) -> Self {
+            unsafe { Self(_mm512_min_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn any_greater(self, other: Self) -> bool {
+            unsafe { _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0) != 0 }
+        }
+        #[inline(always)]
+        unsafe fn round(self) -> Self {
+            unsafe { Self(_mm512_roundscale_ps::<0>(self.0)) }
+        }
+        #[inline(always)]
+        unsafe fn scale(self, n: Self) -> Self {
+            unsafe { Self(_mm512_scalef_ps(self.0, n.0)) }
+        }
+    }
+
+    impl Lanes for Avx2 {
+        const WIDTH: usize = 8;
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            unsafe { Self(_mm256_set1_ps(value)) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { Self(_mm256_loadu_ps(from)) }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { _mm256_storeu_ps(to, self.0) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            unsafe { Self(_mm256_add_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            unsafe { Self(_mm256_sub_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn mul(self, other: Self) -> Self {
+            unsafe { Self(_mm256_mul_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn div(self, other: Self) -> Self {
+            unsafe { Self(_mm256_div_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+            unsafe { Self(_mm256_fmadd_ps(self.0, b.0, c.0)) }
+        }
+        #[inline(always)]
+        unsafe fn max(self, other: Self) -> Self {
+            unsafe { Self(_mm256_max_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn min(self, other: Self) -> Self {
+            unsafe { Self(_mm256_min_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        unsafe fn any_greater(self, other: Self) -> bool {
+            unsafe { _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(self.0, other.0)) != 0 }
+        }
+        #[inline(always)]
+        unsafe fn round(self) -> Self {
+            unsafe {
+                Self(_mm256_round_ps::<
+                    { _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC },
+                >(self.0))
+            }
+        }
+        #[inline(always)]
+        unsafe fn scale(self, n: Self) -> Self {
+            unsafe {
+                let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n.0), _mm256_set1_epi32(127));
+                let power = _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent));
+                Self(_mm256_mul_ps(self.0, power))
+            }
+        }
+    }
+}

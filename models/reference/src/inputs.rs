@@ -1,0 +1,170 @@
+//! What a graph wants to be fed, decided once from its declared inputs, before any weight is loaded.
+
+use ort::{
+    memory::Allocator,
+    session::IoBinding,
+    value::{DynTensor, Tensor, TensorElementType},
+};
+use rho_graph::{DataType, Dimension, Model, Port};
+
+use crate::{Piece, ReferenceError};
+
+/// What one input means.
+#[derive(Debug, Clone, PartialEq)]
+enum Meaning {
+    /// Token ids `[batch, length]`, zeros behind the end.
+    InputIds,
+    /// 1 where a token is, 0 behind the end.
+    AttentionMask,
+    /// 0, 1, 2, ... in each row.
+    PositionIds,
+    /// A cache of length 0: the sizes of its axes, `None` for the batch.
+    Past(Vec<Option<usize>>),
+    /// Merged exports ask whether the cache is used: no.
+    UseCacheBranch,
+}
+
+/// The inputs of a graph, in a form that can be filled for any batch.
+#[derive(Debug, Clone)]
+pub struct Inputs(Vec<(Port, Meaning)>);
+
+/// A batch's rows laid out as a rectangle.
+pub(crate) struct Rectangle<'a> {
+    pub(crate) pieces: &'a [Piece<'a>],
+    /// Longest piece.
+    pub(crate) length: usize,
+}
+
+impl Rectangle<'_> {
+    /// `[batch, length]` numbers, from row and column; columns behind a row's end get `padding`.
+    fn fill<T: Copy>(&self, padding: T, number: impl Fn(&Piece<'_>, usize) -> T) -> Vec<T> {
+        let mut all = Vec::with_capacity(self.pieces.len() * self.length);
+        for piece in self.pieces {
+            all.extend((0..piece.tokens.len()).map(|i| number(piece, i)));
+            all.resize(all.len() + self.length - piece.tokens.len(), padding);
+        }
+        all
+    }
+}
+
+impl Inputs {
+    /// Reads the graph's inputs; refuses what cannot be fed, by name.
+    pub fn of(model: &Model) -> Result<Self, ReferenceError> {
+        let path = || model.path().to_owned();
+        let inputs = model.inputs().into_iter().map(|port| {
+            let shown = show(&port);
+            let meaning = match port.name.as_str() {
+                "input_ids" => Meaning::InputIds,
+                "attention_mask" => Meaning::AttentionMask,
+                "position_ids" => Meaning::PositionIds,
+                "use_cache_branch" => Meaning::UseCacheBranch,
+                name if name.starts_with("encoder_") || name.starts_with("decoder_") || name.contains(".encoder.") => {
+                    return Err(ReferenceError::EncoderDecoder { path: path(), input: name.to_owned() });
+                }
+                name if name.starts_with("past_key_values") || name.starts_with("past_key") || name.starts_with("past.") => {
+                    let axes = past_axes(&port).ok_or_else(|| ReferenceError::InputShape {
+                        path: path(),
+                        input: shown.clone(),
+                        expected: "float [batch, heads, past length, head size] with heads and head size given".into(),
+                    })?;
+                    Meaning::Past(axes)
+                }
+                _ => return Err(ReferenceError::UnknownInput { path: path(), input: shown }),
+            };
+            let integers = matches!(port.dtype, DataType::I64 | DataType::I32);
+            let free = port.dims.as_ref().is_none_or(|d| d.len() == 2 && d.iter().all(|d| !matches!(d, Dimension::Fixed(_))));
+            let fits = match meaning {
+                Meaning::InputIds | Meaning::AttentionMask | Meaning::PositionIds => integers && free,
+                Meaning::UseCacheBranch => port.dtype == DataType::Bool,
+                Meaning::Past(_) => true,
+            };
+            if !fits {
+                let expected = "integers [batch, length] with both axes free".to_owned();
+                return Err(ReferenceError::InputShape { path: path(), input: shown, expected });
+            }
+            Ok((port, meaning))
+        });
+        let inputs = Self(inputs.collect::<Result<_, _>>()?);
+        if !inputs.0.iter().any(|(_, m)| *m == Meaning::InputIds) {
+            let input = "input_ids (missing)".to_owned();
+            return Err(ReferenceError::UnknownInput {
+                path: path(),
+                input,
+            });
+        }
+        Ok(inputs)
+    }
+
+    /// Binds every input for a batch. Pieces shorter than the longest are padded on the right, where a causal model
+    /// does not look.
+    pub(crate) fn bind(&self, batch: &Rectangle<'_>, binding: &mut IoBinding) -> ort::Result<()> {
+        let shape = [batch.pieces.len(), batch.length];
+        for (port, meaning) in &self.0 {
+            let integers = |numbers: Vec<i64>| -> ort::Result<DynTensor> {
+                Ok(match port.dtype {
+                    DataType::I32 => {
+                        let numbers: Vec<i32> = numbers.into_iter().map(|n| n as i32).collect();
+                        Tensor::from_array((shape, numbers))?.upcast()
+                    }
+                    _ => Tensor::from_array((shape, numbers))?.upcast(),
+                })
+            };
+            let tensor = match meaning {
+                Meaning::InputIds => {
+                    integers(batch.fill(0, |piece, i| i64::from(piece.tokens[i])))?
+                }
+                Meaning::AttentionMask => integers(batch.fill(0, |_, _| 1))?,
+                Meaning::PositionIds => integers(batch.fill(0, |_, i| i as i64))?,
+                Meaning::UseCacheBranch => Tensor::from_array(([1usize], vec![false]))?.upcast(),
+                Meaning::Past(axes) => {
+                    let axes: Vec<i64> = axes
+                        .iter()
+                        .map(|a| a.unwrap_or(batch.pieces.len()) as i64)
+                        .collect();
+                    let dtype = match port.dtype {
+                        DataType::F16 => TensorElementType::Float16,
+                        _ => TensorElementType::Float32,
+                    };
+                    DynTensor::new(&Allocator::default(), dtype, axes)?
+                }
+            };
+            binding.bind_input(port.name.as_str(), &tensor)?;
+        }
+        Ok(())
+    }
+}
+
+/// The axes of a cache input with its length set to 0: the first free axis is the batch, the next the past length.
+fn past_axes(port: &Port) -> Option<Vec<Option<usize>>> {
+    let dims = port.dims.as_ref()?;
+    let mut free = 0;
+    let axes: Vec<_> = dims
+        .iter()
+        .map(|dim| match dim {
+            Dimension::Fixed(size) => Some(*size),
+            _ => {
+                free += 1;
+                (free > 1).then_some(0)
+            }
+        })
+        .collect();
+    (free == 2 && matches!(port.dtype, DataType::F32 | DataType::F16)).then_some(axes)
+}
+
+/// An input or output as people write it.
+pub(crate) fn show(port: &Port) -> String {
+    let dims = port.dims.as_ref().map(|dims| {
+        let dim = |d: &Dimension| match d {
+            Dimension::Fixed(size) => size.to_string(),
+            Dimension::Named(name) => name.clone(),
+            Dimension::Unknown => "?".to_owned(),
+        };
+        dims.iter().map(dim).collect::<Vec<_>>().join(", ")
+    });
+    format!(
+        "{} {:?} [{}]",
+        port.name,
+        port.dtype,
+        dims.unwrap_or_else(|| "?".to_owned())
+    )
+}

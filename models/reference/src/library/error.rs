@@ -1,0 +1,254 @@
+//! What can go wrong between "where is it?" and "it runs". Each situation carries its facts as fields; the message is
+//! one line, and [`LibraryError::hint`] says what the user can do.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::found::{EXAMPLE, Looked};
+use super::version::REQUIRED_VERSION;
+use super::wheels::VERSION;
+
+/// Why there is no ONNX Runtime.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LibraryError {
+    /// No place of the search held a library that can be used.
+    #[error("no usable ONNX Runtime was found: {}", places(looked))]
+    NotFound {
+        /// Every place and what was seen there.
+        looked: Vec<Looked>,
+    },
+    /// CUDA was asked for, and no library of the search has the CUDA provider.
+    #[error("no ONNX Runtime with CUDA was found: {}", places(looked))]
+    NoCudaLibrary {
+        /// Every place and what was seen there.
+        looked: Vec<Looked>,
+    },
+    /// The path does not name a file.
+    #[error("{}: there is no such file", path.display())]
+    NotAFile {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The library's file is shorter than its own headers say: loading it would crash.
+    #[error("{}: the library is cut off: expected at least {expected} bytes, got {got}", path.display())]
+    Truncated {
+        /// The library.
+        path: PathBuf,
+        /// The size that its headers ask for.
+        expected: u64,
+        /// The size it has.
+        got: u64,
+    },
+    /// The system's loader refuses the file.
+    #[error("{}: not a library that can be loaded here", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The loader's reason.
+        source: libloading::Error,
+    },
+    /// A library, but not ONNX Runtime.
+    #[error("{}: not ONNX Runtime: it has no OrtGetApiBase", path.display())]
+    NoEntryPoint {
+        /// The library.
+        path: PathBuf,
+    },
+    /// ONNX Runtime of a version that cannot be spoken to.
+    #[error("{}: expected ONNX Runtime {REQUIRED_VERSION}, got {found}", path.display())]
+    Version {
+        /// The library.
+        path: PathBuf,
+        /// The version it reports.
+        found: String,
+    },
+    /// CUDA was asked for, and this library has no CUDA provider beside it.
+    #[error("{}: it has no CUDA provider beside it", path.display())]
+    NoCudaProvider {
+        /// The library.
+        path: PathBuf,
+    },
+    /// There is no pinned wheel for this platform.
+    #[error("there is no {package} {VERSION} wheel for {os} {arch}")]
+    NoWheel {
+        /// The package on PyPI.
+        package: &'static str,
+        /// The operating system.
+        os: String,
+        /// The processor.
+        arch: String,
+    },
+    /// Something has to be downloaded, and may not.
+    #[error("{package} {VERSION} is not installed, and RHO_MASK_OFFLINE forbids to download it")]
+    Offline {
+        /// The package on PyPI.
+        package: &'static str,
+    },
+    /// The environment names no folder to install into.
+    #[error("there is no cache folder to install into")]
+    NoCacheFolder,
+    /// Python could not be started.
+    #[error("{} could not be started", python.display())]
+    PythonMissing {
+        /// The program that was tried.
+        python: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Python has no pip.
+    #[error("{} has no pip", python.display())]
+    PipMissing {
+        /// The Python that was asked.
+        python: PathBuf,
+    },
+    /// pip could not download a wheel.
+    #[error("pip could not download {requirement}: {reason}")]
+    PipFailed {
+        /// What it was asked for.
+        requirement: String,
+        /// The last lines of what it said, on one line.
+        reason: String,
+    },
+    /// The downloaded wheel is not the pinned one; nothing of it was used.
+    #[error("{wheel}: expected SHA-256 {expected}, got {got}")]
+    WheelHash {
+        /// The wheel's file name.
+        wheel: String,
+        /// The pinned hash.
+        expected: String,
+        /// The hash of what came.
+        got: String,
+    },
+    /// The wheel cannot be read, though its hash is right.
+    #[error("{wheel}: cannot read {entry}")]
+    Wheel {
+        /// The wheel's file name.
+        wheel: String,
+        /// The entry that was asked for.
+        entry: String,
+        /// The reason.
+        source: zip::result::ZipError,
+    },
+    /// The disk, or a permission on it.
+    #[error("{}: cannot {action}", path.display())]
+    Disk {
+        /// What was being done.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// An installed file has changed since it was installed.
+    #[error("{}: the installation is damaged: {problem}", folder.display())]
+    Damaged {
+        /// The folder of the installation.
+        folder: PathBuf,
+        /// Which file, expected and got.
+        problem: String,
+    },
+    /// A process can load one library only.
+    #[error("{} is loaded already, {} cannot be loaded beside it", loaded.display(), asked.display())]
+    AlreadyLoaded {
+        /// The library in use.
+        loaded: PathBuf,
+        /// The one that was asked for.
+        asked: PathBuf,
+    },
+    /// The library passed the check and still did not load.
+    #[error("{}: cannot load ONNX Runtime", path.display())]
+    Load {
+        /// The library.
+        path: PathBuf,
+        /// The reason.
+        source: ort::LoadDynamicError,
+    },
+    /// The library loaded, and a call to it failed.
+    #[error("{}: ONNX Runtime does not start", path.display())]
+    Start {
+        /// The library.
+        path: PathBuf,
+        /// The reason.
+        source: ort::Error,
+    },
+}
+
+impl LibraryError {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        const NAME_IT: &str = "name its library file with --ort-lib or ORT_DYLIB_PATH";
+        Some(match self {
+            Self::NotFound { .. } => {
+                format!("run `rho-mask setup`, or `pip install onnxruntime=={VERSION}` in the active Python environment, or {NAME_IT}")
+            }
+            Self::NoCudaLibrary { .. } | Self::NoCudaProvider { .. } => format!(
+                "run `rho-mask setup --cuda`, or `pip install onnxruntime-gpu[cuda,cudnn]=={VERSION}` in the active Python environment, or {NAME_IT}"
+            ),
+            Self::NotAFile { .. } => format!("name the library file itself, such as {}", EXAMPLE),
+            Self::Truncated { .. } => "copy or install the library again".to_owned(),
+            Self::Open { .. } | Self::NoEntryPoint { .. } => format!(
+                "a library for this system is needed, such as {} of the PyPI package onnxruntime; `rho-mask setup` installs one",
+                EXAMPLE
+            ),
+            Self::Version { .. } => {
+                format!("`pip install onnxruntime=={VERSION}` has one that fits; `rho-mask setup` installs it")
+            }
+            Self::NoWheel { package: "onnxruntime-gpu", .. } => {
+                "CUDA is installed by rho-mask on Linux x86_64 only; elsewhere install ONNX Runtime with CUDA yourself and name its library file with --ort-lib".to_owned()
+            }
+            Self::NoWheel { .. } => format!("install or build ONNX Runtime {REQUIRED_VERSION} and {NAME_IT}"),
+            Self::Offline { package } => {
+                let cuda = if *package == "onnxruntime-gpu" { " --cuda" } else { "" };
+                format!("run `rho-mask setup{cuda}` without RHO_MASK_OFFLINE, or `pip install {package}=={VERSION}` and {NAME_IT}")
+            }
+            Self::NoCacheFolder => "set HOME (or XDG_CACHE_HOME; LOCALAPPDATA on Windows) to a folder of yours".to_owned(),
+            Self::PythonMissing { .. } => format!("install Python 3 with pip, or get ONNX Runtime {REQUIRED_VERSION} another way and {NAME_IT}"),
+            Self::PipMissing { python } => {
+                format!("run `{} -m ensurepip` or install the system's python3-pip", python.display())
+            }
+            Self::PipFailed { requirement, .. } => {
+                format!("`python3 -m pip download --no-deps {requirement}` shows whether pip reaches its index")
+            }
+            Self::WheelHash { .. } => "nothing of it was used; try again, and if it comes again do not trust the index that pip is set to".to_owned(),
+            Self::Damaged { .. } => "run `rho-mask setup` (with --cuda for CUDA) to install it again".to_owned(),
+            Self::Disk { .. } => "is there room, and may this user write there?".to_owned(),
+            Self::Wheel { .. } | Self::AlreadyLoaded { .. } | Self::Load { .. } | Self::Start { .. } => return None,
+        })
+    }
+
+    pub(super) fn disk(
+        action: &'static str,
+        path: &std::path::Path,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Disk {
+            action,
+            path,
+            source,
+        }
+    }
+}
+
+fn places(looked: &[Looked]) -> String {
+    looked
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// An error and its causes on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let text = source.to_string();
+        // Some libraries repeat their cause in their own message.
+        if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = source.source();
+    }
+    line
+}

@@ -1,0 +1,280 @@
+//! The order of the search. In: [`LibraryOptions`]. Out: the library to load, and every place that was looked at with
+//! what was seen there. Installs nothing and downloads nothing.
+//!
+//! The user's own path is final: it is used, or it is the error. Then come the active Python environments, what
+//! `python3` would import, and the cache folder; the first library that can be used is taken, and one that cannot is
+//! reported, not just passed over.
+
+use std::cell::OnceCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::error::{LibraryError, chain};
+use super::found::{Library, Looked, Origin, State};
+use super::manifest::{Condition, Depth, condition};
+use super::options::LibraryOptions;
+use super::{cuda, python, version, wheels};
+
+/// Searches, in the order of [`Origin`]. Never installs, never downloads.
+pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryError>) {
+    let search = Search {
+        options,
+        packages: OnceCell::new(),
+    };
+    let mut looked = Vec::new();
+    let mut used: Option<Library> = None;
+    for origin in [
+        Origin::Given,
+        Origin::VirtualEnvironment,
+        Origin::Conda,
+        Origin::PythonPackage,
+        Origin::Cache,
+    ] {
+        if used.is_some() {
+            let found = "not looked at, for one was found before".to_owned();
+            looked.push(Looked {
+                origin,
+                path: None,
+                state: State::NotNeeded,
+                found,
+            });
+            continue;
+        }
+        for place in search.places(origin) {
+            let (path, state, found) = match place {
+                Place::Library(path) if already_seen(&looked, &path) => (
+                    Some(path),
+                    State::Absent,
+                    "the same file as above".to_owned(),
+                ),
+                Place::Library(path) => match search.open(origin, &path) {
+                    Ok(library) => {
+                        let found = format!("ONNX Runtime {}", library.version);
+                        used = Some(library);
+                        (Some(path), State::Used, found)
+                    }
+                    Err(error) if origin == Origin::Given => {
+                        looked.push(Looked {
+                            origin,
+                            path: Some(path),
+                            state: State::Unusable,
+                            found: chain(&error),
+                        });
+                        return (looked, Err(error));
+                    }
+                    Err(error) => (Some(path), State::Unusable, chain(&error)),
+                },
+                Place::Broken(folder, problem) => (Some(folder), State::Unusable, problem),
+                Place::Nothing(path, reason) => (path, State::Absent, reason),
+            };
+            looked.push(Looked {
+                origin,
+                path,
+                state,
+                found,
+            });
+            if used.is_some() {
+                break;
+            }
+        }
+    }
+    let result = used.ok_or_else(|| match options.cuda {
+        true => LibraryError::NoCudaLibrary {
+            looked: looked.clone(),
+        },
+        false => LibraryError::NotFound {
+            looked: looked.clone(),
+        },
+    });
+    (looked, result)
+}
+
+/// Checks one file and gathers what loading it will need.
+pub(super) fn open(
+    options: &LibraryOptions,
+    origin: Origin,
+    path: &Path,
+    cuda: bool,
+) -> Result<Library, LibraryError> {
+    Search {
+        options,
+        packages: OnceCell::new(),
+    }
+    .open_with(origin, path, cuda)
+}
+
+enum Place {
+    Library(PathBuf),
+    /// Something is here that should be a library and is none.
+    Broken(PathBuf, String),
+    Nothing(Option<PathBuf>, String),
+}
+
+struct Search<'a> {
+    options: &'a LibraryOptions,
+    /// Starting a Python takes a while: at most once, and only when the answer is wanted.
+    packages: OnceCell<Result<python::Packages, String>>,
+}
+
+impl Search<'_> {
+    fn packages(&self) -> &Result<python::Packages, String> {
+        self.packages
+            .get_or_init(|| python::packages(&self.options.python))
+    }
+
+    fn places(&self, origin: Origin) -> Vec<Place> {
+        let not_set = || vec![Place::Nothing(None, "not set".to_owned())];
+        match origin {
+            Origin::Given => self.options.path.as_ref().map_or_else(not_set, |path| {
+                // A bare name would be looked up in the system's folders; a file is meant.
+                vec![Place::Library(
+                    std::path::absolute(path).unwrap_or_else(|_| path.clone()),
+                )]
+            }),
+            Origin::VirtualEnvironment => self
+                .options
+                .virtual_env
+                .as_deref()
+                .map_or_else(not_set, in_environment),
+            Origin::Conda => self
+                .options
+                .conda_prefix
+                .as_deref()
+                .map_or_else(not_set, in_environment),
+            Origin::PythonPackage => match self.packages() {
+                Err(reason) => vec![Place::Nothing(None, reason.clone())],
+                Ok(packages) => {
+                    in_packages(packages.onnxruntime.iter().map(PathBuf::as_path), None)
+                }
+            },
+            Origin::Cache => self.in_cache(),
+        }
+    }
+
+    fn in_cache(&self) -> Vec<Place> {
+        let cache = &self.options.cache;
+        if cache.as_os_str().is_empty() {
+            return not_there(None, "the environment names none");
+        }
+        let packages = [self.options.cuda, !self.options.cuda]
+            .into_iter()
+            .filter_map(|cuda| {
+                wheels::package(cuda, std::env::consts::OS, std::env::consts::ARCH).ok()
+            });
+        let places: Vec<Place> = packages
+            .filter_map(|package| {
+                let folder = cache.join(package.folder);
+                match condition(&folder, Depth::Sizes) {
+                    Condition::Absent => None,
+                    Condition::Damaged(problem) => {
+                        Some(Place::Broken(folder, format!("damaged: {problem}")))
+                    }
+                    Condition::Whole => Some(Place::Library(folder.join(package.library))),
+                }
+            })
+            .collect();
+        if places.is_empty() {
+            not_there(Some(cache), "nothing is installed in it")
+        } else {
+            places
+        }
+    }
+
+    fn open(&self, origin: Origin, path: &Path) -> Result<Library, LibraryError> {
+        self.open_with(origin, path, self.options.cuda)
+    }
+
+    fn open_with(&self, origin: Origin, path: &Path, cuda: bool) -> Result<Library, LibraryError> {
+        let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let has_cuda_provider_file = cuda::provider_file(path).is_some_and(|file| file.is_file());
+        // A library that the user named may have its providers elsewhere; loading it will tell.
+        if cuda && !has_cuda_provider_file && origin != Origin::Given {
+            return Err(LibraryError::NoCudaProvider {
+                path: path.to_owned(),
+            });
+        }
+        let version = version::check(path)?;
+        let cuda_folders = (cuda && has_cuda_provider_file).then(|| {
+            let environments = [
+                self.options.virtual_env.as_deref(),
+                self.options.conda_prefix.as_deref(),
+            ];
+            let ask = || {
+                self.packages()
+                    .as_ref()
+                    .map(|packages| packages.nvidia.clone())
+                    .unwrap_or_default()
+            };
+            cuda::folders(path, environments, ask)
+        });
+        Ok(Library {
+            path: path.to_owned(),
+            version,
+            origin,
+            has_cuda_provider_file,
+            cuda_folders,
+        })
+    }
+}
+
+fn in_environment(environment: &Path) -> Vec<Place> {
+    let packages: Vec<PathBuf> = python::site_packages(environment)
+        .into_iter()
+        .map(|folder| folder.join("onnxruntime"))
+        .collect();
+    in_packages(packages.iter().map(PathBuf::as_path), Some(environment))
+}
+
+fn in_packages<'a>(
+    packages: impl Iterator<Item = &'a Path>,
+    environment: Option<&Path>,
+) -> Vec<Place> {
+    let places: Vec<Place> = packages
+        .filter(|package| package.is_dir())
+        .map(|package| match library_in(&package.join("capi")) {
+            Some(path) => Place::Library(path),
+            None => Place::Broken(
+                package.to_owned(),
+                "no library in its capi folder; packages before 1.19 have none".to_owned(),
+            ),
+        })
+        .collect();
+    if places.is_empty() {
+        not_there(environment, "there is no package onnxruntime")
+    } else {
+        places
+    }
+}
+
+fn not_there(path: Option<&Path>, reason: &str) -> Vec<Place> {
+    vec![Place::Nothing(path.map(Path::to_owned), reason.to_owned())]
+}
+
+/// The library's file has its version in its name; of several the last by name, which
+/// is the most exact.
+fn library_in(folder: &Path) -> Option<PathBuf> {
+    let is_library = |name: &str| {
+        if cfg!(windows) {
+            name == "onnxruntime.dll"
+        } else if cfg!(target_os = "macos") {
+            name.starts_with("libonnxruntime.") && name.ends_with(".dylib")
+        } else {
+            name.starts_with("libonnxruntime.so")
+        }
+    };
+    fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_library))
+        .map(|entry| entry.path())
+        .max()
+}
+
+fn already_seen(looked: &[Looked], path: &Path) -> bool {
+    let file = |path: &Path| path.canonicalize().ok();
+    let new = file(path);
+    new.is_some()
+        && looked
+            .iter()
+            .any(|place| place.path.as_deref().and_then(file) == new)
+}

@@ -1,0 +1,166 @@
+//! What an installed folder holds: names, sizes and SHA-256 of its files, in `manifest.json` beside them. Tells a whole
+//! installation from a damaged one; it is no defence against someone who can write into the user's cache.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{LibraryError, chain};
+use crate::hash;
+
+const NAME: &str = "manifest.json";
+
+/// How closely to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Presence and size: costs nothing, done each time.
+    Sizes,
+    /// Every byte.
+    Hashes,
+}
+
+/// What a look at a folder showed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    Absent,
+    Damaged(String),
+    Whole,
+}
+
+/// The files of an installation, by their path in its folder with `/` between the parts.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub(super) files: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Entry {
+    pub(super) bytes: u64,
+    pub(super) sha256: String,
+}
+
+impl Manifest {
+    pub(super) fn write(&self, folder: &Path) -> Result<(), LibraryError> {
+        let path = folder.join(NAME);
+        let text = serde_json::to_string_pretty(self).expect("names and numbers are always JSON");
+        fs::write(&path, text + "\n").map_err(LibraryError::disk("write the manifest", &path))
+    }
+}
+
+pub(super) fn condition(folder: &Path, depth: Depth) -> Condition {
+    if !folder.exists() {
+        return Condition::Absent;
+    }
+    match first_problem(folder, depth) {
+        None => Condition::Whole,
+        Some(problem) => Condition::Damaged(problem),
+    }
+}
+
+pub(super) fn verify(folder: &Path) -> Result<(), LibraryError> {
+    let problem = match condition(folder, Depth::Hashes) {
+        Condition::Whole => return Ok(()),
+        Condition::Absent => "the folder is gone".to_owned(),
+        Condition::Damaged(problem) => problem,
+    };
+    Err(LibraryError::Damaged {
+        folder: folder.to_owned(),
+        problem,
+    })
+}
+
+fn first_problem(folder: &Path, depth: Depth) -> Option<String> {
+    let manifest = match fs::read(folder.join(NAME)) {
+        Ok(bytes) => serde_json::from_slice::<Manifest>(&bytes).map_err(|error| chain(&error)),
+        Err(error) => Err(error.to_string()),
+    };
+    let manifest = match manifest {
+        Ok(manifest) => manifest,
+        Err(reason) => return Some(format!("{NAME}: {reason}")),
+    };
+    manifest.files.iter().find_map(|(name, entry)| {
+        let path = folder.join(name);
+        match fs::metadata(&path) {
+            Err(error) => return Some(format!("{name}: {error}")),
+            Ok(found) if found.len() != entry.bytes => {
+                return Some(format!(
+                    "{name}: expected {} bytes, got {}",
+                    entry.bytes,
+                    found.len()
+                ));
+            }
+            Ok(_) if depth == Depth::Sizes => return None,
+            Ok(_) => {}
+        }
+        match sha256_of(&path) {
+            Ok(got) if got == entry.sha256 => None,
+            Ok(got) => Some(format!(
+                "{name}: expected SHA-256 {}, got {got}",
+                entry.sha256
+            )),
+            Err(error) => Some(format!("{name}: {error}")),
+        }
+    })
+}
+
+pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
+    copy_hashing(&mut File::open(path)?, &mut io::sink()).map(|entry| entry.sha256)
+}
+
+/// Copies to the end, and says what went by.
+pub(super) fn copy_hashing(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<Entry> {
+    let (bytes, sha256) = hash::copy(from, to)?;
+    Ok(Entry { bytes, sha256 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_the_known_one() {
+        // printf abc | sha256sum
+        let entry = copy_hashing(&mut &b"abc"[..], &mut io::sink()).unwrap();
+        assert_eq!(
+            entry.sha256,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+        assert_eq!(entry.bytes, 3);
+    }
+
+    #[test]
+    fn damage_is_noticed_at_the_depth_it_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        assert_eq!(
+            condition(&folder.join("none"), Depth::Hashes),
+            Condition::Absent
+        );
+        let damaged = |depth| match condition(folder, depth) {
+            Condition::Damaged(problem) => problem,
+            other => panic!("expected damage, got {other:?}"),
+        };
+        assert!(damaged(Depth::Sizes).starts_with("manifest.json: "));
+
+        fs::write(folder.join("lib"), "abc").unwrap();
+        let entry = copy_hashing(&mut &b"abc"[..], &mut io::sink()).unwrap();
+        Manifest {
+            files: [("lib".to_owned(), entry)].into(),
+        }
+        .write(folder)
+        .unwrap();
+        assert_eq!(condition(folder, Depth::Hashes), Condition::Whole);
+
+        fs::write(folder.join("lib"), "abd").unwrap();
+        assert_eq!(condition(folder, Depth::Sizes), Condition::Whole);
+        assert!(damaged(Depth::Hashes).starts_with("lib: expected SHA-256 ba7816bf"));
+        fs::write(folder.join("lib"), "ab").unwrap();
+        assert_eq!(damaged(Depth::Sizes), "lib: expected 3 bytes, got 2");
+        fs::remove_file(folder.join("lib")).unwrap();
+        assert!(damaged(Depth::Sizes).starts_with("lib: "));
+        assert!(matches!(verify(folder), Err(LibraryError::Damaged { .. })));
+    }
+}

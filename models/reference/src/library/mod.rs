@@ -1,0 +1,106 @@
+//! Finds, installs, verifies and loads the ONNX Runtime library.
+//!
+//! In: what the user and the environment say about where it may lie ([`LibraryOptions`]). Out: the one
+//! [`Environment`](ort::environment::Environment) of this process. Sessions, models and the choice of a device are
+//! left to the rest of the crate; nothing is printed here, lines for people go to the caller's `say`.
+//!
+//! | file | its duty |
+//! |---|---|
+//! | `options` | the only reader of environment variables |
+//! | `find` | the order of the search, and what was seen on the way |
+//! | `found` | the words for that: a library, a place |
+//! | `python` | what Python environments hold |
+//! | `version` | is this file an ONNX Runtime that can be spoken to? |
+//! | `elf` | Linux: is a library whole, and what does it need? |
+//! | `wheels` | the pinned wheels and their hashes: a newer version is a change of this table alone |
+//! | `pip` | one wheel from PyPI |
+//! | `install` | wheels into the cache folder, safe beside another process |
+//! | `manifest` | what an installed folder holds, and whether it still does |
+//! | `cuda` | NVIDIA's libraries: where they lie, and loading them early |
+//! | `load` | one library, one environment per process |
+
+mod cuda;
+#[cfg(target_os = "linux")]
+mod elf;
+mod error;
+mod find;
+mod found;
+mod install;
+mod load;
+mod manifest;
+mod options;
+mod pip;
+mod python;
+mod version;
+mod wheels;
+
+pub use cuda::Preloaded;
+pub use error::LibraryError;
+pub use find::find;
+pub use found::{Library, Looked, Origin, State};
+pub use load::{has_cuda_provider, load, preloaded};
+pub use options::LibraryOptions;
+pub use version::REQUIRED_VERSION;
+pub use wheels::VERSION as PINNED_VERSION;
+
+use install::install_package;
+use manifest::Depth;
+
+/// Finds a library, or installs the pinned CPU build into the cache folder when there is none.
+///
+/// `say` gets a line for each library that was found and cannot be used, and for each step of an installation.
+/// Where CUDA was asked for nothing is installed: a download of 1.3 GB is for `rho-mask setup --cuda` to ask for.
+pub fn find_or_install(
+    options: &LibraryOptions,
+    say: &mut dyn FnMut(&str),
+) -> Result<Library, LibraryError> {
+    let (looked, found) = find(options);
+    for place in looked.iter().filter(|place| place.state == State::Unusable) {
+        say(&format!("passing over {place}"));
+    }
+    match found {
+        Err(LibraryError::NotFound { .. }) => {
+            say("no usable ONNX Runtime was found");
+            put_in_place(options, false, Depth::Sizes, say)
+        }
+        found => found,
+    }
+}
+
+/// Installs the pinned build into the cache folder, whatever else the machine has; with `cuda` the GPU build and the
+/// NVIDIA libraries it needs. What is there already is verified, byte for byte, and replaced only if damaged.
+pub fn install(
+    options: &LibraryOptions,
+    cuda: bool,
+    say: &mut dyn FnMut(&str),
+) -> Result<Library, LibraryError> {
+    put_in_place(options, cuda, Depth::Hashes, say)
+}
+
+/// Reads every byte of an installed library again and compares it with what was installed.
+///
+/// A library that came from elsewhere has nothing to be compared with and passes.
+pub fn verify(library: &Library) -> Result<(), LibraryError> {
+    let folder = library
+        .path
+        .parent()
+        .filter(|_| library.origin == Origin::Cache);
+    folder.map_or(Ok(()), manifest::verify)
+}
+
+fn put_in_place(
+    options: &LibraryOptions,
+    cuda: bool,
+    depth: Depth,
+    say: &mut dyn FnMut(&str),
+) -> Result<Library, LibraryError> {
+    let package = wheels::package(cuda, std::env::consts::OS, std::env::consts::ARCH)?;
+    let folder = install_package(
+        package,
+        options,
+        depth,
+        &|wheel, into| pip::download(&options.python, wheel, into),
+        say,
+    )?;
+    find::open(options, Origin::Cache, &folder.join(package.library), cuda)
+}

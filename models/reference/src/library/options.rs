@@ -1,0 +1,104 @@
+//! Where the library may lie. In: the environment. Out: plain values, so that nothing else reads the environment and
+//! every test can say what it wants. The command line's own choice is put over `path` by the program.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Where to look for ONNX Runtime, and what may be done if it is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LibraryOptions {
+    /// The library file the user named (`--ort-lib`, `ORT_DYLIB_PATH`): used, or an error; nothing else is tried.
+    pub path: Option<PathBuf>,
+    /// The active virtual environment (`VIRTUAL_ENV`).
+    pub virtual_env: Option<PathBuf>,
+    /// The active conda environment (`CONDA_PREFIX`).
+    pub conda_prefix: Option<PathBuf>,
+    /// The user's cache folder for rho-mask; empty where the environment names none, which only an installation minds.
+    pub cache: PathBuf,
+    /// Never download (`RHO_MASK_OFFLINE=1`).
+    pub offline: bool,
+    /// The Python that is asked for its packages and whose pip downloads.
+    pub python: PathBuf,
+    /// CUDA was asked for: only a library with the CUDA provider beside it will do.
+    pub cuda: bool,
+}
+
+impl LibraryOptions {
+    /// Reads the environment: `ORT_DYLIB_PATH`, `VIRTUAL_ENV`, `CONDA_PREFIX`, `RHO_MASK_OFFLINE`, and the cache folder
+    /// as the platform names it. A variable that is set but empty counts as not set.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let cache = cache_folder(env::consts::OS, &|name| variable(name), env::home_dir());
+        Self {
+            path: variable("ORT_DYLIB_PATH").map(PathBuf::from),
+            virtual_env: variable("VIRTUAL_ENV").map(PathBuf::from),
+            conda_prefix: variable("CONDA_PREFIX").map(PathBuf::from),
+            cache: cache.unwrap_or_default(),
+            offline: variable("RHO_MASK_OFFLINE").is_some_and(|value| value != "0"),
+            python: PathBuf::from(if cfg!(windows) { "python" } else { "python3" }),
+            cuda: false,
+        }
+    }
+}
+
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// No folder for temporary files stands in where the user has no home: others can write there, and what lies in the
+/// cache is loaded as code.
+fn cache_folder(
+    os: &str,
+    variable: &dyn Fn(&str) -> Option<OsString>,
+    home: Option<PathBuf>,
+) -> Option<PathBuf> {
+    let home = home.filter(|home| home.is_absolute());
+    let base = match os {
+        "windows" => variable("LOCALAPPDATA")
+            .map(PathBuf::from)
+            .or_else(|| Some(home?.join("AppData").join("Local"))),
+        "macos" => Some(home?.join("Library").join("Caches")),
+        // The XDG specification asks that a relative path be ignored.
+        _ => variable("XDG_CACHE_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .or_else(|| Some(home?.join(".cache"))),
+    };
+    base.map(|base| base.join("rho-mask"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_folder_is_the_platforms() {
+        let none = |_: &str| None;
+        let home = || Some(PathBuf::from("/home/a"));
+        assert_eq!(
+            cache_folder("linux", &none, home()),
+            Some("/home/a/.cache/rho-mask".into())
+        );
+        assert_eq!(
+            cache_folder("macos", &none, home()),
+            Some("/home/a/Library/Caches/rho-mask".into())
+        );
+        assert_eq!(
+            cache_folder("windows", &none, home()),
+            Some("/home/a/AppData/Local/rho-mask".into())
+        );
+        assert_eq!(cache_folder("linux", &none, None), None);
+
+        let xdg = |name: &str| (name == "XDG_CACHE_HOME").then(|| OsString::from("/fast"));
+        assert_eq!(
+            cache_folder("linux", &xdg, home()),
+            Some("/fast/rho-mask".into())
+        );
+        let relative = |name: &str| (name == "XDG_CACHE_HOME").then(|| OsString::from("here"));
+        assert_eq!(
+            cache_folder("linux", &relative, home()),
+            Some("/home/a/.cache/rho-mask".into())
+        );
+    }
+}

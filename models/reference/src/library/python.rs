@@ -1,0 +1,119 @@
+//! What Python environments hold. In: an environment's folder, or a Python program. Out: folders of packages. Nothing
+//! is imported, for a broken package must not break the search.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use super::error::{LibraryError, chain};
+
+/// Finding a package's specification runs none of its code. The entry for the current folder is dropped: a folder
+/// named `onnxruntime` where the user happens to stand is not the package.
+const SCRIPT: &str = "
+import importlib.util, json, sys
+sys.path[:] = [p for p in sys.path if p]
+def folders(name):
+    try:
+        spec = importlib.util.find_spec(name)
+        return [str(p) for p in spec.submodule_search_locations or []] if spec else []
+    except Exception:
+        return []
+print(json.dumps({'onnxruntime': folders('onnxruntime'), 'nvidia': folders('nvidia')}))
+";
+
+/// Where a Python would import these packages from; more than one folder where a package is spread over several.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Packages {
+    pub(super) onnxruntime: Vec<PathBuf>,
+    pub(super) nvidia: Vec<PathBuf>,
+}
+
+/// Asks a Python; the error is for people to read.
+pub(super) fn packages(python: &Path) -> Result<Packages, String> {
+    let output = Command::new(python)
+        .args(["-c", SCRIPT])
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| {
+            chain(&LibraryError::PythonMissing {
+                python: python.to_owned(),
+                source,
+            })
+        })?;
+    if !output.status.success() {
+        return Err(format!("{} ended with {}", python.display(), output.status));
+    }
+    // A start-up file of the user's may print before the script does.
+    let text = String::from_utf8_lossy(&output.stdout);
+    let last = text
+        .lines()
+        .rfind(|line| !line.trim().is_empty())
+        .unwrap_or_default();
+    serde_json::from_str(last).map_err(|_| {
+        format!(
+            "{} gave an answer that was not understood",
+            python.display()
+        )
+    })
+}
+
+/// The `site-packages` folders of an environment, the newest Python's first.
+pub(super) fn site_packages(environment: &Path) -> Vec<PathBuf> {
+    if cfg!(windows) {
+        return vec![environment.join("Lib").join("site-packages")];
+    }
+    let entries = fs::read_dir(environment.join("lib"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut found: Vec<(u32, PathBuf)> = entries
+        .filter_map(|entry| {
+            let minor = entry
+                .file_name()
+                .to_str()?
+                .strip_prefix("python3")?
+                .strip_prefix('.')?
+                .parse()
+                .ok()?;
+            Some((minor, entry.path().join("site-packages")))
+        })
+        .filter(|(_, path)| path.is_dir())
+        .collect();
+    found.sort_by_key(|&(minor, _)| std::cmp::Reverse(minor));
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_python_of_an_environment_comes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["python3.9", "python3.12", "python2.7", "python3.x"] {
+            fs::create_dir_all(folder.path().join("lib").join(name).join("site-packages")).unwrap();
+        }
+        let lib = folder.path().join("lib");
+        let expected = [
+            lib.join("python3.12").join("site-packages"),
+            lib.join("python3.9").join("site-packages"),
+        ];
+        assert_eq!(site_packages(folder.path()), expected);
+        assert!(site_packages(&folder.path().join("none")).is_empty());
+    }
+
+    #[test]
+    fn a_python_that_cannot_answer_is_an_answer() {
+        let error = packages(Path::new("/nowhere/python3")).unwrap_err();
+        assert!(
+            error.starts_with("/nowhere/python3 could not be started: "),
+            "{error}"
+        );
+        let error = packages(Path::new("/bin/false")).unwrap_err();
+        assert!(error.contains("ended with"), "{error}");
+        let error = packages(Path::new("/bin/echo")).unwrap_err();
+        assert!(error.contains("not understood"), "{error}");
+    }
+}

@@ -1,0 +1,264 @@
+//! The files of a reference: the graph, and what stands beside it (config.json, generation_config.json,
+//! tokenizer.json). Reads no weights.
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use crate::{ReferenceError, hash};
+
+/// Where a reference's files are, and what its configuration says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// The ONNX model.
+    pub model: PathBuf,
+    /// tokenizer.json beside it, if there is one.
+    pub tokenizer: Option<PathBuf>,
+    /// What its configuration says.
+    pub config: Config,
+}
+
+/// The parts of config.json and generation_config.json that scoring needs; all may be missing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Longest input the model was made for.
+    pub max_positions: Option<usize>,
+    /// Width of the logits.
+    pub vocabulary: Option<usize>,
+    /// Beginning of sequence.
+    pub bos: Option<u32>,
+    /// End of sequence; the first where several are named.
+    pub eos: Option<u32>,
+}
+
+impl Source {
+    /// Finds the model in `path`: a folder as optimum writes it (the model in it or in `onnx/`), or an .onnx file.
+    pub fn find(path: &Path) -> Result<Self, ReferenceError> {
+        let model = if path.is_dir() {
+            model_in(path)?
+        } else {
+            path.to_owned()
+        };
+        let is_onnx = model
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
+        if !model.is_file() || !is_onnx {
+            let got = match (model.exists(), is_onnx) {
+                (false, _) => "nothing: it does not exist".to_owned(),
+                (true, _) => format!(
+                    "a file called {}",
+                    model.file_name().unwrap_or_default().to_string_lossy()
+                ),
+            };
+            return Err(ReferenceError::NoModel {
+                path: path.to_owned(),
+                got,
+            });
+        }
+        // What belongs to the model stands beside it, or one folder up when the model is in `onnx/`.
+        let beside = model.parent().unwrap_or(Path::new(""));
+        let above = beside
+            .parent()
+            .filter(|_| beside.file_name().is_some_and(|n| n == "onnx"));
+        let folders: Vec<&Path> = [Some(beside), above].into_iter().flatten().collect();
+        let find = |name: &str| folders.iter().map(|f| f.join(name)).find(|p| p.is_file());
+        let mut config = Config::default();
+        for name in ["config.json", "generation_config.json"] {
+            if let Some(file) = find(name) {
+                config.read(&file)?;
+            }
+        }
+        Ok(Self {
+            tokenizer: find("tokenizer.json"),
+            model,
+            config,
+        })
+    }
+}
+
+/// The model of a folder: `model.onnx`, or the only .onnx file, or the decoder of an older export.
+fn model_in(folder: &Path) -> Result<PathBuf, ReferenceError> {
+    let mut others = Vec::new();
+    for place in [folder.to_owned(), folder.join("onnx")] {
+        let Ok(entries) = fs::read_dir(&place) else {
+            continue;
+        };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .map(|e| e.file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        let models: Vec<String> = names
+            .iter()
+            .filter(|n| n.ends_with(".onnx"))
+            .cloned()
+            .collect();
+        if let Some(encoder) = models.iter().find(|n| n.starts_with("encoder")) {
+            return Err(ReferenceError::EncoderDecoder {
+                path: place,
+                input: format!("beside {encoder}"),
+            });
+        }
+        let known = [
+            "model.onnx",
+            "decoder_model.onnx",
+            "decoder_model_merged.onnx",
+        ];
+        if let Some(name) = known.iter().find(|k| models.iter().any(|m| m == *k)) {
+            return Ok(place.join(name));
+        }
+        match models.as_slice() {
+            [] => others.extend(names),
+            [one] => return Ok(place.join(one)),
+            _ => {
+                return Err(ReferenceError::SeveralModels {
+                    path: place,
+                    names: models,
+                });
+            }
+        }
+    }
+    let got = if others
+        .iter()
+        .any(|n| n.ends_with(".safetensors") || n.ends_with(".bin"))
+    {
+        "a checkpoint that was not exported to ONNX".to_owned()
+    } else {
+        match others.len() {
+            0 => "an empty folder".to_owned(),
+            n => format!(
+                "{n} other files ({})",
+                others.into_iter().take(3).collect::<Vec<_>>().join(", ")
+            ),
+        }
+    };
+    Err(ReferenceError::NoModel {
+        path: folder.to_owned(),
+        got,
+    })
+}
+
+impl Config {
+    /// Adds what a file says; what was said before stays.
+    fn read(&mut self, path: &Path) -> Result<(), ReferenceError> {
+        let config = |source| ReferenceError::Config {
+            path: path.to_owned(),
+            source,
+        };
+        let text = fs::read(path).map_err(config)?;
+        let json: Value = serde_json::from_slice(&text).map_err(|e| config(e.into()))?;
+        // Models that also see pictures keep the language model's numbers one level down.
+        let text_config = json.get("text_config").unwrap_or(&Value::Null);
+        let number = |names: &[&str]| {
+            let found = names.iter().find_map(|n| {
+                [&json, text_config]
+                    .into_iter()
+                    .find_map(|j| j.get(n)?.as_u64())
+            });
+            found.map(|n| n as usize)
+        };
+        let token = |name: &str| {
+            let value = json.get(name).or_else(|| text_config.get(name))?;
+            let first = value.as_array().map_or(Some(value), |all| all.first())?;
+            first.as_u64().and_then(|n| u32::try_from(n).ok())
+        };
+        let positions = [
+            "max_position_embeddings",
+            "n_positions",
+            "n_ctx",
+            "max_seq_len",
+            "seq_length",
+        ];
+        self.max_positions = self.max_positions.or_else(|| number(&positions));
+        self.vocabulary = self.vocabulary.or_else(|| number(&["vocab_size"]));
+        self.bos = self.bos.or_else(|| token("bos_token_id"));
+        self.eos = self.eos.or_else(|| token("eos_token_id"));
+        Ok(())
+    }
+}
+
+/// SHA-256 over the contents of files, one after the other, in hexadecimal: the fingerprint of a model or a tokenizer,
+/// the same as of `cat FILES | sha256sum`.
+pub fn fingerprint(files: &[PathBuf]) -> io::Result<String> {
+    let mut all: Box<dyn Read> = Box::new(io::empty());
+    for file in files {
+        all = Box::new(all.chain(fs::File::open(file)?));
+    }
+    hash::copy(&mut all, &mut io::sink()).map(|(_, sha256)| sha256)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_exporters_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert!(matches!(
+            Source::find(folder.path()),
+            Err(ReferenceError::NoModel { .. })
+        ));
+        fs::create_dir(at("onnx")).unwrap();
+        fs::write(at("onnx/only.onnx"), "").unwrap();
+        fs::write(at("tokenizer.json"), "{}").unwrap();
+        fs::write(
+            at("config.json"),
+            r#"{"n_positions": 256, "vocab_size": 10, "eos_token_id": [2, 3]}"#,
+        )
+        .unwrap();
+        fs::write(
+            at("generation_config.json"),
+            r#"{"bos_token_id": 1, "eos_token_id": 9}"#,
+        )
+        .unwrap();
+        let source = Source::find(folder.path()).unwrap();
+        assert_eq!(source.model, at("onnx/only.onnx"));
+        assert_eq!(source.tokenizer, Some(at("tokenizer.json")));
+        let expected = Config {
+            max_positions: Some(256),
+            vocabulary: Some(10),
+            bos: Some(1),
+            eos: Some(2),
+        };
+        assert_eq!(source.config, expected);
+        fs::write(at("onnx/other.onnx"), "").unwrap();
+        assert!(matches!(
+            Source::find(folder.path()),
+            Err(ReferenceError::SeveralModels { .. })
+        ));
+        fs::write(at("onnx/model.onnx"), "").unwrap();
+        assert_eq!(
+            Source::find(folder.path()).unwrap().model,
+            at("onnx/model.onnx")
+        );
+        fs::write(at("encoder_model.onnx"), "").unwrap();
+        assert!(matches!(
+            Source::find(folder.path()),
+            Err(ReferenceError::EncoderDecoder { .. })
+        ));
+    }
+
+    #[test]
+    fn a_checkpoint_and_a_wrong_file_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("model.safetensors"), "").unwrap();
+        let error = Source::find(folder.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("a checkpoint that was not exported"),
+            "{error}"
+        );
+        let error = Source::find(&folder.path().join("model.safetensors"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("a file called model.safetensors"), "{error}");
+        let error = Source::find(&folder.path().join("missing.onnx"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("does not exist"), "{error}");
+    }
+}

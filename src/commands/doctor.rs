@@ -1,0 +1,67 @@
+//! `doctor`: what would be used, and why. Installs nothing.
+
+use std::path::Path;
+
+use rho_reference::{
+    device::probe_cuda,
+    head::kernel::Instructions,
+    library::{self, LibraryOptions, PINNED_VERSION, REQUIRED_VERSION},
+};
+
+use super::Outcome;
+use crate::{cli::DoctorArgs, hint, terminal};
+
+pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
+    let mut options = LibraryOptions::from_environment();
+    options.path = args.ort_lib.clone();
+    let say = |name: &str, text: &str| terminal::data(&format!("{name:<12}{text}"));
+    say("rho-mask", env!("CARGO_PKG_VERSION"));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    say("processor", &format!("{cores} cores, head kernel: {:?}", Instructions::detect()).to_lowercase());
+    say("cache", &shown(&options.cache));
+    say("downloads", if options.offline { "off (RHO_MASK_OFFLINE)" } else { "allowed" });
+
+    // The same order as `score --device auto`: a library with CUDA comes first.
+    options.cuda = true;
+    let (mut looked, mut found) = library::find(&options);
+    if found.is_err() {
+        options.cuda = false;
+        (looked, found) = library::find(&options);
+    }
+    terminal::data("\nONNX Runtime, in the order of the search:");
+    for place in &looked {
+        terminal::data(&format!("  {place}"));
+    }
+    let library = match found {
+        Ok(library) => library,
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            say("\nuse", &format!("none: {}", hint::chain(&error)));
+            say("", &format!("`rho-mask setup` installs {PINNED_VERSION}; `score` does so by itself"));
+            return Ok(Outcome::Incomplete);
+        }
+    };
+    terminal::data("");
+    say("use", &shown(&library.path));
+    say("version", &format!("{} (needed: {REQUIRED_VERSION})", library.version));
+    say("from", &library.origin.to_string());
+    if let Err(error) = library::verify(&library) {
+        say("damaged", &hint::chain(&error.into()));
+        return Ok(Outcome::Incomplete);
+    }
+    let environment = library::load(&library)?;
+    for preloaded in library::preloaded() {
+        say("preloaded", &format!("{preloaded:?}"));
+    }
+    let cuda = library::has_cuda_provider(&environment)?;
+    say("providers", if cuda { "CUDA, CPU" } else { "CPU" });
+    match probe_cuda(&environment, 0) {
+        Ok(()) => say("device", "cuda:0 (computed a product there)"),
+        Err(error) => say("device", &format!("cpu; not CUDA: {}", hint::chain(&error.into()))),
+    }
+    Ok(Outcome::Done)
+}
+
+fn shown(path: &Path) -> String {
+    if path.as_os_str().is_empty() { "none: the environment names no home".to_owned() } else { path.display().to_string() }
+}

@@ -1,0 +1,32 @@
+//! rho-mask: which tokens of a corpus are worth training on.
+//!
+//! One word per thing, here and in every crate of the workspace:
+//!
+//! | word | meaning |
+//! |---|---|
+//! | document | one text (or one list of token ids) of the corpus, with its origin: shard and row |
+//! | shard | one file of the corpus, or of the masks |
+//! | reference | the frozen model that scores |
+//! | loss | `-ln P(token i given the tokens before it)` under the reference, in nats |
+//! | entropy | of the distribution that predicts token i, in nats |
+//! | score | what a selection ranks by: loss, entropy |
+//! | keep ratio | the share of scored tokens that a selection keeps |
+//! | scope | among which tokens a selection ranks: document, batch |
+//! | mask | one bit per token: train on it as a *target* or not |
+//! | piece | a stretch of tokens scored alone: a document, or a window of a long one |
+//! | look-ahead | the documents of a shard that are batched together |
+//!
+//! Everything is token-aligned: `loss[i]`, `entropy[i]`, `mask[i]` speak of token `i` as a target.
+//!
+//! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
+//! The scoring itself is the [`pipeline`].
+
+pub mod cli;
+pub mod commands;
+mod demo;
+pub mod hint;
+pub mod pipeline;
+pub mod plan;
+mod show;
+pub mod terminal;
+mod tokenization;

@@ -1,0 +1,72 @@
+//! A document to the pieces that are scored alone.
+//!
+//! ```text
+//! context 6, overlap 2, 12 tokens          0 1 2 3 4 5 6 7 8 9 . .
+//! first window                             - + + + + +                 token 0 has no context and no score
+//! second                                           . . + + + +         two tokens of context, four scored
+//! third                                                    . . + +
+//! ```
+//!
+//! Every token but the first is scored exactly once; every token of a later window sees at least `overlap` tokens
+//! before it, and at least one.
+
+use std::ops::Range;
+
+/// A stretch of a document: tokens `range`, of which those from `scored_from` (counted in the document) are scored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) range: Range<usize>,
+    pub(super) scored_from: usize,
+}
+
+/// The pieces of a document of `length` tokens; none if it has nothing to score. `overlap` is less than `context`.
+pub(super) fn spans(length: usize, context: usize, overlap: usize) -> Vec<Span> {
+    let mut spans = Vec::new();
+    let mut scored = 1;
+    while scored < length {
+        let start = if spans.is_empty() { 0 } else { scored - overlap.max(1) };
+        let end = length.min(start + context);
+        spans.push(Span { range: start..end, scored_from: scored });
+        scored = end;
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_drawing_above() {
+        let spans: Vec<_> = spans(12, 6, 2).into_iter().map(|s| (s.range, s.scored_from)).collect();
+        assert_eq!(spans, [(0..6, 1), (4..10, 6), (8..12, 10)]);
+    }
+
+    #[test]
+    fn short_documents() {
+        assert_eq!(spans(0, 6, 2), []);
+        assert_eq!(spans(1, 6, 2), []);
+        assert_eq!(spans(2, 6, 2), [Span { range: 0..2, scored_from: 1 }]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+        #[test]
+        fn each_token_once_with_enough_context(length in 0usize..500, context in 2usize..70, overlap in 0usize..70) {
+            let overlap = overlap % context;
+            let mut times = vec![0; length];
+            for (i, span) in spans(length, context, overlap).into_iter().enumerate() {
+                prop_assert!(span.range.len() <= context);
+                for token in span.scored_from..span.range.end {
+                    times[token] += 1;
+                    let before = token - span.range.start;
+                    prop_assert!(before >= 1 && (i == 0 || before >= overlap));
+                }
+            }
+            prop_assert!(times.iter().enumerate().all(|(i, &n)| n == usize::from(i > 0)));
+        }
+    }
+}

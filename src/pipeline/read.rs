@@ -1,0 +1,83 @@
+//! Shards to documents: one thread, one shard after the other, some documents at a time.
+
+use std::{
+    sync::mpsc::SyncSender,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use rho_formats::{Content, Record, Shard, ShardError, ShardReader};
+
+use super::{Break, Flow, Work, send};
+use crate::hint;
+
+/// A handful is handed on when it holds this many records ...
+const RECORDS: usize = 256;
+/// ... or this much text.
+const BYTES: usize = 1 << 20;
+
+/// Records of a shard and how far into it they go.
+#[derive(Default)]
+pub(super) struct Records {
+    pub(super) records: Vec<Record>,
+    pub(super) bytes: u64,
+    size: usize,
+}
+
+/// Reads all shards; the answer is the time spent reading, not waiting.
+pub(super) fn run(work: &Work<'_>, sender: SyncSender<Flow<Records>>) -> anyhow::Result<Duration> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the reader's runtime")?;
+    let mut busy = Duration::ZERO;
+    for (i, shard) in work.shards.iter().enumerate() {
+        if !send(&sender, Flow::Begin(i)) || !runtime.block_on(shard_records(work, shard, &sender, &mut busy)) {
+            break;
+        }
+    }
+    Ok(busy)
+}
+
+/// Reads one shard; false when nobody listens any more.
+async fn shard_records(work: &Work<'_>, shard: &Shard, sender: &SyncSender<Flow<Records>>, busy: &mut Duration) -> bool {
+    let mut start = Instant::now();
+    let mut reader = match ShardReader::open(shard, &work.plan.read_options()).await {
+        Ok(reader) => reader,
+        Err(error) => return send(sender, Flow::End(Some(broken(error)))),
+    };
+    let mut some = Records::default();
+    let end = loop {
+        match reader.next().await {
+            Ok(Some(record)) => {
+                some.size += size(&record);
+                some.records.push(record);
+            }
+            Ok(None) => break None,
+            Err(error) => break Some(broken(error)),
+        }
+        if some.records.len() >= RECORDS || some.size >= BYTES {
+            some.bytes = reader.bytes_read();
+            *busy += start.elapsed();
+            if !send(sender, Flow::Part(std::mem::take(&mut some))) {
+                return false;
+            }
+            start = Instant::now();
+        }
+    };
+    some.bytes = reader.bytes_read();
+    *busy += start.elapsed();
+    send(sender, Flow::Part(some)) && send(sender, Flow::End(end))
+}
+
+fn size(record: &Record) -> usize {
+    match record {
+        Record::Document(document) => match &document.content {
+            Content::Text(text) => text.len(),
+            Content::Tokens(tokens) => tokens.len() * 4,
+        },
+        Record::Rejected(_) => 0,
+    }
+}
+
+fn broken(error: ShardError) -> Break {
+    Break { row: error.row(), reason: hint::chain(&error.into()) }
+}

@@ -1,0 +1,114 @@
+//! Look-aheads to scores: batches to the scorer, its answers back to the documents they belong to.
+
+use std::{
+    sync::mpsc::{Receiver, SyncSender},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use rho_formats::Rejection;
+use rho_reference::{Piece, Scorer};
+
+use super::{Flow, LookAhead, Scored, ScoredDocument, TokenDocument, Work, batches::batches, for_each, pieces::spans, send};
+
+/// What scoring cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Cost {
+    /// Time in the scorer.
+    pub(super) busy: Duration,
+    /// Time waiting for documents.
+    pub(super) waited: Duration,
+    /// Tokens in all batches, without padding; tokens of overlaps count each time.
+    pub(super) tokens: u64,
+    /// Tokens of padding.
+    pub(super) padding: u64,
+    pub(super) batches: u64,
+}
+
+/// Scores everything.
+pub(super) fn run(
+    work: &Work<'_>,
+    receiver: Receiver<Flow<LookAhead>>,
+    sender: SyncSender<Flow<Scored>>,
+    scorer: &mut dyn Scorer,
+) -> anyhow::Result<Cost> {
+    let mut cost = Cost::default();
+    let mut shard = "";
+    let mut free = Instant::now();
+    for_each(receiver, |flow| {
+        cost.waited += free.elapsed();
+        let going_on = match flow {
+            Flow::Begin(i) => {
+                shard = &work.shards[i].name;
+                work.progress.shard(i);
+                send(&sender, Flow::Begin(i))
+            }
+            Flow::Part(look_ahead) => {
+                let bytes = look_ahead.bytes;
+                let scored = score(work, shard, look_ahead, scorer, &mut cost)?;
+                work.progress.reach(bytes);
+                send(&sender, Flow::Part(scored))
+            }
+            Flow::End(reason) => send(&sender, Flow::End(reason)),
+        };
+        free = Instant::now();
+        Ok(going_on)
+    })?;
+    Ok(cost)
+}
+
+/// Scores one look-ahead. A document whose scores are not numbers becomes a rejection.
+fn score(
+    work: &Work<'_>,
+    shard: &str,
+    look_ahead: LookAhead,
+    scorer: &mut dyn Scorer,
+    cost: &mut Cost,
+) -> anyhow::Result<Scored> {
+    let LookAhead { documents, mut rejected, .. } = look_ahead;
+    let unscored = |document: TokenDocument| {
+        let nothing = vec![f32::NAN; document.tokens.len()];
+        ScoredDocument { loss: nothing.clone(), entropy: nothing, document }
+    };
+    let mut documents: Vec<ScoredDocument> = documents.into_iter().map(unscored).collect();
+    let mut all = Vec::new();
+    for (d, scored) in documents.iter().enumerate() {
+        let spans = spans(scored.document.tokens.len(), work.plan.context, work.plan.overlap);
+        all.extend(spans.into_iter().map(|span| (d, span)));
+    }
+    let lengths: Vec<usize> = all.iter().map(|(_, span)| span.range.len()).collect();
+    for batch in batches(&lengths, work.plan.batch_tokens) {
+        let piece = |&i: &usize| {
+            let (d, span) = &all[i];
+            let tokens = &documents[*d].document.tokens[span.range.clone()];
+            Piece { tokens, scored_from: span.scored_from - span.range.start }
+        };
+        let pieces: Vec<Piece<'_>> = batch.iter().map(piece).collect();
+        let tokens: usize = pieces.iter().map(|p| p.tokens.len()).sum();
+        let longest = lengths[batch[0]];
+        let start = Instant::now();
+        let scores = scorer.score(&pieces).with_context(|| format!("scoring batch {} ({shard})", cost.batches + 1))?;
+        cost.busy += start.elapsed();
+        cost.batches += 1;
+        cost.tokens += tokens as u64;
+        cost.padding += (longest * pieces.len() - tokens) as u64;
+        for (&i, scores) in batch.iter().zip(scores) {
+            let (d, span) = &all[i];
+            let scored = span.scored_from..span.range.end;
+            documents[*d].loss[scored.clone()].copy_from_slice(&scores.loss);
+            documents[*d].entropy[scored].copy_from_slice(&scores.entropy);
+        }
+        work.progress.tokens(tokens);
+    }
+    documents.retain(|scored| {
+        let numbers = |scores: &[f32]| scores.iter().skip(1).position(|s| !s.is_finite());
+        let wrong = numbers(&scored.loss).map(|i| (i, "loss")).or(numbers(&scored.entropy).map(|i| (i, "entropy")));
+        if let Some((i, column)) = wrong {
+            let value = if column == "loss" { scored.loss[i + 1] } else { scored.entropy[i + 1] };
+            let reason = format!("token {}: expected a finite {column} from the reference, got {value}", i + 1);
+            rejected.push(Rejection { shard: shard.to_owned(), row: scored.document.row, reason });
+        }
+        wrong.is_none()
+    });
+    Ok(Scored { documents, rejected })
+}

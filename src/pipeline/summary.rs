@@ -1,0 +1,197 @@
+//! What came of a run: counts, kept shares, thresholds, times. The same numbers for people and, as summary.json, for
+//! programs.
+
+use std::{fmt, time::Duration};
+
+use serde::Serialize;
+
+use super::{ScoredDocument, score::Cost};
+use crate::plan::Plan;
+
+/// Counts and times of a run.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Summary {
+    /// Shards masked, broken ones included.
+    pub shards: u64,
+    /// Shards that ended early (truncated, damaged, unreadable).
+    pub broken_shards: u64,
+    /// Documents masked.
+    pub documents: u64,
+    /// Documents left out; rejected.jsonl says why.
+    pub rejected: u64,
+    /// Tokens of the documents masked.
+    pub tokens: u64,
+    /// Tokens that have a loss and an entropy.
+    pub scored: u64,
+    /// Mean loss of the scored tokens, in nats.
+    pub mean_loss: Option<f64>,
+    /// Mean entropy of the scored tokens, in nats.
+    pub mean_entropy: Option<f64>,
+    /// What each selection kept.
+    pub kept: KeptBy,
+    /// Batches scored.
+    pub batches: u64,
+    /// Share of the tokens in batches that was padding.
+    pub padding: f64,
+    /// Where it was computed.
+    pub device: String,
+    /// Tokens scored per second of the whole run, loading of the model excluded.
+    pub tokens_per_second: f64,
+    /// Seconds per stage.
+    pub seconds: Seconds,
+    /// Sums behind the means.
+    #[serde(skip)]
+    sums: (f64, f64),
+}
+
+/// Kept tokens by selection.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct KeptBy {
+    /// `mask_loss`.
+    pub loss: Kept,
+    /// `mask_entropy`.
+    pub entropy: Kept,
+    /// `mask_intersection`; it has no threshold of its own.
+    pub intersection: Kept,
+}
+
+/// What one selection kept.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Kept {
+    /// Kept tokens.
+    pub tokens: u64,
+    /// Their share of the scored tokens.
+    pub share: f64,
+    /// The highest score kept, in the scope where that was lowest and where it was highest.
+    pub threshold: Option<(f32, f32)>,
+}
+
+/// Seconds that each stage was busy; the stages overlap.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Seconds {
+    /// From the first to the last document.
+    pub total: f64,
+    /// Loading the reference, before that.
+    pub load: f64,
+    /// Reading and decompressing.
+    pub read: f64,
+    /// Tokenising.
+    pub tokenize: f64,
+    /// In the reference.
+    pub score: f64,
+    /// The reference had nothing to do.
+    pub starved: f64,
+    /// Ranking and writing.
+    pub mask: f64,
+}
+
+impl Kept {
+    /// Adds one scope.
+    pub(super) fn add(&mut self, scores: &[f32], mask: &[bool]) {
+        self.tokens += mask.iter().filter(|&&kept| kept).count() as u64;
+        let kept = scores.iter().zip(mask).filter(|(_, kept)| **kept).map(|(score, _)| *score);
+        if let Some(highest) = kept.reduce(f32::max) {
+            let (low, high) = self.threshold.unwrap_or((highest, highest));
+            self.threshold = Some((low.min(highest), high.max(highest)));
+        }
+    }
+}
+
+impl Summary {
+    /// Counts the documents of one scope.
+    pub(super) fn count(&mut self, documents: &[ScoredDocument], loss: &[f32], entropy: &[f32]) {
+        self.documents += documents.len() as u64;
+        self.tokens += loss.len() as u64;
+        let sum = |scores: &[f32]| scores.iter().filter(|s| !s.is_nan()).map(|&s| f64::from(s)).sum::<f64>();
+        self.scored += loss.iter().filter(|s| !s.is_nan()).count() as u64;
+        self.sums.0 += sum(loss);
+        self.sums.1 += sum(entropy);
+    }
+
+    /// Adds what the other stages know.
+    pub(super) fn complete(&mut self, plan: &Plan, cost: Cost, tokenize: Duration, read: Duration) {
+        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        for kept in [&mut self.kept.loss, &mut self.kept.entropy, &mut self.kept.intersection] {
+            kept.share = share(kept.tokens, self.scored);
+        }
+        self.kept.intersection.threshold = None;
+        if self.scored > 0 {
+            self.mean_loss = Some(self.sums.0 / self.scored as f64);
+            self.mean_entropy = Some(self.sums.1 / self.scored as f64);
+        }
+        self.batches = cost.batches;
+        self.padding = share(cost.padding, cost.padding + cost.tokens);
+        self.device = plan.device.clone();
+        self.seconds.read = read.as_secs_f64();
+        self.seconds.tokenize = tokenize.as_secs_f64();
+        self.seconds.score = cost.busy.as_secs_f64();
+        self.seconds.starved = cost.waited.as_secs_f64();
+    }
+
+    /// Adds the time on the clock.
+    pub(crate) fn clock(&mut self, load: Duration, total: Duration) {
+        self.seconds.load = load.as_secs_f64();
+        self.seconds.total = total.as_secs_f64();
+        self.tokens_per_second = self.tokens as f64 / total.as_secs_f64().max(1e-9);
+    }
+
+    /// Whether something of the corpus was left out.
+    pub fn incomplete(&self) -> bool {
+        self.rejected > 0 || self.broken_shards > 0
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mean = |mean: Option<f64>| mean.map_or("-".to_owned(), |m| format!("{m:.3}"));
+        let line = |f: &mut fmt::Formatter<'_>, name: &str, text: String| writeln!(f, "  {name:<12}{text}");
+        line(f, "shards", with_others(self.shards, self.broken_shards, "ended early"))?;
+        line(f, "documents", with_others(self.documents, self.rejected, "rejected"))?;
+        line(f, "tokens", format!("{}, {} scored", grouped(self.tokens), grouped(self.scored)))?;
+        line(f, "mean", format!("loss {} nats, entropy {} nats", mean(self.mean_loss), mean(self.mean_entropy)))?;
+        let kept = |kept: &Kept| {
+            let (low, high) = match kept.threshold {
+                None => return format!("{} ({:.1} %)", grouped(kept.tokens), kept.share * 100.0),
+                Some(threshold) => threshold,
+            };
+            let up_to = if low == high { format!("{high:.3}") } else { format!("{low:.3} to {high:.3}, by scope") };
+            format!("{} ({:.1} %), up to {up_to} nats", grouped(kept.tokens), kept.share * 100.0)
+        };
+        line(f, "kept", format!("by loss         {}", kept(&self.kept.loss)))?;
+        line(f, "", format!("by entropy      {}", kept(&self.kept.entropy)))?;
+        line(f, "", format!("by both         {}", kept(&self.kept.intersection)))?;
+        line(f, "padding", format!("{:.1} % of {} batches", self.padding * 100.0, grouped(self.batches)))?;
+        let s = &self.seconds;
+        let starved = if s.total > 0.0 { (s.starved / s.total * 100.0).min(100.0) } else { 0.0 };
+        line(f, "speed", format!("{} tokens/s on {}, {:.1} s (and {:.1} s to load)", grouped(self.tokens_per_second as u64), self.device, s.total, s.load))?;
+        let busy = format!("read {:.1} s, tokenize {:.1} s, score {:.1} s, mask {:.1} s", s.read, s.tokenize, s.score, s.mask);
+        write!(f, "  {:<12}{busy}; the reference waited {starved:.0} % of the time", "busy")
+    }
+}
+
+fn with_others(count: u64, others: u64, what: &str) -> String {
+    if others == 0 { grouped(count) } else { format!("{}, {} {what}", grouped(count), grouped(others)) }
+}
+
+/// 1234567 as 1,234,567.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_digits() {
+        assert_eq!([0, 12, 123, 1234, 1234567].map(grouped), ["0", "12", "123", "1,234", "1,234,567"]);
+    }
+}
