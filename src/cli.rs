@@ -11,7 +11,12 @@ use rho_selection::KeepRatio;
 /// rho-mask runs a frozen reference model over a corpus and writes, for every token, how surprising it was (loss), how
 /// unsure the model was (entropy), and whether to train on it (masks), as Arrow files that any trainer can read.
 #[derive(Debug, Parser)]
-#[command(name = "rho-mask", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "rho-mask",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -75,7 +80,12 @@ pub struct ScoreArgs {
     ///
     /// `auto` takes CUDA where it works and else the CPU; which one is said in the summary and in the masks. `cuda` is
     /// CUDA or an error.
-    #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Reference")]
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value_t,
+        help_heading = "Reference"
+    )]
     pub device: Device,
 
     /// Longest stretch of tokens that the model sees at once.
@@ -95,13 +105,25 @@ pub struct ScoreArgs {
     /// Put a beginning-of-sequence token before each text.
     ///
     /// `auto` does what the tokenizer's post-processor does.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Reference")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        help_heading = "Reference"
+    )]
     pub bos: SpecialToken,
 
     /// Put an end-of-sequence token after each text.
     ///
     /// `auto` does what the tokenizer's post-processor does.
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Reference")]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        help_heading = "Reference"
+    )]
     pub eos: SpecialToken,
 
     /// Keep this share of the scored tokens by loss, and by entropy (the intersection keeps fewer).
@@ -117,11 +139,22 @@ pub struct ScoreArgs {
     pub keep_entropy: Option<KeepRatio>,
 
     /// Among which tokens to rank.
-    #[arg(long, value_name = "SCOPE", value_enum, default_value_t, help_heading = "Selection")]
+    #[arg(
+        long,
+        value_name = "SCOPE",
+        value_enum,
+        default_value_t,
+        help_heading = "Selection"
+    )]
     pub scope: Scope,
 
     /// Field with the text; a.b.c reaches into nested objects.
-    #[arg(long, value_name = "NAME", default_value = "text", help_heading = "Input")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "text",
+        help_heading = "Input"
+    )]
     pub text_field: String,
 
     /// Field with token ids: they are taken as they are and no text is read.
@@ -129,7 +162,12 @@ pub struct ScoreArgs {
     pub tokens_field: Option<String>,
 
     /// Field with the document's id; without it a document is called shard#row.
-    #[arg(long, value_name = "NAME", default_value = "id", help_heading = "Input")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "id",
+        help_heading = "Input"
+    )]
     pub id_field: String,
 
     /// Tokens per batch, padding included [default: 2048 on the CPU, 16384 on CUDA].
@@ -141,7 +179,12 @@ pub struct ScoreArgs {
     pub threads: Option<usize>,
 
     /// ONNX Runtime library to use.
-    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH", help_heading = "Reference")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ORT_DYLIB_PATH",
+        help_heading = "Reference"
+    )]
     pub ort_lib: Option<PathBuf>,
 
     /// Print the resolved plan as JSON and stop before anything is scored or written.

@@ -9,7 +9,10 @@ use anyhow::Context as _;
 
 const FILES: [(&str, &[u8]); 3] = [
     ("config.json", include_bytes!("../models/demo/config.json")),
-    ("tokenizer.json", include_bytes!("../models/demo/tokenizer.json")),
+    (
+        "tokenizer.json",
+        include_bytes!("../models/demo/tokenizer.json"),
+    ),
     ("model.onnx", include_bytes!("../models/demo/model.onnx")),
 ];
 
@@ -22,7 +25,12 @@ pub(crate) fn folder(cache: &Path) -> anyhow::Result<PathBuf> {
     let folder = cache.join(format!("demo-{}", env!("CARGO_PKG_VERSION")));
     for (name, bytes) in FILES {
         let path = folder.join(name);
-        place(&path, bytes).with_context(|| format!("cannot lay the demonstration reference at {}", path.display()))?;
+        place(&path, bytes).with_context(|| {
+            format!(
+                "cannot lay the demonstration reference at {}",
+                path.display()
+            )
+        })?;
     }
     Ok(folder)
 }

@@ -15,7 +15,11 @@ pub struct Advised {
 impl Advised {
     /// An error whose message says where, what, expected and got, and whose hint says what to do.
     pub fn error(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
-        Self { message: message.into(), hint: hint.into() }.into()
+        Self {
+            message: message.into(),
+            hint: hint.into(),
+        }
+        .into()
     }
 }
 
@@ -47,9 +51,26 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
         if let Some(advised) = cause.downcast_ref::<Advised>() {
             return Some(advised.hint.clone());
         }
-        let hint = cause.downcast_ref::<ReferenceError>().and_then(ReferenceError::hint);
-        hint.or_else(|| cause.downcast_ref::<LibraryError>()?.hint().map(|h| h.to_string()))
-            .or_else(|| cause.downcast_ref::<CorpusError>()?.hint().map(|h| h.to_string()))
-            .or_else(|| cause.downcast_ref::<OutputError>()?.hint().map(|h| h.to_string()))
+        let hint = cause
+            .downcast_ref::<ReferenceError>()
+            .and_then(ReferenceError::hint);
+        hint.or_else(|| {
+            cause
+                .downcast_ref::<LibraryError>()?
+                .hint()
+                .map(|h| h.to_string())
+        })
+        .or_else(|| {
+            cause
+                .downcast_ref::<CorpusError>()?
+                .hint()
+                .map(|h| h.to_string())
+        })
+        .or_else(|| {
+            cause
+                .downcast_ref::<OutputError>()?
+                .hint()
+                .map(|h| h.to_string())
+        })
     })
 }

@@ -152,7 +152,10 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let found = find_shards(&args.corpus)?;
     if let Some(first) = found.ignored.first() {
         let count = found.ignored.len();
-        terminal::line(&format!("note: {count} files of no known kind are left out, such as {}", first.display()));
+        terminal::line(&format!(
+            "note: {count} files of no known kind are left out, such as {}",
+            first.display()
+        ));
     }
     MasksFolder::check(&args.out)?;
 
@@ -180,8 +183,13 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         ResolvedDevice::Cuda(_) => 16_384,
     });
     let keep = |own: Option<KeepRatio>| own.or(args.keep).map_or(DEFAULT_KEEP, KeepRatio::get);
-    let hash = |files: &[PathBuf]| fingerprint(files).context("cannot read the reference to take its fingerprint");
-    let special = |rule, tokens: Option<&Vec<u32>>| SpecialTokens { rule, tokens: tokens.cloned().unwrap_or_default() };
+    let hash = |files: &[PathBuf]| {
+        fingerprint(files).context("cannot read the reference to take its fingerprint")
+    };
+    let special = |rule, tokens: Option<&Vec<u32>>| SpecialTokens {
+        rule,
+        tokens: tokens.cloned().unwrap_or_default(),
+    };
     let plan = Plan {
         shards: found.shards.iter().map(|s| s.name.clone()).collect(),
         bytes: found.shards.iter().map(|s| s.bytes).sum(),
@@ -211,7 +219,14 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         tokens_field: args.tokens_field.clone(),
         id_field: args.id_field.clone(),
     };
-    Ok(Prepared { plan, shards: found.shards, reference, tokenization, environment, device })
+    Ok(Prepared {
+        plan,
+        shards: found.shards,
+        reference,
+        tokenization,
+        environment,
+        device,
+    })
 }
 
 /// Finds the library for a device, or installs it and says so. For `auto` one with CUDA comes first, if it is there.
@@ -240,26 +255,46 @@ fn tokenizer(
     if let Some(field) = &args.tokens_field {
         if args.bos == SpecialToken::Always || args.eos == SpecialToken::Always {
             return Err(Advised::error(
-                format!("--tokens-field {field}: token ids are taken as they are, but --bos or --eos says always"),
+                format!(
+                    "--tokens-field {field}: token ids are taken as they are, but --bos or --eos says always"
+                ),
                 "leave --bos and --eos out, and put the tokens into the ids",
             ));
         }
         // Only shown and fingerprinted, so that a reader of the masks can compare.
         let named = args.tokenizer.clone().or_else(|| source.tokenizer.clone());
-        let Some(path) = named.map(|p| if p.is_dir() { p.join("tokenizer.json") } else { p }) else {
+        let Some(path) = named.map(|p| {
+            if p.is_dir() {
+                p.join("tokenizer.json")
+            } else {
+                p
+            }
+        }) else {
             return Ok((None, None));
         };
-        let tokenization = Tokenization::load(&path, SpecialToken::Never, SpecialToken::Never, &source.config)?;
+        let tokenization = Tokenization::load(
+            &path,
+            SpecialToken::Never,
+            SpecialToken::Never,
+            &source.config,
+        )?;
         tokenization.must_fit(&path, reference.vocabulary())?;
         return Ok((Some(path), Some(tokenization)));
     }
     let Some(path) = args.tokenizer.clone().or_else(|| source.tokenizer.clone()) else {
         return Err(Advised::error(
-            format!("{}: expected tokenizer.json beside the model, got none", source.model.display()),
+            format!(
+                "{}: expected tokenizer.json beside the model, got none",
+                source.model.display()
+            ),
             "name it with --tokenizer, or score token ids with --tokens-field",
         ));
     };
-    let path = if path.is_dir() { path.join("tokenizer.json") } else { path };
+    let path = if path.is_dir() {
+        path.join("tokenizer.json")
+    } else {
+        path
+    };
     let tokenization = Tokenization::load(&path, args.bos, args.eos, &source.config)?;
     tokenization.must_fit(&path, reference.vocabulary())?;
     Ok((Some(path), Some(tokenization)))
@@ -268,7 +303,9 @@ fn tokenizer(
 /// Context and overlap.
 fn windows(args: &ScoreArgs, source: &Source) -> anyhow::Result<(usize, usize)> {
     let most = source.config.max_positions;
-    let context = args.context.unwrap_or_else(|| most.unwrap_or(MAX_DEFAULT_CONTEXT).min(MAX_DEFAULT_CONTEXT));
+    let context = args
+        .context
+        .unwrap_or_else(|| most.unwrap_or(MAX_DEFAULT_CONTEXT).min(MAX_DEFAULT_CONTEXT));
     if args.context.is_none() && most.is_none() {
         let shown = source.model.display();
         terminal::line(&format!(
@@ -294,7 +331,10 @@ fn windows(args: &ScoreArgs, source: &Source) -> anyhow::Result<(usize, usize)> 
 
 fn positive(number: Option<usize>, name: &str) -> anyhow::Result<Option<usize>> {
     match number {
-        Some(0) => Err(Advised::error(format!("--{name}: expected at least 1, got 0"), "leave it out for the default")),
+        Some(0) => Err(Advised::error(
+            format!("--{name}: expected at least 1, got 0"),
+            "leave it out for the default",
+        )),
         number => Ok(number),
     }
 }

@@ -6,14 +6,21 @@ use crate::{pipeline::Sample, pipeline::summary::grouped, tokenization::Tokeniza
 const MOST: usize = 400;
 
 /// The beginning of a document: kept tokens in colour, or in brackets where there are no colours.
-pub(crate) fn document(sample: &Sample, tokenization: Option<&Tokenization>, colours: bool) -> String {
+pub(crate) fn document(
+    sample: &Sample,
+    tokenization: Option<&Tokenization>,
+    colours: bool,
+) -> String {
     let shown = sample.tokens.len().min(MOST);
     let mut text = String::new();
-    for run in sample.kept[..shown].chunk_by(|a, b| a == b).scan(0, |at, run| {
-        let range = *at..*at + run.len();
-        *at = range.end;
-        Some((range, run[0]))
-    }) {
+    for run in sample.kept[..shown]
+        .chunk_by(|a, b| a == b)
+        .scan(0, |at, run| {
+            let range = *at..*at + run.len();
+            *at = range.end;
+            Some((range, run[0]))
+        })
+    {
         let (range, kept) = run;
         let tokens = &sample.tokens[range];
         let part = match tokenization {
@@ -21,7 +28,10 @@ pub(crate) fn document(sample: &Sample, tokenization: Option<&Tokenization>, col
             None => tokens.iter().map(|t| format!("{t} ")).collect(),
         };
         // Control characters of a document are not for the terminal to obey.
-        let part: String = part.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+        let part: String = part
+            .chars()
+            .filter(|c| !c.is_control() || matches!(c, '\n' | '\t'))
+            .collect();
         match (kept, colours) {
             (true, true) => text += &format!("\x1b[32m{part}\x1b[0m"),
             (false, true) => text += &format!("\x1b[2m{part}\x1b[0m"),
@@ -31,9 +41,21 @@ pub(crate) fn document(sample: &Sample, tokenization: Option<&Tokenization>, col
     }
     let kept = sample.kept.iter().filter(|&&k| k).count() as u64;
     let how = if colours { "green" } else { "in brackets" };
-    let (total, rest) = (sample.tokens.len() as u64, (sample.tokens.len() - shown) as u64);
-    let rest = if rest > 0 { format!(" ... ({} more tokens)", grouped(rest)) } else { String::new() };
-    format!("{}: {} of {} tokens kept ({how})\n{text}{rest}", sample.id, grouped(kept), grouped(total))
+    let (total, rest) = (
+        sample.tokens.len() as u64,
+        (sample.tokens.len() - shown) as u64,
+    );
+    let rest = if rest > 0 {
+        format!(" ... ({} more tokens)", grouped(rest))
+    } else {
+        String::new()
+    };
+    format!(
+        "{}: {} of {} tokens kept ({how})\n{text}{rest}",
+        sample.id,
+        grouped(kept),
+        grouped(total)
+    )
 }
 
 #[cfg(test)]
@@ -42,10 +64,17 @@ mod tests {
 
     #[test]
     fn marks_runs_of_kept_tokens() {
-        let sample = Sample { id: "a".into(), tokens: vec![1, 2, 3, 4], kept: vec![false, true, true, false] };
+        let sample = Sample {
+            id: "a".into(),
+            tokens: vec![1, 2, 3, 4],
+            kept: vec![false, true, true, false],
+        };
         let plain = document(&sample, None, false);
         assert_eq!(plain, "a: 2 of 4 tokens kept (in brackets)\n1 [2 3 ]4 ");
         let coloured = document(&sample, None, true);
-        assert_eq!(coloured, "a: 2 of 4 tokens kept (green)\n\x1b[2m1 \x1b[0m\x1b[32m2 3 \x1b[0m\x1b[2m4 \x1b[0m");
+        assert_eq!(
+            coloured,
+            "a: 2 of 4 tokens kept (green)\n\x1b[2m1 \x1b[0m\x1b[32m2 3 \x1b[0m\x1b[2m4 \x1b[0m"
+        );
     }
 }

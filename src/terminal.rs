@@ -1,5 +1,9 @@
 //! The only place that prints. Standard output is data, standard error is for people.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one place that prints"
+)]
 
 use std::io::IsTerminal;
 

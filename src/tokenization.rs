@@ -24,21 +24,35 @@ pub(crate) struct TokenizerError(#[source] Box<dyn std::error::Error + Send + Sy
 
 impl Tokenization {
     /// Loads `tokenizer.json` and settles the special tokens.
-    pub(crate) fn load(path: &Path, bos: SpecialToken, eos: SpecialToken, config: &Config) -> anyhow::Result<Self> {
-        let path = if path.is_dir() { path.join("tokenizer.json") } else { path.to_owned() };
+    pub(crate) fn load(
+        path: &Path,
+        bos: SpecialToken,
+        eos: SpecialToken,
+        config: &Config,
+    ) -> anyhow::Result<Self> {
+        let path = if path.is_dir() {
+            path.join("tokenizer.json")
+        } else {
+            path.to_owned()
+        };
         let shown = path.display();
         let mut tokenizer = Tokenizer::from_file(&path)
             .map_err(TokenizerError)
-            .with_context(|| format!("{shown}: expected a tokenizer.json of Hugging Face tokenizers"))?;
+            .with_context(|| {
+                format!("{shown}: expected a tokenizer.json of Hugging Face tokenizers")
+            })?;
         // A tokenizer saved after training or inference may cut and pad; documents are scored whole.
         let cuts = tokenizer.with_truncation(None).map_err(TokenizerError);
         cuts.with_context(|| format!("{shown}: cannot turn off truncation"))?;
         tokenizer.with_padding(None);
-        let (before, after) = template(&tokenizer).with_context(|| format!("{shown}: cannot tokenize"))?;
+        let (before, after) =
+            template(&tokenizer).with_context(|| format!("{shown}: cannot tokenize"))?;
         let settle = |when, template: Vec<u32>, name: &str, id: Option<u32>| match (when, id) {
             (SpecialToken::Never, _) => Ok(vec![]),
             (SpecialToken::Always, None) if template.is_empty() => Err(Advised::error(
-                format!("--{name} always: expected a token to put, got none: neither {shown} nor config.json names one"),
+                format!(
+                    "--{name} always: expected a token to put, got none: neither {shown} nor config.json names one"
+                ),
                 format!("put {name}_token_id into config.json beside the model"),
             )),
             (SpecialToken::Always, Some(id)) if template.is_empty() => Ok(vec![id]),
@@ -46,12 +60,21 @@ impl Tokenization {
         };
         let prefix = settle(bos, before, "bos", config.bos)?;
         let suffix = settle(eos, after, "eos", config.eos)?;
-        Ok(Self { tokenizer, prefix, suffix })
+        Ok(Self {
+            tokenizer,
+            prefix,
+            suffix,
+        })
     }
 
     /// Refuses a tokenizer that cannot belong to a model with this many logits.
     pub(crate) fn must_fit(&self, path: &Path, vocabulary: usize) -> anyhow::Result<()> {
-        let entries = self.tokenizer.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
+        let entries = self
+            .tokenizer
+            .get_vocab(true)
+            .into_values()
+            .max()
+            .map_or(0, |id| id as usize + 1);
         // Models round their vocabulary up; none doubles it.
         if entries > vocabulary || entries * 2 <= vocabulary {
             return Err(Advised::error(
@@ -68,14 +91,19 @@ impl Tokenization {
 
     /// Token ids of a text, special tokens included.
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = self.tokenizer.encode_fast(text, false).map_err(TokenizerError)?;
+        let encoding = self
+            .tokenizer
+            .encode_fast(text, false)
+            .map_err(TokenizerError)?;
         let middle = encoding.get_ids();
         Ok([&self.prefix, middle, &self.suffix].concat())
     }
 
     /// Text of token ids, for people to look at.
     pub(crate) fn decode(&self, ids: &[u32]) -> String {
-        self.tokenizer.decode(ids, false).unwrap_or_else(|_| format!("{ids:?}"))
+        self.tokenizer
+            .decode(ids, false)
+            .unwrap_or_else(|_| format!("{ids:?}"))
     }
 }
 
@@ -84,7 +112,11 @@ fn template(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>), TokenizerErro
     let encoding = tokenizer.encode_fast("a", true).map_err(TokenizerError)?;
     let plain = tokenizer.encode_fast("a", false).map_err(TokenizerError)?;
     let (all, middle) = (encoding.get_ids(), plain.get_ids());
-    let before = encoding.get_special_tokens_mask().iter().take_while(|&&special| special == 1).count();
+    let before = encoding
+        .get_special_tokens_mask()
+        .iter()
+        .take_while(|&&special| special == 1)
+        .count();
     let after = all.len().saturating_sub(before + middle.len());
     Ok((all[..before].to_vec(), all[all.len() - after..].to_vec()))
 }

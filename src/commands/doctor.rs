@@ -17,9 +17,19 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
     let say = |name: &str, text: &str| terminal::data(&format!("{name:<12}{text}"));
     say("rho-mask", env!("CARGO_PKG_VERSION"));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    say("processor", &format!("{cores} cores, head kernel: {:?}", Instructions::detect()).to_lowercase());
+    say(
+        "processor",
+        &format!("{cores} cores, head kernel: {:?}", Instructions::detect()).to_lowercase(),
+    );
     say("cache", &shown(&options.cache));
-    say("downloads", if options.offline { "off (RHO_MASK_OFFLINE)" } else { "allowed" });
+    say(
+        "downloads",
+        if options.offline {
+            "off (RHO_MASK_OFFLINE)"
+        } else {
+            "allowed"
+        },
+    );
 
     // The same order as `score --device auto`: a library with CUDA comes first.
     options.cuda = true;
@@ -37,13 +47,19 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
         Err(error) => {
             let error = anyhow::Error::from(error);
             say("\nuse", &format!("none: {}", hint::chain(&error)));
-            say("", &format!("`rho-mask setup` installs {PINNED_VERSION}; `score` does so by itself"));
+            say(
+                "",
+                &format!("`rho-mask setup` installs {PINNED_VERSION}; `score` does so by itself"),
+            );
             return Ok(Outcome::Incomplete);
         }
     };
     terminal::data("");
     say("use", &shown(&library.path));
-    say("version", &format!("{} (needed: {REQUIRED_VERSION})", library.version));
+    say(
+        "version",
+        &format!("{} (needed: {REQUIRED_VERSION})", library.version),
+    );
     say("from", &library.origin.to_string());
     if let Err(error) = library::verify(&library) {
         say("damaged", &hint::chain(&error.into()));
@@ -57,11 +73,18 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
     say("providers", if cuda { "CUDA, CPU" } else { "CPU" });
     match probe_cuda(&environment, 0) {
         Ok(()) => say("device", "cuda:0 (computed a product there)"),
-        Err(error) => say("device", &format!("cpu; not CUDA: {}", hint::chain(&error.into()))),
+        Err(error) => say(
+            "device",
+            &format!("cpu; not CUDA: {}", hint::chain(&error.into())),
+        ),
     }
     Ok(Outcome::Done)
 }
 
 fn shown(path: &Path) -> String {
-    if path.as_os_str().is_empty() { "none: the environment names no home".to_owned() } else { path.display().to_string() }
+    if path.as_os_str().is_empty() {
+        "none: the environment names no home".to_owned()
+    } else {
+        path.display().to_string()
+    }
 }

@@ -14,7 +14,14 @@ use crate::{
 };
 
 pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
-    let Prepared { plan, shards, reference, tokenization, environment, device } = plan::resolve(args)?;
+    let Prepared {
+        plan,
+        shards,
+        reference,
+        tokenization,
+        environment,
+        device,
+    } = plan::resolve(args)?;
     if args.show_plan {
         terminal::data(&serde_json::to_string_pretty(&plan)?);
         return Ok(Outcome::Done);
@@ -28,12 +35,24 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         ));
     }
     let start = Instant::now();
-    let mut reference = reference.load(&environment, ReferenceOptions { device, threads: plan.threads, head: HeadChoice::Fastest })?;
+    let mut reference = reference.load(
+        &environment,
+        ReferenceOptions {
+            device,
+            threads: plan.threads,
+            head: HeadChoice::Fastest,
+        },
+    )?;
     let loaded = start.elapsed();
 
     let start = Instant::now();
     let progress = Progress::new(&shards, true);
-    let work = Work { plan: &plan, shards: &shards, tokenization: tokenization.as_ref(), progress: &progress };
+    let work = Work {
+        plan: &plan,
+        shards: &shards,
+        tokenization: tokenization.as_ref(),
+        progress: &progress,
+    };
     let report = pipeline::run(&work, &mut reference, &masks);
     progress.finish();
     let mut report = report?;
@@ -42,10 +61,16 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
 
     terminal::line(&format!("wrote {}\n{}", plan.out.display(), report.summary));
     if let Some(sample) = &report.sample {
-        terminal::line(&format!("\n{}", show::document(sample, tokenization.as_ref(), terminal::colours())));
+        terminal::line(&format!(
+            "\n{}",
+            show::document(sample, tokenization.as_ref(), terminal::colours())
+        ));
     }
     if report.summary.incomplete() {
-        terminal::line(&format!("note: what was left out, and why: {}", plan.out.join("rejected.jsonl").display()));
+        terminal::line(&format!(
+            "note: what was left out, and why: {}",
+            plan.out.join("rejected.jsonl").display()
+        ));
         return Ok(Outcome::Incomplete);
     }
     Ok(Outcome::Done)

@@ -115,7 +115,11 @@ pub(crate) struct Work<'a> {
 
 /// Runs all stages to the end. Bad documents and broken shards are recorded in the masks folder and counted; anything
 /// else that goes wrong is an error, and what was written before stays.
-pub(crate) fn run(work: &Work<'_>, scorer: &mut dyn Scorer, masks: &MasksFolder) -> anyhow::Result<Report> {
+pub(crate) fn run(
+    work: &Work<'_>,
+    scorer: &mut dyn Scorer,
+    masks: &MasksFolder,
+) -> anyhow::Result<Report> {
     let (documents, to_tokenize) = sync_channel(4);
     let (look_aheads, to_score) = sync_channel(2);
     let (scores, to_mask) = sync_channel(2);
@@ -125,7 +129,8 @@ pub(crate) fn run(work: &Work<'_>, scorer: &mut dyn Scorer, masks: &MasksFolder)
         let masker = scope.spawn(move || mask::run(work, to_mask, masks));
         let scored = score::run(work, to_score, scores, scorer);
         // The last stage first: when it fails, the others only find a closed channel.
-        let (mut report, scored, tokenized, read) = (join(masker)?, scored?, join(tokenizer)?, join(reader)?);
+        let (mut report, scored, tokenized, read) =
+            (join(masker)?, scored?, join(tokenizer)?, join(reader)?);
         report.summary.complete(work.plan, scored, tokenized, read);
         Ok(report)
     })
@@ -133,7 +138,9 @@ pub(crate) fn run(work: &Work<'_>, scorer: &mut dyn Scorer, masks: &MasksFolder)
 
 /// The result of a stage; a panic goes on in the caller.
 fn join<T>(stage: std::thread::ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
-    stage.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    stage
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Takes everything out of a channel; `each` answers false when the next stage has gone.

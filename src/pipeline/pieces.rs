@@ -24,9 +24,16 @@ pub(super) fn spans(length: usize, context: usize, overlap: usize) -> Vec<Span> 
     let mut spans = Vec::new();
     let mut scored = 1;
     while scored < length {
-        let start = if spans.is_empty() { 0 } else { scored - overlap.max(1) };
+        let start = if spans.is_empty() {
+            0
+        } else {
+            scored - overlap.max(1)
+        };
         let end = length.min(start + context);
-        spans.push(Span { range: start..end, scored_from: scored });
+        spans.push(Span {
+            range: start..end,
+            scored_from: scored,
+        });
         scored = end;
     }
     spans
@@ -40,7 +47,10 @@ mod tests {
 
     #[test]
     fn the_drawing_above() {
-        let spans: Vec<_> = spans(12, 6, 2).into_iter().map(|s| (s.range, s.scored_from)).collect();
+        let spans: Vec<_> = spans(12, 6, 2)
+            .into_iter()
+            .map(|s| (s.range, s.scored_from))
+            .collect();
         assert_eq!(spans, [(0..6, 1), (4..10, 6), (8..12, 10)]);
     }
 
@@ -48,7 +58,13 @@ mod tests {
     fn short_documents() {
         assert_eq!(spans(0, 6, 2), []);
         assert_eq!(spans(1, 6, 2), []);
-        assert_eq!(spans(2, 6, 2), [Span { range: 0..2, scored_from: 1 }]);
+        assert_eq!(
+            spans(2, 6, 2),
+            [Span {
+                range: 0..2,
+                scored_from: 1
+            }]
+        );
     }
 
     proptest! {
@@ -60,8 +76,8 @@ mod tests {
             let mut times = vec![0; length];
             for (i, span) in spans(length, context, overlap).into_iter().enumerate() {
                 prop_assert!(span.range.len() <= context);
-                for token in span.scored_from..span.range.end {
-                    times[token] += 1;
+                for (token, times) in times.iter_mut().enumerate().take(span.range.end).skip(span.scored_from) {
+                    *times += 1;
                     let before = token - span.range.start;
                     prop_assert!(before >= 1 && (i == 0 || before >= overlap));
                 }

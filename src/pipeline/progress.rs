@@ -48,7 +48,14 @@ impl Progress {
         let now = Instant::now();
         let silent_for_ever = now + Duration::from_secs(u32::MAX.into());
         let last_line = Mutex::new(if visible { now } else { silent_for_ever });
-        Self { starts, shard: AtomicU64::new(0), tokens: AtomicU64::new(0), begun: now, bar, last_line }
+        Self {
+            starts,
+            shard: AtomicU64::new(0),
+            tokens: AtomicU64::new(0),
+            begun: now,
+            bar,
+            last_line,
+        }
     }
 
     /// The shard with this number begins.
@@ -90,11 +97,16 @@ impl Progress {
         match &self.bar {
             Some(bar) => bar.set_message(done),
             None => {
-                let Ok(mut last) = self.last_line.lock() else { return };
+                let Ok(mut last) = self.last_line.lock() else {
+                    return;
+                };
                 if last.elapsed() >= QUIET {
                     *last = Instant::now();
                     let shard = self.shard.load(Ordering::Relaxed) + 1;
-                    terminal::line(&format!("shard {shard} of {}: {done}", self.starts.len() - 1));
+                    terminal::line(&format!(
+                        "shard {shard} of {}: {done}",
+                        self.starts.len() - 1
+                    ));
                 }
             }
         }

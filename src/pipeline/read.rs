@@ -26,11 +26,15 @@ pub(super) struct Records {
 
 /// Reads all shards; the answer is the time spent reading, not waiting.
 pub(super) fn run(work: &Work<'_>, sender: SyncSender<Flow<Records>>) -> anyhow::Result<Duration> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.context("cannot start the reader's runtime")?;
     let mut busy = Duration::ZERO;
     for (i, shard) in work.shards.iter().enumerate() {
-        if !send(&sender, Flow::Begin(i)) || !runtime.block_on(shard_records(work, shard, &sender, &mut busy)) {
+        if !send(&sender, Flow::Begin(i))
+            || !runtime.block_on(shard_records(work, shard, &sender, &mut busy))
+        {
             break;
         }
     }
@@ -38,7 +42,12 @@ pub(super) fn run(work: &Work<'_>, sender: SyncSender<Flow<Records>>) -> anyhow:
 }
 
 /// Reads one shard; false when nobody listens any more.
-async fn shard_records(work: &Work<'_>, shard: &Shard, sender: &SyncSender<Flow<Records>>, busy: &mut Duration) -> bool {
+async fn shard_records(
+    work: &Work<'_>,
+    shard: &Shard,
+    sender: &SyncSender<Flow<Records>>,
+    busy: &mut Duration,
+) -> bool {
     let mut start = Instant::now();
     let mut reader = match ShardReader::open(shard, &work.plan.read_options()).await {
         Ok(reader) => reader,
@@ -79,5 +88,8 @@ fn size(record: &Record) -> usize {
 }
 
 fn broken(error: ShardError) -> Break {
-    Break { row: error.row(), reason: hint::chain(&error.into()) }
+    Break {
+        row: error.row(),
+        reason: hint::chain(&error.into()),
+    }
 }

@@ -9,7 +9,10 @@ use anyhow::Context as _;
 use rho_formats::Rejection;
 use rho_reference::{Piece, Scorer};
 
-use super::{Flow, LookAhead, Scored, ScoredDocument, TokenDocument, Work, batches::batches, for_each, pieces::spans, send};
+use super::{
+    Flow, LookAhead, Scored, ScoredDocument, TokenDocument, Work, batches::batches, for_each,
+    pieces::spans, send,
+};
 
 /// What scoring cost.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,15 +68,27 @@ fn score(
     scorer: &mut dyn Scorer,
     cost: &mut Cost,
 ) -> anyhow::Result<Scored> {
-    let LookAhead { documents, mut rejected, .. } = look_ahead;
+    let LookAhead {
+        documents,
+        mut rejected,
+        ..
+    } = look_ahead;
     let unscored = |document: TokenDocument| {
         let nothing = vec![f32::NAN; document.tokens.len()];
-        ScoredDocument { loss: nothing.clone(), entropy: nothing, document }
+        ScoredDocument {
+            loss: nothing.clone(),
+            entropy: nothing,
+            document,
+        }
     };
     let mut documents: Vec<ScoredDocument> = documents.into_iter().map(unscored).collect();
     let mut all = Vec::new();
     for (d, scored) in documents.iter().enumerate() {
-        let spans = spans(scored.document.tokens.len(), work.plan.context, work.plan.overlap);
+        let spans = spans(
+            scored.document.tokens.len(),
+            work.plan.context,
+            work.plan.overlap,
+        );
         all.extend(spans.into_iter().map(|span| (d, span)));
     }
     let lengths: Vec<usize> = all.iter().map(|(_, span)| span.range.len()).collect();
@@ -81,13 +96,18 @@ fn score(
         let piece = |&i: &usize| {
             let (d, span) = &all[i];
             let tokens = &documents[*d].document.tokens[span.range.clone()];
-            Piece { tokens, scored_from: span.scored_from - span.range.start }
+            Piece {
+                tokens,
+                scored_from: span.scored_from - span.range.start,
+            }
         };
         let pieces: Vec<Piece<'_>> = batch.iter().map(piece).collect();
         let tokens: usize = pieces.iter().map(|p| p.tokens.len()).sum();
         let longest = lengths[batch[0]];
         let start = Instant::now();
-        let scores = scorer.score(&pieces).with_context(|| format!("scoring batch {} ({shard})", cost.batches + 1))?;
+        let scores = scorer
+            .score(&pieces)
+            .with_context(|| format!("scoring batch {} ({shard})", cost.batches + 1))?;
         cost.busy += start.elapsed();
         cost.batches += 1;
         cost.tokens += tokens as u64;
@@ -102,13 +122,29 @@ fn score(
     }
     documents.retain(|scored| {
         let numbers = |scores: &[f32]| scores.iter().skip(1).position(|s| !s.is_finite());
-        let wrong = numbers(&scored.loss).map(|i| (i, "loss")).or(numbers(&scored.entropy).map(|i| (i, "entropy")));
+        let wrong = numbers(&scored.loss)
+            .map(|i| (i, "loss"))
+            .or(numbers(&scored.entropy).map(|i| (i, "entropy")));
         if let Some((i, column)) = wrong {
-            let value = if column == "loss" { scored.loss[i + 1] } else { scored.entropy[i + 1] };
-            let reason = format!("token {}: expected a finite {column} from the reference, got {value}", i + 1);
-            rejected.push(Rejection { shard: shard.to_owned(), row: scored.document.row, reason });
+            let value = if column == "loss" {
+                scored.loss[i + 1]
+            } else {
+                scored.entropy[i + 1]
+            };
+            let reason = format!(
+                "token {}: expected a finite {column} from the reference, got {value}",
+                i + 1
+            );
+            rejected.push(Rejection {
+                shard: shard.to_owned(),
+                row: scored.document.row,
+                reason,
+            });
         }
         wrong.is_none()
     });
-    Ok(Scored { documents, rejected })
+    Ok(Scored {
+        documents,
+        rejected,
+    })
 }

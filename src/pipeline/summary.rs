@@ -89,7 +89,11 @@ impl Kept {
     /// Adds one scope.
     pub(super) fn add(&mut self, scores: &[f32], mask: &[bool]) {
         self.tokens += mask.iter().filter(|&&kept| kept).count() as u64;
-        let kept = scores.iter().zip(mask).filter(|(_, kept)| **kept).map(|(score, _)| *score);
+        let kept = scores
+            .iter()
+            .zip(mask)
+            .filter(|(_, kept)| **kept)
+            .map(|(score, _)| *score);
         if let Some(highest) = kept.reduce(f32::max) {
             let (low, high) = self.threshold.unwrap_or((highest, highest));
             self.threshold = Some((low.min(highest), high.max(highest)));
@@ -102,7 +106,13 @@ impl Summary {
     pub(super) fn count(&mut self, documents: &[ScoredDocument], loss: &[f32], entropy: &[f32]) {
         self.documents += documents.len() as u64;
         self.tokens += loss.len() as u64;
-        let sum = |scores: &[f32]| scores.iter().filter(|s| !s.is_nan()).map(|&s| f64::from(s)).sum::<f64>();
+        let sum = |scores: &[f32]| {
+            scores
+                .iter()
+                .filter(|s| !s.is_nan())
+                .map(|&s| f64::from(s))
+                .sum::<f64>()
+        };
         self.scored += loss.iter().filter(|s| !s.is_nan()).count() as u64;
         self.sums.0 += sum(loss);
         self.sums.1 += sum(entropy);
@@ -110,8 +120,18 @@ impl Summary {
 
     /// Adds what the other stages know.
     pub(super) fn complete(&mut self, plan: &Plan, cost: Cost, tokenize: Duration, read: Duration) {
-        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-        for kept in [&mut self.kept.loss, &mut self.kept.entropy, &mut self.kept.intersection] {
+        let share = |part: u64, whole: u64| {
+            if whole == 0 {
+                0.0
+            } else {
+                part as f64 / whole as f64
+            }
+        };
+        for kept in [
+            &mut self.kept.loss,
+            &mut self.kept.entropy,
+            &mut self.kept.intersection,
+        ] {
             kept.share = share(kept.tokens, self.scored);
         }
         self.kept.intersection.threshold = None;
@@ -144,33 +164,108 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mean = |mean: Option<f64>| mean.map_or("-".to_owned(), |m| format!("{m:.3}"));
-        let line = |f: &mut fmt::Formatter<'_>, name: &str, text: String| writeln!(f, "  {name:<12}{text}");
-        line(f, "shards", with_others(self.shards, self.broken_shards, "ended early"))?;
-        line(f, "documents", with_others(self.documents, self.rejected, "rejected"))?;
-        line(f, "tokens", format!("{}, {} scored", grouped(self.tokens), grouped(self.scored)))?;
-        line(f, "mean", format!("loss {} nats, entropy {} nats", mean(self.mean_loss), mean(self.mean_entropy)))?;
+        let line = |f: &mut fmt::Formatter<'_>, name: &str, text: String| {
+            writeln!(f, "  {name:<12}{text}")
+        };
+        line(
+            f,
+            "shards",
+            with_others(self.shards, self.broken_shards, "ended early"),
+        )?;
+        line(
+            f,
+            "documents",
+            with_others(self.documents, self.rejected, "rejected"),
+        )?;
+        line(
+            f,
+            "tokens",
+            format!("{}, {} scored", grouped(self.tokens), grouped(self.scored)),
+        )?;
+        line(
+            f,
+            "mean",
+            format!(
+                "loss {} nats, entropy {} nats",
+                mean(self.mean_loss),
+                mean(self.mean_entropy)
+            ),
+        )?;
         let kept = |kept: &Kept| {
             let (low, high) = match kept.threshold {
                 None => return format!("{} ({:.1} %)", grouped(kept.tokens), kept.share * 100.0),
                 Some(threshold) => threshold,
             };
-            let up_to = if low == high { format!("{high:.3}") } else { format!("{low:.3} to {high:.3}, by scope") };
-            format!("{} ({:.1} %), up to {up_to} nats", grouped(kept.tokens), kept.share * 100.0)
+            let up_to = if low == high {
+                format!("{high:.3}")
+            } else {
+                format!("{low:.3} to {high:.3}, by scope")
+            };
+            format!(
+                "{} ({:.1} %), up to {up_to} nats",
+                grouped(kept.tokens),
+                kept.share * 100.0
+            )
         };
-        line(f, "kept", format!("by loss         {}", kept(&self.kept.loss)))?;
-        line(f, "", format!("by entropy      {}", kept(&self.kept.entropy)))?;
-        line(f, "", format!("by both         {}", kept(&self.kept.intersection)))?;
-        line(f, "padding", format!("{:.1} % of {} batches", self.padding * 100.0, grouped(self.batches)))?;
+        line(
+            f,
+            "kept",
+            format!("by loss         {}", kept(&self.kept.loss)),
+        )?;
+        line(
+            f,
+            "",
+            format!("by entropy      {}", kept(&self.kept.entropy)),
+        )?;
+        line(
+            f,
+            "",
+            format!("by both         {}", kept(&self.kept.intersection)),
+        )?;
+        line(
+            f,
+            "padding",
+            format!(
+                "{:.1} % of {} batches",
+                self.padding * 100.0,
+                grouped(self.batches)
+            ),
+        )?;
         let s = &self.seconds;
-        let starved = if s.total > 0.0 { (s.starved / s.total * 100.0).min(100.0) } else { 0.0 };
-        line(f, "speed", format!("{} tokens/s on {}, {:.1} s (and {:.1} s to load)", grouped(self.tokens_per_second as u64), self.device, s.total, s.load))?;
-        let busy = format!("read {:.1} s, tokenize {:.1} s, score {:.1} s, mask {:.1} s", s.read, s.tokenize, s.score, s.mask);
-        write!(f, "  {:<12}{busy}; the reference waited {starved:.0} % of the time", "busy")
+        let starved = if s.total > 0.0 {
+            (s.starved / s.total * 100.0).min(100.0)
+        } else {
+            0.0
+        };
+        line(
+            f,
+            "speed",
+            format!(
+                "{} tokens/s on {}, {:.1} s (and {:.1} s to load)",
+                grouped(self.tokens_per_second as u64),
+                self.device,
+                s.total,
+                s.load
+            ),
+        )?;
+        let busy = format!(
+            "read {:.1} s, tokenize {:.1} s, score {:.1} s, mask {:.1} s",
+            s.read, s.tokenize, s.score, s.mask
+        );
+        write!(
+            f,
+            "  {:<12}{busy}; the reference waited {starved:.0} % of the time",
+            "busy"
+        )
     }
 }
 
 fn with_others(count: u64, others: u64, what: &str) -> String {
-    if others == 0 { grouped(count) } else { format!("{}, {} {what}", grouped(count), grouped(others)) }
+    if others == 0 {
+        grouped(count)
+    } else {
+        format!("{}, {} {what}", grouped(count), grouped(others))
+    }
 }
 
 /// 1234567 as 1,234,567.
@@ -178,7 +273,7 @@ pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -192,6 +287,9 @@ mod tests {
 
     #[test]
     fn groups_digits() {
-        assert_eq!([0, 12, 123, 1234, 1234567].map(grouped), ["0", "12", "123", "1,234", "1,234,567"]);
+        assert_eq!(
+            [0, 12, 123, 1234, 1234567].map(grouped),
+            ["0", "12", "123", "1,234", "1,234,567"]
+        );
     }
 }

@@ -17,8 +17,12 @@ pub(super) fn run(
     receiver: Receiver<Flow<Records>>,
     sender: SyncSender<Flow<LookAhead>>,
 ) -> anyhow::Result<Duration> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(work.plan.threads).thread_name(|i| format!("tokenize-{i}"));
-    let pool = pool.build().context("cannot start the tokenizer's threads")?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(work.plan.threads)
+        .thread_name(|i| format!("tokenize-{i}"));
+    let pool = pool
+        .build()
+        .context("cannot start the tokenizer's threads")?;
     let mut busy = Duration::ZERO;
     let mut shard = "";
     let mut gathered = LookAhead::default();
@@ -29,8 +33,12 @@ pub(super) fn run(
         }
         Flow::Part(part) => {
             let start = Instant::now();
-            let documents: Vec<Result<TokenDocument, Rejection>> =
-                pool.install(|| part.records.into_par_iter().map(|record| tokenize(work, shard, record)).collect());
+            let documents: Vec<Result<TokenDocument, Rejection>> = pool.install(|| {
+                part.records
+                    .into_par_iter()
+                    .map(|record| tokenize(work, shard, record))
+                    .collect()
+            });
             busy += start.elapsed();
             gathered.bytes = part.bytes;
             for document in documents {
@@ -65,17 +73,31 @@ fn tokenize(work: &Work<'_>, shard: &str, record: Record) -> Result<TokenDocumen
         Record::Document(document) => document,
         Record::Rejected(rejection) => return Err(rejection),
     };
-    let reject = |reason: String| Rejection { shard: shard.to_owned(), row, reason };
+    let reject = |reason: String| Rejection {
+        shard: shard.to_owned(),
+        row,
+        reason,
+    };
     let tokens = match (content, work.tokenization) {
         (Content::Tokens(tokens), _) => tokens,
-        (Content::Text(text), Some(tokenization)) => {
-            tokenization.encode(&text).map_err(|error| reject(format!("cannot tokenize: {error}")))?
+        (Content::Text(text), Some(tokenization)) => tokenization
+            .encode(&text)
+            .map_err(|error| reject(format!("cannot tokenize: {error}")))?,
+        (Content::Text(_), None) => {
+            return Err(reject(
+                "a text, but no tokenizer; expected token ids".to_owned(),
+            ));
         }
-        (Content::Text(_), None) => return Err(reject("a text, but no tokenizer; expected token ids".to_owned())),
     };
     let vocabulary = work.plan.vocabulary;
-    if let Some((i, id)) = tokens.iter().enumerate().find(|&(_, &id)| id as usize >= vocabulary) {
-        return Err(reject(format!("token {i}: expected an id below the vocabulary of {vocabulary}, got {id}")));
+    if let Some((i, id)) = tokens
+        .iter()
+        .enumerate()
+        .find(|&(_, &id)| id as usize >= vocabulary)
+    {
+        return Err(reject(format!(
+            "token {i}: expected an id below the vocabulary of {vocabulary}, got {id}"
+        )));
     }
     Ok(TokenDocument { id, row, tokens })
 }
