@@ -1,1 +1,356 @@
+//! The pipeline with a fake scorer: laws that hold whatever the model says.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use proptest::prelude::*;
+use rho_formats::{MaskRow, MasksFolder, find_shards, read_masks};
+use rho_reference::{Piece, ReferenceError, Scorer, Scores};
+use rho_selection::{Batches, KeepRatio};
+use serde_json::{Value, json};
+
+use super::{Report, Work, progress::Progress, run};
+use crate::{
+    cli::{Scope, SpecialToken},
+    plan::{Plan, SpecialTokens},
+};
+
+/// The token whose scores the fake cannot tell.
+const NOT_A_NUMBER: u32 = 13;
+/// Scores nothing more after this token, with an error.
+const BREAKS: u32 = 14;
+
+/// Scores that follow from a token and the one before it, with many ties. It minds what it is given.
+struct Fake {
+    context: usize,
+    budget: usize,
+    batches: usize,
+}
+
+impl Scorer for Fake {
+    fn score(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Scores>, ReferenceError> {
+        self.batches += 1;
+        let longest = pieces
+            .iter()
+            .map(|p| p.tokens.len())
+            .max()
+            .expect("a batch holds a piece");
+        assert!(
+            longest <= self.context && (pieces.len() == 1 || pieces.len() * longest <= self.budget)
+        );
+        let score = |piece: &Piece<'_>| {
+            assert!((1..piece.tokens.len()).contains(&piece.scored_from));
+            let scored = (piece.scored_from..piece.tokens.len())
+                .map(|i| (piece.tokens[i - 1], piece.tokens[i]));
+            let number = |before: u32, token: u32, factor: u32| match token {
+                NOT_A_NUMBER => f32::NAN,
+                _ => ((before.wrapping_mul(31) ^ token.wrapping_mul(factor)) % 97) as f32 / 8.0,
+            };
+            Scores {
+                loss: scored
+                    .clone()
+                    .map(|(before, token)| number(before, token, 7919))
+                    .collect(),
+                entropy: scored
+                    .map(|(before, token)| number(before, token, 104_729))
+                    .collect(),
+            }
+        };
+        if pieces.iter().any(|p| p.tokens.contains(&BREAKS)) {
+            return Err(ReferenceError::UnknownVocabulary {
+                path: PathBuf::from("the fake broke"),
+            });
+        }
+        Ok(pieces.iter().map(score).collect())
+    }
+}
+
+fn plan(out: &Path, shards: Vec<String>) -> Plan {
+    let none = || SpecialTokens {
+        rule: SpecialToken::Auto,
+        tokens: vec![],
+    };
+    Plan {
+        shards,
+        bytes: 0,
+        out: out.to_owned(),
+        model: "fake".into(),
+        model_fingerprint: "fake".into(),
+        vocabulary: 5000,
+        tokenizer: None,
+        tokenizer_fingerprint: None,
+        library: "none".into(),
+        library_version: "0".into(),
+        device: "cpu".into(),
+        precision: "f32".into(),
+        threads: 2,
+        context: 32,
+        overlap: 8,
+        bos: none(),
+        eos: none(),
+        batch_tokens: 64,
+        look_ahead_documents: 10,
+        look_ahead_tokens: 300,
+        keep_loss: 0.7,
+        keep_entropy: 0.6,
+        scope: Scope::Batch,
+        scope_tokens: 200,
+        text_field: "text".into(),
+        tokens_field: Some("ids".into()),
+        id_field: "id".into(),
+    }
+}
+
+/// A corpus in a temporary folder, a list of documents per shard.
+struct Corpus(tempfile::TempDir);
+
+impl Corpus {
+    fn new(shards: &[Vec<Vec<u32>>]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (i, documents) in shards.iter().enumerate() {
+            let lines: String = documents
+                .iter()
+                .map(|ids| json!({"ids": ids}).to_string() + "\n")
+                .collect();
+            fs::write(folder.path().join(format!("{i}.jsonl")), lines).unwrap();
+        }
+        Self(folder)
+    }
+
+    /// Scores it with the fake; the report, and where the masks are.
+    fn score(&self, change: impl Fn(&mut Plan)) -> (anyhow::Result<Report>, tempfile::TempDir) {
+        let out = tempfile::tempdir().unwrap();
+        let shards = find_shards(&[self.0.path().to_owned()]).unwrap().shards;
+        let mut plan = plan(out.path(), shards.iter().map(|s| s.name.clone()).collect());
+        change(&mut plan);
+        let progress = Progress::new(&shards, false);
+        let work = Work {
+            plan: &plan,
+            shards: &shards,
+            tokenization: None,
+            progress: &progress,
+        };
+        let mut fake = Fake {
+            context: plan.context,
+            budget: plan.batch_tokens,
+            batches: 0,
+        };
+        let report = run(&work, &mut fake, &MasksFolder::create(out.path()).unwrap());
+        (report, out)
+    }
+}
+
+fn rows(masks: &tempfile::TempDir) -> Vec<MaskRow> {
+    read_masks(masks.path())
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap()
+}
+
+fn files(masks: &tempfile::TempDir) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(masks.path())
+        .unwrap()
+        .map(|e| e.unwrap())
+        .map(|e| {
+            (
+                e.file_name().into_string().unwrap(),
+                fs::read(e.path()).unwrap(),
+            )
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn rejected(masks: &tempfile::TempDir) -> Vec<Value> {
+    let text = fs::read_to_string(masks.path().join("rejected.jsonl")).unwrap_or_default();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Shards of documents of random tokens, from empty to some windows long, without the fake's special tokens.
+fn corpora() -> impl Strategy<Value = Vec<Vec<Vec<u32>>>> {
+    let document = prop_oneof![
+        4 => prop::collection::vec(20u32..5000, 0..40),
+        1 => prop::collection::vec(20u32..5000, 100..260),
+    ];
+    prop::collection::vec(prop::collection::vec(document, 0..40), 1..4)
+}
+
+fn seeded(cases: u32) -> ProptestConfig {
+    let rng_seed = proptest::test_runner::RngSeed::Fixed(2404);
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        rng_seed,
+        ..ProptestConfig::default()
+    }
+}
+
+/// The kept tokens of one scope must be `round(k * scored)`, of scored tokens only.
+fn check_scope(rows: &[MaskRow], plan: &Plan) -> Result<(), TestCaseError> {
+    let column = |get: fn(&MaskRow) -> &Vec<bool>| -> Vec<bool> {
+        rows.iter().flat_map(|r| get(r).clone()).collect()
+    };
+    let (loss, entropy, both) = (
+        column(|r| &r.masks[0]),
+        column(|r| &r.masks[1]),
+        column(|r| &r.masks[2]),
+    );
+    let scores: Vec<f32> = rows.iter().flat_map(|r| r.scores[0].clone()).collect();
+    let scored = scores.iter().filter(|s| !s.is_nan()).count();
+    let kept = |mask: &[bool]| mask.iter().filter(|&&k| k).count();
+    prop_assert_eq!(
+        kept(&loss),
+        KeepRatio::new(plan.keep_loss).unwrap().kept(scored)
+    );
+    prop_assert_eq!(
+        kept(&entropy),
+        KeepRatio::new(plan.keep_entropy).unwrap().kept(scored)
+    );
+    for i in 0..scores.len() {
+        prop_assert_eq!(both[i], loss[i] && entropy[i]);
+        prop_assert!(!(scores[i].is_nan() && (loss[i] || entropy[i])));
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(seeded(24))]
+
+    #[test]
+    fn batch_size_and_threads_change_nothing(shards in corpora(), document_scope in any::<bool>()) {
+        let corpus = Corpus::new(&shards);
+        let scope = if document_scope { Scope::Document } else { Scope::Batch };
+        let mut before = None;
+        // A budget of 1 makes batches of one piece; 64 pieces of the longest context fit into 2048.
+        for (batch_tokens, threads) in [(1, 1), (1, 4), (64 * 32, 1), (64 * 32, 4)] {
+            let (report, masks) = corpus.score(|plan| {
+                (plan.batch_tokens, plan.threads, plan.scope) = (batch_tokens, threads, scope);
+            });
+            prop_assert!(report.is_ok());
+            let files = files(&masks);
+            prop_assert_eq!(before.get_or_insert(files.clone()), &files);
+        }
+    }
+
+    #[test]
+    fn each_scope_keeps_its_share(shards in corpora(), keep_loss in 0.0..=1.0f64, keep_entropy in 0.0..=1.0f64) {
+        let corpus = Corpus::new(&shards);
+        for scope in [Scope::Document, Scope::Batch] {
+            let set = |plan: &mut Plan| (plan.keep_loss, plan.keep_entropy, plan.scope) = (keep_loss, keep_entropy, scope);
+            let (report, masks) = corpus.score(set);
+            let mut plan = plan(masks.path(), vec![]);
+            set(&mut plan);
+            for (i, documents) in shards.iter().enumerate() {
+                let rows: Vec<MaskRow> =
+                    read_masks(masks.path().join(format!("{i}.jsonl.arrow"))).unwrap().collect::<Result<_, _>>().unwrap();
+                prop_assert_eq!(&rows.iter().map(|r| r.input_ids.clone()).collect::<Vec<_>>(), documents);
+                let mut batches = Batches::new(plan.scope_tokens);
+                let mut start = 0;
+                for (at, row) in rows.iter().enumerate() {
+                    let another = scope == Scope::Document || batches.starts_another(row.input_ids.len());
+                    if another {
+                        check_scope(&rows[start..at], &plan)?;
+                        start = at;
+                    }
+                }
+                check_scope(&rows[start..], &plan)?;
+            }
+            let summary = report.unwrap().summary;
+            let tokens: usize = shards.iter().flatten().map(Vec::len).sum();
+            let scored: usize = shards.iter().flatten().map(|d| d.len().saturating_sub(1)).sum();
+            prop_assert_eq!((summary.tokens, summary.scored), (tokens as u64, scored as u64));
+        }
+    }
+}
+
+#[test]
+fn every_token_but_the_first_is_scored() {
+    let long: Vec<u32> = (0..500).map(|i| 100 + i % 300).collect();
+    let (_, masks) = Corpus::new(&[vec![long, vec![], vec![7], vec![7, 8]]]).score(|_| {});
+    let unscored: Vec<Vec<usize>> = rows(&masks)
+        .iter()
+        .map(|row| {
+            row.scores[0]
+                .iter()
+                .enumerate()
+                .filter(|(_, s)| s.is_nan())
+                .map(|(i, _)| i)
+                .collect()
+        })
+        .collect();
+    assert_eq!(unscored, [vec![0], vec![], vec![0], vec![0]]);
+}
+
+#[test]
+fn a_document_without_numbers_is_left_out_and_recorded() {
+    let corpus = Corpus::new(&[vec![
+        vec![20, 21],
+        vec![20, 30, NOT_A_NUMBER, 31],
+        vec![20, 9999],
+        vec![40, 41],
+    ]]);
+    let (report, masks) = corpus.score(|_| {});
+    let summary = report.unwrap().summary;
+    assert_eq!((summary.documents, summary.rejected), (2, 2));
+    assert!(summary.incomplete());
+    let rejected = rejected(&masks);
+    let reasons: Vec<_> = rejected
+        .iter()
+        .map(|r| (r["row"].as_i64().unwrap(), r["reason"].as_str().unwrap()))
+        .collect();
+    assert!(
+        reasons.contains(&(
+            1,
+            "token 2: expected a finite loss from the reference, got NaN"
+        )),
+        "{reasons:?}"
+    );
+    assert!(
+        reasons.contains(&(
+            2,
+            "token 1: expected an id below the vocabulary of 5000, got 9999"
+        )),
+        "{reasons:?}"
+    );
+    assert_eq!(
+        rows(&masks).iter().map(|r| r.row).collect::<Vec<_>>(),
+        [0, 3]
+    );
+}
+
+#[test]
+fn what_was_written_before_an_error_stays() {
+    let corpus = Corpus::new(&[
+        vec![vec![20, 21]],
+        vec![vec![20, BREAKS]],
+        vec![vec![22, 23]],
+    ]);
+    let (report, masks) = corpus.score(|_| {});
+    let error = format!("{:#}", report.unwrap_err());
+    assert!(
+        error.contains("scoring batch 2 (1.jsonl)") && error.contains("the fake broke"),
+        "{error}"
+    );
+    assert_eq!(rows(&masks).len(), 1);
+}
+
+#[test]
+fn padding_stays_small() {
+    let documents = (0..400)
+        .map(|i: u32| vec![50; 2 + (i * 7919 % 31) as usize])
+        .collect();
+    let (report, _) = Corpus::new(&[documents]).score(|plan| {
+        (
+            plan.batch_tokens,
+            plan.look_ahead_documents,
+            plan.look_ahead_tokens,
+        ) = (256, 400, 100_000);
+    });
+    let padding = report.unwrap().summary.padding;
+    assert!(padding < 0.05, "padding {padding}");
+}
