@@ -90,7 +90,7 @@ pub struct ScoreArgs {
 
     /// Longest stretch of tokens that the model sees at once.
     ///
-    /// The default is what the model's config.json allows, at most 2048. Longer documents are scored in overlapping
+    /// The default is what the model's config.json allows, at most 1024. Longer documents are scored in overlapping
     /// windows.
     #[arg(long, value_name = "TOKENS", help_heading = "Reference")]
     pub context: Option<usize>,
@@ -170,7 +170,7 @@ pub struct ScoreArgs {
     )]
     pub id_field: String,
 
-    /// Tokens per batch, padding included [default: 2048 on the CPU, 16384 on CUDA].
+    /// Tokens per batch, padding included [default: 1024 on the CPU, 16384 on CUDA].
     #[arg(long, value_name = "TOKENS", help_heading = "Speed")]
     pub batch_tokens: Option<usize>,
 

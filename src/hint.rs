@@ -5,6 +5,8 @@ use std::fmt;
 use rho_formats::{CorpusError, OutputError};
 use rho_reference::{ReferenceError, library::LibraryError};
 
+use crate::tokenization::TokenizerError;
+
 /// An error of the program itself, with advice.
 #[derive(Debug)]
 pub struct Advised {
@@ -71,6 +73,11 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
                 .downcast_ref::<OutputError>()?
                 .hint()
                 .map(|h| h.to_string())
+        })
+        .or_else(|| {
+            cause.downcast_ref::<TokenizerError>()?;
+            let hint = "save the model's tokenizer as tokenizer.json: AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)";
+            Some(hint.to_owned())
         })
     })
 }

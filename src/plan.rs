@@ -27,8 +27,8 @@ use crate::{
 
 /// Paper, appendix H: loss 70 % and entropy 70 %, intersected, did best.
 const DEFAULT_KEEP: f64 = 0.7;
-/// Attention of most exports is quadratic in memory; longer contexts are for those who ask.
-const MAX_DEFAULT_CONTEXT: usize = 2048;
+/// Attention of most exports takes memory quadratic in the context; longer ones are for those who ask.
+const MAX_DEFAULT_CONTEXT: usize = 1024;
 /// Documents in one look-ahead, at most.
 const LOOK_AHEAD_DOCUMENTS: usize = 4096;
 /// Tokens in one look-ahead, in batches: enough lengths to choose from.
@@ -179,7 +179,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let environment = library::load(&library)?;
     let device = args.device.resolve(&environment)?;
     let batch_tokens = batch_tokens.unwrap_or(match device {
-        ResolvedDevice::Cpu => 2048,
+        ResolvedDevice::Cpu => 1024,
         ResolvedDevice::Cuda(_) => 16_384,
     });
     let keep = |own: Option<KeepRatio>| own.or(args.keep).map_or(DEFAULT_KEEP, KeepRatio::get);

@@ -13,20 +13,16 @@ pub(crate) fn document(
 ) -> String {
     let shown = sample.tokens.len().min(MOST);
     let mut text = String::new();
-    for run in sample.kept[..shown]
-        .chunk_by(|a, b| a == b)
-        .scan(0, |at, run| {
-            let range = *at..*at + run.len();
-            *at = range.end;
-            Some((range, run[0]))
-        })
-    {
-        let (range, kept) = run;
-        let tokens = &sample.tokens[range];
-        let part = match tokenization {
-            Some(tokenization) => tokenization.decode(tokens),
-            None => tokens.iter().map(|t| format!("{t} ")).collect(),
-        };
+    let mut start = 0;
+    while start < shown {
+        let kept = sample.kept[start];
+        let run = sample.kept[start..shown]
+            .iter()
+            .take_while(|&&k| k == kept)
+            .count();
+        let (part, end) =
+            whole_characters(&sample.tokens[..shown], start, start + run, tokenization);
+        start = end;
         // Control characters of a document are not for the terminal to obey.
         let part: String = part
             .chars()
@@ -56,6 +52,29 @@ pub(crate) fn document(
         grouped(kept),
         grouped(total)
     )
+}
+
+/// The text of tokens `start..end`, and where it really ends: a character whose bytes lie in several tokens is taken
+/// with the first of them.
+fn whole_characters(
+    tokens: &[u32],
+    start: usize,
+    end: usize,
+    tokenization: Option<&Tokenization>,
+) -> (String, usize) {
+    let Some(tokenization) = tokenization else {
+        return (
+            tokens[start..end].iter().map(|t| format!("{t} ")).collect(),
+            end,
+        );
+    };
+    let most = tokens.len().min(end + 3);
+    let texts = (end..=most).map(|end| (tokenization.decode(&tokens[start..end]), end));
+    let mut texts = texts.collect::<Vec<_>>();
+    let whole = texts
+        .iter()
+        .position(|(text, _)| !text.ends_with(char::REPLACEMENT_CHARACTER));
+    texts.swap_remove(whole.unwrap_or(0))
 }
 
 #[cfg(test)]

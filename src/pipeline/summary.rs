@@ -197,12 +197,12 @@ impl fmt::Display for Summary {
                 Some(threshold) => threshold,
             };
             let up_to = if low == high {
-                format!("{high:.3}")
+                format!("{high:.3} nats")
             } else {
-                format!("{low:.3} to {high:.3}, by scope")
+                format!("{low:.3} to {high:.3} nats, by scope")
             };
             format!(
-                "{} ({:.1} %), up to {up_to} nats",
+                "{} ({:.1} %), up to {up_to}",
                 grouped(kept.tokens),
                 kept.share * 100.0
             )

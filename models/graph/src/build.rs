@@ -122,6 +122,7 @@ pub fn head_model(cut: &Cut) -> Model {
         graph: graph.graph,
         proto: envelope(),
         path: cut.body.path.clone(),
+        folder: cut.body.folder.clone(),
         file: cut.body.file.clone(),
     }
 }
@@ -138,6 +139,7 @@ pub fn probe_model() -> Model {
         graph: graph.graph,
         proto: envelope(),
         path: PathBuf::new(),
+        folder: PathBuf::new(),
         file: Bytes::new(),
     }
 }

@@ -63,7 +63,7 @@ impl Model {
             value: found.head.weights.name.clone(),
         })?;
         Ok(Cut {
-            body: self.with_output(&hidden),
+            body: self.clone().without_softmax_guards().with_output(&hidden),
             hidden,
             head: found.head,
             weights,

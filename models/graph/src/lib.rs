@@ -12,6 +12,7 @@
 //! * [`model`]: a file and its inputs and outputs.
 //! * [`head`]: from the logits back to the last matrix product.
 //! * [`cut`]: what remains before it.
+//! * `simplify`: takes out what a scorer's batches do not need.
 //! * [`build`]: small models made from nothing.
 //!
 //! Knows nothing of tokens, devices or sessions.
@@ -23,6 +24,7 @@ pub mod head;
 mod map;
 pub mod model;
 pub mod onnx;
+mod simplify;
 pub mod tensor;
 
 pub use cut::Cut;

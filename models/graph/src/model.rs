@@ -1,6 +1,10 @@
 //! A model file: its graph, its inputs and outputs, and where its weights lie. Nothing large is read here.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use prost::Message;
@@ -39,17 +43,19 @@ pub struct Model {
     pub(crate) proto: ModelProto,
     pub(crate) graph: GraphProto,
     pub(crate) path: PathBuf,
+    pub(crate) folder: PathBuf,
     pub(crate) file: Bytes,
 }
 
 impl Model {
     /// Maps and decodes a file. Weights are not read.
     pub fn open(path: &Path) -> Result<Self, GraphError> {
-        // External data is found beside the real file, also when the model is reached through a link.
-        let path = path.canonicalize().map_err(|source| GraphError::Read {
+        let read = |source| GraphError::Read {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        let given = std::path::absolute(path).map_err(read)?;
+        let path = path.canonicalize().map_err(read)?;
         let file = map(&path)?;
         let mut proto = ModelProto::decode(file.clone()).map_err(|source| GraphError::NotOnnx {
             path: path.clone(),
@@ -58,6 +64,7 @@ impl Model {
         match proto.graph.take() {
             Some(graph) if !graph.output.is_empty() => Ok(Self {
                 proto,
+                folder: folder(&graph, &given, &path),
                 graph,
                 path,
                 file,
@@ -73,7 +80,44 @@ impl Model {
 
     /// The folder that external data is relative to.
     pub fn folder(&self) -> &Path {
-        self.path.parent().unwrap_or(Path::new("."))
+        &self.folder
+    }
+
+    /// Whether the external data is there, with as many bytes as the constants need. Reads none of it.
+    pub fn check_external_data(&self) -> Result<(), GraphError> {
+        let mut sizes = HashMap::new();
+        for tensor in &self.graph.initializer {
+            let Some(external) = crate::tensor::external(tensor) else {
+                continue;
+            };
+            let path = self.folder.join(&external.location);
+            let size = match sizes.get(&path) {
+                Some(size) => *size,
+                None => {
+                    let metadata = fs::metadata(&path).map_err(|source| GraphError::Read {
+                        path: path.clone(),
+                        source,
+                    })?;
+                    sizes.insert(path.clone(), metadata.len() as usize);
+                    metadata.len() as usize
+                }
+            };
+            let elements = tensor.dims.iter().map(|&d| d.max(0) as usize).product();
+            let dtype = DataType::from_onnx(tensor.data_type.unwrap_or(0));
+            let expected = dtype.size().map(|size| size.saturating_mul(elements));
+            let expected = expected.or(external.length).unwrap_or(0);
+            let there = size.saturating_sub(external.offset);
+            let got = external.length.map_or(there, |length| there.min(length));
+            if got < expected {
+                return Err(GraphError::TensorBytes {
+                    name: tensor.name.clone().unwrap_or_default(),
+                    expected,
+                    got,
+                    place: path.display().to_string(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The graph's inputs, without those that are only names of constants (old exporters list them too).
@@ -118,6 +162,20 @@ impl Model {
             .find(|t| t.name.as_deref() == Some(name));
         Some(Tensor::resolve(proto?, self.folder()))
     }
+}
+
+/// Where the external data lies: beside the file as it was named, or beside the real one when that is a link. A
+/// download cache has the data as a link beside the link, and both real files under other names elsewhere.
+fn folder(graph: &GraphProto, given: &Path, real: &Path) -> PathBuf {
+    let beside = |path: &Path| path.parent().unwrap_or(Path::new(".")).to_owned();
+    let (given, real) = (beside(given), beside(real));
+    let mut external = graph
+        .initializer
+        .iter()
+        .filter_map(crate::tensor::external)
+        .peekable();
+    let there = external.peek().is_some() && external.all(|e| real.join(e.location).exists());
+    if there { real } else { given }
 }
 
 pub(crate) fn port(info: &ValueInfoProto) -> Port {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rho_graph::GraphError;
+
 use crate::library::LibraryError;
 
 /// A reference that cannot be loaded or run.
@@ -33,7 +35,7 @@ pub enum ReferenceError {
     },
     /// The graph cannot be read.
     #[error(transparent)]
-    Graph(#[from] rho_graph::GraphError),
+    Graph(#[from] GraphError),
     /// The graph has no logits.
     #[error("{path}: expected an output of logits [batch, length, vocabulary], got {}", outputs.join(", "))]
     NoLogits {
@@ -139,8 +141,19 @@ impl ReferenceError {
                 "`rho-mask setup --cuda` installs what is needed, `rho-mask doctor` shows what is there; --device cpu works everywhere"
             }
             Self::Library(error) => return error.hint(),
-            Self::Config { .. }
-            | Self::Graph(_)
+            Self::Config { .. } => {
+                "fetch it again; without it --context says how long inputs may be"
+            }
+            Self::Graph(GraphError::NotOnnx { .. } | GraphError::NoGraph { .. }) => {
+                "was it copied whole? export again: optimum-cli export onnx --model NAME --task text-generation DIR"
+            }
+            Self::Graph(GraphError::Read { .. } | GraphError::TensorBytes { .. }) => {
+                "weights may lie in other files beside the model (model.onnx_data): copy all of them, whole"
+            }
+            Self::Graph(GraphError::SeveralFolders { .. }) => {
+                "put the model and all files of its weights into one folder"
+            }
+            Self::Graph(_)
             | Self::Runtime { .. }
             | Self::HiddenShape { .. }
             | Self::Threads { .. } => return None,

@@ -61,6 +61,7 @@ impl OpenedReference {
     /// Reads the graph and refuses what cannot work.
     pub fn open(source: &Source) -> Result<Self, ReferenceError> {
         let model = Model::open(&source.model)?;
+        model.check_external_data()?;
         let inputs = Inputs::of(&model)?;
         let no_logits = || ReferenceError::NoLogits {
             path: source.model.clone(),

@@ -1,0 +1,38 @@
+//! Tests of the whole program: the real binary is run, and its exit code, its words and its files are looked at. What
+//! one part does by itself is tested beside its code.
+//!
+//! To add a subject, add a module and a line here.
+
+// The program without arguments of its own: the bundled reference on the bundled corpus, and what a person sees.
+#[cfg(test)]
+mod demo;
+// Whatever is a matter of how an ONNX file is written: inputs, heads, types, external data, graphs that are refused.
+#[cfg(test)]
+mod graphs;
+// What `--help` and `--show-plan` say.
+#[cfg(test)]
+mod help;
+// Which ONNX Runtime is used, and what is said where there is none that can be.
+#[cfg(test)]
+mod library;
+// Loss and entropy of real exports against numbers from elsewhere.
+#[cfg(test)]
+mod parity;
+// The masks in the programs of others.
+#[cfg(test)]
+mod python;
+// Documents and shards that cannot be scored, beside others that can.
+#[cfg(test)]
+mod rejected;
+// What must not change the masks: batches, threads, containers, another run.
+#[cfg(test)]
+mod same;
+// Settings that stop a run before it begins.
+#[cfg(test)]
+mod settings;
+// Documents longer than the context.
+#[cfg(test)]
+mod windows;
+
+#[cfg(test)]
+mod support;

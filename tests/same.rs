@@ -1,0 +1,126 @@
+//! What the scores and masks must not depend on: batches, threads, what a document is packed in, and chance.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rho_formats::MaskRow;
+
+use crate::support::{
+    Run, assert_same_scores, compress, demo, files, random_tokens, rows, token_lines, write,
+};
+
+/// What padding and other kernels may change in a loss or an entropy. A mask may differ where two tokens are as close
+/// as that, so masks are compared only where the same batches are computed.
+const SAME: f32 = 1e-5;
+
+/// Documents of token ids, of very different lengths.
+fn corpus(folder: &Path) -> PathBuf {
+    let documents: Vec<Vec<u32>> = [3, 90, 17, 1, 260, 5, 64, 64, 130, 2, 0, 41]
+        .into_iter()
+        .zip(1..)
+        .map(|(length, seed)| random_tokens(length, 2048, seed))
+        .collect();
+    let path = folder.join("ids.jsonl");
+    write(&path, token_lines(&documents));
+    path
+}
+
+fn score(folder: &Path, name: &str, arguments: &[&str]) -> Vec<MaskRow> {
+    let out = folder.join(name);
+    Run::score_tokens(&corpus(folder), &demo(), &out)
+        .args(arguments)
+        .ends_with(0);
+    rows(&out, "ids.jsonl")
+}
+
+#[test]
+fn batches_and_threads_do_not_show_in_the_scores() {
+    let place = tempfile::tempdir().unwrap();
+    let alone = score(place.path(), "64", &["--batch-tokens", "64"]);
+    for (name, arguments) in [
+        ("8192", ["--batch-tokens", "8192"]),
+        ("one thread", ["--threads", "1"]),
+        ("four threads", ["--threads", "4"]),
+    ] {
+        let other = score(place.path(), name, &arguments);
+        assert_same_scores(&other, &alone, SAME, name);
+    }
+}
+
+#[test]
+fn two_runs_write_the_same_files() {
+    let place = tempfile::tempdir().unwrap();
+    let bytes = |name: &str| {
+        score(place.path(), name, &[]);
+        let out = place.path().join(name);
+        let all = files(&out).into_iter();
+        // The summary tells times.
+        all.filter(|file| file != "summary.json")
+            .map(|file| (fs::read(out.join(&file)).unwrap(), file))
+            .collect::<Vec<_>>()
+    };
+    let first = bytes("first");
+    let names: Vec<_> = first.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["dataset_info.json", "ids.jsonl.arrow", "state.json"]
+    );
+    for (first, second) in first.iter().zip(bytes("second")) {
+        assert!(first == &second, "{} differs", second.1);
+    }
+}
+
+#[test]
+fn what_documents_are_packed_in_does_not_show() {
+    let place = tempfile::tempdir().unwrap();
+    let texts = [
+        "Mia has 5 apples and buys 7 more, so she has 5 + 7 = 12 apples.",
+        "Home > Login | All rights reserved.",
+        "Straße \u{2192} 3 * 4 = 12\n\nna\u{ef}ve",
+    ];
+    let lines: Vec<String> = texts
+        .iter()
+        .map(|text| serde_json::json!({"text": text}).to_string() + "\n")
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let corpus = place.path().join("corpus");
+    let at = |name: &str| corpus.join(name);
+    for name in ["a.jsonl", "a.json", "a.ndjson"] {
+        write(&at(name), lines.concat());
+    }
+    write(&at("a.jsonl.gz"), compress(&lines, "gz"));
+    write(&at("a.jsonl.zst"), compress(&lines, "zst"));
+    let windows = lines.concat().replace('\n', "\r\n");
+    write(&at("b.jsonl"), format!("\u{feff}{windows}"));
+    // Several arguments: a folder, and a file of another one.
+    let other = place.path().join("more/deep/c.jsonl");
+    write(&other, lines.concat());
+    for (i, text) in texts.iter().enumerate() {
+        write(&place.path().join(format!("text/{i}.txt")), text);
+    }
+    let out = place.path().join("masks");
+    Run::score(&corpus, &out)
+        .arg(place.path().join("text"))
+        .arg(&other)
+        .args(&["--scope", "document"])
+        .ends_with(0);
+
+    let expected = rows(&out, "corpus/a.jsonl");
+    assert_eq!(expected.len(), 3);
+    let same = |got: &[MaskRow], what: &str| {
+        assert_same_scores(got, &expected, SAME, what);
+        for (got, expected) in got.iter().zip(&expected) {
+            assert_eq!(got.masks, expected.masks, "{what}");
+        }
+    };
+    for name in ["a.json", "a.ndjson", "a.jsonl.gz", "a.jsonl.zst", "b.jsonl"] {
+        same(&rows(&out, &format!("corpus/{name}")), name);
+    }
+    same(&rows(&out, "more/deep/c.jsonl"), "another argument");
+    // Text files are shards of their own, so their batches differ, and a mask may.
+    let texts: Vec<MaskRow> = (0..3)
+        .flat_map(|i| rows(&out, &format!("text/{i}.txt")))
+        .collect();
+    assert_same_scores(&texts, &expected, SAME, "text files");
+    assert_eq!(texts[0].id, "text/0.txt#0");
+}

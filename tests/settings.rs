@@ -1,0 +1,398 @@
+//! Settings that cannot work: each stops the program before any work, with exit code 2, with nothing written, and with
+//! words that say where, what was expected, what was got, and what to do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use crate::support::{Run, beside, demo, files, read_json, skipped, write};
+
+/// A good corpus, and a place for masks that nothing may be written to.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        write(
+            &place.at("corpus/a.jsonl"),
+            "{\"text\": \"1 + 1 = 2\", \"input_ids\": [1, 2]}\n",
+        );
+        place
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `score` of the good corpus with these arguments.
+    #[track_caller]
+    fn refuses(&self, arguments: &[&str], words: &[&str]) {
+        self.refuses_corpus(&self.at("corpus"), arguments, words);
+    }
+
+    #[track_caller]
+    fn refuses_corpus(&self, corpus: &Path, arguments: &[&str], words: &[&str]) {
+        let run = Run::score(corpus, &self.at("masks")).args(arguments);
+        self.is_refused(run, words);
+    }
+
+    /// The run is refused with an error and a hint that hold these words.
+    #[track_caller]
+    fn is_refused(&self, run: Run, words: &[&str]) {
+        let before = files(self.folder.path());
+        let ended = run.end();
+        let said = &ended.stderr;
+        assert_eq!(ended.code, Some(2), "{said}");
+        assert_eq!(ended.stdout, "");
+        let error = said.lines().position(|line| line.starts_with("error: "));
+        let error = error.unwrap_or_else(|| panic!("no error in {said}"));
+        let told: Vec<_> = said.lines().skip(error).collect();
+        // The parser of the arguments gives advice in its own form.
+        let advice = ["hint: ", "  tip: ", "For more information, try '--help'"];
+        let advised = |line: &&str| advice.iter().any(|start| line.starts_with(start));
+        assert!(told.iter().any(advised), "no hint in {said}");
+        for word in words {
+            assert!(
+                told.join("\n").contains(word),
+                "expected {word:?} in {said}"
+            );
+        }
+        assert_eq!(files(self.folder.path()), before, "something was written");
+        assert!(!self.at("masks").is_dir() || before.iter().any(|f| f.starts_with("masks")));
+    }
+}
+
+#[test]
+fn a_corpus_that_is_none() {
+    let place = Place::new();
+    let missing = place.at("missing");
+    place.refuses_corpus(
+        &missing,
+        &[],
+        &[
+            missing.to_str().unwrap(),
+            "expected a file or a folder, found nothing",
+            "hint: check the spelling",
+        ],
+    );
+    write(&place.at("pictures/a.png"), "");
+    write(&place.at("pictures/deep/b.bin"), "");
+    let pictures = place.at("pictures");
+    place.refuses_corpus(
+        &pictures,
+        &[],
+        &[
+            pictures.to_str().unwrap(),
+            "expected files named *.jsonl",
+            "got 2 of other names",
+        ],
+    );
+    fs::create_dir(place.at("empty")).unwrap();
+    place.refuses_corpus(&place.at("empty"), &[], &["got 0 of other names"]);
+    place.refuses_corpus(
+        &place.at("pictures/a.png"),
+        &[],
+        &["a.png: expected a file named *.jsonl"],
+    );
+    // One bad argument among good ones is enough.
+    place.refuses(&[missing.to_str().unwrap()], &["found nothing"]);
+    let twice = place.at("corpus/a.jsonl");
+    place.refuses(&[twice.to_str().unwrap()], &["given twice"]);
+}
+
+#[test]
+fn an_output_folder_whose_place_is_taken() {
+    let place = Place::new();
+    write(&place.at("masks/thesis.tex"), "years of work");
+    place.refuses(
+        &[],
+        &[
+            "masks: expected an empty folder, found thesis.tex in it",
+            "hint: ",
+        ],
+    );
+    assert_eq!(
+        fs::read_to_string(place.at("masks/thesis.tex")).unwrap(),
+        "years of work"
+    );
+
+    let place = Place::new();
+    write(&place.at("masks"), "a file");
+    place.refuses(
+        &[],
+        &["masks: expected a folder, got something else", "hint: "],
+    );
+    assert_eq!(fs::read_to_string(place.at("masks")).unwrap(), "a file");
+}
+
+#[test]
+fn numbers_out_of_range() {
+    let place = Place::new();
+    for ratio in ["1.5", "-0.1", "NaN", "much"] {
+        for option in ["--keep", "--keep-loss", "--keep-entropy"] {
+            let argument = format!("{option}={ratio}");
+            place.refuses(&[&argument], &[ratio, option, "between 0 and 1"]);
+        }
+    }
+    place.refuses(
+        &["--keep", "0.6", "--keep-loss", "0.7"],
+        &["--keep", "--keep-loss", "cannot be used with"],
+    );
+    place.refuses(
+        &["--keep-entropy", "0.6", "--keep", "0.7"],
+        &["--keep-entropy", "cannot be used with"],
+    );
+
+    place.refuses(
+        &["--context", "100", "--overlap", "100"],
+        &["--overlap: expected less than the context of 100 tokens, got 100"],
+    );
+    place.refuses(
+        &["--overlap", "512"],
+        &["--overlap: expected less than the context of 512 tokens, got 512"],
+    );
+    place.refuses(
+        &["--context", "513"],
+        &[
+            "--context: expected 2 to 512 tokens, got 513",
+            "config.json",
+        ],
+    );
+    place.refuses(
+        &["--context", "1"],
+        &["--context: expected 2 to 512 tokens, got 1"],
+    );
+    place.refuses(
+        &["--batch-tokens", "0"],
+        &["--batch-tokens: expected at least 1, got 0"],
+    );
+    place.refuses(
+        &["--threads", "0"],
+        &["--threads: expected at least 1, got 0"],
+    );
+    place.refuses(&["--scope", "corpus"], &["--scope", "batch, document"]);
+}
+
+#[test]
+fn a_device_that_cannot_be_had() {
+    let place = Place::new();
+    let score = || {
+        Run::new(&["score"])
+            .arg(place.at("corpus"))
+            .arg("--out")
+            .arg(place.at("masks"))
+    };
+    for device in ["gpu", "cuda:x", "cuda:", "CPU"] {
+        let expected = format!("expected auto, cpu, cuda or cuda:N, got {device}");
+        place.is_refused(
+            score().args(&["--device", device]),
+            &["--device", &expected],
+        );
+    }
+
+    // The library that is used on the processor, asked for CUDA: an error, never a silent run on the processor.
+    let plan = score()
+        .args(&["--device", "cpu", "--show-plan"])
+        .ends_with(0);
+    let plan: Value = serde_json::from_str(&plan.stdout).unwrap();
+    let library = PathBuf::from(plan["library"].as_str().unwrap());
+    let provider = library.with_file_name("libonnxruntime_providers_cuda.so");
+    if provider.exists() {
+        skipped(&format!("{} has CUDA beside it", library.display()));
+        return;
+    }
+    let run = score()
+        .args(&["--device", "cuda", "--ort-lib"])
+        .arg(&library);
+    place.is_refused(
+        run,
+        &["--device cuda:0 was asked for, but this ONNX Runtime was built without the CUDA provider", "rho-mask setup --cuda"],
+    );
+    let empty = place.at("corpus");
+    let run = score().args(&["--device", "cuda:1", "--model"]).arg(demo());
+    place.is_refused(
+        run.without_library(&empty),
+        &[
+            "no ONNX Runtime with CUDA was found",
+            "run `rho-mask setup --cuda`",
+        ],
+    );
+}
+
+/// The demonstration model with another tokenizer beside it.
+fn model_with_tokenizer(place: &Place, tokenizer: Option<&Value>) -> PathBuf {
+    let model = place.at("model");
+    for name in ["model.onnx", "config.json"] {
+        write(&model.join(name), fs::read(demo().join(name)).unwrap());
+    }
+    if let Some(tokenizer) = tokenizer {
+        write(&model.join("tokenizer.json"), tokenizer.to_string());
+    }
+    model
+}
+
+#[test]
+fn a_tokenizer_that_does_not_fit() {
+    const UNFIT: &str = "the tokenizer does not fit the model: expected at most 2048 tokens, and more than half of that, got";
+    let own = read_json(&demo().join("tokenizer.json"));
+
+    let mut larger = own.clone();
+    let extra = json!({"id": 2048, "content": "<extra>", "single_word": false, "lstrip": false, "rstrip": false,
+        "normalized": false, "special": true});
+    larger["added_tokens"].as_array_mut().unwrap().push(extra);
+    let place = Place::new();
+    let model = model_with_tokenizer(&place, Some(&larger));
+    let model = model.to_str().unwrap();
+    place.refuses(
+        &["--model", model],
+        &["tokenizer.json", UNFIT, "got 2049", "--tokenizer"],
+    );
+    // Token ids need no tokenizer, but the masks would carry the fingerprint of one that is not theirs.
+    place.refuses(&["--model", model, "--tokens-field", "input_ids"], &[UNFIT]);
+
+    let mut smaller = own.clone();
+    let vocabulary = smaller["model"]["vocab"].as_object_mut().unwrap();
+    vocabulary.retain(|_, id| id.as_u64().unwrap() < 1000);
+    let kept = vocabulary.clone();
+    let parts = |merge: &Value| -> Vec<String> {
+        match merge {
+            Value::String(both) => both.split(' ').map(str::to_owned).collect(),
+            both => serde_json::from_value(both.clone()).unwrap(),
+        }
+    };
+    let merges = smaller["model"]["merges"].as_array_mut().unwrap();
+    merges.retain(|merge| kept.contains_key(&parts(merge).concat()));
+    let place = Place::new();
+    let model = model_with_tokenizer(&place, Some(&smaller));
+    place.refuses(&["--model", model.to_str().unwrap()], &[UNFIT, "got 1000"]);
+
+    let place = Place::new();
+    let model = model_with_tokenizer(&place, Some(&json!({"hello": 1})));
+    place.refuses(
+        &["--model", model.to_str().unwrap()],
+        &["tokenizer.json: expected a tokenizer.json of Hugging Face tokenizers"],
+    );
+
+    for (name, entries) in [
+        ("gpt2", "got 50257"),
+        ("bpe16384", "got 16384"),
+        ("bpe4096", "got 4096"),
+    ] {
+        let Some(other) = beside("data/tokenizers").map(|all| all.join(name)) else {
+            return;
+        };
+        let place = Place::new();
+        // A folder will do where the file is meant.
+        place.refuses(&["--tokenizer", other.to_str().unwrap()], &[UNFIT, entries]);
+        let file = other.join("tokenizer.json");
+        place.refuses(&["--tokenizer", file.to_str().unwrap()], &[UNFIT, entries]);
+    }
+}
+
+#[test]
+fn tokens_that_nobody_can_put() {
+    let place = Place::new();
+    let model = model_with_tokenizer(&place, None);
+    let model = model.to_str().unwrap();
+    place.refuses(
+        &["--model", model],
+        &[
+            "model.onnx: expected tokenizer.json beside the model, got none",
+            "--tokenizer",
+            "--tokens-field",
+        ],
+    );
+    for option in ["--bos", "--eos"] {
+        place.refuses(
+            &["--tokens-field", "input_ids", option, "always"],
+            &[
+                "--tokens-field input_ids: token ids are taken as they are",
+                "hint: ",
+            ],
+        );
+    }
+    place.refuses(&["--bos", "sometimes"], &["--bos", "auto, always, never"]);
+
+    // Neither the tokenizer nor config.json knows a token for the beginning.
+    let mut bare = read_json(&demo().join("tokenizer.json"));
+    bare["post_processor"] = Value::Null;
+    let place = Place::new();
+    let model = model_with_tokenizer(&place, Some(&bare));
+    let mut config = read_json(&demo().join("config.json"));
+    config.as_object_mut().unwrap().remove("bos_token_id");
+    write(&model.join("config.json"), config.to_string());
+    place.refuses(
+        &["--model", model.to_str().unwrap(), "--bos", "always"],
+        &[
+            "--bos always: expected a token to put, got none",
+            "bos_token_id into config.json",
+        ],
+    );
+}
+
+#[test]
+fn a_model_that_is_none() {
+    let place = Place::new();
+    let refuses = |path: &Path, words: &[&str]| {
+        let path = path.to_str().unwrap();
+        place.refuses(&["--model", path], &[words, &[path]].concat());
+    };
+    let expected = "expected a folder with an ONNX model, or an .onnx file";
+    let export = "hint: export one: optimum-cli export onnx";
+    refuses(
+        &place.at("nowhere"),
+        &[expected, "it does not exist", export],
+    );
+    write(&place.at("other/README.md"), "");
+    refuses(&place.at("other"), &[expected, "README.md", export]);
+    fs::create_dir(place.at("hollow")).unwrap();
+    refuses(&place.at("hollow"), &[expected, "got an empty folder"]);
+    write(&place.at("checkpoint/config.json"), "{}");
+    write(&place.at("checkpoint/model.safetensors"), "");
+    refuses(
+        &place.at("checkpoint"),
+        &[
+            expected,
+            "a checkpoint that was not exported to ONNX",
+            export,
+        ],
+    );
+    refuses(
+        &place.at("checkpoint/model.safetensors"),
+        &[expected, "a file called model.safetensors"],
+    );
+    write(&place.at("two/a.onnx"), "");
+    write(&place.at("two/b.onnx"), "");
+    refuses(
+        &place.at("two"),
+        &[
+            "expected one ONNX model, got a.onnx, b.onnx",
+            "--model DIR/FILE.onnx",
+        ],
+    );
+    write(&place.at("both/decoder_model.onnx"), "");
+    write(&place.at("both/encoder_model.onnx"), "");
+    refuses(
+        &place.at("both"),
+        &["got an encoder-decoder (input beside encoder_model.onnx)"],
+    );
+    write(&place.at("config/model.onnx"), "");
+    write(&place.at("config/config.json"), "not JSON");
+    place.refuses(
+        &["--model", place.at("config").to_str().unwrap()],
+        &["config.json is not a model configuration"],
+    );
+
+    write(&place.at("text.onnx"), "This is no protobuf.");
+    refuses(&place.at("text.onnx"), &["is not an ONNX model"]);
+    write(&place.at("zero.onnx"), "");
+    refuses(&place.at("zero.onnx"), &["holds no ONNX graph"]);
+    let whole = fs::read(demo().join("model.onnx")).unwrap();
+    write(&place.at("cut.onnx"), &whole[..whole.len() / 2]);
+    refuses(&place.at("cut.onnx"), &["is not an ONNX model"]);
+}
