@@ -88,8 +88,14 @@ fn the_first_document_is_shown_with_its_kept_tokens() {
     runs.dedup();
     let runs = runs.into_iter().filter(|kept| *kept).count();
     let brackets = |of: &str, which: char| of.chars().filter(|c| *c == which).count();
-    assert_eq!(brackets(shown, '[') - brackets(text, '['), runs);
-    assert_eq!(brackets(shown, ']') - brackets(text, ']'), runs);
+    // A character that is cut by the edge of a run is shown whole, so that a run of one token may vanish.
+    let (opened, closed) = (
+        brackets(shown, '[') - brackets(text, '['),
+        brackets(shown, ']') - brackets(text, ']'),
+    );
+    assert_eq!(opened, closed);
+    assert!((runs / 2..=runs).contains(&opened), "{opened} of {runs}");
+    assert!(!shown.contains('\u{FFFD}'), "{shown}");
 }
 
 /// Runs with standard error on a terminal of its own, if there is a way to have one.
