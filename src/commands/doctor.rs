@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rho_reference::{
+    ReferenceError,
     device::probe_cuda,
     head::kernel::Instructions,
     library::{self, LibraryOptions, PINNED_VERSION, REQUIRED_VERSION},
@@ -73,10 +74,11 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
     say("providers", if cuda { "CUDA, CPU" } else { "CPU" });
     match probe_cuda(&environment, 0) {
         Ok(()) => say("device", "cuda:0 (computed a product there)"),
-        Err(error) => say(
-            "device",
-            &format!("cpu; not CUDA: {}", hint::chain(&error.into())),
-        ),
+        Err(ReferenceError::NoCuda { reason, source, .. }) => {
+            let words = source.map_or(String::new(), |source| format!(" ({source})"));
+            say("device", &format!("cpu; not CUDA: {reason}{words}"));
+        }
+        Err(error) => say("device", &format!("cpu; not CUDA: {}", hint::chain(&error.into()))),
     }
     Ok(Outcome::Done)
 }
