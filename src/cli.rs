@@ -57,8 +57,8 @@ rejected.jsonl in the output folder); 2 stopped.";
 pub struct ScoreArgs {
     /// Files and folders to score; folders are read recursively, in sorted order.
     ///
-    /// JSON lines (.jsonl, .json, .ndjson: one object per line) and plain text (.txt: a document per file), each also
-    /// compressed (.gz, .zst).
+    /// JSON lines (.jsonl, .json, .ndjson: one object per line) and plain text (.txt: a document per file, or per line
+    /// with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet).
     #[arg(required = true, value_name = "CORPUS")]
     pub corpus: Vec<PathBuf>,
 
@@ -169,6 +169,14 @@ pub struct ScoreArgs {
         help_heading = "Input"
     )]
     pub id_field: String,
+
+    /// Text files hold a document per line, not one each.
+    #[arg(long, help_heading = "Input")]
+    pub lines: bool,
+
+    /// Documents larger than this are left out [default: 268435456, 256 MiB].
+    #[arg(long, value_name = "BYTES", help_heading = "Input")]
+    pub max_document_bytes: Option<usize>,
 
     /// Tokens per batch, padding included [default: 1024 on the CPU, 16384 on CUDA].
     #[arg(long, value_name = "TOKENS", help_heading = "Speed")]

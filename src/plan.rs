@@ -91,6 +91,10 @@ pub struct Plan {
     pub tokens_field: Option<String>,
     /// Field with the document's id.
     pub id_field: String,
+    /// Whether text files hold a document per line.
+    pub lines: bool,
+    /// Larger documents are left out.
+    pub max_document_bytes: usize,
 }
 
 /// A rule for special tokens and what it comes to.
@@ -142,7 +146,8 @@ impl Plan {
             text_field: self.text_field.clone(),
             tokens_field: self.tokens_field.clone(),
             id_field: self.id_field.clone(),
-            ..ReadOptions::default()
+            lines: self.lines,
+            max_document_bytes: self.max_document_bytes,
         }
     }
 }
@@ -174,6 +179,8 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let (context, overlap) = windows(args, &source)?;
     let threads = positive(args.threads, "threads")?.unwrap_or_else(cores);
     let batch_tokens = positive(args.batch_tokens, "batch-tokens")?;
+    let max_document_bytes = positive(args.max_document_bytes, "max-document-bytes")?
+        .unwrap_or(ReadOptions::default().max_document_bytes);
 
     let library = library(&mut libraries, args.device)?;
     let environment = library::load(&library)?;
@@ -218,6 +225,8 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         text_field: args.text_field.clone(),
         tokens_field: args.tokens_field.clone(),
         id_field: args.id_field.clone(),
+        lines: args.lines,
+        max_document_bytes,
     };
     Ok(Prepared {
         plan,

@@ -32,6 +32,8 @@ fn read(name: &str, bytes: &[u8]) -> Vec<(String, i64, String)> {
 fn json_lines_in_every_container() {
     let gzip = |text: &str| compress(text.as_bytes(), Compression::Gzip);
     let zstd = |text: &str| compress(text.as_bytes(), Compression::Zstd);
+    let bzip2 = |text: &str| compress(text.as_bytes(), Compression::Bzip2);
+    let xz = |text: &str| compress(text.as_bytes(), Compression::Xz);
     // Cut inside a line, so that a document spans two members.
     let (head, tail) = LINES.split_at(40);
     let skippable = [b"\x50\x2a\x4d\x18\x03\0\0\0xyz".to_vec(), zstd(LINES)].concat();
@@ -44,6 +46,15 @@ fn json_lines_in_every_container() {
         ("newline.jsonl", format!("{LINES}\n").into()),
         ("a.jsonl.gz", gzip(LINES)),
         ("a.jsonl.zst", zstd(LINES)),
+        ("a.jsonl.bz2", bzip2(LINES)),
+        ("a.jsonl.xz", xz(LINES)),
+        (
+            "streams.jsonl.bz2",
+            [bzip2(head), bzip2(""), bzip2(tail)].concat(),
+        ),
+        ("streams.jsonl.xz", [xz(head), xz(""), xz(tail)].concat()),
+        ("named_plain_bzip2.json", bzip2(LINES)),
+        ("named_gzip_xz.json.gz", xz(LINES)),
         ("mark.jsonl.gz", gzip(&format!("\u{feff}{LINES}"))),
         (
             "members.jsonl.gz",
@@ -83,6 +94,36 @@ fn a_text_file_is_one_document() {
         read("empty.txt", b""),
         [("empty.txt#0".to_owned(), 0, String::new())]
     );
+}
+
+#[test]
+fn a_text_file_may_hold_a_document_per_line() {
+    let options = ReadOptions {
+        lines: true,
+        max_document_bytes: 20,
+        ..ReadOptions::default()
+    };
+    let bytes = b"\xef\xbb\xbfone\r\n \n{\"text\":1}\n\xff\na line of more than twenty bytes\nlast";
+    for (name, bytes) in [
+        ("a.txt", bytes.to_vec()),
+        ("a.txt.xz", compress(bytes, Compression::Xz)),
+    ] {
+        let outcome = read_bytes(name, &bytes, &options);
+        assert!(outcome.error.is_none());
+        assert_eq!(
+            outcome.told(),
+            [
+                (0, Ok("one")),
+                (2, Ok("{\"text\":1}")),
+                (3, Err("invalid UTF-8 at byte 0 of the line")),
+                (
+                    4,
+                    Err("expected a line of at most 20 bytes, got a larger one")
+                ),
+                (5, Ok("last")),
+            ]
+        );
+    }
 }
 
 #[test]

@@ -17,11 +17,37 @@ fn the_same_documents_plain_and_compressed() {
     assert_eq!(documents.len(), 300);
     assert_eq!(documents[0].id, "442941edf95ecaf9");
     assert_eq!(read(&gzip, &options).documents(), documents);
+    for (name, compression) in [
+        ("sample300.jsonl.bz2", Compression::Bzip2),
+        ("sample300.jsonl.xz", Compression::Xz),
+    ] {
+        let bytes = compress(&std::fs::read(&plain).unwrap(), compression);
+        assert_eq!(read_bytes(name, &bytes, &options).documents(), documents);
+    }
     let zstd = compress(&std::fs::read(&plain).unwrap(), Compression::Zstd);
     assert_eq!(
         read_bytes("sample300.jsonl.zst", &zstd, &options).documents(),
         documents
     );
+}
+
+#[test]
+fn the_same_documents_in_every_container() {
+    let Some(plain) = beside("data/formats/sample300.jsonl") else {
+        return;
+    };
+    let options = ReadOptions::default();
+    let documents = read(&plain, &options).documents();
+    for name in ["sample300.zstd.parquet", "sample300.jsonl.gz"] {
+        let Some(path) = beside(&format!("data/formats/{name}")) else {
+            return;
+        };
+        assert!(read(&path, &options).documents() == documents, "{name}");
+        // Whatever it is called.
+        let bytes = std::fs::read(&path).unwrap();
+        let outcome = read_bytes("misnamed.jsonl", &bytes, &options);
+        assert!(outcome.documents() == documents, "{name}");
+    }
 }
 
 #[test]

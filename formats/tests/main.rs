@@ -7,6 +7,8 @@ mod containers;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod damaged;
+#[cfg(test)]
 mod damaged_masks;
 #[cfg(test)]
 mod fixtures;
@@ -14,5 +16,7 @@ mod fixtures;
 mod masks;
 #[cfg(test)]
 mod other_readers;
+#[cfg(test)]
+mod other_writers;
 #[cfg(test)]
 mod support;

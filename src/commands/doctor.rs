@@ -78,7 +78,10 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
             let words = source.map_or(String::new(), |source| format!(" ({source})"));
             say("device", &format!("cpu; not CUDA: {reason}{words}"));
         }
-        Err(error) => say("device", &format!("cpu; not CUDA: {}", hint::chain(&error.into()))),
+        Err(error) => say(
+            "device",
+            &format!("cpu; not CUDA: {}", hint::chain(&error.into())),
+        ),
     }
     Ok(Outcome::Done)
 }

@@ -100,6 +100,8 @@ fn plan(out: &Path, shards: Vec<String>) -> Plan {
         text_field: "text".into(),
         tokens_field: Some("ids".into()),
         id_field: "id".into(),
+        lines: false,
+        max_document_bytes: 1 << 20,
     }
 }
 

@@ -6,8 +6,10 @@
 use std::fmt;
 use std::io;
 
-use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
+use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, XzDecoder, ZstdDecoder};
+use tokio::io::{AsyncBufRead, AsyncRead, BufReader};
+
+use super::peek::Peeked;
 
 /// How a shard is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,15 +20,27 @@ pub enum Compression {
     Gzip,
     /// Zstandard, with any number of frames, and windows of up to 128 MiB (the limit of its own tools).
     Zstd,
+    /// bzip2, with any number of streams.
+    Bzip2,
+    /// xz, with any number of streams that need no more than 512 MiB to decompress (`xz -9` needs 65).
+    Xz,
 }
 
 /// Bytes after decompression.
 pub(crate) type Plain = Box<dyn AsyncBufRead + Send + Unpin>;
 
-/// Read at once: large enough that the hop to another thread for each read of a file does not show.
-const CHUNK: usize = 256 * 1024;
+/// What an xz stream may ask for.
+const XZ_MEMORY: u64 = 512 << 20;
 
-const ENDINGS: [(&str, Compression); 2] = [("gz", Compression::Gzip), ("zst", Compression::Zstd)];
+/// Read at once: large enough that the hop to another thread for each read of a file does not show.
+pub(crate) const CHUNK: usize = 256 * 1024;
+
+const ENDINGS: [(&str, Compression); 4] = [
+    ("gz", Compression::Gzip),
+    ("zst", Compression::Zstd),
+    ("bz2", Compression::Bzip2),
+    ("xz", Compression::Xz),
+];
 
 impl fmt::Display for Compression {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,6 +48,8 @@ impl fmt::Display for Compression {
             Self::None => "plain",
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Bzip2 => "bzip2",
+            Self::Xz => "xz",
         })
     }
 }
@@ -58,6 +74,10 @@ impl Compression {
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
             // A skippable frame: parallel compressors begin with one.
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
+            // A first block, or the end of a stream without any.
+            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, ..]
+            | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, ..] => Some(Self::Bzip2),
+            [0xfd, b'7', b'z', b'X', b'Z', 0x00, ..] => Some(Self::Xz),
             _ => None,
         }
     }
@@ -72,31 +92,46 @@ impl Compression {
 ///
 /// A file that is named as compressed and holds readable text instead is taken as that text: servers that decompress
 /// on the way leave such files behind.
-pub(crate) async fn decompress<R>(raw: R, named: Compression) -> io::Result<(Compression, Plain)>
+pub(crate) fn decompress<R>(raw: Peeked<R>, named: Compression) -> (Compression, Plain)
 where
-    R: AsyncRead + Send + Unpin + 'static,
+    R: AsyncBufRead + Send + Unpin + 'static,
 {
-    let mut raw = BufReader::with_capacity(CHUNK, raw);
-    let start = raw.fill_buf().await?;
+    let start = raw.head();
     let compression = match Compression::of_content(start) {
         Some(compression) => compression,
+        // Of a stream that is cut inside its magic number, the beginning may be readable.
+        None if named == Compression::Bzip2 && start.starts_with(b"BZ") => named,
         None if is_text(start) => Compression::None,
         None => named,
     };
-    let plain: Plain = match compression {
+    macro_rules! with {
+        ($decoder:expr) => {{
+            let mut decoder = $decoder;
+            decoder.multiple_members(true);
+            buffered(decoder)
+        }};
+    }
+    let plain = match compression {
         Compression::None => Box::new(raw),
-        Compression::Gzip => {
-            let mut decoder = GzipDecoder::new(raw);
-            decoder.multiple_members(true);
-            Box::new(BufReader::with_capacity(CHUNK, decoder))
-        }
-        Compression::Zstd => {
-            let mut decoder = ZstdDecoder::new(raw);
-            decoder.multiple_members(true);
-            Box::new(BufReader::with_capacity(CHUNK, decoder))
-        }
+        Compression::Gzip => with!(GzipDecoder::new(raw)),
+        Compression::Zstd => with!(ZstdDecoder::new(raw)),
+        Compression::Bzip2 => with!(BzDecoder::new(raw)),
+        Compression::Xz => with!(XzDecoder::with_mem_limit(raw, XZ_MEMORY)),
     };
-    Ok((compression, plain))
+    (compression, plain)
+}
+
+fn buffered<R: AsyncRead + Send + Unpin + 'static>(raw: R) -> Plain {
+    Box::new(BufReader::with_capacity(CHUNK, raw))
+}
+
+/// What a decoder's error means. That of xz says that memory is lacking where it means input (its library has one
+/// number for both); asking for more memory than it may have is another error.
+pub(crate) fn cause(compression: Compression, error: io::Error) -> io::Error {
+    match (compression, error.kind()) {
+        (Compression::Xz, io::ErrorKind::OutOfMemory) => io::ErrorKind::UnexpectedEof.into(),
+        _ => error,
+    }
 }
 
 /// Whether `start` is the beginning of a text: longer than a cut magic number, UTF-8 up to its cut end, without control

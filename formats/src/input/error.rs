@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::Compression;
+use super::{Compression, Kind};
 
 /// Why a shard could not be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,19 @@ pub enum ShardError {
         source: io::Error,
     },
 
+    /// It is cut short or damaged, and that is not the compression's doing.
+    #[error("{} row {row}: expected a whole {kind}, got a broken one", .path.display())]
+    Damaged {
+        /// The shard.
+        path: PathBuf,
+        /// The first row that could not be read; the rows before it were handed out.
+        row: i64,
+        /// What the file is, or was taken to be.
+        kind: Kind,
+        /// What its reader said.
+        source: io::Error,
+    },
+
     /// The system could not read on.
     #[error("{} row {row}: cannot be read on", .path.display())]
     Read {
@@ -47,7 +60,7 @@ impl ShardError {
     pub fn row(&self) -> i64 {
         match self {
             Self::Open { .. } => 0,
-            Self::Broken { row, .. } | Self::Read { row, .. } => *row,
+            Self::Broken { row, .. } | Self::Damaged { row, .. } | Self::Read { row, .. } => *row,
         }
     }
 
@@ -59,13 +72,32 @@ impl ShardError {
                 io::ErrorKind::PermissionDenied => Some("check its permissions"),
                 _ => None,
             },
-            Self::Broken { source, .. } => Some(match source.kind() {
-                io::ErrorKind::UnexpectedEof => {
-                    "the file is cut short: fetch it again; the rows before the cut were read"
-                }
-                _ => "the file is damaged: fetch it again; the rows before the damage were read",
-            }),
+            Self::Broken { source, .. } | Self::Damaged { source, .. } => {
+                Some(match source.kind() {
+                    io::ErrorKind::UnexpectedEof => {
+                        "the file is cut short: fetch it again; the rows before the cut were read"
+                    }
+                    _ => {
+                        "the file is damaged: fetch it again; the rows before the damage were read"
+                    }
+                })
+            }
             Self::Read { .. } => None,
         }
     }
+}
+
+/// What is wrong with the bytes of a format, as far as this crate found it itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Malformed(String);
+
+/// Damage.
+pub(crate) fn malformed(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, Malformed(what.into()))
+}
+
+/// An end that comes too early.
+pub(crate) fn cut_short(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, Malformed(what.into()))
 }

@@ -98,16 +98,47 @@ impl<'a> Object<'a> {
     }
 
     fn missing(&self, path: &str, option: &str) -> String {
-        let mut names: Vec<_> = self.0.iter().map(|(name, _)| shown(name)).collect();
-        let more = names.len().saturating_sub(LISTED);
-        names.truncate(LISTED);
-        let names = match (names.is_empty(), more) {
-            (true, _) => "no fields".to_owned(),
-            (false, 0) => names.join(", "),
-            (false, more) => format!("{} and {more} more", names.join(", ")),
-        };
-        format!("no field {path:?}; the line has {names} (name it with {option})")
+        let names = self.0.iter().map(|(name, _)| &**name);
+        missing(path, option, "the line", names)
     }
+}
+
+/// That there is no field `path` in `place`, which has `names`.
+pub(crate) fn missing<'a>(
+    path: &str,
+    option: &str,
+    place: &str,
+    names: impl Iterator<Item = &'a str>,
+) -> String {
+    let mut names: Vec<_> = names.map(shown).collect();
+    let more = names.len().saturating_sub(LISTED);
+    names.truncate(LISTED);
+    let names = match (names.is_empty(), more) {
+        (true, _) => "no fields".to_owned(),
+        (false, 0) => names.join(", "),
+        (false, more) => format!("{} and {more} more", names.join(", ")),
+    };
+    format!("no field {path:?}; {place} has {names} (name it with {option})")
+}
+
+/// A list of token ids from integers of any type, or why it is none. `None` is null.
+pub(crate) fn tokens_of(
+    path: &str,
+    items: impl Iterator<Item = Option<i128>>,
+) -> Result<Vec<u32>, String> {
+    let mut tokens = Vec::with_capacity(items.size_hint().0);
+    for (index, item) in items.enumerate() {
+        match item.map(u32::try_from) {
+            Some(Ok(token)) if token <= GREATEST_TOKEN => tokens.push(token),
+            _ => {
+                let got = item.map_or("null".to_owned(), |item| item.to_string());
+                return Err(format!(
+                    "field {path:?}: item {index} is {got}, expected an integer from 0 to {GREATEST_TOKEN}"
+                ));
+            }
+        }
+    }
+    Ok(tokens)
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {

@@ -6,7 +6,7 @@ use std::io;
 use super::compression::Plain;
 use super::fields::Object;
 use super::lines::{Line, Lines};
-use super::{Content, Document, ReadOptions, Record, Rejection};
+use super::{Content, ReadOptions, Record};
 
 /// The documents of a shard of JSON lines.
 pub(super) struct JsonLines {
@@ -37,24 +37,17 @@ impl JsonLines {
             self.rows += 1;
             let document = match line {
                 Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => continue,
-                Line::Whole(line) => document(line, &self.shard, row, &self.options),
+                Line::Whole(line) => document(line, &self.options),
                 Line::TooLong => Err(self.options.too_large("a line")),
             };
-            return Ok(Some(match document {
-                Ok(document) => Record::Document(document),
-                Err(reason) => Record::Rejected(Rejection {
-                    shard: self.shard.clone(),
-                    row,
-                    reason,
-                }),
-            }));
+            return Ok(Some(Record::of(&self.shard, row, document)));
         }
         Ok(None)
     }
 }
 
-/// The document of one line, or why there is none.
-fn document(line: &[u8], shard: &str, row: i64, options: &ReadOptions) -> Result<Document, String> {
+/// The document of one line and its own id, or why there is none.
+fn document(line: &[u8], options: &ReadOptions) -> Result<(Option<String>, Content), String> {
     let line = std::str::from_utf8(line)
         .map_err(|error| format!("invalid UTF-8 at byte {} of the line", error.valid_up_to()))?;
     let object = Object::parse(line)?;
@@ -62,21 +55,17 @@ fn document(line: &[u8], shard: &str, row: i64, options: &ReadOptions) -> Result
         Some(field) => Content::Tokens(object.tokens(field)?),
         None => Content::Text(object.text(&options.text_field)?),
     };
-    Ok(Document {
-        id: object
-            .id(&options.id_field)
-            .unwrap_or_else(|| Document::default_id(shard, row)),
-        row,
-        content,
-    })
+    Ok((object.id(&options.id_field), content))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Document;
     use super::*;
 
     fn read(line: &str, options: &ReadOptions) -> Result<(String, Content), String> {
-        document(line.as_bytes(), "s", 7, options).map(|found| (found.id, found.content))
+        let (id, content) = document(line.as_bytes(), options)?;
+        Ok((id.unwrap_or_else(|| Document::default_id("s", 7)), content))
     }
 
     #[test]
@@ -181,7 +170,7 @@ mod tests {
             let got = read(line, &options).unwrap_err();
             assert!(got.starts_with(reason), "{line}: {got}");
         }
-        let got = document(b"{\"text\":\"\xff\"}", "s", 0, &options).unwrap_err();
+        let got = document(b"{\"text\":\"\xff\"}", &options).unwrap_err();
         assert_eq!(got, "invalid UTF-8 at byte 9 of the line");
     }
 }

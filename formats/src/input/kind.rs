@@ -1,7 +1,10 @@
 //! Takes a file's name, yields what its rows look like and how it is compressed. Looks at no content: see
 //! `compression` for that. A new kind is one line in the table here, one variant, and one file beside this one.
 
+use std::fmt;
+
 use super::Compression;
+use super::lines::BYTE_ORDER_MARK;
 
 /// What the rows of a shard look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -10,14 +13,30 @@ pub enum Kind {
     JsonLines,
     /// One document per file.
     Text,
+    /// A Parquet file, one document per row.
+    Parquet,
 }
 
-const ENDINGS: [(&str, Kind); 4] = [
+const ENDINGS: [(&str, Kind); 5] = [
     ("jsonl", Kind::JsonLines),
     ("json", Kind::JsonLines),
     ("ndjson", Kind::JsonLines),
     ("txt", Kind::Text),
+    ("parquet", Kind::Parquet),
 ];
+
+/// How Parquet files begin and end.
+pub(crate) const PARQUET: &[u8] = b"PAR1";
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::JsonLines => "JSON lines file",
+            Self::Text => "text file",
+            Self::Parquet => "Parquet file",
+        })
+    }
+}
 
 impl Kind {
     /// What a name like `part-0.jsonl.gz` says, in upper or lower case; nothing where it says nothing known.
@@ -31,6 +50,20 @@ impl Kind {
             .iter()
             .find(|(known, _)| ending.eq_ignore_ascii_case(known))?;
         Some((*kind, compression))
+    }
+
+    /// What the first bytes say, after decompression, where they say it for sure; else what the name says. Any text
+    /// may begin with a brace, so JSON is only told from formats that are not text.
+    pub(crate) fn of_content(head: &[u8], named: Self) -> Self {
+        if head.starts_with(PARQUET) {
+            return Self::Parquet;
+        }
+        let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
+        match named {
+            Self::JsonLines | Self::Text => named,
+            _ if text.trim_ascii_start().starts_with(b"{") => Self::JsonLines,
+            _ => named,
+        }
     }
 
     /// The names that are known, for a message.

@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! file -> compression -> lines -> json_lines -> fields -> Document
+//!                     |       \-> text_lines ---------/
 //!                     \-> text -----------------------/
+//! file -> ranges -> parquet -> worker ----------------/
 //! ```
 //!
 //! A row that holds no document is a [`Rejection`], with its reason, and the next row follows. A break of the stream
@@ -15,26 +17,20 @@ mod fields;
 mod json_lines;
 mod kind;
 mod lines;
+mod parquet;
+mod peek;
+mod ranges;
+mod reader;
 mod text;
-
-use std::io;
-use std::path::PathBuf;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+mod text_lines;
+mod worker;
 
 use serde::Serialize;
-use tokio::fs::File;
-use tokio::io::{AsyncRead, ReadBuf};
 
 pub use compression::Compression;
 pub use error::ShardError;
 pub use kind::Kind;
-
-use crate::corpus::Shard;
-use json_lines::JsonLines;
-use text::TextFile;
+pub use reader::ShardReader;
 
 /// What is a document in a shard. Field names may be paths into nested objects: `a.b.c`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +41,8 @@ pub struct ReadOptions {
     pub tokens_field: Option<String>,
     /// Where the document's own id stands, if it has one.
     pub id_field: String,
+    /// Text files hold a document per line, not one each.
+    pub lines: bool,
     /// A document whose line or file is larger (decompressed) is rejected, and never held in memory.
     pub max_document_bytes: usize,
 }
@@ -55,6 +53,7 @@ impl Default for ReadOptions {
             text_field: "text".to_owned(),
             tokens_field: None,
             id_field: "id".to_owned(),
+            lines: false,
             max_document_bytes: 256 << 20,
         }
     }
@@ -79,7 +78,7 @@ pub struct Document {
 }
 
 impl Document {
-    fn default_id(shard: &str, row: i64) -> String {
+    pub(crate) fn default_id(shard: &str, row: i64) -> String {
         format!("{shard}#{row}")
     }
 }
@@ -104,6 +103,17 @@ pub struct Rejection {
     pub reason: String,
 }
 
+impl ReadOptions {
+    /// Why a text that has no fields is no list of token ids, if one is wanted.
+    fn no_tokens_in_text(&self) -> Option<String> {
+        self.tokens_field.as_ref().map(|field| {
+            format!(
+                "expected a field {field:?}, got a text file, which has no fields (leave out --tokens-field)"
+            )
+        })
+    }
+}
+
 /// One row of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
@@ -113,115 +123,27 @@ pub enum Record {
     Rejected(Rejection),
 }
 
-/// Reads one shard. Needs a running tokio runtime, whose other threads the file is read on.
-///
-/// Holds at most one row (bounded by [`ReadOptions::max_document_bytes`]) beside buffers of fixed size.
-pub struct ShardReader {
-    path: PathBuf,
-    compression: Compression,
-    bytes: Arc<AtomicU64>,
-    rows: Rows,
-    broken: bool,
-}
-
-/// One variant for each [`Kind`].
-enum Rows {
-    JsonLines(JsonLines),
-    Text(TextFile),
-}
-
-impl ShardReader {
-    /// Opens a shard and looks at its first bytes.
-    ///
-    /// # Errors
-    /// Where the file cannot be opened or read.
-    pub async fn open(shard: &Shard, options: &ReadOptions) -> Result<Self, ShardError> {
-        let cannot_open = |source| ShardError::Open {
-            path: shard.path.clone(),
-            source,
-        };
-        let file = File::open(&shard.path).await.map_err(cannot_open)?;
-        let bytes = Arc::new(AtomicU64::new(0));
-        let counted = Counted {
-            inner: file,
-            bytes: Arc::clone(&bytes),
-        };
-        let (compression, plain) = compression::decompress(counted, shard.compression)
-            .await
-            .map_err(cannot_open)?;
-        let (name, options) = (shard.name.clone(), options.clone());
-        let rows = match shard.kind {
-            Kind::JsonLines => Rows::JsonLines(JsonLines::new(name, options, plain)),
-            Kind::Text => Rows::Text(TextFile::new(name, options, plain)),
-        };
-        Ok(Self {
-            path: shard.path.clone(),
-            compression,
-            bytes,
-            rows,
-            broken: false,
-        })
-    }
-
-    /// The next row; nothing at the end, and nothing after an error.
-    ///
-    /// # Errors
-    /// Where the stream breaks: once, after all rows that came whole before the break.
-    pub async fn next(&mut self) -> Result<Option<Record>, ShardError> {
-        if self.broken {
-            return Ok(None);
+impl Record {
+    pub(crate) fn row(&self) -> i64 {
+        match self {
+            Self::Document(document) => document.row,
+            Self::Rejected(rejection) => rejection.row,
         }
-        let record = match &mut self.rows {
-            Rows::JsonLines(rows) => rows.next().await,
-            Rows::Text(rows) => rows.next().await,
-        };
-        record.map_err(|source| {
-            self.broken = true;
-            self.break_at(source)
-        })
     }
 
-    /// How many bytes of the file were read, before decompression: for showing progress against [`Shard::bytes`].
-    pub fn bytes_read(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    fn break_at(&self, source: io::Error) -> ShardError {
-        let path = self.path.clone();
-        let row = match &self.rows {
-            Rows::JsonLines(rows) => rows.rows(),
-            Rows::Text(rows) => rows.rows(),
-        };
-        // Decoders make up their errors, the system's have a number.
-        if self.compression == Compression::None || source.raw_os_error().is_some() {
-            ShardError::Read { path, row, source }
-        } else {
-            ShardError::Broken {
-                path,
+    /// The record of one row, from what its document holds and its own id, if it has one; or from why it holds none.
+    fn of(shard: &str, row: i64, document: Result<(Option<String>, Content), String>) -> Self {
+        match document {
+            Ok((id, content)) => Self::Document(Document {
+                id: id.unwrap_or_else(|| Document::default_id(shard, row)),
                 row,
-                compression: self.compression,
-                source,
-            }
+                content,
+            }),
+            Err(reason) => Self::Rejected(Rejection {
+                shard: shard.to_owned(),
+                row,
+                reason,
+            }),
         }
-    }
-}
-
-/// Counts what is read through it.
-struct Counted<R> {
-    inner: R,
-    bytes: Arc<AtomicU64>,
-}
-
-impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        let read = buffer.filled().len() - before;
-        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
     }
 }

@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 
 use super::compression::Plain;
 use super::lines::BYTE_ORDER_MARK;
-use super::{Content, Document, ReadOptions, Record, Rejection};
+use super::{Content, ReadOptions, Record};
 
 /// The one document of a text file.
 pub(super) struct TextFile {
@@ -39,10 +39,8 @@ impl TextFile {
         let mut bytes = Vec::new();
         let limit = (most as u64).saturating_add(1);
         input.take(limit).read_to_end(&mut bytes).await?;
-        let text = if let Some(field) = &self.options.tokens_field {
-            Err(format!(
-                "expected a field {field:?}, got a text file, which has no fields (leave out --tokens-field)"
-            ))
+        let text = if let Some(reason) = self.options.no_tokens_in_text() {
+            Err(reason)
         } else if bytes.len() > most {
             Err(self.options.too_large("a text file"))
         } else {
@@ -54,17 +52,7 @@ impl TextFile {
                 format!("invalid UTF-8 at byte {byte} of the text")
             })
         };
-        Ok(Some(match text {
-            Ok(text) => Record::Document(Document {
-                id: Document::default_id(&self.shard, 0),
-                row: 0,
-                content: Content::Text(text),
-            }),
-            Err(reason) => Record::Rejected(Rejection {
-                shard: self.shard.clone(),
-                row: 0,
-                reason,
-            }),
-        }))
+        let document = text.map(|text| (None, Content::Text(text)));
+        Ok(Some(Record::of(&self.shard, 0, document)))
     }
 }

@@ -5,7 +5,7 @@ pub(crate) mod python;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use async_compression::tokio::write::{GzipEncoder, ZstdEncoder};
+use async_compression::tokio::write::{BzEncoder, GzipEncoder, XzEncoder, ZstdEncoder};
 use rho_formats::{
     Compression, Content, Document, ReadOptions, Record, ShardError, ShardReader, find_shards,
 };
@@ -110,21 +110,20 @@ pub(crate) fn compress_flushed(parts: &[&[u8]], compression: Compression) -> (Ve
         encoder.shutdown().await.unwrap();
         (encoder, ends)
     }
+    macro_rules! with {
+        ($encoder:ident) => {{
+            let encoder = $encoder::new(Vec::new());
+            let (encoder, ends) = encode(encoder, parts, |encoder| encoder.get_ref().len()).await;
+            (encoder.into_inner(), ends)
+        }};
+    }
     block_on(async {
         match compression {
             Compression::None => (parts.concat(), Vec::new()),
-            Compression::Gzip => {
-                let encoder = GzipEncoder::new(Vec::new());
-                let (encoder, ends) =
-                    encode(encoder, parts, |encoder| encoder.get_ref().len()).await;
-                (encoder.into_inner(), ends)
-            }
-            Compression::Zstd => {
-                let encoder = ZstdEncoder::new(Vec::new());
-                let (encoder, ends) =
-                    encode(encoder, parts, |encoder| encoder.get_ref().len()).await;
-                (encoder.into_inner(), ends)
-            }
+            Compression::Gzip => with!(GzipEncoder),
+            Compression::Zstd => with!(ZstdEncoder),
+            Compression::Bzip2 => with!(BzEncoder),
+            Compression::Xz => with!(XzEncoder),
         }
     })
 }

@@ -1,0 +1,300 @@
+//! Takes the pages of one column, yields a cell per row. What the cells mean together is for the module above.
+
+use parquet::basic::{ConvertedType, LogicalType, Type};
+use parquet::column::page::PageReader;
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
+use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use super::super::error::cut_short;
+use super::super::{Content, ReadOptions, fields};
+use super::cause;
+use super::pages::Budget;
+
+/// Rows that are decoded at once, at most.
+const ROWS: usize = 256;
+/// Fewer, where they come to more bytes than this.
+const BYTES: usize = 1 << 20;
+
+/// What a column's values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Bytes that should be UTF-8.
+    Text,
+    /// An integer.
+    Integer { unsigned: bool },
+    /// A list of integers. An item is there from this definition level on, and the list itself from one less.
+    Integers { unsigned: bool, item: i16 },
+}
+
+impl Role {
+    /// How to read the `column` as a text (or as a list of token ids), or what it is instead. `exact`: it is the
+    /// field itself, not something inside it.
+    pub(super) fn of(
+        column: &ColumnDescriptor,
+        exact: bool,
+        tokens: bool,
+    ) -> Result<Self, &'static str> {
+        let repeated = column.max_rep_level();
+        match column.physical_type() {
+            Type::BYTE_ARRAY if !tokens && exact && repeated == 0 => Ok(Self::Text),
+            Type::INT32 | Type::INT64 if tokens && repeated == 1 => Ok(Self::Integers {
+                unsigned: is_unsigned(column),
+                item: item_level(column),
+            }),
+            _ if repeated > 1 => Err("a list of lists"),
+            _ if repeated == 1 => Err("a list"),
+            _ if !exact => Err("an object"),
+            Type::BYTE_ARRAY => Err("a string"),
+            Type::BOOLEAN => Err("a boolean"),
+            Type::FIXED_LEN_BYTE_ARRAY => Err("a column of bytes of fixed length"),
+            _ => Err("a number"),
+        }
+    }
+
+    /// How to read the column as an integer, if it is one.
+    pub(super) fn integer(column: &ColumnDescriptor) -> Option<Self> {
+        let integer = matches!(column.physical_type(), Type::INT32 | Type::INT64);
+        (integer && column.max_rep_level() == 0).then(|| Self::Integer {
+            unsigned: is_unsigned(column),
+        })
+    }
+}
+
+fn is_unsigned(column: &ColumnDescriptor) -> bool {
+    use ConvertedType::{UINT_8, UINT_16, UINT_32, UINT_64};
+    match column.logical_type_ref() {
+        Some(LogicalType::Integer(integer)) => !integer.is_signed,
+        _ => matches!(
+            column.converted_type(),
+            UINT_8 | UINT_16 | UINT_32 | UINT_64
+        ),
+    }
+}
+
+/// The definition level from which on the column's one list has an item.
+fn item_level(column: &ColumnDescriptor) -> i16 {
+    // Below the list there is at most the item itself that may be null.
+    let optional_item = column.self_type().is_optional();
+    column.max_def_level() - i16::from(optional_item)
+}
+
+fn wide(integer: i64, unsigned: bool) -> i128 {
+    match unsigned {
+        true => i128::from(integer.cast_unsigned()),
+        false => i128::from(integer),
+    }
+}
+
+/// What stands in one row.
+#[derive(Debug, PartialEq)]
+pub(super) enum Cell<'a> {
+    Null,
+    Text(&'a [u8]),
+    Integer(i128),
+    /// Items, and whether they are unsigned.
+    Integers(&'a [Option<i64>], bool),
+}
+
+impl Cell<'_> {
+    /// The document's own id, if this is one.
+    pub(super) fn id(&self) -> Option<String> {
+        match self {
+            Self::Text(text) => std::str::from_utf8(text).ok().map(str::to_owned),
+            Self::Integer(integer) => Some(integer.to_string()),
+            Self::Null | Self::Integers(..) => None,
+        }
+    }
+
+    /// What the document holds, or why there is none.
+    pub(super) fn content(&self, field: &str, options: &ReadOptions) -> Result<Content, String> {
+        let most = options.max_document_bytes;
+        let expected = match options.tokens_field {
+            Some(_) => "a list of token ids",
+            None => "a string",
+        };
+        match self {
+            Self::Null => Err(format!("field {field:?} is null, expected {expected}")),
+            Self::Text(text) if text.len() > most => Err(options.too_large("a field")),
+            Self::Text(text) => match std::str::from_utf8(text) {
+                Ok(text) => Ok(Content::Text(text.to_owned())),
+                Err(error) => Err(format!(
+                    "invalid UTF-8 at byte {} of field {field:?}",
+                    error.valid_up_to()
+                )),
+            },
+            Self::Integers(items, _) if items.len() > most / size_of::<u32>() => {
+                Err(options.too_large("a field"))
+            }
+            Self::Integers(items, unsigned) => {
+                let items = items
+                    .iter()
+                    .map(|item| item.map(|item| wide(item, *unsigned)));
+                fields::tokens_of(field, items).map(Content::Tokens)
+            }
+            Self::Integer(_) => Err(format!("field {field:?} is a number, expected {expected}")),
+        }
+    }
+}
+
+/// The cells of a column, some rows decoded ahead.
+pub(super) struct Column {
+    reader: ColumnReader,
+    role: Role,
+    /// The definition level of a value that is there; none where every one is.
+    present: i16,
+    budget: Budget,
+    full_budget: usize,
+    /// How many rows to decode at once.
+    many: usize,
+    definition: Vec<i16>,
+    repetition: Vec<i16>,
+    texts: Vec<ByteArray>,
+    integers: Vec<i64>,
+    items: Vec<Option<i64>>,
+    /// The next level, and the next value, to be handed out; the number of levels there are.
+    level: usize,
+    value: usize,
+    levels: usize,
+}
+
+impl Column {
+    pub(super) fn new(
+        description: ColumnDescPtr,
+        role: Role,
+        pages: Box<dyn PageReader>,
+        budget: Budget,
+    ) -> Self {
+        Self {
+            role,
+            present: description.max_def_level(),
+            reader: get_column_reader(description, pages),
+            full_budget: budget.load(Ordering::Relaxed),
+            budget,
+            many: 1,
+            definition: Vec::new(),
+            repetition: Vec::new(),
+            texts: Vec::new(),
+            integers: Vec::new(),
+            items: Vec::new(),
+            level: 0,
+            value: 0,
+            levels: 0,
+        }
+    }
+
+    /// The next row's cell. A column with fewer cells than the file has rows is cut short.
+    pub(super) fn next(&mut self) -> io::Result<Cell<'_>> {
+        if self.level == self.levels {
+            self.fill()?;
+        }
+        let level = self.level;
+        self.level += 1;
+        let definition = self.definition.get(level).copied().unwrap_or(self.present);
+        if let Role::Integers { item, unsigned } = self.role {
+            return Ok(self.list(definition, item, unsigned));
+        }
+        if definition != self.present {
+            return Ok(Cell::Null);
+        }
+        let value = self.value;
+        self.value += 1;
+        Ok(match self.role {
+            Role::Text => Cell::Text(self.texts[value].data()),
+            Role::Integer { unsigned } | Role::Integers { unsigned, .. } => {
+                Cell::Integer(wide(self.integers[value], unsigned))
+            }
+        })
+    }
+
+    /// The list that begins with the level before the next one.
+    fn list(&mut self, definition: i16, item: i16, unsigned: bool) -> Cell<'_> {
+        if definition < item {
+            return match definition + 1 == item {
+                true => Cell::Integers(&[], unsigned),
+                false => Cell::Null,
+            };
+        }
+        self.items.clear();
+        let mut definition = definition;
+        loop {
+            let there = definition == self.present;
+            self.items.push(there.then(|| self.integers[self.value]));
+            self.value += usize::from(there);
+            if self.level == self.levels || self.repetition[self.level] == 0 {
+                return Cell::Integers(&self.items, unsigned);
+            }
+            definition = self
+                .definition
+                .get(self.level)
+                .copied()
+                .unwrap_or(self.present);
+            self.level += 1;
+        }
+    }
+
+    /// Decodes some rows.
+    fn fill(&mut self) -> io::Result<()> {
+        self.definition.clear();
+        self.repetition.clear();
+        self.texts.clear();
+        self.integers.clear();
+        (self.level, self.value) = (0, 0);
+        let (many, definition, repetition) =
+            (self.many, &mut self.definition, &mut self.repetition);
+        let (levels, bytes) = match &mut self.reader {
+            ColumnReader::ByteArrayColumnReader(reader) => {
+                let (levels, values) =
+                    decode::<ByteArrayType>(reader, many, definition, repetition)?;
+                self.texts = values;
+                (levels, self.texts.iter().map(ByteArray::len).sum())
+            }
+            ColumnReader::Int32ColumnReader(reader) => {
+                let (levels, values) = decode::<Int32Type>(reader, many, definition, repetition)?;
+                let unsigned = matches!(
+                    self.role,
+                    Role::Integer { unsigned: true } | Role::Integers { unsigned: true, .. }
+                );
+                let widen = |value: i32| match unsigned {
+                    true => i64::from(value.cast_unsigned()),
+                    false => i64::from(value),
+                };
+                self.integers.extend(values.into_iter().map(widen));
+                (levels, levels * size_of::<i64>())
+            }
+            ColumnReader::Int64ColumnReader(reader) => {
+                let (levels, values) = decode::<Int64Type>(reader, many, definition, repetition)?;
+                self.integers = values;
+                (levels, levels * size_of::<i64>())
+            }
+            _ => (0, 0),
+        };
+        if levels == 0 {
+            return Err(cut_short("a column ends before its rows do"));
+        }
+        self.levels = levels;
+        self.budget.store(self.full_budget, Ordering::Relaxed);
+        self.many = match bytes > BYTES {
+            true => 1,
+            false => (self.many * 2).min(ROWS),
+        };
+        Ok(())
+    }
+}
+
+/// Decodes `many` rows; the answer is the number of levels and the values that are there.
+fn decode<T: DataType>(
+    reader: &mut ColumnReaderImpl<T>,
+    many: usize,
+    definition: &mut Vec<i16>,
+    repetition: &mut Vec<i16>,
+) -> io::Result<(usize, Vec<T::T>)> {
+    let mut values = Vec::new();
+    let (_, _, levels) = reader
+        .read_records(many, Some(definition), Some(repetition), &mut values)
+        .map_err(cause)?;
+    Ok((levels, values))
+}

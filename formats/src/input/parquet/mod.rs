@@ -1,0 +1,173 @@
+//! Takes a Parquet file, yields a document per row. Reads the columns that are asked for and no others, page by page:
+//! row groups of any size pass through the same memory.
+//!
+//! Columns are read value by value (see `column`), not as Arrow arrays: a value is then a piece of its page, a
+//! dictionary's value stands in memory once, and an invalid or too large text is one bad row, not the end of a batch.
+//! What pages may hold is checked in `pages`.
+
+mod column;
+mod pages;
+
+use std::io;
+use std::sync::Arc;
+
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::serialized_reader::SerializedPageReader;
+
+use super::fields;
+use super::ranges::Ranges;
+use super::worker::Sink;
+use super::{Content, ReadOptions, Record};
+use column::{Column, Role};
+use pages::{Chunk, Limited};
+
+/// More rows than this for each byte of a file are no rows.
+const ROWS_PER_BYTE: u64 = 4096;
+
+/// Reads all rows. `progress` is told which share of them is done.
+pub(super) fn read(
+    ranges: Arc<Ranges>,
+    shard: &str,
+    options: &ReadOptions,
+    progress: &dyn Fn(u64, u64),
+    sink: &mut Sink,
+) -> io::Result<()> {
+    let whole = Arc::new(Chunk::whole(Arc::clone(&ranges)));
+    let metadata = ParquetMetaDataReader::new()
+        .parse_and_finish(&*whole)
+        .map_err(cause)?;
+    let rows = total_rows(&metadata, ranges.length())?;
+    let wanted = Wanted::find(&metadata, options);
+    for group in metadata.row_groups() {
+        let open = |found: &Option<(usize, Role)>| -> io::Result<Option<Column>> {
+            let Some((index, role)) = found else {
+                return Ok(None);
+            };
+            let chunk = group.column(*index);
+            let limit = options.max_document_bytes;
+            let bytes = Arc::new(Chunk::column(Arc::clone(&ranges), chunk, limit));
+            let group_rows = usize::try_from(group.num_rows()).map_err(io::Error::other)?;
+            let pages = SerializedPageReader::new(bytes, chunk, group_rows, None).map_err(cause)?;
+            let (pages, budget) = Limited::new(Box::new(pages), limit);
+            let column = Column::new(chunk.column_descr_ptr(), *role, Box::new(pages), budget);
+            Ok(Some(column))
+        };
+        let mut id = open(&wanted.id)?;
+        let mut content = match &wanted.content {
+            Ok(found) => open(&Some(*found))?,
+            Err(_) => None,
+        };
+        for _ in 0..group.num_rows() {
+            let cell = content.as_mut().map(Column::next).transpose()?;
+            let id = match &mut id {
+                Some(id) => id.next()?.id(),
+                None => None,
+            };
+            let document = match (&wanted.content, cell) {
+                (Err(reason), _) => Err(reason.clone()),
+                (_, None) => Ok(Content::Text(String::new())),
+                (_, Some(cell)) => cell.content(&wanted.field, options),
+            };
+            let row = sink.rows();
+            if !sink.push(Record::of(
+                shard,
+                row,
+                document.map(|content| (id, content)),
+            )) {
+                return Ok(());
+            }
+            if row % 256 == 0 {
+                progress(row as u64, rows);
+            }
+        }
+    }
+    progress(1, 1);
+    Ok(())
+}
+
+/// The number of rows, where it can be true.
+fn total_rows(metadata: &ParquetMetaData, bytes: u64) -> io::Result<u64> {
+    let groups = metadata.row_groups().iter();
+    groups
+        .map(|group| u64::try_from(group.num_rows()).ok())
+        .try_fold(0_u64, |sum, rows| sum.checked_add(rows?))
+        .filter(|rows| *rows <= bytes.saturating_mul(ROWS_PER_BYTE))
+        .ok_or_else(|| super::error::malformed("it claims more rows than it has room for"))
+}
+
+/// The columns that are asked for.
+struct Wanted {
+    /// The field with the document.
+    field: String,
+    /// The column and how to read it, or why there is none.
+    content: Result<(usize, Role), String>,
+    id: Option<(usize, Role)>,
+}
+
+impl Wanted {
+    fn find(metadata: &ParquetMetaData, options: &ReadOptions) -> Self {
+        let schema = metadata.file_metadata().schema_descr();
+        let (field, option, expected) = match &options.tokens_field {
+            Some(field) => (field, "--tokens-field", "a list of token ids"),
+            None => (&options.text_field, "--text-field", "a string"),
+        };
+        let find = |path: &str, tokens: bool| {
+            let mut found = None;
+            for (index, column) in schema.columns().iter().enumerate() {
+                let name = column.path().string();
+                let under = name
+                    .strip_prefix(path)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+                if under {
+                    let role = Role::of(column, name == path, tokens);
+                    found = Some(role.map(|role| (index, role)));
+                    if name == path {
+                        break;
+                    }
+                }
+            }
+            found
+        };
+        let content = match find(field, options.tokens_field.is_some()) {
+            Some(Ok(found)) => Ok(found),
+            Some(Err(kind)) => Err(format!("field {field:?} is {kind}, expected {expected}")),
+            None => {
+                let root = schema.root_schema();
+                let names = root.get_fields().iter().map(|field| field.name());
+                Err(fields::missing(field, option, "the file", names))
+            }
+        };
+        let id = match find(&options.id_field, false) {
+            Some(Ok(found)) => Some(found),
+            _ => schema
+                .columns()
+                .iter()
+                .enumerate()
+                .find_map(|(index, column)| {
+                    let integer = Role::integer(column)?;
+                    (column.path().string() == options.id_field).then_some((index, integer))
+                }),
+        };
+        Self {
+            field: field.clone(),
+            content,
+            id,
+        }
+    }
+}
+
+/// What kept Parquet from reading, as an error of the input: one of the system stays what it is.
+fn cause(error: ParquetError) -> io::Error {
+    let kind = match &error {
+        ParquetError::EOF(_) => io::ErrorKind::UnexpectedEof,
+        _ => io::ErrorKind::InvalidData,
+    };
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(error) => *error,
+            Err(inner) => io::Error::new(kind, inner),
+        },
+        error => io::Error::new(kind, error),
+    }
+}

@@ -1,0 +1,197 @@
+//! Takes a shard, opens it, finds out what it is and hands its bytes to the reader of that kind; yields what that reads.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::fs::File;
+use tokio::io::{AsyncRead, BufReader, ReadBuf};
+
+use super::compression::{self, CHUNK, Compression};
+use super::error::{Malformed, malformed};
+use super::json_lines::JsonLines;
+use super::kind::PARQUET;
+use super::peek::Peeked;
+use super::ranges::Ranges;
+use super::text::TextFile;
+use super::text_lines::TextLines;
+use super::worker::{Sink, Worker};
+use super::{Kind, ReadOptions, Record, ShardError, parquet};
+use crate::corpus::Shard;
+
+/// Reads one shard. Needs a running tokio runtime, whose other threads the file is read on.
+///
+/// Holds some rows (each bounded by [`ReadOptions::max_document_bytes`], together by a mebibyte and one row) beside
+/// buffers of fixed size, and for Parquet a page of each column that is asked for, of at most four times that bound.
+pub struct ShardReader {
+    path: PathBuf,
+    kind: Kind,
+    compression: Compression,
+    bytes: Arc<AtomicU64>,
+    rows: Rows,
+    broken: bool,
+}
+
+/// One variant for each way to read.
+enum Rows {
+    JsonLines(JsonLines),
+    Text(TextFile),
+    TextLines(TextLines),
+    Worker(Worker),
+}
+
+impl ShardReader {
+    /// Opens a shard and looks at its first bytes.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened or read.
+    pub async fn open(shard: &Shard, options: &ReadOptions) -> Result<Self, ShardError> {
+        let cannot_open = |source| ShardError::Open {
+            path: shard.path.clone(),
+            source,
+        };
+        let file = File::open(&shard.path).await.map_err(cannot_open)?;
+        let bytes = Arc::new(AtomicU64::new(0));
+        let counted = Counted {
+            inner: file,
+            bytes: Arc::clone(&bytes),
+        };
+        let mut raw = Peeked::new(BufReader::with_capacity(CHUNK, counted)).await;
+        if let Some(source) = raw.take_error_of_empty() {
+            return Err(cannot_open(source));
+        }
+        let (compression, plain) = compression::decompress(raw, shard.compression);
+        let plain = Peeked::new(plain).await;
+        let (name, options) = (shard.name.clone(), options.clone());
+        let mut kind = Kind::of_content(plain.head(), shard.kind);
+        if kind == Kind::Parquet && shard.kind != kind {
+            let sure = compression != Compression::None || ends_as_parquet(&shard.path);
+            kind = if sure { kind } else { shard.kind };
+        }
+        let rows = match kind {
+            Kind::JsonLines => Rows::JsonLines(JsonLines::new(name, options, Box::new(plain))),
+            Kind::Text if options.lines => {
+                Rows::TextLines(TextLines::new(name, options, Box::new(plain)))
+            }
+            Kind::Text => Rows::Text(TextFile::new(name, options, Box::new(plain))),
+            Kind::Parquet if compression != Compression::None => {
+                return Err(cannot_open(malformed(format!(
+                    "expected a Parquet file as it is, got one inside a {compression} stream"
+                ))));
+            }
+            Kind::Parquet => {
+                let ranges = Arc::new(Ranges::open(&shard.path).map_err(cannot_open)?);
+                let bytes = Arc::clone(&bytes);
+                let read = move |sink: &mut Sink| {
+                    let length = ranges.length();
+                    let progress = move |done: u64, of: u64| {
+                        let share = u128::from(length) * u128::from(done) / u128::from(of.max(1));
+                        bytes.store(share as u64, Ordering::Relaxed);
+                    };
+                    parquet::read(ranges, &name, &options, &progress, sink)
+                };
+                Rows::Worker(Worker::start(read).map_err(cannot_open)?)
+            }
+        };
+        Ok(Self {
+            path: shard.path.clone(),
+            kind,
+            compression,
+            bytes,
+            rows,
+            broken: false,
+        })
+    }
+
+    /// The next row; nothing at the end, and nothing after an error.
+    ///
+    /// # Errors
+    /// Where the stream breaks: once, after all rows that came whole before the break.
+    pub async fn next(&mut self) -> Result<Option<Record>, ShardError> {
+        if self.broken {
+            return Ok(None);
+        }
+        let record = match &mut self.rows {
+            Rows::JsonLines(rows) => rows.next().await,
+            Rows::Text(rows) => rows.next().await,
+            Rows::TextLines(rows) => rows.next().await,
+            Rows::Worker(rows) => rows.next().await,
+        };
+        record.map_err(|source| {
+            self.broken = true;
+            self.break_at(source)
+        })
+    }
+
+    /// How many bytes of the file were read, before decompression: for showing progress against [`Shard::bytes`].
+    pub fn bytes_read(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn break_at(&self, source: io::Error) -> ShardError {
+        let path = self.path.clone();
+        let row = match &self.rows {
+            Rows::JsonLines(rows) => rows.rows(),
+            Rows::Text(rows) => rows.rows(),
+            Rows::TextLines(rows) => rows.rows(),
+            Rows::Worker(rows) => rows.rows(),
+        };
+        let own = source
+            .get_ref()
+            .is_some_and(|inner| inner.is::<Malformed>());
+        let container = !matches!(self.kind, Kind::JsonLines | Kind::Text);
+        // Decoders make up their errors, the system's have a number.
+        if source.raw_os_error().is_some() {
+            ShardError::Read { path, row, source }
+        } else if own || (container && self.compression == Compression::None) {
+            ShardError::Damaged {
+                path,
+                row,
+                kind: self.kind,
+                source,
+            }
+        } else if self.compression == Compression::None {
+            ShardError::Read { path, row, source }
+        } else {
+            ShardError::Broken {
+                path,
+                row,
+                compression: self.compression,
+                source: compression::cause(self.compression, source),
+            }
+        }
+    }
+}
+
+/// Whether a file ends as Parquet files do. A text may well begin like one.
+fn ends_as_parquet(path: &Path) -> bool {
+    Ranges::open(path)
+        .and_then(|ranges| {
+            let mark = PARQUET.len();
+            ranges.read(ranges.length().saturating_sub(mark as u64), mark)
+        })
+        .is_ok_and(|end| end == PARQUET)
+}
+
+/// Counts what is read through it.
+struct Counted<R> {
+    inner: R,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
+        let read = buffer.filled().len() - before;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,54 @@
+//! Takes lines of text, yields a document for each. Blank lines are passed over, but counted as rows.
+
+use std::io;
+
+use super::compression::Plain;
+use super::lines::{Line, Lines};
+use super::{Content, ReadOptions, Record};
+
+/// The documents of a text file with a document per line.
+pub(super) struct TextLines {
+    shard: String,
+    options: ReadOptions,
+    lines: Lines,
+    rows: i64,
+}
+
+impl TextLines {
+    pub(super) fn new(shard: String, options: ReadOptions, input: Plain) -> Self {
+        Self {
+            shard,
+            lines: Lines::new(input, options.max_document_bytes),
+            options,
+            rows: 0,
+        }
+    }
+
+    /// How many rows came whole so far.
+    pub(super) fn rows(&self) -> i64 {
+        self.rows
+    }
+
+    pub(super) async fn next(&mut self) -> io::Result<Option<Record>> {
+        while let Some(line) = self.lines.next().await? {
+            let row = self.rows;
+            self.rows += 1;
+            let text = match line {
+                Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => continue,
+                Line::Whole(_) if self.options.tokens_field.is_some() => {
+                    Err(self.options.no_tokens_in_text().unwrap_or_default())
+                }
+                Line::Whole(line) => match std::str::from_utf8(line) {
+                    Ok(text) => Ok((None, Content::Text(text.to_owned()))),
+                    Err(error) => Err(format!(
+                        "invalid UTF-8 at byte {} of the line",
+                        error.valid_up_to()
+                    )),
+                },
+                Line::TooLong => Err(self.options.too_large("a line")),
+            };
+            return Ok(Some(Record::of(&self.shard, row, text)));
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,136 @@
+//! Takes a reader that waits for its bytes, runs it on a thread of its own, yields its records one by one.
+//!
+//! For formats whose crates know no futures. Between the threads there is one handful of records, so what waits in
+//! memory is bounded. A panic of such a crate, which damaged bytes can cause, ends the shard, not the program.
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread;
+
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use super::error::malformed;
+use super::{Content, Record};
+
+/// A handful is handed on when it holds this many records ...
+const RECORDS: usize = 256;
+/// ... or this many bytes.
+const BYTES: usize = 1 << 20;
+
+/// What the thread sends.
+enum Part {
+    Records(Vec<Record>),
+    /// The last thing: how many rows came whole, and why there are no more.
+    Broken(i64, io::Error),
+}
+
+/// The records that a thread reads.
+pub(super) struct Worker {
+    /// Gone once the thread said its last.
+    parts: Option<Receiver<Part>>,
+    ready: VecDeque<Record>,
+    rows: i64,
+}
+
+impl Worker {
+    /// Starts `read` on a thread. It hands out records through the sink and returns at the end of its input, on an
+    /// error, or when the sink says that nobody listens any more.
+    pub(super) fn start<F>(read: F) -> io::Result<Self>
+    where
+        F: FnOnce(&mut Sink) -> io::Result<()> + Send + 'static,
+    {
+        let (sender, receiver) = channel(1);
+        let mut sink = Sink {
+            sender,
+            records: Vec::new(),
+            bytes: 0,
+            rows: 0,
+        };
+        thread::Builder::new()
+            .name("shard".to_owned())
+            .spawn(move || {
+                let end = catch_unwind(AssertUnwindSafe(|| read(&mut sink)))
+                    .unwrap_or_else(|_| Err(malformed("its decoder gave up on it")));
+                sink.end(end);
+            })?;
+        Ok(Self {
+            parts: Some(receiver),
+            ready: VecDeque::new(),
+            rows: 0,
+        })
+    }
+
+    /// How many rows came whole so far.
+    pub(super) fn rows(&self) -> i64 {
+        self.rows
+    }
+
+    pub(super) async fn next(&mut self) -> io::Result<Option<Record>> {
+        loop {
+            if let Some(record) = self.ready.pop_front() {
+                self.rows = record.row() + 1;
+                return Ok(Some(record));
+            }
+            let Some(parts) = &mut self.parts else {
+                return Ok(None);
+            };
+            match parts.recv().await {
+                Some(Part::Records(records)) => self.ready = records.into(),
+                Some(Part::Broken(rows, error)) => {
+                    self.parts = None;
+                    self.rows = rows;
+                    return Err(error);
+                }
+                None => self.parts = None,
+            }
+        }
+    }
+}
+
+/// Where the thread puts what it read.
+pub(super) struct Sink {
+    sender: Sender<Part>,
+    records: Vec<Record>,
+    bytes: usize,
+    rows: i64,
+}
+
+impl Sink {
+    /// How many rows were handed out.
+    pub(super) fn rows(&self) -> i64 {
+        self.rows
+    }
+
+    /// Hands out a row; false where nobody listens any more.
+    pub(super) fn push(&mut self, record: Record) -> bool {
+        self.rows = record.row() + 1;
+        self.bytes += match &record {
+            Record::Document(document) => match &document.content {
+                Content::Text(text) => text.len(),
+                Content::Tokens(tokens) => tokens.len() * size_of::<u32>(),
+            },
+            Record::Rejected(_) => 0,
+        };
+        self.records.push(record);
+        if self.records.len() < RECORDS && self.bytes < BYTES {
+            return true;
+        }
+        self.flush()
+    }
+
+    fn flush(&mut self) -> bool {
+        self.bytes = 0;
+        let records = std::mem::take(&mut self.records);
+        records.is_empty() || self.sender.blocking_send(Part::Records(records)).is_ok()
+    }
+
+    fn end(mut self, end: io::Result<()>) {
+        if self.flush()
+            && let Err(error) = end
+        {
+            // Nobody listens: nobody wants to know.
+            let _ = self.sender.blocking_send(Part::Broken(self.rows, error));
+        }
+    }
+}

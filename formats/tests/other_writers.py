@@ -1,0 +1,77 @@
+"""Writes the same documents with other people's writers into a folder. `other_writers.rs` knows the documents."""
+
+import pathlib
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+folder = pathlib.Path(sys.argv[1])
+COUNT = 1000
+
+ids = [f"document {index}" for index in range(COUNT)]
+# Some texts repeat, so that dictionaries are worth it; some are long, so that pages are many.
+texts = [f"text {index % 7} é" * (index % 11) + ("x" * 5000 if index % 100 == 0 else "") for index in range(COUNT)]
+tokens = [[(index * token) % 50_000 for token in range(index % 13)] for index in range(COUNT)]
+numbers = list(range(COUNT))
+
+
+def table(text=pa.string(), items=pa.int32(), lists=pa.list_):
+    strings = pa.array(texts)
+    text = strings.dictionary_encode() if text == "dictionary" else strings.cast(text)
+    return pa.table(
+        {
+            "before": pa.array([{"a": [None, index], "b": "-"} for index in range(COUNT)]),
+            "id": ids,
+            "text": text,
+            "number": pa.array(numbers, pa.uint16()),
+            "input_ids": pa.array(tokens, lists(items)),
+            "meta": pa.array([{"inner": {"text": text}} for text in texts]),
+        }
+    )
+
+
+# Parquet: codecs, pages, types.
+parquet = folder / "parquet"
+parquet.mkdir()
+for codec in ["none", "snappy", "gzip", "brotli", "zstd", "lz4"]:
+    for version in ["1.0", "2.0"]:
+        pq.write_table(
+            table(),
+            parquet / f"{codec}-{version}.parquet",
+            compression=codec,
+            data_page_version=version,
+            row_group_size=300,
+            data_page_size=2000,
+            write_page_checksum=True,
+        )
+for name, kind in [
+    ("large", pa.large_string()),
+    ("view", pa.string_view()),
+    ("binary", pa.binary()),
+    ("dictionary", "dictionary"),
+]:
+    pq.write_table(table(kind), parquet / f"{name}.parquet")
+for encoding in ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "PLAIN"]:
+    pq.write_table(
+        table(), parquet / f"{encoding}.parquet", use_dictionary=False, column_encoding={"text": encoding}
+    )
+for kind in ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]:
+    small = [[token % 100 for token in row] for row in tokens] if kind.endswith("int8") else tokens
+    if kind == "int16":
+        small = [[token % 30_000 for token in row] for row in tokens]
+    lists = pa.large_list if kind.startswith("u") else pa.list_
+    pq.write_table(
+        pa.table({"input_ids": pa.array(small, lists(getattr(pa, kind)()))}), parquet / f"tokens-{kind}.parquet"
+    )
+pq.write_table(
+    pa.table(
+        {
+            "text": pa.array(["a", None, "", "b", b"\xff", None], pa.binary()),
+            "input_ids": pa.array([[1], None, [], [2, None], [-1], [2**31]], pa.list_(pa.int64())),
+            "id": pa.array([1, None, -3, 4, 5, 6]),
+            "meta": [{"text": "x"}, {"text": None}, None, {"text": "y"}, None, None],
+        }
+    ),
+    parquet / "nulls.parquet",
+)
