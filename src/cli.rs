@@ -29,6 +29,11 @@ pub enum Command {
     /// Score a corpus with a reference model and write token-level masks.
     #[command(after_long_help = SCORE_EXAMPLES)]
     Score(Box<ScoreArgs>),
+    /// Complete a masks folder that several ranks wrote.
+    ///
+    /// Checks that all shards are there, adds up what the ranks counted, and writes state.json and summary.json. The
+    /// rank that ends last does the same by itself.
+    Finish(FinishArgs),
     /// Put ONNX Runtime in place.
     ///
     /// Downloads the pinned wheel with `python3 -m pip download`, checks its SHA-256 and unpacks the library into the
@@ -49,8 +54,17 @@ Examples:
   Score token ids instead of text:
       rho-mask score tokens.jsonl.zst --tokens-field input_ids --model ref/ --out masks/
 
+  Share a corpus among 8 runs, which may all write to one folder (schedulers set the rank):
+      rho-mask score corpus/ --model ref/ --out masks/ --rank 0 --world-size 8
+
+  Hand the masks to a program as they come:
+      rho-mask score corpus/ --model ref/ --out - | python train.py
+
+However a run ends, the same command goes on where it stopped, and comes to the same files.
+
 Exit codes: 0 everything was masked; 1 finished, but documents or shards were left out (see
-rejected.jsonl in the output folder); 2 stopped.";
+rejected.jsonl in the output folder; broken shards are tried again at the next start); 2 stopped;
+130 interrupted.";
 
 /// Arguments of `score`.
 #[derive(Debug, Args)]
@@ -62,9 +76,49 @@ pub struct ScoreArgs {
     #[arg(required = true, value_name = "CORPUS")]
     pub corpus: Vec<PathBuf>,
 
-    /// Folder to write the masks to; it must not exist yet, or be empty.
+    /// Folder to write the masks to, or - for one Arrow stream on standard output.
+    ///
+    /// The folder must not exist yet, or be empty, or be one that the same command began: then it is gone on with.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub out: PathBuf,
+
+    /// Start over in a folder that was begun: remove what rho-mask wrote there.
+    #[arg(long, help_heading = "Output")]
+    pub restart: bool,
+
+    /// Type of the scores in the masks; selections rank what is stored.
+    #[arg(
+        long,
+        value_name = "TYPE",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
+    pub score_dtype: ScoreDtype,
+
+    /// Compression of the masks; without it they are memory-mapped as they lie.
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
+    pub compression: MaskCompression,
+
+    /// Store each document's text too, in a column `text`.
+    #[arg(long, help_heading = "Output", conflicts_with = "tokens_field")]
+    pub keep_text: bool,
+
+    /// Split the masks of a shard into files of at most this size (1GiB, 500MB, ...); no mask changes by it.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1GiB",
+        value_parser = size,
+        help_heading = "Output"
+    )]
+    pub shard_size: u64,
 
     /// Reference model: a folder as optimum writes it, or an .onnx file.
     ///
@@ -178,6 +232,40 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "BYTES", help_heading = "Input")]
     pub max_document_bytes: Option<usize>,
 
+    /// Stop at the first row that holds no document, and at the first broken shard.
+    #[arg(long, help_heading = "Input")]
+    pub strict: bool,
+
+    /// Stop when more than this share of the rows (1% or 0.01) holds no document, after the first 1,000 rows.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value = "5%",
+        value_parser = share,
+        help_heading = "Input"
+    )]
+    pub max_rejected: f64,
+
+    /// Which of the runs that share the corpus this one is, from 0.
+    ///
+    /// Without it the array task of SLURM, the index of a Kubernetes job, or RANK and WORLD_SIZE say so.
+    #[arg(long, value_name = "N", help_heading = "Ranks")]
+    pub rank: Option<usize>,
+
+    /// How many runs share the corpus; each takes whole shards.
+    #[arg(long, value_name = "N", help_heading = "Ranks")]
+    pub world_size: Option<usize>,
+
+    /// How to show progress, on standard error.
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        default_value_t,
+        help_heading = "Progress"
+    )]
+    pub progress: ProgressKind,
+
     /// Tokens per batch, padding included [default: 1024 on the CPU, 16384 on CUDA].
     #[arg(long, value_name = "TOKENS", help_heading = "Speed")]
     pub batch_tokens: Option<usize>,
@@ -224,6 +312,83 @@ pub enum Scope {
     Document,
 }
 
+/// How scores are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ScoreDtype {
+    /// 32 bits.
+    #[default]
+    Float32,
+    /// 16 bits.
+    Float16,
+}
+
+/// How masks are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum MaskCompression {
+    /// Not at all.
+    #[default]
+    None,
+    /// With Zstandard.
+    Zstd,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ProgressKind {
+    /// A bar on a terminal, lines elsewhere.
+    #[default]
+    Auto,
+    /// A line per event.
+    Plain,
+    /// A JSON object per line.
+    Json,
+    /// Not at all.
+    None,
+}
+
+/// Bytes as people write them.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("expected a size such as 1GiB or 500MB, got {text}");
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let bytes = number.checked_mul(unit).filter(|&bytes| bytes > 0);
+    bytes.ok_or_else(wrong)
+}
+
+/// A share, as a percentage or a number.
+fn share(text: &str) -> Result<f64, String> {
+    let (number, whole) = match text.strip_suffix('%') {
+        Some(number) => (number, 100.0),
+        None => (text, 1.0),
+    };
+    let share = number.trim().parse::<f64>().map(|number| number / whole);
+    let share = share.ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("expected a share from 0% to 100%, or from 0 to 1, got {text}"))
+}
+
+/// Arguments of `finish`.
+#[derive(Debug, Args)]
+pub struct FinishArgs {
+    /// The folder.
+    #[arg(value_name = "MASKS")]
+    pub masks: PathBuf,
+}
+
 /// Arguments of `setup`.
 #[derive(Debug, Args)]
 pub struct SetupArgs {
@@ -238,4 +403,23 @@ pub struct DoctorArgs {
     /// ONNX Runtime library to use.
     #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
     pub ort_lib: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_shares() {
+        let sizes = ["1GiB", "500MB", "7", "3k"].map(|text| size(text).unwrap());
+        assert_eq!(sizes, [1 << 30, 500_000_000, 7, 3 << 10]);
+        let shares = ["1%", "0.05", "100%", "0"].map(|text| share(text).unwrap());
+        assert_eq!(shares, [0.01, 0.05, 1.0, 0.0]);
+        for text in ["", "GiB", "0", "1.5GiB", "1XB", "99999999999TiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        for text in ["", "%", "101%", "-1%", "2", "NaN"] {
+            assert!(share(text).is_err(), "{text}");
+        }
+    }
 }

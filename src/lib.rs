@@ -14,7 +14,8 @@
 //! | scope | among which tokens a selection ranks: document, batch |
 //! | mask | one bit per token: train on it as a *target* or not |
 //! | piece | a stretch of tokens scored alone: a document, or a window of a long one |
-//! | look-ahead | the documents of a shard that are batched together |
+//! | look-ahead | the documents of a shard that are batched together; the unit of going on after an interruption |
+//! | rank | one of several runs that share the shards of a corpus |
 //!
 //! Everything is token-aligned: `loss[i]`, `entropy[i]`, `mask[i]` speak of token `i` as a target.
 //!
@@ -25,8 +26,11 @@ pub mod cli;
 pub mod commands;
 mod demo;
 pub mod hint;
+pub mod memory;
 pub mod pipeline;
 pub mod plan;
+mod ranks;
 mod show;
+pub mod stop;
 pub mod terminal;
 mod tokenization;

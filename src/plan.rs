@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use ort::environment::Environment;
-use rho_formats::{MasksFolder, ReadOptions, Shard, find_shards};
+use rho_formats::{BatchCompression, MasksFolder, ReadOptions, ScoreType, Shard, find_shards};
 use rho_reference::{
     Device, OpenedReference, ResolvedDevice, Source,
     library::{self, Library, LibraryOptions},
@@ -18,10 +18,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    cli::{Scope, ScoreArgs, SpecialToken},
+    cli::{MaskCompression, Scope, ScoreArgs, ScoreDtype, SpecialToken},
     demo,
     hint::Advised,
-    terminal,
+    memory::Memory,
+    ranks, terminal,
     tokenization::Tokenization,
 };
 
@@ -95,6 +96,24 @@ pub struct Plan {
     pub lines: bool,
     /// Larger documents are left out.
     pub max_document_bytes: usize,
+    /// Type of the stored scores.
+    pub score_type: ScoreType,
+    /// Compression of the masks.
+    pub compression: BatchCompression,
+    /// The masks hold the text.
+    pub keep_text: bool,
+    /// Most bytes of one mask file.
+    pub shard_bytes: u64,
+    /// The first bad row is the end.
+    pub strict: bool,
+    /// The share of bad rows that is the end.
+    pub max_rejected: f64,
+    /// Which of the runs this one is.
+    pub rank: usize,
+    /// How many runs share the corpus.
+    pub world_size: usize,
+    /// Bound of the memory that follows from all this, in bytes.
+    pub memory: Memory,
 }
 
 /// A rule for special tokens and what it comes to.
@@ -140,6 +159,30 @@ impl Plan {
         })
     }
 
+    /// Whether the masks go to standard output.
+    pub fn to_standard_output(&self) -> bool {
+        self.out.as_os_str() == "-"
+    }
+
+    /// Everything that must be the same for a run to be gone on with: what the masks and their bytes follow from.
+    pub(crate) fn what_changes_masks(&self) -> serde_json::Value {
+        json!({
+            "metadata": self.metadata(),
+            "device": self.device,
+            "library_version": self.library_version,
+            "batch_tokens": self.batch_tokens,
+            "look_ahead_documents": self.look_ahead_documents,
+            "look_ahead_tokens": self.look_ahead_tokens,
+            "text_field": self.text_field,
+            "tokens_field": self.tokens_field,
+            "id_field": self.id_field,
+            "score_dtype": self.score_type,
+            "compression": self.compression,
+            "keep_text": self.keep_text,
+            "shard_size": self.shard_bytes,
+        })
+    }
+
     /// How the corpus is read.
     pub(crate) fn read_options(&self) -> ReadOptions {
         ReadOptions {
@@ -162,7 +205,19 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
             first.display()
         ));
     }
-    MasksFolder::check(&args.out)?;
+    if args.out.as_os_str() != "-" {
+        MasksFolder::check(&args.out)?;
+    } else if args.restart {
+        return Err(Advised::error(
+            "--restart: expected a folder to start over in, got --out -",
+            "leave --restart out",
+        ));
+    }
+    let rank = ranks::resolve(args.rank, args.world_size, &|name| std::env::var(name).ok())?;
+    if let Some(from) = rank.from {
+        let (rank, of) = (rank.rank, rank.world_size);
+        terminal::line(&format!("note: rank {rank} of {of}, by {from}"));
+    }
 
     let mut libraries = LibraryOptions::from_environment();
     libraries.path = args.ort_lib.clone();
@@ -197,7 +252,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         rule,
         tokens: tokens.cloned().unwrap_or_default(),
     };
-    let plan = Plan {
+    let mut plan = Plan {
         shards: found.shards.iter().map(|s| s.name.clone()).collect(),
         bytes: found.shards.iter().map(|s| s.bytes).sum(),
         out: args.out.clone(),
@@ -227,7 +282,23 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         id_field: args.id_field.clone(),
         lines: args.lines,
         max_document_bytes,
+        score_type: match args.score_dtype {
+            ScoreDtype::Float32 => ScoreType::Float32,
+            ScoreDtype::Float16 => ScoreType::Float16,
+        },
+        compression: match args.compression {
+            MaskCompression::None => BatchCompression::None,
+            MaskCompression::Zstd => BatchCompression::Zstd,
+        },
+        keep_text: args.keep_text,
+        shard_bytes: args.shard_size,
+        strict: args.strict,
+        max_rejected: args.max_rejected,
+        rank: rank.rank,
+        world_size: rank.world_size,
+        memory: Memory::default(),
     };
+    plan.memory = Memory::of(&plan, plan.read_options().max_document_bytes as u64);
     Ok(Prepared {
         plan,
         shards: found.shards,

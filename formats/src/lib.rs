@@ -20,6 +20,7 @@ pub use input::{
     Compression, Content, Document, Kind, ReadOptions, Record, Rejection, ShardError, ShardReader,
 };
 pub use masks::{
-    MaskError, MaskReader, MaskRow, MaskSchema, MaskWriter, MasksFolder, OutputError, read_masks,
+    BatchCompression, Lock, MaskError, MaskFile, MaskReader, MaskRow, MaskSchema, MaskStream,
+    MaskWriter, MasksFolder, OutputError, ScoreType, Spill, SpillMark, WriteOptions, read_masks,
     token_hash,
 };

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use rho_formats::{MaskError, MasksFolder, read_masks};
+use rho_formats::{BatchCompression, MaskError, MasksFolder, WriteOptions, read_masks};
 
-use crate::masks::{row, write};
+use crate::masks::{finish, row, schema};
 
 #[test]
 fn what_holds_no_masks_is_refused() {
@@ -59,10 +59,20 @@ fn what_holds_no_masks_is_refused() {
 /// Mask files with changed, missing and added bytes are read to an end or an error.
 #[test]
 fn no_bytes_panic() {
+    no_bytes_panic_in(BatchCompression::None);
+    no_bytes_panic_in(BatchCompression::Zstd);
+}
+
+fn no_bytes_panic_in(compression: BatchCompression) {
     let place = tempfile::tempdir().unwrap();
     let folder = MasksFolder::create(place.path().join("masks")).unwrap();
-    let rows: Vec<_> = (0..6).map(|index| row(index, index as u32)).collect();
-    write(&folder, "a", &rows);
+    let options = WriteOptions {
+        compression,
+        ..WriteOptions::default()
+    };
+    let mut writer = folder.writer("a", &schema(), options).unwrap();
+    (0..6).for_each(|index| writer.write(&row(index, index as u32)).unwrap());
+    finish(&folder, "a", writer);
     let whole = fs::read(place.path().join("masks/a.arrow")).unwrap();
     let file = place.path().join("damaged.arrow");
     let mut outcomes = [0, 0];

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use rho_formats::MasksFolder;
 
-use crate::masks::{row, write};
+use crate::masks::{begin, finish, list, row, write};
 use crate::support::python::python;
 
 const CHECK: &str = include_str!("other_readers.py");
@@ -33,12 +33,15 @@ fn masks_open_in_python() {
         .zip(0..)
         .map(|(tokens, index)| row(index, tokens))
         .collect();
-    let unfinished = folder.writer("b/z.jsonl", &crate::masks::schema()).unwrap();
-    write(&folder, "a.jsonl.gz", &rows[..4]);
+    let mut unfinished = begin(&folder, "b/z.jsonl");
+    let a = write(&folder, "a.jsonl.gz", &rows[..4]);
+    list(&folder, &[&a]);
     run("first");
-    let mut writer = unfinished;
-    rows[4..].iter().for_each(|row| writer.write(row).unwrap());
-    writer.finish().unwrap();
-    write(&folder, "sub/folder/none.txt", &[]);
+    for row in &rows[4..] {
+        unfinished.write(row).unwrap();
+    }
+    let b = finish(&folder, "b/z.jsonl", unfinished);
+    let none = write(&folder, "sub/folder/none.txt", &[]);
+    list(&folder, &[&b, &a, &none]);
     run("all");
 }

@@ -18,6 +18,16 @@ impl Batches {
         Self { limit, tokens: 0 }
     }
 
+    /// Goes on where [`tokens`](Self::tokens) was asked for.
+    pub fn resume(limit: usize, tokens: usize) -> Self {
+        Self { limit, tokens }
+    }
+
+    /// Tokens in the open batch.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
     /// Takes in the next document; true if it does not fit any more and so starts another batch.
     pub fn starts_another(&mut self, tokens: usize) -> bool {
         let another = self.tokens > 0 && self.tokens + tokens > self.limit;

@@ -1,16 +1,31 @@
 //! `score`: a corpus to masks.
 
-use std::time::Instant;
+use std::{
+    io,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
-use rho_formats::MasksFolder;
-use rho_reference::{HeadChoice, ReferenceOptions};
+use ort::environment::Environment;
+use rho_formats::{MaskStream, OutputError, Shard};
+use rho_reference::{HeadChoice, OpenedReference, Reference, ReferenceOptions};
 
 use super::Outcome;
 use crate::{
     cli::ScoreArgs,
-    pipeline::{self, Work, progress::Progress},
-    plan::{self, Prepared},
-    show, terminal,
+    pipeline::{
+        self, Report, Work,
+        conclude::{RankTimes, Standing, add_times},
+        output::{Output, StreamOutput},
+        progress::Progress,
+        store::{Store, schema},
+        summary::Summary,
+    },
+    plan::{self, Plan, Prepared},
+    ranks, show,
+    stop::Stop,
+    terminal,
+    tokenization::Tokenization,
 };
 
 pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
@@ -22,11 +37,182 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         environment,
         device,
     } = plan::resolve(args)?;
+    let plan = &plan;
     if args.show_plan {
-        terminal::data(&serde_json::to_string_pretty(&plan)?);
+        terminal::data(&serde_json::to_string_pretty(plan)?);
         return Ok(Outcome::Done);
     }
-    let masks = MasksFolder::create(&plan.out)?;
+    let tokenization = tokenization.as_ref();
+    let load = || {
+        let options = ReferenceOptions {
+            device,
+            threads: plan.threads,
+            head: HeadChoice::Fastest,
+        };
+        load(plan, reference, &environment, options)
+    };
+    if plan.to_standard_output() {
+        return to_stream(args, plan, &shards, tokenization, load);
+    }
+    let store = Store::open(plan, &shards, args.restart)?;
+    if store.nothing_to_do() {
+        terminal::line(&format!(
+            "{}: all shards are masked already",
+            plan.out.display()
+        ));
+        return conclude(plan, &store, None);
+    }
+    let stop = Stop::at_signals()?;
+    let progress = Progress::new(&shards, store.mine(), args.progress);
+    store
+        .finished()
+        .into_iter()
+        .for_each(|shard| progress.done_before(shard));
+    let work = Work {
+        plan,
+        shards: &shards,
+        tokenization,
+        progress: &progress,
+        stop: &stop,
+    };
+    let output = Output::Folder(&store);
+    let scored = score(load()?, &work, &output);
+    let (report, times) = match scored {
+        Ok(done) => done,
+        Err(error) => {
+            // What is finished is listed all the same; the first error is the one to tell.
+            if plan.world_size == 1
+                && let Ok(Some(standing)) = Standing::look(store.folder())
+            {
+                let _ = standing.conclude(store.folder());
+            }
+            return Err(error);
+        }
+    };
+    let times = add_times(store.folder(), (plan.rank, plan.world_size), times)?;
+    let summary = Summary::of(&report.totals, &plan.device, &[times]);
+    let done = store.done();
+    let how = if done { "wrote" } else { "stopped; so far in" };
+    terminal::line(&format!("{how} {}\n{summary}", plan.out.display()));
+    if let Some(sample) = &report.sample {
+        let shown = show::document(sample, tokenization, terminal::colours());
+        terminal::line(&format!("\n{shown}"));
+    }
+    conclude(plan, &store, Some(&summary))
+}
+
+/// Completes the folder where that can be, and says how the run ended.
+fn conclude(plan: &Plan, store: &Store<'_>, summary: Option<&Summary>) -> anyhow::Result<Outcome> {
+    let mut complete = None;
+    if let Some(standing) = Standing::look(store.folder())? {
+        let missing = standing.missing();
+        // Others see to it where they are not done yet; whoever comes last finds everything done.
+        if plan.world_size == 1 || missing.is_empty() {
+            complete = standing.conclude(store.folder())?;
+        }
+        if !store.done() {
+            terminal::line(&format!("go on with: {}", command()));
+            return Ok(Outcome::Interrupted);
+        }
+        if !missing.is_empty() {
+            terminal::line(&format!(
+                "rank {} of {} is done; {} shards of other ranks are not yet",
+                plan.rank,
+                plan.world_size,
+                missing.len()
+            ));
+        } else if plan.world_size > 1
+            && let Some(complete) = &complete
+        {
+            terminal::line(&format!("all ranks are done\n{complete}"));
+        } else if let (None, Some(complete)) = (summary, &complete) {
+            terminal::line(&complete.to_string());
+        }
+    }
+    let incomplete = summary.is_some_and(Summary::incomplete)
+        || complete.as_ref().is_some_and(Summary::incomplete);
+    if incomplete {
+        let list = plan.out.join("rejected.jsonl");
+        terminal::line(&format!(
+            "note: what was left out, and why: {}",
+            list.display()
+        ));
+        return Ok(Outcome::Incomplete);
+    }
+    Ok(Outcome::Done)
+}
+
+/// Masks to standard output. Nothing else goes there.
+fn to_stream(
+    args: &ScoreArgs,
+    plan: &Plan,
+    shards: &[Shard],
+    tokenization: Option<&Tokenization>,
+    load: impl FnOnce() -> anyhow::Result<Loaded>,
+) -> anyhow::Result<Outcome> {
+    let sizes: Vec<(u64, &str)> = shards.iter().map(|s| (s.bytes, s.name.as_str())).collect();
+    let mine = ranks::share(&sizes, plan.rank, plan.world_size);
+    let shards: Vec<_> = mine.iter().map(|&i| shards[i].clone()).collect();
+    let stop = Stop::at_signals()?;
+    let all: Vec<usize> = (0..shards.len()).collect();
+    let progress = Progress::new(&shards, &all, args.progress);
+    let work = Work {
+        plan,
+        shards: &shards,
+        tokenization,
+        progress: &progress,
+        stop: &stop,
+    };
+    let reference = load()?;
+    let written = || {
+        let stream = MaskStream::new(Box::new(io::stdout()), &schema(plan), plan.compression)?;
+        let output = Output::Stream(Box::new(StreamOutput {
+            names: shards.iter().map(|s| s.name.as_str()).collect(),
+            stream: Mutex::new(stream),
+            totals: Mutex::default(),
+        }));
+        let scored = score(reference, &work, &output)?;
+        if !stop.requested()
+            && let Output::Stream(stream) = output
+        {
+            let stream = stream.stream.into_inner();
+            stream
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .finish()?;
+        }
+        anyhow::Ok(scored)
+    };
+    let (report, times) = match written() {
+        Ok(done) => done,
+        Err(error) if reader_gone(&error) => return Ok(Outcome::Done),
+        Err(error) => return Err(error),
+    };
+    let summary = Summary::of(&report.totals, &plan.device, &[times]);
+    terminal::line(&summary.to_string());
+    if stop.requested() {
+        terminal::line("stopped; a stream cannot be gone on with");
+        return Ok(Outcome::Interrupted);
+    }
+    match summary.incomplete() {
+        true => Ok(Outcome::Incomplete),
+        false => Ok(Outcome::Done),
+    }
+}
+
+fn reader_gone(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|c| c.downcast_ref());
+    causes.any(|cause| matches!(cause, OutputError::ReaderGone { .. }))
+}
+
+/// A loaded reference, and how long that took.
+type Loaded = (Reference, Duration);
+
+fn load(
+    plan: &Plan,
+    reference: OpenedReference,
+    environment: &Environment,
+    options: ReferenceOptions,
+) -> anyhow::Result<Loaded> {
     if let Some(reason) = reference.not_cut() {
         terminal::line(&format!(
             "note: {}: the graph cannot be cut before its head: {reason}; scoring hands out logits in small batches, \
@@ -35,43 +221,35 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         ));
     }
     let start = Instant::now();
-    let mut reference = reference.load(
-        &environment,
-        ReferenceOptions {
-            device,
-            threads: plan.threads,
-            head: HeadChoice::Fastest,
-        },
-    )?;
-    let loaded = start.elapsed();
+    let reference = reference.load(environment, options)?;
+    Ok((reference, start.elapsed()))
+}
 
+fn score(
+    (mut reference, loaded): Loaded,
+    work: &Work<'_>,
+    output: &Output<'_>,
+) -> anyhow::Result<(Report, RankTimes)> {
     let start = Instant::now();
-    let progress = Progress::new(&shards, true);
-    let work = Work {
-        plan: &plan,
-        shards: &shards,
-        tokenization: tokenization.as_ref(),
-        progress: &progress,
-    };
-    let report = pipeline::run(&work, &mut reference, &masks);
-    progress.finish();
+    let report = pipeline::run(work, &mut reference, output);
+    work.progress.finish();
     let mut report = report?;
-    report.summary.clock(loaded, start.elapsed());
-    masks.summary(&serde_json::to_value(&report.summary)?)?;
+    report.seconds.load = loaded.as_secs_f64();
+    report.seconds.total = start.elapsed().as_secs_f64();
+    let times = RankTimes {
+        tokens: report.tokens,
+        seconds: report.seconds.clone(),
+    };
+    Ok((report, times))
+}
 
-    terminal::line(&format!("wrote {}\n{}", plan.out.display(), report.summary));
-    if let Some(sample) = &report.sample {
-        terminal::line(&format!(
-            "\n{}",
-            show::document(sample, tokenization.as_ref(), terminal::colours())
-        ));
-    }
-    if report.summary.incomplete() {
-        terminal::line(&format!(
-            "note: what was left out, and why: {}",
-            plan.out.join("rejected.jsonl").display()
-        ));
-        return Ok(Outcome::Incomplete);
-    }
-    Ok(Outcome::Done)
+/// The command as it was typed, for a shell. `--restart` would not go on.
+fn command() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:@%+".contains(c);
+    let words = std::env::args().filter(|word| word != "--restart");
+    let quoted = words.map(|word| match !word.is_empty() && word.chars().all(plain) {
+        true => word,
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }

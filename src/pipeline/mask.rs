@@ -5,27 +5,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rho_formats::{MaskRow, MaskSchema, MaskWriter, MasksFolder, Rejection};
-use rho_selection::{Batches, Direction, KeepRatio, intersect, select};
+use rho_formats::MaskRow;
+use rho_selection::{Direction, KeepRatio, intersect, select};
 
 use super::{
-    Break, Flow, Report, Sample, Scored, ScoredDocument, Work, for_each, summary::Summary,
+    Break, Flow, Sample, Scored, ScoredDocument, Work, for_each,
+    output::{Open, Output},
+    record::Counts,
+    rejected::Rejected,
 };
 use crate::cli::Scope;
+
+/// What this stage leaves behind.
+pub(super) struct Masked {
+    pub(super) sample: Option<Sample>,
+    pub(super) busy: Duration,
+}
 
 /// Masks and writes everything that comes.
 pub(super) fn run(
     work: &Work<'_>,
     receiver: Receiver<Flow<Scored>>,
-    masks: &MasksFolder,
-) -> anyhow::Result<Report> {
-    let schema = MaskSchema {
-        scores: ["loss", "entropy"].map(String::from).to_vec(),
-        masks: ["mask_loss", "mask_entropy", "mask_intersection"]
-            .map(String::from)
-            .to_vec(),
-        metadata: work.plan.metadata(),
-    };
+    output: &Output<'_>,
+) -> anyhow::Result<Masked> {
     let mut masker = Masker {
         work,
         keep: (
@@ -33,129 +35,140 @@ pub(super) fn run(
             KeepRatio::new(work.plan.keep_entropy)?,
         ),
         gathered: Vec::new(),
-        report: Report {
-            summary: Summary::default(),
-            sample: None,
-        },
-        busy: Duration::ZERO,
+        rejected: Rejected::new(work.plan, &output.counts()),
+        sample: None,
     };
-    let mut current: Option<(usize, MaskWriter, Batches)> = None;
+    let mut busy = Duration::ZERO;
+    let mut current: Option<Open<'_>> = None;
     for_each(receiver, |flow| {
         let start = Instant::now();
         match flow {
-            Flow::Begin(i) => {
-                let writer = masks.writer(&work.shards[i].name, &schema)?;
-                current = Some((i, writer, Batches::new(work.plan.scope_tokens)));
+            Flow::Begin(i, _) => {
+                let (open, kept) = output.begin(i)?;
+                masker.gathered = kept;
+                current = Some(open);
             }
             Flow::Part(scored) => {
-                if let Some((_, writer, batches)) = &mut current {
-                    masker.take(scored, writer, batches, masks)?;
+                if let Some(open) = &mut current {
+                    let next = scored.next;
+                    masker.take(scored, open)?;
+                    open.commit(next)?;
                 }
             }
-            Flow::End(broken) => {
-                if let Some((i, mut writer, _)) = current.take() {
-                    masker.close_scope(&mut writer)?;
-                    if let Some(Break { row, reason }) = broken {
-                        let shard = work.shards[i].name.clone();
-                        masker.report.summary.broken_shards += 1;
-                        masks.reject(&Rejection {
-                            shard,
-                            row,
-                            reason: format!("the shard ends early: {reason}"),
-                        })?;
-                    }
-                    writer.finish()?;
-                    masker.report.summary.shards += 1;
+            Flow::End(scored, broken) => {
+                if let Some(mut open) = current.take() {
+                    masker.take(scored, &mut open)?;
+                    masker.end(open, broken)?;
                 }
             }
         }
-        masker.busy += start.elapsed();
+        busy += start.elapsed();
         Ok(true)
     })?;
-    masker.report.summary.seconds.mask = masker.busy.as_secs_f64();
-    Ok(masker.report)
+    Ok(Masked {
+        sample: masker.sample,
+        busy,
+    })
 }
 
 struct Masker<'a> {
     work: &'a Work<'a>,
     keep: (KeepRatio, KeepRatio),
-    /// Documents of the scope that is still open.
-    gathered: Vec<ScoredDocument>,
-    report: Report,
-    busy: Duration,
+    /// Documents of the scope that is still open, without masks.
+    gathered: Vec<MaskRow>,
+    rejected: Rejected<'a>,
+    sample: Option<Sample>,
 }
 
 impl Masker<'_> {
-    fn take(
-        &mut self,
-        scored: Scored,
-        writer: &mut MaskWriter,
-        batches: &mut Batches,
-        masks: &MasksFolder,
-    ) -> anyhow::Result<()> {
+    fn take(&mut self, scored: Scored, open: &mut Open<'_>) -> anyhow::Result<()> {
+        self.rejected.look_ahead(
+            scored.documents.len() + scored.rejected.len(),
+            &scored.rejected,
+        )?;
         for rejection in &scored.rejected {
-            masks.reject(rejection)?;
-            self.report.summary.rejected += 1;
+            open.reject(rejection)?;
         }
-        for document in scored.documents {
-            let ends_before = match self.work.plan.scope {
-                Scope::Document => true,
-                Scope::Batch => batches.starts_another(document.document.tokens.len()),
-            };
-            if ends_before {
-                self.close_scope(writer)?;
+        self.work.progress.rejected(scored.rejected.len());
+        let counts = open.counts();
+        counts.rejected += scored.rejected.len() as u64;
+        counts.batches += scored.cost.batches;
+        counts.batch_tokens += scored.cost.tokens;
+        counts.padding += scored.cost.padding;
+        for document in scored.documents.into_iter().map(row) {
+            if !scored.ends_scope {
+                open.keep(&document)?;
             }
             self.gathered.push(document);
+            if self.work.plan.scope == Scope::Document {
+                self.close_scope(open)?;
+            }
+        }
+        if scored.ends_scope {
+            self.close_scope(open)?;
+            open.end_scope();
         }
         Ok(())
     }
 
+    fn end(&mut self, open: Open<'_>, broken: Option<Break>) -> anyhow::Result<()> {
+        let (shard, broken) = open.complete(broken)?;
+        if let Some(Break { row, reason }) = &broken {
+            self.rejected.broken(&shard, *row, reason)?;
+        }
+        self.work
+            .progress
+            .shard_done(&shard, broken.as_ref().map(|b| b.reason.as_str()));
+        Ok(())
+    }
+
     /// Ranks the gathered documents as one scope and writes them.
-    fn close_scope(&mut self, writer: &mut MaskWriter) -> anyhow::Result<()> {
+    fn close_scope(&mut self, open: &mut Open<'_>) -> anyhow::Result<()> {
         let gathered = std::mem::take(&mut self.gathered);
-        let loss: Vec<f32> = gathered
-            .iter()
-            .flat_map(|d| d.loss.iter().copied())
-            .collect();
-        let entropy: Vec<f32> = gathered
-            .iter()
-            .flat_map(|d| d.entropy.iter().copied())
-            .collect();
+        let all = |i: usize| -> Vec<f32> {
+            let scores = gathered.iter().flat_map(|d| d.scores[i].iter().copied());
+            scores.collect()
+        };
+        let (loss, entropy) = (all(0), all(1));
         let by_loss = select(&loss, self.keep.0, Direction::Low);
         let by_entropy = select(&entropy, self.keep.1, Direction::Low);
         let by_both = intersect(&by_loss, &by_entropy);
-        let summary = &mut self.report.summary;
-        summary.count(&gathered, &loss, &entropy);
-        summary.kept.loss.add(&loss, &by_loss);
-        summary.kept.entropy.add(&entropy, &by_entropy);
-        summary.kept.intersection.add(&loss, &by_both);
+        let counts: &mut Counts = open.counts();
+        counts.scope(&gathered, &loss, &entropy);
+        counts.by_loss.scope(&loss, &by_loss);
+        counts.by_entropy.scope(&entropy, &by_entropy);
+        counts.by_both.scope(&loss, &by_both);
         let mut at = 0;
-        for ScoredDocument {
-            document,
-            loss,
-            entropy,
-        } in gathered
-        {
-            let range = at..at + document.tokens.len();
+        for mut document in gathered {
+            let range = at..at + document.input_ids.len();
             at = range.end;
             let masks = [&by_loss, &by_entropy, &by_both].map(|mask| mask[range.clone()].to_vec());
-            if self.report.sample.is_none() && document.tokens.len() > 1 {
-                let (id, tokens, kept) = (
-                    document.id.clone(),
-                    document.tokens.clone(),
-                    masks[2].clone(),
-                );
-                self.report.sample = Some(Sample { id, tokens, kept });
+            if self.sample.is_none() && document.input_ids.len() > 1 {
+                self.sample = Some(Sample {
+                    id: document.id.clone(),
+                    tokens: document.input_ids.clone(),
+                    kept: masks[2].clone(),
+                });
             }
-            let (id, row, input_ids) = (document.id, document.row, document.tokens);
-            writer.write(&MaskRow {
-                id,
-                row,
-                input_ids,
-                scores: vec![loss, entropy],
-                masks: masks.to_vec(),
-            })?;
+            document.masks = masks.to_vec();
+            open.write(&document)?;
         }
         Ok(())
+    }
+}
+
+fn row(scored: ScoredDocument) -> MaskRow {
+    let ScoredDocument {
+        document,
+        loss,
+        entropy,
+    } = scored;
+    MaskRow {
+        id: document.id,
+        row: document.row,
+        input_ids: document.tokens,
+        scores: vec![loss, entropy],
+        masks: Vec::new(),
+        text: document.text,
     }
 }

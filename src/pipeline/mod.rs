@@ -10,40 +10,58 @@
 //! * `pieces`: a document to the stretches that are scored alone.
 //! * `batches`: the pieces of a look-ahead to batches of little padding.
 //! * `score`: batches to loss and entropy, back in the documents' order.
-//! * `mask`: scores to masks, scope by scope, and onto the disk.
-//! * `summary`: what came of it.
+//! * `mask`: scores to masks, scope by scope; `rejected` counts the rows without a document.
+//!
+//! * `output`: the folder (`store`, `shard_files`, `record`) or the stream that takes them.
+//! * `conclude`, `summary`: what came of it.
 //!
 //! Memory: at most two look-aheads wait between two stages, and one scope of masks before the writer; nothing grows
-//! with the corpus. What is batched together depends on the shard alone: look-aheads start anew at each shard.
+//! with the corpus. What is batched and ranked together depends on the shard alone: look-aheads and scopes start anew
+//! at each shard, and a scope consists of whole look-aheads.
+//!
+//! A look-ahead is also the unit of going on after an interruption: after each, `shard_files` puts onto the disk what
+//! came of it and where its shard goes on. What was under way is scored again, in the same batches, so that the result
+//! is the same to the byte.
 //!
 //! A stage that fails returns its error and lets go of its channels; its neighbours find them closed and end quietly.
 
 mod batches;
+pub(crate) mod conclude;
 mod mask;
+mod noted;
+pub(crate) mod output;
 mod pieces;
 pub mod progress;
 mod read;
+mod record;
+mod rejected;
 mod score;
+mod shard_files;
+pub(crate) mod store;
 pub mod summary;
 mod tokenize;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use rho_formats::{MasksFolder, Rejection, Shard};
+use rho_formats::{Rejection, Shard};
 use rho_reference::Scorer;
 
-use crate::{plan::Plan, tokenization::Tokenization};
+use crate::{plan::Plan, stop::Stop, tokenization::Tokenization};
+use output::{Output, Totals};
 use progress::Progress;
-use summary::Summary;
+use record::From;
+use score::Cost;
+use summary::Seconds;
 
 /// What a stage hands to the next: the parts of a shard between its beginning and its end.
 enum Flow<T> {
-    /// The shard with this number begins.
-    Begin(usize),
+    /// The shard with this number begins, or goes on there.
+    Begin(usize, From),
     /// Some of its documents.
     Part(T),
-    /// It ends, with the break if that is before its real end.
-    End(Option<Break>),
+    /// Its last documents; also the break, if that came before its real end. In one message, for what is done of a
+    /// shard up to a break is no place to go on from.
+    End(T, Option<Break>),
 }
 
 /// Where and why a shard ends before its end.
@@ -58,6 +76,8 @@ struct TokenDocument {
     id: String,
     row: i64,
     tokens: Vec<u32>,
+    /// Its text, where the masks are to hold it.
+    text: Option<String>,
 }
 
 /// Documents that are batched together.
@@ -68,6 +88,10 @@ struct LookAhead {
     tokens: usize,
     /// Bytes of the shard read so far, as they lie.
     bytes: u64,
+    /// Where the shard goes on after it.
+    next: From,
+    /// A scope ends with it.
+    ends_scope: bool,
 }
 
 /// A document with its scores, token-aligned, NaN where a token was not scored.
@@ -83,6 +107,9 @@ struct ScoredDocument {
 struct Scored {
     documents: Vec<ScoredDocument>,
     rejected: Vec<Rejection>,
+    cost: Cost,
+    next: From,
+    ends_scope: bool,
 }
 
 /// The first document, for a look at its tokens.
@@ -99,8 +126,12 @@ pub struct Sample {
 /// What a run leaves behind, beside the masks.
 #[derive(Debug)]
 pub struct Report {
-    /// Counts and times.
-    pub summary: Summary,
+    /// Everything that was counted, also by the runs that this one went on with.
+    pub(crate) totals: Totals,
+    /// Tokens of this run alone.
+    pub tokens: u64,
+    /// Times of this run.
+    pub seconds: Seconds,
     /// The first document with something scored in it.
     pub sample: Option<Sample>,
 }
@@ -111,28 +142,44 @@ pub(crate) struct Work<'a> {
     pub(crate) shards: &'a [Shard],
     pub(crate) tokenization: Option<&'a Tokenization>,
     pub(crate) progress: &'a Progress,
+    pub(crate) stop: &'a Stop,
 }
 
-/// Runs all stages to the end. Bad documents and broken shards are recorded in the masks folder and counted; anything
-/// else that goes wrong is an error, and what was written before stays.
+/// Runs all stages to the end, or until the run is to stop. Bad documents and broken shards are recorded in the masks
+/// folder and counted; anything else that goes wrong is an error, and what was written before stays.
 pub(crate) fn run(
     work: &Work<'_>,
     scorer: &mut dyn Scorer,
-    masks: &MasksFolder,
+    output: &Output<'_>,
 ) -> anyhow::Result<Report> {
+    let before = output.counts().tokens;
+    let todo = output.todo();
     let (documents, to_tokenize) = sync_channel(4);
     let (look_aheads, to_score) = sync_channel(2);
     let (scores, to_mask) = sync_channel(2);
     std::thread::scope(|scope| {
-        let reader = scope.spawn(move || read::run(work, documents));
+        let reader = scope.spawn(|| read::run(work, &todo, documents));
         let tokenizer = scope.spawn(move || tokenize::run(work, to_tokenize, look_aheads));
-        let masker = scope.spawn(move || mask::run(work, to_mask, masks));
+        let masker = scope.spawn(move || mask::run(work, to_mask, output));
         let scored = score::run(work, to_score, scores, scorer);
         // The last stage first: when it fails, the others only find a closed channel.
-        let (mut report, scored, tokenized, read) =
+        let (masked, scored, tokenized, read) =
             (join(masker)?, scored?, join(tokenizer)?, join(reader)?);
-        report.summary.complete(work.plan, scored, tokenized, read);
-        Ok(report)
+        let totals = output.totals();
+        let seconds = Seconds {
+            read: read.as_secs_f64(),
+            tokenize: tokenized.as_secs_f64(),
+            score: scored.busy.as_secs_f64(),
+            starved: scored.waited.as_secs_f64(),
+            mask: masked.busy.as_secs_f64(),
+            ..Seconds::default()
+        };
+        Ok(Report {
+            tokens: totals.counts.tokens.saturating_sub(before),
+            totals,
+            seconds,
+            sample: masked.sample,
+        })
     })
 }
 
@@ -161,5 +208,7 @@ fn send<T>(sender: &SyncSender<Flow<T>>, flow: Flow<T>) -> bool {
     sender.send(flow).is_ok()
 }
 
+#[cfg(test)]
+mod resume_tests;
 #[cfg(test)]
 mod tests;

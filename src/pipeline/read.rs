@@ -1,4 +1,5 @@
-//! Shards to documents: one thread, one shard after the other, some documents at a time.
+//! Shards to documents: one thread, one shard after the other, some documents at a time. Of a shard that was begun
+//! before, the rows that are done are passed over.
 
 use std::{
     sync::mpsc::SyncSender,
@@ -8,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use rho_formats::{Content, Record, Shard, ShardError, ShardReader};
 
-use super::{Break, Flow, Work, send};
+use super::{Break, Flow, Work, record::From, send};
 use crate::hint;
 
 /// A handful is handed on when it holds this many records ...
@@ -25,15 +26,20 @@ pub(super) struct Records {
 }
 
 /// Reads all shards; the answer is the time spent reading, not waiting.
-pub(super) fn run(work: &Work<'_>, sender: SyncSender<Flow<Records>>) -> anyhow::Result<Duration> {
+pub(super) fn run(
+    work: &Work<'_>,
+    todo: &[(usize, From)],
+    sender: SyncSender<Flow<Records>>,
+) -> anyhow::Result<Duration> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.context("cannot start the reader's runtime")?;
     let mut busy = Duration::ZERO;
-    for (i, shard) in work.shards.iter().enumerate() {
-        if !send(&sender, Flow::Begin(i))
-            || !runtime.block_on(shard_records(work, shard, &sender, &mut busy))
+    for &(i, from) in todo {
+        let shard = &work.shards[i];
+        if !send(&sender, Flow::Begin(i, from))
+            || !runtime.block_on(shard_records(work, shard, from, &sender, &mut busy))
         {
             break;
         }
@@ -41,21 +47,24 @@ pub(super) fn run(work: &Work<'_>, sender: SyncSender<Flow<Records>>) -> anyhow:
     Ok(busy)
 }
 
-/// Reads one shard; false when nobody listens any more.
+/// Reads one shard; false when nobody listens any more, or the run is to stop.
 async fn shard_records(
     work: &Work<'_>,
     shard: &Shard,
+    from: From,
     sender: &SyncSender<Flow<Records>>,
     busy: &mut Duration,
 ) -> bool {
     let mut start = Instant::now();
     let mut reader = match ShardReader::open(shard, &work.plan.read_options()).await {
         Ok(reader) => reader,
-        Err(error) => return send(sender, Flow::End(Some(broken(error)))),
+        Err(error) => return send(sender, Flow::End(Records::default(), Some(broken(error)))),
     };
     let mut some = Records::default();
     let end = loop {
         match reader.next().await {
+            // Done before an interruption.
+            Ok(Some(record)) if row(&record) < from.row => {}
             Ok(Some(record)) => {
                 some.size += size(&record);
                 some.records.push(record);
@@ -66,7 +75,7 @@ async fn shard_records(
         if some.records.len() >= RECORDS || some.size >= BYTES {
             some.bytes = reader.bytes_read();
             *busy += start.elapsed();
-            if !send(sender, Flow::Part(std::mem::take(&mut some))) {
+            if work.stop.requested() || !send(sender, Flow::Part(std::mem::take(&mut some))) {
                 return false;
             }
             start = Instant::now();
@@ -74,7 +83,15 @@ async fn shard_records(
     };
     some.bytes = reader.bytes_read();
     *busy += start.elapsed();
-    send(sender, Flow::Part(some)) && send(sender, Flow::End(end))
+    send(sender, Flow::End(some, end))
+}
+
+/// The row of a record in its shard.
+pub(super) fn row(record: &Record) -> i64 {
+    match record {
+        Record::Document(document) => document.row,
+        Record::Rejected(rejection) => rejection.row,
+    }
 }
 
 fn size(record: &Record) -> usize {

@@ -14,13 +14,18 @@ use super::{
     pieces::spans, send,
 };
 
-/// What scoring cost.
+/// Times of the stage.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Cost {
+pub(super) struct Times {
     /// Time in the scorer.
     pub(super) busy: Duration,
     /// Time waiting for documents.
     pub(super) waited: Duration,
+}
+
+/// What scoring a look-ahead cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Cost {
     /// Tokens in all batches, without padding; tokens of overlaps count each time.
     pub(super) tokens: u64,
     /// Tokens of padding.
@@ -28,51 +33,57 @@ pub(super) struct Cost {
     pub(super) batches: u64,
 }
 
-/// Scores everything.
+/// Scores everything, until the run is to stop. The look-ahead in which that comes is dropped: it is scored again when the
+/// run goes on.
 pub(super) fn run(
     work: &Work<'_>,
     receiver: Receiver<Flow<LookAhead>>,
     sender: SyncSender<Flow<Scored>>,
     scorer: &mut dyn Scorer,
-) -> anyhow::Result<Cost> {
-    let mut cost = Cost::default();
+) -> anyhow::Result<Times> {
+    let mut times = Times::default();
     let mut shard = "";
     let mut free = Instant::now();
     for_each(receiver, |flow| {
-        cost.waited += free.elapsed();
+        times.waited += free.elapsed();
         let going_on = match flow {
-            Flow::Begin(i) => {
+            Flow::Begin(i, from) => {
                 shard = &work.shards[i].name;
                 work.progress.shard(i);
-                send(&sender, Flow::Begin(i))
+                send(&sender, Flow::Begin(i, from))
             }
             Flow::Part(look_ahead) => {
-                let bytes = look_ahead.bytes;
-                let scored = score(work, shard, look_ahead, scorer, &mut cost)?;
-                work.progress.reach(bytes);
-                send(&sender, Flow::Part(scored))
+                let scored = score(work, shard, look_ahead, scorer, &mut times)?;
+                scored.is_some_and(|scored| send(&sender, Flow::Part(scored)))
             }
-            Flow::End(reason) => send(&sender, Flow::End(reason)),
+            Flow::End(look_ahead, broken) => {
+                let scored = score(work, shard, look_ahead, scorer, &mut times)?;
+                scored.is_some_and(|scored| send(&sender, Flow::End(scored, broken)))
+            }
         };
         free = Instant::now();
         Ok(going_on)
     })?;
-    Ok(cost)
+    Ok(times)
 }
 
-/// Scores one look-ahead. A document whose scores are not numbers becomes a rejection.
+/// Scores one look-ahead; none where the run is to stop before its end. A document whose scores are not numbers becomes a rejection.
 fn score(
     work: &Work<'_>,
     shard: &str,
     look_ahead: LookAhead,
     scorer: &mut dyn Scorer,
-    cost: &mut Cost,
-) -> anyhow::Result<Scored> {
+    times: &mut Times,
+) -> anyhow::Result<Option<Scored>> {
     let LookAhead {
         documents,
         mut rejected,
+        bytes,
+        next,
+        ends_scope,
         ..
     } = look_ahead;
+    let mut cost = Cost::default();
     let unscored = |document: TokenDocument| {
         let nothing = vec![f32::NAN; document.tokens.len()];
         ScoredDocument {
@@ -93,6 +104,9 @@ fn score(
     }
     let lengths: Vec<usize> = all.iter().map(|(_, span)| span.range.len()).collect();
     for batch in batches(&lengths, work.plan.batch_tokens) {
+        if work.stop.requested() {
+            return Ok(None);
+        }
         let piece = |&i: &usize| {
             let (d, span) = &all[i];
             let tokens = &documents[*d].document.tokens[span.range.clone()];
@@ -105,10 +119,14 @@ fn score(
         let tokens: usize = pieces.iter().map(|p| p.tokens.len()).sum();
         let longest = lengths[batch[0]];
         let start = Instant::now();
-        let scores = scorer
-            .score(&pieces)
-            .with_context(|| format!("scoring batch {} ({shard})", cost.batches + 1))?;
-        cost.busy += start.elapsed();
+        let scores = scorer.score(&pieces).with_context(|| {
+            let last = next.row - 1;
+            format!(
+                "scoring batch {} of the look-ahead that ends at {shard} row {last}",
+                cost.batches + 1
+            )
+        })?;
+        times.busy += start.elapsed();
         cost.batches += 1;
         cost.tokens += tokens as u64;
         cost.padding += (longest * pieces.len() - tokens) as u64;
@@ -120,7 +138,8 @@ fn score(
         }
         work.progress.tokens(tokens);
     }
-    documents.retain(|scored| {
+    let round = |score: &mut f32| *score = work.plan.score_type.round(*score);
+    documents.retain_mut(|scored| {
         let numbers = |scores: &[f32]| scores.iter().skip(1).position(|s| !s.is_finite());
         let wrong = numbers(&scored.loss)
             .map(|i| (i, "loss"))
@@ -141,10 +160,21 @@ fn score(
                 reason,
             });
         }
+        // What is ranked later is what is stored; what is no number was told before it was rounded.
+        scored
+            .loss
+            .iter_mut()
+            .chain(&mut scored.entropy)
+            .for_each(round);
         wrong.is_none()
     });
-    Ok(Scored {
+    rejected.sort_by_key(|rejection| rejection.row);
+    work.progress.reach(bytes);
+    Ok(Some(Scored {
         documents,
         rejected,
-    })
+        cost,
+        next,
+        ends_scope,
+    }))
 }

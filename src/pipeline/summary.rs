@@ -1,12 +1,11 @@
 //! What came of a run: counts, kept shares, thresholds, times. The same numbers for people and, as summary.json, for
 //! programs.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{ScoredDocument, score::Cost};
-use crate::plan::Plan;
+use super::{conclude::RankTimes, output::Totals, record::KeptCount};
 
 /// Counts and times of a run.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -35,13 +34,17 @@ pub struct Summary {
     pub padding: f64,
     /// Where it was computed.
     pub device: String,
-    /// Tokens scored per second of the whole run, loading of the model excluded.
+    /// How fast it went; everything above is the same however often a run was interrupted.
+    pub speed: Speed,
+}
+
+/// How fast it went. Of runs that were killed nothing is known.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Speed {
+    /// Tokens scored per second, loading of the model excluded, of all ranks together.
     pub tokens_per_second: f64,
-    /// Seconds per stage.
+    /// Seconds per stage, of all ranks and runs together.
     pub seconds: Seconds,
-    /// Sums behind the means.
-    #[serde(skip)]
-    sums: (f64, f64),
 }
 
 /// Kept tokens by selection.
@@ -67,7 +70,7 @@ pub struct Kept {
 }
 
 /// Seconds that each stage was busy; the stages overlap.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Seconds {
     /// From the first to the last document.
     pub total: f64,
@@ -85,74 +88,60 @@ pub struct Seconds {
     pub mask: f64,
 }
 
-impl Kept {
-    /// Adds one scope.
-    pub(super) fn add(&mut self, scores: &[f32], mask: &[bool]) {
-        self.tokens += mask.iter().filter(|&&kept| kept).count() as u64;
-        let kept = scores
-            .iter()
-            .zip(mask)
-            .filter(|(_, kept)| **kept)
-            .map(|(score, _)| *score);
-        if let Some(highest) = kept.reduce(f32::max) {
-            let (low, high) = self.threshold.unwrap_or((highest, highest));
-            self.threshold = Some((low.min(highest), high.max(highest)));
-        }
+impl Seconds {
+    /// Adds the times of another run or rank.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.total += other.total;
+        self.load += other.load;
+        self.read += other.read;
+        self.tokenize += other.tokenize;
+        self.score += other.score;
+        self.starved += other.starved;
+        self.mask += other.mask;
     }
 }
 
 impl Summary {
-    /// Counts the documents of one scope.
-    pub(super) fn count(&mut self, documents: &[ScoredDocument], loss: &[f32], entropy: &[f32]) {
-        self.documents += documents.len() as u64;
-        self.tokens += loss.len() as u64;
-        let sum = |scores: &[f32]| {
-            scores
-                .iter()
-                .filter(|s| !s.is_nan())
-                .map(|&s| f64::from(s))
-                .sum::<f64>()
+    /// Of what was counted and measured.
+    pub(crate) fn of(totals: &Totals, device: &str, times: &[RankTimes]) -> Self {
+        let counts = &totals.counts;
+        let share = |part: u64, whole: u64| match whole {
+            0 => 0.0,
+            whole => part as f64 / whole as f64,
         };
-        self.scored += loss.iter().filter(|s| !s.is_nan()).count() as u64;
-        self.sums.0 += sum(loss);
-        self.sums.1 += sum(entropy);
-    }
-
-    /// Adds what the other stages know.
-    pub(super) fn complete(&mut self, plan: &Plan, cost: Cost, tokenize: Duration, read: Duration) {
-        let share = |part: u64, whole: u64| {
-            if whole == 0 {
-                0.0
-            } else {
-                part as f64 / whole as f64
-            }
+        let kept = |count: KeptCount| Kept {
+            tokens: count.tokens,
+            share: share(count.tokens, counts.scored),
+            threshold: count.threshold,
         };
-        for kept in [
-            &mut self.kept.loss,
-            &mut self.kept.entropy,
-            &mut self.kept.intersection,
-        ] {
-            kept.share = share(kept.tokens, self.scored);
+        let mean = |sum: f64| (counts.scored > 0).then(|| sum / counts.scored as f64);
+        let mut speed = Speed::default();
+        for rank in times {
+            speed.tokens_per_second += rank.tokens as f64 / rank.seconds.total.max(1e-9);
+            speed.seconds.add(&rank.seconds);
         }
-        self.kept.intersection.threshold = None;
-        if self.scored > 0 {
-            self.mean_loss = Some(self.sums.0 / self.scored as f64);
-            self.mean_entropy = Some(self.sums.1 / self.scored as f64);
+        Self {
+            shards: totals.shards,
+            broken_shards: totals.broken_shards,
+            documents: counts.documents,
+            rejected: counts.rejected,
+            tokens: counts.tokens,
+            scored: counts.scored,
+            mean_loss: mean(counts.loss_sum),
+            mean_entropy: mean(counts.entropy_sum),
+            kept: KeptBy {
+                loss: kept(counts.by_loss),
+                entropy: kept(counts.by_entropy),
+                intersection: Kept {
+                    threshold: None,
+                    ..kept(counts.by_both)
+                },
+            },
+            batches: counts.batches,
+            padding: share(counts.padding, counts.padding + counts.batch_tokens),
+            device: device.to_owned(),
+            speed,
         }
-        self.batches = cost.batches;
-        self.padding = share(cost.padding, cost.padding + cost.tokens);
-        self.device = plan.device.clone();
-        self.seconds.read = read.as_secs_f64();
-        self.seconds.tokenize = tokenize.as_secs_f64();
-        self.seconds.score = cost.busy.as_secs_f64();
-        self.seconds.starved = cost.waited.as_secs_f64();
-    }
-
-    /// Adds the time on the clock.
-    pub(crate) fn clock(&mut self, load: Duration, total: Duration) {
-        self.seconds.load = load.as_secs_f64();
-        self.seconds.total = total.as_secs_f64();
-        self.tokens_per_second = self.tokens as f64 / total.as_secs_f64().max(1e-9);
     }
 
     /// Whether something of the corpus was left out.
@@ -231,7 +220,7 @@ impl fmt::Display for Summary {
                 grouped(self.batches)
             ),
         )?;
-        let s = &self.seconds;
+        let s = &self.speed.seconds;
         let starved = if s.total > 0.0 {
             (s.starved / s.total * 100.0).min(100.0)
         } else {
@@ -242,7 +231,7 @@ impl fmt::Display for Summary {
             "speed",
             format!(
                 "{} tokens/s on {}, {:.1} s (and {:.1} s to load)",
-                grouped(self.tokens_per_second as u64),
+                grouped(self.speed.tokens_per_second as u64),
                 self.device,
                 s.total,
                 s.load

@@ -6,15 +6,19 @@ use std::{
 };
 
 use proptest::prelude::*;
-use rho_formats::{MaskRow, MasksFolder, find_shards, read_masks};
+use rho_formats::{BatchCompression, MaskRow, ScoreType, find_shards, read_masks};
 use rho_reference::{Piece, ReferenceError, Scorer, Scores};
 use rho_selection::{Batches, KeepRatio};
 use serde_json::{Value, json};
 
-use super::{Report, Work, progress::Progress, run};
+use super::{
+    Work, conclude::Standing, output::Output, progress::Progress, record::Counts, run, store::Store,
+};
 use crate::{
-    cli::{Scope, SpecialToken},
+    cli::{ProgressKind, Scope, SpecialToken},
+    memory::Memory,
     plan::{Plan, SpecialTokens},
+    stop::Stop,
 };
 
 /// The token whose scores the fake cannot tell.
@@ -26,12 +30,10 @@ const BREAKS: u32 = 14;
 struct Fake {
     context: usize,
     budget: usize,
-    batches: usize,
 }
 
 impl Scorer for Fake {
     fn score(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Scores>, ReferenceError> {
-        self.batches += 1;
         let longest = pieces
             .iter()
             .map(|p| p.tokens.len())
@@ -102,6 +104,15 @@ fn plan(out: &Path, shards: Vec<String>) -> Plan {
         id_field: "id".into(),
         lines: false,
         max_document_bytes: 1 << 20,
+        score_type: ScoreType::Float32,
+        compression: BatchCompression::None,
+        keep_text: false,
+        shard_bytes: 1 << 30,
+        strict: false,
+        max_rejected: 1.0,
+        rank: 0,
+        world_size: 1,
+        memory: Memory::default(),
     }
 }
 
@@ -121,26 +132,33 @@ impl Corpus {
         Self(folder)
     }
 
-    /// Scores it with the fake; the report, and where the masks are.
-    fn score(&self, change: impl Fn(&mut Plan)) -> (anyhow::Result<Report>, tempfile::TempDir) {
+    /// Scores it with the fake; the counts, and where the masks are.
+    fn score(&self, change: impl Fn(&mut Plan)) -> (anyhow::Result<Counts>, tempfile::TempDir) {
         let out = tempfile::tempdir().unwrap();
         let shards = find_shards(&[self.0.path().to_owned()]).unwrap().shards;
         let mut plan = plan(out.path(), shards.iter().map(|s| s.name.clone()).collect());
         change(&mut plan);
-        let progress = Progress::new(&shards, false);
+        let store = Store::open(&plan, &shards, false).unwrap();
+        let progress = Progress::new(&shards, store.mine(), ProgressKind::None);
+        let stop = Stop::default();
         let work = Work {
             plan: &plan,
             shards: &shards,
             tokenization: None,
             progress: &progress,
+            stop: &stop,
         };
         let mut fake = Fake {
             context: plan.context,
             budget: plan.batch_tokens,
-            batches: 0,
         };
-        let report = run(&work, &mut fake, &MasksFolder::create(out.path()).unwrap());
-        (report, out)
+        let counts =
+            run(&work, &mut fake, &Output::Folder(&store)).map(|report| report.totals.counts);
+        if counts.is_ok() {
+            let standing = Standing::look(store.folder()).unwrap().unwrap();
+            standing.conclude(store.folder()).unwrap();
+        }
+        (counts, out)
     }
 }
 
@@ -151,16 +169,15 @@ fn rows(masks: &tempfile::TempDir) -> Vec<MaskRow> {
         .unwrap()
 }
 
+/// The mask files with their bytes.
 fn files(masks: &tempfile::TempDir) -> Vec<(String, Vec<u8>)> {
-    let mut files: Vec<_> = fs::read_dir(masks.path())
+    let entries = fs::read_dir(masks.path())
         .unwrap()
-        .map(|e| e.unwrap())
-        .map(|e| {
-            (
-                e.file_name().into_string().unwrap(),
-                fs::read(e.path()).unwrap(),
-            )
-        })
+        .map(|e| e.unwrap().path());
+    let mut files: Vec<_> = entries
+        .filter(|path| path.extension().is_some_and(|e| e == "arrow"))
+        .map(|path| (path.display().to_string(), fs::read(&path).unwrap()))
+        .map(|(name, bytes)| (name.rsplit('/').next().unwrap().to_owned(), bytes))
         .collect();
     files.sort();
     files
@@ -262,7 +279,7 @@ proptest! {
                 }
                 check_scope(&rows[start..], &plan)?;
             }
-            let summary = report.unwrap().summary;
+            let summary = report.unwrap();
             let tokens: usize = shards.iter().flatten().map(Vec::len).sum();
             let scored: usize = shards.iter().flatten().map(|d| d.len().saturating_sub(1)).sum();
             prop_assert_eq!((summary.tokens, summary.scored), (tokens as u64, scored as u64));
@@ -297,9 +314,8 @@ fn a_document_without_numbers_is_left_out_and_recorded() {
         vec![40, 41],
     ]]);
     let (report, masks) = corpus.score(|_| {});
-    let summary = report.unwrap().summary;
+    let summary = report.unwrap();
     assert_eq!((summary.documents, summary.rejected), (2, 2));
-    assert!(summary.incomplete());
     let rejected = rejected(&masks);
     let reasons: Vec<_> = rejected
         .iter()
@@ -335,10 +351,11 @@ fn what_was_written_before_an_error_stays() {
     let (report, masks) = corpus.score(|_| {});
     let error = format!("{:#}", report.unwrap_err());
     assert!(
-        error.contains("scoring batch 2 (1.jsonl)") && error.contains("the fake broke"),
+        error.contains("1.jsonl row 0") && error.contains("the fake broke"),
         "{error}"
     );
-    assert_eq!(rows(&masks).len(), 1);
+    let first = read_masks(masks.path().join("0.jsonl.arrow")).unwrap();
+    assert_eq!(first.count(), 1);
 }
 
 #[test]
@@ -351,8 +368,10 @@ fn padding_stays_small() {
             plan.batch_tokens,
             plan.look_ahead_documents,
             plan.look_ahead_tokens,
-        ) = (256, 400, 100_000);
+            plan.scope_tokens,
+        ) = (256, 400, 100_000, 100_000);
     });
-    let padding = report.unwrap().summary.padding;
+    let padding = report.unwrap();
+    let padding = padding.padding as f64 / (padding.padding + padding.batch_tokens) as f64;
     assert!(padding < 0.05, "padding {padding}");
 }

@@ -1,4 +1,7 @@
 //! Documents to token ids on all cores, in order, gathered into look-aheads.
+//!
+//! A look-ahead ends when it is full, and where a scope ends, so that a scope consists of whole look-aheads. Both
+//! follow from the documents alone, not from how they were handed over, nor from where a run was interrupted.
 
 use std::{
     sync::mpsc::{Receiver, SyncSender},
@@ -8,8 +11,15 @@ use std::{
 use anyhow::Context as _;
 use rayon::prelude::*;
 use rho_formats::{Content, Document, Record, Rejection};
+use rho_selection::Batches;
 
-use super::{Flow, LookAhead, TokenDocument, Work, for_each, read::Records, send};
+use super::{
+    Flow, LookAhead, TokenDocument, Work, for_each,
+    read::{Records, row},
+    record::From,
+    send,
+};
+use crate::cli::Scope;
 
 /// Tokenises everything; the answer is the time spent on it, not waiting.
 pub(super) fn run(
@@ -25,46 +35,100 @@ pub(super) fn run(
         .context("cannot start the tokenizer's threads")?;
     let mut busy = Duration::ZERO;
     let mut shard = "";
-    let mut gathered = LookAhead::default();
-    for_each(receiver, |flow| match flow {
-        Flow::Begin(i) => {
-            shard = &work.shards[i].name;
-            Ok(send(&sender, Flow::Begin(i)))
-        }
-        Flow::Part(part) => {
-            let start = Instant::now();
-            let documents: Vec<Result<TokenDocument, Rejection>> = pool.install(|| {
-                part.records
-                    .into_par_iter()
-                    .map(|record| tokenize(work, shard, record))
-                    .collect()
-            });
-            busy += start.elapsed();
-            gathered.bytes = part.bytes;
-            for document in documents {
-                match document {
-                    Ok(document) => {
-                        gathered.tokens += document.tokens.len();
-                        gathered.documents.push(document);
-                    }
-                    Err(rejection) => gathered.rejected.push(rejection),
-                }
-                // The end of a look-ahead follows from the documents alone, not from how they were handed over.
-                let full = gathered.tokens >= work.plan.look_ahead_tokens
-                    || gathered.documents.len() >= work.plan.look_ahead_documents;
-                if full && !send(&sender, Flow::Part(std::mem::take(&mut gathered))) {
-                    return Ok(false);
-                }
-                gathered.bytes = part.bytes;
+    let mut gatherer = Gatherer::new(work, From::default());
+    for_each(receiver, |flow| {
+        let (part, end) = match flow {
+            Flow::Begin(i, from) => {
+                shard = &work.shards[i].name;
+                gatherer = Gatherer::new(work, from);
+                return Ok(send(&sender, Flow::Begin(i, from)));
             }
-            Ok(true)
+            Flow::Part(part) => (part, None),
+            Flow::End(part, broken) => (part, Some(broken)),
+        };
+        let start = Instant::now();
+        let documents: Vec<(i64, Result<TokenDocument, Rejection>)> = pool.install(|| {
+            let records = part.records.into_par_iter();
+            records
+                .map(|record| (row(&record), tokenize(work, shard, record)))
+                .collect()
+        });
+        busy += start.elapsed();
+        for (row, document) in documents {
+            gatherer.gathered.bytes = part.bytes;
+            let ended = gatherer.push(row, document);
+            if let Some(look_ahead) = ended
+                && !send(&sender, Flow::Part(look_ahead))
+            {
+                return Ok(false);
+            }
         }
-        Flow::End(reason) => {
-            let rest = std::mem::take(&mut gathered);
-            Ok(send(&sender, Flow::Part(rest)) && send(&sender, Flow::End(reason)))
+        match end {
+            None => Ok(true),
+            Some(broken) => Ok(send(&sender, Flow::End(gatherer.end(true), broken))),
         }
     })?;
     Ok(busy)
+}
+
+/// Gathers the documents of one shard into look-aheads.
+struct Gatherer<'a> {
+    work: &'a Work<'a>,
+    batches: Batches,
+    gathered: LookAhead,
+}
+
+impl<'a> Gatherer<'a> {
+    fn new(work: &'a Work<'a>, from: From) -> Self {
+        Self {
+            work,
+            batches: Batches::resume(work.plan.scope_tokens, from.scope_tokens),
+            gathered: LookAhead {
+                next: from,
+                ..LookAhead::default()
+            },
+        }
+    }
+
+    /// Adds a row. The answer is the look-ahead that ended before it, if one did.
+    ///
+    /// A look-ahead that is full ends only when the next row comes, for that one says whether the scope ends with it.
+    fn push(&mut self, row: i64, document: Result<TokenDocument, Rejection>) -> Option<LookAhead> {
+        let plan = self.work.plan;
+        let (rows, tokens) = (
+            self.gathered.documents.len() + self.gathered.rejected.len(),
+            self.gathered.tokens,
+        );
+        let full = tokens >= plan.look_ahead_tokens || rows >= plan.look_ahead_documents;
+        let before = self.batches.tokens();
+        let scope_ends = match (&document, plan.scope) {
+            (Ok(document), Scope::Batch) => self.batches.starts_another(document.tokens.len()),
+            _ => false,
+        };
+        let ended = (full || scope_ends).then(|| {
+            let mut look_ahead = self.end(scope_ends);
+            look_ahead.next.scope_tokens = if look_ahead.ends_scope { 0 } else { before };
+            look_ahead
+        });
+        match document {
+            Ok(document) => {
+                self.gathered.tokens += document.tokens.len();
+                self.gathered.documents.push(document);
+            }
+            Err(rejection) => self.gathered.rejected.push(rejection),
+        }
+        self.gathered.next.row = row + 1;
+        ended
+    }
+
+    /// Takes out what is gathered.
+    fn end(&mut self, scope_ends: bool) -> LookAhead {
+        let (next, bytes) = (self.gathered.next, self.gathered.bytes);
+        let mut look_ahead = std::mem::take(&mut self.gathered);
+        look_ahead.ends_scope = scope_ends || self.work.plan.scope == Scope::Document;
+        (self.gathered.next, self.gathered.bytes) = (next, bytes);
+        look_ahead
+    }
 }
 
 /// Token ids of one record, checked against the vocabulary.
@@ -78,11 +142,14 @@ fn tokenize(work: &Work<'_>, shard: &str, record: Record) -> Result<TokenDocumen
         row,
         reason,
     };
-    let tokens = match (content, work.tokenization) {
-        (Content::Tokens(tokens), _) => tokens,
-        (Content::Text(text), Some(tokenization)) => tokenization
-            .encode(&text)
-            .map_err(|error| reject(format!("cannot tokenize: {error}")))?,
+    let (tokens, text) = match (content, work.tokenization) {
+        (Content::Tokens(tokens), _) => (tokens, None),
+        (Content::Text(text), Some(tokenization)) => {
+            let tokens = tokenization
+                .encode(&text)
+                .map_err(|error| reject(format!("cannot tokenize: {error}")))?;
+            (tokens, work.plan.keep_text.then_some(text))
+        }
         (Content::Text(_), None) => {
             return Err(reject(
                 "a text, but no tokenizer; expected token ids".to_owned(),
@@ -99,5 +166,10 @@ fn tokenize(work: &Work<'_>, shard: &str, record: Record) -> Result<TokenDocumen
             "token {i}: expected an id below the vocabulary of {vocabulary}, got {id}"
         )));
     }
-    Ok(TokenDocument { id, row, tokens })
+    Ok(TokenDocument {
+        id,
+        row,
+        tokens,
+        text,
+    })
 }

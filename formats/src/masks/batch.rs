@@ -5,22 +5,24 @@ use std::iter::repeat_n;
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    BooleanBuilder, Float32Builder, Int32Builder, Int64Builder, ListBuilder, StringBuilder,
+    BooleanBuilder, Float16Builder, Float32Builder, Int32Builder, Int64Builder, ListBuilder,
+    StringBuilder,
 };
 use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, SchemaRef};
+use half::f16;
 
-use super::{MaskRow, MaskSchema, token_hash};
+use super::{MaskRow, MaskSchema, ScoreType, token_hash};
 
-/// A batch is full at this many rows, tokens, or bytes of ids, whichever comes first. Tokens are what counts as a
-/// rule; the bytes are for ids so long that Arrow's 32-bit offsets would not reach across a batch of them.
+/// A batch is full at this many rows, tokens, or bytes of ids or texts, whichever comes first. Tokens are what
+/// counts as a rule; the bytes are for strings so long that Arrow's 32-bit offsets would not reach across a batch of them.
 const FULL_ROWS: usize = 1_000;
 const FULL_TOKENS: usize = 1 << 18;
-const FULL_ID_BYTES: usize = 1 << 24;
+const FULL_STRING_BYTES: usize = 1 << 24;
 
-/// The longest document and id: with them an almost full batch still fits 32-bit offsets.
+/// The longest document, id and text: with them an almost full batch still fits 32-bit offsets.
 pub(super) const MOST_TOKENS: usize = i32::MAX as usize - FULL_TOKENS;
-pub(super) const MOST_ID_BYTES: usize = i32::MAX as usize - FULL_ID_BYTES;
+pub(super) const MOST_STRING_BYTES: usize = i32::MAX as usize - FULL_STRING_BYTES;
 
 /// The rows of the next batch.
 pub(super) struct Pending {
@@ -29,12 +31,48 @@ pub(super) struct Pending {
     rows: usize,
     tokens: usize,
     id_bytes: usize,
+    text_bytes: usize,
     id: StringBuilder,
     row: Int64Builder,
     token_hash: Int64Builder,
     input_ids: ListBuilder<Int32Builder>,
-    scores: Vec<ListBuilder<Float32Builder>>,
+    scores: Vec<Scores>,
     masks: Vec<ListBuilder<BooleanBuilder>>,
+    text: Option<StringBuilder>,
+}
+
+/// A column of scores.
+enum Scores {
+    Wide(ListBuilder<Float32Builder>),
+    Narrow(ListBuilder<Float16Builder>),
+}
+
+impl Scores {
+    fn push(&mut self, scores: &[f32]) {
+        let some = |score: &f32| (!score.is_nan()).then_some(*score);
+        match self {
+            Self::Wide(column) => {
+                scores
+                    .iter()
+                    .for_each(|s| column.values().append_option(some(s)));
+                column.append(true);
+            }
+            Self::Narrow(column) => {
+                let narrow = |s| some(s).map(f16::from_f32);
+                scores
+                    .iter()
+                    .for_each(|s| column.values().append_option(narrow(s)));
+                column.append(true);
+            }
+        }
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Wide(column) => Arc::new(column.finish()),
+            Self::Narrow(column) => Arc::new(column.finish()),
+        }
+    }
 }
 
 impl Pending {
@@ -42,7 +80,10 @@ impl Pending {
         let scores = columns
             .scores
             .iter()
-            .map(|_| ListBuilder::default())
+            .map(|_| match columns.score_type {
+                ScoreType::Float32 => Scores::Wide(ListBuilder::default()),
+                ScoreType::Float16 => Scores::Narrow(ListBuilder::default()),
+            })
             .collect();
         let masks = columns
             .masks
@@ -55,12 +96,14 @@ impl Pending {
             rows: 0,
             tokens: 0,
             id_bytes: 0,
+            text_bytes: 0,
             id: StringBuilder::new(),
             row: Int64Builder::new(),
             token_hash: Int64Builder::new(),
             input_ids: ListBuilder::default(),
             scores,
             masks,
+            text: columns.text.then(StringBuilder::new),
         }
     }
 
@@ -74,16 +117,16 @@ impl Pending {
         }
         self.input_ids.append(true);
         for (column, scores) in self.scores.iter_mut().zip(&row.scores) {
-            for score in scores {
-                column
-                    .values()
-                    .append_option((!score.is_nan()).then_some(*score));
-            }
-            column.append(true);
+            column.push(scores);
         }
         for (column, mask) in self.masks.iter_mut().zip(&row.masks) {
             column.values().append_slice(mask);
             column.append(true);
+        }
+        if let Some(column) = &mut self.text {
+            let text = row.text.as_deref().unwrap_or_default();
+            column.append_value(text);
+            self.text_bytes += text.len();
         }
         self.rows += 1;
         self.tokens += row.input_ids.len();
@@ -95,7 +138,9 @@ impl Pending {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.rows >= FULL_ROWS || self.tokens >= FULL_TOKENS || self.id_bytes >= FULL_ID_BYTES
+        self.rows >= FULL_ROWS
+            || self.tokens >= FULL_TOKENS
+            || self.id_bytes.max(self.text_bytes) >= FULL_STRING_BYTES
     }
 
     /// Takes out what was added, as a batch.
@@ -109,14 +154,18 @@ impl Pending {
             Arc::new(self.input_ids.finish()),
         ];
         for column in &mut self.scores {
-            columns.push(Arc::new(column.finish()));
+            columns.push(column.finish());
         }
         for column in &mut self.masks {
+            columns.push(Arc::new(column.finish()));
+        }
+        if let Some(column) = &mut self.text {
             columns.push(Arc::new(column.finish()));
         }
         self.rows = 0;
         self.tokens = 0;
         self.id_bytes = 0;
+        self.text_bytes = 0;
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }
 }

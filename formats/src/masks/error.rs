@@ -44,6 +44,22 @@ pub enum OutputError {
         source: io::Error,
     },
 
+    /// A file that cannot be read back.
+    #[error("{}: cannot be read", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+
+    /// Whoever read the stream wants no more of it.
+    #[error("standard output: nobody reads it any more")]
+    ReaderGone {
+        /// What the system said.
+        source: io::Error,
+    },
+
     /// Rows that are no Arrow.
     #[error("{}: cannot be put into Arrow", .path.display())]
     Encode {
@@ -57,20 +73,6 @@ pub enum OutputError {
     #[error("shard {name:?}: expected a relative path that stays in its folder")]
     ShardName {
         /// The name.
-        name: String,
-    },
-
-    /// A shard that was begun before.
-    #[error("shard {name:?}: expected a name of its own, got one given before")]
-    ShardTwice {
-        /// The name.
-        name: String,
-    },
-
-    /// A shard with another schema or metadata than the first.
-    #[error("shard {name:?}: expected the columns and metadata of the folder's other files")]
-    OtherSchema {
-        /// The shard's name.
         name: String,
     },
 
@@ -121,9 +123,11 @@ impl OutputError {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                     Some("check its permissions, or name another place for the masks")
                 }
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    Some("make room on the disk; the finished files are whole")
-                }
+                io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::FileTooLarge => Some(
+                    "make room on the disk, then start the same command again: it goes on where it stopped",
+                ),
                 io::ErrorKind::NotFound => Some("the folder has gone: was it moved or removed?"),
                 _ => None,
             },

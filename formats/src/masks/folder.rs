@@ -1,45 +1,48 @@
-//! Takes the name of a folder, yields a Hugging Face dataset that grows shard by shard. What stands in a mask file is
-//! `writer`'s business.
+//! Takes the name of a folder, yields a Hugging Face dataset that grows shard by shard, and can be gone on with after
+//! an interruption. What stands in a mask file is `writer`'s business; what the notes in `.rho-mask` say is that of
+//! whoever leaves them there.
 
-use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::{MaskSchema, MaskWriter, OutputError, replace};
-use crate::input::Rejection;
+use super::spill::{remove_spills, spill_file};
+use super::writer::{file_names, partial};
+use super::{
+    MaskFile, MaskRow, MaskSchema, MaskWriter, OutputError, Spill, SpillMark, WriteOptions, replace,
+};
 
-/// A folder of masks that is being written. May be shared among threads.
-#[derive(Clone)]
+/// Where notes are kept that are no masks.
+const NOTES: &str = ".rho-mask";
+/// Where the locks are, among the notes. They stay as long as the folder does.
+const LOCKS: &str = "locks";
+
+/// A folder of masks that is being written. May be shared among threads, and among programs that write different
+/// shards.
+#[derive(Debug, Clone)]
 pub struct MasksFolder {
-    shared: Arc<Shared>,
-}
-
-/// What the folder and its writers have in common.
-pub(super) struct Shared {
     path: PathBuf,
-    state: Mutex<State>,
-    rejected: Mutex<Option<File>>,
 }
 
-#[derive(Default)]
-struct State {
-    schema: Option<MaskSchema>,
-    /// The shards in the order in which they were begun; with the size of the file, once it is finished.
-    shards: Vec<(String, Option<u64>)>,
-    places: HashMap<String, usize>,
+/// Makes the content of a file.
+pub type WriteTo<'a> = dyn Fn(&mut dyn io::Write) -> io::Result<()> + 'a;
+
+/// Held as long as nobody else may have a thing; given back when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
 }
 
 impl MasksFolder {
-    /// Whether masks may be written to `path`: nothing is there, or an empty folder. Makes nothing.
+    /// Whether masks may be written to `path`: nothing is there, an empty folder, or one that masks were written to
+    /// before (the answer is true then). Makes nothing.
     ///
     /// # Errors
     /// Where something else stands in its place or in it, or it cannot be looked at.
-    pub fn check(path: &Path) -> Result<(), OutputError> {
+    pub fn check(path: &Path) -> Result<bool, OutputError> {
         let path = path.to_owned();
         let cannot_create = |source| OutputError::Create {
             path: path.clone(),
@@ -47,12 +50,13 @@ impl MasksFolder {
         };
         match fs::metadata(&path) {
             Ok(metadata) if !metadata.is_dir() => return Err(OutputError::NotAFolder { path }),
-            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => return Err(cannot_create(source)),
+            Ok(_) if path.join(NOTES).is_dir() => return Ok(true),
             Ok(_) => {}
         }
         match fs::read_dir(&path).map_err(cannot_create)?.next() {
-            None => Ok(()),
+            None => Ok(false),
             Some(entry) => {
                 let entry = entry.map_err(cannot_create)?.file_name().into();
                 Err(OutputError::NotEmpty { path, entry })
@@ -60,43 +64,39 @@ impl MasksFolder {
         }
     }
 
-    /// Makes the folder. An existing empty one will do.
+    /// Makes the folder, or opens one that masks were written to before.
     ///
-    /// `dataset_info.json` is written here, `state.json` with the first finished shard: a dataset without files is
-    /// none to the `datasets` library, and it says so clearly only where there is no `state.json`.
+    /// `dataset_info.json` is written here, `state.json` by [`list`](Self::list): a dataset without files is none to
+    /// the `datasets` library, and it says so clearly only where there is no `state.json`.
     ///
     /// # Errors
     /// Where something else stands in its place or in it, or it cannot be made.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self, OutputError> {
         let path = path.into();
-        Self::check(&path)?;
-        fs::create_dir_all(&path).map_err(|source| OutputError::Create {
-            path: path.clone(),
-            source,
-        })?;
-        let shared = Shared {
-            path,
-            state: Mutex::default(),
-            rejected: Mutex::default(),
-        };
-        shared.replace("dataset_info.json", b"{}")?;
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        let was_there = Self::check(&path)?;
+        let folder = Self { path };
+        folder.make(&folder.path.join(NOTES))?;
+        if !was_there || !folder.path.join("dataset_info.json").exists() {
+            folder.replace(Path::new("dataset_info.json"), b"{}")?;
+        }
+        Ok(folder)
     }
 
     /// Where it lies.
     pub fn path(&self) -> &Path {
-        &self.shared.path
+        &self.path
     }
 
-    /// Begins the mask file of a shard, `<shard>.arrow`. The dataset has its files in the order of these calls,
-    /// whichever is finished first.
+    /// Begins the mask file of a shard, `<shard>.arrow`.
     ///
     /// # Errors
-    /// Where the shard's name leads out of the folder or was used before, the schema is not that of the other files,
-    /// or the file cannot be made.
-    pub fn writer(&self, shard: &str, schema: &MaskSchema) -> Result<MaskWriter, OutputError> {
+    /// Where the shard's name leads out of the folder, two columns have one name, or the file cannot be made.
+    pub fn writer(
+        &self,
+        shard: &str,
+        schema: &MaskSchema,
+        options: WriteOptions,
+    ) -> Result<MaskWriter, OutputError> {
         let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
         if shard.is_empty() || shard.ends_with('/') || !Path::new(shard).components().all(is_plain)
         {
@@ -109,55 +109,123 @@ impl MasksFolder {
                 name: name.to_owned(),
             });
         }
-        {
-            let mut state = lock(&self.shared.state);
-            if state.places.contains_key(shard) {
-                return Err(OutputError::ShardTwice {
-                    name: shard.to_owned(),
-                });
-            }
-            if state.schema.get_or_insert_with(|| schema.clone()) != schema {
-                return Err(OutputError::OtherSchema {
-                    name: shard.to_owned(),
-                });
-            }
-            let place = state.shards.len();
-            state.places.insert(shard.to_owned(), place);
-            state.shards.push((shard.to_owned(), None));
-        }
-        let path = self.shared.path.join(mask_file(shard));
-        MaskWriter::create(Arc::clone(&self.shared), path, shard, schema)
+        MaskWriter::create(&self.path, shard, schema, options)
     }
 
-    /// Appends a line to `rejected.jsonl`, which the first call makes.
+    /// Goes on with the mask file of a shard, after what [`MaskWriter::sync`] said of it. None where less than that is
+    /// there.
     ///
     /// # Errors
     /// Where the file cannot be written.
-    pub fn reject(&self, rejection: &Rejection) -> Result<(), OutputError> {
-        let path = self.shared.path.join("rejected.jsonl");
-        let mut file = lock(&self.shared.rejected);
-        let mut line = serde_json::to_vec(rejection)
-            .map_err(io::Error::from)
-            .map_err(|source| OutputError::Write {
-                path: path.clone(),
-                source,
-            })?;
-        line.push(b'\n');
-        if file.is_none() {
-            *file = OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&path)
-                .map(Some)
-                .map_err(|source| OutputError::Create {
-                    path: path.clone(),
-                    source,
-                })?;
+    pub fn resume(
+        &self,
+        shard: &str,
+        schema: &MaskSchema,
+        options: WriteOptions,
+        files: &[u64],
+    ) -> Result<Option<MaskWriter>, OutputError> {
+        MaskWriter::resume(&self.path, shard, schema, options, files)
+    }
+
+    /// Gives the complete files of a shard their final names, unless they have them already, and removes what they
+    /// replace and what was kept beside them. True where all of them are there then, in their full size.
+    ///
+    /// # Errors
+    /// Where a file cannot be renamed.
+    pub fn publish(
+        &self,
+        shard: &str,
+        files: &[MaskFile],
+        replaced: &[MaskFile],
+    ) -> Result<bool, OutputError> {
+        for (i, file) in files.iter().enumerate() {
+            let (from, to) = (partial(&self.path, shard, i), self.path.join(&file.name));
+            let renamed = match File::open(&from) {
+                Ok(opened) => replace::complete(&from, &opened, &to),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(source) => Err(source),
+            };
+            renamed.map_err(|source| OutputError::Write { path: to, source })?;
         }
-        match file.as_mut().map(|file| file.write_all(&line)) {
-            Some(Err(source)) => Err(OutputError::Write { path, source }),
-            _ => Ok(()),
+        for old in replaced {
+            if !files.iter().any(|file| file.name == old.name) {
+                // Listed nowhere any more: it counts for nothing, even where it cannot be removed.
+                let _ = fs::remove_file(self.path.join(&old.name));
+            }
         }
+        remove_spills(&self.mask_file(shard), None);
+        let whole = |file: &MaskFile| {
+            fs::metadata(self.path.join(&file.name)).is_ok_and(|m| m.len() == file.bytes)
+        };
+        Ok(files.iter().all(whole))
+    }
+
+    /// Begins to keep the documents of an open scope, beside the mask file of their shard.
+    ///
+    /// # Errors
+    /// Where the file cannot be made.
+    pub fn spill(&self, shard: &str, columns: &MaskSchema, turn: u8) -> Result<Spill, OutputError> {
+        Spill::create(
+            spill_file(&self.mask_file(shard), turn),
+            turn,
+            shard,
+            columns,
+        )
+    }
+
+    /// Goes on with such a file, after what [`Spill::sync`] said of it, and gives back its rows. None where the file is
+    /// not what was written.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or written.
+    pub fn resume_spill(
+        &self,
+        shard: &str,
+        columns: &MaskSchema,
+        mark: SpillMark,
+    ) -> Result<Option<(Spill, Vec<MaskRow>)>, OutputError> {
+        Spill::resume(
+            spill_file(&self.mask_file(shard), mark.turn),
+            mark,
+            shard,
+            columns,
+        )
+    }
+
+    /// Removes such files, except the one of a turn.
+    pub fn remove_spills(&self, shard: &str, except: Option<u8>) {
+        remove_spills(&self.mask_file(shard), except);
+    }
+
+    /// Writes `state.json`: these files are the dataset, in this order.
+    ///
+    /// The library caches what it computes from a dataset by its fingerprint: it must change when the files do, and be
+    /// the same for the same files. So it is a hash of the metadata, and of the names and sizes of the files.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn list<'a>(
+        &self,
+        metadata: &Value,
+        files: impl IntoIterator<Item = &'a MaskFile>,
+    ) -> Result<(), OutputError> {
+        let mut fingerprint = Xxh3::new();
+        fingerprint.update(metadata.to_string().as_bytes());
+        let mut names = Vec::new();
+        for MaskFile { name, bytes } in files {
+            fingerprint.update(format!("\n{name}\n{bytes}").as_bytes());
+            names.push(json!({"filename": name}));
+        }
+        let state = json!({
+            "_data_files": names,
+            "_fingerprint": format!("{:016x}", fingerprint.digest()),
+            "_format_columns": null,
+            "_format_kwargs": {},
+            "_format_type": null,
+            "_output_all_columns": false,
+            "_split": "train",
+        });
+        self.replace(Path::new("state.json"), state.to_string().as_bytes())
     }
 
     /// Writes `summary.json`.
@@ -165,63 +233,201 @@ impl MasksFolder {
     /// # Errors
     /// Where the file cannot be written.
     pub fn summary(&self, summary: &Value) -> Result<(), OutputError> {
-        self.shared
-            .replace("summary.json", format!("{summary:#}\n").as_bytes())
-    }
-}
-
-impl Shared {
-    /// Lists a finished file in `state.json`.
-    pub(super) fn finished(&self, shard: &str, bytes: u64) -> Result<(), OutputError> {
-        let mut state = lock(&self.state);
-        if let Some(place) = state.places.get(shard).copied() {
-            state.shards[place].1 = Some(bytes);
-        }
-        // Under the lock, so that an older list never replaces a newer one.
-        self.replace("state.json", state.to_json().to_string().as_bytes())
+        self.replace(
+            Path::new("summary.json"),
+            format!("{summary:#}\n").as_bytes(),
+        )
     }
 
-    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), OutputError> {
-        let path = self.path.join(name);
-        replace::replace(&path, bytes).map_err(|source| OutputError::Write { path, source })
-    }
-}
-
-impl State {
-    /// `state.json` as the `datasets` library writes it.
+    /// Writes a file whose content is made piece by piece, in the place of what stood there; `None` removes it.
     ///
-    /// The library caches what it computes from a dataset by its fingerprint: it must change when the files do, and be
-    /// the same for the same files. So it is a hash of the metadata, and of the names and sizes of the files.
-    fn to_json(&self) -> Value {
-        let mut fingerprint = Xxh3::new();
-        if let Some(schema) = &self.schema {
-            fingerprint.update(schema.metadata.to_string().as_bytes());
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn file(&self, name: &str, write: Option<&WriteTo<'_>>) -> Result<(), OutputError> {
+        let path = self.path.join(name);
+        let done = match write {
+            Some(write) => replace::replace_with(&path, write),
+            None => match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        };
+        done.map_err(|source| OutputError::Write { path, source })
+    }
+
+    /// Leaves a note (a file in `.rho-mask`), whole or not at all.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn note(&self, name: &str, bytes: &[u8]) -> Result<(), OutputError> {
+        let path = Path::new(NOTES).join(name);
+        // Only a note makes its folder: where the whole output has gone, that is an error.
+        if let Some(parent) = path.parent()
+            && self.path.join(NOTES).is_dir()
+        {
+            self.make(&self.path.join(parent))?;
         }
-        let mut files = Vec::new();
-        for (shard, bytes) in &self.shards {
-            if let Some(bytes) = bytes {
-                let name = mask_file(shard);
-                fingerprint.update(format!("\n{name}\n{bytes}").as_bytes());
-                files.push(json!({"filename": name}));
+        self.replace(&path, bytes)
+    }
+
+    /// A note that was left; none where there is none.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn noted(&self, name: &str) -> Result<Option<Vec<u8>>, OutputError> {
+        let path = self.path.join(NOTES).join(name);
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(OutputError::Read { path, source }),
+        }
+    }
+
+    /// Where a note lies, for those that grow.
+    pub fn note_path(&self, name: &str) -> PathBuf {
+        self.path.join(NOTES).join(name)
+    }
+
+    /// The names of the notes in a folder of notes.
+    ///
+    /// # Errors
+    /// Where the folder is there and cannot be read.
+    pub fn notes(&self, under: &str) -> Result<Vec<String>, OutputError> {
+        let path = self.path.join(NOTES).join(under);
+        let read = match fs::read_dir(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            read => read.and_then(|entries| {
+                entries
+                    .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+                    .collect::<io::Result<Vec<_>>>()
+            }),
+        };
+        let mut names = read.map_err(|source| OutputError::Read { path, source })?;
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        Ok(names)
+    }
+
+    /// Takes the lock `name`. None where somebody else has it.
+    ///
+    /// # Errors
+    /// Where its file cannot be made.
+    pub fn try_lock(&self, name: &str) -> Result<Option<Lock>, OutputError> {
+        let (path, file) = self.lock_file(name)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                Ok(Some(Lock { _file: file }))
+            }
+            Err(TryLockError::Error(source)) => Err(OutputError::Write { path, source }),
+        }
+    }
+
+    /// Takes the lock `name`, waiting for it.
+    ///
+    /// # Errors
+    /// Where its file cannot be made.
+    pub fn lock(&self, name: &str) -> Result<Lock, OutputError> {
+        let (path, file) = self.lock_file(name)?;
+        match file.lock() {
+            Err(source) if source.kind() != io::ErrorKind::Unsupported => {
+                Err(OutputError::Write { path, source })
+            }
+            _ => Ok(Lock { _file: file }),
+        }
+    }
+
+    fn lock_file(&self, name: &str) -> Result<(PathBuf, File), OutputError> {
+        let path = self.path.join(NOTES).join(LOCKS).join(name);
+        if let Some(parent) = path.parent() {
+            self.make(parent)?;
+        }
+        let opened = OpenOptions::new().create(true).append(true).open(&path);
+        match opened {
+            Ok(file) => Ok((path, file)),
+            Err(source) => Err(OutputError::Create { path, source }),
+        }
+    }
+
+    /// Removes everything that was written here for these shards, and the notes last: whatever interrupts it, it can
+    /// be called again. Other files stay, and so do locks.
+    ///
+    /// # Errors
+    /// Where something is there and cannot be removed.
+    pub fn clear<'a>(
+        &self,
+        shards: impl IntoIterator<Item = &'a str>,
+        files: impl IntoIterator<Item = &'a MaskFile>,
+    ) -> Result<(), OutputError> {
+        let mut paths: Vec<PathBuf> = files
+            .into_iter()
+            .map(|file| self.path.join(&file.name))
+            .collect();
+        for shard in shards {
+            remove_spills(&self.mask_file(shard), None);
+            let mut i = 0;
+            while partial(&self.path, shard, i).exists() {
+                paths.push(partial(&self.path, shard, i));
+                i += 1;
             }
         }
-        json!({
-            "_data_files": files,
-            "_fingerprint": format!("{:016x}", fingerprint.digest()),
-            "_format_columns": null,
-            "_format_kwargs": {},
-            "_format_type": null,
-            "_output_all_columns": false,
-            "_split": "train",
+        for name in ["state.json", "summary.json", "rejected.jsonl"] {
+            paths.push(self.path.join(name));
+        }
+        let gone = |path: &Path, result: io::Result<()>| match result {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(OutputError::Write {
+                path: path.to_owned(),
+                source,
+            }),
+            _ => Ok(()),
+        };
+        for path in paths {
+            gone(&path, fs::remove_file(&path))?;
+            // Folders that were made for shards go with the last of them; others are not empty.
+            let mut parent = path.parent();
+            while let Some(folder) = parent
+                && folder != self.path
+                && fs::remove_dir(folder).is_ok()
+            {
+                parent = folder.parent();
+            }
+        }
+        let notes = self.path.join(NOTES);
+        let entries = fs::read_dir(&notes).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.map_err(|source| OutputError::Read {
+            path: notes.clone(),
+            source,
+        })?;
+        // Folders first: the notes beside them say what the folder is.
+        let (folders, files): (Vec<_>, Vec<_>) = entries
+            .into_iter()
+            .filter(|entry| entry.file_name() != LOCKS)
+            .map(|entry| entry.path())
+            .partition(|path| path.is_dir());
+        for path in folders {
+            gone(&path, fs::remove_dir_all(&path))?;
+        }
+        for path in files {
+            gone(&path, fs::remove_file(&path))?;
+        }
+        self.replace(Path::new("dataset_info.json"), b"{}")
+    }
+
+    fn mask_file(&self, shard: &str) -> PathBuf {
+        self.path.join(&file_names(shard, 1)[0])
+    }
+
+    fn make(&self, path: &Path) -> Result<(), OutputError> {
+        fs::create_dir_all(path).map_err(|source| OutputError::Create {
+            path: path.to_owned(),
+            source,
         })
     }
-}
 
-fn mask_file(shard: &str) -> String {
-    format!("{shard}.arrow")
-}
-
-/// What a panicking thread left behind is whole all the same: nothing here is changed in two steps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    fn replace(&self, name: &Path, bytes: &[u8]) -> Result<(), OutputError> {
+        let path = self.path.join(name);
+        replace::replace_with(&path, &|file| file.write_all(bytes))
+            .map_err(|source| OutputError::Write { path, source })
+    }
 }

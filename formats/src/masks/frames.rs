@@ -13,7 +13,7 @@ use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::read_record_batch;
-use arrow_ipc::{Message, root_as_message};
+use arrow_ipc::{CompressionType, Message, root_as_message};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 
 /// What stands before the length of a message, except in very old files.
@@ -21,6 +21,9 @@ const CONTINUATION: [u8; 4] = [0xff; 4];
 
 /// Where buffers may begin in a body: at multiples of this, by Arrow's format.
 const ALIGNMENT: i64 = 8;
+
+/// The most that the compressed buffers of a batch may stand for: a document of 300 million tokens fits.
+const MOST_UNPACKED: u64 = 1 << 32;
 
 /// The record batches of one stream.
 pub(super) struct Frames {
@@ -70,20 +73,55 @@ impl Frames {
             .ok_or_else(|| wrong("a record batch"))?;
         let length = frame.body.len() as i64;
         let buffers = batch.buffers().unwrap_or_default();
-        if buffers.len() != self.widths.len() || batch.compression().is_some() {
-            return Err(wrong("a plain buffer for each column"));
+        if buffers.len() != self.widths.len() {
+            return Err(wrong("a buffer for each column"));
         }
+        let compressed = match batch.compression() {
+            None => false,
+            Some(compression) if compression.codec() == CompressionType::ZSTD => true,
+            Some(_) => return Err(wrong("buffers as they are or compressed with Zstandard")),
+        };
+        let mut unpacked = 0;
         for (buffer, width) in buffers.iter().zip(&self.widths) {
             let end = buffer.offset().checked_add(buffer.length());
             let starts = buffer.offset() >= 0 && buffer.offset() % ALIGNMENT == 0;
             let ends = buffer.length() >= 0 && end.is_some_and(|end| end <= length);
-            if !starts || !ends || buffer.length() % width != 0 {
+            if !starts || !ends || !compressed && buffer.length() % width != 0 {
                 return Err(wrong("buffers of whole items inside their message"));
+            }
+            if compressed && buffer.length() > 0 {
+                let (start, end) = (buffer.offset(), buffer.offset() + buffer.length());
+                let length = unpacked_length(&frame.body[start as usize..end as usize])?;
+                unpacked += length;
+                if length % *width as u64 != 0 || unpacked > MOST_UNPACKED {
+                    return Err(wrong("buffers of whole items, and not too many of them"));
+                }
             }
         }
         // Masks need no dictionaries, and one would have come as a message that was refused above.
         let (schema, none) = (self.schema.clone(), HashMap::new());
         read_record_batch(&frame.body, batch, schema, &none, None, &message.version()).map(Some)
+    }
+}
+
+/// How many bytes a compressed buffer stands for: as it says, if that is true. Arrow makes room for what it says.
+fn unpacked_length(buffer: &[u8]) -> Result<u64, ArrowError> {
+    let Some((length, packed)) = buffer.split_first_chunk() else {
+        return Err(wrong("the length of a compressed buffer"));
+    };
+    match i64::from_le_bytes(*length) {
+        // Not compressed, for it would have become longer.
+        -1 => Ok(packed.len() as u64),
+        0 => Ok(0),
+        length if length > 0 && length as u64 <= MOST_UNPACKED => {
+            let one_more = length as u64 + 1;
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?.take(one_more);
+            let got = std::io::copy(&mut decoder, &mut std::io::sink())?;
+            (got == length as u64)
+                .then_some(got)
+                .ok_or_else(|| wrong("a compressed buffer of the length it says"))
+        }
+        _ => Err(wrong("a compressed buffer of a length that may be")),
     }
 }
 

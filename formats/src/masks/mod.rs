@@ -3,11 +3,12 @@
 //! ```text
 //! masks/
 //!   dataset_info.json         {}
-//!   state.json                the finished files, in the order in which they were begun
+//!   state.json                the finished files, in the order of the corpus
 //!   part-0.jsonl.zst.arrow    one Arrow IPC stream for each shard, named after it
 //!   sub/part-1.jsonl.arrow
 //!   rejected.jsonl            the rows that hold no document, if there were any
 //!   summary.json              what came of it
+//!   .rho-mask/                how far a run is, so that it can be gone on with
 //! ```
 //!
 //! `datasets.load_from_disk` opens the folder from the first finished shard on, `pyarrow.ipc.open_stream` and
@@ -15,6 +16,7 @@
 //! bytes. Does not decide what is kept: the masks come in as they are.
 
 mod batch;
+mod encode;
 mod error;
 mod folder;
 mod frames;
@@ -22,14 +24,19 @@ mod hash;
 mod reader;
 mod replace;
 mod schema;
+mod spill;
+mod stream;
 mod writer;
 
+pub use encode::BatchCompression;
 pub use error::{MaskError, OutputError};
-pub use folder::MasksFolder;
+pub use folder::{Lock, MasksFolder, WriteTo};
 pub use hash::token_hash;
 pub use reader::{MaskReader, read_masks};
-pub use schema::{METADATA_KEY, MaskSchema};
-pub use writer::MaskWriter;
+pub use schema::{METADATA_KEY, MaskSchema, ScoreType};
+pub use spill::{Spill, SpillMark};
+pub use stream::MaskStream;
+pub use writer::{MaskFile, MaskWriter, WriteOptions};
 
 /// One document's scores and masks. All lists speak of the same tokens: item `i` of each is about token `i`.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,4 +51,6 @@ pub struct MaskRow {
     pub scores: Vec<Vec<f32>>,
     /// One list for each of [`MaskSchema::masks`].
     pub masks: Vec<Vec<bool>>,
+    /// Its text, where [`MaskSchema::text`] asks for it.
+    pub text: Option<String>,
 }

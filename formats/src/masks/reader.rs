@@ -6,14 +6,14 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float32Type, Int32Type, Int64Type};
+use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::ArrowError;
 use serde::Deserialize;
 
 use super::frames::Frames;
 use super::schema::{self, MaskSchema, Unfit};
-use super::{MaskError, MaskRow, token_hash};
+use super::{MaskError, MaskRow, ScoreType, token_hash};
 
 /// The rows of one mask file, or of a folder's in the order of its `state.json`. Holds one record batch.
 pub struct MaskReader {
@@ -223,16 +223,21 @@ fn read_row(
         input_ids,
         scores: Vec::with_capacity(schema.scores.len()),
         masks: Vec::with_capacity(schema.masks.len()),
+        text: schema.text.then(|| string(schema::TEXT)).transpose()?,
     };
     for name in &schema.scores {
         let scores = items(batch, name, index)?;
-        let scores = scores.as_primitive_opt::<Float32Type>().ok_or("numbers")?;
-        row.scores.push(
-            scores
-                .iter()
-                .map(|score| score.unwrap_or(f32::NAN))
-                .collect(),
-        );
+        row.scores.push(match schema.score_type {
+            ScoreType::Float32 => {
+                let scores = scores.as_primitive_opt::<Float32Type>().ok_or("numbers")?;
+                scores.iter().map(|s| s.unwrap_or(f32::NAN)).collect()
+            }
+            ScoreType::Float16 => {
+                let scores = scores.as_primitive_opt::<Float16Type>().ok_or("numbers")?;
+                let wide = scores.iter().map(|s| s.map_or(f32::NAN, f32::from));
+                wide.collect()
+            }
+        });
     }
     for name in &schema.masks {
         let mask = items(batch, name, index)?;

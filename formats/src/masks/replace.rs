@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Where a file is written until it is complete: `.<name>.partial` in the same folder.
@@ -26,10 +26,14 @@ pub(super) fn complete(partial: &Path, file: &File, path: &Path) -> io::Result<(
     Ok(())
 }
 
-/// Writes a file at once, in the place of what stood there.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file, in the place of what stood there.
+pub(super) fn replace_with(
+    path: &Path,
+    write: &dyn Fn(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
     let partial = partial(path);
-    let mut file = File::create(&partial)?;
-    file.write_all(bytes)?;
+    let mut file = BufWriter::new(File::create(&partial)?);
+    write(&mut file)?;
+    let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
     complete(&partial, &file, path)
 }

@@ -7,7 +7,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
+use half::f16;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::batch::{MOST_STRING_BYTES, MOST_TOKENS};
+use super::{MaskRow, OutputError};
 
 /// The key of the schema's metadata under which a mask file says how it was made.
 pub const METADATA_KEY: &str = "rho_mask";
@@ -17,14 +22,45 @@ pub(super) const SHARD: &str = "shard";
 pub(super) const ROW: &str = "row";
 pub(super) const TOKEN_HASH: &str = "token_hash";
 pub(super) const INPUT_IDS: &str = "input_ids";
+pub(super) const TEXT: &str = "text";
+
+/// How scores are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoreType {
+    /// 32 bits.
+    #[default]
+    Float32,
+    /// 16 bits: half the space, three digits.
+    Float16,
+}
+
+impl ScoreType {
+    /// The score as it comes back when it was stored. Beyond the range of 16 bits lies their greatest number, not
+    /// infinity: a score stays a number.
+    pub fn round(self, score: f32) -> f32 {
+        match self {
+            Self::Float32 => score,
+            Self::Float16 if score.is_finite() => {
+                let (least, most) = (f16::MIN.to_f32(), f16::MAX.to_f32());
+                f16::from_f32(score.clamp(least, most)).to_f32()
+            }
+            Self::Float16 => score,
+        }
+    }
+}
 
 /// What the files of a masks folder hold beside `id`, `shard`, `row`, `token_hash` and `input_ids`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaskSchema {
-    /// Columns of scores: lists of `float32` with nulls where nothing was scored.
+    /// Columns of scores: lists with nulls where nothing was scored.
     pub scores: Vec<String>,
+    /// The type of these lists' items.
+    pub score_type: ScoreType,
     /// Columns of masks: lists of `bool`.
     pub masks: Vec<String>,
+    /// Whether there is a column `text`.
+    pub text: bool,
     /// How the masks were made: what is known before the first row, as JSON under [`METADATA_KEY`].
     pub metadata: Value,
 }
@@ -44,7 +80,7 @@ impl MaskSchema {
     /// The first column name that stands twice, if any.
     pub(super) fn name_twice(&self) -> Option<&str> {
         let mut seen = HashSet::new();
-        [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS]
+        [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS, TEXT]
             .into_iter()
             .chain(self.scores.iter().chain(&self.masks).map(String::as_str))
             .find(|name| !seen.insert(*name))
@@ -55,12 +91,14 @@ impl MaskSchema {
         let scores = self
             .scores
             .iter()
-            .map(|name| Field::new(name, scores(), true));
+            .map(|name| Field::new(name, scores(self.score_type), true));
         let masks = self
             .masks
             .iter()
             .map(|name| Field::new(name, masks(), true));
-        let fields: Vec<_> = fixed.into_iter().chain(scores).chain(masks).collect();
+        let text = self.text.then(|| Field::new(TEXT, DataType::Utf8, true));
+        let columns = fixed.into_iter().chain(scores).chain(masks).chain(text);
+        let fields: Vec<_> = columns.collect();
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), self.metadata.to_string())]);
         Schema::new_with_metadata(fields, metadata)
     }
@@ -87,13 +125,80 @@ impl MaskSchema {
                 .map(|field| field.name().clone())
                 .collect()
         };
+        let wide: Vec<String> = columns_of(scores(ScoreType::Float32));
+        let narrow: Vec<String> = columns_of(scores(ScoreType::Float16));
+        let (scores, score_type) = if narrow.is_empty() {
+            (wide, ScoreType::Float32)
+        } else {
+            (narrow, ScoreType::Float16)
+        };
+        let text = schema.field_with_name(TEXT);
         Ok(Self {
-            scores: columns_of(scores()),
+            scores,
+            score_type,
             masks: columns_of(masks()),
+            text: text.is_ok_and(|field| field.data_type() == &DataType::Utf8),
             metadata,
         })
     }
+
+    /// Whether a row fits.
+    pub(super) fn check(&self, shard: &str, row: &MaskRow) -> Result<(), OutputError> {
+        let unfit = |what: String, expected: usize, got: usize| OutputError::Row {
+            shard: shard.to_owned(),
+            row: row.row,
+            what,
+            expected,
+            got,
+        };
+        let tokens = row.input_ids.len();
+        let texts = usize::from(row.text.is_some());
+        let counts = [
+            ("lists of scores", self.scores.len(), row.scores.len()),
+            ("lists of masks", self.masks.len(), row.masks.len()),
+            (
+                "texts",
+                usize::from(self.text),
+                texts.min(usize::from(self.text)),
+            ),
+        ];
+        for (what, expected, got) in counts {
+            if expected != got {
+                return Err(unfit(what.to_owned(), expected, got));
+            }
+        }
+        let scores = self.scores.iter().zip(row.scores.iter().map(Vec::len));
+        let masks = self.masks.iter().zip(row.masks.iter().map(Vec::len));
+        for (name, got) in scores.chain(masks) {
+            if got != tokens {
+                let what = format!("items of {name:?}, as many as tokens");
+                return Err(unfit(what, tokens, got));
+            }
+        }
+        let text = row.text.as_ref().map_or(0, String::len);
+        let most = [
+            ("tokens at most", MOST_TOKENS, tokens),
+            ("bytes of id at most", MOST_STRING_BYTES, row.id.len()),
+            ("bytes of text at most", MOST_STRING_BYTES, text),
+        ];
+        for (what, most, got) in most {
+            if got > most {
+                return Err(unfit(what.to_owned(), most, got));
+            }
+        }
+        match row.input_ids.iter().find(|token| **token > GREATEST_TOKEN) {
+            Some(token) => Err(OutputError::Token {
+                shard: shard.to_owned(),
+                row: row.row,
+                token: *token,
+            }),
+            None => Ok(()),
+        }
+    }
 }
+
+/// The greatest token id: the masks hold 32-bit signed integers.
+const GREATEST_TOKEN: u32 = i32::MAX as u32;
 
 fn fixed() -> [(&'static str, DataType); 5] {
     [
@@ -105,8 +210,11 @@ fn fixed() -> [(&'static str, DataType); 5] {
     ]
 }
 
-fn scores() -> DataType {
-    list(DataType::Float32)
+fn scores(kind: ScoreType) -> DataType {
+    list(match kind {
+        ScoreType::Float32 => DataType::Float32,
+        ScoreType::Float16 => DataType::Float16,
+    })
 }
 
 fn masks() -> DataType {
@@ -124,7 +232,9 @@ mod tests {
     fn schema() -> MaskSchema {
         MaskSchema {
             scores: vec!["loss".to_owned(), "entropy".to_owned()],
+            score_type: ScoreType::Float32,
             masks: vec!["mask_loss".to_owned()],
+            text: false,
             metadata: serde_json::json!({"format": 1}),
         }
     }
@@ -140,6 +250,19 @@ mod tests {
         let expected = "id shard row token_hash input_ids loss entropy mask_loss";
         assert_eq!(names.join(" "), expected);
         assert_eq!(MaskSchema::from_arrow(&arrow).unwrap(), schema());
+        let other = MaskSchema {
+            score_type: ScoreType::Float16,
+            text: true,
+            ..schema()
+        };
+        assert_eq!(MaskSchema::from_arrow(&other.to_arrow()).unwrap(), other);
+    }
+
+    #[test]
+    fn half_scores_stay_numbers() {
+        let round = |score| ScoreType::Float16.round(score);
+        assert_eq!([round(1.0), round(2.0002), round(1e9)], [1.0, 2.0, 65504.0]);
+        assert!(round(f32::NAN).is_nan());
     }
 
     #[test]

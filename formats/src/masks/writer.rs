@@ -1,64 +1,135 @@
-//! Takes the rows of one shard, yields its mask file: an Arrow IPC stream, under its final name once it is complete.
-//! Where it lies among the others is `folder`'s business.
+//! Takes the rows of one shard, yields its mask file: an Arrow IPC stream, under its final name once it is complete. A
+//! large one is split into several, between two record batches. Where they lie among the others is `folder`'s business.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow_ipc::writer::StreamWriter;
 use arrow_schema::ArrowError;
+use serde::{Deserialize, Serialize};
 
-use super::batch::{MOST_ID_BYTES, MOST_TOKENS, Pending};
-use super::folder::Shared;
+use super::batch::Pending;
+use super::encode::{BatchCompression, END, Encoder};
 use super::{MaskRow, MaskSchema, OutputError, replace};
 
-/// The greatest token id: the masks hold 32-bit signed integers.
-const GREATEST_TOKEN: u32 = i32::MAX as u32;
+/// How a mask file is stored; none of it changes a mask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// Of the record batches.
+    pub compression: BatchCompression,
+    /// A file that would become larger than this is continued in another.
+    pub file_bytes: u64,
+}
 
-/// Writes one mask file. Blocks, as files do.
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self {
+            compression: BatchCompression::None,
+            file_bytes: 1 << 30,
+        }
+    }
+}
+
+/// A complete file of a masks folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskFile {
+    /// Its path in the folder, with `/` between the parts.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Writes the mask file of one shard. Blocks, as files do.
 ///
-/// Holds one batch of rows. Until [`finish`](Self::finish) the file has a temporary name, `.<name>.partial`, and it
-/// keeps that name where a writer is dropped before.
+/// Holds one batch of rows. Until [`publish`](super::MasksFolder::publish) the files have temporary names,
+/// `.<name>.partial`, and they keep those where a writer is dropped before.
 pub struct MaskWriter {
-    folder: Arc<Shared>,
+    folder: PathBuf,
     shard: String,
-    path: PathBuf,
-    partial: PathBuf,
-    scores: Vec<String>,
-    masks: Vec<String>,
+    columns: MaskSchema,
+    options: WriteOptions,
+    encoder: Encoder,
     pending: Pending,
-    stream: StreamWriter<BufWriter<File>>,
+    /// Bytes of each file so far; only the last one grows.
+    files: Vec<u64>,
+    file: File,
 }
 
 impl MaskWriter {
+    /// Begins a shard's first file, whatever lay there under its temporary name.
     pub(super) fn create(
-        folder: Arc<Shared>,
-        path: PathBuf,
+        folder: &Path,
         shard: &str,
         columns: &MaskSchema,
+        options: WriteOptions,
     ) -> Result<Self, OutputError> {
-        let cannot = |path: &Path| {
-            let path = path.to_path_buf();
-            move |source| OutputError::Create { path, source }
-        };
+        let path = partial(folder, shard, 0);
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(cannot(parent))?;
+            fs::create_dir_all(parent).map_err(|source| OutputError::Create {
+                path: parent.to_owned(),
+                source,
+            })?;
         }
-        let partial = replace::partial(&path);
-        let file = File::create(&partial).map_err(cannot(&partial))?;
+        let file = make(&path)?;
+        let mut writer = Self::with(folder, shard, columns, options, file, vec![0])?;
+        let schema = writer.encoder.schema().to_vec();
+        writer.put(&schema)?;
+        Ok(writer)
+    }
+
+    /// Goes on after the first bytes of each file; none where they are not there any more.
+    pub(super) fn resume(
+        folder: &Path,
+        shard: &str,
+        columns: &MaskSchema,
+        options: WriteOptions,
+        files: &[u64],
+    ) -> Result<Option<Self>, OutputError> {
+        let mut last = None;
+        for (i, &bytes) in files.iter().enumerate() {
+            let path = partial(folder, shard, i);
+            let wrong = |source| OutputError::Write {
+                path: path.clone(),
+                source,
+            };
+            let mut file = match OpenOptions::new().write(true).open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(source) => return Err(wrong(source)),
+            };
+            if file.metadata().map_err(wrong)?.len() < bytes {
+                return Ok(None);
+            }
+            file.set_len(bytes)
+                .and_then(|()| file.seek(SeekFrom::End(0)))
+                .map_err(wrong)?;
+            last = Some(file);
+        }
+        last.map(|file| Self::with(folder, shard, columns, options, file, files.to_vec()))
+            .transpose()
+    }
+
+    fn with(
+        folder: &Path,
+        shard: &str,
+        columns: &MaskSchema,
+        options: WriteOptions,
+        file: File,
+        files: Vec<u64>,
+    ) -> Result<Self, OutputError> {
         let schema = Arc::new(columns.to_arrow());
-        let stream = StreamWriter::try_new(BufWriter::new(file), &schema)
-            .map_err(|source| writing(&path, source))?;
+        let encoder = Encoder::new(&schema, options.compression)
+            .map_err(|source| writing(&folder.join(shard), source))?;
         Ok(Self {
-            folder,
+            folder: folder.to_owned(),
             shard: shard.to_owned(),
-            path,
-            partial,
-            scores: columns.scores.clone(),
-            masks: columns.masks.clone(),
+            columns: columns.clone(),
+            options,
+            encoder,
             pending: Pending::new(shard, columns, schema),
-            stream,
+            files,
+            file,
         })
     }
 
@@ -67,7 +138,7 @@ impl MaskWriter {
     /// # Errors
     /// Where its lists fit neither one another nor the schema (it is not added then), or the file cannot be written.
     pub fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
-        self.check(row)?;
+        self.columns.check(&self.shard, row)?;
         self.pending.push(row);
         if self.pending.is_full() {
             self.write_batch()?;
@@ -75,95 +146,112 @@ impl MaskWriter {
         Ok(())
     }
 
-    /// Completes the file, gives it its final name, and lists it in the folder's `state.json`.
+    /// Ends the record batch, and puts everything onto the disk. The answer is the bytes of each file: what
+    /// [`resume`](super::MasksFolder::resume) needs.
     ///
     /// # Errors
-    /// Where one of these cannot be written.
-    pub fn finish(mut self) -> Result<(), OutputError> {
+    /// Where the file cannot be written.
+    pub fn sync(&mut self) -> Result<Vec<u64>, OutputError> {
         if !self.pending.is_empty() {
             self.write_batch()?;
         }
-        let buffered = self
-            .stream
-            .into_inner()
-            .map_err(|source| writing(&self.path, source))?;
-        let file = buffered.into_inner().map_err(|error| OutputError::Write {
-            path: self.path.clone(),
-            source: error.into_error(),
-        })?;
-        let bytes = file
-            .metadata()
-            .and_then(|metadata| {
-                replace::complete(&self.partial, &file, &self.path)?;
-                Ok(metadata.len())
-            })
-            .map_err(|source| OutputError::Write {
-                path: self.path.clone(),
-                source,
-            })?;
-        self.folder.finished(&self.shard, bytes)
+        self.file
+            .sync_data()
+            .map_err(|source| self.cannot_write(source))?;
+        Ok(self.files.clone())
+    }
+
+    /// Completes the files, still under their temporary names.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn finish(mut self) -> Result<Vec<MaskFile>, OutputError> {
+        if !self.pending.is_empty() {
+            self.write_batch()?;
+        }
+        self.put(&END)?;
+        self.file
+            .sync_all()
+            .map_err(|source| self.cannot_write(source))?;
+        let names = file_names(&self.shard, self.files.len());
+        Ok(names
+            .into_iter()
+            .zip(self.files)
+            .map(|(name, bytes)| MaskFile { name, bytes })
+            .collect())
     }
 
     fn write_batch(&mut self) -> Result<(), OutputError> {
-        self.pending
-            .take()
-            .and_then(|batch| self.stream.write(&batch))
-            .and_then(|()| Ok(self.stream.get_mut().flush()?))
-            .map_err(|source| writing(&self.path, source))
+        let batch = self.pending.take();
+        let bytes = batch.and_then(|batch| self.encoder.batch(&batch));
+        let bytes = bytes.map_err(|source| writing(&self.path(), source))?;
+        let so_far = self.files.last().copied().unwrap_or(0);
+        let schema = self.encoder.schema().to_vec();
+        let would_be = so_far + (bytes.len() + END.len()) as u64;
+        if would_be > self.options.file_bytes && so_far > schema.len() as u64 {
+            self.put(&END)?;
+            self.file
+                .sync_all()
+                .map_err(|source| self.cannot_write(source))?;
+            self.file = make(&partial(&self.folder, &self.shard, self.files.len()))?;
+            self.files.push(0);
+            self.put(&schema)?;
+        }
+        self.put(&bytes)
     }
 
-    fn check(&self, row: &MaskRow) -> Result<(), OutputError> {
-        let unfit = |what: String, expected: usize, got: usize| OutputError::Row {
-            shard: self.shard.clone(),
-            row: row.row,
-            what,
-            expected,
-            got,
-        };
-        let tokens = row.input_ids.len();
-        let counts = [
-            ("lists of scores", self.scores.len(), row.scores.len()),
-            ("lists of masks", self.masks.len(), row.masks.len()),
-        ];
-        for (what, expected, got) in counts {
-            if expected != got {
-                return Err(unfit(what.to_owned(), expected, got));
-            }
+    fn put(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        self.file
+            .write_all(bytes)
+            .map_err(|source| self.cannot_write(source))?;
+        if let Some(last) = self.files.last_mut() {
+            *last += bytes.len() as u64;
         }
-        let scores = self.scores.iter().zip(row.scores.iter().map(Vec::len));
-        let masks = self.masks.iter().zip(row.masks.iter().map(Vec::len));
-        for (name, got) in scores.chain(masks) {
-            if got != tokens {
-                return Err(unfit(
-                    format!("items of {name:?}, as many as tokens"),
-                    tokens,
-                    got,
-                ));
-            }
-        }
-        if tokens > MOST_TOKENS {
-            return Err(unfit("tokens at most".to_owned(), MOST_TOKENS, tokens));
-        }
-        if row.id.len() > MOST_ID_BYTES {
-            return Err(unfit(
-                "bytes of id at most".to_owned(),
-                MOST_ID_BYTES,
-                row.id.len(),
-            ));
-        }
-        match row.input_ids.iter().find(|token| **token > GREATEST_TOKEN) {
-            Some(token) => Err(OutputError::Token {
-                shard: self.shard.clone(),
-                row: row.row,
-                token: *token,
-            }),
-            None => Ok(()),
+        Ok(())
+    }
+
+    fn path(&self) -> PathBuf {
+        partial(&self.folder, &self.shard, self.files.len() - 1)
+    }
+
+    fn cannot_write(&self, source: io::Error) -> OutputError {
+        OutputError::Write {
+            path: self.path(),
+            source,
         }
     }
 }
 
+/// The names of a shard's files in the folder: the plain one where one is enough.
+pub(super) fn file_names(shard: &str, files: usize) -> Vec<String> {
+    if files == 1 {
+        vec![format!("{shard}.arrow")]
+    } else {
+        (0..files)
+            .map(|i| format!("{shard}.{i:05}.arrow"))
+            .collect()
+    }
+}
+
+/// Where file `i` of a shard is written until it is complete.
+pub(super) fn partial(folder: &Path, shard: &str, i: usize) -> PathBuf {
+    let name = if i == 0 {
+        format!("{shard}.arrow")
+    } else {
+        format!("{shard}.{i:05}.arrow")
+    };
+    replace::partial(&folder.join(name))
+}
+
+fn make(path: &Path) -> Result<File, OutputError> {
+    File::create(path).map_err(|source| OutputError::Create {
+        path: path.to_owned(),
+        source,
+    })
+}
+
 /// An error of the Arrow writer; where it is one of the file, as that.
-fn writing(path: &Path, source: ArrowError) -> OutputError {
+pub(super) fn writing(path: &Path, source: ArrowError) -> OutputError {
     let path = path.to_path_buf();
     match source {
         ArrowError::IoError(_, source) => OutputError::Write { path, source },

@@ -1,0 +1,55 @@
+//! Takes record batches, yields the bytes of an Arrow IPC stream, piece by piece: the schema, each batch, the end. The
+//! pieces of a batch depend on nothing that came before, so that a stream can be cut between two of them and gone on
+//! with. Writes no file: see `writer`.
+
+use arrow_array::RecordBatch;
+use arrow_ipc::CompressionType;
+use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow_schema::{ArrowError, Schema};
+use serde::{Deserialize, Serialize};
+
+/// The end mark of a stream.
+pub(super) const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
+/// How the buffers of the record batches are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BatchCompression {
+    /// As they are, so that files can be memory-mapped.
+    #[default]
+    None,
+    /// Each by itself as a Zstandard frame.
+    Zstd,
+}
+
+/// Turns record batches into bytes.
+pub(super) struct Encoder {
+    schema: Vec<u8>,
+    stream: StreamWriter<Vec<u8>>,
+}
+
+impl Encoder {
+    pub(super) fn new(schema: &Schema, compression: BatchCompression) -> Result<Self, ArrowError> {
+        let compression = match compression {
+            BatchCompression::None => None,
+            BatchCompression::Zstd => Some(CompressionType::ZSTD),
+        };
+        let options = IpcWriteOptions::default().try_with_compression(compression)?;
+        let mut stream = StreamWriter::try_new_with_options(Vec::new(), schema, options)?;
+        stream.flush()?;
+        let schema = std::mem::take(stream.get_mut());
+        Ok(Self { schema, stream })
+    }
+
+    /// What a stream begins with.
+    pub(super) fn schema(&self) -> &[u8] {
+        &self.schema
+    }
+
+    /// The next batch as bytes.
+    pub(super) fn batch(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
+        self.stream.write(batch)?;
+        self.stream.flush()?;
+        Ok(std::mem::take(self.stream.get_mut()))
+    }
+}

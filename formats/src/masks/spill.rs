@@ -1,0 +1,189 @@
+//! Takes the scored documents of a scope that is not complete yet, keeps them on the disk, and gives them back after an
+//! interruption. Does not know when a scope ends.
+//!
+//! The file is an Arrow stream like the masks, without masks and without an end mark. What of it counts is said by a
+//! [`SpillMark`], which also holds its hash: a spill that is not what was written is refused, not read.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::batch::Pending;
+use super::encode::{BatchCompression, END, Encoder};
+use super::writer::writing;
+use super::{MaskError, MaskRow, MaskSchema, OutputError, read_masks, replace};
+
+/// How far a spill file is safe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpillMark {
+    /// Which of the shard's two spill files: they take turns, so that the old one stays until the new one counts.
+    pub turn: u8,
+    /// Its bytes.
+    pub bytes: u64,
+    /// XXH3 of these bytes.
+    pub hash: u64,
+}
+
+/// A spill file that is being written.
+pub struct Spill {
+    path: PathBuf,
+    file: File,
+    hash: Xxh3,
+    mark: SpillMark,
+    encoder: Encoder,
+    pending: Pending,
+}
+
+impl Spill {
+    /// Begins an empty one beside the mask file of the same shard.
+    pub(super) fn create(
+        path: PathBuf,
+        turn: u8,
+        shard: &str,
+        columns: &MaskSchema,
+    ) -> Result<Self, OutputError> {
+        let schema = std::sync::Arc::new(columns.to_arrow());
+        let encoder = Encoder::new(&schema, BatchCompression::None)
+            .map_err(|source| writing(&path, source))?;
+        let file = File::create(&path).map_err(|source| OutputError::Create {
+            path: path.clone(),
+            source,
+        })?;
+        let mark = SpillMark {
+            turn,
+            bytes: 0,
+            hash: 0,
+        };
+        let mut spill = Self {
+            path,
+            file,
+            hash: Xxh3::new(),
+            mark,
+            encoder,
+            pending: Pending::new(shard, columns, schema),
+        };
+        let schema = spill.encoder.schema().to_vec();
+        spill.put(&schema)?;
+        Ok(spill)
+    }
+
+    /// Goes on with one that is safe up to `mark`; also its rows. None where the file is not what was written.
+    pub(super) fn resume(
+        path: PathBuf,
+        mark: SpillMark,
+        shard: &str,
+        columns: &MaskSchema,
+    ) -> Result<Option<(Self, Vec<MaskRow>)>, OutputError> {
+        let wrong = |source| OutputError::Write {
+            path: path.clone(),
+            source,
+        };
+        let mut file = match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(wrong(source)),
+        };
+        let mut bytes = Vec::new();
+        (&mut file)
+            .take(mark.bytes)
+            .read_to_end(&mut bytes)
+            .map_err(wrong)?;
+        let mut hash = Xxh3::new();
+        hash.update(&bytes);
+        if bytes.len() as u64 != mark.bytes || hash.digest() != mark.hash {
+            return Ok(None);
+        }
+        // With an end mark it is a whole stream, which the reader of masks reads.
+        file.set_len(mark.bytes)
+            .and_then(|()| file.seek(SeekFrom::End(0)))
+            .and_then(|_| file.write_all(&END))
+            .map_err(wrong)?;
+        let rows = read_masks(&path).and_then(|rows| rows.collect::<Result<Vec<_>, MaskError>>());
+        file.set_len(mark.bytes)
+            .and_then(|()| file.seek(SeekFrom::End(0)))
+            .map_err(wrong)?;
+        let Ok(rows) = rows else { return Ok(None) };
+        let schema = std::sync::Arc::new(columns.to_arrow());
+        let encoder = Encoder::new(&schema, BatchCompression::None)
+            .map_err(|source| writing(&path, source))?;
+        let pending = Pending::new(shard, columns, schema);
+        let spill = Self {
+            path,
+            file,
+            hash,
+            mark,
+            encoder,
+            pending,
+        };
+        Ok(Some((spill, rows)))
+    }
+
+    /// Adds a row; it counts after [`sync`](Self::sync).
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
+        self.pending.push(row);
+        if self.pending.is_full() {
+            self.write_batch()?;
+        }
+        Ok(())
+    }
+
+    /// Puts all rows onto the disk.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn sync(&mut self) -> Result<SpillMark, OutputError> {
+        if !self.pending.is_empty() {
+            self.write_batch()?;
+        }
+        let path = &self.path;
+        self.file.sync_data().map_err(|source| OutputError::Write {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(self.mark)
+    }
+
+    fn write_batch(&mut self) -> Result<(), OutputError> {
+        let batch = self.pending.take();
+        let bytes = batch.and_then(|batch| self.encoder.batch(&batch));
+        let bytes = bytes.map_err(|source| writing(&self.path, source))?;
+        self.put(&bytes)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        self.file
+            .write_all(bytes)
+            .map_err(|source| OutputError::Write {
+                path: self.path.clone(),
+                source,
+            })?;
+        self.hash.update(bytes);
+        self.mark.bytes += bytes.len() as u64;
+        self.mark.hash = self.hash.digest();
+        Ok(())
+    }
+}
+
+/// Where the spill file of a turn lies, by the place of the shard's mask file.
+pub(super) fn spill_file(mask_file: &Path, turn: u8) -> PathBuf {
+    let name = mask_file.file_name().unwrap_or_default();
+    let mut with_turn = name.to_os_string();
+    with_turn.push(format!(".scores-{turn}"));
+    replace::partial(&mask_file.with_file_name(with_turn))
+}
+
+/// Removes the spill files of a shard, except the one of a turn.
+pub(super) fn remove_spills(mask_file: &Path, except: Option<u8>) {
+    for turn in [0, 1] {
+        if Some(turn) != except {
+            // What cannot be removed is overwritten or left over; it counts for nothing.
+            let _ = fs::remove_file(spill_file(mask_file, turn));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Takes rows, yields one Arrow IPC stream to whatever takes bytes: standard output, most often. Every record batch is
+//! handed on at once. Nothing can be gone on with here: see `writer`.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::batch::Pending;
+use super::encode::{BatchCompression, END, Encoder};
+use super::writer::writing;
+use super::{MaskRow, MaskSchema, OutputError};
+
+/// Writes masks of many shards as one stream.
+pub struct MaskStream {
+    columns: MaskSchema,
+    encoder: Encoder,
+    pending: Pending,
+    shard: String,
+    sink: Box<dyn Write + Send>,
+}
+
+impl MaskStream {
+    /// Writes the schema.
+    ///
+    /// # Errors
+    /// Where two columns have one name, or the bytes are not taken.
+    pub fn new(
+        sink: Box<dyn Write + Send>,
+        columns: &MaskSchema,
+        compression: BatchCompression,
+    ) -> Result<Self, OutputError> {
+        if let Some(name) = columns.name_twice() {
+            return Err(OutputError::ColumnTwice {
+                name: name.to_owned(),
+            });
+        }
+        let schema = Arc::new(columns.to_arrow());
+        let encoder = Encoder::new(&schema, compression)
+            .map_err(|source| writing(&PathBuf::from("-"), source))?;
+        let mut stream = Self {
+            columns: columns.clone(),
+            encoder,
+            pending: Pending::new("", columns, schema),
+            shard: String::new(),
+            sink,
+        };
+        let schema = stream.encoder.schema().to_vec();
+        stream.put(&schema)?;
+        Ok(stream)
+    }
+
+    /// The rows from here on are of this shard.
+    ///
+    /// # Errors
+    /// Where the bytes of what came before are not taken.
+    pub fn begin(&mut self, shard: &str) -> Result<(), OutputError> {
+        self.flush()?;
+        shard.clone_into(&mut self.shard);
+        let schema = Arc::new(self.columns.to_arrow());
+        self.pending = Pending::new(shard, &self.columns, schema);
+        Ok(())
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// As for a file.
+    pub fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
+        self.columns.check(&self.shard, row)?;
+        self.pending.push(row);
+        if self.pending.is_full() {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the record batch and hands it on.
+    ///
+    /// # Errors
+    /// Where the bytes are not taken.
+    pub fn flush(&mut self) -> Result<(), OutputError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let batch = self.pending.take();
+        let bytes = batch
+            .and_then(|batch| self.encoder.batch(&batch))
+            .map_err(|source| writing(&PathBuf::from("-"), source))?;
+        self.put(&bytes)
+    }
+
+    /// Ends the stream.
+    ///
+    /// # Errors
+    /// Where the bytes are not taken.
+    pub fn finish(mut self) -> Result<(), OutputError> {
+        self.flush()?;
+        self.put(&END)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        let written = self.sink.write_all(bytes).and_then(|()| self.sink.flush());
+        written.map_err(|source| match source.kind() {
+            io::ErrorKind::BrokenPipe => OutputError::ReaderGone { source },
+            _ => OutputError::Write {
+                path: PathBuf::from("-"),
+                source,
+            },
+        })
+    }
+}

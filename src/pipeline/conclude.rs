@@ -1,0 +1,155 @@
+//! What is made of the records of all shards when they are done: the list of rejected rows, the dataset's state, the
+//! summary.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+};
+
+use rho_formats::{MasksFolder, Shard};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    noted::{Noted, damaged},
+    output::Totals,
+    record::{ShardRecord, State},
+    shard_files::{record_note, rejections_note},
+    summary::{Seconds, Summary},
+};
+
+/// The times that a rank has measured, over all its runs.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct RankTimes {
+    /// Tokens scored in them.
+    pub(crate) tokens: u64,
+    /// The times.
+    pub(crate) seconds: Seconds,
+}
+
+/// How the shards of a folder stand.
+pub(crate) struct Standing {
+    noted: Noted,
+    records: Vec<Option<ShardRecord>>,
+}
+
+impl Standing {
+    /// Looks at all records; none where nothing was begun.
+    pub(crate) fn look(folder: &MasksFolder) -> anyhow::Result<Option<Self>> {
+        let Some(noted) = Noted::read(folder)? else {
+            return Ok(None);
+        };
+        let records = noted.shards.iter().map(|s| record(folder, &s.name));
+        let records = records.collect::<anyhow::Result<_>>()?;
+        Ok(Some(Self { noted, records }))
+    }
+
+    /// The shards that are not done, and why.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        for (shard, record) in self.noted.shards.iter().zip(&self.records) {
+            match record.as_ref().map(|record| &record.state) {
+                None => missing.push(format!("{} (not begun)", shard.name)),
+                Some(State::Open(durable)) => {
+                    let row = durable.from.row;
+                    missing.push(format!("{} (up to row {row})", shard.name));
+                }
+                Some(_) => {}
+            }
+        }
+        missing
+    }
+
+    /// Writes what the folder says of itself; the summary only where all shards are done.
+    pub(crate) fn conclude(&self, folder: &MasksFolder) -> anyhow::Result<Option<Summary>> {
+        let _finishing = folder.lock("finish")?;
+        let rejected = self.records.iter().flatten().any(|r| r.rejections > 0);
+        let write = |file: &mut dyn io::Write| self.rejections(folder, file);
+        folder.file("rejected.jsonl", rejected.then_some(&write as _))?;
+        let files = || {
+            let records = self.records.iter().flatten();
+            records.flat_map(|r| {
+                if r.files.is_empty() {
+                    &r.replaces
+                } else {
+                    &r.files
+                }
+            })
+        };
+        if files().next().is_some() {
+            folder.list(&self.noted.plan["metadata"], files())?;
+        }
+        if !self.missing().is_empty() {
+            return Ok(None);
+        }
+        let mut totals = Totals::default();
+        self.records.iter().flatten().for_each(|r| totals.add(r));
+        let mut times = Vec::new();
+        for name in folder.notes("times")? {
+            let bytes = folder.noted(&format!("times/{name}"))?;
+            let rank: RankTimes = serde_json::from_slice(&bytes.unwrap_or_default())
+                .map_err(|source| damaged(folder, &format!("times/{name}"), source))?;
+            times.push(rank);
+        }
+        let device = self.noted.plan["device"].as_str().unwrap_or("unknown");
+        let summary = Summary::of(&totals, device, &times);
+        folder.summary(&serde_json::to_value(&summary)?)?;
+        Ok(Some(summary))
+    }
+
+    fn rejections(&self, folder: &MasksFolder, to: &mut dyn io::Write) -> io::Result<()> {
+        for (shard, record) in self.noted.shards.iter().zip(&self.records) {
+            let bytes = record.as_ref().map_or(0, |r| r.rejections);
+            if bytes > 0 {
+                let file = File::open(folder.note_path(&rejections_note(&shard.name)))?;
+                io::copy(&mut file.take(bytes), to)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds the times of a run to those that its rank has measured before.
+pub(crate) fn add_times(
+    folder: &MasksFolder,
+    rank: (usize, usize),
+    run: RankTimes,
+) -> anyhow::Result<RankTimes> {
+    let note = format!("times/{}-of-{}.json", rank.0, rank.1);
+    let before = folder.noted(&note)?;
+    let mut times: RankTimes = before
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        .unwrap_or_default();
+    times.tokens += run.tokens;
+    times.seconds.add(&run.seconds);
+    folder.note(&note, &serde_json::to_vec(&times)?)?;
+    Ok(times)
+}
+
+/// The record of a shard; none where it was not begun.
+pub(super) fn record(folder: &MasksFolder, shard: &str) -> anyhow::Result<Option<ShardRecord>> {
+    let note = record_note(shard);
+    let Some(bytes) = folder.noted(&note)? else {
+        return Ok(None);
+    };
+    match serde_json::from_slice(&bytes) {
+        Ok(record) => Ok(Some(record)),
+        Err(source) => Err(damaged(folder, &note, source)),
+    }
+}
+
+/// Removes everything that was written to the folder, also for shards that the corpus does not have any more.
+pub(super) fn clear(folder: &MasksFolder, shards: &[Shard]) -> anyhow::Result<()> {
+    let noted = Noted::read(folder).ok().flatten();
+    let noted = noted.map(|noted| noted.shards).unwrap_or_default();
+    let mut names: Vec<&str> = shards.iter().map(|s| s.name.as_str()).collect();
+    names.extend(noted.iter().map(|s| s.name.as_str()));
+    let mut files = Vec::new();
+    for name in &names {
+        // A record that cannot be read names no files; those of its shard stay and are replaced.
+        if let Ok(Some(record)) = record(folder, name) {
+            files.extend(record.files);
+            files.extend(record.replaces);
+        }
+    }
+    Ok(folder.clear(names.iter().copied(), &files)?)
+}

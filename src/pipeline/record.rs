@@ -1,0 +1,178 @@
+//! What is known of a shard that was begun: how far it is, what of its files is safe on the disk, and what was counted.
+//! It is written after each look-ahead, so that a run that was interrupted goes on there.
+
+use std::{fs, time::UNIX_EPOCH};
+
+use rho_formats::{MaskFile, MaskRow, Shard, SpillMark};
+use serde::{Deserialize, Serialize};
+
+/// By what a file is known again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// Its size.
+    pub(crate) bytes: u64,
+    /// When it was changed last, in nanoseconds since 1970; none where nobody knows.
+    pub(crate) modified: Option<u64>,
+}
+
+impl Identity {
+    /// Of a shard as it lies there now; of one that cannot be looked at, as it was found.
+    pub(crate) fn of(shard: &Shard) -> Self {
+        let Ok(metadata) = fs::metadata(&shard.path) else {
+            return Self {
+                bytes: shard.bytes,
+                modified: None,
+            };
+        };
+        let since = |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).ok();
+        Self {
+            bytes: metadata.len(),
+            modified: metadata
+                .modified()
+                .ok()
+                .and_then(since)
+                .and_then(|t| u64::try_from(t.as_nanos()).ok()),
+        }
+    }
+
+    /// What changed from `self` to `now`, in words.
+    pub(crate) fn difference(&self, now: &Self) -> Option<String> {
+        if self.bytes != now.bytes {
+            Some(format!("{} bytes before, {} now", self.bytes, now.bytes))
+        } else if self != now {
+            Some("the same size, but written to since".to_owned())
+        } else {
+            None
+        }
+    }
+}
+
+/// The record of one shard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ShardRecord {
+    /// The input that its rows are from.
+    pub(crate) input: Identity,
+    /// How far it is.
+    pub(crate) state: State,
+    /// Complete mask files; none as long as it is open.
+    pub(crate) files: Vec<MaskFile>,
+    /// Complete mask files of an earlier try, which stay until this one is done.
+    pub(crate) replaces: Vec<MaskFile>,
+    /// How many bytes of its list of rejections count.
+    pub(crate) rejections: u64,
+    /// What was counted so far.
+    pub(crate) counts: Counts,
+}
+
+/// How far a shard is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    /// Some look-aheads are done.
+    Open(Durable),
+    /// All of it is done.
+    Complete,
+    /// All that could be read is done.
+    Incomplete {
+        /// The row at which it broke.
+        row: i64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What of an open shard is safe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Durable {
+    /// Where to go on.
+    pub(crate) from: From,
+    /// Bytes of each mask file.
+    pub(crate) files: Vec<u64>,
+    /// The documents of the open scope, if it has any.
+    pub(crate) spill: Option<SpillMark>,
+}
+
+/// Where the reading and the cutting of a shard go on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct From {
+    /// The first row that is not done.
+    pub(crate) row: i64,
+    /// Tokens in the open scope.
+    pub(crate) scope_tokens: usize,
+}
+
+/// What was counted in a shard.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) documents: u64,
+    pub(crate) rejected: u64,
+    pub(crate) tokens: u64,
+    pub(crate) scored: u64,
+    pub(crate) loss_sum: f64,
+    pub(crate) entropy_sum: f64,
+    pub(crate) by_loss: KeptCount,
+    pub(crate) by_entropy: KeptCount,
+    pub(crate) by_both: KeptCount,
+    pub(crate) batches: u64,
+    pub(crate) batch_tokens: u64,
+    pub(crate) padding: u64,
+}
+
+/// What one selection kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct KeptCount {
+    pub(crate) tokens: u64,
+    /// The highest score kept, in the scope where that was lowest and where it was highest.
+    pub(crate) threshold: Option<(f32, f32)>,
+}
+
+impl KeptCount {
+    /// Adds one scope.
+    pub(super) fn scope(&mut self, scores: &[f32], mask: &[bool]) {
+        let kept = scores.iter().zip(mask).filter(|(_, kept)| **kept);
+        let highest = kept.clone().map(|(score, _)| *score).reduce(f32::max);
+        self.add(Self {
+            tokens: kept.count() as u64,
+            threshold: highest.map(|highest| (highest, highest)),
+        });
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.tokens += other.tokens;
+        self.threshold = match (self.threshold, other.threshold) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (a, b) => a.or(b),
+        };
+    }
+}
+
+impl Counts {
+    /// Adds the documents of one scope.
+    pub(super) fn scope(&mut self, documents: &[MaskRow], loss: &[f32], entropy: &[f32]) {
+        let numbers = |scores: &[f32]| -> f64 {
+            let numbers = scores.iter().filter(|s| !s.is_nan());
+            numbers.map(|&s| f64::from(s)).sum()
+        };
+        self.documents += documents.len() as u64;
+        self.tokens += loss.len() as u64;
+        self.scored += loss.iter().filter(|s| !s.is_nan()).count() as u64;
+        self.loss_sum += numbers(loss);
+        self.entropy_sum += numbers(entropy);
+    }
+
+    /// Adds another shard's.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.documents += other.documents;
+        self.rejected += other.rejected;
+        self.tokens += other.tokens;
+        self.scored += other.scored;
+        self.loss_sum += other.loss_sum;
+        self.entropy_sum += other.entropy_sum;
+        self.by_loss.add(other.by_loss);
+        self.by_entropy.add(other.by_entropy);
+        self.by_both.add(other.by_both);
+        self.batches += other.batches;
+        self.batch_tokens += other.batch_tokens;
+        self.padding += other.padding;
+    }
+}

@@ -1,0 +1,268 @@
+//! The files of a shard that is being masked: its masks, the documents of its open scope, its rejections, and the
+//! record that says what of them counts.
+//!
+//! Everything is on the disk before the record says so; the record is replaced at once. So whatever interrupts a run,
+//! the record of each shard is true, and what lies beyond it is cut off when the run goes on.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Seek, SeekFrom, Write},
+    path::PathBuf,
+};
+
+use rho_formats::{
+    MaskRow, MaskSchema, MaskWriter, MasksFolder, OutputError, Rejection, Spill, WriteOptions,
+};
+
+use super::record::{Counts, Durable, From, Identity, ShardRecord, State};
+
+/// The same for all shards of a folder.
+#[derive(Debug, Clone)]
+pub(super) struct Columns {
+    pub(super) schema: MaskSchema,
+    /// Of the documents in an open scope, which have no masks yet.
+    pub(super) scored: MaskSchema,
+    pub(super) options: WriteOptions,
+}
+
+/// The open files of one shard.
+pub(super) struct ShardFiles {
+    folder: MasksFolder,
+    columns: Columns,
+    shard: String,
+    writer: MaskWriter,
+    spill: Option<Spill>,
+    /// Which spill file comes next.
+    turn: u8,
+    rejections: Rejections,
+    pub(super) record: ShardRecord,
+}
+
+impl ShardFiles {
+    /// Begins a shard. Its record from an earlier try, if there was one, says which files to replace at the end.
+    pub(super) fn begin(
+        folder: &MasksFolder,
+        columns: &Columns,
+        shard: &str,
+        input: Identity,
+        earlier: Option<ShardRecord>,
+    ) -> anyhow::Result<Self> {
+        folder.remove_spills(shard, None);
+        let mut replaces = Vec::new();
+        if let Some(earlier) = earlier {
+            replaces = earlier.files;
+            replaces.extend(earlier.replaces);
+        }
+        let writer = folder.writer(shard, &columns.schema, columns.options)?;
+        let record = ShardRecord {
+            input,
+            state: State::Complete,
+            files: Vec::new(),
+            replaces,
+            rejections: 0,
+            counts: Counts::default(),
+        };
+        let mut files = Self {
+            folder: folder.clone(),
+            columns: columns.clone(),
+            shard: shard.to_owned(),
+            writer,
+            spill: None,
+            turn: 0,
+            rejections: Rejections::open(folder.note_path(&rejections_note(shard)), 0)?,
+            record,
+        };
+        // The first record comes before anything is scored: an input that changes from here on is noticed.
+        files.commit(From::default())?;
+        Ok(files)
+    }
+
+    /// Goes on with a shard, and gives back the documents of its open scope. None where its files are not what the
+    /// record says.
+    pub(super) fn resume(
+        folder: &MasksFolder,
+        columns: &Columns,
+        shard: &str,
+        record: ShardRecord,
+        durable: &Durable,
+    ) -> anyhow::Result<Option<(Self, Vec<MaskRow>)>> {
+        let resumed = folder.resume(shard, &columns.schema, columns.options, &durable.files)?;
+        let Some(writer) = resumed else {
+            return Ok(None);
+        };
+        let (mut spill, mut rows, mut turn) = (None, Vec::new(), 0);
+        if let Some(mark) = durable.spill {
+            let Some((file, kept)) = folder.resume_spill(shard, &columns.scored, mark)? else {
+                return Ok(None);
+            };
+            (spill, rows, turn) = (Some(file), kept, mark.turn);
+        }
+        folder.remove_spills(shard, durable.spill.map(|mark| mark.turn));
+        let path = folder.note_path(&rejections_note(shard));
+        if std::fs::metadata(&path).map_or(0, |m| m.len()) < record.rejections {
+            return Ok(None);
+        }
+        let files = Self {
+            folder: folder.clone(),
+            columns: columns.clone(),
+            shard: shard.to_owned(),
+            writer,
+            spill,
+            turn,
+            rejections: Rejections::open(path, record.rejections)?,
+            record,
+        };
+        Ok(Some((files, rows)))
+    }
+
+    /// A document with its masks.
+    pub(super) fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
+        self.writer.write(row)
+    }
+
+    /// A document of the open scope; it is forgotten when the scope ends.
+    pub(super) fn keep(&mut self, row: &MaskRow) -> Result<(), OutputError> {
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            none => {
+                let spill = self
+                    .folder
+                    .spill(&self.shard, &self.columns.scored, self.turn)?;
+                none.insert(spill)
+            }
+        };
+        spill.write(row)
+    }
+
+    /// The scope ends: its documents were all written with their masks.
+    pub(super) fn end_scope(&mut self) {
+        if self.spill.take().is_some() {
+            self.turn ^= 1;
+        }
+    }
+
+    /// A row that holds no document.
+    pub(super) fn reject(&mut self, rejection: &Rejection) -> Result<(), OutputError> {
+        self.rejections.add(rejection)
+    }
+
+    /// Makes everything so far count.
+    pub(super) fn commit(&mut self, from: From) -> anyhow::Result<()> {
+        let durable = Durable {
+            from,
+            files: self.writer.sync()?,
+            spill: self.spill.as_mut().map(Spill::sync).transpose()?,
+        };
+        self.record.rejections = self.rejections.sync()?;
+        let spill = durable.spill;
+        self.record.state = State::Open(durable);
+        put(&self.folder, &self.shard, &self.record)?;
+        self.folder
+            .remove_spills(&self.shard, spill.map(|mark| mark.turn));
+        Ok(())
+    }
+
+    /// Completes the shard.
+    pub(super) fn complete(mut self, state: State) -> anyhow::Result<ShardRecord> {
+        self.record.rejections = self.rejections.sync()?;
+        self.record.files = self.writer.finish()?;
+        self.record.state = state;
+        // First the record, then the final names: should it end in between, the names are given at the next start.
+        put(&self.folder, &self.shard, &self.record)?;
+        let replaced = std::mem::take(&mut self.record.replaces);
+        self.folder
+            .publish(&self.shard, &self.record.files, &replaced)?;
+        put(&self.folder, &self.shard, &self.record)?;
+        Ok(self.record)
+    }
+}
+
+/// Where the record of a shard is noted.
+pub(super) fn record_note(shard: &str) -> String {
+    format!("shards/{shard}.json")
+}
+
+/// Where the rejections of a shard are listed.
+pub(super) fn rejections_note(shard: &str) -> String {
+    format!("shards/{shard}.rejected")
+}
+
+/// Writes a record.
+pub(super) fn put(folder: &MasksFolder, shard: &str, record: &ShardRecord) -> anyhow::Result<()> {
+    Ok(folder.note(&record_note(shard), &serde_json::to_vec(record)?)?)
+}
+
+/// A list of rejections that grows.
+struct Rejections {
+    path: PathBuf,
+    file: Option<BufWriter<File>>,
+    bytes: u64,
+}
+
+impl Rejections {
+    fn open(path: PathBuf, bytes: u64) -> Result<Self, OutputError> {
+        let mut rejections = Self {
+            path,
+            file: None,
+            bytes,
+        };
+        if rejections.path.exists() {
+            rejections.file()?;
+        }
+        Ok(rejections)
+    }
+
+    /// The file, cut to what counts; made with the first rejection.
+    fn file(&mut self) -> Result<&mut BufWriter<File>, OutputError> {
+        let (path, bytes) = (&self.path, self.bytes);
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => {
+                let open = || -> io::Result<File> {
+                    let mut file = OpenOptions::new()
+                        .create(true)
+                        .truncate(false)
+                        .write(true)
+                        .open(path)?;
+                    file.set_len(bytes)?;
+                    file.seek(SeekFrom::End(0))?;
+                    Ok(file)
+                };
+                let file = open().map_err(|source| OutputError::Create {
+                    path: path.clone(),
+                    source,
+                })?;
+                Ok(none.insert(BufWriter::new(file)))
+            }
+        }
+    }
+
+    fn add(&mut self, rejection: &Rejection) -> Result<(), OutputError> {
+        let path = self.path.clone();
+        let written = serde_json::to_vec(rejection).map_err(io::Error::from);
+        let written = written.map(|mut line| {
+            line.push(b'\n');
+            line
+        });
+        let line = written.map_err(|source| OutputError::Write {
+            path: path.clone(),
+            source,
+        })?;
+        self.file()?
+            .write_all(&line)
+            .map_err(|source| OutputError::Write { path, source })?;
+        self.bytes += line.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<u64, OutputError> {
+        if let Some(file) = &mut self.file {
+            let synced = file.flush().and_then(|()| file.get_ref().sync_data());
+            synced.map_err(|source| OutputError::Write {
+                path: self.path.clone(),
+                source,
+            })?;
+        }
+        Ok(self.bytes)
+    }
+}

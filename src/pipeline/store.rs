@@ -1,0 +1,294 @@
+//! A masks folder that a run works on, beside others that mask other shards: what is done, what is left, and what was
+//! planned when it was begun.
+
+use std::{collections::BTreeMap, sync::Mutex};
+
+use rho_formats::{
+    Lock, MaskRow, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, WriteOptions,
+};
+
+use super::{
+    conclude,
+    noted::{Noted, NotedShard},
+    output::{Totals, lock},
+    record::{From, Identity, ShardRecord, State},
+    shard_files::{Columns, ShardFiles, put},
+};
+use crate::{hint::Advised, plan::Plan, ranks, terminal};
+
+/// The folder of a run.
+pub(crate) struct Store<'a> {
+    folder: MasksFolder,
+    plan: &'a Plan,
+    shards: &'a [Shard],
+    columns: Columns,
+    /// Numbers of the shards that this rank masks.
+    mine: Vec<usize>,
+    records: Mutex<BTreeMap<usize, ShardRecord>>,
+    /// Shards that were begun by an earlier run, opened where they stopped.
+    resumed: Mutex<BTreeMap<usize, (ShardFiles, Vec<MaskRow>)>>,
+    _lock: Lock,
+}
+
+impl<'a> Store<'a> {
+    /// Makes or opens the folder. Refuses where another run writes the same shards, and where what was begun there had
+    /// another plan or other input.
+    pub(crate) fn open(plan: &'a Plan, shards: &'a [Shard], restart: bool) -> anyhow::Result<Self> {
+        let folder = MasksFolder::create(&plan.out)?;
+        let held = locked(&folder, plan)?;
+        if restart {
+            conclude::clear(&folder, shards)?;
+        }
+        let noted = {
+            let _starting = folder.lock("start")?;
+            match Noted::read(&folder)? {
+                Some(noted) => {
+                    noted.must_equal(plan, shards)?;
+                    noted
+                }
+                None => {
+                    let shards = shards.iter().map(NotedShard::of).collect();
+                    let noted = Noted::of(plan, shards);
+                    noted.write(&folder)?;
+                    noted
+                }
+            }
+        };
+        // By the sizes that were noted first: the same for all ranks, whatever changed since.
+        let sizes: Vec<(u64, &str)> = noted
+            .shards
+            .iter()
+            .map(|s| (s.bytes, s.name.as_str()))
+            .collect();
+        let store = Self {
+            columns: columns(plan),
+            mine: ranks::share(&sizes, plan.rank, plan.world_size),
+            records: Mutex::default(),
+            resumed: Mutex::default(),
+            folder,
+            plan,
+            shards,
+            _lock: held,
+        };
+        for &i in &store.mine {
+            store.take_up(i)?;
+        }
+        Ok(store)
+    }
+
+    /// Looks at what an earlier run left of a shard.
+    fn take_up(&self, i: usize) -> anyhow::Result<()> {
+        let shard = &self.shards[i];
+        let Some(record) = conclude::record(&self.folder, &shard.name)? else {
+            return Ok(());
+        };
+        let now = Identity::of(shard);
+        let again = |why: &str| terminal::line(&format!("note: {}: {why}", shard.name));
+        let changed = match &record.state {
+            // It is read anew in any case.
+            State::Incomplete { .. } => None,
+            _ => record.input.difference(&now),
+        };
+        if let Some(difference) = changed {
+            return Err(Advised::error(
+                format!(
+                    "{}: expected the file that the masks in {} were begun with, got another: {difference}",
+                    shard.path.display(),
+                    self.folder.path().display()
+                ),
+                "put the file back, name another folder, or start over with --restart",
+            ));
+        }
+        match &record.state {
+            State::Open(durable) => {
+                let opened = ShardFiles::resume(
+                    &self.folder,
+                    &self.columns,
+                    &shard.name,
+                    record.clone(),
+                    durable,
+                )?;
+                match opened {
+                    Some(opened) => {
+                        lock(&self.resumed).insert(i, opened);
+                    }
+                    None => again("what was begun is not there any more; it is scored anew"),
+                }
+            }
+            _ => {
+                let there = self
+                    .folder
+                    .publish(&shard.name, &record.files, &record.replaces)?;
+                match &record.state {
+                    State::Complete if !there => {
+                        again("its masks are not there any more; it is scored anew");
+                        return Ok(());
+                    }
+                    State::Incomplete { row, reason } => again(&format!(
+                        "it broke at row {row} ({reason}); it is tried again"
+                    )),
+                    _ => {}
+                }
+                if !record.replaces.is_empty() {
+                    let mut record = record.clone();
+                    record.replaces.clear();
+                    put(&self.folder, &shard.name, &record)?;
+                }
+            }
+        }
+        lock(&self.records).insert(i, record);
+        Ok(())
+    }
+
+    pub(super) fn shard(&self, i: usize) -> &Shard {
+        &self.shards[i]
+    }
+
+    /// The shards of this rank that are not done, and where to go on in each.
+    pub(super) fn todo(&self) -> Vec<(usize, From)> {
+        let (records, resumed) = (lock(&self.records), lock(&self.resumed));
+        let mut todo = Vec::new();
+        for &i in &self.mine {
+            match records.get(&i).map(|record| &record.state) {
+                Some(State::Complete) => {}
+                Some(State::Open(durable)) if resumed.contains_key(&i) => {
+                    todo.push((i, durable.from));
+                }
+                _ => todo.push((i, From::default())),
+            }
+        }
+        todo
+    }
+
+    /// Whether all shards of this rank are done, broken ones too.
+    pub(crate) fn done(&self) -> bool {
+        let records = lock(&self.records);
+        let done =
+            |i| matches!(records.get(i).map(|r| &r.state), Some(s) if !matches!(s, State::Open(_)));
+        self.mine.iter().all(done)
+    }
+
+    /// Whether there is nothing to do, not even a shard to try again.
+    pub(crate) fn nothing_to_do(&self) -> bool {
+        self.todo().is_empty()
+    }
+
+    /// The shards of this rank.
+    pub(crate) fn mine(&self) -> &[usize] {
+        &self.mine
+    }
+
+    /// Those of them that are done.
+    pub(crate) fn finished(&self) -> Vec<usize> {
+        let todo = self.todo();
+        let is_done = |i: &usize| todo.iter().all(|(t, _)| t != i);
+        self.mine.iter().copied().filter(is_done).collect()
+    }
+
+    /// What was counted in this rank's shards.
+    pub(super) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for record in lock(&self.records).values() {
+            totals.add(record);
+        }
+        totals
+    }
+
+    pub(super) fn begin(&self, i: usize) -> anyhow::Result<(ShardFiles, Vec<MaskRow>)> {
+        if let Some(resumed) = lock(&self.resumed).remove(&i) {
+            return Ok(resumed);
+        }
+        let shard = &self.shards[i];
+        let earlier = lock(&self.records).remove(&i);
+        let input = Identity::of(shard);
+        let files = ShardFiles::begin(&self.folder, &self.columns, &shard.name, input, earlier)?;
+        Ok((files, Vec::new()))
+    }
+
+    pub(super) fn completed(&self, i: usize, record: ShardRecord) -> Result<(), OutputError> {
+        let mut records = lock(&self.records);
+        records.insert(i, record);
+        // Alone in the folder, so that the dataset opens from the first shard on.
+        if self.plan.world_size == 1 {
+            let files = records.values().flat_map(|r| r.files.iter());
+            self.folder.list(&self.columns.schema.metadata, files)?;
+        }
+        Ok(())
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &MasksFolder {
+        &self.folder
+    }
+}
+
+impl Totals {
+    /// Adds a shard.
+    pub(super) fn add(&mut self, record: &ShardRecord) {
+        self.counts.add(&record.counts);
+        let (done, broken) = match record.state {
+            State::Open(_) => (0, 0),
+            State::Complete => (1, 0),
+            State::Incomplete { .. } => (1, 1),
+        };
+        self.shards += done;
+        self.broken_shards += broken;
+    }
+}
+
+/// Takes the lock of this rank, if nobody else writes the same shards.
+fn locked(folder: &MasksFolder, plan: &Plan) -> anyhow::Result<Lock> {
+    let own = format!("{}-of-{}", plan.rank, plan.world_size);
+    let refuse = |who: &str| {
+        Advised::error(
+            format!(
+                "{}: another run is writing to it (rank {who})",
+                folder.path().display()
+            ),
+            "wait for it to end, or name another folder",
+        )
+    };
+    let Some(held) = folder.try_lock(&own)? else {
+        return Err(refuse(&own.replace('-', " ")));
+    };
+    // Runs that share out the shards in another way would meet in some of them.
+    let same = format!("-of-{}", plan.world_size);
+    for name in folder.notes("locks")? {
+        if name.contains("-of-") && !name.ends_with(&same) && folder.try_lock(&name)?.is_none() {
+            return Err(refuse(&name.replace('-', " ")));
+        }
+    }
+    Ok(held)
+}
+
+/// The columns of the masks and how they are stored.
+pub(crate) fn schema(plan: &Plan) -> MaskSchema {
+    MaskSchema {
+        scores: ["loss", "entropy"].map(String::from).to_vec(),
+        score_type: plan.score_type,
+        masks: ["mask_loss", "mask_entropy", "mask_intersection"]
+            .map(String::from)
+            .to_vec(),
+        text: plan.keep_text,
+        metadata: plan.metadata(),
+    }
+}
+
+fn columns(plan: &Plan) -> Columns {
+    let schema = schema(plan);
+    let scored = MaskSchema {
+        masks: Vec::new(),
+        // As they were computed; they are rounded by now where that was asked for.
+        score_type: ScoreType::Float32,
+        ..schema.clone()
+    };
+    let options = WriteOptions {
+        compression: plan.compression,
+        file_bytes: plan.shard_bytes,
+    };
+    Columns {
+        schema,
+        scored,
+        options,
+    }
+}
