@@ -7,6 +7,7 @@ use clap::Parser;
 use rho_mask::{cli::Cli, commands, hint, stop, terminal};
 
 fn main() -> ExitCode {
+    keep_to_ourselves();
     let cli = Cli::parse();
     match commands::run(cli) {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
@@ -18,6 +19,22 @@ fn main() -> ExitCode {
                 terminal::line(&format!("hint: {hint}"));
             }
             ExitCode::from(2)
+        }
+    }
+}
+
+/// ONNX Runtime's own builds report usage to their makers from 1.31 on, and keep a database for it in the user's cache
+/// folder. Whoever wants that can set the variable to 0.
+fn keep_to_ourselves() {
+    const TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
+    if std::env::var_os(TELEMETRY).is_none() {
+        #[expect(
+            unsafe_code,
+            reason = "changing the environment is unsafe beside other threads"
+        )]
+        // SAFETY: the first thing in `main`; there is no other thread yet.
+        unsafe {
+            std::env::set_var(TELEMETRY, "1");
         }
     }
 }

@@ -14,7 +14,7 @@ const HANDFULS: u64 = 6 << 20;
 /// The parts of the bound, in bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// Documents that were read and not tokenised yet, the largest one twice (packed and unpacked).
+    /// Documents that were read and not tokenised yet.
     pub documents: u64,
     /// Look-aheads under way.
     pub look_aheads: u64,
@@ -22,30 +22,31 @@ pub struct Memory {
     pub scope: u64,
     /// One record batch, as rows and as bytes.
     pub record_batch: u64,
-    /// Logits of one batch where the head computes them whole; the kernel holds a part of them.
-    pub head: u64,
-    /// The sum. The reference's weights and activations and the tokenizer come on top.
+    /// What the largest document that is not rejected adds to all of these, if there is one.
+    pub largest_document: u64,
+    /// The sum. The reference (weights, activations, head) and the tokenizer come on top.
     pub sum: u64,
 }
 
 impl Memory {
-    /// Of a plan. `document`: the largest document that is not rejected, in bytes.
+    /// Of a plan. `document`: the size of the largest document that is not rejected.
     pub(crate) fn of(plan: &Plan, document: u64) -> Self {
         let tokens = |n: usize| n as u64 * PER_TOKEN;
-        // A scope is closed by the document that does not fit any more; one document may be longer than all of it.
-        let longest = document / 2 * PER_TOKEN;
-        let documents = HANDFULS + 2 * document;
-        let look_aheads = LOOK_AHEADS * tokens(plan.look_ahead_tokens) + longest;
-        let scope = 4 * tokens(plan.scope_tokens.max(plan.look_ahead_tokens));
-        let record_batch = 2 * tokens(1 << 19);
-        let head = plan.batch_tokens as u64 * plan.vocabulary as u64 * 4;
-        let sum = documents + look_aheads + scope + record_batch + head;
+        let text = if plan.keep_text { 2 } else { 1 };
+        let look_aheads = LOOK_AHEADS * text * tokens(plan.look_ahead_tokens);
+        // Scored documents, their scores side by side, the keys that are ranked, and what is kept.
+        let scope = 4 * text * tokens(plan.scope_tokens);
+        let record_batch = 2 * text * tokens(1 << 19);
+        // As a line and as a text, then as tokens: scored, ranked, in a record batch, and as its bytes.
+        // No tokenizer makes more than a token of a byte; most make one of four.
+        let largest_document = 2 * document + 4 * document * PER_TOKEN;
+        let sum = HANDFULS + look_aheads + scope + record_batch + largest_document;
         Self {
-            documents,
+            documents: HANDFULS,
             look_aheads,
             scope,
             record_batch,
-            head,
+            largest_document,
             sum,
         }
     }

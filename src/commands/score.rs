@@ -19,7 +19,7 @@ use crate::{
         output::{Output, StreamOutput},
         progress::Progress,
         store::{Store, schema},
-        summary::Summary,
+        summary::{Summary, grouped},
     },
     plan::{self, Plan, Prepared},
     ranks, show,
@@ -91,9 +91,17 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     };
     let times = add_times(store.folder(), (plan.rank, plan.world_size), times)?;
     let summary = Summary::of(&report.totals, &plan.device, &[times]);
-    let done = store.done();
-    let how = if done { "wrote" } else { "stopped; so far in" };
-    terminal::line(&format!("{how} {}\n{summary}", plan.out.display()));
+    if !store.done() {
+        terminal::line(&format!(
+            "stopped: {} of {} shards are done in {}, {} tokens were scored in this run",
+            store.finished().len(),
+            store.mine().len(),
+            plan.out.display(),
+            grouped(report.tokens)
+        ));
+        return conclude(plan, &store, Some(&summary));
+    }
+    terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
     if let Some(sample) = &report.sample {
         let shown = show::document(sample, tokenization, terminal::colours());
         terminal::line(&format!("\n{shown}"));

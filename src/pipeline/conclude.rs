@@ -2,11 +2,11 @@
 //! summary.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
 };
 
-use rho_formats::{MasksFolder, Shard};
+use rho_formats::{MaskFile, MasksFolder, Shard};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -30,6 +30,8 @@ pub(crate) struct RankTimes {
 pub(crate) struct Standing {
     noted: Noted,
     records: Vec<Option<ShardRecord>>,
+    /// Whether the complete files of each shard are there: its rank may have been killed before it named them.
+    there: Vec<bool>,
 }
 
 impl Standing {
@@ -39,19 +41,34 @@ impl Standing {
             return Ok(None);
         };
         let records = noted.shards.iter().map(|s| record(folder, &s.name));
-        let records = records.collect::<anyhow::Result<_>>()?;
-        Ok(Some(Self { noted, records }))
+        let records = records.collect::<anyhow::Result<Vec<_>>>()?;
+        let whole = |file: &MaskFile| {
+            let found = fs::metadata(folder.path().join(&file.name));
+            found.is_ok_and(|found| found.len() == file.bytes)
+        };
+        let there = |record: &Option<ShardRecord>| {
+            let files = record.iter().flat_map(|record| &record.files);
+            files.into_iter().all(whole)
+        };
+        Ok(Some(Self {
+            there: records.iter().map(there).collect(),
+            noted,
+            records,
+        }))
     }
 
     /// The shards that are not done, and why.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
-        for (shard, record) in self.noted.shards.iter().zip(&self.records) {
-            match record.as_ref().map(|record| &record.state) {
+        for (i, shard) in self.noted.shards.iter().enumerate() {
+            match self.records[i].as_ref().map(|record| &record.state) {
                 None => missing.push(format!("{} (not begun)", shard.name)),
                 Some(State::Open(durable)) => {
                     let row = durable.from.row;
                     missing.push(format!("{} (up to row {row})", shard.name));
+                }
+                Some(_) if !self.there[i] => {
+                    missing.push(format!("{} (its masks are not there)", shard.name));
                 }
                 Some(_) => {}
             }

@@ -82,15 +82,14 @@ struct Masker<'a> {
 
 impl Masker<'_> {
     fn take(&mut self, scored: Scored, open: &mut Open<'_>) -> anyhow::Result<()> {
-        self.rejected.look_ahead(
-            scored.documents.len() + scored.rejected.len(),
-            &scored.rejected,
-        )?;
+        let rows = scored.documents.len() + scored.rejected.len();
+        self.rejected.look_ahead(rows, &scored.rejected)?;
         for rejection in &scored.rejected {
             open.reject(rejection)?;
         }
         self.work.progress.rejected(scored.rejected.len());
         let counts = open.counts();
+        counts.rows += rows as u64;
         counts.rejected += scored.rejected.len() as u64;
         counts.batches += scored.cost.batches;
         counts.batch_tokens += scored.cost.tokens;

@@ -128,7 +128,7 @@ pub struct Sample {
 pub struct Report {
     /// Everything that was counted, also by the runs that this one went on with.
     pub(crate) totals: Totals,
-    /// Tokens of this run alone.
+    /// Tokens of the documents that this run scored.
     pub tokens: u64,
     /// Times of this run.
     pub seconds: Seconds,
@@ -152,7 +152,6 @@ pub(crate) fn run(
     scorer: &mut dyn Scorer,
     output: &Output<'_>,
 ) -> anyhow::Result<Report> {
-    let before = output.counts().tokens;
     let todo = output.todo();
     let (documents, to_tokenize) = sync_channel(4);
     let (look_aheads, to_score) = sync_channel(2);
@@ -175,7 +174,7 @@ pub(crate) fn run(
             ..Seconds::default()
         };
         Ok(Report {
-            tokens: totals.counts.tokens.saturating_sub(before),
+            tokens: scored.tokens,
             totals,
             seconds,
             sample: masked.sample,

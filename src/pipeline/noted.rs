@@ -130,6 +130,11 @@ fn compare(name: &str, before: &Value, now: &Value, differences: &mut Vec<String
                 compare(&name, &value(before), &value(now), differences);
             }
         }
+        (Value::Array(before), Value::Array(now)) if before.len() == now.len() => {
+            for (i, (before, now)) in before.iter().zip(now).enumerate() {
+                compare(&format!("{name}[{i}]"), before, now, differences);
+            }
+        }
         (before, now) if before != now => {
             differences.push(format!("{name}: {before} before, {now} now"));
         }

@@ -185,11 +185,15 @@ impl Open<'_> {
             }
             (_, Output::Stream(stream)) => {
                 lock(&stream.stream).flush()?;
+                let name = stream.names[self.shard];
+                if let Some(Break { row, reason }) = &broken {
+                    terminal::line(&format!("{name} row {row}: the shard ends early: {reason}"));
+                }
                 let mut totals = lock(&stream.totals);
                 totals.counts.add(&self.counts);
                 totals.shards += 1;
                 totals.broken_shards += u64::from(broken.is_some());
-                Ok((stream.names[self.shard].to_owned(), broken))
+                Ok((name.to_owned(), broken))
             }
             (None, Output::Folder(store)) => Ok((store.shard(self.shard).name.clone(), broken)),
         }

@@ -38,7 +38,8 @@ pub(super) fn run(
     let mut busy = Duration::ZERO;
     for &(i, from) in todo {
         let shard = &work.shards[i];
-        if !send(&sender, Flow::Begin(i, from))
+        if work.stop.requested()
+            || !send(&sender, Flow::Begin(i, from))
             || !runtime.block_on(shard_records(work, shard, from, &sender, &mut busy))
         {
             break;
@@ -64,7 +65,11 @@ async fn shard_records(
     let end = loop {
         match reader.next().await {
             // Done before an interruption.
-            Ok(Some(record)) if row(&record) < from.row => {}
+            Ok(Some(record)) if row(&record) < from.row => {
+                if work.stop.requested() {
+                    return false;
+                }
+            }
             Ok(Some(record)) => {
                 some.size += size(&record);
                 some.records.push(record);

@@ -104,6 +104,8 @@ pub(crate) struct From {
 /// What was counted in a shard.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Counts {
+    /// Rows of the look-aheads that are done; everything else but what was rejected counts when its scope ends.
+    pub(crate) rows: u64,
     pub(crate) documents: u64,
     pub(crate) rejected: u64,
     pub(crate) tokens: u64,
@@ -162,6 +164,7 @@ impl Counts {
 
     /// Adds another shard's.
     pub(super) fn add(&mut self, other: &Self) {
+        self.rows += other.rows;
         self.documents += other.documents;
         self.rejected += other.rejected;
         self.tokens += other.tokens;

@@ -26,7 +26,7 @@ impl<'a> Rejected<'a> {
     pub(super) fn new(plan: &'a Plan, before: &Counts) -> Self {
         Self {
             plan,
-            rows: before.documents + before.rejected,
+            rows: before.rows,
             rejected: before.rejected,
             reasons: HashMap::new(),
         }

@@ -329,10 +329,8 @@ fn another_plan_another_input_another_run_are_refused() {
         error.contains("metadata.context: 32 before, 16 now"),
         "{error}"
     );
-    assert!(
-        error.contains("0.7 before, 0.5 now") || error.contains("selections"),
-        "{error}"
-    );
+    let keep = "metadata.selections[0].keep_lowest: 0.7 before, 0.5 now";
+    assert!(error.contains(keep), "{error}");
     assert!(hint.contains("--restart"), "{hint}");
     let (error, _) = refused(&plan, &shards[1..]);
     assert!(

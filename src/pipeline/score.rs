@@ -14,13 +14,15 @@ use super::{
     pieces::spans, send,
 };
 
-/// Times of the stage.
+/// Times of the stage, and what was done in them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Times {
     /// Time in the scorer.
     pub(super) busy: Duration,
     /// Time waiting for documents.
     pub(super) waited: Duration,
+    /// Tokens of the documents scored.
+    pub(super) tokens: u64,
 }
 
 /// What scoring a look-ahead cost.
@@ -169,6 +171,8 @@ fn score(
         wrong.is_none()
     });
     rejected.sort_by_key(|rejection| rejection.row);
+    let tokens = documents.iter().map(|d| d.document.tokens.len() as u64);
+    times.tokens += tokens.sum::<u64>();
     work.progress.reach(bytes);
     Ok(Some(Scored {
         documents,

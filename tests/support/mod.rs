@@ -221,6 +221,10 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
     fn walk(folder: &Path, top: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            // What the program notes for itself, to go on from.
+            if path.file_name().is_some_and(|name| name == ".rho-mask") {
+                continue;
+            }
             if path.is_dir() {
                 walk(&path, top, found);
             } else {

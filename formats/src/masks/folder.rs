@@ -57,6 +57,8 @@ impl MasksFolder {
         }
         match fs::read_dir(&path).map_err(cannot_create)?.next() {
             None => Ok(false),
+            // Another rank has made it just now.
+            Some(_) if path.join(NOTES).is_dir() => Ok(true),
             Some(entry) => {
                 let entry = entry.map_err(cannot_create)?.file_name().into();
                 Err(OutputError::NotEmpty { path, entry })
@@ -73,10 +75,12 @@ impl MasksFolder {
     /// Where something else stands in its place or in it, or it cannot be made.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self, OutputError> {
         let path = path.into();
-        let was_there = Self::check(&path)?;
+        Self::check(&path)?;
         let folder = Self { path };
         folder.make(&folder.path.join(NOTES))?;
-        if !was_there || !folder.path.join("dataset_info.json").exists() {
+        // Ranks that start at the same time would take the file from each other while it has its temporary name.
+        let _making = folder.lock("make")?;
+        if !folder.path.join("dataset_info.json").exists() {
             folder.replace(Path::new("dataset_info.json"), b"{}")?;
         }
         Ok(folder)
