@@ -58,7 +58,8 @@ pub struct ScoreArgs {
     /// Files and folders to score; folders are read recursively, in sorted order.
     ///
     /// JSON lines (.jsonl, .json, .ndjson: one object per line) and plain text (.txt: a document per file, or per line
-    /// with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet).
+    /// with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet); Arrow
+    /// IPC files and streams (.arrow, .arrows, .feather, .ipc).
     #[arg(required = true, value_name = "CORPUS")]
     pub corpus: Vec<PathBuf>,
 

@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use super::Compression;
 use super::lines::BYTE_ORDER_MARK;
+use super::{Compression, arrow};
 
 /// What the rows of a shard look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,14 +15,20 @@ pub enum Kind {
     Text,
     /// A Parquet file, one document per row.
     Parquet,
+    /// An Arrow IPC file or stream, one document per row.
+    Arrow,
 }
 
-const ENDINGS: [(&str, Kind); 5] = [
+const ENDINGS: [(&str, Kind); 9] = [
     ("jsonl", Kind::JsonLines),
     ("json", Kind::JsonLines),
     ("ndjson", Kind::JsonLines),
     ("txt", Kind::Text),
     ("parquet", Kind::Parquet),
+    ("arrow", Kind::Arrow),
+    ("arrows", Kind::Arrow),
+    ("feather", Kind::Arrow),
+    ("ipc", Kind::Arrow),
 ];
 
 /// How Parquet files begin and end.
@@ -34,6 +40,7 @@ impl fmt::Display for Kind {
             Self::JsonLines => "JSON lines file",
             Self::Text => "text file",
             Self::Parquet => "Parquet file",
+            Self::Arrow => "Arrow file or stream",
         })
     }
 }
@@ -57,6 +64,10 @@ impl Kind {
     pub(crate) fn of_content(head: &[u8], named: Self) -> Self {
         if head.starts_with(PARQUET) {
             return Self::Parquet;
+        }
+        // No text begins like the one or the other.
+        if head.starts_with(arrow::FILE) || head.starts_with(&arrow::CONTINUATION) {
+            return Self::Arrow;
         }
         let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
         match named {

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::fs::File;
 use tokio::io::{AsyncRead, BufReader, ReadBuf};
+use tokio::runtime::Handle;
 
 use super::compression::{self, CHUNK, Compression};
 use super::error::{Malformed, malformed};
@@ -19,7 +20,7 @@ use super::ranges::Ranges;
 use super::text::TextFile;
 use super::text_lines::TextLines;
 use super::worker::{Sink, Worker};
-use super::{Kind, ReadOptions, Record, ShardError, parquet};
+use super::{Kind, ReadOptions, Record, ShardError, arrow, parquet};
 use crate::corpus::Shard;
 
 /// Reads one shard. Needs a running tokio runtime, whose other threads the file is read on.
@@ -92,6 +93,21 @@ impl ShardReader {
                         bytes.store(share as u64, Ordering::Relaxed);
                     };
                     parquet::read(ranges, &name, &options, &progress, sink)
+                };
+                Rows::Worker(Worker::start(read).map_err(cannot_open)?)
+            }
+            Kind::Arrow => {
+                let input = match compression {
+                    Compression::None => {
+                        let ranges = Ranges::open(&shard.path).map_err(cannot_open)?;
+                        arrow::Input::Ranges(Arc::new(ranges))
+                    }
+                    _ => arrow::Input::Stream(Box::new(plain), Handle::current()),
+                };
+                let bytes = Arc::clone(&bytes);
+                let read = move |sink: &mut Sink| {
+                    let progress = |position| bytes.store(position, Ordering::Relaxed);
+                    arrow::read(input, &name, &options, &progress, sink)
                 };
                 Rows::Worker(Worker::start(read).map_err(cannot_open)?)
             }
