@@ -59,7 +59,8 @@ pub struct ScoreArgs {
     ///
     /// JSON lines (.jsonl, .json, .ndjson: one object per line) and plain text (.txt: a document per file, or per line
     /// with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet); Arrow
-    /// IPC files and streams (.arrow, .arrows, .feather, .ipc).
+    /// IPC files and streams (.arrow, .arrows, .feather, .ipc); WebDataset (.tar:
+    /// members .txt and .json), compressed too. What a file holds has the first word, its name the second.
     #[arg(required = true, value_name = "CORPUS")]
     pub corpus: Vec<PathBuf>,
 

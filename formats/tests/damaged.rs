@@ -154,3 +154,14 @@ fn arrow() {
     let files = names.map(|name| ("a.arrow", file(name)));
     change(&files, 400);
 }
+
+#[test]
+fn tar() {
+    let Some(folder) = written() else { return };
+    let file = |name: &str| std::fs::read(folder.join("tar").join(name)).unwrap();
+    let files = [file("json.tar"), file("text.tar")];
+    for bytes in &files {
+        cut("a.tar", bytes, 50);
+    }
+    change(&files.map(|bytes| ("a.tar", bytes)), 200);
+}

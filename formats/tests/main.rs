@@ -20,3 +20,5 @@ mod other_readers;
 mod other_writers;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tar;

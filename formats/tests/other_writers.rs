@@ -189,6 +189,20 @@ fn arrow_files_and_streams() {
     assert!(fixed.documents() == documents(false, content, "fixed.arrow"));
 }
 
+#[test]
+fn tar_files_of_samples() {
+    let Some(folder) = written() else { return };
+    check(&folder.join("tar/json.tar"));
+    for name in ["text.tar", "text.tar.gz"] {
+        let read = read(&folder.join("tar").join(name), &ReadOptions::default());
+        let mut expected = documents(true, |index| Content::Text(text(index)), "");
+        for document in &mut expected {
+            document.id = document.id.replace(' ', "/");
+        }
+        assert!(read.documents() == expected, "{name}");
+    }
+}
+
 /// What a file with nulls in all places gives.
 pub(crate) fn nulls(path: &Path, place: &str) {
     let null = Err("field \"text\" is null, expected a string");

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::lines::BYTE_ORDER_MARK;
-use super::{Compression, arrow};
+use super::{Compression, arrow, tar};
 
 /// What the rows of a shard look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,9 +17,11 @@ pub enum Kind {
     Parquet,
     /// An Arrow IPC file or stream, one document per row.
     Arrow,
+    /// A tar file whose members that share a key are one document: WebDataset.
+    WebDataset,
 }
 
-const ENDINGS: [(&str, Kind); 9] = [
+const ENDINGS: [(&str, Kind); 10] = [
     ("jsonl", Kind::JsonLines),
     ("json", Kind::JsonLines),
     ("ndjson", Kind::JsonLines),
@@ -29,6 +31,7 @@ const ENDINGS: [(&str, Kind); 9] = [
     ("arrows", Kind::Arrow),
     ("feather", Kind::Arrow),
     ("ipc", Kind::Arrow),
+    ("tar", Kind::WebDataset),
 ];
 
 /// How Parquet files begin and end.
@@ -41,6 +44,7 @@ impl fmt::Display for Kind {
             Self::Text => "text file",
             Self::Parquet => "Parquet file",
             Self::Arrow => "Arrow file or stream",
+            Self::WebDataset => "tar file",
         })
     }
 }
@@ -49,6 +53,13 @@ impl Kind {
     /// What a name like `part-0.jsonl.gz` says, in upper or lower case; nothing where it says nothing known.
     pub fn of_name(name: &str) -> Option<(Self, Compression)> {
         let (name, compression) = Compression::of_name(name);
+        if let Some((stem, ending)) = name.rsplit_once('.')
+            && compression == Compression::None
+            && !stem.is_empty()
+            && ending.eq_ignore_ascii_case("tgz")
+        {
+            return Some((Self::WebDataset, Compression::Gzip));
+        }
         let (stem, ending) = name.rsplit_once('.')?;
         if stem.is_empty() {
             return None;
@@ -68,6 +79,9 @@ impl Kind {
         // No text begins like the one or the other.
         if head.starts_with(arrow::FILE) || head.starts_with(&arrow::CONTINUATION) {
             return Self::Arrow;
+        }
+        if tar::begins(head) {
+            return Self::WebDataset;
         }
         let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
         match named {

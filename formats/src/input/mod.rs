@@ -4,6 +4,7 @@
 //! file -> compression -> lines -> json_lines -> fields -> Document
 //!                     |       \-> text_lines ---------/
 //!                     \-> text -----------------------/
+//!                     \-> tar -> fields --------------/
 //! file -> ranges -> parquet, arrow -> cell -> worker -/
 //! ```
 //!
@@ -23,6 +24,7 @@ mod parquet;
 mod peek;
 mod ranges;
 mod reader;
+mod tar;
 mod text;
 mod text_lines;
 mod worker;

@@ -17,6 +17,7 @@ use super::json_lines::JsonLines;
 use super::kind::PARQUET;
 use super::peek::Peeked;
 use super::ranges::Ranges;
+use super::tar::Samples;
 use super::text::TextFile;
 use super::text_lines::TextLines;
 use super::worker::{Sink, Worker};
@@ -41,6 +42,7 @@ enum Rows {
     JsonLines(JsonLines),
     Text(TextFile),
     TextLines(TextLines),
+    Samples(Samples),
     Worker(Worker),
 }
 
@@ -78,6 +80,7 @@ impl ShardReader {
                 Rows::TextLines(TextLines::new(name, options, Box::new(plain)))
             }
             Kind::Text => Rows::Text(TextFile::new(name, options, Box::new(plain))),
+            Kind::WebDataset => Rows::Samples(Samples::new(name, options, Box::new(plain))),
             Kind::Parquet if compression != Compression::None => {
                 return Err(cannot_open(malformed(format!(
                     "expected a Parquet file as it is, got one inside a {compression} stream"
@@ -134,6 +137,7 @@ impl ShardReader {
             Rows::JsonLines(rows) => rows.next().await,
             Rows::Text(rows) => rows.next().await,
             Rows::TextLines(rows) => rows.next().await,
+            Rows::Samples(rows) => rows.next().await,
             Rows::Worker(rows) => rows.next().await,
         };
         record.map_err(|source| {
@@ -153,6 +157,7 @@ impl ShardReader {
             Rows::JsonLines(rows) => rows.rows(),
             Rows::Text(rows) => rows.rows(),
             Rows::TextLines(rows) => rows.rows(),
+            Rows::Samples(rows) => rows.rows(),
             Rows::Worker(rows) => rows.rows(),
         };
         let own = source
