@@ -69,7 +69,7 @@ impl Compression {
     }
 
     /// What the first bytes of a file say, where they say something.
-    fn of_content(start: &[u8]) -> Option<Self> {
+    pub(crate) fn of_content(start: &[u8]) -> Option<Self> {
         match start {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),

@@ -91,6 +91,16 @@ impl Kind {
         }
     }
 
+    /// What the first bytes of a file say whose name says nothing.
+    pub(crate) fn told_by(head: &[u8]) -> Option<Self> {
+        let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
+        match Self::of_content(head, Self::Text) {
+            Self::Text if text.trim_ascii_start().starts_with(b"{") => Some(Self::JsonLines),
+            Self::Text => None,
+            kind => Some(kind),
+        }
+    }
+
     /// The names that are known, for a message.
     pub(crate) fn expected_names() -> String {
         let endings: Vec<_> = ENDINGS

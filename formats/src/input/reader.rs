@@ -22,7 +22,7 @@ use super::text::TextFile;
 use super::text_lines::TextLines;
 use super::worker::{Sink, Worker};
 use super::{Kind, ReadOptions, Record, ShardError, arrow, parquet};
-use crate::corpus::Shard;
+use crate::corpus::{Place, Shard};
 
 /// Reads one shard. Needs a running tokio runtime, whose other threads the file is read on.
 ///
@@ -56,7 +56,11 @@ impl ShardReader {
             path: shard.path.clone(),
             source,
         };
-        let file = File::open(&shard.path).await.map_err(cannot_open)?;
+        let file: Box<dyn AsyncRead + Send + Unpin> = match shard.place {
+            Place::File => Box::new(File::open(&shard.path).await.map_err(cannot_open)?),
+            Place::StandardInput => Box::new(tokio::io::stdin()),
+        };
+        let is_file = shard.place == Place::File;
         let bytes = Arc::new(AtomicU64::new(0));
         let counted = Counted {
             inner: file,
@@ -71,7 +75,7 @@ impl ShardReader {
         let (name, options) = (shard.name.clone(), options.clone());
         let mut kind = Kind::of_content(plain.head(), shard.kind);
         if kind == Kind::Parquet && shard.kind != kind {
-            let sure = compression != Compression::None || ends_as_parquet(&shard.path);
+            let sure = compression != Compression::None || !is_file || ends_as_parquet(&shard.path);
             kind = if sure { kind } else { shard.kind };
         }
         let rows = match kind {
@@ -85,6 +89,11 @@ impl ShardReader {
                 return Err(cannot_open(malformed(format!(
                     "expected a Parquet file as it is, got one inside a {compression} stream"
                 ))));
+            }
+            Kind::Parquet if !is_file => {
+                return Err(cannot_open(malformed(
+                    "expected a Parquet file that can be read at any place, got one through a pipe",
+                )));
             }
             Kind::Parquet => {
                 let ranges = Arc::new(Ranges::open(&shard.path).map_err(cannot_open)?);
@@ -101,7 +110,7 @@ impl ShardReader {
             }
             Kind::Arrow => {
                 let input = match compression {
-                    Compression::None => {
+                    Compression::None if is_file => {
                         let ranges = Ranges::open(&shard.path).map_err(cannot_open)?;
                         arrow::Input::Ranges(Arc::new(ranges))
                     }
