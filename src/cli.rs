@@ -71,8 +71,13 @@ rejected.jsonl in the output folder; broken shards are tried again at the next s
 pub struct ScoreArgs {
     /// Files and folders to score; folders are read recursively, in sorted order.
     ///
+    /// Also patterns ('data/*.jsonl.zst'), ranges ('shard-{000000..000099}.tar'), lists (@list.txt, a path per line), folders
+    /// of Hugging Face datasets, and - for standard input (JSON lines or an Arrow stream).
+    ///
     /// JSON lines (.jsonl, .json, .ndjson: one object per line) and plain text (.txt: a document per file, or per line
-    /// with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet).
+    /// with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet); Arrow
+    /// IPC files and streams (.arrow, .arrows, .feather, .ipc); WebDataset (.tar:
+    /// members .txt and .json), compressed too. What a file holds has the first word, its name the second.
     #[arg(required = true, value_name = "CORPUS")]
     pub corpus: Vec<PathBuf>,
 

@@ -15,7 +15,7 @@ pub mod corpus;
 pub mod input;
 pub mod masks;
 
-pub use corpus::{CorpusError, Found, Shard, find_shards};
+pub use corpus::{CorpusError, Found, Place, Shard, find_shards};
 pub use input::{
     Compression, Content, Document, Kind, ReadOptions, Record, Rejection, ShardError, ShardReader,
 };

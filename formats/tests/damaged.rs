@@ -129,3 +129,39 @@ fn parquet() {
     let files = names.map(|name| ("a.parquet", file(&format!("{name}.parquet"))));
     change(&files, 400);
 }
+
+#[test]
+fn arrow() {
+    let Some(folder) = written() else { return };
+    let file = |name: &str| std::fs::read(folder.join("arrow").join(name)).unwrap();
+    for name in [
+        "stream-None.arrow",
+        "stream-zstd.arrow",
+        "dictionary.arrows",
+    ] {
+        cut(name, &file(name), 50);
+    }
+    let names = [
+        "file-None.arrow",
+        "stream-lz4.arrow",
+        "stream-zstd.arrow",
+        "large.arrow",
+        "view.arrows",
+        "dictionary.arrows",
+        "large_list.arrow",
+        "nulls.arrow",
+    ];
+    let files = names.map(|name| ("a.arrow", file(name)));
+    change(&files, 400);
+}
+
+#[test]
+fn tar() {
+    let Some(folder) = written() else { return };
+    let file = |name: &str| std::fs::read(folder.join("tar").join(name)).unwrap();
+    let files = [file("json.tar"), file("text.tar")];
+    for bytes in &files {
+        cut("a.tar", bytes, 50);
+    }
+    change(&files.map(|bytes| ("a.tar", bytes)), 200);
+}

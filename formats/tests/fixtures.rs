@@ -38,7 +38,11 @@ fn the_same_documents_in_every_container() {
     };
     let options = ReadOptions::default();
     let documents = read(&plain, &options).documents();
-    for name in ["sample300.zstd.parquet", "sample300.jsonl.gz"] {
+    for name in [
+        "sample300.zstd.parquet",
+        "sample300.jsonl.gz",
+        "sample300.webdataset.tar",
+    ] {
         let Some(path) = beside(&format!("data/formats/{name}")) else {
             return;
         };

@@ -1,6 +1,8 @@
 //! Tests of the crate as others use it: files in, documents out; rows in, masks out.
 
 #[cfg(test)]
+mod arguments;
+#[cfg(test)]
 mod broken;
 #[cfg(test)]
 mod containers;
@@ -20,3 +22,5 @@ mod other_readers;
 mod other_writers;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tar;

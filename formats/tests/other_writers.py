@@ -3,7 +3,12 @@
 import pathlib
 import sys
 
+import datasets
+import numpy as np
+import polars as pl
 import pyarrow as pa
+import pyarrow.feather
+import webdataset
 import pyarrow.parquet as pq
 
 folder = pathlib.Path(sys.argv[1])
@@ -75,3 +80,56 @@ pq.write_table(
     ),
     parquet / "nulls.parquet",
 )
+
+# Arrow: files and streams, compressed or not, batches small and large.
+arrow = folder / "arrow"
+arrow.mkdir()
+
+
+def write_arrow(name, table, *, stream=False, codec=None, rows=300):
+    options = pa.ipc.IpcWriteOptions(compression=codec)
+    new = pa.ipc.new_stream if stream else pa.ipc.new_file
+    with new(str(arrow / name), table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=rows)
+
+
+for codec in [None, "lz4", "zstd"]:
+    for stream in [False, True]:
+        write_arrow(f"{'stream' if stream else 'file'}-{codec}.arrow", table(), stream=stream, codec=codec)
+for name, kind in [
+    ("large", pa.large_string()),
+    ("view", pa.string_view()),
+    ("binary", pa.binary()),
+    ("dictionary", "dictionary"),
+]:
+    write_arrow(f"{name}.arrow", table(kind), codec="zstd")
+    write_arrow(f"{name}.arrows", table(kind), stream=True)
+write_arrow("large_list.arrow", table(lists=pa.large_list, items=pa.uint64()))
+write_arrow("nulls.arrow", pq.read_table(parquet / "nulls.parquet"))
+pyarrow.feather.write_feather(table(), arrow / "feather.feather")
+pl.from_arrow(table()).write_ipc(arrow / "polars.arrow", compression="zstd")
+fixed = pa.table({"input_ids": pa.array([[index, 1, 2] for index in range(COUNT)], pa.list_(pa.int16(), 3))})
+write_arrow("fixed.arrow", fixed)
+
+# Hugging Face.
+part = datasets.Dataset.from_dict({"id": ids, "text": texts, "input_ids": tokens})
+part.save_to_disk(folder / "dataset", num_shards=3)
+half = COUNT // 2
+splits = datasets.DatasetDict({"train": part.select(range(half)), "dev": part.select(range(half, COUNT))})
+splits.save_to_disk(folder / "dataset-dict")
+
+# WebDataset.
+tars = folder / "tar"
+tars.mkdir()
+picture = np.zeros(10, np.uint8)
+for name in ["text.tar", "text.tar.gz"]:
+    with webdataset.TarWriter(str(tars / name)) as writer:
+        for index in range(COUNT):
+            writer.write({"__key__": ids[index].replace(" ", "/"), "npy": picture, "txt": texts[index]})
+with webdataset.TarWriter(str(tars / "json.tar")) as writer:
+    for index in range(COUNT):
+        row = {"text": texts[index], "input_ids": tokens[index], "id": ids[index], "meta": {"inner": {"text": texts[index]}}, "number": index}
+        writer.write({"__key__": f"{index:06}", "json": row})
+with webdataset.ShardWriter(str(tars / "shard-%06d.tar"), maxcount=COUNT // 4) as writer:
+    for index in range(COUNT):
+        writer.write({"__key__": f"{index:06}", "txt": texts[index]})

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use rho_formats::{Content, Document, ReadOptions, Record};
+use rho_formats::{Compression, Content, Document, ReadOptions, Record};
 
 use crate::support::python::python;
-use crate::support::read;
+use crate::support::{compress, read};
 
 const WRITE: &str = include_str!("other_writers.py");
 
@@ -146,6 +146,61 @@ fn parquet_with_every_type_of_token() {
 fn nulls_in_parquet_are_rejected_rows() {
     let Some(folder) = written() else { return };
     nulls(&folder.join("parquet/nulls.parquet"), "the file");
+}
+
+#[test]
+fn arrow_files_and_streams() {
+    let Some(folder) = written() else { return };
+    for name in [
+        "file-None.arrow",
+        "file-lz4.arrow",
+        "file-zstd.arrow",
+        "stream-None.arrow",
+        "stream-lz4.arrow",
+        "stream-zstd.arrow",
+        "large.arrow",
+        "large.arrows",
+        "view.arrow",
+        "view.arrows",
+        "binary.arrow",
+        "binary.arrows",
+        "dictionary.arrow",
+        "dictionary.arrows",
+        "large_list.arrow",
+        "feather.feather",
+        "polars.arrow",
+    ] {
+        let path = folder.join("arrow").join(name);
+        check(&path);
+        // The stream inside is not one there.
+        if name.starts_with("polars") {
+            continue;
+        }
+        // As a stream that is not to be read at any place.
+        let bytes = std::fs::read(&path).unwrap();
+        let compressed = compress(&bytes, Compression::Gzip);
+        let copy = folder.join("arrow").join(format!("copy-of-{name}.gz"));
+        std::fs::write(&copy, compressed).unwrap();
+        check(&copy);
+    }
+    nulls(&folder.join("arrow/nulls.arrow"), "the file");
+    let fixed = read(&folder.join("arrow/fixed.arrow"), &with_tokens("input_ids"));
+    let content = |index| Content::Tokens(vec![index as u32, 1, 2]);
+    assert!(fixed.documents() == documents(false, content, "fixed.arrow"));
+}
+
+#[test]
+fn tar_files_of_samples() {
+    let Some(folder) = written() else { return };
+    check(&folder.join("tar/json.tar"));
+    for name in ["text.tar", "text.tar.gz"] {
+        let read = read(&folder.join("tar").join(name), &ReadOptions::default());
+        let mut expected = documents(true, |index| Content::Text(text(index)), "");
+        for document in &mut expected {
+            document.id = document.id.replace(' ', "/");
+        }
+        assert!(read.documents() == expected, "{name}");
+    }
 }
 
 /// What a file with nulls in all places gives.

@@ -21,6 +21,36 @@ pub enum CorpusError {
         source: io::Error,
     },
 
+    /// A pattern that nothing fits.
+    #[error("{}: expected files of such names, found {}", .pattern.display(), match .ignored {
+        0 => "none".to_owned(),
+        ignored => format!("{ignored} of no known kind"),
+    })]
+    NoMatch {
+        /// The argument.
+        pattern: PathBuf,
+        /// How many files of no known kind fit.
+        ignored: usize,
+    },
+
+    /// A pattern that is none.
+    #[error("{}: expected a pattern of file names", .pattern.display())]
+    Pattern {
+        /// The argument.
+        pattern: PathBuf,
+        /// What is wrong with it.
+        source: glob::PatternError,
+    },
+
+    /// Braces that stand for more than anybody means.
+    #[error("{}: expected braces that stand for at most {most} names", .pattern.display())]
+    TooManyNames {
+        /// The argument.
+        pattern: PathBuf,
+        /// How many there may be.
+        most: usize,
+    },
+
     /// A file or folder that cannot be looked at.
     #[error("{}: cannot be read", .path.display())]
     Unreadable {
@@ -79,6 +109,14 @@ impl CorpusError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoArguments => Some("name the corpus: a folder, or its files"),
+            Self::NoMatch { ignored: 0, .. } => Some(
+                "check the pattern: * and ? stop at folders, ** does not, and names that start with a dot are skipped",
+            ),
+            Self::NoMatch { .. } => Some(
+                "the kind of a file is told by its name: rename the files, or name them one by one",
+            ),
+            Self::Pattern { .. } => Some("put [*] for a star that is meant as such"),
+            Self::TooManyNames { .. } => Some("name the folder instead"),
             Self::Missing { .. } => Some("check the spelling and the current folder"),
             Self::Unreadable { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => Some("a symbolic link leads nowhere"),

@@ -1,8 +1,22 @@
 //! Takes files and folders as a user names them, yields shards in a fixed order.
 //!
-//! The order is that of the arguments, and within a folder that of the paths' bytes, so that two machines see the
-//! same corpus. Does not open the shards: see [`crate::input`].
+//! | argument | what it names |
+//! |---|---|
+//! | a file | itself; a name that tells no kind will do, if its first bytes do |
+//! | a folder | the files of known names in it and below |
+//! | a folder of a Hugging Face dataset, or of several splits | the data files that it lists |
+//! | `data/*.jsonl.zst`, `data/**/part?.parquet` | what is there of that name, unknown kinds left out |
+//! | `shard-{000000..000099}.tar`, `{a,b}.jsonl` | each of these |
+//! | `@list.txt` | what its lines name |
+//! | `-` | standard input |
+//!
+//! A file or folder that exists is itself, whatever signs its name holds. The order is that of the arguments, and within
+//! a folder or pattern that of the paths' bytes, so that two machines see the same corpus. Does not read the shards: see
+//! [`crate::input`].
 
+mod arguments;
+mod braces;
+mod dataset;
 mod error;
 mod walk;
 
@@ -20,6 +34,8 @@ use crate::input::{Compression, Kind};
 pub struct Shard {
     /// Where the file lies, as reached from the arguments.
     pub path: PathBuf,
+    /// What is there.
+    pub place: Place,
     /// The path relative to the deepest folder that holds all arguments, with `/` between its parts. Unique within
     /// a corpus; the mask file is named after it.
     pub name: String,
@@ -31,6 +47,16 @@ pub struct Shard {
     pub compression: Compression,
 }
 
+/// What kind of place a shard lies in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Place {
+    /// The file system.
+    #[default]
+    File,
+    /// Standard input, of unknown size; it can be read once.
+    StandardInput,
+}
+
 /// What stood under the arguments.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
@@ -40,7 +66,7 @@ pub struct Found {
     pub ignored: Vec<PathBuf>,
 }
 
-/// Finds the shards that `arguments` (files and folders) name.
+/// Finds the shards that `arguments` name, in the ways of the table above.
 ///
 /// Folders are walked recursively, following symbolic links; files and folders whose names start with a dot are
 /// skipped there. A file that is reached twice is an error, for its documents would be counted twice.
@@ -52,26 +78,43 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
     if arguments.is_empty() {
         return Err(CorpusError::NoArguments);
     }
-    let roots = arguments
-        .iter()
-        .map(|argument| Root::new(argument))
-        .collect::<Result<Vec<_>, _>>()?;
+    let (roots, ignored) = arguments::expand(arguments)?;
     let base = deepest_common_folder(&roots);
 
-    let mut found = Found::default();
+    let mut found = Found {
+        shards: Vec::new(),
+        ignored,
+    };
     let mut seen = HashMap::new();
     for root in &roots {
-        let (files, ignored) = if root.is_folder {
-            let walked = walk::walk(&root.given)?;
-            if walked.files.is_empty() {
-                return Err(CorpusError::NoShards {
-                    path: root.given.clone(),
-                    ignored: walked.ignored.len(),
-                });
+        let (files, ignored) = match root.place {
+            Placed::Folder => {
+                let walked = walk::walk(&root.given)?;
+                if walked.files.is_empty() {
+                    return Err(CorpusError::NoShards {
+                        path: root.given.clone(),
+                        ignored: walked.ignored.len(),
+                    });
+                }
+                (walked.files, walked.ignored)
             }
-            (walked.files, walked.ignored)
-        } else {
-            (vec![PathBuf::new()], Vec::new())
+            Placed::File(..) => (vec![PathBuf::new()], Vec::new()),
+            Placed::StandardInput => {
+                let first = PathBuf::from(arguments::STANDARD_INPUT);
+                if seen.insert(first.clone(), first.clone()).is_some() {
+                    let second = first.clone();
+                    return Err(CorpusError::GivenTwice { first, second });
+                }
+                found.shards.push(Shard {
+                    path: first,
+                    place: Place::StandardInput,
+                    name: "stdin".to_owned(),
+                    bytes: 0,
+                    kind: Kind::JsonLines,
+                    compression: Compression::None,
+                });
+                continue;
+            }
         };
         for relative in files {
             let shard = root.shard(&relative, &base)?;
@@ -98,7 +141,15 @@ struct Root {
     /// Absolute, without `.` and `..`, but with the last part as the user named it: the file behind a symbolic link
     /// often has a name that says nothing.
     anchored: PathBuf,
-    is_folder: bool,
+    place: Placed,
+}
+
+/// What an argument is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Placed {
+    Folder,
+    File(Kind, Compression),
+    StandardInput,
 }
 
 impl Root {
@@ -114,17 +165,22 @@ impl Root {
             },
         };
         let metadata = fs::metadata(given).map_err(unreadable)?;
-        if metadata.is_file() {
-            if kind_of(given).is_none() {
-                return Err(CorpusError::UnknownKind {
-                    path: given.to_path_buf(),
-                });
-            }
-        } else if !metadata.is_dir() {
+        let place = if metadata.is_dir() {
+            Placed::Folder
+        } else if metadata.is_file() {
+            let known = match kind_of(given) {
+                None => arguments::kind_by_content(given).map_err(unreadable)?,
+                known => known,
+            };
+            let (kind, compression) = known.ok_or_else(|| CorpusError::UnknownKind {
+                path: given.to_path_buf(),
+            })?;
+            Placed::File(kind, compression)
+        } else {
             return Err(CorpusError::NotAFile {
                 path: given.to_path_buf(),
             });
-        }
+        };
         let absolute = std::path::absolute(given).map_err(unreadable)?;
         let anchored = match (absolute.parent(), absolute.file_name()) {
             (Some(parent), Some(name)) => fs::canonicalize(parent).map_err(unreadable)?.join(name),
@@ -133,14 +189,14 @@ impl Root {
         Ok(Self {
             given: given.to_path_buf(),
             anchored,
-            is_folder: metadata.is_dir(),
+            place,
         })
     }
 
     /// The folder that holds this argument; a folder holds itself.
     fn folder(&self) -> &Path {
         match self.anchored.parent() {
-            Some(parent) if !self.is_folder => parent,
+            Some(parent) if self.place != Placed::Folder => parent,
             _ => &self.anchored,
         }
     }
@@ -153,8 +209,10 @@ impl Root {
             false => path.join(relative),
         };
         let path = join(&self.given);
-        let Some((kind, compression)) = kind_of(&path) else {
-            return Err(CorpusError::UnknownKind { path });
+        let (kind, compression) = match self.place {
+            Placed::File(kind, compression) => (kind, compression),
+            // A dataset's data files may be called as they like.
+            _ => kind_of(&path).unwrap_or((Kind::Arrow, Compression::None)),
         };
         let Some(name) = name_under(base, &join(&self.anchored)) else {
             return Err(CorpusError::NotUtf8 { path });
@@ -162,6 +220,7 @@ impl Root {
         match fs::metadata(&path) {
             Ok(metadata) => Ok(Shard {
                 path,
+                place: Place::File,
                 name,
                 bytes: metadata.len(),
                 kind,
@@ -189,7 +248,10 @@ fn name_under(base: &Path, path: &Path) -> Option<String> {
 }
 
 fn deepest_common_folder(roots: &[Root]) -> PathBuf {
-    let mut folders = roots.iter().map(Root::folder);
+    let files = roots.iter();
+    let mut folders = files
+        .filter(|root| root.place != Placed::StandardInput)
+        .map(Root::folder);
     let mut common = folders.next().map(Path::to_path_buf).unwrap_or_default();
     for folder in folders {
         while !folder.starts_with(&common) {

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{CorpusError, kind_of};
+use super::{CorpusError, dataset, kind_of};
 
 /// What a folder holds.
 pub(super) struct Walked {
@@ -32,7 +32,7 @@ pub(super) fn walk(folder: &Path) -> Result<Walked, CorpusError> {
 
     // A second way to a folder that holds shards is a second way to each of them.
     for (first, second) in &walk.again {
-        for file in &walk.files {
+        for (_, file) in &walk.files {
             if let Ok(inside) = file.strip_prefix(first) {
                 return Err(CorpusError::GivenTwice {
                     first: folder.join(file),
@@ -41,18 +41,22 @@ pub(super) fn walk(folder: &Path) -> Result<Walked, CorpusError> {
             }
         }
     }
-    let bytes = |path: &PathBuf| path.as_os_str().as_encoded_bytes().to_vec();
-    walk.files.sort_by_cached_key(bytes);
-    walk.ignored.sort_by_cached_key(bytes);
+    walk.files.sort_by(|(a, _), (b, _)| bytes(a).cmp(bytes(b)));
+    walk.ignored.sort_by(|a, b| bytes(a).cmp(bytes(b)));
     Ok(Walked {
-        files: walk.files,
+        files: walk.files.into_iter().map(|(_, file)| file).collect(),
         ignored: walk.ignored,
     })
 }
 
+fn bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_encoded_bytes()
+}
+
 struct Walk<'a> {
     top: &'a Path,
-    files: Vec<PathBuf>,
+    /// Each with the path by which it is sorted: that of a dataset's file holds its number instead of its name.
+    files: Vec<(PathBuf, PathBuf)>,
     ignored: Vec<PathBuf>,
     /// The real paths of the folders that are being walked, outermost first.
     open: Vec<PathBuf>,
@@ -88,6 +92,14 @@ impl Walk<'_> {
             .map_err(unreadable)?;
         // The first way to a folder must not depend on the file system's order.
         names.sort();
+        if let Some(listed) = dataset::files(&folder, &names)? {
+            for (index, file) in listed.into_iter().enumerate() {
+                let sorted = relative.join(format!("{index:010}"));
+                self.files.push((sorted, relative.join(file)));
+            }
+            self.open.pop();
+            return Ok(());
+        }
         for name in names {
             if !name.as_encoded_bytes().starts_with(b".") {
                 self.meet(relative.join(name))?;
@@ -102,7 +114,9 @@ impl Walk<'_> {
         let known = kind_of(&path).is_some();
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => return self.enter(&relative),
-            Ok(metadata) if metadata.is_file() && known => self.files.push(relative),
+            Ok(metadata) if metadata.is_file() && known => {
+                self.files.push((relative.clone(), relative));
+            }
             // A shard that a dangling link stands for is missing: that is not to be passed over.
             Err(source) if known => return Err(CorpusError::Unreadable { path, source }),
             _ => self.ignored.push(path),

@@ -9,6 +9,7 @@ use std::io;
 use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, XzDecoder, ZstdDecoder};
 use tokio::io::{AsyncBufRead, AsyncRead, BufReader};
 
+use super::Kind;
 use super::peek::Peeked;
 
 /// How a shard is compressed.
@@ -68,7 +69,7 @@ impl Compression {
     }
 
     /// What the first bytes of a file say, where they say something.
-    fn of_content(start: &[u8]) -> Option<Self> {
+    pub(crate) fn of_content(start: &[u8]) -> Option<Self> {
         match start {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
@@ -90,7 +91,7 @@ impl Compression {
 
 /// Decompresses `raw`; `named` is what its name says.
 ///
-/// A file that is named as compressed and holds readable text instead is taken as that text: servers that decompress
+/// A file that is named as compressed and holds readable text or a known format instead is taken as that: servers that decompress
 /// on the way leave such files behind.
 pub(crate) fn decompress<R>(raw: Peeked<R>, named: Compression) -> (Compression, Plain)
 where
@@ -101,7 +102,9 @@ where
         Some(compression) => compression,
         // Of a stream that is cut inside its magic number, the beginning may be readable.
         None if named == Compression::Bzip2 && start.starts_with(b"BZ") => named,
-        None if is_text(start) => Compression::None,
+        None if is_text(start) || Kind::of_content(start, Kind::Text) != Kind::Text => {
+            Compression::None
+        }
         None => named,
     };
     macro_rules! with {

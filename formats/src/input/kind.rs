@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use super::Compression;
 use super::lines::BYTE_ORDER_MARK;
+use super::{Compression, arrow, tar};
 
 /// What the rows of a shard look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,14 +15,23 @@ pub enum Kind {
     Text,
     /// A Parquet file, one document per row.
     Parquet,
+    /// An Arrow IPC file or stream, one document per row.
+    Arrow,
+    /// A tar file whose members that share a key are one document: WebDataset.
+    WebDataset,
 }
 
-const ENDINGS: [(&str, Kind); 5] = [
+const ENDINGS: [(&str, Kind); 10] = [
     ("jsonl", Kind::JsonLines),
     ("json", Kind::JsonLines),
     ("ndjson", Kind::JsonLines),
     ("txt", Kind::Text),
     ("parquet", Kind::Parquet),
+    ("arrow", Kind::Arrow),
+    ("arrows", Kind::Arrow),
+    ("feather", Kind::Arrow),
+    ("ipc", Kind::Arrow),
+    ("tar", Kind::WebDataset),
 ];
 
 /// How Parquet files begin and end.
@@ -34,6 +43,8 @@ impl fmt::Display for Kind {
             Self::JsonLines => "JSON lines file",
             Self::Text => "text file",
             Self::Parquet => "Parquet file",
+            Self::Arrow => "Arrow file or stream",
+            Self::WebDataset => "tar file",
         })
     }
 }
@@ -42,6 +53,13 @@ impl Kind {
     /// What a name like `part-0.jsonl.gz` says, in upper or lower case; nothing where it says nothing known.
     pub fn of_name(name: &str) -> Option<(Self, Compression)> {
         let (name, compression) = Compression::of_name(name);
+        if let Some((stem, ending)) = name.rsplit_once('.')
+            && compression == Compression::None
+            && !stem.is_empty()
+            && ending.eq_ignore_ascii_case("tgz")
+        {
+            return Some((Self::WebDataset, Compression::Gzip));
+        }
         let (stem, ending) = name.rsplit_once('.')?;
         if stem.is_empty() {
             return None;
@@ -58,11 +76,28 @@ impl Kind {
         if head.starts_with(PARQUET) {
             return Self::Parquet;
         }
+        // No text begins like the one or the other.
+        if head.starts_with(arrow::FILE) || head.starts_with(&arrow::CONTINUATION) {
+            return Self::Arrow;
+        }
+        if tar::begins(head) {
+            return Self::WebDataset;
+        }
         let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
         match named {
             Self::JsonLines | Self::Text => named,
             _ if text.trim_ascii_start().starts_with(b"{") => Self::JsonLines,
             _ => named,
+        }
+    }
+
+    /// What the first bytes of a file say whose name says nothing.
+    pub(crate) fn told_by(head: &[u8]) -> Option<Self> {
+        let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
+        match Self::of_content(head, Self::Text) {
+            Self::Text if text.trim_ascii_start().starts_with(b"{") => Some(Self::JsonLines),
+            Self::Text => None,
+            kind => Some(kind),
         }
     }
 

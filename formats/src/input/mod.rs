@@ -4,13 +4,16 @@
 //! file -> compression -> lines -> json_lines -> fields -> Document
 //!                     |       \-> text_lines ---------/
 //!                     \-> text -----------------------/
-//! file -> ranges -> parquet -> worker ----------------/
+//!                     \-> tar -> fields --------------/
+//! file -> ranges -> parquet, arrow -> cell -> worker -/
 //! ```
 //!
 //! A row that holds no document is a [`Rejection`], with its reason, and the next row follows. A break of the stream
 //! itself is a [`ShardError`]; every row that came whole before it is handed out first. Does not search for shards
 //! (see [`crate::corpus`]) and knows nothing of tokens beyond lists of their ids.
 
+mod arrow;
+mod cell;
 mod compression;
 mod error;
 mod fields;
@@ -21,6 +24,7 @@ mod parquet;
 mod peek;
 mod ranges;
 mod reader;
+mod tar;
 mod text;
 mod text_lines;
 mod worker;

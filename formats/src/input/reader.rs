@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::fs::File;
 use tokio::io::{AsyncRead, BufReader, ReadBuf};
+use tokio::runtime::Handle;
 
 use super::compression::{self, CHUNK, Compression};
 use super::error::{Malformed, malformed};
@@ -16,11 +17,12 @@ use super::json_lines::JsonLines;
 use super::kind::PARQUET;
 use super::peek::Peeked;
 use super::ranges::Ranges;
+use super::tar::Samples;
 use super::text::TextFile;
 use super::text_lines::TextLines;
 use super::worker::{Sink, Worker};
-use super::{Kind, ReadOptions, Record, ShardError, parquet};
-use crate::corpus::Shard;
+use super::{Kind, ReadOptions, Record, ShardError, arrow, parquet};
+use crate::corpus::{Place, Shard};
 
 /// Reads one shard. Needs a running tokio runtime, whose other threads the file is read on.
 ///
@@ -40,6 +42,7 @@ enum Rows {
     JsonLines(JsonLines),
     Text(TextFile),
     TextLines(TextLines),
+    Samples(Samples),
     Worker(Worker),
 }
 
@@ -53,7 +56,11 @@ impl ShardReader {
             path: shard.path.clone(),
             source,
         };
-        let file = File::open(&shard.path).await.map_err(cannot_open)?;
+        let file: Box<dyn AsyncRead + Send + Unpin> = match shard.place {
+            Place::File => Box::new(File::open(&shard.path).await.map_err(cannot_open)?),
+            Place::StandardInput => Box::new(tokio::io::stdin()),
+        };
+        let is_file = shard.place == Place::File;
         let bytes = Arc::new(AtomicU64::new(0));
         let counted = Counted {
             inner: file,
@@ -68,7 +75,7 @@ impl ShardReader {
         let (name, options) = (shard.name.clone(), options.clone());
         let mut kind = Kind::of_content(plain.head(), shard.kind);
         if kind == Kind::Parquet && shard.kind != kind {
-            let sure = compression != Compression::None || ends_as_parquet(&shard.path);
+            let sure = compression != Compression::None || !is_file || ends_as_parquet(&shard.path);
             kind = if sure { kind } else { shard.kind };
         }
         let rows = match kind {
@@ -77,10 +84,16 @@ impl ShardReader {
                 Rows::TextLines(TextLines::new(name, options, Box::new(plain)))
             }
             Kind::Text => Rows::Text(TextFile::new(name, options, Box::new(plain))),
+            Kind::WebDataset => Rows::Samples(Samples::new(name, options, Box::new(plain))),
             Kind::Parquet if compression != Compression::None => {
                 return Err(cannot_open(malformed(format!(
                     "expected a Parquet file as it is, got one inside a {compression} stream"
                 ))));
+            }
+            Kind::Parquet if !is_file => {
+                return Err(cannot_open(malformed(
+                    "expected a Parquet file that can be read at any place, got one through a pipe",
+                )));
             }
             Kind::Parquet => {
                 let ranges = Arc::new(Ranges::open(&shard.path).map_err(cannot_open)?);
@@ -92,6 +105,21 @@ impl ShardReader {
                         bytes.store(share as u64, Ordering::Relaxed);
                     };
                     parquet::read(ranges, &name, &options, &progress, sink)
+                };
+                Rows::Worker(Worker::start(read).map_err(cannot_open)?)
+            }
+            Kind::Arrow => {
+                let input = match compression {
+                    Compression::None if is_file => {
+                        let ranges = Ranges::open(&shard.path).map_err(cannot_open)?;
+                        arrow::Input::Ranges(Arc::new(ranges))
+                    }
+                    _ => arrow::Input::Stream(Box::new(plain), Handle::current()),
+                };
+                let bytes = Arc::clone(&bytes);
+                let read = move |sink: &mut Sink| {
+                    let progress = |position| bytes.store(position, Ordering::Relaxed);
+                    arrow::read(input, &name, &options, &progress, sink)
                 };
                 Rows::Worker(Worker::start(read).map_err(cannot_open)?)
             }
@@ -118,6 +146,7 @@ impl ShardReader {
             Rows::JsonLines(rows) => rows.next().await,
             Rows::Text(rows) => rows.next().await,
             Rows::TextLines(rows) => rows.next().await,
+            Rows::Samples(rows) => rows.next().await,
             Rows::Worker(rows) => rows.next().await,
         };
         record.map_err(|source| {
@@ -137,6 +166,7 @@ impl ShardReader {
             Rows::JsonLines(rows) => rows.rows(),
             Rows::Text(rows) => rows.rows(),
             Rows::TextLines(rows) => rows.rows(),
+            Rows::Samples(rows) => rows.rows(),
             Rows::Worker(rows) => rows.rows(),
         };
         let own = source

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use async_compression::tokio::write::{BzEncoder, GzipEncoder, XzEncoder, ZstdEncoder};
 use rho_formats::{
-    Compression, Content, Document, ReadOptions, Record, ShardError, ShardReader, find_shards,
+    Compression, Content, Document, ReadOptions, Record, Shard, ShardError, ShardReader,
+    find_shards,
 };
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
@@ -56,13 +57,18 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// Reads a file to its end, as if it were named alone on a command line.
 pub(crate) fn read(path: &Path, options: &ReadOptions) -> Outcome {
     let shard = find_shards(&[path.to_path_buf()]).unwrap().shards.remove(0);
+    read_all(&shard, options)
+}
+
+/// Reads a shard to its end.
+pub(crate) fn read_all(shard: &Shard, options: &ReadOptions) -> Outcome {
     block_on(async {
         let mut outcome = Outcome {
             records: Vec::new(),
             error: None,
             bytes_read: 0,
         };
-        let mut reader = match ShardReader::open(&shard, options).await {
+        let mut reader = match ShardReader::open(shard, options).await {
             Ok(reader) => reader,
             Err(error) => {
                 outcome.error = Some(error);

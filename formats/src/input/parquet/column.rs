@@ -9,8 +9,8 @@ use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
 use std::io;
 use std::sync::atomic::Ordering;
 
+use super::super::cell::{Cell, wide};
 use super::super::error::cut_short;
-use super::super::{Content, ReadOptions, fields};
 use super::cause;
 use super::pages::Budget;
 
@@ -80,64 +80,6 @@ fn item_level(column: &ColumnDescriptor) -> i16 {
     // Below the list there is at most the item itself that may be null.
     let optional_item = column.self_type().is_optional();
     column.max_def_level() - i16::from(optional_item)
-}
-
-fn wide(integer: i64, unsigned: bool) -> i128 {
-    match unsigned {
-        true => i128::from(integer.cast_unsigned()),
-        false => i128::from(integer),
-    }
-}
-
-/// What stands in one row.
-#[derive(Debug, PartialEq)]
-pub(super) enum Cell<'a> {
-    Null,
-    Text(&'a [u8]),
-    Integer(i128),
-    /// Items, and whether they are unsigned.
-    Integers(&'a [Option<i64>], bool),
-}
-
-impl Cell<'_> {
-    /// The document's own id, if this is one.
-    pub(super) fn id(&self) -> Option<String> {
-        match self {
-            Self::Text(text) => std::str::from_utf8(text).ok().map(str::to_owned),
-            Self::Integer(integer) => Some(integer.to_string()),
-            Self::Null | Self::Integers(..) => None,
-        }
-    }
-
-    /// What the document holds, or why there is none.
-    pub(super) fn content(&self, field: &str, options: &ReadOptions) -> Result<Content, String> {
-        let most = options.max_document_bytes;
-        let expected = match options.tokens_field {
-            Some(_) => "a list of token ids",
-            None => "a string",
-        };
-        match self {
-            Self::Null => Err(format!("field {field:?} is null, expected {expected}")),
-            Self::Text(text) if text.len() > most => Err(options.too_large("a field")),
-            Self::Text(text) => match std::str::from_utf8(text) {
-                Ok(text) => Ok(Content::Text(text.to_owned())),
-                Err(error) => Err(format!(
-                    "invalid UTF-8 at byte {} of field {field:?}",
-                    error.valid_up_to()
-                )),
-            },
-            Self::Integers(items, _) if items.len() > most / size_of::<u32>() => {
-                Err(options.too_large("a field"))
-            }
-            Self::Integers(items, unsigned) => {
-                let items = items
-                    .iter()
-                    .map(|item| item.map(|item| wide(item, *unsigned)));
-                fields::tokens_of(field, items).map(Content::Tokens)
-            }
-            Self::Integer(_) => Err(format!("field {field:?} is a number, expected {expected}")),
-        }
-    }
 }
 
 /// The cells of a column, some rows decoded ahead.

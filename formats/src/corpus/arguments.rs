@@ -1,0 +1,141 @@
+//! Takes arguments as they were typed, yields files, folders and standard input: follows lists, expands braces and
+//! patterns, and looks into files whose names tell nothing. What is in a folder is for `walk` to find.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::{CorpusError, Placed, Root, braces, kind_of};
+use crate::input::{Compression, Kind};
+
+/// The argument that stands for standard input.
+pub(super) const STANDARD_INPUT: &str = "-";
+
+/// What the arguments name, and files that fit a pattern and are of no known kind.
+pub(super) fn expand(arguments: &[PathBuf]) -> Result<(Vec<Root>, Vec<PathBuf>), CorpusError> {
+    let mut found = Expanded::default();
+    for argument in arguments {
+        let list = argument.to_str().and_then(|text| text.strip_prefix('@'));
+        match list {
+            Some(list) if !argument.exists() => found.list(Path::new(list))?,
+            _ => found.argument(argument)?,
+        }
+    }
+    Ok((found.roots, found.ignored))
+}
+
+#[derive(Default)]
+struct Expanded {
+    roots: Vec<Root>,
+    ignored: Vec<PathBuf>,
+}
+
+impl Expanded {
+    /// What each line of a file names; relative paths are those of the current folder, as on the command line.
+    fn list(&mut self, path: &Path) -> Result<(), CorpusError> {
+        let lines = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => CorpusError::Missing {
+                path: path.to_path_buf(),
+                source,
+            },
+            _ => CorpusError::Unreadable {
+                path: path.to_path_buf(),
+                source,
+            },
+        })?;
+        let lines = lines.trim_start_matches('\u{feff}').lines();
+        for line in lines.map(str::trim).filter(|line| !line.is_empty()) {
+            self.argument(Path::new(line))?;
+        }
+        Ok(())
+    }
+
+    fn argument(&mut self, argument: &Path) -> Result<(), CorpusError> {
+        if argument == Path::new(STANDARD_INPUT) {
+            self.roots.push(Root {
+                given: argument.to_path_buf(),
+                anchored: PathBuf::new(),
+                place: Placed::StandardInput,
+            });
+            return Ok(());
+        }
+        // What is there is meant, even if its name looks like a pattern.
+        let text = match argument.to_str() {
+            Some(text) if !argument.exists() => text,
+            _ => return self.one(argument),
+        };
+        let names = braces::expand(text).ok_or_else(|| CorpusError::TooManyNames {
+            pattern: argument.to_path_buf(),
+            most: braces::MOST,
+        })?;
+        for name in names {
+            let path = Path::new(&name);
+            match name.contains(['*', '?', '[']) && !path.exists() {
+                true => self.pattern(&name)?,
+                false => self.one(path)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, path: &Path) -> Result<(), CorpusError> {
+        self.roots.push(Root::new(path)?);
+        Ok(())
+    }
+
+    /// What fits a pattern: folders, and files of known names.
+    fn pattern(&mut self, pattern: &str) -> Result<(), CorpusError> {
+        let options = glob::MatchOptions {
+            require_literal_separator: true,
+            require_literal_leading_dot: true,
+            ..glob::MatchOptions::new()
+        };
+        let paths = glob::glob_with(pattern, options).map_err(|source| CorpusError::Pattern {
+            pattern: pattern.into(),
+            source,
+        })?;
+        let mut paths =
+            paths
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| CorpusError::Unreadable {
+                    path: error.path().to_path_buf(),
+                    source: error.into(),
+                })?;
+        paths.sort_by(|a, b| {
+            let bytes = |path: &Path| path.as_os_str().as_encoded_bytes().to_vec();
+            bytes(a).cmp(&bytes(b))
+        });
+        let before = (self.roots.len(), self.ignored.len());
+        for path in paths {
+            // `**` fits folders as well as what is in them; only a pattern of folders means folders.
+            if path.is_dir() && pattern.contains("**") {
+                continue;
+            }
+            match path.is_dir() || kind_of(&path).is_some() {
+                true => self.one(&path)?,
+                false => self.ignored.push(path),
+            }
+        }
+        match self.roots.len() > before.0 {
+            true => Ok(()),
+            false => Err(CorpusError::NoMatch {
+                pattern: pattern.into(),
+                ignored: self.ignored.len() - before.1,
+            }),
+        }
+    }
+}
+
+/// What the first bytes of a file say whose name says nothing. One that is compressed and has no other ending is taken
+/// for JSON lines, unless what is inside says otherwise once it is read.
+pub(super) fn kind_by_content(path: &Path) -> io::Result<Option<(Kind, Compression)>> {
+    const HEAD: u64 = 512;
+    let mut head = Vec::new();
+    File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    if let Some(compression) = Compression::of_content(&head) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let (stem, _) = Compression::of_name(&name);
+        return Ok((!stem.contains('.')).then_some((Kind::JsonLines, compression)));
+    }
+    Ok(Kind::told_by(&head).map(|kind| (kind, Compression::None)))
+}

@@ -1,0 +1,164 @@
+//! Takes the buffers of one column of a batch, yields its cells. Every place that is read is compared with what is
+//! there, so that damage is an error, and a bad text one bad row.
+
+use std::io;
+
+use bytes::{Buf as _, Bytes};
+
+use super::super::cell::{Cell, wide};
+use super::super::error::malformed;
+use super::schema::Values;
+use super::source::Buffer;
+
+/// A column's buffers, the first of them its validity bitmap.
+pub(super) struct Loaded {
+    /// The bitmaps of the structs around it; none where nothing is null.
+    pub(super) around: Vec<Buffer>,
+    pub(super) values: Values,
+    pub(super) buffers: Vec<Buffer>,
+    /// A list's items.
+    pub(super) items: Option<(Values, Vec<Buffer>)>,
+    /// A dictionary's places, and its parts with the number of values in each.
+    pub(super) dictionary: Option<(usize, Vec<(u64, Loaded)>)>,
+    pub(super) bytes: Bytes,
+    pub(super) integers: Vec<Option<i64>>,
+}
+
+impl Loaded {
+    pub(super) fn new(values: Values, buffers: Vec<Buffer>) -> Self {
+        Self {
+            around: Vec::new(),
+            values,
+            buffers,
+            items: None,
+            dictionary: None,
+            bytes: Bytes::new(),
+            integers: Vec::new(),
+        }
+    }
+
+    /// What stands in `row`. A text or list of more than `most` bytes is not read.
+    pub(super) fn cell(&mut self, row: u64, most: usize) -> io::Result<Cell<'_>> {
+        for bitmap in &mut self.around {
+            if !is_valid(bitmap, row)? {
+                return Ok(Cell::Null);
+            }
+        }
+        let [validity, buffers @ ..] = &mut self.buffers[..] else {
+            return Err(missing());
+        };
+        if !is_valid(validity, row)? {
+            return Ok(Cell::Null);
+        }
+        if self.dictionary.is_some() {
+            return self.look_up(row, most);
+        }
+        match (self.values, buffers) {
+            (Values::Binary { offset }, [offsets, bytes]) => {
+                let (start, length) = between(offsets, row, offset)?;
+                if length > most {
+                    return Ok(Cell::TooLarge);
+                }
+                self.bytes = bytes.get(start, length)?;
+                Ok(Cell::Text(&self.bytes))
+            }
+            (Values::View, [views, blocks @ ..]) => {
+                const INLINE: usize = 12;
+                let start = row.checked_mul(16).ok_or_else(outside)?;
+                let mut view = views.get(start, 16)?;
+                let length = usize::try_from(view.get_i32_le()).map_err(|_| outside())?;
+                if length <= INLINE {
+                    self.bytes = view.slice(..length);
+                } else if length > most {
+                    return Ok(Cell::TooLarge);
+                } else {
+                    view.advance(4);
+                    let block = usize::try_from(view.get_i32_le()).map_err(|_| outside())?;
+                    let start = u64::try_from(view.get_i32_le()).map_err(|_| outside())?;
+                    let block = blocks.get_mut(block).ok_or_else(outside)?;
+                    self.bytes = block.get(start, length)?;
+                }
+                Ok(Cell::Text(&self.bytes))
+            }
+            (Values::Integer { width, unsigned }, [integers]) => {
+                let integer = integers.integer(row, width, unsigned)?;
+                Ok(Cell::Integer(wide(integer, unsigned)))
+            }
+            (Values::List { offset }, [offsets]) => {
+                let (start, length) = between(offsets, row, offset)?;
+                self.list(start, length, most)
+            }
+            (Values::FixedList { length }, []) => {
+                let start = row.checked_mul(length as u64).ok_or_else(outside)?;
+                self.list(start, length, most)
+            }
+            _ => Err(missing()),
+        }
+    }
+
+    /// The value of the dictionary that `row` names.
+    fn look_up(&mut self, row: u64, most: usize) -> io::Result<Cell<'_>> {
+        let (Some((width, parts)), Some(places)) = (&mut self.dictionary, self.buffers.get_mut(1))
+        else {
+            return Err(missing());
+        };
+        let place = places.integer(row, *width, true)?;
+        let mut place = u64::try_from(place).map_err(|_| outside())?;
+        for (length, part) in parts {
+            match place.checked_sub(*length) {
+                None => return part.cell(place, most),
+                Some(rest) => place = rest,
+            }
+        }
+        Err(outside())
+    }
+
+    fn list(&mut self, start: u64, length: usize, most: usize) -> io::Result<Cell<'_>> {
+        if length > most / size_of::<u32>() {
+            return Ok(Cell::TooLarge);
+        }
+        let Some((Values::Integer { width, unsigned }, buffers)) = &mut self.items else {
+            return Err(missing());
+        };
+        let [validity, integers] = &mut buffers[..] else {
+            return Err(missing());
+        };
+        self.integers.clear();
+        for index in start..start.checked_add(length as u64).ok_or_else(outside)? {
+            self.integers.push(match is_valid(validity, index)? {
+                true => Some(integers.integer(index, *width, *unsigned)?),
+                false => None,
+            });
+        }
+        Ok(Cell::Integers(&self.integers, *unsigned))
+    }
+}
+
+/// Start and length of what stands between two offsets.
+fn between(offsets: &mut Buffer, row: u64, width: usize) -> io::Result<(u64, usize)> {
+    let start = offsets.integer(row, width, false)?;
+    let end = offsets.integer(row + 1, width, false)?;
+    let length = end
+        .checked_sub(start)
+        .and_then(|length| usize::try_from(length).ok());
+    match (u64::try_from(start), length) {
+        (Ok(start), Some(length)) => Ok((start, length)),
+        _ => Err(outside()),
+    }
+}
+
+/// Whether the bit of `row` is set. Without a bitmap nothing is null.
+fn is_valid(bitmap: &mut Buffer, row: u64) -> io::Result<bool> {
+    if bitmap.length() == 0 {
+        return Ok(true);
+    }
+    Ok(bitmap.get(row / 8, 1)?[0] >> (row % 8) & 1 == 1)
+}
+
+fn outside() -> io::Error {
+    malformed("a value lies outside its buffer")
+}
+
+fn missing() -> io::Error {
+    malformed("a column lacks buffers")
+}

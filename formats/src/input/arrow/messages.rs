@@ -1,0 +1,372 @@
+//! Takes the messages of an Arrow stream one after the other, yields the rows of their batches. Finds the buffers of the
+//! columns that are asked for; their values are read in `column`.
+
+use std::collections::HashMap;
+use std::io;
+
+use arrow_ipc::{CompressionType, MetadataVersion, RecordBatch, Schema, root_as_message};
+
+use super::super::cell::Cell;
+use super::super::error::malformed;
+use super::super::worker::Sink;
+use super::super::{Content, ReadOptions, Record};
+use super::column::Loaded;
+use super::schema::{Column, Layout, Next, Node, Place, Values};
+use super::source::{Buffer, Raw, Source};
+
+/// What a stream may hold of a batch, in documents.
+const DOCUMENTS_PER_BATCH: usize = 16;
+/// More rows than this for each byte of a batch are no rows.
+const ROWS_PER_BYTE: u64 = 4096;
+
+/// A dictionary's part: its buffers, and how many values it has.
+type Part = (u64, Vec<bytes::Bytes>);
+
+/// What the messages so far said.
+pub(super) struct Messages<'a> {
+    options: &'a ReadOptions,
+    layout: Option<Wanted>,
+    dictionaries: HashMap<i64, Vec<Part>>,
+}
+
+/// The columns, and those that are asked for.
+struct Wanted {
+    layout: Layout,
+    content: Result<Column, String>,
+    id: Option<Column>,
+    field: String,
+}
+
+impl<'a> Messages<'a> {
+    pub(super) fn new(options: &'a ReadOptions) -> Self {
+        Self {
+            options,
+            layout: None,
+            dictionaries: HashMap::new(),
+        }
+    }
+
+    /// Takes the schema, which comes first.
+    pub(super) fn schema(
+        &mut self,
+        schema: Schema<'_>,
+        version: MetadataVersion,
+    ) -> io::Result<()> {
+        self.layout = Some(Wanted::of(schema, version, self.options)?);
+        Ok(())
+    }
+
+    /// Takes a message and its body; false where nobody listens any more.
+    pub(super) fn take(
+        &mut self,
+        message: &[u8],
+        source: &mut Source,
+        shard: &str,
+        sink: &mut Sink,
+    ) -> io::Result<bool> {
+        let message = root_as_message(message)
+            .map_err(|error| malformed(format!("not a message: {error}")))?;
+        let version = message.version();
+        let body = u64::try_from(message.bodyLength());
+        let body = body.map_err(|_| malformed("a message of negative length"))?;
+        let Some(wanted) = &self.layout else {
+            let schema = message.header_as_schema();
+            let schema = schema.ok_or_else(|| malformed("expected a schema first"))?;
+            self.schema(schema, version)?;
+            return Ok(true);
+        };
+        if let Some(batch) = message.header_as_record_batch() {
+            let batch = wanted.load(&batch, body, source, self)?;
+            return batch.rows(wanted, shard, self.options, sink);
+        }
+        if let Some(dictionary) = message.header_as_dictionary_batch() {
+            let id = dictionary.id();
+            let data = dictionary
+                .data()
+                .ok_or_else(|| malformed("a dictionary without values"))?;
+            let part = wanted.dictionary(id, &data, body, source, self.most())?;
+            if let Some(part) = part {
+                let parts = self.dictionaries.entry(id).or_default();
+                if !dictionary.isDelta() {
+                    parts.clear();
+                }
+                parts.push(part);
+                let bytes = parts.iter().flat_map(|(_, buffers)| buffers);
+                if bytes.map(bytes::Bytes::len).sum::<usize>() > self.most() {
+                    return Err(malformed(
+                        "a dictionary that is larger than memory may hold",
+                    ));
+                }
+            }
+            return Ok(true);
+        }
+        Err(malformed("expected a batch"))
+    }
+
+    fn most(&self) -> usize {
+        let most = self.options.max_document_bytes;
+        most.saturating_mul(DOCUMENTS_PER_BATCH)
+    }
+}
+
+impl Wanted {
+    fn of(
+        schema: arrow_ipc::Schema<'_>,
+        version: MetadataVersion,
+        options: &ReadOptions,
+    ) -> io::Result<Self> {
+        let layout = Layout::of(schema, version)?;
+        let field = options.tokens_field.as_ref();
+        Ok(Self {
+            content: layout.content(options),
+            id: layout.id(options),
+            field: field.unwrap_or(&options.text_field).clone(),
+            layout,
+        })
+    }
+
+    /// Finds, or reads, the buffers of a batch that are asked for.
+    fn load(
+        &self,
+        batch: &RecordBatch<'_>,
+        body: u64,
+        source: &mut Source,
+        messages: &Messages<'_>,
+    ) -> io::Result<Batch> {
+        let rows = u64::try_from(batch.length()).ok();
+        let rows =
+            rows.filter(|rows| *rows <= body.saturating_add(1).saturating_mul(ROWS_PER_BYTE));
+        let rows =
+            rows.ok_or_else(|| malformed("a batch claims more rows than it has room for"))?;
+        let places = places(&self.layout.nodes, self.layout.count, false, batch);
+        let columns = [self.content.as_ref().ok(), self.id.as_ref()];
+        let mut indexes: Vec<usize> = columns
+            .iter()
+            .flatten()
+            .flat_map(|column| column.buffers(&places))
+            .collect();
+        indexes.sort_unstable();
+        indexes.dedup();
+        let most = messages.most();
+        let raws = raws(batch, &indexes, body, source, most)?;
+        let [content, id] = columns.map(|column| {
+            let Some(column) = column else {
+                return Ok(None);
+            };
+            let compression = batch.compression().map(|compression| compression.codec());
+            column
+                .load(&places, &raws, compression, most, &messages.dictionaries)
+                .map(Some)
+        });
+        Ok(Batch {
+            rows,
+            content: content?,
+            id: id?,
+        })
+    }
+
+    /// Reads a dictionary, if it is one that is asked for; else passes it over.
+    fn dictionary(
+        &self,
+        id: i64,
+        batch: &RecordBatch<'_>,
+        body: u64,
+        source: &mut Source,
+        most: usize,
+    ) -> io::Result<Option<Part>> {
+        let mut columns = [self.content.as_ref().ok(), self.id.as_ref()].into_iter();
+        let used = columns.any(|column| {
+            column.is_some_and(|column| column.dictionary.is_some_and(|found| found.id == id))
+        });
+        let nodes = &mut self.layout.nodes.iter();
+        let node = nodes
+            .find_map(|node| node.find_dictionary(id))
+            .filter(|_| used);
+        let Some(node) = node else {
+            source.body(body, &[], most)?;
+            return Ok(None);
+        };
+        let rows = u64::try_from(batch.length());
+        let rows = rows.map_err(|_| malformed("a dictionary of negative length"))?;
+        let places = places(std::slice::from_ref(node), self.layout.count, true, batch);
+        let place = places[node.index];
+        let indexes: Vec<_> = (place.first..).take(node.buffers + place.views).collect();
+        let raws = raws(batch, &indexes, body, source, most)?;
+        let compression = batch.compression().map(|compression| compression.codec());
+        let mut buffers = Vec::new();
+        for index in indexes {
+            let raw = raws.get(&index).cloned().ok_or_else(lacks)?;
+            let mut buffer = Buffer::open(raw, compression, false, most)?;
+            let length = usize::try_from(buffer.length()).unwrap_or(usize::MAX);
+            if length > most {
+                return Err(malformed(
+                    "a dictionary that is larger than memory may hold",
+                ));
+            }
+            buffers.push(buffer.get(0, length)?);
+        }
+        Ok(Some((rows, buffers)))
+    }
+}
+
+/// Where the fields' parts stand in a batch.
+fn places(nodes: &[Node], count: usize, plain: bool, batch: &RecordBatch<'_>) -> Vec<Place> {
+    let views = batch.variadicBufferCounts();
+    let mut views = views
+        .iter()
+        .flatten()
+        .map(|views| usize::try_from(views).unwrap_or(usize::MAX));
+    let mut next = Next {
+        buffer: 0,
+        views: &mut views,
+    };
+    let mut places = vec![Place::default(); count];
+    for node in nodes {
+        node.place(plain, &mut next, &mut places);
+    }
+    places
+}
+
+/// The buffers with these numbers.
+fn raws(
+    batch: &RecordBatch<'_>,
+    indexes: &[usize],
+    body: u64,
+    source: &mut Source,
+    most: usize,
+) -> io::Result<HashMap<usize, Raw>> {
+    let buffers = batch.buffers().unwrap_or_default();
+    let mut wanted = Vec::with_capacity(indexes.len());
+    for index in indexes {
+        if *index >= buffers.len() {
+            return Err(lacks());
+        }
+        let buffer = buffers.get(*index);
+        let (Ok(offset), Ok(length)) = (buffer.offset().try_into(), buffer.length().try_into())
+        else {
+            return Err(malformed("a buffer of negative length"));
+        };
+        let (offset, length): (u64, u64) = (offset, length);
+        if offset.checked_add(length).is_none_or(|end| end > body) {
+            return Err(malformed("a buffer lies outside its message"));
+        }
+        // Writers put no place for what is empty.
+        let offset = match length {
+            0 => wanted.last().map_or(0, |(offset, length)| offset + length),
+            _ => offset,
+        };
+        wanted.push((offset, length));
+    }
+    let raws = source.body(body, &wanted, most)?;
+    Ok(indexes.iter().copied().zip(raws).collect())
+}
+
+fn lacks() -> io::Error {
+    malformed("a column lacks buffers")
+}
+
+impl Column {
+    /// Which buffers of a batch it needs.
+    fn buffers(&self, places: &[Place]) -> Vec<usize> {
+        let mut found: Vec<_> = self
+            .around
+            .iter()
+            .map(|index| places[*index].first)
+            .collect();
+        let place = places[self.index];
+        let own = match (self.dictionary, self.values) {
+            (Some(_), _) => 2,
+            (None, Values::Binary { .. }) => 3,
+            (None, Values::View) => 2_usize.saturating_add(place.views),
+            (None, Values::Integer { .. } | Values::List { .. }) => 2,
+            (None, Values::FixedList { .. }) => 1,
+        };
+        // A number of views that makes no sense is found out by the first buffer that is not there.
+        found.extend((place.first..).take(own.min(1 << 20)));
+        if self.items.is_some() {
+            found.extend((places[self.index + 1].first..).take(2));
+        }
+        found
+    }
+
+    fn load(
+        &self,
+        places: &[Place],
+        raws: &HashMap<usize, Raw>,
+        compression: Option<CompressionType>,
+        most: usize,
+        dictionaries: &HashMap<i64, Vec<Part>>,
+    ) -> io::Result<Loaded> {
+        let mut opened = self
+            .buffers(places)
+            .into_iter()
+            .enumerate()
+            .map(|(at, index)| {
+                let raw = raws.get(&index).cloned().ok_or_else(lacks)?;
+                // Texts are read from front to back.
+                let texts =
+                    matches!(self.values, Values::Binary { .. }) && self.dictionary.is_none();
+                Buffer::open(raw, compression, texts && at == self.around.len() + 2, most)
+            });
+        let around = opened.by_ref().take(self.around.len());
+        let around = around.collect::<io::Result<Vec<_>>>()?;
+        let mut own = opened.collect::<io::Result<Vec<_>>>()?;
+        let items = self.items.map(|values| {
+            let buffers = own.split_off(own.len().saturating_sub(2));
+            (values, buffers)
+        });
+        let mut loaded = Loaded::new(self.values, own);
+        loaded.around = around;
+        loaded.items = items;
+        if let Some(dictionary) = self.dictionary {
+            let parts = dictionaries
+                .get(&dictionary.id)
+                .map_or(&[][..], Vec::as_slice);
+            let part = |(length, buffers): &Part| {
+                let buffers = buffers.iter().cloned().map(Buffer::Held).collect();
+                (*length, Loaded::new(self.values, buffers))
+            };
+            loaded.dictionary = Some((dictionary.width, parts.iter().map(part).collect()));
+        }
+        Ok(loaded)
+    }
+}
+
+/// The columns of a batch that are asked for.
+struct Batch {
+    rows: u64,
+    content: Option<Loaded>,
+    id: Option<Loaded>,
+}
+
+impl Batch {
+    /// Hands out all rows; false where nobody listens any more.
+    fn rows(
+        mut self,
+        wanted: &Wanted,
+        shard: &str,
+        options: &ReadOptions,
+        sink: &mut Sink,
+    ) -> io::Result<bool> {
+        let most = options.max_document_bytes;
+        for row in 0..self.rows {
+            let id = match &mut self.id {
+                Some(id) => id.cell(row, most)?.id(),
+                None => None,
+            };
+            let content = match (&wanted.content, &mut self.content) {
+                (Err(reason), _) => Err(reason.clone()),
+                (_, None) => Err(Cell::Null
+                    .content(&wanted.field, options)
+                    .err()
+                    .unwrap_or_default()),
+                (_, Some(content)) => content.cell(row, most)?.content(&wanted.field, options),
+            };
+            let document = content.map(|content: Content| (id, content));
+            if !sink.push(Record::of(shard, sink.rows(), document)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,147 @@
+//! Takes an Arrow IPC file or stream, yields a document per row. Reads the columns that are asked for and no others.
+//!
+//! Arrow's own readers hold whole batches, and take what a file says of lengths and places at its word: they panic
+//! where it lies (as of version 60). Here the messages are taken apart by Arrow's verified accessors, and each value is
+//! read from its buffer where it is asked for, see `column`. A file that is cut or compressed is read like the
+//! stream inside it; batches of a file pass through the same memory whatever their size, those of a pipe or of a
+//! compressed file are held as far as their columns are asked for.
+
+mod column;
+mod messages;
+mod schema;
+mod source;
+
+use std::io;
+use std::sync::Arc;
+
+use arrow_ipc::{MetadataVersion, root_as_footer};
+use bytes::Bytes;
+use tokio::runtime::Handle;
+
+use super::ReadOptions;
+use super::compression::Plain;
+use super::error::{cut_short, malformed};
+use super::ranges::Ranges;
+use super::worker::Sink;
+use messages::Messages;
+use source::Source;
+
+/// How an Arrow file begins; the stream in it follows after two more bytes.
+pub(super) const FILE: &[u8] = b"ARROW1\0\0";
+/// What stands before the length of a message, except in very old streams.
+pub(super) const CONTINUATION: [u8; 4] = [0xff; 4];
+/// No message says more about a batch than this.
+const LARGEST_MESSAGE: usize = 256 << 20;
+/// Where the bytes of an Arrow file or stream come from.
+pub(super) enum Input {
+    /// A file.
+    Ranges(Arc<Ranges>),
+    /// A stream that a runtime reads.
+    Stream(Plain, Handle),
+}
+
+/// Reads all rows. `progress` is told how far into a file they are.
+pub(super) fn read(
+    input: Input,
+    shard: &str,
+    options: &ReadOptions,
+    progress: &dyn Fn(u64),
+    sink: &mut Sink,
+) -> io::Result<()> {
+    let mut messages = Messages::new(options);
+    let mut source = match input {
+        Input::Ranges(ranges) => {
+            if let Some(footer) = footer(&ranges) {
+                return file(&ranges, &footer, messages, shard, progress, sink);
+            }
+            Source::Ranges(ranges, 0)
+        }
+        Input::Stream(plain, handle) => Source::Stream(plain, handle),
+    };
+    let mut at_start = true;
+    loop {
+        if let Source::Ranges(_, position) = &source {
+            progress(*position);
+        }
+        let start = source.read(4);
+        let start = start.map_err(|error| ends_early(error, "it ends without its end mark"))?;
+        let begins = std::mem::take(&mut at_start) && start == FILE[..4];
+        let word = match begins {
+            true => {
+                source.read(4)?;
+                source.read(4)?
+            }
+            false => start,
+        };
+        let Some(message) = message(word, &mut source)? else {
+            return Ok(());
+        };
+        if !messages.take(&message, &mut source, shard, sink)? {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads a whole file by its footer. Not all writers make it a stream in between.
+fn file(
+    ranges: &Arc<Ranges>,
+    footer: &[u8],
+    mut messages: Messages<'_>,
+    shard: &str,
+    progress: &dyn Fn(u64),
+    sink: &mut Sink,
+) -> io::Result<()> {
+    let footer =
+        root_as_footer(footer).map_err(|error| malformed(format!("not a footer: {error}")))?;
+    let schema = footer.schema();
+    let schema = schema.ok_or_else(|| malformed("a footer without a schema"))?;
+    messages.schema(schema, footer.version().max(MetadataVersion::V4))?;
+    let dictionaries = footer.dictionaries().unwrap_or_default();
+    let batches = footer.recordBatches().unwrap_or_default();
+    for block in dictionaries.iter().chain(batches) {
+        let start = u64::try_from(block.offset());
+        let start = start.map_err(|_| malformed("a batch before the file"))?;
+        progress(start);
+        let mut source = Source::Ranges(Arc::clone(ranges), start);
+        let word = source.read(4)?;
+        let message = message(word, &mut source)?;
+        let message = message.ok_or_else(|| malformed("expected a batch, got an end mark"))?;
+        if !messages.take(&message, &mut source, shard, sink)? {
+            return Ok(());
+        }
+    }
+    progress(ranges.length());
+    Ok(())
+}
+
+/// The message that begins with `word`; nothing at the end mark.
+fn message(mut word: Bytes, source: &mut Source) -> io::Result<Option<Bytes>> {
+    if word == CONTINUATION[..] {
+        word = source.read(4)?;
+    }
+    let length = u32::from_le_bytes([word[0], word[1], word[2], word[3]]) as usize;
+    match length {
+        0 => Ok(None),
+        _ if length > LARGEST_MESSAGE => Err(malformed("a message that makes no sense")),
+        _ => source.read(length).map(Some),
+    }
+}
+
+/// The footer of a file. Nothing for streams and cut files.
+fn footer(ranges: &Ranges) -> Option<Bytes> {
+    const TAIL: usize = 10;
+    let begins = ranges.read(0, FILE.len()).ok()? == FILE;
+    let end = ranges.length().checked_sub(TAIL as u64)?;
+    let tail = ranges.read(end, TAIL).ok()?;
+    let length = u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]);
+    let start = end.checked_sub(u64::from(length))?;
+    let whole = begins && tail[4..] == FILE[..6] && length as usize <= LARGEST_MESSAGE;
+    whole.then(|| ranges.read(start, length as usize).ok())?
+}
+
+fn ends_early(error: io::Error, what: &str) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof if error.get_ref().is_none() => cut_short(what),
+        _ => error,
+    }
+}

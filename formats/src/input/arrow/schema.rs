@@ -1,0 +1,281 @@
+//! Takes the schema message of an Arrow stream, yields how the columns' buffers follow one another in a batch, and which
+//! of them are asked for.
+
+use std::io;
+
+use arrow_ipc::{Endianness, Field, MetadataVersion, Schema, Type};
+
+use super::super::error::malformed;
+use super::super::{ReadOptions, fields};
+
+/// What is read of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    /// Bytes between offsets of 4 or 8 bytes.
+    Binary { offset: usize },
+    /// Bytes of 16-byte views.
+    View,
+    /// Integers of so many bytes.
+    Integer { width: usize, unsigned: bool },
+    /// Lists of integers between offsets of 4 or 8 bytes; the integers are the next column.
+    List { offset: usize },
+    /// Lists of so many integers each; the integers are the next column.
+    FixedList { length: usize },
+}
+
+/// A field and those inside it, with what they have in each batch.
+///
+/// What can be read as a column, and structs, have a validity bitmap as their first buffer.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) name: String,
+    /// How many buffers it has itself; a view has more.
+    pub(super) buffers: usize,
+    pub(super) is_view: bool,
+    pub(super) values: Option<Values>,
+    /// What the type is called in a message.
+    kind: &'static str,
+    is_struct: bool,
+    pub(super) dictionary: Option<Dictionary>,
+    pub(super) children: Vec<Node>,
+    /// Its number when all fields are counted, parents first.
+    pub(super) index: usize,
+}
+
+/// A column that is asked for: the structs around it, outermost first, and itself.
+#[derive(Debug, Clone)]
+pub(super) struct Column {
+    pub(super) around: Vec<usize>,
+    pub(super) index: usize,
+    pub(super) values: Values,
+    /// For lists: how the items are stored.
+    pub(super) items: Option<Values>,
+    pub(super) dictionary: Option<Dictionary>,
+}
+
+/// A column whose batches hold places in a list of values that comes before them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dictionary {
+    pub(super) id: i64,
+    /// The places: integers of so many bytes.
+    pub(super) width: usize,
+}
+
+/// Where a field's parts stand in a batch.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Place {
+    /// Its first buffer.
+    pub(super) first: usize,
+    /// How many buffers its views lead to.
+    pub(super) views: usize,
+}
+
+/// What comes next while a batch's parts are counted.
+pub(super) struct Next<'a> {
+    pub(super) buffer: usize,
+    pub(super) views: &'a mut dyn Iterator<Item = usize>,
+}
+
+/// All columns of a stream.
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub(super) nodes: Vec<Node>,
+    pub(super) count: usize,
+}
+
+impl Layout {
+    pub(super) fn of(schema: Schema<'_>, version: MetadataVersion) -> io::Result<Self> {
+        if schema.endianness() != Endianness::Little {
+            return Err(malformed("expected little-endian data, got big-endian"));
+        }
+        let mut count = 0;
+        let fields = schema.fields().unwrap_or_default();
+        let nodes = fields
+            .iter()
+            .map(|field| node(field, version, &mut count))
+            .collect::<io::Result<_>>()?;
+        Ok(Self { nodes, count })
+    }
+
+    /// The column with the document, or why there is none.
+    pub(super) fn content(&self, options: &ReadOptions) -> Result<Column, String> {
+        let (field, option, expected) = match &options.tokens_field {
+            Some(field) => (field, "--tokens-field", "a list of token ids"),
+            None => (&options.text_field, "--text-field", "a string"),
+        };
+        let Some((around, node)) = find(&self.nodes, field) else {
+            let names = self.nodes.iter().map(|node| node.name.as_str());
+            return Err(fields::missing(field, option, "the file", names));
+        };
+        let column = node.column(around);
+        column
+            .filter(|column| match column.values {
+                Values::Binary { .. } | Values::View => options.tokens_field.is_none(),
+                Values::List { .. } | Values::FixedList { .. } => options.tokens_field.is_some(),
+                Values::Integer { .. } => false,
+            })
+            .ok_or_else(|| format!("field {field:?} is {}, expected {expected}", node.kind))
+    }
+
+    /// The column with the document's own id, if there is one.
+    pub(super) fn id(&self, options: &ReadOptions) -> Option<Column> {
+        let (around, node) = find(&self.nodes, &options.id_field)?;
+        let lists = |values| matches!(values, Values::List { .. } | Values::FixedList { .. });
+        node.column(around).filter(|column| !lists(column.values))
+    }
+}
+
+impl Node {
+    /// Counts the buffers of this field and of those inside it, from `next` on. `plain`: as the values of a dictionary,
+    /// where the field would have one.
+    pub(super) fn place(&self, plain: bool, next: &mut Next<'_>, places: &mut [Place]) {
+        if let Some(place) = places.get_mut(self.index) {
+            *place = Place {
+                first: next.buffer,
+                views: 0,
+            };
+        }
+        if self.dictionary.is_some() && !plain {
+            next.buffer += 2;
+            return;
+        }
+        next.buffer += self.buffers;
+        if self.is_view {
+            let views = next.views.next().unwrap_or_default();
+            next.buffer = next.buffer.saturating_add(views);
+            if let Some(place) = places.get_mut(self.index) {
+                place.views = views;
+            }
+        }
+        for child in &self.children {
+            child.place(false, next, places);
+        }
+    }
+
+    /// The column of this field; nothing where it cannot be read as one.
+    fn column(&self, around: Vec<usize>) -> Option<Column> {
+        let values = self.values?;
+        let items = match values {
+            Values::List { .. } | Values::FixedList { .. } if self.dictionary.is_some() => {
+                return None;
+            }
+            Values::List { .. } | Values::FixedList { .. } => {
+                let [items] = &self.children[..] else {
+                    return None;
+                };
+                match items.values {
+                    Some(Values::Integer { .. }) if items.dictionary.is_none() => items.values,
+                    _ => return None,
+                }
+            }
+            _ => None,
+        };
+        Some(Column {
+            around,
+            index: self.index,
+            values,
+            items,
+            dictionary: self.dictionary,
+        })
+    }
+
+    /// This field as the values of a dictionary: as if it had none.
+    pub(super) fn find_dictionary(&self, id: i64) -> Option<&Self> {
+        if self
+            .dictionary
+            .is_some_and(|dictionary| dictionary.id == id)
+        {
+            return Some(self);
+        }
+        self.children
+            .iter()
+            .find_map(|node| node.find_dictionary(id))
+    }
+}
+
+/// The field that `path` names: literally, or step by step into structs.
+fn find<'a>(nodes: &'a [Node], path: &str) -> Option<(Vec<usize>, &'a Node)> {
+    let named = |name: &str| nodes.iter().rev().find(|node| node.name == name);
+    if let Some(node) = named(path) {
+        return Some((Vec::new(), node));
+    }
+    path.match_indices('.').find_map(|(dot, _)| {
+        let outer = named(&path[..dot]).filter(|node| node.is_struct)?;
+        let (mut around, node) = find(&outer.children, &path[dot + 1..])?;
+        around.insert(0, outer.index);
+        Some((around, node))
+    })
+}
+
+fn node(field: Field<'_>, version: MetadataVersion, count: &mut usize) -> io::Result<Node> {
+    let index = *count;
+    *count += 1;
+    let fields = field.children().unwrap_or_default();
+    let integer = |integer: arrow_ipc::Int<'_>| match integer.bitWidth() {
+        bits @ (8 | 16 | 32 | 64) => Some(Values::Integer {
+            width: bits as usize / 8,
+            unsigned: !integer.is_signed(),
+        }),
+        _ => None,
+    };
+    let (buffers, kind, values) = match field.type_type() {
+        Type::Null => (0, "null", None),
+        Type::Bool => (2, "a boolean", None),
+        Type::Int => (2, "a number", field.type_as_int().and_then(integer)),
+        Type::FloatingPoint | Type::Decimal => (2, "a number", None),
+        Type::Date | Type::Time | Type::Timestamp | Type::Interval | Type::Duration => {
+            (2, "a time", None)
+        }
+        Type::FixedSizeBinary => (2, "a column of bytes of fixed length", None),
+        Type::Utf8 | Type::Binary => (3, "a string", Some(Values::Binary { offset: 4 })),
+        Type::LargeUtf8 | Type::LargeBinary => (3, "a string", Some(Values::Binary { offset: 8 })),
+        Type::Utf8View | Type::BinaryView => (2, "a string", Some(Values::View)),
+        Type::List => (2, "a list", Some(Values::List { offset: 4 })),
+        Type::LargeList => (2, "a list", Some(Values::List { offset: 8 })),
+        Type::ListView | Type::LargeListView => (3, "a list of views", None),
+        Type::FixedSizeList => {
+            let length = field.type_as_fixed_size_list().map(|list| list.listSize());
+            let length = length.and_then(|length| usize::try_from(length).ok());
+            (
+                1,
+                "a list",
+                length.map(|length| Values::FixedList { length }),
+            )
+        }
+        Type::Struct_ => (1, "an object", None),
+        Type::Map => (2, "a map", None),
+        Type::Union => {
+            use arrow_ipc::UnionMode;
+            let mode = field.type_as_union().map(|union| union.mode());
+            let dense = mode == Some(UnionMode::Dense);
+            // In old streams a union had a validity bitmap as well.
+            let validity = usize::from(version < MetadataVersion::V5);
+            (1 + usize::from(dense) + validity, "a union", None)
+        }
+        Type::RunEndEncoded => (0, "run-end encoded", None),
+        other => return Err(malformed(format!("a column of unknown type {other:?}"))),
+    };
+    let children = fields
+        .iter()
+        .map(|field| node(field, version, count))
+        .collect::<io::Result<Vec<_>>>()?;
+    Ok(Node {
+        name: field.name().unwrap_or_default().to_owned(),
+        buffers,
+        is_view: values == Some(Values::View),
+        values,
+        kind,
+        is_struct: field.type_type() == Type::Struct_,
+        dictionary: field.dictionary().map(|dictionary| Dictionary {
+            id: dictionary.id(),
+            width: match dictionary.indexType().map(|integer| integer.bitWidth()) {
+                Some(8) => 1,
+                Some(16) => 2,
+                Some(64) => 8,
+                _ => 4,
+            },
+        }),
+        children,
+        index,
+    })
+}

@@ -1,0 +1,279 @@
+//! Takes a file of any length or a stream, yields the parts of Arrow messages. From a file, only what is asked for is
+//! read, a little at a time; from a stream, what is not asked for is passed over.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use arrow_ipc::CompressionType;
+use bytes::{Buf as _, Bytes};
+use tokio::io::AsyncReadExt;
+use tokio::runtime::Handle;
+
+use super::super::compression::Plain;
+use super::super::error::{cut_short, malformed};
+use super::super::ranges::{Ranges, Window};
+
+/// Read at once from a stream or decoder.
+const CHUNK: usize = 256 * 1024;
+
+/// Where messages come from.
+pub(super) enum Source {
+    /// A file and the next place in it.
+    Ranges(Arc<Ranges>, u64),
+    /// A stream, read by a runtime on another thread.
+    Stream(Plain, Handle),
+}
+
+impl Source {
+    /// The next `length` bytes. Takes memory only for what is there.
+    pub(super) fn read(&mut self, length: usize) -> io::Result<Bytes> {
+        match self {
+            Self::Ranges(ranges, position) => {
+                let bytes = ranges.read(*position, length)?;
+                *position += length as u64;
+                Ok(bytes)
+            }
+            Self::Stream(plain, handle) => {
+                let mut bytes = Vec::new();
+                let mut part = plain.take(length as u64);
+                if handle.block_on(part.read_to_end(&mut bytes))? < length {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Ok(bytes.into())
+            }
+        }
+    }
+
+    /// The next parts of a message's body, of `length` bytes in all: `wanted` are offsets and lengths, in order.
+    /// Together they hold no more than `most` bytes in memory.
+    pub(super) fn body(
+        &mut self,
+        length: u64,
+        wanted: &[(u64, u64)],
+        most: usize,
+    ) -> io::Result<Vec<Raw>> {
+        let mut found = Vec::with_capacity(wanted.len());
+        match self {
+            Self::Ranges(ranges, position) => {
+                let start = *position;
+                *position = start.checked_add(length).ok_or_else(outside)?;
+                for &(offset, length) in wanted {
+                    found.push(Raw::At {
+                        ranges: Arc::clone(ranges),
+                        start: start.checked_add(offset).ok_or_else(outside)?,
+                        length,
+                    });
+                }
+            }
+            Self::Stream(plain, handle) => {
+                let mut position = 0;
+                let mut held = 0_u64;
+                let skip = |plain: &mut Plain, most: u64| {
+                    let (mut part, mut sink) = (plain.take(most), tokio::io::sink());
+                    let skipped = tokio::io::copy_buf(&mut part, &mut sink);
+                    match handle.block_on(skipped)? == most {
+                        true => Ok(()),
+                        false => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+                    }
+                };
+                for &(offset, length) in wanted {
+                    held += length;
+                    if held > most as u64 {
+                        return Err(malformed(format!(
+                            "expected batches of at most {most} bytes in a stream, got a larger one"
+                        )));
+                    }
+                    let before = offset.checked_sub(position);
+                    skip(
+                        plain,
+                        before.ok_or_else(|| malformed("its buffers overlap"))?,
+                    )?;
+                    let mut bytes = Vec::new();
+                    let mut part = plain.take(length);
+                    if (handle.block_on(part.read_to_end(&mut bytes))? as u64) < length {
+                        return Err(io::ErrorKind::UnexpectedEof.into());
+                    }
+                    found.push(Raw::Held(bytes.into()));
+                    position = offset + length;
+                }
+                skip(plain, length.saturating_sub(position))?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn outside() -> io::Error {
+    malformed("a buffer lies outside its message")
+}
+
+/// A buffer as it lies in the file, compressed or not.
+#[derive(Clone)]
+pub(super) enum Raw {
+    Held(Bytes),
+    At {
+        ranges: Arc<Ranges>,
+        start: u64,
+        length: u64,
+    },
+}
+
+/// A buffer's bytes.
+pub(super) enum Buffer {
+    Held(Bytes),
+    At {
+        window: Window,
+        start: u64,
+        length: u64,
+    },
+    /// A decoder, for what is read from front to back; how far it got; how long it is.
+    Flow(Box<dyn Read + Send>, u64, u64),
+}
+
+impl Buffer {
+    /// Opens a buffer. A compressed one is held, up to `most` bytes, unless it `flows`.
+    pub(super) fn open(
+        raw: Raw,
+        compression: Option<CompressionType>,
+        flows: bool,
+        most: usize,
+    ) -> io::Result<Self> {
+        let mut raw = Self::plain(raw);
+        let Some(codec) = compression else {
+            return Ok(raw);
+        };
+        if raw.length() == 0 {
+            return Ok(raw);
+        }
+        let length = raw.get(0, 8)?.get_i64_le();
+        if length == -1 {
+            return Ok(raw.after(8));
+        }
+        let length = u64::try_from(length).map_err(|_| outside())?;
+        let compressed = Stretch {
+            buffer: raw,
+            position: 8,
+        };
+        let decoder: Box<dyn Read + Send> = match codec {
+            CompressionType::ZSTD => Box::new(zstd::Decoder::new(compressed)?),
+            CompressionType::LZ4_FRAME => Box::new(lz4_flex::frame::FrameDecoder::new(compressed)),
+            _ => return Err(malformed("a buffer of unknown compression")),
+        };
+        if flows {
+            return Ok(Self::Flow(decoder, 0, length));
+        }
+        if length > most as u64 {
+            return Err(malformed(format!(
+                "expected buffers of at most {most} bytes, got one of {length}"
+            )));
+        }
+        let mut flow = Self::Flow(decoder, 0, length);
+        flow.get(0, length as usize).map(Self::Held)
+    }
+
+    fn plain(raw: Raw) -> Self {
+        match raw {
+            Raw::Held(bytes) => Self::Held(bytes),
+            Raw::At {
+                ranges,
+                start,
+                length,
+            } => Self::At {
+                window: Window::new(ranges),
+                start,
+                length,
+            },
+        }
+    }
+
+    /// What is left without the first bytes.
+    fn after(self, bytes: u64) -> Self {
+        match self {
+            Self::Held(held) => Self::Held(held.slice((bytes as usize).min(held.len())..)),
+            Self::At {
+                window,
+                start,
+                length,
+            } => Self::At {
+                window,
+                start: start.saturating_add(bytes),
+                length: length.saturating_sub(bytes),
+            },
+            flow @ Self::Flow(..) => flow,
+        }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Self::Held(bytes) => bytes.len() as u64,
+            Self::At { length, .. } | Self::Flow(_, _, length) => *length,
+        }
+    }
+
+    /// `length` bytes from `start` on.
+    pub(super) fn get(&mut self, start: u64, length: usize) -> io::Result<Bytes> {
+        let end = start.checked_add(length as u64);
+        if end.is_none_or(|end| end > self.length()) {
+            return Err(malformed("a value lies outside its buffer"));
+        }
+        match self {
+            Self::Held(bytes) => Ok(bytes.slice(start as usize..start as usize + length)),
+            Self::At {
+                window,
+                start: first,
+                ..
+            } => {
+                let start = first.checked_add(start).ok_or_else(outside)?;
+                window.read(start, length)
+            }
+            Self::Flow(decoder, position, _) => {
+                let before = start.checked_sub(*position);
+                let before = before.ok_or_else(|| malformed("its values go backwards"))?;
+                let short = || cut_short("a compressed buffer is shorter than it says");
+                if io::copy(&mut decoder.take(before), &mut io::sink())? < before {
+                    return Err(short());
+                }
+                let mut bytes = Vec::new();
+                if decoder.take(length as u64).read_to_end(&mut bytes)? < length {
+                    return Err(short());
+                }
+                *position = start + length as u64;
+                Ok(bytes.into())
+            }
+        }
+    }
+
+    /// An integer of `width` bytes at `index`; of 8 bytes, an unsigned one comes as its bits.
+    pub(super) fn integer(&mut self, index: u64, width: usize, unsigned: bool) -> io::Result<i64> {
+        let start = index.checked_mul(width as u64).ok_or_else(outside)?;
+        let mut bytes = self.get(start, width)?;
+        Ok(match (width, unsigned) {
+            (1, true) => bytes.get_u8().into(),
+            (1, false) => bytes.get_i8().into(),
+            (2, true) => bytes.get_u16_le().into(),
+            (2, false) => bytes.get_i16_le().into(),
+            (4, true) => bytes.get_u32_le().into(),
+            (4, false) => bytes.get_i32_le().into(),
+            _ => bytes.get_i64_le(),
+        })
+    }
+}
+
+/// A buffer from a place on.
+struct Stretch {
+    buffer: Buffer,
+    position: u64,
+}
+
+impl Read for Stretch {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let left = self.buffer.length().saturating_sub(self.position);
+        let length = into
+            .len()
+            .min(CHUNK)
+            .min(usize::try_from(left).unwrap_or(CHUNK));
+        into[..length].copy_from_slice(&self.buffer.get(self.position, length)?);
+        self.position += length as u64;
+        Ok(length)
+    }
+}
