@@ -210,4 +210,6 @@ fn send<T>(sender: &SyncSender<Flow<T>>, flow: Flow<T>) -> bool {
 #[cfg(test)]
 mod resume_tests;
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;

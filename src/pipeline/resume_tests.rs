@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rho_formats::{BatchCompression, ScoreType, Shard, find_shards, read_masks};
+use rho_formats::{ScoreType, Shard, find_shards, read_masks};
 use rho_reference::{Piece, ReferenceError, Scorer, Scores};
 
 use super::{
@@ -16,12 +16,12 @@ use super::{
     run,
     store::Store,
     summary::Summary,
+    testing::plan,
 };
 use crate::{
-    cli::{ProgressKind, Scope, SpecialToken},
+    cli::{ProgressKind, Scope},
     hint,
-    memory::Memory,
-    plan::{Plan, SpecialTokens},
+    plan::Plan,
     stop::Stop,
 };
 
@@ -62,53 +62,6 @@ impl Scorer for Fake {
             }
         };
         Ok(pieces.iter().map(score).collect())
-    }
-}
-
-fn plan(out: &Path, shards: &[Shard]) -> Plan {
-    let none = || SpecialTokens {
-        rule: SpecialToken::Auto,
-        tokens: vec![],
-    };
-    Plan {
-        shards: shards.iter().map(|s| s.name.clone()).collect(),
-        bytes: 0,
-        out: out.to_owned(),
-        model: "fake".into(),
-        model_fingerprint: "fake".into(),
-        vocabulary: 5000,
-        tokenizer: None,
-        tokenizer_fingerprint: None,
-        library: "none".into(),
-        library_version: "0".into(),
-        device: "cpu".into(),
-        precision: "f32".into(),
-        threads: 2,
-        context: 32,
-        overlap: 8,
-        bos: none(),
-        eos: none(),
-        batch_tokens: 64,
-        look_ahead_documents: 7,
-        look_ahead_tokens: 200,
-        keep_loss: 0.7,
-        keep_entropy: 0.6,
-        scope: Scope::Batch,
-        scope_tokens: 700,
-        text_field: "text".into(),
-        tokens_field: Some("ids".into()),
-        id_field: "id".into(),
-        lines: false,
-        max_document_bytes: 1 << 28,
-        score_type: ScoreType::Float32,
-        compression: BatchCompression::None,
-        keep_text: false,
-        shard_bytes: 1 << 30,
-        strict: false,
-        max_rejected: 1.0,
-        rank: 0,
-        world_size: 1,
-        memory: Memory::default(),
     }
 }
 

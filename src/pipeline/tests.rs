@@ -6,18 +6,18 @@ use std::{
 };
 
 use proptest::prelude::*;
-use rho_formats::{BatchCompression, MaskRow, ScoreType, find_shards, read_masks};
+use rho_formats::{MaskRow, Shard, find_shards, read_masks};
 use rho_reference::{Piece, ReferenceError, Scorer, Scores};
 use rho_selection::{Batches, KeepRatio};
 use serde_json::{Value, json};
 
 use super::{
-    Work, conclude::Standing, output::Output, progress::Progress, record::Counts, run, store::Store,
+    Work, conclude::Standing, output::Output, progress::Progress, record::Counts, run,
+    store::Store, testing,
 };
 use crate::{
-    cli::{ProgressKind, Scope, SpecialToken},
-    memory::Memory,
-    plan::{Plan, SpecialTokens},
+    cli::{ProgressKind, Scope},
+    plan::Plan,
     stop::Stop,
 };
 
@@ -69,50 +69,13 @@ impl Scorer for Fake {
     }
 }
 
-fn plan(out: &Path, shards: Vec<String>) -> Plan {
-    let none = || SpecialTokens {
-        rule: SpecialToken::Auto,
-        tokens: vec![],
-    };
+/// Looks further ahead than the plan of the tests does, and ranks in smaller scopes.
+fn plan(out: &Path, shards: &[Shard]) -> Plan {
     Plan {
-        shards,
-        bytes: 0,
-        out: out.to_owned(),
-        model: "fake".into(),
-        model_fingerprint: "fake".into(),
-        vocabulary: 5000,
-        tokenizer: None,
-        tokenizer_fingerprint: None,
-        library: "none".into(),
-        library_version: "0".into(),
-        device: "cpu".into(),
-        precision: "f32".into(),
-        threads: 2,
-        context: 32,
-        overlap: 8,
-        bos: none(),
-        eos: none(),
-        batch_tokens: 64,
         look_ahead_documents: 10,
         look_ahead_tokens: 300,
-        keep_loss: 0.7,
-        keep_entropy: 0.6,
-        scope: Scope::Batch,
         scope_tokens: 200,
-        text_field: "text".into(),
-        tokens_field: Some("ids".into()),
-        id_field: "id".into(),
-        lines: false,
-        max_document_bytes: 1 << 20,
-        score_type: ScoreType::Float32,
-        compression: BatchCompression::None,
-        keep_text: false,
-        shard_bytes: 1 << 30,
-        strict: false,
-        max_rejected: 1.0,
-        rank: 0,
-        world_size: 1,
-        memory: Memory::default(),
+        ..testing::plan(out, shards)
     }
 }
 
@@ -136,7 +99,7 @@ impl Corpus {
     fn score(&self, change: impl Fn(&mut Plan)) -> (anyhow::Result<Counts>, tempfile::TempDir) {
         let out = tempfile::tempdir().unwrap();
         let shards = find_shards(&[self.0.path().to_owned()]).unwrap().shards;
-        let mut plan = plan(out.path(), shards.iter().map(|s| s.name.clone()).collect());
+        let mut plan = plan(out.path(), &shards);
         change(&mut plan);
         let store = Store::open(&plan, &shards, false).unwrap();
         let progress = Progress::new(&shards, store.mine(), ProgressKind::None);
@@ -262,7 +225,7 @@ proptest! {
         for scope in [Scope::Document, Scope::Batch] {
             let set = |plan: &mut Plan| (plan.keep_loss, plan.keep_entropy, plan.scope) = (keep_loss, keep_entropy, scope);
             let (report, masks) = corpus.score(set);
-            let mut plan = plan(masks.path(), vec![]);
+            let mut plan = plan(masks.path(), &[]);
             set(&mut plan);
             for (i, documents) in shards.iter().enumerate() {
                 let rows: Vec<MaskRow> =
