@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rho_reference::{
     HeadChoice, OpenedReference, Piece, ReferenceOptions, ResolvedDevice, Scorer, Scores, Source,
+    head::{plain, session::SessionHead},
     library::{LibraryOptions, find_or_install, load},
 };
 use serde_json::Value;
@@ -157,4 +158,31 @@ fn all_heads_agree_on_the_demonstration_model() {
     );
     assert_same(&scores(HeadChoice::Fastest), &logits, SAME, "kernel");
     assert_same(&scores(HeadChoice::Session), &logits, SAME, "session");
+}
+
+/// More rows than a chunk, the last chunk not full, rows in another order than they lie.
+#[test]
+fn chunks_of_rows_equal_the_plain_head() {
+    let options = LibraryOptions::from_environment();
+    let library = find_or_install(&options, &mut |line| eprintln!("{line}")).unwrap();
+    let environment = load(&library).unwrap();
+    let model = rho_graph::Model::open(&root().join("models/demo/model.onnx")).unwrap();
+    let cut = model.cut(&model.logits().unwrap()).unwrap();
+    let hidden = cut.head.hidden;
+    let states: Vec<f32> = (0..11 * hidden)
+        .map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0)
+        .collect();
+    let rows: Vec<usize> = (0..11).rev().collect();
+    let targets: Vec<u32> = (0..11).map(|i| i * 181).collect();
+    let chosen: Vec<f32> = rows
+        .iter()
+        .flat_map(|r| states[r * hidden..][..hidden].to_vec())
+        .collect();
+    let expected = plain::score(&cut.head, &chosen, &targets).unwrap();
+    let mut head = SessionHead::new(&cut, ResolvedDevice::Cpu, &environment, 1).unwrap();
+    head.set_chunk(4);
+    let states = ort::value::Tensor::from_array(([11, hidden], states)).unwrap();
+    let got = head.score(&states.into_dyn(), &rows, &targets).unwrap();
+    assert_close(&got.loss, &expected.loss, SAME, "loss");
+    assert_close(&got.entropy, &expected.entropy, SAME, "entropy");
 }

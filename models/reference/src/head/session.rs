@@ -31,14 +31,14 @@ impl SessionHead {
     ) -> Result<Self, ReferenceError> {
         let doing = "loading the head";
         let model = build::head_model(cut).to_bytes()?;
-        let session = super::super::reference::commit(&model, device, environment, threads, doing)?;
+        let session = crate::reference::commit(&model, device, environment, threads, doing)?;
         Ok(Self {
             session,
             chunk: (CHUNK_BYTES / 4 / cut.head.vocabulary).max(1),
         })
     }
 
-    /// Rows per run, for tests.
+    /// Takes so many rows per run, at least one, in place of as many as a fixed amount of memory holds.
     pub fn set_chunk(&mut self, rows: usize) {
         self.chunk = rows.max(1);
     }
