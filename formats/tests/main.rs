@@ -23,6 +23,8 @@ mod other_writers;
 #[cfg(test)]
 mod remote;
 #[cfg(test)]
+mod s3;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tar;

@@ -103,14 +103,10 @@ impl Expanded {
                 source,
             })?;
         let (single, found) = runtime.block_on(remote::find(url)).map_err(failed)?;
-        let anchor = |url: &str| {
-            let url = url.split(['?', '#']).next().unwrap_or_default();
-            PathBuf::from(format!("/{}", url.replacen("://", "/", 1)))
-        };
-        let below = (!single).then(|| anchor(url));
+        let below = (!single).then(|| remote::as_path(url));
         let before = (self.roots.len(), self.ignored.len());
         for remote in found {
-            let anchored = anchor(&remote.url);
+            let anchored = remote::as_path(&remote.url);
             let inside = below
                 .as_ref()
                 .and_then(|below| anchored.strip_prefix(below).ok());

@@ -12,13 +12,14 @@
 mod stream;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
 use object_store::path::Path;
@@ -52,6 +53,19 @@ pub(crate) fn is_url(argument: &str) -> bool {
     })
 }
 
+/// A URL as if it were a path, for naming what is there: `/scheme/host/folder/file`, without escapes.
+pub(crate) fn as_path(url: &str) -> PathBuf {
+    match parse(url).and_then(|url| Ok((Path::from_url_path(url.path())?, url))) {
+        Ok((path, url)) => PathBuf::from(format!(
+            "/{}/{}/{path}",
+            url.scheme(),
+            url.host_str().unwrap_or_default()
+        )),
+        // What is no URL was refused before.
+        Err(_) => PathBuf::from(url),
+    }
+}
+
 /// A store and a place in it.
 pub(crate) struct Opened {
     store: Arc<dyn ObjectStore>,
@@ -67,14 +81,22 @@ fn store(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), Error> {
     let text = url.as_str();
     let path = Path::from_url_path(url.path())?;
     let store: Arc<dyn ObjectStore> = match url.scheme() {
-        "s3" | "s3a" => Arc::new(AmazonS3Builder::from_env().with_url(text).build()?),
+        "s3" | "s3a" => {
+            let builder = AmazonS3Builder::from_env().with_url(text);
+            let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
+            address(endpoint, "AWS_ENDPOINT_URL")?;
+            Arc::new(builder.build()?)
+        }
         "gs" => Arc::new(
             GoogleCloudStorageBuilder::from_env()
                 .with_url(text)
                 .build()?,
         ),
         "az" | "abfs" | "abfss" => {
-            Arc::new(MicrosoftAzureBuilder::from_env().with_url(text).build()?)
+            let builder = MicrosoftAzureBuilder::from_env().with_url(text);
+            let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
+            address(endpoint, "AZURE_STORAGE_ENDPOINT")?;
+            Arc::new(builder.build()?)
         }
         "http" | "https" => {
             let origin = url.origin().ascii_serialization();
@@ -93,6 +115,16 @@ fn store(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), Error> {
         }
     };
     Ok((store, path))
+}
+
+/// That an endpoint is an address: the client takes it for one without looking, and panics later.
+fn address(endpoint: Option<String>, variable: &str) -> Result<(), Error> {
+    match endpoint {
+        Some(endpoint) if Url::parse(&endpoint).is_err() => Err(Error::NotSupported {
+            source: format!("expected an address in {variable}, got {endpoint:?}").into(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn parse(url: &str) -> Result<Url, Error> {
