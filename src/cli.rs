@@ -72,7 +72,8 @@ pub struct ScoreArgs {
     /// Files and folders to score; folders are read recursively, in sorted order.
     ///
     /// Also patterns ('data/*.jsonl.zst'), ranges ('shard-{000000..000099}.tar'), lists (@list.txt, a path per line), folders
-    /// of Hugging Face datasets, and - for standard input (JSON lines or an Arrow stream).
+    /// of Hugging Face datasets, URLs (s3://, gs://, az:// with a key or prefix, http:// and https:// with a file;
+    /// credentials and endpoints come from the environment), and - for standard input (JSON lines or an Arrow stream).
     ///
     /// JSON lines (.jsonl, .json, .ndjson: one object per line) and plain text (.txt: a document per file, or per line
     /// with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet); Arrow

@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | [`corpus`] | files and folders as a user names them | [`Shard`]s in a fixed order |
 //! | [`input`] | one shard | [`Record`]s: documents, and rows that hold none |
+//! | [`remote`] | URLs | files elsewhere, and their bytes |
 //! | [`masks`] | scores and masks of documents | Arrow files in a Hugging Face dataset folder, and back |
 //!
 //! Leaves to others: what a document's tokens are, how they score, and which of them are kept. Nothing here prints,
@@ -14,6 +15,7 @@
 pub mod corpus;
 pub mod input;
 pub mod masks;
+pub mod remote;
 
 pub use corpus::{CorpusError, Found, Place, Shard, find_shards};
 pub use input::{
@@ -24,3 +26,4 @@ pub use masks::{
     MaskWriter, MasksFolder, OutputError, ScoreType, Spill, SpillMark, WriteOptions, read_masks,
     token_hash,
 };
+pub use remote::Remote;

@@ -21,6 +21,10 @@ mod other_readers;
 #[cfg(test)]
 mod other_writers;
 #[cfg(test)]
+mod remote;
+#[cfg(test)]
+mod s3;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod tar;

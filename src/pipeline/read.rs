@@ -31,7 +31,9 @@ pub(super) fn run(
     todo: &[(usize, From)],
     sender: SyncSender<Flow<Records>>,
 ) -> anyhow::Result<Duration> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    // A thread of its own: what is fetched ahead goes on while this one waits for the tokenizer.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build();
     let runtime = runtime.context("cannot start the reader's runtime")?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CorpusError, Placed, Root, braces, kind_of};
 use crate::input::{Compression, Kind};
+use crate::remote;
 
 /// The argument that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
@@ -56,6 +57,7 @@ impl Expanded {
                 given: argument.to_path_buf(),
                 anchored: PathBuf::new(),
                 place: Placed::StandardInput,
+                below: None,
             });
             return Ok(());
         }
@@ -70,6 +72,10 @@ impl Expanded {
         })?;
         for name in names {
             let path = Path::new(&name);
+            if remote::is_url(&name) {
+                self.remote(&name)?;
+                continue;
+            }
             match name.contains(['*', '?', '[']) && !path.exists() {
                 true => self.pattern(&name)?,
                 false => self.one(path)?,
@@ -81,6 +87,51 @@ impl Expanded {
     fn one(&mut self, path: &Path) -> Result<(), CorpusError> {
         self.roots.push(Root::new(path)?);
         Ok(())
+    }
+
+    /// What a URL names: a file, or what is below a prefix, but nothing whose name starts with a dot.
+    fn remote(&mut self, url: &str) -> Result<(), CorpusError> {
+        let failed = |source| CorpusError::Remote {
+            url: url.to_owned(),
+            source,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|source| CorpusError::Unreadable {
+                path: url.into(),
+                source,
+            })?;
+        let (single, found) = runtime.block_on(remote::find(url)).map_err(failed)?;
+        let below = (!single).then(|| remote::as_path(url));
+        let before = (self.roots.len(), self.ignored.len());
+        for remote in found {
+            let anchored = remote::as_path(&remote.url);
+            let inside = below
+                .as_ref()
+                .and_then(|below| anchored.strip_prefix(below).ok());
+            let mut parts = inside.into_iter().flat_map(Path::components);
+            if parts.any(|part| part.as_os_str().as_encoded_bytes().starts_with(b".")) {
+                continue;
+            }
+            match kind_of(&anchored) {
+                Some((kind, compression)) => self.roots.push(Root {
+                    given: PathBuf::from(&remote.url),
+                    anchored,
+                    place: Placed::Remote(kind, compression, remote),
+                    below: below.clone(),
+                }),
+                None if single => return Err(CorpusError::UnknownKind { path: url.into() }),
+                None => self.ignored.push(remote.url.into()),
+            }
+        }
+        match self.roots.len() > before.0 {
+            true => Ok(()),
+            false => Err(CorpusError::NoShards {
+                path: url.into(),
+                ignored: self.ignored.len() - before.1,
+            }),
+        }
     }
 
     /// What fits a pattern: folders, and files of known names.

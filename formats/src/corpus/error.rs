@@ -21,6 +21,15 @@ pub enum CorpusError {
         source: io::Error,
     },
 
+    /// Something elsewhere that cannot be looked at.
+    #[error("{url}: cannot be reached or listed")]
+    Remote {
+        /// The argument.
+        url: String,
+        /// What the store or server said.
+        source: object_store::Error,
+    },
+
     /// A pattern that nothing fits.
     #[error("{}: expected files of such names, found {}", .pattern.display(), match .ignored {
         0 => "none".to_owned(),
@@ -109,6 +118,14 @@ impl CorpusError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NoArguments => Some("name the corpus: a folder, or its files"),
+            Self::Remote { source, .. } => match source {
+                object_store::Error::NotFound { .. } => Some("check the spelling"),
+                object_store::Error::PermissionDenied { .. }
+                | object_store::Error::Unauthenticated { .. } => {
+                    Some("credentials are taken from the environment, such as AWS_ACCESS_KEY_ID")
+                }
+                _ => Some("check the address, and the endpoint and region in the environment"),
+            },
             Self::NoMatch { ignored: 0, .. } => Some(
                 "check the pattern: * and ? stop at folders, ** does not, and names that start with a dot are skipped",
             ),

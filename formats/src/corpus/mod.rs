@@ -8,6 +8,7 @@
 //! | `data/*.jsonl.zst`, `data/**/part?.parquet` | what is there of that name, unknown kinds left out |
 //! | `shard-{000000..000099}.tar`, `{a,b}.jsonl` | each of these |
 //! | `@list.txt` | what its lines name |
+//! | `s3://bucket/corpus/`, `https://host/file` | see [`crate::remote`]; what is below a prefix is walked like a folder |
 //! | `-` | standard input |
 //!
 //! A file or folder that exists is itself, whatever signs its name holds. The order is that of the arguments, and within
@@ -28,6 +29,7 @@ use std::path::{Component, Path, PathBuf};
 pub use error::CorpusError;
 
 use crate::input::{Compression, Kind};
+use crate::remote::Remote;
 
 /// One file of a corpus.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,13 +50,15 @@ pub struct Shard {
 }
 
 /// What kind of place a shard lies in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Place {
     /// The file system.
     #[default]
     File,
     /// Standard input, of unknown size; it can be read once.
     StandardInput,
+    /// An object store or web server.
+    Remote(Remote),
 }
 
 /// What stood under the arguments.
@@ -97,6 +101,28 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
                     });
                 }
                 (walked.files, walked.ignored)
+            }
+            Placed::Remote(kind, compression, ref remote) => {
+                let path = root.given.clone();
+                let Some(name) = name_under(&base, &root.anchored) else {
+                    return Err(CorpusError::NotUtf8 { path });
+                };
+                if seen.insert(root.anchored.clone(), path.clone()).is_some() {
+                    let first = path.clone();
+                    return Err(CorpusError::GivenTwice {
+                        first,
+                        second: path,
+                    });
+                }
+                found.shards.push(Shard {
+                    path,
+                    name,
+                    bytes: remote.bytes,
+                    place: Place::Remote(remote.clone()),
+                    kind,
+                    compression,
+                });
+                continue;
             }
             Placed::File(..) => (vec![PathBuf::new()], Vec::new()),
             Placed::StandardInput => {
@@ -142,13 +168,16 @@ struct Root {
     /// often has a name that says nothing.
     anchored: PathBuf,
     place: Placed,
+    /// The prefix below which it was found, for what was found below one.
+    below: Option<PathBuf>,
 }
 
 /// What an argument is.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Placed {
     Folder,
     File(Kind, Compression),
+    Remote(Kind, Compression, Remote),
     StandardInput,
 }
 
@@ -190,11 +219,15 @@ impl Root {
             given: given.to_path_buf(),
             anchored,
             place,
+            below: None,
         })
     }
 
     /// The folder that holds this argument; a folder holds itself.
     fn folder(&self) -> &Path {
+        if let Some(below) = &self.below {
+            return below;
+        }
         match self.anchored.parent() {
             Some(parent) if self.place != Placed::Folder => parent,
             _ => &self.anchored,

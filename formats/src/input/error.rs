@@ -82,7 +82,19 @@ impl ShardError {
                     }
                 })
             }
-            Self::Read { .. } => None,
+            Self::Read { source, .. } => {
+                let elsewhere = source.get_ref()?.downcast_ref::<object_store::Error>()?;
+                Some(match elsewhere {
+                    object_store::Error::NotSupported { .. } => {
+                        "such a file is read in parts: use a server that answers requests for ranges, or fetch the file first"
+                    }
+                    object_store::Error::NotFound { .. } => "it was there before: was it moved?",
+                    object_store::Error::Precondition { .. } => {
+                        "it has changed since it was found: start again"
+                    }
+                    _ => "the rows before the break were read: try again later",
+                })
+            }
         }
     }
 }

@@ -1,28 +1,47 @@
-//! Takes a file, yields any stretch of its bytes. For formats that are not read from front to back; runs on a thread
+//! Takes a file, here or elsewhere, yields any stretch of its bytes. For formats that are not read from front to back; runs on a thread
 //! that may wait, see `worker`.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
+
+use crate::corpus::{Place, Shard};
+use crate::remote::Opened;
 
 /// How much is fetched at least.
 const WINDOW: usize = 1 << 20;
+/// The same from elsewhere, where each request takes its time.
+const REMOTE_WINDOW: usize = 4 << 20;
 
 /// The bytes of a file.
 pub(super) struct Ranges {
-    file: Mutex<File>,
+    bytes: Kind,
     length: u64,
 }
 
+enum Kind {
+    File(Mutex<File>),
+    /// Fetched by a runtime on another thread.
+    Remote(Opened, Handle),
+}
+
 impl Ranges {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+    /// Opens a shard that can be read at any place. Needs a running tokio runtime for what lies elsewhere.
+    pub(super) fn open(shard: &Shard) -> io::Result<Self> {
+        if let Place::Remote(remote) = &shard.place {
+            let opened = Opened::new(remote)?;
+            return Ok(Self {
+                length: opened.length(),
+                bytes: Kind::Remote(opened, Handle::current()),
+            });
+        }
+        let file = File::open(&shard.path)?;
         let length = file.metadata()?.len();
         Ok(Self {
-            file: Mutex::new(file),
+            bytes: Kind::File(Mutex::new(file)),
             length,
         })
     }
@@ -31,20 +50,33 @@ impl Ranges {
         self.length
     }
 
+    fn window(&self) -> usize {
+        match &self.bytes {
+            Kind::File(_) => WINDOW,
+            Kind::Remote(..) => REMOTE_WINDOW,
+        }
+    }
+
     /// `length` bytes from `start` on. An end before that is an error; nothing is allocated for what is not there.
     pub(super) fn read(&self, start: u64, length: usize) -> io::Result<Bytes> {
-        if start
-            .checked_add(length as u64)
-            .is_none_or(|end| end > self.length)
-        {
+        let end = start.checked_add(length as u64);
+        if end.is_none_or(|end| end > self.length) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let mut bytes = vec![0; length];
-        // A thread that panicked while it held the lock left nothing behind that matters: each read seeks first.
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(&mut bytes)?;
-        Ok(bytes.into())
+        match &self.bytes {
+            Kind::File(file) => {
+                let mut bytes = vec![0; length];
+                // A thread that panicked while it held the lock left nothing behind that matters: each read seeks first.
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+                file.seek(SeekFrom::Start(start))?;
+                file.read_exact(&mut bytes)?;
+                Ok(bytes.into())
+            }
+            Kind::Remote(_, _) if length == 0 => Ok(Bytes::new()),
+            Kind::Remote(opened, handle) => {
+                Ok(handle.block_on(opened.range(start, length as u64))?)
+            }
+        }
     }
 }
 
@@ -74,11 +106,12 @@ impl Window {
         if let Some(bytes) = inside(self) {
             return Ok(bytes);
         }
-        if length >= WINDOW {
+        let window = self.ranges.window();
+        if length >= window {
             return self.ranges.read(start, length);
         }
         let left = self.ranges.length().saturating_sub(start);
-        let ahead = usize::try_from(left).unwrap_or(WINDOW).min(WINDOW);
+        let ahead = usize::try_from(left).unwrap_or(window).min(window);
         self.bytes = self.ranges.read(start, ahead)?;
         self.start = start;
         inside(self).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())

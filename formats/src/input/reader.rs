@@ -1,7 +1,7 @@
 //! Takes a shard, opens it, finds out what it is and hands its bytes to the reader of that kind; yields what that reads.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +23,7 @@ use super::text_lines::TextLines;
 use super::worker::{Sink, Worker};
 use super::{Kind, ReadOptions, Record, ShardError, arrow, parquet};
 use crate::corpus::{Place, Shard};
+use crate::remote::{Opened, RemoteStream};
 
 /// Reads one shard. Needs a running tokio runtime, whose other threads the file is read on.
 ///
@@ -56,11 +57,14 @@ impl ShardReader {
             path: shard.path.clone(),
             source,
         };
-        let file: Box<dyn AsyncRead + Send + Unpin> = match shard.place {
+        let file: Box<dyn AsyncRead + Send + Unpin> = match &shard.place {
+            Place::Remote(remote) => Box::new(RemoteStream::start(
+                Opened::new(remote).map_err(cannot_open)?,
+            )),
             Place::File => Box::new(File::open(&shard.path).await.map_err(cannot_open)?),
             Place::StandardInput => Box::new(tokio::io::stdin()),
         };
-        let is_file = shard.place == Place::File;
+        let is_file = shard.place != Place::StandardInput;
         let bytes = Arc::new(AtomicU64::new(0));
         let counted = Counted {
             inner: file,
@@ -75,7 +79,7 @@ impl ShardReader {
         let (name, options) = (shard.name.clone(), options.clone());
         let mut kind = Kind::of_content(plain.head(), shard.kind);
         if kind == Kind::Parquet && shard.kind != kind {
-            let sure = compression != Compression::None || !is_file || ends_as_parquet(&shard.path);
+            let sure = compression != Compression::None || !is_file || ends_as_parquet(shard).await;
             kind = if sure { kind } else { shard.kind };
         }
         let rows = match kind {
@@ -96,7 +100,7 @@ impl ShardReader {
                 )));
             }
             Kind::Parquet => {
-                let ranges = Arc::new(Ranges::open(&shard.path).map_err(cannot_open)?);
+                let ranges = Arc::new(Ranges::open(shard).map_err(cannot_open)?);
                 let bytes = Arc::clone(&bytes);
                 let read = move |sink: &mut Sink| {
                     let length = ranges.length();
@@ -111,7 +115,7 @@ impl ShardReader {
             Kind::Arrow => {
                 let input = match compression {
                     Compression::None if is_file => {
-                        let ranges = Ranges::open(&shard.path).map_err(cannot_open)?;
+                        let ranges = Ranges::open(shard).map_err(cannot_open)?;
                         arrow::Input::Ranges(Arc::new(ranges))
                     }
                     _ => arrow::Input::Stream(Box::new(plain), Handle::current()),
@@ -174,7 +178,10 @@ impl ShardReader {
             .is_some_and(|inner| inner.is::<Malformed>());
         let container = !matches!(self.kind, Kind::JsonLines | Kind::Text);
         // Decoders make up their errors, the system's have a number.
-        if source.raw_os_error().is_some() {
+        let unreachable = source
+            .get_ref()
+            .is_some_and(|inner| inner.is::<object_store::Error>());
+        if unreachable || source.raw_os_error().is_some() {
             ShardError::Read { path, row, source }
         } else if own || (container && self.compression == Compression::None) {
             ShardError::Damaged {
@@ -197,13 +204,16 @@ impl ShardReader {
 }
 
 /// Whether a file ends as Parquet files do. A text may well begin like one.
-fn ends_as_parquet(path: &Path) -> bool {
-    Ranges::open(path)
-        .and_then(|ranges| {
-            let mark = PARQUET.len();
-            ranges.read(ranges.length().saturating_sub(mark as u64), mark)
-        })
-        .is_ok_and(|end| end == PARQUET)
+async fn ends_as_parquet(shard: &Shard) -> bool {
+    let Ok(ranges) = Ranges::open(shard) else {
+        return false;
+    };
+    let read = move || {
+        let mark = PARQUET.len();
+        ranges.read(ranges.length().saturating_sub(mark as u64), mark)
+    };
+    let end = tokio::task::spawn_blocking(read).await;
+    end.is_ok_and(|end| end.is_ok_and(|end| end == PARQUET))
 }
 
 /// Counts what is read through it.

@@ -1,6 +1,7 @@
 //! What the tests share: reading a file to its end, making compressed files, finding things beside the project.
 
 pub(crate) mod python;
+pub(crate) mod server;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,7 @@ impl Outcome {
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .unwrap()
         .block_on(future)

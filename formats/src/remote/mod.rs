@@ -1,0 +1,233 @@
+//! Takes URLs of object stores and web servers, yields what is there, and its bytes: in order (see `stream`) or any
+//! stretch of them. Credentials, regions and endpoints come from the environment variables that each store's own tools
+//! read; what they are is for `object_store` to say.
+//!
+//! | URL | store |
+//! |---|---|
+//! | `s3://bucket/key` | Amazon S3 and what speaks its protocol (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` ...) |
+//! | `gs://bucket/key` | Google Cloud Storage (`GOOGLE_SERVICE_ACCOUNT` ...) |
+//! | `az://container/key` | Azure Blob Storage (`AZURE_STORAGE_ACCOUNT_NAME` ...) |
+//! | `http://`, `https://` | a web server: single files, for there is no way to list |
+
+mod stream;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::http::HttpBuilder;
+use object_store::path::Path;
+use object_store::{
+    ClientOptions, Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt,
+};
+use url::Url;
+
+pub(crate) use stream::RemoteStream;
+
+/// How often a request is tried, beside what the client itself does about servers that say "later".
+const TRIES: u32 = 5;
+/// Before the second try; twice as long before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// A file in an object store or on a web server, as it was when it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// Where it is.
+    pub url: String,
+    /// What the server calls this version of it, if it does.
+    pub etag: Option<String>,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Whether an argument is a URL.
+pub(crate) fn is_url(argument: &str) -> bool {
+    argument.split_once("://").is_some_and(|(scheme, _)| {
+        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    })
+}
+
+/// A URL as if it were a path, for naming what is there: `/scheme/host/folder/file`, without escapes.
+pub(crate) fn as_path(url: &str) -> PathBuf {
+    match parse(url).and_then(|url| Ok((Path::from_url_path(url.path())?, url))) {
+        Ok((path, url)) => PathBuf::from(format!(
+            "/{}/{}/{path}",
+            url.scheme(),
+            url.host_str().unwrap_or_default()
+        )),
+        // What is no URL was refused before.
+        Err(_) => PathBuf::from(url),
+    }
+}
+
+/// A store and a place in it.
+pub(crate) struct Opened {
+    store: Arc<dyn ObjectStore>,
+    path: Path,
+    etag: Option<String>,
+    bytes: u64,
+}
+
+/// The store that `url` names.
+fn store(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), Error> {
+    // One of the process, which an embedding program may have chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let text = url.as_str();
+    let path = Path::from_url_path(url.path())?;
+    let store: Arc<dyn ObjectStore> = match url.scheme() {
+        "s3" | "s3a" => {
+            let builder = AmazonS3Builder::from_env().with_url(text);
+            let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
+            address(endpoint, "AWS_ENDPOINT_URL")?;
+            Arc::new(builder.build()?)
+        }
+        "gs" => Arc::new(
+            GoogleCloudStorageBuilder::from_env()
+                .with_url(text)
+                .build()?,
+        ),
+        "az" | "abfs" | "abfss" => {
+            let builder = MicrosoftAzureBuilder::from_env().with_url(text);
+            let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
+            address(endpoint, "AZURE_STORAGE_ENDPOINT")?;
+            Arc::new(builder.build()?)
+        }
+        "http" | "https" => {
+            let origin = url.origin().ascii_serialization();
+            let options = ClientOptions::new().with_allow_http(true);
+            Arc::new(
+                HttpBuilder::new()
+                    .with_url(origin)
+                    .with_client_options(options)
+                    .build()?,
+            )
+        }
+        scheme => {
+            return Err(Error::NotSupported {
+                source: format!("expected s3, gs, az, http or https, got {scheme}").into(),
+            });
+        }
+    };
+    Ok((store, path))
+}
+
+/// That an endpoint is an address: the client takes it for one without looking, and panics later.
+fn address(endpoint: Option<String>, variable: &str) -> Result<(), Error> {
+    match endpoint {
+        Some(endpoint) if Url::parse(&endpoint).is_err() => Err(Error::NotSupported {
+            source: format!("expected an address in {variable}, got {endpoint:?}").into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn parse(url: &str) -> Result<Url, Error> {
+    Url::parse(url).map_err(|source| Error::Generic {
+        store: "URL",
+        source: Box::new(source),
+    })
+}
+
+/// What a URL names: one file, or all below it, sorted by their keys. The flag says which.
+pub(crate) async fn find(url: &str) -> Result<(bool, Vec<Remote>), Error> {
+    let parsed = parse(url)?;
+    let (store, path) = store(&parsed)?;
+    let listable = !parsed.scheme().starts_with("http");
+    let remote = |meta: ObjectMeta| {
+        let mut url = parsed.clone();
+        // As in the path of a URL, where `%` and `?` mean something.
+        url.set_path(&Url::parse("x:/").map_or_else(
+            |_| meta.location.to_string(),
+            |mut empty| {
+                empty.set_path(meta.location.as_ref());
+                empty.path().to_owned()
+            },
+        ));
+        Remote {
+            url: url.to_string(),
+            etag: meta.e_tag,
+            bytes: meta.size,
+        }
+    };
+    if !listable || !(path.as_ref().is_empty() || url.ends_with('/')) {
+        match store.head(&path).await {
+            Ok(meta) => {
+                let url = url.to_owned();
+                return Ok((
+                    true,
+                    vec![Remote {
+                        url,
+                        ..remote(meta)
+                    }],
+                ));
+            }
+            Err(Error::NotFound { .. }) if listable => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut found: Vec<ObjectMeta> = store.list(Some(&path)).try_collect().await?;
+    found.sort_by(|a, b| a.location.as_ref().cmp(b.location.as_ref()));
+    Ok((false, found.into_iter().map(remote).collect()))
+}
+
+impl Opened {
+    pub(crate) fn new(remote: &Remote) -> io::Result<Self> {
+        let (store, path) = parse(&remote.url).and_then(|url| store(&url))?;
+        Ok(Self {
+            store,
+            path,
+            etag: remote.etag.clone(),
+            bytes: remote.bytes,
+        })
+    }
+
+    pub(crate) fn length(&self) -> u64 {
+        self.bytes
+    }
+
+    /// `length` bytes from `start` on, of the version that was found.
+    pub(crate) async fn range(&self, start: u64, length: u64) -> Result<Bytes, Error> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..TRIES {
+            match self.range_once(start, length).await {
+                Err(error) if may_pass(&error) => tokio::time::sleep(pause).await,
+                end => return end,
+            }
+            pause *= 2;
+        }
+        self.range_once(start, length).await
+    }
+
+    async fn range_once(&self, start: u64, length: u64) -> Result<Bytes, Error> {
+        let end = start.saturating_add(length);
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(start..end)),
+            if_match: self.etag.clone().filter(|etag| !etag.starts_with("W/")),
+            ..GetOptions::default()
+        };
+        let bytes = self
+            .store
+            .get_opts(&self.path, options)
+            .await?
+            .bytes()
+            .await?;
+        match bytes.len() as u64 == length {
+            true => Ok(bytes),
+            false => Err(Error::Generic {
+                store: "range",
+                source: format!("expected {length} bytes, got {}", bytes.len()).into(),
+            }),
+        }
+    }
+}
+
+/// Whether an error may be gone a moment later.
+fn may_pass(error: &Error) -> bool {
+    matches!(error, Error::Generic { .. })
+}

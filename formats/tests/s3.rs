@@ -1,0 +1,107 @@
+//! Corpora in an object store: a server that speaks S3's protocol, on loopback.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use rho_formats::{Compression, ReadOptions, find_shards};
+
+use crate::support::python::python;
+use crate::support::{compress, read_all};
+
+const SERVE: &str = include_str!("s3.py");
+const CHILD: &str = "RHO_FORMATS_TEST_READS_S3";
+
+/// Not a test by itself: what the next one runs as another process, for the environment says where the store is.
+#[test]
+fn child() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let names = |url: &str| {
+        let found = find_shards(&[url.into()]).unwrap();
+        assert!(found.ignored.len() <= 1, "{:?}", found.ignored);
+        let shards = found.shards.into_iter();
+        shards.map(|shard| shard.name).collect::<Vec<_>>()
+    };
+    let all = ["a b/1+é.jsonl", "a b/2.jsonl.gz", "a b/3.parquet", "z.txt"];
+    assert_eq!(names("s3://corpus"), all);
+    assert_eq!(names("s3://corpus/"), all);
+    assert_eq!(
+        names("s3://corpus/a%20b/"),
+        ["1+é.jsonl", "2.jsonl.gz", "3.parquet"]
+    );
+    assert_eq!(
+        names("s3://corpus/a%20b"),
+        ["1+é.jsonl", "2.jsonl.gz", "3.parquet"]
+    );
+    assert_eq!(names("s3://corpus/z.txt"), ["z.txt"]);
+    for gone in ["s3://corpus/gone/", "s3://corpus/gone", "s3://nothing/"] {
+        assert!(find_shards(&[gone.into()]).unwrap_err().hint().is_some());
+    }
+    let expected = [(0, Ok("one")), (1, Ok("two"))];
+    for shard in find_shards(&["s3://corpus/a%20b/".into()]).unwrap().shards {
+        let outcome = read_all(&shard, &ReadOptions::default());
+        assert!(outcome.error.is_none(), "{:?}", outcome.error);
+        assert_eq!(outcome.told(), expected, "{}", shard.name);
+    }
+}
+
+#[test]
+fn a_bucket_is_read_like_a_folder() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("a b")).unwrap();
+    fs::create_dir(at(".hidden")).unwrap();
+    let lines = b"{\"text\":\"one\"}\n{\"text\":\"two\"}\n";
+    fs::write(at("a b/1+é.jsonl"), lines).unwrap();
+    fs::write(at("a b/2.jsonl.gz"), compress(lines, Compression::Gzip)).unwrap();
+    fs::write(at(".hidden/x.jsonl"), lines).unwrap();
+    fs::write(at("readme.md"), "").unwrap();
+    fs::write(at("z.txt"), "").unwrap();
+    let parquet = "import pyarrow as pa, pyarrow.parquet as pq, sys; pq.write_table(pa.table({'text': ['one', 'two']}), sys.argv[1])";
+    let written = Command::new(&python)
+        .args(["-c", parquet])
+        .arg(at("a b/3.parquet"))
+        .status();
+    assert!(written.unwrap().success());
+
+    let mut server = Command::new(&python)
+        .args(["-c", SERVE])
+        .arg(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut address = String::new();
+    let mut said = BufReader::new(server.stdout.take().unwrap());
+    while !address.starts_with("http://") {
+        address.clear();
+        assert!(said.read_line(&mut address).unwrap() > 0, "no server");
+    }
+    let child = |address: &str| {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "s3::child", "--nocapture"])
+            .env(CHILD, "1")
+            .env("AWS_ENDPOINT_URL", address)
+            .env("AWS_ALLOW_HTTP", "true")
+            .env("AWS_ACCESS_KEY_ID", "key")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_REGION", "us-east-1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), said)
+    };
+    let (success, said) = child(address.trim());
+    drop(server.stdin.take());
+    server.wait().unwrap();
+    assert!(success, "{said}");
+    let (_, said) = child("not an address");
+    assert!(
+        said.contains("expected an address in AWS_ENDPOINT_URL"),
+        "{said}"
+    );
+}
