@@ -176,6 +176,8 @@ impl Plan {
             "text_field": self.text_field,
             "tokens_field": self.tokens_field,
             "id_field": self.id_field,
+            "lines": self.lines,
+            "max_document_bytes": self.max_document_bytes,
             "score_dtype": self.score_type,
             "compression": self.compression,
             "keep_text": self.keep_text,

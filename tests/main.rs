@@ -15,9 +15,15 @@ mod help;
 // Which ONNX Runtime is used, and what is said where there is none that can be.
 #[cfg(test)]
 mod library;
+// Memory, disks and folders under a run.
+#[cfg(test)]
+mod machine;
 // Loss and entropy of real exports against numbers from elsewhere.
 #[cfg(test)]
 mod parity;
+// Corpora in object stores, on web servers, and from standard input.
+#[cfg(test)]
+mod places;
 // The masks in the programs of others.
 #[cfg(test)]
 mod python;

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use rho_formats::MaskRow;
 
 use crate::support::{
-    Run, assert_same_scores, compress, demo, files, random_tokens, rows, token_lines, write,
+    Run, assert_same_scores, beside, compress, compress_bytes, demo, files, random_tokens, rows,
+    tiny::tiny, token_lines, write,
 };
 
 /// What padding and other kernels may change in a loss or an entropy. A mask may differ where two tokens are as close
@@ -123,4 +124,66 @@ fn what_documents_are_packed_in_does_not_show() {
         .collect();
     assert_same_scores(&texts, &expected, SAME, "text files");
     assert_eq!(texts[0].id, "text/0.txt#0");
+}
+
+/// In these shards all documents have the same tokens, scores and masks; ids are others where a container has none.
+#[track_caller]
+fn assert_all_the_same(out: &Path, shards: usize, documents: usize) {
+    let told = |shard: &str| -> Vec<String> {
+        let rows = rows(out, shard).into_iter();
+        rows.map(|row| format!("{:?} {:?} {:?}", row.input_ids, row.scores, row.masks))
+            .collect()
+    };
+    let written = files(out);
+    let written: Vec<&str> = written
+        .iter()
+        .filter_map(|name| name.strip_suffix(".arrow"))
+        .collect();
+    assert_eq!(written.len(), shards, "{written:?}");
+    let expected = told(written[0]);
+    assert_eq!(expected.len(), documents);
+    for shard in written {
+        assert!(told(shard) == expected, "{shard}");
+    }
+}
+
+/// Written by other people's programs (gzip, pyarrow, tar), and some of them again in every other wrapping.
+#[test]
+fn the_same_documents_in_every_container_have_the_same_masks() {
+    let Some(formats) = beside("data/formats") else {
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let model = tiny(&at("model"));
+    let score = |corpus: &Path, out: &str| {
+        let run = Run::score(corpus, &at(out)).arg("--model");
+        run.arg(&model).ends_with(0);
+        at(out)
+    };
+    assert_all_the_same(&score(&formats, "masks"), 4, 300);
+
+    let lines = fs::read_to_string(formats.join("sample300.jsonl")).unwrap();
+    let some: String = lines.split_inclusive('\n').take(30).collect();
+    write(&at("some/plain.jsonl"), &some);
+    for ending in ["gz", "zst", "bz2", "xz"] {
+        let packed = compress(&[&some], ending);
+        write(&at(&format!("some/packed.jsonl.{ending}")), &packed);
+        // What is inside has the first word, not the name.
+        write(&at(&format!("some/{ending}.json")), packed);
+    }
+    let mut tar = tar::Builder::new(Vec::new());
+    for (i, line) in some.lines().enumerate() {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(line.len() as u64);
+        let name = format!("{i:06}.json");
+        tar.append_data(&mut header, name, line.as_bytes()).unwrap();
+    }
+    let tar = tar.into_inner().unwrap();
+    for ending in ["gz", "zst"] {
+        let packed = compress_bytes(&[&tar], ending);
+        write(&at(&format!("some/members.tar.{ending}")), packed);
+    }
+    write(&at("some/members.tar"), tar);
+    assert_all_the_same(&score(&at("some"), "others"), 12, 30);
 }

@@ -1,15 +1,14 @@
 //! Corpora in an object store: a server that speaks S3's protocol, on loopback.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use rho_formats::{Compression, ReadOptions, find_shards};
 
+use crate::support::bucket::Bucket;
 use crate::support::python::python;
 use crate::support::{compress, read_all};
 
-const SERVE: &str = include_str!("s3.py");
 const CHILD: &str = "RHO_FORMATS_TEST_READS_S3";
 
 /// Not a test by itself: what the next one runs as another process, for the environment says where the store is.
@@ -67,37 +66,18 @@ fn a_bucket_is_read_like_a_folder() {
         .status();
     assert!(written.unwrap().success());
 
-    let mut server = Command::new(&python)
-        .args(["-c", SERVE])
-        .arg(folder.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut address = String::new();
-    let mut said = BufReader::new(server.stdout.take().unwrap());
-    while !address.starts_with("http://") {
-        address.clear();
-        assert!(said.read_line(&mut address).unwrap() > 0, "no server");
-    }
+    let bucket = Bucket::start(&python, folder.path());
     let child = |address: &str| {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "s3::child", "--nocapture"])
             .env(CHILD, "1")
-            .env("AWS_ENDPOINT_URL", address)
-            .env("AWS_ALLOW_HTTP", "true")
-            .env("AWS_ACCESS_KEY_ID", "key")
-            .env("AWS_SECRET_ACCESS_KEY", "secret")
-            .env("AWS_REGION", "us-east-1")
+            .envs(Bucket::environment(address))
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.success(), said)
     };
-    let (success, said) = child(address.trim());
-    drop(server.stdin.take());
-    server.wait().unwrap();
+    let (success, said) = child(&format!("http://{}", bucket.address));
     assert!(success, "{said}");
     let (_, said) = child("not an address");
     assert!(

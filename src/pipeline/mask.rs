@@ -35,7 +35,7 @@ pub(super) fn run(
             KeepRatio::new(work.plan.keep_entropy)?,
         ),
         gathered: Vec::new(),
-        rejected: Rejected::new(work.plan, &output.counts()),
+        rejected: Rejected::new(work.plan, &output.counted_before()),
         sample: None,
     };
     let mut busy = Duration::ZERO;

@@ -65,9 +65,12 @@ impl Output<'_> {
         }
     }
 
-    /// The counts of [`totals`](Self::totals).
-    pub(super) fn counts(&self) -> Counts {
-        self.totals().counts
+    /// What earlier runs counted that this one does not count anew.
+    pub(super) fn counted_before(&self) -> Counts {
+        match self {
+            Self::Folder(store) => store.counted_before(),
+            Self::Stream(_) => Counts::default(),
+        }
     }
 
     /// Begins a shard, or goes on with it; also the documents of its open scope.

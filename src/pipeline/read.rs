@@ -7,10 +7,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rho_formats::{Content, Record, Shard, ShardError, ShardReader};
+use rho_formats::{Content, Place, Record, Shard, ShardError, ShardReader};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{Break, Flow, Work, record::From, send};
-use crate::hint;
+use crate::hint::{self, Advised};
 
 /// A handful is handed on when it holds this many records ...
 const RECORDS: usize = 256;
@@ -20,9 +21,15 @@ const BYTES: usize = 1 << 20;
 /// Records of a shard and how far into it they go.
 #[derive(Default)]
 pub(super) struct Records {
-    pub(super) records: Vec<Record>,
+    pub(super) records: Vec<Numbered>,
     pub(super) bytes: u64,
     size: usize,
+}
+
+/// A record and the digest of the rows up to it (see [`From::digest`]).
+pub(super) struct Numbered {
+    pub(super) record: Record,
+    pub(super) digest: u64,
 }
 
 /// Reads all shards; the answer is the time spent reading, not waiting.
@@ -42,7 +49,7 @@ pub(super) fn run(
         let shard = &work.shards[i];
         if work.stop.requested()
             || !send(&sender, Flow::Begin(i, from))
-            || !runtime.block_on(shard_records(work, shard, from, &sender, &mut busy))
+            || !runtime.block_on(shard_records(work, shard, from, &sender, &mut busy))?
         {
             break;
         }
@@ -57,24 +64,39 @@ async fn shard_records(
     from: From,
     sender: &SyncSender<Flow<Records>>,
     busy: &mut Duration,
-) -> bool {
+) -> anyhow::Result<bool> {
     let mut start = Instant::now();
     let mut reader = match ShardReader::open(shard, &work.plan.read_options()).await {
         Ok(reader) => reader,
-        Err(error) => return send(sender, Flow::End(Records::default(), Some(broken(error)))),
+        Err(error) => {
+            let nothing = Flow::End(Records::default(), Some(broken(error)));
+            return Ok(send(sender, nothing));
+        }
     };
+    // A file is known again by its size and time; standard input only by what comes out of it.
+    let digests = shard.place == Place::StandardInput;
+    let mut digest = 0;
+    let mut passed = false;
     let mut some = Records::default();
     let end = loop {
-        match reader.next().await {
+        let next = reader.next().await;
+        if !passed && !matches!(&next, Ok(Some(record)) if row(record) < from.row) {
+            passed = true;
+            must_be_the_same(work, shard, digest, from)?;
+        }
+        if let (true, Ok(Some(record))) = (digests, &next) {
+            digest = chained(digest, record);
+        }
+        match next {
             // Done before an interruption.
-            Ok(Some(record)) if row(&record) < from.row => {
+            Ok(Some(_)) if !passed => {
                 if work.stop.requested() {
-                    return false;
+                    return Ok(false);
                 }
             }
             Ok(Some(record)) => {
                 some.size += size(&record);
-                some.records.push(record);
+                some.records.push(Numbered { record, digest });
             }
             Ok(None) => break None,
             Err(error) => break Some(broken(error)),
@@ -83,14 +105,48 @@ async fn shard_records(
             some.bytes = reader.bytes_read();
             *busy += start.elapsed();
             if work.stop.requested() || !send(sender, Flow::Part(std::mem::take(&mut some))) {
-                return false;
+                return Ok(false);
             }
             start = Instant::now();
         }
     };
     some.bytes = reader.bytes_read();
     *busy += start.elapsed();
-    send(sender, Flow::End(some, end))
+    Ok(send(sender, Flow::End(some, end)))
+}
+
+/// Refuses to go on with rows that are not those that were begun with.
+fn must_be_the_same(work: &Work<'_>, shard: &Shard, digest: u64, from: From) -> anyhow::Result<()> {
+    if digest == from.digest {
+        return Ok(());
+    }
+    Err(Advised::error(
+        format!(
+            "{}: expected the {} rows that the masks in {} were begun with, got others",
+            shard.name,
+            from.row,
+            work.plan.out.display()
+        ),
+        "give the same rows again, name another folder, or start over with --restart",
+    ))
+}
+
+/// The digest after one more row.
+fn chained(before: u64, record: &Record) -> u64 {
+    let mut hash = Xxh3::with_seed(before);
+    match record {
+        Record::Document(document) => {
+            hash.update(&xxh3_64(document.id.as_bytes()).to_le_bytes());
+            match &document.content {
+                Content::Text(text) => hash.update(text.as_bytes()),
+                Content::Tokens(tokens) => {
+                    tokens.iter().for_each(|t| hash.update(&t.to_le_bytes()))
+                }
+            }
+        }
+        Record::Rejected(rejection) => hash.update(rejection.reason.as_bytes()),
+    }
+    hash.digest()
 }
 
 /// The row of a record in its shard.

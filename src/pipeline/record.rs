@@ -3,25 +3,36 @@
 
 use std::{fs, time::UNIX_EPOCH};
 
-use rho_formats::{MaskFile, MaskRow, Shard, SpillMark};
+use rho_formats::{MaskFile, MaskRow, Place, Shard, SpillMark};
 use serde::{Deserialize, Serialize};
 
 /// By what a file is known again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     /// Its size.
     pub(crate) bytes: u64,
     /// When it was changed last, in nanoseconds since 1970; none where nobody knows.
     pub(crate) modified: Option<u64>,
+    /// What the server it lies on calls this version of it, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) etag: Option<String>,
 }
 
 impl Identity {
     /// Of a shard as it lies there now; of one that cannot be looked at, as it was found.
     pub(crate) fn of(shard: &Shard) -> Self {
+        if let Place::Remote(remote) = &shard.place {
+            // It was looked at when the corpus was gone through; what is read later is of that version.
+            return Self {
+                bytes: remote.bytes,
+                modified: remote.modified,
+                etag: remote.etag.clone(),
+            };
+        }
         let Ok(metadata) = fs::metadata(&shard.path) else {
             return Self {
                 bytes: shard.bytes,
-                modified: None,
+                ..Self::default()
             };
         };
         let since = |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).ok();
@@ -32,6 +43,7 @@ impl Identity {
                 .ok()
                 .and_then(since)
                 .and_then(|t| u64::try_from(t.as_nanos()).ok()),
+            etag: None,
         }
     }
 
@@ -39,6 +51,15 @@ impl Identity {
     pub(crate) fn difference(&self, now: &Self) -> Option<String> {
         if self.bytes != now.bytes {
             Some(format!("{} bytes before, {} now", self.bytes, now.bytes))
+        } else if self.etag != now.etag {
+            let told = |tag: &Option<String>| tag.clone().unwrap_or_else(|| "none".to_owned());
+            let (before, now) = (told(&self.etag), told(&now.etag));
+            Some(format!(
+                "the same size, but ETag {before} before, {now} now"
+            ))
+        } else if self.etag.is_some() {
+            // The server names versions; copies of one may differ in their times.
+            None
         } else if self != now {
             Some("the same size, but written to since".to_owned())
         } else {
@@ -99,6 +120,9 @@ pub(crate) struct From {
     pub(crate) row: i64,
     /// Tokens in the open scope.
     pub(crate) scope_tokens: usize,
+    /// XXH3 of the rows before, where nothing else says that the shard is the same again: of standard input. Else 0.
+    #[serde(default)]
+    pub(crate) digest: u64,
 }
 
 /// What was counted in a shard.

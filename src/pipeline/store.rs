@@ -4,14 +4,14 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use rho_formats::{
-    Lock, MaskRow, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, WriteOptions,
+    Lock, MaskRow, MaskSchema, MasksFolder, OutputError, Place, ScoreType, Shard, WriteOptions,
 };
 
 use super::{
     conclude,
     noted::{Noted, NotedShard},
     output::{Totals, lock},
-    record::{From, Identity, ShardRecord, State},
+    record::{Counts, From, Identity, ShardRecord, State},
     shard_files::{Columns, ShardFiles, put},
 };
 use crate::{hint::Advised, plan::Plan, ranks, terminal};
@@ -124,6 +124,9 @@ impl<'a> Store<'a> {
                         again("its masks are not there any more; it is scored anew");
                         return Ok(());
                     }
+                    State::Complete if shard.place == Place::StandardInput => again(
+                        "its masks are complete; what comes through standard input now is not read",
+                    ),
                     State::Incomplete { row, reason } => again(&format!(
                         "it broke at row {row} ({reason}); it is tried again"
                     )),
@@ -183,6 +186,19 @@ impl<'a> Store<'a> {
         let todo = self.todo();
         let is_done = |i: &usize| todo.iter().all(|(t, _)| t != i);
         self.mine.iter().copied().filter(is_done).collect()
+    }
+
+    /// What was counted by earlier runs and is not counted anew by this one.
+    pub(super) fn counted_before(&self) -> Counts {
+        let anew = |&(i, from): &(usize, From)| (from == From::default()).then_some(i);
+        let anew: Vec<usize> = self.todo().iter().filter_map(anew).collect();
+        let mut counts = Counts::default();
+        for (i, record) in lock(&self.records).iter() {
+            if !anew.contains(i) {
+                counts.add(&record.counts);
+            }
+        }
+        counts
     }
 
     /// What was counted in this rank's shards.

@@ -15,7 +15,7 @@ use rho_selection::Batches;
 
 use super::{
     Flow, LookAhead, TokenDocument, Work, for_each,
-    read::{Records, row},
+    read::{Numbered, Records, row},
     record::From,
     send,
 };
@@ -47,16 +47,20 @@ pub(super) fn run(
             Flow::End(part, broken) => (part, Some(broken)),
         };
         let start = Instant::now();
-        let documents: Vec<(i64, Result<TokenDocument, Rejection>)> = pool.install(|| {
+        let documents: Vec<Row> = pool.install(|| {
             let records = part.records.into_par_iter();
             records
-                .map(|record| (row(&record), tokenize(work, shard, record)))
+                .map(|Numbered { record, digest }| Row {
+                    row: row(&record),
+                    digest,
+                    document: tokenize(work, shard, record),
+                })
                 .collect()
         });
         busy += start.elapsed();
-        for (row, document) in documents {
+        for row in documents {
             gatherer.gathered.bytes = part.bytes;
-            let ended = gatherer.push(row, document);
+            let ended = gatherer.push(row);
             if let Some(look_ahead) = ended
                 && !send(&sender, Flow::Part(look_ahead))
             {
@@ -69,6 +73,13 @@ pub(super) fn run(
         }
     })?;
     Ok(busy)
+}
+
+/// A row of a shard, tokenised.
+struct Row {
+    row: i64,
+    digest: u64,
+    document: Result<TokenDocument, Rejection>,
 }
 
 /// Gathers the documents of one shard into look-aheads.
@@ -93,7 +104,12 @@ impl<'a> Gatherer<'a> {
     /// Adds a row. The answer is the look-ahead that ended before it, if one did.
     ///
     /// A look-ahead that is full ends only when the next row comes, for that one says whether the scope ends with it.
-    fn push(&mut self, row: i64, document: Result<TokenDocument, Rejection>) -> Option<LookAhead> {
+    fn push(&mut self, row: Row) -> Option<LookAhead> {
+        let Row {
+            row,
+            digest,
+            document,
+        } = row;
         let plan = self.work.plan;
         let (rows, tokens) = (
             self.gathered.documents.len() + self.gathered.rejected.len(),
@@ -118,6 +134,7 @@ impl<'a> Gatherer<'a> {
             Err(rejection) => self.gathered.rejected.push(rejection),
         }
         self.gathered.next.row = row + 1;
+        self.gathered.next.digest = digest;
         ended
     }
 

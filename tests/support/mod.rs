@@ -1,9 +1,16 @@
 //! What the tests share: running the program, reading what it wrote, making corpora, finding things.
 
+#[path = "../../formats/tests/support/bucket.rs"]
+pub(crate) mod bucket;
 pub(crate) mod bundled;
 pub(crate) mod onnx;
+#[path = "../../formats/tests/support/proxy.rs"]
+pub(crate) mod proxy;
 #[path = "../../formats/tests/support/python.rs"]
 pub(crate) mod python;
+#[path = "../../formats/tests/support/server.rs"]
+pub(crate) mod server;
+pub(crate) mod tiny;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -11,13 +18,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use async_compression::tokio::write::{GzipEncoder, ZstdEncoder};
+use async_compression::tokio::write::{BzEncoder, GzipEncoder, XzEncoder, ZstdEncoder};
 use rho_formats::{MaskRow, read_masks};
 use serde_json::{Value, json};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// The program, still to be run.
-pub(crate) struct Run(Command);
+pub(crate) struct Run(pub(crate) Command);
 
 /// How a run ended.
 pub(crate) struct Ended {
@@ -173,11 +180,17 @@ impl Random {
     }
 }
 
-/// Compresses `parts` as one stream, flushed after each so that all of it can be read where the next one breaks.
+/// As [`compress_bytes`], of text.
 pub(crate) fn compress(parts: &[&str], ending: &str) -> Vec<u8> {
-    async fn encode<E: AsyncWrite + Unpin>(mut encoder: E, parts: &[&str]) -> E {
+    let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+    compress_bytes(&parts, ending)
+}
+
+/// Compresses `parts` as one stream, flushed after each so that all of it can be read where the next one breaks.
+pub(crate) fn compress_bytes(parts: &[&[u8]], ending: &str) -> Vec<u8> {
+    async fn encode<E: AsyncWrite + Unpin>(mut encoder: E, parts: &[&[u8]]) -> E {
         for part in parts {
-            encoder.write_all(part.as_bytes()).await.unwrap();
+            encoder.write_all(part).await.unwrap();
             encoder.flush().await.unwrap();
         }
         encoder.shutdown().await.unwrap();
@@ -188,9 +201,11 @@ pub(crate) fn compress(parts: &[&str], ending: &str) -> Vec<u8> {
         .unwrap();
     runtime.block_on(async {
         match ending {
+            "bz2" => encode(BzEncoder::new(Vec::new()), parts).await.into_inner(),
             "gz" => encode(GzipEncoder::new(Vec::new()), parts)
                 .await
                 .into_inner(),
+            "xz" => encode(XzEncoder::new(Vec::new()), parts).await.into_inner(),
             "zst" => encode(ZstdEncoder::new(Vec::new()), parts)
                 .await
                 .into_inner(),

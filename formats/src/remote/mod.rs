@@ -12,11 +12,12 @@
 mod stream;
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
@@ -30,9 +31,9 @@ use url::Url;
 
 pub(crate) use stream::RemoteStream;
 
-/// How often a request is tried, beside what the client itself does about servers that say "later".
+/// How often in a row a request may bring nothing, beside what the client itself does about servers that say "later".
 const TRIES: u32 = 5;
-/// Before the second try; twice as long before each further one.
+/// Before the next try; twice as long after each that brings nothing.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// A file in an object store or on a web server, as it was when it was found.
@@ -42,6 +43,8 @@ pub struct Remote {
     pub url: String,
     /// What the server calls this version of it, if it does.
     pub etag: Option<String>,
+    /// When the server says it was changed last, in nanoseconds since 1970, if it does.
+    pub modified: Option<u64>,
     /// Its size.
     pub bytes: u64,
 }
@@ -152,6 +155,12 @@ pub(crate) async fn find(url: &str) -> Result<(bool, Vec<Remote>), Error> {
         Remote {
             url: url.to_string(),
             etag: meta.e_tag,
+            // The client puts 1970 where the server says nothing.
+            modified: meta
+                .last_modified
+                .timestamp_nanos_opt()
+                .and_then(|time| u64::try_from(time).ok())
+                .filter(|&time| time > 0),
             bytes: meta.size,
         }
     };
@@ -191,38 +200,54 @@ impl Opened {
         self.bytes
     }
 
-    /// `length` bytes from `start` on, of the version that was found.
+    /// `length` bytes from `start` on, of the version that was found. A connection that breaks is taken up where it
+    /// broke; only tries that bring nothing are counted.
     pub(crate) async fn range(&self, start: u64, length: u64) -> Result<Bytes, Error> {
-        let mut pause = FIRST_PAUSE;
-        for _ in 1..TRIES {
-            match self.range_once(start, length).await {
-                Err(error) if may_pass(&error) => tokio::time::sleep(pause).await,
-                end => return end,
+        let mut bytes = BytesMut::new();
+        let mut tries = 0;
+        loop {
+            let before = bytes.len();
+            let missing = start + before as u64..start.saturating_add(length);
+            let Err(error) = self.range_once(missing, &mut bytes).await else {
+                return Ok(bytes.freeze());
+            };
+            if bytes.len() > before {
+                tries = 0;
             }
-            pause *= 2;
+            tries += 1;
+            if tries == TRIES || !may_pass(&error) {
+                return Err(error);
+            }
+            tokio::time::sleep(FIRST_PAUSE * (1 << (tries - 1))).await;
         }
-        self.range_once(start, length).await
     }
 
-    async fn range_once(&self, start: u64, length: u64) -> Result<Bytes, Error> {
-        let end = start.saturating_add(length);
+    /// Adds the bytes of `range` to `bytes`, as many as come.
+    async fn range_once(&self, range: Range<u64>, bytes: &mut BytesMut) -> Result<(), Error> {
         let options = GetOptions {
-            range: Some(GetRange::Bounded(start..end)),
+            range: Some(GetRange::Bounded(range.clone())),
             if_match: self.etag.clone().filter(|etag| !etag.starts_with("W/")),
             ..GetOptions::default()
         };
-        let bytes = self
-            .store
-            .get_opts(&self.path, options)
-            .await?
-            .bytes()
-            .await?;
-        match bytes.len() as u64 == length {
-            true => Ok(bytes),
-            false => Err(Error::Generic {
-                store: "range",
-                source: format!("expected {length} bytes, got {}", bytes.len()).into(),
-            }),
+        let got = self.store.get_opts(&self.path, options).await?;
+        let wrong = |got: String| Error::Generic {
+            store: "range",
+            source: format!("expected bytes {range:?}, got {got}").into(),
+        };
+        if got.range != range {
+            return Err(wrong(format!("{:?}", got.range)));
+        }
+        let mut parts = got.into_stream();
+        let mut left = range.end - range.start;
+        while let Some(part) = parts.try_next().await? {
+            left = left
+                .checked_sub(part.len() as u64)
+                .ok_or_else(|| wrong("more".to_owned()))?;
+            bytes.extend_from_slice(&part);
+        }
+        match left {
+            0 => Ok(()),
+            left => Err(wrong(format!("{left} bytes less"))),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the tests share: reading a file to its end, making compressed files, finding things beside the project.
 
+pub(crate) mod bucket;
 pub(crate) mod python;
 pub(crate) mod server;
 

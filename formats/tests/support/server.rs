@@ -1,6 +1,7 @@
 //! A small web server on loopback, with the faults that real ones and the networks before them have.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,8 +24,13 @@ pub(crate) struct Faults {
     pub(crate) delay: Duration,
 }
 
+/// What lies where.
+type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
+
 pub(crate) struct Server {
     pub(crate) url: String,
+    /// May be changed while it serves.
+    pub(crate) files: Files,
     requests: Arc<Mutex<Vec<String>>>,
 }
 
@@ -34,8 +40,10 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let requests = Arc::new(Mutex::new(Vec::new()));
+        let files = Arc::new(Mutex::new(files));
         let server = Self {
             url,
+            files: Arc::clone(&files),
             requests: Arc::clone(&requests),
         };
         let shared = Arc::new((files, faults, AtomicUsize::new(0), requests));
@@ -60,7 +68,7 @@ impl Server {
 
 fn serve(
     stream: TcpStream,
-    files: &HashMap<String, Vec<u8>>,
+    files: &Mutex<HashMap<String, Vec<u8>>>,
     faults: &Faults,
     count: &AtomicUsize,
     requests: &Mutex<Vec<String>>,
@@ -90,7 +98,8 @@ fn serve(
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
         let gone = faults.gone_after > 0 && number > faults.gone_after;
         let path = path.trim_start_matches('/').replace("%20", " ");
-        let Some(file) = files.get(&path).filter(|_| !gone) else {
+        let file = files.lock().unwrap().get(&path).cloned();
+        let Some(file) = file.filter(|_| !gone) else {
             stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")?;
             continue;
         };
@@ -115,8 +124,11 @@ fn serve(
             None => ("200 OK", &file[..], String::new()),
         };
         let length = body.len();
+        let mut etag = DefaultHasher::new();
+        file.hash(&mut etag);
+        let etag = etag.finish();
         let head = format!(
-            "HTTP/1.1 {status}\r\nETag: \"one\"\r\nContent-Length: {length}\r\n{content_range}\r\n"
+            "HTTP/1.1 {status}\r\nETag: \"{etag:x}\"\r\nContent-Length: {length}\r\n{content_range}\r\n"
         );
         stream.write_all(head.as_bytes())?;
         if method == "HEAD" {
