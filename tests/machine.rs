@@ -66,8 +66,8 @@ fn is_flat(place: &Path, once: &Path, more: &Path) {
 #[test]
 fn memory_does_not_grow_with_the_corpus() {
     let place = tempfile::tempdir().unwrap();
-    let once = corpus(&place.path().join("once"), 1);
-    let more = corpus(&place.path().join("more"), 4);
+    let once = corpus(&place.path().join("once"), 2);
+    let more = corpus(&place.path().join("more"), 5);
     is_flat(place.path(), &once, &more);
 }
 

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rho_formats::{
-    Compression, Content, CorpusError, Document, ReadOptions, ShardError, find_shards,
+    Compression, Content, CorpusError, Document, ReadOptions, ShardError, ShardReader, find_shards,
 };
 
 use crate::support::server::{Faults, Server};
-use crate::support::{Outcome, compress, read_all, read_bytes};
+use crate::support::{Outcome, block_on, compress, read_all, read_bytes};
 
 /// Documents that come to more than two pieces.
 fn lines() -> Vec<u8> {
@@ -97,6 +97,38 @@ fn a_file_that_goes_away_is_an_error_after_its_rows() {
         panic!("{:?}", outcome.error)
     };
     assert!(row > 0 && row == outcome.records.len() as i64);
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_an_error() {
+    let bytes = lines();
+    let slow = Faults {
+        delay: Duration::from_millis(200),
+        ..Faults::default()
+    };
+    let (server, url) = served("a.jsonl", bytes.clone(), slow);
+    let shard = find_shards(&[url.into()]).unwrap().shards.remove(0);
+    let rows = block_on(async {
+        let mut reader = ShardReader::open(&shard, &ReadOptions::default())
+            .await
+            .unwrap();
+        let mut rows = 0;
+        loop {
+            match reader.next().await {
+                Ok(Some(_)) => rows += 1,
+                Ok(None) => panic!("two versions read as one"),
+                Err(error) => break (rows, error),
+            }
+            if rows == 1 {
+                let mut files = server.files.lock().unwrap();
+                files.get_mut("a.jsonl").unwrap()[100] ^= 1;
+            }
+        }
+    });
+    let (rows, ShardError::Read { row, .. }) = rows else {
+        panic!("{rows:?}")
+    };
+    assert!(rows > 1 && rows == row, "{rows} {row}");
 }
 
 #[test]

@@ -80,16 +80,19 @@ fn serve(
         if reader.read_line(&mut request)? == 0 {
             return Ok(());
         }
-        let mut range = None;
+        let (mut range, mut version) = (None, None);
         loop {
             let mut header = String::new();
             if reader.read_line(&mut header)? == 0 || header == "\r\n" {
                 break;
             }
-            if let Some((name, value)) = header.split_once(':')
-                && name.eq_ignore_ascii_case("range")
-            {
-                range = Some(value.trim().to_owned());
+            let Some((name, value)) = header.split_once(':') else {
+                continue;
+            };
+            match name.to_ascii_lowercase().as_str() {
+                "range" => range = Some(value.trim().to_owned()),
+                "if-match" => version = Some(value.trim().to_owned()),
+                _ => {}
             }
         }
         thread::sleep(faults.delay);
@@ -105,6 +108,13 @@ fn serve(
         };
         if number > 2 && number <= 2 + faults.unavailable {
             stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")?;
+            continue;
+        }
+        let mut etag = DefaultHasher::new();
+        file.hash(&mut etag);
+        let etag = format!("\"{:x}\"", etag.finish());
+        if version.is_some_and(|version| version != etag) {
+            stream.write_all(b"HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n")?;
             continue;
         }
         let whole = file.len();
@@ -124,11 +134,8 @@ fn serve(
             None => ("200 OK", &file[..], String::new()),
         };
         let length = body.len();
-        let mut etag = DefaultHasher::new();
-        file.hash(&mut etag);
-        let etag = etag.finish();
         let head = format!(
-            "HTTP/1.1 {status}\r\nETag: \"{etag:x}\"\r\nContent-Length: {length}\r\n{content_range}\r\n"
+            "HTTP/1.1 {status}\r\nETag: {etag}\r\nContent-Length: {length}\r\n{content_range}\r\n"
         );
         stream.write_all(head.as_bytes())?;
         if method == "HEAD" {
