@@ -1,5 +1,7 @@
 //! Text to token ids, with the special tokens that the plan asks for.
 
+mod long;
+
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -91,12 +93,8 @@ impl Tokenization {
 
     /// Token ids of a text, special tokens included.
     pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = self
-            .tokenizer
-            .encode_fast(text, false)
-            .map_err(TokenizerError)?;
-        let middle = encoding.get_ids();
-        Ok([&self.prefix, middle, &self.suffix].concat())
+        let middle = long::encode(&self.tokenizer, text)?;
+        Ok([&self.prefix[..], &middle, &self.suffix].concat())
     }
 
     /// Text of token ids, for people to look at.

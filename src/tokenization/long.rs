@@ -1,0 +1,177 @@
+//! Long texts to token ids in windows, for the tokenizers crate takes about 160 bytes of memory per byte of text.
+//!
+//! A window ends at a place where the text may be cut: where a word of the pre-tokenizer begins, or white space, and
+//! only if the tokens from there to the end of the window are the same when that part is tokenised by itself. For
+//! pre-tokenizers that read from left to right (the patterns of GPT-2 and all that came after) this is exact: what
+//! comes before a word does not matter for what comes after. For those that see a text as one word (SentencePiece's)
+//! it is checked over at least [`CHECKED`] bytes at each cut.
+
+use std::sync::{Mutex, PoisonError};
+
+use tokenizers::{Encoding, Tokenizer};
+
+use super::TokenizerError;
+
+/// Longer texts are tokenised in windows of this many bytes.
+pub(super) const WINDOW: usize = 256 << 10;
+/// A window that can be cut nowhere is doubled up to this many bytes.
+pub(super) const LARGEST_WINDOW: usize = 4 << 20;
+/// Bytes before the end of a window in which it is not cut.
+const CHECKED: usize = 4 << 10;
+/// Places that are tried in one window.
+const PLACES: usize = 8;
+
+/// Windows that had to grow are tokenised one at a time, so that memory does not multiply.
+static GROWN: Mutex<()> = Mutex::new(());
+
+/// Token ids of a text, without special tokens.
+pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, TokenizerError> {
+    let mut ids = Vec::new();
+    let mut start = 0;
+    'windows: while text.len() - start > WINDOW {
+        let mut size = WINDOW;
+        let mut _alone = None;
+        while size <= LARGEST_WINDOW {
+            let end = text.floor_char_boundary(start + size);
+            let window = tokenizer.encode(&text[start..end], false);
+            let window = window.map_err(TokenizerError)?;
+            if end == text.len() {
+                ids.extend(window.get_ids());
+                return Ok(ids);
+            }
+            if let Some((token, byte)) = cut(tokenizer, &text[start..end], &window)? {
+                ids.extend(&window.get_ids()[..token]);
+                start += byte;
+                continue 'windows;
+            }
+            size *= 2;
+            _alone.get_or_insert_with(|| GROWN.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        return Err(TokenizerError(
+            format!(
+                "expected a place to cut in {LARGEST_WINDOW} bytes from byte {start} on, got one word for the tokenizer"
+            )
+            .into(),
+        ));
+    }
+    let last = tokenizer.encode_fast(&text[start..], false);
+    ids.extend(last.map_err(TokenizerError)?.get_ids());
+    Ok(ids)
+}
+
+/// The last place where `text` can be cut: the first token after it, and the byte at which that part begins.
+fn cut(
+    tokenizer: &Tokenizer,
+    text: &str,
+    window: &Encoding,
+) -> Result<Option<(usize, usize)>, TokenizerError> {
+    let (ids, offsets, words) = (
+        window.get_ids(),
+        window.get_offsets(),
+        window.get_word_ids(),
+    );
+    let last = text.len().saturating_sub(CHECKED);
+    let mut tried = 0;
+    for token in (1..ids.len()).rev() {
+        let (byte, _) = offsets[token];
+        let white = text[byte..].starts_with(char::is_whitespace);
+        if byte > last || byte == 0 || (words[token] == words[token - 1] && !white) {
+            continue;
+        }
+        if tried == PLACES {
+            break;
+        }
+        tried += 1;
+        // Some put a space before the text: where one is cut off, it is put back.
+        for start in [byte, byte + usize::from(text[byte..].starts_with(' '))] {
+            let after = tokenizer.encode_fast(&text[start..], false);
+            if after.map_err(TokenizerError)?.get_ids() == &ids[token..] {
+                return Ok(Some((token, start)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn bundled() -> Tokenizer {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Tokenizer::from_file(root.join("models/demo/tokenizer.json")).unwrap()
+    }
+
+    /// Texts of some windows: of words, of white space, without any, of characters of several bytes.
+    fn texts() -> Vec<String> {
+        let words = |n: usize| -> String {
+            (0..n)
+                .map(|i| {
+                    format!(
+                        "{} is{}not {}.\n",
+                        i * i,
+                        " ".repeat(i % 5),
+                        i * 7919 % 1013
+                    )
+                })
+                .collect()
+        };
+        let repeated = |what: &str, bytes: usize| what.repeat(bytes / what.len());
+        vec![
+            words(30_000),
+            repeated("Straße → 3 ≤ x\u{301}, na\u{308}ive\u{a0}", 600 << 10),
+            repeated("    \n\n\t ", 300 << 10),
+            words(20_000) + &" ".repeat(9_000) + &words(9_000) + &"x".repeat(300 << 10),
+            repeated("語の間に空白はない。", 700 << 10),
+            repeated("<s> and </s> ", 400 << 10),
+        ]
+    }
+
+    #[test]
+    fn windows_give_the_tokens_of_the_whole() {
+        let mut tokenizers = vec![("bundled".to_owned(), bundled())];
+        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/tokenizers");
+        for name in ["bpe4096", "bpe16384", "gpt2"] {
+            if let Ok(tokenizer) = Tokenizer::from_file(beside.join(name).join("tokenizer.json")) {
+                tokenizers.push((name.to_owned(), tokenizer));
+            }
+        }
+        tokenizers.push(("one word".to_owned(), one_word()));
+        for (name, tokenizer) in tokenizers {
+            for (i, text) in texts().iter().enumerate() {
+                let whole = tokenizer.encode_fast(text.as_str(), false).unwrap();
+                let windows = encode(&tokenizer, text).unwrap();
+                assert!(windows == whole.get_ids(), "{name}, text {i}");
+            }
+        }
+    }
+
+    /// As SentencePiece's are converted: no pre-tokenizer, a space put before the text, spaces as `▁`.
+    fn one_word() -> Tokenizer {
+        let json = serde_json::json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+            "normalizer": {"type": "Sequence", "normalizers": [
+                {"type": "Prepend", "prepend": "▁"},
+                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            ]},
+            "pre_tokenizer": null, "post_processor": null, "decoder": null,
+            "model": {
+                "type": "BPE", "dropout": null, "unk_token": "<unk>", "fuse_unk": true,
+                "byte_fallback": false, "ignore_merges": false,
+                "vocab": {"<unk>": 0, "▁": 1, "i": 2, "s": 3, "n": 4, "o": 5, "t": 6, "▁i": 7, "▁is": 8,
+                    "no": 9, "not": 10, "▁▁": 11, "1": 12, "2": 13, "12": 14},
+                "merges": [["▁", "i"], ["▁i", "s"], ["n", "o"], ["no", "t"], ["▁", "▁"], ["1", "2"]],
+            },
+        });
+        json.to_string().parse().unwrap()
+    }
+
+    #[test]
+    fn a_text_that_can_be_cut_nowhere_is_an_error() {
+        let text = "x".repeat(LARGEST_WINDOW + 1);
+        let said = encode(&bundled(), &text).unwrap_err().to_string();
+        assert!(said.contains("expected a place to cut"), "{said}");
+    }
+}
