@@ -2,52 +2,71 @@
 
 use serde::Serialize;
 
-use crate::plan::Plan;
+use crate::{
+    plan::Plan,
+    tokenization::{BYTES_PER_BYTE, LARGEST_WINDOW, WINDOW},
+};
 
-/// Bytes per token on the way: the id, loss and entropy, and what lists and copies add to them.
+/// Bytes per token on the way: the id, loss and entropy, and what masks, lists and copies add to them.
 const PER_TOKEN: u64 = 4 + 4 + 4 + 4;
 /// Look-aheads that are under way at once: gathered, in two channels of two, scored, masked.
 const LOOK_AHEADS: u64 = 7;
-/// Handfuls of documents of about 1 MiB between reading and tokenising.
-const HANDFULS: u64 = 6 << 20;
+/// Handfuls of documents under way between reading and tokenising.
+const HANDFULS: u64 = 6;
+/// A handful ends with the document that reaches this many bytes.
+const HANDFUL: u64 = 1 << 20;
+/// Times that the tokens of an open scope lie in memory: documents with scores, scores side by side, the keys that are
+/// ranked, a record batch and its bytes.
+const IN_SCOPE: u64 = 4;
 
-/// The parts of the bound, in bytes.
+/// The parts of the bound, in bytes. The reference (weights, activations, head) and the tokenizer's vocabulary come on
+/// top.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
     /// Documents that were read and not tokenised yet.
     pub documents: u64,
+    /// What the tokenizer needs for a window of a document, on all threads.
+    pub tokenizing: u64,
     /// Look-aheads under way.
     pub look_aheads: u64,
     /// The open scope and the ranking of its tokens.
     pub scope: u64,
     /// One record batch, as rows and as bytes.
     pub record_batch: u64,
-    /// What the largest document that is not rejected adds to all of these, if there is one.
-    pub largest_document: u64,
-    /// The sum. The reference (weights, activations, head) and the tokenizer come on top.
+    /// The sum, for a corpus of documents of up to 1 MiB.
     pub sum: u64,
+    /// What comes on top where many documents in a row are as large as `--max-document-bytes` allows, and each byte of
+    /// them is a token. One alone takes a sixth of it, and natural text has a token for four bytes.
+    pub largest_documents: u64,
 }
 
 impl Memory {
-    /// Of a plan. `document`: the size of the largest document that is not rejected.
-    pub(crate) fn of(plan: &Plan, document: u64) -> Self {
-        let tokens = |n: usize| n as u64 * PER_TOKEN;
+    /// Of a plan.
+    pub(crate) fn of(plan: &Plan) -> Self {
+        let tokens = |n: u64| n * PER_TOKEN;
         let text = if plan.keep_text { 2 } else { 1 };
-        let look_aheads = LOOK_AHEADS * text * tokens(plan.look_ahead_tokens);
-        // Scored documents, their scores side by side, the keys that are ranked, and what is kept.
-        let scope = 4 * text * tokens(plan.scope_tokens);
-        let record_batch = 2 * text * tokens(1 << 19);
-        // As a line and as a text, then as tokens: scored, ranked, in a record batch, and as its bytes.
-        // No tokenizer makes more than a token of a byte; most make one of four.
-        let largest_document = 2 * document + 4 * document * PER_TOKEN;
-        let sum = HANDFULS + look_aheads + scope + record_batch + largest_document;
+        let documents = HANDFULS * 2 * HANDFUL;
+        let tokenizing = plan.threads as u64 * (WINDOW * BYTES_PER_BYTE) as u64;
+        let look_aheads = LOOK_AHEADS * text * tokens(plan.look_ahead_tokens as u64 + HANDFUL);
+        let scope = IN_SCOPE * text * tokens(plan.scope_tokens as u64 + HANDFUL);
+        let record_batch = 2 * text * tokens((1 << 19) + HANDFUL);
+        let largest = plan.max_document_bytes as u64;
+        let window = (LARGEST_WINDOW as u64).min(largest) * BYTES_PER_BYTE as u64;
+        let largest_documents = match largest.checked_sub(HANDFUL) {
+            // As a line and as a text while it is read, as a text until it is tokenised, then as tokens.
+            Some(more) => {
+                (HANDFULS + 1) * more + window + (LOOK_AHEADS + IN_SCOPE) * text * tokens(more)
+            }
+            None => 0,
+        };
         Self {
-            documents: HANDFULS,
+            documents,
+            tokenizing,
             look_aheads,
             scope,
             record_batch,
-            largest_document,
-            sum,
+            sum: documents + tokenizing + look_aheads + scope + record_batch,
+            largest_documents,
         }
     }
 }

@@ -300,7 +300,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         world_size: rank.world_size,
         memory: Memory::default(),
     };
-    plan.memory = Memory::of(&plan, plan.read_options().max_document_bytes as u64);
+    plan.memory = Memory::of(&plan);
     Ok(Prepared {
         plan,
         shards: found.shards,

@@ -51,6 +51,7 @@ fn peak(mut run: Run) -> u64 {
 #[track_caller]
 fn is_flat(place: &Path, once: &Path, more: &Path) {
     let model = tiny(&place.join("model"));
+    let more_corpus = more;
     let [once, more] = [(once, "masks-1"), (more, "masks-2")].map(|(corpus, out)| {
         let run = Run::score(corpus, &place.join(out)).arg("--model");
         peak(run.arg(&model).args(&["--progress", "none"]))
@@ -58,6 +59,15 @@ fn is_flat(place: &Path, once: &Path, more: &Path) {
     let _ = std::io::Write::write_all(
         &mut std::io::stderr(),
         format!("peak of {once} kB once, of {more} kB for more\n").as_bytes(),
+    );
+    let plan = Run::score(more_corpus, &place.join("masks-3")).arg("--model");
+    let plan = plan.arg(&model).args(&["--show-plan"]).ends_with(0);
+    let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
+    let bound = plan["memory"]["sum"].as_u64().unwrap();
+    // The model, the tokenizer and ONNX Runtime come on top.
+    assert!(
+        more * 1024 < bound + (100 << 20),
+        "{more} kB, {bound} bytes"
     );
     assert!(more * 10 <= once * 11, "{once} kB once, {more} kB for more");
 }

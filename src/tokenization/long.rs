@@ -1,4 +1,4 @@
-//! Long texts to token ids in windows, for the tokenizers crate takes about 160 bytes of memory per byte of text.
+//! Long texts to token ids in windows, for the tokenizers crate takes [`BYTES_PER_BYTE`].
 //!
 //! A window ends at a place where the text may be cut: where a word of the pre-tokenizer begins, or white space, and
 //! only if the tokens from there to the end of the window are the same when that part is tokenised by itself. For
@@ -13,9 +13,11 @@ use tokenizers::{Encoding, Tokenizer};
 use super::TokenizerError;
 
 /// Longer texts are tokenised in windows of this many bytes.
-pub(super) const WINDOW: usize = 256 << 10;
+pub(crate) const WINDOW: usize = 256 << 10;
 /// A window that can be cut nowhere is doubled up to this many bytes.
-pub(super) const LARGEST_WINDOW: usize = 4 << 20;
+pub(crate) const LARGEST_WINDOW: usize = 4 << 20;
+/// Bytes of memory that the tokenizers crate takes per byte of text (measured).
+pub(crate) const BYTES_PER_BYTE: usize = 160;
 /// Bytes before the end of a window in which it is not cut.
 const CHECKED: usize = 4 << 10;
 /// Places that are tried in one window.

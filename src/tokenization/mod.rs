@@ -2,6 +2,8 @@
 
 mod long;
 
+pub(crate) use long::{BYTES_PER_BYTE, LARGEST_WINDOW, WINDOW};
+
 use std::path::Path;
 
 use anyhow::Context as _;
