@@ -239,7 +239,7 @@ fn score(
     output: &Output<'_>,
 ) -> anyhow::Result<(Report, RankTimes)> {
     let start = Instant::now();
-    let report = pipeline::run(work, &mut reference, output);
+    let report = pipeline::run(work, &mut [&mut reference], output);
     work.progress.finish();
     let mut report = report?;
     report.seconds.load = loaded.as_secs_f64();

@@ -145,11 +145,14 @@ pub(crate) struct Work<'a> {
     pub(crate) stop: &'a Stop,
 }
 
+/// What scores: one for each device, at least one.
+pub(crate) type Scorers<'a> = [&'a mut (dyn Scorer + Send)];
+
 /// Runs all stages to the end, or until the run is to stop. Bad documents and broken shards are recorded in the masks
 /// folder and counted; anything else that goes wrong is an error, and what was written before stays.
 pub(crate) fn run(
     work: &Work<'_>,
-    scorer: &mut dyn Scorer,
+    scorers: &mut Scorers<'_>,
     output: &Output<'_>,
 ) -> anyhow::Result<Report> {
     let todo = output.todo();
@@ -160,7 +163,7 @@ pub(crate) fn run(
         let reader = scope.spawn(|| read::run(work, &todo, documents));
         let tokenizer = scope.spawn(move || tokenize::run(work, to_tokenize, look_aheads));
         let masker = scope.spawn(move || mask::run(work, to_mask, output));
-        let scored = score::run(work, to_score, scores, scorer);
+        let scored = score::run(work, to_score, scores, scorers);
         // The last stage first: when it fails, the others only find a closed channel.
         let (masked, scored, tokenized, read) =
             (join(masker)?, scored?, join(tokenizer)?, join(reader)?);

@@ -114,7 +114,7 @@ fn start(plan: &Plan, shards: &[Shard], fake: &mut Fake) -> anyhow::Result<Repor
         progress: &progress,
         stop: &stop,
     };
-    let report = run(&work, fake, &Output::Folder(&store))?;
+    let report = run(&work, &mut [fake], &Output::Folder(&store))?;
     let standing = Standing::look(store.folder())?.unwrap();
     if plan.world_size == 1 || standing.missing().is_empty() {
         standing.conclude(store.folder())?;
@@ -421,14 +421,14 @@ fn an_input_that_grows_and_an_output_that_goes() {
     let shards = corpus(&place.path().join("corpus"));
     let grown = plan(&place.path().join("grown"), &shards);
 
-    struct Meddling<'a>(&'a dyn Fn());
+    struct Meddling<'a>(&'a (dyn Fn() + Sync));
     impl Scorer for Meddling<'_> {
         fn score(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Scores>, ReferenceError> {
             (self.0)();
             Fake::default().score(pieces)
         }
     }
-    let meddled = |plan: &Plan, meddle: &dyn Fn()| {
+    let meddled = |plan: &Plan, meddle: &(dyn Fn() + Sync)| {
         let store = Store::open(plan, &shards, false).unwrap();
         let progress = Progress::new(&shards, store.mine(), ProgressKind::None);
         let work = Work {
@@ -438,12 +438,12 @@ fn an_input_that_grows_and_an_output_that_goes() {
             progress: &progress,
             stop: &Stop::default(),
         };
-        run(&work, &mut Meddling(meddle), &Output::Folder(&store))
+        run(&work, &mut [&mut Meddling(meddle)], &Output::Folder(&store))
     };
     let path = place.path().join("corpus/a.jsonl");
-    let once = std::cell::Cell::new(true);
+    let once = std::sync::atomic::AtomicBool::new(true);
     let report = meddled(&grown, &|| {
-        if once.replace(false) {
+        if once.swap(false, std::sync::atomic::Ordering::Relaxed) {
             let text = fs::read_to_string(&path).unwrap();
             fs::write(&path, text + "{\"ids\":[1]}\n").unwrap();
         }

@@ -1,17 +1,26 @@
-//! Look-aheads to scores: batches to the scorer, its answers back to the documents they belong to.
+//! Look-aheads to scores: batches to the scorers, one for each device, and their answers back to the documents they
+//! belong to. Which device takes which batch is chance; what is in a batch is not.
 
 use std::{
-    sync::mpsc::{Receiver, SyncSender},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use rho_formats::Rejection;
-use rho_reference::{Piece, Scorer};
+use rho_reference::{Piece, Scorer, Scores};
 
 use super::{
-    Flow, LookAhead, Scored, ScoredDocument, TokenDocument, Work, batches::batches, for_each,
-    pieces::spans, send,
+    Flow, LookAhead, Scored, ScoredDocument, Scorers, TokenDocument, Work,
+    batches::batches,
+    for_each, join,
+    output::lock,
+    pieces::{Span, spans},
+    send,
 };
 
 /// Times of the stage, and what was done in them.
@@ -41,7 +50,7 @@ pub(super) fn run(
     work: &Work<'_>,
     receiver: Receiver<Flow<LookAhead>>,
     sender: SyncSender<Flow<Scored>>,
-    scorer: &mut dyn Scorer,
+    scorers: &mut Scorers<'_>,
 ) -> anyhow::Result<Times> {
     let mut times = Times::default();
     let mut shard = "";
@@ -55,11 +64,11 @@ pub(super) fn run(
                 send(&sender, Flow::Begin(i, from))
             }
             Flow::Part(look_ahead) => {
-                let scored = score(work, shard, look_ahead, scorer, &mut times)?;
+                let scored = score(work, shard, look_ahead, scorers, &mut times)?;
                 scored.is_some_and(|scored| send(&sender, Flow::Part(scored)))
             }
             Flow::End(look_ahead, broken) => {
-                let scored = score(work, shard, look_ahead, scorer, &mut times)?;
+                let scored = score(work, shard, look_ahead, scorers, &mut times)?;
                 scored.is_some_and(|scored| send(&sender, Flow::End(scored, broken)))
             }
         };
@@ -74,7 +83,7 @@ fn score(
     work: &Work<'_>,
     shard: &str,
     look_ahead: LookAhead,
-    scorer: &mut dyn Scorer,
+    scorers: &mut Scorers<'_>,
     times: &mut Times,
 ) -> anyhow::Result<Option<Scored>> {
     let LookAhead {
@@ -105,40 +114,29 @@ fn score(
         all.extend(spans.into_iter().map(|span| (d, span)));
     }
     let lengths: Vec<usize> = all.iter().map(|(_, span)| span.range.len()).collect();
-    for batch in batches(&lengths, work.plan.batch_tokens) {
-        if work.stop.requested() {
-            return Ok(None);
-        }
-        let piece = |&i: &usize| {
-            let (d, span) = &all[i];
-            let tokens = &documents[*d].document.tokens[span.range.clone()];
-            Piece {
-                tokens,
-                scored_from: span.scored_from - span.range.start,
-            }
-        };
-        let pieces: Vec<Piece<'_>> = batch.iter().map(piece).collect();
-        let tokens: usize = pieces.iter().map(|p| p.tokens.len()).sum();
-        let longest = lengths[batch[0]];
-        let start = Instant::now();
-        let scores = scorer.score(&pieces).with_context(|| {
-            let last = next.row - 1;
-            format!(
-                "scoring batch {} of the look-ahead that ends at {shard} row {last}",
-                cost.batches + 1
-            )
-        })?;
-        times.busy += start.elapsed();
-        cost.batches += 1;
+    let batches = batches(&lengths, work.plan.batch_tokens);
+    for batch in &batches {
+        let tokens: usize = batch.iter().map(|&i| lengths[i]).sum();
         cost.tokens += tokens as u64;
-        cost.padding += (longest * pieces.len() - tokens) as u64;
-        for (&i, scores) in batch.iter().zip(scores) {
+        cost.padding += (lengths[batch[0]] * batch.len() - tokens) as u64;
+    }
+    cost.batches = batches.len() as u64;
+    let start = Instant::now();
+    let scores = score_batches(work, &documents, &all, &batches, scorers).with_context(|| {
+        let last = next.row - 1;
+        format!("scoring the look-ahead that ends at {shard} row {last}")
+    })?;
+    times.busy += start.elapsed();
+    let Some(scores) = scores else {
+        return Ok(None);
+    };
+    for (batch, scores) in scores {
+        for (&i, scores) in batches[batch].iter().zip(scores) {
             let (d, span) = &all[i];
             let scored = span.scored_from..span.range.end;
             documents[*d].loss[scored.clone()].copy_from_slice(&scores.loss);
             documents[*d].entropy[scored].copy_from_slice(&scores.entropy);
         }
-        work.progress.tokens(tokens);
     }
     let round = |score: &mut f32| *score = work.plan.score_type.round(*score);
     documents.retain_mut(|scored| {
@@ -181,4 +179,63 @@ fn score(
         next,
         ends_scope,
     }))
+}
+
+/// The number of a batch and the scores of its pieces.
+type Done = (usize, Vec<Scores>);
+
+/// The scores of each batch with its number, in the order in which they were done; none where the run is to stop.
+fn score_batches(
+    work: &Work<'_>,
+    documents: &[ScoredDocument],
+    spans: &[(usize, Span)],
+    batches: &[Vec<usize>],
+    scorers: &mut Scorers<'_>,
+) -> anyhow::Result<Option<Vec<Done>>> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let take = |scorer: &mut (dyn Scorer + Send)| -> anyhow::Result<bool> {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(batch) = batches.get(number) else {
+                return Ok(true);
+            };
+            if work.stop.requested() {
+                return Ok(false);
+            }
+            let piece = |&i: &usize| {
+                let (d, span) = &spans[i];
+                Piece {
+                    tokens: &documents[*d].document.tokens[span.range.clone()],
+                    scored_from: span.scored_from - span.range.start,
+                }
+            };
+            let pieces: Vec<Piece<'_>> = batch.iter().map(piece).collect();
+            let scores = scorer.score(&pieces);
+            if scores.is_err() {
+                // The others need not begin another.
+                next.store(batches.len(), Ordering::Relaxed);
+            }
+            let scores = scores.with_context(|| format!("batch {}", number + 1))?;
+            work.progress
+                .tokens(pieces.iter().map(|p| p.tokens.len()).sum());
+            lock(&done).push((number, scores));
+        }
+    };
+    let whole = match scorers {
+        [scorer] => take(*scorer)?,
+        scorers => std::thread::scope(|scope| {
+            let threads: Vec<_> = scorers
+                .iter_mut()
+                .map(|scorer| scope.spawn(|| take(*scorer)))
+                .collect();
+            let mut whole = true;
+            for thread in threads {
+                whole &= join(thread)?;
+            }
+            anyhow::Ok(whole)
+        })?,
+    };
+    let done = done.into_inner();
+    let done = done.unwrap_or_else(std::sync::PoisonError::into_inner);
+    Ok(whole.then_some(done))
 }

@@ -97,6 +97,15 @@ impl Corpus {
 
     /// Scores it with the fake; the counts, and where the masks are.
     fn score(&self, change: impl Fn(&mut Plan)) -> (anyhow::Result<Counts>, tempfile::TempDir) {
+        self.score_on(1, change)
+    }
+
+    /// Scores it with so many fakes at once.
+    fn score_on(
+        &self,
+        devices: usize,
+        change: impl Fn(&mut Plan),
+    ) -> (anyhow::Result<Counts>, tempfile::TempDir) {
         let out = tempfile::tempdir().unwrap();
         let shards = find_shards(&[self.0.path().to_owned()]).unwrap().shards;
         let mut plan = plan(out.path(), &shards);
@@ -111,12 +120,14 @@ impl Corpus {
             progress: &progress,
             stop: &stop,
         };
-        let mut fake = Fake {
+        let fake = |_| Fake {
             context: plan.context,
             budget: plan.batch_tokens,
         };
+        let mut fakes: Vec<Fake> = (0..devices).map(fake).collect();
+        let mut scorers: Vec<_> = fakes.iter_mut().map(|f| f as _).collect();
         let counts =
-            run(&work, &mut fake, &Output::Folder(&store)).map(|report| report.totals.counts);
+            run(&work, &mut scorers, &Output::Folder(&store)).map(|report| report.totals.counts);
         if counts.is_ok() {
             let standing = Standing::look(store.folder()).unwrap().unwrap();
             standing.conclude(store.folder()).unwrap();
@@ -337,4 +348,24 @@ fn padding_stays_small() {
     let padding = report.unwrap();
     let padding = padding.padding as f64 / (padding.padding + padding.batch_tokens) as f64;
     assert!(padding < 0.05, "padding {padding}");
+}
+
+#[test]
+fn several_devices_give_the_same_masks() {
+    let document = |d: u32| (0..d * 37 % 90).map(|t| 20 + (d * t) % 500).collect();
+    let corpus = Corpus::new(&[(0..40).map(document).collect(), vec![document(5)]]);
+    let (one, alone) = corpus.score_on(1, |_| {});
+    let (three, together) = corpus.score_on(3, |_| {});
+    assert_eq!(one.unwrap(), three.unwrap());
+    // As they are written: NaN equals nothing.
+    let told = |masks| format!("{:?}", rows(masks));
+    assert!(told(&alone) == told(&together));
+
+    let corpus = Corpus::new(&[vec![document(8), vec![20, BREAKS, 21], document(9)]]);
+    let (broken, _) = corpus.score_on(3, |_| {});
+    let said = format!("{:#}", broken.unwrap_err());
+    assert!(
+        said.contains("0.jsonl row 2") && said.contains("the fake broke"),
+        "{said}"
+    );
 }
