@@ -7,11 +7,14 @@
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use rho_formats::{
     Compression, Content, Kind, Place, ReadOptions, Record, Shard, ShardReader, find_shards,
     read_masks,
 };
+
+use tokio::runtime::{Builder, Runtime};
 
 use crate::memory::most_held;
 
@@ -159,9 +162,10 @@ fn read(folder: &Path, name: &str, bytes: &[u8], ways: &[ReadOptions]) {
 }
 
 fn read_shard(shard: &Shard, options: &ReadOptions) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    // One for all inputs: its threads take longer to start than an input to read.
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    let start = || Builder::new_current_thread().build().unwrap();
+    let runtime = RUNTIME.get_or_init(start);
     runtime.block_on(async {
         let mut next = 0;
         let error = match ShardReader::open(shard, options).await {

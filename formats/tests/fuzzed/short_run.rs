@@ -80,6 +80,6 @@ runs! {
     arrow_stream 400
     compressed 300
     dataset 300
-    arguments 300
+    arguments 60
     masks 600
 }
