@@ -104,3 +104,41 @@ fn schema(walk: &mut Walk<'_>) -> Option<()> {
     // Groups lack no fields.
     around.is_empty().then_some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A footer with a schema of these elements: their names' lengths and their numbers of fields.
+    fn footer(elements: &[(u8, u8)]) -> Vec<u8> {
+        let count = elements.len() as u32;
+        // The version, the list's head, and its length in five bytes.
+        let mut bytes = vec![0x15, 0x04, 0x19, 0xfc];
+        bytes.extend((0..4).map(|group| (count >> (7 * group)) as u8 | 0x80));
+        bytes.push((count >> 28) as u8);
+        for (name, fields) in elements {
+            bytes.extend([0x48, *name]);
+            bytes.extend((0..*name).map(|_| b'n'));
+            bytes.extend([0x15, fields * 2, 0]);
+        }
+        bytes.push(0);
+        bytes
+    }
+
+    #[test]
+    fn schemas_that_can_be() {
+        let leaf = (1, 0);
+        assert!(check(&footer(&[(1, 2), leaf, leaf])).is_some());
+        assert!(check(&footer(&[(1, 2), (1, 1), leaf, leaf])).is_some());
+        assert!(check(&footer(&[(0, 0)])).is_some());
+        assert!(check(&footer(&[vec![(1, 1); 100], vec![leaf]].concat())).is_some());
+    }
+
+    #[test]
+    fn schemas_that_use_up_stack_or_memory() {
+        let leaf = (1, 0);
+        assert!(check(&footer(&[(1, 3), leaf, leaf])).is_none());
+        assert!(check(&footer(&[(1, 63)])).is_none());
+        assert!(check(&footer(&[vec![(1, 1); 100_000], vec![leaf]].concat())).is_none());
+    }
+}
