@@ -16,6 +16,7 @@ pub mod corpus;
 pub mod input;
 pub mod masks;
 pub mod remote;
+mod small_file;
 
 pub use corpus::{CorpusError, Found, Place, Shard, find_shards};
 pub use input::{

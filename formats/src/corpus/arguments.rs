@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CorpusError, Placed, Root, braces, kind_of};
 use crate::input::{Compression, Kind};
-use crate::remote;
+use crate::{remote, small_file};
 
 /// The argument that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
@@ -34,7 +34,11 @@ struct Expanded {
 impl Expanded {
     /// What each line of a file names; relative paths are those of the current folder, as on the command line.
     fn list(&mut self, path: &Path) -> Result<(), CorpusError> {
-        let lines = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+        let lines = small_file::read(path).and_then(|bytes| {
+            String::from_utf8(bytes)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        });
+        let lines = lines.map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => CorpusError::Missing {
                 path: path.to_path_buf(),
                 source,

@@ -2,9 +2,22 @@
 
 /// More names than this nobody means.
 pub(super) const MOST: usize = 1 << 20;
+/// Nor a longer pattern: braces in braces are searched again and again.
+const LONGEST: usize = 64 << 10;
+/// Nor names that come to more bytes.
+const MOST_BYTES: usize = 64 << 20;
+/// Nor so many braces, in one another or in a row. Each takes a stretch of the stack.
+const MOST_BRACES: usize = 100;
 
 /// The names; nothing where they are too many. Braces with neither comma nor range stand for themselves.
 pub(super) fn expand(name: &str) -> Option<Vec<String>> {
+    if name.len() > LONGEST && name.contains('{') {
+        return None;
+    }
+    expand_below(name, MOST_BRACES)
+}
+
+fn expand_below(name: &str, braces: usize) -> Option<Vec<String>> {
     let mut searched = 0;
     while let Some(open) = name[searched..].find('{').map(|at| searched + at) {
         let Some(close) = closing(name, open) else {
@@ -17,7 +30,7 @@ pub(super) fn expand(name: &str) -> Option<Vec<String>> {
                 Some(parts) => {
                     let mut choices = Vec::new();
                     for part in parts {
-                        choices.extend(expand(part)?);
+                        choices.extend(expand_below(part, braces.checked_sub(1)?)?);
                     }
                     choices
                 }
@@ -27,8 +40,14 @@ pub(super) fn expand(name: &str) -> Option<Vec<String>> {
                 }
             },
         };
-        let rest = expand(after)?;
-        if choices.len().saturating_mul(rest.len()) > MOST {
+        let rest = expand_below(after, braces.checked_sub(1)?)?;
+        let names = choices.len().saturating_mul(rest.len());
+        let bytes = |parts: &[String]| parts.iter().map(String::len).sum::<usize>();
+        let all = names
+            .saturating_mul(before.len())
+            .saturating_add(bytes(&choices).saturating_mul(rest.len()))
+            .saturating_add(bytes(&rest).saturating_mul(choices.len()));
+        if names > MOST || all > MOST_BYTES {
             return None;
         }
         let joined = choices.iter().flat_map(|choice| {
@@ -124,8 +143,12 @@ mod tests {
             "{0..99999999}",
             "{0..18446744073709551615}",
             "{0..9999}{0..9999}",
+            &"{a,b}".repeat(10_000),
+            &format!("{}{}", "{a,".repeat(10_000), "}".repeat(10_000)),
+            &format!("{}{{0..9999}}", "x".repeat(50_000)),
+            &"{}".repeat(50_000),
         ] {
-            assert_eq!(expand(name), None, "{name}");
+            assert_eq!(expand(name), None, "{}", &name[..20.min(name.len())]);
         }
     }
 }

@@ -2,12 +2,12 @@
 //! files of a dataset, `dataset_dict.json` the folders of several.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
 use super::CorpusError;
+use crate::small_file;
 
 /// The data files under `folder`, which holds `names`, in their order; nothing where it is no dataset.
 pub(super) fn files(
@@ -61,7 +61,7 @@ fn is_inside(name: &str) -> bool {
 
 /// What stands in a file; nothing where it is another program's.
 fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Option<T>, CorpusError> {
-    match fs::read(path) {
+    match small_file::read(path) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
         Err(source) => Err(CorpusError::Unreadable {
             path: path.to_path_buf(),

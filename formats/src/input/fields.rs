@@ -108,15 +108,13 @@ pub(crate) fn missing<'a>(
     path: &str,
     option: &str,
     place: &str,
-    names: impl Iterator<Item = &'a str>,
+    mut names: impl Iterator<Item = &'a str>,
 ) -> String {
-    let mut names: Vec<_> = names.map(shown).collect();
-    let more = names.len().saturating_sub(LISTED);
-    names.truncate(LISTED);
-    let names = match (names.is_empty(), more) {
+    let first: Vec<_> = names.by_ref().take(LISTED).map(shown).collect();
+    let names = match (first.is_empty(), names.count()) {
         (true, _) => "no fields".to_owned(),
-        (false, 0) => names.join(", "),
-        (false, more) => format!("{} and {more} more", names.join(", ")),
+        (false, 0) => first.join(", "),
+        (false, more) => format!("{} and {more} more", first.join(", ")),
     };
     format!("no field {path:?}; {place} has {names} (name it with {option})")
 }

@@ -168,6 +168,15 @@ pub enum MaskError {
         source: serde_json::Error,
     },
 
+    /// A folder that lists a file which is not in it.
+    #[error("{}: expected names of files in this folder, got {name:?}", .path.display())]
+    Outside {
+        /// The list.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
+
     /// A folder that lists no file.
     #[error("{}: expected mask files, found none listed in state.json", .path.display())]
     Empty {

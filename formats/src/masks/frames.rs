@@ -76,6 +76,17 @@ impl Frames {
         if buffers.len() != self.widths.len() {
             return Err(wrong("a buffer for each column"));
         }
+        // Arrow counts with these numbers before it looks at what is there.
+        let counts = |length: i64, nulls: i64| {
+            (0..=i64::from(i32::MAX)).contains(&length) && (0..=length).contains(&nulls)
+        };
+        let nodes = batch.nodes().unwrap_or_default();
+        let mut nodes = nodes
+            .iter()
+            .map(|node| counts(node.length(), node.null_count()));
+        if !counts(batch.length(), 0) || nodes.any(|fits| !fits) {
+            return Err(wrong("columns of a length that may be"));
+        }
         let compressed = match batch.compression() {
             None => false,
             Some(compression) if compression.codec() == CompressionType::ZSTD => true,

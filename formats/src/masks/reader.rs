@@ -2,8 +2,8 @@
 //! wrote, and rows whose lists or token hash do not fit.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::{Component, Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::frames::Frames;
 use super::schema::{self, MaskSchema, Unfit};
 use super::{MaskError, MaskRow, ScoreType, token_hash};
+use crate::small_file;
 
 /// The rows of one mask file, or of a folder's in the order of its `state.json`. Holds one record batch.
 pub struct MaskReader {
@@ -163,15 +164,26 @@ fn listed(folder: &Path) -> Result<VecDeque<PathBuf>, MaskError> {
         filename: String,
     }
     let path = folder.join("state.json");
-    let state = match fs::read(&path) {
+    let state = match small_file::read(&path) {
         Ok(state) => state,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(VecDeque::new()),
         Err(source) => return Err(MaskError::Read { path, source }),
     };
     match serde_json::from_slice::<State>(&state) {
         Ok(state) => {
-            let files = state._data_files.iter();
-            Ok(files.map(|file| folder.join(&file.filename)).collect())
+            let files = state._data_files.into_iter();
+            files
+                .map(|DataFile { filename }| {
+                    let mut parts = Path::new(&filename).components();
+                    match parts.all(|part| matches!(part, Component::Normal(_))) {
+                        true => Ok(folder.join(filename)),
+                        false => Err(MaskError::Outside {
+                            path: path.clone(),
+                            name: filename,
+                        }),
+                    }
+                })
+                .collect()
         }
         Err(source) => Err(MaskError::Json {
             path,

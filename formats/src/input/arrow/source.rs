@@ -57,6 +57,10 @@ impl Source {
             Self::Ranges(ranges, position) => {
                 let start = *position;
                 *position = start.checked_add(length).ok_or_else(outside)?;
+                // How many rows a batch may claim goes by its length.
+                if *position > ranges.length() {
+                    return Err(cut_short("it ends inside a message"));
+                }
                 for &(offset, length) in wanted {
                     found.push(Raw::At {
                         ranges: Arc::clone(ranges),

@@ -4,7 +4,8 @@ use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::column::page::PageReader;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
-use parquet::schema::types::{ColumnDescPtr, ColumnDescriptor};
+use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::schema::types::ColumnDescriptor;
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -12,7 +13,7 @@ use std::sync::atomic::Ordering;
 use super::super::cell::{Cell, wide};
 use super::super::error::cut_short;
 use super::cause;
-use super::pages::Budget;
+use super::pages::{Budget, may_share};
 
 /// Rows that are decoded at once, at most.
 const ROWS: usize = 256;
@@ -90,8 +91,9 @@ pub(super) struct Column {
     present: i16,
     budget: Budget,
     full_budget: usize,
-    /// How many rows to decode at once.
+    /// How many rows to decode at once, and how many at most.
     many: usize,
+    most: usize,
     definition: Vec<i16>,
     repetition: Vec<i16>,
     texts: Vec<ByteArray>,
@@ -105,11 +107,12 @@ pub(super) struct Column {
 
 impl Column {
     pub(super) fn new(
-        description: ColumnDescPtr,
+        chunk: &ColumnChunkMetaData,
         role: Role,
         pages: Box<dyn PageReader>,
         budget: Budget,
     ) -> Self {
+        let description = chunk.column_descr_ptr();
         Self {
             role,
             present: description.max_def_level(),
@@ -117,6 +120,8 @@ impl Column {
             full_budget: budget.load(Ordering::Relaxed),
             budget,
             many: 1,
+            // Each text of such a page may be as large as the page; of others, all together.
+            most: if may_share(chunk) { 1 } else { ROWS },
             definition: Vec::new(),
             repetition: Vec::new(),
             texts: Vec::new(),
@@ -221,7 +226,7 @@ impl Column {
         self.budget.store(self.full_budget, Ordering::Relaxed);
         self.many = match bytes > BYTES {
             true => 1,
-            false => (self.many * 2).min(ROWS),
+            false => (self.many * 2).min(self.most),
         };
         Ok(())
     }

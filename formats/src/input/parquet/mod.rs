@@ -3,18 +3,23 @@
 //!
 //! Columns are read value by value (see `column`), not as Arrow arrays: a value is then a piece of its page, a
 //! dictionary's value stands in memory once, and an invalid or too large text is one bad row, not the end of a batch.
-//! What pages may hold is checked in `pages`.
+//! What pages may hold is checked in `pages`, and the headers around them in `footer` and `thrift`: Parquet's own parser
+//! takes their word for what to make room for.
 
 mod column;
+mod delta;
+mod footer;
 mod pages;
+mod thrift;
 
 use std::io;
 use std::sync::Arc;
 
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::serialized_reader::SerializedPageReader;
 
+use super::error::malformed;
 use super::fields;
 use super::ranges::Ranges;
 use super::worker::Sink;
@@ -33,10 +38,8 @@ pub(super) fn read(
     progress: &dyn Fn(u64, u64),
     sink: &mut Sink,
 ) -> io::Result<()> {
-    let whole = Arc::new(Chunk::whole(Arc::clone(&ranges)));
-    let metadata = ParquetMetaDataReader::new()
-        .parse_and_finish(&*whole)
-        .map_err(cause)?;
+    let footer = footer::read(&ranges)?;
+    let metadata = ParquetMetaDataReader::decode_metadata(&footer).map_err(cause)?;
     let rows = total_rows(&metadata, ranges.length())?;
     let wanted = Wanted::find(&metadata, options);
     for group in metadata.row_groups() {
@@ -45,13 +48,15 @@ pub(super) fn read(
                 return Ok(None);
             };
             let chunk = group.column(*index);
+            if !lies_in(chunk, ranges.length()) {
+                return Err(malformed("a column lies outside the file"));
+            }
             let limit = options.max_document_bytes;
             let bytes = Arc::new(Chunk::column(Arc::clone(&ranges), chunk, limit));
             let group_rows = usize::try_from(group.num_rows()).map_err(io::Error::other)?;
             let pages = SerializedPageReader::new(bytes, chunk, group_rows, None).map_err(cause)?;
-            let (pages, budget) = Limited::new(Box::new(pages), limit);
-            let column = Column::new(chunk.column_descr_ptr(), *role, Box::new(pages), budget);
-            Ok(Some(column))
+            let (pages, budget) = Limited::new(Box::new(pages), chunk, limit);
+            Ok(Some(Column::new(chunk, *role, Box::new(pages), budget)))
         };
         let mut id = open(&wanted.id)?;
         let mut content = match &wanted.content {
@@ -86,6 +91,17 @@ pub(super) fn read(
     Ok(())
 }
 
+/// Whether a column's pages can be where they are said to be. Parquet panics where they begin before the file.
+fn lies_in(chunk: &ColumnChunkMetaData, length: u64) -> bool {
+    let start = chunk
+        .dictionary_page_offset()
+        .unwrap_or_else(|| chunk.data_page_offset());
+    match (u64::try_from(start), u64::try_from(chunk.compressed_size())) {
+        (Ok(start), Ok(size)) => start.checked_add(size).is_some_and(|end| end <= length),
+        _ => false,
+    }
+}
+
 /// The number of rows, where it can be true.
 fn total_rows(metadata: &ParquetMetaData, bytes: u64) -> io::Result<u64> {
     let groups = metadata.row_groups().iter();
@@ -93,7 +109,7 @@ fn total_rows(metadata: &ParquetMetaData, bytes: u64) -> io::Result<u64> {
         .map(|group| u64::try_from(group.num_rows()).ok())
         .try_fold(0_u64, |sum, rows| sum.checked_add(rows?))
         .filter(|rows| *rows <= bytes.saturating_mul(ROWS_PER_BYTE))
-        .ok_or_else(|| super::error::malformed("it claims more rows than it has room for"))
+        .ok_or_else(|| malformed("it claims more rows than it has room for"))
 }
 
 /// The columns that are asked for.

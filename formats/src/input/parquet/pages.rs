@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, Encoding, Type};
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
@@ -15,6 +15,8 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use super::super::error::malformed;
 use super::super::ranges::{Ranges, Window};
+use super::delta;
+use super::thrift::Walk;
 
 /// Writers look at a page's size only now and then, so that pages may hold several large documents.
 const DOCUMENTS_PER_PAGE: usize = 4;
@@ -22,15 +24,13 @@ const DOCUMENTS_PER_PAGE: usize = 4;
 /// How far a page's header is looked into.
 const HEADER: usize = 96;
 
-/// The bytes of one column of a row group, or of the whole file.
+/// How far a page's header reaches at most: it may hold statistics, which are a value each.
+const LONGEST_HEADER: usize = 16 << 20;
+
+/// The bytes of one column of a row group.
 pub(super) struct Chunk {
     ranges: Arc<Ranges>,
     window: Arc<Mutex<Window>>,
-    /// Nothing for the file's metadata, which has no pages.
-    pages: Option<Pages>,
-}
-
-struct Pages {
     compression: Compression,
     largest: usize,
     /// Where reading began last and before. One of them is a page's header: it may be read ahead, and then reading
@@ -39,27 +39,18 @@ struct Pages {
 }
 
 impl Chunk {
-    pub(super) fn whole(ranges: Arc<Ranges>) -> Self {
-        let window = Arc::new(Mutex::new(Window::new(Arc::clone(&ranges))));
-        Self {
-            ranges,
-            window,
-            pages: None,
-        }
-    }
-
     pub(super) fn column(
         ranges: Arc<Ranges>,
         metadata: &ColumnChunkMetaData,
         max_document_bytes: usize,
     ) -> Self {
-        let mut chunk = Self::whole(ranges);
-        chunk.pages = Some(Pages {
+        Self {
+            window: Arc::new(Mutex::new(Window::new(Arc::clone(&ranges)))),
+            ranges,
             compression: metadata.compression(),
             largest: max_document_bytes.saturating_mul(DOCUMENTS_PER_PAGE),
             begun: Mutex::new([0; 2]),
-        });
-        chunk
+        }
     }
 
     fn window(&self, start: u64, length: usize) -> io::Result<Bytes> {
@@ -78,37 +69,36 @@ impl ChunkReader for Chunk {
     type T = Bytewise;
 
     fn get_read(&self, start: u64) -> Result<Bytewise> {
-        if let Some(pages) = &self.pages {
-            let mut begun = pages.begun.lock().unwrap_or_else(PoisonError::into_inner);
-            *begun = [start, begun[0]];
-        }
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        *begun = [start, begun[0]];
         Ok(Bytewise {
             window: Arc::clone(&self.window),
             position: start,
             end: self.ranges.length(),
+            is_header: false,
         })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
-        let Some(pages) = &self.pages else {
-            return self.ranges.read(start, length).map_err(external);
-        };
-        let [last, before] = *pages.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let [last, before] = *self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         let header = if last < start { last } else { before };
         let known = usize::try_from(start.saturating_sub(header)).unwrap_or(HEADER);
         let header = self.window(header, known.min(HEADER)).map_err(external)?;
         let header = Header::parse(&header)
             .ok_or_else(|| external(malformed("a page's header makes no sense")))?;
         let size = header.size.max(length);
-        if size > pages.largest {
-            let most = pages.largest;
+        if header.levels > header.size {
+            return Err(external(malformed("a page's levels are longer than it")));
+        }
+        if size > self.largest {
+            let most = self.largest;
             return Err(external(malformed(format!(
                 "expected pages of at most {most} bytes, got one of {size}"
             ))));
         }
         let bytes = self.window(start, length).map_err(external)?;
         let compressed = bytes.get(header.levels..).unwrap_or_default();
-        if holds_more(compressed, header.size, pages.compression) {
+        if holds_more(compressed, header.size, self.compression) {
             return Err(external(malformed(
                 "a page holds more than its header says",
             )));
@@ -199,19 +189,47 @@ fn external(error: io::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
-/// Small reads through the window.
+/// Small reads of a page's header through the window.
 pub(super) struct Bytewise {
     window: Arc<Mutex<Window>>,
     position: u64,
     end: u64,
+    /// Whether what begins here is known to be a header.
+    is_header: bool,
+}
+
+impl Bytewise {
+    fn left(&self) -> usize {
+        usize::try_from(self.end.saturating_sub(self.position)).unwrap_or(usize::MAX)
+    }
+
+    fn peek(&self, length: usize) -> io::Result<Bytes> {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.read(self.position, length)
+    }
+
+    /// Whether what begins here is a header: Parquet's parser makes room for what it claims.
+    fn check(&self) -> io::Result<()> {
+        let most = self.left().min(LONGEST_HEADER);
+        let mut length = HEADER.min(most);
+        while Walk(&self.peek(length)?).skip_struct().is_none() {
+            if length == most {
+                return Err(malformed("a page's header makes no sense"));
+            }
+            length = (length * 4).min(most);
+        }
+        Ok(())
+    }
 }
 
 impl Read for Bytewise {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = usize::try_from(self.end.saturating_sub(self.position)).unwrap_or(usize::MAX);
-        let length = buffer.len().min(left);
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        buffer[..length].copy_from_slice(&window.read(self.position, length)?);
+        if !self.is_header {
+            self.check()?;
+            self.is_header = true;
+        }
+        let length = buffer.len().min(self.left());
+        buffer[..length].copy_from_slice(&self.peek(length)?);
         self.position += length as u64;
         Ok(length)
     }
@@ -224,17 +242,122 @@ pub(super) type Budget = Arc<AtomicUsize>;
 pub(super) struct Limited {
     pages: Box<dyn PageReader>,
     budget: Budget,
+    /// How many bits a level of repetition takes, and one of definition.
+    level_bits: [usize; 2],
+    /// Whether texts may hold the beginning of the one before.
+    may_share: bool,
+    is_text: bool,
+    /// Whether its dictionary came already.
+    has_dictionary: bool,
+}
+
+/// Whether `most` texts lie in these bytes, each behind its length.
+fn plain_texts_lie_in(mut bytes: &[u8], most: usize) -> bool {
+    (0..most).all(|_| {
+        let Some((length, rest)) = bytes.split_first_chunk() else {
+            return false;
+        };
+        let rest = rest.get(u32::from_le_bytes(*length) as usize..);
+        bytes = rest.unwrap_or_default();
+        rest.is_some()
+    })
+}
+
+/// Whether a column says that its texts may hold the beginning of the one before: then a small page may hold any number
+/// of large ones. What a column does not say beforehand its pages may not do.
+pub(super) fn may_share(chunk: &ColumnChunkMetaData) -> bool {
+    chunk
+        .encodings()
+        .any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY)
 }
 
 impl Limited {
-    pub(super) fn new(pages: Box<dyn PageReader>, max_document_bytes: usize) -> (Self, Budget) {
+    pub(super) fn new(
+        pages: Box<dyn PageReader>,
+        chunk: &ColumnChunkMetaData,
+        max_document_bytes: usize,
+    ) -> (Self, Budget) {
         let most = max_document_bytes.saturating_mul(DOCUMENTS_PER_PAGE) / size_of::<i64>();
         let budget = Arc::new(AtomicUsize::new(most));
         let limited = Self {
             pages,
             budget: Arc::clone(&budget),
+            level_bits: {
+                let column = chunk.column_descr();
+                let bits = |most: i16| (i16::BITS - most.max(0).leading_zeros()) as usize;
+                [bits(column.max_rep_level()), bits(column.max_def_level())]
+            },
+            may_share: may_share(chunk),
+            is_text: chunk.column_type() == Type::BYTE_ARRAY,
+            has_dictionary: false,
         };
         (limited, budget)
+    }
+
+    /// What Parquet does not look at before it takes a page apart.
+    fn check(&self, page: &Page) -> io::Result<()> {
+        let length = page.buffer().len();
+        let levels_end = match page {
+            Page::DataPage {
+                buf,
+                num_values,
+                def_level_encoding,
+                rep_level_encoding,
+                ..
+            } => {
+                let encodings = [rep_level_encoding, def_level_encoding];
+                let mut end = 0;
+                for (encoding, bits) in encodings.into_iter().zip(self.level_bits) {
+                    end += match encoding {
+                        _ if bits == 0 => 0,
+                        // Before them stands how long they are.
+                        Encoding::RLE => match buf.get(end..).and_then(<[u8]>::first_chunk) {
+                            Some(length) => 4 + u32::from_le_bytes(*length) as usize,
+                            None => return Err(malformed("a page without its levels")),
+                        },
+                        // The one other way, from before there was the first.
+                        _ => (*num_values as usize * bits).div_ceil(8),
+                    };
+                }
+                end
+            }
+            Page::DataPageV2 {
+                def_levels_byte_len,
+                rep_levels_byte_len,
+                ..
+            } => *def_levels_byte_len as usize + *rep_levels_byte_len as usize,
+            Page::DictionaryPage { .. } => 0,
+        };
+        if levels_end > length {
+            return Err(malformed("a page's levels are longer than it"));
+        }
+        let values = page.buffer().slice(levels_end..);
+        let most = page.num_values() as usize;
+        let is_text = self.is_text;
+        let fits = match page {
+            Page::DictionaryPage { .. } if is_text => plain_texts_lie_in(&values, most),
+            _ => match page.encoding() {
+                Encoding::DELTA_LENGTH_BYTE_ARRAY if is_text => delta::texts_lie_in(&values, most),
+                Encoding::DELTA_BYTE_ARRAY if is_text && !self.may_share => {
+                    return Err(malformed(
+                        "a page of an encoding that its column does not name",
+                    ));
+                }
+                Encoding::DELTA_BYTE_ARRAY if is_text => delta::shared_texts_lie_in(&values, most),
+                Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY
+                    if !self.has_dictionary && page.is_data_page() =>
+                {
+                    return Err(malformed(
+                        "a page that needs a dictionary, and there is none",
+                    ));
+                }
+                _ => true,
+            },
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(malformed("a page whose texts are longer than it")),
+        }
     }
 }
 
@@ -242,6 +365,8 @@ impl PageReader for Limited {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let page = self.pages.get_next_page()?;
         if let Some(page) = &page {
+            self.check(page).map_err(external)?;
+            self.has_dictionary |= page.is_dictionary_page();
             let values = page.num_values() as usize;
             let budget = self.budget.load(Ordering::Relaxed).checked_sub(values);
             let left = budget.ok_or_else(|| {

@@ -1,0 +1,144 @@
+//! Takes a Parquet file, yields its footer: all that Parquet's parser is to see, once it is sure that the parser comes
+//! through. It goes into groups of the schema by calling itself, so that a small file could use up the stack, and
+//! makes room for as many fields as a group claims, and for a column's whole path once per column.
+
+use std::io;
+
+use bytes::Bytes;
+
+use super::super::error::{cut_short, malformed};
+use super::super::kind::PARQUET;
+use super::super::ranges::Ranges;
+use super::thrift::{BINARY, I32, LIST, STRUCT, Walk};
+
+/// What follows the footer: its length and the mark.
+const TAIL: usize = 8;
+/// How files end whose footer is encrypted.
+const ENCRYPTED: &[u8] = b"PARE";
+/// No footer says more than this.
+const LARGEST: usize = 256 << 20;
+/// No group lies deeper in others.
+const DEEPEST_GROUP: usize = 100;
+/// What the names of all columns come to at most, each with those of the groups around it.
+const LONGEST_PATHS: usize = 256 << 20;
+
+/// The footer, without its length.
+pub(super) fn read(ranges: &Ranges) -> io::Result<Bytes> {
+    let end = ranges.length().checked_sub(TAIL as u64);
+    let end = end.ok_or_else(|| cut_short("it is shorter than the end of a Parquet file"))?;
+    let tail = ranges.read(end, TAIL)?;
+    if &tail[4..] == ENCRYPTED {
+        return Err(malformed("expected a plain footer, got an encrypted one"));
+    }
+    if &tail[4..] != PARQUET {
+        return Err(cut_short("it does not end as a Parquet file does"));
+    }
+    let length = u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]);
+    let start = end.checked_sub(u64::from(length));
+    let (Some(start), length) = (start, length as usize) else {
+        return Err(malformed("its footer is longer than the file"));
+    };
+    if length > LARGEST {
+        return Err(malformed(format!(
+            "expected a footer of at most {LARGEST} bytes, got one of {length}"
+        )));
+    }
+    let footer = ranges.read(start, length)?;
+    match check(&footer) {
+        Some(()) => Ok(footer),
+        None => Err(malformed("its footer makes no sense")),
+    }
+}
+
+/// Nothing where the footer is not to be parsed.
+fn check(footer: &[u8]) -> Option<()> {
+    const SCHEMA: i16 = 2;
+    let mut whole = Walk(footer);
+    whole.skip_struct()?;
+    let look = |walk: &mut Walk<'_>, number, kind| {
+        let is_schema = number == SCHEMA && kind == LIST;
+        if is_schema {
+            schema(walk)?;
+        }
+        Some(is_schema)
+    };
+    // Once more, for the schema. Where it is no list, the parser will say so.
+    Walk(footer).fields(look)
+}
+
+/// Checks the list of a schema's elements: a group stands before the fields in it, and says how many they are.
+fn schema(walk: &mut Walk<'_>) -> Option<()> {
+    const NAME: i16 = 4;
+    const CHILDREN: i16 = 5;
+    let (kind, count) = walk.list()?;
+    (kind == STRUCT).then_some(())?;
+    // How many fields are to come in each group around the next element, and how long their path is up to there.
+    let mut around: Vec<(i64, usize)> = Vec::new();
+    let mut paths = 0_usize;
+    for _ in 0..count {
+        let (mut name, mut children) = (0, 0);
+        walk.fields(|walk, number, kind| {
+            match (number, kind) {
+                (NAME, BINARY) => name = walk.binary()?.len(),
+                (CHILDREN, I32) => children = walk.integer()?,
+                _ => return Some(false),
+            }
+            Some(true)
+        })?;
+        let before = around.last().map_or(0, |(_, path)| *path);
+        let path = before + name + size_of::<String>();
+        if let Some((left, _)) = around.last_mut() {
+            *left -= 1;
+        }
+        match children {
+            0 => paths = paths.checked_add(path)?,
+            // Each takes room in the list that is still to come.
+            1.. if children as usize <= count => around.push((children, path)),
+            _ => return None,
+        }
+        (around.len() <= DEEPEST_GROUP && paths <= LONGEST_PATHS).then_some(())?;
+        while around.last().is_some_and(|(left, _)| *left == 0) {
+            around.pop();
+        }
+    }
+    // Groups lack no fields.
+    around.is_empty().then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A footer with a schema of these elements: their names' lengths and their numbers of fields.
+    fn footer(elements: &[(u8, u8)]) -> Vec<u8> {
+        let count = elements.len() as u32;
+        // The version, the list's head, and its length in five bytes.
+        let mut bytes = vec![0x15, 0x04, 0x19, 0xfc];
+        bytes.extend((0..4).map(|group| (count >> (7 * group)) as u8 | 0x80));
+        bytes.push((count >> 28) as u8);
+        for (name, fields) in elements {
+            bytes.extend([0x48, *name]);
+            bytes.extend((0..*name).map(|_| b'n'));
+            bytes.extend([0x15, fields * 2, 0]);
+        }
+        bytes.push(0);
+        bytes
+    }
+
+    #[test]
+    fn schemas_that_can_be() {
+        let leaf = (1, 0);
+        assert!(check(&footer(&[(1, 2), leaf, leaf])).is_some());
+        assert!(check(&footer(&[(1, 2), (1, 1), leaf, leaf])).is_some());
+        assert!(check(&footer(&[(0, 0)])).is_some());
+        assert!(check(&footer(&[vec![(1, 1); 100], vec![leaf]].concat())).is_some());
+    }
+
+    #[test]
+    fn schemas_that_use_up_stack_or_memory() {
+        let leaf = (1, 0);
+        assert!(check(&footer(&[(1, 3), leaf, leaf])).is_none());
+        assert!(check(&footer(&[(1, 63)])).is_none());
+        assert!(check(&footer(&[vec![(1, 1); 100_000], vec![leaf]].concat())).is_none());
+    }
+}
