@@ -435,6 +435,19 @@ fn inputs_are_fed_however_they_are_declared() {
         is_cut(&format!("past_key_values {dtype:?}"), head(graph), plain);
     }
 
+    // Converters put what they add at the end, behind its readers.
+    let graph = tiny
+        .begin()
+        .input("position_ids", I64, axes)
+        .node("Mul", "hidden one", "fed");
+    let graph = head(graph)
+        .node("Cos", "zero", "one")
+        .node("Sub", "column column", "zero")
+        .node("Unsqueeze", "place last", "column")
+        .integers("last", &[-1])
+        .cast("position_ids", "place", F32);
+    is_cut("nodes in any order", graph, plain);
+
     let graph = tiny
         .begin()
         .input("use_cache_branch", Bool, "1")

@@ -75,10 +75,18 @@ impl Model {
         let mut graph = self.graph.clone();
         let mut needed = HashSet::from([output.name.clone()]);
         let mut keep = vec![false; graph.node.len()];
-        for (node, keep) in graph.node.iter().zip(&mut keep).rev() {
-            if node.output.iter().any(|o| needed.contains(o)) {
-                *keep = true;
-                uses(node, &mut needed);
+        // Nodes should stand behind what they read, but converters append theirs at the end: then another round finds
+        // what they read. In order, the second round finds nothing.
+        loop {
+            let before = needed.len();
+            for (node, keep) in graph.node.iter().zip(&mut keep).rev() {
+                if !*keep && node.output.iter().any(|o| needed.contains(o)) {
+                    *keep = true;
+                    uses(node, &mut needed);
+                }
+            }
+            if needed.len() == before {
+                break;
             }
         }
         let mut keep = keep.into_iter();
