@@ -18,6 +18,9 @@ mod library;
 // Loss and entropy of real exports against numbers from elsewhere.
 #[cfg(test)]
 mod parity;
+// Products below f32: nearness to f32, and what is refused.
+#[cfg(test)]
+mod precision;
 // The masks in the programs of others.
 #[cfg(test)]
 mod python;
