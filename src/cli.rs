@@ -148,6 +148,21 @@ pub struct ScoreArgs {
     )]
     pub device: Device,
 
+    /// Precision of the products with weights: auto, f32, bf16 or int8.
+    ///
+    /// `auto` computes as the model is stored; `f32` does so too, and refuses a model that is stored otherwise. `int8`
+    /// and `bf16` round the weights of an f32 model when it is loaded and the activations row by row: faster, on the
+    /// CPU only, and scores move a little. `bf16` needs a processor with avx512_bf16.
+    #[arg(
+        long,
+        value_name = "PRECISION",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        help_heading = "Reference"
+    )]
+    pub precision: PrecisionChoice,
+
     /// Longest stretch of tokens that the model sees at once.
     ///
     /// The default is what the model's config.json allows, at most 1024. Longer documents are scored in overlapping
@@ -292,6 +307,20 @@ pub struct ScoreArgs {
     /// Print the resolved plan as JSON and stop before anything is scored or written.
     #[arg(long)]
     pub show_plan: bool,
+}
+
+/// In what precision the products with weights are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum PrecisionChoice {
+    /// As the model is stored.
+    #[default]
+    Auto,
+    /// f32, for a model stored so.
+    F32,
+    /// bfloat16, from an f32 model.
+    Bf16,
+    /// int8, from an f32 model.
+    Int8,
 }
 
 /// When a special token is put.

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use ort::environment::Environment;
 use rho_formats::{BatchCompression, MasksFolder, ReadOptions, ScoreType, Shard, find_shards};
+use rho_graph::DataType;
 use rho_reference::{
-    Device, OpenedReference, ResolvedDevice, Source,
+    Device, OpenedReference, Precision, ResolvedDevice, Source,
     library::{self, Library, LibraryOptions},
     source::fingerprint,
 };
@@ -18,7 +19,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    cli::{MaskCompression, Scope, ScoreArgs, ScoreDtype, SpecialToken},
+    cli::{MaskCompression, PrecisionChoice, Scope, ScoreArgs, ScoreDtype, SpecialToken},
     demo,
     hint::Advised,
     memory::Memory,
@@ -60,7 +61,7 @@ pub struct Plan {
     pub library_version: String,
     /// `cpu` or `cuda:N`.
     pub device: String,
-    /// Type of the weights the model computes with.
+    /// Type of the numbers that the products with weights are computed in.
     pub precision: String,
     /// Threads for tokenising and computing.
     pub threads: usize,
@@ -133,6 +134,7 @@ pub(crate) struct Prepared {
     pub(crate) tokenization: Option<Tokenization>,
     pub(crate) environment: Environment,
     pub(crate) device: ResolvedDevice,
+    pub(crate) precision: Precision,
 }
 
 impl Plan {
@@ -242,6 +244,8 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let library = library(&mut libraries, args.device)?;
     let environment = library::load(&library)?;
     let device = args.device.resolve(&environment)?;
+    let precision = precision(args, &source, &reference)?;
+    reference.check_precision(precision, device)?;
     let batch_tokens = batch_tokens.unwrap_or(match device {
         ResolvedDevice::Cpu => 1024,
         ResolvedDevice::Cuda(_) => 16_384,
@@ -266,7 +270,10 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         library: library.path,
         library_version: library.version,
         device: device.to_string(),
-        precision: format!("{:?}", reference.precision()).to_lowercase(),
+        precision: match precision {
+            Precision::AsStored => format!("{:?}", reference.precision()).to_lowercase(),
+            reduced => reduced.to_string(),
+        },
         threads,
         context,
         overlap,
@@ -308,6 +315,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         tokenization,
         environment,
         device,
+        precision,
     })
 }
 
@@ -380,6 +388,28 @@ fn tokenizer(
     let tokenization = Tokenization::load(&path, args.bos, args.eos, &source.config)?;
     tokenization.must_fit(&path, reference.vocabulary())?;
     Ok((Some(path), Some(tokenization)))
+}
+
+/// What `--precision` means for this model.
+fn precision(
+    args: &ScoreArgs,
+    source: &Source,
+    reference: &OpenedReference,
+) -> anyhow::Result<Precision> {
+    match args.precision {
+        PrecisionChoice::Auto => Ok(Precision::AsStored),
+        PrecisionChoice::Bf16 => Ok(Precision::Bf16),
+        PrecisionChoice::Int8 => Ok(Precision::Int8),
+        PrecisionChoice::F32 if reference.precision() == DataType::F32 => Ok(Precision::AsStored),
+        PrecisionChoice::F32 => Err(Advised::error(
+            format!(
+                "{}: --precision f32: expected weights stored in f32, got {:?}",
+                source.model.display(),
+                reference.precision()
+            ),
+            "leave --precision out to compute as the model is stored, or export it in f32",
+        )),
+    }
 }
 
 /// Context and overlap.

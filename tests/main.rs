@@ -24,6 +24,9 @@ mod parity;
 // Corpora in object stores, on web servers, and from standard input.
 #[cfg(test)]
 mod places;
+// Products below f32: nearness to f32, and what is refused.
+#[cfg(test)]
+mod precision;
 // The masks in the programs of others.
 #[cfg(test)]
 mod python;

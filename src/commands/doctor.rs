@@ -7,6 +7,7 @@ use rho_reference::{
     device::probe_cuda,
     head::kernel::Instructions,
     library::{self, LibraryOptions, PINNED_VERSION, REQUIRED_VERSION},
+    product::Multiplier,
 };
 
 use super::Outcome;
@@ -22,6 +23,15 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
         "processor",
         &format!("{cores} cores, head kernel: {:?}", Instructions::detect()).to_lowercase(),
     );
+    let multipliers = Multiplier::available().into_iter();
+    let best = multipliers.fold(Vec::<Multiplier>::new(), |mut best, next| {
+        if best.iter().all(|m| m.precision() != next.precision()) {
+            best.push(next);
+        }
+        best
+    });
+    let kernels = best.iter().map(|m| format!("{m:?}").to_lowercase());
+    say("below f32", &kernels.collect::<Vec<_>>().join(", "));
     say("cache", &shown(&options.cache));
     say(
         "downloads",

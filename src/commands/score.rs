@@ -36,6 +36,7 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         tokenization,
         environment,
         device,
+        precision,
     } = plan::resolve(args)?;
     let plan = &plan;
     if args.show_plan {
@@ -48,6 +49,7 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
             device,
             threads: plan.threads,
             head: HeadChoice::Fastest,
+            precision,
         };
         load(plan, reference, &environment, options)
     };

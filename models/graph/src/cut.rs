@@ -122,7 +122,7 @@ impl Model {
         let mut graph = self.graph.clone();
         let mut folder = None;
         for tensor in &mut graph.initializer {
-            if let Some((path, offset, length)) = self.place(tensor)? {
+            if let Some((path, offset, length)) = self.place_of(tensor)? {
                 refer(tensor, &path, offset, length, &mut folder, &self.path)?;
             }
         }
@@ -135,7 +135,7 @@ impl Model {
     }
 
     /// Where a tensor's bytes lie, if it is to be left there: file with links resolved, offset, length.
-    fn place(
+    pub(crate) fn place_of(
         &self,
         tensor: &TensorProto,
     ) -> Result<Option<(PathBuf, usize, Option<usize>)>, GraphError> {

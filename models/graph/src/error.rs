@@ -102,3 +102,31 @@ pub enum NotCuttable {
     #[error("the head's weights cannot be read: {0}")]
     Unreadable(String),
 }
+
+/// Why the products of a graph cannot be taken out of it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum NotReducible {
+    /// Somebody has quantised the model before.
+    #[error("the model is quantised already (operator {operator})")]
+    Quantised {
+        /// ONNX operator type.
+        operator: String,
+    },
+    /// No product with constant weights stands in the main graph.
+    #[error("the graph has no matrix product with constant weights")]
+    NoProducts,
+    /// Weights that are not f32.
+    #[error("the weights {name} are of type {got:?}, expected f32")]
+    Type {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        got: crate::DataType,
+    },
+    /// The graph could not be cut before its head.
+    #[error("the graph cannot be cut before its head: {0}")]
+    NotCut(NotCuttable),
+    /// A constant's bytes cannot be read.
+    #[error("weights cannot be read: {0}")]
+    Unreadable(String),
+}

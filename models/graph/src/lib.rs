@@ -12,11 +12,14 @@
 //! * [`model`]: a file and its inputs and outputs.
 //! * [`head`]: from the logits back to the last matrix product.
 //! * [`cut`]: what remains before it.
+//! * [`attention`]: takes attention together, for somebody else to compute.
+//! * [`products`]: takes out the products with constant weights, for somebody else to compute.
 //! * `simplify`: takes out what a scorer's batches do not need.
 //! * [`build`]: small models made from nothing.
 //!
 //! Knows nothing of tokens, devices or sessions.
 
+pub mod attention;
 pub mod build;
 pub mod cut;
 mod error;
@@ -24,11 +27,13 @@ pub mod head;
 mod map;
 pub mod model;
 pub mod onnx;
+pub mod products;
 mod simplify;
 pub mod tensor;
 
 pub use cut::Cut;
-pub use error::{GraphError, NotCuttable};
+pub use error::{GraphError, NotCuttable, NotReducible};
 pub use head::{Head, Layout, Step};
 pub use model::{Dimension, Model, Port};
+pub use products::ConstantProduct;
 pub use tensor::{DataType, Tensor};

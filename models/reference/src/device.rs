@@ -144,6 +144,10 @@ impl ResolvedDevice {
         let builder = builder
             .with_memory_pattern(false)
             .map_err(ReferenceError::runtime(doing))?;
+        // Between runs the head has the cores: threads that go on looking for work would take them from it.
+        let builder = builder
+            .with_config_entry("session.force_spinning_stop", "1")
+            .map_err(ReferenceError::runtime(doing))?;
         match self {
             Self::Cpu => Ok(builder),
             Self::Cuda(index) => {

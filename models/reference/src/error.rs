@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use rho_graph::GraphError;
+use rho_graph::{GraphError, NotReducible};
 
-use crate::library::LibraryError;
+use crate::{Precision, library::LibraryError};
 
 /// A reference that cannot be loaded or run.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +110,32 @@ pub enum ReferenceError {
         /// Type and shape that came.
         got: String,
     },
+    /// The processor has no instructions for a precision.
+    #[error("--precision {precision}: expected a processor with {needed}, got one without")]
+    NoInstructions {
+        /// What was asked for.
+        precision: Precision,
+        /// The instructions, as /proc/cpuinfo names them.
+        needed: &'static str,
+    },
+    /// A precision is not computed on the device.
+    #[error("--precision {precision} is computed on the cpu, got device {device}")]
+    PrecisionOnDevice {
+        /// What was asked for.
+        precision: Precision,
+        /// Where it would run.
+        device: crate::ResolvedDevice,
+    },
+    /// The graph's products cannot be computed in another precision.
+    #[error("{path}: --precision {precision} cannot be had: {source}")]
+    NotReducible {
+        /// The model.
+        path: PathBuf,
+        /// What was asked for.
+        precision: Precision,
+        /// What stands in the way.
+        source: NotReducible,
+    },
     /// The threads for the head could not be started.
     #[error("cannot start {threads} threads")]
     Threads {
@@ -152,6 +178,15 @@ impl ReferenceError {
             }
             Self::Graph(GraphError::SeveralFolders { .. }) => {
                 "put the model and all files of its weights into one folder"
+            }
+            Self::NoInstructions { .. } => {
+                "--precision int8 works on every processor, and so does f32"
+            }
+            Self::PrecisionOnDevice { .. } => {
+                "--device cpu, or leave --precision out: a GPU takes the model as it is stored (export it as f16)"
+            }
+            Self::NotReducible { .. } => {
+                "leave --precision out to compute as the model is stored, or export in f32: optimum-cli export onnx --model NAME --task text-generation DIR"
             }
             Self::Graph(_)
             | Self::Runtime { .. }

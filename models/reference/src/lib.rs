@@ -9,22 +9,31 @@
 //! * [`source`]: the files of a reference: graph, configuration, tokenizer.
 //! * [`inputs`]: what a graph wants to be fed.
 //! * [`head`]: from hidden states to loss and entropy without a `[batch, length, vocabulary]` in memory.
+//! * [`product`]: matrix products in int8 and bf16; `attention` without squares in memory;
+//!   `operators` puts both into the body's session.
 //! * [`Reference`]: the whole, behind the trait [`Scorer`].
 //!
 //! Does not know documents, windows or masks; those are the program's.
 
+mod aligned;
+mod attention;
 pub mod device;
 mod error;
 mod hash;
 pub mod head;
 pub mod inputs;
+mod lanes;
 pub mod library;
+mod operators;
+mod precision;
+pub mod product;
 mod reference;
 mod scorer;
 pub mod source;
 
 pub use device::{Device, ResolvedDevice};
 pub use error::ReferenceError;
+pub use precision::Precision;
 pub use reference::{HeadChoice, OpenedReference, Reference, ReferenceOptions};
 pub use scorer::{Piece, Scorer, Scores};
 pub use source::Source;

@@ -1,24 +1,29 @@
 //! A reference model in two stages: opened (checked, nothing large read) and loaded (ready to score).
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use half::f16;
 use ort::{
     environment::Environment,
-    session::Session,
+    session::{Session, builder::SessionBuilder},
     value::{DynValue, TensorElementType},
 };
 use rayon::prelude::*;
-use rho_graph::{Cut, DataType, Dimension, Model, NotCuttable, Port, cut::Serialized};
+use rho_graph::{
+    ConstantProduct, Cut, DataType, Dimension, Model, NotCuttable, NotReducible, Port,
+    cut::Serialized,
+};
 
 use crate::{
-    Piece, ReferenceError, ResolvedDevice, Scorer, Scores, Source,
+    Piece, Precision, ReferenceError, ResolvedDevice, Scorer, Scores, Source,
     head::{
         kernel::{Instructions, Kernel},
         plain::{self, RowScores},
         session::SessionHead,
     },
     inputs::{Inputs, Rectangle, show},
+    operators,
+    product::{Multiplier, Product, Weights},
 };
 
 /// Bytes of f32 logits that a graph which cannot be cut may hand out at once.
@@ -33,6 +38,8 @@ pub struct ReferenceOptions {
     pub threads: usize,
     /// How the head is computed.
     pub head: HeadChoice,
+    /// How the products with weights are computed.
+    pub precision: Precision,
 }
 
 /// The ways to compute the head. All give the same scores within rounding.
@@ -104,7 +111,44 @@ impl OpenedReference {
         self.cut.as_ref().err()
     }
 
-    /// Element type in which the body computes, such as `F32` or `F16`.
+    /// Whether the products can be computed in a precision, on a device. Reads no weights.
+    pub fn check_precision(
+        &self,
+        precision: Precision,
+        device: ResolvedDevice,
+    ) -> Result<(), ReferenceError> {
+        if precision == Precision::AsStored {
+            return Ok(());
+        }
+        if device != ResolvedDevice::Cpu {
+            return Err(ReferenceError::PrecisionOnDevice { precision, device });
+        }
+        self.reduced(precision, HeadChoice::Fastest)?;
+        Multiplier::detect(precision).map(|_| ())
+    }
+
+    /// The graph up to the head without its products, and the products; up to the logits where there is to be no cut.
+    fn reduced(
+        &self,
+        precision: Precision,
+        head: HeadChoice,
+    ) -> Result<(Model, Vec<ConstantProduct>), ReferenceError> {
+        let (reduced, output) = match &self.cut {
+            _ if head == HeadChoice::Logits => (self.model.without_products(), &self.logits),
+            Ok(cut) => (cut.body.without_products(), &cut.hidden),
+            Err(reason) => (Err(NotReducible::NotCut(reason.clone())), &self.logits),
+        };
+        let (body, products) = reduced.map_err(|source| ReferenceError::NotReducible {
+            path: self.model.path().to_owned(),
+            precision,
+            source,
+        })?;
+        let (body, _) = body.with_attention();
+        // Weights that only the products read are left out here.
+        Ok((body.with_output(output), products))
+    }
+
+    /// Element type of the weights, such as `F32` or `F16`, in which the body computes unless told otherwise.
     pub fn precision(&self) -> DataType {
         self.cut
             .as_ref()
@@ -126,13 +170,22 @@ impl OpenedReference {
             device,
             threads,
             head,
+            precision,
         } = options;
+        self.check_precision(precision, device)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|i| format!("head-{i}"));
         let pool = pool
             .build()
             .map_err(|source| ReferenceError::Threads { threads, source })?;
+        let (reduced, products) = match precision {
+            Precision::AsStored => (None, None),
+            _ => {
+                let (graph, products) = self.reduced(precision, head)?;
+                (Some(graph.to_bytes()?), Some(products))
+            }
+        };
         let (body, output, head) = match self.cut {
             Ok(cut) if head != HeadChoice::Logits => {
                 let head = if device == ResolvedDevice::Cpu && head == HeadChoice::Fastest {
@@ -140,17 +193,27 @@ impl OpenedReference {
                 } else {
                     Head::Session(SessionHead::new(&cut, device, environment, threads)?)
                 };
-                (cut.body.to_bytes()?, cut.hidden.name, head)
+                let body = reduced.map_or_else(|| cut.body.to_bytes(), Ok)?;
+                (body, cut.hidden.name, head)
             }
-            _ => (
-                self.model.with_output(&self.logits).to_bytes()?,
-                self.logits.name,
-                Head::None,
-            ),
+            _ => {
+                let whole = || self.model.with_output(&self.logits).to_bytes();
+                let body = reduced.map_or_else(whole, Ok)?;
+                (body, self.logits.name, Head::None)
+            }
         };
         // The maps of the model end here: pages that were read to pack the head are given back before the body loads.
         drop(self.model);
-        let session = commit(&body, device, environment, threads, "loading the model")?;
+        let doing = "loading the model";
+        let mut builder = device.session_builder(environment, threads)?;
+        if let Some(products) = products {
+            let multiplier = Multiplier::detect(precision)?;
+            let packed = pool.install(|| pack(&products, multiplier))?;
+            let operators = operators::domain(packed, threads)?;
+            let with_operators = builder.with_operators(operators);
+            builder = with_operators.map_err(ReferenceError::runtime(doing))?;
+        }
+        let session = commit_with(builder, &body, doing)?;
         Ok(Reference {
             session,
             output,
@@ -163,6 +226,25 @@ impl OpenedReference {
     }
 }
 
+/// Packs products one after the other: beside the packed ones, the weights of one are in memory.
+fn pack(
+    products: &[ConstantProduct],
+    multiplier: Multiplier,
+) -> Result<Arc<[Product]>, ReferenceError> {
+    let pack = |product: &ConstantProduct| -> Result<Product, ReferenceError> {
+        let weights = Weights {
+            tensor: &product.weights()?,
+            layout: product.layout,
+            inputs: product.inputs,
+            outputs: product.outputs,
+            scale: product.scale,
+            bias: product.bias.as_deref(),
+        };
+        Ok(Product::new(&weights, multiplier)?)
+    };
+    products.iter().map(pack).collect()
+}
+
 /// Makes a session of a model whose large weights lie in files.
 pub(crate) fn commit(
     model: &Serialized,
@@ -171,8 +253,15 @@ pub(crate) fn commit(
     threads: usize,
     doing: &str,
 ) -> Result<Session, ReferenceError> {
+    commit_with(device.session_builder(environment, threads)?, model, doing)
+}
+
+fn commit_with(
+    builder: SessionBuilder,
+    model: &Serialized,
+    doing: &str,
+) -> Result<Session, ReferenceError> {
     const FOLDER: &str = "session.model_external_initializers_file_folder_path";
-    let builder = device.session_builder(environment, threads)?;
     let builder = builder.with_config_entry(FOLDER, model.folder.to_string_lossy());
     let mut builder = builder.map_err(ReferenceError::runtime(doing))?;
     builder

@@ -11,9 +11,11 @@
 use std::path::{Path, PathBuf};
 
 use rho_reference::{
-    HeadChoice, OpenedReference, Piece, ReferenceOptions, ResolvedDevice, Scorer, Scores, Source,
+    HeadChoice, OpenedReference, Piece, Precision, ReferenceOptions, ResolvedDevice, Scorer,
+    Scores, Source,
     head::{plain, session::SessionHead},
     library::{LibraryOptions, find_or_install, load},
+    product::Multiplier,
 };
 use serde_json::Value;
 
@@ -27,6 +29,10 @@ fn root() -> PathBuf {
 }
 
 fn scorer(model: &Path, head: HeadChoice) -> rho_reference::Reference {
+    scorer_in(Precision::AsStored, model, head)
+}
+
+fn scorer_in(precision: Precision, model: &Path, head: HeadChoice) -> rho_reference::Reference {
     let library = find_or_install(&LibraryOptions::from_environment(), &mut |line| {
         eprintln!("{line}")
     })
@@ -38,6 +44,7 @@ fn scorer(model: &Path, head: HeadChoice) -> rho_reference::Reference {
         device: ResolvedDevice::Cpu,
         threads: 2,
         head,
+        precision,
     };
     reference.load(&environment, options).unwrap()
 }
@@ -158,6 +165,16 @@ fn all_heads_agree_on_the_demonstration_model() {
     );
     assert_same(&scores(HeadChoice::Fastest), &logits, SAME, "kernel");
     assert_same(&scores(HeadChoice::Session), &logits, SAME, "session");
+    let int8 = |head| {
+        scorer_in(Precision::Int8, &root().join("models/demo"), head)
+            .score(&pieces)
+            .unwrap()
+    };
+    let kernel = int8(HeadChoice::Fastest);
+    assert_same(&int8(HeadChoice::Session), &kernel, SAME, "int8, session");
+    // Here the head is int8 too.
+    assert_same(&int8(HeadChoice::Logits), &kernel, 0.5, "int8, logits");
+    assert_ne!(int8(HeadChoice::Logits), logits);
 }
 
 /// More rows than a chunk, the last chunk not full, rows in another order than they lie.
@@ -185,4 +202,86 @@ fn chunks_of_rows_equal_the_plain_head() {
     let got = head.score(&states.into_dyn(), &rows, &targets).unwrap();
     assert_close(&got.loss, &expected.loss, SAME, "loss");
     assert_close(&got.entropy, &expected.entropy, SAME, "entropy");
+}
+
+/// Losses of int8 and bf16 against float64: how far their mean may be off, relatively, and how far one is off on
+/// average, in nats. The models of the folder have random weights and 64 wide rows, where rounding shows most.
+const REDUCED: [(Precision, f64, f64); 2] =
+    [(Precision::Int8, 5e-3, 0.1), (Precision::Bf16, 5e-3, 0.05)];
+
+#[test]
+fn reduced_precisions_are_near_and_do_not_depend_on_the_batch() {
+    let parity = root().join("../shared/parity");
+    let Ok(models) = std::fs::read_dir(&parity) else {
+        eprintln!("skipped: {} is not there", parity.display());
+        return;
+    };
+    let models = models.flatten().map(|e| e.path());
+    let mut tried = 0;
+    for model in models.filter(|p| p.join("expected.jsonl").exists()) {
+        let text = std::fs::read_to_string(model.join("expected.jsonl")).unwrap();
+        let rows: Vec<_> = text
+            .lines()
+            .map(expected)
+            .filter(|(tokens, _)| tokens.len() > 1)
+            .collect();
+        let pieces: Vec<_> = rows.iter().map(|(tokens, _)| whole(tokens)).collect();
+        let expected: Vec<_> = rows.iter().map(|(_, scores)| scores.clone()).collect();
+        for export in ["onnx", "onnx_past"] {
+            for (precision, most, each) in REDUCED {
+                if Multiplier::detect(precision).is_err() {
+                    eprintln!("skipped: this processor has no {precision}");
+                    continue;
+                }
+                let what = format!("{} {export} {precision}", model.display());
+                let mut scorer = scorer_in(precision, &model.join(export), HeadChoice::Fastest);
+                let alone: Vec<_> = pieces
+                    .iter()
+                    .flat_map(|p| scorer.score(&[*p]).unwrap())
+                    .collect();
+                let together = scorer.score(&pieces).unwrap();
+                assert_same(&together, &alone, SAME, &format!("{what}, padded"));
+                let losses = |scores: &[Scores]| -> Vec<f64> {
+                    let all = scores.iter().flat_map(|s| &s.loss);
+                    all.map(|&l| f64::from(l)).collect()
+                };
+                let (got, expected) = (losses(&alone), losses(&expected));
+                let mean = |numbers: &[f64]| numbers.iter().sum::<f64>() / numbers.len() as f64;
+                let off: Vec<_> = (got.iter().zip(&expected))
+                    .map(|(got, expected)| (got - expected).abs())
+                    .collect();
+                let (off, mean_off) = (mean(&off), (mean(&got) / mean(&expected) - 1.0).abs());
+                assert!(
+                    off > 0.0 && off <= each && mean_off <= most,
+                    "{what}: losses are off by {off} on average, their mean by {mean_off}"
+                );
+                tried += 1;
+            }
+        }
+    }
+    assert!(
+        tried >= 8,
+        "expected four models, two exports; tried {tried}"
+    );
+}
+
+#[test]
+fn a_reduced_precision_is_the_cpus() {
+    let source = Source::find(&root().join("models/demo")).unwrap();
+    let reference = OpenedReference::open(&source).unwrap();
+    let cuda = ResolvedDevice::Cuda(0);
+    let error = reference
+        .check_precision(Precision::Int8, cuda)
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "--precision int8 is computed on the cpu, got device cuda:0"
+    );
+    assert!(error.hint().unwrap().contains("--device cpu"));
+    reference
+        .check_precision(Precision::AsStored, cuda)
+        .unwrap();
+    reference
+        .check_precision(Precision::Int8, ResolvedDevice::Cpu)
+        .unwrap();
 }

@@ -20,9 +20,10 @@
 use rayon::prelude::*;
 use rho_graph::{GraphError, Head, Layout, Step};
 
-use super::{
+use super::plain::RowScores;
+use crate::{
+    aligned::Aligned,
     lanes::{EXP_MIN, Lanes, Portable},
-    plain::RowScores,
 };
 
 /// Where running maxima start, and what padding columns hold: low, but finite, so that differences are numbers.
@@ -30,29 +31,6 @@ const LOWEST: f32 = -1e30;
 
 /// Floats of packed hidden states per block of rows: half of a 1 MiB second cache, the other half is the panel's.
 const BLOCK_FLOATS: usize = 128 * 1024;
-
-/// 64-byte aligned storage.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f32; 16]);
-
-struct Aligned(Vec<Line>);
-
-impl Aligned {
-    fn zeroed(floats: usize) -> Self {
-        Self(vec![Line([0.0; 16]); floats.div_ceil(16)])
-    }
-
-    fn as_slice(&self) -> &[f32] {
-        // SAFETY: a Line is 16 floats without padding.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
-    }
-
-    fn as_mut_slice(&mut self) -> &mut [f32] {
-        // SAFETY: as above, and the borrow is exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
-    }
-}
 
 /// Which instructions the kernel uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +66,7 @@ impl Instructions {
     }
 
     /// Rows and columns of a tile.
-    fn tile(self) -> (usize, usize) {
+    pub(crate) fn tile(self) -> (usize, usize) {
         match self {
             Self::Avx512 => (14, 32),
             Self::Avx2 => (6, 16),
@@ -281,14 +259,14 @@ impl<'a> Block<'a> {
 #[target_feature(enable = "avx512f")]
 unsafe fn run_avx512(kernel: &Kernel, block: &mut Block<'_>) {
     // SAFETY: this function is only called where avx512f was detected.
-    unsafe { run::<super::lanes::Avx512, 14>(kernel, block) }
+    unsafe { run::<crate::lanes::Avx512, 14>(kernel, block) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn run_avx2(kernel: &Kernel, block: &mut Block<'_>) {
     // SAFETY: this function is only called where avx2 and fma were detected.
-    unsafe { run::<super::lanes::Avx2, 6>(kernel, block) }
+    unsafe { run::<crate::lanes::Avx2, 6>(kernel, block) }
 }
 
 /// Takes one block through all panels. `R` is the tile's rows, its columns are two vectors.
@@ -334,8 +312,11 @@ unsafe fn run<L: Lanes, const R: usize>(kernel: &Kernel, block: &mut Block<'_>) 
 }
 
 /// `tile [R, 2 vectors] = group [hidden][R] x panel [hidden][2 vectors]`.
+///
+/// # Safety
+/// The processor has the features of `L`; the slices are as long as that.
 #[inline(always)]
-unsafe fn product<L: Lanes, const R: usize>(
+pub(crate) unsafe fn product<L: Lanes, const R: usize>(
     hidden: usize,
     group: &[f32],
     panel: &[f32],

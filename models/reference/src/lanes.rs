@@ -7,14 +7,14 @@
 
 /// Smallest argument [`Lanes::exp`] takes: below it the result would leave the normal numbers. A term of
 /// exp(-87) = 1.6e-38 beside the 1 of the largest logit is nothing.
-pub(super) const EXP_MIN: f32 = -87.0;
+pub(crate) const EXP_MIN: f32 = -87.0;
 
 /// A vector of `WIDTH` numbers.
 ///
 /// # Safety
 /// Every function may only be called on a processor that has the implementer's features; pointers are valid for
 /// `WIDTH` floats.
-pub(super) trait Lanes: Copy {
+pub(crate) trait Lanes: Copy {
     /// Numbers per vector.
     const WIDTH: usize;
 
@@ -72,9 +72,14 @@ pub(super) trait Lanes: Copy {
 
 /// Plain Rust; the compiler makes what it can of it.
 #[derive(Clone, Copy)]
-pub(super) struct Portable([f32; 8]);
+pub(crate) struct Portable([f32; 8]);
 
 impl Portable {
+    #[inline(always)]
+    pub(crate) fn from_array(numbers: [f32; 8]) -> Self {
+        Self(numbers)
+    }
+
     #[inline(always)]
     fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
         Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
@@ -143,7 +148,7 @@ impl Lanes for Portable {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use x86::{Avx2, Avx512};
+pub(crate) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -153,11 +158,27 @@ mod x86 {
 
     /// 16 lanes; needs avx512f.
     #[derive(Clone, Copy)]
-    pub(in crate::head) struct Avx512(__m512);
+    pub(crate) struct Avx512(__m512);
+
+    impl Avx512 {
+        /// A vector that is there already.
+        #[inline(always)]
+        pub(crate) fn from_vector(vector: __m512) -> Self {
+            Self(vector)
+        }
+    }
 
     /// 8 lanes; needs avx2 and fma.
     #[derive(Clone, Copy)]
-    pub(in crate::head) struct Avx2(__m256);
+    pub(crate) struct Avx2(__m256);
+
+    impl Avx2 {
+        /// A vector that is there already.
+        #[inline(always)]
+        pub(crate) fn from_vector(vector: __m256) -> Self {
+            Self(vector)
+        }
+    }
 
     // SAFETY of every block below: the trait's contract, the processor has the features and pointers are valid.
 

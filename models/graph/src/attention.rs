@@ -1,0 +1,187 @@
+//! Attention, taken together: four nodes of a graph become one operator that somebody else computes.
+//!
+//! ```text
+//! queries ─ MatMul(keys) ─ Add(mask) ─ Softmax ─ MatMul(values) ─► y   becomes   Attention(queries, keys, mask, values) ─► y
+//! ```
+//!
+//! Only where nobody else reads what is between them.
+
+use std::collections::HashMap;
+
+use crate::{Model, onnx::NodeProto, products};
+
+/// Names of the operator.
+pub mod names {
+    /// Inputs: queries `[b, h, t, k]`, keys `[b, h, k, s]`, a mask that spreads to `[b, h, t, s]`, values `[b, h, s, v]`.
+    /// Output: `[b, h, t, v]`.
+    pub const ATTENTION: &str = "Attention";
+}
+
+impl Model {
+    /// Puts the operator [`names::ATTENTION`] in the place of every attention; the answer is how many there were. What
+    /// nobody reads any more stays: [`Model::with_output`] takes it out.
+    pub fn with_attention(&self) -> (Model, usize) {
+        let found = Found::of(self);
+        let mut model = self.clone();
+        let mut count = 0;
+        for node in &mut model.graph.node {
+            if let Some(operands) = found.operands(node) {
+                *node = NodeProto {
+                    op_type: Some(names::ATTENTION.to_owned()),
+                    domain: Some(products::names::DOMAIN.to_owned()),
+                    input: operands.map(str::to_owned).into(),
+                    attribute: Vec::new(),
+                    ..node.clone()
+                };
+                count += 1;
+            }
+        }
+        if count > 0 {
+            model.speak_own_domain();
+        }
+        (model, count)
+    }
+}
+
+/// Who makes a value, and how many read it.
+struct Found<'a> {
+    producers: HashMap<&'a str, &'a NodeProto>,
+    readers: HashMap<&'a str, usize>,
+}
+
+impl<'a> Found<'a> {
+    fn of(model: &'a Model) -> Self {
+        let mut readers = HashMap::new();
+        let mut producers = HashMap::new();
+        for node in &model.graph.node {
+            for input in &node.input {
+                *readers.entry(input.as_str()).or_default() += 1;
+            }
+            producers.extend(node.output.iter().map(|o| (o.as_str(), node)));
+        }
+        for output in &model.graph.output {
+            *readers
+                .entry(output.name.as_deref().unwrap_or_default())
+                .or_default() += 1;
+        }
+        Self { producers, readers }
+    }
+
+    /// The node that makes a value for one reader only, if it is such an operator.
+    fn only(&self, value: &str, operator: &str) -> Option<&'a NodeProto> {
+        let node = *self.producers.get(value)?;
+        let fits = node.op_type.as_deref() == Some(operator) && self.readers.get(value) == Some(&1);
+        fits.then_some(node)
+    }
+
+    /// Queries, keys, mask and values of the attention that this node ends.
+    fn operands(&self, node: &NodeProto) -> Option<[&'a str; 4]> {
+        if node.op_type.as_deref() != Some("MatMul") {
+            return None;
+        }
+        let softmax = self.only(node.input.first()?, "Softmax")?;
+        let axis = softmax
+            .attribute
+            .iter()
+            .find(|a| a.name.as_deref() == Some("axis"));
+        // Said nowhere, it depends on the operator set.
+        if !matches!(axis?.i, Some(-1 | 3)) {
+            return None;
+        }
+        let add = self.only(softmax.input.first()?, "Add")?;
+        let [left, right] = &add.input[..] else {
+            return None;
+        };
+        let (scores, mask) = match (self.only(left, "MatMul"), self.only(right, "MatMul")) {
+            (Some(scores), None) => (scores, right),
+            (None, Some(scores)) => (scores, left),
+            _ => return None,
+        };
+        let values = self
+            .producers
+            .get(node.output.first()?.as_str())?
+            .input
+            .get(1)?;
+        Some([scores.input.first()?, scores.input.get(1)?, mask, values])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::onnx::{AttributeProto, GraphProto, ModelProto};
+
+    fn node(operator: &str, input: &[&str], output: &str) -> NodeProto {
+        NodeProto {
+            op_type: Some(operator.to_owned()),
+            input: input.iter().map(|&i| i.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            ..Default::default()
+        }
+    }
+
+    fn softmax(input: &str, output: &str, axis: i64) -> NodeProto {
+        NodeProto {
+            attribute: vec![AttributeProto {
+                name: Some("axis".to_owned()),
+                i: Some(axis),
+                ..Default::default()
+            }],
+            ..node("Softmax", &[input], output)
+        }
+    }
+
+    /// The operators after the attentions are taken together.
+    fn operators(node: Vec<NodeProto>) -> (Vec<String>, Model) {
+        let model = Model {
+            proto: ModelProto::default(),
+            graph: GraphProto {
+                node,
+                ..Default::default()
+            },
+            path: PathBuf::new(),
+            folder: PathBuf::new(),
+            file: bytes::Bytes::new(),
+        };
+        let (model, _) = model.with_attention();
+        let operators = model.graph.node.iter();
+        let operators = operators.map(|n| n.op_type.clone().unwrap_or_default());
+        (operators.collect(), model)
+    }
+
+    fn attention(axis: i64) -> Vec<NodeProto> {
+        vec![
+            node("MatMul", &["q", "k"], "scores"),
+            node("Add", &["mask", "scores"], "masked"),
+            softmax("masked", "p", axis),
+            node("MatMul", &["p", "v"], "y"),
+        ]
+    }
+
+    #[test]
+    fn four_nodes_become_one() {
+        let (names, model) = operators(attention(-1));
+        assert_eq!(names[3], names::ATTENTION);
+        assert_eq!(model.graph.node[3].input, ["q", "k", "mask", "v"]);
+        assert_eq!(model.graph.node[3].output, ["y"]);
+        let domains = model.proto.opset_import.iter();
+        assert!(
+            domains
+                .filter_map(|d| d.domain.as_deref())
+                .eq([products::names::DOMAIN])
+        );
+    }
+
+    #[test]
+    fn what_others_read_or_another_axis_stays() {
+        let mut watched = attention(3);
+        watched.push(node("Identity", &["p"], "seen"));
+        assert_eq!(operators(watched).0[3], "MatMul");
+        assert_eq!(operators(attention(1)).0[3], "MatMul");
+        let mut bare = attention(-1);
+        bare[2].attribute.clear();
+        assert_eq!(operators(bare).0[3], "MatMul");
+    }
+}

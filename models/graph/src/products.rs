@@ -1,0 +1,376 @@
+//! Products with constant weights, taken out of a graph so that somebody else computes them.
+//!
+//! ```text
+//! x ─ MatMul(w) ─► y      x ─ Gemm(w, bias) ─► y      becomes      x ─ Product { product: i } ─► y
+//! ```
+//!
+//! The weights leave the graph: they are read one matrix at a time, each from a map of its own, so that packing a
+//! model never holds it twice.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::PathBuf,
+};
+
+use bytes::Bytes;
+
+use crate::{
+    DataType, GraphError, Layout, Model, NotReducible, Tensor,
+    map::map_range,
+    onnx::{AttributeProto, NodeProto, OperatorSetIdProto},
+};
+
+/// Operators that are products of weights which somebody has quantised before.
+const QUANTISED: [&str; 7] = [
+    "MatMulNBits",
+    "MatMulInteger",
+    "MatMulIntegerToFloat",
+    "DynamicQuantizeMatMul",
+    "QLinearMatMul",
+    "QGemm",
+    "DequantizeLinear",
+];
+
+/// Names of the operator that stands in a product's place.
+pub mod names {
+    /// The operators' domain.
+    pub const DOMAIN: &str = "rho_mask";
+    /// One input `[.., inputs]`, one output `[.., outputs]`.
+    pub const PRODUCT: &str = "Product";
+    /// Its integer attribute: which of the products.
+    pub const NUMBER: &str = "product";
+}
+
+/// A product that was taken out: `y = x [.., inputs] x weights * scale + bias`.
+#[derive(Debug, Clone)]
+pub struct ConstantProduct {
+    /// Name of the weights.
+    pub name: String,
+    /// Which axis of the weights comes first.
+    pub layout: Layout,
+    /// Width of the rows.
+    pub inputs: usize,
+    /// Width of the answer.
+    pub outputs: usize,
+    /// A factor, 1 for most.
+    pub scale: f32,
+    /// Added at the end.
+    pub bias: Option<Vec<f32>>,
+    dtype: DataType,
+    dims: Vec<usize>,
+    place: Place,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    File {
+        path: PathBuf,
+        offset: usize,
+        length: usize,
+    },
+    Memory(Bytes),
+}
+
+impl ConstantProduct {
+    /// The weights, mapped for as long as the tensor lives.
+    pub fn weights(&self) -> Result<Tensor, GraphError> {
+        let bytes = match &self.place {
+            Place::File {
+                path,
+                offset,
+                length,
+            } => map_range(path, *offset, *length)?,
+            Place::Memory(bytes) => bytes.clone(),
+        };
+        Ok(Tensor {
+            name: self.name.clone(),
+            dims: self.dims.clone(),
+            dtype: self.dtype,
+            bytes,
+        })
+    }
+}
+
+impl Model {
+    /// Puts an operator [`names::PRODUCT`] in the place of every product of f32 rows with constant weights. The rest
+    /// of the graph stays, the weights' names included: [`Model::with_output`] takes out what nobody reads any more.
+    pub fn without_products(&self) -> Result<(Model, Vec<ConstantProduct>), NotReducible> {
+        let operators = self.graph.node.iter().filter_map(|n| n.op_type.as_deref());
+        let mut quantised = operators.filter(|o| QUANTISED.contains(o));
+        if let Some(operator) = quantised.next() {
+            return Err(NotReducible::Quantised {
+                operator: operator.to_owned(),
+            });
+        }
+        let mut model = self.clone();
+        let mut products = Vec::new();
+        let weights = Weights::of(self);
+        for node in &mut model.graph.node {
+            let Some(product) = weights.product(node)? else {
+                continue;
+            };
+            *node = NodeProto {
+                op_type: Some(names::PRODUCT.to_owned()),
+                domain: Some(names::DOMAIN.to_owned()),
+                input: vec![node.input[0].clone()],
+                attribute: vec![number(products.len())],
+                ..node.clone()
+            };
+            products.push(product);
+        }
+        if products.is_empty() {
+            return Err(NotReducible::NoProducts);
+        }
+        model.speak_own_domain();
+        Ok((model, products))
+    }
+
+    /// Adds the domain of the own operators to the operator sets.
+    pub(crate) fn speak_own_domain(&mut self) {
+        let sets = &mut self.proto.opset_import;
+        if !(sets.iter()).any(|set| set.domain.as_deref() == Some(names::DOMAIN)) {
+            sets.push(OperatorSetIdProto {
+                domain: Some(names::DOMAIN.to_owned()),
+                version: Some(1),
+            });
+        }
+    }
+}
+
+/// Finds the constants behind operands.
+struct Weights<'a> {
+    model: &'a Model,
+    producers: HashMap<&'a str, &'a NodeProto>,
+    constants: HashSet<&'a str>,
+}
+
+impl<'a> Weights<'a> {
+    fn of(model: &'a Model) -> Self {
+        let nodes = model.graph.node.iter();
+        let outputs = nodes.flat_map(|n| n.output.iter().map(move |o| (o.as_str(), n)));
+        let constants = model.graph.initializer.iter();
+        Self {
+            model,
+            producers: outputs.collect(),
+            constants: constants.filter_map(|t| t.name.as_deref()).collect(),
+        }
+    }
+
+    /// What a node multiplies by, where it is a product with a constant matrix of floats.
+    fn product(&self, node: &NodeProto) -> Result<Option<ConstantProduct>, NotReducible> {
+        let attribute = |name: &str| {
+            let named = node.attribute.iter();
+            named.into_iter().find(|a| a.name.as_deref() == Some(name))
+        };
+        let flag = |name: &str| attribute(name).and_then(|a| a.i).unwrap_or(0) != 0;
+        let factor = |name: &str| attribute(name).and_then(|a| a.f).unwrap_or(1.0);
+        let gemm = match node.op_type.as_deref() {
+            Some("MatMul") => false,
+            Some("Gemm") if !flag("transA") => true,
+            _ => return Ok(None),
+        };
+        let [rows, operand, rest @ ..] = &node.input[..] else {
+            return Ok(None);
+        };
+        let Some((name, mut transposed)) = self.constant(operand) else {
+            return Ok(None);
+        };
+        let proto = self.model.graph.initializer.iter();
+        let Some(proto) = proto.into_iter().find(|t| t.name.as_deref() == Some(name)) else {
+            return Ok(None);
+        };
+        let [first, second] = proto.dims[..] else {
+            return Ok(None);
+        };
+        if self.constant(rows).is_some() {
+            return Ok(None);
+        }
+        let dtype = DataType::from_onnx(proto.data_type.unwrap_or(0));
+        if dtype != DataType::F32 {
+            return Err(NotReducible::Type {
+                name: name.to_owned(),
+                got: dtype,
+            });
+        }
+        transposed ^= gemm && flag("transB");
+        let (first, second) = (first.max(0) as usize, second.max(0) as usize);
+        let (inputs, outputs) = match transposed {
+            true => (second, first),
+            false => (first, second),
+        };
+        let bias = match rest.first().filter(|bias| gemm && !bias.is_empty()) {
+            None => None,
+            Some(bias) => match self.bias(bias, outputs, factor("beta")) {
+                Some(bias) => Some(bias),
+                // A bias of another shape, or computed: ONNX Runtime knows how to add it.
+                None => return Ok(None),
+            },
+        };
+        let unreadable = |error: GraphError| NotReducible::Unreadable(error.to_string());
+        let place = match self.model.place_of(proto).map_err(unreadable)? {
+            Some((path, offset, length)) => Place::File {
+                path,
+                offset,
+                length: length.unwrap_or(inputs * outputs * 4),
+            },
+            None => {
+                let tensor = Tensor::resolve(proto, self.model.folder()).map_err(unreadable)?;
+                // A copy, for it is small, and a view would keep the model's file mapped.
+                Place::Memory(Bytes::copy_from_slice(&tensor.bytes))
+            }
+        };
+        Ok(Some(ConstantProduct {
+            name: name.to_owned(),
+            layout: match transposed {
+                true => Layout::VocabularyFirst,
+                false => Layout::HiddenFirst,
+            },
+            inputs,
+            outputs,
+            scale: if gemm { factor("alpha") } else { 1.0 },
+            bias,
+            dtype,
+            dims: vec![first, second],
+            place,
+        }))
+    }
+
+    /// The initializer behind a name, and whether an odd number of transposes stands between.
+    fn constant(&self, name: &str) -> Option<(&'a str, bool)> {
+        let mut transposed = false;
+        let mut name = name;
+        loop {
+            if let Some(constant) = self.constants.get(name) {
+                return Some((constant, transposed));
+            }
+            let node = self.producers.get(name)?;
+            match node.op_type.as_deref()? {
+                "Identity" => {}
+                "Transpose" => transposed = !transposed,
+                _ => return None,
+            }
+            name = node.input.first()?;
+        }
+    }
+
+    fn bias(&self, name: &str, outputs: usize, beta: f32) -> Option<Vec<f32>> {
+        let tensor = self.model.constant(self.constant(name)?.0)?.ok()?;
+        let bias = tensor.to_f32().ok()?;
+        (bias.len() == outputs).then(|| bias.iter().map(|b| b * beta).collect())
+    }
+}
+
+fn number(number: usize) -> AttributeProto {
+    AttributeProto {
+        name: Some(names::NUMBER.to_owned()),
+        i: Some(number as i64),
+        r#type: Some(2),
+        ..Default::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onnx::{GraphProto, ModelProto, TensorProto};
+
+    fn node(operator: &str, input: &[&str], output: &str) -> NodeProto {
+        NodeProto {
+            op_type: Some(operator.to_owned()),
+            input: input.iter().map(|&i| i.to_owned()).collect(),
+            output: vec![output.to_owned()],
+            ..Default::default()
+        }
+    }
+
+    fn matrix(name: &str, dims: &[i64], data_type: i32) -> TensorProto {
+        let numbers: i64 = dims.iter().product();
+        TensorProto {
+            name: Some(name.to_owned()),
+            dims: dims.to_vec(),
+            data_type: Some(data_type),
+            float_data: (0..numbers).map(|i| i as f32).collect(),
+            ..Default::default()
+        }
+    }
+
+    fn model(node: Vec<NodeProto>, initializer: Vec<TensorProto>) -> Model {
+        Model {
+            proto: ModelProto::default(),
+            graph: GraphProto {
+                node,
+                initializer,
+                ..Default::default()
+            },
+            path: PathBuf::new(),
+            folder: PathBuf::new(),
+            file: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn takes_products_with_constants_and_no_others() {
+        let mut gemm = node("Gemm", &["b", "v", "bias"], "c");
+        let attribute = |name: &str, i, f| AttributeProto {
+            name: Some(name.to_owned()),
+            i,
+            f,
+            ..Default::default()
+        };
+        gemm.attribute = vec![
+            attribute("transB", Some(1), None),
+            attribute("alpha", None, Some(2.0)),
+            attribute("beta", None, Some(0.5)),
+        ];
+        let nodes = vec![
+            node("Transpose", &["w"], "wt"),
+            node("MatMul", &["x", "wt"], "a"),
+            node("MatMul", &["a", "a"], "b"),
+            gemm,
+        ];
+        let constants = vec![
+            matrix("w", &[3, 2], 1),
+            matrix("v", &[4, 3], 1),
+            matrix("bias", &[4], 1),
+        ];
+        let (model, products) = model(nodes, constants).without_products().unwrap();
+        let operators: Vec<_> = (model.graph.node.iter())
+            .map(|n| n.op_type.as_deref().unwrap())
+            .collect();
+        assert_eq!(operators, ["Transpose", "Product", "MatMul", "Product"]);
+        assert_eq!(model.graph.node[3].input, ["b"]);
+        assert_eq!(model.graph.node[3].attribute[0].i, Some(1));
+        let [first, second] = &products[..] else {
+            panic!("two products")
+        };
+        assert_eq!((first.inputs, first.outputs, first.scale), (2, 3, 1.0));
+        assert_eq!(first.layout, Layout::VocabularyFirst);
+        assert_eq!((second.inputs, second.outputs, second.scale), (3, 4, 2.0));
+        assert_eq!(second.bias.as_deref(), Some(&[0.0, 0.5, 1.0, 1.5][..]));
+        assert_eq!(second.weights().unwrap().to_f32().unwrap()[11], 11.0);
+    }
+
+    #[test]
+    fn says_what_stands_in_the_way() {
+        let half = model(
+            vec![node("MatMul", &["x", "w"], "y")],
+            vec![matrix("w", &[2, 2], 10)],
+        );
+        let error = half.without_products().unwrap_err();
+        assert!(matches!(
+            error,
+            NotReducible::Type {
+                got: DataType::F16,
+                ..
+            }
+        ));
+        let done = model(vec![node("MatMulNBits", &["x", "w"], "y")], vec![]);
+        let error = done.without_products().unwrap_err();
+        assert!(matches!(error, NotReducible::Quantised { .. }));
+        let none = model(vec![node("MatMul", &["x", "x"], "y")], vec![]);
+        assert_eq!(
+            none.without_products().unwrap_err(),
+            NotReducible::NoProducts
+        );
+    }
+}

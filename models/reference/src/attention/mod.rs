@@ -1,0 +1,285 @@
+//! Attention in one pass per tile of rows: scores, softmax and the sum of values without `[heads, length, length]` in
+//! memory, and without the columns that the mask forbids.
+//!
+//! ```text
+//! for a block of rows of one head                         parallel over batch, heads and blocks
+//!   pack keys and values of the columns that any row may see, in panels of C columns
+//!   for R rows:  scores [R, n] = queries x keys + mask     a buffer in the second cache
+//!                p = exp(scores - maximum), sum            per row
+//!                out [R, width] = p x values / sum         in registers
+//! ```
+//!
+//! A row's columns end at the last one whose mask is above [`FORBIDDEN`]: half of them, for a causal model. Which
+//! columns those are is read from the mask itself, so any mask is computed as it says. A row that may see nothing sees
+//! everything, as it does where a mask is a large negative number.
+#![expect(
+    unsafe_code,
+    reason = "raw pointers in the inner loops, and functions compiled for detected features"
+)]
+
+mod plain;
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    aligned::Aligned,
+    head::kernel::{Instructions, product},
+    lanes::{EXP_MIN, Lanes, Portable},
+};
+
+/// A mask of this or less forbids a column: beside a score of any other, exp of it is nothing in f32.
+pub(crate) const FORBIDDEN: f32 = -1e30;
+
+/// Sizes of an attention, and how its mask is spread.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// Columns: positions that may be seen.
+    pub(crate) columns: usize,
+    /// Width of queries and keys.
+    pub(crate) key_width: usize,
+    /// Width of values.
+    pub(crate) value_width: usize,
+}
+
+/// The operands of one head.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operands<'a> {
+    /// `[rows, key_width]`.
+    pub(crate) queries: &'a [f32],
+    /// `[key_width, columns]`.
+    pub(crate) keys: &'a [f32],
+    /// `[rows or 1, columns]`, added to the scores.
+    pub(crate) mask: &'a [f32],
+    /// `[columns, value_width]`.
+    pub(crate) values: &'a [f32],
+    /// Per row of the mask: how many columns may be seen, see [`visible`].
+    pub(crate) visible: &'a [usize],
+}
+
+/// How many columns a row of a mask lets through, up to the last that it does; all where it lets through none.
+pub(crate) fn visible(mask: &[f32]) -> usize {
+    // NaN is not forbidden: it has to stay visible.
+    let forbidden = |m: &f32| *m <= FORBIDDEN;
+    match mask.iter().rposition(|m| !forbidden(m)) {
+        Some(last) => last + 1,
+        None => mask.len(),
+    }
+}
+
+/// Rows that are worth one packing of keys and values.
+pub(crate) fn block_rows(instructions: Instructions) -> usize {
+    instructions.tile().0 * 8
+}
+
+/// Rows `from..from + out.len() / value_width` of one head.
+pub(crate) fn attend(
+    instructions: Instructions,
+    shape: Shape,
+    operands: Operands<'_>,
+    from: usize,
+    out: &mut [f32],
+) {
+    match instructions {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Instructions::available` names only what this processor has, and so below.
+        Instructions::Avx512 => unsafe { attend_avx512(shape, operands, from, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Instructions::Avx2 => unsafe { attend_avx2(shape, operands, from, out) },
+        // SAFETY: needs no features.
+        _ => unsafe { run::<Portable, 4>(shape, operands, from, out) },
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn attend_avx512(shape: Shape, operands: Operands<'_>, from: usize, out: &mut [f32]) {
+    // SAFETY: this function is only called where avx512f was detected.
+    unsafe { run::<crate::lanes::Avx512, 14>(shape, operands, from, out) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn attend_avx2(shape: Shape, operands: Operands<'_>, from: usize, out: &mut [f32]) {
+    // SAFETY: this function is only called where avx2 and fma were detected.
+    unsafe { run::<crate::lanes::Avx2, 6>(shape, operands, from, out) }
+}
+
+/// # Safety
+/// The processor has the features of `L`.
+#[inline(always)]
+unsafe fn run<L: Lanes, const R: usize>(
+    shape: Shape,
+    operands: Operands<'_>,
+    from: usize,
+    out: &mut [f32],
+) {
+    let width = 2 * L::WIDTH;
+    let count = out.len() / shape.value_width;
+    // A mask of one row is that of all.
+    let mask_row = |row: usize| row.min(operands.visible.len() - 1);
+    let seen = |row: usize| operands.visible[mask_row(row)];
+    let most = (from..from + count).map(seen).max().unwrap_or(0);
+    let keys = pack(operands.keys, shape.key_width, shape.columns, most, width);
+    let values = pack(
+        operands.values,
+        most,
+        shape.value_width,
+        shape.value_width,
+        width,
+    );
+    let panels = most.div_ceil(width);
+    let mut queries = Aligned::zeroed(shape.key_width * R);
+    let mut scores = Aligned::zeroed(panels * R * width);
+    let mut answer = Aligned::zeroed(R * width);
+    for first in (0..count).step_by(R) {
+        let rows = R.min(count - first);
+        let columns = (from + first..from + first + rows)
+            .map(seen)
+            .max()
+            .unwrap_or(0);
+        let panels = columns.div_ceil(width);
+        for r in 0..R {
+            let at = (from + first + r.min(rows - 1)) * shape.key_width;
+            let row = &operands.queries[at..at + shape.key_width];
+            for (k, &x) in row.iter().enumerate() {
+                queries.as_mut_slice()[k * R + r] = x;
+            }
+        }
+        // SAFETY: the caller's promise.
+        let mut highest = [unsafe { L::splat(FORBIDDEN) }; R];
+        for p in 0..panels {
+            let tile = &mut scores.as_mut_slice()[p * R * width..][..R * width];
+            let panel = &keys.as_slice()[p * shape.key_width * width..][..shape.key_width * width];
+            // SAFETY: queries hold `key_width` steps of R, a panel of `width`, the tile R x `width`.
+            unsafe { product::<L, R>(shape.key_width, queries.as_slice(), panel, tile) };
+            let there = width.min(shape.columns - p * width);
+            for (r, row) in tile.chunks_exact_mut(width).enumerate() {
+                let at = mask_row(from + first + r.min(rows - 1)) * shape.columns + p * width;
+                let mask = &operands.mask[at..at + there];
+                // SAFETY: two vectors in a row, and in a mask that is not cut short.
+                unsafe {
+                    let row = row.as_mut_ptr();
+                    if there == width {
+                        for v in [0, L::WIDTH] {
+                            let sum = L::load(row.add(v)).add(L::load(mask.as_ptr().add(v)));
+                            sum.store(row.add(v));
+                        }
+                    } else {
+                        for (c, m) in mask.iter().enumerate() {
+                            *row.add(c) += m;
+                        }
+                        for c in there..width {
+                            *row.add(c) = f32::NEG_INFINITY;
+                        }
+                    }
+                    let both = L::load(row).max(L::load(row.add(L::WIDTH)));
+                    highest[r] = both.max(highest[r]);
+                }
+            }
+        }
+        let mut factors = [0.0; R];
+        for r in 0..R {
+            // SAFETY: rows of whole vectors.
+            unsafe {
+                let top = L::splat(fold(highest[r], f32::max));
+                let (least, mut sum) = (L::splat(EXP_MIN), L::splat(0.0));
+                for p in 0..panels {
+                    let row = scores.as_mut_slice()[(p * R + r) * width..][..width].as_mut_ptr();
+                    for v in [0, L::WIDTH] {
+                        // The limit comes first: the order lets a NaN through to the sum.
+                        let e = least.max(L::load(row.add(v)).sub(top)).exp();
+                        sum = sum.add(e);
+                        e.store(row.add(v));
+                    }
+                }
+                factors[r] = 1.0 / fold(sum, |a, b| a + b);
+            }
+        }
+        for (p, from_column) in (0..shape.value_width).step_by(width).enumerate() {
+            let panel = &values.as_slice()[p * most * width..][..most * width];
+            // SAFETY: panels of scores and values cover `columns` of `most`; the answer holds R rows.
+            unsafe {
+                weigh::<L, R>(
+                    columns,
+                    scores.as_slice(),
+                    panel,
+                    &factors,
+                    answer.as_mut_slice(),
+                );
+            }
+            let there = width.min(shape.value_width - from_column);
+            for r in 0..rows {
+                let at = (first + r) * shape.value_width + from_column;
+                out[at..at + there].copy_from_slice(&answer.as_slice()[r * width..][..there]);
+            }
+        }
+    }
+}
+
+/// `answer [R, two vectors] = p [R, columns] x panel [columns][two vectors] * factors`.
+///
+/// # Safety
+/// The processor has the features of `L`; `p` is panels of `[R][two vectors]` that cover the columns.
+#[inline(always)]
+unsafe fn weigh<L: Lanes, const R: usize>(
+    columns: usize,
+    p: &[f32],
+    panel: &[f32],
+    factors: &[f32; R],
+    answer: &mut [f32],
+) {
+    let width = 2 * L::WIDTH;
+    let mut b = panel.as_ptr();
+    // SAFETY: `b` advances `columns` times by two vectors; column k of row r is at [k / width][r][k % width].
+    unsafe {
+        let mut sums = [[L::splat(0.0); 2]; R];
+        for from in (0..columns).step_by(width) {
+            let mut a = p.as_ptr().add(from * R);
+            for _ in from..columns.min(from + width) {
+                let (b0, b1) = (L::load(b), L::load(b.add(L::WIDTH)));
+                for (r, sum) in sums.iter_mut().enumerate() {
+                    let x = L::splat(*a.add(r * width));
+                    sum[0] = x.mul_add(b0, sum[0]);
+                    sum[1] = x.mul_add(b1, sum[1]);
+                }
+                a = a.add(1);
+                b = b.add(width);
+            }
+        }
+        for ((row, sum), &factor) in answer.chunks_exact_mut(width).zip(sums).zip(factors) {
+            sum[0].mul(L::splat(factor)).store(row.as_mut_ptr());
+            sum[1]
+                .mul(L::splat(factor))
+                .store(row.as_mut_ptr().add(L::WIDTH));
+        }
+    }
+}
+
+/// The first `columns` of a matrix `[rows, stride]` in panels `[rows][width]`; what is beyond them is zero.
+fn pack(matrix: &[f32], rows: usize, stride: usize, columns: usize, width: usize) -> Aligned {
+    let mut packed = Aligned::zeroed(columns.div_ceil(width) * rows * width);
+    let panels = packed
+        .as_mut_slice()
+        .chunks_exact_mut((rows * width).max(1));
+    for (from, panel) in (0..columns).step_by(width).zip(panels) {
+        let there = width.min(columns - from);
+        for (row, to) in panel.chunks_exact_mut(width).enumerate() {
+            to[..there].copy_from_slice(&matrix[row * stride + from..][..there]);
+        }
+    }
+    packed
+}
+
+/// All lanes into one number.
+///
+/// # Safety
+/// The processor has the features of `L`.
+#[inline(always)]
+unsafe fn fold<L: Lanes>(vector: L, with: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut lanes = [0.0; 16];
+    // SAFETY: no vector has more than 16 lanes.
+    unsafe { vector.store(lanes.as_mut_ptr()) };
+    let (first, rest) = (lanes[0], &lanes[1..L::WIDTH]);
+    rest.iter().fold(first, |all, &lane| with(all, lane))
+}

@@ -1,0 +1,103 @@
+//! The operator `Product`: rows of f32 in, rows of f32 out, weights from [`Product`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ort::{
+    operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput},
+    value::TensorElementType,
+};
+use rho_graph::products::names;
+
+use crate::product::Product;
+
+/// Bytes of packed rows per task: they stay in the second cache while the weights stream by.
+const TASK_BYTES: usize = 256 << 10;
+
+/// All products of a session.
+pub(crate) struct ProductOperator {
+    pub(crate) products: Arc<[Product]>,
+    pub(crate) threads: usize,
+}
+
+impl Operator for ProductOperator {
+    type Kernel<'attribute> = ProductKernel;
+
+    fn name(&self) -> &str {
+        names::PRODUCT
+    }
+
+    fn inputs(&self) -> impl IntoIterator<Item = OperatorInput> {
+        [OperatorInput::required(TensorElementType::Float32)]
+    }
+
+    fn outputs(&self) -> impl IntoIterator<Item = OperatorOutput> {
+        [OperatorOutput::required(TensorElementType::Float32)]
+    }
+
+    fn create_kernel<'attribute>(
+        &self,
+        context: &KernelContext<'attribute>,
+    ) -> ort::Result<ProductKernel> {
+        let number = context.get::<i64>(names::NUMBER);
+        let number = number.and_then(|n| usize::try_from(n).ok());
+        let number = number.filter(|&n| n < self.products.len());
+        Ok(ProductKernel {
+            number: number.ok_or_else(|| ort::Error::new("a product without a number"))?,
+            products: self.products.clone(),
+            threads: self.threads,
+        })
+    }
+}
+
+/// One product of a graph.
+pub(crate) struct ProductKernel {
+    products: Arc<[Product]>,
+    number: usize,
+    threads: usize,
+}
+
+impl Kernel for ProductKernel {
+    fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
+        let product = &self.products[self.number];
+        let missing = || ort::Error::new("a product without rows");
+        let rows = context.input(0)?.ok_or_else(missing)?;
+        let (shape, rows) = rows.try_extract_tensor::<f32>()?;
+        let mut shape = shape.to_vec();
+        let width = shape.last_mut().ok_or_else(missing)?;
+        if *width != product.inputs() as i64 {
+            let (expected, got) = (product.inputs(), *width);
+            return Err(ort::Error::new(format!(
+                "product {}: expected rows of {expected} numbers, got {got}",
+                self.number
+            )));
+        }
+        *width = product.outputs() as i64;
+        let mut out = context.output(0, shape)?.ok_or_else(missing)?;
+        let (_, out) = out.try_extract_tensor_mut::<f32>()?;
+        let count = rows.len() / product.inputs();
+        if count == 0 {
+            return Ok(());
+        }
+        let (rows_per_task, tasks) = split(product, count, self.threads);
+        let parts: Vec<_> = (rows.chunks(rows_per_task * product.inputs()))
+            .zip(out.chunks_mut(rows_per_task * product.outputs()))
+            .map(Mutex::new)
+            .collect();
+        debug_assert_eq!(parts.len(), tasks);
+        context.par_for(tasks, tasks, |task| {
+            // Each task is run once: the lock only tells the compiler so.
+            let mut part = parts[task].lock().unwrap_or_else(PoisonError::into_inner);
+            let (rows, out) = &mut *part;
+            product.multiply(rows, out);
+        })
+    }
+}
+
+/// Rows per task, whole tiles, and how many tasks that makes: a multiple of the threads where there are rows enough.
+fn split(product: &Product, count: usize, threads: usize) -> (usize, usize) {
+    let tile = product.multiplier().tile().0;
+    let most = (TASK_BYTES / (product.units * 4) / tile).max(1) * tile;
+    let tasks = count.div_ceil(most).next_multiple_of(threads.max(1));
+    let rows = count.div_ceil(tasks).next_multiple_of(tile);
+    (rows, count.div_ceil(rows))
+}
