@@ -136,7 +136,7 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "PATH", help_heading = "Reference")]
     pub tokenizer: Option<PathBuf>,
 
-    /// Where to compute: auto, cpu, cuda or cuda:N.
+    /// Where to compute: auto, cpu, cuda, cuda:N or cuda:N,M,... for several, which share the batches.
     ///
     /// `auto` takes CUDA where it works and else the CPU; which one is said in the summary and in the masks. `cuda` is
     /// CUDA or an error.

@@ -59,7 +59,7 @@ pub struct Plan {
     pub library: PathBuf,
     /// Its version.
     pub library_version: String,
-    /// `cpu` or `cuda:N`.
+    /// `cpu`, `cuda:N` or `cuda:N,M,...`.
     pub device: String,
     /// Type of the numbers that the products with weights are computed in.
     pub precision: String,
@@ -133,7 +133,8 @@ pub(crate) struct Prepared {
     pub(crate) reference: OpenedReference,
     pub(crate) tokenization: Option<Tokenization>,
     pub(crate) environment: Environment,
-    pub(crate) device: ResolvedDevice,
+    /// At least one.
+    pub(crate) devices: Vec<ResolvedDevice>,
     pub(crate) precision: Precision,
 }
 
@@ -170,7 +171,6 @@ impl Plan {
     pub(crate) fn what_changes_masks(&self) -> serde_json::Value {
         json!({
             "metadata": self.metadata(),
-            "device": self.device,
             "library_version": self.library_version,
             "batch_tokens": self.batch_tokens,
             "look_ahead_documents": self.look_ahead_documents,
@@ -241,9 +241,11 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let max_document_bytes = positive(args.max_document_bytes, "max-document-bytes")?
         .unwrap_or(ReadOptions::default().max_document_bytes);
 
-    let library = library(&mut libraries, args.device)?;
+    let library = library(&mut libraries, &args.device)?;
     let environment = library::load(&library)?;
-    let device = args.device.resolve(&environment)?;
+    let devices = args.device.resolve(&environment)?;
+    // All of one kind.
+    let device = devices[0];
     let precision = precision(args, &source, &reference)?;
     reference.check_precision(precision, device)?;
     let batch_tokens = batch_tokens.unwrap_or(match device {
@@ -269,7 +271,10 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         tokenizer,
         library: library.path,
         library_version: library.version,
-        device: device.to_string(),
+        device: match device {
+            ResolvedDevice::Cuda(_) if devices.len() > 1 => args.device.to_string(),
+            device => device.to_string(),
+        },
         precision: match precision {
             Precision::AsStored => format!("{:?}", reference.precision()).to_lowercase(),
             reduced => reduced.to_string(),
@@ -314,15 +319,15 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         reference,
         tokenization,
         environment,
-        device,
+        devices,
         precision,
     })
 }
 
 /// Finds the library for a device, or installs it and says so. For `auto` one with CUDA comes first, if it is there.
-fn library(options: &mut LibraryOptions, device: Device) -> anyhow::Result<Library> {
-    options.cuda = device != Device::Cpu;
-    if device == Device::Auto {
+fn library(options: &mut LibraryOptions, device: &Device) -> anyhow::Result<Library> {
+    options.cuda = *device != Device::Cpu;
+    if *device == Device::Auto {
         if let (_, Ok(library)) = library::find(options) {
             return Ok(library);
         }

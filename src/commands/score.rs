@@ -35,7 +35,7 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         reference,
         tokenization,
         environment,
-        device,
+        devices,
         precision,
     } = plan::resolve(args)?;
     let plan = &plan;
@@ -45,13 +45,18 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     }
     let tokenization = tokenization.as_ref();
     let load = || {
-        let options = ReferenceOptions {
+        let options = |device| ReferenceOptions {
             device,
             threads: plan.threads,
             head: HeadChoice::Fastest,
             precision,
         };
-        load(plan, reference, &environment, options)
+        load(
+            plan,
+            &reference,
+            &environment,
+            devices.into_iter().map(options),
+        )
     };
     if plan.to_standard_output() {
         return to_stream(args, plan, &shards, tokenization, load);
@@ -214,14 +219,14 @@ fn reader_gone(error: &anyhow::Error) -> bool {
     causes.any(|cause| matches!(cause, OutputError::ReaderGone { .. }))
 }
 
-/// A loaded reference, and how long that took.
-type Loaded = (Reference, Duration);
+/// A loaded reference for each device, and how long that took.
+type Loaded = (Vec<Reference>, Duration);
 
 fn load(
     plan: &Plan,
-    reference: OpenedReference,
+    reference: &OpenedReference,
     environment: &Environment,
-    options: ReferenceOptions,
+    options: impl Iterator<Item = ReferenceOptions>,
 ) -> anyhow::Result<Loaded> {
     if let Some(reason) = reference.not_cut() {
         terminal::line(&format!(
@@ -231,17 +236,19 @@ fn load(
         ));
     }
     let start = Instant::now();
-    let reference = reference.load(environment, options)?;
-    Ok((reference, start.elapsed()))
+    let references = options.map(|options| reference.clone().load(environment, options));
+    let references = references.collect::<Result<_, _>>()?;
+    Ok((references, start.elapsed()))
 }
 
 fn score(
-    (mut reference, loaded): Loaded,
+    (mut references, loaded): Loaded,
     work: &Work<'_>,
     output: &Output<'_>,
 ) -> anyhow::Result<(Report, RankTimes)> {
     let start = Instant::now();
-    let report = pipeline::run(work, &mut [&mut reference], output);
+    let mut scorers: Vec<_> = references.iter_mut().map(|r| r as _).collect();
+    let report = pipeline::run(work, &mut scorers, output);
     work.progress.finish();
     let mut report = report?;
     report.seconds.load = loaded.as_secs_f64();

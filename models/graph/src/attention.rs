@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use crate::{Model, onnx::NodeProto, products};
+use crate::{DataType, Model, onnx::NodeProto, products};
 
 /// Names of the operator.
 pub mod names {
@@ -18,6 +18,24 @@ pub mod names {
 }
 
 impl Model {
+    /// Whether every floating-point number in the graph is in single precision, as far as it says: no weight and no
+    /// cast is of another.
+    pub fn computes_in_single(&self) -> bool {
+        let other = |number: Option<i32>| {
+            let dtype = DataType::from_onnx(number.unwrap_or_default());
+            dtype.is_float() && dtype != DataType::F32
+        };
+        let to = |node: &NodeProto| {
+            let mut attributes = node.attribute.iter();
+            let to = attributes.find(|a| a.name.as_deref() == Some("to"))?.i?;
+            i32::try_from(to).ok()
+        };
+        let weights = self.graph.initializer.iter().map(|t| t.data_type);
+        let casts = self.graph.node.iter();
+        let casts = casts.filter(|n| n.op_type.as_deref() == Some("Cast"));
+        !weights.chain(casts.map(to)).any(other)
+    }
+
     /// Puts the operator [`names::ATTENTION`] in the place of every attention; the answer is how many there were. What
     /// nobody reads any more stays: [`Model::with_output`] takes it out.
     pub fn with_attention(&self) -> (Model, usize) {

@@ -13,27 +13,35 @@ use ort::{
 use crate::ReferenceError;
 
 /// The device a user asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Device {
     /// CUDA where it works, else the CPU; which one is said in the output.
     #[default]
     Auto,
     /// The processor.
     Cpu,
-    /// A CUDA device, or an error.
-    Cuda(u32),
+    /// These CUDA devices, or an error. At least one, none twice.
+    Cuda(Vec<u32>),
 }
 
 impl FromStr for Device {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("expected auto, cpu, cuda or cuda:N, got {text}");
+        let wrong = || format!("expected auto, cpu, cuda, cuda:N or cuda:N,M,..., got {text}");
+        let numbers = |list: &str| -> Option<Vec<u32>> {
+            let mut numbers = Vec::new();
+            for number in list.split(',') {
+                let number = number.parse().ok().filter(|n| !numbers.contains(n))?;
+                numbers.push(number);
+            }
+            Some(numbers)
+        };
         match text.split_once(':') {
             None if text == "auto" => Ok(Self::Auto),
             None if text == "cpu" => Ok(Self::Cpu),
-            None if text == "cuda" => Ok(Self::Cuda(0)),
-            Some(("cuda", index)) => index.parse().map(Self::Cuda).map_err(|_| wrong()),
+            None if text == "cuda" => Ok(Self::Cuda(vec![0])),
+            Some(("cuda", list)) => numbers(list).map(Self::Cuda).ok_or_else(wrong),
             _ => Err(wrong()),
         }
     }
@@ -44,12 +52,15 @@ impl fmt::Display for Device {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Cpu => f.write_str("cpu"),
-            Self::Cuda(index) => write!(f, "cuda:{index}"),
+            Self::Cuda(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+                write!(f, "cuda:{}", numbers.join(","))
+            }
         }
     }
 }
 
-/// The device that is used.
+/// A device that is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResolvedDevice {
     /// The processor.
@@ -62,22 +73,28 @@ impl fmt::Display for ResolvedDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Cpu => Device::Cpu.fmt(f),
-            Self::Cuda(index) => Device::Cuda(index).fmt(f),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
         }
     }
 }
 
 impl Device {
-    /// Decides. CUDA is taken only after a small product has been computed on it: a registered provider proves
+    /// Decides; the answer holds at least one. CUDA is taken only after a small product has been computed on it: a registered provider proves
     /// nothing, for ONNX Runtime falls back to the CPU without a word.
-    pub fn resolve(self, environment: &Environment) -> Result<ResolvedDevice, ReferenceError> {
+    pub fn resolve(
+        &self,
+        environment: &Environment,
+    ) -> Result<Vec<ResolvedDevice>, ReferenceError> {
         match self {
-            Self::Cpu => Ok(ResolvedDevice::Cpu),
-            Self::Cuda(index) => {
-                probe_cuda(environment, index).map(|()| ResolvedDevice::Cuda(index))
-            }
-            Self::Auto => Ok(probe_cuda(environment, 0)
-                .map_or(ResolvedDevice::Cpu, |()| ResolvedDevice::Cuda(0))),
+            Self::Cpu => Ok(vec![ResolvedDevice::Cpu]),
+            Self::Cuda(numbers) => numbers
+                .iter()
+                .map(|&index| probe_cuda(environment, index).map(|()| ResolvedDevice::Cuda(index)))
+                .collect(),
+            Self::Auto => Ok(vec![
+                probe_cuda(environment, 0)
+                    .map_or(ResolvedDevice::Cpu, |()| ResolvedDevice::Cuda(0)),
+            ]),
         }
     }
 }
@@ -170,5 +187,30 @@ impl ResolvedDevice {
         };
         MemoryInfo::new(device, index, AllocatorType::Device, MemoryType::Default)
             .map_err(ReferenceError::runtime("naming the device's memory"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_devices() {
+        for (text, shown) in [
+            ("auto", "auto"),
+            ("cpu", "cpu"),
+            ("cuda", "cuda:0"),
+            ("cuda:3", "cuda:3"),
+            ("cuda:1,0", "cuda:1,0"),
+        ] {
+            assert_eq!(text.parse::<Device>().unwrap().to_string(), shown);
+        }
+        for text in ["", "gpu", "cpu:1", "cuda:", "cuda:x", "cuda:0,", "cuda:0,0"] {
+            assert!(
+                text.parse::<Device>()
+                    .unwrap_err()
+                    .contains("expected auto")
+            );
+        }
     }
 }

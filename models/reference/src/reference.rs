@@ -179,8 +179,19 @@ impl OpenedReference {
         let pool = pool
             .build()
             .map_err(|source| ReferenceError::Threads { threads, source })?;
-        let (reduced, products) = match precision {
-            Precision::AsStored => (None, None),
+        let (reduced, products) = match (precision, &self.cut) {
+            // On the CPU attention is ours in single precision too: exports walk over `[heads, length, length]` in
+            // memory several times.
+            (Precision::AsStored, Ok(cut))
+                if device == ResolvedDevice::Cpu
+                    && head != HeadChoice::Logits
+                    && cut.body.computes_in_single() =>
+            {
+                let (body, _) = cut.body.with_attention();
+                let body = body.with_output(&cut.hidden).to_bytes()?;
+                (Some(body), Some(Vec::new()))
+            }
+            (Precision::AsStored, _) => (None, None),
             _ => {
                 let (graph, products) = self.reduced(precision, head)?;
                 (Some(graph.to_bytes()?), Some(products))
@@ -207,8 +218,13 @@ impl OpenedReference {
         let doing = "loading the model";
         let mut builder = device.session_builder(environment, threads)?;
         if let Some(products) = products {
-            let multiplier = Multiplier::detect(precision)?;
-            let packed = pool.install(|| pack(&products, multiplier))?;
+            let packed = match precision {
+                Precision::AsStored => Arc::default(),
+                _ => {
+                    let multiplier = Multiplier::detect(precision)?;
+                    pool.install(|| pack(&products, multiplier))?
+                }
+            };
             let operators = operators::domain(packed, threads)?;
             let with_operators = builder.with_operators(operators);
             builder = with_operators.map_err(ReferenceError::runtime(doing))?;

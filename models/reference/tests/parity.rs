@@ -21,7 +21,7 @@ use serde_json::Value;
 
 /// What the exports owe to float64.
 const PARITY: f32 = 1e-4;
-/// What padding and other kernels may change.
+/// What padding may change.
 const SAME: f32 = 1e-5;
 
 fn root() -> PathBuf {
