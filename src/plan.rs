@@ -12,6 +12,7 @@ use rho_graph::DataType;
 use rho_reference::{
     Device, OpenedReference, Precision, ResolvedDevice, Source,
     library::{self, Library, LibraryOptions},
+    product::Multiplier,
     source::fingerprint,
 };
 use rho_selection::{Batches, KeepRatio};
@@ -248,6 +249,12 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let device = devices[0];
     let precision = precision(args, &source, &reference)?;
     reference.check_precision(precision, device)?;
+    if precision == Precision::Int8 && Multiplier::detect(precision)? == Multiplier::Int8Portable {
+        terminal::line(
+            "note: this processor has no instructions for int8 products that rho-mask knows: --precision int8 is slower \
+             than f32 here",
+        );
+    }
     let batch_tokens = batch_tokens.unwrap_or(match device {
         ResolvedDevice::Cpu => 1024,
         ResolvedDevice::Cuda(_) => 16_384,
