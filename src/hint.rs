@@ -35,8 +35,13 @@ impl std::error::Error for Advised {}
 
 /// All causes, outermost first. A cause whose text the one before already holds is not said twice.
 pub fn chain(error: &anyhow::Error) -> String {
+    chain_of(error.as_ref())
+}
+
+/// As [`chain`].
+pub fn chain_of(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
-    for cause in error.chain() {
+    for cause in std::iter::successors(Some(error), |error| error.source()) {
         let cause = cause.to_string();
         if text.is_empty() {
             text = cause;

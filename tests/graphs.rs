@@ -7,7 +7,10 @@
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
-use rho_graph::DataType::{self, Bf16, Bool, F16, F32, I32, I64};
+use rho_graph::{
+    DataType::{self, Bf16, Bool, F16, F32, I32, I64},
+    onnx::AttributeProto,
+};
 
 use crate::support::{
     Random, Run, assert_close, files,
@@ -164,7 +167,7 @@ fn scores_as(what: &str, place: &Place, logits: impl Fn(usize, usize) -> Vec<f64
             );
         }
     }
-    let notes = ended.lines_with("cannot be cut").into_iter();
+    let notes = ended.lines_with("note: ").into_iter();
     notes.map(str::to_owned).collect()
 }
 
@@ -670,4 +673,54 @@ fn graphs_that_cannot_work_are_refused_by_name() {
             "hint: ",
         ],
     );
+}
+
+/// Attention of four axes is computed by our operator; what only looks like it, as the graph has it, and that is said.
+#[test]
+fn attention_of_an_unknown_shape_is_computed_as_exported() {
+    let tiny = Tiny::new();
+    let zeros = vec![0.0; HIDDEN * HIDDEN];
+    for (axes, noted) in [(&[1][..], false), (&[1, 2][..], true)] {
+        let last = axes.len() as i64 + 2;
+        let mut order: Vec<i64> = (0..=last).collect();
+        order.swap(last as usize, last as usize - 1);
+        let perm = AttributeProto {
+            name: Some("perm".to_owned()),
+            ints: order,
+            r#type: Some(7),
+            ..Default::default()
+        };
+        // It adds nothing, so that a token's logits are those of the plain model.
+        let graph = tiny
+            .begin()
+            .integers("axes", axes)
+            .floats("none", F32, &[HIDDEN, HIDDEN], &zeros)
+            .integers("columns", &(1..last).collect::<Vec<_>>())
+            .floats("zero", F32, &[1], &[0.0])
+            .cast("attention_mask", "seen", F32)
+            .node("Mul", "seen zero", "zeros")
+            .node("Unsqueeze", "zeros columns", "mask")
+            .node("Unsqueeze", "hidden axes", "queries")
+            .node_with("Transpose", "queries", "keys", vec![perm])
+            .node("MatMul", "queries keys", "scores")
+            .node("Add", "scores mask", "masked")
+            .node_with(
+                "Softmax",
+                "masked",
+                "p",
+                vec![int("axis", if noted { -1 } else { 3 })],
+            )
+            .node("MatMul", "p queries", "told")
+            .node("Squeeze", "told axes", "weighed")
+            .node("MatMul", "weighed none", "nothing")
+            .node("Add", "hidden nothing", "fed");
+        let graph = tiny.with_head(graph).node("MatMul", "fed head", "logits");
+        let place = Place::new();
+        graph.write(&place.model());
+        let said = scores_as("attention", &place, |token, _| tiny.logits(token));
+        let notes = said
+            .iter()
+            .filter(|line| line.contains("attention is computed as the graph has it"));
+        assert_eq!(notes.count(), usize::from(noted), "{said:?}");
+    }
 }

@@ -13,6 +13,7 @@ use rho_reference::{HeadChoice, OpenedReference, Reference, ReferenceOptions};
 use super::Outcome;
 use crate::{
     cli::ScoreArgs,
+    hint,
     pipeline::{
         self, Report, Work,
         conclude::{RankTimes, Standing, add_times},
@@ -237,7 +238,14 @@ fn load(
     }
     let start = Instant::now();
     let references = options.map(|options| reference.clone().load(environment, options));
-    let references = references.collect::<Result<_, _>>()?;
+    let references: Vec<Reference> = references.collect::<Result<_, _>>()?;
+    if let Some(reason) = references.iter().find_map(Reference::attention_as_exported) {
+        terminal::line(&format!(
+            "note: {}: attention is computed as the graph has it, which is slower: {}",
+            plan.model.display(),
+            hint::chain_of(reason)
+        ));
+    }
     Ok((references, start.elapsed()))
 }
 

@@ -161,10 +161,45 @@ impl OpenedReference {
     }
 
     /// Loads the weights.
+    ///
+    /// On the CPU attention in single precision is ours: exports walk over `[heads, length, length]` in memory several
+    /// times. Where a graph has another attention than it looked like, which the first run tells, it is computed as
+    /// exported (see [`Reference::attention_as_exported`]).
     pub fn load(
         self,
         environment: &Environment,
         options: ReferenceOptions,
+    ) -> Result<Reference, ReferenceError> {
+        let Some(body) = self.body_with_own_attention(&options) else {
+            return self.load_body(environment, options, None);
+        };
+        let tried = self
+            .clone()
+            .load_body(environment, options, Some(body))
+            .and_then(|mut reference| reference.try_out().map(|()| reference));
+        tried.or_else(|reason| {
+            let mut reference = self.load_body(environment, options, None)?;
+            reference.attention_as_exported = Some(reason);
+            Ok(reference)
+        })
+    }
+
+    /// The body with our operator for its attention, where that has it and is not reduced anyway.
+    fn body_with_own_attention(&self, options: &ReferenceOptions) -> Option<Model> {
+        let cut = self.cut.as_ref().ok()?;
+        let may = options.device == ResolvedDevice::Cpu
+            && options.precision == Precision::AsStored
+            && options.head != HeadChoice::Logits
+            && cut.body.computes_in_single();
+        let (body, count) = may.then(|| cut.body.with_attention())?;
+        (count > 0).then(|| body.with_output(&cut.hidden))
+    }
+
+    fn load_body(
+        self,
+        environment: &Environment,
+        options: ReferenceOptions,
+        own_attention: Option<Model>,
     ) -> Result<Reference, ReferenceError> {
         let ReferenceOptions {
             device,
@@ -179,19 +214,9 @@ impl OpenedReference {
         let pool = pool
             .build()
             .map_err(|source| ReferenceError::Threads { threads, source })?;
-        let (reduced, products) = match (precision, &self.cut) {
-            // On the CPU attention is ours in single precision too: exports walk over `[heads, length, length]` in
-            // memory several times.
-            (Precision::AsStored, Ok(cut))
-                if device == ResolvedDevice::Cpu
-                    && head != HeadChoice::Logits
-                    && cut.body.computes_in_single() =>
-            {
-                let (body, _) = cut.body.with_attention();
-                let body = body.with_output(&cut.hidden).to_bytes()?;
-                (Some(body), Some(Vec::new()))
-            }
-            (Precision::AsStored, _) => (None, None),
+        let (reduced, products) = match (precision, own_attention) {
+            (Precision::AsStored, Some(body)) => (Some(body.to_bytes()?), Some(Vec::new())),
+            (Precision::AsStored, None) => (None, None),
             _ => {
                 let (graph, products) = self.reduced(precision, head)?;
                 (Some(graph.to_bytes()?), Some(products))
@@ -238,6 +263,7 @@ impl OpenedReference {
             head,
             pool,
             vocabulary: self.vocabulary,
+            attention_as_exported: None,
         })
     }
 }
@@ -301,6 +327,7 @@ pub struct Reference {
     head: Head,
     pool: rayon::ThreadPool,
     vocabulary: usize,
+    attention_as_exported: Option<ReferenceError>,
 }
 
 /// Rows of the body's output that predict something, and what they have to predict.
@@ -334,6 +361,20 @@ impl Reference {
             Head::Session(_) => "session".to_owned(),
             Head::None => "logits".to_owned(),
         }
+    }
+
+    /// Why attention is not computed by our operator, where it looked as if it could be.
+    pub fn attention_as_exported(&self) -> Option<&ReferenceError> {
+        self.attention_as_exported.as_ref()
+    }
+
+    /// Scores two tokens, to see whether the graph runs at all.
+    fn try_out(&mut self) -> Result<(), ReferenceError> {
+        let piece = Piece {
+            tokens: &[0, 0],
+            scored_from: 1,
+        };
+        self.score(&[piece, piece]).map(|_| ())
     }
 
     /// Runs the body on a rectangle of tokens; the answer stays on the device.

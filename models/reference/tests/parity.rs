@@ -23,6 +23,8 @@ use serde_json::Value;
 const PARITY: f32 = 1e-4;
 /// What padding may change.
 const SAME: f32 = 1e-5;
+/// What another attention may change beside the exporter's, both in f32: some dozen steps of the largest losses.
+const ATTENTION: f32 = 3e-5;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -163,8 +165,8 @@ fn all_heads_agree_on_the_demonstration_model() {
         logits.iter().map(|s| s.loss.len()).collect::<Vec<_>>(),
         [4, 100, 299]
     );
-    assert_same(&scores(HeadChoice::Fastest), &logits, SAME, "kernel");
-    assert_same(&scores(HeadChoice::Session), &logits, SAME, "session");
+    assert_same(&scores(HeadChoice::Fastest), &logits, ATTENTION, "kernel");
+    assert_same(&scores(HeadChoice::Session), &logits, ATTENTION, "session");
     let int8 = |head| {
         scorer_in(Precision::Int8, &root().join("models/demo"), head)
             .score(&pieces)
