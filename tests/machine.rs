@@ -7,7 +7,11 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::support::{Ended, Random, Run, beside, rows, skipped, tiny::tiny, write};
+use crate::support::{
+    Ended, Random, Run, beside, random_tokens, rows, skipped,
+    tiny::{tiny, tiny_of},
+    token_lines, write,
+};
 
 /// A corpus of so many shards with the same 1.3 million tokens each: more than one scope.
 fn corpus(folder: &Path, shards: usize) -> PathBuf {
@@ -95,6 +99,24 @@ fn memory_does_not_grow_from_one_noisy_corpus_to_ten() {
         fs::copy(&noisy, ten.join(format!("{copy}.jsonl.zst"))).unwrap();
     }
     is_flat(place.path(), &noisy, &ten);
+}
+
+/// A batch of 4,096 tokens of this vocabulary has logits of 2.4 GB; they are never all there.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_logits_of_a_batch_are_never_in_memory() {
+    const VOCABULARY: usize = 151_936;
+    let place = tempfile::tempdir().unwrap();
+    let model = tiny_of(&place.path().join("model"), VOCABULARY);
+    let ids = place.path().join("ids.jsonl");
+    let document = |seed| random_tokens(400, VOCABULARY as u32, seed);
+    write(
+        &ids,
+        token_lines(&(1..12).map(document).collect::<Vec<_>>()),
+    );
+    let run = Run::score_tokens(&ids, &model, &place.path().join("masks"));
+    let peak = peak(run.args(&["--batch-tokens", "4096", "--progress", "none"]));
+    assert!(peak < 400 << 10, "{peak} kB");
 }
 
 /// Runs in a name space of its own, where `mount` puts a file system at the folder `disk`. None where this system does

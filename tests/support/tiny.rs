@@ -7,19 +7,25 @@ use rho_graph::DataType::{F32, I64};
 
 use super::{Random, demo, onnx::Graph, write};
 
-const VOCABULARY: usize = 2048;
 const HIDDEN: usize = 8;
 
 /// Writes a model whose prediction depends on the token before alone, with the tokenizer of the demonstration.
 pub(crate) fn tiny(folder: &Path) -> PathBuf {
+    fs::create_dir_all(folder).unwrap();
+    fs::copy(demo().join("tokenizer.json"), folder.join("tokenizer.json")).unwrap();
+    tiny_of(folder, 2048)
+}
+
+/// The same, of any vocabulary and without a tokenizer.
+pub(crate) fn tiny_of(folder: &Path, vocabulary: usize) -> PathBuf {
     let mut random = Random(7);
     let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| random.signed() * 2.0).collect() };
-    let (embedding, head) = (draw(VOCABULARY * HIDDEN), draw(HIDDEN * VOCABULARY));
+    let (embedding, head) = (draw(vocabulary * HIDDEN), draw(HIDDEN * vocabulary));
     Graph::default()
         .input("input_ids", I64, "batch length")
-        .output("logits", F32, "batch length 2048")
-        .floats("embedding", F32, &[VOCABULARY, HIDDEN], &embedding)
-        .floats("head", F32, &[HIDDEN, VOCABULARY], &head)
+        .output("logits", F32, &format!("batch length {vocabulary}"))
+        .floats("embedding", F32, &[vocabulary, HIDDEN], &embedding)
+        .floats("head", F32, &[HIDDEN, vocabulary], &head)
         .node("Gather", "embedding input_ids", "hidden")
         .node("MatMul", "hidden head", "logits")
         .write(&folder.join("model.onnx"));
@@ -27,6 +33,5 @@ pub(crate) fn tiny(folder: &Path) -> PathBuf {
         &folder.join("config.json"),
         r#"{"max_position_embeddings": 512, "bos_token_id": 0, "eos_token_id": 1}"#,
     );
-    fs::copy(demo().join("tokenizer.json"), folder.join("tokenizer.json")).unwrap();
     folder.to_owned()
 }

@@ -34,6 +34,6 @@ pub mod source;
 pub use device::{Device, ResolvedDevice};
 pub use error::ReferenceError;
 pub use precision::Precision;
-pub use reference::{HeadChoice, OpenedReference, Reference, ReferenceOptions};
+pub use reference::{HeadChoice, OpenedReference, Reference, ReferenceOptions, WorkDone};
 pub use scorer::{Piece, Scorer, Scores};
 pub use source::Source;

@@ -264,6 +264,7 @@ impl OpenedReference {
             pool,
             vocabulary: self.vocabulary,
             attention_as_exported: None,
+            bytes_handed_out: 0,
         })
     }
 }
@@ -318,6 +319,15 @@ enum Head {
     None,
 }
 
+/// What a reference has done, for those who watch that it does no more than it must.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WorkDone {
+    /// Sessions of ONNX Runtime that were made.
+    pub sessions: usize,
+    /// Bytes that sessions handed to the host.
+    pub bytes_handed_out: u64,
+}
+
 /// A loaded reference.
 pub struct Reference {
     session: Session,
@@ -328,6 +338,7 @@ pub struct Reference {
     pool: rayon::ThreadPool,
     vocabulary: usize,
     attention_as_exported: Option<ReferenceError>,
+    bytes_handed_out: u64,
 }
 
 /// Rows of the body's output that predict something, and what they have to predict.
@@ -360,6 +371,14 @@ impl Reference {
             Head::Kernel(kernel) => format!("kernel {:?}", kernel.instructions()).to_lowercase(),
             Head::Session(_) => "session".to_owned(),
             Head::None => "logits".to_owned(),
+        }
+    }
+
+    /// What was done so far.
+    pub fn work_done(&self) -> WorkDone {
+        WorkDone {
+            sessions: 1 + usize::from(matches!(self.head, Head::Session(_))),
+            bytes_handed_out: self.bytes_handed_out,
         }
     }
 
@@ -412,14 +431,20 @@ impl Reference {
         let value = self.run_body(batch)?;
         let positions = batch.pieces.len() * batch.length;
         match &mut self.head {
-            Head::Session(head) => head.score(&value, &rows.numbers, &rows.targets),
+            Head::Session(head) => {
+                // A loss and an entropy per row; hidden states stay where they are.
+                self.bytes_handed_out += rows.numbers.len() as u64 * 8;
+                head.score(&value, &rows.numbers, &rows.targets)
+            }
             Head::Kernel(kernel) => {
                 let view = View::of(&value, positions, kernel.hidden())?;
+                self.bytes_handed_out += view.bytes();
                 let row = |i: usize, out: &mut [f32]| view.row(rows.numbers[i], out);
                 Ok(self.pool.install(|| kernel.score(row, &rows.targets)))
             }
             Head::None => {
                 let view = View::of(&value, positions, self.vocabulary)?;
+                self.bytes_handed_out += view.bytes();
                 let vocabulary = self.vocabulary;
                 let score = |buffer: &mut Vec<f32>, (&row, &target): (&usize, &u32)| {
                     view.row(row, buffer);
@@ -494,6 +519,13 @@ impl<'a> View<'a> {
             return Err(shape_error(format!("{:?}", value.dtype())));
         }
         Ok(Self { data, width })
+    }
+
+    fn bytes(&self) -> u64 {
+        match self.data {
+            Data::F32(data) => size_of_val(data) as u64,
+            Data::F16(data) => size_of_val(data) as u64,
+        }
     }
 
     fn row(&self, row: usize, out: &mut [f32]) {

@@ -179,6 +179,29 @@ fn all_heads_agree_on_the_demonstration_model() {
     assert_ne!(int8(HeadChoice::Logits), logits);
 }
 
+/// The work, not the time: one session for body and one for a head that is none of ours, and what they hand out.
+#[test]
+fn nothing_is_handed_out_but_what_is_needed() {
+    const TOKENS: u64 = 2 * 200;
+    const HIDDEN: u64 = 128;
+    const VOCABULARY: u64 = 2048;
+    let tokens: Vec<u32> = (0..200).collect();
+    let pieces = [whole(&tokens), whole(&tokens)];
+    for (head, sessions, bytes) in [
+        // Hidden states, where they lie; a loss and an entropy per scored token; all logits.
+        (HeadChoice::Fastest, 1, TOKENS * HIDDEN * 4),
+        (HeadChoice::Session, 2, (TOKENS - 2) * 2 * 4),
+        (HeadChoice::Logits, 1, TOKENS * VOCABULARY * 4),
+    ] {
+        let mut reference = scorer(&root().join("models/demo"), head);
+        let before = reference.work_done();
+        reference.score(&pieces).unwrap();
+        let work = reference.work_done();
+        let handed = work.bytes_handed_out - before.bytes_handed_out;
+        assert_eq!((work.sessions, handed), (sessions, bytes), "{head:?}");
+    }
+}
+
 /// More rows than a chunk, the last chunk not full, rows in another order than they lie.
 #[test]
 fn chunks_of_rows_equal_the_plain_head() {
