@@ -33,4 +33,4 @@ mod ranks;
 mod show;
 pub mod stop;
 pub mod terminal;
-mod tokenization;
+pub mod tokenization;

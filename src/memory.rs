@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{
     plan::Plan,
-    tokenization::{BYTES_PER_BYTE, LARGEST_WINDOW, WINDOW},
+    tokenization::{BYTES_PER_BYTE, CACHE_BYTES, LARGEST_WINDOW, WINDOW},
 };
 
 /// Bytes per token on the way: the id, loss and entropy, and what masks, lists and copies add to them.
@@ -25,7 +25,8 @@ const IN_SCOPE: u64 = 4;
 pub struct Memory {
     /// Documents that were read and not tokenised yet.
     pub documents: u64,
-    /// What the tokenizer needs for a window of a document, on all threads.
+    /// What the tokenizer needs for a window of a document, or for a word as long, and the words it remembers, on all
+    /// threads.
     pub tokenizing: u64,
     /// Look-aheads under way.
     pub look_aheads: u64,
@@ -46,7 +47,7 @@ impl Memory {
         let tokens = |n: u64| n * PER_TOKEN;
         let text = if plan.keep_text { 2 } else { 1 };
         let documents = HANDFULS * 2 * HANDFUL;
-        let tokenizing = plan.threads as u64 * (WINDOW * BYTES_PER_BYTE) as u64;
+        let tokenizing = plan.threads as u64 * (WINDOW * BYTES_PER_BYTE + CACHE_BYTES) as u64;
         let look_aheads = LOOK_AHEADS * text * tokens(plan.look_ahead_tokens as u64 + HANDFUL);
         let scope = IN_SCOPE * text * tokens(plan.scope_tokens as u64 + HANDFUL);
         let record_batch = 2 * text * tokens((1 << 19) + HANDFUL);

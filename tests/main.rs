@@ -42,6 +42,9 @@ mod settings;
 // Documents longer than the context.
 #[cfg(test)]
 mod windows;
+// Token ids of documents, against the tokenizers crate.
+#[cfg(test)]
+mod words;
 
 #[cfg(test)]
 mod support;

@@ -6,7 +6,7 @@
 //! comes before a word does not matter for what comes after. For those that see a text as one word (SentencePiece's)
 //! it is checked over at least [`CHECKED`] bytes at each cut.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokenizers::{Encoding, Tokenizer};
 
@@ -26,9 +26,12 @@ const PLACES: usize = 8;
 /// Windows that had to grow are tokenised one at a time, so that memory does not multiply.
 static GROWN: Mutex<()> = Mutex::new(());
 
-/// Token ids of a text, without special tokens.
-pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, TokenizerError> {
-    let mut ids = Vec::new();
+/// Puts the token ids of a text, without special tokens around it, behind those that are there.
+pub(super) fn encode(
+    tokenizer: &Tokenizer,
+    text: &str,
+    ids: &mut Vec<u32>,
+) -> Result<(), TokenizerError> {
     let mut start = 0;
     'windows: while text.len() - start > WINDOW {
         let mut size = WINDOW;
@@ -39,7 +42,7 @@ pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, Toke
             let window = window.map_err(TokenizerError)?;
             if end == text.len() {
                 ids.extend(window.get_ids());
-                return Ok(ids);
+                return Ok(());
             }
             if let Some((token, byte)) = cut(tokenizer, &text[start..end], &window)? {
                 ids.extend(&window.get_ids()[..token]);
@@ -47,7 +50,7 @@ pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, Toke
                 continue 'windows;
             }
             size *= 2;
-            _alone.get_or_insert_with(|| GROWN.lock().unwrap_or_else(PoisonError::into_inner));
+            _alone.get_or_insert_with(turn);
         }
         return Err(TokenizerError(
             format!(
@@ -58,7 +61,23 @@ pub(super) fn encode(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>, Toke
     }
     let last = tokenizer.encode_fast(&text[start..], false);
     ids.extend(last.map_err(TokenizerError)?.get_ids());
-    Ok(ids)
+    Ok(())
+}
+
+/// For a word that goes to the model whole: a turn, where it is longer than a window, to be kept while the model has
+/// it; an error, where no window would take it.
+pub(super) fn alone(bytes: usize) -> Result<Option<MutexGuard<'static, ()>>, TokenizerError> {
+    if bytes > LARGEST_WINDOW {
+        return Err(TokenizerError(
+            format!("expected words of at most {LARGEST_WINDOW} bytes, got one of {bytes}").into(),
+        ));
+    }
+    Ok((bytes > WINDOW).then(turn))
+}
+
+/// Waits until nobody else has a large window.
+fn turn() -> MutexGuard<'static, ()> {
+    GROWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The last place where `text` can be cut: the first token after it, and the byte at which that part begins.
@@ -144,7 +163,8 @@ mod tests {
         for (name, tokenizer) in tokenizers {
             for (i, text) in texts().iter().enumerate() {
                 let whole = tokenizer.encode_fast(text.as_str(), false).unwrap();
-                let windows = encode(&tokenizer, text).unwrap();
+                let mut windows = vec![];
+                encode(&tokenizer, text, &mut windows).unwrap();
                 assert!(windows == whole.get_ids(), "{name}, text {i}");
             }
         }
@@ -173,7 +193,9 @@ mod tests {
     #[test]
     fn a_text_that_can_be_cut_nowhere_is_an_error() {
         let text = "x".repeat(LARGEST_WINDOW + 1);
-        let said = encode(&bundled(), &text).unwrap_err().to_string();
+        let said = encode(&bundled(), &text, &mut vec![])
+            .unwrap_err()
+            .to_string();
         assert!(said.contains("expected a place to cut"), "{said}");
     }
 }

@@ -1,8 +1,10 @@
 //! Text to token ids, with the special tokens that the plan asks for.
 
 mod long;
+mod words;
 
 pub(crate) use long::{BYTES_PER_BYTE, LARGEST_WINDOW, WINDOW};
+pub(crate) use words::CACHE_BYTES;
 
 use std::path::Path;
 
@@ -11,10 +13,13 @@ use rho_reference::source::Config;
 use tokenizers::Tokenizer;
 
 use crate::{cli::SpecialToken, hint::Advised};
+use words::Words;
 
 /// A tokenizer and what it puts around each text.
-pub(crate) struct Tokenization {
+pub struct Tokenization {
     tokenizer: Tokenizer,
+    /// The fast way, where the tokenizer is of a kind that has one.
+    words: Option<Words>,
     /// Tokens before each text (most often one or none).
     pub(crate) prefix: Vec<u32>,
     /// Tokens after each text.
@@ -24,7 +29,7 @@ pub(crate) struct Tokenization {
 /// An error of the tokenizers crate, which hands out boxes.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct TokenizerError(#[source] Box<dyn std::error::Error + Send + Sync>);
+pub struct TokenizerError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 impl Tokenization {
     /// Loads `tokenizer.json` and settles the special tokens.
@@ -65,10 +70,25 @@ impl Tokenization {
         let prefix = settle(bos, before, "bos", config.bos)?;
         let suffix = settle(eos, after, "eos", config.eos)?;
         Ok(Self {
-            tokenizer,
             prefix,
             suffix,
+            ..Self::of(tokenizer)
         })
+    }
+
+    /// Of a tokenizer that neither cuts nor pads, with nothing around the texts.
+    pub fn of(tokenizer: Tokenizer) -> Self {
+        Self {
+            words: Words::of(&tokenizer),
+            tokenizer,
+            prefix: vec![],
+            suffix: vec![],
+        }
+    }
+
+    /// Whether texts are tokenised word by word, the fast way, or left to the crate.
+    pub fn by_words(&self) -> bool {
+        self.words.is_some()
     }
 
     /// Refuses a tokenizer that cannot belong to a model with this many logits.
@@ -94,9 +114,15 @@ impl Tokenization {
     }
 
     /// Token ids of a text, special tokens included.
-    pub(crate) fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let middle = long::encode(&self.tokenizer, text)?;
-        Ok([&self.prefix[..], &middle, &self.suffix].concat())
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let mut ids = self.prefix.clone();
+        match &self.words {
+            Some(words) => words.encode(&self.tokenizer, text, &mut ids)?,
+            None => long::encode(&self.tokenizer, text, &mut ids)?,
+        }
+        ids.extend_from_slice(&self.suffix);
+        ids.shrink_to_fit();
+        Ok(ids)
     }
 
     /// Text of token ids, for people to look at.
