@@ -1,4 +1,5 @@
-//! Long texts to token ids in windows, for the tokenizers crate takes [`BYTES_PER_BYTE`].
+//! Long texts to token ids in windows, for the tokenizers crate takes [`BYTES_PER_BYTE`]. Only where `words` cannot do
+//! it, which takes next to no memory.
 //!
 //! A window ends at a place where the text may be cut: where a word of the pre-tokenizer begins, or white space, and
 //! only if the tokens from there to the end of the window are the same when that part is tokenised by itself. For

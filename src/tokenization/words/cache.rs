@@ -128,3 +128,31 @@ fn place(key: u128) -> usize {
     let product = u128::from(low) * u128::from(high);
     (product as u64 ^ (product >> 64) as u64) as usize % SETS
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More words than there is room for, of both kinds: what is found is right, and the last ones are found.
+    #[test]
+    fn a_full_cache_forgets_and_never_errs() {
+        let mut cache = Cache::default();
+        let ids = |i: u32| vec![i; (i % 5) as usize];
+        let word = |i: u32| format!(" {i}{}", "x".repeat((i % 7 / 6 * 40) as usize));
+        for i in 0..400_000 {
+            cache.keep(&word(i), &ids(i));
+        }
+        let mut found = vec![];
+        for i in 0..400_000 {
+            let (word, mut got) = (word(i), vec![]);
+            if cache.find(&word, 0, word.len(), &mut got) {
+                assert_eq!(got, ids(i), "{word}");
+                found.push(i);
+            } else {
+                assert!(got.is_empty());
+            }
+        }
+        assert!(found.len() < 200_000 && found.ends_with(&[399_999]));
+        assert!(cache.size() <= BYTES);
+    }
+}
