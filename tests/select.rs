@@ -26,7 +26,7 @@ fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         let mut bytes = fs::read(folder.join(&name)).unwrap();
         if name == "summary.json" {
             let mut summary = read_json(&folder.join(&name));
-            summary.as_object_mut().unwrap().remove("speed").unwrap();
+            summary.as_object_mut().unwrap().remove("speed");
             bytes = summary.to_string().into_bytes();
         }
         (name, bytes)
@@ -149,8 +149,9 @@ fn every_rule_in_every_scope_is_what_sorting_gives() {
     }
     // Ranks of a whole corpus are refused.
     cases.retain(|c| c["weights"] != "rank" || c["scope"] != "corpus");
-    let (mut checked, out) = (0, at("out"));
+    let mut checked = 0;
     for from in [&at("wide"), &at("narrow"), &bundled().out] {
+        let mut made = Vec::new();
         for case in &cases {
             let needs_base = case["by"] == "excess" || case["score"] == "excess";
             if needs_base && from == &bundled().out {
@@ -163,25 +164,22 @@ fn every_rule_in_every_scope_is_what_sorting_gives() {
             });
             let options: Vec<String> = options.collect();
             let options: Vec<&str> = options.iter().map(String::as_str).collect();
-            let ended = select(from, &out, &options)
-                .args(&["--threads", "3"])
-                .ends_with(0);
-            let output = Command::new(&python)
-                .args(["-c", ORACLE])
-                .args([from, &out])
-                .arg(case.to_string())
-                .output()
-                .unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(
-                output.status.success(),
-                "{}: {case}\n{said}",
-                from.display()
-            );
-            says_what_was_kept(&ended, &out);
-            fs::remove_dir_all(&out).unwrap();
-            checked += 1;
+            let out = at(&format!("out-{}", made.len()));
+            let run = select(from, &out, &options).args(&["--threads", "3"]);
+            says_what_was_kept(&run.ends_with(0), &out);
+            made.push((out, case));
         }
+        let output = Command::new(&python)
+            .args(["-c", ORACLE])
+            .arg(from)
+            .arg(json!(made).to_string())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}\n{said}", from.display());
+        checked += made.len();
+        made.iter()
+            .for_each(|(out, _)| fs::remove_dir_all(out).unwrap());
     }
     assert!(checked > 120, "{checked}");
 }
@@ -396,7 +394,7 @@ fn the_input_is_never_written_to() {
         for name in files(&at("masks")) {
             std::os::unix::fs::symlink(at("masks").join(&name), at("links").join(&name)).unwrap();
         }
-        apart(at("links"), at("masks"), "the same");
+        apart(at("links"), at("masks"), "around");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The numbers of a shard's tokens to bits and weights, scope by scope. The cut of a shard into batches is that of
-//! `score`.
+//! `score`, but for one thing that masks do not tell: a document that `score` left out after it was scored, because its
+//! scores were no numbers, took up its place in the cut there.
 
 use std::mem;
 

@@ -188,8 +188,11 @@ fn take_up(
 
 /// What the counting of a corpus tells before the first row.
 fn known(plan: &SelectPlan, cuts: Option<&Cuts>, i: usize, said: &mut Value) {
-    let Some(cuts) = cuts else { return };
-    let (scored, kept) = cuts.counts[i];
+    // Of what two selections have in common nothing is known yet.
+    let Some((cuts, &(scored, kept))) = cuts.and_then(|cuts| Some((cuts, cuts.counts.get(i)?)))
+    else {
+        return;
+    };
     said["scored"] = json!(scored);
     said["kept"] = json!(kept);
     if let Pick::Ranked(direction, _) = plan.rule.selections[i].pick
