@@ -6,6 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rho_reference::Device;
 use rho_selection::KeepRatio;
 
+mod select;
+
+pub use select::{FormulaName, RuleName, SelectArgs, SelectScope};
+
 /// Say which tokens of a corpus are worth training on.
 ///
 /// rho-mask runs a frozen reference model over a corpus and writes, for every token, how surprising it was (loss), how
@@ -29,6 +33,9 @@ pub enum Command {
     /// Score a corpus with a reference model and write token-level masks.
     #[command(after_long_help = SCORE_EXAMPLES)]
     Score(Box<ScoreArgs>),
+    /// Select again from scores that are there, by any rule; no model is needed.
+    #[command(after_long_help = select::EXAMPLES)]
+    Select(Box<SelectArgs>),
     /// Complete a masks folder that several ranks wrote.
     ///
     /// Checks that all shards are there, adds up what the ranks counted, and writes state.json and summary.json. The

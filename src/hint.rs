@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rho_formats::{CorpusError, OutputError};
+use rho_formats::{CorpusError, MaskError, OutputError};
 use rho_reference::{ReferenceError, library::LibraryError};
 
 use crate::tokenization::TokenizerError;
@@ -76,6 +76,12 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
         .or_else(|| {
             cause
                 .downcast_ref::<OutputError>()?
+                .hint()
+                .map(|h| h.to_string())
+        })
+        .or_else(|| {
+            cause
+                .downcast_ref::<MaskError>()?
                 .hint()
                 .map(|h| h.to_string())
         })

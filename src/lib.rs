@@ -9,9 +9,9 @@
 //! | reference | the frozen model that scores |
 //! | loss | `-ln P(token i given the tokens before it)` under the reference, in nats |
 //! | entropy | of the distribution that predicts token i, in nats |
-//! | score | what a selection ranks by: loss, entropy |
+//! | score | what a selection ranks by: loss, entropy, excess loss |
 //! | keep ratio | the share of scored tokens that a selection keeps |
-//! | scope | among which tokens a selection ranks: document, batch |
+//! | scope | among which tokens a selection ranks: document, batch, corpus |
 //! | mask | one bit per token: train on it as a *target* or not |
 //! | piece | a stretch of tokens scored alone: a document, or a window of a long one |
 //! | look-ahead | the documents of a shard that are batched together; the unit of going on after an interruption |
@@ -20,7 +20,7 @@
 //! Everything is token-aligned: `loss[i]`, `entropy[i]`, `mask[i]` speak of token `i` as a target.
 //!
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
-//! The scoring itself is the [`pipeline`].
+//! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`.
 
 pub mod cli;
 pub mod commands;
@@ -30,6 +30,7 @@ pub mod memory;
 pub mod pipeline;
 pub mod plan;
 mod ranks;
+mod select;
 mod show;
 pub mod stop;
 pub mod terminal;

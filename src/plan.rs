@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Paper, appendix H: loss 70 % and entropy 70 %, intersected, did best.
-const DEFAULT_KEEP: f64 = 0.7;
+pub(crate) const DEFAULT_KEEP: f64 = 0.7;
 /// Attention of most exports takes memory quadratic in the context; longer ones are for those who ask.
 const MAX_DEFAULT_CONTEXT: usize = 1024;
 /// Documents in one look-ahead, at most.

@@ -36,6 +36,9 @@ mod rejected;
 // What must not change the masks: batches, threads, containers, another run.
 #[cfg(test)]
 mod same;
+// Other masks from the same scores.
+#[cfg(test)]
+mod select;
 // Settings that stop a run before it begins.
 #[cfg(test)]
 mod settings;

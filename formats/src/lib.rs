@@ -23,8 +23,8 @@ pub use input::{
     Compression, Content, Document, Kind, ReadOptions, Record, Rejection, ShardError, ShardReader,
 };
 pub use masks::{
-    BatchCompression, Lock, MaskError, MaskFile, MaskReader, MaskRow, MaskSchema, MaskStream,
-    MaskWriter, MasksFolder, OutputError, ScoreType, Spill, SpillMark, WriteOptions, read_masks,
-    token_hash,
+    BatchCompression, Lock, MaskBatch, MaskColumns, MaskCopy, MaskError, MaskFile, MaskReader,
+    MaskRow, MaskSchema, MaskStream, MaskWriter, MasksFolder, NewColumns, OutputError, ScoreType,
+    Spill, SpillMark, WriteOptions, listed_masks, read_masks, token_hash,
 };
 pub use remote::Remote;

@@ -9,11 +9,28 @@
 //! A score of NaN means "not scored": such a token is never kept and never counted. Everything else is a score, the
 //! infinities too, and -0 equals 0. In each scope exactly `round(ratio * scored)` tokens are kept (halves are rounded
 //! up), and of equal scores the earlier token wins: the answer depends on nothing but the scores and their order.
+//!
+//! Scores become [keys](Direction::key), keys a [`Cut`], and the cut [marks](Marker::mark) the tokens. The cut of a scope
+//! that fits into memory is found in it ([`Cut::of`]), that of a whole corpus by counting ([`Coarse`], [`Fine`]).
 
 mod batches;
+mod cut;
+mod histogram;
+mod key;
+mod random;
 mod rank;
 mod ratio;
+mod rules;
+mod span;
+mod weights;
 
 pub use batches::Batches;
-pub use rank::{Direction, intersect, select};
+pub use cut::{Cut, Marker, Place, Seen};
+pub use histogram::{Coarse, Fine};
+pub use key::{Direction, UNSCORED};
+pub use random::RandomDocument;
+pub use rank::select;
 pub use ratio::{KeepRatio, RatioError};
+pub use rules::{Bounds, excess, intersect, unite};
+pub use span::{Share, Span};
+pub use weights::{Formula, Weights};

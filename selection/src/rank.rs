@@ -1,62 +1,15 @@
 //! Ranking the tokens of one scope.
 
-use crate::KeepRatio;
-
-/// Which end of the ranking is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// The lowest scores: reference loss, entropy (self-reference, appendix H of the paper).
-    Low,
-    /// The highest scores: excess loss.
-    High,
-}
-
-/// A score as an integer that orders as the number does, so that ranking is exact and NaN cannot come in between:
-/// the bits of a negative number are turned over, those of a positive one get the top bit. -0 counts as 0.
-fn order(score: f32) -> u32 {
-    let bits = (score + 0.0).to_bits();
-    if bits >> 31 == 1 {
-        !bits
-    } else {
-        bits | 1 << 31
-    }
-}
+use crate::{Cut, Direction, KeepRatio, Seen, Share};
 
 /// Marks the tokens to keep among `scores` (NaN: not scored), which form one scope. Takes time linear in their number.
 pub fn select(scores: &[f32], ratio: KeepRatio, direction: Direction) -> Vec<bool> {
-    let key = |score: f32| match direction {
-        Direction::Low => order(score),
-        Direction::High => !order(score),
-    };
-    let mut keys: Vec<u32> = scores
-        .iter()
-        .filter(|s| !s.is_nan())
-        .map(|&s| key(s))
-        .collect();
-    let kept = ratio.kept(keys.len());
-    if kept == 0 {
-        return vec![false; scores.len()];
-    }
-    // The key of the last token kept; all below it are kept, and of its equals the first few.
-    let (below, &mut threshold, _) = keys.select_nth_unstable(kept - 1);
-    let mut equals = kept - below.iter().filter(|&&k| k < threshold).count();
-    let mut keep = |&score: &f32| {
-        if score.is_nan() || key(score) > threshold {
-            return false;
-        }
-        if key(score) < threshold {
-            return true;
-        }
-        let first = equals > 0;
-        equals -= usize::from(first);
-        first
-    };
-    scores.iter().map(&mut keep).collect()
-}
-
-/// Tokens that both selections keep.
-pub fn intersect(a: &[bool], b: &[bool]) -> Vec<bool> {
-    a.iter().zip(b).map(|(&a, &b)| a && b).collect()
+    let mut keys = Vec::with_capacity(scores.len());
+    direction.keys(scores, &mut keys);
+    let mut kept = Vec::with_capacity(scores.len());
+    let cut = Cut::of(&keys, Share::Best(ratio));
+    cut.marker(Seen::default()).mark(&keys, &mut kept);
+    kept
 }
 
 #[cfg(test)]

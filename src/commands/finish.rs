@@ -3,7 +3,12 @@
 use rho_formats::MasksFolder;
 
 use super::Outcome;
-use crate::{cli::FinishArgs, hint::Advised, pipeline::conclude::Standing, terminal};
+use crate::{
+    cli::FinishArgs,
+    hint::Advised,
+    pipeline::{conclude::Standing, noted::Noted},
+    terminal,
+};
 
 /// Shards that are named when they are missing.
 const SHOWN: usize = 10;
@@ -14,6 +19,12 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
     let standing = match begun {
         true => {
             let folder = MasksFolder::create(&args.masks)?;
+            if Noted::read(&folder)?.is_some_and(|noted| noted.is_of_select()) {
+                return Err(Advised::error(
+                    format!("{shown}: expected a folder that `score` writes, got one of `select`"),
+                    "start the same `rho-mask select` again: it completes the folder by itself",
+                ));
+            }
             Standing::look(&folder)?.map(|standing| (folder, standing))
         }
         false => None,

@@ -3,6 +3,7 @@
 mod doctor;
 mod finish;
 mod score;
+mod select;
 mod setup;
 
 use crate::cli::{Cli, Command};
@@ -22,8 +23,20 @@ pub enum Outcome {
 pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Score(args) => score::run(&args),
+        Command::Select(args) => select::run(&args),
         Command::Finish(args) => finish::run(&args),
         Command::Setup(args) => setup::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     }
+}
+
+/// The command as it was typed, for a shell. `--restart` would not go on.
+fn typed() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:@%+".contains(c);
+    let words = std::env::args().filter(|word| word != "--restart");
+    let quoted = words.map(|word| match !word.is_empty() && word.chars().all(plain) {
+        true => word,
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }

@@ -127,7 +127,7 @@ fn conclude(plan: &Plan, store: &Store<'_>, summary: Option<&Summary>) -> anyhow
             complete = standing.conclude(store.folder())?;
         }
         if !store.done() {
-            terminal::line(&format!("go on with: {}", command()));
+            terminal::line(&format!("go on with: {}", super::typed()));
             return Ok(Outcome::Interrupted);
         }
         if !missing.is_empty() {
@@ -266,15 +266,4 @@ fn score(
         seconds: report.seconds.clone(),
     };
     Ok((report, times))
-}
-
-/// The command as it was typed, for a shell. `--restart` would not go on.
-fn command() -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:@%+".contains(c);
-    let words = std::env::args().filter(|word| word != "--restart");
-    let quoted = words.map(|word| match !word.is_empty() && word.chars().all(plain) {
-        true => word,
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    });
-    quoted.collect::<Vec<_>>().join(" ")
 }

@@ -28,12 +28,12 @@
 mod batches;
 pub(crate) mod conclude;
 mod mask;
-mod noted;
+pub(crate) mod noted;
 pub(crate) mod output;
 mod pieces;
 pub mod progress;
 mod read;
-mod record;
+pub(crate) mod record;
 mod rejected;
 mod score;
 mod shard_files;

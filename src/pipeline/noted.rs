@@ -1,6 +1,8 @@
 //! What a masks folder was begun with: everything of the plan that changes a mask or a byte, and the shards. Who goes on
 //! with the folder must want the same.
 
+use std::path::Path;
+
 use rho_formats::{MasksFolder, Shard};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -55,7 +57,12 @@ impl Noted {
         }
     }
 
-    pub(super) fn write(&self, folder: &MasksFolder) -> anyhow::Result<()> {
+    /// Whether it is `select` that writes the folder.
+    pub(crate) fn is_of_select(&self) -> bool {
+        self.plan["command"] == "select"
+    }
+
+    pub(crate) fn write(&self, folder: &MasksFolder) -> anyhow::Result<()> {
         Ok(folder.note(
             NOTE,
             format!("{:#}\n", serde_json::to_value(self)?).as_bytes(),
@@ -64,10 +71,16 @@ impl Noted {
 
     /// Refuses another plan or corpus, naming what differs.
     pub(super) fn must_equal(&self, plan: &Plan, shards: &[Shard]) -> anyhow::Result<()> {
+        let shards = shards.iter().map(NotedShard::of).collect();
+        self.must_be(&Self::of(plan, shards), &plan.out)
+    }
+
+    /// Refuses what is not the same but for the sizes of shards, naming what differs.
+    pub(crate) fn must_be(&self, wanted: &Self, out: &Path) -> anyhow::Result<()> {
         let mut differences = Vec::new();
-        compare("", &self.plan, &plan.what_changes_masks(), &mut differences);
         let before: Vec<&str> = self.shards.iter().map(|s| s.name.as_str()).collect();
-        let now: Vec<&str> = shards.iter().map(|s| s.name.as_str()).collect();
+        let now: Vec<&str> = wanted.shards.iter().map(|s| s.name.as_str()).collect();
+        compare("", &self.plan, &wanted.plan, &mut differences);
         if before != now {
             let missing = before.iter().find(|name| !now.contains(name));
             let new = now.iter().find(|name| !before.contains(name));
@@ -90,7 +103,7 @@ impl Noted {
         Err(Advised::error(
             format!(
                 "{}: expected what the masks in it were begun with, got another plan: {}",
-                plan.out.display(),
+                out.display(),
                 differences.join("; ")
             ),
             "start the same command to go on, name another folder, or start over with --restart",
@@ -99,7 +112,7 @@ impl Noted {
 }
 
 /// A note that is not what was written.
-pub(super) fn damaged(
+pub(crate) fn damaged(
     folder: &MasksFolder,
     note: &str,
     source: serde_json::Error,

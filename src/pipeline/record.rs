@@ -1,7 +1,7 @@
 //! What is known of a shard that was begun: how far it is, what of its files is safe on the disk, and what was counted.
 //! It is written after each look-ahead, so that a run that was interrupted goes on there.
 
-use std::{fs, time::UNIX_EPOCH};
+use std::{fs, path::Path, time::UNIX_EPOCH};
 
 use rho_formats::{MaskFile, MaskRow, Place, Shard, SpillMark};
 use serde::{Deserialize, Serialize};
@@ -29,14 +29,17 @@ impl Identity {
                 etag: remote.etag.clone(),
             };
         }
-        let Ok(metadata) = fs::metadata(&shard.path) else {
-            return Self {
-                bytes: shard.bytes,
-                ..Self::default()
-            };
-        };
+        Self::of_file(&shard.path).unwrap_or_else(|| Self {
+            bytes: shard.bytes,
+            ..Self::default()
+        })
+    }
+
+    /// Of a file; none where it cannot be looked at.
+    pub(crate) fn of_file(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
         let since = |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).ok();
-        Self {
+        Some(Self {
             bytes: metadata.len(),
             modified: metadata
                 .modified()
@@ -44,7 +47,7 @@ impl Identity {
                 .and_then(since)
                 .and_then(|t| u64::try_from(t.as_nanos()).ok()),
             etag: None,
-        }
+        })
     }
 
     /// What changed from `self` to `now`, in words.

@@ -35,7 +35,7 @@ impl<'a> Store<'a> {
     /// another plan or other input.
     pub(crate) fn open(plan: &'a Plan, shards: &'a [Shard], restart: bool) -> anyhow::Result<Self> {
         let folder = MasksFolder::create(&plan.out)?;
-        let held = locked(&folder, plan)?;
+        let held = locked(&folder, plan.rank, plan.world_size)?;
         if restart {
             conclude::clear(&folder, shards)?;
         }
@@ -253,8 +253,8 @@ impl Totals {
 }
 
 /// Takes the lock of this rank, if nobody else writes the same shards.
-fn locked(folder: &MasksFolder, plan: &Plan) -> anyhow::Result<Lock> {
-    let own = format!("{}-of-{}", plan.rank, plan.world_size);
+pub(crate) fn locked(folder: &MasksFolder, rank: usize, world_size: usize) -> anyhow::Result<Lock> {
+    let own = format!("{rank}-of-{world_size}");
     let refuse = |who: &str| {
         Advised::error(
             format!(
@@ -268,7 +268,7 @@ fn locked(folder: &MasksFolder, plan: &Plan) -> anyhow::Result<Lock> {
         return Err(refuse(&own.replace('-', " ")));
     };
     // Runs that share out the shards in another way would meet in some of them.
-    let same = format!("-of-{}", plan.world_size);
+    let same = format!("-of-{world_size}");
     for name in folder.notes("locks")? {
         if name.contains("-of-") && !name.ends_with(&same) && folder.try_lock(&name)?.is_none() {
             return Err(refuse(&name.replace('-', " ")));

@@ -7,6 +7,9 @@
 mod interrupted;
 #[cfg(unix)]
 #[cfg(test)]
+mod selected;
+#[cfg(unix)]
+#[cfg(test)]
 mod stored;
 #[cfg(unix)]
 #[cfg(test)]

@@ -86,6 +86,11 @@ impl MasksFolder {
         Ok(folder)
     }
 
+    /// A folder that was written before, to look at; nothing is made or checked.
+    pub fn existing(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
     /// Where it lies.
     pub fn path(&self) -> &Path {
         &self.path
@@ -101,13 +106,7 @@ impl MasksFolder {
         schema: &MaskSchema,
         options: WriteOptions,
     ) -> Result<MaskWriter, OutputError> {
-        let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-        if shard.is_empty() || shard.ends_with('/') || !Path::new(shard).components().all(is_plain)
-        {
-            return Err(OutputError::ShardName {
-                name: shard.to_owned(),
-            });
-        }
+        stays_inside(shard)?;
         if let Some(name) = schema.name_twice() {
             return Err(OutputError::ColumnTwice {
                 name: name.to_owned(),
@@ -162,6 +161,27 @@ impl MasksFolder {
             fs::metadata(self.path.join(&file.name)).is_ok_and(|m| m.len() == file.bytes)
         };
         Ok(files.iter().all(whole))
+    }
+
+    /// Gives a complete file of a [`MaskCopy`](super::MaskCopy) its final name, unless it has it already. True where it
+    /// is there then, in its full size.
+    ///
+    /// # Errors
+    /// Where it cannot be renamed.
+    pub fn publish_copy(&self, file: &MaskFile) -> Result<bool, OutputError> {
+        let to = self.path.join(&file.name);
+        let from = replace::partial(&to);
+        let whole = |path: &Path| fs::metadata(path).is_ok_and(|m| m.len() == file.bytes);
+        // What another run began since is not what was complete.
+        if whole(&from) && !whole(&to) {
+            let renamed =
+                File::open(&from).and_then(|opened| replace::complete(&from, &opened, &to));
+            renamed.map_err(|source| OutputError::Write {
+                path: to.clone(),
+                source,
+            })?;
+        }
+        Ok(whole(&to))
     }
 
     /// Begins to keep the documents of an open scope, beside the mask file of their shard.
@@ -434,4 +454,15 @@ impl MasksFolder {
         replace::replace_with(&path, &|file| file.write_all(bytes))
             .map_err(|source| OutputError::Write { path, source })
     }
+}
+
+/// Refuses names that lead out of their folder.
+pub(super) fn stays_inside(name: &str) -> Result<(), OutputError> {
+    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+    if name.is_empty() || name.ends_with('/') || !Path::new(name).components().all(is_plain) {
+        return Err(OutputError::ShardName {
+            name: name.to_owned(),
+        });
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
+use std::ops::Range;
 
 use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
@@ -33,6 +34,10 @@ pub(super) struct Frames {
     schema: SchemaRef,
     /// The size of an item in each buffer of a batch, in bytes.
     widths: Vec<i64>,
+    /// Which of the buffers are those of each column.
+    columns: Vec<Range<usize>>,
+    /// Whether the buffers of the batch that was read last are compressed.
+    compressed: bool,
 }
 
 impl Frames {
@@ -40,21 +45,27 @@ impl Frames {
     pub(super) fn open(file: File) -> Result<Self, ArrowError> {
         let mut left = file.metadata()?.len();
         let mut file = BufReader::new(file);
-        let frame = read_frame(&mut file, &mut left)?.ok_or_else(|| wrong("a schema"))?;
+        let frame = read_message(&mut file, &mut left)?.ok_or_else(|| wrong("a schema"))?;
         let schema = frame
             .message()?
             .header_as_schema()
             .ok_or_else(|| wrong("a schema"))?;
         let schema: SchemaRef = try_fb_to_schema(schema)?.into();
-        let mut widths = Vec::new();
+        let body = frame.message()?.bodyLength();
+        read_body(&mut file, &mut left, body, None)?;
+        let (mut widths, mut columns) = (Vec::new(), Vec::new());
         for field in schema.fields() {
+            let first = widths.len();
             add_widths(field.data_type(), &mut widths)?;
+            columns.push(first..widths.len());
         }
         Ok(Self {
             file,
             left,
             schema,
             widths,
+            columns,
+            compressed: false,
         })
     }
 
@@ -62,16 +73,29 @@ impl Frames {
         &self.schema
     }
 
+    /// Whether the buffers of the batch that was read last are compressed.
+    pub(super) fn compressed(&self) -> bool {
+        self.compressed
+    }
+
     /// The next batch; nothing at the end mark.
     pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
-        let Some(frame) = read_frame(&mut self.file, &mut self.left)? else {
+        self.next_of(None)
+    }
+
+    /// Some columns of the next batch, by their places in ascending order; the bytes of others are passed over.
+    pub(super) fn next_of(
+        &mut self,
+        only: Option<&[usize]>,
+    ) -> Result<Option<RecordBatch>, ArrowError> {
+        let Some(frame) = read_message(&mut self.file, &mut self.left)? else {
             return Ok(None);
         };
         let message = frame.message()?;
         let batch = message
             .header_as_record_batch()
             .ok_or_else(|| wrong("a record batch"))?;
-        let length = frame.body.len() as i64;
+        let length = message.bodyLength();
         let buffers = batch.buffers().unwrap_or_default();
         if buffers.len() != self.widths.len() {
             return Err(wrong("a buffer for each column"));
@@ -87,31 +111,41 @@ impl Frames {
         if !counts(batch.length(), 0) || nodes.any(|fits| !fits) {
             return Err(wrong("columns of a length that may be"));
         }
-        let compressed = match batch.compression() {
+        self.compressed = match batch.compression() {
             None => false,
             Some(compression) if compression.codec() == CompressionType::ZSTD => true,
             Some(_) => return Err(wrong("buffers as they are or compressed with Zstandard")),
         };
-        let mut unpacked = 0;
+        let mut places = Vec::with_capacity(buffers.len());
         for (buffer, width) in buffers.iter().zip(&self.widths) {
             let end = buffer.offset().checked_add(buffer.length());
             let starts = buffer.offset() >= 0 && buffer.offset() % ALIGNMENT == 0;
             let ends = buffer.length() >= 0 && end.is_some_and(|end| end <= length);
-            if !starts || !ends || !compressed && buffer.length() % width != 0 {
+            if !starts || !ends || !self.compressed && buffer.length() % width != 0 {
                 return Err(wrong("buffers of whole items inside their message"));
             }
-            if compressed && buffer.length() > 0 {
-                let (start, end) = (buffer.offset(), buffer.offset() + buffer.length());
-                let length = unpacked_length(&frame.body[start as usize..end as usize])?;
+            places.push(buffer.offset() as usize..(buffer.offset() + buffer.length()) as usize);
+        }
+        let wanted: Vec<usize> = match only {
+            None => (0..places.len()).collect(),
+            Some(only) => only.iter().flat_map(|&i| self.columns[i].clone()).collect(),
+        };
+        let ranges: Vec<Range<usize>> = wanted.iter().map(|&i| places[i].clone()).collect();
+        let some = only.is_some().then_some(&ranges[..]);
+        let body = read_body(&mut self.file, &mut self.left, length, some)?;
+        let mut unpacked = 0;
+        for (&i, range) in wanted.iter().zip(ranges) {
+            if self.compressed && !range.is_empty() {
+                let length = unpacked_length(&body[range])?;
                 unpacked += length;
-                if length % *width as u64 != 0 || unpacked > MOST_UNPACKED {
+                if length % self.widths[i] as u64 != 0 || unpacked > MOST_UNPACKED {
                     return Err(wrong("buffers of whole items, and not too many of them"));
                 }
             }
         }
         // Masks need no dictionaries, and one would have come as a message that was refused above.
         let (schema, none) = (self.schema.clone(), HashMap::new());
-        read_record_batch(&frame.body, batch, schema, &none, None, &message.version()).map(Some)
+        read_record_batch(&body, batch, schema, &none, only, &message.version()).map(Some)
     }
 }
 
@@ -155,10 +189,9 @@ fn add_widths(kind: &DataType, widths: &mut Vec<i64>) -> Result<(), ArrowError> 
     Ok(())
 }
 
-/// A message and the data that follows it.
+/// A message, without the data that follows it.
 struct Frame {
     message: Vec<u8>,
-    body: Buffer,
 }
 
 impl Frame {
@@ -168,20 +201,25 @@ impl Frame {
     }
 }
 
+/// So many bytes of what is left of the file.
+fn take(left: &mut u64, length: i64) -> Result<MutableBuffer, ArrowError> {
+    let rest = u64::try_from(length)
+        .ok()
+        .and_then(|length| left.checked_sub(length));
+    *left = rest.ok_or_else(|| wrong("a message that ends in the file"))?;
+    Ok(MutableBuffer::from_len_zeroed(length as usize))
+}
+
 /// The next message; nothing at the end mark.
-fn read_frame(file: &mut BufReader<File>, left: &mut u64) -> Result<Option<Frame>, ArrowError> {
-    let mut take = |length: i64| {
-        let rest = u64::try_from(length)
-            .ok()
-            .and_then(|length| left.checked_sub(length));
-        *left = rest.ok_or_else(|| wrong("a message that ends in the file"))?;
-        let mut bytes = MutableBuffer::from_len_zeroed(length as usize);
+fn read_message(file: &mut BufReader<File>, left: &mut u64) -> Result<Option<Frame>, ArrowError> {
+    let mut read = |length: i64| {
+        let mut bytes = take(left, length)?;
         file.read_exact(&mut bytes)?;
         Ok::<_, ArrowError>(bytes)
     };
-    let mut word = take(4)?;
+    let mut word = read(4)?;
     if word.as_slice() == CONTINUATION {
-        word = take(4)?;
+        word = read(4)?;
     }
     let length = word
         .as_slice()
@@ -191,13 +229,30 @@ fn read_frame(file: &mut BufReader<File>, left: &mut u64) -> Result<Option<Frame
     if length == 0 {
         return Ok(None);
     }
-    let mut frame = Frame {
-        message: take(length)?.as_slice().to_vec(),
-        body: Buffer::default(),
+    let message = read(length)?.as_slice().to_vec();
+    Ok(Some(Frame { message }))
+}
+
+/// The data that follows a message. Where only some ranges are asked for, the rest is zeros and not read.
+fn read_body(
+    file: &mut BufReader<File>,
+    left: &mut u64,
+    length: i64,
+    only: Option<&[Range<usize>]>,
+) -> Result<Buffer, ArrowError> {
+    let mut body = take(left, length)?;
+    let Some(ranges) = only else {
+        file.read_exact(&mut body)?;
+        return Ok(body.into());
     };
-    let body = take(frame.message()?.bodyLength())?;
-    frame.body = body.into();
-    Ok(Some(frame))
+    let mut at = 0;
+    for range in ranges {
+        file.seek_relative(range.start as i64 - at as i64)?;
+        file.read_exact(&mut body[range.clone()])?;
+        at = range.end;
+    }
+    file.seek_relative(length - at as i64)?;
+    Ok(body.into())
 }
 
 fn wrong(expected: &str) -> ArrowError {

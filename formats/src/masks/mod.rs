@@ -16,6 +16,8 @@
 //! bytes. Does not decide what is kept: the masks come in as they are.
 
 mod batch;
+mod columns;
+mod copy;
 mod encode;
 mod error;
 mod folder;
@@ -28,11 +30,13 @@ mod spill;
 mod stream;
 mod writer;
 
+pub use columns::{MaskBatch, MaskColumns};
+pub use copy::{MaskCopy, NewColumns};
 pub use encode::BatchCompression;
 pub use error::{MaskError, OutputError};
 pub use folder::{Lock, MasksFolder, WriteTo};
 pub use hash::token_hash;
-pub use reader::{MaskReader, read_masks};
+pub use reader::{MaskReader, listed_masks, read_masks};
 pub use schema::{METADATA_KEY, MaskSchema, ScoreType};
 pub use spill::{Spill, SpillMark};
 pub use stream::MaskStream;

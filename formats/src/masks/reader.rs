@@ -42,7 +42,8 @@ struct OpenFile {
 pub fn read_masks(path: impl AsRef<Path>) -> Result<MaskReader, MaskError> {
     let path = path.as_ref();
     let mut files = if path.is_dir() {
-        listed(path)?
+        let names = listed_masks(path)?.unwrap_or_default();
+        names.iter().map(|name| path.join(name)).collect()
     } else {
         VecDeque::from([path.to_path_buf()])
     };
@@ -121,27 +122,7 @@ impl Iterator for MaskReader {
 
 impl OpenFile {
     fn open(path: PathBuf) -> Result<(Self, MaskSchema), MaskError> {
-        let file = File::open(&path).map_err(|source| MaskError::Read {
-            path: path.clone(),
-            source,
-        })?;
-        let frames = Frames::open(file).map_err(|source| broken(&path, source))?;
-        let schema = MaskSchema::from_arrow(frames.schema()).map_err(|unfit| {
-            let path = path.clone();
-            match unfit {
-                Unfit::NoMetadata => MaskError::NotMasks { path },
-                Unfit::Metadata(source) => MaskError::Json {
-                    path,
-                    expected: "metadata in JSON",
-                    source,
-                },
-                Unfit::Column { name, expected } => MaskError::Column {
-                    path,
-                    column: name,
-                    expected,
-                },
-            }
-        })?;
+        let (frames, schema) = open_frames(&path)?;
         let open = Self {
             path,
             frames,
@@ -153,8 +134,38 @@ impl OpenFile {
     }
 }
 
-/// The files of a folder. Without `state.json` no shard was finished.
-fn listed(folder: &Path) -> Result<VecDeque<PathBuf>, MaskError> {
+/// The record batches of a file, and what the schema says of its columns.
+pub(super) fn open_frames(path: &Path) -> Result<(Frames, MaskSchema), MaskError> {
+    let file = File::open(path).map_err(|source| MaskError::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    let frames = Frames::open(file).map_err(|source| broken(path, source))?;
+    let schema = MaskSchema::from_arrow(frames.schema()).map_err(|unfit| {
+        let path = path.to_path_buf();
+        match unfit {
+            Unfit::NoMetadata => MaskError::NotMasks { path },
+            Unfit::Metadata(source) => MaskError::Json {
+                path,
+                expected: "metadata in JSON",
+                source,
+            },
+            Unfit::Column { name, expected } => MaskError::Column {
+                path,
+                column: name,
+                expected,
+            },
+        }
+    })?;
+    Ok((frames, schema))
+}
+
+/// The names of a folder's files, relative to it, in the order of its `state.json`. None where there is no such file:
+/// no shard was finished.
+///
+/// # Errors
+/// Where it cannot be read, or is not such a list.
+pub fn listed_masks(folder: &Path) -> Result<Option<Vec<String>>, MaskError> {
     #[derive(Deserialize)]
     struct State {
         _data_files: Vec<DataFile>,
@@ -166,24 +177,23 @@ fn listed(folder: &Path) -> Result<VecDeque<PathBuf>, MaskError> {
     let path = folder.join("state.json");
     let state = match small_file::read(&path) {
         Ok(state) => state,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(VecDeque::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(MaskError::Read { path, source }),
     };
     match serde_json::from_slice::<State>(&state) {
         Ok(state) => {
             let files = state._data_files.into_iter();
-            files
-                .map(|DataFile { filename }| {
-                    let mut parts = Path::new(&filename).components();
-                    match parts.all(|part| matches!(part, Component::Normal(_))) {
-                        true => Ok(folder.join(filename)),
-                        false => Err(MaskError::Outside {
-                            path: path.clone(),
-                            name: filename,
-                        }),
-                    }
-                })
-                .collect()
+            let names = files.map(|DataFile { filename }| {
+                let mut parts = Path::new(&filename).components();
+                match parts.all(|part| matches!(part, Component::Normal(_))) {
+                    true => Ok(filename),
+                    false => Err(MaskError::Outside {
+                        path: path.clone(),
+                        name: filename,
+                    }),
+                }
+            });
+            names.collect::<Result<_, _>>().map(Some)
         }
         Err(source) => Err(MaskError::Json {
             path,
@@ -284,7 +294,7 @@ fn items(batch: &RecordBatch, name: &str, index: usize) -> Result<ArrayRef, &'st
 }
 
 /// An error of the Arrow reader; where it is one of the file, as that.
-fn broken(path: &Path, source: ArrowError) -> MaskError {
+pub(super) fn broken(path: &Path, source: ArrowError) -> MaskError {
     let path = path.to_path_buf();
     match source {
         ArrowError::IoError(_, source) if source.raw_os_error().is_some() => {

@@ -24,6 +24,9 @@ pub(super) const TOKEN_HASH: &str = "token_hash";
 pub(super) const INPUT_IDS: &str = "input_ids";
 pub(super) const TEXT: &str = "text";
 
+/// What the names of columns of weights begin with. They are lists of numbers as scores are, and none.
+pub(super) const WEIGHT: &str = "weight_";
+
 /// How scores are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -122,6 +125,7 @@ impl MaskSchema {
                 .fields()
                 .iter()
                 .filter(|field| field.data_type().equals_datatype(&kind))
+                .filter(|field| !field.name().starts_with(WEIGHT))
                 .map(|field| field.name().clone())
                 .collect()
         };
@@ -210,6 +214,22 @@ fn fixed() -> [(&'static str, DataType); 5] {
     ]
 }
 
+/// Whether a column holds what a selection made, not what it is made from.
+pub(super) fn is_selected(field: &Field) -> bool {
+    field.data_type().equals_datatype(&masks()) || field.name().starts_with(WEIGHT)
+}
+
+/// Whether a column holds scores.
+pub(super) fn is_score(field: &Field) -> bool {
+    let kinds = [ScoreType::Float32, ScoreType::Float16];
+    let is = |kind| field.data_type().equals_datatype(&scores(kind));
+    kinds.into_iter().any(is) && !field.name().starts_with(WEIGHT)
+}
+
+pub(super) fn weights() -> DataType {
+    scores(ScoreType::Float32)
+}
+
 fn scores(kind: ScoreType) -> DataType {
     list(match kind {
         ScoreType::Float32 => DataType::Float32,
@@ -217,7 +237,7 @@ fn scores(kind: ScoreType) -> DataType {
     })
 }
 
-fn masks() -> DataType {
+pub(super) fn masks() -> DataType {
     list(DataType::Boolean)
 }
 

@@ -1,0 +1,190 @@
+//! Takes the record batches of a mask file with other masks for the same tokens, yields a mask file of the same name:
+//! the columns that stay are copied as they lie. Which tokens are kept is decided elsewhere.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray, Float32Array, ListArray, RecordBatch};
+use arrow_buffer::BooleanBuffer;
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use serde_json::Value;
+
+use super::encode::{END, Encoder};
+use super::folder::stays_inside;
+use super::schema::{self, METADATA_KEY, TEXT, WEIGHT};
+use super::writer::writing;
+use super::{
+    BatchCompression, MaskBatch, MaskColumns, MaskFile, MasksFolder, OutputError, replace,
+};
+
+/// What stands in the place of the masks and weights of a file, and how it was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewColumns {
+    /// Names of columns of masks.
+    pub masks: Vec<String>,
+    /// Names of columns of weights; they begin with `weight_`.
+    pub weights: Vec<String>,
+    /// The metadata of the new file.
+    pub metadata: Value,
+}
+
+/// Writes a mask file from another one. Blocks, as files do. It has a temporary name until
+/// [`publish_copy`](MasksFolder::publish_copy).
+pub struct MaskCopy {
+    name: String,
+    path: PathBuf,
+    schema: SchemaRef,
+    /// For each column the place of the one it is copied from; none for new ones.
+    from: Vec<Option<usize>>,
+    encoder: Encoder,
+    file: File,
+    bytes: u64,
+}
+
+impl MaskCopy {
+    /// Begins the file `name` of a folder, whatever lay there under its temporary name.
+    ///
+    /// # Errors
+    /// Where the name leads out of the folder, two columns have one name, or the file cannot be made.
+    pub fn create(
+        folder: &MasksFolder,
+        name: &str,
+        like: &MaskColumns,
+        compression: BatchCompression,
+        new: &NewColumns,
+    ) -> Result<Self, OutputError> {
+        stays_inside(name)?;
+        let (schema, from) = new_schema(like.arrow(), new)?;
+        let path = replace::partial(&folder.path().join(name));
+        let cannot_create = |path: PathBuf| |source| OutputError::Create { path, source };
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(cannot_create(parent.to_owned()))?;
+        }
+        let file = File::create(&path).map_err(cannot_create(path.clone()))?;
+        let encoder =
+            Encoder::new(&schema, compression).map_err(|source| writing(&path, source))?;
+        let mut copy = Self {
+            name: name.to_owned(),
+            path,
+            schema,
+            from,
+            encoder,
+            file,
+            bytes: 0,
+        };
+        let schema = copy.encoder.schema().to_vec();
+        copy.put(&schema)?;
+        Ok(copy)
+    }
+
+    /// Adds a batch, with masks and weights for its tokens in the order of [`NewColumns`].
+    ///
+    /// # Errors
+    /// Where there are not as many of them as tokens, or the file cannot be written.
+    pub fn write(
+        &mut self,
+        batch: &MaskBatch,
+        masks: &[&[bool]],
+        weights: &[&[f32]],
+    ) -> Result<(), OutputError> {
+        let mut new = masks
+            .iter()
+            .map(|mask| list(batch, Arc::new(bits(mask)), DataType::Boolean))
+            .chain(weights.iter().map(|weights| {
+                let values = Float32Array::from(weights.to_vec());
+                list(batch, Arc::new(values), DataType::Float32)
+            }));
+        let mut columns = Vec::with_capacity(self.from.len());
+        for from in &self.from {
+            columns.push(match from {
+                Some(place) => Ok(Arc::clone(batch.batch.column(*place))),
+                None => new.next().unwrap_or_else(|| {
+                    let missing = "as many masks and weights as columns".to_owned();
+                    Err(ArrowError::InvalidArgumentError(missing))
+                }),
+            });
+        }
+        let columns: Result<Vec<ArrayRef>, ArrowError> = columns.into_iter().collect();
+        let bytes = columns
+            .and_then(|columns| RecordBatch::try_new(Arc::clone(&self.schema), columns))
+            .and_then(|batch| self.encoder.batch(&batch))
+            .map_err(|source| writing(&self.path, source))?;
+        self.put(&bytes)
+    }
+
+    /// Completes the file and puts it onto the disk, still under its temporary name.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn finish(mut self) -> Result<MaskFile, OutputError> {
+        self.put(&END)?;
+        self.file.sync_all().map_err(|source| OutputError::Write {
+            path: self.path.clone(),
+            source,
+        })?;
+        Ok(MaskFile {
+            name: self.name,
+            bytes: self.bytes,
+        })
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        let written = self.file.write_all(bytes);
+        written.map_err(|source| OutputError::Write {
+            path: self.path.clone(),
+            source,
+        })?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// The schema of the new file, and where its columns are from. New ones stand where masks do: before the text.
+fn new_schema(
+    old: &SchemaRef,
+    new: &NewColumns,
+) -> Result<(SchemaRef, Vec<Option<usize>>), OutputError> {
+    let mut fields: Vec<(Arc<Field>, Option<usize>)> = (0..)
+        .zip(old.fields())
+        .filter(|(_, field)| !schema::is_selected(field))
+        .map(|(place, field)| (Arc::clone(field), Some(place)))
+        .collect();
+    let text = fields.iter().position(|(field, _)| field.name() == TEXT);
+    let at = text.unwrap_or(fields.len());
+    let masks = new.masks.iter().map(|name| (name, schema::masks()));
+    let weights = new.weights.iter().map(|name| (name, schema::weights()));
+    let added: Vec<_> = masks
+        .chain(weights)
+        .map(|(name, kind)| (Arc::new(Field::new(name, kind, true)), None))
+        .collect();
+    for (field, _) in &added {
+        let taken = fields.iter().any(|(other, _)| other.name() == field.name());
+        let twice = added
+            .iter()
+            .filter(|(other, _)| other.name() == field.name());
+        if taken || twice.count() > 1 {
+            return Err(OutputError::ColumnTwice {
+                name: field.name().clone(),
+            });
+        }
+    }
+    debug_assert!(new.weights.iter().all(|name| name.starts_with(WEIGHT)));
+    fields.splice(at..at, added);
+    let (fields, from): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
+    let mut metadata = old.metadata().clone();
+    metadata.insert(METADATA_KEY.to_owned(), new.metadata.to_string());
+    Ok((Arc::new(Schema::new_with_metadata(fields, metadata)), from))
+}
+
+fn bits(mask: &[bool]) -> BooleanArray {
+    BooleanArray::new(BooleanBuffer::collect_bool(mask.len(), |i| mask[i]), None)
+}
+
+/// Items as the lists of the documents of a batch.
+fn list(batch: &MaskBatch, items: ArrayRef, kind: DataType) -> Result<ArrayRef, ArrowError> {
+    let field = Arc::new(Field::new_list_field(kind, true));
+    let list = ListArray::try_new(field, batch.offsets.clone(), items, None)?;
+    Ok(Arc::new(list))
+}

@@ -1,0 +1,33 @@
+//! `select`: masks from masks, by their scores.
+
+use super::Outcome;
+use crate::{
+    cli::SelectArgs,
+    select::{
+        plan,
+        run::{self, Ended},
+    },
+    stop::Stop,
+    terminal,
+};
+
+pub(super) fn run(args: &SelectArgs) -> anyhow::Result<Outcome> {
+    let plan = plan::resolve(args)?;
+    let stop = Stop::at_signals()?;
+    let out = args.out.display();
+    match run::run(&plan, &stop)? {
+        Ended::Done(summary, worked) => {
+            let what = match worked {
+                true => format!("wrote {out}"),
+                false => format!("{out}: all shards are done already"),
+            };
+            terminal::line(&format!("{what}\n{summary}"));
+            Ok(Outcome::Done)
+        }
+        Ended::Stopped { done, of } => {
+            terminal::line(&format!("stopped: {done} of {of} shards are done in {out}"));
+            terminal::line(&format!("go on with: {}", super::typed()));
+            Ok(Outcome::Interrupted)
+        }
+    }
+}

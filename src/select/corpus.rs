@@ -1,0 +1,247 @@
+//! The cuts of the scope `corpus`: counted over all files before anything is written, on several threads, in memory that
+//! does not grow with the corpus. Of the files only the columns that are counted are read.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use rho_formats::{MaskBatch, MaskColumns};
+use rho_selection::{Coarse, Cut, Direction, Fine, Seen, Share};
+
+use super::{
+    input::Input,
+    plan::SelectPlan,
+    rule::{Pick, Rule, Selection},
+    scores,
+};
+use crate::stop::Stop;
+
+/// The cuts of a corpus, one for each selection.
+#[derive(Debug, Clone)]
+pub(super) struct Cuts {
+    pub(super) cuts: Vec<Cut>,
+    /// Scored tokens and kept ones, by selection.
+    pub(super) counts: Vec<(u64, u64)>,
+    /// What each shard's predecessors hold of the boundaries' keys, by shard and selection.
+    pub(super) before: Vec<Vec<Seen>>,
+}
+
+/// A selection that ranks.
+struct Ranked<'a> {
+    selection: &'a Selection,
+    direction: Direction,
+    share: Share,
+}
+
+/// Finds the cuts; none where the run is to stop.
+pub(super) fn cuts(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Option<Cuts>> {
+    let ranked = ranked(&plan.rule);
+    let pass = |zero: &(dyn Fn() -> Vec<Count> + Sync)| over_files(plan, &ranked, stop, zero);
+    let Some(coarse) = pass(&|| {
+        ranked
+            .iter()
+            .map(|_| Count::Coarse(Coarse::default()))
+            .collect()
+    })?
+    else {
+        return Ok(None);
+    };
+    let coarse: Vec<Coarse> = coarse.into_iter().filter_map(Count::coarse).collect();
+    let fine = |i: usize| coarse[i].fine(ranked[i].share);
+    let refined = pass(&|| (0..ranked.len()).map(|i| Count::Fine(fine(i))).collect())?;
+    let Some(refined) = refined else {
+        return Ok(None);
+    };
+    let fine: Vec<Fine> = refined.into_iter().filter_map(Count::fine).collect();
+    let cuts: Vec<Cut> = fine.iter().map(Fine::cut).collect();
+    let counts = ranked.iter().zip(&coarse).map(|(ranked, coarse)| {
+        let scored = coarse.scored();
+        (scored, ranked.share.of(scored).count)
+    });
+    let counts = counts.collect();
+    // Only where equal scores are divided does it matter which of them come first.
+    let shards = plan.input.shards.len();
+    let mut before = vec![vec![Seen::default(); cuts.len()]; shards];
+    if cuts.iter().any(Cut::divides_equals) {
+        let Some(seen) = equals(plan, &ranked, &cuts, stop)? else {
+            return Ok(None);
+        };
+        for shard in 1..shards {
+            for i in 0..cuts.len() {
+                let (sum, last) = (before[shard - 1][i], seen[shard - 1][i]);
+                before[shard][i] = Seen {
+                    floor: sum.floor + last.floor,
+                    ceiling: sum.ceiling + last.ceiling,
+                };
+            }
+        }
+    }
+    Ok(Some(Cuts {
+        cuts,
+        counts,
+        before,
+    }))
+}
+
+/// The selections of a rule that rank, which in this scope are all of them.
+fn ranked(rule: &Rule) -> Vec<Ranked<'_>> {
+    let ranked = rule.selections.iter().filter_map(|selection| {
+        let Pick::Ranked(direction, share) = selection.pick else {
+            return None;
+        };
+        Some(Ranked {
+            selection,
+            direction,
+            share,
+        })
+    });
+    ranked.collect()
+}
+
+/// What is counted of one selection.
+enum Count {
+    Coarse(Coarse),
+    Fine(Fine),
+}
+
+impl Count {
+    fn add(&mut self, keys: &[u32]) {
+        match self {
+            Self::Coarse(coarse) => coarse.add(keys),
+            Self::Fine(fine) => fine.add(keys),
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Coarse(coarse), Self::Coarse(other)) => coarse.merge(other),
+            (Self::Fine(fine), Self::Fine(other)) => fine.merge(other),
+            _ => {}
+        }
+    }
+
+    fn coarse(self) -> Option<Coarse> {
+        match self {
+            Self::Coarse(coarse) => Some(coarse),
+            Self::Fine(_) => None,
+        }
+    }
+
+    fn fine(self) -> Option<Fine> {
+        match self {
+            Self::Fine(fine) => Some(fine),
+            Self::Coarse(_) => None,
+        }
+    }
+}
+
+/// Counts all files, each by whichever thread is free, and adds up what the threads counted.
+fn over_files(
+    plan: &SelectPlan,
+    ranked: &[Ranked<'_>],
+    stop: &Stop,
+    zero: &(dyn Fn() -> Vec<Count> + Sync),
+) -> anyhow::Result<Option<Vec<Count>>> {
+    let total = Mutex::new(zero());
+    let counted = on_threads(plan.threads, plan.input.files.len(), stop, |next| {
+        let mut counts = zero();
+        while let Some(file) = next() {
+            each_batch(&plan.input, file, ranked, stop, |i, keys| {
+                counts[i].add(keys)
+            })?;
+        }
+        let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+        for (total, count) in total.iter_mut().zip(&counts) {
+            total.merge(count);
+        }
+        Ok(())
+    });
+    counted?;
+    let total = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((!stop.requested()).then_some(total))
+}
+
+/// What each shard holds of the boundaries' keys.
+fn equals(
+    plan: &SelectPlan,
+    ranked: &[Ranked<'_>],
+    cuts: &[Cut],
+    stop: &Stop,
+) -> anyhow::Result<Option<Vec<Vec<Seen>>>> {
+    let shards = &plan.input.shards;
+    let all = Mutex::new(vec![vec![Seen::default(); cuts.len()]; shards.len()]);
+    on_threads(plan.threads, shards.len(), stop, |next| {
+        while let Some(shard) = next() {
+            let mut seen = vec![Seen::default(); cuts.len()];
+            for file in shards[shard].clone() {
+                each_batch(&plan.input, file, ranked, stop, |i, keys| {
+                    cuts[i].see(keys, &mut seen[i]);
+                })?;
+            }
+            all.lock().unwrap_or_else(PoisonError::into_inner)[shard] = seen;
+        }
+        Ok(())
+    })?;
+    let all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((!stop.requested()).then_some(all))
+}
+
+/// The keys of a file, selection by selection, record batch by record batch.
+fn each_batch(
+    input: &Input,
+    file: usize,
+    ranked: &[Ranked<'_>],
+    stop: &Stop,
+    mut each: impl FnMut(usize, &[u32]),
+) -> anyhow::Result<()> {
+    let mut wanted = vec!["shard", "row", "token_hash"];
+    wanted.extend(ranked.iter().flat_map(|r| r.selection.source.columns()));
+    let mut columns = MaskColumns::open(&input.path(file))?;
+    let (mut space, mut keys) = (Vec::new(), Vec::new());
+    while !stop.requested() {
+        let Some(batch): Option<MaskBatch> = columns.next_of(&wanted)? else {
+            break;
+        };
+        for (i, ranked) in ranked.iter().enumerate() {
+            keys.clear();
+            let source = &ranked.selection.source;
+            scores::keys(source, ranked.direction, &batch, &mut space, &mut keys)?;
+            each(i, &keys);
+        }
+    }
+    Ok(())
+}
+
+/// Runs some threads that take numbers below `count` until there are none, or one of them fails, or the run is to stop.
+/// The first error is the one to tell.
+pub(super) fn on_threads(
+    threads: usize,
+    count: usize,
+    stop: &Stop,
+    work: impl Fn(&dyn Fn() -> Option<usize>) -> anyhow::Result<()> + Sync,
+) -> anyhow::Result<()> {
+    let (taken, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let next = || {
+        let go_on = failed.load(Ordering::Relaxed) == 0 && !stop.requested();
+        let i = taken.fetch_add(1, Ordering::Relaxed);
+        (go_on && i < count).then_some(i)
+    };
+    std::thread::scope(|scope| {
+        let run = || {
+            work(&next).inspect_err(|_| {
+                failed.fetch_add(1, Ordering::Relaxed);
+            })
+        };
+        let threads = threads.min(count);
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        let mut result = Ok(());
+        for thread in threads {
+            let ended = thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            result = result.and(ended);
+        }
+        result
+    })
+}

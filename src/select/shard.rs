@@ -1,0 +1,119 @@
+//! The files of one shard: read, selected from, written under temporary names.
+
+use std::collections::VecDeque;
+
+use rho_formats::{
+    BatchCompression, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder, NewColumns,
+};
+
+use super::{corpus::Cuts, mark::Marks, plan::SelectPlan, record::Record};
+use crate::stop::Stop;
+
+/// What waits until its tokens are decided.
+enum Waiting {
+    /// The next file begins.
+    File(usize, BatchCompression),
+    Batch(MaskBatch),
+}
+
+/// Where the new files come.
+pub(super) struct Target<'a> {
+    pub(super) folder: &'a MasksFolder,
+    pub(super) columns: &'a NewColumns,
+}
+
+/// Selects from one shard; none where the run is to stop before its end.
+pub(super) fn select(
+    plan: &SelectPlan,
+    target: &Target<'_>,
+    shard: usize,
+    cuts: Option<&Cuts>,
+    stop: &Stop,
+) -> anyhow::Result<Option<Record>> {
+    let mut marks = Marks::new(plan, shard, cuts);
+    let mut written = Written {
+        plan,
+        target,
+        waiting: VecDeque::new(),
+        open: None,
+        files: Vec::new(),
+    };
+    for file in plan.input.shards[shard].clone() {
+        let mut columns = MaskColumns::open(&plan.input.path(file))?;
+        let mut begun = false;
+        loop {
+            if stop.requested() {
+                return Ok(None);
+            }
+            let batch = columns.next_batch()?;
+            if !begun {
+                // How a file is stored is known from its first record batch on.
+                let compression = columns.compression();
+                written.waiting.push_back(Waiting::File(file, compression));
+                begun = true;
+            }
+            let Some(batch) = batch else { break };
+            marks.add(&batch)?;
+            written.waiting.push_back(Waiting::Batch(batch));
+            written.write(&mut marks)?;
+        }
+        plan.input.must_be_unchanged(file)?;
+    }
+    marks.end();
+    written.write(&mut marks)?;
+    written.end_file()?;
+    Ok(Some(Record {
+        files: written.files,
+        counts: marks.counted(),
+    }))
+}
+
+/// What was written of a shard.
+struct Written<'a> {
+    plan: &'a SelectPlan,
+    target: &'a Target<'a>,
+    waiting: VecDeque<Waiting>,
+    open: Option<MaskCopy>,
+    files: Vec<MaskFile>,
+}
+
+impl Written<'_> {
+    /// Writes what is decided.
+    fn write(&mut self, marks: &mut Marks<'_>) -> anyhow::Result<()> {
+        while let Some(waiting) = self.waiting.pop_front() {
+            match waiting {
+                Waiting::File(file, compression) => {
+                    self.end_file()?;
+                    let input = &self.plan.input;
+                    self.open = Some(MaskCopy::create(
+                        self.target.folder,
+                        &input.files[file].name,
+                        &input.first,
+                        compression,
+                        self.target.columns,
+                    )?);
+                }
+                Waiting::Batch(batch) if batch.tokens() > marks.decided() => {
+                    self.waiting.push_front(Waiting::Batch(batch));
+                    break;
+                }
+                Waiting::Batch(batch) => {
+                    let taken = marks.take(batch.tokens());
+                    let masks: Vec<&[bool]> = taken.masks.iter().map(Vec::as_slice).collect();
+                    let weights: Vec<&[f32]> = taken.weights.iter().map(Vec::as_slice).collect();
+                    if let Some(open) = &mut self.open {
+                        open.write(&batch, &masks, &weights)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end_file(&mut self) -> anyhow::Result<()> {
+        if let Some(open) = self.open.take() {
+            self.files.push(open.finish()?);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,469 @@
+//! `select`: other masks from the same scores.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rho_formats::ScoreType;
+use serde_json::{Value, json};
+
+use crate::support::{
+    Ended, Run, bundled::bundled, files, masks::masks, metadata, python::python, read_json, rows,
+};
+
+const ORACLE: &str = include_str!("select.py");
+
+/// `select MASKS --out OUT` with more arguments.
+fn select(from: &Path, out: &Path, arguments: &[&str]) -> Run {
+    let run = Run::new(&["select"]).arg(from).arg("--out").arg(out);
+    run.args(arguments)
+}
+
+/// The bytes of all files but the times in the summary.
+fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let content = |name: String| {
+        let mut bytes = fs::read(folder.join(&name)).unwrap();
+        if name == "summary.json" {
+            let mut summary = read_json(&folder.join(&name));
+            summary.as_object_mut().unwrap().remove("speed");
+            bytes = summary.to_string().into_bytes();
+        }
+        (name, bytes)
+    };
+    files(folder).into_iter().map(content).collect()
+}
+
+/// The mask files alone.
+fn arrows(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut all = bytes(folder);
+    all.retain(|name, _| name.ends_with(".arrow"));
+    all
+}
+
+#[test]
+fn the_rule_of_score_gives_the_files_of_score() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let rule = [
+        "--by",
+        "intersection",
+        "--keep-loss",
+        ".7",
+        "--keep-entropy",
+        ".6",
+    ];
+    // Scopes end inside of record batches and of files: the corpus is small, and so is a batch of 4,000 tokens to it.
+    for (name, stored, scope) in [
+        ("plain", &[][..], &[][..]),
+        (
+            "packed",
+            &[
+                "--score-dtype",
+                "float16",
+                "--compression",
+                "zstd",
+                "--keep-text",
+                "--shard-size",
+                "30kB",
+            ],
+            &["--scope", "document"],
+        ),
+    ] {
+        let masks = at(name);
+        Run::score(Path::new("examples/corpus"), &masks)
+            .args(&["--keep-loss", ".7", "--keep-entropy", ".6"])
+            .args(stored)
+            .args(scope)
+            .ends_with(0);
+        let before = bytes(&masks);
+        let out = at(&format!("{name}-again"));
+        let ended = select(&masks, &out, &rule).args(scope).ends_with(0);
+        assert_eq!(ended.stdout, "");
+        assert!(arrows(&out) == arrows(&masks), "{name}");
+        assert_eq!(
+            fs::read(out.join("state.json")).unwrap(),
+            fs::read(masks.join("state.json")).unwrap()
+        );
+        assert!(bytes(&masks) == before, "the input was touched");
+        let (old, new) = (
+            read_json(&masks.join("summary.json")),
+            read_json(&out.join("summary.json")),
+        );
+        for field in ["shards", "documents", "tokens", "scored"] {
+            assert_eq!(old[field], new[field], "{field}");
+        }
+        for kept in ["loss", "entropy", "intersection"] {
+            for field in ["tokens", "share", "threshold"] {
+                assert_eq!(
+                    old["kept"][kept][field], new["kept"][kept][field],
+                    "{kept} {field}"
+                );
+            }
+        }
+    }
+}
+
+/// Sorted by NumPy, on scores of all kinds in several files a shard, and on those of the bundled corpus.
+#[test]
+fn every_rule_in_every_scope_is_what_sorting_gives() {
+    let Some(python) = python() else { return };
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    masks(&at("wide"), ScoreType::Float32);
+    masks(&at("narrow"), ScoreType::Float16);
+    let scopes = [
+        json!({"scope": "document"}),
+        json!({"scope": "batch", "batch": 333}),
+        json!({"scope": "batch"}),
+        json!({"scope": "corpus"}),
+    ];
+    let rules = [
+        json!({"by": "loss", "keep": 0.6}),
+        json!({"by": "entropy"}),
+        json!({"by": "intersection", "keep-loss": 0.7, "keep-entropy": 0.5}),
+        json!({"by": "union", "keep": 0.4}),
+        json!({"by": "random", "keep": 0.6, "seed": 5}),
+        json!({"by": "band", "drop-easiest": 0.1, "drop-hardest": 0.25, "score": "entropy"}),
+        json!({"by": "loss", "keep": 0.0}),
+        json!({"by": "loss", "keep": 1.0}),
+        json!({"by": "loss", "weights": "rank"}),
+        json!({"by": "excess", "keep": 0.6}),
+        json!({"by": "band", "drop-easiest": 0.5, "drop-hardest": 0.2, "score": "excess"}),
+        json!({"by": "excess", "weights": "rank", "min-weight": 0.25}),
+    ];
+    let unscoped = [
+        json!({"by": "threshold", "below": 2.0}),
+        json!({"by": "threshold", "above": -1.5, "below": 3.0, "score": "entropy"}),
+        json!({"by": "excess", "weights": "sigmoid", "temperature": 0.5}),
+        json!({"by": "excess", "weights": "clipped", "temperature": 4, "max-weight": 0.5}),
+    ];
+    let merged = |rule: &Value, scope: &Value| {
+        let mut all = rule.as_object().unwrap().clone();
+        all.extend(scope.as_object().unwrap().clone());
+        Value::Object(all)
+    };
+    let mut cases: Vec<Value> = unscoped.to_vec();
+    for rule in &rules {
+        cases.extend(scopes.iter().map(|scope| merged(rule, scope)));
+    }
+    // Ranks of a whole corpus are refused.
+    cases.retain(|c| c["weights"] != "rank" || c["scope"] != "corpus");
+    let mut checked = 0;
+    for from in [&at("wide"), &at("narrow"), &bundled().out] {
+        let mut made = Vec::new();
+        for case in &cases {
+            let needs_base = case["by"] == "excess" || case["score"] == "excess";
+            if needs_base && from == &bundled().out {
+                continue;
+            }
+            let options = case.as_object().unwrap();
+            let options = options.iter().flat_map(|(name, value)| {
+                let value = value.as_str().map_or(value.to_string(), str::to_owned);
+                [format!("--{name}"), value]
+            });
+            let options: Vec<String> = options.collect();
+            let options: Vec<&str> = options.iter().map(String::as_str).collect();
+            let out = at(&format!("out-{}", made.len()));
+            let run = select(from, &out, &options).args(&["--threads", "3"]);
+            says_what_was_kept(&run.ends_with(0), &out);
+            made.push((out, case));
+        }
+        let output = Command::new(&python)
+            .args(["-c", ORACLE])
+            .arg(from)
+            .arg(json!(made).to_string())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}\n{said}", from.display());
+        checked += made.len();
+        made.iter()
+            .for_each(|(out, _)| fs::remove_dir_all(out).unwrap());
+    }
+    assert!(checked > 120, "{checked}");
+}
+
+/// The summary for people has the numbers of the one for programs.
+fn says_what_was_kept(ended: &Ended, out: &Path) {
+    let summary = read_json(&out.join("summary.json"));
+    for (name, kept) in summary["kept"].as_object().unwrap() {
+        let said = ended.lines_with(&format!("by {name} "));
+        assert_eq!(said.len(), 1, "{}", ended.stderr);
+        let digits: String = said[0]
+            .split('(')
+            .next()
+            .unwrap()
+            .chars()
+            .filter(char::is_ascii_digit)
+            .collect();
+        assert_eq!(digits, kept["tokens"].to_string());
+    }
+}
+
+#[test]
+fn threads_do_not_show() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    masks(&at("masks"), ScoreType::Float16);
+    for rule in [
+        &["--by", "loss", "--keep", "0.5", "--scope", "corpus"][..],
+        &[
+            "--by", "random", "--keep", "0.5", "--seed", "3", "--batch", "100",
+        ],
+    ] {
+        for threads in ["1", "4"] {
+            let run = select(&at("masks"), &at(threads), rule);
+            run.args(&["--threads", threads]).ends_with(0);
+        }
+        assert!(bytes(&at("1")) == bytes(&at("4")), "{rule:?}");
+        for threads in ["1", "4"] {
+            fs::remove_dir_all(at(threads)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_new_masks_are_masks() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    masks(&at("masks"), ScoreType::Float32);
+    select(&at("masks"), &at("union"), &["--by", "union"]).ends_with(0);
+    let written = rows(&at("union"), "c.txt");
+    assert_eq!(
+        (
+            written.len(),
+            written[0].scores.len(),
+            written[0].masks.len()
+        ),
+        (1, 3, 3)
+    );
+    assert_eq!(written[0].text, rows(&at("masks"), "c.txt")[0].text);
+    let said = metadata(&at("union"), "c.txt");
+    assert_eq!(said["tokenizer"]["fingerprint"], "t");
+    assert_eq!(
+        said["selections"][2],
+        json!({"column": "mask_union", "or": ["mask_loss", "mask_entropy"]})
+    );
+    // Weights are no scores, and selecting again replaces them.
+    let sigmoid = ["--by", "excess", "--weights", "sigmoid"];
+    select(&at("union"), &at("weights"), &sigmoid).ends_with(0);
+    let written = rows(&at("weights"), "c.txt");
+    assert_eq!((written[0].scores.len(), written[0].masks.len()), (3, 0));
+    select(&at("weights"), &at("again"), &["--by", "union"]).ends_with(0);
+    assert!(arrows(&at("again")) == arrows(&at("union")));
+}
+
+/// An error with what it is about and a hint.
+#[track_caller]
+fn refused(run: Run, expected: &[&str]) {
+    let ended = run.ends_with(2);
+    for text in expected {
+        assert!(ended.stderr.contains(text), "{text:?}: {}", ended.stderr);
+    }
+    let own = ended.stderr.contains("hint: ") || ended.stderr.contains("For more information");
+    assert!(own, "{}", ended.stderr);
+}
+
+#[test]
+fn what_cannot_be_selected_is_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    masks(&at("masks"), ScoreType::Float32);
+    let out = at("out");
+    let no = |arguments: &[&str], expected: &[&str]| {
+        refused(select(&at("masks"), &out, arguments), expected);
+        assert!(!out.exists(), "something was written: {arguments:?}");
+    };
+    no(
+        &["--by", "loss", "--keep", "1.5"],
+        &["between 0 and 1, got 1.5"],
+    );
+    no(
+        &["--by", "loss", "--keep-loss", "0.5"],
+        &["--keep-loss", "belongs to --by loss", "--keep,"],
+    );
+    no(&["--by", "threshold"], &["--above or --below, got neither"]);
+    no(
+        &["--by", "threshold", "--above", "3", "--below", "1"],
+        &["--above 3"],
+    );
+    no(
+        &["--by", "threshold", "--above", "nan"],
+        &["--above", "NaN"],
+    );
+    no(
+        &["--by", "threshold", "--above", "1", "--keep", "0.5"],
+        &["--keep"],
+    );
+    no(
+        &["--by", "threshold", "--above", "1", "--scope", "corpus"],
+        &["--scope"],
+    );
+    no(
+        &["--by", "threshold", "--above", "1", "--score", "surprise"],
+        &["\"surprise\"", "base_loss, loss, entropy"],
+    );
+    no(
+        &["--by", "band"],
+        &["--drop-easiest or --drop-hardest, got neither"],
+    );
+    no(
+        &[
+            "--by",
+            "band",
+            "--drop-easiest",
+            "60%",
+            "--drop-hardest",
+            "0.5",
+        ],
+        &["--drop-easiest 0.6"],
+    );
+    no(&["--by", "loss", "--seed", "1"], &["--seed"]);
+    no(&["--by", "loss", "--batch", "0"], &["--batch", "got 0"]);
+    no(
+        &["--by", "loss", "--batch", "9", "--scope", "corpus"],
+        &["--scope batch"],
+    );
+    no(&["--by", "loss", "--threads", "0"], &["--threads"]);
+    no(&["--by", "loss", "--temperature", "1"], &["--temperature"]);
+    no(&["--by", "random", "--weights", "rank"], &["--weights"]);
+    no(&["--by", "loss", "--weights", "sigmoid"], &["--by excess"]);
+    no(
+        &[
+            "--by",
+            "excess",
+            "--weights",
+            "sigmoid",
+            "--temperature",
+            "0",
+        ],
+        &["--temperature", "above 0"],
+    );
+    no(
+        &["--by", "excess", "--weights", "rank", "--min-weight", "2"],
+        &["--min-weight"],
+    );
+    no(
+        &["--by", "excess", "--weights", "rank", "--scope", "corpus"],
+        &["bounded memory"],
+    );
+    refused(
+        select(&bundled().out, &out, &["--by", "excess"]),
+        &[
+            "\"base_loss\"",
+            "got loss, entropy",
+            "base_loss beside loss",
+        ],
+    );
+    refused(
+        select(&at("gone"), &out, &["--by", "loss"]),
+        &["gone", "got nothing"],
+    );
+    refused(
+        select(&at("masks"), Path::new("-"), &["--by", "loss"]),
+        &["got -"],
+    );
+}
+
+#[test]
+fn the_input_is_never_written_to() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    masks(&at("masks"), ScoreType::Float32);
+    let before = bytes(&at("masks"));
+    let apart = |from: PathBuf, out: PathBuf, relation: &str| {
+        let run = select(&from, &out, &["--by", "loss"]);
+        refused(run, &["expected another folder", relation]);
+        let again = select(&from, &out, &["--by", "loss", "--restart"]);
+        refused(again, &[relation]);
+        assert!(bytes(&at("masks")) == before);
+    };
+    apart(at("masks"), at("masks"), "the same");
+    apart(at("masks"), at("masks/../masks/."), "the same");
+    apart(at("masks"), at("masks/deep/er"), "inside");
+    apart(at("masks"), place.path().to_owned(), "around");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(at("masks"), at("link")).unwrap();
+        apart(at("link"), at("masks"), "the same");
+        apart(at("masks"), at("link"), "the same");
+        apart(at("masks"), at("link/deep"), "inside");
+        // A folder of links to the files of another one.
+        fs::create_dir_all(at("links/b")).unwrap();
+        for name in files(&at("masks")) {
+            std::os::unix::fs::symlink(at("masks").join(&name), at("links").join(&name)).unwrap();
+        }
+        apart(at("links"), at("masks"), "around");
+    }
+}
+
+#[test]
+fn unfinished_and_changed_masks_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let fresh = || {
+        if at("masks").exists() {
+            fs::remove_dir_all(at("masks")).unwrap();
+        }
+        masks(&at("masks"), ScoreType::Float32);
+    };
+    let by_loss = |out: &str| select(&at("masks"), &at(out), &["--by", "loss"]);
+    fresh();
+    fs::remove_file(at("masks/summary.json")).unwrap();
+    refused(
+        by_loss("out"),
+        &["not: it has no summary.json", "start the run"],
+    );
+    fs::remove_file(at("masks/state.json")).unwrap();
+    refused(by_loss("out"), &["no state.json"]);
+    fresh();
+    fs::remove_file(at("masks/c.txt.arrow")).unwrap();
+    refused_without_hint(by_loss("out"), &["c.txt.arrow: cannot be read"]);
+    fresh();
+    let damaged = at("masks/c.txt.arrow");
+    let mut bytes = fs::read(&damaged).unwrap();
+    let cut = bytes.len() - 200;
+    bytes.truncate(cut);
+    fs::write(&damaged, bytes).unwrap();
+    refused_without_hint(by_loss("out"), &["c.txt.arrow"]);
+
+    fresh();
+    by_loss("done").ends_with(0);
+    let other = select(
+        &at("masks"),
+        &at("done"),
+        &["--by", "loss", "--keep", "0.5"],
+    );
+    refused(other, &["keep_lowest: 0.7 before, 0.5 now", "--restart"]);
+    let again = by_loss("done").ends_with(0);
+    assert!(again.stderr.contains("done already"), "{}", again.stderr);
+    fs::write(
+        at("masks/c.txt.arrow"),
+        fs::read(at("masks/c.txt.arrow")).unwrap(),
+    )
+    .unwrap();
+    refused(by_loss("done"), &["input.c.txt.arrow.modified"]);
+    let over = select(
+        &at("masks"),
+        &at("done"),
+        &["--by", "loss", "--keep", "0.5", "--restart"],
+    );
+    over.ends_with(0);
+    let said = metadata(&at("done"), "c.txt");
+    assert_eq!(said["selections"][0]["keep_lowest"], 0.5);
+    // Scores are not for `select` to remove.
+    let copy = at("scored");
+    Run::score(Path::new("examples/corpus/texts/page.txt"), &copy).ends_with(0);
+    let into = select(&at("masks"), &copy, &["--by", "loss", "--restart"]);
+    refused(into, &["one that `score` writes"]);
+    refused(Run::new(&["finish"]).arg(at("done")), &["one of `select`"]);
+}
+
+#[track_caller]
+fn refused_without_hint(run: Run, expected: &[&str]) {
+    let ended = run.ends_with(2);
+    for text in expected {
+        assert!(ended.stderr.contains(text), "{text:?}: {}", ended.stderr);
+    }
+}
