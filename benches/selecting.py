@@ -1,7 +1,7 @@
 """How fast `rho-mask select` is, beside `cp` on the same files.
 
     cargo build --release
-    python benches/select.py --tokens 32 --runs 3
+    python benches/selecting.py --tokens 32 --runs 3
 
 Makes a masks folder of so many million tokens (numbers look random, the files are as `score` writes them), reads it once
 so that it lies in the page cache, and runs each rule and `cp -r` in turn; `cp + sync` also waits for the disk, as `select`
