@@ -1,9 +1,16 @@
-//! The head's kernel: GFLOP/s at several shapes, for every instruction set of this processor.
+//! The head's kernel: GFLOP/s at several shapes, for every instruction set of this processor, beside its two bounds: the
+//! multiply-adds that the processor can do, and the weights that have to come from memory once.
 //!
 //!     cargo bench -p rho-reference --bench head
 //!
 //! FLOPs are those of the product alone (2 x rows x hidden x vocabulary); the softmax is on top, for nothing.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "loops compiled for detected features")
+)]
+
+mod bounds;
 
 use std::time::Instant;
 
@@ -11,8 +18,11 @@ use rho_graph::{DataType, Head, Layout, Tensor};
 use rho_reference::head::kernel::{Instructions, Kernel};
 
 fn main() {
+    let (peak, bandwidth) = (bounds::multiply_adds(), bounds::reading());
+    println!("multiply-adds: {peak:.0} GFLOP/s; reading: {bandwidth:.1} GB/s\n");
     println!(
-        "| hidden | vocabulary | rows | instructions | GFLOP/s (median of 5) |\n|---|---|---|---|---|"
+        "| hidden | vocabulary | rows | instructions | GFLOP/s (median of 5) | of the multiply-adds | bound by memory |\n\
+         |---|---|---|---|---|---|---|"
     );
     for (hidden, vocabulary, rows) in [
         (512, 16_384, 2048),
@@ -35,9 +45,13 @@ fn main() {
                 })
                 .collect();
             rates.sort_by(f64::total_cmp);
+            // Every weight and hidden state once.
+            let bytes = 4 * (hidden * vocabulary + rows * hidden);
+            let by_memory = 2.0 * (rows * hidden * vocabulary) as f64 / (bytes as f64 / bandwidth);
             println!(
-                "| {hidden} | {vocabulary} | {rows} | {instructions:?} | {:.0} |",
-                rates[2]
+                "| {hidden} | {vocabulary} | {rows} | {instructions:?} | {:.0} | {:.0} % | {by_memory:.0} |",
+                rates[2],
+                100.0 * rates[2] / peak
             );
         }
     }
