@@ -187,8 +187,8 @@ fn a_device_that_cannot_be_had() {
             .arg("--out")
             .arg(place.at("masks"))
     };
-    for device in ["gpu", "cuda:x", "cuda:", "CPU"] {
-        let expected = format!("expected auto, cpu, cuda or cuda:N, got {device}");
+    for device in ["gpu", "cuda:x", "cuda:", "cuda:1,1", "CPU"] {
+        let expected = format!("expected auto, cpu, cuda, cuda:N or cuda:N,M,..., got {device}");
         place.is_refused(
             score().args(&["--device", device]),
             &["--device", &expected],
