@@ -25,6 +25,8 @@ pub(crate) struct Store<'a> {
     /// Numbers of the shards that this rank masks.
     mine: Vec<usize>,
     records: Mutex<BTreeMap<usize, ShardRecord>>,
+    /// What the shards were when this run began: whatever is read of them later must be of that.
+    found: Mutex<BTreeMap<usize, Identity>>,
     /// Shards that were begun by an earlier run, opened where they stopped.
     resumed: Mutex<BTreeMap<usize, (ShardFiles, Vec<MaskRow>)>>,
     _lock: Lock,
@@ -64,6 +66,7 @@ impl<'a> Store<'a> {
             columns: columns(plan),
             mine: ranks::share(&sizes, plan.rank, plan.world_size),
             records: Mutex::default(),
+            found: Mutex::default(),
             resumed: Mutex::default(),
             folder,
             plan,
@@ -79,10 +82,11 @@ impl<'a> Store<'a> {
     /// Looks at what an earlier run left of a shard.
     fn take_up(&self, i: usize) -> anyhow::Result<()> {
         let shard = &self.shards[i];
+        let now = Identity::of(shard);
+        lock(&self.found).insert(i, now.clone());
         let Some(record) = conclude::record(&self.folder, &shard.name)? else {
             return Ok(());
         };
-        let now = Identity::of(shard);
         let again = |why: &str| terminal::line(&format!("note: {}: {why}", shard.name));
         let changed = match &record.state {
             // It is read anew in any case.
@@ -216,7 +220,9 @@ impl<'a> Store<'a> {
         }
         let shard = &self.shards[i];
         let earlier = lock(&self.records).remove(&i);
-        let input = Identity::of(shard);
+        // Not as it is now: the reader is ahead of this stage.
+        let found = lock(&self.found).remove(&i);
+        let input = found.unwrap_or_else(|| Identity::of(shard));
         let files = ShardFiles::begin(&self.folder, &self.columns, &shard.name, input, earlier)?;
         Ok((files, Vec::new()))
     }
