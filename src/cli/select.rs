@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use rho_selection::KeepRatio;
 
+use super::values::ratio;
+
 /// What `select --help` ends with.
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -177,10 +179,4 @@ pub enum FormulaName {
     Sigmoid,
     /// min(max(excess / T, 0), 1).
     Clipped,
-}
-
-/// A share, as a percentage or a number.
-fn ratio(text: &str) -> Result<KeepRatio, String> {
-    let share = super::share(text)?;
-    KeepRatio::new(share).map_err(|error| error.to_string())
 }

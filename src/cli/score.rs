@@ -1,0 +1,277 @@
+//! What may be typed after `score`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use rho_reference::Device;
+use rho_selection::KeepRatio;
+
+use super::values::{
+    MaskCompression, PrecisionChoice, ProgressKind, Scope, ScoreDtype, SpecialToken, share, size,
+};
+
+/// What `score --help` ends with.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  Score a folder with the bundled demonstration model:
+      rho-mask score corpus/ --out masks/
+
+  Score with a model of your own, exported by `optimum-cli export onnx`, keeping 60 %:
+      rho-mask score corpus/ --model ref/ --out masks/ --keep 0.6
+
+  Score token ids instead of text:
+      rho-mask score tokens.jsonl.zst --tokens-field input_ids --model ref/ --out masks/
+
+  Share a corpus among 8 runs, which may all write to one folder (schedulers set the rank):
+      rho-mask score corpus/ --model ref/ --out masks/ --rank 0 --world-size 8
+
+  Hand the masks to a program as they come:
+      rho-mask score corpus/ --model ref/ --out - | python train.py
+
+However a run ends, the same command goes on where it stopped, and comes to the same files.
+
+Exit codes: 0 everything was masked; 1 finished, but documents or shards were left out (see
+rejected.jsonl in the output folder; broken shards are tried again at the next start); 2 stopped;
+130 interrupted.";
+/// Arguments of `score`.
+#[derive(Debug, Args)]
+pub struct ScoreArgs {
+    /// Files and folders to score; folders are read recursively, in sorted order.
+    ///
+    /// Also patterns ('data/*.jsonl.zst'), ranges ('shard-{000000..000099}.tar'), lists (@list.txt, a path per line), folders
+    /// of Hugging Face datasets, URLs (s3://, gs://, az:// with a key or prefix, http:// and https:// with a file;
+    /// credentials and endpoints come from the environment), and - for standard input (JSON lines or an Arrow stream).
+    ///
+    /// JSON lines (.jsonl, .json, .ndjson: one object per line) and plain text (.txt: a document per file, or per line
+    /// with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet); Arrow
+    /// IPC files and streams (.arrow, .arrows, .feather, .ipc); WebDataset (.tar:
+    /// members .txt and .json), compressed too. What a file holds has the first word, its name the second.
+    #[arg(required = true, value_name = "CORPUS")]
+    pub corpus: Vec<PathBuf>,
+
+    /// Folder to write the masks to, or - for one Arrow stream on standard output.
+    ///
+    /// The folder must not exist yet, or be empty, or be one that the same command began: then it is gone on with.
+    #[arg(long, short, value_name = "DIR", help_heading = "Output")]
+    pub out: PathBuf,
+
+    /// Start over in a folder that was begun: remove what rho-mask wrote there.
+    #[arg(long, help_heading = "Output")]
+    pub restart: bool,
+
+    /// Type of the scores in the masks; selections rank what is stored.
+    #[arg(
+        long,
+        value_name = "TYPE",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
+    pub score_dtype: ScoreDtype,
+
+    /// Compression of the masks; without it they are memory-mapped as they lie.
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
+    pub compression: MaskCompression,
+
+    /// Store each document's text too, in a column `text`.
+    #[arg(long, help_heading = "Output", conflicts_with = "tokens_field")]
+    pub keep_text: bool,
+
+    /// Split the masks of a shard into files of at most this size (1GiB, 500MB, ...); no mask changes by it.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "1GiB",
+        value_parser = size,
+        help_heading = "Output"
+    )]
+    pub shard_size: u64,
+
+    /// Reference model: a folder as optimum writes it, or an .onnx file.
+    ///
+    /// Without it the bundled demonstration model is used, which knows some school mathematics and nothing else.
+    #[arg(long, short, value_name = "PATH", help_heading = "Reference")]
+    pub model: Option<PathBuf>,
+
+    /// Tokenizer (tokenizer.json, or a folder with one), if it is not beside the model.
+    #[arg(long, value_name = "PATH", help_heading = "Reference")]
+    pub tokenizer: Option<PathBuf>,
+
+    /// Where to compute: auto, cpu, cuda, cuda:N or cuda:N,M,... for several, which share the batches.
+    ///
+    /// `auto` takes CUDA where it works and else the CPU; which one is said in the summary and in the masks. `cuda` is
+    /// CUDA or an error.
+    #[arg(
+        long,
+        value_name = "DEVICE",
+        default_value_t,
+        help_heading = "Reference"
+    )]
+    pub device: Device,
+
+    /// Precision of the products with weights: auto, f32, bf16 or int8.
+    ///
+    /// `auto` computes as the model is stored; `f32` does so too, and refuses a model that is stored otherwise. `int8`
+    /// and `bf16` round the weights of an f32 model when it is loaded and the activations row by row: faster, on the
+    /// CPU only, and scores move a little. `bf16` needs a processor with avx512_bf16.
+    #[arg(
+        long,
+        value_name = "PRECISION",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        help_heading = "Reference"
+    )]
+    pub precision: PrecisionChoice,
+
+    /// Longest stretch of tokens that the model sees at once.
+    ///
+    /// The default is what the model's config.json allows, at most 1024. Longer documents are scored in overlapping
+    /// windows.
+    #[arg(long, value_name = "TOKENS", help_heading = "Reference")]
+    pub context: Option<usize>,
+
+    /// Tokens of context, at the least, that every token of a later window sees before it.
+    ///
+    /// The default is half of the context. With 0 a later window's first token still sees the one token before it,
+    /// for without any it could not be scored.
+    #[arg(long, value_name = "TOKENS", help_heading = "Reference")]
+    pub overlap: Option<usize>,
+
+    /// Put a beginning-of-sequence token before each text.
+    ///
+    /// `auto` does what the tokenizer's post-processor does.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        help_heading = "Reference"
+    )]
+    pub bos: SpecialToken,
+
+    /// Put an end-of-sequence token after each text.
+    ///
+    /// `auto` does what the tokenizer's post-processor does.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        help_heading = "Reference"
+    )]
+    pub eos: SpecialToken,
+
+    /// Keep this share of the scored tokens by loss, and by entropy (the intersection keeps fewer).
+    #[arg(long, value_name = "RATIO", conflicts_with_all = ["keep_loss", "keep_entropy"], help_heading = "Selection")]
+    pub keep: Option<KeepRatio>,
+
+    /// Keep this share of the scored tokens by lowest loss [default: 0.7].
+    #[arg(long, value_name = "RATIO", help_heading = "Selection")]
+    pub keep_loss: Option<KeepRatio>,
+
+    /// Keep this share of the scored tokens by lowest entropy [default: 0.7].
+    #[arg(long, value_name = "RATIO", help_heading = "Selection")]
+    pub keep_entropy: Option<KeepRatio>,
+
+    /// Among which tokens to rank.
+    #[arg(
+        long,
+        value_name = "SCOPE",
+        value_enum,
+        default_value_t,
+        help_heading = "Selection"
+    )]
+    pub scope: Scope,
+
+    /// Field with the text; a.b.c reaches into nested objects.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "text",
+        help_heading = "Input"
+    )]
+    pub text_field: String,
+
+    /// Field with token ids: they are taken as they are and no text is read.
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    pub tokens_field: Option<String>,
+
+    /// Field with the document's id; without it a document is called shard#row.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "id",
+        help_heading = "Input"
+    )]
+    pub id_field: String,
+
+    /// Text files hold a document per line, not one each.
+    #[arg(long, help_heading = "Input")]
+    pub lines: bool,
+
+    /// Documents larger than this are left out [default: 268435456, 256 MiB].
+    #[arg(long, value_name = "BYTES", help_heading = "Input")]
+    pub max_document_bytes: Option<usize>,
+
+    /// Stop at the first row that holds no document, and at the first broken shard.
+    #[arg(long, help_heading = "Input")]
+    pub strict: bool,
+
+    /// Stop when more than this share of the rows (1% or 0.01) holds no document, after the first 1,000 rows.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value = "5%",
+        value_parser = share,
+        help_heading = "Input"
+    )]
+    pub max_rejected: f64,
+
+    /// Which of the runs that share the corpus this one is, from 0.
+    ///
+    /// Without it the array task of SLURM, the index of a Kubernetes job, or RANK and WORLD_SIZE say so.
+    #[arg(long, value_name = "N", help_heading = "Ranks")]
+    pub rank: Option<usize>,
+
+    /// How many runs share the corpus; each takes whole shards.
+    #[arg(long, value_name = "N", help_heading = "Ranks")]
+    pub world_size: Option<usize>,
+
+    /// How to show progress, on standard error.
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        default_value_t,
+        help_heading = "Progress"
+    )]
+    pub progress: ProgressKind,
+
+    /// Tokens per batch, padding included [default: 1024 on the CPU, 16384 on CUDA].
+    #[arg(long, value_name = "TOKENS", help_heading = "Speed")]
+    pub batch_tokens: Option<usize>,
+
+    /// Threads for tokenising and computing [default: one per core].
+    #[arg(long, value_name = "N", help_heading = "Speed")]
+    pub threads: Option<usize>,
+
+    /// ONNX Runtime library to use.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ORT_DYLIB_PATH",
+        help_heading = "Reference"
+    )]
+    pub ort_lib: Option<PathBuf>,
+
+    /// Print the resolved plan as JSON and stop before anything is scored or written.
+    #[arg(long)]
+    pub show_plan: bool,
+}

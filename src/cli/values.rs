@@ -1,0 +1,133 @@
+//! The words and numbers that options take, and how they are read.
+
+use clap::ValueEnum;
+use rho_selection::KeepRatio;
+
+/// In what precision the products with weights are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum PrecisionChoice {
+    /// As the model is stored.
+    #[default]
+    Auto,
+    /// f32, for a model stored so.
+    F32,
+    /// bfloat16, from an f32 model.
+    Bf16,
+    /// int8, from an f32 model.
+    Int8,
+}
+
+/// When a special token is put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpecialToken {
+    /// As the tokenizer's post-processor does.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Among which tokens a selection ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Whole documents of a shard up to 2^20 tokens, the paper's batch.
+    #[default]
+    Batch,
+    /// Each document by itself.
+    Document,
+}
+
+/// How scores are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ScoreDtype {
+    /// 32 bits.
+    #[default]
+    Float32,
+    /// 16 bits.
+    Float16,
+}
+
+/// How masks are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum MaskCompression {
+    /// Not at all.
+    #[default]
+    None,
+    /// With Zstandard.
+    Zstd,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ProgressKind {
+    /// A bar on a terminal, lines elsewhere.
+    #[default]
+    Auto,
+    /// A line per event.
+    Plain,
+    /// A JSON object per line.
+    Json,
+    /// Not at all.
+    None,
+}
+/// Bytes as people write them.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("expected a size such as 1GiB or 500MB, got {text}");
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let bytes = number.checked_mul(unit).filter(|&bytes| bytes > 0);
+    bytes.ok_or_else(wrong)
+}
+
+/// A share, as a percentage or a number.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let (number, whole) = match text.strip_suffix('%') {
+        Some(number) => (number, 100.0),
+        None => (text, 1.0),
+    };
+    let share = number.trim().parse::<f64>().map(|number| number / whole);
+    let share = share.ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("expected a share from 0% to 100%, or from 0 to 1, got {text}"))
+}
+/// A share, as a percentage or a number.
+pub(super) fn ratio(text: &str) -> Result<KeepRatio, String> {
+    KeepRatio::new(share(text)?).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_shares() {
+        let sizes = ["1GiB", "500MB", "7", "3k"].map(|text| size(text).unwrap());
+        assert_eq!(sizes, [1 << 30, 500_000_000, 7, 3 << 10]);
+        let shares = ["1%", "0.05", "100%", "0"].map(|text| share(text).unwrap());
+        assert_eq!(shares, [0.01, 0.05, 1.0, 0.0]);
+        for text in ["", "GiB", "0", "1.5GiB", "1XB", "99999999999TiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        for text in ["", "%", "101%", "-1%", "2", "NaN"] {
+            assert!(share(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! From what was typed after `score` to what it means.
+//!
+//! Everything that can be wrong with a setting is found here, cheapest first and before any weight is read: corpus,
+//! output, model, tokenizer, numbers, library, device.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use ort::environment::Environment;
+use rho_formats::{BatchCompression, MasksFolder, ReadOptions, ScoreType, Shard, find_shards};
+use rho_reference::{
+    Device, OpenedReference, Precision, ResolvedDevice, Source,
+    library::{self, Library, LibraryOptions},
+    product::Multiplier,
+    source::fingerprint,
+};
+use rho_selection::{Batches, KeepRatio};
+
+use super::{
+    DEFAULT_KEEP, Plan, SpecialTokens,
+    model::{precision, tokenizer, windows},
+};
+use crate::{
+    cli::{MaskCompression, ScoreArgs, ScoreDtype},
+    demo,
+    hint::Advised,
+    memory::Memory,
+    ranks, terminal,
+    tokenization::Tokenization,
+};
+
+/// Documents in one look-ahead, at most.
+const LOOK_AHEAD_DOCUMENTS: usize = 4096;
+/// Tokens in one look-ahead, in batches: enough lengths to choose from.
+const LOOK_AHEAD_BATCHES: usize = 48;
+
+/// A plan with the things it has opened on the way.
+pub(crate) struct Prepared {
+    pub(crate) plan: Plan,
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) reference: OpenedReference,
+    pub(crate) tokenization: Option<Tokenization>,
+    pub(crate) environment: Environment,
+    /// At least one.
+    pub(crate) devices: Vec<ResolvedDevice>,
+    pub(crate) precision: Precision,
+}
+
+/// Resolves the arguments of `score`.
+pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
+    let found = find_shards(&args.corpus)?;
+    if let Some(first) = found.ignored.first() {
+        let count = found.ignored.len();
+        terminal::line(&format!(
+            "note: {count} files of no known kind are left out, such as {}",
+            first.display()
+        ));
+    }
+    if args.out.as_os_str() != "-" {
+        MasksFolder::check(&args.out)?;
+    } else if args.restart {
+        return Err(Advised::error(
+            "--restart: expected a folder to start over in, got --out -",
+            "leave --restart out",
+        ));
+    }
+    let rank = ranks::resolve(args.rank, args.world_size, &|name| std::env::var(name).ok())?;
+    if let Some(from) = rank.from {
+        let (rank, of) = (rank.rank, rank.world_size);
+        terminal::line(&format!("note: rank {rank} of {of}, by {from}"));
+    }
+
+    let mut libraries = LibraryOptions::from_environment();
+    libraries.path = args.ort_lib.clone();
+    let model = match &args.model {
+        Some(model) => model.clone(),
+        None => {
+            terminal::line(&format!("note: {}", demo::NOTICE));
+            demo::folder(&libraries.cache)?
+        }
+    };
+    let source = Source::find(&model)?;
+    let reference = OpenedReference::open(&source)?;
+    let (tokenizer, tokenization) = tokenizer(args, &source, &reference)?;
+    let (context, overlap) = windows(args, &source)?;
+    let threads = positive(args.threads, "threads")?.unwrap_or_else(cores);
+    let batch_tokens = positive(args.batch_tokens, "batch-tokens")?;
+    let max_document_bytes = positive(args.max_document_bytes, "max-document-bytes")?
+        .unwrap_or(ReadOptions::default().max_document_bytes);
+
+    let library = library(&mut libraries, &args.device)?;
+    let environment = library::load(&library)?;
+    let devices = args.device.resolve(&environment)?;
+    // All of one kind.
+    let device = devices[0];
+    let precision = precision(args, &source, &reference)?;
+    reference.check_precision(precision, device)?;
+    if precision == Precision::Int8 && Multiplier::detect(precision)? == Multiplier::Int8Portable {
+        terminal::line(
+            "note: this processor has no instructions for int8 products that rho-mask knows: --precision int8 is slower \
+             than f32 here",
+        );
+    }
+    let batch_tokens = batch_tokens.unwrap_or(match device {
+        ResolvedDevice::Cpu => 1024,
+        ResolvedDevice::Cuda(_) => 16_384,
+    });
+    let keep = |own: Option<KeepRatio>| own.or(args.keep).map_or(DEFAULT_KEEP, KeepRatio::get);
+    let hash = |files: &[PathBuf]| {
+        fingerprint(files).context("cannot read the reference to take its fingerprint")
+    };
+    let special = |rule, tokens: Option<&Vec<u32>>| SpecialTokens {
+        rule,
+        tokens: tokens.cloned().unwrap_or_default(),
+    };
+    let mut plan = Plan {
+        shards: found.shards.iter().map(|s| s.name.clone()).collect(),
+        bytes: found.shards.iter().map(|s| s.bytes).sum(),
+        out: args.out.clone(),
+        model: source.model.clone(),
+        model_fingerprint: hash(&reference.files())?,
+        vocabulary: reference.vocabulary(),
+        tokenizer_fingerprint: tokenizer.clone().map(|t| hash(&[t])).transpose()?,
+        tokenizer,
+        library: library.path,
+        library_version: library.version,
+        device: match device {
+            ResolvedDevice::Cuda(_) if devices.len() > 1 => args.device.to_string(),
+            device => device.to_string(),
+        },
+        precision: match precision {
+            Precision::AsStored => format!("{:?}", reference.precision()).to_lowercase(),
+            reduced => reduced.to_string(),
+        },
+        threads,
+        context,
+        overlap,
+        bos: special(args.bos, tokenization.as_ref().map(|t| &t.prefix)),
+        eos: special(args.eos, tokenization.as_ref().map(|t| &t.suffix)),
+        batch_tokens,
+        look_ahead_documents: LOOK_AHEAD_DOCUMENTS,
+        look_ahead_tokens: LOOK_AHEAD_BATCHES * batch_tokens,
+        keep_loss: keep(args.keep_loss),
+        keep_entropy: keep(args.keep_entropy),
+        scope: args.scope,
+        scope_tokens: Batches::PAPER,
+        text_field: args.text_field.clone(),
+        tokens_field: args.tokens_field.clone(),
+        id_field: args.id_field.clone(),
+        lines: args.lines,
+        max_document_bytes,
+        score_type: match args.score_dtype {
+            ScoreDtype::Float32 => ScoreType::Float32,
+            ScoreDtype::Float16 => ScoreType::Float16,
+        },
+        compression: match args.compression {
+            MaskCompression::None => BatchCompression::None,
+            MaskCompression::Zstd => BatchCompression::Zstd,
+        },
+        keep_text: args.keep_text,
+        shard_bytes: args.shard_size,
+        strict: args.strict,
+        max_rejected: args.max_rejected,
+        rank: rank.rank,
+        world_size: rank.world_size,
+        memory: Memory::default(),
+    };
+    plan.memory = Memory::of(&plan);
+    Ok(Prepared {
+        plan,
+        shards: found.shards,
+        reference,
+        tokenization,
+        environment,
+        devices,
+        precision,
+    })
+}
+
+/// Finds the library for a device, or installs it and says so. For `auto` one with CUDA comes first, if it is there.
+fn library(options: &mut LibraryOptions, device: &Device) -> anyhow::Result<Library> {
+    options.cuda = *device != Device::Cpu;
+    if *device == Device::Auto {
+        if let (_, Ok(library)) = library::find(options) {
+            return Ok(library);
+        }
+        options.cuda = false;
+    }
+    Ok(library::find_or_install(options, &mut say)?)
+}
+
+/// A line about the library.
+pub(crate) fn say(text: &str) {
+    terminal::line(&format!("onnxruntime: {text}"));
+}
+
+fn positive(number: Option<usize>, name: &str) -> anyhow::Result<Option<usize>> {
+    match number {
+        Some(0) => Err(Advised::error(
+            format!("--{name}: expected at least 1, got 0"),
+            "leave it out for the default",
+        )),
+        number => Ok(number),
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
