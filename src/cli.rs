@@ -6,11 +6,15 @@ use clap::{Args, Parser, Subcommand};
 
 mod score;
 mod select;
+mod selection;
 mod values;
 
 pub use score::ScoreArgs;
-pub use select::{FormulaName, RuleName, SelectArgs, SelectScope};
-pub use values::{MaskCompression, PrecisionChoice, ProgressKind, Scope, ScoreDtype, SpecialToken};
+pub use select::SelectArgs;
+pub use selection::{FormulaName, RuleName, ScopeName, SelectionArgs};
+pub use values::{
+    Combination, MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken,
+};
 
 /// Say which tokens of a corpus are worth training on.
 ///

@@ -4,11 +4,13 @@ use serde::Serialize;
 
 use crate::{
     plan::Plan,
+    select::rule::Scope,
     tokenization::{BYTES_PER_BYTE, CACHE_BYTES, LARGEST_WINDOW, WINDOW},
 };
 
-/// Bytes per token on the way: the id, loss and entropy, and what masks, lists and copies add to them.
-const PER_TOKEN: u64 = 4 + 4 + 4 + 4;
+/// Bytes per token on the way: the id, and what masks, lists and copies add to it; each score comes on top.
+const PER_TOKEN: u64 = 4 + 4;
+const PER_SCORE: u64 = 4;
 /// Look-aheads that are under way at once: gathered, in two channels of two, scored, masked.
 const LOOK_AHEADS: u64 = 7;
 /// Handfuls of documents under way between reading and tokenising.
@@ -19,7 +21,7 @@ const HANDFUL: u64 = 1 << 20;
 /// ranked, a record batch and its bytes.
 const IN_SCOPE: u64 = 4;
 
-/// The parts of the bound, in bytes. The reference (weights, activations, head) and the tokenizer's vocabulary come on
+/// The parts of the bound, in bytes. The models (weights, activations, heads) and the tokenizer's vocabulary come on
 /// top.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
@@ -34,6 +36,8 @@ pub struct Memory {
     pub scope: u64,
     /// One record batch, as rows and as bytes.
     pub record_batch: u64,
+    /// The files of all models, base included: what their weights take at the least, on each device. Not in the sum.
+    pub models: u64,
     /// The sum, for a corpus of documents of up to 1 MiB.
     pub sum: u64,
     /// What comes on top where many documents in a row are as large as `--max-document-bytes` allows, and each byte of
@@ -44,12 +48,19 @@ pub struct Memory {
 impl Memory {
     /// Of a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
-        let tokens = |n: u64| n * PER_TOKEN;
+        let per_token = PER_TOKEN + PER_SCORE * plan.scores.len() as u64;
+        let tokens = |n: u64| n * per_token;
         let text = if plan.keep_text { 2 } else { 1 };
         let documents = HANDFULS * 2 * HANDFUL;
         let tokenizing = plan.threads as u64 * (WINDOW * BYTES_PER_BYTE + CACHE_BYTES) as u64;
         let look_aheads = LOOK_AHEADS * text * tokens(plan.look_ahead_tokens as u64 + HANDFUL);
-        let scope = IN_SCOPE * text * tokens(plan.scope_tokens as u64 + HANDFUL);
+        let scope_tokens = match plan.scope {
+            Scope::Batch(tokens) => tokens,
+            Scope::Document => 0,
+            // What is masked at once.
+            Scope::Corpus | Scope::None => plan.look_ahead_tokens,
+        };
+        let scope = IN_SCOPE * text * tokens(scope_tokens as u64 + HANDFUL);
         let record_batch = 2 * text * tokens((1 << 19) + HANDFUL);
         let largest = plan.max_document_bytes as u64;
         let window = (LARGEST_WINDOW as u64).min(largest) * BYTES_PER_BYTE as u64;
@@ -66,6 +77,7 @@ impl Memory {
             look_aheads,
             scope,
             record_batch,
+            models: plan.models().map(|model| model.bytes).sum(),
             sum: documents + tokenizing + look_aheads + scope + record_batch,
             largest_documents,
         }

@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 
 use rho_formats::{BatchCompression, ReadOptions, ScoreType};
+use rho_selection::Combine;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    cli::{Scope, SpecialToken},
+    cli::SpecialToken,
     memory::Memory,
+    pipeline::columns::ScoreColumns,
+    select::rule::{Rule, Scope},
 };
 
-mod model;
+mod models;
 mod resolve;
 
 pub(crate) use resolve::{Prepared, resolve, say};
@@ -28,11 +31,15 @@ pub struct Plan {
     pub bytes: u64,
     /// The masks folder.
     pub out: PathBuf,
-    /// The ONNX model.
-    pub model: PathBuf,
-    /// SHA-256 of the model's files.
-    pub model_fingerprint: String,
-    /// Width of the logits.
+    /// The references, in the order in which they were named; at least one.
+    pub references: Vec<PlannedModel>,
+    /// How the scores of several become one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combine: Option<String>,
+    /// The base model, if the excess loss over one is scored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<PlannedModel>,
+    /// Token ids must be below it: width of the logits, of several models the least.
     pub vocabulary: usize,
     /// tokenizer.json; none where token ids are given.
     pub tokenizer: Option<PathBuf>,
@@ -44,7 +51,7 @@ pub struct Plan {
     pub library_version: String,
     /// `cpu`, `cuda:N` or `cuda:N,M,...`.
     pub device: String,
-    /// Type of the numbers that the products with weights are computed in.
+    /// Type of the numbers that the products with weights are computed in, of the first reference.
     pub precision: String,
     /// Threads for tokenising and computing.
     pub threads: usize,
@@ -62,14 +69,14 @@ pub struct Plan {
     pub look_ahead_documents: usize,
     /// A look-ahead ends with the document that reaches this many tokens.
     pub look_ahead_tokens: usize,
-    /// Share kept by lowest loss.
-    pub keep_loss: f64,
-    /// Share kept by lowest entropy.
-    pub keep_entropy: f64,
+    /// Columns of scores.
+    pub scores: Vec<String>,
+    /// What is selected by.
+    #[serde(rename = "selections")]
+    pub(crate) rule: Rule,
     /// Among which tokens to rank.
-    pub scope: Scope,
-    /// Tokens in one scope `batch`.
-    pub scope_tokens: usize,
+    #[serde(flatten)]
+    pub(crate) scope: Scope,
     /// Field with the text.
     pub text_field: String,
     /// Field with token ids, if that is what is scored.
@@ -100,6 +107,23 @@ pub struct Plan {
     pub memory: Memory,
 }
 
+/// A model that scores.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedModel {
+    /// What it is called: the last part of the path that was typed.
+    pub name: String,
+    /// The ONNX model.
+    pub path: PathBuf,
+    /// SHA-256 of the model's files.
+    pub fingerprint: String,
+    /// Bytes of these files.
+    pub bytes: u64,
+    /// Width of its logits.
+    pub vocabulary: usize,
+    /// Type of the numbers that its products with weights are computed in.
+    pub precision: String,
+}
+
 /// A rule for special tokens and what it comes to.
 #[derive(Debug, Clone, Serialize)]
 pub struct SpecialTokens {
@@ -112,10 +136,27 @@ pub struct SpecialTokens {
 impl Plan {
     /// The masks' metadata: what is known before the first row.
     pub fn metadata(&self) -> serde_json::Value {
-        let selection = |column: &str, by: &str, keep: f64| json!({"column": column, "by": by, "keep_lowest": keep});
-        json!({
+        let columns = self.columns();
+        let model = |i: usize, model: &PlannedModel| {
+            json!({
+                "name": model.name,
+                "fingerprint": model.fingerprint,
+                "vocabulary": model.vocabulary,
+                "precision": model.precision,
+                "columns": columns.of_model(i),
+            })
+        };
+        let reference = match &self.references[..] {
+            [one] => json!({"fingerprint": one.fingerprint, "vocabulary": one.vocabulary}),
+            several => json!({
+                "models": (0..).zip(several).map(|(i, m)| model(i, m)).collect::<Vec<_>>(),
+                "combine": self.combine,
+                "vocabulary": self.vocabulary,
+            }),
+        };
+        let mut metadata = json!({
             "format_version": 1,
-            "reference": {"fingerprint": self.model_fingerprint, "vocabulary": self.vocabulary},
+            "reference": reference,
             "tokenizer": {"fingerprint": self.tokenizer_fingerprint},
             "provider": self.device.split(':').next(),
             "precision": self.precision,
@@ -123,14 +164,30 @@ impl Plan {
             "overlap": self.overlap,
             "bos": self.bos,
             "eos": self.eos,
-            "scope": self.scope,
-            "scope_tokens": self.scope_tokens,
-            "selections": [
-                selection("mask_loss", "loss", self.keep_loss),
-                selection("mask_entropy", "entropy", self.keep_entropy),
-                {"column": "mask_intersection", "and": ["mask_loss", "mask_entropy"]},
-            ],
-        })
+            "selections": self.rule.metadata(),
+        });
+        if let Some(base) = &self.base {
+            metadata["base"] = model(self.references.len(), base);
+        }
+        self.scope.tell(&mut metadata);
+        metadata
+    }
+
+    /// What the models make of a token.
+    pub(crate) fn columns(&self) -> ScoreColumns {
+        let combine = [Combine::Min, Combine::Max]
+            .into_iter()
+            .find(|combine| self.combine.as_deref() == Some(combine.name()));
+        ScoreColumns {
+            references: self.references.len(),
+            combine: combine.unwrap_or(Combine::Mean),
+            base: self.base.is_some(),
+        }
+    }
+
+    /// All models that score: the references, then the base.
+    pub(crate) fn models(&self) -> impl Iterator<Item = &PlannedModel> {
+        self.references.iter().chain(&self.base)
     }
 
     /// Whether the masks go to standard output.
@@ -143,6 +200,7 @@ impl Plan {
         json!({
             "metadata": self.metadata(),
             "library_version": self.library_version,
+            "scores": self.scores,
             "batch_tokens": self.batch_tokens,
             "look_ahead_documents": self.look_ahead_documents,
             "look_ahead_tokens": self.look_ahead_tokens,

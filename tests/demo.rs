@@ -40,7 +40,7 @@ fn a_run_says_what_it_did() {
         "  mean        loss ",
         "  kept        by loss         ",
         "              by entropy      ",
-        "              by both         ",
+        "              by intersection ",
         "  padding     ",
         "  speed       ",
         "  busy        read ",

@@ -2,7 +2,7 @@
 
 use clap::{Command, CommandFactory};
 use rho_mask::cli::Cli;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Run, demo, read_json, root, write};
 
@@ -94,6 +94,13 @@ fn nulls(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
+/// What the plan says of the default rule.
+fn intersection(keep: f64) -> Value {
+    let by = |by: &str| json!({"column": format!("mask_{by}"), "by": by, "keep_lowest": keep});
+    let both = json!({"column": "mask_intersection", "and": ["mask_loss", "mask_entropy"]});
+    json!([by("loss"), by("entropy"), both])
+}
+
 #[test]
 fn the_plan_has_no_open_ends() {
     let corpus = root().join("examples/corpus");
@@ -105,16 +112,16 @@ fn the_plan_has_no_open_ends() {
         ("device", Value::from("cpu")),
         ("context", 512.into()),
         ("overlap", 256.into()),
-        ("keep_loss", 0.7.into()),
-        ("keep_entropy", 0.7.into()),
+        ("scores", json!(["loss", "entropy"])),
+        ("selections", intersection(0.7)),
         ("scope", "batch".into()),
         ("scope_tokens", (1 << 20).into()),
         ("vocabulary", 2048.into()),
         ("precision", "f32".into()),
         ("text_field", "text".into()),
         ("id_field", "id".into()),
-        ("bos", serde_json::json!({"rule": "auto", "tokens": [0]})),
-        ("eos", serde_json::json!({"rule": "auto", "tokens": [1]})),
+        ("bos", json!({"rule": "auto", "tokens": [0]})),
+        ("eos", json!({"rule": "auto", "tokens": [1]})),
     ] {
         assert_eq!(text[field], expected, "{field}");
     }
@@ -157,8 +164,7 @@ fn options_reach_the_plan() {
         ])
     });
     for (field, expected) in [
-        ("keep_loss", Value::from(0.5)),
-        ("keep_entropy", 0.5.into()),
+        ("selections", intersection(0.5)),
         ("scope", "document".into()),
         ("context", 100.into()),
         ("overlap", 7.into()),
@@ -166,8 +172,8 @@ fn options_reach_the_plan() {
         ("threads", 3.into()),
         ("text_field", "a.b".into()),
         ("id_field", "c".into()),
-        ("bos", serde_json::json!({"rule": "never", "tokens": []})),
-        ("eos", serde_json::json!({"rule": "always", "tokens": [1]})),
+        ("bos", json!({"rule": "never", "tokens": []})),
+        ("eos", json!({"rule": "always", "tokens": [1]})),
     ] {
         assert_eq!(plan[field], expected, "{field}");
     }

@@ -175,7 +175,10 @@ fn numbers_out_of_range() {
         &["--threads", "0"],
         &["--threads: expected at least 1, got 0"],
     );
-    place.refuses(&["--scope", "corpus"], &["--scope", "batch, document"]);
+    place.refuses(
+        &["--scope", "corpus"],
+        &["--scope corpus: expected document or batch", "rho-mask select"],
+    );
 }
 
 #[test]

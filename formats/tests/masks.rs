@@ -18,6 +18,7 @@ pub(crate) fn schema() -> MaskSchema {
             "mask_entropy".to_owned(),
             "mask_intersection".to_owned(),
         ],
+        weights: Vec::new(),
         text: false,
         metadata: json!({"format": 1, "reference": {"sha256": "ab"}, "keep": 0.6, "name": "é"}),
     }
@@ -44,6 +45,7 @@ pub(crate) fn row(index: i64, tokens: u32) -> MaskRow {
             unscored_first(|token| 1.0 / token as f32),
         ],
         masks: vec![mask(2), mask(3), mask(6)],
+        weights: Vec::new(),
         text: None,
     }
 }
@@ -239,11 +241,13 @@ fn an_open_scope_is_kept() {
     let folder = MasksFolder::create(place.path()).unwrap();
     let columns = MaskSchema {
         masks: Vec::new(),
+        weights: Vec::new(),
         text: true,
         ..schema()
     };
     let scored = |index| MaskRow {
         masks: Vec::new(),
+        weights: Vec::new(),
         text: Some(format!("text {index}")),
         ..row(index, 5)
     };

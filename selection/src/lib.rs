@@ -14,6 +14,7 @@
 //! that fits into memory is found in it ([`Cut::of`]), that of a whole corpus by counting ([`Coarse`], [`Fine`]).
 
 mod batches;
+mod combine;
 mod cut;
 mod histogram;
 mod key;
@@ -25,6 +26,7 @@ mod span;
 mod weights;
 
 pub use batches::Batches;
+pub use combine::Combine;
 pub use cut::{Cut, Marker, Place, Seen};
 pub use histogram::{Coarse, Fine};
 pub use key::{Direction, UNSCORED};

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use rho_reference::Device;
-use rho_selection::KeepRatio;
 
-use super::values::{
-    MaskCompression, PrecisionChoice, ProgressKind, Scope, ScoreDtype, SpecialToken, share, size,
+use super::{
+    selection::{RuleName, SelectionArgs},
+    values::{
+        Combination, MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken,
+        share, size,
+    },
 };
 
 /// What `score --help` ends with.
@@ -18,6 +21,12 @@ Examples:
 
   Score with a model of your own, exported by `optimum-cli export onnx`, keeping 60 %:
       rho-mask score corpus/ --model ref/ --out masks/ --keep 0.6
+
+  Keep the 60 % whose loss under the reference is furthest below that of the model to be trained:
+      rho-mask score corpus/ --model ref/ --base base/ --out masks/ --by excess --keep 0.6
+
+  Several references in one pass, of which the most doubtful counts:
+      rho-mask score corpus/ --model a/ --model b/ --combine max --out masks/
 
   Score token ids instead of text:
       rho-mask score tokens.jsonl.zst --tokens-field input_ids --model ref/ --out masks/
@@ -95,9 +104,22 @@ pub struct ScoreArgs {
 
     /// Reference model: a folder as optimum writes it, or an .onnx file.
     ///
-    /// Without it the bundled demonstration model is used, which knows some school mathematics and nothing else.
+    /// Without it the bundled demonstration model is used, which knows some school mathematics and nothing else. Given
+    /// several times, all of them score the same tokens in one pass: `loss` and `entropy` are then what --combine
+    /// makes of theirs, and the scores of each are kept in `loss_1`, `entropy_1`, `loss_2` and so on.
     #[arg(long, short, value_name = "PATH", help_heading = "Reference")]
-    pub model: Option<PathBuf>,
+    pub model: Vec<PathBuf>,
+
+    /// Base model: scores the same tokens in the same pass, for the excess loss over it.
+    ///
+    /// Adds the columns `base_loss` and `excess`, which is base_loss - loss, as stored: high where the reference knows
+    /// better than the base, the model that is to be trained. It must have the reference's tokenizer.
+    #[arg(long, value_name = "PATH", help_heading = "Reference")]
+    pub base: Option<PathBuf>,
+
+    /// How the scores of several references become one, token by token [default: mean].
+    #[arg(long, value_name = "HOW", value_enum, help_heading = "Reference")]
+    pub combine: Option<Combination>,
 
     /// Tokenizer (tokenizer.json, or a folder with one), if it is not beside the model.
     #[arg(long, value_name = "PATH", help_heading = "Reference")]
@@ -132,7 +154,7 @@ pub struct ScoreArgs {
 
     /// Longest stretch of tokens that the model sees at once.
     ///
-    /// The default is what the model's config.json allows, at most 1024. Longer documents are scored in overlapping
+    /// The default is what the config.json of each model allows, at most 1024. Longer documents are scored in overlapping
     /// windows.
     #[arg(long, value_name = "TOKENS", help_heading = "Reference")]
     pub context: Option<usize>,
@@ -168,27 +190,19 @@ pub struct ScoreArgs {
     )]
     pub eos: SpecialToken,
 
-    /// Keep this share of the scored tokens by loss, and by entropy (the intersection keeps fewer).
-    #[arg(long, value_name = "RATIO", conflicts_with_all = ["keep_loss", "keep_entropy"], help_heading = "Selection")]
-    pub keep: Option<KeepRatio>,
-
-    /// Keep this share of the scored tokens by lowest loss [default: 0.7].
-    #[arg(long, value_name = "RATIO", help_heading = "Selection")]
-    pub keep_loss: Option<KeepRatio>,
-
-    /// Keep this share of the scored tokens by lowest entropy [default: 0.7].
-    #[arg(long, value_name = "RATIO", help_heading = "Selection")]
-    pub keep_entropy: Option<KeepRatio>,
-
-    /// Among which tokens to rank.
+    /// Rule to select by; `select` selects again by another one, without any model.
     #[arg(
         long,
-        value_name = "SCOPE",
+        value_name = "RULE",
         value_enum,
-        default_value_t,
+        default_value = "intersection",
         help_heading = "Selection"
     )]
-    pub scope: Scope,
+    pub by: RuleName,
+
+    /// Among which tokens, how many of them, and whether as bits or weights.
+    #[command(flatten)]
+    pub selection: SelectionArgs,
 
     /// Field with the text; a.b.c reaches into nested objects.
     #[arg(

@@ -30,15 +30,16 @@ pub enum SpecialToken {
     Never,
 }
 
-/// Among which tokens a selection ranks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Whole documents of a shard up to 2^20 tokens, the paper's batch.
+/// How the scores of several references become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Combination {
+    /// The lowest.
+    Min,
+    /// Their mean.
     #[default]
-    Batch,
-    /// Each document by itself.
-    Document,
+    Mean,
+    /// The highest.
+    Max,
 }
 
 /// How scores are stored.

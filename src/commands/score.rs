@@ -15,12 +15,12 @@ use crate::{
     cli::ScoreArgs,
     hint,
     pipeline::{
-        self, Report, Work,
+        self, Panel, Report, Work,
         conclude::{RankTimes, Standing, add_times},
         output::{Output, StreamOutput},
         progress::Progress,
         store::{Store, schema},
-        summary::{Summary, grouped},
+        summary::{Subject, Summary, grouped},
     },
     plan::{self, Plan, Prepared},
     ranks, show,
@@ -33,7 +33,7 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     let Prepared {
         plan,
         shards,
-        reference,
+        models,
         tokenization,
         environment,
         devices,
@@ -54,7 +54,7 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         };
         load(
             plan,
-            &reference,
+            &models,
             &environment,
             devices.into_iter().map(options),
         )
@@ -98,7 +98,7 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         }
     };
     let times = add_times(store.folder(), (plan.rank, plan.world_size), times)?;
-    let summary = Summary::of(&report.totals, &plan.device, &[times]);
+    let summary = Summary::of(&report.totals, &Subject::of(plan), &[times]);
     if !store.done() {
         terminal::line(&format!(
             "stopped: {} of {} shards are done in {}, {} tokens were scored in this run",
@@ -203,7 +203,7 @@ fn to_stream(
         Err(error) if reader_gone(&error) => return Ok(Outcome::Done),
         Err(error) => return Err(error),
     };
-    let summary = Summary::of(&report.totals, &plan.device, &[times]);
+    let summary = Summary::of(&report.totals, &Subject::of(plan), &[times]);
     terminal::line(&summary.to_string());
     if stop.requested() {
         terminal::line("stopped; a stream cannot be gone on with");
@@ -220,42 +220,52 @@ fn reader_gone(error: &anyhow::Error) -> bool {
     causes.any(|cause| matches!(cause, OutputError::ReaderGone { .. }))
 }
 
-/// A loaded reference for each device, and how long that took.
-type Loaded = (Vec<Reference>, Duration);
+/// The loaded models of each device, and how long that took.
+type Loaded = (Vec<Vec<Reference>>, Duration);
 
 fn load(
     plan: &Plan,
-    reference: &OpenedReference,
+    models: &[OpenedReference],
     environment: &Environment,
     options: impl Iterator<Item = ReferenceOptions>,
 ) -> anyhow::Result<Loaded> {
-    if let Some(reason) = reference.not_cut() {
-        terminal::line(&format!(
-            "note: {}: the graph cannot be cut before its head: {reason}; scoring hands out logits in small batches, \
-             which is slower and takes more memory",
-            plan.model.display()
-        ));
+    for (planned, model) in plan.models().zip(models) {
+        if let Some(reason) = model.not_cut() {
+            terminal::line(&format!(
+                "note: {}: the graph cannot be cut before its head: {reason}; scoring hands out logits in small \
+                 batches, which is slower and takes more memory",
+                planned.path.display()
+            ));
+        }
     }
     let start = Instant::now();
-    let references = options.map(|options| reference.clone().load(environment, options));
-    let references: Vec<Reference> = references.collect::<Result<_, _>>()?;
-    if let Some(reason) = references.iter().find_map(Reference::attention_as_exported) {
-        terminal::line(&format!(
-            "note: {}: attention is computed as the graph has it, which is slower: {}",
-            plan.model.display(),
-            hint::chain_of(reason)
-        ));
+    let mut devices: Vec<Vec<Reference>> = Vec::new();
+    for options in options {
+        let panel = models.iter().map(|m| m.clone().load(environment, options));
+        devices.push(panel.collect::<Result<_, _>>()?);
     }
-    Ok((references, start.elapsed()))
+    for (planned, model) in plan.models().zip(devices.first().into_iter().flatten()) {
+        if let Some(reason) = model.attention_as_exported() {
+            terminal::line(&format!(
+                "note: {}: attention is computed as the graph has it, which is slower: {}",
+                planned.path.display(),
+                hint::chain_of(reason)
+            ));
+        }
+    }
+    Ok((devices, start.elapsed()))
 }
 
 fn score(
-    (mut references, loaded): Loaded,
+    (mut devices, loaded): Loaded,
     work: &Work<'_>,
     output: &Output<'_>,
 ) -> anyhow::Result<(Report, RankTimes)> {
     let start = Instant::now();
-    let mut scorers: Vec<_> = references.iter_mut().map(|r| r as _).collect();
+    let mut scorers: Vec<Panel<'_>> = Vec::new();
+    for models in &mut devices {
+        scorers.push(models.iter_mut().map(|model| model as _).collect());
+    }
     let report = pipeline::run(work, &mut scorers, output);
     work.progress.finish();
     let mut report = report?;

@@ -14,8 +14,9 @@ use super::{
     output::Totals,
     record::{ShardRecord, State},
     shard_files::{record_note, rejections_note},
-    summary::{Seconds, Summary},
+    summary::{Seconds, Subject, Summary},
 };
+use crate::hint::Advised;
 
 /// The times that a rank has measured, over all its runs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -107,8 +108,16 @@ impl Standing {
                 .map_err(|source| damaged(folder, &format!("times/{name}"), source))?;
             times.push(rank);
         }
-        let device = self.noted.plan["device"].as_str().unwrap_or("unknown");
-        let summary = Summary::of(&totals, device, &times);
+        let subject = Subject::noted(&self.noted.plan).ok_or_else(|| {
+            Advised::error(
+                format!(
+                    "{}: expected the plan of a run, got something else",
+                    folder.path().display()
+                ),
+                "start over with --restart",
+            )
+        })?;
+        let summary = Summary::of(&totals, &subject, &times);
         folder.summary(&serde_json::to_value(&summary)?)?;
         Ok(Some(summary))
     }

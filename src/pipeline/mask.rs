@@ -1,20 +1,23 @@
 //! Scores to masks: gathers a scope, ranks it, writes its rows, shard by shard.
 
 use std::{
+    ops::Range,
     sync::mpsc::Receiver,
     time::{Duration, Instant},
 };
 
-use rho_formats::MaskRow;
-use rho_selection::{Direction, KeepRatio, intersect, select};
+use rho_formats::{MaskRow, token_hash};
 
 use super::{
     Break, Flow, Sample, Scored, ScoredDocument, Work, for_each,
     output::{Open, Output},
-    record::Counts,
     rejected::Rejected,
 };
-use crate::cli::Scope;
+use crate::select::{
+    mark::{self, Taken},
+    rule::Scope,
+    scores::Documents,
+};
 
 /// What this stage leaves behind.
 pub(super) struct Masked {
@@ -30,10 +33,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Masked> {
     let mut masker = Masker {
         work,
-        keep: (
-            KeepRatio::new(work.plan.keep_loss)?,
-            KeepRatio::new(work.plan.keep_entropy)?,
-        ),
+        shard: "",
         gathered: Vec::new(),
         rejected: Rejected::new(work.plan, &output.counted_before()),
         sample: None,
@@ -45,6 +45,7 @@ pub(super) fn run(
         match flow {
             Flow::Begin(i, _) => {
                 let (open, kept) = output.begin(i)?;
+                masker.shard = &work.shards[i].name;
                 masker.gathered = kept;
                 current = Some(open);
             }
@@ -73,7 +74,7 @@ pub(super) fn run(
 
 struct Masker<'a> {
     work: &'a Work<'a>,
-    keep: (KeepRatio, KeepRatio),
+    shard: &'a str,
     /// Documents of the scope that is still open, without masks.
     gathered: Vec<MaskRow>,
     rejected: Rejected<'a>,
@@ -123,51 +124,79 @@ impl Masker<'_> {
 
     /// Ranks the gathered documents as one scope and writes them.
     fn close_scope(&mut self, open: &mut Open<'_>) -> anyhow::Result<()> {
-        let gathered = std::mem::take(&mut self.gathered);
-        let all = |i: usize| -> Vec<f32> {
-            let scores = gathered.iter().flat_map(|d| d.scores[i].iter().copied());
-            scores.collect()
+        let rows = std::mem::take(&mut self.gathered);
+        let plan = self.work.plan;
+        let gathered = Gathered {
+            shard: self.shard,
+            columns: &plan.scores,
+            rows: &rows,
         };
-        let (loss, entropy) = (all(0), all(1));
-        let by_loss = select(&loss, self.keep.0, Direction::Low);
-        let by_entropy = select(&entropy, self.keep.1, Direction::Low);
-        let by_both = intersect(&by_loss, &by_entropy);
-        let counts: &mut Counts = open.counts();
-        counts.scope(&gathered, &loss, &entropy);
-        counts.by_loss.scope(&loss, &by_loss);
-        counts.by_entropy.scope(&entropy, &by_entropy);
-        counts.by_both.scope(&loss, &by_both);
-        let mut at = 0;
-        for mut document in gathered {
-            let range = at..at + document.input_ids.len();
-            at = range.end;
-            let masks = [&by_loss, &by_entropy, &by_both].map(|mask| mask[range.clone()].to_vec());
-            if self.sample.is_none() && document.input_ids.len() > 1 {
+        let (Taken { masks, weights }, counted) = mark::in_scope(&plan.rule, &gathered)?;
+        let ranges: Vec<Range<usize>> = gathered.documents().collect();
+        open.counts().scope(&rows, &counted);
+        for (mut document, range) in rows.into_iter().zip(ranges) {
+            document.masks = masks.iter().map(|m| m[range.clone()].to_vec()).collect();
+            document.weights = weights.iter().map(|w| w[range.clone()].to_vec()).collect();
+            if self.sample.is_none()
+                && document.input_ids.len() > 1
+                && let Some(kept) = document.masks.last()
+            {
                 self.sample = Some(Sample {
                     id: document.id.clone(),
                     tokens: document.input_ids.clone(),
-                    kept: masks[2].clone(),
+                    kept: kept.clone(),
                 });
             }
-            document.masks = masks.to_vec();
             open.write(&document)?;
         }
         Ok(())
     }
 }
 
+/// Documents of one shard with their scores.
+struct Gathered<'a> {
+    shard: &'a str,
+    columns: &'a [String],
+    rows: &'a [MaskRow],
+}
+
+impl Documents for Gathered<'_> {
+    fn documents(&self) -> impl Iterator<Item = Range<usize>> {
+        self.rows.iter().scan(0, |at, row| {
+            let begin = *at;
+            *at += row.input_ids.len();
+            Some(begin..*at)
+        })
+    }
+
+    fn scores(&self, column: &str, scores: &mut Vec<f32>) -> bool {
+        let Some(column) = self.columns.iter().position(|name| name == column) else {
+            return false;
+        };
+        let all = self.rows.iter().map(|row| &row.scores[column]);
+        all.for_each(|row| scores.extend_from_slice(row));
+        true
+    }
+
+    fn shard(&self, _document: usize) -> &str {
+        self.shard
+    }
+
+    fn token_hash_and_row(&self, document: usize) -> (i64, i64) {
+        let row = &self.rows[document];
+        (token_hash(&row.input_ids), row.row)
+    }
+}
+
 fn row(scored: ScoredDocument) -> MaskRow {
-    let ScoredDocument {
-        document,
-        loss,
-        entropy,
-    } = scored;
+    let ScoredDocument { document, scores } = scored;
     MaskRow {
         id: document.id,
         row: document.row,
         input_ids: document.tokens,
-        scores: vec![loss, entropy],
+        scores,
         masks: Vec::new(),
+        weights: Vec::new(),
         text: document.text,
     }
 }

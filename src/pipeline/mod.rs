@@ -9,7 +9,7 @@
 //! * `tokenize`: documents to token ids, gathered into look-aheads.
 //! * `pieces`: a document to the stretches that are scored alone.
 //! * `batches`: the pieces of a look-ahead to batches of little padding.
-//! * `score`: batches to loss and entropy, back in the documents' order.
+//! * `score`: batches to loss and entropy, back in the documents' order; `columns`: those of several models.
 //! * `mask`: scores to masks, scope by scope; `rejected` counts the rows without a document.
 //!
 //! * `output`: the folder (`store`, `shard_files`, `record`) or the stream that takes them.
@@ -26,6 +26,7 @@
 //! A stage that fails returns its error and lets go of its channels; its neighbours find them closed and end quietly.
 
 mod batches;
+pub(crate) mod columns;
 pub(crate) mod conclude;
 mod mask;
 pub(crate) mod noted;
@@ -94,12 +95,11 @@ struct LookAhead {
     ends_scope: bool,
 }
 
-/// A document with its scores, token-aligned, NaN where a token was not scored.
+/// A document with its columns of scores, token-aligned, NaN where a token was not scored.
 #[derive(Debug, Clone)]
 struct ScoredDocument {
     document: TokenDocument,
-    loss: Vec<f32>,
-    entropy: Vec<f32>,
+    scores: Vec<Vec<f32>>,
 }
 
 /// A look-ahead after scoring.
@@ -119,7 +119,7 @@ pub struct Sample {
     pub id: String,
     /// Its tokens.
     pub tokens: Vec<u32>,
-    /// Kept by the intersection.
+    /// Kept by the last of the masks.
     pub kept: Vec<bool>,
 }
 
@@ -145,8 +145,11 @@ pub(crate) struct Work<'a> {
     pub(crate) stop: &'a Stop,
 }
 
-/// What scores: one for each device, at least one.
-pub(crate) type Scorers<'a> = [&'a mut (dyn Scorer + Send)];
+/// The models on one device, in the order of the plan: the references, then the base.
+pub(crate) type Panel<'a> = Vec<&'a mut (dyn Scorer + Send)>;
+
+/// What scores: the same models on each device, at least one.
+pub(crate) type Scorers<'a> = [Panel<'a>];
 
 /// Runs all stages to the end, or until the run is to stop. Bad documents and broken shards are recorded in the masks
 /// folder and counted; anything else that goes wrong is an error, and what was written before stays.

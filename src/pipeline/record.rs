@@ -6,6 +6,8 @@ use std::{fs, path::Path, time::UNIX_EPOCH};
 use rho_formats::{MaskFile, MaskRow, Place, Shard, SpillMark};
 use serde::{Deserialize, Serialize};
 
+use crate::select::counted::Counts as Selected;
+
 /// By what a file is known again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
@@ -137,56 +139,32 @@ pub(crate) struct Counts {
     pub(crate) rejected: u64,
     pub(crate) tokens: u64,
     pub(crate) scored: u64,
-    pub(crate) loss_sum: f64,
-    pub(crate) entropy_sum: f64,
-    pub(crate) by_loss: KeptCount,
-    pub(crate) by_entropy: KeptCount,
-    pub(crate) by_both: KeptCount,
+    /// Of the scored tokens, by column of scores.
+    pub(crate) sums: Vec<f64>,
+    /// What was selected.
+    pub(crate) selected: Selected,
     pub(crate) batches: u64,
     pub(crate) batch_tokens: u64,
     pub(crate) padding: u64,
 }
 
-/// What one selection kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct KeptCount {
-    pub(crate) tokens: u64,
-    /// The highest score kept, in the scope where that was lowest and where it was highest.
-    pub(crate) threshold: Option<(f32, f32)>,
-}
-
-impl KeptCount {
-    /// Adds one scope.
-    pub(super) fn scope(&mut self, scores: &[f32], mask: &[bool]) {
-        let kept = scores.iter().zip(mask).filter(|(_, kept)| **kept);
-        let highest = kept.clone().map(|(score, _)| *score).reduce(f32::max);
-        self.add(Self {
-            tokens: kept.count() as u64,
-            threshold: highest.map(|highest| (highest, highest)),
-        });
-    }
-
-    pub(super) fn add(&mut self, other: Self) {
-        self.tokens += other.tokens;
-        self.threshold = match (self.threshold, other.threshold) {
-            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
-            (a, b) => a.or(b),
-        };
-    }
-}
-
 impl Counts {
-    /// Adds the documents of one scope.
-    pub(super) fn scope(&mut self, documents: &[MaskRow], loss: &[f32], entropy: &[f32]) {
-        let numbers = |scores: &[f32]| -> f64 {
-            let numbers = scores.iter().filter(|s| !s.is_nan());
-            numbers.map(|&s| f64::from(s)).sum()
-        };
+    /// Adds the documents of one scope, and what was selected in it.
+    pub(super) fn scope(&mut self, documents: &[MaskRow], selected: &Selected) {
         self.documents += documents.len() as u64;
-        self.tokens += loss.len() as u64;
-        self.scored += loss.iter().filter(|s| !s.is_nan()).count() as u64;
-        self.loss_sum += numbers(loss);
-        self.entropy_sum += numbers(entropy);
+        for document in documents {
+            self.tokens += document.input_ids.len() as u64;
+            self.sums.resize(document.scores.len(), 0.0);
+            for (sum, scores) in self.sums.iter_mut().zip(&document.scores) {
+                let scored = scores.iter().filter(|s| !s.is_nan());
+                *sum += scored.map(|&s| f64::from(s)).sum::<f64>();
+            }
+            // All columns have a score where one has.
+            let loss = document.scores.first();
+            let scored = loss.map_or(0, |l| l.iter().filter(|s| !s.is_nan()).count());
+            self.scored += scored as u64;
+        }
+        self.selected.add(selected);
     }
 
     /// Adds another shard's.
@@ -196,11 +174,12 @@ impl Counts {
         self.rejected += other.rejected;
         self.tokens += other.tokens;
         self.scored += other.scored;
-        self.loss_sum += other.loss_sum;
-        self.entropy_sum += other.entropy_sum;
-        self.by_loss.add(other.by_loss);
-        self.by_entropy.add(other.by_entropy);
-        self.by_both.add(other.by_both);
+        let columns = self.sums.len().max(other.sums.len());
+        self.sums.resize(columns, 0.0);
+        for (sum, other) in self.sums.iter_mut().zip(&other.sums) {
+            *sum += other;
+        }
+        self.selected.add(&other.selected);
         self.batches += other.batches;
         self.batch_tokens += other.batch_tokens;
         self.padding += other.padding;

@@ -15,15 +15,10 @@ use super::{
     progress::Progress,
     run,
     store::Store,
-    summary::Summary,
-    testing::plan,
+    summary::{Subject, Summary},
+    testing::{plan, rule},
 };
-use crate::{
-    cli::{ProgressKind, Scope},
-    hint,
-    plan::Plan,
-    stop::Stop,
-};
+use crate::{cli::ProgressKind, hint, plan::Plan, select::rule::Scope, stop::Stop};
 
 /// Scores that follow from a token and the one before it. Asks for a stop, or breaks, after some batches.
 #[derive(Default)]
@@ -114,7 +109,7 @@ fn start(plan: &Plan, shards: &[Shard], fake: &mut Fake) -> anyhow::Result<Repor
         progress: &progress,
         stop: &stop,
     };
-    let report = run(&work, &mut [fake], &Output::Folder(&store))?;
+    let report = run(&work, &mut [vec![fake]], &Output::Folder(&store))?;
     let standing = Standing::look(store.folder())?.unwrap();
     if plan.world_size == 1 || standing.missing().is_empty() {
         standing.conclude(store.folder())?;
@@ -176,9 +171,9 @@ fn stopped_and_broken_anywhere_comes_to_the_same_bytes() {
     let place = tempfile::tempdir().unwrap();
     let shards = corpus(&place.path().join("corpus"));
     for (name, scope, shard_bytes, score_type) in [
-        ("batch", Scope::Batch, 1 << 30, ScoreType::Float32),
+        ("batch", Scope::Batch(700), 1 << 30, ScoreType::Float32),
         ("document", Scope::Document, 1 << 30, ScoreType::Float32),
-        ("split", Scope::Batch, 12_000, ScoreType::Float16),
+        ("split", Scope::Batch(700), 12_000, ScoreType::Float16),
     ] {
         let with = |out: String| Plan {
             scope,
@@ -274,7 +269,7 @@ fn another_plan_another_input_another_run_are_refused() {
     };
     let other = Plan {
         context: 16,
-        keep_loss: 0.5,
+        rule: rule(0.5, 0.6),
         ..plan.clone()
     };
     let (error, hint) = refused(&other, &shards);
@@ -346,7 +341,7 @@ fn a_broken_shard_is_tried_again() {
     let find = || find_shards(std::slice::from_ref(&folder)).unwrap().shards;
     let plan = plan(&place.path().join("masks"), &find());
     let report = start(&plan, &find(), &mut Fake::default()).unwrap();
-    let summary = Summary::of(&report.totals, "cpu", &[RankTimes::default()]);
+    let summary = Summary::of(&report.totals, &Subject::of(&plan), &[RankTimes::default()]);
     assert!(summary.incomplete() && summary.broken_shards == 1 && summary.shards == 2);
     let kept = read_masks(plan.out.join("a.jsonl.zst.arrow"))
         .unwrap()
@@ -438,7 +433,11 @@ fn an_input_that_grows_and_an_output_that_goes() {
             progress: &progress,
             stop: &Stop::default(),
         };
-        run(&work, &mut [&mut Meddling(meddle)], &Output::Folder(&store))
+        run(
+            &work,
+            &mut [vec![&mut Meddling(meddle)]],
+            &Output::Folder(&store),
+        )
     };
     let path = place.path().join("corpus/a.jsonl");
     let once = std::sync::atomic::AtomicBool::new(true);

@@ -1,5 +1,6 @@
-//! Look-aheads to scores: batches to the scorers, one for each device, and their answers back to the documents they
-//! belong to. Which device takes which batch is chance; what is in a batch is not.
+//! Look-aheads to scores: batches to the models, the same on each device, and their answers back to the documents they
+//! belong to. Which device takes which batch is chance; what is in a batch is not. All models of a device score a batch
+//! in turn.
 
 use std::{
     sync::{
@@ -12,10 +13,10 @@ use std::{
 
 use anyhow::Context as _;
 use rho_formats::Rejection;
-use rho_reference::{Piece, Scorer, Scores};
+use rho_reference::{Piece, Scores};
 
 use super::{
-    Flow, LookAhead, Scored, ScoredDocument, Scorers, TokenDocument, Work,
+    Flow, LookAhead, Panel, Scored, ScoredDocument, Scorers, TokenDocument, Work,
     batches::batches,
     for_each, join,
     output::lock,
@@ -95,13 +96,13 @@ fn score(
         ..
     } = look_ahead;
     let mut cost = Cost::default();
-    let unscored = |document: TokenDocument| {
-        let nothing = vec![f32::NAN; document.tokens.len()];
-        ScoredDocument {
-            loss: nothing.clone(),
-            entropy: nothing,
-            document,
-        }
+    let columns = work.plan.columns();
+    let own: Vec<String> = (0..columns.models())
+        .flat_map(|model| columns.of_model(model))
+        .collect();
+    let unscored = |document: TokenDocument| ScoredDocument {
+        scores: vec![vec![f32::NAN; document.tokens.len()]; own.len()],
+        document,
     };
     let mut documents: Vec<ScoredDocument> = documents.into_iter().map(unscored).collect();
     let mut all = Vec::new();
@@ -130,43 +131,45 @@ fn score(
     let Some(scores) = scores else {
         return Ok(None);
     };
-    for (batch, scores) in scores {
-        for (&i, scores) in batches[batch].iter().zip(scores) {
-            let (d, span) = &all[i];
-            let scored = span.scored_from..span.range.end;
-            documents[*d].loss[scored.clone()].copy_from_slice(&scores.loss);
-            documents[*d].entropy[scored].copy_from_slice(&scores.entropy);
+    for (batch, models) in scores {
+        let mut column = 0;
+        for (model, scores) in models.into_iter().enumerate() {
+            for (&i, scores) in batches[batch].iter().zip(scores) {
+                let (d, span) = &all[i];
+                let scored = span.scored_from..span.range.end;
+                // A base has no entropy to keep.
+                let its = [scores.loss, scores.entropy];
+                for (at, its) in (column..own.len())
+                    .zip(its)
+                    .take(columns.of_model(model).len())
+                {
+                    documents[*d].scores[at][scored.clone()].copy_from_slice(&its);
+                }
+            }
+            column += columns.of_model(model).len();
         }
     }
-    let round = |score: &mut f32| *score = work.plan.score_type.round(*score);
+    let round = |score: f32| work.plan.score_type.round(score);
     documents.retain_mut(|scored| {
-        let numbers = |scores: &[f32]| scores.iter().skip(1).position(|s| !s.is_finite());
-        let wrong = numbers(&scored.loss)
-            .map(|i| (i, "loss"))
-            .or(numbers(&scored.entropy).map(|i| (i, "entropy")));
-        if let Some((i, column)) = wrong {
-            let value = if column == "loss" {
-                scored.loss[i + 1]
-            } else {
-                scored.entropy[i + 1]
-            };
-            let reason = format!(
-                "token {}: expected a finite {column} from the reference, got {value}",
-                i + 1
-            );
+        let wrong = own.iter().zip(&scored.scores).find_map(|(name, scores)| {
+            let i = scores.iter().skip(1).position(|s| !s.is_finite())? + 1;
+            Some((i, name, scores[i]))
+        });
+        if let Some((i, column, value)) = wrong {
+            let reason =
+                format!("token {i}: expected a finite {column} from the reference, got {value}");
             rejected.push(Rejection {
                 shard: shard.to_owned(),
                 row: scored.document.row,
                 reason,
             });
+            return false;
         }
         // What is ranked later is what is stored; what is no number was told before it was rounded.
-        scored
-            .loss
-            .iter_mut()
-            .chain(&mut scored.entropy)
-            .for_each(round);
-        wrong.is_none()
+        let own = scored.scores.iter_mut();
+        own.flatten().for_each(|score| *score = round(*score));
+        scored.scores = columns.of(std::mem::take(&mut scored.scores), round);
+        true
     });
     rejected.sort_by_key(|rejection| rejection.row);
     let tokens = documents.iter().map(|d| d.document.tokens.len() as u64);
@@ -181,8 +184,8 @@ fn score(
     }))
 }
 
-/// The number of a batch and the scores of its pieces.
-type Done = (usize, Vec<Scores>);
+/// The number of a batch and the scores of its pieces, by model.
+type Done = (usize, Vec<Vec<Scores>>);
 
 /// The scores of each batch with its number, in the order in which they were done; none where the run is to stop.
 fn score_batches(
@@ -193,7 +196,7 @@ fn score_batches(
     scorers: &mut Scorers<'_>,
 ) -> anyhow::Result<Option<Vec<Done>>> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let take = |scorer: &mut (dyn Scorer + Send)| -> anyhow::Result<bool> {
+    let take = |panel: &mut Panel<'_>| -> anyhow::Result<bool> {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let Some(batch) = batches.get(number) else {
@@ -210,7 +213,8 @@ fn score_batches(
                 }
             };
             let pieces: Vec<Piece<'_>> = batch.iter().map(piece).collect();
-            let scores = scorer.score(&pieces);
+            let scores = panel.iter_mut().map(|scorer| scorer.score(&pieces));
+            let scores = scores.collect::<Result<Vec<_>, _>>();
             if scores.is_err() {
                 // The others need not begin another.
                 next.store(batches.len(), Ordering::Relaxed);
@@ -222,11 +226,11 @@ fn score_batches(
         }
     };
     let whole = match scorers {
-        [scorer] => take(*scorer)?,
+        [panel] => take(panel)?,
         scorers => std::thread::scope(|scope| {
             let threads: Vec<_> = scorers
                 .iter_mut()
-                .map(|scorer| scope.spawn(|| take(*scorer)))
+                .map(|panel| scope.spawn(|| take(panel)))
                 .collect();
             let mut whole = true;
             for thread in threads {

@@ -286,11 +286,10 @@ pub(crate) fn locked(folder: &MasksFolder, rank: usize, world_size: usize) -> an
 /// The columns of the masks and how they are stored.
 pub(crate) fn schema(plan: &Plan) -> MaskSchema {
     MaskSchema {
-        scores: ["loss", "entropy"].map(String::from).to_vec(),
+        scores: plan.scores.clone(),
         score_type: plan.score_type,
-        masks: ["mask_loss", "mask_entropy", "mask_intersection"]
-            .map(String::from)
-            .to_vec(),
+        masks: plan.rule.masks(),
+        weights: plan.rule.weights(),
         text: plan.keep_text,
         metadata: plan.metadata(),
     }
@@ -300,6 +299,7 @@ fn columns(plan: &Plan) -> Columns {
     let schema = schema(plan);
     let scored = MaskSchema {
         masks: Vec::new(),
+        weights: Vec::new(),
         // As they were computed; they are rounded by now where that was asked for.
         score_type: ScoreType::Float32,
         ..schema.clone()

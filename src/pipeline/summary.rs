@@ -1,11 +1,16 @@
 //! What came of a run: counts, kept shares, thresholds, times. The same numbers for people and, as summary.json, for
 //! programs.
 
-use std::fmt;
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{conclude::RankTimes, output::Totals, record::KeptCount};
+use super::{conclude::RankTimes, output::Totals};
+use crate::{
+    plan::Plan,
+    select::{Chosen, rule::Rule},
+};
 
 /// Counts and times of a run.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -26,8 +31,12 @@ pub struct Summary {
     pub mean_loss: Option<f64>,
     /// Mean entropy of the scored tokens, in nats.
     pub mean_entropy: Option<f64>,
+    /// Means of the other columns of scores, called `mean_` and the column.
+    #[serde(flatten)]
+    pub means: BTreeMap<String, Option<f64>>,
     /// What each selection kept.
-    pub kept: KeptBy,
+    #[serde(flatten)]
+    pub(crate) chosen: Chosen,
     /// Batches scored.
     pub batches: u64,
     /// Share of the tokens in batches that was padding.
@@ -45,28 +54,6 @@ pub struct Speed {
     pub tokens_per_second: f64,
     /// Seconds per stage, of all ranks and runs together.
     pub seconds: Seconds,
-}
-
-/// Kept tokens by selection.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct KeptBy {
-    /// `mask_loss`.
-    pub loss: Kept,
-    /// `mask_entropy`.
-    pub entropy: Kept,
-    /// `mask_intersection`; it has no threshold of its own.
-    pub intersection: Kept,
-}
-
-/// What one selection kept.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct Kept {
-    /// Kept tokens.
-    pub tokens: u64,
-    /// Their share of the scored tokens.
-    pub share: f64,
-    /// The highest score kept, in the scope where that was lowest and where it was highest.
-    pub threshold: Option<(f32, f32)>,
 }
 
 /// Seconds that each stage was busy; the stages overlap.
@@ -101,20 +88,53 @@ impl Seconds {
     }
 }
 
+/// What a summary is about.
+pub(crate) struct Subject<'a> {
+    /// Where it was computed.
+    device: Cow<'a, str>,
+    /// The columns of scores.
+    scores: Cow<'a, [String]>,
+    rule: Cow<'a, Rule>,
+}
+
+impl<'a> Subject<'a> {
+    /// The run with this plan.
+    pub(crate) fn of(plan: &'a Plan) -> Self {
+        Self {
+            device: Cow::Borrowed(&plan.device),
+            scores: Cow::Borrowed(&plan.scores),
+            rule: Cow::Borrowed(&plan.rule),
+        }
+    }
+
+    /// Runs of which this is noted; none where that is something else.
+    pub(super) fn noted(plan: &Value) -> Option<Self> {
+        let metadata = &plan["metadata"];
+        let scores = plan["scores"].as_array()?.iter();
+        let scores: Option<Vec<String>> = scores.map(|s| Some(s.as_str()?.to_owned())).collect();
+        Some(Self {
+            device: Cow::Owned(metadata["provider"].as_str()?.to_owned()),
+            scores: Cow::Owned(scores?),
+            rule: Cow::Owned(Rule::of_metadata(&metadata["selections"])?),
+        })
+    }
+}
+
 impl Summary {
     /// Of what was counted and measured.
-    pub(crate) fn of(totals: &Totals, device: &str, times: &[RankTimes]) -> Self {
+    pub(crate) fn of(totals: &Totals, subject: &Subject<'_>, times: &[RankTimes]) -> Self {
         let counts = &totals.counts;
         let share = |part: u64, whole: u64| match whole {
             0 => 0.0,
             whole => part as f64 / whole as f64,
         };
-        let kept = |count: KeptCount| Kept {
-            tokens: count.tokens,
-            share: share(count.tokens, counts.scored),
-            threshold: count.threshold,
+        let mean = |column: &str| {
+            let place = subject.scores.iter().position(|name| name == column)?;
+            let sum = counts.sums.get(place)?;
+            (counts.scored > 0).then(|| sum / counts.scored as f64)
         };
-        let mean = |sum: f64| (counts.scored > 0).then(|| sum / counts.scored as f64);
+        let others = subject.scores.iter();
+        let others = others.filter(|name| !["loss", "entropy"].contains(&name.as_str()));
         let mut speed = Speed::default();
         for rank in times {
             speed.tokens_per_second += rank.tokens as f64 / rank.seconds.total.max(1e-9);
@@ -127,19 +147,15 @@ impl Summary {
             rejected: counts.rejected,
             tokens: counts.tokens,
             scored: counts.scored,
-            mean_loss: mean(counts.loss_sum),
-            mean_entropy: mean(counts.entropy_sum),
-            kept: KeptBy {
-                loss: kept(counts.by_loss),
-                entropy: kept(counts.by_entropy),
-                intersection: Kept {
-                    threshold: None,
-                    ..kept(counts.by_both)
-                },
-            },
+            mean_loss: mean("loss"),
+            mean_entropy: mean("entropy"),
+            means: others
+                .map(|name| (format!("mean_{name}"), mean(name)))
+                .collect(),
+            chosen: Chosen::of(&subject.rule, &counts.selected),
             batches: counts.batches,
             padding: share(counts.padding, counts.padding + counts.batch_tokens),
-            device: device.to_owned(),
+            device: subject.device.to_string(),
             speed,
         }
     }
@@ -171,46 +187,20 @@ impl fmt::Display for Summary {
             "tokens",
             format!("{}, {} scored", grouped(self.tokens), grouped(self.scored)),
         )?;
+        let (loss, entropy) = (mean(self.mean_loss), mean(self.mean_entropy));
         line(
             f,
             "mean",
-            format!(
-                "loss {} nats, entropy {} nats",
-                mean(self.mean_loss),
-                mean(self.mean_entropy)
-            ),
+            format!("loss {loss} nats, entropy {entropy} nats"),
         )?;
-        let kept = |kept: &Kept| {
-            let (low, high) = match kept.threshold {
-                None => return format!("{} ({:.1} %)", grouped(kept.tokens), kept.share * 100.0),
-                Some(threshold) => threshold,
-            };
-            let up_to = if low == high {
-                format!("{high:.3} nats")
-            } else {
-                format!("{low:.3} to {high:.3} nats, by scope")
-            };
-            format!(
-                "{} ({:.1} %), up to {up_to}",
-                grouped(kept.tokens),
-                kept.share * 100.0
-            )
-        };
-        line(
-            f,
-            "kept",
-            format!("by loss         {}", kept(&self.kept.loss)),
-        )?;
-        line(
-            f,
-            "",
-            format!("by entropy      {}", kept(&self.kept.entropy)),
-        )?;
-        line(
-            f,
-            "",
-            format!("by both         {}", kept(&self.kept.intersection)),
-        )?;
+        let word = |name: &str| name.trim_start_matches("mean_").replace('_', " ");
+        let others = self.means.iter();
+        let others = others.map(|(name, m)| format!("{} {} nats", word(name), mean(*m)));
+        let others: Vec<String> = others.collect();
+        if !others.is_empty() {
+            line(f, "", others.join(", "))?;
+        }
+        write!(f, "{}", self.chosen)?;
         line(
             f,
             "padding",

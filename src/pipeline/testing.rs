@@ -3,12 +3,31 @@
 use std::path::Path;
 
 use rho_formats::{BatchCompression, ScoreType, Shard};
+use rho_selection::KeepRatio;
 
 use crate::{
-    cli::{Scope, SpecialToken},
+    cli::{RuleName, SelectionArgs, SpecialToken},
     memory::Memory,
-    plan::{Plan, SpecialTokens},
+    plan::{Plan, PlannedModel, SpecialTokens},
+    select::{
+        options,
+        rule::{Rule, Scope},
+    },
 };
+
+/// The intersection, with these shares.
+pub(super) fn rule(keep_loss: f64, keep_entropy: f64) -> Rule {
+    let ratio = |ratio| Some(KeepRatio::new(ratio).unwrap());
+    let args = SelectionArgs {
+        keep_loss: ratio(keep_loss),
+        keep_entropy: ratio(keep_entropy),
+        ..SelectionArgs::default()
+    };
+    let there = ["loss", "entropy"];
+    options::resolve(RuleName::Intersection, &args, &there)
+        .unwrap()
+        .0
+}
 
 /// A plan for a fake scorer: token ids from the field `ids`, everything small.
 pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
@@ -20,8 +39,16 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
         shards: shards.iter().map(|s| s.name.clone()).collect(),
         bytes: 0,
         out: out.to_owned(),
-        model: "fake".into(),
-        model_fingerprint: "fake".into(),
+        references: vec![PlannedModel {
+            name: "fake".into(),
+            path: "fake".into(),
+            fingerprint: "fake".into(),
+            bytes: 0,
+            vocabulary: 5000,
+            precision: "f32".into(),
+        }],
+        combine: None,
+        base: None,
         vocabulary: 5000,
         tokenizer: None,
         tokenizer_fingerprint: None,
@@ -37,10 +64,9 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
         batch_tokens: 64,
         look_ahead_documents: 7,
         look_ahead_tokens: 200,
-        keep_loss: 0.7,
-        keep_entropy: 0.6,
-        scope: Scope::Batch,
-        scope_tokens: 700,
+        scores: ["loss", "entropy"].map(String::from).to_vec(),
+        rule: rule(0.7, 0.6),
+        scope: Scope::Batch(700),
         text_field: "text".into(),
         tokens_field: Some("ids".into()),
         id_field: "id".into(),

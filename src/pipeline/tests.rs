@@ -12,14 +12,16 @@ use rho_selection::{Batches, KeepRatio};
 use serde_json::{Value, json};
 
 use super::{
-    Work, conclude::Standing, output::Output, progress::Progress, record::Counts, run,
-    store::Store, testing,
+    Panel, Work,
+    conclude::Standing,
+    output::Output,
+    progress::Progress,
+    record::Counts,
+    run,
+    store::Store,
+    testing::{self, rule},
 };
-use crate::{
-    cli::{ProgressKind, Scope},
-    plan::Plan,
-    stop::Stop,
-};
+use crate::{cli::ProgressKind, plan::Plan, select::rule::Scope, stop::Stop};
 
 /// The token whose scores the fake cannot tell.
 const NOT_A_NUMBER: u32 = 13;
@@ -74,7 +76,7 @@ fn plan(out: &Path, shards: &[Shard]) -> Plan {
     Plan {
         look_ahead_documents: 10,
         look_ahead_tokens: 300,
-        scope_tokens: 200,
+        scope: Scope::Batch(200),
         ..testing::plan(out, shards)
     }
 }
@@ -125,7 +127,7 @@ impl Corpus {
             budget: plan.batch_tokens,
         };
         let mut fakes: Vec<Fake> = (0..devices).map(fake).collect();
-        let mut scorers: Vec<_> = fakes.iter_mut().map(|f| f as _).collect();
+        let mut scorers: Vec<Panel<'_>> = fakes.iter_mut().map(|f| vec![f as _]).collect();
         let counts =
             run(&work, &mut scorers, &Output::Folder(&store)).map(|report| report.totals.counts);
         if counts.is_ok() {
@@ -184,7 +186,10 @@ fn seeded(cases: u32) -> ProptestConfig {
 }
 
 /// The kept tokens of one scope must be `round(k * scored)`, of scored tokens only.
-fn check_scope(rows: &[MaskRow], plan: &Plan) -> Result<(), TestCaseError> {
+fn check_scope(
+    rows: &[MaskRow],
+    (keep_loss, keep_entropy): (f64, f64),
+) -> Result<(), TestCaseError> {
     let column = |get: fn(&MaskRow) -> &Vec<bool>| -> Vec<bool> {
         rows.iter().flat_map(|r| get(r).clone()).collect()
     };
@@ -196,13 +201,10 @@ fn check_scope(rows: &[MaskRow], plan: &Plan) -> Result<(), TestCaseError> {
     let scores: Vec<f32> = rows.iter().flat_map(|r| r.scores[0].clone()).collect();
     let scored = scores.iter().filter(|s| !s.is_nan()).count();
     let kept = |mask: &[bool]| mask.iter().filter(|&&k| k).count();
-    prop_assert_eq!(
-        kept(&loss),
-        KeepRatio::new(plan.keep_loss).unwrap().kept(scored)
-    );
+    prop_assert_eq!(kept(&loss), KeepRatio::new(keep_loss).unwrap().kept(scored));
     prop_assert_eq!(
         kept(&entropy),
-        KeepRatio::new(plan.keep_entropy).unwrap().kept(scored)
+        KeepRatio::new(keep_entropy).unwrap().kept(scored)
     );
     for i in 0..scores.len() {
         prop_assert_eq!(both[i], loss[i] && entropy[i]);
@@ -217,7 +219,7 @@ proptest! {
     #[test]
     fn batch_size_and_threads_change_nothing(shards in corpora(), document_scope in any::<bool>()) {
         let corpus = Corpus::new(&shards);
-        let scope = if document_scope { Scope::Document } else { Scope::Batch };
+        let scope = if document_scope { Scope::Document } else { Scope::Batch(200) };
         let mut before = None;
         // A budget of 1 makes batches of one piece; 64 pieces of the longest context fit into 2048.
         for (batch_tokens, threads) in [(1, 1), (1, 4), (64 * 32, 1), (64 * 32, 4)] {
@@ -233,25 +235,23 @@ proptest! {
     #[test]
     fn each_scope_keeps_its_share(shards in corpora(), keep_loss in 0.0..=1.0f64, keep_entropy in 0.0..=1.0f64) {
         let corpus = Corpus::new(&shards);
-        for scope in [Scope::Document, Scope::Batch] {
-            let set = |plan: &mut Plan| (plan.keep_loss, plan.keep_entropy, plan.scope) = (keep_loss, keep_entropy, scope);
+        for scope in [Scope::Document, Scope::Batch(200)] {
+            let set = |plan: &mut Plan| (plan.rule, plan.scope) = (rule(keep_loss, keep_entropy), scope);
             let (report, masks) = corpus.score(set);
-            let mut plan = plan(masks.path(), &[]);
-            set(&mut plan);
             for (i, documents) in shards.iter().enumerate() {
                 let rows: Vec<MaskRow> =
                     read_masks(masks.path().join(format!("{i}.jsonl.arrow"))).unwrap().collect::<Result<_, _>>().unwrap();
                 prop_assert_eq!(&rows.iter().map(|r| r.input_ids.clone()).collect::<Vec<_>>(), documents);
-                let mut batches = Batches::new(plan.scope_tokens);
+                let mut batches = Batches::new(200);
                 let mut start = 0;
                 for (at, row) in rows.iter().enumerate() {
                     let another = scope == Scope::Document || batches.starts_another(row.input_ids.len());
                     if another {
-                        check_scope(&rows[start..at], &plan)?;
+                        check_scope(&rows[start..at], (keep_loss, keep_entropy))?;
                         start = at;
                     }
                 }
-                check_scope(&rows[start..], &plan)?;
+                check_scope(&rows[start..], (keep_loss, keep_entropy))?;
             }
             let summary = report.unwrap();
             let tokens: usize = shards.iter().flatten().map(Vec::len).sum();
@@ -342,8 +342,8 @@ fn padding_stays_small() {
             plan.batch_tokens,
             plan.look_ahead_documents,
             plan.look_ahead_tokens,
-            plan.scope_tokens,
-        ) = (256, 400, 100_000, 100_000);
+            plan.scope,
+        ) = (256, 400, 100_000, Scope::Batch(100_000));
     });
     let padding = report.unwrap();
     let padding = padding.padding as f64 / (padding.padding + padding.batch_tokens) as f64;

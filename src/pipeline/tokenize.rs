@@ -19,7 +19,7 @@ use super::{
     record::From,
     send,
 };
-use crate::cli::Scope;
+use crate::select::rule::Scope;
 
 /// Tokenises everything; the answer is the time spent on it, not waiting.
 pub(super) fn run(
@@ -93,7 +93,13 @@ impl<'a> Gatherer<'a> {
     fn new(work: &'a Work<'a>, from: From) -> Self {
         Self {
             work,
-            batches: Batches::resume(work.plan.scope_tokens, from.scope_tokens),
+            batches: Batches::resume(
+                match work.plan.scope {
+                    Scope::Batch(tokens) => tokens,
+                    _ => Batches::PAPER,
+                },
+                from.scope_tokens,
+            ),
             gathered: LookAhead {
                 next: from,
                 ..LookAhead::default()
@@ -118,7 +124,7 @@ impl<'a> Gatherer<'a> {
         let full = tokens >= plan.look_ahead_tokens || rows >= plan.look_ahead_documents;
         let before = self.batches.tokens();
         let scope_ends = match (&document, plan.scope) {
-            (Ok(document), Scope::Batch) => self.batches.starts_another(document.tokens.len()),
+            (Ok(document), Scope::Batch(_)) => self.batches.starts_another(document.tokens.len()),
             _ => false,
         };
         let ended = (full || scope_ends).then(|| {
@@ -142,7 +148,7 @@ impl<'a> Gatherer<'a> {
     fn end(&mut self, scope_ends: bool) -> LookAhead {
         let (next, bytes) = (self.gathered.next, self.gathered.bytes);
         let mut look_ahead = std::mem::take(&mut self.gathered);
-        look_ahead.ends_scope = scope_ends || self.work.plan.scope == Scope::Document;
+        look_ahead.ends_scope = scope_ends || !matches!(self.work.plan.scope, Scope::Batch(_));
         (self.gathered.next, self.gathered.bytes) = (next, bytes);
         look_ahead
     }

@@ -3,29 +3,29 @@
 //! Everything that can be wrong with a setting is found here, cheapest first and before any weight is read: corpus,
 //! output, model, tokenizer, numbers, library, device.
 
-use std::path::PathBuf;
-
-use anyhow::Context as _;
 use ort::environment::Environment;
 use rho_formats::{BatchCompression, MasksFolder, ReadOptions, ScoreType, Shard, find_shards};
 use rho_reference::{
-    Device, OpenedReference, Precision, ResolvedDevice, Source,
+    Device, OpenedReference, Precision, ResolvedDevice,
     library::{self, Library, LibraryOptions},
     product::Multiplier,
-    source::fingerprint,
 };
-use rho_selection::{Batches, KeepRatio};
 
 use super::{
-    DEFAULT_KEEP, Plan, SpecialTokens,
-    model::{precision, tokenizer, windows},
+    Plan, SpecialTokens,
+    models::{Models, hash},
 };
 use crate::{
     cli::{MaskCompression, ScoreArgs, ScoreDtype},
     demo,
     hint::Advised,
     memory::Memory,
-    ranks, terminal,
+    ranks,
+    select::{
+        options,
+        rule::{BASE_LOSS, Rule, Scope},
+    },
+    terminal,
     tokenization::Tokenization,
 };
 
@@ -38,7 +38,8 @@ const LOOK_AHEAD_BATCHES: usize = 48;
 pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) shards: Vec<Shard>,
-    pub(crate) reference: OpenedReference,
+    /// In the order of [`Plan::models`].
+    pub(crate) models: Vec<OpenedReference>,
     pub(crate) tokenization: Option<Tokenization>,
     pub(crate) environment: Environment,
     /// At least one.
@@ -72,17 +73,15 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
 
     let mut libraries = LibraryOptions::from_environment();
     libraries.path = args.ort_lib.clone();
-    let model = match &args.model {
-        Some(model) => model.clone(),
-        None => {
-            terminal::line(&format!("note: {}", demo::NOTICE));
-            demo::folder(&libraries.cache)?
-        }
-    };
-    let source = Source::find(&model)?;
-    let reference = OpenedReference::open(&source)?;
-    let (tokenizer, tokenization) = tokenizer(args, &source, &reference)?;
-    let (context, overlap) = windows(args, &source)?;
+    let models = Models::open(args, || {
+        terminal::line(&format!("note: {}", demo::NOTICE));
+        demo::folder(&libraries.cache)
+    })?;
+    let (tokenizer, tokenization) = models.tokenizer(args)?;
+    let (context, overlap) = models.windows(args)?;
+    let columns = models.columns(args)?;
+    let scores = columns.names();
+    let (rule, scope) = selection(args, &scores)?;
     let threads = positive(args.threads, "threads")?.unwrap_or_else(cores);
     let batch_tokens = positive(args.batch_tokens, "batch-tokens")?;
     let max_document_bytes = positive(args.max_document_bytes, "max-document-bytes")?
@@ -93,8 +92,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let devices = args.device.resolve(&environment)?;
     // All of one kind.
     let device = devices[0];
-    let precision = precision(args, &source, &reference)?;
-    reference.check_precision(precision, device)?;
+    let precision = models.precision(args, device)?;
     if precision == Precision::Int8 && Multiplier::detect(precision)? == Multiplier::Int8Portable {
         terminal::line(
             "note: this processor has no instructions for int8 products that rho-mask knows: --precision int8 is slower \
@@ -105,10 +103,8 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         ResolvedDevice::Cpu => 1024,
         ResolvedDevice::Cuda(_) => 16_384,
     });
-    let keep = |own: Option<KeepRatio>| own.or(args.keep).map_or(DEFAULT_KEEP, KeepRatio::get);
-    let hash = |files: &[PathBuf]| {
-        fingerprint(files).context("cannot read the reference to take its fingerprint")
-    };
+    let mut references = models.planned(precision)?;
+    let base = columns.base.then(|| references.pop()).flatten();
     let special = |rule, tokens: Option<&Vec<u32>>| SpecialTokens {
         rule,
         tokens: tokens.cloned().unwrap_or_default(),
@@ -117,9 +113,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         shards: found.shards.iter().map(|s| s.name.clone()).collect(),
         bytes: found.shards.iter().map(|s| s.bytes).sum(),
         out: args.out.clone(),
-        model: source.model.clone(),
-        model_fingerprint: hash(&reference.files())?,
-        vocabulary: reference.vocabulary(),
+        vocabulary: models.vocabulary(),
         tokenizer_fingerprint: tokenizer.clone().map(|t| hash(&[t])).transpose()?,
         tokenizer,
         library: library.path,
@@ -128,10 +122,10 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
             ResolvedDevice::Cuda(_) if devices.len() > 1 => args.device.to_string(),
             device => device.to_string(),
         },
-        precision: match precision {
-            Precision::AsStored => format!("{:?}", reference.precision()).to_lowercase(),
-            reduced => reduced.to_string(),
-        },
+        precision: references[0].precision.clone(),
+        references,
+        combine: (columns.references > 1).then(|| columns.combine.name().to_owned()),
+        base,
         threads,
         context,
         overlap,
@@ -140,10 +134,9 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         batch_tokens,
         look_ahead_documents: LOOK_AHEAD_DOCUMENTS,
         look_ahead_tokens: LOOK_AHEAD_BATCHES * batch_tokens,
-        keep_loss: keep(args.keep_loss),
-        keep_entropy: keep(args.keep_entropy),
-        scope: args.scope,
-        scope_tokens: Batches::PAPER,
+        scores,
+        rule,
+        scope,
         text_field: args.text_field.clone(),
         tokens_field: args.tokens_field.clone(),
         id_field: args.id_field.clone(),
@@ -169,12 +162,39 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     Ok(Prepared {
         plan,
         shards: found.shards,
-        reference,
+        models: models.into_opened(),
         tokenization,
         environment,
         devices,
         precision,
     })
+}
+
+/// The rule and the scope, for masks with these columns of scores.
+fn selection(args: &ScoreArgs, scores: &[String]) -> anyhow::Result<(Rule, Scope)> {
+    let there: Vec<&str> = scores.iter().map(String::as_str).collect();
+    let (rule, scope) = options::resolve(args.by, &args.selection, &there)?;
+    if let Some(column) = rule.columns().into_iter().find(|c| !there.contains(c)) {
+        let hint = match column {
+            BASE_LOSS => "name the model to be trained with --base",
+            _ => "name a column that this run makes",
+        };
+        return Err(Advised::error(
+            format!(
+                "expected a column of scores {column:?} to select by, got {}",
+                there.join(", ")
+            ),
+            hint,
+        ));
+    }
+    if scope == Scope::Corpus {
+        return Err(Advised::error(
+            "--scope corpus: expected document or batch while scoring, for ranks among all tokens are known only at the \
+             end",
+            "score first, then `rho-mask select MASKS --out OTHER --scope corpus` with the same rule: it needs no model",
+        ));
+    }
+    Ok((rule, scope))
 }
 
 /// Finds the library for a device, or installs it and says so. For `auto` one with CUDA comes first, if it is there.

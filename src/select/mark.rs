@@ -4,15 +4,13 @@
 
 use std::mem;
 
-use rho_formats::MaskBatch;
 use rho_selection::{Batches, Cut, Marker, Seen, UNSCORED, intersect, unite};
 
 use super::{
     corpus::Cuts,
-    plan::{Scope, SelectPlan},
-    record::{Counts, Selected},
-    rule::{Combined, Pick, Selection},
-    scores,
+    counted::{Counts, Selected},
+    rule::{Combined, Pick, Rule, Scope, Selection},
+    scores::{self, Documents},
 };
 
 /// What is selected in one shard.
@@ -31,6 +29,14 @@ pub(super) struct Marks<'a> {
     pub(super) counts: Counts,
 }
 
+/// Selects among documents that are one scope.
+pub(crate) fn in_scope(rule: &Rule, documents: &impl Documents) -> anyhow::Result<(Taken, Counts)> {
+    let mut marks = Marks::new(rule, Scope::None, 0, None);
+    marks.add(documents)?;
+    let taken = marks.take(marks.decided());
+    Ok((taken, marks.counted()))
+}
+
 /// One selection.
 struct Track<'a> {
     selection: &'a Selection,
@@ -46,14 +52,14 @@ struct Track<'a> {
 }
 
 /// The new columns of some tokens.
-pub(super) struct Taken {
-    pub(super) masks: Vec<Vec<bool>>,
-    pub(super) weights: Vec<Vec<f32>>,
+pub(crate) struct Taken {
+    pub(crate) masks: Vec<Vec<bool>>,
+    pub(crate) weights: Vec<Vec<f32>>,
 }
 
 impl<'a> Marks<'a> {
     /// Begins a shard.
-    pub(super) fn new(plan: &'a SelectPlan, shard: usize, cuts: Option<&Cuts>) -> Self {
+    pub(super) fn new(rule: &'a Rule, scope: Scope, shard: usize, cuts: Option<&Cuts>) -> Self {
         let track = |(i, selection): (usize, &'a Selection)| {
             let mut counts = Selected::default();
             let marker = cuts.map(|cuts| {
@@ -71,14 +77,14 @@ impl<'a> Marks<'a> {
                 counts,
             }
         };
-        let limit = match plan.scope {
+        let limit = match scope {
             Scope::Batch(tokens) => tokens,
             _ => Batches::PAPER,
         };
         Self {
-            scope: plan.scope,
-            combined: plan.rule.combined,
-            tracks: plan.rule.selections.iter().enumerate().map(track).collect(),
+            scope,
+            combined: rule.combined,
+            tracks: rule.selections.iter().enumerate().map(track).collect(),
             batches: Batches::new(limit),
             shard: String::new(),
             open: 0,
@@ -89,12 +95,16 @@ impl<'a> Marks<'a> {
     }
 
     /// Takes in the next documents, and decides about the scopes that end with or before them.
-    pub(super) fn add(&mut self, batch: &MaskBatch) -> anyhow::Result<()> {
+    pub(super) fn add(&mut self, batch: &impl Documents) -> anyhow::Result<()> {
         for track in &mut self.tracks {
             track.take_in(batch, &mut self.space)?;
         }
-        self.counts.documents += batch.rows() as u64;
-        self.counts.tokens += batch.tokens() as u64;
+        let (mut documents, mut tokens) = (0, 0);
+        for document in batch.documents() {
+            (documents, tokens) = (documents + 1, document.end);
+        }
+        self.counts.documents += documents;
+        self.counts.tokens += tokens as u64;
         match self.scope {
             Scope::Document => {
                 for tokens in batch.documents() {
@@ -117,7 +127,7 @@ impl<'a> Marks<'a> {
                 }
             }
             Scope::Corpus | Scope::None => {
-                self.open = batch.tokens();
+                self.open = tokens;
                 self.close();
             }
         }
@@ -177,7 +187,7 @@ impl<'a> Marks<'a> {
 }
 
 impl Track<'_> {
-    fn take_in(&mut self, batch: &MaskBatch, space: &mut Vec<f32>) -> anyhow::Result<()> {
+    fn take_in(&mut self, batch: &impl Documents, space: &mut Vec<f32>) -> anyhow::Result<()> {
         let from = mem::take(&mut self.from);
         let source = &self.selection.source;
         match self.selection.pick {

@@ -1,27 +1,41 @@
 //! What is selected by, and the columns that come of it.
 
-use rho_selection::{Bounds, Direction, Formula, Share, Weights};
+use rho_selection::{Bounds, Direction, Share, Weights};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
+
+/// Among which tokens to rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Each document by itself.
+    Document,
+    /// Whole documents of a shard, up to so many tokens.
+    Batch(usize),
+    /// All shards.
+    Corpus,
+    /// A token's bit or weight follows from its own score.
+    None,
+}
 
 /// A rule: one selection, or two and what they have in common.
 #[derive(Debug, Clone)]
-pub(super) struct Rule {
-    pub(super) selections: Vec<Selection>,
-    pub(super) combined: Option<Combined>,
+pub(crate) struct Rule {
+    pub(crate) selections: Vec<Selection>,
+    pub(crate) combined: Option<Combined>,
 }
 
 /// A column that ranks or weighs by one score.
 #[derive(Debug, Clone)]
-pub(super) struct Selection {
+pub(crate) struct Selection {
     /// What it is called in the summary; the column has a prefix before it.
-    pub(super) name: String,
-    pub(super) source: Source,
-    pub(super) pick: Pick,
+    pub(crate) name: String,
+    pub(crate) source: Source,
+    pub(crate) pick: Pick,
 }
 
 /// Where the numbers are from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// A column of scores.
     Column(String),
     /// `base_loss - loss`.
@@ -32,7 +46,7 @@ pub(super) enum Source {
 
 /// What is made of them.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Pick {
+pub(crate) enum Pick {
     /// Tokens by their rank.
     Ranked(Direction, Share),
     /// Tokens by their number.
@@ -43,16 +57,47 @@ pub(super) enum Pick {
 
 /// A column made of two others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Combined {
+pub(crate) enum Combined {
     Intersection,
     Union,
 }
 
-pub(super) const BASE_LOSS: &str = "base_loss";
-pub(super) const LOSS: &str = "loss";
+pub(crate) const BASE_LOSS: &str = "base_loss";
+pub(crate) const LOSS: &str = "loss";
+
+impl Scope {
+    /// The word for it.
+    pub(crate) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Document => Some("document"),
+            Self::Batch(_) => Some("batch"),
+            Self::Corpus => Some("corpus"),
+            Self::None => None,
+        }
+    }
+
+    /// Says it in metadata: `scope`, and `scope_tokens` where there are so many.
+    pub(crate) fn tell(self, metadata: &mut Value) {
+        metadata["scope"] = json!(self.name());
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.remove("scope_tokens");
+        }
+        if let Self::Batch(tokens) = self {
+            metadata["scope_tokens"] = json!(tokens);
+        }
+    }
+}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut said = json!({});
+        self.tell(&mut said);
+        said.serialize(serializer)
+    }
+}
 
 impl Combined {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Intersection => "intersection",
             Self::Union => "union",
@@ -62,7 +107,7 @@ impl Combined {
 
 impl Source {
     /// The columns of scores it needs.
-    pub(super) fn columns(&self) -> Vec<&str> {
+    pub(crate) fn columns(&self) -> Vec<&str> {
         match self {
             Self::Column(name) | Self::Random { scored: name, .. } => vec![name],
             Self::Excess => vec![BASE_LOSS, LOSS],
@@ -71,73 +116,22 @@ impl Source {
 }
 
 impl Selection {
-    pub(super) fn is_weights(&self) -> bool {
+    pub(crate) fn is_weights(&self) -> bool {
         matches!(self.pick, Pick::Weighed(_))
     }
 
-    fn column(&self) -> String {
+    /// The column it makes.
+    pub(crate) fn column(&self) -> String {
         match self.pick {
             Pick::Weighed(_) => format!("weight_{}", self.name),
             _ => format!("mask_{}", self.name),
         }
     }
-
-    /// What the metadata says of it; the words of `score` where it knows the rule.
-    fn metadata(&self) -> Value {
-        let mut said = json!({"column": self.column()});
-        match &self.source {
-            Source::Column(name) => said["by"] = json!(name),
-            Source::Excess => {
-                said["by"] = json!("excess");
-                said["difference"] = json!([BASE_LOSS, LOSS]);
-            }
-            Source::Random { seed, scored } => {
-                said["by"] = json!("random");
-                said["seed"] = json!(seed);
-                said["scored"] = json!(scored);
-            }
-        }
-        match self.pick {
-            Pick::Ranked(direction, Share::Best(ratio)) => {
-                let keep = match (&self.source, direction) {
-                    (Source::Random { .. }, _) => "keep",
-                    (_, Direction::Low) => "keep_lowest",
-                    (_, Direction::High) => "keep_highest",
-                };
-                said[keep] = json!(ratio.get());
-            }
-            Pick::Ranked(_, Share::Between { easiest, hardest }) => {
-                said["drop_lowest"] = json!(easiest.get());
-                said["drop_highest"] = json!(hardest.get());
-            }
-            Pick::Bounded(Bounds { least, most }) => {
-                let bound = |bound: f32| bound.is_finite().then_some(bound);
-                said["at_least"] = json!(bound(least));
-                said["at_most"] = json!(bound(most));
-            }
-            Pick::Weighed(Weights {
-                formula,
-                least,
-                most,
-            }) => {
-                let (name, temperature) = match formula {
-                    Formula::Rank(_) => ("rank", None),
-                    Formula::Sigmoid { temperature } => ("sigmoid", Some(temperature)),
-                    Formula::Clipped { temperature } => ("clipped", Some(temperature)),
-                };
-                said["weights"] = json!(name);
-                said["temperature"] = json!(temperature);
-                said["least"] = json!(least);
-                said["most"] = json!(most);
-            }
-        }
-        said
-    }
 }
 
 impl Rule {
     /// The columns of scores it needs, each once.
-    pub(super) fn columns(&self) -> Vec<&str> {
+    pub(crate) fn columns(&self) -> Vec<&str> {
         let mut columns: Vec<&str> = Vec::new();
         for name in self.selections.iter().flat_map(|s| s.source.columns()) {
             if !columns.contains(&name) {
@@ -148,7 +142,7 @@ impl Rule {
     }
 
     /// The columns of masks it makes.
-    pub(super) fn masks(&self) -> Vec<String> {
+    pub(crate) fn masks(&self) -> Vec<String> {
         let selections = self.selections.iter().filter(|s| !s.is_weights());
         let mut masks: Vec<String> = selections.map(Selection::column).collect();
         masks.extend(self.combined.map(|c| format!("mask_{}", c.name())));
@@ -156,27 +150,13 @@ impl Rule {
     }
 
     /// The columns of weights it makes.
-    pub(super) fn weights(&self) -> Vec<String> {
+    pub(crate) fn weights(&self) -> Vec<String> {
         let weights = self.selections.iter().filter(|s| s.is_weights());
         weights.map(Selection::column).collect()
     }
 
     /// Whether the keys of a selection are those of scores: chance has none.
-    pub(super) fn by_scores(&self, i: usize) -> bool {
+    pub(crate) fn by_scores(&self, i: usize) -> bool {
         !matches!(self.selections[i].source, Source::Random { .. })
-    }
-
-    /// What the metadata says of the selections.
-    pub(super) fn metadata(&self) -> Vec<Value> {
-        let mut said: Vec<Value> = self.selections.iter().map(Selection::metadata).collect();
-        if let Some(combined) = self.combined {
-            let of: Vec<String> = self.selections.iter().map(Selection::column).collect();
-            let how = match combined {
-                Combined::Intersection => "and",
-                Combined::Union => "or",
-            };
-            said.push(json!({"column": format!("mask_{}", combined.name()), how: of}));
-        }
-        said
     }
 }

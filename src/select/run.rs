@@ -15,9 +15,10 @@ use serde_json::{Value, json};
 
 use super::{
     corpus::{Cuts, cuts, on_threads},
-    plan::{Scope, SelectPlan},
-    record::{Counts, Record},
-    rule::Pick,
+    counted::Counts,
+    plan::SelectPlan,
+    record::Record,
+    rule::{Pick, Scope},
     shard::{self, Target},
     summary::Summary,
 };

@@ -30,7 +30,7 @@ pub(super) fn select(
     cuts: Option<&Cuts>,
     stop: &Stop,
 ) -> anyhow::Result<Option<Record>> {
-    let mut marks = Marks::new(plan, shard, cuts);
+    let mut marks = Marks::new(&plan.rule, plan.scope, shard, cuts);
     let mut written = Written {
         plan,
         target,

@@ -21,6 +21,7 @@ fn masks(out: &Path) {
         scores: vec!["loss".to_owned()],
         score_type: ScoreType::Float32,
         masks: Vec::new(),
+        weights: Vec::new(),
         text: false,
         metadata: json!({"format_version": 1}),
     };
@@ -42,6 +43,7 @@ fn masks(out: &Path) {
                 scores: vec![numbers.iter().map(|&n| n as f32 / 500.0).collect()],
                 input_ids: numbers,
                 masks: Vec::new(),
+                weights: Vec::new(),
                 text: None,
             };
             writer.write(&row).unwrap();

@@ -14,6 +14,7 @@ pub(crate) fn masks(out: &Path, score_type: ScoreType) {
         scores: ["base_loss", "loss", "entropy"].map(String::from).to_vec(),
         score_type,
         masks: vec!["mask_old".to_owned()],
+        weights: Vec::new(),
         text: true,
         metadata: json!({"format_version": 1, "tokenizer": {"fingerprint": "t"}, "scope": "batch"}),
     };
@@ -73,6 +74,7 @@ fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
         input_ids: (0..length).map(|_| random.next() % 50).collect(),
         scores,
         masks: vec![vec![true; length]],
+        weights: Vec::new(),
         text: Some(format!("text of {row}")),
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct Pending {
     input_ids: ListBuilder<Int32Builder>,
     scores: Vec<Scores>,
     masks: Vec<ListBuilder<BooleanBuilder>>,
+    weights: Vec<ListBuilder<Float32Builder>>,
     text: Option<StringBuilder>,
 }
 
@@ -90,6 +91,7 @@ impl Pending {
             .iter()
             .map(|_| ListBuilder::default())
             .collect();
+        let weights = columns.weights.iter();
         Self {
             schema,
             shard: shard.to_owned(),
@@ -103,6 +105,7 @@ impl Pending {
             input_ids: ListBuilder::default(),
             scores,
             masks,
+            weights: weights.map(|_| ListBuilder::default()).collect(),
             text: columns.text.then(StringBuilder::new),
         }
     }
@@ -121,6 +124,10 @@ impl Pending {
         }
         for (column, mask) in self.masks.iter_mut().zip(&row.masks) {
             column.values().append_slice(mask);
+            column.append(true);
+        }
+        for (column, weights) in self.weights.iter_mut().zip(&row.weights) {
+            column.values().append_slice(weights);
             column.append(true);
         }
         if let Some(column) = &mut self.text {
@@ -157,6 +164,9 @@ impl Pending {
             columns.push(column.finish());
         }
         for column in &mut self.masks {
+            columns.push(Arc::new(column.finish()));
+        }
+        for column in &mut self.weights {
             columns.push(Arc::new(column.finish()));
         }
         if let Some(column) = &mut self.text {

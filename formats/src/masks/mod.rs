@@ -55,6 +55,8 @@ pub struct MaskRow {
     pub scores: Vec<Vec<f32>>,
     /// One list for each of [`MaskSchema::masks`].
     pub masks: Vec<Vec<bool>>,
+    /// One list for each of [`MaskSchema::weights`]; numbers all of them.
+    pub weights: Vec<Vec<f32>>,
     /// Its text, where [`MaskSchema::text`] asks for it.
     pub text: Option<String>,
 }

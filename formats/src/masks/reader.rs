@@ -245,6 +245,7 @@ fn read_row(
         input_ids,
         scores: Vec::with_capacity(schema.scores.len()),
         masks: Vec::with_capacity(schema.masks.len()),
+        weights: Vec::with_capacity(schema.weights.len()),
         text: schema.text.then(|| string(schema::TEXT)).transpose()?,
     };
     for name in &schema.scores {
@@ -270,12 +271,14 @@ fn read_row(
             .ok_or("no null in a mask")?;
         row.masks.push(mask);
     }
-    let scores = row.scores.iter().map(Vec::len);
-    let masks = row.masks.iter().map(Vec::len);
-    if scores
-        .chain(masks)
-        .any(|length| length != row.input_ids.len())
-    {
+    for name in &schema.weights {
+        let weights = items(batch, name, index)?;
+        let weights = weights.as_primitive_opt::<Float32Type>().ok_or("numbers")?;
+        let weights = weights.iter().collect::<Option<Vec<_>>>();
+        row.weights.push(weights.ok_or("no null in weights")?);
+    }
+    let tokens = row.input_ids.len();
+    if row.lengths().any(|length| length != tokens) {
         return Err("as many scores and masks as tokens");
     }
     Ok((string(schema::SHARD)?, row))

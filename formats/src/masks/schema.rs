@@ -62,6 +62,8 @@ pub struct MaskSchema {
     pub score_type: ScoreType,
     /// Columns of masks: lists of `bool`.
     pub masks: Vec<String>,
+    /// Columns of weights: lists of 32-bit numbers. Their names begin with `weight_`.
+    pub weights: Vec<String>,
     /// Whether there is a column `text`.
     pub text: bool,
     /// How the masks were made: what is known before the first row, as JSON under [`METADATA_KEY`].
@@ -85,8 +87,14 @@ impl MaskSchema {
         let mut seen = HashSet::new();
         [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS, TEXT]
             .into_iter()
-            .chain(self.scores.iter().chain(&self.masks).map(String::as_str))
+            .chain(self.lists())
             .find(|name| !seen.insert(*name))
+    }
+
+    /// The names of all lists beside the token ids, in the order of the columns.
+    fn lists(&self) -> impl Iterator<Item = &str> {
+        let lists = self.scores.iter().chain(&self.masks).chain(&self.weights);
+        lists.map(String::as_str)
     }
 
     pub(super) fn to_arrow(&self) -> Schema {
@@ -99,8 +107,13 @@ impl MaskSchema {
             .masks
             .iter()
             .map(|name| Field::new(name, masks(), true));
+        let weights = self
+            .weights
+            .iter()
+            .map(|name| Field::new(name, weights(), true));
         let text = self.text.then(|| Field::new(TEXT, DataType::Utf8, true));
-        let columns = fixed.into_iter().chain(scores).chain(masks).chain(text);
+        let lists = scores.chain(masks).chain(weights);
+        let columns = fixed.into_iter().chain(lists).chain(text);
         let fields: Vec<_> = columns.collect();
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), self.metadata.to_string())]);
         Schema::new_with_metadata(fields, metadata)
@@ -120,15 +133,16 @@ impl MaskSchema {
                 return Err(Unfit::Column { name, expected });
             }
         }
-        let columns_of = |kind: DataType| {
+        let of = |kind: DataType, weights: bool| {
             schema
                 .fields()
                 .iter()
                 .filter(|field| field.data_type().equals_datatype(&kind))
-                .filter(|field| !field.name().starts_with(WEIGHT))
+                .filter(|field| field.name().starts_with(WEIGHT) == weights)
                 .map(|field| field.name().clone())
                 .collect()
         };
+        let columns_of = |kind: DataType| of(kind, false);
         let wide: Vec<String> = columns_of(scores(ScoreType::Float32));
         let narrow: Vec<String> = columns_of(scores(ScoreType::Float16));
         let (scores, score_type) = if narrow.is_empty() {
@@ -141,6 +155,7 @@ impl MaskSchema {
             scores,
             score_type,
             masks: columns_of(masks()),
+            weights: of(weights(), true),
             text: text.is_ok_and(|field| field.data_type() == &DataType::Utf8),
             metadata,
         })
@@ -160,6 +175,7 @@ impl MaskSchema {
         let counts = [
             ("lists of scores", self.scores.len(), row.scores.len()),
             ("lists of masks", self.masks.len(), row.masks.len()),
+            ("lists of weights", self.weights.len(), row.weights.len()),
             (
                 "texts",
                 usize::from(self.text),
@@ -171,9 +187,7 @@ impl MaskSchema {
                 return Err(unfit(what.to_owned(), expected, got));
             }
         }
-        let scores = self.scores.iter().zip(row.scores.iter().map(Vec::len));
-        let masks = self.masks.iter().zip(row.masks.iter().map(Vec::len));
-        for (name, got) in scores.chain(masks) {
+        for (name, got) in self.lists().zip(row.lengths()) {
             if got != tokens {
                 let what = format!("items of {name:?}, as many as tokens");
                 return Err(unfit(what, tokens, got));
@@ -198,6 +212,15 @@ impl MaskSchema {
             }),
             None => Ok(()),
         }
+    }
+}
+
+impl MaskRow {
+    /// The lengths of all lists beside the token ids, in the order of the columns.
+    pub(super) fn lengths(&self) -> impl Iterator<Item = usize> {
+        let scores = self.scores.iter().map(Vec::len);
+        let masks = self.masks.iter().map(Vec::len);
+        scores.chain(masks).chain(self.weights.iter().map(Vec::len))
     }
 }
 
@@ -254,6 +277,7 @@ mod tests {
             scores: vec!["loss".to_owned(), "entropy".to_owned()],
             score_type: ScoreType::Float32,
             masks: vec!["mask_loss".to_owned()],
+            weights: Vec::new(),
             text: false,
             metadata: serde_json::json!({"format": 1}),
         }
@@ -272,6 +296,7 @@ mod tests {
         assert_eq!(MaskSchema::from_arrow(&arrow).unwrap(), schema());
         let other = MaskSchema {
             score_type: ScoreType::Float16,
+            weights: vec!["weight_loss".to_owned()],
             text: true,
             ..schema()
         };

@@ -1,0 +1,287 @@
+//! The models of a run and what they ask for: one tokenizer, lengths that all can take, the numbers they compute in.
+//!
+//! All of them score the same token ids, so they must mean the same by them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use rho_graph::DataType;
+use rho_reference::{OpenedReference, Precision, ResolvedDevice, Source, source::fingerprint};
+use rho_selection::Combine;
+
+use super::PlannedModel;
+use crate::{
+    cli::{Combination, PrecisionChoice, ScoreArgs, SpecialToken},
+    hint::Advised,
+    pipeline::columns::ScoreColumns,
+    terminal,
+    tokenization::Tokenization,
+};
+
+/// Attention of most exports takes memory quadratic in the context; longer ones are for those who ask.
+const MAX_DEFAULT_CONTEXT: usize = 1024;
+
+/// The references and the base, their graphs read.
+pub(super) struct Models {
+    /// The references first, at least one; then the base, if there is one.
+    models: Vec<Model>,
+    references: usize,
+}
+
+struct Model {
+    typed: PathBuf,
+    source: Source,
+    opened: OpenedReference,
+}
+
+impl Models {
+    /// Opens all that were named; `otherwise` is where a reference lies when none was.
+    pub(super) fn open(
+        args: &ScoreArgs,
+        otherwise: impl FnOnce() -> anyhow::Result<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let mut paths = args.model.clone();
+        if paths.is_empty() {
+            paths.push(otherwise()?);
+        }
+        let references = paths.len();
+        paths.extend(args.base.clone());
+        let open = |typed: PathBuf| {
+            let source = Source::find(&typed)?;
+            let opened = OpenedReference::open(&source)?;
+            anyhow::Ok(Model {
+                typed,
+                source,
+                opened,
+            })
+        };
+        Ok(Self {
+            models: paths.into_iter().map(open).collect::<Result<_, _>>()?,
+            references,
+        })
+    }
+
+    /// What they make of a token.
+    pub(super) fn columns(&self, args: &ScoreArgs) -> anyhow::Result<ScoreColumns> {
+        if args.combine.is_some() && self.references == 1 {
+            return Err(Advised::error(
+                "--combine: expected several references, got one",
+                "name each with --model, or leave --combine out",
+            ));
+        }
+        Ok(ScoreColumns {
+            references: self.references,
+            combine: match args.combine.unwrap_or_default() {
+                Combination::Min => Combine::Min,
+                Combination::Mean => Combine::Mean,
+                Combination::Max => Combine::Max,
+            },
+            base: self.models.len() > self.references,
+        })
+    }
+
+    /// Token ids must be below it, for all of them.
+    pub(super) fn vocabulary(&self) -> usize {
+        let vocabularies = self.models.iter().map(|m| m.opened.vocabulary());
+        vocabularies.min().unwrap_or(0)
+    }
+
+    /// The tokenizer's file and the tokenizer, checked against the models; none where token ids are scored.
+    pub(super) fn tokenizer(
+        &self,
+        args: &ScoreArgs,
+    ) -> anyhow::Result<(Option<PathBuf>, Option<Tokenization>)> {
+        let first = &self.models[0];
+        let named = args.tokenizer.clone().or(first.source.tokenizer.clone());
+        let path = named.map(|path| match path.is_dir() {
+            true => path.join("tokenizer.json"),
+            false => path,
+        });
+        let (mut bos, mut eos) = (args.bos, args.eos);
+        if let Some(field) = &args.tokens_field {
+            if bos == SpecialToken::Always || eos == SpecialToken::Always {
+                return Err(Advised::error(
+                    format!(
+                        "--tokens-field {field}: token ids are taken as they are, but --bos or --eos says always"
+                    ),
+                    "leave --bos and --eos out, and put the tokens into the ids",
+                ));
+            }
+            // The tokenizer is only shown and fingerprinted, so that a reader of the masks can compare.
+            (bos, eos) = (SpecialToken::Never, SpecialToken::Never);
+        } else if path.is_none() {
+            return Err(Advised::error(
+                format!(
+                    "{}: expected tokenizer.json beside the model, got none",
+                    first.source.model.display()
+                ),
+                "name it with --tokenizer, or score token ids with --tokens-field",
+            ));
+        }
+        // One that was named stands for all models: whoever names it knows that it is theirs.
+        if args.tokenizer.is_none() {
+            self.must_tokenize_alike()?;
+        }
+        let Some(path) = path else {
+            return Ok((None, None));
+        };
+        let tokenization = Tokenization::load(&path, bos, eos, &first.source.config)?;
+        for model in &self.models {
+            tokenization.must_fit(&path, model.opened.vocabulary())?;
+        }
+        Ok((Some(path), Some(tokenization)))
+    }
+
+    /// Refuses models with different tokenizers beside them, and, where no tokenizers say that they are the same, with
+    /// different vocabularies.
+    fn must_tokenize_alike(&self) -> anyhow::Result<()> {
+        let Some((first, others)) = self.models.split_first() else {
+            return Ok(());
+        };
+        let hashed = |model: &Model| {
+            let path = model.source.tokenizer.clone();
+            path.map(|path| anyhow::Ok((hash(std::slice::from_ref(&path))?, path)))
+                .transpose()
+        };
+        let of_first = if others.is_empty() {
+            None
+        } else {
+            hashed(first)?
+        };
+        for other in others {
+            let of_other = hashed(other)?;
+            match (&of_first, of_other) {
+                (Some((expected, first)), Some((got, other))) if *expected != got => {
+                    return Err(Advised::error(
+                        format!(
+                            "{}: expected the tokenizer of {} (SHA-256 {expected}), got another (SHA-256 {got})",
+                            other.display(),
+                            first.display()
+                        ),
+                        "models are compared token by token, so they need the same tokenizer; where the files differ but \
+                         mean the same, name one with --tokenizer",
+                    ));
+                }
+                (Some(_), Some(_)) => {}
+                _ if first.opened.vocabulary() != other.opened.vocabulary() => {
+                    return Err(Advised::error(
+                        format!(
+                            "{}: expected the vocabulary of {}, {} tokens, got {}",
+                            other.typed.display(),
+                            first.typed.display(),
+                            first.opened.vocabulary(),
+                            other.opened.vocabulary()
+                        ),
+                        "models are compared token by token, so they need the same tokenizer: put tokenizer.json beside each",
+                    ));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// What `--precision` means for all of them, on devices of this kind.
+    pub(super) fn precision(
+        &self,
+        args: &ScoreArgs,
+        device: ResolvedDevice,
+    ) -> anyhow::Result<Precision> {
+        let precision = match args.precision {
+            PrecisionChoice::Auto | PrecisionChoice::F32 => Precision::AsStored,
+            PrecisionChoice::Bf16 => Precision::Bf16,
+            PrecisionChoice::Int8 => Precision::Int8,
+        };
+        for model in &self.models {
+            let stored = model.opened.precision();
+            if args.precision == PrecisionChoice::F32 && stored != DataType::F32 {
+                return Err(Advised::error(
+                    format!(
+                        "{}: --precision f32: expected weights stored in f32, got {stored:?}",
+                        model.source.model.display()
+                    ),
+                    "leave --precision out to compute as the model is stored, or export it in f32",
+                ));
+            }
+            model.opened.check_precision(precision, device)?;
+        }
+        Ok(precision)
+    }
+
+    /// Context and overlap: what the model with the shortest inputs allows.
+    pub(super) fn windows(&self, args: &ScoreArgs) -> anyhow::Result<(usize, usize)> {
+        let allowed = |model: &Model| model.source.config.max_positions;
+        let most = self.models.iter().filter_map(allowed).min();
+        let context = args
+            .context
+            .unwrap_or_else(|| most.unwrap_or(MAX_DEFAULT_CONTEXT).min(MAX_DEFAULT_CONTEXT));
+        let unknown = self.models.iter().find(|model| allowed(model).is_none());
+        if args.context.is_none()
+            && let Some(model) = unknown
+        {
+            let shown = model.source.model.display();
+            terminal::line(&format!(
+                "note: {shown}: no config.json says how long inputs may be; taking {context} tokens (--context N changes it)"
+            ));
+        }
+        if context < 2 || most.is_some_and(|most| context > most) {
+            let most = most.map_or("any number".to_owned(), |m| m.to_string());
+            return Err(Advised::error(
+                format!("--context: expected 2 to {most} tokens, got {context}"),
+                "the upper end is what the config.json of each model allows",
+            ));
+        }
+        let overlap = args.overlap.unwrap_or(context / 2);
+        if overlap >= context {
+            return Err(Advised::error(
+                format!(
+                    "--overlap: expected less than the context of {context} tokens, got {overlap}"
+                ),
+                "half of the context is the default; 0 is fastest",
+            ));
+        }
+        Ok((context, overlap))
+    }
+
+    /// What the plan says of each.
+    pub(super) fn planned(&self, precision: Precision) -> anyhow::Result<Vec<PlannedModel>> {
+        let planned = |model: &Model| {
+            let files = model.opened.files();
+            let sizes = files.iter().map(|file| fs::metadata(file).map(|m| m.len()));
+            anyhow::Ok(PlannedModel {
+                name: name(&model.typed),
+                path: model.source.model.clone(),
+                fingerprint: hash(&files)?,
+                bytes: sizes
+                    .sum::<Result<u64, _>>()
+                    .context("cannot look at the model's files")?,
+                vocabulary: model.opened.vocabulary(),
+                precision: match precision {
+                    Precision::AsStored => format!("{:?}", model.opened.precision()).to_lowercase(),
+                    reduced => reduced.to_string(),
+                },
+            })
+        };
+        self.models.iter().map(planned).collect()
+    }
+
+    /// The graphs, ready to be loaded.
+    pub(super) fn into_opened(self) -> Vec<OpenedReference> {
+        self.models.into_iter().map(|model| model.opened).collect()
+    }
+}
+
+/// What a model is called: the last part of its path.
+fn name(path: &Path) -> String {
+    let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let last = whole.file_name().unwrap_or(whole.as_os_str());
+    last.to_string_lossy().into_owned()
+}
+
+/// SHA-256 of a model's or a tokenizer's files.
+pub(super) fn hash(files: &[PathBuf]) -> anyhow::Result<String> {
+    fingerprint(files).context("cannot read the reference to take its fingerprint")
+}

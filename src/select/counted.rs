@@ -1,0 +1,70 @@
+//! What is counted while selecting: the same for a scope, a shard and a corpus.
+
+use serde::{Deserialize, Serialize};
+
+/// What was counted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) documents: u64,
+    pub(crate) tokens: u64,
+    /// By selection.
+    pub(crate) selections: Vec<Selected>,
+    /// Tokens kept by what two selections have in common, or together.
+    pub(crate) combined: u64,
+}
+
+/// What was counted of one selection.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Selected {
+    pub(crate) scored: u64,
+    pub(crate) kept: u64,
+    /// The first key kept, in the scope where it was lowest and where it was highest; only where tokens before it are
+    /// dropped. Keys, for infinities are no JSON.
+    pub(crate) first: Option<(u32, u32)>,
+    /// The last key kept.
+    pub(crate) last: Option<(u32, u32)>,
+    /// The sum of the weights.
+    pub(crate) weights: f64,
+}
+
+impl Selected {
+    /// Adds the boundaries of one scope.
+    pub(crate) fn bounds(&mut self, (first, last): (Option<u32>, Option<u32>)) {
+        widen(&mut self.first, first.map(|key| (key, key)));
+        widen(&mut self.last, last.map(|key| (key, key)));
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.scored += other.scored;
+        self.kept += other.kept;
+        widen(&mut self.first, other.first);
+        widen(&mut self.last, other.last);
+        self.weights += other.weights;
+    }
+}
+
+fn widen(range: &mut Option<(u32, u32)>, other: Option<(u32, u32)>) {
+    *range = match (*range, other) {
+        (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+        (a, b) => a.or(b),
+    };
+}
+
+impl Counts {
+    /// Tokens that have the score of the first selection.
+    pub(crate) fn scored(&self) -> u64 {
+        self.selections.first().map_or(0, |first| first.scored)
+    }
+
+    /// Adds another shard's.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.documents += other.documents;
+        self.tokens += other.tokens;
+        self.combined += other.combined;
+        let missing = other.selections.len().max(self.selections.len());
+        self.selections.resize(missing, Selected::default());
+        for (sum, other) in self.selections.iter_mut().zip(&other.selections) {
+            sum.add(other);
+        }
+    }
+}
