@@ -30,6 +30,9 @@ mod precision;
 // The masks in the programs of others.
 #[cfg(test)]
 mod python;
+// Several models in one pass.
+#[cfg(test)]
+mod references;
 // Documents and shards that cannot be scored, beside others that can.
 #[cfg(test)]
 mod rejected;

@@ -177,7 +177,10 @@ fn numbers_out_of_range() {
     );
     place.refuses(
         &["--scope", "corpus"],
-        &["--scope corpus: expected document or batch", "rho-mask select"],
+        &[
+            "--scope corpus: expected document or batch",
+            "rho-mask select",
+        ],
     );
 }
 

@@ -161,3 +161,120 @@ impl Serialize for Rule {
         self.metadata().serialize(serializer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::{FormulaName, RuleName, SelectionArgs},
+        select::options,
+    };
+
+    #[test]
+    fn comes_back_from_what_it_says() {
+        let ratio = |ratio| Some(KeepRatio::new(ratio).unwrap());
+        let none = SelectionArgs::default;
+        let args = [
+            (RuleName::Loss, none()),
+            (
+                RuleName::Entropy,
+                SelectionArgs {
+                    keep: ratio(0.1),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Excess,
+                SelectionArgs {
+                    keep: ratio(0.6),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Intersection,
+                SelectionArgs {
+                    keep_loss: ratio(0.3),
+                    ..none()
+                },
+            ),
+            (RuleName::Union, none()),
+            (
+                RuleName::Random,
+                SelectionArgs {
+                    seed: Some(u64::MAX),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Threshold,
+                SelectionArgs {
+                    below: Some(0.1),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Threshold,
+                SelectionArgs {
+                    above: Some(-2.5),
+                    below: Some(3.25),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Band,
+                SelectionArgs {
+                    drop_easiest: ratio(0.1),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Entropy,
+                SelectionArgs {
+                    weights: Some(FormulaName::Rank),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Excess,
+                SelectionArgs {
+                    weights: Some(FormulaName::Rank),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Excess,
+                SelectionArgs {
+                    weights: Some(FormulaName::Sigmoid),
+                    temperature: Some(0.3),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Excess,
+                SelectionArgs {
+                    weights: Some(FormulaName::Clipped),
+                    min_weight: Some(0.1),
+                    ..none()
+                },
+            ),
+        ];
+        for (by, args) in args {
+            for there in [
+                &["loss", "entropy"][..],
+                &["loss", "entropy", "base_loss", "excess"],
+            ] {
+                let (rule, _) = options::resolve(by, &args, there).unwrap();
+                let said: Value = serde_json::from_str(&json!(rule).to_string()).unwrap();
+                let back = Rule::of_metadata(&said).unwrap();
+                assert_eq!(format!("{back:?}"), format!("{rule:?}"));
+            }
+        }
+        for said in [
+            json!(null),
+            json!([{}]),
+            json!([{"column": "mask_loss", "by": "loss"}]),
+        ] {
+            assert!(Rule::of_metadata(&said).is_none(), "{said}");
+        }
+    }
+}

@@ -11,14 +11,24 @@ const HIDDEN: usize = 8;
 
 /// Writes a model whose prediction depends on the token before alone, with the tokenizer of the demonstration.
 pub(crate) fn tiny(folder: &Path) -> PathBuf {
+    with_tokenizer(folder);
+    tiny_of(folder, 2048)
+}
+
+/// Puts the tokenizer of the demonstration beside a model.
+pub(crate) fn with_tokenizer(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     fs::copy(demo().join("tokenizer.json"), folder.join("tokenizer.json")).unwrap();
-    tiny_of(folder, 2048)
 }
 
 /// The same, of any vocabulary and without a tokenizer.
 pub(crate) fn tiny_of(folder: &Path, vocabulary: usize) -> PathBuf {
-    let mut random = Random(7);
+    tiny_drawn(folder, vocabulary, 7)
+}
+
+/// The same, with other weights for another seed.
+pub(crate) fn tiny_drawn(folder: &Path, vocabulary: usize, seed: u32) -> PathBuf {
+    let mut random = Random(seed);
     let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| random.signed() * 2.0).collect() };
     let (embedding, head) = (draw(vocabulary * HIDDEN), draw(HIDDEN * vocabulary));
     Graph::default()
