@@ -32,6 +32,8 @@ const BREAKS: u32 = 14;
 struct Fake {
     context: usize,
     budget: usize,
+    /// Every model has its own scores.
+    model: usize,
 }
 
 impl Scorer for Fake {
@@ -50,7 +52,10 @@ impl Scorer for Fake {
                 .map(|i| (piece.tokens[i - 1], piece.tokens[i]));
             let number = |before: u32, token: u32, factor: u32| match token {
                 NOT_A_NUMBER => f32::NAN,
-                _ => ((before.wrapping_mul(31) ^ token.wrapping_mul(factor)) % 97) as f32 / 8.0,
+                _ => {
+                    let mixed = before.wrapping_mul(31) ^ token.wrapping_mul(factor);
+                    ((mixed + self.model as u32 * 5) % 97) as f32 / 8.0
+                }
             };
             Scores {
                 loss: scored
@@ -122,12 +127,17 @@ impl Corpus {
             progress: &progress,
             stop: &stop,
         };
-        let fake = |_| Fake {
+        let fake = |model| Fake {
             context: plan.context,
             budget: plan.batch_tokens,
+            model,
         };
-        let mut fakes: Vec<Fake> = (0..devices).map(fake).collect();
-        let mut scorers: Vec<Panel<'_>> = fakes.iter_mut().map(|f| vec![f as _]).collect();
+        let panel = |_| (0..plan.models().count()).map(fake).collect();
+        let mut fakes: Vec<Vec<Fake>> = (0..devices).map(panel).collect();
+        let mut scorers: Vec<Panel<'_>> = Vec::new();
+        for panel in &mut fakes {
+            scorers.push(panel.iter_mut().map(|fake| fake as _).collect());
+        }
         let counts =
             run(&work, &mut scorers, &Output::Folder(&store)).map(|report| report.totals.counts);
         if counts.is_ok() {
@@ -368,4 +378,35 @@ fn several_devices_give_the_same_masks() {
         said.contains("0.jsonl row 2") && said.contains("the fake broke"),
         "{said}"
     );
+}
+
+#[test]
+fn several_models_on_several_devices_give_the_same_masks() {
+    let document = |d: u32| (0..d * 37 % 90).map(|t| 20 + (d * t) % 500).collect();
+    let corpus = Corpus::new(&[(0..40).map(document).collect(), vec![document(5)]]);
+    let models = |plan: &mut Plan| {
+        let model = plan.references[0].clone();
+        plan.references.push(model.clone());
+        plan.base = Some(model);
+        plan.combine = Some("max".to_owned());
+        plan.scores = plan.columns().names();
+    };
+    let (one, alone) = corpus.score_on(1, models);
+    let (three, together) = corpus.score_on(3, models);
+    let counts = one.unwrap();
+    assert_eq!(counts, three.unwrap());
+    assert!(files(&alone) == files(&together));
+    // Each model was asked once for each batch.
+    let (single, of_first) = corpus.score_on(1, |_| {});
+    assert_eq!(counts.batches, single.unwrap().batches);
+    for (all, first) in rows(&alone).iter().zip(rows(&of_first)) {
+        let bits = |scores: &[f32]| scores.iter().map(|s| s.to_bits()).collect::<Vec<_>>();
+        assert_eq!(all.scores.len(), 8);
+        assert_eq!(bits(&all.scores[4]), bits(&first.scores[0]));
+        for i in 1..all.input_ids.len() {
+            let own = [all.scores[4][i], all.scores[6][i]];
+            assert_eq!(all.scores[0][i], own[0].max(own[1]));
+            assert_eq!(all.scores[3][i], all.scores[2][i] - all.scores[0][i]);
+        }
+    }
 }

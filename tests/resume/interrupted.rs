@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::{assert_same, corpus, ended, said, score, start, whole};
+use crate::support::{
+    another_model, assert_same, corpus, ended, said, score, start, whole, whole_of,
+};
 
 /// Kills in the short test, and in the long one.
 const FEW: usize = 12;
@@ -29,11 +31,23 @@ fn wait_until_begun(out: &Path) {
     clippy::print_stdout,
     reason = "the seed is what makes a failure come again"
 )]
-fn killed_and_gone_on_with(kills: usize) {
+fn killed_and_gone_on_with(kills: usize, with_base: bool) {
     let place = tempfile::tempdir().unwrap();
     let corpus = corpus(place.path());
+    let base = place.path().join("base");
+    if with_base {
+        another_model(&base);
+    }
+    let score = |out: &Path| {
+        let mut command = score(&corpus, out);
+        if with_base {
+            command.arg("--base").arg(&base);
+            command.args(["--by", "excess", "--batch", "1500"]);
+        }
+        command
+    };
     let expected = place.path().join("whole");
-    let mut takes = whole(&corpus, &expected);
+    let mut takes = whole_of(&mut score(&expected));
     println!("seed {SEED}, {kills} kills");
     let mut state = SEED;
     let mut random = || {
@@ -48,7 +62,7 @@ fn killed_and_gone_on_with(kills: usize) {
         let out = place.path().join(format!("masks-{folder}"));
         loop {
             let begun = Instant::now();
-            let mut child = start(&mut score(&corpus, &out));
+            let mut child = start(&mut score(&out));
             // Up to a third of what is left of the run, the rest of which the next starts have before them.
             let moment = takes.mul_f64(random() / 3.0);
             while done < kills && begun.elapsed() < moment && child.try_wait().unwrap().is_none() {
@@ -73,13 +87,18 @@ fn killed_and_gone_on_with(kills: usize) {
 
 #[test]
 fn killed_at_random_moments() {
-    killed_and_gone_on_with(FEW);
+    killed_and_gone_on_with(FEW, false);
+}
+
+#[test]
+fn killed_at_random_moments_with_a_base() {
+    killed_and_gone_on_with(FEW / 2, true);
 }
 
 #[test]
 #[ignore = "takes a quarter of an hour; run it with --ignored"]
 fn killed_at_many_random_moments() {
-    killed_and_gone_on_with(MANY);
+    killed_and_gone_on_with(MANY, false);
 }
 
 #[test]

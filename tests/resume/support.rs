@@ -92,9 +92,29 @@ pub(crate) fn assert_same(got: &Path, expected: &Path) {
 
 /// An uninterrupted run, and how long it takes.
 pub(crate) fn whole(corpus: &Path, out: &Path) -> Duration {
+    whole_of(&mut score(corpus, out))
+}
+
+/// The same, of a command.
+pub(crate) fn whole_of(command: &mut Command) -> Duration {
     let start = Instant::now();
-    let output = ended(&mut score(corpus, out));
+    let output = ended(command);
     // One row of the corpus is bad.
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     start.elapsed()
+}
+
+/// The demonstration model with some bits of its weights turned over, so that it scores otherwise.
+pub(crate) fn another_model(folder: &Path) {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
+    fs::create_dir_all(folder).unwrap();
+    for name in ["config.json", "tokenizer.json"] {
+        fs::copy(demo.join(name), folder.join(name)).unwrap();
+    }
+    let mut model = fs::read(demo.join("model.onnx")).unwrap();
+    let middle = model.len() / 2;
+    for i in (middle..middle + 40_000).step_by(100) {
+        model[i] ^= 1;
+    }
+    fs::write(folder.join("model.onnx"), model).unwrap();
 }
