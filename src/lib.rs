@@ -33,6 +33,7 @@ pub mod plan;
 mod ranks;
 mod select;
 mod show;
+mod stats;
 pub mod stop;
 pub mod terminal;
 pub mod tokenization;
