@@ -6,8 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rho_reference::Device;
 use rho_selection::KeepRatio;
 
+mod look;
 mod select;
 
+pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use select::{FormulaName, RuleName, SelectArgs, SelectScope};
 
 /// Say which tokens of a corpus are worth training on.
@@ -36,6 +38,12 @@ pub enum Command {
     /// Select again from scores that are there, by any rule; no model is needed.
     #[command(after_long_help = select::EXAMPLES)]
     Select(Box<SelectArgs>),
+    /// Show documents in the terminal, kept tokens plain and dropped ones dim, or in levels of a score.
+    #[command(after_long_help = look::SHOW_EXAMPLES)]
+    Show(ShowArgs),
+    /// Count what masks look like: by source, by position in the document, by token.
+    #[command(after_long_help = look::STATS_EXAMPLES)]
+    Stats(StatsArgs),
     /// Complete a masks folder that several ranks wrote.
     ///
     /// Checks that all shards are there, adds up what the ranks counted, and writes state.json and summary.json. The
