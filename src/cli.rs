@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod look;
 mod score;
 mod select;
 mod selection;
 mod values;
 
+pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use score::ScoreArgs;
 pub use select::SelectArgs;
 pub use selection::{FormulaName, RuleName, ScopeName, SelectionArgs};
@@ -42,6 +44,12 @@ pub enum Command {
     /// Select again from scores that are there, by any rule; no model is needed.
     #[command(after_long_help = select::EXAMPLES)]
     Select(Box<SelectArgs>),
+    /// Show documents in the terminal, kept tokens plain and dropped ones dim, or in levels of a score.
+    #[command(after_long_help = look::SHOW_EXAMPLES)]
+    Show(ShowArgs),
+    /// Count what masks look like: by source, by position in the document, by token.
+    #[command(after_long_help = look::STATS_EXAMPLES)]
+    Stats(StatsArgs),
     /// Complete a masks folder that several ranks wrote.
     ///
     /// Checks that all shards are there, adds up what the ranks counted, and writes state.json and summary.json. The

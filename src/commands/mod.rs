@@ -5,6 +5,8 @@ mod finish;
 mod score;
 mod select;
 mod setup;
+mod show;
+mod stats;
 
 use crate::cli::{Cli, Command};
 
@@ -24,6 +26,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Score(args) => score::run(&args),
         Command::Select(args) => select::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Stats(args) => stats::run(&args),
         Command::Finish(args) => finish::run(&args),
         Command::Setup(args) => setup::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -9,19 +9,22 @@ use std::{
 use rho_formats::{MaskRow, token_hash};
 
 use super::{
-    Break, Flow, Sample, Scored, ScoredDocument, Work, for_each,
+    Break, Flow, Scored, ScoredDocument, Work, for_each,
     output::{Open, Output},
     rejected::Rejected,
 };
-use crate::select::{
-    mark::{self, Taken},
-    rule::Scope,
-    scores::Documents,
+use crate::{
+    look::documents::Document,
+    select::{
+        mark::{self, Taken},
+        rule::Scope,
+        scores::Documents,
+    },
 };
 
 /// What this stage leaves behind.
 pub(super) struct Masked {
-    pub(super) sample: Option<Sample>,
+    pub(super) sample: Option<Document>,
     pub(super) busy: Duration,
 }
 
@@ -78,7 +81,7 @@ struct Masker<'a> {
     /// Documents of the scope that is still open, without masks.
     gathered: Vec<MaskRow>,
     rejected: Rejected<'a>,
-    sample: Option<Sample>,
+    sample: Option<Document>,
 }
 
 impl Masker<'_> {
@@ -134,17 +137,19 @@ impl Masker<'_> {
         let (Taken { masks, weights }, counted) = mark::in_scope(&plan.rule, &gathered)?;
         let ranges: Vec<Range<usize>> = gathered.documents().collect();
         open.counts().scope(&rows, &counted);
+        let names = plan.rule.masks();
         for (mut document, range) in rows.into_iter().zip(ranges) {
             document.masks = masks.iter().map(|m| m[range.clone()].to_vec()).collect();
             document.weights = weights.iter().map(|w| w[range.clone()].to_vec()).collect();
             if self.sample.is_none()
                 && document.input_ids.len() > 1
-                && let Some(kept) = document.masks.last()
+                && let (Some(name), Some(kept)) = (names.last(), document.masks.last())
             {
-                self.sample = Some(Sample {
+                self.sample = Some(Document {
                     id: document.id.clone(),
                     tokens: document.input_ids.clone(),
-                    kept: kept.clone(),
+                    masks: vec![(name.clone(), kept.clone())],
+                    ..Document::default()
                 });
             }
             open.write(&document)?;
@@ -198,5 +203,6 @@ fn row(scored: ScoredDocument) -> MaskRow {
         masks: Vec::new(),
         weights: Vec::new(),
         text: document.text,
+        source: None,
     }
 }

@@ -23,6 +23,7 @@ fn masks(out: &Path) {
         masks: Vec::new(),
         weights: Vec::new(),
         text: false,
+        source: false,
         metadata: json!({"format_version": 1}),
     };
     let folder = MasksFolder::create(out).unwrap();
@@ -45,6 +46,7 @@ fn masks(out: &Path) {
                 masks: Vec::new(),
                 weights: Vec::new(),
                 text: None,
+                source: None,
             };
             writer.write(&row).unwrap();
         }

@@ -16,6 +16,7 @@ pub(crate) fn masks(out: &Path, score_type: ScoreType) {
         masks: vec!["mask_old".to_owned()],
         weights: Vec::new(),
         text: true,
+        source: false,
         metadata: json!({"format_version": 1, "tokenizer": {"fingerprint": "t"}, "scope": "batch"}),
     };
     let folder = MasksFolder::create(out).unwrap();
@@ -76,5 +77,6 @@ fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
         masks: vec![vec![true; length]],
         weights: Vec::new(),
         text: Some(format!("text of {row}")),
+        source: None,
     }
 }

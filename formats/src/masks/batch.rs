@@ -40,6 +40,7 @@ pub(super) struct Pending {
     masks: Vec<ListBuilder<BooleanBuilder>>,
     weights: Vec<ListBuilder<Float32Builder>>,
     text: Option<StringBuilder>,
+    source: Option<StringBuilder>,
 }
 
 /// A column of scores.
@@ -107,6 +108,7 @@ impl Pending {
             masks,
             weights: weights.map(|_| ListBuilder::default()).collect(),
             text: columns.text.then(StringBuilder::new),
+            source: columns.source.then(StringBuilder::new),
         }
     }
 
@@ -135,6 +137,10 @@ impl Pending {
             column.append_value(text);
             self.text_bytes += text.len();
         }
+        if let Some(column) = &mut self.source {
+            column.append_option(row.source.as_deref());
+            self.id_bytes += row.source.as_ref().map_or(0, String::len);
+        }
         self.rows += 1;
         self.tokens += row.input_ids.len();
         self.id_bytes += row.id.len();
@@ -160,6 +166,9 @@ impl Pending {
             Arc::new(self.token_hash.finish()),
             Arc::new(self.input_ids.finish()),
         ];
+        if let Some(column) = &mut self.source {
+            columns.push(Arc::new(column.finish()));
+        }
         for column in &mut self.scores {
             columns.push(column.finish());
         }

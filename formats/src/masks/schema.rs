@@ -23,6 +23,7 @@ pub(super) const ROW: &str = "row";
 pub(super) const TOKEN_HASH: &str = "token_hash";
 pub(super) const INPUT_IDS: &str = "input_ids";
 pub(super) const TEXT: &str = "text";
+pub(super) const SOURCE: &str = "source";
 
 /// What the names of columns of weights begin with. They are lists of numbers as scores are, and none.
 pub(super) const WEIGHT: &str = "weight_";
@@ -66,6 +67,8 @@ pub struct MaskSchema {
     pub weights: Vec<String>,
     /// Whether there is a column `text`.
     pub text: bool,
+    /// Whether there is a column `source`.
+    pub source: bool,
     /// How the masks were made: what is known before the first row, as JSON under [`METADATA_KEY`].
     pub metadata: Value,
 }
@@ -85,7 +88,7 @@ impl MaskSchema {
     /// The first column name that stands twice, if any.
     pub(super) fn name_twice(&self) -> Option<&str> {
         let mut seen = HashSet::new();
-        [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS, TEXT]
+        [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS, TEXT, SOURCE]
             .into_iter()
             .chain(self.lists())
             .find(|name| !seen.insert(*name))
@@ -112,8 +115,16 @@ impl MaskSchema {
             .iter()
             .map(|name| Field::new(name, weights(), true));
         let text = self.text.then(|| Field::new(TEXT, DataType::Utf8, true));
-        let lists = scores.chain(masks).chain(weights);
-        let columns = fixed.into_iter().chain(lists).chain(text);
+        let source = self
+            .source
+            .then(|| Field::new(SOURCE, DataType::Utf8, true));
+        let columns = fixed
+            .into_iter()
+            .chain(source)
+            .chain(scores)
+            .chain(masks)
+            .chain(weights)
+            .chain(text);
         let fields: Vec<_> = columns.collect();
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), self.metadata.to_string())]);
         Schema::new_with_metadata(fields, metadata)
@@ -150,13 +161,17 @@ impl MaskSchema {
         } else {
             (narrow, ScoreType::Float16)
         };
-        let text = schema.field_with_name(TEXT);
+        let strings = |name| {
+            let field = schema.field_with_name(name);
+            field.is_ok_and(|field| field.data_type() == &DataType::Utf8)
+        };
         Ok(Self {
             scores,
             score_type,
             masks: columns_of(masks()),
             weights: of(weights(), true),
-            text: text.is_ok_and(|field| field.data_type() == &DataType::Utf8),
+            text: strings(TEXT),
+            source: strings(SOURCE),
             metadata,
         })
     }
@@ -194,10 +209,12 @@ impl MaskSchema {
             }
         }
         let text = row.text.as_ref().map_or(0, String::len);
+        let source = row.source.as_ref().map_or(0, String::len);
         let most = [
             ("tokens at most", MOST_TOKENS, tokens),
             ("bytes of id at most", MOST_STRING_BYTES, row.id.len()),
             ("bytes of text at most", MOST_STRING_BYTES, text),
+            ("bytes of source at most", MOST_STRING_BYTES, source),
         ];
         for (what, most, got) in most {
             if got > most {
@@ -242,6 +259,11 @@ pub(super) fn is_selected(field: &Field) -> bool {
     field.data_type().equals_datatype(&masks()) || field.name().starts_with(WEIGHT)
 }
 
+/// Whether a column holds weights.
+pub(super) fn is_weights(field: &Field) -> bool {
+    field.data_type().equals_datatype(&weights()) && field.name().starts_with(WEIGHT)
+}
+
 /// Whether a column holds scores.
 pub(super) fn is_score(field: &Field) -> bool {
     let kinds = [ScoreType::Float32, ScoreType::Float16];
@@ -279,6 +301,7 @@ mod tests {
             masks: vec!["mask_loss".to_owned()],
             weights: Vec::new(),
             text: false,
+            source: false,
             metadata: serde_json::json!({"format": 1}),
         }
     }
@@ -298,6 +321,7 @@ mod tests {
             score_type: ScoreType::Float16,
             weights: vec!["weight_loss".to_owned()],
             text: true,
+            source: true,
             ..schema()
         };
         assert_eq!(MaskSchema::from_arrow(&other.to_arrow()).unwrap(), other);
