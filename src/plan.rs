@@ -195,6 +195,11 @@ impl Plan {
         self.out.as_os_str() == "-"
     }
 
+    /// Whether masks or weights are written, not scores alone.
+    pub(crate) fn makes_masks(&self) -> bool {
+        !self.rule.selections.is_empty()
+    }
+
     /// Everything that must be the same for a run to be gone on with: what the masks and their bytes follow from.
     pub(crate) fn what_changes_masks(&self) -> serde_json::Value {
         json!({

@@ -30,6 +30,9 @@ mod precision;
 // The masks in the programs of others.
 #[cfg(test)]
 mod python;
+// Scoring and ranking a whole corpus in one command.
+#[cfg(test)]
+mod corpus_scope;
 // Several models in one pass.
 #[cfg(test)]
 mod references;

@@ -452,11 +452,6 @@ fn models_that_do_not_belong_together_are_refused() {
         &["--seed", "--by loss"],
     );
     refuses(&both, &["--by", "loss", "--batch", "0"], &["--batch"]);
-    refuses(
-        &both,
-        &["--by", "excess", "--scope", "corpus"],
-        &["rho-mask select"],
-    );
 
     // The smaller context of both, unless another is asked for that both allow.
     write(

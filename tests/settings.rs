@@ -176,11 +176,8 @@ fn numbers_out_of_range() {
         &["--threads: expected at least 1, got 0"],
     );
     place.refuses(
-        &["--scope", "corpus"],
-        &[
-            "--scope corpus: expected document or batch",
-            "rho-mask select",
-        ],
+        &["--scope", "shard"],
+        &["--scope", "document, batch, corpus"],
     );
 }
 

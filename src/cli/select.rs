@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::selection::{RuleName, SelectionArgs};
+use super::{
+    selection::{RuleName, SelectionArgs},
+    values::ProgressKind,
+};
 
 /// What `select --help` ends with.
 pub(super) const EXAMPLES: &str = "\
@@ -53,7 +56,17 @@ pub struct SelectArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// Threads, each working on a shard [default: one per core].
+    /// How to show progress, on standard error.
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        default_value_t,
+        help_heading = "Progress"
+    )]
+    pub progress: ProgressKind,
+
+    /// Shards worked on at a time, each read ahead by a thread of its own [default: one per core].
     #[arg(long, value_name = "N", help_heading = "Speed")]
     pub threads: Option<usize>,
 }

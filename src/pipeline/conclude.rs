@@ -129,6 +129,22 @@ impl Standing {
         Ok(Some(summary))
     }
 
+    /// Removes the masks of all shards; what is known of them stays.
+    pub(crate) fn remove_masks(&self, folder: &MasksFolder) -> anyhow::Result<()> {
+        let files = self.records.iter().flatten().flat_map(|r| &r.files);
+        for file in files {
+            let path = folder.path().join(&file.name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let shown = path.display().to_string();
+                    return Err(anyhow::Error::new(error).context(format!("cannot remove {shown}")));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn rejections(&self, folder: &MasksFolder, to: &mut dyn io::Write) -> io::Result<()> {
         for (shard, record) in self.noted.shards.iter().zip(&self.records) {
             let bytes = record.as_ref().map_or(0, |r| r.rejections);

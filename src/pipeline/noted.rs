@@ -30,7 +30,7 @@ pub(crate) struct NotedShard {
 }
 
 impl NotedShard {
-    pub(super) fn of(shard: &Shard) -> Self {
+    pub(crate) fn of(shard: &Shard) -> Self {
         Self {
             name: shard.name.clone(),
             bytes: shard.bytes,
@@ -39,7 +39,7 @@ impl NotedShard {
 }
 
 impl Noted {
-    pub(super) fn of(plan: &Plan, shards: Vec<NotedShard>) -> Self {
+    pub(crate) fn of(plan: &Plan, shards: Vec<NotedShard>) -> Self {
         Self {
             plan: plan.what_changes_masks(),
             shards,

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -37,6 +37,7 @@ pub struct Progress {
     begun: Instant,
     shown: Shown,
     last_line: Mutex<Instant>,
+    counting: AtomicBool,
 }
 
 enum Shown {
@@ -63,6 +64,11 @@ impl Progress {
         for &i in mine {
             sizes[i] = shards[i].bytes;
         }
+        Self::of(sizes, mine.len(), kind)
+    }
+
+    /// For so many shards of these sizes, in bytes; those of others have none.
+    pub(crate) fn of(sizes: Vec<u64>, mine: usize, kind: ProgressKind) -> Self {
         let total = sizes.iter().sum();
         let shown = match kind {
             ProgressKind::None => Shown::Nothing,
@@ -72,7 +78,7 @@ impl Progress {
         };
         Self {
             sizes,
-            shards: mine.len() as u64,
+            shards: mine as u64,
             total,
             done: AtomicU64::new(0),
             current: AtomicU64::new(0),
@@ -84,7 +90,22 @@ impl Progress {
             begun: Instant::now(),
             shown,
             last_line: Mutex::new(Instant::now()),
+            counting: AtomicBool::new(false),
         }
+    }
+
+    /// Whether tokens are only counted so far, before the work of which the rest speaks.
+    pub(crate) fn counting(&self, counting: bool) {
+        self.counting.store(counting, Ordering::Relaxed);
+        if !counting {
+            self.say();
+        }
+    }
+
+    /// So many more bytes and tokens are done, of whatever shard.
+    pub(crate) fn advance(&self, bytes: u64, tokens: usize) {
+        self.done.fetch_add(bytes, Ordering::Relaxed);
+        self.tokens(tokens);
     }
 
     /// This shard was done by an earlier run.
@@ -110,7 +131,7 @@ impl Progress {
     }
 
     /// So many more tokens are scored.
-    pub(super) fn tokens(&self, more: usize) {
+    pub(crate) fn tokens(&self, more: usize) {
         self.tokens.fetch_add(more as u64, Ordering::Relaxed);
         self.say();
     }
@@ -121,7 +142,7 @@ impl Progress {
     }
 
     /// A shard is masked; why it ended early, if it did.
-    pub(super) fn shard_done(&self, name: &str, broken: Option<&str>) {
+    pub(crate) fn shard_done(&self, name: &str, broken: Option<&str>) {
         let done = self.shards_done.fetch_add(1, Ordering::Relaxed) + 1;
         let end = broken.map_or(String::new(), |reason| format!(", ended early: {reason}"));
         match &self.shown {
@@ -201,6 +222,9 @@ impl Progress {
     }
 
     fn text(&self, now: &Now) -> String {
+        if self.counting.load(Ordering::Relaxed) {
+            return "counting".to_owned();
+        }
         let of = match now.of {
             0 => String::new(),
             of => format!(" of about {}", grouped(of)),
@@ -237,6 +261,7 @@ impl Progress {
             "shards": self.shards_done.load(Ordering::Relaxed),
             "shards_total": self.shards,
             "rejected": self.rejected.load(Ordering::Relaxed),
+            "counting": self.counting.load(Ordering::Relaxed),
         });
         if let (Some(event), serde_json::Value::Object(numbers)) = (event.as_object_mut(), numbers)
         {

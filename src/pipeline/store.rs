@@ -90,20 +90,9 @@ impl<'a> Store<'a> {
             return Ok(());
         };
         let again = |why: &str| terminal::line(&format!("note: {}: {why}", shard.name));
-        let changed = match &record.state {
-            // It is read anew in any case.
-            State::Incomplete { .. } => None,
-            _ => record.input.difference(&now),
-        };
-        if let Some(difference) = changed {
-            return Err(Advised::error(
-                format!(
-                    "{}: expected the file that the masks in {} were begun with, got another: {difference}",
-                    shard.path.display(),
-                    self.folder.path().display()
-                ),
-                "put the file back, name another folder, or start over with --restart",
-            ));
+        // One that broke is read anew in any case.
+        if !matches!(record.state, State::Incomplete { .. }) {
+            must_be_the_input(&self.folder, shard, &record, &now)?;
         }
         match &record.state {
             State::Open(durable) => {
@@ -258,6 +247,33 @@ impl Totals {
         self.shards += done;
         self.broken_shards += broken;
     }
+}
+
+/// Refuses a shard that is not any more what was scored, as far as something was.
+pub(crate) fn must_be_as_scored(folder: &MasksFolder, shard: &Shard) -> anyhow::Result<()> {
+    match conclude::record(folder, &shard.name)? {
+        Some(record) => must_be_the_input(folder, shard, &record, &Identity::of(shard)),
+        None => Ok(()),
+    }
+}
+
+fn must_be_the_input(
+    folder: &MasksFolder,
+    shard: &Shard,
+    record: &ShardRecord,
+    now: &Identity,
+) -> anyhow::Result<()> {
+    let Some(difference) = record.input.difference(now) else {
+        return Ok(());
+    };
+    Err(Advised::error(
+        format!(
+            "{}: expected the file that the masks in {} were begun with, got another: {difference}",
+            shard.path.display(),
+            folder.path().display()
+        ),
+        "put the file back, name another folder, or start over with --restart",
+    ))
 }
 
 /// Takes the lock of this rank, if nobody else writes the same shards.

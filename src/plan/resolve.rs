@@ -187,11 +187,10 @@ fn selection(args: &ScoreArgs, scores: &[String]) -> anyhow::Result<(Rule, Scope
             hint,
         ));
     }
-    if scope == Scope::Corpus {
+    if scope == Scope::Corpus && args.out.as_os_str() == "-" {
         return Err(Advised::error(
-            "--scope corpus: expected document or batch while scoring, for ranks among all tokens are known only at the \
-             end",
-            "score first, then `rho-mask select MASKS --out OTHER --scope corpus` with the same rule: it needs no model",
+            "--scope corpus: expected a folder to write to, got --out -: ranks among all tokens are known only at the end",
+            "name a folder, or take --scope batch or document",
         ));
     }
     Ok((rule, scope))

@@ -136,7 +136,26 @@ impl Count {
     }
 }
 
-/// Counts all files, each by whichever thread is free, and adds up what the threads counted.
+/// Some of the record batches of a file: every one whose number leaves this remainder. Files are divided so that one alone
+/// keeps all threads busy.
+#[derive(Clone, Copy)]
+struct Part {
+    number: usize,
+    of: usize,
+}
+
+impl Part {
+    /// The part with this number among those of several files, and the place of its file among them.
+    fn of(i: usize, parts: usize) -> (usize, Self) {
+        let part = Self {
+            number: i % parts,
+            of: parts,
+        };
+        (i / parts, part)
+    }
+}
+
+/// Counts all files, each part by whichever thread is free, and adds up what the threads counted.
 fn over_files(
     plan: &SelectPlan,
     ranked: &[Ranked<'_>],
@@ -144,10 +163,12 @@ fn over_files(
     zero: &(dyn Fn() -> Vec<Count> + Sync),
 ) -> anyhow::Result<Option<Vec<Count>>> {
     let total = Mutex::new(zero());
-    let counted = on_threads(plan.threads, plan.input.files.len(), stop, |next| {
+    let (files, parts) = (plan.input.files.len(), plan.threads);
+    let counted = on_threads(plan.threads, files * parts, stop, |next| {
         let mut counts = zero();
-        while let Some(file) = next() {
-            each_batch(&plan.input, file, ranked, stop, |i, keys| {
+        while let Some(i) = next() {
+            let (file, part) = Part::of(i, parts);
+            each_batch(&plan.input, file, part, ranked, stop, |i, keys| {
                 counts[i].add(keys)
             })?;
         }
@@ -171,15 +192,21 @@ fn equals(
 ) -> anyhow::Result<Option<Vec<Vec<Seen>>>> {
     let shards = &plan.input.shards;
     let all = Mutex::new(vec![vec![Seen::default(); cuts.len()]; shards.len()]);
-    on_threads(plan.threads, shards.len(), stop, |next| {
-        while let Some(shard) = next() {
+    let parts = plan.threads;
+    on_threads(plan.threads, shards.len() * parts, stop, |next| {
+        while let Some(i) = next() {
+            let (shard, part) = Part::of(i, parts);
             let mut seen = vec![Seen::default(); cuts.len()];
             for file in shards[shard].clone() {
-                each_batch(&plan.input, file, ranked, stop, |i, keys| {
+                each_batch(&plan.input, file, part, ranked, stop, |i, keys| {
                     cuts[i].see(keys, &mut seen[i]);
                 })?;
             }
-            all.lock().unwrap_or_else(PoisonError::into_inner)[shard] = seen;
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            for (sum, seen) in all[shard].iter_mut().zip(seen) {
+                sum.floor += seen.floor;
+                sum.ceiling += seen.ceiling;
+            }
         }
         Ok(())
     })?;
@@ -187,10 +214,11 @@ fn equals(
     Ok((!stop.requested()).then_some(all))
 }
 
-/// The keys of a file, selection by selection, record batch by record batch.
+/// The keys of a part of a file, selection by selection, record batch by record batch.
 fn each_batch(
     input: &Input,
     file: usize,
+    part: Part,
     ranked: &[Ranked<'_>],
     stop: &Stop,
     mut each: impl FnMut(usize, &[u32]),
@@ -199,7 +227,16 @@ fn each_batch(
     wanted.extend(ranked.iter().flat_map(|r| r.selection.source.columns()));
     let mut columns = MaskColumns::open(&input.path(file))?;
     let (mut space, mut keys) = (Vec::new(), Vec::new());
-    while !stop.requested() {
+    for number in 0.. {
+        if stop.requested() {
+            break;
+        }
+        if number % part.of != part.number {
+            if !columns.skip_batch()? {
+                break;
+            }
+            continue;
+        }
         let Some(batch): Option<MaskBatch> = columns.next_of(&wanted)? else {
             break;
         };

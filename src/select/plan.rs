@@ -1,7 +1,7 @@
 //! From what was typed after `select` to what it means. Everything that can be wrong with it is found here, before
 //! anything is written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rho_formats::MasksFolder;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use super::{
     options, place,
     rule::{BASE_LOSS, Rule, Scope},
 };
-use crate::{cli::SelectArgs, hint::Advised};
+use crate::{cli::SelectArgs, hint::Advised, plan::Plan};
 
 /// Everything `select` does, decided.
 pub(crate) struct SelectPlan {
@@ -24,6 +24,18 @@ pub(crate) struct SelectPlan {
 }
 
 impl SelectPlan {
+    /// Selects from scores what a plan of `score` says, into its folder.
+    pub(crate) fn of_scores(scored: &Path, plan: &Plan, restart: bool) -> anyhow::Result<Self> {
+        Ok(Self {
+            input: Input::open(scored)?,
+            out: plan.out.clone(),
+            rule: plan.rule.clone(),
+            scope: plan.scope,
+            threads: plan.threads,
+            restart,
+        })
+    }
+
     /// What the files' metadata says: that of the scores, and how these masks were selected. `found` adds to a selection
     /// what is known of it before the first row.
     pub(super) fn metadata(&self, found: impl Fn(usize, &mut Value)) -> Value {

@@ -130,6 +130,14 @@ impl Selection {
 }
 
 impl Rule {
+    /// Selects nothing.
+    pub(crate) fn none() -> Self {
+        Self {
+            selections: Vec::new(),
+            combined: None,
+        }
+    }
+
     /// The columns of scores it needs, each once.
     pub(crate) fn columns(&self) -> Vec<&str> {
         let mut columns: Vec<&str> = Vec::new();

@@ -5,7 +5,7 @@
 
 use std::{
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use rho_formats::{Lock, MaskFile, MasksFolder, NewColumns};
@@ -23,19 +23,18 @@ use super::{
     summary::Summary,
 };
 use crate::{
+    cli::ProgressKind,
     hint::Advised,
     look::tokenizer,
     pipeline::{
         noted::{Noted, NotedShard},
+        progress::Progress,
         store::locked,
-        summary::grouped,
     },
     stop::Stop,
     terminal,
 };
 
-/// Time between two lines about how far it is.
-const QUIET: Duration = Duration::from_secs(10);
 const METADATA: &str = "metadata.json";
 const TIMES: &str = "times.json";
 
@@ -56,7 +55,7 @@ pub(super) struct Times {
 }
 
 /// Selects from everything that is not done yet.
-pub(crate) fn run(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Ended> {
+pub(crate) fn run(plan: &SelectPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Result<Ended> {
     let start = Instant::now();
     let (folder, _lock) = open(plan)?;
     tokenizer::copy(&plan.input.folder, &folder)?;
@@ -67,6 +66,16 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Ended> {
         .collect();
     let before: u64 = records.iter().flatten().map(|r| r.counts.tokens).sum();
     if !todo.is_empty() {
+        let bytes = |i: usize| -> u64 {
+            let files = plan.input.shards[i].clone();
+            files
+                .map(|file| plan.input.files[file].identity.bytes)
+                .sum()
+        };
+        let progress = Progress::of((0..records.len()).map(bytes).collect(), records.len(), kind);
+        let done = (0..records.len()).filter(|i| records[*i].is_some());
+        done.for_each(|i| progress.done_before(i));
+        progress.counting(plan.scope == Scope::Corpus);
         let cuts = match plan.scope {
             Scope::Corpus => match cuts(plan, stop)? {
                 Some(cuts) => Some(cuts),
@@ -74,6 +83,7 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Ended> {
             },
             _ => None,
         };
+        progress.counting(false);
         let metadata = plan.metadata(|i, said| known(plan, cuts.as_ref(), i, said));
         folder.note(METADATA, metadata.to_string().as_bytes())?;
         let columns = NewColumns {
@@ -82,19 +92,14 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Ended> {
             metadata,
         };
         // The largest first, so that no thread is left alone with one at the end.
-        let bytes = |&i: &usize| -> u64 {
-            let files = plan.input.shards[i].clone();
-            files
-                .map(|file| plan.input.files[file].identity.bytes)
-                .sum()
-        };
-        todo.sort_by_key(|i| std::cmp::Reverse(bytes(i)));
+        todo.sort_by_key(|&i| std::cmp::Reverse(bytes(i)));
         let target = Target {
             folder: &folder,
             columns: &columns,
+            progress: &progress,
         };
-        let records = Mutex::new((records, Instant::now()));
-        on_threads(plan.threads, todo.len(), stop, |next| {
+        let records = Mutex::new(records);
+        let worked = on_threads(plan.threads, todo.len(), stop, |next| {
             while let Some(i) = next() {
                 let shard = todo[i];
                 let Some(record) = shard::select(plan, &target, shard, cuts.as_ref(), stop)? else {
@@ -105,15 +110,14 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Ended> {
                     folder.publish_copy(file)?;
                 }
                 let mut all = records.lock().unwrap_or_else(PoisonError::into_inner);
-                all.0[shard] = Some(record);
-                if all.1.elapsed() > QUIET {
-                    all.1 = Instant::now();
-                    say(&all.0);
-                }
+                all[shard] = Some(record);
+                progress.shard_done(plan.input.shard_name(shard), None);
             }
             Ok(())
-        })?;
-        let (records, _) = records.into_inner().unwrap_or_else(PoisonError::into_inner);
+        });
+        progress.finish();
+        worked?;
+        let records = records.into_inner().unwrap_or_else(PoisonError::into_inner);
         let times = add_times(&folder, &records, before, start)?;
         return conclude(plan, &folder, &records, times, true);
     }
@@ -149,16 +153,8 @@ fn open(plan: &SelectPlan) -> anyhow::Result<(MasksFolder, Lock)> {
         ));
     }
     if plan.restart {
-        let names = noted.iter().flat_map(|noted| &noted.shards);
-        let names = names.chain(&wanted.shards).map(|shard| &shard.name);
-        let files: Vec<MaskFile> = names
-            .clone()
-            .map(|name| MaskFile {
-                name: name.clone(),
-                bytes: 0,
-            })
-            .collect();
-        folder.clear(names.filter_map(|name| name.strip_suffix(".arrow")), &files)?;
+        let shards = noted.iter().flat_map(|noted| &noted.shards);
+        clear(&folder, shards.chain(&wanted.shards))?;
         wanted.write(&folder)?;
     } else if let Some(noted) = noted {
         noted.must_be(&wanted, &plan.out)?;
@@ -166,6 +162,21 @@ fn open(plan: &SelectPlan) -> anyhow::Result<(MasksFolder, Lock)> {
         wanted.write(&folder)?;
     }
     Ok((folder, lock))
+}
+
+/// Removes what was selected into a folder, from these files.
+pub(crate) fn clear<'a>(
+    folder: &MasksFolder,
+    shards: impl Iterator<Item = &'a NotedShard>,
+) -> anyhow::Result<()> {
+    let names: Vec<&str> = shards.map(|shard| shard.name.as_str()).collect();
+    let files = names.iter().map(|&name| MaskFile {
+        name: name.to_owned(),
+        bytes: 0,
+    });
+    let files: Vec<MaskFile> = files.collect();
+    let shards = names.iter().filter_map(|name| name.strip_suffix(".arrow"));
+    Ok(folder.clear(shards, &files)?)
 }
 
 /// What an earlier run left of a shard, if it completed it.
@@ -265,15 +276,4 @@ fn add_times(
     times.seconds += start.elapsed().as_secs_f64();
     folder.note(TIMES, &serde_json::to_vec(&times)?)?;
     Ok(times)
-}
-
-fn say(records: &[Option<Record>]) {
-    let done = records.iter().flatten();
-    let tokens: u64 = done.clone().map(|record| record.counts.tokens).sum();
-    terminal::line(&format!(
-        "{} of {} shards, {} tokens",
-        done.count(),
-        records.len(),
-        grouped(tokens)
-    ));
 }

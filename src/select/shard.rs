@@ -1,13 +1,20 @@
-//! The files of one shard: read, selected from, written under temporary names.
+//! The files of one shard: read, selected from, written under temporary names. Reading is ahead of the rest, on a thread
+//! of its own.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::mpsc::{SyncSender, sync_channel},
+};
 
 use rho_formats::{
     BatchCompression, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder, NewColumns,
 };
 
 use super::{corpus::Cuts, mark::Marks, plan::SelectPlan, record::Record};
-use crate::stop::Stop;
+use crate::{pipeline::progress::Progress, stop::Stop};
+
+/// Record batches that are read ahead.
+const AHEAD: usize = 2;
 
 /// What waits until its tokens are decided.
 enum Waiting {
@@ -20,6 +27,7 @@ enum Waiting {
 pub(super) struct Target<'a> {
     pub(super) folder: &'a MasksFolder,
     pub(super) columns: &'a NewColumns,
+    pub(super) progress: &'a Progress,
 }
 
 /// Selects from one shard; none where the run is to stop before its end.
@@ -38,26 +46,28 @@ pub(super) fn select(
         open: None,
         files: Vec::new(),
     };
-    for file in plan.input.shards[shard].clone() {
-        let mut columns = MaskColumns::open(&plan.input.path(file))?;
-        let mut begun = false;
-        loop {
-            if stop.requested() {
-                return Ok(None);
+    let whole = std::thread::scope(|scope| {
+        let (sender, batches) = sync_channel(AHEAD);
+        let reader = scope.spawn(move || read(plan, shard, stop, &sender));
+        // Ends when the reader does; where this side fails, the reader finds a closed channel.
+        let select = || {
+            for waiting in batches {
+                if let Waiting::Batch(batch) = &waiting {
+                    marks.add(batch)?;
+                }
+                written.waiting.push_back(waiting);
+                written.write(&mut marks)?;
             }
-            let batch = columns.next_batch()?;
-            if !begun {
-                // How a file is stored is known from its first record batch on.
-                let compression = columns.compression();
-                written.waiting.push_back(Waiting::File(file, compression));
-                begun = true;
-            }
-            let Some(batch) = batch else { break };
-            marks.add(&batch)?;
-            written.waiting.push_back(Waiting::Batch(batch));
-            written.write(&mut marks)?;
-        }
-        plan.input.must_be_unchanged(file)?;
+            anyhow::Ok(())
+        };
+        let selected = select();
+        let read = reader
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        selected.and(read)
+    })?;
+    if !whole {
+        return Ok(None);
     }
     marks.end();
     written.write(&mut marks)?;
@@ -66,6 +76,39 @@ pub(super) fn select(
         files: written.files,
         counts: marks.counted(),
     }))
+}
+
+/// Reads the files of a shard; false where the run is to stop before its end, or nobody listens any more.
+fn read(
+    plan: &SelectPlan,
+    shard: usize,
+    stop: &Stop,
+    sender: &SyncSender<Waiting>,
+) -> anyhow::Result<bool> {
+    for file in plan.input.shards[shard].clone() {
+        let mut columns = MaskColumns::open(&plan.input.path(file))?;
+        let mut begun = false;
+        loop {
+            if stop.requested() {
+                return Ok(false);
+            }
+            let batch = columns.next_batch()?;
+            if !begun {
+                // How a file is stored is known from its first record batch on.
+                let compression = columns.compression();
+                if sender.send(Waiting::File(file, compression)).is_err() {
+                    return Ok(false);
+                }
+                begun = true;
+            }
+            let Some(batch) = batch else { break };
+            if sender.send(Waiting::Batch(batch)).is_err() {
+                return Ok(false);
+            }
+        }
+        plan.input.must_be_unchanged(file)?;
+    }
+    Ok(true)
 }
 
 /// What was written of a shard.
@@ -102,7 +145,10 @@ impl Written<'_> {
                     let masks: Vec<&[bool]> = taken.masks.iter().map(Vec::as_slice).collect();
                     let weights: Vec<&[f32]> = taken.weights.iter().map(Vec::as_slice).collect();
                     if let Some(open) = &mut self.open {
+                        let before = open.bytes();
                         open.write(&batch, &masks, &weights)?;
+                        let bytes = open.bytes() - before;
+                        self.target.progress.advance(bytes, batch.tokens());
                     }
                 }
             }

@@ -18,7 +18,7 @@ pub(crate) struct Summary {
     scored: u64,
     scope: Option<&'static str>,
     #[serde(flatten)]
-    chosen: Chosen,
+    pub(crate) chosen: Chosen,
     /// How fast it went; everything above is the same however often a run was interrupted.
     speed: Speed,
 }

@@ -31,18 +31,18 @@ fn wait_until_begun(out: &Path) {
     clippy::print_stdout,
     reason = "the seed is what makes a failure come again"
 )]
-fn killed_and_gone_on_with(kills: usize, with_base: bool) {
+fn killed_and_gone_on_with(kills: usize, scope: Option<&str>) {
     let place = tempfile::tempdir().unwrap();
     let corpus = corpus(place.path());
     let base = place.path().join("base");
-    if with_base {
+    if scope.is_some() {
         another_model(&base);
     }
     let score = |out: &Path| {
         let mut command = score(&corpus, out);
-        if with_base {
+        if let Some(scope) = scope {
             command.arg("--base").arg(&base);
-            command.args(["--by", "excess", "--batch", "1500"]);
+            command.args(["--by", "excess", "--scope", scope]);
         }
         command
     };
@@ -87,18 +87,23 @@ fn killed_and_gone_on_with(kills: usize, with_base: bool) {
 
 #[test]
 fn killed_at_random_moments() {
-    killed_and_gone_on_with(FEW, false);
+    killed_and_gone_on_with(FEW, None);
 }
 
 #[test]
 fn killed_at_random_moments_with_a_base() {
-    killed_and_gone_on_with(FEW / 2, true);
+    killed_and_gone_on_with(FEW / 2, Some("batch"));
+}
+
+#[test]
+fn killed_at_random_moments_before_the_corpus_is_ranked() {
+    killed_and_gone_on_with(FEW / 2, Some("corpus"));
 }
 
 #[test]
 #[ignore = "takes a quarter of an hour; run it with --ignored"]
 fn killed_at_many_random_moments() {
-    killed_and_gone_on_with(MANY, false);
+    killed_and_gone_on_with(MANY, None);
 }
 
 #[test]

@@ -57,7 +57,11 @@ pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.strip_prefix(top).unwrap().to_owned();
-            if name == Path::new(".rho-mask") {
+            let own = path.file_name().is_some_and(|n| {
+                let name = n.to_string_lossy();
+                name == ".rho-mask" || name == ".rho-mask-scored"
+            });
+            if own {
                 continue;
             } else if path.is_dir() {
                 walk(top, &path, files);

@@ -127,6 +127,16 @@ impl MaskColumns {
         Ok(batch)
     }
 
+    /// Passes over the next batch; false where there is none. Rows in errors are counted without those passed over.
+    ///
+    /// # Errors
+    /// Where the file breaks.
+    pub fn skip_batch(&mut self) -> Result<bool, MaskError> {
+        self.frames
+            .skip()
+            .map_err(|source| broken(&self.path, source))
+    }
+
     fn read(&mut self, only: Option<&[usize]>) -> Result<Option<MaskBatch>, MaskError> {
         let read = self.frames.next_of(only);
         let Some(batch) = read.map_err(|source| broken(&self.path, source))? else {

@@ -114,6 +114,11 @@ impl MaskCopy {
         self.put(&bytes)
     }
 
+    /// Bytes written so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Completes the file and puts it onto the disk, still under its temporary name.
     ///
     /// # Errors

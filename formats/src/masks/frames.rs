@@ -98,6 +98,16 @@ impl Frames {
         self.next_of(None)
     }
 
+    /// Passes over the next batch, of which nothing but its length is looked at; false at the end mark.
+    pub(super) fn skip(&mut self) -> Result<bool, ArrowError> {
+        let Some(frame) = read_message(&mut self.file, &mut self.left)? else {
+            return Ok(false);
+        };
+        let length = frame.message()?.bodyLength();
+        read_body(&mut self.file, &mut self.left, length, Some(&[]))?;
+        Ok(true)
+    }
+
     /// Some columns of the next batch, by their places in ascending order; the bytes of others are passed over.
     pub(super) fn next_of(
         &mut self,

@@ -10,6 +10,8 @@ use ort::environment::Environment;
 use rho_formats::{MaskStream, OutputError, Shard};
 use rho_reference::{HeadChoice, OpenedReference, Reference, ReferenceOptions};
 
+mod corpus;
+
 use super::Outcome;
 use crate::{
     cli::ScoreArgs,
@@ -25,6 +27,7 @@ use crate::{
     },
     plan::{self, Plan, Prepared},
     ranks,
+    select::rule::Scope,
     show::{self, By, Palette, View},
     stop::Stop,
     terminal,
@@ -64,23 +67,37 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     if plan.to_standard_output() {
         return to_stream(args, plan, &shards, tokenization, load);
     }
-    let store = Store::open(plan, &shards, args.restart)?;
+    match plan.scope {
+        Scope::Corpus => corpus::run(args, plan, &shards, tokenization, load),
+        _ => to_folder(args, plan, &shards, tokenization, load),
+    }
+}
+
+/// Masks to a folder; scores alone where the plan has no rule.
+fn to_folder(
+    args: &ScoreArgs,
+    plan: &Plan,
+    shards: &[Shard],
+    tokenization: Option<&Tokenization>,
+    load: impl FnOnce() -> anyhow::Result<Loaded>,
+) -> anyhow::Result<Outcome> {
+    let store = Store::open(plan, shards, args.restart)?;
     if store.nothing_to_do() {
-        terminal::line(&format!(
-            "{}: all shards are masked already",
-            plan.out.display()
-        ));
+        if plan.makes_masks() {
+            let out = plan.out.display();
+            terminal::line(&format!("{out}: all shards are masked already"));
+        }
         return conclude(plan, &store, None);
     }
     let stop = Stop::at_signals()?;
-    let progress = Progress::new(&shards, store.mine(), args.progress);
+    let progress = Progress::new(shards, store.mine(), args.progress);
     store
         .finished()
         .into_iter()
         .for_each(|shard| progress.done_before(shard));
     let work = Work {
         plan,
-        shards: &shards,
+        shards,
         tokenization,
         progress: &progress,
         stop: &stop,
@@ -111,7 +128,9 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         ));
         return conclude(plan, &store, Some(&summary));
     }
-    terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
+    if plan.makes_masks() {
+        terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
+    }
     if let Some(sample) = &report.sample {
         terminal::line(&format!("\n{}", first_document(sample, tokenization)?));
     }
@@ -126,8 +145,9 @@ fn first_document(
     sample: &Document,
     tokenization: Option<&Tokenization>,
 ) -> anyhow::Result<String> {
+    let (mask, _) = sample.masks.last().expect("a sample has a mask");
     let view = View {
-        by: By::Mask("mask_intersection".to_owned()),
+        by: By::Mask(mask.clone()),
         palette: Palette::of(terminal::colours()),
         width: terminal::width(),
         limit: Some(SHOWN),
@@ -158,24 +178,32 @@ fn conclude(plan: &Plan, store: &Store<'_>, summary: Option<&Summary>) -> anyhow
                 missing.len()
             ));
         } else if plan.world_size > 1
+            && plan.makes_masks()
             && let Some(complete) = &complete
         {
             terminal::line(&format!("all ranks are done\n{complete}"));
-        } else if let (None, Some(complete)) = (summary, &complete) {
+        } else if let (None, Some(complete), true) = (summary, &complete, plan.makes_masks()) {
             terminal::line(&complete.to_string());
         }
     }
     let incomplete = summary.is_some_and(Summary::incomplete)
         || complete.as_ref().is_some_and(Summary::incomplete);
     if incomplete {
-        let list = plan.out.join("rejected.jsonl");
-        terminal::line(&format!(
-            "note: what was left out, and why: {}",
-            list.display()
-        ));
+        if plan.makes_masks() {
+            say_where_rejected(plan);
+        }
         return Ok(Outcome::Incomplete);
     }
     Ok(Outcome::Done)
+}
+
+/// Where the rows that are left out are listed.
+fn say_where_rejected(plan: &Plan) {
+    let list = plan.out.join("rejected.jsonl");
+    terminal::line(&format!(
+        "note: what was left out, and why: {}",
+        list.display()
+    ));
 }
 
 /// Masks to standard output. Nothing else goes there.

@@ -1,0 +1,185 @@
+//! `score --scope corpus`: one command that scores and then ranks all tokens together.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{Run, files, metadata, read_json, tiny::tiny, write};
+
+const RULE: [&str; 4] = ["--by", "union", "--keep", "0.35"];
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        tiny(&place.at("ref"));
+        for name in ["pages.jsonl", "texts/notes.txt", "texts/thread.txt"] {
+            let bytes = fs::read(Path::new("examples/corpus").join(name)).unwrap();
+            write(&place.at("corpus").join(name), bytes);
+        }
+        place
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn score(&self, out: &str) -> Run {
+        let run = Run::score(&self.at("corpus"), &self.at(out));
+        run.arg("--model").arg(self.at("ref"))
+    }
+
+    fn in_corpus(&self, out: &str) -> Run {
+        self.score(out).args(&RULE).args(&["--scope", "corpus"])
+    }
+
+    /// What `select` makes of the same scores: those of a rule that forms no scopes, as none are formed while a corpus
+    /// is scored that is ranked as a whole.
+    fn selected(&self, out: &str) {
+        let scored = format!("{out}-scored");
+        let unscoped = ["--by", "threshold", "--below", "1"];
+        let run = self.score(&scored).args(&unscoped);
+        let ended = run.end();
+        assert!(matches!(ended.code, Some(0 | 1)), "{}", ended.stderr);
+        Run::new(&["select", "--scope", "corpus"])
+            .arg(self.at(&scored))
+            .arg("--out")
+            .arg(self.at(out))
+            .args(&RULE)
+            .ends_with(0);
+    }
+
+    fn arrows(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
+        let names = files(&self.at(out)).into_iter();
+        // While a shard is broken, the scores of the others wait for it.
+        let names = names.filter(|n| n.ends_with(".arrow") && !n.starts_with(".rho-mask-scored"));
+        names
+            .map(|name| (name.clone(), fs::read(self.at(out).join(name)).unwrap()))
+            .collect()
+    }
+
+    fn summary(&self, out: &str) -> Value {
+        read_json(&self.at(out).join("summary.json"))
+    }
+}
+
+#[test]
+fn it_gives_the_files_of_select() {
+    let place = Place::new();
+    place.selected("expected");
+    let ended = place.in_corpus("masks").ends_with(0);
+    assert!(place.arrows("masks") == place.arrows("expected"));
+    let (summary, expected) = (place.summary("masks"), place.summary("expected"));
+    assert_eq!(summary["kept"], expected["kept"]);
+    assert_eq!(summary["scope"], "corpus");
+    let scored = summary["scored"].as_f64().unwrap();
+    assert_eq!(summary["kept"]["loss"]["tokens"], (0.35 * scored).round());
+    assert_eq!(
+        summary["mean_loss"],
+        place.summary("expected-scored")["mean_loss"]
+    );
+    let said = metadata(&place.at("masks"), "pages.jsonl");
+    assert_eq!(said["selections"][0]["kept"], (0.35 * scored).round());
+    assert_eq!(ended.lines_with("by union").len(), 1, "{}", ended.stderr);
+    // The scores do not lie there twice.
+    let left = files(&place.at("masks"));
+    assert!(
+        !left
+            .iter()
+            .any(|name| name.contains("scored") && name.ends_with(".arrow")),
+        "{left:?}"
+    );
+
+    let again = place.in_corpus("masks").ends_with(0);
+    assert!(again.stderr.contains("masked already"), "{}", again.stderr);
+    let other = place.in_corpus("masks").args(&["--seed", "1"]).ends_with(2);
+    assert!(other.stderr.contains("--seed"), "{}", other.stderr);
+    let other = place
+        .score("masks")
+        .args(&["--by", "loss", "--scope", "corpus"])
+        .ends_with(2);
+    assert!(
+        other.stderr.contains("metadata.selections") && other.stderr.contains("--restart"),
+        "{}",
+        other.stderr
+    );
+    let other = place.score("masks").ends_with(2);
+    assert!(other.stderr.contains("another plan"), "{}", other.stderr);
+    let path = place.at("corpus/texts/notes.txt");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text + " And more.").unwrap();
+    let changed = place.in_corpus("masks").ends_with(2);
+    assert!(
+        changed.stderr.contains("notes.txt") && changed.stderr.contains("got another"),
+        "{}",
+        changed.stderr
+    );
+    // Over again, of the other corpus.
+    place.in_corpus("masks").arg("--restart").ends_with(0);
+    place.selected("expected-anew");
+    assert!(place.arrows("masks") == place.arrows("expected-anew"));
+
+    let stream = Run::score(&place.at("corpus"), Path::new("-")).args(&RULE);
+    let stream = stream.args(&["--scope", "corpus"]).ends_with(2);
+    assert!(stream.stderr.contains("--out -"), "{}", stream.stderr);
+    place.score("batches").ends_with(0);
+    let into = place.in_corpus("batches").ends_with(2);
+    assert!(
+        into.stderr.contains("one of another scope"),
+        "{}",
+        into.stderr
+    );
+}
+
+#[test]
+fn whoever_ends_last_selects() {
+    let place = Place::new();
+    place.selected("expected");
+    for rank in ["2", "0", "1"] {
+        let run = place.in_corpus("masks");
+        let ended = run
+            .args(&["--rank", rank, "--world-size", "3"])
+            .ends_with(0);
+        let last = rank == "1";
+        assert_eq!(
+            ended.stderr.contains("selecting among all tokens"),
+            last,
+            "{}",
+            ended.stderr
+        );
+        assert_eq!(place.at("masks/summary.json").exists(), last);
+    }
+    assert!(place.arrows("masks") == place.arrows("expected"));
+    let again = place
+        .in_corpus("masks")
+        .args(&["--rank", "2", "--world-size", "3"])
+        .ends_with(0);
+    assert!(again.stderr.contains("masked already"), "{}", again.stderr);
+}
+
+#[test]
+fn a_broken_shard_is_tried_again() {
+    let place = Place::new();
+    let rows = fs::read(place.at("corpus/pages.jsonl")).unwrap();
+    let whole = zstd::encode_all(&rows[..], 3).unwrap();
+    let path = place.at("corpus/more.jsonl.zst");
+    fs::write(&path, &whole[..whole.len() * 2 / 3]).unwrap();
+    let ended = place.in_corpus("masks").ends_with(1);
+    assert!(ended.stderr.contains("rejected.jsonl"), "{}", ended.stderr);
+    assert_eq!(place.summary("masks")["broken_shards"], 1);
+    let rejected = fs::read_to_string(place.at("masks/rejected.jsonl")).unwrap();
+    assert!(rejected.contains("ends early"), "{rejected}");
+    place.in_corpus("masks").ends_with(1);
+    place.selected("broken");
+    assert!(place.arrows("masks") == place.arrows("broken"));
+
+    fs::write(&path, &whole).unwrap();
+    place.in_corpus("masks").ends_with(0);
+    assert_eq!(place.summary("masks")["broken_shards"], 0);
+    assert!(!place.at("masks/rejected.jsonl").exists());
+    place.selected("mended");
+    assert!(place.arrows("masks") == place.arrows("mended"));
+}
