@@ -83,6 +83,8 @@ pub struct Plan {
     pub tokens_field: Option<String>,
     /// Field with the document's id.
     pub id_field: String,
+    /// Field with the document's source, if that is kept.
+    pub source_field: Option<String>,
     /// Whether text files hold a document per line.
     pub lines: bool,
     /// Larger documents are left out.
@@ -169,6 +171,9 @@ impl Plan {
         if let Some(base) = &self.base {
             metadata["base"] = model(self.references.len(), base);
         }
+        if let Some(field) = &self.source_field {
+            metadata["source_field"] = json!(field);
+        }
         self.scope.tell(&mut metadata);
         metadata
     }
@@ -212,6 +217,7 @@ impl Plan {
             "text_field": self.text_field,
             "tokens_field": self.tokens_field,
             "id_field": self.id_field,
+            "source_field": self.source_field,
             "lines": self.lines,
             "max_document_bytes": self.max_document_bytes,
             "score_dtype": self.score_type,
@@ -227,6 +233,7 @@ impl Plan {
             text_field: self.text_field.clone(),
             tokens_field: self.tokens_field.clone(),
             id_field: self.id_field.clone(),
+            source_field: self.source_field.clone(),
             lines: self.lines,
             max_document_bytes: self.max_document_bytes,
         }

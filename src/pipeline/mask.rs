@@ -203,6 +203,6 @@ fn row(scored: ScoredDocument) -> MaskRow {
         masks: Vec::new(),
         weights: Vec::new(),
         text: document.text,
-        source: None,
+        source: document.source,
     }
 }

@@ -309,7 +309,7 @@ pub(crate) fn schema(plan: &Plan) -> MaskSchema {
         masks: plan.rule.masks(),
         weights: plan.rule.weights(),
         text: plan.keep_text,
-        source: false,
+        source: plan.source_field.is_some(),
         metadata: plan.metadata(),
     }
 }

@@ -140,6 +140,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         text_field: args.text_field.clone(),
         tokens_field: args.tokens_field.clone(),
         id_field: args.id_field.clone(),
+        source_field: args.source_field.clone(),
         lines: args.lines,
         max_document_bytes,
         score_type: match args.score_dtype {
