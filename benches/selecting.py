@@ -30,6 +30,7 @@ arguments.add_argument("--shards", type=int, default=4)
 arguments.add_argument("--runs", type=int, default=3)
 arguments.add_argument("--threads", type=int, default=2)
 arguments.add_argument("--program", default=ROOT / "target/release/rho-mask")
+arguments.add_argument("--base", action="store_true", help="with a column base_loss, and the rule excess alone")
 arguments.add_argument("--place", help="a folder on the disk to measure; else that for temporary files")
 options = arguments.parse_args()
 
@@ -42,6 +43,9 @@ RULES = [
     ["--by", "random"],
     ["--by", "threshold", "--below", "2"],
 ]
+
+if options.base:
+    RULES = [["--by", "excess"], ["--by", "excess", "--scope", "corpus"]]
 
 
 def lists(values, offsets, missing=None):
@@ -69,6 +73,8 @@ def shard(path, name, tokens, random):
             "loss": lists(random.gamma(1.3, 2.2, n).astype(np.float32), offsets, first),
             "entropy": lists(random.gamma(2.0, 1.3, n).astype(np.float32), offsets, first),
         }
+        if options.base:
+            columns["base_loss"] = lists(random.gamma(1.3, 2.4, n).astype(np.float32), offsets, first)
         for mask in ["mask_loss", "mask_entropy", "mask_intersection"]:
             columns[mask] = lists(random.random(n) < 0.7, offsets)
         table = pa.table(columns).replace_schema_metadata({"rho_mask": json.dumps({"format_version": 1})})

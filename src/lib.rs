@@ -6,9 +6,11 @@
 //! |---|---|
 //! | document | one text (or one list of token ids) of the corpus, with its origin: shard and row |
 //! | shard | one file of the corpus, or of the masks |
-//! | reference | the frozen model that scores |
+//! | reference | the frozen model that scores; several, or one beside a base |
+//! | base | the model that is to be trained, scored beside the reference for the excess loss over it |
 //! | loss | `-ln P(token i given the tokens before it)` under the reference, in nats |
 //! | entropy | of the distribution that predicts token i, in nats |
+//! | excess loss | the base's loss minus the reference's |
 //! | score | what a selection ranks by: loss, entropy, excess loss |
 //! | keep ratio | the share of scored tokens that a selection keeps |
 //! | scope | among which tokens a selection ranks: document, batch, corpus |

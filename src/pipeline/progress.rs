@@ -97,9 +97,7 @@ impl Progress {
     /// Whether tokens are only counted so far, before the work of which the rest speaks.
     pub(crate) fn counting(&self, counting: bool) {
         self.counting.store(counting, Ordering::Relaxed);
-        if !counting {
-            self.say();
-        }
+        self.say();
     }
 
     /// So many more bytes and tokens are done, of whatever shard.

@@ -105,6 +105,12 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     });
     let mut references = models.planned(precision)?;
     let base = columns.base.then(|| references.pop()).flatten();
+    if let Some(base) = &base
+        && let [reference] = &references[..]
+        && reference.fingerprint == base.fingerprint
+    {
+        terminal::line("note: --base is the reference itself: the excess loss is 0 everywhere");
+    }
     let special = |rule, tokens: Option<&Vec<u32>>| SpecialTokens {
         rule,
         tokens: tokens.cloned().unwrap_or_default(),

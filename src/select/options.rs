@@ -108,7 +108,7 @@ fn scope(args: &SelectionArgs, rule: &Rule) -> anyhow::Result<Scope> {
         ScopeName::Batch => Ok(Scope::Batch(args.batch.unwrap_or(Batches::PAPER))),
         ScopeName::Corpus if args.weights.is_some() => Err(Advised::error(
             "--weights rank: expected --scope document or batch, got corpus",
-            "the rank of every token of a corpus cannot be told in bounded memory: take --scope batch with a large --batch",
+            "the rank of every token of a corpus cannot be told in bounded memory without sorting it on the disk: take --scope batch with a large --batch",
         )),
         ScopeName::Corpus => Ok(Scope::Corpus),
     }
