@@ -26,6 +26,7 @@ pub mod cli;
 pub mod commands;
 mod demo;
 pub mod hint;
+mod look;
 pub mod memory;
 pub mod pipeline;
 pub mod plan;

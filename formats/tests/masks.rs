@@ -19,6 +19,7 @@ pub(crate) fn schema() -> MaskSchema {
             "mask_intersection".to_owned(),
         ],
         text: false,
+        source: false,
         metadata: json!({"format": 1, "reference": {"sha256": "ab"}, "keep": 0.6, "name": "é"}),
     }
 }
@@ -45,6 +46,7 @@ pub(crate) fn row(index: i64, tokens: u32) -> MaskRow {
         ],
         masks: vec![mask(2), mask(3), mask(6)],
         text: None,
+        source: None,
     }
 }
 
@@ -240,11 +242,13 @@ fn an_open_scope_is_kept() {
     let columns = MaskSchema {
         masks: Vec::new(),
         text: true,
+        source: false,
         ..schema()
     };
     let scored = |index| MaskRow {
         masks: Vec::new(),
         text: Some(format!("text {index}")),
+        source: None,
         ..row(index, 5)
     };
     let mut spill = folder.spill("a", &columns, 1).unwrap();
@@ -279,12 +283,14 @@ fn half_scores_compression_and_text_come_back() {
     let columns = MaskSchema {
         score_type: ScoreType::Float16,
         text: true,
+        source: false,
         ..schema()
     };
     let rows: Vec<_> = (0..40)
         .map(|index| {
             let mut row = MaskRow {
                 text: Some("é".repeat(index as usize)),
+                source: None,
                 ..row(index, index as u32)
             };
             let round = |score: &mut f32| *score = ScoreType::Float16.round(*score);

@@ -57,6 +57,13 @@ impl Standing {
         }))
     }
 
+    /// The shards that were begun, with their records.
+    pub(crate) fn records(&self) -> impl Iterator<Item = (&str, &ShardRecord)> {
+        let names = self.noted.shards.iter().map(|shard| shard.name.as_str());
+        let records = names.zip(&self.records);
+        records.filter_map(|(name, record)| Some((name, record.as_ref()?)))
+    }
+
     /// The shards that are not done, and why.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();

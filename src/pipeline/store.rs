@@ -14,7 +14,7 @@ use super::{
     record::{Counts, From, Identity, ShardRecord, State},
     shard_files::{Columns, ShardFiles, put},
 };
-use crate::{hint::Advised, plan::Plan, ranks, terminal};
+use crate::{hint::Advised, look::tokenizer, plan::Plan, ranks, terminal};
 
 /// The folder of a run.
 pub(crate) struct Store<'a> {
@@ -43,7 +43,7 @@ impl<'a> Store<'a> {
         }
         let noted = {
             let _starting = folder.lock("start")?;
-            match Noted::read(&folder)? {
+            let noted = match Noted::read(&folder)? {
                 Some(noted) => {
                     noted.must_equal(plan, shards)?;
                     noted
@@ -54,7 +54,9 @@ impl<'a> Store<'a> {
                     noted.write(&folder)?;
                     noted
                 }
-            }
+            };
+            tokenizer::put(&folder, plan)?;
+            noted
         };
         // By the sizes that were noted first: the same for all ranks, whatever changed since.
         let sizes: Vec<(u64, &str)> = noted
@@ -292,6 +294,7 @@ pub(crate) fn schema(plan: &Plan) -> MaskSchema {
             .map(String::from)
             .to_vec(),
         text: plan.keep_text,
+        source: false,
         metadata: plan.metadata(),
     }
 }

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     hint::Advised,
+    look::tokenizer,
     pipeline::{
         noted::{Noted, NotedShard},
         store::locked,
@@ -57,6 +58,7 @@ pub(super) struct Times {
 pub(crate) fn run(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Ended> {
     let start = Instant::now();
     let (folder, _lock) = open(plan)?;
+    tokenizer::copy(&plan.input.folder, &folder)?;
     let records = (0..plan.input.shards.len()).map(|shard| take_up(plan, &folder, shard));
     let records = records.collect::<anyhow::Result<Vec<_>>>()?;
     let mut todo: Vec<usize> = (0..records.len())

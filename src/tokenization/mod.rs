@@ -29,7 +29,7 @@ pub struct Tokenization {
 /// An error of the tokenizers crate, which hands out boxes.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct TokenizerError(#[source] Box<dyn std::error::Error + Send + Sync>);
+pub struct TokenizerError(#[source] pub(crate) Box<dyn std::error::Error + Send + Sync>);
 
 impl Tokenization {
     /// Loads `tokenizer.json` and settles the special tokens.

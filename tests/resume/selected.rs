@@ -22,6 +22,7 @@ fn masks(out: &Path) {
         score_type: ScoreType::Float32,
         masks: Vec::new(),
         text: false,
+        source: false,
         metadata: json!({"format_version": 1}),
     };
     let folder = MasksFolder::create(out).unwrap();
@@ -43,6 +44,7 @@ fn masks(out: &Path) {
                 input_ids: numbers,
                 masks: Vec::new(),
                 text: None,
+                source: None,
             };
             writer.write(&row).unwrap();
         }

@@ -15,6 +15,7 @@ pub(crate) fn masks(out: &Path, score_type: ScoreType) {
         score_type,
         masks: vec!["mask_old".to_owned()],
         text: true,
+        source: false,
         metadata: json!({"format_version": 1, "tokenizer": {"fingerprint": "t"}, "scope": "batch"}),
     };
     let folder = MasksFolder::create(out).unwrap();
@@ -74,5 +75,6 @@ fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
         scores,
         masks: vec![vec![true; length]],
         text: Some(format!("text of {row}")),
+        source: None,
     }
 }

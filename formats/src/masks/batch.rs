@@ -39,6 +39,7 @@ pub(super) struct Pending {
     scores: Vec<Scores>,
     masks: Vec<ListBuilder<BooleanBuilder>>,
     text: Option<StringBuilder>,
+    source: Option<StringBuilder>,
 }
 
 /// A column of scores.
@@ -104,6 +105,7 @@ impl Pending {
             scores,
             masks,
             text: columns.text.then(StringBuilder::new),
+            source: columns.source.then(StringBuilder::new),
         }
     }
 
@@ -127,6 +129,10 @@ impl Pending {
             let text = row.text.as_deref().unwrap_or_default();
             column.append_value(text);
             self.text_bytes += text.len();
+        }
+        if let Some(column) = &mut self.source {
+            column.append_option(row.source.as_deref());
+            self.id_bytes += row.source.as_ref().map_or(0, String::len);
         }
         self.rows += 1;
         self.tokens += row.input_ids.len();
@@ -153,6 +159,9 @@ impl Pending {
             Arc::new(self.token_hash.finish()),
             Arc::new(self.input_ids.finish()),
         ];
+        if let Some(column) = &mut self.source {
+            columns.push(Arc::new(column.finish()));
+        }
         for column in &mut self.scores {
             columns.push(column.finish());
         }

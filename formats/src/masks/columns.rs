@@ -13,7 +13,7 @@ use half::slice::HalfFloatSliceExt;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::frames::Frames;
-use super::reader::{broken, open_frames};
+use super::reader::{broken, open_beginning, open_frames};
 use super::schema::{self, MaskSchema};
 use super::{BatchCompression, MaskError};
 
@@ -41,12 +41,26 @@ impl MaskColumns {
     /// Where it cannot be read, is no Arrow stream, or holds no masks.
     pub fn open(path: &Path) -> Result<Self, MaskError> {
         let (frames, columns) = open_frames(path)?;
-        Ok(Self {
+        Ok(Self::with(path, frames, columns))
+    }
+
+    /// Opens a mask file that is still being written: its first bytes, as
+    /// [`MaskWriter::sync`](super::MaskWriter::sync) counted them.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and where it is shorter.
+    pub fn open_beginning(path: &Path, bytes: u64) -> Result<Self, MaskError> {
+        let (frames, columns) = open_beginning(path, bytes)?;
+        Ok(Self::with(path, frames, columns))
+    }
+
+    fn with(path: &Path, frames: Frames, columns: MaskSchema) -> Self {
+        Self {
             path: path.to_path_buf(),
             frames,
             columns,
             rows: 0,
-        })
+        }
     }
 
     /// Its columns, and how the masks were made.
@@ -59,6 +73,13 @@ impl MaskColumns {
         let fields = self.frames.schema().fields().iter();
         let scores = fields.filter(|field| schema::is_score(field));
         scores.map(|field| field.name().as_str()).collect()
+    }
+
+    /// The names of all columns of weights.
+    pub fn weights(&self) -> Vec<&str> {
+        let fields = self.frames.schema().fields().iter();
+        let weights = fields.filter(|field| schema::is_weights(field));
+        weights.map(|field| field.name().as_str()).collect()
     }
 
     /// Whether the columns and the metadata are those of another file.
@@ -128,8 +149,8 @@ impl MaskColumns {
 impl MaskBatch {
     fn of(batch: RecordBatch) -> Result<Self, &'static str> {
         let mut offsets: Option<OffsetBuffer<i32>> = None;
-        for column in batch.columns() {
-            if column.null_count() > 0 {
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            if column.null_count() > 0 && field.name() != schema::SOURCE {
                 return Err("no null");
             }
             let Some(list) = column.as_list_opt::<i32>() else {
@@ -214,9 +235,27 @@ impl MaskBatch {
 
     /// The shard of a document; empty where the column was not asked for.
     pub fn shard(&self, row: usize) -> &str {
-        let column = self.batch.column_by_name(schema::SHARD);
-        let shards = column.and_then(|column| column.as_string_opt::<i32>());
-        shards.map_or("", |shards| shards.value(row))
+        self.string(schema::SHARD, row).unwrap_or_default()
+    }
+
+    /// The id of a document; empty where the column was not asked for.
+    pub fn id(&self, row: usize) -> &str {
+        self.string(schema::ID, row).unwrap_or_default()
+    }
+
+    /// Where a document says it is from; none where it does not, or the column is not there or was not asked for.
+    pub fn source(&self, row: usize) -> Option<&str> {
+        self.string(schema::SOURCE, row)
+    }
+
+    /// The text of a document; none where the column is not there or was not asked for.
+    pub fn text(&self, row: usize) -> Option<&str> {
+        self.string(schema::TEXT, row)
+    }
+
+    fn string(&self, column: &str, row: usize) -> Option<&str> {
+        let strings = self.batch.column_by_name(column)?.as_string_opt::<i32>()?;
+        strings.is_valid(row).then(|| strings.value(row))
     }
 
     /// The token hash of a document, and its row in the shard; 0 where a column was not asked for.

@@ -96,6 +96,11 @@ impl MasksFolder {
         &self.path
     }
 
+    /// Where file `i` of a shard lies until it is complete.
+    pub fn unfinished_file(&self, shard: &str, i: usize) -> PathBuf {
+        partial(&self.path, shard, i)
+    }
+
     /// Begins the mask file of a shard, `<shard>.arrow`.
     ///
     /// # Errors
@@ -396,7 +401,12 @@ impl MasksFolder {
                 i += 1;
             }
         }
-        for name in ["state.json", "summary.json", "rejected.jsonl"] {
+        for name in [
+            "state.json",
+            "summary.json",
+            "rejected.jsonl",
+            "tokenizer.json",
+        ] {
             paths.push(self.path.join(name));
         }
         let gone = |path: &Path, result: io::Result<()>| match result {

@@ -31,6 +31,8 @@ pub(super) struct Frames {
     file: BufReader<File>,
     /// How many bytes are left of the file. No message can be longer.
     left: u64,
+    /// Whether the stream is still being written, and may end between two batches.
+    unfinished: bool,
     schema: SchemaRef,
     /// The size of an item in each buffer of a batch, in bytes.
     widths: Vec<i64>,
@@ -43,7 +45,19 @@ pub(super) struct Frames {
 impl Frames {
     /// Reads the schema, which comes first.
     pub(super) fn open(file: File) -> Result<Self, ArrowError> {
-        let mut left = file.metadata()?.len();
+        let left = file.metadata()?.len();
+        Self::with(file, left, false)
+    }
+
+    /// The beginning of a stream that is still being written: so many bytes of it, which end with a batch.
+    pub(super) fn open_beginning(file: File, bytes: u64) -> Result<Self, ArrowError> {
+        if file.metadata()?.len() < bytes {
+            return Err(wrong("a file that does not become shorter"));
+        }
+        Self::with(file, bytes, true)
+    }
+
+    fn with(file: File, mut left: u64, unfinished: bool) -> Result<Self, ArrowError> {
         let mut file = BufReader::new(file);
         let frame = read_message(&mut file, &mut left)?.ok_or_else(|| wrong("a schema"))?;
         let schema = frame
@@ -62,6 +76,7 @@ impl Frames {
         Ok(Self {
             file,
             left,
+            unfinished,
             schema,
             widths,
             columns,
@@ -88,6 +103,9 @@ impl Frames {
         &mut self,
         only: Option<&[usize]>,
     ) -> Result<Option<RecordBatch>, ArrowError> {
+        if self.unfinished && self.left == 0 {
+            return Ok(None);
+        }
         let Some(frame) = read_message(&mut self.file, &mut self.left)? else {
             return Ok(None);
         };

@@ -6,6 +6,7 @@
 //!   state.json                the finished files, in the order of the corpus
 //!   part-0.jsonl.zst.arrow    one Arrow IPC stream for each shard, named after it
 //!   sub/part-1.jsonl.arrow
+//!   tokenizer.json            the tokenizer of the token ids, where texts were scored
 //!   rejected.jsonl            the rows that hold no document, if there were any
 //!   summary.json              what came of it
 //!   .rho-mask/                how far a run is, so that it can be gone on with
@@ -57,4 +58,6 @@ pub struct MaskRow {
     pub masks: Vec<Vec<bool>>,
     /// Its text, where [`MaskSchema::text`] asks for it.
     pub text: Option<String>,
+    /// Where it says it is from, where [`MaskSchema::source`] asks for it; not every document says so.
+    pub source: Option<String>,
 }

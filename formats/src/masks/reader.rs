@@ -140,7 +140,23 @@ pub(super) fn open_frames(path: &Path) -> Result<(Frames, MaskSchema), MaskError
         path: path.to_path_buf(),
         source,
     })?;
-    let frames = Frames::open(file).map_err(|source| broken(path, source))?;
+    with_schema(path, Frames::open(file))
+}
+
+/// As [`open_frames`], of the first bytes of a file that is still being written.
+pub(super) fn open_beginning(path: &Path, bytes: u64) -> Result<(Frames, MaskSchema), MaskError> {
+    let file = File::open(path).map_err(|source| MaskError::Read {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    with_schema(path, Frames::open_beginning(file, bytes))
+}
+
+fn with_schema(
+    path: &Path,
+    frames: Result<Frames, ArrowError>,
+) -> Result<(Frames, MaskSchema), MaskError> {
+    let frames = frames.map_err(|source| broken(path, source))?;
     let schema = MaskSchema::from_arrow(frames.schema()).map_err(|unfit| {
         let path = path.to_path_buf();
         match unfit {
@@ -246,6 +262,10 @@ fn read_row(
         scores: Vec::with_capacity(schema.scores.len()),
         masks: Vec::with_capacity(schema.masks.len()),
         text: schema.text.then(|| string(schema::TEXT)).transpose()?,
+        source: match schema.source {
+            true => nullable(batch, schema::SOURCE, index)?,
+            false => None,
+        },
     };
     for name in &schema.scores {
         let scores = items(batch, name, index)?;
@@ -279,6 +299,16 @@ fn read_row(
         return Err("as many scores and masks as tokens");
     }
     Ok((string(schema::SHARD)?, row))
+}
+
+/// A string that may be null.
+fn nullable(batch: &RecordBatch, name: &str, index: usize) -> Result<Option<String>, &'static str> {
+    let strings = column(batch, name)?
+        .as_string_opt::<i32>()
+        .ok_or("strings")?;
+    Ok(strings
+        .is_valid(index)
+        .then(|| strings.value(index).to_owned()))
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, &'static str> {

@@ -23,6 +23,7 @@ pub(super) const ROW: &str = "row";
 pub(super) const TOKEN_HASH: &str = "token_hash";
 pub(super) const INPUT_IDS: &str = "input_ids";
 pub(super) const TEXT: &str = "text";
+pub(super) const SOURCE: &str = "source";
 
 /// What the names of columns of weights begin with. They are lists of numbers as scores are, and none.
 pub(super) const WEIGHT: &str = "weight_";
@@ -64,6 +65,8 @@ pub struct MaskSchema {
     pub masks: Vec<String>,
     /// Whether there is a column `text`.
     pub text: bool,
+    /// Whether there is a column `source`.
+    pub source: bool,
     /// How the masks were made: what is known before the first row, as JSON under [`METADATA_KEY`].
     pub metadata: Value,
 }
@@ -83,7 +86,7 @@ impl MaskSchema {
     /// The first column name that stands twice, if any.
     pub(super) fn name_twice(&self) -> Option<&str> {
         let mut seen = HashSet::new();
-        [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS, TEXT]
+        [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS, TEXT, SOURCE]
             .into_iter()
             .chain(self.scores.iter().chain(&self.masks).map(String::as_str))
             .find(|name| !seen.insert(*name))
@@ -100,7 +103,15 @@ impl MaskSchema {
             .iter()
             .map(|name| Field::new(name, masks(), true));
         let text = self.text.then(|| Field::new(TEXT, DataType::Utf8, true));
-        let columns = fixed.into_iter().chain(scores).chain(masks).chain(text);
+        let source = self
+            .source
+            .then(|| Field::new(SOURCE, DataType::Utf8, true));
+        let columns = fixed
+            .into_iter()
+            .chain(source)
+            .chain(scores)
+            .chain(masks)
+            .chain(text);
         let fields: Vec<_> = columns.collect();
         let metadata = HashMap::from([(METADATA_KEY.to_owned(), self.metadata.to_string())]);
         Schema::new_with_metadata(fields, metadata)
@@ -136,12 +147,16 @@ impl MaskSchema {
         } else {
             (narrow, ScoreType::Float16)
         };
-        let text = schema.field_with_name(TEXT);
+        let strings = |name| {
+            let field = schema.field_with_name(name);
+            field.is_ok_and(|field| field.data_type() == &DataType::Utf8)
+        };
         Ok(Self {
             scores,
             score_type,
             masks: columns_of(masks()),
-            text: text.is_ok_and(|field| field.data_type() == &DataType::Utf8),
+            text: strings(TEXT),
+            source: strings(SOURCE),
             metadata,
         })
     }
@@ -180,10 +195,12 @@ impl MaskSchema {
             }
         }
         let text = row.text.as_ref().map_or(0, String::len);
+        let source = row.source.as_ref().map_or(0, String::len);
         let most = [
             ("tokens at most", MOST_TOKENS, tokens),
             ("bytes of id at most", MOST_STRING_BYTES, row.id.len()),
             ("bytes of text at most", MOST_STRING_BYTES, text),
+            ("bytes of source at most", MOST_STRING_BYTES, source),
         ];
         for (what, most, got) in most {
             if got > most {
@@ -217,6 +234,11 @@ fn fixed() -> [(&'static str, DataType); 5] {
 /// Whether a column holds what a selection made, not what it is made from.
 pub(super) fn is_selected(field: &Field) -> bool {
     field.data_type().equals_datatype(&masks()) || field.name().starts_with(WEIGHT)
+}
+
+/// Whether a column holds weights.
+pub(super) fn is_weights(field: &Field) -> bool {
+    field.data_type().equals_datatype(&weights()) && field.name().starts_with(WEIGHT)
 }
 
 /// Whether a column holds scores.
@@ -255,6 +277,7 @@ mod tests {
             score_type: ScoreType::Float32,
             masks: vec!["mask_loss".to_owned()],
             text: false,
+            source: false,
             metadata: serde_json::json!({"format": 1}),
         }
     }
@@ -273,6 +296,7 @@ mod tests {
         let other = MaskSchema {
             score_type: ScoreType::Float16,
             text: true,
+            source: true,
             ..schema()
         };
         assert_eq!(MaskSchema::from_arrow(&other.to_arrow()).unwrap(), other);
