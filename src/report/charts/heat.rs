@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Chart, GRID, HEAT, INK, MUTED, Table, Threshold, anchored, line, percent, px, short, svg, text,
+    Chart, GRID, GROUND, HEAT, INK, MUTED, Table, Threshold, anchored, line, percent, px, short, svg, text,
 };
 use crate::pipeline::summary::grouped;
 
@@ -118,9 +118,12 @@ impl Heat<'_> {
                 }
             }
             if self.mask.is_some() {
-                for [from, to] in self.outline() {
-                    let ends = vec![at(from.0, from.1), at(to.0, to.1)];
-                    chart.draw_series([PathElement::new(ends, line(INK, 2.0))])?;
+                // First all of the halo: the line goes around corners.
+                for (colour, width) in [(GROUND, 5.0), (INK, 2.0)] {
+                    chart.draw_series(self.outline().into_iter().map(|[from, to]| {
+                        let ends = vec![at(from.0, from.1), at(to.0, to.1)];
+                        PathElement::new(ends, line(colour, width))
+                    }))?;
                 }
             }
             for (thresholds, upright) in [(self.thresholds.0, true), (self.thresholds.1, false)] {
@@ -135,9 +138,10 @@ impl Heat<'_> {
                             true => [(at, y0), (at, y1)],
                             false => [(x0, at), (x1, at)],
                         };
-                        let dashed =
-                            DashedLineSeries::new(ends, px(5.0), px(4.0), line(INK, 1.2));
-                        chart.draw_series(dashed)?;
+                        for (colour, width) in [(GROUND, 2.8), (INK, 1.2)] {
+                            let style = line(colour, width);
+                            chart.draw_series(DashedLineSeries::new(ends, px(5.0), px(4.0), style))?;
+                        }
                     }
                     let middle = ((threshold.low + threshold.high) / 2.0).clamp(low, high);
                     let (place, across, up) = match upright {

@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    BAND, Chart, DROPPED, GRID, INK, KEPT, MUTED, Table, Threshold, anchored, line, percent, px,
+    BAND, Chart, DROPPED, GRID, HALO, INK, KEPT, MUTED, Table, Threshold, anchored, line, percent, px,
     short, svg, text,
 };
 use crate::pipeline::summary::grouped;
@@ -102,10 +102,12 @@ impl Histogram<'_> {
             for (i, threshold) in self.thresholds.iter().enumerate() {
                 let ends = [threshold.low, threshold.high];
                 let inside = ends.iter().filter(|x| (first..=last).contains(*x));
-                chart.draw_series(inside.map(|&x| {
+                for &x in inside {
                     let ends = vec![(x, 0.0), (x, top * (0.93 - 0.08 * i as f64))];
-                    PathElement::new(ends, line(INK, 1.5))
-                }))?;
+                    chart.draw_series(HALO.map(|(colour, width)| {
+                        PathElement::new(ends.clone(), line(colour, width))
+                    }))?;
+                }
                 let middle = (threshold.high.min(last) + threshold.low.max(first)) / 2.0;
                 let left = middle < first + (last - first) * 0.6;
                 let (across, at) = match left {

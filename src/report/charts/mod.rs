@@ -62,12 +62,16 @@ const INK: RGBColor = RGBColor(0x1F, 0x23, 0x28);
 const MUTED: RGBColor = RGBColor(0x59, 0x63, 0x6E);
 /// Lines of the grid.
 const GRID: RGBColor = RGBColor(0xE1, 0xE4, 0xE8);
+/// The page itself, around lines that cross other colours.
+const GROUND: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
 /// What is kept: the blue of Okabe and Ito.
 const KEPT: RGBColor = RGBColor(0x00, 0x72, 0xB2);
 /// What is dropped: their vermilion; the page hatches it.
 const DROPPED: RGBColor = RGBColor(0xD5, 0x5E, 0x00);
 /// The range of a threshold.
 const BAND: RGBColor = RGBColor(0xB8, 0xBE, 0xC6);
+/// A line that is seen on any colour: drawn twice.
+const HALO: [(RGBColor, f64); 2] = [(GROUND, 4.0), (INK, 1.6)];
 /// Lines of several series, from the palette of Okabe and Ito; each has its own mark and dashes too.
 const SERIES: [RGBColor; 4] = [
     KEPT,
