@@ -34,6 +34,7 @@ mod ranks;
 mod report;
 mod select;
 mod show;
+mod stats;
 pub mod stop;
 pub mod terminal;
 pub mod tokenization;
