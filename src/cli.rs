@@ -6,8 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rho_reference::Device;
 use rho_selection::KeepRatio;
 
+mod report;
 mod select;
 
+pub use report::ReportArgs;
 pub use select::{FormulaName, RuleName, SelectArgs, SelectScope};
 
 /// Say which tokens of a corpus are worth training on.
@@ -36,6 +38,9 @@ pub enum Command {
     /// Select again from scores that are there, by any rule; no model is needed.
     #[command(after_long_help = select::EXAMPLES)]
     Select(Box<SelectArgs>),
+    /// Show what masks look like, in one HTML file.
+    #[command(after_long_help = report::EXAMPLES)]
+    Report(ReportArgs),
     /// Complete a masks folder that several ranks wrote.
     ///
     /// Checks that all shards are there, adds up what the ranks counted, and writes state.json and summary.json. The

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod finish;
+mod report;
 mod score;
 mod select;
 mod setup;
@@ -25,6 +26,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Score(args) => score::run(&args),
         Command::Select(args) => select::run(&args),
         Command::Finish(args) => finish::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Setup(args) => setup::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     }

@@ -40,10 +40,7 @@ mod tests {
     #[test]
     fn nothing_hidden_stays_hidden() {
         let shown = visible("a\x1b[31m\r\n\t\u{0}\u{7f}\u{202e}b\u{9b}\u{feff}\u{200d}é");
-        assert_eq!(
-            shown,
-            "a␛[31m␍\n\t␀␡‹U+202E›b‹U+009B›‹U+FEFF›\u{200d}é"
-        );
+        assert_eq!(shown, "a␛[31m␍\n\t␀␡‹U+202E›b‹U+009B›‹U+FEFF›\u{200d}é");
         assert_eq!(visible_line("a\n\tb"), "a␊␉b");
     }
 }

@@ -22,6 +22,6 @@ mod types;
 
 pub(crate) use distribution::{Distribution, Sum};
 pub(crate) use group::{Group, position_range};
-pub(crate) use joint::Joint;
+pub(crate) use joint::{CELLS, Joint, WIDTH};
 pub(crate) use pass::{Columns, SourceOf, Statistics, gather};
-pub(crate) use types::TokenTypes;
+pub(crate) use types::{TokenType, TokenTypes};

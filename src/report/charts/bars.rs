@@ -106,7 +106,10 @@ impl Bars<'_> {
     }
 
     fn message(&self) -> String {
-        let known = self.bars.iter().filter_map(|bar| Some((&bar.name, bar.share?)));
+        let known = self
+            .bars
+            .iter()
+            .filter_map(|bar| Some((&bar.name, bar.share?)));
         let most = known.clone().max_by(|a, b| a.1.total_cmp(&b.1));
         let least = known.min_by(|a, b| a.1.total_cmp(&b.1));
         let mut message = format!("{} by {}", self.length, self.of);

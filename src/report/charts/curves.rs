@@ -3,9 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{
-    Area, Chart, GRID, INK, MUTED, SERIES, Table, anchored, line, px, short, svg, text,
-};
+use super::{Area, Chart, GRID, INK, MUTED, SERIES, Table, anchored, line, px, short, svg, text};
 
 /// One line.
 #[derive(Debug, Clone)]
@@ -29,6 +27,8 @@ pub(in crate::report) struct Curves<'a> {
     pub(in crate::report) range: (f64, f64),
     /// The lines.
     pub(in crate::report) curves: &'a [Curve],
+    /// How many of them find room in the picture; the table has all.
+    pub(in crate::report) drawn: usize,
 }
 
 impl Curves<'_> {
@@ -54,7 +54,13 @@ impl Curves<'_> {
 
     fn draw(&self) -> anyhow::Result<String> {
         // A logarithmic axis is drawn by exponents: the marks are ours to choose.
-        let place = |x: f64| if self.x.1 { x.max(f64::MIN_POSITIVE).log2() } else { x };
+        let place = |x: f64| {
+            if self.x.1 {
+                x.max(f64::MIN_POSITIVE).log2()
+            } else {
+                x
+            }
+        };
         let first = place(self.places.first().map_or(0.0, |(x, _)| *x));
         let last = place(self.places.last().map_or(1.0, |(x, _)| *x));
         let last = if last > first { last } else { first + 1.0 };
@@ -87,7 +93,7 @@ impl Curves<'_> {
                 .y_desc(self.y)
                 .draw()?;
             let mut ends = Vec::new();
-            for (i, curve) in self.curves.iter().enumerate() {
+            for (i, curve) in self.curves.iter().take(self.drawn).enumerate() {
                 let colour = SERIES[i % SERIES.len()];
                 let points = self.places.iter().zip(&curve.values);
                 let points = points.filter_map(|((x, _), y)| Some((place(*x), (*y)?)));
@@ -96,7 +102,9 @@ impl Curves<'_> {
                     continue;
                 };
                 match dash(i) {
-                    None => chart.draw_series(LineSeries::new(points.clone(), line(colour, 2.0)))?,
+                    None => {
+                        chart.draw_series(LineSeries::new(points.clone(), line(colour, 2.0)))?
+                    }
                     Some(dash) => chart.draw_series(DashedLineSeries::new(
                         points.clone(),
                         px(dash),
@@ -159,7 +167,12 @@ fn dash(series: usize) -> Option<f64> {
 }
 
 /// A point of a series: circles, squares, triangles, diamonds.
-fn mark(area: &Area<'_>, series: usize, (x, y): (i32, i32), colour: RGBColor) -> anyhow::Result<()> {
+fn mark(
+    area: &Area<'_>,
+    series: usize,
+    (x, y): (i32, i32),
+    colour: RGBColor,
+) -> anyhow::Result<()> {
     let r = px(3.5);
     let style = colour.filled();
     match series % 4 {

@@ -4,7 +4,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Chart, GRID, GROUND, HEAT, INK, MUTED, Table, Threshold, anchored, line, percent, px, short, svg, text,
+    Chart, GRID, GROUND, HEAT, INK, MUTED, Table, Threshold, anchored, line, percent, px, short,
+    svg, text,
 };
 use crate::pipeline::summary::grouped;
 
@@ -63,11 +64,19 @@ impl Heat<'_> {
         cell.filter(|_| inside).copied().unwrap_or_default()
     }
 
-    /// The least number of tokens of each step of colour: a power of ten's root apart, so that rare cells show too.
-    fn steps(&self) -> [u64; HEAT.len()] {
+    /// The least number of tokens of each step of colour: round numbers (1, 2, 5, 10, ...) below the most there is, and
+    /// 1, so that rare cells show too.
+    fn steps(&self) -> Vec<u64> {
         let most = self.cells.iter().map(|cell| cell.tokens).max().unwrap_or(1);
-        let root = (most.max(2) as f64).powf(1.0 / HEAT.len() as f64);
-        std::array::from_fn(|i| (root.powi(i as i32).ceil() as u64).max(1 + i as u64))
+        let powers = (0..19).map(|power| 10u64.pow(power));
+        let round = powers.flat_map(|power| [1, 2, 5].map(|digit| digit * power));
+        let mut steps: Vec<u64> = round.take_while(|&step| step < most).collect();
+        let rare = (steps.len() + 1).saturating_sub(HEAT.len());
+        steps.drain(..rare);
+        if steps.first() != Some(&1) {
+            steps.insert(0, 1);
+        }
+        steps
     }
 
     fn draw(&self) -> anyhow::Result<String> {
@@ -112,7 +121,7 @@ impl Heat<'_> {
                     }
                     if let Some(colour) = colour {
                         let corners = [at(from, row), at(column, row + 1)];
-                        let cells = Rectangle::new(corners, HEAT[colour].filled());
+                        let cells = Rectangle::new(corners, shade(colour, steps.len()).filled());
                         chart.draw_series([cells])?;
                     }
                 }
@@ -140,7 +149,12 @@ impl Heat<'_> {
                         };
                         for (colour, width) in [(GROUND, 2.8), (INK, 1.2)] {
                             let style = line(colour, width);
-                            chart.draw_series(DashedLineSeries::new(ends, px(5.0), px(4.0), style))?;
+                            chart.draw_series(DashedLineSeries::new(
+                                ends,
+                                px(5.0),
+                                px(4.0),
+                                style,
+                            ))?;
                         }
                     }
                     let middle = ((threshold.low + threshold.high) / 2.0).clamp(low, high);
@@ -150,7 +164,7 @@ impl Heat<'_> {
                     };
                     let style = anchored(&text(12.0, INK), across, up);
                     let (x, y) = chart.backend_coord(&place);
-                    area.draw(&Text::new(threshold.label.clone(), (x, y), style))?;
+                    area.draw(&Text::new(threshold.mask.clone(), (x, y), style))?;
                 }
             }
             self.legend(area, &steps)
@@ -163,8 +177,9 @@ impl Heat<'_> {
         let label = anchored(&text(12.0, INK), HPos::Left, VPos::Center);
         area.draw(&Text::new("tokens", (left, top), label.clone()))?;
         top += px(12.0);
-        for (colour, least) in HEAT.iter().zip(steps).rev() {
+        for (step, least) in steps.iter().enumerate().rev() {
             let corners = [(left, top), (left + px(18.0), top + px(16.0))];
+            let colour = shade(step, steps.len());
             area.draw(&Rectangle::new(corners, colour.filled()))?;
             let words = format!("from {}", grouped(*least));
             let place = (left + px(24.0), top + px(8.0));
@@ -188,7 +203,9 @@ impl Heat<'_> {
             _ => false,
         };
         let mut edges = Vec::new();
-        let mut run = |length: usize, differs: &dyn Fn(usize) -> bool, place: &dyn Fn(usize) -> (usize, usize)| {
+        let mut run = |length: usize,
+                       differs: &dyn Fn(usize) -> bool,
+                       place: &dyn Fn(usize) -> (usize, usize)| {
             let mut start = None;
             for i in 0..=length {
                 match (start, i < length && differs(i)) {
@@ -203,15 +220,13 @@ impl Heat<'_> {
         };
         for row in 0..=self.rows() {
             let below = row.checked_sub(1);
-            let differs = |column| {
-                selected(Some(column), Some(row)) != selected(Some(column), below)
-            };
+            let differs =
+                |column| selected(Some(column), Some(row)) != selected(Some(column), below);
             run(self.columns, &differs, &|column| (column, row));
         }
         for column in 0..=self.columns {
             let before = column.checked_sub(1);
-            let differs =
-                |row| selected(Some(column), Some(row)) != selected(before, Some(row));
+            let differs = |row| selected(Some(column), Some(row)) != selected(before, Some(row));
             run(self.rows(), &differs, &|row| (column, row));
         }
         edges
@@ -219,14 +234,21 @@ impl Heat<'_> {
 
     fn message(&self) -> String {
         let tokens: u64 = self.cells.iter().map(|cell| cell.tokens).sum();
-        let inside: u64 = self.cells.iter().filter(|c| c.selected()).map(|c| c.tokens).sum();
+        let inside: u64 = self
+            .cells
+            .iter()
+            .filter(|c| c.selected())
+            .map(|c| c.tokens)
+            .sum();
         let (x, y) = (self.x.0, self.y.0);
-        let mut message = format!("Where {} tokens lie in the plane of {x} and {y}", grouped(tokens));
+        let mut message = format!(
+            "Where {} tokens lie in the plane of {x} and {y}",
+            grouped(tokens)
+        );
         if let Some(mask) = self.mask {
             let share = percent(inside as f64 / tokens.max(1) as f64);
-            message += &format!(
-                "; the region in which {mask} keeps at least half holds {share} of them"
-            );
+            message +=
+                &format!("; the region in which {mask} keeps at least half holds {share} of them");
         }
         message + "."
     }
@@ -236,7 +258,10 @@ impl Heat<'_> {
         let mut table = Table::new(["", "", "tokens", "kept"]);
         table.header[0] = format!("{}, nats", self.y.0);
         table.header[1] = format!("{}, nats", self.x.0);
-        let (by, up) = (self.columns.div_ceil(8).max(1), self.rows().div_ceil(8).max(1));
+        let (by, up) = (
+            self.columns.div_ceil(8).max(1),
+            self.rows().div_ceil(8).max(1),
+        );
         let range = |(_, low, high): (&str, f64, f64), cells: usize, from: usize, to: usize| {
             let at = |i: usize| low + (high - low) * i.min(cells) as f64 / cells as f64;
             format!("{} to {}", short(at(from)), short(at(to)))
@@ -244,7 +269,9 @@ impl Heat<'_> {
         for row in (0..self.rows()).step_by(up) {
             for column in (0..self.columns).step_by(by) {
                 let mut sum = Cell::default();
-                for (r, c) in (row..row + up).flat_map(|r| (column..column + by).map(move |c| (r, c))) {
+                for (r, c) in
+                    (row..row + up).flat_map(|r| (column..column + by).map(move |c| (r, c)))
+                {
                     let cell = self.cell(c, r);
                     sum.tokens += cell.tokens;
                     sum.kept += cell.kept;
@@ -262,11 +289,22 @@ impl Heat<'_> {
             }
         }
         if self.outside > 0 {
-            let outside = ["elsewhere".to_owned(), String::new(), grouped(self.outside), String::new()];
+            let outside = [
+                "elsewhere".to_owned(),
+                String::new(),
+                grouped(self.outside),
+                String::new(),
+            ];
             table.row(outside);
         }
         table
     }
+}
+
+/// The colour of a step: few steps are spread over all colours.
+fn shade(step: usize, steps: usize) -> RGBColor {
+    let last = HEAT.len() - 1;
+    HEAT[(step * last / steps.saturating_sub(1).max(1)).min(last)]
 }
 
 #[cfg(test)]
@@ -299,5 +337,18 @@ mod tests {
         let chart = heat.chart().unwrap();
         assert!(chart.message.contains("36.4 %"), "{}", chart.message);
         assert_eq!(chart.table.rows.len(), 3);
+        assert_eq!(heat.steps(), [1, 2]);
+        let cells = [cell(7000, 0)];
+        let steps = Heat {
+            cells: &cells,
+            columns: 1,
+            ..heat
+        }
+        .steps();
+        assert_eq!(steps, [1, 50, 100, 200, 500, 1000, 2000, 5000]);
+        assert_eq!(
+            (shade(0, 1), shade(7, 8), shade(1, 2)),
+            (HEAT[0], HEAT[7], HEAT[7])
+        );
     }
 }

@@ -4,8 +4,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    BAND, Chart, DROPPED, GRID, HALO, INK, KEPT, MUTED, Table, Threshold, anchored, line, percent, px,
-    short, svg, text,
+    BAND, Chart, DROPPED, GRID, HALO, INK, KEPT, MUTED, Table, Threshold, anchored, line, percent,
+    px, short, svg, text,
 };
 use crate::pipeline::summary::grouped;
 
@@ -114,7 +114,7 @@ impl Histogram<'_> {
                     true => (HPos::Left, threshold.high.clamp(first, last) + gap * 8.0),
                     false => (HPos::Right, threshold.low.clamp(first, last) - gap * 8.0),
                 };
-                let label = format!("{}: {}", threshold.label, threshold.value());
+                let label = threshold.label();
                 let style = anchored(&text(12.5, INK), across, VPos::Center);
                 let place = (at, top * (0.93 - 0.08 * i as f64));
                 chart.draw_series([Text::new(label, place, style)])?;
@@ -137,7 +137,7 @@ impl Histogram<'_> {
             message += &format!("; the fullest bin, {from} to {to} nats, holds {share}");
         }
         for threshold in self.thresholds {
-            message += &format!("; {} {} nats", threshold.label, threshold.value());
+            message += &format!("; kept by {} nats", threshold.label());
         }
         message + "."
     }
@@ -158,7 +158,9 @@ impl Histogram<'_> {
             row(format!("under {}", short(first)), self.outside.0, None);
         }
         for bin in self.bins.iter().filter(|bin| bin.tokens > 0) {
-            let kept = bin.kept.map(|kept| percent(kept as f64 / bin.tokens as f64));
+            let kept = bin
+                .kept
+                .map(|kept| percent(kept as f64 / bin.tokens as f64));
             row(
                 format!("{} to {}", short(bin.from), short(bin.to)),
                 bin.tokens,

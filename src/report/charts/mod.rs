@@ -35,22 +35,30 @@ pub(super) struct Chart {
 /// A score's value that divides what is kept from what is dropped: one number, or a range where scopes differ.
 #[derive(Debug, Clone)]
 pub(super) struct Threshold {
-    /// What it is called in the chart.
-    pub(super) label: String,
-    /// Its lowest value, in the unit of the axis.
+    /// The mask whose it is.
+    pub(super) mask: String,
+    /// Whether scores from it on are kept; else those up to it.
+    pub(super) from: bool,
+    /// Its lowest value, in nats.
     pub(super) low: f64,
     /// Its highest value.
     pub(super) high: f64,
 }
 
 impl Threshold {
-    /// As numbers are written: `2.31`, or `2.31 to 4.05`.
-    pub(super) fn value(&self) -> String {
+    /// As people write it: `≤ 2.310`, or `≤ 2.310–4.050`.
+    pub(super) fn bound(&self) -> String {
         let (low, high) = (format!("{:.3}", self.low), format!("{:.3}", self.high));
+        let side = if self.from { '≥' } else { '≤' };
         match low == high {
-            true => low,
-            false => format!("{low} to {high}"),
+            true => format!("{side} {low}"),
+            false => format!("{side} {low}–{high}"),
         }
+    }
+
+    /// With the mask before it.
+    fn label(&self) -> String {
+        format!("{} {}", self.mask, self.bound())
     }
 }
 

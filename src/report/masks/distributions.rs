@@ -19,7 +19,11 @@ pub(super) fn sections(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result
         figures.push(histogram(subject, i, name)?);
     }
     if !figures.is_empty() {
-        page.section("scores", "Scores", html! { div.figures { @for figure in &figures { (figure) } } });
+        page.section(
+            "scores",
+            "Scores",
+            html! { div.figures { @for figure in &figures { (figure) } } },
+        );
     }
     if let Some(joint) = &subject.statistics.joint {
         page.section("plane", "Loss and entropy", plane(subject, joint)?);
@@ -31,7 +35,9 @@ fn histogram(subject: &Subject<'_>, score: usize, name: &str) -> anyhow::Result<
     let distribution = &subject.statistics.total.scores[score];
     let joint = subject.statistics.joint.as_ref();
     let (bins, outside) = match (joint, name) {
-        (Some(joint), "loss" | "entropy") => of_plane(joint, name == "loss", distribution, subject.mask),
+        (Some(joint), "loss" | "entropy") => {
+            of_plane(joint, name == "loss", distribution, subject.mask)
+        }
         _ => alone(distribution),
     };
     let thresholds = subject.made.thresholds(name);
@@ -53,7 +59,7 @@ fn histogram(subject: &Subject<'_>, score: usize, name: &str) -> anyhow::Result<
             " Outside of the picture: " (grouped(outside.0)) " tokens below, " (grouped(outside.1)) " above."
         }
         @if thresholds.iter().any(|t| t.low < t.high) {
-            " A grey band: scopes differ in their threshold."
+            " A grey band goes from the lowest threshold among the scopes to the highest."
         }
     };
     Ok(figure(&capital(&score), &chart.chart()?, &caption))
@@ -61,12 +67,20 @@ fn histogram(subject: &Subject<'_>, score: usize, name: &str) -> anyhow::Result<
 
 /// Where a picture ends: behind nearly all scores, at the end of a cell.
 fn cells_shown(distribution: &Distribution) -> usize {
-    let most = distribution.percentile(0.999).unwrap_or(1.0).min(f64::from(WIDTH) * (CELLS - 1) as f64);
+    let most = distribution
+        .percentile(0.999)
+        .unwrap_or(1.0)
+        .min(f64::from(WIDTH) * (CELLS - 1) as f64);
     ((most / f64::from(WIDTH)).floor().max(0.0) as usize + 1).clamp(8, CELLS - 1)
 }
 
 /// Bins as the plane is cut, with what is kept of each.
-fn of_plane(joint: &Joint, by_loss: bool, distribution: &Distribution, mask: Option<usize>) -> (Vec<Bin>, (u64, u64)) {
+fn of_plane(
+    joint: &Joint,
+    by_loss: bool,
+    distribution: &Distribution,
+    mask: Option<usize>,
+) -> (Vec<Bin>, (u64, u64)) {
     let shown = cells_shown(distribution);
     let cell = |i: usize, j: usize| if by_loss { (i, j) } else { (j, i) };
     let bins = (0..shown).map(|i| {
@@ -80,19 +94,30 @@ fn of_plane(joint: &Joint, by_loss: bool, distribution: &Distribution, mask: Opt
         }
     });
     let above = (shown..CELLS).flat_map(|i| (0..CELLS).map(move |j| cell(i, j)));
-    (bins.collect(), (0, above.map(|(l, e)| joint.tokens(l, e)).sum()))
+    (
+        bins.collect(),
+        (0, above.map(|(l, e)| joint.tokens(l, e)).sum()),
+    )
 }
 
 /// Bins of round width between the percentiles that hold nearly all.
 fn alone(distribution: &Distribution) -> (Vec<Bin>, (u64, u64)) {
     let finite = |share: f64, otherwise: f64| {
-        distribution.percentile(share).filter(|score| score.is_finite()).unwrap_or(otherwise)
+        distribution
+            .percentile(share)
+            .filter(|score| score.is_finite())
+            .unwrap_or(otherwise)
     };
     let (low, high) = (finite(0.001, 0.0), finite(0.999, 1.0));
     let least = (high - low).max(1e-3) / BINS as f64;
     let unit = 10f64.powf(least.log10().floor());
-    let round = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|width| width * unit);
-    let width = round.into_iter().find(|&width| width >= least).unwrap_or(unit * 10.0);
+    let round = [1.0, 2.0, 2.5, 5.0, 10.0]
+        .into_iter()
+        .map(|width| width * unit);
+    let width = round
+        .into_iter()
+        .find(|&width| width >= least)
+        .unwrap_or(unit * 10.0);
     let from = (low / width).floor() * width;
     let count = (((high - from) / width).floor() as usize + 1).clamp(1, 2 * BINS);
     let histogram = distribution.histogram(from, width, count);
@@ -114,13 +139,18 @@ fn plane(subject: &Subject<'_>, joint: &Joint) -> anyhow::Result<Markup> {
     for entropy in 0..shown[1] {
         for loss in 0..shown[0] {
             let tokens = joint.tokens(loss, entropy);
-            let kept = subject.mask.map_or(0, |mask| joint.kept(loss, entropy, mask));
+            let kept = subject
+                .mask
+                .map_or(0, |mask| joint.kept(loss, entropy, mask));
             inside += tokens;
             selected += kept;
             cells.push(Cell { tokens, kept });
         }
     }
-    let all: u64 = (0..CELLS).flat_map(|l| (0..CELLS).map(move |e| (l, e))).map(|(l, e)| joint.tokens(l, e)).sum();
+    let all: u64 = (0..CELLS)
+        .flat_map(|l| (0..CELLS).map(move |e| (l, e)))
+        .map(|(l, e)| joint.tokens(l, e))
+        .sum();
     let thresholds = ["loss", "entropy"].map(|score| subject.made.thresholds(score));
     let end = |cells: usize| cells as f64 * f64::from(WIDTH);
     let chart = Heat {
@@ -141,7 +171,11 @@ fn plane(subject: &Subject<'_>, joint: &Joint) -> anyhow::Result<Markup> {
         @if thresholds.iter().any(|t| !t.is_empty()) { "Dashed lines are the thresholds; two of a kind are the lowest and the highest among the scopes. " }
         @if all > inside { (grouped(all - inside)) " tokens lie outside of the picture." }
     };
-    Ok(figure("Where tokens lie, and which are kept", &chart.chart()?, &caption))
+    Ok(figure(
+        "Where tokens lie, and which are kept",
+        &chart.chart()?,
+        &caption,
+    ))
 }
 
 pub(super) fn capital(text: &str) -> String {

@@ -54,7 +54,7 @@
     legend.replaceChildren();
     const add = (className, words) => {
       const item = element("span");
-      item.append(element("span", `token ${className}`, " token "), ` ${words}`);
+      item.append(element("span", `token ${className}`, "token"), words);
       legend.append(item);
     };
     if (colouring.kind === "mask") {

@@ -45,13 +45,18 @@ impl Made {
             ));
         }
         if let Some(broken) = count("broken_shards") {
-            told.push(format!("{} shards of the corpus ended early.", grouped(broken)));
+            told.push(format!(
+                "{} shards of the corpus ended early.",
+                grouped(broken)
+            ));
         }
         told
     }
 
     fn selections(&self) -> &[Value] {
-        self.metadata["selections"].as_array().map_or(&[], Vec::as_slice)
+        self.metadata["selections"]
+            .as_array()
+            .map_or(&[], Vec::as_slice)
     }
 
     /// What divides kept from dropped among the values of a score.
@@ -66,11 +71,11 @@ impl Made {
             };
             let kept = &self.summary["kept"][name];
             let high = kept["side"] == "from" || selection["keep_highest"].is_number();
-            let side = if high { "from" } else { "up to" };
-            for (bound, side) in [("lowest", "from"), ("threshold", side)] {
+            for (bound, from) in [("lowest", true), ("threshold", high)] {
                 if let [Some(low), Some(high)] = [0, 1].map(|i| kept[bound][i].as_f64()) {
                     thresholds.push(Threshold {
-                        label: format!("{name} {side}"),
+                        mask: column.to_owned(),
+                        from,
                         low,
                         high,
                     });
@@ -101,8 +106,12 @@ impl Made {
                 "batch: whole documents of a shard up to {} tokens",
                 grouped(tokens)
             )),
-            (Value::String(scope), _) if scope == "document" => Some("document: each by itself".to_owned()),
-            (Value::String(scope), _) if scope == "corpus" => Some("corpus: all tokens of all shards".to_owned()),
+            (Value::String(scope), _) if scope == "document" => {
+                Some("document: each by itself".to_owned())
+            }
+            (Value::String(scope), _) if scope == "corpus" => {
+                Some("corpus: all tokens of all shards".to_owned())
+            }
             _ => None,
         };
         if let (Some(scope), Some(known)) = (scope, metadata.as_object_mut()) {
@@ -119,7 +128,9 @@ impl Made {
             }
         }
         let speed = &self.summary["speed"];
-        let seconds = speed["seconds"]["total"].as_f64().or(speed["seconds"].as_f64());
+        let seconds = speed["seconds"]["total"]
+            .as_f64()
+            .or(speed["seconds"].as_f64());
         if let (Some(speed), Some(seconds)) = (speed["tokens_per_second"].as_f64(), seconds) {
             let speed = format!("{} tokens/s, {seconds:.1} s", grouped(speed as u64));
             facts.push(("speed".to_owned(), speed));
@@ -166,15 +177,10 @@ pub(super) fn overview(subject: &Subject<'_>) -> Markup {
 pub(super) fn section(subject: &Subject<'_>) -> Markup {
     let mut rules = Table::new(["column", "rule", "threshold, nats"]);
     for (column, rule) in subject.made.rules() {
-        let name = column.strip_prefix("mask_").unwrap_or_default();
         let scores = subject.columns().scores.iter();
         let thresholds = scores.flat_map(|score| subject.made.thresholds(score));
-        let own = thresholds.filter(|threshold| {
-            threshold.label.strip_prefix(name).is_some_and(|rest| rest.starts_with(' '))
-        });
-        let told: Vec<String> = own
-            .map(|t| format!("{} {}", t.label[name.len()..].trim(), t.value()))
-            .collect();
+        let own = thresholds.filter(|threshold| threshold.mask == column);
+        let told: Vec<String> = own.map(|threshold| threshold.bound()).collect();
         rules.row([column, rule, told.join(", ")]);
     }
     html! {
@@ -216,10 +222,17 @@ fn rule(selection: &Value) -> String {
     }
     if let Some(formula) = selection["weights"].as_str() {
         let temperature = number("temperature").map(|t| format!(", temperature {t} nats"));
-        return format!("weights by {by}: {formula}{}", temperature.unwrap_or_default());
+        return format!(
+            "weights by {by}: {formula}{}",
+            temperature.unwrap_or_default()
+        );
     }
     if let (Some(low), Some(high)) = (number("drop_lowest"), number("drop_highest")) {
-        return format!("all but the {} of lowest and the {} of highest {by}", percent(low), percent(high));
+        return format!(
+            "all but the {} of lowest and the {} of highest {by}",
+            percent(low),
+            percent(high)
+        );
     }
     for (key, how) in [("keep_lowest", "of lowest"), ("keep_highest", "of highest")] {
         if let Some(keep) = number(key) {
@@ -272,13 +285,34 @@ mod tests {
     #[test]
     fn every_rule_has_words() {
         let said = [
-            (json!({"by": "loss", "keep_lowest": 0.7}), "the 70.0 % of lowest loss"),
-            (json!({"by": "excess", "keep_highest": 0.6}), "the 60.0 % of highest excess"),
-            (json!({"by": "random", "keep": 0.5, "seed": 3, "scored": "loss"}), "50.0 % by chance, seed 3"),
-            (json!({"by": "loss", "drop_lowest": 0.1, "drop_highest": 0.2}), "all but the 10.0 % of lowest and the 20.0 % of highest loss"),
-            (json!({"by": "loss", "at_least": null, "at_most": 2.5}), "loss of at most 2.5 nats"),
-            (json!({"by": "excess", "weights": "sigmoid", "temperature": 0.5}), "weights by excess: sigmoid, temperature 0.5 nats"),
-            (json!({"and": ["mask_loss", "mask_entropy"]}), "both of mask_loss, mask_entropy"),
+            (
+                json!({"by": "loss", "keep_lowest": 0.7}),
+                "the 70.0 % of lowest loss",
+            ),
+            (
+                json!({"by": "excess", "keep_highest": 0.6}),
+                "the 60.0 % of highest excess",
+            ),
+            (
+                json!({"by": "random", "keep": 0.5, "seed": 3, "scored": "loss"}),
+                "50.0 % by chance, seed 3",
+            ),
+            (
+                json!({"by": "loss", "drop_lowest": 0.1, "drop_highest": 0.2}),
+                "all but the 10.0 % of lowest and the 20.0 % of highest loss",
+            ),
+            (
+                json!({"by": "loss", "at_least": null, "at_most": 2.5}),
+                "loss of at most 2.5 nats",
+            ),
+            (
+                json!({"by": "excess", "weights": "sigmoid", "temperature": 0.5}),
+                "weights by excess: sigmoid, temperature 0.5 nats",
+            ),
+            (
+                json!({"and": ["mask_loss", "mask_entropy"]}),
+                "both of mask_loss, mask_entropy",
+            ),
             (json!({"new": 1}), r#"{"new":1}"#),
         ];
         for (selection, words) in said {
@@ -303,10 +337,19 @@ mod tests {
         };
         let told = |score: &str| -> Vec<String> {
             let thresholds = made.thresholds(score).into_iter();
-            thresholds.map(|t| format!("{}: {}", t.label, t.value())).collect()
+            thresholds
+                .map(|t| format!("{} {}", t.mask, t.bound()))
+                .collect()
         };
-        assert_eq!(told("loss"), ["loss up to: 1.000 to 2.000", "band from: 0.250", "band up to: 4.000"]);
+        assert_eq!(
+            told("loss"),
+            [
+                "mask_loss ≤ 1.000–2.000",
+                "mask_band ≥ 0.250",
+                "mask_band ≤ 4.000"
+            ]
+        );
         assert_eq!(told("entropy"), [""; 0]);
-        assert_eq!(told("excess"), ["excess from: 0.500"]);
+        assert_eq!(told("excess"), ["mask_excess ≥ 0.500"]);
     }
 }

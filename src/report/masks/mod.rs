@@ -63,7 +63,9 @@ impl Subject<'_> {
     /// The name of the mask that pictures show.
     fn mask_name(&self) -> Option<&str> {
         let masks = &self.columns().masks;
-        self.mask.and_then(|mask| masks.get(mask)).map(String::as_str)
+        self.mask
+            .and_then(|mask| masks.get(mask))
+            .map(String::as_str)
     }
 }
 
@@ -116,7 +118,10 @@ fn main_mask(masks: &[String], named: Option<&str>) -> anyhow::Result<Option<usi
             [] => ("none".to_owned(), "leave --mask out"),
             masks => (masks.join(", "), "name one of them"),
         };
-        Advised::error(format!("--mask {named}: expected a mask of the folder, which holds {there}"), hint)
+        Advised::error(
+            format!("--mask {named}: expected a mask of the folder, which holds {there}"),
+            hint,
+        )
     })
 }
 
@@ -152,8 +157,8 @@ fn named(path: &Path) -> String {
 /// A legend for kept and dropped.
 fn key() -> Markup {
     html! {
-        svg.key aria-hidden="true" focusable="false" { rect.kept width="100%" height="100%" {} } "kept"
-        svg.key aria-hidden="true" focusable="false" { rect.dropped width="100%" height="100%" {} } "dropped"
+        svg.key aria-hidden="true" focusable="false" { rect.kept width="100%" height="100%" {} } " kept "
+        svg.key aria-hidden="true" focusable="false" { rect.dropped width="100%" height="100%" {} } " dropped"
     }
 }
 
@@ -172,7 +177,8 @@ fn json_file(path: &Path) -> anyhow::Result<Option<serde_json::Value>> {
     match std::fs::read(path) {
         Ok(bytes) => {
             let json = serde_json::from_slice(&bytes);
-            json.map(Some).with_context(|| format!("{}: expected JSON", path.display()))
+            json.map(Some)
+                .with_context(|| format!("{}: expected JSON", path.display()))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("{}: cannot be read", path.display())),

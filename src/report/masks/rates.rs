@@ -24,10 +24,18 @@ pub(super) fn sections(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result
         return Ok(());
     }
     let positions = positions(subject)?;
-    page.section("position", "By position", html! { div.figures { @for figure in &positions { (figure) } } });
+    page.section(
+        "position",
+        "By position",
+        html! { div.figures { @for figure in &positions { (figure) } } },
+    );
     page.section("source", "By source", sources(subject)?);
     if let Some(mask) = subject.mask {
-        page.section("tokens-kept", "Most and least kept tokens", types(subject, mask));
+        page.section(
+            "tokens-kept",
+            "Most and least kept tokens",
+            types(subject, mask),
+        );
     }
     Ok(())
 }
@@ -36,7 +44,10 @@ fn positions(subject: &Subject<'_>) -> anyhow::Result<Vec<Markup>> {
     let columns = subject.columns();
     let positions = &subject.statistics.total.positions;
     // Token 0 has no context and so no score; where it has, the axis begins before 1.
-    let first = positions.iter().position(|position| position.scored > 0).unwrap_or(0);
+    let first = positions
+        .iter()
+        .position(|position| position.scored > 0)
+        .unwrap_or(0);
     let known = &positions[first..];
     let places = known.iter().enumerate().map(|(i, position)| {
         let range = position_range(first + i);
@@ -45,8 +56,12 @@ fn positions(subject: &Subject<'_>) -> anyhow::Result<Vec<Markup>> {
             true => from.to_string(),
             false => format!("{} to {}", grouped(from as u64), grouped(to as u64)),
         };
-        let place = (from.max(1) as f64 * to.max(1) as f64).sqrt() * if from == 0 { 0.5 } else { 1.0 };
-        (place, format!("{name} ({} scored)", grouped(position.scored)))
+        let place =
+            (from.max(1) as f64 * to.max(1) as f64).sqrt() * if from == 0 { 0.5 } else { 1.0 };
+        (
+            place,
+            format!("{name} ({} scored)", grouped(position.scored)),
+        )
     });
     let places: Vec<(f64, String)> = places.collect();
     let axis = ("position in the document, tokens", true);
@@ -56,7 +71,10 @@ fn positions(subject: &Subject<'_>) -> anyhow::Result<Vec<Markup>> {
     masks.sort_by_key(|&mask| Some(mask) != subject.mask);
     let rates = masks.into_iter().map(|mask| Curve {
         name: columns.masks[mask].clone(),
-        values: known.iter().map(|p| share(p.kept[mask], p.scored)).collect(),
+        values: known
+            .iter()
+            .map(|p| share(p.kept[mask], p.scored))
+            .collect(),
     });
     let rates: Vec<Curve> = rates.collect();
     if !rates.is_empty() {
@@ -73,10 +91,15 @@ fn positions(subject: &Subject<'_>) -> anyhow::Result<Vec<Markup>> {
     }
     let means = columns.scores.iter().enumerate().map(|(i, name)| Curve {
         name: words(name),
-        values: known.iter().map(|position| position.scores[i].mean()).collect(),
+        values: known
+            .iter()
+            .map(|position| position.scores[i].mean())
+            .collect(),
     });
     let means: Vec<Curve> = means.collect();
-    let values = means.iter().flat_map(|curve| curve.values.iter().flatten().copied());
+    let values = means
+        .iter()
+        .flat_map(|curve| curve.values.iter().flatten().copied());
     let (low, high) = values.fold((0f64, 1e-3f64), |(low, high), v| (low.min(v), high.max(v)));
     let chart = Curves {
         x: axis,
@@ -113,17 +136,27 @@ fn sources(subject: &Subject<'_>) -> anyhow::Result<Markup> {
     sources[..shown].sort_by(|a, b| order(&a.1, &b.1));
     let bars = sources.iter().map(|(name, group)| {
         let counts = [grouped(group.documents), grouped(group.scored)].into_iter();
-        let masks = group.masks.iter().map(|kept| share(kept.tokens, group.scored).map_or_else(String::new, percent));
+        let masks = group
+            .masks
+            .iter()
+            .map(|kept| share(kept.tokens, group.scored).map_or_else(String::new, percent));
         let means = group.scores.iter().map(|score| nats(score.sum.mean()));
         Bar {
-            name: name.as_deref().map_or_else(|| "(no source)".to_owned(), visible_line),
+            name: name
+                .as_deref()
+                .map_or_else(|| "(no source)".to_owned(), visible_line),
             share: rate(group),
             cells: counts.chain(masks).chain(means).collect(),
         }
     });
     let bars: Vec<Bar> = bars.collect();
-    let names = ["documents", "scored tokens"].map(str::to_owned).into_iter();
-    let means = columns.scores.iter().map(|score| format!("mean {}", words(score)));
+    let names = ["documents", "scored tokens"]
+        .map(str::to_owned)
+        .into_iter();
+    let means = columns
+        .scores
+        .iter()
+        .map(|score| format!("mean {}", words(score)));
     let chart = Bars {
         of: match columns.source {
             SourceOf::Column => "source",
@@ -132,7 +165,10 @@ fn sources(subject: &Subject<'_>) -> anyhow::Result<Markup> {
         length: &length,
         bars: &bars,
         all: rate(&statistics.total),
-        columns: names.chain(columns.masks.iter().cloned()).chain(means).collect(),
+        columns: names
+            .chain(columns.masks.iter().cloned())
+            .chain(means)
+            .collect(),
         drawn: BARS,
     };
     let caption = html! {
@@ -151,7 +187,11 @@ fn types(subject: &Subject<'_>, mask: usize) -> Markup {
     // Rarer ones say more of chance than of the rule.
     let least = (scored / 20_000).clamp(5, 1_000);
     let (most, fewest) = subject.statistics.types.most_and_least(mask, least, TYPES);
-    let first_score = subject.columns().scores.first().map_or("score", String::as_str);
+    let first_score = subject
+        .columns()
+        .scores
+        .first()
+        .map_or("score", String::as_str);
     let list = |types: &[TokenType]| {
         let mut table = Table::new(["token", "id", "share kept", "kept", "scored", ""]);
         table.header[5] = format!("mean {}", words(first_score));

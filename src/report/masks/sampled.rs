@@ -19,7 +19,11 @@ const SCRIPT: &str = include_str!("documents.js");
 const STYLE: &str = include_str!("documents.css");
 
 /// The documents, their chooser and what goes with it.
-pub(super) fn section(subject: &Subject<'_>, request: &Request<'_>, page: &mut Page) -> anyhow::Result<()> {
+pub(super) fn section(
+    subject: &Subject<'_>,
+    request: &Request<'_>,
+    page: &mut Page,
+) -> anyhow::Result<()> {
     let places = subject.masks.sample(request.documents, request.seed)?;
     let documents = subject.masks.documents(&places)?;
     if documents.is_empty() {
@@ -77,14 +81,23 @@ fn colourings(subject: &Subject<'_>) -> Vec<Value> {
     let columns = subject.columns();
     let masks = columns.masks.iter().enumerate();
     let mut colourings: Vec<(bool, Value)> = masks
-        .map(|(i, name)| (Some(i) != subject.mask, json!({"kind": "mask", "name": name, "index": i})))
+        .map(|(i, name)| {
+            (
+                Some(i) != subject.mask,
+                json!({"kind": "mask", "name": name, "index": i}),
+            )
+        })
         .collect();
     colourings.sort_by_key(|(other, _)| *other);
-    let mut colourings: Vec<Value> = colourings.into_iter().map(|(_, colouring)| colouring).collect();
+    let mut colourings: Vec<Value> = colourings
+        .into_iter()
+        .map(|(_, colouring)| colouring)
+        .collect();
     for (i, name) in columns.scores.iter().enumerate() {
         let distribution = &subject.statistics.total.scores[i];
         // Five levels of equal size.
-        let bounds = [0.2, 0.4, 0.6, 0.8].map(|share| distribution.percentile(share).unwrap_or(0.0));
+        let bounds =
+            [0.2, 0.4, 0.6, 0.8].map(|share| distribution.percentile(share).unwrap_or(0.0));
         colourings.push(json!({
             "kind": "levels",
             "name": format!("{}, five levels", words(name)),
@@ -108,7 +121,8 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
         }
     }
     let special = tokens.iter().enumerate();
-    let special = special.filter(|(_, id)| subject.pieces.is_some_and(|known| known.is_special(**id)));
+    let special =
+        special.filter(|(_, id)| subject.pieces.is_some_and(|known| known.is_special(**id)));
     let special: Vec<usize> = special.map(|(i, _)| i).collect();
     let computed = columns.excess_is_computed.then(|| {
         let (base, loss) = (document.score("base_loss"), document.score("loss"));
@@ -117,17 +131,47 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
     let scores: Vec<&[f32]> = columns
         .scores
         .iter()
-        .map(|name| document.score(name).or(computed.as_deref()).unwrap_or_default())
+        .map(|name| {
+            document
+                .score(name)
+                .or(computed.as_deref())
+                .unwrap_or_default()
+        })
         .collect();
-    let scored = scores.first().map_or(0, |scores| scores.iter().filter(|s| !s.is_nan()).count());
-    let masks: Vec<&[bool]> = columns.masks.iter().map(|name| document.mask(name).unwrap_or_default()).collect();
-    let weights: Vec<&[f32]> = document.weights.iter().map(|(_, weights)| weights.as_slice()).collect();
-    let numbers = |column: &&[f32]| -> Vec<Value> { column.iter().take(shown).map(|&score| rounded(score)).collect() };
-    let bits = |mask: &&[bool]| -> String { mask.iter().take(shown).map(|&kept| if kept { '1' } else { '0' }).collect() };
+    let scored = scores
+        .first()
+        .map_or(0, |scores| scores.iter().filter(|s| !s.is_nan()).count());
+    let masks: Vec<&[bool]> = columns
+        .masks
+        .iter()
+        .map(|name| document.mask(name).unwrap_or_default())
+        .collect();
+    let weights: Vec<&[f32]> = document
+        .weights
+        .iter()
+        .map(|(_, weights)| weights.as_slice())
+        .collect();
+    let numbers = |column: &&[f32]| -> Vec<Value> {
+        column
+            .iter()
+            .take(shown)
+            .map(|&score| rounded(score))
+            .collect()
+    };
+    let bits = |mask: &&[bool]| -> String {
+        mask.iter()
+            .take(shown)
+            .map(|&kept| if kept { '1' } else { '0' })
+            .collect()
+    };
     let count = |mask: &&[bool]| mask.iter().filter(|&&kept| kept).count();
     let mean = |weights: &&[f32]| {
-        let known = weights.iter().zip(scores.first().copied().unwrap_or_default());
-        let known = known.filter(|(_, score)| !score.is_nan()).map(|(weight, _)| *weight);
+        let known = weights
+            .iter()
+            .zip(scores.first().copied().unwrap_or_default());
+        let known = known
+            .filter(|(_, score)| !score.is_nan())
+            .map(|(weight, _)| *weight);
         rounded(known.sum::<f32>() / scored.max(1) as f32)
     };
     let from = match &document.source {
@@ -166,8 +210,21 @@ mod tests {
 
     #[test]
     fn scores_as_json_knows_them() {
-        let told = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1.234_56, -0.000_01].map(rounded);
-        let expected = [Value::Null, json!("Infinity"), json!("-Infinity"), json!(1.2346), json!(-0.0)];
+        let told = [
+            f32::NAN,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            1.234_56,
+            -0.000_01,
+        ]
+        .map(rounded);
+        let expected = [
+            Value::Null,
+            json!("Infinity"),
+            json!("-Infinity"),
+            json!(1.2346),
+            json!(-0.0),
+        ];
         assert_eq!(told, expected);
     }
 }
