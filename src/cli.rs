@@ -6,9 +6,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rho_reference::Device;
 use rho_selection::KeepRatio;
 
+mod look;
 mod report;
 mod select;
 
+pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use report::ReportArgs;
 pub use select::{FormulaName, RuleName, SelectArgs, SelectScope};
 
@@ -38,6 +40,12 @@ pub enum Command {
     /// Select again from scores that are there, by any rule; no model is needed.
     #[command(after_long_help = select::EXAMPLES)]
     Select(Box<SelectArgs>),
+    /// Show documents in the terminal, kept tokens plain and dropped ones dim, or in levels of a score.
+    #[command(after_long_help = look::SHOW_EXAMPLES)]
+    Show(ShowArgs),
+    /// Count what masks look like: by source, by position in the document, by token.
+    #[command(after_long_help = look::STATS_EXAMPLES)]
+    Stats(StatsArgs),
     /// Show what masks look like, in one HTML file.
     #[command(after_long_help = report::EXAMPLES)]
     Report(ReportArgs),

@@ -17,7 +17,46 @@ pub fn watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Whether colours may be used on standard error: a terminal, and no `NO_COLOR` (no-color.org).
+/// Whether colours may be used on standard error: a terminal that knows them, and no `NO_COLOR` (no-color.org).
 pub fn colours() -> bool {
-    watched() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    watched() && wanted()
+}
+
+/// As [`colours`], on standard output.
+pub fn data_colours() -> bool {
+    std::io::stdout().is_terminal() && wanted()
+}
+
+fn wanted() -> bool {
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    !dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The columns of standard error, where it is a terminal.
+pub fn width() -> Option<usize> {
+    columns(terminal_size::terminal_size_of(std::io::stderr()))
+}
+
+/// As [`width`], of standard output.
+pub fn data_width() -> Option<usize> {
+    columns(terminal_size::terminal_size_of(std::io::stdout()))
+}
+
+/// A terminal that does not say how wide it is says 0.
+fn columns(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
+    size.map(|(width, _)| usize::from(width.0))
+        .filter(|&width| width > 0)
+}
+
+/// Says that some shards are not complete, where there are any.
+pub fn note_missing(missing: &[String], done: &str) {
+    if let Some(first) = missing.first() {
+        let (count, are) = match missing.len() {
+            1 => ("1 shard".to_owned(), "is"),
+            count => (format!("{count} shards"), "are"),
+        };
+        line(&format!(
+            "note: {count} {are} not done, such as {first}: what is there so far is {done}"
+        ));
+    }
 }

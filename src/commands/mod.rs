@@ -6,6 +6,8 @@ mod report;
 mod score;
 mod select;
 mod setup;
+mod show;
+mod stats;
 
 use crate::cli::{Cli, Command};
 
@@ -25,6 +27,8 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Score(args) => score::run(&args),
         Command::Select(args) => select::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Stats(args) => stats::run(&args),
         Command::Finish(args) => finish::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Setup(args) => setup::run(&args),

@@ -14,6 +14,7 @@ use super::Outcome;
 use crate::{
     cli::ScoreArgs,
     hint,
+    look::documents::Document,
     pipeline::{
         self, Report, Work,
         conclude::{RankTimes, Standing, add_times},
@@ -23,7 +24,8 @@ use crate::{
         summary::{Summary, grouped},
     },
     plan::{self, Plan, Prepared},
-    ranks, show,
+    ranks,
+    show::{self, By, Palette, View},
     stop::Stop,
     terminal,
     tokenization::Tokenization,
@@ -111,10 +113,28 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     }
     terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
     if let Some(sample) = &report.sample {
-        let shown = show::document(sample, tokenization, terminal::colours());
-        terminal::line(&format!("\n{shown}"));
+        terminal::line(&format!("\n{}", first_document(sample, tokenization)?));
     }
     conclude(plan, &store, Some(&summary))
+}
+
+/// Tokens shown of the first document.
+const SHOWN: usize = 400;
+
+/// The first document, for a look at what was kept.
+fn first_document(
+    sample: &Document,
+    tokenization: Option<&Tokenization>,
+) -> anyhow::Result<String> {
+    let view = View {
+        by: By::Mask("mask_intersection".to_owned()),
+        palette: Palette::of(terminal::colours()),
+        width: terminal::width(),
+        limit: Some(SHOWN),
+        numbers: false,
+    };
+    let pieces = tokenization.map(Tokenization::pieces);
+    show::document(sample, pieces.as_ref(), &view)
 }
 
 /// Completes the folder where that can be, and says how the run ended.

@@ -131,11 +131,11 @@ impl Masks {
         })
     }
 
-    /// The document of this row; the shard may be left out where there is only one.
+    /// The document of this row, or the first of a shard; the shard may be left out where there is only one.
     ///
     /// # Errors
     /// Where there is none.
-    pub(crate) fn by_row(&self, shard: Option<&str>, row: i64) -> anyhow::Result<Place> {
+    pub(crate) fn by_row(&self, shard: Option<&str>, row: Option<i64>) -> anyhow::Result<Place> {
         let (mut found, mut last) = (None, None);
         let mut shards: Vec<String> = Vec::new();
         self.each_name(|place, batch| {
@@ -146,7 +146,7 @@ impl Masks {
             if shard.is_none_or(|shard| shard == name) {
                 let number = batch.token_hash_and_row(place.row).1;
                 last = last.max(Some(number));
-                if number == row && found.is_none() {
+                if row.is_none_or(|row| row == number) && found.is_none() {
                     found = Some(place);
                 }
             }
@@ -156,7 +156,7 @@ impl Masks {
         if let (None, [_, _, ..]) = (shard, &shards[..]) {
             return Err(Advised::error(
                 format!(
-                    "--row {row}: expected --shard beside it, for {shown} holds {} shards",
+                    "--row: expected --shard beside it, for {shown} holds {} shards",
                     shards.len()
                 ),
                 format!("name one of them, such as --shard {}", shards[0]),
@@ -170,7 +170,10 @@ impl Masks {
                 Advised::error(message, closest.hint("shard"))
             }
             (_, last) => Advised::error(
-                format!("{shown}: expected a document in row {row}, got none"),
+                format!(
+                    "{shown}: expected a document in row {}, got none",
+                    row.unwrap_or(0)
+                ),
                 match last {
                     Some(last) => format!(
                         "the last row is {last}; rows without a document are in rejected.jsonl"

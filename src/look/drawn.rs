@@ -83,11 +83,6 @@ impl Drawn {
         let start = i.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.text[start..self.ends[i]]
     }
-
-    /// Tokens.
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
-    }
 }
 
 /// Whether a character is not to be seen as such, or changes how others are seen: controls, joiners, marks of direction.
@@ -121,8 +116,8 @@ mod tests {
             ends.push(bytes.len());
         }
         let drawn = Drawn::cut(&bytes, &ends);
-        assert_eq!(drawn.len(), tokens.len());
-        (0..drawn.len())
+        assert_eq!(drawn.ends.len(), tokens.len());
+        (0..drawn.ends.len())
             .map(|i| drawn.token(i).to_owned())
             .collect()
     }
@@ -183,7 +178,7 @@ mod tests {
             ends.push(bytes.len());
             ends.sort_unstable();
             let drawn = Drawn::cut(&bytes, &ends);
-            let all: String = (0..drawn.len()).map(|i| drawn.token(i)).collect();
+            let all: String = (0..drawn.ends.len()).map(|i| drawn.token(i)).collect();
             assert_eq!(all, String::from_utf8_lossy(&bytes));
             // A token draws nothing that begins after its last byte.
             for (i, end) in ends.iter().enumerate() {

@@ -12,10 +12,14 @@
 //! * `pieces`: a token id to its exact bytes.
 //! * `drawn`: the tokens of a document to the text that is drawn for each, every character once.
 //!
+//! * `screen`, `table`: text that a terminal only draws, and columns of it.
+//!
 //! Nothing here writes to a masks folder but the tokenizer.
 
 pub(crate) mod documents;
 pub(crate) mod drawn;
 pub(crate) mod files;
 pub(crate) mod pieces;
+pub(crate) mod screen;
+pub(crate) mod table;
 pub(crate) mod tokenizer;

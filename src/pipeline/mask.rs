@@ -9,16 +9,16 @@ use rho_formats::MaskRow;
 use rho_selection::{Direction, KeepRatio, intersect, select};
 
 use super::{
-    Break, Flow, Sample, Scored, ScoredDocument, Work, for_each,
+    Break, Flow, Scored, ScoredDocument, Work, for_each,
     output::{Open, Output},
     record::Counts,
     rejected::Rejected,
 };
-use crate::cli::Scope;
+use crate::{cli::Scope, look::documents::Document};
 
 /// What this stage leaves behind.
 pub(super) struct Masked {
-    pub(super) sample: Option<Sample>,
+    pub(super) sample: Option<Document>,
     pub(super) busy: Duration,
 }
 
@@ -77,7 +77,7 @@ struct Masker<'a> {
     /// Documents of the scope that is still open, without masks.
     gathered: Vec<MaskRow>,
     rejected: Rejected<'a>,
-    sample: Option<Sample>,
+    sample: Option<Document>,
 }
 
 impl Masker<'_> {
@@ -143,10 +143,11 @@ impl Masker<'_> {
             at = range.end;
             let masks = [&by_loss, &by_entropy, &by_both].map(|mask| mask[range.clone()].to_vec());
             if self.sample.is_none() && document.input_ids.len() > 1 {
-                self.sample = Some(Sample {
+                self.sample = Some(Document {
                     id: document.id.clone(),
                     tokens: document.input_ids.clone(),
-                    kept: masks[2].clone(),
+                    masks: vec![("mask_intersection".to_owned(), masks[2].clone())],
+                    ..Document::default()
                 });
             }
             document.masks = masks.to_vec();

@@ -46,7 +46,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use rho_formats::{Rejection, Shard};
 use rho_reference::Scorer;
 
-use crate::{plan::Plan, stop::Stop, tokenization::Tokenization};
+use crate::{look::documents::Document, plan::Plan, stop::Stop, tokenization::Tokenization};
 use output::{Output, Totals};
 use progress::Progress;
 use record::From;
@@ -112,17 +112,6 @@ struct Scored {
     ends_scope: bool,
 }
 
-/// The first document, for a look at its tokens.
-#[derive(Debug, Clone)]
-pub struct Sample {
-    /// Its id.
-    pub id: String,
-    /// Its tokens.
-    pub tokens: Vec<u32>,
-    /// Kept by the intersection.
-    pub kept: Vec<bool>,
-}
-
 /// What a run leaves behind, beside the masks.
 #[derive(Debug)]
 pub struct Report {
@@ -133,7 +122,7 @@ pub struct Report {
     /// Times of this run.
     pub seconds: Seconds,
     /// The first document with something scored in it.
-    pub sample: Option<Sample>,
+    pub(crate) sample: Option<Document>,
 }
 
 /// What the stages work on.

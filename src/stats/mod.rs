@@ -9,6 +9,7 @@
 //! * `types`: what is counted of each token id.
 //! * `joint`: loss and entropy of the same tokens.
 //! * `pass`: goes through the files.
+//! * `report`, `table`: the numbers as JSON, and as people read them.
 //!
 //! All that is counted adds up, and sums are of integers: whatever the number of threads and the order of the files, the
 //! result is the same to the last bit. Memory: for each thread some megabytes and a table with a row per token id; for
@@ -18,6 +19,8 @@ mod distribution;
 mod group;
 mod joint;
 mod pass;
+pub(crate) mod report;
+pub(crate) mod table;
 mod types;
 
 pub(crate) use distribution::{Distribution, Sum};

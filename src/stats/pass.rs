@@ -76,11 +76,6 @@ impl Columns {
         self.scores.iter().position(|score| score == name)
     }
 
-    /// The place of a mask.
-    pub(crate) fn mask(&self, name: &str) -> Option<usize> {
-        self.masks.iter().position(|mask| mask == name)
-    }
-
     fn group(&self) -> Group {
         Group::new(self.scores.len(), self.masks.len(), self.weights.len())
     }

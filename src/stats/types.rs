@@ -92,6 +92,13 @@ impl TokenTypes {
         }
     }
 
+    /// How many ids were scored at least so often.
+    pub(crate) fn different(&self, least: u64) -> usize {
+        let dense = self.counts.chunks(self.masks + 1);
+        let all = dense.chain(self.others.values().map(|(counts, _)| counts.as_slice()));
+        all.filter(|counts| counts[0] >= least.max(1)).count()
+    }
+
     /// All ids that were scored at least so often, with what a mask keeps of them.
     pub(crate) fn of_mask(&self, mask: usize, least: u64) -> Vec<TokenType> {
         let width = self.masks + 1;

@@ -6,13 +6,13 @@ mod words;
 pub(crate) use long::{BYTES_PER_BYTE, LARGEST_WINDOW, WINDOW};
 pub(crate) use words::CACHE_BYTES;
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use anyhow::Context as _;
 use rho_reference::source::Config;
 use tokenizers::Tokenizer;
 
-use crate::{cli::SpecialToken, hint::Advised};
+use crate::{cli::SpecialToken, hint::Advised, look::pieces::Pieces};
 use words::Words;
 
 /// A tokenizer and what it puts around each text.
@@ -125,11 +125,9 @@ impl Tokenization {
         Ok(ids)
     }
 
-    /// Text of token ids, for people to look at.
-    pub(crate) fn decode(&self, ids: &[u32]) -> String {
-        self.tokenizer
-            .decode(ids, false)
-            .unwrap_or_else(|_| format!("{ids:?}"))
+    /// The bytes of tokens, for people to look at.
+    pub(crate) fn pieces(&self) -> Pieces<'_> {
+        Pieces::of(Cow::Borrowed(&self.tokenizer))
     }
 }
 

@@ -159,7 +159,7 @@ pub(super) fn overview(subject: &Subject<'_>) -> Markup {
             }
             @for (name, kept) in columns.masks.iter().zip(&total.masks) {
                 div {
-                    dt { "kept by " code { (name) } }
+                    dt { "kept by " (words(name.strip_prefix("mask_").unwrap_or(name))) }
                     dd {
                         (share(kept.tokens, total.scored).map_or_else(|| "–".to_owned(), percent))
                         small { (grouped(kept.tokens)) " tokens" }

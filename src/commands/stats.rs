@@ -1,0 +1,61 @@
+//! `stats`: what masks look like as a whole.
+
+use super::Outcome;
+use crate::{
+    cli::StatsArgs,
+    hint::Advised,
+    look::{files::Masks, tokenizer},
+    show::default_mask,
+    stats::{self, report::Report, table},
+    terminal,
+};
+
+/// Columns of tables that go to no terminal.
+const WIDTH: usize = 100;
+
+pub(super) fn run(args: &StatsArgs) -> anyhow::Result<Outcome> {
+    if args.threads == Some(0) {
+        return Err(Advised::error(
+            "--threads: expected at least 1, got 0",
+            "leave it out for the default",
+        ));
+    }
+    let masks = Masks::open(&args.masks)?;
+    let names = masks.masks();
+    let mask = match &args.mask {
+        Some(name) if !names.contains(name) => {
+            return Err(Advised::error(
+                format!(
+                    "--mask: expected a column of masks, one of {}, got {name:?}",
+                    names.join(", ")
+                ),
+                "name one of these, or leave it out",
+            ));
+        }
+        Some(name) => Some(name.clone()),
+        None => default_mask(&names).cloned(),
+    };
+    let found = tokenizer::find(&masks, args.tokenizer.as_deref())?;
+    if let Some(note) = &found.note {
+        terminal::line(&format!("note: {note}"));
+    }
+    terminal::note_missing(&masks.missing, "counted");
+    let threads = args
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let statistics = stats::gather(&masks, threads)?;
+    let report = Report::of(
+        &masks,
+        &statistics,
+        found.pieces.as_ref(),
+        (args.top, args.min_count),
+    );
+    if args.json {
+        terminal::data(&serde_json::to_string(&report)?);
+        return Ok(Outcome::Done);
+    }
+    let width = args.width.or_else(terminal::data_width).unwrap_or(WIDTH);
+    let tables = table::tables(&report, &statistics, mask.as_deref(), args.sources, width);
+    terminal::data(tables.trim_end());
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,260 @@
+//! Takes a document, yields what each of its tokens looks like: kept or dropped, or one of five levels of preference, as
+//! in figure 14 of the paper.
+//!
+//! The levels are fifths of the document's own scored tokens, bounded by the scores of rank `n/5`, `2n/5`, `3n/5` and
+//! `4n/5` from the preferred end; equal scores have one level, so that levels are of equal size only where scores differ.
+
+use crate::{hint::Advised, look::documents::Document, pipeline::summary::grouped};
+
+use super::palette::{Marks, Palette};
+
+/// What tokens are drawn by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A column of masks.
+    Mask(String),
+    /// A column of scores, of which low ones are preferred.
+    Low(String),
+    /// As that, of which high ones are.
+    High(String),
+}
+
+/// What a token looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    Kept,
+    Dropped,
+    /// From 1, the least preferred, to 5.
+    Level(u8),
+    /// It has no such score.
+    Unscored,
+}
+
+/// How many levels there are.
+const LEVELS: u8 = 5;
+
+/// A document's tokens by what they look like.
+#[derive(Debug)]
+pub(super) struct Levels {
+    pub(super) looks: Vec<Look>,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Mask {
+        column: String,
+        kept: u64,
+        tokens: u64,
+    },
+    Score {
+        column: String,
+        low: bool,
+        scored: u64,
+        /// The bounds, from the preferred end.
+        bounds: Option<[f32; 4]>,
+    },
+}
+
+/// The mask that is shown where none was named.
+pub(crate) fn default_mask(masks: &[String]) -> Option<&String> {
+    let intersection = masks.iter().find(|mask| *mask == "mask_intersection");
+    intersection.or_else(|| masks.first())
+}
+
+impl Levels {
+    /// # Errors
+    /// Where the document has no such column.
+    pub(super) fn of(document: &Document, by: &By) -> anyhow::Result<Self> {
+        match by {
+            By::Mask(column) => {
+                let mask = document.mask(column);
+                let names = || document.masks.iter().map(|(name, _)| name.as_str());
+                let mask = mask.ok_or_else(|| missing("masks", column, names()))?;
+                let look = |&kept: &bool| if kept { Look::Kept } else { Look::Dropped };
+                Ok(Self {
+                    looks: mask.iter().map(look).collect(),
+                    what: What::Mask {
+                        column: column.clone(),
+                        kept: mask.iter().filter(|&&kept| kept).count() as u64,
+                        tokens: mask.len() as u64,
+                    },
+                })
+            }
+            By::Low(column) | By::High(column) => {
+                let low = matches!(by, By::Low(_));
+                let scores = match (document.score(column), column.as_str()) {
+                    (Some(scores), _) => Some(scores.to_vec()),
+                    (None, "excess") => excess(document),
+                    (None, _) => None,
+                };
+                let names = || document.scores.iter().map(|(name, _)| name.as_str());
+                let scores = scores.ok_or_else(|| missing("scores", column, names()))?;
+                // From the preferred end: the lower, the better.
+                let ranked = |score: f32| if low { score } else { -score };
+                let mut sorted: Vec<f32> = scores.iter().copied().filter(|s| !s.is_nan()).collect();
+                sorted.sort_by(|a, b| ranked(*a).total_cmp(&ranked(*b)));
+                let bounds = (!sorted.is_empty()).then(|| {
+                    [1, 2, 3, 4].map(|fifth| {
+                        let rank = (sorted.len() * fifth).div_ceil(usize::from(LEVELS));
+                        sorted[rank.max(1) - 1]
+                    })
+                });
+                let look = |&score: &f32| match bounds {
+                    Some(bounds) if !score.is_nan() => {
+                        let beyond = bounds.iter().filter(|b| ranked(score) > ranked(**b));
+                        Look::Level(LEVELS - beyond.count() as u8)
+                    }
+                    _ => Look::Unscored,
+                };
+                Ok(Self {
+                    looks: scores.iter().map(look).collect(),
+                    what: What::Score {
+                        column: column.clone(),
+                        low,
+                        scored: sorted.len() as u64,
+                        bounds,
+                    },
+                })
+            }
+        }
+    }
+
+    /// What is to be seen, in words: a line, for levels a second one with their bounds.
+    pub(super) fn legend(&self, palette: Palette, marks: Marks) -> String {
+        match &self.what {
+            What::Mask {
+                column,
+                kept,
+                tokens,
+            } => {
+                let how = match palette {
+                    Palette::None => marks.named(),
+                    _ => "others dim",
+                };
+                let (kept, tokens) = (grouped(*kept), grouped(*tokens));
+                format!("{kept} of {tokens} tokens kept by {column} ({how})")
+            }
+            What::Score {
+                column,
+                low,
+                scored,
+                bounds,
+            } => {
+                let unit = "nats";
+                let Some(bounds) = bounds else {
+                    return format!("no token has {column}");
+                };
+                let sign = if *low { "<=" } else { ">=" };
+                let mut levels = Vec::new();
+                for level in (1..=LEVELS).rev() {
+                    let sample = palette.sample(level);
+                    let bound = bounds.get(usize::from(LEVELS - level));
+                    levels.push(match bound {
+                        Some(bound) => format!("{sample} {sign} {bound:.2}"),
+                        None => format!("{sample} the rest"),
+                    });
+                }
+                let prefer = if *low { "low" } else { "high" };
+                format!(
+                    "fifths of {} scored tokens by {column}, {prefer} ones preferred\n{} {unit}",
+                    grouped(*scored),
+                    levels.join("  ")
+                )
+            }
+        }
+    }
+}
+
+/// Excess loss, where it is no column of its own.
+pub(super) fn excess(document: &Document) -> Option<Vec<f32>> {
+    let (base, loss) = (document.score("base_loss")?, document.score("loss")?);
+    Some(rho_selection::excess(base, loss))
+}
+
+fn missing<'a>(what: &str, column: &str, there: impl Iterator<Item = &'a str>) -> anyhow::Error {
+    let there: Vec<&str> = there.collect();
+    let got = match there.is_empty() {
+        true => "none".to_owned(),
+        false => there.join(", "),
+    };
+    let hint = match column {
+        "excess" => "excess loss needs a column excess, or base_loss beside loss",
+        _ => "name a column that is there",
+    };
+    Advised::error(
+        format!("expected a column of {what} {column:?}, got {got}"),
+        hint,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(scores: Vec<(&str, Vec<f32>)>) -> Document {
+        let tokens = scores[0].1.len();
+        Document {
+            tokens: vec![0; tokens],
+            scores: scores.into_iter().map(|(n, s)| (n.to_owned(), s)).collect(),
+            ..Document::default()
+        }
+    }
+
+    fn told(levels: &Levels) -> String {
+        let told = levels.looks.iter().map(|look| match look {
+            Look::Kept => 'k',
+            Look::Dropped => 'd',
+            Look::Unscored => '-',
+            Look::Level(level) => char::from(b'0' + level),
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn levels_are_fifths_and_ties_go_together() {
+        let ten = (0..10).map(|i| i as f32).collect();
+        let by = |name: &str, low| match low {
+            true => By::Low(name.to_owned()),
+            false => By::High(name.to_owned()),
+        };
+        let ten = document(vec![("loss", ten)]);
+        assert_eq!(
+            told(&Levels::of(&ten, &by("loss", true)).unwrap()),
+            "5544332211"
+        );
+        assert_eq!(
+            told(&Levels::of(&ten, &by("loss", false)).unwrap()),
+            "1122334455"
+        );
+        let ties = document(vec![("loss", vec![f32::NAN, 2.0, 2.0, 2.0, 2.0, 9.0])]);
+        assert_eq!(
+            told(&Levels::of(&ties, &by("loss", true)).unwrap()),
+            "-55551"
+        );
+        let none = document(vec![("loss", vec![f32::NAN; 2])]);
+        let none = Levels::of(&none, &by("loss", true)).unwrap();
+        assert_eq!(told(&none), "--");
+        assert_eq!(
+            none.legend(Palette::None, Marks::default()),
+            "no token has loss"
+        );
+        let one = document(vec![("entropy", vec![1.0])]);
+        assert_eq!(told(&Levels::of(&one, &by("entropy", true)).unwrap()), "5");
+    }
+
+    #[test]
+    fn excess_is_computed_where_it_is_no_column() {
+        let computed = document(vec![
+            ("base_loss", vec![3.0, 1.0]),
+            ("loss", vec![1.0, 2.0]),
+        ]);
+        let by = By::High("excess".to_owned());
+        assert_eq!(told(&Levels::of(&computed, &by).unwrap()), "51");
+        let error = Levels::of(&document(vec![("loss", vec![1.0])]), &by).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "expected a column of scores \"excess\", got loss"
+        );
+    }
+}

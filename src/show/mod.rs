@@ -1,0 +1,95 @@
+//! Takes a document with its masks and scores, yields it as text for a terminal, or for a pipe: at the end of `score`,
+//! and in `show`.
+//!
+//! * `levels`: a mask or a score to what each token looks like.
+//! * `palette`: what that is in colours, or in brackets and digits.
+//! * `layout`: tokens to lines.
+//! * `numbers`: a line for each token.
+
+mod layout;
+mod levels;
+mod numbers;
+mod palette;
+
+pub(crate) use levels::{By, default_mask};
+pub(crate) use palette::Palette;
+
+use crate::{
+    look::{
+        documents::Document,
+        drawn::Drawn,
+        pieces::Pieces,
+        screen::{safe, shorten},
+    },
+    pipeline::summary::grouped,
+};
+use levels::Levels;
+
+/// How documents are shown.
+#[derive(Debug, Clone)]
+pub(crate) struct View {
+    pub(crate) by: By,
+    pub(crate) palette: Palette,
+    /// Columns to wrap at; none: lines end where the document's do.
+    pub(crate) width: Option<usize>,
+    /// Tokens that are shown at most.
+    pub(crate) limit: Option<usize>,
+    /// Whether a table of all tokens follows.
+    pub(crate) numbers: bool,
+}
+
+/// A document: a line about it, what the colours or brackets say, its tokens.
+///
+/// # Errors
+/// Where it has no such mask or score.
+pub(crate) fn document(
+    document: &Document,
+    pieces: Option<&Pieces<'_>>,
+    view: &View,
+) -> anyhow::Result<String> {
+    let total = document.tokens.len();
+    let shown = view.limit.unwrap_or(total).min(total);
+    let levels = Levels::of(document, &view.by)?;
+    let drawn = Drawn::of(&document.tokens[..shown], pieces);
+    let marks = view.palette.marks((0..shown).map(|i| drawn.token(i)));
+    let mut text = head(document, view, &levels, marks);
+    let body = layout::lines(&drawn, &levels.looks[..shown], view, marks);
+    if !body.is_empty() {
+        text.push('\n');
+        text += &body;
+    }
+    if shown < total {
+        text += &format!(" ... ({} more tokens)", grouped((total - shown) as u64));
+    }
+    if drawn.split > 0 {
+        let split = drawn.split as u64;
+        let (characters, are) = match split {
+            1 => ("character", "is"),
+            _ => ("characters", "are"),
+        };
+        text += &format!(
+            "\n({} {characters} whose bytes lie in several tokens {are} drawn with the last of them)",
+            grouped(split)
+        );
+    }
+    if view.numbers {
+        text += "\n\n";
+        text += numbers::table(document, pieces, shown, view.width).trim_end();
+    }
+    Ok(text)
+}
+
+/// Which document it is, and what its tokens are drawn by.
+fn head(document: &Document, view: &View, levels: &Levels, marks: palette::Marks) -> String {
+    let mut name = safe(&document.id).into_owned();
+    if document.id != format!("{}#{}", document.shard, document.row) && !document.shard.is_empty() {
+        name += &format!(" ({} row {})", safe(&document.shard), document.row);
+    }
+    if let Some(source) = &document.source {
+        name += &format!(", from {}", safe(source));
+    }
+    if let Some(width) = view.width {
+        name = shorten(&name, width.saturating_sub(1).max(20)).into_owned();
+    }
+    format!("{name}: {}", levels.legend(view.palette, marks))
+}

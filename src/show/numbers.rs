@@ -1,0 +1,51 @@
+//! A line for each token of a document: its place, bytes and id, and what each column says of it.
+
+use super::levels::excess;
+use crate::look::{documents::Document, pieces::Pieces, screen::shorten, table::Table};
+
+/// Columns of a piece in the table.
+const PIECE: usize = 24;
+
+/// The table of the first tokens.
+pub(super) fn table(
+    document: &Document,
+    pieces: Option<&Pieces<'_>>,
+    shown: usize,
+    width: Option<usize>,
+) -> String {
+    let computed = match document.score("excess") {
+        Some(_) => None,
+        None => excess(document),
+    };
+    let mut scores: Vec<(&str, &[f32])> = Vec::new();
+    scores.extend(document.scores.iter().map(|(n, s)| (n.as_str(), &s[..])));
+    scores.extend(computed.iter().map(|s| ("excess", &s[..])));
+    let mut head = vec!["token", "piece", "id"];
+    head.extend(scores.iter().map(|(name, _)| *name));
+    head.extend(document.masks.iter().map(|(name, _)| name.as_str()));
+    head.extend(document.weights.iter().map(|(name, _)| name.as_str()));
+    let mut table = Table::new(head);
+    let number = |score: f32| match score.is_nan() {
+        true => "-".to_owned(),
+        false => format!("{score:.4}"),
+    };
+    for (i, &id) in document.tokens[..shown].iter().enumerate() {
+        let piece = pieces.map_or(String::new(), |pieces| pieces.quoted(id));
+        let mut row = vec![
+            i.to_string(),
+            shorten(&piece, PIECE).into_owned(),
+            id.to_string(),
+        ];
+        row.extend(scores.iter().map(|(_, scores)| number(scores[i])));
+        let masks = document.masks.iter();
+        row.extend(masks.map(|(_, mask)| if mask[i] { "1" } else { "0" }.to_owned()));
+        row.extend(
+            document
+                .weights
+                .iter()
+                .map(|(_, weights)| number(weights[i])),
+        );
+        table.row(row);
+    }
+    table.lines(width.unwrap_or(usize::MAX))
+}

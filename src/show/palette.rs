@@ -1,0 +1,108 @@
+//! What kept tokens and levels look like: colours of a terminal, or brackets and digits where there are none.
+
+use super::levels::Look;
+
+/// The colours that may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Palette {
+    /// None.
+    None,
+    /// The 256 of xterm.
+    Ansi256,
+    /// 24 bits.
+    True,
+}
+
+/// Red, green and blue, the nearest of the 256 colours, and whether the text on it is light.
+type Colour = ([u8; 3], u8, bool);
+
+/// Behind the text of levels 1 to 5: deep blue, blue, none, orange, deep orange, each with the text that stands out.
+const LEVELS: [Option<Colour>; 5] = [
+    Some(([31, 80, 154], 25, true)),
+    Some(([158, 202, 225], 153, false)),
+    None,
+    Some(([253, 208, 162], 223, false)),
+    Some(([217, 95, 2], 166, true)),
+];
+
+impl Palette {
+    /// The colours of a stream, where there are any: what the terminal says of itself in the environment.
+    pub(crate) fn of(colours: bool) -> Self {
+        let variable = std::env::var("COLORTERM").unwrap_or_default();
+        match (colours, variable.as_str()) {
+            (false, _) => Self::None,
+            (true, "truecolor" | "24bit") => Self::True,
+            (true, _) => Self::Ansi256,
+        }
+    }
+
+    /// What stands before text that looks so, if anything does; [`RESET`] ends it.
+    pub(super) fn start(self, look: Look) -> Option<String> {
+        let level = match (self, look) {
+            (Self::None, _) | (_, Look::Kept) => return None,
+            (_, Look::Dropped | Look::Unscored) => return Some("\x1b[2m".to_owned()),
+            (_, Look::Level(level)) => level,
+        };
+        let ([red, green, blue], number, light) =
+            (*LEVELS.get(usize::from(level).checked_sub(1)?)?)?;
+        Some(match self {
+            Self::True => {
+                let text = if light { "255;255;255" } else { "0;0;0" };
+                format!("\x1b[38;2;{text};48;2;{red};{green};{blue}m")
+            }
+            _ => {
+                let text = if light { 231 } else { 16 };
+                format!("\x1b[38;5;{text};48;5;{number}m")
+            }
+        })
+    }
+
+    /// A level in the legend.
+    pub(super) fn sample(self, level: u8) -> String {
+        match self.start(Look::Level(level)) {
+            Some(start) => format!("{start} {level} {RESET}"),
+            None => level.to_string(),
+        }
+    }
+
+    /// The brackets to use where there are no colours: ones that the text has not.
+    pub(super) fn marks<'a>(self, mut texts: impl Iterator<Item = &'a str>) -> Marks {
+        Marks {
+            double: texts.any(|text| text.contains(['[', ']'])),
+        }
+    }
+}
+
+/// Ends what [`Palette::start`] began.
+pub(super) const RESET: &str = "\x1b[0m";
+
+/// Brackets around runs of tokens that look alike.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Marks {
+    /// The text has brackets of its own: these are of another kind.
+    double: bool,
+}
+
+impl Marks {
+    /// What stands before and behind a run; for dropped tokens nothing does.
+    pub(super) fn around(self, look: Look) -> Option<(String, char)> {
+        let (open, close) = match self.double {
+            true => ('⟦', '⟧'),
+            false => ('[', ']'),
+        };
+        match look {
+            Look::Dropped => None,
+            Look::Kept => Some((open.to_string(), close)),
+            Look::Level(level) => Some((format!("{level}{open}"), close)),
+            Look::Unscored => Some((format!("-{open}"), close)),
+        }
+    }
+
+    /// What the legend calls them.
+    pub(super) fn named(self) -> &'static str {
+        match self.double {
+            true => "in ⟦brackets⟧",
+            false => "in brackets",
+        }
+    }
+}
