@@ -4,12 +4,11 @@
 //! masks     what a masks folder has to say: facts, charts, documents
 //! charts    numbers to SVG, a message and a table
 //! page      sections, figures and data to HTML with its styles and scripts
-//! visible   text of documents, so that it can be looked at and cannot do anything
 //! ```
 //!
-//! `charts` and `page` know nothing of masks: other results are drawn by a neighbour of `masks`.
+//! Text of documents reaches a page with its control characters made visible ([`crate::look::screen`]), and escaped by
+//! the page. `charts` and `page` know nothing of masks: other results are drawn by a neighbour of `masks`.
 
 mod charts;
 pub(crate) mod masks;
 mod page;
-mod visible;

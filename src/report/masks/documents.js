@@ -132,7 +132,10 @@
     tooltip.replaceChildren(element("div", "piece", data.pieces[id] ?? `<${id}>`), table);
     tooltip.hidden = false;
     span.setAttribute("aria-describedby", "tooltip");
-    // Under the token, or over it where there is no room; never outside of the window.
+    place(span);
+  };
+  // Under the token, or over it where there is no room; never outside of the window.
+  const place = (span) => {
     const at = span.getClientRects()[0] ?? span.getBoundingClientRect();
     const { width, height } = tooltip.getBoundingClientRect();
     const below = at.bottom + 6 + height <= innerHeight;
@@ -154,16 +157,16 @@
   // The token nearest to this one's place on the line above or below.
   const across = (step) => {
     const spans = [...tokens.querySelectorAll(":scope > [data-i]")];
-    const place = (span) => span.getClientRects()[0] ?? span.getBoundingClientRect();
-    const from = place(spans[current]);
+    const box = (span) => span.getClientRects()[0] ?? span.getBoundingClientRect();
+    const from = box(spans[current]);
     let line;
     let best = current;
     for (let i = current + step; i >= 0 && i < spans.length; i += step) {
-      const at = place(spans[i]);
+      const at = box(spans[i]);
       if (Math.abs(at.top - from.top) < from.height / 2) continue;
       line ??= at.top;
       if (Math.abs(at.top - line) >= from.height / 2) break;
-      if (best === current || Math.abs(at.left - from.left) < Math.abs(place(spans[best]).left - from.left)) best = i;
+      if (best === current || Math.abs(at.left - from.left) < Math.abs(box(spans[best]).left - from.left)) best = i;
     }
     move(best);
   };
@@ -183,7 +186,17 @@
     if (span) tell(span);
   });
   tokens.addEventListener("focusout", hide);
-  tokens.addEventListener("scroll", hide);
+  // What is told goes with its token, until that is scrolled out of sight.
+  const follow = () => {
+    const span = tokens.querySelector("[aria-describedby]");
+    if (!span) return;
+    const [at, frame] = [span.getBoundingClientRect(), tokens.getBoundingClientRect()];
+    const seen = at.bottom > Math.max(0, frame.top) && at.top < Math.min(innerHeight, frame.bottom);
+    if (seen) place(span);
+    else hide();
+  };
+  document.addEventListener("scroll", follow, { capture: true, passive: true });
+  addEventListener("resize", follow);
   tokens.addEventListener("click", (event) => {
     const span = tokenOf(event.target);
     if (span) move(Number(span.dataset.i));

@@ -6,9 +6,8 @@ use serde_json::Value;
 
 use super::super::charts::{Table, Threshold, percent};
 use super::super::page;
-use super::super::visible::visible_line;
 use super::{Subject, json_file, nats, share};
-use crate::look::files::Masks;
+use crate::look::{files::Masks, screen::safe};
 use crate::pipeline::summary::grouped;
 
 /// Metadata and summary.
@@ -193,7 +192,7 @@ pub(super) fn section(subject: &Subject<'_>) -> Markup {
             table.facts {
                 tbody {
                     @for (name, value) in subject.made.facts() {
-                        tr { th scope="row" { (name) } td { code { (visible_line(&value)) } } }
+                        tr { th scope="row" { (name) } td { code { (safe(&value)) } } }
                     }
                 }
             }

@@ -22,10 +22,10 @@ use maud::{Markup, html};
 
 use self::made::Made;
 use super::page::Page;
-use super::visible::visible_line;
 use crate::hint::Advised;
-use crate::look::{files::Masks, pieces::Pieces, tokenizer};
+use crate::look::{files::Masks, pieces::Pieces, screen::safe, tokenizer};
 use crate::pipeline::summary::grouped;
+use crate::show::default_mask;
 use crate::stats::{Columns, Statistics, gather};
 
 /// What to report, and on what.
@@ -109,8 +109,7 @@ pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
 fn main_mask(masks: &[String], named: Option<&str>) -> anyhow::Result<Option<usize>> {
     let place = |name: &str| masks.iter().position(|mask| mask == name);
     let Some(named) = named else {
-        let first = (!masks.is_empty()).then_some(0);
-        return Ok(place("mask_intersection").or(first));
+        return Ok(default_mask(masks).and_then(|name| place(name)));
     };
     let found = place(named).or_else(|| place(&format!("mask_{named}")));
     found.map(Some).ok_or_else(|| {
@@ -151,7 +150,7 @@ fn named(path: &Path) -> String {
     let absolute = std::path::absolute(path);
     let path = absolute.as_deref().unwrap_or(path);
     let name = path.file_name().unwrap_or(path.as_os_str());
-    visible_line(&name.to_string_lossy())
+    safe(&name.to_string_lossy()).into_owned()
 }
 
 /// A legend for kept and dropped.

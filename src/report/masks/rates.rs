@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::super::charts::{Bar, Bars, Curve, Curves, Table, percent};
 use super::super::page::{self, Page, figure};
-use super::super::visible::visible_line;
 use super::{Subject, key, made::words, nats, share};
+use crate::look::screen::safe;
 use crate::pipeline::summary::grouped;
 use crate::stats::{Group, SourceOf, TokenType, position_range};
 
@@ -144,7 +144,7 @@ fn sources(subject: &Subject<'_>) -> anyhow::Result<Markup> {
         Bar {
             name: name
                 .as_deref()
-                .map_or_else(|| "(no source)".to_owned(), visible_line),
+                .map_or_else(|| "(no source)".to_owned(), |name| safe(name).into_owned()),
             share: rate(group),
             cells: counts.chain(masks).chain(means).collect(),
         }

@@ -7,9 +7,8 @@ use rho_selection::excess;
 use serde_json::{Value, json};
 
 use super::super::page::Page;
-use super::super::visible::{visible, visible_line};
 use super::{Request, Subject, made::words};
-use crate::look::{documents::Document, drawn::Drawn};
+use crate::look::{documents::Document, drawn::Drawn, screen};
 use crate::pipeline::summary::grouped;
 
 /// Tokens shown of a document: a page stays a few megabytes at most.
@@ -179,19 +178,31 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
         None => format!("{}, row {}", document.shard, document.row),
     };
     json!({
-        "id": visible_line(&document.id),
-        "from": visible_line(&from),
+        "id": screen::safe(&document.id),
+        "from": screen::safe(&from),
         "tokens": document.tokens.len(),
         "scored": scored,
         "kept": masks.iter().map(count).collect::<Vec<_>>(),
         "weightMeans": weights.iter().map(mean).collect::<Vec<_>>(),
-        "text": (0..shown).map(|i| visible(drawn.token(i))).collect::<Vec<_>>(),
+        "text": (0..shown).map(|i| seen(drawn.token(i))).collect::<Vec<_>>(),
         "special": special,
         "ids": tokens,
         "scores": scores.iter().map(numbers).collect::<Vec<_>>(),
         "masks": masks.iter().map(bits).collect::<Vec<_>>(),
         "weights": weights.iter().map(numbers).collect::<Vec<_>>(),
     })
+}
+
+/// Text that shows what is in it and has no power over what stands around it; lines and tabs stay.
+fn seen(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match screen::stand_in(character) {
+            Some(stand_in) if !matches!(character, '\n' | '\t') => shown += &stand_in,
+            _ => shown.push(character),
+        }
+    }
+    shown
 }
 
 /// To four digits after the point; null where there is none, and a word where it is infinite, for which JSON has none.
@@ -207,6 +218,14 @@ fn rounded(score: f32) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_stay_and_nothing_is_hidden() {
+        assert_eq!(
+            seen("a\x1b\r\n\t\u{202e}b\u{200d}é"),
+            "a␛␍\n\t⟨202e⟩b\u{200d}é"
+        );
+    }
 
     #[test]
     fn scores_as_json_knows_them() {
