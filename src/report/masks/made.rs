@@ -118,7 +118,15 @@ impl Made {
             known.remove("scope_tokens");
             facts.push(("ranked within".to_owned(), scope));
         }
-        flatten("", &metadata, &mut facts);
+        let mut told = Vec::new();
+        flatten("", &metadata, &mut told);
+        // What matters most comes first, what is not known here last.
+        told.sort_by_key(|(name, _)| {
+            let mut known = ORDER.iter();
+            let place = known.position(|known| name.starts_with(known));
+            place.unwrap_or(ORDER.len())
+        });
+        facts.extend(told);
         let said = [("device", "computed on"), ("shards", "shards")];
         for (name, words) in said {
             let said = &self.summary[name];
@@ -137,6 +145,20 @@ impl Made {
         facts
     }
 }
+
+/// What facts are called, the ones that matter most first.
+const ORDER: [&str; 10] = [
+    "reference",
+    "model",
+    "base",
+    "combine",
+    "tokenizer",
+    "precision",
+    "provider",
+    "context",
+    "overlap",
+    "format version",
+];
 
 /// Numbers that are read first.
 pub(super) fn overview(subject: &Subject<'_>) -> Markup {
@@ -185,7 +207,7 @@ pub(super) fn section(subject: &Subject<'_>) -> Markup {
     html! {
         @if !rules.rows.is_empty() {
             h3 { "Selections" }
-            (page::table(&rules))
+            div.words { (page::table(&rules)) }
         }
         h3 { "Facts" }
         div.table-frame tabindex="0" role="group" aria-label="Facts" {

@@ -98,10 +98,10 @@ pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
         page.notice(notice);
     }
     page.section("overview", "Overview", made::overview(&subject));
+    page.section("made", "How it was made", made::section(&subject));
     distributions::sections(&subject, &mut page)?;
     rates::sections(&subject, &mut page)?;
     sampled::section(&subject, request, &mut page)?;
-    page.section("made", "How it was made", made::section(&subject));
     Ok(page.html())
 }
 
