@@ -179,7 +179,11 @@ fn sources(subject: &Subject<'_>) -> anyhow::Result<Markup> {
         }
         @if all > shown { "The picture shows the " (shown) " largest of " (grouped(all as u64)) ", the table " (grouped(bars.len() as u64)) "." }
     };
-    Ok(figure("Keep rate by source", &chart.chart()?, &caption))
+    let title = match (subject.mask, columns.weights.first()) {
+        (None, Some(_)) => "Mean weight by source",
+        _ => "Keep rate by source",
+    };
+    Ok(figure(title, &chart.chart()?, &caption))
 }
 
 fn types(subject: &Subject<'_>, mask: usize) -> Markup {
