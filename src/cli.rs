@@ -265,6 +265,10 @@ pub struct ScoreArgs {
     )]
     pub id_field: String,
 
+    /// Field with what the document is from, kept in a column `source`; `stats` counts by it.
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    pub source_field: Option<String>,
+
     /// Text files hold a document per line, not one each.
     #[arg(long, help_heading = "Input")]
     pub lines: bool,

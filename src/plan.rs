@@ -94,6 +94,8 @@ pub struct Plan {
     pub tokens_field: Option<String>,
     /// Field with the document's id.
     pub id_field: String,
+    /// Field with the document's source, if that is kept.
+    pub source_field: Option<String>,
     /// Whether text files hold a document per line.
     pub lines: bool,
     /// Larger documents are left out.
@@ -143,7 +145,7 @@ impl Plan {
     /// The masks' metadata: what is known before the first row.
     pub fn metadata(&self) -> serde_json::Value {
         let selection = |column: &str, by: &str, keep: f64| json!({"column": column, "by": by, "keep_lowest": keep});
-        json!({
+        let mut metadata = json!({
             "format_version": 1,
             "reference": {"fingerprint": self.model_fingerprint, "vocabulary": self.vocabulary},
             "tokenizer": {"fingerprint": self.tokenizer_fingerprint},
@@ -160,7 +162,11 @@ impl Plan {
                 selection("mask_entropy", "entropy", self.keep_entropy),
                 {"column": "mask_intersection", "and": ["mask_loss", "mask_entropy"]},
             ],
-        })
+        });
+        if let Some(field) = &self.source_field {
+            metadata["source_field"] = json!(field);
+        }
+        metadata
     }
 
     /// Whether the masks go to standard output.
@@ -179,6 +185,7 @@ impl Plan {
             "text_field": self.text_field,
             "tokens_field": self.tokens_field,
             "id_field": self.id_field,
+            "source_field": self.source_field,
             "lines": self.lines,
             "max_document_bytes": self.max_document_bytes,
             "score_dtype": self.score_type,
@@ -194,6 +201,7 @@ impl Plan {
             text_field: self.text_field.clone(),
             tokens_field: self.tokens_field.clone(),
             id_field: self.id_field.clone(),
+            source_field: self.source_field.clone(),
             lines: self.lines,
             max_document_bytes: self.max_document_bytes,
         }
@@ -301,6 +309,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         text_field: args.text_field.clone(),
         tokens_field: args.tokens_field.clone(),
         id_field: args.id_field.clone(),
+        source_field: args.source_field.clone(),
         lines: args.lines,
         max_document_bytes,
         score_type: match args.score_dtype {

@@ -36,8 +36,16 @@ fn the_same_documents_in_every_container() {
     let Some(plain) = beside("data/formats/sample300.jsonl") else {
         return;
     };
-    let options = ReadOptions::default();
+    let options = ReadOptions {
+        source_field: Some("source".to_owned()),
+        ..ReadOptions::default()
+    };
     let documents = read(&plain, &options).documents();
+    let source = documents[0].source.as_deref();
+    assert!(
+        source.is_some_and(|source| source.contains('/')),
+        "{source:?}"
+    );
     for name in [
         "sample300.zstd.parquet",
         "sample300.jsonl.gz",

@@ -61,6 +61,7 @@ pub(crate) fn documents(
         },
         row: index as i64,
         content: content(index),
+        source: None,
     };
     (0..COUNT).map(document).collect()
 }

@@ -12,6 +12,8 @@ const GAP: usize = 2;
 pub(crate) struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
+    /// Which column beside the names is of text, and begins at the left.
+    text: Option<usize>,
 }
 
 impl Table {
@@ -20,6 +22,15 @@ impl Table {
         Self {
             head: head.into_iter().map(Into::into).collect(),
             rows: Vec::new(),
+            text: None,
+        }
+    }
+
+    /// The same with text, not numbers, in a column.
+    pub(crate) fn with_text(self, column: usize) -> Self {
+        Self {
+            text: Some(column),
+            ..self
         }
     }
 
@@ -59,7 +70,7 @@ impl Table {
                 for column in part.clone() {
                     let cell = row.get(column + 1).map_or("", String::as_str);
                     line += &" ".repeat(GAP);
-                    line += &pad(cell, numbers[column], true);
+                    line += &pad(cell, numbers[column], self.text != Some(column + 1));
                 }
                 text += line.trim_end();
                 text.push('\n');
@@ -104,13 +115,13 @@ mod tests {
         );
         assert_eq!(
             table.lines(24),
-            "source        documents\n\
-             web/a-…-name      1,234\n\
-             中文                  5\n\
+            "source         documents\n\
+             web/a-…g-name      1,234\n\
+             中文                   5\n\
              \n\
-             source             loss\n\
-             web/a-pag…g-name    2.5\n\
-             中文              12.25\n"
+             source              loss\n\
+             web/a-pa…ong-name    2.5\n\
+             中文               12.25\n"
         );
         let mut alone = Table::new(["name"]);
         alone.row(["x\u{1b}"]);

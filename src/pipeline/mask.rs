@@ -170,6 +170,6 @@ fn row(scored: ScoredDocument) -> MaskRow {
         scores: vec![loss, entropy],
         masks: Vec::new(),
         text: document.text,
-        source: None,
+        source: document.source,
     }
 }

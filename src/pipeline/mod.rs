@@ -78,6 +78,8 @@ struct TokenDocument {
     tokens: Vec<u32>,
     /// Its text, where the masks are to hold it.
     text: Option<String>,
+    /// Where it says it is from, where the masks are to hold that.
+    source: Option<String>,
 }
 
 /// Documents that are batched together.

@@ -137,6 +137,9 @@ fn chained(before: u64, record: &Record) -> u64 {
     match record {
         Record::Document(document) => {
             hash.update(&xxh3_64(document.id.as_bytes()).to_le_bytes());
+            if let Some(source) = &document.source {
+                hash.update(&xxh3_64(source.as_bytes()).to_le_bytes());
+            }
             match &document.content {
                 Content::Text(text) => hash.update(text.as_bytes()),
                 Content::Tokens(tokens) => {

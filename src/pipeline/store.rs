@@ -294,7 +294,7 @@ pub(crate) fn schema(plan: &Plan) -> MaskSchema {
             .map(String::from)
             .to_vec(),
         text: plan.keep_text,
-        source: false,
+        source: plan.source_field.is_some(),
         metadata: plan.metadata(),
     }
 }

@@ -44,6 +44,7 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
         text_field: "text".into(),
         tokens_field: Some("ids".into()),
         id_field: "id".into(),
+        source_field: None,
         lines: false,
         max_document_bytes: 1 << 28,
         score_type: ScoreType::Float32,

@@ -150,7 +150,12 @@ impl<'a> Gatherer<'a> {
 
 /// Token ids of one record, checked against the vocabulary.
 fn tokenize(work: &Work<'_>, shard: &str, record: Record) -> Result<TokenDocument, Rejection> {
-    let Document { id, row, content } = match record {
+    let Document {
+        id,
+        row,
+        content,
+        source,
+    } = match record {
         Record::Document(document) => document,
         Record::Rejected(rejection) => return Err(rejection),
     };
@@ -188,5 +193,6 @@ fn tokenize(work: &Work<'_>, shard: &str, record: Record) -> Result<TokenDocumen
         row,
         tokens,
         text,
+        source,
     })
 }

@@ -141,23 +141,23 @@ impl Levels {
                 scored,
                 bounds,
             } => {
-                let unit = "nats";
                 let Some(bounds) = bounds else {
                     return format!("no token has {column}");
                 };
-                let sign = if *low { "<=" } else { ">=" };
+                let (sign, beyond) = if *low { ("<=", ">") } else { (">=", "<") };
                 let mut levels = Vec::new();
                 for level in (1..=LEVELS).rev() {
                     let sample = palette.sample(level);
                     let bound = bounds.get(usize::from(LEVELS - level));
                     levels.push(match bound {
                         Some(bound) => format!("{sample} {sign} {bound:.2}"),
-                        None => format!("{sample} the rest"),
+                        None => format!("{sample} {beyond} {:.2}", bounds[bounds.len() - 1]),
                     });
                 }
                 let prefer = if *low { "low" } else { "high" };
                 format!(
-                    "fifths of {} scored tokens by {column}, {prefer} ones preferred\n{} {unit}",
+                    "fifths of {} scored tokens by {column}, {prefer} ones preferred\n\
+                     most preferred  {}  least preferred (nats)",
                     grouped(*scored),
                     levels.join("  ")
                 )
@@ -250,7 +250,7 @@ mod tests {
             ("loss", vec![1.0, 2.0]),
         ]);
         let by = By::High("excess".to_owned());
-        assert_eq!(told(&Levels::of(&computed, &by).unwrap()), "51");
+        assert_eq!(told(&Levels::of(&computed, &by).unwrap()), "53");
         let error = Levels::of(&document(vec![("loss", vec![1.0])]), &by).unwrap_err();
         assert_eq!(
             error.to_string(),

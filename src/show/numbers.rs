@@ -24,7 +24,7 @@ pub(super) fn table(
     head.extend(scores.iter().map(|(name, _)| *name));
     head.extend(document.masks.iter().map(|(name, _)| name.as_str()));
     head.extend(document.weights.iter().map(|(name, _)| name.as_str()));
-    let mut table = Table::new(head);
+    let mut table = Table::new(head).with_text(1);
     let number = |score: f32| match score.is_nan() {
         true => "-".to_owned(),
         false => format!("{score:.4}"),

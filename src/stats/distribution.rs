@@ -263,7 +263,9 @@ mod tests {
         let mut distribution = Distribution::default();
         assert_eq!(distribution.percentile(0.5), None);
         assert_eq!(distribution.sum.mean(), None);
-        [f32::INFINITY, f32::NEG_INFINITY, 2.0].map(|score| distribution.add(score));
+        for score in [f32::INFINITY, f32::NEG_INFINITY, 2.0] {
+            distribution.add(score);
+        }
         assert_eq!(distribution.sum.mean(), Some(2.0));
         let percentiles = [0.01, 0.5, 0.99].map(|share| distribution.percentile(share).unwrap());
         assert_eq!(percentiles, [f64::NEG_INFINITY, 2.0, f64::INFINITY]);

@@ -41,6 +41,8 @@ pub(crate) struct Report {
     pub(crate) finished: bool,
     pub(crate) files: usize,
     pub(crate) source: SourceOf,
+    /// The field of the corpus that the column is from, where the masks say so.
+    pub(crate) source_field: Option<String>,
     pub(crate) percentile_error: PercentileError,
     pub(crate) total: Told,
     pub(crate) sources: Vec<ToldSource>,
@@ -218,6 +220,7 @@ impl Report {
             finished: masks.missing.is_empty(),
             files: masks.files.len(),
             source: columns.source,
+            source_field: masks.metadata()["source_field"].as_str().map(str::to_owned),
             percentile_error: PercentileError {
                 relative: RELATIVE_ERROR,
                 absolute: ABSOLUTE_ERROR,

@@ -79,9 +79,10 @@ fn head(report: &Report) -> String {
         1 => "1 file".to_owned(),
         files => format!("{} files", grouped(files as u64)),
     };
-    let source = match report.source {
-        SourceOf::Column => "what the documents say in the column source",
-        SourceOf::Shard => "their shard",
+    let source = match (report.source, &report.source_field) {
+        (SourceOf::Column, Some(field)) => format!("their field {:?}", safe(field)),
+        (SourceOf::Column, None) => "what stands in the column source".to_owned(),
+        (SourceOf::Shard, _) => "their shard".to_owned(),
     };
     let unfinished = if report.finished { "" } else { " so far" };
     format!(

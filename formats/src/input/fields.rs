@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::{ReadOptions, Said};
+
 /// How many field names a message lists, and how much of each.
 const LISTED: usize = 8;
 const LISTED_CHARACTERS: usize = 40;
@@ -57,13 +59,22 @@ impl<'a> Object<'a> {
     }
 
     /// The document's own id, if it has one: a string or an integer.
-    pub(crate) fn id(&self, path: &str) -> Option<String> {
+    fn id(&self, path: &str) -> Option<String> {
         let value = self.find(path)?.get();
         let digits = value.strip_prefix('-').unwrap_or(value);
         match digits.bytes().all(|byte| byte.is_ascii_digit()) {
             // As written, for it may be greater than any integer type.
             true => Some(value.to_owned()),
             false => serde_json::from_str(value).ok(),
+        }
+    }
+
+    /// What the document says of itself.
+    pub(crate) fn said(&self, options: &ReadOptions) -> Said {
+        let source = options.source_field.as_ref();
+        Said {
+            id: self.id(&options.id_field),
+            source: source.and_then(|path| self.id(path)),
         }
     }
 

@@ -6,7 +6,7 @@ use std::io;
 use super::compression::Plain;
 use super::fields::Object;
 use super::lines::{Line, Lines};
-use super::{Content, ReadOptions, Record};
+use super::{Content, ReadOptions, Record, Said};
 
 /// The documents of a shard of JSON lines.
 pub(super) struct JsonLines {
@@ -46,8 +46,8 @@ impl JsonLines {
     }
 }
 
-/// The document of one line and its own id, or why there is none.
-fn document(line: &[u8], options: &ReadOptions) -> Result<(Option<String>, Content), String> {
+/// The document of one line and what it says of itself, or why there is none.
+fn document(line: &[u8], options: &ReadOptions) -> Result<(Said, Content), String> {
     let line = std::str::from_utf8(line)
         .map_err(|error| format!("invalid UTF-8 at byte {} of the line", error.valid_up_to()))?;
     let object = Object::parse(line)?;
@@ -55,7 +55,7 @@ fn document(line: &[u8], options: &ReadOptions) -> Result<(Option<String>, Conte
         Some(field) => Content::Tokens(object.tokens(field)?),
         None => Content::Text(object.text(&options.text_field)?),
     };
-    Ok((object.id(&options.id_field), content))
+    Ok((object.said(options), content))
 }
 
 #[cfg(test)]
@@ -64,7 +64,8 @@ mod tests {
     use super::*;
 
     fn read(line: &str, options: &ReadOptions) -> Result<(String, Content), String> {
-        let (id, content) = document(line.as_bytes(), options)?;
+        let (said, content) = document(line.as_bytes(), options)?;
+        let id = said.id;
         Ok((id.unwrap_or_else(|| Document::default_id("s", 7)), content))
     }
 

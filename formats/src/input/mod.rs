@@ -45,6 +45,8 @@ pub struct ReadOptions {
     pub tokens_field: Option<String>,
     /// Where the document's own id stands, if it has one.
     pub id_field: String,
+    /// Where the document says which source it is from, if that is asked for.
+    pub source_field: Option<String>,
     /// Text files hold a document per line, not one each.
     pub lines: bool,
     /// A document whose line or file is larger (decompressed) is rejected, and never held in memory.
@@ -57,6 +59,7 @@ impl Default for ReadOptions {
             text_field: "text".to_owned(),
             tokens_field: None,
             id_field: "id".to_owned(),
+            source_field: None,
             lines: false,
             max_document_bytes: 256 << 20,
         }
@@ -79,6 +82,15 @@ pub struct Document {
     pub row: i64,
     /// What it holds.
     pub content: Content,
+    /// Where it says it is from, if that was asked for and it does.
+    pub source: Option<String>,
+}
+
+/// What a document says of itself beside what it holds.
+#[derive(Debug, Default)]
+struct Said {
+    id: Option<String>,
+    source: Option<String>,
 }
 
 impl Document {
@@ -135,13 +147,14 @@ impl Record {
         }
     }
 
-    /// The record of one row, from what its document holds and its own id, if it has one; or from why it holds none.
-    fn of(shard: &str, row: i64, document: Result<(Option<String>, Content), String>) -> Self {
+    /// The record of one row, from what its document says of itself and holds; or from why it holds nothing.
+    fn of(shard: &str, row: i64, document: Result<(Said, Content), String>) -> Self {
         match document {
-            Ok((id, content)) => Self::Document(Document {
+            Ok((Said { id, source }, content)) => Self::Document(Document {
                 id: id.unwrap_or_else(|| Document::default_id(shard, row)),
                 row,
                 content,
+                source,
             }),
             Err(reason) => Self::Rejected(Rejection {
                 shard: shard.to_owned(),

@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt;
 
 use super::compression::Plain;
 use super::lines::BYTE_ORDER_MARK;
-use super::{Content, ReadOptions, Record};
+use super::{Content, ReadOptions, Record, Said};
 
 /// The one document of a text file.
 pub(super) struct TextFile {
@@ -52,7 +52,7 @@ impl TextFile {
                 format!("invalid UTF-8 at byte {byte} of the text")
             })
         };
-        let document = text.map(|text| (None, Content::Text(text)));
+        let document = text.map(|text| (Said::default(), Content::Text(text)));
         Ok(Some(Record::of(&self.shard, 0, document)))
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use super::compression::Plain;
 use super::lines::{Line, Lines};
-use super::{Content, ReadOptions, Record};
+use super::{Content, ReadOptions, Record, Said};
 
 /// The documents of a text file with a document per line.
 pub(super) struct TextLines {
@@ -39,7 +39,7 @@ impl TextLines {
                     Err(self.options.no_tokens_in_text().unwrap_or_default())
                 }
                 Line::Whole(line) => match std::str::from_utf8(line) {
-                    Ok(text) => Ok((None, Content::Text(text.to_owned()))),
+                    Ok(text) => Ok((Said::default(), Content::Text(text.to_owned()))),
                     Err(error) => Err(format!(
                         "invalid UTF-8 at byte {} of the line",
                         error.valid_up_to()

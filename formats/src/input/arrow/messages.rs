@@ -9,7 +9,7 @@ use arrow_ipc::{CompressionType, MetadataVersion, RecordBatch, Schema, root_as_m
 use super::super::cell::Cell;
 use super::super::error::malformed;
 use super::super::worker::Sink;
-use super::super::{Content, ReadOptions, Record};
+use super::super::{Content, ReadOptions, Record, Said};
 use super::column::Loaded;
 use super::schema::{Column, Layout, Next, Node, Place, Values};
 use super::source::{Buffer, Raw, Source};
@@ -34,6 +34,7 @@ struct Wanted {
     layout: Layout,
     content: Result<Column, String>,
     id: Option<Column>,
+    source: Option<Column>,
     field: String,
 }
 
@@ -119,10 +120,23 @@ impl Wanted {
         let field = options.tokens_field.as_ref();
         Ok(Self {
             content: layout.content(options),
-            id: layout.id(options),
+            id: layout.names(&options.id_field),
+            source: options
+                .source_field
+                .as_deref()
+                .and_then(|field| layout.names(field)),
             field: field.unwrap_or(&options.text_field).clone(),
             layout,
         })
+    }
+
+    /// The columns that are asked for.
+    fn columns(&self) -> [Option<&Column>; 3] {
+        [
+            self.content.as_ref().ok(),
+            self.id.as_ref(),
+            self.source.as_ref(),
+        ]
     }
 
     /// Finds, or reads, the buffers of a batch that are asked for.
@@ -139,7 +153,7 @@ impl Wanted {
         let rows =
             rows.ok_or_else(|| malformed("a batch claims more rows than it has room for"))?;
         let places = places(&self.layout.nodes, self.layout.count, false, batch);
-        let columns = [self.content.as_ref().ok(), self.id.as_ref()];
+        let columns = self.columns();
         let mut indexes: Vec<usize> = columns
             .iter()
             .flatten()
@@ -149,7 +163,7 @@ impl Wanted {
         indexes.dedup();
         let most = messages.most();
         let raws = raws(batch, &indexes, body, source, most)?;
-        let [content, id] = columns.map(|column| {
+        let [content, id, name] = columns.map(|column| {
             let Some(column) = column else {
                 return Ok(None);
             };
@@ -162,6 +176,7 @@ impl Wanted {
             rows,
             content: content?,
             id: id?,
+            source: name?,
         })
     }
 
@@ -174,7 +189,7 @@ impl Wanted {
         source: &mut Source,
         most: usize,
     ) -> io::Result<Option<Part>> {
-        let mut columns = [self.content.as_ref().ok(), self.id.as_ref()].into_iter();
+        let mut columns = self.columns().into_iter();
         let used = columns.any(|column| {
             column.is_some_and(|column| column.dictionary.is_some_and(|found| found.id == id))
         });
@@ -337,6 +352,7 @@ struct Batch {
     rows: u64,
     content: Option<Loaded>,
     id: Option<Loaded>,
+    source: Option<Loaded>,
 }
 
 impl Batch {
@@ -350,9 +366,13 @@ impl Batch {
     ) -> io::Result<bool> {
         let most = options.max_document_bytes;
         for row in 0..self.rows {
-            let id = match &mut self.id {
-                Some(id) => id.cell(row, most)?.id(),
-                None => None,
+            let name = |column: &mut Option<Loaded>| match column {
+                Some(column) => column.cell(row, most).map(|cell| cell.id()),
+                None => Ok(None),
+            };
+            let said = Said {
+                id: name(&mut self.id)?,
+                source: name(&mut self.source)?,
             };
             let content = match (&wanted.content, &mut self.content) {
                 (Err(reason), _) => Err(reason.clone()),
@@ -362,7 +382,7 @@ impl Batch {
                     .unwrap_or_default()),
                 (_, Some(content)) => content.cell(row, most)?.content(&wanted.field, options),
             };
-            let document = content.map(|content: Content| (id, content));
+            let document = content.map(|content: Content| (said, content));
             if !sink.push(Record::of(shard, sink.rows(), document)) {
                 return Ok(false);
             }

@@ -117,9 +117,9 @@ impl Layout {
             .ok_or_else(|| format!("field {field:?} is {}, expected {expected}", node.kind))
     }
 
-    /// The column with the document's own id, if there is one.
-    pub(super) fn id(&self, options: &ReadOptions) -> Option<Column> {
-        let (around, node) = find(&self.nodes, &options.id_field)?;
+    /// A column with names, such as the documents' own ids, if there is one.
+    pub(super) fn names(&self, field: &str) -> Option<Column> {
+        let (around, node) = find(&self.nodes, field)?;
         let lists = |values| matches!(values, Values::List { .. } | Values::FixedList { .. });
         node.column(around).filter(|column| !lists(column.values))
     }

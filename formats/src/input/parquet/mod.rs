@@ -23,7 +23,7 @@ use super::error::malformed;
 use super::fields;
 use super::ranges::Ranges;
 use super::worker::Sink;
-use super::{Content, ReadOptions, Record};
+use super::{Content, ReadOptions, Record, Said};
 use column::{Column, Role};
 use pages::{Chunk, Limited};
 
@@ -59,15 +59,20 @@ pub(super) fn read(
             Ok(Some(Column::new(chunk, *role, Box::new(pages), budget)))
         };
         let mut id = open(&wanted.id)?;
+        let mut source = open(&wanted.source)?;
         let mut content = match &wanted.content {
             Ok(found) => open(&Some(*found))?,
             Err(_) => None,
         };
         for _ in 0..group.num_rows() {
             let cell = content.as_mut().map(Column::next).transpose()?;
-            let id = match &mut id {
-                Some(id) => id.next()?.id(),
-                None => None,
+            let name = |column: &mut Option<Column>| match column {
+                Some(column) => column.next().map(|cell| cell.id()),
+                None => Ok(None),
+            };
+            let said = Said {
+                id: name(&mut id)?,
+                source: name(&mut source)?,
             };
             let document = match (&wanted.content, cell) {
                 (Err(reason), _) => Err(reason.clone()),
@@ -78,7 +83,7 @@ pub(super) fn read(
             if !sink.push(Record::of(
                 shard,
                 row,
-                document.map(|content| (id, content)),
+                document.map(|content| (said, content)),
             )) {
                 return Ok(());
             }
@@ -119,6 +124,7 @@ struct Wanted {
     /// The column and how to read it, or why there is none.
     content: Result<(usize, Role), String>,
     id: Option<(usize, Role)>,
+    source: Option<(usize, Role)>,
 }
 
 impl Wanted {
@@ -154,7 +160,7 @@ impl Wanted {
                 Err(fields::missing(field, option, "the file", names))
             }
         };
-        let id = match find(&options.id_field, false) {
+        let name = |path: &str| match find(path, false) {
             Some(Ok(found)) => Some(found),
             _ => schema
                 .columns()
@@ -162,13 +168,14 @@ impl Wanted {
                 .enumerate()
                 .find_map(|(index, column)| {
                     let integer = Role::integer(column)?;
-                    (column.path().string() == options.id_field).then_some((index, integer))
+                    (column.path().string() == path).then_some((index, integer))
                 }),
         };
         Self {
             field: field.clone(),
             content,
-            id,
+            id: name(&options.id_field),
+            source: options.source_field.as_deref().and_then(name),
         }
     }
 }

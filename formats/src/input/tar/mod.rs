@@ -14,7 +14,7 @@ use std::io;
 use super::compression::Plain;
 use super::fields::Object;
 use super::lines::BYTE_ORDER_MARK;
-use super::{Content, ReadOptions, Record};
+use super::{Content, ReadOptions, Record, Said};
 pub(super) use members::begins;
 use members::{Member, Members};
 
@@ -44,7 +44,7 @@ struct Sample {
 
 /// What stands in an object.
 struct Fields {
-    id: Option<String>,
+    said: Said,
     content: Result<Content, String>,
 }
 
@@ -140,11 +140,11 @@ impl Sample {
     }
 
     /// Its own id, else its key, and what it holds; or why it holds nothing.
-    fn document(self, options: &ReadOptions) -> Result<(Option<String>, Content), String> {
-        let (id, content) = match self.fields {
-            Some(Ok(Fields { id, content })) => (id, Some(content)),
-            Some(Err(reason)) => (None, Some(Err(reason))),
-            None => (None, None),
+    fn document(self, options: &ReadOptions) -> Result<(Said, Content), String> {
+        let (mut said, content) = match self.fields {
+            Some(Ok(Fields { said, content })) => (said, Some(content)),
+            Some(Err(reason)) => (Said::default(), Some(Err(reason))),
+            None => (Said::default(), None),
         };
         let text = self.text.map(|text| text.map(Content::Text));
         let (content, wanted) = match options.tokens_field {
@@ -161,7 +161,8 @@ impl Sample {
                 self.key
             ))
         })?;
-        Ok((Some(id.unwrap_or(self.key)), content))
+        said.id.get_or_insert(self.key);
+        Ok((said, content))
     }
 }
 
@@ -178,7 +179,7 @@ fn utf8(mut bytes: Vec<u8>) -> Result<String, String> {
 fn fields(text: &str, options: &ReadOptions) -> Result<Fields, String> {
     let object = Object::parse(text)?;
     Ok(Fields {
-        id: object.id(&options.id_field),
+        said: object.said(options),
         content: match &options.tokens_field {
             Some(field) => object.tokens(field).map(Content::Tokens),
             None => object.text(&options.text_field).map(Content::Text),
