@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod look;
+mod report;
 mod score;
 mod select;
 mod selection;
 mod values;
 
 pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
+pub use report::ReportArgs;
 pub use score::ScoreArgs;
 pub use select::SelectArgs;
 pub use selection::{FormulaName, RuleName, ScopeName, SelectionArgs};
@@ -50,6 +52,9 @@ pub enum Command {
     /// Count what masks look like: by source, by position in the document, by token.
     #[command(after_long_help = look::STATS_EXAMPLES)]
     Stats(StatsArgs),
+    /// Show what masks look like, in one HTML file.
+    #[command(after_long_help = report::EXAMPLES)]
+    Report(ReportArgs),
     /// Complete a masks folder that several ranks wrote.
     ///
     /// Checks that all shards are there, adds up what the ranks counted, and writes state.json and summary.json. The

@@ -33,6 +33,7 @@ pub mod memory;
 pub mod pipeline;
 pub mod plan;
 mod ranks;
+mod report;
 mod select;
 mod show;
 mod stats;

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod finish;
+mod report;
 mod score;
 mod select;
 mod setup;
@@ -29,6 +30,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Show(args) => show::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Finish(args) => finish::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Setup(args) => setup::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     }

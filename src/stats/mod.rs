@@ -24,7 +24,7 @@ pub(crate) mod table;
 mod types;
 
 pub(crate) use distribution::{Distribution, Sum};
-pub(crate) use group::Group;
-pub(crate) use joint::Joint;
-pub(crate) use pass::{SourceOf, Statistics, gather};
-pub(crate) use types::TokenTypes;
+pub(crate) use group::{Group, position_range};
+pub(crate) use joint::{CELLS, Joint, WIDTH};
+pub(crate) use pass::{Columns, SourceOf, Statistics, gather};
+pub(crate) use types::{TokenType, TokenTypes};

@@ -1,0 +1,180 @@
+//! Shares of named things, a bar each: the share from the left, what is missing to the whole hatched.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::{
+    Chart, DROPPED, GRID, HALO, INK, KEPT, MUTED, Table, anchored, line, percent, px, svg, text,
+};
+
+/// One bar.
+#[derive(Debug, Clone)]
+pub(in crate::report) struct Bar {
+    /// What it is of.
+    pub(in crate::report) name: String,
+    /// How long it is, from 0 to 1; none where nothing is known.
+    pub(in crate::report) share: Option<f64>,
+    /// The numbers of the table, a cell for each of [`Bars::columns`].
+    pub(in crate::report) cells: Vec<String>,
+}
+
+/// What is drawn.
+#[derive(Debug)]
+pub(in crate::report) struct Bars<'a> {
+    /// What one bar stands for: "source".
+    pub(in crate::report) of: &'a str,
+    /// What its length says.
+    pub(in crate::report) length: &'a str,
+    /// From the top.
+    pub(in crate::report) bars: &'a [Bar],
+    /// The share of all together.
+    pub(in crate::report) all: Option<f64>,
+    /// What the cells of the table are.
+    pub(in crate::report) columns: Vec<String>,
+    /// More than there is room for in the picture; the table has all.
+    pub(in crate::report) drawn: usize,
+}
+
+/// Characters of a name that find room beside its bar; the table has all of it.
+const NAME: usize = 27;
+
+impl Bars<'_> {
+    /// Draws them.
+    pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
+        Ok(Chart {
+            svg: self.draw()?,
+            message: self.message(),
+            table: self.table(),
+        })
+    }
+
+    fn draw(&self) -> anyhow::Result<String> {
+        let bars = &self.bars[..self.bars.len().min(self.drawn)];
+        let count = bars.len().max(1);
+        let height = 68 + 20 * u32::try_from(count)?;
+        svg((640, height), |area| {
+            let mut chart = ChartBuilder::on(area)
+                .margin(px(6.0))
+                .margin_top(px(20.0))
+                .margin_left(px(190.0))
+                .margin_right(px(72.0))
+                .x_label_area_size(px(40.0))
+                .build_cartesian_2d(0.0..1.0, 0.0..count as f64)?;
+            chart
+                .configure_mesh()
+                .disable_y_mesh()
+                .light_line_style(TRANSPARENT)
+                .bold_line_style(line(GRID, 1.0))
+                .axis_style(line(MUTED, 1.0))
+                .label_style(text(12.0, MUTED))
+                .axis_desc_style(text(13.0, INK))
+                .x_labels(6)
+                .y_labels(0)
+                .x_label_formatter(&|x| format!("{:.0} %", x * 100.0))
+                .x_desc(self.length)
+                .draw()?;
+            for (i, bar) in bars.iter().enumerate() {
+                let low = (count - i) as f64 - 0.86;
+                let high = low + 0.72;
+                if let Some(share) = bar.share.map(|share| share.clamp(0.0, 1.0)) {
+                    let parts = [(0.0, share, KEPT), (share, 1.0, DROPPED)];
+                    let parts = parts.into_iter().filter(|(from, to, _)| from < to);
+                    chart.draw_series(parts.map(|(from, to, colour)| {
+                        Rectangle::new([(from, low), (to, high)], colour.filled())
+                    }))?;
+                }
+                let (left, y) = chart.backend_coord(&(0.0, low + 0.36));
+                let (right, _) = chart.backend_coord(&(1.0, low));
+                let style = anchored(&text(12.5, INK), HPos::Right, VPos::Center);
+                area.draw(&Text::new(cut(&bar.name), (left - px(8.0), y), style))?;
+                let style = anchored(&text(12.5, INK), HPos::Left, VPos::Center);
+                area.draw(&Text::new(told(bar.share), (right + px(8.0), y), style))?;
+            }
+            if let Some(all) = self.all {
+                let ends = [(all, 0.0), (all, count as f64)];
+                for (colour, width) in HALO {
+                    let dashed = DashedLineSeries::new(ends, px(5.0), px(4.0), line(colour, width));
+                    chart.draw_series(dashed)?;
+                }
+                let (x, y) = chart.backend_coord(&(all, count as f64));
+                let style = anchored(&text(12.0, INK), HPos::Center, VPos::Bottom);
+                let words = format!("all together {}", percent(all));
+                area.draw(&Text::new(words, (x, y - px(3.0)), style))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn message(&self) -> String {
+        let known = self
+            .bars
+            .iter()
+            .filter_map(|bar| Some((&bar.name, bar.share?)));
+        let most = known.clone().max_by(|a, b| a.1.total_cmp(&b.1));
+        let least = known.min_by(|a, b| a.1.total_cmp(&b.1));
+        let mut message = format!("{} by {}", self.length, self.of);
+        if let Some(all) = self.all {
+            message += &format!(": {} in all", percent(all));
+        }
+        if let (Some((most, high)), Some((least, low))) = (most, least) {
+            let (high, low) = (percent(high), percent(low));
+            message += &format!("; most for {most}, {high}; least for {least}, {low}");
+        }
+        message + "."
+    }
+
+    fn table(&self) -> Table {
+        let columns = [self.of, self.length].map(str::to_owned).into_iter();
+        let rows = self.bars.iter().map(|bar| {
+            let cells = [bar.name.clone(), told(bar.share)].into_iter();
+            cells.chain(bar.cells.iter().cloned()).collect()
+        });
+        Table {
+            header: columns.chain(self.columns.iter().cloned()).collect(),
+            rows: rows.collect(),
+        }
+    }
+}
+
+fn told(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".to_owned(), percent)
+}
+
+/// A name that fits: its end is what differs among paths.
+fn cut(name: &str) -> String {
+    let characters = name.chars().count();
+    if characters <= NAME {
+        return name.to_owned();
+    }
+    let tail: String = name.chars().skip(characters - (NAME - 1)).collect();
+    format!("…{tail}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped_and_cut() {
+        let bar = |name: &str, share| Bar {
+            name: name.to_owned(),
+            share,
+            cells: Vec::new(),
+        };
+        let long = "a/very/long/path/of/a/corpus/shard.jsonl";
+        let bars = [bar("<script>&\"", Some(1.0)), bar(long, None)];
+        let chart = Bars {
+            of: "source",
+            length: "share kept",
+            bars: &bars,
+            all: Some(1.0),
+            columns: Vec::new(),
+            drawn: 30,
+        };
+        let chart = chart.chart().unwrap();
+        assert!(!chart.svg.contains("<script"), "{}", chart.svg);
+        assert!(chart.svg.contains("&lt;script&gt;&amp;&quot;"));
+        assert!(chart.svg.contains("…"), "{}", chart.svg);
+        assert_eq!(chart.table.rows[1], [long, "–"]);
+    }
+}

@@ -1,0 +1,354 @@
+//! Two scores against each other: how many tokens lie where, and the region in which most of them are kept.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::{
+    Chart, GRID, GROUND, HEAT, INK, MUTED, Table, Threshold, anchored, line, percent, px, short,
+    svg, text,
+};
+use crate::pipeline::summary::grouped;
+
+/// Tokens whose two scores lie in two ranges.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::report) struct Cell {
+    /// Tokens in it.
+    pub(in crate::report) tokens: u64,
+    /// Of these, kept.
+    pub(in crate::report) kept: u64,
+}
+
+impl Cell {
+    /// Whether it belongs to the selected region.
+    fn selected(self) -> bool {
+        self.tokens > 0 && 2 * self.kept >= self.tokens
+    }
+}
+
+/// What is drawn.
+#[derive(Debug)]
+pub(in crate::report) struct Heat<'a> {
+    /// What the scores are called, and the range that is drawn of each.
+    pub(in crate::report) x: (&'a str, f64, f64),
+    /// As for `x`.
+    pub(in crate::report) y: (&'a str, f64, f64),
+    /// `columns` cells for each range of `y`, from the lowest.
+    pub(in crate::report) cells: &'a [Cell],
+    /// Ranges of `x`.
+    pub(in crate::report) columns: usize,
+    /// Tokens that lie outside.
+    pub(in crate::report) outside: u64,
+    /// The mask whose region is drawn, if there is one.
+    pub(in crate::report) mask: Option<&'a str>,
+    /// Thresholds of `x` and of `y`.
+    pub(in crate::report) thresholds: (&'a [Threshold], &'a [Threshold]),
+}
+
+impl Heat<'_> {
+    /// Draws it.
+    pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
+        Ok(Chart {
+            svg: self.draw()?,
+            message: self.message(),
+            table: self.table(),
+        })
+    }
+
+    fn rows(&self) -> usize {
+        self.cells.len() / self.columns.max(1)
+    }
+
+    fn cell(&self, column: usize, row: usize) -> Cell {
+        let inside = column < self.columns;
+        let cell = self.cells.get(row * self.columns + column);
+        cell.filter(|_| inside).copied().unwrap_or_default()
+    }
+
+    /// The least number of tokens of each step of colour: round numbers (1, 2, 5, 10, ...) below the most there is, and
+    /// 1, so that rare cells show too.
+    fn steps(&self) -> Vec<u64> {
+        let most = self.cells.iter().map(|cell| cell.tokens).max().unwrap_or(1);
+        let powers = (0..19).map(|power| 10u64.pow(power));
+        let round = powers.flat_map(|power| [1, 2, 5].map(|digit| digit * power));
+        let mut steps: Vec<u64> = round.take_while(|&step| step < most).collect();
+        let rare = (steps.len() + 1).saturating_sub(HEAT.len());
+        steps.drain(..rare);
+        if steps.first() != Some(&1) {
+            steps.insert(0, 1);
+        }
+        steps
+    }
+
+    fn draw(&self) -> anyhow::Result<String> {
+        let ((x_name, x0, x1), (y_name, y0, y1)) = (self.x, self.y);
+        let (dx, dy) = (
+            (x1 - x0) / self.columns.max(1) as f64,
+            (y1 - y0) / self.rows().max(1) as f64,
+        );
+        let at = |column: usize, row: usize| (x0 + dx * column as f64, y0 + dy * row as f64);
+        let steps = self.steps();
+        svg((640, 540), |area| {
+            let mut chart = ChartBuilder::on(area)
+                .margin(px(6.0))
+                .margin_top(px(22.0))
+                .margin_right(px(120.0))
+                .x_label_area_size(px(44.0))
+                .y_label_area_size(px(48.0))
+                .build_cartesian_2d(x0..x1, y0..y1)?;
+            chart
+                .configure_mesh()
+                .light_line_style(TRANSPARENT)
+                .bold_line_style(line(GRID, 1.0))
+                .axis_style(line(MUTED, 1.0))
+                .label_style(text(12.0, MUTED))
+                .axis_desc_style(text(13.0, INK))
+                .x_labels(12)
+                .y_labels(12)
+                .x_label_formatter(&|x| short(*x))
+                .y_label_formatter(&|y| short(*y))
+                .x_desc(format!("{x_name}, nats"))
+                .y_desc(format!("{y_name}, nats"))
+                .draw()?;
+            // Neighbours of one colour are one rectangle: the page stays small.
+            let step = |cell: Cell| steps.iter().rposition(|&least| cell.tokens >= least);
+            for row in 0..self.rows() {
+                let mut column = 0;
+                while column < self.columns {
+                    let colour = step(self.cell(column, row));
+                    let from = column;
+                    while column < self.columns && step(self.cell(column, row)) == colour {
+                        column += 1;
+                    }
+                    if let Some(colour) = colour {
+                        let corners = [at(from, row), at(column, row + 1)];
+                        let cells = Rectangle::new(corners, shade(colour, steps.len()).filled());
+                        chart.draw_series([cells])?;
+                    }
+                }
+            }
+            if self.mask.is_some() {
+                // First all of the halo: the line goes around corners.
+                for (colour, width) in [(GROUND, 5.0), (INK, 2.0)] {
+                    chart.draw_series(self.outline().into_iter().map(|[from, to]| {
+                        let ends = vec![at(from.0, from.1), at(to.0, to.1)];
+                        PathElement::new(ends, line(colour, width))
+                    }))?;
+                }
+            }
+            for (thresholds, upright) in [(self.thresholds.0, true), (self.thresholds.1, false)] {
+                for threshold in thresholds {
+                    let (low, high) = match upright {
+                        true => (x0, x1),
+                        false => (y0, y1),
+                    };
+                    let ends = [threshold.low, threshold.high];
+                    for at in ends.into_iter().filter(|at| (low..=high).contains(at)) {
+                        let ends = match upright {
+                            true => [(at, y0), (at, y1)],
+                            false => [(x0, at), (x1, at)],
+                        };
+                        for (colour, width) in [(GROUND, 2.8), (INK, 1.2)] {
+                            let style = line(colour, width);
+                            chart.draw_series(DashedLineSeries::new(
+                                ends,
+                                px(5.0),
+                                px(4.0),
+                                style,
+                            ))?;
+                        }
+                    }
+                    let middle = ((threshold.low + threshold.high) / 2.0).clamp(low, high);
+                    let (place, across, up) = match upright {
+                        true => ((middle, y1 + dy * 0.2), HPos::Center, VPos::Bottom),
+                        false => ((x1 + dx * 0.3, middle), HPos::Left, VPos::Center),
+                    };
+                    let style = anchored(&text(12.0, INK), across, up);
+                    let (x, y) = chart.backend_coord(&place);
+                    area.draw(&Text::new(threshold.mask.clone(), (x, y), style))?;
+                }
+            }
+            self.legend(area, &steps)
+        })
+    }
+
+    /// The colours, at the right edge.
+    fn legend(&self, area: &super::Area<'_>, steps: &[u64]) -> anyhow::Result<()> {
+        let (left, mut top) = (px(640.0 - 104.0), px(290.0));
+        let label = anchored(&text(12.0, INK), HPos::Left, VPos::Center);
+        area.draw(&Text::new("tokens", (left, top), label.clone()))?;
+        top += px(12.0);
+        for (step, least) in steps.iter().enumerate().rev() {
+            let corners = [(left, top), (left + px(18.0), top + px(16.0))];
+            let colour = shade(step, steps.len());
+            area.draw(&Rectangle::new(corners, colour.filled()))?;
+            let words = format!("from {}", grouped(*least));
+            let place = (left + px(24.0), top + px(8.0));
+            area.draw(&Text::new(words, place, label.clone()))?;
+            top += px(16.0);
+        }
+        if self.mask.is_some() {
+            top += px(14.0);
+            let ends = vec![(left, top), (left + px(18.0), top)];
+            area.draw(&PathElement::new(ends, line(INK, 2.0)))?;
+            let place = (left + px(24.0), top);
+            area.draw(&Text::new("half kept", place, label))?;
+        }
+        Ok(())
+    }
+
+    /// The edges between the selected region and the rest, as long as they are straight: corners of cells.
+    fn outline(&self) -> Vec<[(usize, usize); 2]> {
+        let selected = |column: Option<usize>, row: Option<usize>| match (column, row) {
+            (Some(column), Some(row)) => self.cell(column, row).selected(),
+            _ => false,
+        };
+        let mut edges = Vec::new();
+        let mut run = |length: usize,
+                       differs: &dyn Fn(usize) -> bool,
+                       place: &dyn Fn(usize) -> (usize, usize)| {
+            let mut start = None;
+            for i in 0..=length {
+                match (start, i < length && differs(i)) {
+                    (None, true) => start = Some(i),
+                    (Some(from), false) => {
+                        edges.push([place(from), place(i)]);
+                        start = None;
+                    }
+                    _ => {}
+                }
+            }
+        };
+        for row in 0..=self.rows() {
+            let below = row.checked_sub(1);
+            let differs =
+                |column| selected(Some(column), Some(row)) != selected(Some(column), below);
+            run(self.columns, &differs, &|column| (column, row));
+        }
+        for column in 0..=self.columns {
+            let before = column.checked_sub(1);
+            let differs = |row| selected(Some(column), Some(row)) != selected(before, Some(row));
+            run(self.rows(), &differs, &|row| (column, row));
+        }
+        edges
+    }
+
+    fn message(&self) -> String {
+        let tokens: u64 = self.cells.iter().map(|cell| cell.tokens).sum();
+        let inside: u64 = self
+            .cells
+            .iter()
+            .filter(|c| c.selected())
+            .map(|c| c.tokens)
+            .sum();
+        let (x, y) = (self.x.0, self.y.0);
+        let mut message = format!(
+            "Where {} tokens lie in the plane of {x} and {y}",
+            grouped(tokens)
+        );
+        if let Some(mask) = self.mask {
+            let share = percent(inside as f64 / tokens.max(1) as f64);
+            message +=
+                &format!("; the region in which {mask} keeps at least half holds {share} of them");
+        }
+        message + "."
+    }
+
+    /// Coarser than the picture: at most eight ranges of each score.
+    fn table(&self) -> Table {
+        let mut table = Table::new(["", "", "tokens", "kept"]);
+        table.header[0] = format!("{}, nats", self.y.0);
+        table.header[1] = format!("{}, nats", self.x.0);
+        let (by, up) = (
+            self.columns.div_ceil(8).max(1),
+            self.rows().div_ceil(8).max(1),
+        );
+        let range = |(_, low, high): (&str, f64, f64), cells: usize, from: usize, to: usize| {
+            let at = |i: usize| low + (high - low) * i.min(cells) as f64 / cells as f64;
+            format!("{} to {}", short(at(from)), short(at(to)))
+        };
+        for row in (0..self.rows()).step_by(up) {
+            for column in (0..self.columns).step_by(by) {
+                let mut sum = Cell::default();
+                for (r, c) in
+                    (row..row + up).flat_map(|r| (column..column + by).map(move |c| (r, c)))
+                {
+                    let cell = self.cell(c, r);
+                    sum.tokens += cell.tokens;
+                    sum.kept += cell.kept;
+                }
+                if sum.tokens == 0 {
+                    continue;
+                }
+                let kept = percent(sum.kept as f64 / sum.tokens as f64);
+                table.row([
+                    range(self.y, self.rows(), row, row + up),
+                    range(self.x, self.columns, column, column + by),
+                    grouped(sum.tokens),
+                    self.mask.map(|_| kept).unwrap_or_default(),
+                ]);
+            }
+        }
+        if self.outside > 0 {
+            let outside = [
+                "elsewhere".to_owned(),
+                String::new(),
+                grouped(self.outside),
+                String::new(),
+            ];
+            table.row(outside);
+        }
+        table
+    }
+}
+
+/// The colour of a step: few steps are spread over all colours.
+fn shade(step: usize, steps: usize) -> RGBColor {
+    let last = HEAT.len() - 1;
+    HEAT[(step * last / steps.saturating_sub(1).max(1)).min(last)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outline_goes_around_what_is_kept() {
+        let cell = |tokens, kept| Cell { tokens, kept };
+        // Two columns, two rows; only the first cell is kept by half.
+        let cells = [cell(4, 2), cell(4, 1), cell(3, 0), cell(0, 0)];
+        let heat = Heat {
+            x: ("loss", 0.0, 2.0),
+            y: ("entropy", 0.0, 2.0),
+            cells: &cells,
+            columns: 2,
+            outside: 0,
+            mask: Some("mask_loss"),
+            thresholds: (&[], &[]),
+        };
+        let mut outline = heat.outline();
+        outline.sort_unstable();
+        let expected = [
+            [(0, 0), (0, 1)],
+            [(0, 0), (1, 0)],
+            [(0, 1), (1, 1)],
+            [(1, 0), (1, 1)],
+        ];
+        assert_eq!(outline, expected);
+        let chart = heat.chart().unwrap();
+        assert!(chart.message.contains("36.4 %"), "{}", chart.message);
+        assert_eq!(chart.table.rows.len(), 3);
+        assert_eq!(heat.steps(), [1, 2]);
+        let cells = [cell(7000, 0)];
+        let steps = Heat {
+            cells: &cells,
+            columns: 1,
+            ..heat
+        }
+        .steps();
+        assert_eq!(steps, [1, 50, 100, 200, 500, 1000, 2000, 5000]);
+        assert_eq!(
+            (shade(0, 1), shade(7, 8), shade(1, 2)),
+            (HEAT[0], HEAT[7], HEAT[7])
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! How a score is distributed: bars, what is kept of each below what is dropped, and thresholds as lines or bands.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::{
+    BAND, Chart, DROPPED, GRID, HALO, INK, KEPT, MUTED, Table, Threshold, anchored, line, percent,
+    px, short, svg, text,
+};
+use crate::pipeline::summary::grouped;
+
+/// Tokens whose score lies in a range.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::report) struct Bin {
+    /// The least score in it.
+    pub(in crate::report) from: f64,
+    /// Scores in it are lower than this.
+    pub(in crate::report) to: f64,
+    /// Tokens in it.
+    pub(in crate::report) tokens: u64,
+    /// Of these, kept; none where there is no mask.
+    pub(in crate::report) kept: Option<u64>,
+}
+
+/// What is drawn.
+#[derive(Debug)]
+pub(in crate::report) struct Histogram<'a> {
+    /// What the score is called.
+    pub(in crate::report) score: &'a str,
+    /// Side by side, in order.
+    pub(in crate::report) bins: &'a [Bin],
+    /// Scores that lie under and over all bins.
+    pub(in crate::report) outside: (u64, u64),
+    /// What divides kept from dropped.
+    pub(in crate::report) thresholds: &'a [Threshold],
+}
+
+impl Histogram<'_> {
+    /// Draws it.
+    pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
+        Ok(Chart {
+            svg: self.draw()?,
+            message: self.message(),
+            table: self.table(),
+        })
+    }
+
+    fn total(&self) -> u64 {
+        let inside: u64 = self.bins.iter().map(|bin| bin.tokens).sum();
+        inside + self.outside.0 + self.outside.1
+    }
+
+    fn draw(&self) -> anyhow::Result<String> {
+        let total = self.total().max(1) as f64;
+        let share = |tokens: u64| tokens as f64 / total;
+        let most = self.bins.iter().map(|bin| bin.tokens).max().unwrap_or(0);
+        let top = share(most).max(1e-6) * 1.22;
+        let first = self.bins.first().map_or(0.0, |bin| bin.from);
+        let last = self.bins.last().map_or(1.0, |bin| bin.to);
+        svg((640, 300), |area| {
+            let mut chart = ChartBuilder::on(area)
+                .margin(px(6.0))
+                .margin_right(px(14.0))
+                .x_label_area_size(px(44.0))
+                .y_label_area_size(px(58.0))
+                .build_cartesian_2d(first..last, 0.0..top)?;
+            chart
+                .configure_mesh()
+                .disable_x_mesh()
+                .light_line_style(TRANSPARENT)
+                .bold_line_style(line(GRID, 1.0))
+                .axis_style(line(MUTED, 1.0))
+                .label_style(text(12.0, MUTED))
+                .axis_desc_style(text(13.0, INK))
+                .x_labels(12)
+                .y_labels(6)
+                .x_label_formatter(&|x| short(*x))
+                .y_label_formatter(&|y| format!("{} %", short(y * 100.0)))
+                .x_desc(format!("{}, nats", self.score))
+                .y_desc("share of scored tokens")
+                .draw()?;
+            let bands = self.thresholds.iter().filter(|t| t.low < t.high);
+            chart.draw_series(bands.map(|t| {
+                let (low, high) = (t.low.max(first), t.high.min(last));
+                Rectangle::new([(low, 0.0), (high.max(low), top)], BAND.mix(0.45).filled())
+            }))?;
+            let gap = (last - first) / self.bins.len().max(1) as f64 * 0.06;
+            for (colour, from, to) in [
+                (KEPT, 0.0, 1.0),
+                // Above what is kept; all of it where nothing is known of masks.
+                (DROPPED, 1.0, 2.0),
+            ] {
+                let bars = self.bins.iter().filter_map(|bin| {
+                    let kept = bin.kept.unwrap_or(bin.tokens);
+                    let ends = [0, kept, bin.tokens].map(share);
+                    let (low, high) = (ends[from as usize], ends[to as usize]);
+                    let bar = [(bin.from + gap, low), (bin.to - gap, high)];
+                    (high > low).then(|| Rectangle::new(bar, colour.filled()))
+                });
+                chart.draw_series(bars)?;
+            }
+            for (i, threshold) in self.thresholds.iter().enumerate() {
+                let ends = [threshold.low, threshold.high];
+                let inside = ends.iter().filter(|x| (first..=last).contains(*x));
+                for &x in inside {
+                    let ends = vec![(x, 0.0), (x, top * (0.93 - 0.08 * i as f64))];
+                    chart.draw_series(HALO.map(|(colour, width)| {
+                        PathElement::new(ends.clone(), line(colour, width))
+                    }))?;
+                }
+                let middle = (threshold.high.min(last) + threshold.low.max(first)) / 2.0;
+                let left = middle < first + (last - first) * 0.6;
+                let (across, at) = match left {
+                    true => (HPos::Left, threshold.high.clamp(first, last) + gap * 8.0),
+                    false => (HPos::Right, threshold.low.clamp(first, last) - gap * 8.0),
+                };
+                let label = threshold.label();
+                let style = anchored(&text(12.5, INK), across, VPos::Center);
+                let place = (at, top * (0.93 - 0.08 * i as f64));
+                chart.draw_series([Text::new(label, place, style)])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn message(&self) -> String {
+        let total = self.total();
+        let fullest = self.bins.iter().max_by_key(|bin| bin.tokens);
+        let mut message = format!(
+            "Histogram of the {} of {} tokens",
+            self.score,
+            grouped(total)
+        );
+        if let Some(bin) = fullest.filter(|bin| bin.tokens > 0) {
+            let share = percent(bin.tokens as f64 / total as f64);
+            let (from, to) = (short(bin.from), short(bin.to));
+            message += &format!("; the fullest bin, {from} to {to} nats, holds {share}");
+        }
+        for threshold in self.thresholds {
+            message += &format!("; kept by {} nats", threshold.label());
+        }
+        message + "."
+    }
+
+    fn table(&self) -> Table {
+        let total = self.total().max(1) as f64;
+        let mut table = Table::new(["nats", "tokens", "share", "kept"]);
+        let mut row = |range: String, tokens: u64, kept: Option<String>| {
+            table.row([
+                range,
+                grouped(tokens),
+                percent(tokens as f64 / total),
+                kept.unwrap_or_default(),
+            ]);
+        };
+        if self.outside.0 > 0 {
+            let first = self.bins.first().map_or(0.0, |bin| bin.from);
+            row(format!("under {}", short(first)), self.outside.0, None);
+        }
+        for bin in self.bins.iter().filter(|bin| bin.tokens > 0) {
+            let kept = bin
+                .kept
+                .map(|kept| percent(kept as f64 / bin.tokens as f64));
+            row(
+                format!("{} to {}", short(bin.from), short(bin.to)),
+                bin.tokens,
+                kept,
+            );
+        }
+        if self.outside.1 > 0 {
+            let last = self.bins.last().map_or(0.0, |bin| bin.to);
+            row(format!("{} and over", short(last)), self.outside.1, None);
+        }
+        table
+    }
+}

@@ -1,0 +1,154 @@
+//! Takes numbers, yields charts: SVG to stand inside a page, what it says in a sentence, and the numbers as a table.
+//! Knows neither masks nor pages: see [`super::masks`] and [`super::page`].
+//!
+//! The colours written into the SVG are those of the light page. The page's style sheet maps each of them to a variable
+//! (`[fill="#0072B2"]` to `--kept`), so that one drawing serves light, dark and print; a colour that is used here and
+//! not named there does not change with the page, which a test forbids.
+
+mod bars;
+mod curves;
+mod heat;
+mod histogram;
+mod table;
+
+pub(super) use bars::{Bar, Bars};
+pub(super) use curves::{Curve, Curves};
+pub(super) use heat::{Cell, Heat};
+pub(super) use histogram::{Bin, Histogram};
+pub(super) use table::Table;
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+/// A chart, ready for a page.
+#[derive(Debug)]
+pub(super) struct Chart {
+    /// Inline SVG; hidden from screen readers, which are given the message and the table.
+    pub(super) svg: String,
+    /// What is seen, in a sentence.
+    pub(super) message: String,
+    /// The numbers.
+    pub(super) table: Table,
+}
+
+/// A score's value that divides what is kept from what is dropped: one number, or a range where scopes differ.
+#[derive(Debug, Clone)]
+pub(super) struct Threshold {
+    /// The mask whose it is.
+    pub(super) mask: String,
+    /// Whether scores from it on are kept; else those up to it.
+    pub(super) from: bool,
+    /// Its lowest value, in nats.
+    pub(super) low: f64,
+    /// Its highest value.
+    pub(super) high: f64,
+}
+
+impl Threshold {
+    /// As people write it: `≤ 2.310`, or `≤ 2.310–4.050`.
+    pub(super) fn bound(&self) -> String {
+        let (low, high) = (format!("{:.3}", self.low), format!("{:.3}", self.high));
+        let side = if self.from { '≥' } else { '≤' };
+        match low == high {
+            true => format!("{side} {low}"),
+            false => format!("{side} {low}–{high}"),
+        }
+    }
+
+    /// With the mask before it.
+    fn label(&self) -> String {
+        format!("{} {}", self.mask, self.bound())
+    }
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Text and axes.
+const INK: RGBColor = RGBColor(0x1F, 0x23, 0x28);
+/// Numbers at axes.
+const MUTED: RGBColor = RGBColor(0x59, 0x63, 0x6E);
+/// Lines of the grid.
+const GRID: RGBColor = RGBColor(0xE1, 0xE4, 0xE8);
+/// The page itself, around lines that cross other colours.
+const GROUND: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
+/// What is kept: the blue of Okabe and Ito.
+const KEPT: RGBColor = RGBColor(0x00, 0x72, 0xB2);
+/// What is dropped: their vermilion; the page hatches it.
+const DROPPED: RGBColor = RGBColor(0xD5, 0x5E, 0x00);
+/// The range of a threshold.
+const BAND: RGBColor = RGBColor(0xB8, 0xBE, 0xC6);
+/// A line that is seen on any colour: drawn twice.
+const HALO: [(RGBColor, f64); 2] = [(GROUND, 4.0), (INK, 1.6)];
+/// Lines of several series, from the palette of Okabe and Ito; each has its own mark and dashes too.
+const SERIES: [RGBColor; 4] = [
+    KEPT,
+    RGBColor(0xC2, 0x54, 0x02),
+    RGBColor(0x00, 0x7A, 0x5A),
+    RGBColor(0xA6, 0x4D, 0x79),
+];
+/// Few to many: eight steps of cividis, which is even in lightness to colour-blind readers too.
+const HEAT: [RGBColor; 8] = [
+    RGBColor(0xF7, 0xE8, 0x9A),
+    RGBColor(0xE1, 0xCC, 0x55),
+    RGBColor(0xC3, 0xB3, 0x69),
+    RGBColor(0xA5, 0x9C, 0x74),
+    RGBColor(0x8A, 0x86, 0x78),
+    RGBColor(0x70, 0x71, 0x73),
+    RGBColor(0x3B, 0x49, 0x6C),
+    RGBColor(0x00, 0x22, 0x4E),
+];
+
+/// Drawn at twice the size that is shown: the backend's coordinates are whole numbers.
+const SCALE: u32 = 2;
+
+/// A length on the page, in units of the drawing.
+fn px(length: f64) -> i32 {
+    (length * f64::from(SCALE)).round() as i32
+}
+
+/// Text of this size on the page. The backend divides sizes by 1.24.
+fn text(size: f64, colour: RGBColor) -> TextStyle<'static> {
+    let size = size * f64::from(SCALE) * 1.24;
+    ("sans-serif", size).into_font().color(&colour)
+}
+
+fn anchored(style: &TextStyle<'static>, across: HPos, up: VPos) -> TextStyle<'static> {
+    style.clone().pos(Pos::new(across, up))
+}
+
+fn line(colour: RGBColor, width: f64) -> ShapeStyle {
+    colour.stroke_width(px(width).unsigned_abs())
+}
+
+/// The SVG of what `draw` draws on an area of this size, to be as wide as the page allows.
+fn svg(
+    (width, height): (u32, u32),
+    draw: impl FnOnce(&Area<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<String> {
+    let mut svg = String::new();
+    {
+        let size = (width * SCALE, height * SCALE);
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        draw(&area)?;
+        area.present()?;
+    }
+    let fixed = format!(r#"width="{}" height="{}""#, width * SCALE, height * SCALE);
+    let hidden = r#"aria-hidden="true" focusable="false""#;
+    Ok(svg.replacen(&fixed, hidden, 1).replace("/>\n", "/>"))
+}
+
+/// A number at an axis: no more digits than it needs.
+fn short(value: f64) -> String {
+    let text = format!("{value:.2}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    match text {
+        "-0" => "0".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+/// A share as people write it.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1} %", share * 100.0)
+}

@@ -1,0 +1,368 @@
+"""Opens a report in headless Chromium and uses it as people do: by keyboard, by pointer, in light and dark, on a phone.
+
+    python browser.py MASKS REPORT [FOLDER FOR SCREENSHOTS]
+
+Numbers are compared with the Arrow files of the masks. Nothing may reach the console or the network, all text must have a
+contrast of at least 4.5 (WCAG 2.2, 1.4.3), and no page may be wider than its window. Speaks WebDriver to chromedriver
+with the standard library alone; pyarrow reads the masks.
+"""
+
+import base64
+import json
+import math
+import pathlib
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import pyarrow as pa
+
+masks, report = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
+pictures = pathlib.Path(sys.argv[3]) if len(sys.argv) > 3 else None
+
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+--disable-component-update --disable-sync --disable-dev-shm-usage""".split()
+KEYS = {"Tab": "\ue004", "Escape": "\ue00c", "ArrowLeft": "\ue012", "ArrowUp": "\ue013", "ArrowRight": "\ue014"}
+KEYS |= {"ArrowDown": "\ue015", "Home": "\ue011", "End": "\ue010", "Space": " "}
+
+# The colours of all text that is seen, with what lies behind it; any notation of CSS becomes bytes on a canvas.
+CONTRAST = """
+const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+const bytes = (...layers) => {
+  canvas.clearRect(0, 0, 1, 1);
+  for (const layer of layers) { canvas.fillStyle = layer; canvas.fillRect(0, 0, 1, 1); }
+  return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+};
+const light = (colour) => {
+  const [r, g, b] = colour.map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const found = new Map();
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const node = walker.currentNode, element = node.parentElement;
+  if (!node.textContent.trim() || element.closest("script, style, option, .skip")) continue;
+  if (!element.checkVisibility() || !element.getClientRects().length) continue;
+  const grounds = [];
+  for (let at = element; at; at = at.parentElement) grounds.unshift(getComputedStyle(at).backgroundColor);
+  const style = getComputedStyle(element);
+  const colour = element.closest("svg") ? style.fill : style.color;
+  const ground = bytes("white", ...grounds), ink = bytes("white", ...grounds, colour);
+  const [a, b] = [light(ground), light(ink)].sort((a, b) => b - a);
+  const ratio = (a + 0.05) / (b + 0.05);
+  const key = `${ink} on ${ground}`;
+  if (!found.has(key)) found.set(key, [ratio, key, element.className.baseVal ?? element.className, node.textContent.slice(0, 30)]);
+}
+return [...found.values()];
+"""
+
+
+def port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class Browser:
+    """A session of WebDriver (W3C), with the two extensions that chromedriver has for logs and for DevTools."""
+
+    def __init__(self, profile):
+        self.address = f"http://127.0.0.1:{port()}"
+        command = ["chromedriver", f"--port={self.address.rsplit(':', 1)[1]}"]
+        self.driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        options = {"args": [*FLAGS, f"--user-data-dir={profile}", "--window-size=1280,1000"]}
+        wanted = {"browserName": "chrome", "goog:chromeOptions": options}
+        wanted["goog:loggingPrefs"] = {"browser": "ALL", "performance": "ALL"}
+        for _ in range(100):
+            try:
+                self.session = ""
+                made = self.ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
+                break
+            except urllib.error.HTTPError as error:
+                raise SystemExit(error.read().decode()) from None
+            except OSError:
+                time.sleep(0.1)
+        else:
+            raise SystemExit("chromedriver does not answer")
+        self.session = f"/session/{made['sessionId']}"
+
+    def ask(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + self.session + path, data, method=method)
+        request.add_header("Content-Type", "application/json")
+        # No proxy: the driver is on this machine.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=60) as answer:
+            return json.loads(answer.read())["value"]
+
+    def run(self, script, *arguments):
+        return self.ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
+
+    def tools(self, command, **parameters):
+        return self.ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def press(self, *names):
+        actions = [{"type": kind, "value": KEYS[name]} for name in names for kind in ("keyDown", "keyUp")]
+        self.ask("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
+
+    def point(self, element):
+        move = {"type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": element}
+        pointer = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": [move]}
+        self.ask("POST", "/actions", {"actions": [pointer]})
+
+    def logs(self, kind):
+        return self.ask("POST", "/se/log", {"type": kind})
+
+    def picture(self, name):
+        if pictures:
+            pictures.mkdir(parents=True, exist_ok=True)
+            picture = base64.b64decode(self.ask("GET", "/screenshot"))
+            (pictures / f"{name}.png").write_bytes(picture)
+
+    def size(self, width, height):
+        self.tools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def end(self):
+        try:
+            self.ask("DELETE", "")
+        finally:
+            self.driver.terminate()
+            self.driver.wait(30)
+
+
+def rows_of(masks):
+    """The rows of the masks by shard and row."""
+    rows = {}
+    files = [masks] if masks.is_file() else sorted(masks.rglob("*.arrow"))
+    for path in files:
+        with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
+            rows |= {(row["shard"], row["row"]): row for row in stream.read_all().to_pylist()}
+    return rows
+
+
+def near(got, expected):
+    if expected is None or got is None:
+        return got is expected
+    return float(got) == expected or abs(float(got) - expected) <= 0.5001e-4 or math.isnan(expected)
+
+
+def told(browser):
+    """What the tooltip says: its title, and its rows by name."""
+    return browser.run(
+        """const tooltip = document.getElementById("tooltip");
+        if (tooltip.hidden) return null;
+        const rows = [...tooltip.querySelectorAll("tr")].map((row) => [...row.children].map((cell) => cell.textContent));
+        return [tooltip.querySelector(".piece").textContent, Object.fromEntries(rows)];"""
+    )
+
+
+def check_tooltip(browser, data, row, i):
+    title, rows = told(browser) or (None, {})
+    what = f"token {i} of {row['id']}: {title} {rows}"
+    position, count, token = re.fullmatch(r"(\d+) of ([\d,]+), id (\d+)", rows["token"]).groups()
+    assert (int(position), int(token)) == (i, row["input_ids"][i]), what
+    assert int(count.replace(",", "")) == len(row["input_ids"]), what
+    assert title == data["pieces"].get(str(row["input_ids"][i]), f"<{token}>"), what
+    scored = [row[name][i] is not None for name in data["scores"] if name in row]
+    for name in data["scores"]:
+        expected = row[name][i] if name in row else None
+        if name not in row:
+            if (base := row["base_loss"][i]) is not None and row["loss"][i] is not None:
+                expected = base - row["loss"][i]
+        got = None if rows[name] == "not scored" else rows[name].removesuffix(" nats")
+        assert near(got and got.replace("Infinity", "inf"), expected), what
+    for name in data["masks"]:
+        words = "kept" if row[name][i] else "dropped" if any(scored) or not scored else "not scored"
+        assert rows[name] == words, what
+    for name in data["weights"]:
+        assert near(rows[name], row[name][i]), what
+    assert browser.run("return document.activeElement.getAttribute('aria-describedby')") == "tooltip" or title, what
+
+
+def quiet(browser, when):
+    said = [entry for entry in browser.logs("browser")]
+    assert not said, f"{when}: the console says {said}"
+    for entry in browser.logs("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            url = message["params"]["request"]["url"]
+            assert url == report.as_uri() or url.startswith("data:"), f"{when}: asks for {url}"
+
+
+def contrast(browser, when):
+    found = browser.run(CONTRAST)
+    assert len(found) > 4, found
+    low = [entry for entry in found if entry[0] < 4.5]
+    assert not low, f"{when}: {low}"
+    return min(found)
+
+
+def fits(browser, when):
+    wide, window = browser.run("return [document.documentElement.scrollWidth, innerWidth]")
+    assert wide <= window, f"{when}: the page is {wide} wide in a window of {window}"
+
+
+def focus_is_token(browser):
+    return browser.run("return document.activeElement.dataset?.i ?? null")
+
+
+def documents(browser):
+    """The documents: by keyboard, by pointer, and all their numbers."""
+    data = json.loads(browser.run("return document.getElementById('documents-data').textContent"))
+    rows = rows_of(masks)
+    by_id = {}
+    for row in rows.values():
+        by_id.setdefault(row["id"], []).append(row)
+    # From the top of the page to the tokens by the tabulator alone.
+    browser.run("document.getElementById('document').focus()")
+    for _ in range(20):
+        browser.press("Tab")
+        if focus_is_token(browser) is not None:
+            break
+    assert focus_is_token(browser) == "0", "the tabulator does not reach the tokens"
+    for number, entry in enumerate(data["documents"]):
+        (row,) = [row for row in by_id[entry["id"]] if f"{row['shard']}, row {row['row']}" in entry["from"]]
+        length = len(entry["ids"])
+        assert entry["tokens"] == len(row["input_ids"]) and entry["ids"] == row["input_ids"][:length]
+        for name, column in zip(data["scores"], entry["scores"]):
+            if name in row:
+                assert all(near(str(a).replace("Infinity", "inf") if a is not None else a, b) for a, b in zip(column, row[name])), name
+        for name, column in zip(data["masks"], entry["masks"]):
+            assert [bit == "1" for bit in column] == row[name][:length], name
+        # The next one through the chooser, as its arrow keys do it.
+        if number > 0:
+            before = browser.run("return document.getElementById('tokens').textContent")
+            browser.run("document.getElementById('document').focus()")
+            browser.press("ArrowDown")
+            chosen, after = browser.run(
+                "return [document.getElementById('document').value, document.getElementById('tokens').textContent]"
+            )
+            assert chosen == str(number), f"the chooser is at {chosen}, not at {number}"
+            assert after != before or entry["text"] == data["documents"][number - 1]["text"]
+        drawn = browser.run("return [...document.querySelectorAll('#tokens > [data-i]')].map((token) => token.textContent)")
+        assert len(drawn) == length
+        for text, shown in zip(entry["text"], drawn):
+            assert shown == (text.replace("\n", "⏎\n") if text else "·"), (text, shown)
+        if length == 0:
+            continue
+        browser.run("document.querySelector('#tokens [tabindex=\"0\"]').focus()")
+        check_tooltip(browser, data, row, 0)
+        for i in range(1, min(length, 6)):
+            browser.press("ArrowRight")
+            check_tooltip(browser, data, row, i)
+        browser.press("End")
+        check_tooltip(browser, data, row, length - 1)
+        browser.press("Home")
+        check_tooltip(browser, data, row, 0)
+    # Escape closes what is told, a movement opens it again; arrows move between lines.
+    browser.press("Escape")
+    assert told(browser) is None, "Escape leaves the tooltip open"
+    browser.press("ArrowDown")
+    line, top = browser.run("return [document.activeElement.getClientRects()[0].top, document.querySelector('#tokens > [data-i]').getClientRects()[0].top]")
+    assert told(browser) and line > top, "the arrow does not lead to the next line"
+    browser.press("ArrowUp")
+    # By pointer, on a token near the beginning.
+    browser.press("Escape")
+    tokens = browser.ask("POST", "/elements", {"using": "css selector", "value": "#tokens > [data-i]"})
+    number = len(data["documents"]) - 1
+    entry = data["documents"][number]
+    (row,) = [row for row in by_id[entry["id"]] if f"{row['shard']}, row {row['row']}" in entry["from"]]
+    place = next(i for i in range(2, len(tokens)) if entry["text"][i].strip())
+    browser.run("document.getElementById('tokens').scrollIntoView()")
+    browser.point(tokens[place])
+    check_tooltip(browser, data, row, place)
+    # Colourings: masks say what is kept, levels have five classes.
+    for number, colouring in enumerate(data["colourings"]):
+        browser.run("document.querySelectorAll('#colourings input')[arguments[0]].click()", number)
+        classes = browser.run("return [...document.querySelectorAll('#tokens > [data-i]')].map((token) => [token.className, token.getAttribute('aria-selected')])")
+        for i, (name, selected) in enumerate(classes):
+            if colouring["kind"] == "mask":
+                bit = entry["masks"][colouring["index"]][i] == "1"
+                assert ("kept" in name) == bit and selected == str(bit).lower(), (i, name, selected)
+            else:
+                score = entry["scores"][colouring["index"]][i]
+                assert ("unscored" in name) == (score is None) and selected is None, (i, name)
+                if score is not None:
+                    above = sum(float(score) > bound for bound in colouring["bounds"])
+                    level = above + 1 if colouring["high"] else 5 - above
+                    assert f"level-{level}" in name, (i, name, score)
+        fits(browser, colouring["name"])
+        for theme in ("light", "dark"):
+            browser.run("document.documentElement.dataset.theme = arguments[0]", theme)
+            contrast(browser, f"{theme}, {colouring['name']}")
+            browser.picture(f"documents-{theme}-{number}")
+        browser.run("delete document.documentElement.dataset.theme")
+    browser.run("document.querySelectorAll('#colourings input')[0].click()")
+    return len(data["documents"])
+
+
+def main():
+    profile = tempfile.TemporaryDirectory(prefix="report-", ignore_cleanup_errors=True)
+    browser = Browser(profile.name)
+    try:
+        # The browser's own first page asks for things of its own.
+        browser.ask("POST", "/url", {"url": "about:blank"})
+        browser.logs("browser")
+        browser.logs("performance")
+        browser.ask("POST", "/url", {"url": report.as_uri()})
+        quiet(browser, "opened")
+        size = browser.tools("Page.getLayoutMetrics")["cssContentSize"]
+        # Light and dark by the system's wish, and by the button.
+        seen = []
+        for theme in ("light", "dark"):
+            browser.tools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+            browser.size(1280, math.ceil(size["height"]))
+            browser.picture(f"page-{theme}")
+            browser.run("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+            lowest = contrast(browser, theme)
+            print(f"{theme}: lowest contrast {lowest[0]:.2f} ({lowest[3]!r})")
+            browser.run("document.querySelectorAll('details').forEach((details) => { details.open = false; })")
+            seen.append(browser.run("return getComputedStyle(document.body).backgroundColor"))
+        browser.run("document.getElementById('theme').click()")
+        seen.append(browser.run("return getComputedStyle(document.body).backgroundColor"))
+        browser.run("document.getElementById('theme').click()")
+        assert seen[0] == seen[2] != seen[1], f"light, dark, light again: {seen}"
+        browser.run("delete document.documentElement.dataset.theme")
+        browser.tools("Emulation.setEmulatedMedia", features=[])
+        # Every chart says something to those who do not see it, and has its numbers.
+        charts = browser.run(
+            """return [...document.querySelectorAll("figure")].map((figure) => [
+              figure.querySelector("[role=img]").getAttribute("aria-label").length,
+              figure.querySelectorAll("details tbody tr").length, figure.querySelector("svg").getBoundingClientRect().width])"""
+        )
+        assert charts and all(label > 20 and rows > 0 and width > 300 for label, rows, width in charts), charts
+        if pictures:
+            for lack in ("deuteranopia", "achromatopsia"):
+                browser.tools("Emulation.setEmulatedVisionDeficiency", type=lack)
+                browser.picture(f"page-{lack}")
+            browser.tools("Emulation.setEmulatedVisionDeficiency", type="none")
+        browser.size(1280, 1000)
+        shown = 0
+        if browser.run("return document.getElementById('documents-data') !== null"):
+            shown = documents(browser)
+        browser.size(360, 740)
+        fits(browser, "on a phone")
+        browser.run("scrollTo(0, 0)")
+        browser.picture("phone-top")
+        if shown:
+            browser.run("document.getElementById('documents').scrollIntoView(); document.querySelector('#tokens [tabindex=\"0\"]').focus()")
+            inside = browser.run("const { left, right } = document.getElementById('tooltip').getBoundingClientRect(); return left >= 0 && right <= innerWidth")
+            assert inside, "the tooltip leaves the window"
+            browser.picture("phone-documents")
+        printed = base64.b64decode(browser.tools("Page.printToPDF", printBackground=False)["data"])
+        assert printed.startswith(b"%PDF"), printed[:20]
+        if pictures:
+            (pictures / "print.pdf").write_bytes(printed)
+        quiet(browser, "used")
+        print(f"{len(charts)} charts, {shown} documents")
+    finally:
+        browser.end()
+        profile.cleanup()
+
+
+main()
