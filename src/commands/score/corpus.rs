@@ -114,8 +114,8 @@ pub(super) fn run(
     let Some(mut summary) = standing.conclude(&scores)? else {
         return Ok(outcome);
     };
-    // What was selected from other scores, before a broken shard was mended, does not count.
-    let again = done.is_some() || args.restart;
+    // A shard that broke is scored anew at each start: what was selected from other scores does not count.
+    let again = done.is_some() || args.restart || summary.broken_shards > 0;
     let Some(chosen) = selected(job, &scored.out, again)? else {
         return Ok(Outcome::Interrupted);
     };
@@ -128,8 +128,7 @@ pub(super) fn run(
     folder.note(DONE, &serde_json::to_vec(&done)?)?;
     // The scores are in the masks now; where a shard broke they wait until it is whole.
     if summary.broken_shards == 0 {
-        let gone = fs::remove_dir_all(&scored.out);
-        gone.with_context(|| format!("{}: cannot be removed", scored.out.display()))?;
+        remove(&scored.out)?;
     }
     terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
     if summary.incomplete() {
@@ -157,6 +156,8 @@ fn nothing_to_do(
             must_be_the_input(folder, shard, input, &Identity::of(shard))?;
         }
     }
+    // The run that was done with them may have been killed over it.
+    remove(&job.plan.out.join(SCORED))?;
     let out = job.plan.out.display();
     terminal::line(&format!("{out}: all shards are masked already"));
     Ok(Some(match summary["rejected"] == 0 {
@@ -195,6 +196,16 @@ fn finish(
     let mut told = serde_json::to_value(summary)?;
     plan.scope.tell(&mut told);
     Ok(folder.summary(&told)?)
+}
+
+/// Removes the scores.
+fn remove(scored: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(scored) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot be removed", scored.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn done(folder: &MasksFolder) -> anyhow::Result<Option<Done>> {
