@@ -85,13 +85,7 @@ fn it_gives_the_files_of_select() {
     assert_eq!(said["selections"][0]["kept"], (0.35 * scored).round());
     assert_eq!(ended.lines_with("by union").len(), 1, "{}", ended.stderr);
     // The scores do not lie there twice.
-    let left = files(&place.at("masks"));
-    assert!(
-        !left
-            .iter()
-            .any(|name| name.contains("scored") && name.ends_with(".arrow")),
-        "{left:?}"
-    );
+    assert!(!place.at("masks/.rho-mask-scored").exists());
 
     let again = place.in_corpus("masks").ends_with(0);
     assert!(again.stderr.contains("masked already"), "{}", again.stderr);
@@ -151,6 +145,14 @@ fn whoever_ends_last_selects() {
             ended.stderr
         );
         assert_eq!(place.at("masks/summary.json").exists(), last);
+        if !last {
+            let finish = Run::new(&["finish"]).arg(place.at("masks")).ends_with(2);
+            assert!(
+                finish.stderr.contains("begun with --scope corpus"),
+                "{}",
+                finish.stderr
+            );
+        }
     }
     assert!(place.arrows("masks") == place.arrows("expected"));
     let again = place
@@ -179,6 +181,7 @@ fn a_broken_shard_is_tried_again() {
     fs::write(&path, &whole).unwrap();
     place.in_corpus("masks").ends_with(0);
     assert_eq!(place.summary("masks")["broken_shards"], 0);
+    assert!(!place.at("masks/.rho-mask-scored").exists());
     assert!(!place.at("masks/rejected.jsonl").exists());
     place.selected("mended");
     assert!(place.arrows("masks") == place.arrows("mended"));

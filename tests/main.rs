@@ -39,6 +39,9 @@ mod references;
 // Documents and shards that cannot be scored, beside others that can.
 #[cfg(test)]
 mod rejected;
+// Every rule while scoring.
+#[cfg(test)]
+mod rules;
 // What must not change the masks: batches, threads, containers, another run.
 #[cfg(test)]
 mod same;

@@ -1,4 +1,4 @@
-//! Several models in one pass: a base beside the reference, several references, and every rule on what they score.
+//! Several models in one pass: a base beside the reference, several references.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use rho_formats::MaskRow;
 use serde_json::Value;
 
 use crate::support::{
-    Ended, Run, assert_close, beside, demo, metadata, read_json, rows,
+    Run, assert_close, beside, demo, metadata, read_json, rows,
     tiny::{tiny_drawn, with_tokenizer},
     write,
 };
@@ -15,10 +15,10 @@ use crate::support::{
 const SHARD: &str = "pages.jsonl";
 
 /// Models that differ in their weights alone, and a corpus.
-struct Place(tempfile::TempDir);
+pub(crate) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new(models: &[&str]) -> Self {
+    pub(crate) fn new(models: &[&str]) -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         for (seed, name) in (7..).zip(models) {
             tiny_drawn(&place.at(name), 2048, seed);
@@ -27,12 +27,12 @@ impl Place {
         place
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     /// `score` of a shard of the examples into `out`.
-    fn score(&self, out: &str, models: &[(&str, &str)]) -> Run {
+    pub(crate) fn score(&self, out: &str, models: &[(&str, &str)]) -> Run {
         let corpus = Path::new("examples/corpus").join(SHARD);
         let mut run = Run::score(&corpus, &self.at(out));
         for (option, model) in models {
@@ -45,7 +45,7 @@ impl Place {
         rows(&self.at(out), SHARD)
     }
 
-    fn summary(&self, out: &str) -> Value {
+    pub(crate) fn summary(&self, out: &str) -> Value {
         read_json(&self.at(out).join("summary.json"))
     }
 }
@@ -298,104 +298,6 @@ fn a_base_and_references_are_what_pytorch_computes() {
                 2e-4,
                 &format!("document {d}, column {i}"),
             );
-        }
-    }
-}
-
-#[test]
-fn every_rule_gives_the_files_of_select() {
-    let place = Place::new(&["ref", "base"]);
-    let rules: [&[&str]; 12] = [
-        &["--by", "intersection", "--keep", "0.5"],
-        &[
-            "--by",
-            "union",
-            "--keep-loss",
-            "0.3",
-            "--keep-entropy",
-            "0.4",
-        ],
-        &["--by", "loss", "--keep", "0.6"],
-        &["--by", "entropy"],
-        &["--by", "excess", "--keep", "0.6"],
-        &["--by", "random", "--keep", "0.6", "--seed", "5"],
-        &["--by", "threshold", "--below", "7.5"],
-        &[
-            "--by",
-            "threshold",
-            "--above",
-            "0",
-            "--below",
-            "1",
-            "--score",
-            "excess",
-        ],
-        &[
-            "--by",
-            "band",
-            "--drop-easiest",
-            "10%",
-            "--drop-hardest",
-            "20%",
-        ],
-        &["--by", "loss", "--weights", "rank"],
-        &[
-            "--by",
-            "excess",
-            "--weights",
-            "sigmoid",
-            "--temperature",
-            "0.5",
-        ],
-        &[
-            "--by",
-            "excess",
-            "--weights",
-            "clipped",
-            "--min-weight",
-            "0.1",
-        ],
-    ];
-    // Scopes of 2,000 tokens end inside of record batches and of files.
-    let scopes: [&[&str]; 2] = [&["--batch", "2000"], &["--scope", "document"]];
-    for (i, rule) in rules.iter().enumerate() {
-        let scopeless = rule.contains(&"threshold") || rule.contains(&"--temperature");
-        let scopeless = scopeless || rule.contains(&"clipped");
-        let scope = if scopeless { &[][..] } else { scopes[i % 2] };
-        let stored: &[&str] = match i % 3 {
-            0 => &["--score-dtype", "float16", "--keep-text"],
-            1 => &["--compression", "zstd", "--shard-size", "30kB"],
-            _ => &[],
-        };
-        let (scored, again) = (format!("scored-{i}"), format!("again-{i}"));
-        let of = |ended: &Ended| -> Vec<String> {
-            let kept = ended.stderr.lines().filter(|line| line.contains("  by "));
-            kept.map(str::to_owned).collect()
-        };
-        let ended = place
-            .score(&scored, &[("model", "ref"), ("base", "base")])
-            .args(rule)
-            .args(scope)
-            .args(stored)
-            .ends_with(0);
-        let selected = Run::new(&["select"])
-            .arg(place.at(&scored))
-            .arg("--out")
-            .arg(place.at(&again))
-            .args(rule)
-            .args(scope)
-            .ends_with(0);
-        assert_eq!(of(&ended), of(&selected), "{rule:?}");
-        assert!(!of(&ended).is_empty(), "{}", ended.stderr);
-        let (old, new) = (place.summary(&scored), place.summary(&again));
-        for field in ["kept", "weights", "documents", "tokens"] {
-            assert_eq!(old[field], new[field], "{rule:?} {field}");
-        }
-        let files = crate::support::files(&place.at(&scored));
-        assert_eq!(files, crate::support::files(&place.at(&again)), "{rule:?}");
-        for name in files.iter().filter(|name| name.ends_with(".arrow")) {
-            let read = |out: &str| fs::read(place.at(out).join(name)).unwrap();
-            assert!(read(&scored) == read(&again), "{rule:?} {name}");
         }
     }
 }

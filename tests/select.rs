@@ -224,6 +224,31 @@ fn threads_do_not_show() {
 }
 
 #[test]
+fn progress_is_shown_as_asked() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    masks(&at("masks"), ScoreType::Float32);
+    let shown = |kind: &str| {
+        let rule = ["--by", "loss", "--scope", "corpus", "--progress", kind];
+        let ended = select(&at("masks"), &at(kind), &rule).ends_with(0);
+        let (before, _) = ended.stderr.split_once("wrote ").unwrap();
+        before.to_owned()
+    };
+    assert_eq!(shown("none"), "");
+    assert_eq!(shown("plain").matches(" done (shard ").count(), 4);
+    let events: Vec<Value> = shown("json")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let done = events.iter().filter(|event| event["event"] == "shard");
+    assert_eq!(done.count(), 4);
+    let end = events.last().unwrap();
+    assert_eq!((&end["event"], &end["shards"]), (&json!("end"), &json!(4)));
+    let tokens = &read_json(&at("json").join("summary.json"))["tokens"];
+    assert_eq!(&end["tokens"], tokens);
+}
+
+#[test]
 fn the_new_masks_are_masks() {
     let place = tempfile::tempdir().unwrap();
     let at = |name: &str| place.path().join(name);
@@ -250,6 +275,9 @@ fn the_new_masks_are_masks() {
     select(&at("union"), &at("weights"), &sigmoid).ends_with(0);
     let written = rows(&at("weights"), "c.txt");
     assert_eq!((written[0].scores.len(), written[0].masks.len()), (3, 0));
+    let weights = &written[0].weights;
+    assert_eq!((weights.len(), weights[0][0]), (1, 0.0));
+    assert!(weights[0].iter().any(|weight| *weight > 0.5));
     select(&at("weights"), &at("again"), &["--by", "union"]).ends_with(0);
     assert!(arrows(&at("again")) == arrows(&at("union")));
 }

@@ -2,7 +2,7 @@
 
 use rho_formats::MasksFolder;
 
-use super::Outcome;
+use super::{Outcome, score::corpus};
 use crate::{
     cli::FinishArgs,
     hint::Advised,
@@ -15,6 +15,14 @@ const SHOWN: usize = 10;
 
 pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
     let shown = args.masks.display();
+    if corpus::is_begun(&args.masks) {
+        return Err(Advised::error(
+            format!(
+                "{shown}: expected masks to complete, got one that was begun with --scope corpus"
+            ),
+            "start any of its ranks again: whoever ends last ranks all tokens and completes the folder",
+        ));
+    }
     let begun = MasksFolder::check(&args.masks)?;
     let standing = match begun {
         true => {

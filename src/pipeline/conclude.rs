@@ -2,6 +2,7 @@
 //! summary.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Read},
 };
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     noted::{Noted, damaged},
     output::Totals,
-    record::{ShardRecord, State},
+    record::{Identity, ShardRecord, State},
     shard_files::{record_note, rejections_note},
     summary::{Seconds, Subject, Summary},
 };
@@ -129,20 +130,13 @@ impl Standing {
         Ok(Some(summary))
     }
 
-    /// Removes the masks of all shards; what is known of them stays.
-    pub(crate) fn remove_masks(&self, folder: &MasksFolder) -> anyhow::Result<()> {
-        let files = self.records.iter().flatten().flat_map(|r| &r.files);
-        for file in files {
-            let path = folder.path().join(&file.name);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    let shown = path.display().to_string();
-                    return Err(anyhow::Error::new(error).context(format!("cannot remove {shown}")));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+    /// What the shards were when they were scored.
+    pub(crate) fn inputs(&self) -> BTreeMap<String, Identity> {
+        let names = self.noted.shards.iter().map(|shard| shard.name.clone());
+        let inputs = names.zip(&self.records);
+        inputs
+            .filter_map(|(name, record)| Some((name, record.as_ref()?.input.clone())))
+            .collect()
     }
 
     fn rejections(&self, folder: &MasksFolder, to: &mut dyn io::Write) -> io::Result<()> {

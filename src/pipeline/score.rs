@@ -132,21 +132,18 @@ fn score(
         return Ok(None);
     };
     for (batch, models) in scores {
-        let mut column = 0;
+        let mut first = 0;
         for (model, scores) in models.into_iter().enumerate() {
+            // A base has no entropy to keep.
+            let its_columns = first..first + columns.of_model(model).len();
             for (&i, scores) in batches[batch].iter().zip(scores) {
                 let (d, span) = &all[i];
                 let scored = span.scored_from..span.range.end;
-                // A base has no entropy to keep.
-                let its = [scores.loss, scores.entropy];
-                for (at, its) in (column..own.len())
-                    .zip(its)
-                    .take(columns.of_model(model).len())
-                {
-                    documents[*d].scores[at][scored.clone()].copy_from_slice(&its);
+                for (column, its) in its_columns.clone().zip([scores.loss, scores.entropy]) {
+                    documents[*d].scores[column][scored.clone()].copy_from_slice(&its);
                 }
             }
-            column += columns.of_model(model).len();
+            first = its_columns.end;
         }
     }
     let round = |score: f32| work.plan.score_type.round(score);

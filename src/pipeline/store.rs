@@ -92,7 +92,7 @@ impl<'a> Store<'a> {
         let again = |why: &str| terminal::line(&format!("note: {}: {why}", shard.name));
         // One that broke is read anew in any case.
         if !matches!(record.state, State::Incomplete { .. }) {
-            must_be_the_input(&self.folder, shard, &record, &now)?;
+            must_be_the_input(&self.folder, shard, &record.input, &now)?;
         }
         match &record.state {
             State::Open(durable) => {
@@ -249,21 +249,14 @@ impl Totals {
     }
 }
 
-/// Refuses a shard that is not any more what was scored, as far as something was.
-pub(crate) fn must_be_as_scored(folder: &MasksFolder, shard: &Shard) -> anyhow::Result<()> {
-    match conclude::record(folder, &shard.name)? {
-        Some(record) => must_be_the_input(folder, shard, &record, &Identity::of(shard)),
-        None => Ok(()),
-    }
-}
-
-fn must_be_the_input(
+/// Refuses a shard that is not any more what was scored.
+pub(crate) fn must_be_the_input(
     folder: &MasksFolder,
     shard: &Shard,
-    record: &ShardRecord,
+    before: &Identity,
     now: &Identity,
 ) -> anyhow::Result<()> {
-    let Some(difference) = record.input.difference(now) else {
+    let Some(difference) = before.difference(now) else {
         return Ok(());
     };
     Err(Advised::error(

@@ -14,9 +14,10 @@
 //!
 //! `score` selects by the same rules, from what it has just scored: with `options`, `rule` and `mark`.
 //!
-//! A shard is worked on by one thread, in order; what is kept of it follows from the shard and the rule (and the counts of
-//! all shards), never from who works on what. It is also the unit of going on after an interruption. Memory: for each
-//! thread an open scope and the record batches it lies in; nothing grows with the corpus but the list of its files.
+//! A shard is marked and written by one thread, in order, and read ahead by another; what is kept of it follows from the
+//! shard and the rule (and the counts of all shards), never from who works on what. It is also the unit of going on after an
+//! interruption. Memory: for each shard that is worked on an open scope, the record batches it lies in and two that are read
+//! ahead; nothing grows with the corpus but the list of its files.
 
 mod chosen;
 mod corpus;

@@ -127,14 +127,15 @@ impl MaskColumns {
         Ok(batch)
     }
 
-    /// Passes over the next batch; false where there is none. Rows in errors are counted without those passed over.
+    /// Passes over the next batch; false where there is none.
     ///
     /// # Errors
     /// Where the file breaks.
     pub fn skip_batch(&mut self) -> Result<bool, MaskError> {
-        self.frames
-            .skip()
-            .map_err(|source| broken(&self.path, source))
+        let skipped = self.frames.skip();
+        let rows = skipped.map_err(|source| broken(&self.path, source))?;
+        self.rows = self.rows.saturating_add(rows.unwrap_or(0));
+        Ok(rows.is_some())
     }
 
     fn read(&mut self, only: Option<&[usize]>) -> Result<Option<MaskBatch>, MaskError> {

@@ -98,14 +98,22 @@ impl Frames {
         self.next_of(None)
     }
 
-    /// Passes over the next batch, of which nothing but its length is looked at; false at the end mark.
-    pub(super) fn skip(&mut self) -> Result<bool, ArrowError> {
+    /// Passes over the next batch, of which nothing is looked at but how many rows it has; nothing at the end mark.
+    pub(super) fn skip(&mut self) -> Result<Option<usize>, ArrowError> {
         let Some(frame) = read_message(&mut self.file, &mut self.left)? else {
-            return Ok(false);
+            return Ok(None);
         };
-        let length = frame.message()?.bodyLength();
-        read_body(&mut self.file, &mut self.left, length, Some(&[]))?;
-        Ok(true)
+        let message = frame.message()?;
+        let batch = message.header_as_record_batch();
+        let rows = batch.and_then(|batch| usize::try_from(batch.length()).ok());
+        let rows = rows.ok_or_else(|| wrong("a record batch"))?;
+        read_body(
+            &mut self.file,
+            &mut self.left,
+            message.bodyLength(),
+            Some(&[]),
+        )?;
+        Ok(Some(rows))
     }
 
     /// Some columns of the next batch, by their places in ascending order; the bytes of others are passed over.

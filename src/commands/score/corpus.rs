@@ -8,20 +8,21 @@
 //!
 //! Both halves can be gone on with. For a while the scores lie on the disk twice.
 
-use std::{fs, io, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use anyhow::Context as _;
-use rho_formats::{MasksFolder, Shard};
+use rho_formats::MasksFolder;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Loaded, Outcome, say_where_rejected, to_folder};
+use super::{Job, Loaded, Outcome, say_where_rejected, to_folder};
 use crate::{
-    cli::ScoreArgs,
     hint::Advised,
     pipeline::{
         conclude::Standing,
         noted::{Noted, NotedShard, damaged},
-        store::{locked, must_be_as_scored},
+        record::Identity,
+        store::{locked, must_be_the_input},
         summary::Summary,
     },
     plan::Plan,
@@ -31,9 +32,7 @@ use crate::{
         rule::{Rule, Scope},
         run::{self as select, Ended},
     },
-    stop::Stop,
     terminal,
-    tokenization::Tokenization,
 };
 
 /// Says that all is done, and by which plan.
@@ -41,13 +40,22 @@ const DONE: &str = "corpus.json";
 /// Where the scores wait.
 const SCORED: &str = ".rho-mask-scored";
 
+/// What is left to know when all is done.
+#[derive(Serialize, Deserialize)]
+struct Done {
+    /// By which plan.
+    noted: Noted,
+    /// What the shards were.
+    inputs: BTreeMap<String, Identity>,
+}
+
 pub(super) fn run(
-    args: &ScoreArgs,
-    plan: &Plan,
-    shards: &[Shard],
-    tokenization: Option<&Tokenization>,
+    job: &Job<'_>,
     load: impl FnOnce() -> anyhow::Result<Loaded>,
 ) -> anyhow::Result<Outcome> {
+    let Job {
+        args, plan, shards, ..
+    } = *job;
     let folder = MasksFolder::create(&plan.out)?;
     // Without masks, so that whatever is selected later is selected from the same scores.
     let scored = Plan {
@@ -76,29 +84,23 @@ pub(super) fn run(
         select::clear(&folder, begun.iter().flat_map(|noted| &noted.shards))?;
     }
     let done = done(&folder)?;
-    if let Some(noted) = &done {
-        noted.must_be(&wanted, &plan.out)?;
-        let summary = told(&folder)?;
-        let broken = summary["broken_shards"].as_u64().unwrap_or(0);
-        if broken == 0 {
-            for shard in shards {
-                must_be_as_scored(&MasksFolder::existing(&scored.out), shard)?;
-            }
-            terminal::line(&format!(
-                "{}: all shards are masked already",
-                plan.out.display()
-            ));
-            return Ok(match summary["rejected"].as_u64() {
-                Some(0) => Outcome::Done,
-                _ => Outcome::Incomplete,
-            });
+    if let Some(done) = &done {
+        done.noted.must_be(&wanted, &plan.out)?;
+        if let Some(outcome) = nothing_to_do(job, &folder, done)? {
+            return Ok(outcome);
         }
     }
-    let outcome = to_folder(args, &scored, shards, tokenization, load)?;
+    let outcome = to_folder(
+        &Job {
+            plan: &scored,
+            ..*job
+        },
+        load,
+    )?;
     if outcome == Outcome::Interrupted {
         return Ok(outcome);
     }
-    let scores = MasksFolder::create(&scored.out)?;
+    let scores = MasksFolder::existing(&scored.out);
     let standing = Standing::look(&scores)?;
     let Some(standing) = standing.filter(|standing| standing.missing().is_empty()) else {
         // Others see to it.
@@ -112,14 +114,21 @@ pub(super) fn run(
     let Some(mut summary) = standing.conclude(&scores)? else {
         return Ok(outcome);
     };
-    let Some(chosen) = selected(args, plan, &scored.out, done.is_some())? else {
+    // A shard that broke is scored anew at each start: what was selected from other scores does not count.
+    let again = done.is_some() || args.restart || summary.broken_shards > 0;
+    let Some(chosen) = selected(job, &scored.out, again)? else {
         return Ok(Outcome::Interrupted);
     };
     summary.chosen = chosen;
     finish(&folder, &scores, &summary, plan)?;
-    folder.note(DONE, &serde_json::to_vec(&wanted)?)?;
+    let done = Done {
+        noted: wanted,
+        inputs: standing.inputs(),
+    };
+    folder.note(DONE, &serde_json::to_vec(&done)?)?;
+    // The scores are in the masks now; where a shard broke they wait until it is whole.
     if summary.broken_shards == 0 {
-        standing.remove_masks(&scores)?;
+        remove(&scored.out)?;
     }
     terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
     if summary.incomplete() {
@@ -128,27 +137,45 @@ pub(super) fn run(
     Ok(outcome)
 }
 
+/// How it ended before, unless a broken shard is to be tried again.
+fn nothing_to_do(
+    job: &Job<'_>,
+    folder: &MasksFolder,
+    done: &Done,
+) -> anyhow::Result<Option<Outcome>> {
+    let path = folder.path().join("summary.json");
+    let summary: Value = fs::read(&path)
+        .map_err(anyhow::Error::from)
+        .and_then(|bytes| Ok(serde_json::from_slice(&bytes)?))
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
+    if summary["broken_shards"] != 0 {
+        return Ok(None);
+    }
+    for shard in job.shards {
+        if let Some(input) = done.inputs.get(&shard.name) {
+            must_be_the_input(folder, shard, input, &Identity::of(shard))?;
+        }
+    }
+    // The run that was done with them may have been killed over it.
+    remove(&job.plan.out.join(SCORED))?;
+    let out = job.plan.out.display();
+    terminal::line(&format!("{out}: all shards are masked already"));
+    Ok(Some(match summary["rejected"] == 0 {
+        true => Outcome::Done,
+        false => Outcome::Incomplete,
+    }))
+}
+
 /// Selects from the scores; none where it was stopped.
-fn selected(
-    args: &ScoreArgs,
-    plan: &Plan,
-    scored: &std::path::Path,
-    again: bool,
-) -> anyhow::Result<Option<Chosen>> {
+fn selected(job: &Job<'_>, scored: &Path, again: bool) -> anyhow::Result<Option<Chosen>> {
     terminal::line("scored; now selecting among all tokens");
-    let select_plan = SelectPlan::of_scores(
-        scored,
-        plan,
-        // What was selected from other scores, before a broken shard was mended, does not count.
-        again || args.restart,
-    )?;
-    let stop = Stop::at_signals()?;
-    match select::run(&select_plan, &stop, args.progress)? {
+    let plan = SelectPlan::of_scores(scored, job.plan, again)?;
+    match select::run(&plan, job.stop, job.args.progress)? {
         Ended::Done(summary, _) => Ok(Some(summary.chosen)),
         Ended::Stopped { .. } => {
+            let out = job.plan.out.display();
             terminal::line(&format!(
-                "stopped: all is scored in {}, but not all selected",
-                plan.out.display()
+                "stopped: all is scored in {out}, but not all selected"
             ));
             terminal::line(&format!("go on with: {}", super::super::typed()));
             Ok(None)
@@ -171,18 +198,26 @@ fn finish(
     Ok(folder.summary(&told)?)
 }
 
-fn done(folder: &MasksFolder) -> anyhow::Result<Option<Noted>> {
+/// Removes the scores.
+fn remove(scored: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(scored) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot be removed", scored.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn done(folder: &MasksFolder) -> anyhow::Result<Option<Done>> {
     let Some(bytes) = folder.noted(DONE)? else {
         return Ok(None);
     };
-    let noted = serde_json::from_slice(&bytes);
-    noted
-        .map(Some)
+    let done = serde_json::from_slice(&bytes);
+    done.map(Some)
         .map_err(|source| damaged(folder, DONE, source))
 }
 
-fn told(folder: &MasksFolder) -> anyhow::Result<Value> {
-    let path: PathBuf = folder.path().join("summary.json");
-    let bytes = fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    serde_json::from_slice(&bytes).with_context(|| format!("{}: expected JSON", path.display()))
+/// Whether a folder was begun with `--scope corpus` and is not done.
+pub(in crate::commands) fn is_begun(masks: &Path) -> bool {
+    masks.join(SCORED).is_dir()
 }

@@ -10,7 +10,7 @@ use ort::environment::Environment;
 use rho_formats::{MaskStream, OutputError, Shard};
 use rho_reference::{HeadChoice, OpenedReference, Reference, ReferenceOptions};
 
-mod corpus;
+pub(super) mod corpus;
 
 use super::Outcome;
 use crate::{
@@ -64,23 +64,44 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
             devices.into_iter().map(options),
         )
     };
+    let job = Job {
+        args,
+        plan,
+        shards: &shards,
+        tokenization,
+        stop: &Stop::at_signals()?,
+    };
     if plan.to_standard_output() {
-        return to_stream(args, plan, &shards, tokenization, load);
+        return to_stream(&job, load);
     }
     match plan.scope {
-        Scope::Corpus => corpus::run(args, plan, &shards, tokenization, load),
-        _ => to_folder(args, plan, &shards, tokenization, load),
+        Scope::Corpus => corpus::run(&job, load),
+        _ => to_folder(&job, load),
     }
+}
+
+/// What is to be done.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    args: &'a ScoreArgs,
+    plan: &'a Plan,
+    shards: &'a [Shard],
+    tokenization: Option<&'a Tokenization>,
+    stop: &'a Stop,
 }
 
 /// Masks to a folder; scores alone where the plan has no rule.
 fn to_folder(
-    args: &ScoreArgs,
-    plan: &Plan,
-    shards: &[Shard],
-    tokenization: Option<&Tokenization>,
+    job: &Job<'_>,
     load: impl FnOnce() -> anyhow::Result<Loaded>,
 ) -> anyhow::Result<Outcome> {
+    let Job {
+        args,
+        plan,
+        shards,
+        tokenization,
+        stop,
+    } = *job;
     let store = Store::open(plan, shards, args.restart)?;
     if store.nothing_to_do() {
         if plan.makes_masks() {
@@ -89,7 +110,6 @@ fn to_folder(
         }
         return conclude(plan, &store, None);
     }
-    let stop = Stop::at_signals()?;
     let progress = Progress::new(shards, store.mine(), args.progress);
     store
         .finished()
@@ -100,7 +120,7 @@ fn to_folder(
         shards,
         tokenization,
         progress: &progress,
-        stop: &stop,
+        stop,
     };
     let output = Output::Folder(&store);
     let scored = score(load()?, &work, &output);
@@ -208,16 +228,19 @@ fn say_where_rejected(plan: &Plan) {
 
 /// Masks to standard output. Nothing else goes there.
 fn to_stream(
-    args: &ScoreArgs,
-    plan: &Plan,
-    shards: &[Shard],
-    tokenization: Option<&Tokenization>,
+    job: &Job<'_>,
     load: impl FnOnce() -> anyhow::Result<Loaded>,
 ) -> anyhow::Result<Outcome> {
+    let Job {
+        args,
+        plan,
+        shards,
+        tokenization,
+        stop,
+    } = *job;
     let sizes: Vec<(u64, &str)> = shards.iter().map(|s| (s.bytes, s.name.as_str())).collect();
     let mine = ranks::share(&sizes, plan.rank, plan.world_size);
     let shards: Vec<_> = mine.iter().map(|&i| shards[i].clone()).collect();
-    let stop = Stop::at_signals()?;
     let all: Vec<usize> = (0..shards.len()).collect();
     let progress = Progress::new(&shards, &all, args.progress);
     let work = Work {
@@ -225,7 +248,7 @@ fn to_stream(
         shards: &shards,
         tokenization,
         progress: &progress,
-        stop: &stop,
+        stop,
     };
     let reference = load()?;
     let written = || {
