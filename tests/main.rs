@@ -33,6 +33,9 @@ mod python;
 // Documents and shards that cannot be scored, beside others that can.
 #[cfg(test)]
 mod rejected;
+// What masks look like, in one HTML file.
+#[cfg(test)]
+mod report;
 // What must not change the masks: batches, threads, containers, another run.
 #[cfg(test)]
 mod same;

@@ -301,6 +301,69 @@ def documents(browser):
     return len(data["documents"])
 
 
+def tables(browser):
+    """The numbers behind each chart, by its title: a list of rows, each a list of cells."""
+    return dict(
+        browser.run(
+            """return [...document.querySelectorAll("figure")].map((figure) => [figure.querySelector("h3").textContent,
+              [...figure.querySelectorAll("tr")].map((row) => [...row.children].map((cell) => cell.textContent))])"""
+        )
+    )
+
+
+def whole(text):
+    return int(text.replace(",", ""))
+
+
+def percent(part, of):
+    return f"{part / of * 100:.1f} %"
+
+
+def numbers(browser):
+    """The charts' numbers, counted again from the rows, a token at a time."""
+    rows = list(rows_of(masks).values())
+    data = json.loads(browser.run("return document.getElementById('documents-data').textContent"))
+    if not data["masks"] or not data["scores"] or data["scores"][:2] != ["loss", "entropy"]:
+        return 0
+    mask = data["colourings"][0]["name"]
+    # Position, loss, entropy, kept, and where it is from; only what is scored.
+    tokens = [
+        (i, loss, entropy, kept, row.get("source", row["shard"]))
+        for row in rows
+        for i, (loss, entropy, kept) in enumerate(zip(row["loss"], row["entropy"], row[mask]))
+        if loss is not None and entropy is not None
+    ]
+    if any(row["loss"][i] is None or row["entropy"][i] is None for row in rows for i in range(1, len(row["loss"]))):
+        return 0
+    found, checked = tables(browser), 0
+    for title, at in [("Loss", 1), ("Entropy", 2)]:
+        for interval, count, share, kept in found[title][1:]:
+            if " to " not in interval:
+                continue
+            low, high = (float(end) for end in interval.split(" to "))
+            inside = [token for token in tokens if low <= token[at] < high]
+            what = f"{title}, {interval}"
+            assert whole(count) == len(inside), (what, count, len(inside))
+            assert share == percent(len(inside), len(tokens)), (what, share)
+            assert kept == percent(sum(token[3] for token in inside), len(inside)), (what, kept)
+            checked += 1
+    assert found["Keep rate by position"][0][1] == mask
+    for place, share, *_ in found["Keep rate by position"][1:]:
+        low, high, scored = re.fullmatch(r"([\d,]+)(?: to ([\d,]+))? \(([\d,]+) scored\)", place).groups()
+        inside = [token for token in tokens if whole(low) <= token[0] <= whole(high or low)]
+        assert whole(scored) == len(inside) and share == percent(sum(t[3] for t in inside), len(inside)), (place, share)
+        checked += 1
+    sources = found["Keep rate by source"][1:]
+    for name, share, count, scored, *_ in sources:
+        inside = [token for token in tokens if token[4] == name]
+        assert whole(scored) == len(inside), (name, scored, len(inside))
+        assert share == (percent(sum(t[3] for t in inside), len(inside)) if inside else "–"), (name, share)
+        assert whole(count) == sum(row.get("source", row["shard"]) == name for row in rows), name
+        checked += 1
+    assert len(sources) == len({row.get("source", row["shard"]) for row in rows})
+    return checked
+
+
 def main():
     profile = tempfile.TemporaryDirectory(prefix="report-", ignore_cleanup_errors=True)
     browser = Browser(profile.name)
@@ -342,8 +405,9 @@ def main():
                 browser.picture(f"page-{lack}")
             browser.tools("Emulation.setEmulatedVisionDeficiency", type="none")
         browser.size(1280, 1000)
-        shown = 0
+        shown = counted = 0
         if browser.run("return document.getElementById('documents-data') !== null"):
+            counted = numbers(browser)
             shown = documents(browser)
         browser.size(360, 740)
         fits(browser, "on a phone")
@@ -359,7 +423,7 @@ def main():
         if pictures:
             (pictures / "print.pdf").write_bytes(printed)
         quiet(browser, "used")
-        print(f"{len(charts)} charts, {shown} documents")
+        print(f"{len(charts)} charts, {counted} numbers counted again, {shown} documents")
     finally:
         browser.end()
         profile.cleanup()
