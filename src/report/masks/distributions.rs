@@ -13,6 +13,9 @@ const BINS: usize = 48;
 
 /// Histograms of all scores, then the plane.
 pub(super) fn sections(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<()> {
+    if subject.statistics.total.scored == 0 {
+        return Ok(());
+    }
     let columns = subject.columns();
     let mut figures = Vec::new();
     for (i, name) in columns.scores.iter().enumerate() {

@@ -180,6 +180,7 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
     json!({
         "id": screen::safe(&document.id),
         "from": screen::safe(&from),
+        "row": document.row,
         "tokens": document.tokens.len(),
         "scored": scored,
         "kept": masks.iter().map(count).collect::<Vec<_>>(),
