@@ -20,7 +20,8 @@
 //! Everything is token-aligned: `loss[i]`, `entropy[i]`, `mask[i]` speak of token `i` as a target.
 //!
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
-//! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`.
+//! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`; looking at masks is in `look`,
+//! `show` and `stats`.
 
 pub mod cli;
 pub mod commands;

@@ -100,7 +100,7 @@ fn the_plan_has_no_open_ends() {
     let text = plan(|out| Run::score(&corpus, out));
     let mut open = Vec::new();
     nulls(&text, "", &mut open);
-    assert_eq!(open, ["tokens_field"]);
+    assert_eq!(open, ["source_field", "tokens_field"]);
     for (field, expected) in [
         ("device", Value::from("cpu")),
         ("context", 512.into()),
@@ -135,7 +135,7 @@ fn the_plan_has_no_open_ends() {
     let tokens = plan(|out| Run::score_tokens(&ids, &model, out));
     let mut open = Vec::new();
     nulls(&tokens, "", &mut open);
-    assert_eq!(open, ["tokenizer", "tokenizer_fingerprint"]);
+    assert_eq!(open, ["source_field", "tokenizer", "tokenizer_fingerprint"]);
     assert_eq!(tokens["tokens_field"], "input_ids");
 }
 

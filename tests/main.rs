@@ -45,6 +45,12 @@ mod select;
 // Settings that stop a run before it begins.
 #[cfg(test)]
 mod settings;
+// Documents in the terminal, and the tokenizer that masks carry.
+#[cfg(test)]
+mod show;
+// Tables of what masks look like.
+#[cfg(test)]
+mod stats;
 // Documents longer than the context.
 #[cfg(test)]
 mod windows;

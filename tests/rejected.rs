@@ -119,7 +119,7 @@ fn bad_documents_are_left_out_and_the_others_scored() {
     assert_eq!(ids, [("a.jsonl#0", 0), ("last", 7)]);
     assert!(rows(&out, "b.txt").is_empty());
     assert_eq!(rows(&out, "c.txt").len(), 1);
-    let expected = "a.jsonl.arrow b.txt.arrow c.txt.arrow dataset_info.json rejected.jsonl state.json summary.json";
+    let expected = "a.jsonl.arrow b.txt.arrow c.txt.arrow dataset_info.json rejected.jsonl state.json summary.json tokenizer.json";
     assert_eq!(files(&out).join(" "), expected);
 
     // They score as without their neighbours.

@@ -4,7 +4,7 @@
 //! The masks' metadata holds the tokenizer's fingerprint. A file with another one is refused, never used.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use rho_formats::MasksFolder;
@@ -116,7 +116,7 @@ pub(crate) fn find(masks: &Masks, named: Option<&Path>) -> anyhow::Result<Found>
     })
 }
 
-fn other(path: &PathBuf, wanted: &str, got: &str, named: bool) -> anyhow::Error {
+fn other(path: &Path, wanted: &str, got: &str, named: bool) -> anyhow::Error {
     let hint = match named {
         true => "name the tokenizer.json beside the model that scored them",
         false => "the file was changed: name the right one with --tokenizer",

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rho_formats::{ScoreType, Shard, find_shards, read_masks};
-use rho_reference::{Piece, ReferenceError, Scorer, Scores};
+use rho_reference::{Piece, ReferenceError, Scorer, Scores, source::fingerprint};
 
 use super::{
     Report, Work,
@@ -21,7 +21,9 @@ use super::{
 use crate::{
     cli::{ProgressKind, Scope},
     hint,
+    look::{documents::Document, files::Masks},
     plan::Plan,
+    stats::gather,
     stop::Stop,
 };
 
@@ -184,6 +186,8 @@ fn stopped_and_broken_anywhere_comes_to_the_same_bytes() {
             scope,
             shard_bytes,
             score_type,
+            // Names that some documents have, also while they wait for their scope to end.
+            source_field: (name == "split").then(|| "id".to_owned()),
             ..plan(&place.path().join(out), &shards)
         };
         let (expected, batches) = finished(&with(format!("{name}-whole")), &shards);
@@ -239,8 +243,17 @@ fn stopped_and_broken_anywhere_comes_to_the_same_bytes() {
 fn one_rank_or_seven() {
     let place = tempfile::tempdir().unwrap();
     let shards = corpus(&place.path().join("corpus"));
-    let whole = plan(&place.path().join("one"), &shards);
+    let tokenizer = place.path().join("tokenizer.json");
+    fs::write(&tokenizer, "{}").unwrap();
+    let fingerprint = fingerprint(std::slice::from_ref(&tokenizer)).unwrap();
+    let plan = |out: &Path| Plan {
+        tokenizer: Some(tokenizer.clone()),
+        tokenizer_fingerprint: Some(fingerprint.clone()),
+        ..plan(out, &shards)
+    };
+    let whole = plan(&place.path().join("one"));
     finished(&whole, &shards);
+    assert_eq!(fs::read(whole.out.join("tokenizer.json")).unwrap(), b"{}");
     let expected = visible(&whole.out);
     for world_size in [3, 7] {
         let out = place.path().join(world_size.to_string());
@@ -249,11 +262,66 @@ fn one_rank_or_seven() {
             let ranked = Plan {
                 rank,
                 world_size,
-                ..plan(&out, &shards)
+                ..plan(&out)
             };
             start(&ranked, &shards, &mut Fake::default()).unwrap();
         }
         assert_same(&visible(&out), &expected, "ranks");
+    }
+}
+
+#[test]
+fn what_is_done_of_a_stopped_run_can_be_looked_at() {
+    let place = tempfile::tempdir().unwrap();
+    let shards = corpus(&place.path().join("corpus"));
+    let all = |out: &Path| -> Vec<Document> {
+        let masks = Masks::open(out).unwrap();
+        let places = masks.sample(usize::MAX, 0).unwrap();
+        let counted = gather(&masks, 3).unwrap().total;
+        assert_eq!(counted.documents, places.len() as u64);
+        masks.documents(&places).unwrap()
+    };
+    for (scope, shard_bytes) in [(Scope::Batch, 1 << 30), (Scope::Document, 12_000)] {
+        let with = |out: String| Plan {
+            scope,
+            shard_bytes,
+            ..plan(&place.path().join(out), &shards)
+        };
+        let whole = with(format!("{scope:?}"));
+        let (_, batches) = finished(&whole, &shards);
+        let expected = all(&whole.out);
+        let mut counts = Vec::new();
+        for after in (1..batches).step_by(3) {
+            let plan = with(format!("{scope:?}-{after}"));
+            let mut fake = Fake {
+                stop_after: Some(after),
+                ..Fake::default()
+            };
+            start(&plan, &shards, &mut fake).unwrap();
+            let missing = Masks::open(&plan.out).unwrap().missing;
+            // What comes last is scored before the run hears that it is to stop.
+            assert_eq!(missing.is_empty(), plan.out.join("summary.json").exists());
+            let got = all(&plan.out);
+            // Shards may be shown before others that have less: whole documents, in the order of each.
+            for (first, shard) in shards.iter().enumerate() {
+                let of = |documents: &[Document]| -> Vec<Document> {
+                    let of = documents.iter().filter(|d| d.shard == shards[first].name);
+                    of.cloned().collect()
+                };
+                let (got, expected) = (of(&got), of(&expected));
+                assert_eq!(
+                    format!("{got:?}"),
+                    format!("{:?}", &expected[..got.len()]),
+                    "{}",
+                    shard.name
+                );
+            }
+            counts.push(got.len());
+        }
+        assert!(counts.is_sorted(), "{counts:?}");
+        counts.dedup();
+        assert!(counts.len() > 3, "{counts:?}");
+        assert_eq!(counts[0], 0);
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Scores are counted in narrow bins: from 1/64 on, 256 in each doubling (the upper bits of the floating-point number);
 //! nearer to zero, of 2^-14 each. A percentile is a place in the bin where the rank lies, so it is off by less than the
-//! width of that bin: [`RELATIVE_ERROR`] of its value, or [`ABSOLUTE_ERROR`], whichever is more. Counts and means are
-//! exact: sums are of integers, so they do not depend on their order.
+//! width of that bin: [`RELATIVE_ERROR`] of its value, or [`ABSOLUTE_ERROR`], whichever is more. Counts are exact and
+//! means to 2^-32 nats: sums are of integers, so that they do not depend on their order.
 
 /// A percentile is off by less than this share of its value ...
 pub(crate) const RELATIVE_ERROR: f64 = 1.0 / 256.0;
