@@ -148,10 +148,13 @@ fn the_report_of_the_bundled_corpus() {
         assert!(text.contains(&expected), "{expected}: {text}");
     }
     assert!(!text.contains("Note:"), "{text}");
-    assert!(
-        !html.contains("http:") && !html.contains("https:"),
-        "an address"
-    );
+    // Addresses stand in the documents and name the kind of a drawing; nothing is to be fetched from one.
+    let plain = html.replace(r#" xmlns="http://www.w3.org/2000/svg""#, "");
+    for address in [
+        "=\"http", "='http", "=\"//", "url(h", "url(/", "@import", "srcset", " src=",
+    ] {
+        assert!(!plain.contains(address), "{address}");
+    }
     in_browser(folder, &page);
 }
 
