@@ -23,7 +23,7 @@
 //!
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
 //! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`; looking at masks is in `look`,
-//! `show` and `stats`.
+//! `show`, `stats` and `report`.
 
 pub mod cli;
 pub mod commands;

@@ -39,6 +39,9 @@ mod references;
 // Documents and shards that cannot be scored, beside others that can.
 #[cfg(test)]
 mod rejected;
+// What masks look like, in one HTML file.
+#[cfg(test)]
+mod report;
 // Every rule while scoring.
 #[cfg(test)]
 mod rules;

@@ -64,7 +64,12 @@ fn two_runs_write_the_same_files() {
     let names: Vec<_> = first.iter().map(|(_, name)| name.as_str()).collect();
     assert_eq!(
         names,
-        ["dataset_info.json", "ids.jsonl.arrow", "state.json"]
+        [
+            "dataset_info.json",
+            "ids.jsonl.arrow",
+            "state.json",
+            "tokenizer.json"
+        ]
     );
     for (first, second) in first.iter().zip(bytes("second")) {
         assert!(first == &second, "{} differs", second.1);

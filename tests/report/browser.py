@@ -145,6 +145,14 @@ def rows_of(masks):
     return rows
 
 
+def row_of(entry, rows):
+    """The row that a document is of. Ids and shards are shown with what is hidden in them, so they are not compared."""
+    length = len(entry["ids"])
+    same = [row for row in rows if row["row"] == entry["row"] and row["input_ids"][:length] == entry["ids"]]
+    assert same, f"no row for {entry['id']}"
+    return max(same, key=lambda row: (row["id"] == entry["id"], f"{row['shard']}, row" in entry["from"]))
+
+
 def near(got, expected):
     if expected is None or got is None:
         return got is expected
@@ -214,19 +222,9 @@ def focus_is_token(browser):
 def documents(browser):
     """The documents: by keyboard, by pointer, and all their numbers."""
     data = json.loads(browser.run("return document.getElementById('documents-data').textContent"))
-    rows = rows_of(masks)
-    by_id = {}
-    for row in rows.values():
-        by_id.setdefault(row["id"], []).append(row)
-    # From the top of the page to the tokens by the tabulator alone.
-    browser.run("document.getElementById('document').focus()")
-    for _ in range(20):
-        browser.press("Tab")
-        if focus_is_token(browser) is not None:
-            break
-    assert focus_is_token(browser) == "0", "the tabulator does not reach the tokens"
+    rows = list(rows_of(masks).values())
     for number, entry in enumerate(data["documents"]):
-        (row,) = [row for row in by_id[entry["id"]] if f"{row['shard']}, row {row['row']}" in entry["from"]]
+        row = row_of(entry, rows)
         length = len(entry["ids"])
         assert entry["tokens"] == len(row["input_ids"]) and entry["ids"] == row["input_ids"][:length]
         for name, column in zip(data["scores"], entry["scores"]):
@@ -259,20 +257,33 @@ def documents(browser):
         check_tooltip(browser, data, row, length - 1)
         browser.press("Home")
         check_tooltip(browser, data, row, 0)
+    if all(not entry["ids"] for entry in data["documents"]):
+        return len(data["documents"])
+    number, entry = next((n, entry) for n, entry in enumerate(data["documents"]) if entry["ids"])
+    browser.run("const chooser = document.getElementById('document'); chooser.value = arguments[0]; chooser.dispatchEvent(new Event('change'))", number)
+    # From the chooser to the tokens by the tabulator alone.
+    browser.run("document.getElementById('document').focus()")
+    for _ in range(20):
+        browser.press("Tab")
+        if focus_is_token(browser) is not None:
+            break
+    assert focus_is_token(browser) == "0", "the tabulator does not reach the tokens"
     # Escape closes what is told, a movement opens it again; arrows move between lines.
     browser.press("Escape")
     assert told(browser) is None, "Escape leaves the tooltip open"
     browser.press("ArrowDown")
-    line, top = browser.run("return [document.activeElement.getClientRects()[0].top, document.querySelector('#tokens > [data-i]').getClientRects()[0].top]")
-    assert told(browser) and line > top, "the arrow does not lead to the next line"
+    assert told(browser) is not None, "a movement does not open the tooltip"
+    line, top, lines = browser.run(
+        """const tokens = [...document.querySelectorAll("#tokens > [data-i]")].map((token) => token.getClientRects()[0].top);
+        return [document.activeElement.getClientRects()[0].top, tokens[0], new Set(tokens).size];"""
+    )
+    assert line > top or lines == 1, "the arrow does not lead to the next line"
     browser.press("ArrowUp")
     # By pointer, on a token near the beginning.
     browser.press("Escape")
     tokens = browser.ask("POST", "/elements", {"using": "css selector", "value": "#tokens > [data-i]"})
-    number = len(data["documents"]) - 1
-    entry = data["documents"][number]
-    (row,) = [row for row in by_id[entry["id"]] if f"{row['shard']}, row {row['row']}" in entry["from"]]
-    place = next(i for i in range(2, len(tokens)) if entry["text"][i].strip())
+    row = row_of(entry, rows)
+    place = next((i for i in range(2, len(tokens)) if entry["text"][i].strip()), 0)
     browser.run("document.getElementById('tokens').scrollIntoView()")
     browser.point(tokens[place])
     check_tooltip(browser, data, row, place)
@@ -299,6 +310,71 @@ def documents(browser):
         browser.run("delete document.documentElement.dataset.theme")
     browser.run("document.querySelectorAll('#colourings input')[0].click()")
     return len(data["documents"])
+
+
+def tables(browser):
+    """The numbers behind each chart, by its title: a list of rows, each a list of cells."""
+    return dict(
+        browser.run(
+            """return [...document.querySelectorAll("figure")].map((figure) => [figure.querySelector("h3").textContent,
+              [...figure.querySelectorAll("tr")].map((row) => [...row.children].map((cell) => cell.textContent))])"""
+        )
+    )
+
+
+def whole(text):
+    return int(text.replace(",", ""))
+
+
+def percent(part, of):
+    return f"{part / of * 100:.1f} %"
+
+
+def numbers(browser):
+    """The charts' numbers, counted again from the rows, a token at a time."""
+    rows = list(rows_of(masks).values())
+    data = json.loads(browser.run("return document.getElementById('documents-data').textContent"))
+    if not data["masks"] or not data["scores"] or data["scores"][:2] != ["loss", "entropy"]:
+        return 0
+    mask = data["colourings"][0]["name"]
+    # Position, loss, entropy, kept, and where it is from; only what is scored.
+    tokens = [
+        (i, loss, entropy, kept, row.get("source", row["shard"]))
+        for row in rows
+        for i, (loss, entropy, kept) in enumerate(zip(row["loss"], row["entropy"], row[mask]))
+        if loss is not None and entropy is not None
+    ]
+    if any(row["loss"][i] is None or row["entropy"][i] is None for row in rows for i in range(1, len(row["loss"]))):
+        return 0
+    found, checked = tables(browser), 0
+    if not tokens:
+        return 0
+    for title, at in [("Loss", 1), ("Entropy", 2)]:
+        for interval, count, share, kept in found[title][1:]:
+            if " to " not in interval:
+                continue
+            low, high = (float(end) for end in interval.split(" to "))
+            inside = [token for token in tokens if low <= token[at] < high]
+            what = f"{title}, {interval}"
+            assert whole(count) == len(inside), (what, count, len(inside))
+            assert share == percent(len(inside), len(tokens)), (what, share)
+            assert kept == percent(sum(token[3] for token in inside), len(inside)), (what, kept)
+            checked += 1
+    assert found["Keep rate by position"][0][1] == mask
+    for place, share, *_ in found["Keep rate by position"][1:]:
+        low, high, scored = re.fullmatch(r"([\d,]+)(?: to ([\d,]+))? \(([\d,]+) scored\)", place).groups()
+        inside = [token for token in tokens if whole(low) <= token[0] <= whole(high or low)]
+        assert whole(scored) == len(inside) and share == percent(sum(t[3] for t in inside), len(inside)), (place, share)
+        checked += 1
+    sources = found["Keep rate by source"][1:]
+    for name, share, count, scored, *_ in sources:
+        inside = [token for token in tokens if token[4] == name]
+        assert whole(scored) == len(inside), (name, scored, len(inside))
+        assert share == (percent(sum(t[3] for t in inside), len(inside)) if inside else "–"), (name, share)
+        assert whole(count) == sum(row.get("source", row["shard"]) == name for row in rows), name
+        checked += 1
+    assert len(sources) == len({row.get("source", row["shard"]) for row in rows})
+    return checked
 
 
 def main():
@@ -335,22 +411,24 @@ def main():
               figure.querySelector("[role=img]").getAttribute("aria-label").length,
               figure.querySelectorAll("details tbody tr").length, figure.querySelector("svg").getBoundingClientRect().width])"""
         )
-        assert charts and all(label > 20 and rows > 0 and width > 300 for label, rows, width in charts), charts
+        unscored = browser.run("return document.body.textContent.includes('No token has a score')")
+        assert (charts or unscored) and all(label > 20 and rows > 0 and width > 300 for label, rows, width in charts), charts
         if pictures:
             for lack in ("deuteranopia", "achromatopsia"):
                 browser.tools("Emulation.setEmulatedVisionDeficiency", type=lack)
                 browser.picture(f"page-{lack}")
             browser.tools("Emulation.setEmulatedVisionDeficiency", type="none")
         browser.size(1280, 1000)
-        shown = 0
+        shown = counted = 0
         if browser.run("return document.getElementById('documents-data') !== null"):
+            counted = numbers(browser)
             shown = documents(browser)
         browser.size(360, 740)
         fits(browser, "on a phone")
         browser.run("scrollTo(0, 0)")
         browser.picture("phone-top")
         if shown:
-            browser.run("document.getElementById('documents').scrollIntoView(); document.querySelector('#tokens [tabindex=\"0\"]').focus()")
+            browser.run("document.getElementById('documents').scrollIntoView(); document.querySelector('#tokens [tabindex=\"0\"]')?.focus()")
             inside = browser.run("const { left, right } = document.getElementById('tooltip').getBoundingClientRect(); return left >= 0 && right <= innerWidth")
             assert inside, "the tooltip leaves the window"
             browser.picture("phone-documents")
@@ -359,7 +437,7 @@ def main():
         if pictures:
             (pictures / "print.pdf").write_bytes(printed)
         quiet(browser, "used")
-        print(f"{len(charts)} charts, {shown} documents")
+        print(f"{len(charts)} charts, {counted} numbers counted again, {shown} documents")
     finally:
         browser.end()
         profile.cleanup()

@@ -36,7 +36,7 @@ pub(in crate::report) struct Bars<'a> {
 }
 
 /// Characters of a name that find room beside its bar; the table has all of it.
-const NAME: usize = 27;
+const NAME: usize = 30;
 
 impl Bars<'_> {
     /// Draws them.
@@ -56,7 +56,7 @@ impl Bars<'_> {
             let mut chart = ChartBuilder::on(area)
                 .margin(px(6.0))
                 .margin_top(px(20.0))
-                .margin_left(px(190.0))
+                .margin_left(px(208.0))
                 .margin_right(px(72.0))
                 .x_label_area_size(px(40.0))
                 .build_cartesian_2d(0.0..1.0, 0.0..count as f64)?;

@@ -1,13 +1,17 @@
 //! Two scores against each other: how many tokens lie where, and the region in which most of them are kept.
 
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{
-    Chart, GRID, GROUND, HEAT, INK, MUTED, Table, Threshold, anchored, line, percent, px, short,
-    svg, text,
+    Area, Chart, GRID, GROUND, HEAT, INK, MUTED, Table, Threshold, anchored, line, percent, px,
+    short, svg, text,
 };
 use crate::pipeline::summary::grouped;
+
+/// Where it is drawn.
+type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// Tokens whose two scores lie in two ranges.
 #[derive(Debug, Clone, Copy, Default)]
@@ -135,44 +139,58 @@ impl Heat<'_> {
                     }))?;
                 }
             }
-            for (thresholds, upright) in [(self.thresholds.0, true), (self.thresholds.1, false)] {
-                for threshold in thresholds {
-                    let (low, high) = match upright {
-                        true => (x0, x1),
-                        false => (y0, y1),
-                    };
-                    let ends = [threshold.low, threshold.high];
-                    for at in ends.into_iter().filter(|at| (low..=high).contains(at)) {
-                        let ends = match upright {
-                            true => [(at, y0), (at, y1)],
-                            false => [(x0, at), (x1, at)],
-                        };
-                        for (colour, width) in [(GROUND, 2.8), (INK, 1.2)] {
-                            let style = line(colour, width);
-                            chart.draw_series(DashedLineSeries::new(
-                                ends,
-                                px(5.0),
-                                px(4.0),
-                                style,
-                            ))?;
-                        }
-                    }
-                    let middle = ((threshold.low + threshold.high) / 2.0).clamp(low, high);
-                    let (place, across, up) = match upright {
-                        true => ((middle, y1 + dy * 0.2), HPos::Center, VPos::Bottom),
-                        false => ((x1 + dx * 0.3, middle), HPos::Left, VPos::Center),
-                    };
-                    let style = anchored(&text(12.0, INK), across, up);
-                    let (x, y) = chart.backend_coord(&place);
-                    area.draw(&Text::new(threshold.mask.clone(), (x, y), style))?;
-                }
-            }
+            self.draw_thresholds(area, &mut chart)?;
             self.legend(area, &steps)
         })
     }
 
+    /// Dashed lines from edge to edge, their masks' names at their ends.
+    fn draw_thresholds(&self, area: &Area<'_>, chart: &mut Plane<'_, '_>) -> anyhow::Result<()> {
+        let ((_, x0, x1), (_, y0, y1)) = (self.x, self.y);
+        let upright = self.thresholds.0.iter().map(|threshold| (threshold, true));
+        let lying = self.thresholds.1.iter().map(|threshold| (threshold, false));
+        let all: Vec<(&Threshold, bool)> = upright.chain(lying).collect();
+        // First the halo of all: lines may lie side by side.
+        for (colour, width) in [(GROUND, 2.8), (INK, 1.2)] {
+            for &(threshold, upright) in &all {
+                for at in [threshold.low, threshold.high] {
+                    let (ends, inside) = match upright {
+                        true => ([(at, y0), (at, y1)], (x0..=x1).contains(&at)),
+                        false => ([(x0, at), (x1, at)], (y0..=y1).contains(&at)),
+                    };
+                    if inside {
+                        let style = line(colour, width);
+                        chart.draw_series(DashedLineSeries::new(ends, px(5.0), px(4.0), style))?;
+                    }
+                }
+            }
+        }
+        for (threshold, upright) in all {
+            let middle = (threshold.low + threshold.high) / 2.0;
+            let (place, (dx, dy), across, up) = match upright {
+                true => (
+                    (middle.clamp(x0, x1), y1),
+                    (0.0, -3.0),
+                    HPos::Center,
+                    VPos::Bottom,
+                ),
+                false => (
+                    (x1, middle.clamp(y0, y1)),
+                    (5.0, 0.0),
+                    HPos::Left,
+                    VPos::Center,
+                ),
+            };
+            let style = anchored(&text(12.0, INK), across, up);
+            let (x, y) = chart.backend_coord(&place);
+            let place = (x + px(dx), y + px(dy));
+            area.draw(&Text::new(threshold.mask.clone(), place, style))?;
+        }
+        Ok(())
+    }
+
     /// The colours, at the right edge.
-    fn legend(&self, area: &super::Area<'_>, steps: &[u64]) -> anyhow::Result<()> {
+    fn legend(&self, area: &Area<'_>, steps: &[u64]) -> anyhow::Result<()> {
         let (left, mut top) = (px(640.0 - 104.0), px(290.0));
         let label = anchored(&text(12.0, INK), HPos::Left, VPos::Center);
         area.draw(&Text::new("tokens", (left, top), label.clone()))?;

@@ -85,19 +85,18 @@ impl Histogram<'_> {
                 Rectangle::new([(low, 0.0), (high.max(low), top)], BAND.mix(0.45).filled())
             }))?;
             let gap = (last - first) / self.bins.len().max(1) as f64 * 0.06;
-            for (colour, from, to) in [
-                (KEPT, 0.0, 1.0),
-                // Above what is kept; all of it where nothing is known of masks.
-                (DROPPED, 1.0, 2.0),
-            ] {
-                let bars = self.bins.iter().filter_map(|bin| {
-                    let kept = bin.kept.unwrap_or(bin.tokens);
-                    let ends = [0, kept, bin.tokens].map(share);
-                    let (low, high) = (ends[from as usize], ends[to as usize]);
-                    let bar = [(bin.from + gap, low), (bin.to - gap, high)];
-                    (high > low).then(|| Rectangle::new(bar, colour.filled()))
-                });
-                chart.draw_series(bars)?;
+            for bin in self.bins {
+                let (left, right) = (bin.from + gap, bin.to - gap);
+                // What is kept stands on the axis, what is dropped on it; without a mask there is neither.
+                let parts = match bin.kept {
+                    Some(kept) => vec![(KEPT, 0, kept), (DROPPED, kept, bin.tokens)],
+                    None => vec![(MUTED, 0, bin.tokens)],
+                };
+                let parts = parts.into_iter().filter(|(_, low, high)| low < high);
+                chart.draw_series(parts.map(|(colour, low, high)| {
+                    let corners = [(left, share(low)), (right, share(high))];
+                    Rectangle::new(corners, colour.filled())
+                }))?;
             }
             for (i, threshold) in self.thresholds.iter().enumerate() {
                 let ends = [threshold.low, threshold.high];

@@ -152,3 +152,111 @@ fn short(value: f64) -> String {
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const STYLE: &str = include_str!("../page/page.css");
+
+    /// One chart of each kind, with everything that a kind may draw.
+    fn all() -> Vec<Chart> {
+        let threshold = |from, low, high| Threshold {
+            mask: "mask_loss".to_owned(),
+            from,
+            low,
+            high,
+        };
+        let thresholds = [threshold(false, 1.0, 2.0), threshold(true, 3.0, 3.0)];
+        let bins = [Some(3), None].map(|kept| Bin {
+            from: 0.0,
+            to: 4.0,
+            tokens: 9,
+            kept,
+        });
+        let histogram = Histogram {
+            score: "loss",
+            bins: &bins,
+            outside: (1, 2),
+            thresholds: &thresholds,
+        };
+        let cells: Vec<Cell> = (0..16)
+            .map(|i| Cell {
+                tokens: 3u64.pow(i),
+                kept: 3u64.pow(i) * u64::from(i % 2),
+            })
+            .collect();
+        let heat = Heat {
+            x: ("loss", 0.0, 4.0),
+            y: ("entropy", 0.0, 4.0),
+            cells: &cells,
+            columns: 4,
+            outside: 1,
+            mask: Some("mask_loss"),
+            thresholds: (&thresholds, &thresholds),
+        };
+        let places = [1.0, 2.0, 8.0].map(|x| (x, x.to_string()));
+        let curves: Vec<Curve> = (0..5)
+            .map(|i| Curve {
+                name: format!("mask_{i}"),
+                values: vec![Some(0.1 * f64::from(i)), None, Some(0.5)],
+            })
+            .collect();
+        let curves = Curves {
+            x: ("position", true),
+            places: &places,
+            y: "share kept",
+            range: (0.0, 1.0),
+            curves: &curves,
+            drawn: 5,
+        };
+        let bars = [Some(0.3), None].map(|share| Bar {
+            name: "a".to_owned(),
+            share,
+            cells: Vec::new(),
+        });
+        let bars = Bars {
+            of: "source",
+            length: "kept",
+            bars: &bars,
+            all: Some(0.3),
+            columns: Vec::new(),
+            drawn: 9,
+        };
+        let charts = [
+            histogram.chart(),
+            heat.chart(),
+            curves.chart(),
+            bars.chart(),
+        ];
+        charts.map(Result::unwrap).into()
+    }
+
+    #[test]
+    fn every_colour_changes_with_the_page() {
+        let mut seen = BTreeSet::new();
+        for chart in all() {
+            for kind in ["fill", "stroke"] {
+                let start = format!("{kind}=\"#");
+                for rest in chart.svg.split(&start).skip(1) {
+                    let (colour, _) = rest.split_once('"').unwrap();
+                    let rule = format!(".chart [{start}{colour}\"]");
+                    assert!(STYLE.contains(&rule), "{rule}");
+                    seen.insert(colour.to_owned());
+                }
+            }
+        }
+        assert!(seen.len() > 15, "{seen:?}");
+    }
+
+    #[test]
+    fn every_table_is_as_wide_as_its_header() {
+        for chart in all() {
+            let width = chart.table.header.len();
+            assert!(!chart.table.rows.is_empty() && chart.message.len() > 20);
+            assert!(chart.table.rows.iter().all(|row| row.len() == width));
+        }
+    }
+}

@@ -13,6 +13,9 @@ const BINS: usize = 48;
 
 /// Histograms of all scores, then the plane.
 pub(super) fn sections(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<()> {
+    if subject.statistics.total.scored == 0 {
+        return Ok(());
+    }
     let columns = subject.columns();
     let mut figures = Vec::new();
     for (i, name) in columns.scores.iter().enumerate() {
@@ -102,13 +105,15 @@ fn of_plane(
 
 /// Bins of round width between the percentiles that hold nearly all.
 fn alone(distribution: &Distribution) -> (Vec<Bin>, (u64, u64)) {
-    let finite = |share: f64, otherwise: f64| {
-        distribution
-            .percentile(share)
+    // Infinite scores are outside of every picture.
+    let (least, most) = distribution.range().unwrap_or((0.0, 1.0));
+    let finite = |share: f64, otherwise: f32| {
+        let score = distribution.percentile(share);
+        score
             .filter(|score| score.is_finite())
-            .unwrap_or(otherwise)
+            .unwrap_or(otherwise.into())
     };
-    let (low, high) = (finite(0.001, 0.0), finite(0.999, 1.0));
+    let (low, high) = (finite(0.001, least), finite(0.999, most));
     let least = (high - low).max(1e-3) / BINS as f64;
     let unit = 10f64.powf(least.log10().floor());
     let round = [1.0, 2.0, 2.5, 5.0, 10.0]

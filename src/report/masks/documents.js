@@ -152,7 +152,8 @@
     current = next;
     if (spans[before]) paint(spans[before], before);
     paint(spans[next], next);
-    spans[next].focus();
+    if (document.activeElement === spans[next]) tell(spans[next]);
+    else spans[next].focus();
   };
   // The token nearest to this one's place on the line above or below.
   const across = (step) => {

@@ -205,23 +205,29 @@ pub(super) fn section(subject: &Subject<'_>) -> Markup {
         rules.row([column, rule, told.join(", ")]);
     }
     html! {
-        @if !rules.rows.is_empty() {
-            h3 { "Selections" }
-            div.words { (page::table(&rules)) }
-        }
-        h3 { "Facts" }
-        div.table-frame tabindex="0" role="group" aria-label="Facts" {
-            table.facts {
-                tbody {
-                    @for (name, value) in subject.made.facts() {
-                        tr { th scope="row" { (name) } td { code { (safe(&value)) } } }
+        div.figures {
+            div {
+                @if !rules.rows.is_empty() {
+                    h3 { "Selections" }
+                    div.words { (page::table(&rules)) }
+                }
+                p.muted {
+                    "Loss and entropy are those of the reference, in nats, of each token given the tokens before it. A token "
+                    "without context is not scored, never kept, and counted in no share. Percentiles are off by less than 0.4 %."
+                }
+            }
+            div {
+                h3 { "Facts" }
+                div.table-frame tabindex="0" role="group" aria-label="Facts" {
+                    table.facts {
+                        tbody {
+                            @for (name, value) in subject.made.facts() {
+                                tr { th scope="row" { (safe(&name)) } td { code { (safe(&value)) } } }
+                            }
+                        }
                     }
                 }
             }
-        }
-        p.muted {
-            "Loss and entropy are those of the reference, in nats, of each token given the tokens before it. A token without "
-            "context is not scored, never kept and counted in no share. Percentiles are exact to 0.4 %."
         }
     }
 }

@@ -49,9 +49,9 @@ pub(super) fn section(
     let body = html! {
         p {
             (grouped(documents.len() as u64)) " of " (grouped(subject.statistics.total.documents))
-            " documents, by chance (seed " (request.seed) "), in the order of the corpus. Point at a token, or move to it with the arrow "
+            " documents, by chance (seed " (request.seed) "), in the order of the corpus; of long ones, the beginning. Point at a token, or move to it with the arrow "
             "keys, to see its numbers; Escape closes them. A character that is cut into several tokens is drawn with the one that "
-            "completes it; the others show " span.muted { "·" } "."
+            "completes it; the others show " span.muted { "·" } ". Each of five levels holds a fifth of all scored tokens."
         }
         noscript { p.notice { "The documents are drawn by a script, and scripts are switched off here." } }
         div #documents-body hidden {
@@ -180,6 +180,7 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
     json!({
         "id": screen::safe(&document.id),
         "from": screen::safe(&from),
+        "row": document.row,
         "tokens": document.tokens.len(),
         "scored": scored,
         "kept": masks.iter().map(count).collect::<Vec<_>>(),
