@@ -330,8 +330,7 @@ fn a_terminal_has_colours_and_a_width_unless_told_not_to() {
     );
     for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
         let plain = on_a_terminal(&out, name, value).unwrap();
-        let body =
-            "(in brackets)\na dozen words[ of \nwhich] some are kept\n... (1 more tokens)\n";
+        let body = "(in brackets)\na dozen words[ of \nwhich] some are kept\n... (1 more tokens)\n";
         assert!(plain.ends_with(body), "{name}: {plain:?}");
     }
 }
