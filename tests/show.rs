@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use rho_formats::{MaskRow, MaskSchema, MasksFolder, ScoreType, WriteOptions};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Run, bundled::bundled, demo, read_json, rows, write};
+use crate::support::{Run, bundled::bundled, demo, read_json, rows, skipped, write};
 
 const BYTE_LEVEL: &str =
     r#"{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}"#;
@@ -288,6 +289,52 @@ fn lines_are_wrapped_at_the_width() {
     );
     // Elsewhere than on a terminal lines end where the document's do.
     assert_eq!(show(&out, &[]).lines().count(), 3);
+}
+
+/// What `show` says to a terminal of 20 columns, if there is a way to have one.
+fn on_a_terminal(masks: &Path, name: &str, value: &str) -> Option<String> {
+    // util-linux has the options; the script of other systems has not.
+    let command = "stty rows 9 cols 20; \"$RHO_MASK\" show \"$MASKS\" --limit 3";
+    let mut script = Command::new("script");
+    script
+        .args(["--quiet", "--return", "--command", command, "/dev/null"])
+        .env("RHO_MASK", env!("CARGO_BIN_EXE_rho-mask"))
+        .env("MASKS", masks)
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR")
+        .env(name, value)
+        .stdin(Stdio::null());
+    match script.output() {
+        Ok(output) if output.status.success() => {
+            Some(String::from_utf8(output.stdout).unwrap().replace('\r', ""))
+        }
+        _ => {
+            skipped("no util-linux script to make a terminal with");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_terminal_has_colours_and_a_width_unless_told_not_to() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("masks");
+    let pieces = bytes(&[b"a dozen words", b" of which", b" some are kept", b"."]);
+    masks(&out, BYTE_LEVEL, &[("x", &pieces)]);
+    let Some(coloured) = on_a_terminal(&out, "NO_COLOR", "") else {
+        return;
+    };
+    assert!(
+        coloured.ends_with(
+            "(others dim)\n\x1b[2ma dozen words\x1b[0m of \nwhich\x1b[2m some are kept\x1b[0m\n... (1 more tokens)\n"
+        ),
+        "{coloured:?}"
+    );
+    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
+        let plain = on_a_terminal(&out, name, value).unwrap();
+        let body = "(in brackets)\na dozen words[ of \nwhich] some are kept\n... (1 more tokens)\n";
+        assert!(plain.ends_with(body), "{name}: {plain:?}");
+    }
 }
 
 #[test]

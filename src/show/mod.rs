@@ -59,7 +59,9 @@ pub(crate) fn document(
         text += &body;
     }
     if shown < total {
-        text += &format!(" ... ({} more tokens)", grouped((total - shown) as u64));
+        // Where lines are wrapped, it may not fit behind the last one.
+        let gap = if view.width.is_some() { '\n' } else { ' ' };
+        text += &format!("{gap}... ({} more tokens)", grouped((total - shown) as u64));
     }
     if drawn.split > 0 {
         let split = drawn.split as u64;
