@@ -78,7 +78,7 @@ class Browser:
         options = {"args": [*FLAGS, f"--user-data-dir={profile}", "--window-size=1280,1000"]}
         wanted = {"browserName": "chrome", "goog:chromeOptions": options}
         wanted["goog:loggingPrefs"] = {"browser": "ALL", "performance": "ALL"}
-        for _ in range(100):
+        for _ in range(600):
             try:
                 self.session = ""
                 made = self.ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})

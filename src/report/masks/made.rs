@@ -290,6 +290,20 @@ fn flatten(name: &str, value: &Value, facts: &mut Vec<(String, String)>) {
                 flatten(&name, value, facts);
             }
         }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (number, item) in (1..).zip(items) {
+                flatten(&format!("{name} {number}"), item, facts);
+            }
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(plain).collect();
+            let told = if items.is_empty() {
+                "none".to_owned()
+            } else {
+                items.join(", ")
+            };
+            facts.push((name.to_owned(), told));
+        }
         Value::Null => {}
         value => facts.push((name.to_owned(), plain(value))),
     }
@@ -345,6 +359,29 @@ mod tests {
         for (selection, words) in said {
             assert_eq!(rule(&selection), words);
         }
+    }
+
+    #[test]
+    fn nothing_that_is_said_is_lost() {
+        let metadata = json!({
+            "reference": {"models": [{"name": "a", "columns": ["loss_1", "entropy_1"]}, {"name": "b"}]},
+            "bos": {"tokens": []}, "vocabulary": 2048, "scope": null,
+        });
+        let mut facts = Vec::new();
+        flatten("", &metadata, &mut facts);
+        facts.sort();
+        let told: Vec<String> = facts
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        let expected = [
+            "bos tokens: none",
+            "reference models 1 columns: loss_1, entropy_1",
+            "reference models 1 name: a",
+            "reference models 2 name: b",
+            "vocabulary: 2,048",
+        ];
+        assert_eq!(told, expected);
     }
 
     #[test]
