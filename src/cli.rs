@@ -6,8 +6,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rho_reference::Device;
 use rho_selection::KeepRatio;
 
+mod export;
 mod select;
 
+pub use export::{ExportArgs, ExportDtype, HeadOutput};
 pub use select::{FormulaName, RuleName, SelectArgs, SelectScope};
 
 /// Say which tokens of a corpus are worth training on.
@@ -36,6 +38,9 @@ pub enum Command {
     /// Select again from scores that are there, by any rule; no model is needed.
     #[command(after_long_help = select::EXAMPLES)]
     Select(Box<SelectArgs>),
+    /// Turn a Hugging Face checkpoint into an ONNX reference; no Python is needed.
+    #[command(after_long_help = export::EXAMPLES)]
+    Export(ExportArgs),
     /// Complete a masks folder that several ranks wrote.
     ///
     /// Checks that all shards are there, adds up what the ranks counted, and writes state.json and summary.json. The
@@ -55,8 +60,8 @@ Examples:
   Score a folder with the bundled demonstration model:
       rho-mask score corpus/ --out masks/
 
-  Score with a model of your own, exported by `optimum-cli export onnx`, keeping 60 %:
-      rho-mask score corpus/ --model ref/ --out masks/ --keep 0.6
+  Score with a checkpoint of your own (config.json, model.safetensors, tokenizer.json), keeping 60 %:
+      rho-mask score corpus/ --model checkpoint/ --out masks/ --keep 0.6
 
   Score token ids instead of text:
       rho-mask score tokens.jsonl.zst --tokens-field input_ids --model ref/ --out masks/
@@ -133,8 +138,9 @@ pub struct ScoreArgs {
     )]
     pub shard_size: u64,
 
-    /// Reference model: a folder as optimum writes it, or an .onnx file.
+    /// Reference model: a folder as `export` or optimum writes it, an .onnx file, or a Hugging Face checkpoint.
     ///
+    /// A checkpoint is exported once into the cache folder, in f32 for the CPU and in f16 for CUDA (see `export`).
     /// Without it the bundled demonstration model is used, which knows some school mathematics and nothing else.
     #[arg(long, short, value_name = "PATH", help_heading = "Reference")]
     pub model: Option<PathBuf>,

@@ -22,6 +22,7 @@
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
 //! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`.
 
+mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod demo;

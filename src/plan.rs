@@ -20,6 +20,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
+    checkpoint,
     cli::{MaskCompression, PrecisionChoice, Scope, ScoreArgs, ScoreDtype, SpecialToken},
     demo,
     hint::Advised,
@@ -227,7 +228,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let mut libraries = LibraryOptions::from_environment();
     libraries.path = args.ort_lib.clone();
     let model = match &args.model {
-        Some(model) => model.clone(),
+        Some(model) => checkpoint::reference(model, &args.device, &libraries)?,
         None => {
             terminal::line(&format!("note: {}", demo::NOTICE));
             demo::folder(&libraries.cache)?

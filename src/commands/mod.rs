@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod doctor;
+mod export;
 mod finish;
 mod score;
 mod select;
@@ -24,6 +25,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Score(args) => score::run(&args),
         Command::Select(args) => select::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Finish(args) => finish::run(&args),
         Command::Setup(args) => setup::run(&args),
         Command::Doctor(args) => doctor::run(&args),
