@@ -75,6 +75,13 @@ impl Settings {
         self.get(name).map(|_| self.size(name)).transpose()
     }
 
+    /// A whole number, 0 among them, or what Transformers takes where it is not said.
+    pub(crate) fn count_or(&self, name: &str, default: usize) -> Result<usize, ExportError> {
+        let count = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
+        let read = |value| count(value).ok_or_else(|| self.refuse(name, "a whole number"));
+        self.get(name).map_or(Ok(default), read)
+    }
+
     /// A finite number, where it is said.
     pub(crate) fn number_if(&self, name: &str) -> Result<Option<f64>, ExportError> {
         let number = |value: &Value| value.as_f64().filter(|n| n.is_finite());

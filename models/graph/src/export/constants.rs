@@ -40,6 +40,8 @@ pub(crate) struct Change {
     pub(crate) add: f32,
     /// First and second axis change places.
     pub(crate) transpose: bool,
+    /// Stored as `[columns, rows]`: what is said of rows is meant of the second axis.
+    pub(crate) by_columns: bool,
     /// 8 bits per number.
     pub(crate) quantise: Option<Quantise>,
 }
@@ -67,16 +69,12 @@ pub(crate) enum Order {
 }
 
 impl Change {
-    pub(crate) fn transposed() -> Self {
-        Self {
-            transpose: true,
-            ..Self::default()
-        }
-    }
-
     /// Axes after the change.
     pub(crate) fn dims(&self, dims: &[usize]) -> Vec<usize> {
         let mut dims = dims.to_vec();
+        if self.by_columns {
+            dims.swap(0, 1);
+        }
         if !self.rows.is_empty() {
             dims[0] = self.rows.iter().map(Range::len).sum();
         }
@@ -132,7 +130,15 @@ impl Constant {
         stored: &Stored,
         change: &Change,
     ) -> Result<Bytes, ExportError> {
-        let count = stored.dims.first().copied().unwrap_or(1).max(1);
+        let turned;
+        let (tensor, axis) = match change.by_columns {
+            true => {
+                turned = turn(tensor)?;
+                (&turned, 1)
+            }
+            false => (tensor, 0),
+        };
+        let count = stored.dims.get(axis).copied().unwrap_or(1).max(1);
         let width = stored.elements() / count;
         let all = [0..count];
         let taken = match change.rows.is_empty() {
@@ -184,6 +190,24 @@ impl Constant {
         }
         Ok(out.into())
     }
+}
+
+/// A matrix with its axes changed, in f32.
+fn turn(tensor: &Tensor) -> Result<Tensor, ExportError> {
+    let numbers = tensor.to_f32()?;
+    let [rows, columns] = [tensor.dims[0], tensor.dims[1]];
+    let mut turned = vec![0.0; numbers.len()];
+    for (r, row) in numbers.chunks_exact(columns.max(1)).enumerate() {
+        for (c, x) in row.iter().enumerate() {
+            turned[c * rows + r] = *x;
+        }
+    }
+    Ok(Tensor {
+        name: tensor.name.clone(),
+        dims: vec![columns, rows],
+        dtype: DataType::F32,
+        bytes: encode(&turned, DataType::F32).into(),
+    })
 }
 
 /// One row in 8 bits: as the int8 products of a scorer round it, so that they take it as it is.

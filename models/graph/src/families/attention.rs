@@ -9,7 +9,7 @@
 
 use super::rotary::Rotary;
 use crate::{
-    DataType, Dimension, ExportError,
+    DataType, Dimension, ExportError, Settings,
     build::{float, int},
     export::graph::{Graph, Kind, Value, batch, fixed, length},
 };
@@ -60,6 +60,30 @@ impl Heads {
     fn turned_inside(&self, rotary: &Rotary) -> bool {
         self.width.is_multiple_of(16) && rotary.width.is_multiple_of(16)
     }
+}
+
+/// The window of each layer: as `layer_types` says, or else where `has_one` says.
+pub(crate) fn windows(
+    settings: &Settings,
+    layers: usize,
+    window: Option<usize>,
+    has_one: impl Fn(usize) -> bool,
+) -> Result<Vec<Option<usize>>, ExportError> {
+    let Some(kinds) = settings.texts_if("layer_types")? else {
+        return Ok((0..layers).map(|i| window.filter(|_| has_one(i))).collect());
+    };
+    let expected = format!("full_attention or sliding_attention, for each of {layers} layers");
+    let refused = || settings.refuse("layer_types", expected.clone());
+    if kinds.len() != layers {
+        return Err(refused());
+    }
+    let window_of = |kind: &&str| match (*kind, window) {
+        ("full_attention", _) => Ok(None),
+        ("sliding_attention", Some(window)) => Ok(Some(window)),
+        ("sliding_attention", None) => Err(settings.refuse("sliding_window", "a window")),
+        _ => Err(refused()),
+    };
+    kinds.iter().map(window_of).collect()
 }
 
 impl Graph<'_> {

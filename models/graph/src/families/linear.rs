@@ -44,6 +44,15 @@ impl<'a> Linear<'a> {
         Self { bias, ..self }
     }
 
+    /// Gate, up and down of a gated block, without biases.
+    pub(crate) fn gated(hidden: usize, intermediate: usize) -> [Linear<'static>; 3] {
+        [
+            Linear::new("gate_proj", hidden, intermediate),
+            Linear::new("up_proj", hidden, intermediate),
+            Linear::new("down_proj", intermediate, hidden),
+        ]
+    }
+
     fn change(&self) -> Change {
         Change {
             rows: self.rows.clone(),
@@ -94,7 +103,7 @@ impl Graph<'_> {
             transpose,
             ..linear.change()
         };
-        if self.style.int8 && !linear.inputs_first {
+        if self.style.int8 {
             return self.product_in_8_bits(x, &name, dims, linear);
         }
         let weights = self.tensor_as(&name, &dims, change, self.style.dtype, linear.part)?;
@@ -118,6 +127,7 @@ impl Graph<'_> {
         };
         let change = |quantise| Change {
             quantise: Some(quantise),
+            by_columns: linear.inputs_first,
             ..linear.change()
         };
         let (levels_type, float) = match self.style.portable {

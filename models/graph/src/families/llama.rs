@@ -44,11 +44,7 @@ fn attention(graph: &mut Graph<'_>, config: &Config, x: &Value) -> Result<Branch
 }
 
 fn block(graph: &mut Graph<'_>, config: &Config, stream: &mut Stream) -> Result<(), ExportError> {
-    let norm = |name| Norm::Rms {
-        name,
-        epsilon: config.epsilon,
-        offset: 0.0,
-    };
+    let norm = |name| Norm::rms(name, config.epsilon);
     let x = stream.norm(graph, norm("input_layernorm"))?;
     let seen = graph.within("self_attn", |graph| attention(graph, config, &x))?;
     stream.add(graph, seen);
@@ -92,14 +88,7 @@ pub(super) fn build(graph: &mut Graph<'_>, settings: &Settings) -> Result<Built,
                 block(graph, &config, &mut stream)
             })?;
         }
-        stream.norm(
-            graph,
-            Norm::Rms {
-                name: "norm",
-                epsilon: config.epsilon,
-                offset: 0.0,
-            },
-        )
+        stream.norm(graph, Norm::rms("norm", config.epsilon))
     })?;
     let tied = settings.flag_or("tie_word_embeddings", false)?;
     let names = ["lm_head", "model.embed_tokens"];

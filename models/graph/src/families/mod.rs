@@ -6,10 +6,19 @@
 //! A new family is a file here and a line in [`FAMILIES`].
 
 pub(crate) mod attention;
+mod gemma2;
+mod gpt2;
+mod gpt_neox;
 mod linear;
 mod llama;
+mod mistral;
 pub(crate) mod mlp;
 pub(crate) mod norms;
+mod olmo2;
+mod opt;
+mod phi3;
+mod qwen2;
+mod qwen3;
 pub(crate) mod rotary;
 
 use crate::{
@@ -37,7 +46,18 @@ pub(crate) struct Built {
 type Build = fn(&mut Graph<'_>, &Settings) -> Result<Built, ExportError>;
 
 /// `model_type` and who builds it.
-const FAMILIES: [(&str, Build); 1] = [("llama", llama::build)];
+const FAMILIES: [(&str, Build); 10] = [
+    ("llama", llama::build),
+    ("mistral", mistral::build),
+    ("qwen2", qwen2::build),
+    ("qwen3", qwen3::build),
+    ("gpt2", gpt2::build),
+    ("gpt_neox", gpt_neox::build),
+    ("olmo2", olmo2::build),
+    ("phi3", phi3::build),
+    ("gemma2", gemma2::build),
+    ("opt", opt::build),
+];
 
 /// The names of all families.
 pub fn names() -> Vec<&'static str> {

@@ -36,6 +36,20 @@ pub(crate) enum Norm<'a> {
     },
 }
 
+impl<'a> Norm<'a> {
+    pub(crate) fn rms(name: &'a str, epsilon: f32) -> Self {
+        Self::Rms {
+            name,
+            epsilon,
+            offset: 0.0,
+        }
+    }
+
+    pub(crate) fn layer(name: &'a str, epsilon: f32) -> Self {
+        Self::Layer { name, epsilon }
+    }
+}
+
 /// The hidden states `[batch, length, hidden]`, and a branch that has still to be added to them.
 #[derive(Debug, Clone)]
 pub(crate) struct Stream {
