@@ -4,7 +4,8 @@
 //! queries ─ MatMul(keys) ─ Add(mask) ─ Softmax ─ MatMul(values) ─► y   becomes   Attention(queries, keys, mask, values) ─► y
 //! ```
 //!
-//! Only where nobody else reads what is between them.
+//! Only where nobody else reads what is between them. `GroupQueryAttention` of ONNX Runtime, which exports of ours have,
+//! is one node already and becomes `GroupedAttention`, where it has neither a cache nor a bias.
 
 use std::collections::HashMap;
 
@@ -15,6 +16,21 @@ pub mod names {
     /// Inputs: queries `[b, h, t, k]`, keys `[b, h, k, s]`, a mask that spreads to `[b, h, t, s]`, values `[b, h, s, v]`.
     /// Output: `[b, h, t, v]`.
     pub const ATTENTION: &str = "Attention";
+
+    /// Causal attention over rows. Inputs: queries `[b, t, heads * width]`, keys and values `[b, t, groups * width]`, or
+    /// only one with all three behind one another; cosine and sine `[t, pairs]` where heads are turned. Output:
+    /// `[b, t, heads * width]`. Attributes as of GroupQueryAttention.
+    pub const GROUPED: &str = "GroupedAttention";
+    /// Attribute: heads of queries.
+    pub const HEADS: &str = "num_heads";
+    /// Attribute: heads of keys and values.
+    pub const GROUPS: &str = "kv_num_heads";
+    /// Attribute: factor on scores; one over the root of the width where it is absent or 0.
+    pub const SCALE: &str = "scale";
+    /// Attribute: soft cap on scores; none where it is absent or 0.
+    pub const CAP: &str = "softcap";
+    /// Attribute: how many tokens a token sees; all where it is absent or -1.
+    pub const WINDOW: &str = "local_window_size";
 }
 
 impl Model {
@@ -43,7 +59,26 @@ impl Model {
         let mut model = self.clone();
         let mut count = 0;
         for node in &mut model.graph.node {
-            if let Some(operands) = found.operands(node) {
+            if let Some(operands) = grouped(node) {
+                let known = [
+                    names::HEADS,
+                    names::GROUPS,
+                    names::SCALE,
+                    names::CAP,
+                    names::WINDOW,
+                ];
+                let known = |name: &Option<String>| {
+                    name.as_deref().is_some_and(|name| known.contains(&name))
+                };
+                node.attribute.retain(|attribute| known(&attribute.name));
+                *node = NodeProto {
+                    op_type: Some(names::GROUPED.to_owned()),
+                    domain: Some(products::names::DOMAIN.to_owned()),
+                    input: operands,
+                    ..node.clone()
+                };
+                count += 1;
+            } else if let Some(operands) = found.operands(node) {
                 *node = NodeProto {
                     op_type: Some(names::ATTENTION.to_owned()),
                     domain: Some(products::names::DOMAIN.to_owned()),
@@ -59,6 +94,43 @@ impl Model {
         }
         (model, count)
     }
+}
+
+/// Queries, keys, values, cosine and sine of a GroupQueryAttention that does what `GroupedAttention` does.
+fn grouped(node: &NodeProto) -> Option<Vec<String>> {
+    if node.op_type.as_deref() != Some("GroupQueryAttention") || node.output.len() != 1 {
+        return None;
+    }
+    let input = |i: usize| node.input.get(i).cloned().unwrap_or_default();
+    // A cache, positions of one's own, a bias, sinks, quantised caches, norms inside.
+    let others = [3, 4].into_iter().chain(9..node.input.len());
+    let plain = others.map(input).all(|name| name.is_empty());
+    let whole = |name: &str| {
+        let mut attributes = node.attribute.iter();
+        let found = attributes.find(|a| a.name.as_deref() == Some(name));
+        found.and_then(|a| a.i).unwrap_or(0)
+    };
+    let turned = whole("do_rotary") != 0;
+    let strange = [
+        whole("rotary_interleaved"),
+        whole("smooth_softmax"),
+        whole("qk_output"),
+    ];
+    let causal = node
+        .attribute
+        .iter()
+        .all(|a| a.name.as_deref() != Some("causal") || a.i == Some(1));
+    if !plain || !causal || strange != [0; 3] {
+        return None;
+    }
+    let mut operands = vec![input(0), input(1), input(2)];
+    if turned {
+        operands.extend([input(7), input(8)]);
+    }
+    while operands.last().is_some_and(String::is_empty) {
+        operands.pop();
+    }
+    Some(operands)
 }
 
 /// Who makes a value, and how many read it.
