@@ -248,7 +248,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let devices = args.device.resolve(&environment)?;
     // All of one kind.
     let device = devices[0];
-    let precision = precision(args, &source, &reference)?;
+    let precision = precision(args, &source, &reference, device)?;
     reference.check_precision(precision, device)?;
     if precision == Precision::Int8 && Multiplier::detect(precision)? == Multiplier::Int8Portable {
         terminal::line(
@@ -284,7 +284,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
             device => device.to_string(),
         },
         precision: match precision {
-            Precision::AsStored => format!("{:?}", reference.precision()).to_lowercase(),
+            Precision::AsStored => stored(&reference),
             reduced => reduced.to_string(),
         },
         threads,
@@ -403,22 +403,35 @@ fn tokenizer(
     Ok((Some(path), Some(tokenization)))
 }
 
+/// In what the weights are stored.
+fn stored(reference: &OpenedReference) -> String {
+    match reference.is_stored_in_8_bits() {
+        true => Precision::Int8.to_string(),
+        false => format!("{:?}", reference.precision()).to_lowercase(),
+    }
+}
+
 /// What `--precision` means for this model.
 fn precision(
     args: &ScoreArgs,
     source: &Source,
     reference: &OpenedReference,
+    device: ResolvedDevice,
 ) -> anyhow::Result<Precision> {
+    let in_8_bits = reference.is_stored_in_8_bits();
     match args.precision {
+        PrecisionChoice::Auto if in_8_bits && device == ResolvedDevice::Cpu => Ok(Precision::Int8),
         PrecisionChoice::Auto => Ok(Precision::AsStored),
         PrecisionChoice::Bf16 => Ok(Precision::Bf16),
         PrecisionChoice::Int8 => Ok(Precision::Int8),
-        PrecisionChoice::F32 if reference.precision() == DataType::F32 => Ok(Precision::AsStored),
+        PrecisionChoice::F32 if reference.precision() == DataType::F32 && !in_8_bits => {
+            Ok(Precision::AsStored)
+        }
         PrecisionChoice::F32 => Err(Advised::error(
             format!(
-                "{}: --precision f32: expected weights stored in f32, got {:?}",
+                "{}: --precision f32: expected weights stored in f32, got {}",
                 source.model.display(),
-                reference.precision()
+                stored(reference)
             ),
             "leave --precision out to compute as the model is stored, or export it in f32",
         )),

@@ -13,8 +13,8 @@ use crate::{DataType, Model, onnx::NodeProto, products};
 
 /// Names of the operator.
 pub mod names {
-    /// Inputs: queries `[b, h, t, k]`, keys `[b, h, k, s]`, a mask that spreads to `[b, h, t, s]`, values `[b, h, s, v]`.
-    /// Output: `[b, h, t, v]`.
+    /// Inputs: queries `[.., t, k]`, keys `[.., k, s]`, a mask that spreads to `[.., t, s]`, values `[.., s, v]`; axes
+    /// before the last two are spread as in a matrix product. Output: `[.., t, v]`.
     pub const ATTENTION: &str = "Attention";
 
     /// Causal attention over rows. Inputs: queries `[b, t, heads * width]`, keys and values `[b, t, groups * width]`, or
@@ -50,6 +50,16 @@ impl Model {
         let casts = self.graph.node.iter();
         let casts = casts.filter(|n| n.op_type.as_deref() == Some("Cast"));
         !weights.chain(casts.map(to)).any(other)
+    }
+
+    /// Whether most of the weights are of this type.
+    pub fn computes_in(&self, dtype: DataType) -> bool {
+        let size = |of: &dyn Fn(DataType) -> bool| -> i64 {
+            let tensors = self.graph.initializer.iter();
+            let tensors = tensors.filter(|t| of(DataType::from_onnx(t.data_type.unwrap_or(0))));
+            tensors.map(|t| t.dims.iter().product::<i64>()).sum()
+        };
+        size(&|other| other == dtype) > size(&|other| other != dtype)
     }
 
     /// Puts the operator [`names::ATTENTION`] in the place of every attention; the answer is how many there were. What

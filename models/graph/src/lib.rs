@@ -14,7 +14,8 @@
 //! * [`head`]: from the logits back to the last matrix product.
 //! * [`cut`]: what remains before it.
 //! * [`attention`]: takes attention together, for somebody else to compute.
-//! * [`products`]: takes out the products with constant weights, for somebody else to compute.
+//! * [`products`]: takes out the products with constant weights, for somebody else to compute; `quantised` reads those
+//!   in 8 bits.
 //! * `simplify`: takes out what a scorer's batches do not need.
 //! * [`build`]: small models made from nothing.
 //! * [`checkpoint`], [`export`], [`families`]: from a checkpoint to a model.
@@ -33,6 +34,7 @@ mod map;
 pub mod model;
 pub mod onnx;
 pub mod products;
+mod quantised;
 mod simplify;
 pub mod tensor;
 
