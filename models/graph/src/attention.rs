@@ -284,4 +284,47 @@ mod tests {
         bare[2].attribute.clear();
         assert_eq!(operators(bare).0[3], "MatMul");
     }
+
+    fn group_query(inputs: &[&str], attributes: &[(&str, i64)]) -> NodeProto {
+        let attribute = |(name, value): &(&str, i64)| crate::build::int(name, *value);
+        NodeProto {
+            attribute: attributes.iter().map(attribute).collect(),
+            domain: Some("com.microsoft".to_owned()),
+            ..node("GroupQueryAttention", inputs, "y")
+        }
+    }
+
+    #[test]
+    fn grouped_attention_is_taken_where_it_has_no_cache_and_no_bias() {
+        let turned = ["q", "k", "v", "", "", "lengths", "longest", "cos", "sin"];
+        let sizes = [("num_heads", 4), ("kv_num_heads", 2), ("do_rotary", 1)];
+        let (names, model) = operators(vec![group_query(&turned, &sizes)]);
+        assert_eq!(names, [names::GROUPED]);
+        let taken = &model.graph.node[0];
+        assert_eq!(taken.input, ["q", "k", "v", "cos", "sin"]);
+        assert_eq!(taken.domain.as_deref(), Some(products::names::DOMAIN));
+        let kept: Vec<_> = taken
+            .attribute
+            .iter()
+            .filter_map(|a| a.name.as_deref())
+            .collect();
+        assert_eq!(kept, ["num_heads", "kv_num_heads"]);
+        // Not turned, and all three together.
+        let together = ["qkv", "", "", "", "", "lengths", "longest"];
+        let (_, model) = operators(vec![group_query(&together, &sizes[..2])]);
+        assert_eq!(model.graph.node[0].input, ["qkv"]);
+        let cached = ["q", "k", "v", "past", "past", "lengths", "longest"];
+        let biased = [
+            "q", "k", "v", "", "", "lengths", "longest", "", "", "", "bias",
+        ];
+        for inputs in [&cached[..], &biased] {
+            let (names, _) = operators(vec![group_query(inputs, &sizes[..2])]);
+            assert_eq!(names, ["GroupQueryAttention"]);
+        }
+        for strange in ["rotary_interleaved", "smooth_softmax"] {
+            let attributes = [sizes[0], sizes[1], (strange, 1)];
+            let (names, _) = operators(vec![group_query(&turned[..7], &attributes)]);
+            assert_eq!(names, ["GroupQueryAttention"]);
+        }
+    }
 }

@@ -148,9 +148,6 @@ impl Constant {
         let taken: Vec<usize> = taken.iter().cloned().flatten().collect();
         let mut out = vec![0; self.length()];
         let mut row = Vec::with_capacity(width);
-        let mut place = |place: usize, encoded: &[u8]| {
-            out[place..place + encoded.len()].copy_from_slice(encoded);
-        };
         let size = self.dtype.size().unwrap_or(1);
         // Of a transposed matrix a band of rows is kept, so that whole stretches of columns are written at once.
         const BAND: usize = 16;
@@ -166,24 +163,27 @@ impl Constant {
             match change.quantise {
                 None if change.transpose => {
                     let mut column = vec![0.0; band.len()];
+                    let length = band.len() * size;
                     for c in 0..width {
                         rows.iter()
                             .zip(&mut column)
                             .for_each(|(row, x)| *x = row[c]);
-                        place(
-                            (c * taken.len() + first) * size,
-                            &encode(&column, self.dtype),
-                        );
+                        let at = (c * taken.len() + first) * size;
+                        encode_into(&column, self.dtype, &mut out[at..at + length]);
                     }
                 }
                 None => {
                     for (r, row) in rows.iter().enumerate() {
-                        place((first + r) * width * size, &encode(row, self.dtype));
+                        encode_into(
+                            row,
+                            self.dtype,
+                            &mut out[(first + r) * width * size..][..width * size],
+                        );
                     }
                 }
                 Some(quantise) => {
                     for (r, row) in rows.iter().enumerate() {
-                        quantised(row, first + r, taken.len(), quantise, &mut place);
+                        quantised(row, first + r, taken.len(), quantise, &mut out);
                     }
                 }
             }
@@ -211,17 +211,14 @@ fn turn(tensor: &Tensor) -> Result<Tensor, ExportError> {
 }
 
 /// One row in 8 bits: as the int8 products of a scorer round it, so that they take it as it is.
-fn quantised(
-    row: &[f32],
-    number: usize,
-    rows: usize,
-    quantise: Quantise,
-    place: &mut impl FnMut(usize, &[u8]),
-) {
+fn quantised(row: &[f32], number: usize, rows: usize, quantise: Quantise, out: &mut [u8]) {
     let top = row.iter().fold(0f32, |top, x| top.max(x.abs()));
     let factor = if top > 0.0 { 127.0 / top } else { 0.0 };
     let level = |x: &f32| (x * factor).round_ties_even() as i8;
     let scale = (top / 127.0).to_le_bytes();
+    let mut place = |place: usize, encoded: &[u8]| {
+        out[place..place + encoded.len()].copy_from_slice(encoded);
+    };
     match quantise {
         Quantise::Levels(Order::Blocks { block }) => {
             // Zero is 128, also in what fills the last block.
@@ -246,16 +243,21 @@ fn quantised(
 
 /// Numbers in a float type, little-endian.
 pub(crate) fn encode(numbers: &[f32], dtype: DataType) -> Vec<u8> {
-    let halves = |half: fn(f32) -> u16| -> Vec<u8> {
-        numbers
-            .iter()
-            .flat_map(|&x| half(x).to_le_bytes())
-            .collect()
-    };
+    let mut out = vec![0; numbers.len() * dtype.size().unwrap_or(4)];
+    encode_into(numbers, dtype, &mut out);
+    out
+}
+
+fn encode_into(numbers: &[f32], dtype: DataType, out: &mut [u8]) {
+    fn put<const N: usize>(numbers: &[f32], out: &mut [u8], bytes: impl Fn(f32) -> [u8; N]) {
+        for (x, to) in numbers.iter().zip(out.as_chunks_mut::<N>().0) {
+            *to = bytes(*x);
+        }
+    }
     match dtype {
-        DataType::F16 => halves(|x| f16::from_f32(x).to_bits()),
-        DataType::Bf16 => halves(|x| bf16::from_f32(x).to_bits()),
-        _ => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        DataType::F16 => put(numbers, out, |x| f16::from_f32(x).to_le_bytes()),
+        DataType::Bf16 => put(numbers, out, |x| bf16::from_f32(x).to_le_bytes()),
+        _ => put(numbers, out, f32::to_le_bytes),
     }
 }
 
@@ -291,4 +293,115 @@ fn check(tensor: &Tensor, stored: &Stored, to: DataType) -> Result<(), ExportErr
         refuse(&numbers, stored, to, from)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn constant(content: Change, dims: &[usize], dtype: DataType) -> (Constant, tempfile::TempDir) {
+        // 0, 1, 2, ... as f16 in a safetensors file.
+        let folder = tempfile::tempdir().unwrap();
+        let elements: usize = dims.iter().product();
+        let numbers: Vec<f32> = (0..elements).map(|i| i as f32).collect();
+        let data = encode(&numbers, DataType::F16);
+        let shape = dims
+            .iter()
+            .map(usize::to_string)
+            .collect::<Vec<_>>()
+            .join(",");
+        let end = data.len();
+        let header =
+            format!(r#"{{"w":{{"dtype":"F16","shape":[{shape}],"data_offsets":[0,{end}]}}}}"#);
+        let size = (header.len() as u64).to_le_bytes();
+        let path = folder.path().join("model.safetensors");
+        std::fs::write(path, [&size[..], header.as_bytes(), &data].concat()).unwrap();
+        let weights = crate::Weights::find(folder.path()).unwrap();
+        let stored = weights.expect("model.w", dims).unwrap().clone();
+        let constant = Constant {
+            name: "w".to_owned(),
+            dtype,
+            dims: content.dims(dims),
+            content: Content::Stored(stored, content),
+        };
+        (constant, folder)
+    }
+
+    fn numbers(constant: &Constant) -> Vec<f32> {
+        let bytes = constant.bytes().unwrap();
+        assert_eq!(bytes.len(), constant.length());
+        let tensor = Tensor {
+            name: String::new(),
+            dims: constant.dims.clone(),
+            dtype: constant.dtype,
+            bytes,
+        };
+        tensor.to_f32().unwrap()
+    }
+
+    #[test]
+    fn rows_are_chosen_moved_and_turned() {
+        let change = Change {
+            rows: vec![2..3, 0..1],
+            add: 0.5,
+            transpose: true,
+            ..Change::default()
+        };
+        let (constant, _folder) = constant(change, &[3, 2], DataType::F32);
+        assert_eq!(constant.dims, [2, 2]);
+        assert_eq!(numbers(&constant), [4.5, 0.5, 5.5, 1.5]);
+    }
+
+    #[test]
+    fn a_tall_matrix_is_turned_band_by_band() {
+        let change = Change {
+            transpose: true,
+            ..Change::default()
+        };
+        for dtype in [DataType::F32, DataType::F16, DataType::Bf16] {
+            let (constant, _folder) = constant(change.clone(), &[37, 3], dtype);
+            let got = numbers(&constant);
+            let expected = (0..3).flat_map(|c| (0..37).map(move |r| (r * 3 + c) as f32));
+            assert_eq!(got, expected.collect::<Vec<_>>(), "{dtype:?}");
+        }
+    }
+
+    #[test]
+    fn levels_and_scales_give_the_numbers_back() {
+        let order = Order::Blocks { block: 16 };
+        let parts = [Quantise::Levels(order), Quantise::Scales(order)];
+        for by_columns in [false, true] {
+            let dims = if by_columns { [20, 3] } else { [3, 20] };
+            let [levels, scales] = parts.map(|part| {
+                let change = Change {
+                    quantise: Some(part),
+                    by_columns,
+                    ..Change::default()
+                };
+                let dtype = match part {
+                    Quantise::Levels(_) => DataType::U8,
+                    Quantise::Scales(_) => DataType::F32,
+                };
+                let (constant, _folder) = constant(change, &dims, dtype);
+                (constant.dims.clone(), constant.bytes().unwrap())
+            });
+            assert_eq!((levels.0, scales.0), (vec![3, 2, 16], vec![6]));
+            for row in 0..3 {
+                let scale = |block: usize| {
+                    let at = (row * 2 + block) * 4;
+                    f32::from_le_bytes(scales.1[at..at + 4].try_into().unwrap())
+                };
+                assert_eq!(scale(0), scale(1));
+                for column in 0..32 {
+                    let level = f32::from(levels.1[row * 32 + column]) - 128.0;
+                    let number = match (column < 20, by_columns) {
+                        (false, _) => 0.0,
+                        (true, false) => (row * 20 + column) as f32,
+                        (true, true) => (column * 3 + row) as f32,
+                    };
+                    assert!((level * scale(0) - number).abs() <= scale(0) / 2.0 + 1e-5);
+                }
+            }
+        }
+    }
 }
