@@ -6,8 +6,6 @@
 //!                                                    └ 8 bits ─────────► [outputs, blocks, block] and its scales
 //! ```
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use half::{bf16, f16};
 
@@ -35,7 +33,7 @@ pub(crate) enum Content {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Change {
     /// Rows of the first axis to take, in this order; all where there is nothing.
-    pub(crate) rows: Vec<Range<usize>>,
+    pub(crate) rows: Vec<usize>,
     /// Added to every number.
     pub(crate) add: f32,
     /// First and second axis change places.
@@ -76,7 +74,7 @@ impl Change {
             dims.swap(0, 1);
         }
         if !self.rows.is_empty() {
-            dims[0] = self.rows.iter().map(Range::len).sum();
+            dims[0] = self.rows.len();
         }
         if self.transpose {
             dims.swap(0, 1);
@@ -140,12 +138,10 @@ impl Constant {
         };
         let count = stored.dims.get(axis).copied().unwrap_or(1).max(1);
         let width = stored.elements() / count;
-        let all = [0..count];
-        let taken = match change.rows.is_empty() {
-            true => &all[..],
-            false => &change.rows,
+        let taken: Vec<usize> = match change.rows.is_empty() {
+            true => (0..count).collect(),
+            false => change.rows.clone(),
         };
-        let taken: Vec<usize> = taken.iter().cloned().flatten().collect();
         let mut out = vec![0; self.length()];
         let mut row = Vec::with_capacity(width);
         let size = self.dtype.size().unwrap_or(1);
@@ -342,7 +338,7 @@ mod tests {
     #[test]
     fn rows_are_chosen_moved_and_turned() {
         let change = Change {
-            rows: vec![2..3, 0..1],
+            rows: vec![2, 0],
             add: 0.5,
             transpose: true,
             ..Change::default()

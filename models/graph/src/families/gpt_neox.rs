@@ -31,12 +31,11 @@ struct Config {
 fn attention(graph: &mut Graph<'_>, config: &Config, x: &Value) -> Result<Branch, ExportError> {
     let Config { heads, hidden, .. } = config;
     // Stored as query, key, value of the first head, then of the second: all queries come first here.
-    let row = |part: usize, head: usize| (3 * head + part) * heads.width;
+    let first = |part: usize, head: usize| (3 * head + part) * heads.width;
     let parts = (0..3).flat_map(|part| (0..heads.queries).map(move |head| (part, head)));
+    let firsts = parts.map(|(part, head)| first(part, head));
     let all = Linear {
-        rows: parts
-            .map(|(part, head)| row(part, head)..row(part, head) + heads.width)
-            .collect(),
+        rows: firsts.flat_map(|row| row..row + heads.width).collect(),
         ..Linear::new("query_key_value", *hidden, 3 * hidden)
     };
     let all = graph.linear(x, &all.bias(config.attention_bias))?;

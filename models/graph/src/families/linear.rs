@@ -1,7 +1,5 @@
 //! Matrix products with weights of the checkpoint.
 
-use std::ops::Range;
-
 use crate::{
     ExportError,
     build::{self, int},
@@ -22,7 +20,7 @@ pub(crate) struct Linear<'a> {
     /// Stored as `[inputs, outputs]`, as GPT-2 does; else `[outputs, inputs]`.
     pub(crate) inputs_first: bool,
     /// The outputs to take, in this order; all where there is nothing.
-    pub(crate) rows: Vec<Range<usize>>,
+    pub(crate) rows: Vec<usize>,
     /// Behind the constant's name, where only a part is taken.
     pub(crate) part: &'a str,
 }

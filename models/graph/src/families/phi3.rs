@@ -46,7 +46,7 @@ fn block(graph: &mut Graph<'_>, config: &Config, stream: &mut Stream) -> Result<
     let [hidden, intermediate] = [config.hidden, config.intermediate];
     // Two products instead of one and a copy of its halves.
     let half = |part, from| Linear {
-        rows: vec![from..from + intermediate],
+        rows: (from..from + intermediate).collect(),
         part,
         ..Linear::new("gate_up_proj", hidden, 2 * intermediate)
     };
