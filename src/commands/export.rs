@@ -1,6 +1,6 @@
 //! `export`: a checkpoint to an ONNX reference.
 
-use rho_graph::{ExportError, ExportOptions};
+use rho_graph::ExportOptions;
 
 use super::Outcome;
 use crate::{checkpoint, cli::ExportArgs, stop::Stop, terminal};
@@ -13,15 +13,7 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
         ..ExportOptions::default()
     };
     let stop = Stop::at_signals()?;
-    match checkpoint::export(&args.checkpoint, &args.out, options, &stop) {
-        Ok(summary) => {
-            terminal::line(&format!("wrote {}\n{summary}", args.out.display()));
-            Ok(Outcome::Done)
-        }
-        Err(error @ ExportError::Stopped { .. }) => {
-            terminal::line(&error.to_string());
-            Ok(Outcome::Interrupted)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let summary = checkpoint::export(&args.checkpoint, &args.out, options, &stop)?;
+    terminal::line(&format!("wrote {}\n{summary}", args.out.display()));
+    Ok(Outcome::Done)
 }

@@ -9,13 +9,16 @@
 
 use std::collections::HashMap;
 
-use crate::{DataType, Model, onnx::NodeProto, products};
+use crate::{DataType, Model, build::int, onnx::NodeProto, products};
 
 /// Names of the operator.
 pub mod names {
     /// Inputs: queries `[.., t, k]`, keys `[.., k, s]`, a mask that spreads to `[.., t, s]`, values `[.., s, v]`; axes
     /// before the last two are spread as in a matrix product. Output: `[.., t, v]`.
     pub const ATTENTION: &str = "Attention";
+
+    /// Its attribute: how many axes queries must have, where the graph said which one the softmax is over by its number.
+    pub const AXES: &str = "axes";
 
     /// Causal attention over rows. Inputs: queries `[b, t, heads * width]`, keys and values `[b, t, groups * width]`, or
     /// only one with all three behind one another; cosine and sine `[t, pairs]` where heads are turned. Output:
@@ -88,12 +91,15 @@ impl Model {
                     ..node.clone()
                 };
                 count += 1;
-            } else if let Some(operands) = found.operands(node) {
+            } else if let Some((operands, axes)) = found.operands(node) {
                 *node = NodeProto {
                     op_type: Some(names::ATTENTION.to_owned()),
                     domain: Some(products::names::DOMAIN.to_owned()),
                     input: operands.map(str::to_owned).into(),
-                    attribute: Vec::new(),
+                    attribute: axes
+                        .map(|axes| int(names::AXES, axes))
+                        .into_iter()
+                        .collect(),
                     ..node.clone()
                 };
                 count += 1;
@@ -174,8 +180,9 @@ impl<'a> Found<'a> {
         fits.then_some(node)
     }
 
-    /// Queries, keys, mask and values of the attention that this node ends.
-    fn operands(&self, node: &NodeProto) -> Option<[&'a str; 4]> {
+    /// Queries, keys, mask and values of the attention that this node ends, and how many axes they must have, where
+    /// that matters.
+    fn operands(&self, node: &NodeProto) -> Option<([&'a str; 4], Option<i64>)> {
         if node.op_type.as_deref() != Some("MatMul") {
             return None;
         }
@@ -185,9 +192,12 @@ impl<'a> Found<'a> {
             .iter()
             .find(|a| a.name.as_deref() == Some("axis"));
         // Said nowhere, it depends on the operator set.
-        if !matches!(axis?.i, Some(-1 | 3)) {
-            return None;
-        }
+        let axes = match axis?.i {
+            Some(-1) => None,
+            // The last one of four.
+            Some(3) => Some(4),
+            _ => return None,
+        };
         let add = self.only(softmax.input.first()?, "Add")?;
         let [left, right] = &add.input[..] else {
             return None;
@@ -202,7 +212,8 @@ impl<'a> Found<'a> {
             .get(node.output.first()?.as_str())?
             .input
             .get(1)?;
-        Some([scores.input.first()?, scores.input.get(1)?, mask, values])
+        let operands: [&str; 4] = [scores.input.first()?, scores.input.get(1)?, mask, values];
+        Some((operands, axes))
     }
 }
 

@@ -35,10 +35,12 @@ impl Operator for AttentionOperator {
 
     fn create_kernel<'attribute>(
         &self,
-        _: &KernelContext<'attribute>,
+        context: &KernelContext<'attribute>,
     ) -> ort::Result<AttentionKernel> {
+        let axes = context.get::<i64>(names::AXES);
         Ok(AttentionKernel {
             instructions: self.instructions,
+            axes: axes.and_then(|axes| usize::try_from(axes).ok()),
         })
     }
 }
@@ -46,6 +48,7 @@ impl Operator for AttentionOperator {
 /// One attention of a graph.
 pub(crate) struct AttentionKernel {
     instructions: Instructions,
+    axes: Option<usize>,
 }
 
 impl Kernel for AttentionKernel {
@@ -82,7 +85,12 @@ impl Kernel for AttentionKernel {
             return Err(unfit());
         };
         // Only a mask may have one row for all.
-        if lead.is_empty() || keys_spread.rows != key_width || values_spread.rows != columns {
+        let other_axes = self.axes.is_some_and(|axes| axes != lead.len() + 2);
+        if lead.is_empty()
+            || other_axes
+            || keys_spread.rows != key_width
+            || values_spread.rows != columns
+        {
             return Err(unfit());
         }
         let shape = Shape {
