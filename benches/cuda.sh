@@ -3,12 +3,14 @@
 #
 #     benches/cuda.sh PARITY MODEL CORPUS [OUT.md]
 #
-# PARITY  folder with a folder per model, each with onnx/, onnx_past/ and expected.jsonl (loss and entropy in f64)
+# PARITY  folder with a folder per model, each with hf/, onnx/, onnx_past/ and expected.jsonl (loss and entropy in f64)
 # MODEL   folder with hf/ and onnx/ (f16) of the model to measure, tokenizer.json in both
 # CORPUS  JSON lines with a field `text`
 #
-# 1. parity: every model and export on CUDA, f32 within 1e-3, converted to f16 within 2e-2
-# 2. figures: tokens/s of the whole command, against PyTorch (SDPA, chunked log-softmax) and the GPU's matrix rate, in turn
+# 1. parity: every model and export on CUDA, f32 within 1e-3, converted to f16 within 2e-2, and `rho-mask export` of hf/
+#    in f32 and f16 within 1e-3 and 5e-2
+# 2. figures: tokens/s of the whole command with onnx/ and with `rho-mask export --dtype f16` of hf/, against PyTorch (SDPA,
+#    chunked log-softmax) and the GPU's matrix rate, in turn
 # 3. leaks: ten minutes of scoring, memory of the process and of the device
 #
 # Settings: RHO_MASK (the program), PYTHON (with torch, transformers, onnx, onnxruntime, pyarrow, tokenizers),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod export;
 mod look;
 mod report;
 mod score;
@@ -11,6 +12,7 @@ mod select;
 mod selection;
 mod values;
 
+pub use export::{ExportArgs, ExportDtype, HeadOutput};
 pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use report::ReportArgs;
 pub use score::ScoreArgs;
@@ -55,6 +57,9 @@ pub enum Command {
     /// Show what masks look like, in one HTML file.
     #[command(after_long_help = report::EXAMPLES)]
     Report(ReportArgs),
+    /// Turn a Hugging Face checkpoint into an ONNX reference; no Python is needed.
+    #[command(after_long_help = export::EXAMPLES)]
+    Export(ExportArgs),
     /// Complete a masks folder that several ranks wrote.
     ///
     /// Checks that all shards are there, adds up what the ranks counted, and writes state.json and summary.json. The

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use rho_formats::{CorpusError, MaskError, OutputError};
+use rho_graph::ExportError;
 use rho_reference::{ReferenceError, library::LibraryError};
 
 use crate::tokenization::TokenizerError;
@@ -85,6 +86,7 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
                 .hint()
                 .map(|h| h.to_string())
         })
+        .or_else(|| cause.downcast_ref::<ExportError>()?.hint())
         .or_else(|| {
             cause.downcast_ref::<TokenizerError>()?;
             let hint = "save the model's tokenizer as tokenizer.json: AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)";

@@ -25,6 +25,7 @@
 //! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`; looking at masks is in `look`,
 //! `show`, `stats` and `report`.
 
+mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod demo;

@@ -13,6 +13,10 @@ fn main() -> ExitCode {
         Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
         Ok(commands::Outcome::Incomplete) => ExitCode::from(1),
         Ok(commands::Outcome::Interrupted) => ExitCode::from(stop::INTERRUPTED),
+        Err(error) if stop::was_asked_for(&error) => {
+            terminal::line(&error.to_string());
+            ExitCode::from(stop::INTERRUPTED)
+        }
         Err(error) => {
             terminal::line(&format!("error: {}", hint::chain(&error)));
             if let Some(hint) = hint::of(&error) {

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use anyhow::Context as _;
+use rho_graph::ExportError;
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     flag,
@@ -13,6 +14,11 @@ use signal_hook::{
 
 /// What a shell says of a program that was interrupted.
 pub const INTERRUPTED: u8 = 130;
+
+/// Whether this is how an export ends that was asked to stop, and no error.
+pub fn was_asked_for(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ExportError::Stopped { .. }))
+}
 
 /// Whether the run is to stop.
 #[derive(Debug, Clone, Default)]

@@ -675,12 +675,19 @@ fn graphs_that_cannot_work_are_refused_by_name() {
     );
 }
 
-/// Attention of four axes is computed by our operator; what only looks like it, as the graph has it, and that is said.
+/// Attention is computed by our operator, of as many axes as there are; what only looks like it, as the graph has it,
+/// and that is said.
 #[test]
 fn attention_of_an_unknown_shape_is_computed_as_exported() {
     let tiny = Tiny::new();
     let zeros = vec![0.0; HIDDEN * HIDDEN];
-    for (axes, noted) in [(&[1][..], false), (&[1, 2][..], true)] {
+    for (axes, mask, softmax, noted) in [
+        (&[1][..], "mask", 3, false),
+        (&[1, 2][..], "mask", -1, false),
+        // Not the last axis, and a mask that does not say what each column is.
+        (&[1, 2][..], "mask", 3, true),
+        (&[1][..], "zero", -1, true),
+    ] {
         let last = axes.len() as i64 + 2;
         let mut order: Vec<i64> = (0..=last).collect();
         order.swap(last as usize, last as usize - 1);
@@ -703,13 +710,8 @@ fn attention_of_an_unknown_shape_is_computed_as_exported() {
             .node("Unsqueeze", "hidden axes", "queries")
             .node_with("Transpose", "queries", "keys", vec![perm])
             .node("MatMul", "queries keys", "scores")
-            .node("Add", "scores mask", "masked")
-            .node_with(
-                "Softmax",
-                "masked",
-                "p",
-                vec![int("axis", if noted { -1 } else { 3 })],
-            )
+            .node("Add", &format!("scores {mask}"), "masked")
+            .node_with("Softmax", "masked", "p", vec![int("axis", softmax)])
             .node("MatMul", "p queries", "told")
             .node("Squeeze", "told axes", "weighed")
             .node("MatMul", "weighed none", "nothing")

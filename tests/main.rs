@@ -6,6 +6,9 @@
 // The program without arguments of its own: the bundled reference on the bundled corpus, and what a person sees.
 #[cfg(test)]
 mod demo;
+// Checkpoints: `export`, and `score` of a checkpoint as it is.
+#[cfg(test)]
+mod export;
 // Whatever is a matter of how an ONNX file is written: inputs, heads, types, external data, graphs that are refused.
 #[cfg(test)]
 mod graphs;

@@ -141,7 +141,7 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
         (
             "half",
             "f32",
-            "--precision f32: expected weights stored in f32, got F16",
+            "--precision f32: expected weights stored in f32, got f16",
         ),
         (
             "half",

@@ -19,8 +19,8 @@ Examples:
   Score a folder with the bundled demonstration model:
       rho-mask score corpus/ --out masks/
 
-  Score with a model of your own, exported by `optimum-cli export onnx`, keeping 60 %:
-      rho-mask score corpus/ --model ref/ --out masks/ --keep 0.6
+  Score with a checkpoint of your own (config.json, model.safetensors, tokenizer.json), keeping 60 %:
+      rho-mask score corpus/ --model checkpoint/ --out masks/ --keep 0.6
 
   Keep the 60 % whose loss under the reference is furthest below that of the model to be trained:
       rho-mask score corpus/ --model ref/ --base base/ --out masks/ --by excess --keep 0.6
@@ -102,8 +102,9 @@ pub struct ScoreArgs {
     )]
     pub shard_size: u64,
 
-    /// Reference model: a folder as optimum writes it, or an .onnx file.
+    /// Reference model: a folder as `export` or optimum writes it, an .onnx file, or a Hugging Face checkpoint.
     ///
+    /// A checkpoint is exported once into the cache folder, in f32 for the CPU and in f16 for CUDA (see `export`).
     /// Without it the bundled demonstration model is used, which knows some school mathematics and nothing else. Given
     /// several times, all of them score the same tokens in one pass: `loss` and `entropy` are then what --combine
     /// makes of theirs, and the scores of each are kept in `loss_1`, `entropy_1`, `loss_2` and so on.

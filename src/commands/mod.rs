@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod doctor;
+mod export;
 mod finish;
 mod report;
 mod score;
@@ -29,6 +30,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Select(args) => select::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Finish(args) => finish::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Setup(args) => setup::run(&args),

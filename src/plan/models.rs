@@ -9,11 +9,15 @@ use std::{
 
 use anyhow::Context as _;
 use rho_graph::DataType;
-use rho_reference::{OpenedReference, Precision, ResolvedDevice, Source, source::fingerprint};
+use rho_reference::{
+    OpenedReference, Precision, ResolvedDevice, Source, library::LibraryOptions,
+    source::fingerprint,
+};
 use rho_selection::Combine;
 
 use super::PlannedModel;
 use crate::{
+    checkpoint,
     cli::{Combination, PrecisionChoice, ScoreArgs, SpecialToken},
     hint::Advised,
     pipeline::columns::ScoreColumns,
@@ -37,10 +41,21 @@ struct Model {
     opened: OpenedReference,
 }
 
+impl Model {
+    /// In what the weights are stored.
+    fn stored(&self) -> String {
+        match self.opened.is_stored_in_8_bits() {
+            true => Precision::Int8.to_string(),
+            false => format!("{:?}", self.opened.precision()).to_lowercase(),
+        }
+    }
+}
+
 impl Models {
     /// Opens all that were named; `otherwise` is where a reference lies when none was.
     pub(super) fn open(
         args: &ScoreArgs,
+        libraries: &LibraryOptions,
         otherwise: impl FnOnce() -> anyhow::Result<PathBuf>,
     ) -> anyhow::Result<Self> {
         let mut paths = args.model.clone();
@@ -50,7 +65,7 @@ impl Models {
         let references = paths.len();
         paths.extend(args.base.clone());
         let open = |typed: PathBuf| {
-            let source = Source::find(&typed)?;
+            let source = Source::find(&checkpoint::reference(&typed, &args.device, libraries)?)?;
             let opened = OpenedReference::open(&source)?;
             anyhow::Ok(Model {
                 typed,
@@ -184,31 +199,37 @@ impl Models {
         Ok(())
     }
 
-    /// What `--precision` means for all of them, on devices of this kind.
-    pub(super) fn precision(
+    /// What `--precision` means for each of them, on devices of this kind.
+    pub(super) fn precisions(
         &self,
         args: &ScoreArgs,
         device: ResolvedDevice,
-    ) -> anyhow::Result<Precision> {
-        let precision = match args.precision {
-            PrecisionChoice::Auto | PrecisionChoice::F32 => Precision::AsStored,
-            PrecisionChoice::Bf16 => Precision::Bf16,
-            PrecisionChoice::Int8 => Precision::Int8,
-        };
-        for model in &self.models {
-            let stored = model.opened.precision();
-            if args.precision == PrecisionChoice::F32 && stored != DataType::F32 {
+    ) -> anyhow::Result<Vec<Precision>> {
+        let precision = |model: &Model| {
+            let in_8_bits = model.opened.is_stored_in_8_bits();
+            let precision = match args.precision {
+                PrecisionChoice::Auto if in_8_bits && device == ResolvedDevice::Cpu => {
+                    Precision::Int8
+                }
+                PrecisionChoice::Auto | PrecisionChoice::F32 => Precision::AsStored,
+                PrecisionChoice::Bf16 => Precision::Bf16,
+                PrecisionChoice::Int8 => Precision::Int8,
+            };
+            let in_f32 = model.opened.precision() == DataType::F32 && !in_8_bits;
+            if args.precision == PrecisionChoice::F32 && !in_f32 {
                 return Err(Advised::error(
                     format!(
-                        "{}: --precision f32: expected weights stored in f32, got {stored:?}",
-                        model.source.model.display()
+                        "{}: --precision f32: expected weights stored in f32, got {}",
+                        model.source.model.display(),
+                        model.stored()
                     ),
                     "leave --precision out to compute as the model is stored, or export it in f32",
                 ));
             }
             model.opened.check_precision(precision, device)?;
-        }
-        Ok(precision)
+            Ok(precision)
+        };
+        self.models.iter().map(precision).collect()
     }
 
     /// Context and overlap: what the model with the shortest inputs allows.
@@ -247,8 +268,8 @@ impl Models {
     }
 
     /// What the plan says of each.
-    pub(super) fn planned(&self, precision: Precision) -> anyhow::Result<Vec<PlannedModel>> {
-        let planned = |model: &Model| {
+    pub(super) fn planned(&self, precisions: &[Precision]) -> anyhow::Result<Vec<PlannedModel>> {
+        let planned = |(model, precision): (&Model, &Precision)| {
             let files = model.opened.files();
             let sizes = files.iter().map(|file| fs::metadata(file).map(|m| m.len()));
             anyhow::Ok(PlannedModel {
@@ -260,12 +281,12 @@ impl Models {
                     .context("cannot look at the model's files")?,
                 vocabulary: model.opened.vocabulary(),
                 precision: match precision {
-                    Precision::AsStored => format!("{:?}", model.opened.precision()).to_lowercase(),
+                    Precision::AsStored => model.stored(),
                     reduced => reduced.to_string(),
                 },
             })
         };
-        self.models.iter().map(planned).collect()
+        self.models.iter().zip(precisions).map(planned).collect()
     }
 
     /// The graphs, ready to be loaded.

@@ -44,7 +44,8 @@ pub(crate) struct Prepared {
     pub(crate) environment: Environment,
     /// At least one.
     pub(crate) devices: Vec<ResolvedDevice>,
-    pub(crate) precision: Precision,
+    /// One for each model.
+    pub(crate) precisions: Vec<Precision>,
 }
 
 /// Resolves the arguments of `score`.
@@ -73,7 +74,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
 
     let mut libraries = LibraryOptions::from_environment();
     libraries.path = args.ort_lib.clone();
-    let models = Models::open(args, || {
+    let models = Models::open(args, &libraries, || {
         terminal::line(&format!("note: {}", demo::NOTICE));
         demo::folder(&libraries.cache)
     })?;
@@ -92,8 +93,10 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let devices = args.device.resolve(&environment)?;
     // All of one kind.
     let device = devices[0];
-    let precision = models.precision(args, device)?;
-    if precision == Precision::Int8 && Multiplier::detect(precision)? == Multiplier::Int8Portable {
+    let precisions = models.precisions(args, device)?;
+    if precisions.contains(&Precision::Int8)
+        && Multiplier::detect(Precision::Int8)? == Multiplier::Int8Portable
+    {
         terminal::line(
             "note: this processor has no instructions for int8 products that rho-mask knows: --precision int8 is slower \
              than f32 here",
@@ -103,7 +106,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         ResolvedDevice::Cpu => 1024,
         ResolvedDevice::Cuda(_) => 16_384,
     });
-    let mut references = models.planned(precision)?;
+    let mut references = models.planned(&precisions)?;
     let base = columns.base.then(|| references.pop()).flatten();
     if let Some(base) = &base
         && let [reference] = &references[..]
@@ -173,7 +176,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         tokenization,
         environment,
         devices,
-        precision,
+        precisions,
     })
 }
 

@@ -4,17 +4,36 @@
 //! queries ─ MatMul(keys) ─ Add(mask) ─ Softmax ─ MatMul(values) ─► y   becomes   Attention(queries, keys, mask, values) ─► y
 //! ```
 //!
-//! Only where nobody else reads what is between them.
+//! Only where nobody else reads what is between them. `GroupQueryAttention` of ONNX Runtime, which exports of ours have,
+//! is one node already and becomes `GroupedAttention`, where it has neither a cache nor a bias.
 
 use std::collections::HashMap;
 
-use crate::{DataType, Model, onnx::NodeProto, products};
+use crate::{DataType, Model, build::int, onnx::NodeProto, products};
 
 /// Names of the operator.
 pub mod names {
-    /// Inputs: queries `[b, h, t, k]`, keys `[b, h, k, s]`, a mask that spreads to `[b, h, t, s]`, values `[b, h, s, v]`.
-    /// Output: `[b, h, t, v]`.
+    /// Inputs: queries `[.., t, k]`, keys `[.., k, s]`, a mask that spreads to `[.., t, s]`, values `[.., s, v]`; axes
+    /// before the last two are spread as in a matrix product. Output: `[.., t, v]`.
     pub const ATTENTION: &str = "Attention";
+
+    /// Its attribute: how many axes queries must have, where the graph said which one the softmax is over by its number.
+    pub const AXES: &str = "axes";
+
+    /// Causal attention over rows. Inputs: queries `[b, t, heads * width]`, keys and values `[b, t, groups * width]`, or
+    /// only one with all three behind one another; cosine and sine `[t, pairs]` where heads are turned. Output:
+    /// `[b, t, heads * width]`. Attributes as of GroupQueryAttention.
+    pub const GROUPED: &str = "GroupedAttention";
+    /// Attribute: heads of queries.
+    pub const HEADS: &str = "num_heads";
+    /// Attribute: heads of keys and values.
+    pub const GROUPS: &str = "kv_num_heads";
+    /// Attribute: factor on scores; one over the root of the width where it is absent or 0.
+    pub const SCALE: &str = "scale";
+    /// Attribute: soft cap on scores; none where it is absent or 0.
+    pub const CAP: &str = "softcap";
+    /// Attribute: how many tokens a token sees; all where it is absent or -1.
+    pub const WINDOW: &str = "local_window_size";
 }
 
 impl Model {
@@ -36,6 +55,16 @@ impl Model {
         !weights.chain(casts.map(to)).any(other)
     }
 
+    /// Whether most of the weights are of this type.
+    pub fn computes_in(&self, dtype: DataType) -> bool {
+        let size = |of: &dyn Fn(DataType) -> bool| -> i64 {
+            let tensors = self.graph.initializer.iter();
+            let tensors = tensors.filter(|t| of(DataType::from_onnx(t.data_type.unwrap_or(0))));
+            tensors.map(|t| t.dims.iter().product::<i64>()).sum()
+        };
+        size(&|other| other == dtype) > size(&|other| other != dtype)
+    }
+
     /// Puts the operator [`names::ATTENTION`] in the place of every attention; the answer is how many there were. What
     /// nobody reads any more stays: [`Model::with_output`] takes it out.
     pub fn with_attention(&self) -> (Model, usize) {
@@ -43,12 +72,34 @@ impl Model {
         let mut model = self.clone();
         let mut count = 0;
         for node in &mut model.graph.node {
-            if let Some(operands) = found.operands(node) {
+            if let Some(operands) = grouped(node) {
+                let known = [
+                    names::HEADS,
+                    names::GROUPS,
+                    names::SCALE,
+                    names::CAP,
+                    names::WINDOW,
+                ];
+                let known = |name: &Option<String>| {
+                    name.as_deref().is_some_and(|name| known.contains(&name))
+                };
+                node.attribute.retain(|attribute| known(&attribute.name));
+                *node = NodeProto {
+                    op_type: Some(names::GROUPED.to_owned()),
+                    domain: Some(products::names::DOMAIN.to_owned()),
+                    input: operands,
+                    ..node.clone()
+                };
+                count += 1;
+            } else if let Some((operands, axes)) = found.operands(node) {
                 *node = NodeProto {
                     op_type: Some(names::ATTENTION.to_owned()),
                     domain: Some(products::names::DOMAIN.to_owned()),
                     input: operands.map(str::to_owned).into(),
-                    attribute: Vec::new(),
+                    attribute: axes
+                        .map(|axes| int(names::AXES, axes))
+                        .into_iter()
+                        .collect(),
                     ..node.clone()
                 };
                 count += 1;
@@ -59,6 +110,43 @@ impl Model {
         }
         (model, count)
     }
+}
+
+/// Queries, keys, values, cosine and sine of a GroupQueryAttention that does what `GroupedAttention` does.
+fn grouped(node: &NodeProto) -> Option<Vec<String>> {
+    if node.op_type.as_deref() != Some("GroupQueryAttention") || node.output.len() != 1 {
+        return None;
+    }
+    let input = |i: usize| node.input.get(i).cloned().unwrap_or_default();
+    // A cache, positions of one's own, a bias, sinks, quantised caches, norms inside.
+    let others = [3, 4].into_iter().chain(9..node.input.len());
+    let plain = others.map(input).all(|name| name.is_empty());
+    let whole = |name: &str| {
+        let mut attributes = node.attribute.iter();
+        let found = attributes.find(|a| a.name.as_deref() == Some(name));
+        found.and_then(|a| a.i).unwrap_or(0)
+    };
+    let turned = whole("do_rotary") != 0;
+    let strange = [
+        whole("rotary_interleaved"),
+        whole("smooth_softmax"),
+        whole("qk_output"),
+    ];
+    let causal = node
+        .attribute
+        .iter()
+        .all(|a| a.name.as_deref() != Some("causal") || a.i == Some(1));
+    if !plain || !causal || strange != [0; 3] {
+        return None;
+    }
+    let mut operands = vec![input(0), input(1), input(2)];
+    if turned {
+        operands.extend([input(7), input(8)]);
+    }
+    while operands.last().is_some_and(String::is_empty) {
+        operands.pop();
+    }
+    Some(operands)
 }
 
 /// Who makes a value, and how many read it.
@@ -92,8 +180,9 @@ impl<'a> Found<'a> {
         fits.then_some(node)
     }
 
-    /// Queries, keys, mask and values of the attention that this node ends.
-    fn operands(&self, node: &NodeProto) -> Option<[&'a str; 4]> {
+    /// Queries, keys, mask and values of the attention that this node ends, and how many axes they must have, where
+    /// that matters.
+    fn operands(&self, node: &NodeProto) -> Option<([&'a str; 4], Option<i64>)> {
         if node.op_type.as_deref() != Some("MatMul") {
             return None;
         }
@@ -103,9 +192,12 @@ impl<'a> Found<'a> {
             .iter()
             .find(|a| a.name.as_deref() == Some("axis"));
         // Said nowhere, it depends on the operator set.
-        if !matches!(axis?.i, Some(-1 | 3)) {
-            return None;
-        }
+        let axes = match axis?.i {
+            Some(-1) => None,
+            // The last one of four.
+            Some(3) => Some(4),
+            _ => return None,
+        };
         let add = self.only(softmax.input.first()?, "Add")?;
         let [left, right] = &add.input[..] else {
             return None;
@@ -120,7 +212,8 @@ impl<'a> Found<'a> {
             .get(node.output.first()?.as_str())?
             .input
             .get(1)?;
-        Some([scores.input.first()?, scores.input.get(1)?, mask, values])
+        let operands: [&str; 4] = [scores.input.first()?, scores.input.get(1)?, mask, values];
+        Some((operands, axes))
     }
 }
 
@@ -201,5 +294,48 @@ mod tests {
         let mut bare = attention(-1);
         bare[2].attribute.clear();
         assert_eq!(operators(bare).0[3], "MatMul");
+    }
+
+    fn group_query(inputs: &[&str], attributes: &[(&str, i64)]) -> NodeProto {
+        let attribute = |(name, value): &(&str, i64)| crate::build::int(name, *value);
+        NodeProto {
+            attribute: attributes.iter().map(attribute).collect(),
+            domain: Some("com.microsoft".to_owned()),
+            ..node("GroupQueryAttention", inputs, "y")
+        }
+    }
+
+    #[test]
+    fn grouped_attention_is_taken_where_it_has_no_cache_and_no_bias() {
+        let turned = ["q", "k", "v", "", "", "lengths", "longest", "cos", "sin"];
+        let sizes = [("num_heads", 4), ("kv_num_heads", 2), ("do_rotary", 1)];
+        let (names, model) = operators(vec![group_query(&turned, &sizes)]);
+        assert_eq!(names, [names::GROUPED]);
+        let taken = &model.graph.node[0];
+        assert_eq!(taken.input, ["q", "k", "v", "cos", "sin"]);
+        assert_eq!(taken.domain.as_deref(), Some(products::names::DOMAIN));
+        let kept: Vec<_> = taken
+            .attribute
+            .iter()
+            .filter_map(|a| a.name.as_deref())
+            .collect();
+        assert_eq!(kept, ["num_heads", "kv_num_heads"]);
+        // Not turned, and all three together.
+        let together = ["qkv", "", "", "", "", "lengths", "longest"];
+        let (_, model) = operators(vec![group_query(&together, &sizes[..2])]);
+        assert_eq!(model.graph.node[0].input, ["qkv"]);
+        let cached = ["q", "k", "v", "past", "past", "lengths", "longest"];
+        let biased = [
+            "q", "k", "v", "", "", "lengths", "longest", "", "", "", "bias",
+        ];
+        for inputs in [&cached[..], &biased] {
+            let (names, _) = operators(vec![group_query(inputs, &sizes[..2])]);
+            assert_eq!(names, ["GroupQueryAttention"]);
+        }
+        for strange in ["rotary_interleaved", "smooth_softmax"] {
+            let attributes = [sizes[0], sizes[1], (strange, 1)];
+            let (names, _) = operators(vec![group_query(&turned[..7], &attributes)]);
+            assert_eq!(names, ["GroupQueryAttention"]);
+        }
     }
 }

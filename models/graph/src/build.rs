@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use crate::{
-    Cut, DataType, Layout, Model, Step,
+    Cut, DataType, Dimension, Layout, Model, Step,
     onnx::{
-        AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-        TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+        AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+        TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
     },
 };
 
@@ -164,7 +164,9 @@ struct Builder {
 
 impl Builder {
     fn input(&mut self, name: &str, dtype: DataType, axes: Option<usize>) {
-        self.graph.input.push(value_info(name, dtype, axes));
+        let dims = axes.map(|axes| vec![Dimension::Unknown; axes]);
+        let info = value_info(name, dtype, dims.as_deref());
+        self.graph.input.push(info);
         self.graph.name.get_or_insert_with(|| "rho-mask".to_owned());
     }
 
@@ -223,9 +225,25 @@ impl Builder {
     }
 }
 
-fn value_info(name: &str, dtype: DataType, axes: Option<usize>) -> ValueInfoProto {
-    let shape = axes.map(|n| TensorShapeProto {
-        dim: vec![Default::default(); n],
+/// Name, type and axes of a value; none where nothing is said of them.
+pub(crate) fn value_info(
+    name: &str,
+    dtype: DataType,
+    dims: Option<&[Dimension]>,
+) -> ValueInfoProto {
+    let dim = |dim: &Dimension| match dim {
+        Dimension::Fixed(size) => DimensionProto {
+            dim_value: Some(*size as i64),
+            ..Default::default()
+        },
+        Dimension::Named(name) => DimensionProto {
+            dim_param: Some(name.clone()),
+            ..Default::default()
+        },
+        Dimension::Unknown => DimensionProto::default(),
+    };
+    let shape = dims.map(|dims| TensorShapeProto {
+        dim: dims.iter().map(dim).collect(),
     });
     let tensor_type = TensorTypeProto {
         elem_type: Some(dtype.to_onnx()),
@@ -242,10 +260,22 @@ fn value_info(name: &str, dtype: DataType, axes: Option<usize>) -> ValueInfoProt
 }
 
 // Attribute types by their number in the schema.
+const FLOAT: i32 = 1;
 const INT: i32 = 2;
 const INTS: i32 = 7;
 
-fn int(name: &str, value: i64) -> AttributeProto {
+/// An attribute.
+pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.to_owned()),
+        f: Some(value),
+        r#type: Some(FLOAT),
+        ..Default::default()
+    }
+}
+
+/// An attribute.
+pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto {
         name: Some(name.to_owned()),
         i: Some(value),
@@ -254,7 +284,8 @@ fn int(name: &str, value: i64) -> AttributeProto {
     }
 }
 
-fn ints(name: &str, values: &[i64]) -> AttributeProto {
+/// An attribute.
+pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
         name: Some(name.to_owned()),
         ints: values.to_vec(),

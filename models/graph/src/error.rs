@@ -49,6 +49,14 @@ pub enum GraphError {
         /// Its type.
         got: crate::DataType,
     },
+    /// An export names a head that is not there.
+    #[error("{path}: expected a head as `rho-mask export` names it")]
+    Head {
+        /// The model.
+        path: PathBuf,
+        /// What is wrong.
+        source: NotCuttable,
+    },
     /// The model's external data lies in several folders, and ONNX Runtime takes one.
     #[error("external data of {path} lies in more than one folder ({first} and {second})")]
     SeveralFolders {

@@ -1,4 +1,5 @@
-//! ONNX graphs without ONNX Runtime: read a causal language model, cut it before its head, write what is left.
+//! ONNX graphs without ONNX Runtime: read a causal language model, cut it before its head, write what is left; and
+//! write one from a Hugging Face checkpoint.
 //!
 //! ```text
 //! model.onnx ── Model::open ──► Model ── cut ──► Cut { body, head }
@@ -13,26 +14,34 @@
 //! * [`head`]: from the logits back to the last matrix product.
 //! * [`cut`]: what remains before it.
 //! * [`attention`]: takes attention together, for somebody else to compute.
-//! * [`products`]: takes out the products with constant weights, for somebody else to compute.
+//! * [`products`]: takes out the products with constant weights, for somebody else to compute; `quantised` reads those
+//!   in 8 bits.
 //! * `simplify`: takes out what a scorer's batches do not need.
 //! * [`build`]: small models made from nothing.
+//! * [`checkpoint`], [`export`], [`families`]: from a checkpoint to a model.
 //!
 //! Knows nothing of tokens, devices or sessions.
 
 pub mod attention;
 pub mod build;
+pub mod checkpoint;
 pub mod cut;
 mod error;
+pub mod export;
+pub mod families;
 pub mod head;
 mod map;
 pub mod model;
 pub mod onnx;
 pub mod products;
+mod quantised;
 mod simplify;
 pub mod tensor;
 
+pub use checkpoint::{Checkpoint, Settings, Stored, Weights};
 pub use cut::Cut;
 pub use error::{GraphError, NotCuttable, NotReducible};
+pub use export::{Dtype, ExportError, ExportHead, ExportOptions, Exported, Prepared};
 pub use head::{Head, Layout, Step};
 pub use model::{Dimension, Model, Port};
 pub use products::ConstantProduct;

@@ -48,7 +48,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Maps and decodes a file. Weights are not read.
+    /// Maps and decodes a file. Weights are not read. A head that an export only names becomes nodes again.
     pub fn open(path: &Path) -> Result<Self, GraphError> {
         let read = |source| GraphError::Read {
             path: path.to_owned(),
@@ -62,13 +62,17 @@ impl Model {
             source,
         })?;
         match proto.graph.take() {
-            Some(graph) if !graph.output.is_empty() => Ok(Self {
-                proto,
-                folder: folder(&graph, &given, &path),
-                graph,
-                path,
-                file,
-            }),
+            Some(graph) if !graph.output.is_empty() => {
+                let model = Self {
+                    proto,
+                    folder: folder(&graph, &given, &path),
+                    graph,
+                    path: path.clone(),
+                    file,
+                };
+                let head = |source| GraphError::Head { path, source };
+                model.with_named_head().map_err(head)
+            }
             _ => Err(GraphError::NoGraph { path }),
         }
     }

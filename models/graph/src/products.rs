@@ -16,11 +16,12 @@ use bytes::Bytes;
 
 use crate::{
     DataType, GraphError, Layout, Model, NotReducible, Tensor,
-    map::map_range,
     onnx::{AttributeProto, NodeProto, OperatorSetIdProto},
+    quantised::Levels,
 };
 
-/// Operators that are products of weights which somebody has quantised before.
+/// Operators that are products of weights which somebody has quantised before; `MatMulNBits` only where it is not as
+/// `crate::quantised` has it.
 const QUANTISED: [&str; 7] = [
     "MatMulNBits",
     "MatMulInteger",
@@ -56,13 +57,15 @@ pub struct ConstantProduct {
     pub scale: f32,
     /// Added at the end.
     pub bias: Option<Vec<f32>>,
-    dtype: DataType,
-    dims: Vec<usize>,
-    place: Place,
+    pub(crate) dtype: DataType,
+    pub(crate) dims: Vec<usize>,
+    pub(crate) place: Place,
+    /// Of weights in 8 bits.
+    pub(crate) levels: Option<Levels>,
 }
 
 #[derive(Debug, Clone)]
-enum Place {
+pub(crate) enum Place {
     File {
         path: PathBuf,
         offset: usize,
@@ -74,13 +77,10 @@ enum Place {
 impl ConstantProduct {
     /// The weights, mapped for as long as the tensor lives.
     pub fn weights(&self) -> Result<Tensor, GraphError> {
-        let bytes = match &self.place {
-            Place::File {
-                path,
-                offset,
-                length,
-            } => map_range(path, *offset, *length)?,
-            Place::Memory(bytes) => bytes.clone(),
+        let bytes = self.place.bytes()?;
+        let bytes = match &self.levels {
+            Some(levels) => levels.numbers(&bytes, self.inputs),
+            None => bytes,
         };
         Ok(Tensor {
             name: self.name.clone(),
@@ -92,21 +92,36 @@ impl ConstantProduct {
 }
 
 impl Model {
+    /// Whether all of its products with constant weights are stored in 8 bits, as exports of ours have them.
+    pub fn is_stored_in_8_bits(&self) -> bool {
+        let operators = || self.graph.node.iter().map(|n| n.op_type.as_deref());
+        let mut quantised = operators().flatten().filter(|o| QUANTISED.contains(o));
+        quantised.next().is_some()
+            && self
+                .without_products()
+                .is_ok_and(|(_, products)| products.iter().all(|product| product.levels.is_some()))
+    }
+
     /// Puts an operator [`names::PRODUCT`] in the place of every product of f32 rows with constant weights. The rest
     /// of the graph stays, the weights' names included: [`Model::with_output`] takes out what nobody reads any more.
     pub fn without_products(&self) -> Result<(Model, Vec<ConstantProduct>), NotReducible> {
-        let operators = self.graph.node.iter().filter_map(|n| n.op_type.as_deref());
-        let mut quantised = operators.filter(|o| QUANTISED.contains(o));
-        if let Some(operator) = quantised.next() {
-            return Err(NotReducible::Quantised {
-                operator: operator.to_owned(),
-            });
-        }
         let mut model = self.clone();
         let mut products = Vec::new();
         let weights = Weights::of(self);
         for node in &mut model.graph.node {
-            let Some(product) = weights.product(node)? else {
+            let unreadable = |error: GraphError| NotReducible::Unreadable(error.to_string());
+            let in_8_bits = self.product_in_8_bits(node).map_err(unreadable)?;
+            let operator = node.op_type.as_deref().unwrap_or_default();
+            let product = match in_8_bits {
+                None if QUANTISED.contains(&operator) => {
+                    return Err(NotReducible::Quantised {
+                        operator: operator.to_owned(),
+                    });
+                }
+                None => weights.product(node)?,
+                found => found,
+            };
+            let Some(product) = product else {
                 continue;
             };
             *node = NodeProto {
@@ -207,18 +222,8 @@ impl<'a> Weights<'a> {
             },
         };
         let unreadable = |error: GraphError| NotReducible::Unreadable(error.to_string());
-        let place = match self.model.place_of(proto).map_err(unreadable)? {
-            Some((path, offset, length)) => Place::File {
-                path,
-                offset,
-                length: length.unwrap_or(inputs * outputs * 4),
-            },
-            None => {
-                let tensor = Tensor::resolve(proto, self.model.folder()).map_err(unreadable)?;
-                // A copy, for it is small, and a view would keep the model's file mapped.
-                Place::Memory(Bytes::copy_from_slice(&tensor.bytes))
-            }
-        };
+        let place = self.model.place_for_packing(proto, inputs * outputs * 4);
+        let place = place.map_err(unreadable)?;
         Ok(Some(ConstantProduct {
             name: name.to_owned(),
             layout: match transposed {
@@ -232,6 +237,7 @@ impl<'a> Weights<'a> {
             dtype,
             dims: vec![first, second],
             place,
+            levels: None,
         }))
     }
 

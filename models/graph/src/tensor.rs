@@ -24,6 +24,10 @@ pub enum DataType {
     I64,
     /// Boolean.
     Bool,
+    /// Unsigned byte.
+    U8,
+    /// Signed byte.
+    I8,
     /// Any other type, by its number.
     Other(i32),
 }
@@ -33,6 +37,8 @@ impl DataType {
     pub fn from_onnx(number: i32) -> Self {
         match number {
             1 => Self::F32,
+            2 => Self::U8,
+            3 => Self::I8,
             6 => Self::I32,
             7 => Self::I64,
             9 => Self::Bool,
@@ -47,6 +53,8 @@ impl DataType {
     pub fn to_onnx(self) -> i32 {
         match self {
             Self::F32 => 1,
+            Self::U8 => 2,
+            Self::I8 => 3,
             Self::I32 => 6,
             Self::I64 => 7,
             Self::Bool => 9,
@@ -65,7 +73,7 @@ impl DataType {
     /// Bytes per element, for the types that have a name here.
     pub fn size(self) -> Option<usize> {
         match self {
-            Self::Bool => Some(1),
+            Self::Bool | Self::U8 | Self::I8 => Some(1),
             Self::F16 | Self::Bf16 => Some(2),
             Self::F32 | Self::I32 => Some(4),
             Self::F64 | Self::I64 => Some(8),
@@ -236,7 +244,9 @@ fn inline_bytes(proto: &TensorProto, dtype: DataType) -> Bytes {
             .iter()
             .flat_map(|&v| (v as u16).to_le_bytes())
             .collect(),
-        DataType::Bool => proto.int32_data.iter().map(|&v| v as u8).collect(),
+        DataType::Bool | DataType::U8 | DataType::I8 => {
+            proto.int32_data.iter().map(|&v| v as u8).collect()
+        }
         DataType::Other(_) => Vec::new(),
     };
     flat.into()

@@ -33,6 +33,12 @@ pub enum ReferenceError {
         /// Why.
         source: std::io::Error,
     },
+    /// Weights in bf16, for which ONNX Runtime has no operators on the processor.
+    #[error("{path}: expected weights in f32 or f16 for the CPU, got bf16")]
+    Bf16OnCpu {
+        /// The model.
+        path: PathBuf,
+    },
     /// The graph cannot be read.
     #[error(transparent)]
     Graph(#[from] GraphError),
@@ -151,7 +157,12 @@ impl ReferenceError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoModel { .. } => {
-                "export one: optimum-cli export onnx --model NAME --task text-generation DIR"
+                "name a Hugging Face checkpoint (config.json, model.safetensors), or what `rho-mask export` or \
+                 `optimum-cli export onnx --task text-generation` wrote"
+            }
+            Self::Bf16OnCpu { .. } => {
+                "export it with --dtype f32 (--precision bf16 then computes in bf16 where the processor can), or score on \
+                 CUDA"
             }
             Self::SeveralModels { .. } => "name the file: --model DIR/FILE.onnx",
             Self::NoLogits { .. } => {

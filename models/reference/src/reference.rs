@@ -117,6 +117,11 @@ impl OpenedReference {
         precision: Precision,
         device: ResolvedDevice,
     ) -> Result<(), ReferenceError> {
+        if device == ResolvedDevice::Cpu && self.model.computes_in(DataType::Bf16) {
+            return Err(ReferenceError::Bf16OnCpu {
+                path: self.model.path().to_owned(),
+            });
+        }
         if precision == Precision::AsStored {
             return Ok(());
         }
@@ -125,6 +130,13 @@ impl OpenedReference {
         }
         self.reduced(precision, HeadChoice::Fastest)?;
         Multiplier::detect(precision).map(|_| ())
+    }
+
+    /// Whether the body's matrices are stored in 8 bits, as `rho-mask export --dtype int8` does: [`Precision::Int8`]
+    /// takes them as they are.
+    pub fn is_stored_in_8_bits(&self) -> bool {
+        let body = self.cut.as_ref().map_or(&self.model, |cut| &cut.body);
+        body.is_stored_in_8_bits()
     }
 
     /// The graph up to the head without its products, and the products; up to the logits where there is to be no cut.
@@ -137,6 +149,12 @@ impl OpenedReference {
             _ if head == HeadChoice::Logits => (self.model.without_products(), &self.logits),
             Ok(cut) => (cut.body.without_products(), &cut.hidden),
             Err(reason) => (Err(NotReducible::NotCut(reason.clone())), &self.logits),
+        };
+        let reduced = match precision {
+            Precision::Bf16 if self.is_stored_in_8_bits() => Err(NotReducible::Quantised {
+                operator: "MatMulNBits".to_owned(),
+            }),
+            _ => reduced,
         };
         let (body, products) = reduced.map_err(|source| ReferenceError::NotReducible {
             path: self.model.path().to_owned(),

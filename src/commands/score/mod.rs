@@ -42,7 +42,7 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         tokenization,
         environment,
         devices,
-        precision,
+        precisions,
     } = plan::resolve(args)?;
     let plan = &plan;
     if args.show_plan {
@@ -51,18 +51,18 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     }
     let tokenization = tokenization.as_ref();
     let load = || {
-        let options = |device| ReferenceOptions {
-            device,
-            threads: plan.threads,
-            head: HeadChoice::Fastest,
-            precision,
+        // A panel for each device: all models, each in its own precision.
+        let panel = |device| {
+            let options = |&precision| ReferenceOptions {
+                device,
+                threads: plan.threads,
+                head: HeadChoice::Fastest,
+                precision,
+            };
+            precisions.iter().map(options).collect()
         };
-        load(
-            plan,
-            &models,
-            &environment,
-            devices.into_iter().map(options),
-        )
+        let panels = devices.into_iter().map(panel).collect();
+        load(plan, &models, &environment, panels)
     };
     let job = Job {
         args,
@@ -298,7 +298,7 @@ fn load(
     plan: &Plan,
     models: &[OpenedReference],
     environment: &Environment,
-    options: impl Iterator<Item = ReferenceOptions>,
+    panels: Vec<Vec<ReferenceOptions>>,
 ) -> anyhow::Result<Loaded> {
     for (planned, model) in plan.models().zip(models) {
         if let Some(reason) = model.not_cut() {
@@ -311,8 +311,9 @@ fn load(
     }
     let start = Instant::now();
     let mut devices: Vec<Vec<Reference>> = Vec::new();
-    for options in options {
-        let panel = models.iter().map(|m| m.clone().load(environment, options));
+    for options in panels {
+        let models = models.iter().zip(options);
+        let panel = models.map(|(model, options)| model.clone().load(environment, options));
         devices.push(panel.collect::<Result<_, _>>()?);
     }
     for (planned, model) in plan.models().zip(devices.first().into_iter().flatten()) {

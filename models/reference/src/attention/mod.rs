@@ -17,6 +17,7 @@
     reason = "raw pointers in the inner loops, and functions compiled for detected features"
 )]
 
+pub(crate) mod grouped;
 mod plain;
 #[cfg(test)]
 mod tests;

@@ -31,3 +31,56 @@ pub(super) fn attend(shape: Shape, operands: Operands<'_>) -> Vec<f64> {
     }
     out
 }
+
+/// Grouped attention of one document: rows of all heads of queries, keys and values, `[length, heads * width]`.
+pub(super) fn grouped(
+    rule: &super::grouped::Rule,
+    [heads, groups]: [usize; 2],
+    [queries, keys, values]: [&[f32]; 3],
+    tables: Option<super::grouped::Tables<'_>>,
+) -> Vec<f64> {
+    let width = rule.width;
+    let turned = |rows: &[f32], stride: usize, row: usize, head: usize| -> Vec<f64> {
+        let x = &rows[row * stride + head * width..][..width];
+        let mut out: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+        if let Some(tables) = tables {
+            for i in 0..tables.pairs {
+                let at = row * tables.pairs + i;
+                let (cosine, sine) = (f64::from(tables.cosine[at]), f64::from(tables.sine[at]));
+                let (a, b) = (f64::from(x[i]), f64::from(x[i + tables.pairs]));
+                out[i] = a * cosine - b * sine;
+                out[i + tables.pairs] = b * cosine + a * sine;
+            }
+        }
+        out
+    };
+    let mut out = Vec::new();
+    for row in 0..rule.length {
+        for head in 0..heads {
+            let group = head / (heads / groups);
+            let query = turned(queries, heads * width, row, head);
+            let first = rule
+                .window
+                .map_or(0, |window| (row + 1).saturating_sub(window));
+            let score = |column: usize| {
+                let key = turned(keys, groups * width, column, group);
+                let product: f64 = query.iter().zip(key).map(|(q, k)| q * k).sum();
+                let score = product * f64::from(rule.scale);
+                rule.cap.map_or(score, |cap| {
+                    f64::from(cap) * (score / f64::from(cap)).tanh()
+                })
+            };
+            let scores: Vec<f64> = (first..=row).map(score).collect();
+            let top = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let p: Vec<f64> = scores.iter().map(|s| (s - top).exp()).collect();
+            let sum: f64 = p.iter().sum();
+            for i in 0..width {
+                let value =
+                    |column: usize| f64::from(values[column * groups * width + group * width + i]);
+                let weighed = p.iter().enumerate().map(|(c, p)| p * value(first + c));
+                out.push(weighed.sum::<f64>() / sum);
+            }
+        }
+    }
+    out
+}

@@ -165,3 +165,127 @@ fn a_mask_says_how_far_a_row_sees() {
     assert_eq!(visible(&[0.0, -1e4]), 2);
     assert_eq!(visible(&[0.0, f32::NAN]), 2);
 }
+
+/// One document through packing and blocks, as the operator has it.
+fn grouped_all(
+    instructions: Instructions,
+    rule: &grouped::Rule,
+    [heads, groups]: [usize; 2],
+    [queries, keys, values]: [&[f32]; 3],
+    tables: Option<grouped::Tables<'_>>,
+    block: usize,
+) -> Vec<f32> {
+    let width = rule.width;
+    let mut out = vec![7.0; queries.len()];
+    let head_rows = |numbers, stride, head: usize| grouped::HeadRows {
+        numbers: &<&[f32]>::clone(numbers)[head * width..],
+        stride,
+    };
+    let sizes = grouped::packed_size(instructions, rule);
+    for head in 0..heads {
+        let group = head / (heads / groups);
+        // What stood there before must not matter.
+        let (mut k, mut v) = (vec![f32::NAN; sizes[0]], vec![f32::NAN; sizes[1]]);
+        let stride = groups * width;
+        grouped::pack_keys(
+            instructions,
+            rule,
+            head_rows(&keys, stride, group),
+            tables,
+            &mut k,
+        );
+        grouped::pack_values(
+            instructions,
+            rule,
+            head_rows(&values, stride, group),
+            &mut v,
+        );
+        let operands = grouped::Operands {
+            queries: head_rows(&queries, heads * width, head),
+            keys: &k,
+            values: &v,
+            tables,
+        };
+        let mut rows: Vec<&mut [f32]> = out
+            .chunks_exact_mut(heads * width)
+            .map(|row| &mut row[head * width..][..width])
+            .collect();
+        for (i, rows) in rows.chunks_mut(block).enumerate() {
+            grouped::attend(instructions, rule, operands, i * block, rows);
+        }
+    }
+    out
+}
+
+#[test]
+fn grouped_heads_equal_plain_ones() {
+    for (length, heads, width, pairs, cap, window) in [
+        (1, [1, 1], 1, 0, None, None),
+        (5, [2, 1], 16, 8, None, None),
+        (33, [4, 2], 20, 5, None, None),
+        (70, [4, 4], 64, 32, Some(3.0), None),
+        (130, [4, 2], 48, 24, None, Some(1)),
+        (150, [2, 1], 32, 8, Some(5.0), Some(37)),
+        (97, [3, 1], 16, 8, None, Some(96)),
+    ] {
+        let rule = grouped::Rule {
+            length,
+            width,
+            scale: 0.3,
+            cap,
+            window,
+        };
+        let queries = noise(length * heads[0] * width, 1, 4.0);
+        let keys = noise(length * heads[1] * width, 2, 4.0);
+        let values = noise(length * heads[1] * width, 3, 2.0);
+        let angles = noise(length * pairs, 4, 6.0);
+        let cosine: Vec<f32> = angles.iter().map(|a| a.cos()).collect();
+        let sine: Vec<f32> = angles.iter().map(|a| a.sin()).collect();
+        let tables = (pairs > 0).then_some(grouped::Tables {
+            cosine: &cosine,
+            sine: &sine,
+            pairs,
+        });
+        let rows = [&queries[..], &keys, &values];
+        let expected = plain::grouped(&rule, heads, rows, tables);
+        for instructions in Instructions::available() {
+            for block in [block_rows(instructions), 5] {
+                let got = grouped_all(instructions, &rule, heads, rows, tables, block);
+                for (i, (got, expected)) in got.iter().zip(&expected).enumerate() {
+                    assert!(
+                        (f64::from(*got) - expected).abs() < TOLERANCE,
+                        "{instructions:?} {rule:?} {heads:?}: number {i}: expected {expected}, got {got}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_broken_token_spoils_itself_and_those_after_it_only() {
+    let (length, width) = (40, 16);
+    let rule = grouped::Rule {
+        length,
+        width,
+        scale: 0.3,
+        cap: None,
+        window: None,
+    };
+    let queries = noise(length * width, 1, 4.0);
+    let mut keys = noise(length * width, 2, 4.0);
+    let values = noise(length * width, 3, 2.0);
+    let whole = grouped_all(
+        Instructions::detect(),
+        &rule,
+        [1, 1],
+        [&queries, &keys, &values],
+        None,
+        64,
+    );
+    keys[30 * width] = f32::NAN;
+    let rows = [&queries[..], &keys, &values];
+    let got = grouped_all(Instructions::detect(), &rule, [1, 1], rows, None, 64);
+    assert_eq!(got[..30 * width], whole[..30 * width]);
+    assert!(got[30 * width..].iter().all(|x| x.is_nan()));
+}

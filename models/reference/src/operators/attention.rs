@@ -35,10 +35,12 @@ impl Operator for AttentionOperator {
 
     fn create_kernel<'attribute>(
         &self,
-        _: &KernelContext<'attribute>,
+        context: &KernelContext<'attribute>,
     ) -> ort::Result<AttentionKernel> {
+        let axes = context.get::<i64>(names::AXES);
         Ok(AttentionKernel {
             instructions: self.instructions,
+            axes: axes.and_then(|axes| usize::try_from(axes).ok()),
         })
     }
 }
@@ -46,6 +48,7 @@ impl Operator for AttentionOperator {
 /// One attention of a graph.
 pub(crate) struct AttentionKernel {
     instructions: Instructions,
+    axes: Option<usize>,
 }
 
 impl Kernel for AttentionKernel {
@@ -63,25 +66,31 @@ impl Kernel for AttentionKernel {
         let unfit = || {
             let [queries, keys, mask, values] = &shapes;
             ort::Error::new(format!(
-                "attention: expected queries [b, h, t, k], keys [b, h, k, s], a mask that spreads to [b, h, t, s] and \
-                 values [b, h, s, v], got {queries:?}, {keys:?}, {mask:?}, {values:?}"
+                "attention: expected queries [.., t, k], keys [.., k, s], a mask that spreads to [.., t, s] and values \
+                 [.., s, v], got {queries:?}, {keys:?}, {mask:?}, {values:?}"
             ))
         };
-        let axes = shapes[0].len();
-        let [Some(queries), Some(keys), Some(values)] = [0, 1, 3].map(|i| four(&shapes[i])) else {
-            return Err(unfit());
-        };
-        let ([batch, heads, rows, key_width], columns, value_width) = (queries, keys[3], values[3]);
-        let keys_spread = Spread::of(&shapes[1], [batch, heads, key_width, columns]);
-        let values_spread = Spread::of(&shapes[3], [batch, heads, columns, value_width]);
-        let mask_spread = Spread::of(&shapes[2], [batch, heads, rows, columns]);
-        let (Some(mask_spread), Some(keys_spread), Some(values_spread)) =
-            (mask_spread, keys_spread, values_spread)
+        let [Some(queries), Some(keys), Some(values)] = [0, 1, 3].map(|i| matrix(&shapes[i]))
         else {
             return Err(unfit());
         };
+        let (lead, [rows, key_width]) = queries;
+        let (columns, value_width) = (keys.1[1], values.1[1]);
+        let spreads = [
+            Spread::of(&shapes[1], lead, [key_width, columns]),
+            Spread::of(&shapes[2], lead, [rows, columns]),
+            Spread::of(&shapes[3], lead, [columns, value_width]),
+        ];
+        let [Some(keys_spread), Some(mask_spread), Some(values_spread)] = spreads else {
+            return Err(unfit());
+        };
         // Only a mask may have one row for all.
-        if keys_spread.rows != key_width || values_spread.rows != columns {
+        let other_axes = self.axes.is_some_and(|axes| axes != lead.len() + 2);
+        if lead.is_empty()
+            || other_axes
+            || keys_spread.rows != key_width
+            || values_spread.rows != columns
+        {
             return Err(unfit());
         }
         let shape = Shape {
@@ -89,9 +98,9 @@ impl Kernel for AttentionKernel {
             key_width,
             value_width,
         };
-        let out_shape = [batch, heads, rows, value_width].map(|d| d as i64);
+        let out_shape = lead.iter().chain([&rows, &value_width]).map(|&d| d as i64);
         let mut out = context
-            .output(0, out_shape[4 - axes..].to_vec())?
+            .output(0, out_shape.collect::<Vec<_>>())?
             .ok_or_else(missing)?;
         let (_, out) = out.try_extract_tensor_mut::<f32>()?;
         if out.is_empty() || columns == 0 {
@@ -115,10 +124,9 @@ impl Kernel for AttentionKernel {
             let part = &parts[parts.len() - 1 - task];
             let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
             let (head, from, out) = &mut *part;
-            let (b, h) = (*head / heads, *head % heads);
-            let (mask, mask_rows) = (mask_spread.first_row(b, h), mask_spread.rows);
-            let from_keys = keys_spread.first_row(b, h) * columns;
-            let from_values = values_spread.first_row(b, h) * value_width;
+            let (mask, mask_rows) = (mask_spread.first_row(*head), mask_spread.rows);
+            let from_keys = keys_spread.first_row(*head) * columns;
+            let from_values = values_spread.first_row(*head) * value_width;
             let operands = Operands {
                 queries: &data[0][*head * rows * key_width..][..rows * key_width],
                 keys: &data[1][from_keys..][..key_width * columns],
@@ -131,40 +139,52 @@ impl Kernel for AttentionKernel {
     }
 }
 
-/// Three or four axes as four.
-fn four(dims: &[usize]) -> Option<[usize; 4]> {
-    match *dims {
-        [heads, rows, columns] => Some([1, heads, rows, columns]),
-        [batch, heads, rows, columns] => Some([batch, heads, rows, columns]),
-        _ => None,
-    }
+/// The axes before the last two, and those.
+fn matrix(dims: &[usize]) -> Option<(&[usize], [usize; 2])> {
+    let (lead, matrix) = dims.split_last_chunk::<2>()?;
+    Some((lead, *matrix))
 }
 
 /// How an operand of fewer heads or rows serves all, as a matrix product and an addition have it.
 struct Spread {
-    batch: usize,
-    heads: usize,
+    /// Per leading axis: its size in the output, and how many of the operand's rows a step along it is.
+    lead: Vec<(usize, usize)>,
     rows: usize,
 }
 
 impl Spread {
     /// Leading axes may be missing, and all but the last may be 1.
-    fn of(dims: &[usize], [batch, heads, rows, columns]: [usize; 4]) -> Option<Self> {
-        let mut all = [1; 4];
-        all.get_mut(4usize.checked_sub(dims.len())?..)?
+    fn of(dims: &[usize], lead: &[usize], [rows, columns]: [usize; 2]) -> Option<Self> {
+        let axes = lead.len() + 2;
+        let mut all = vec![1; axes];
+        all.get_mut(axes.checked_sub(dims.len())?..)?
             .copy_from_slice(dims);
-        let fits = |got: usize, all: usize| got == 1 || got == all;
-        let good = fits(all[0], batch) && fits(all[1], heads) && fits(all[2], rows);
-        (good && all[3] == columns).then_some(Self {
-            batch: all[0],
-            heads: all[1],
-            rows: all[2],
+        let fits = |(&got, &all): (&usize, &usize)| got == 1 || got == all;
+        let (got_lead, got) = matrix(&all)?;
+        let good = got_lead.iter().zip(lead).all(fits) && fits((&got[0], &rows));
+        if !good || got[1] != columns {
+            return None;
+        }
+        let mut step = got[0];
+        let mut steps = Vec::new();
+        for (&got, &all) in got_lead.iter().zip(lead).rev() {
+            steps.push((all, if got == 1 { 0 } else { step }));
+            step *= got;
+        }
+        Some(Self {
+            lead: steps,
+            rows: got[0],
         })
     }
 
-    /// The operand's row for the first row of a head.
-    fn first_row(&self, batch: usize, head: usize) -> usize {
-        let (batch, head) = (batch.min(self.batch - 1), head.min(self.heads - 1));
-        (batch * self.heads + head) * self.rows
+    /// The operand's row for the first row of a head, counted over all leading axes.
+    fn first_row(&self, mut head: usize) -> usize {
+        let mut row = 0;
+        // From the last axis on.
+        for (size, step) in &self.lead {
+            row += head % size * step;
+            head /= size;
+        }
+        row
     }
 }

@@ -1,0 +1,415 @@
+//! From a checkpoint to an ONNX reference.
+//!
+//! ```text
+//! Checkpoint ─ families ─► graph, constants ─ checks ─► Prepared ─ write ─► out/: model.onnx, its companions
+//!                          nothing is written yet ◄──┘            └ a folder beside it, renamed at the end
+//! ```
+//!
+//! * [`crate::checkpoint`]: what is read. * [`crate::families`]: what the model computes.
+//! * `graph`: nodes and values. * `constants`: tensors on their way. * `writer`: bytes. * `head`: what comes last.
+//!
+//! What can be refused is refused by [`Prepared::new`], before anything is written.
+
+pub(crate) mod constants;
+mod error;
+pub(crate) mod graph;
+pub(crate) mod head;
+mod writer;
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+pub use error::ExportError;
+
+use crate::{
+    DataType,
+    build::value_info,
+    checkpoint::{CONFIG, Checkpoint, highest_token},
+    families::{self, Built},
+    onnx::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto},
+};
+use graph::{Graph, MICROSOFT, Style};
+
+/// The most bytes that stay in `model.onnx`: protobuf ends at 2 GiB.
+const INLINE: u64 = 2_000_000_000;
+
+/// Raised whenever the same checkpoint becomes another file, so that what was kept is made again.
+pub const REVISION: u32 = 1;
+
+/// In what the weights are written and the model computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dtype {
+    /// f32.
+    #[default]
+    F32,
+    /// f16.
+    F16,
+    /// bfloat16.
+    Bf16,
+    /// The body's matrices in 8 bits with a scale per output, all else in f32.
+    Int8,
+}
+
+impl Dtype {
+    fn float(self) -> DataType {
+        match self {
+            Self::F32 | Self::Int8 => DataType::F32,
+            Self::F16 => DataType::F16,
+            Self::Bf16 => DataType::Bf16,
+        }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
+/// What the graph hands out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ExportHead {
+    /// `hidden_states [batch, length, hidden]`; the head's weights are in the file, for a reader that computes it.
+    #[default]
+    Fused,
+    /// `logits [batch, length, vocabulary]`.
+    Logits,
+}
+
+/// How to export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExportOptions {
+    /// Precision.
+    pub dtype: Dtype,
+    /// What the graph hands out.
+    pub head: ExportHead,
+    /// Standard operators only, for other runtimes than ONNX Runtime.
+    pub portable: bool,
+    /// Weights of more bytes than this become external data.
+    pub inline: u64,
+}
+
+impl Default for ExportOptions {
+    fn default() -> Self {
+        Self {
+            dtype: Dtype::F32,
+            head: ExportHead::Fused,
+            portable: false,
+            inline: INLINE,
+        }
+    }
+}
+
+/// How far the writing is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// The tensor that was written.
+    pub name: &'a str,
+    /// Bytes of tensors so far.
+    pub bytes: u64,
+    /// Bytes of all tensors.
+    pub total: u64,
+}
+
+/// What an export is.
+#[derive(Debug, Clone)]
+pub struct Exported {
+    /// The family.
+    pub family: &'static str,
+    /// Numbers in the checkpoint's tensors that the model uses.
+    pub parameters: usize,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Operators and how many of each; those outside the standard with their domain.
+    pub operators: BTreeMap<String, usize>,
+    /// Where it runs.
+    pub runs_on: &'static str,
+    /// What is not as in the checkpoint.
+    pub notes: Vec<String>,
+}
+
+/// A checkpoint turned into a graph, checked, and not written yet.
+#[derive(Debug)]
+pub struct Prepared {
+    checkpoint: Checkpoint,
+    options: ExportOptions,
+    family: &'static str,
+    graph: GraphProto,
+    constants: Vec<constants::Constant>,
+    head: head::HeadParts,
+    most_positions: Option<usize>,
+    parameters: usize,
+    notes: Vec<String>,
+}
+
+impl Prepared {
+    /// Builds the graph and checks everything that can be checked without reading weights.
+    pub fn new(checkpoint: Checkpoint, options: ExportOptions) -> Result<Self, ExportError> {
+        let style = Style {
+            dtype: options.dtype.float(),
+            int8: options.dtype == Dtype::Int8,
+            portable: options.portable,
+        };
+        let mut graph = Graph::new(&checkpoint.weights, style);
+        let (family, built) = families::build(&mut graph, &checkpoint.settings)?;
+        let Built {
+            hidden,
+            head,
+            vocabulary,
+            most_positions,
+        } = built;
+        check_leftovers(&checkpoint, &graph)?;
+        check_tokenizer(&checkpoint, vocabulary)?;
+        let taken = graph.taken.iter();
+        let taken = taken.filter_map(|name| checkpoint.weights.find_tensor(name));
+        let parameters = taken.map(|stored| stored.elements()).sum();
+        let (mut proto, constants) = (graph.proto, graph.constants);
+        match options.head {
+            ExportHead::Logits => {
+                head.append(&mut proto, &hidden.name, hidden.dtype, vocabulary);
+            }
+            ExportHead::Fused => {
+                rename(&mut proto, &hidden.name, "hidden_states");
+                let info = value_info("hidden_states", hidden.dtype, Some(&hidden.dims));
+                proto.output.push(info);
+                proto
+                    .value_info
+                    .retain(|value| value.name.as_deref() != Some("hidden_states"));
+            }
+        }
+        let mut notes = Vec::new();
+        if let Some(most) = most_positions {
+            notes.push(format!(
+                "the context ends at {most} tokens, where this model's rotary scaling changes with a document's length"
+            ));
+        }
+        Ok(Self {
+            options,
+            family,
+            graph: proto,
+            constants,
+            head,
+            most_positions,
+            parameters,
+            notes,
+            checkpoint,
+        })
+    }
+
+    /// Writes the reference into a folder that does not exist yet or is empty: whole, or not at all.
+    ///
+    /// In memory is one tensor at a time.
+    pub fn write(
+        &self,
+        out: &Path,
+        watch: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<Exported, ExportError> {
+        check_out(out)?;
+        let fingerprint = self.checkpoint.fingerprint()?;
+        let out = std::path::absolute(out).map_err(failed(out))?;
+        let parent = out.parent().unwrap_or(&out).to_owned();
+        fs::create_dir_all(&parent).map_err(failed(&parent))?;
+        let name = out.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = tempfile::Builder::new()
+            .prefix(&format!(".{name}.partial-"))
+            .tempdir_in(&parent)
+            .map_err(failed(&parent))?;
+        let folder = temporary.path().join("whole");
+        fs::create_dir(&folder).map_err(failed(&folder))?;
+        let model = self.envelope(fingerprint);
+        let inline = self.options.inline;
+        let stopped = |error| match error {
+            ExportError::Stopped { .. } => ExportError::Stopped { path: out.clone() },
+            other => other,
+        };
+        let bytes = writer::write(&folder, &model, &self.graph, &self.constants, inline, watch)
+            .map_err(stopped)?;
+        let beside = self.write_companions(&folder)?;
+        // Replaces an empty folder, and nothing else.
+        fs::rename(&folder, &out).map_err(failed(&out))?;
+        Ok(Exported {
+            family: self.family,
+            parameters: self.parameters,
+            bytes: bytes + beside,
+            operators: self.operators(),
+            runs_on: self.runs_on(),
+            notes: self.notes.clone(),
+        })
+    }
+
+    /// What goes around the graph.
+    fn envelope(&self, fingerprint: String) -> ModelProto {
+        let entry = |key: &str, value: String| StringStringEntryProto {
+            key: Some(key.to_owned()),
+            value: Some(value),
+        };
+        let set = |domain: &str, version| OperatorSetIdProto {
+            domain: Some(domain.to_owned()),
+            version: Some(version),
+        };
+        let has_own = self
+            .graph
+            .node
+            .iter()
+            .any(|n| n.domain.as_deref() == Some(MICROSOFT));
+        let mut opset_import = vec![set("", 17)];
+        opset_import.extend(has_own.then(|| set(MICROSOFT, 1)));
+        ModelProto {
+            // IR 8 and operator set 17 are read by everything since 2022.
+            ir_version: Some(8),
+            producer_name: Some("rho-mask".to_owned()),
+            producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            opset_import,
+            metadata_props: vec![
+                entry("rho_mask.version", env!("CARGO_PKG_VERSION").to_owned()),
+                entry("rho_mask.checkpoint", fingerprint),
+                entry("rho_mask.family", self.family.to_owned()),
+                entry("rho_mask.dtype", self.options.dtype.to_string()),
+                entry(head::KEY, self.head.to_json()),
+            ],
+            ..Default::default()
+        }
+    }
+
+    /// Configuration and tokenizer beside the model; the answer is how many bytes they have.
+    fn write_companions(&self, folder: &Path) -> Result<u64, ExportError> {
+        let config = folder.join(CONFIG);
+        let mut bytes = 0;
+        let settings = &self.checkpoint.settings;
+        match self.most_positions {
+            None => bytes += copy(settings.path(), &config)?,
+            Some(most) => {
+                let mut values = settings.values().clone();
+                values.insert("max_position_embeddings".to_owned(), most.into());
+                let mut text = serde_json::to_vec_pretty(&values)
+                    .map_err(|error| failed(&config)(error.into()))?;
+                text.push(b'\n');
+                fs::write(&config, &text).map_err(failed(&config))?;
+                bytes += text.len() as u64;
+            }
+        }
+        for path in self.checkpoint.companions() {
+            bytes += copy(&path, &folder.join(path.file_name().unwrap_or_default()))?;
+        }
+        Ok(bytes)
+    }
+
+    fn operators(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for node in &self.graph.node {
+            let operator = node.op_type.as_deref().unwrap_or_default();
+            let name = match node.domain.as_deref() {
+                Some(domain) if !domain.is_empty() => format!("{domain}.{operator}"),
+                _ => operator.to_owned(),
+            };
+            *counts.entry(name).or_default() += 1;
+        }
+        counts
+    }
+
+    /// From the kernels that ONNX Runtime 1.31 has.
+    fn runs_on(&self) -> &'static str {
+        let ours = self.graph.node.iter();
+        let ours = ours
+            .into_iter()
+            .any(|n| n.op_type.as_deref() == Some("GroupQueryAttention"));
+        match (self.options.dtype, self.options.portable) {
+            (Dtype::F32, false) if ours => {
+                "the CPU; on CUDA attention would go back to the processor: --dtype f16 is for that"
+            }
+            (Dtype::F32, _) => "the CPU and CUDA",
+            (Dtype::F16, _) => "CUDA, and the CPU, which takes f32 where it has nothing for f16",
+            (Dtype::Bf16, _) => "CUDA; the CPU has no operators for bf16",
+            (Dtype::Int8, _) => "the CPU",
+        }
+    }
+}
+
+/// Tensors that nobody asked for, but for buffers that are computed anyway.
+fn check_leftovers(checkpoint: &Checkpoint, graph: &Graph<'_>) -> Result<(), ExportError> {
+    const COMPUTED: [&str; 4] = [
+        ".rotary_emb.inv_freq",
+        ".masked_bias",
+        ".attn.bias",
+        ".attention.bias",
+    ];
+    let names = checkpoint.weights.names();
+    let left = names.filter(|name| {
+        !graph.taken.contains(*name) && !COMPUTED.iter().any(|end| name.ends_with(end))
+    });
+    let names: Vec<String> = left.map(str::to_owned).collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => Err(ExportError::ExtraTensors {
+            path: checkpoint.folder.clone(),
+            names,
+        }),
+    }
+}
+
+fn check_tokenizer(checkpoint: &Checkpoint, vocabulary: usize) -> Result<(), ExportError> {
+    let path = checkpoint.folder.join("tokenizer.json");
+    if !path.is_file() {
+        return Ok(());
+    }
+    match highest_token(&path)? {
+        Some(got) if got >= vocabulary as u64 => Err(ExportError::Tokenizer {
+            path,
+            vocabulary,
+            got,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a place that is taken.
+pub fn check_out(out: &Path) -> Result<(), ExportError> {
+    let taken = |got: String| ExportError::OutExists {
+        path: out.to_owned(),
+        got,
+    };
+    match fs::read_dir(out) {
+        Ok(entries) => match entries.count() {
+            0 => Ok(()),
+            files => Err(taken(format!("a folder with {files} entries"))),
+        },
+        Err(_) if out.symlink_metadata().is_ok() => Err(taken("a file".to_owned())),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Calls a value otherwise, wherever it is made or read.
+fn rename(graph: &mut GraphProto, from: &str, to: &str) {
+    let nodes = graph.node.iter_mut();
+    let names = nodes.flat_map(|node| node.input.iter_mut().chain(&mut node.output));
+    let infos = graph.value_info.iter_mut().filter_map(|v| v.name.as_mut());
+    for name in names.chain(infos).filter(|name| *name == from) {
+        to.clone_into(name);
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<u64, ExportError> {
+    let text = fs::read(from).map_err(|source| ExportError::Read {
+        path: from.to_owned(),
+        source,
+    })?;
+    fs::write(to, &text).map_err(failed(to))?;
+    Ok(text.len() as u64)
+}
+
+fn failed(path: &Path) -> impl Fn(std::io::Error) -> ExportError + 'static {
+    let path: PathBuf = path.to_owned();
+    move |source| ExportError::Write {
+        path: path.clone(),
+        source,
+    }
+}

@@ -1,0 +1,295 @@
+//! Causal attention with grouped heads as an export of ours has it: rows of all heads in, rows of all heads out. Turns,
+//! scales, caps and masks on the way, without a mask, without repeated heads and without copies of `[heads, length]`.
+//!
+//! ```text
+//! keys    [t, width] of a head ─ turn ─► panels [width][C]     once for all heads of the group: `pack`
+//! values  [t, width] of a head ────────► panels [t][C]
+//! for R rows of a head of queries: turn, scale ─► scores ─ cap ─ exp ─ sum ─ weigh ─► out     `attend`
+//! ```
+//!
+//! Which columns a row sees is known without a mask: those up to itself, and of a window no more than its width. Only
+//! the panels at both ends are masked. Scores of a tile stand in the second cache.
+#![expect(
+    unsafe_code,
+    reason = "raw pointers in the inner loops, and functions compiled for detected features"
+)]
+
+use super::{FORBIDDEN, fold, weigh};
+use crate::{
+    aligned::Aligned,
+    head::kernel::{Instructions, product},
+    lanes::{EXP_MIN, Lanes, Portable},
+};
+
+/// What every head is done with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule {
+    /// Rows: tokens of a document.
+    pub(crate) length: usize,
+    /// Numbers per head.
+    pub(crate) width: usize,
+    /// On scores.
+    pub(crate) scale: f32,
+    /// `cap * tanh(score / cap)`.
+    pub(crate) cap: Option<f32>,
+    /// A row sees this many columns, its own among them.
+    pub(crate) window: Option<usize>,
+}
+
+/// Cosine and sine `[length, pairs]`: pair `i` is number `i` and number `i + pairs` of a head.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tables<'a> {
+    pub(crate) cosine: &'a [f32],
+    pub(crate) sine: &'a [f32],
+    pub(crate) pairs: usize,
+}
+
+/// The rows of one head: a part of wider rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeadRows<'a> {
+    /// From the head's first number in the first row on.
+    pub(crate) numbers: &'a [f32],
+    /// From row to row.
+    pub(crate) stride: usize,
+}
+
+impl HeadRows<'_> {
+    /// A row, turned, into `out`.
+    fn turned(&self, row: usize, width: usize, tables: Option<Tables<'_>>, out: &mut [f32]) {
+        let x = &self.numbers[row * self.stride..][..width];
+        out.copy_from_slice(x);
+        let Some(Tables {
+            cosine,
+            sine,
+            pairs,
+        }) = tables
+        else {
+            return;
+        };
+        let cosine = &cosine[row * pairs..][..pairs];
+        let sine = &sine[row * pairs..][..pairs];
+        let (first, second) = out.split_at_mut(pairs);
+        let (a, b) = (&x[..pairs], &x[pairs..2 * pairs]);
+        for i in 0..pairs {
+            first[i] = a[i] * cosine[i] - b[i] * sine[i];
+            second[i] = b[i] * cosine[i] + a[i] * sine[i];
+        }
+    }
+}
+
+/// Floats that packed keys, or packed values, of one head take.
+pub(crate) fn packed_size(instructions: Instructions, rule: &Rule) -> [usize; 2] {
+    let panel = panel(instructions);
+    [
+        rule.length.next_multiple_of(panel) * rule.width,
+        rule.width.next_multiple_of(panel) * rule.length,
+    ]
+}
+
+/// Columns of a panel: two vectors.
+fn panel(instructions: Instructions) -> usize {
+    instructions.tile().1
+}
+
+/// Keys of one head, turned, in panels `[width][C]` of C rows each; what is beyond the last row is zero.
+pub(crate) fn pack_keys(
+    instructions: Instructions,
+    rule: &Rule,
+    keys: HeadRows<'_>,
+    tables: Option<Tables<'_>>,
+    out: &mut [f32],
+) {
+    let panel = panel(instructions);
+    let mut row = vec![0.0; rule.width];
+    for (p, to) in out.chunks_exact_mut(rule.width * panel).enumerate() {
+        let from = p * panel;
+        let there = panel.min(rule.length - from);
+        for c in 0..there {
+            keys.turned(from + c, rule.width, tables, &mut row);
+            for (x, to) in row.iter().zip(to[c..].iter_mut().step_by(panel)) {
+                *to = *x;
+            }
+        }
+        for to in to.chunks_exact_mut(panel) {
+            to[there..].fill(0.0);
+        }
+    }
+}
+
+/// Values of one head in panels `[length][C]` of C numbers of each row; what is beyond the last number is zero.
+pub(crate) fn pack_values(
+    instructions: Instructions,
+    rule: &Rule,
+    values: HeadRows<'_>,
+    out: &mut [f32],
+) {
+    let panel = panel(instructions);
+    for (p, to) in out.chunks_exact_mut(rule.length * panel).enumerate() {
+        let from = p * panel;
+        let there = panel.min(rule.width - from);
+        for (r, to) in to.chunks_exact_mut(panel).enumerate() {
+            let row = &values.numbers[r * values.stride + from..][..there];
+            to[..there].copy_from_slice(row);
+            to[there..].fill(0.0);
+        }
+    }
+}
+
+/// One head of queries beside the packed keys and values of its group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operands<'a> {
+    pub(crate) queries: HeadRows<'a>,
+    pub(crate) keys: &'a [f32],
+    pub(crate) values: &'a [f32],
+    pub(crate) tables: Option<Tables<'a>>,
+}
+
+/// Rows `rows` of one head; each of `out` gets the numbers of one.
+pub(crate) fn attend(
+    instructions: Instructions,
+    rule: &Rule,
+    operands: Operands<'_>,
+    first: usize,
+    out: &mut [&mut [f32]],
+) {
+    match instructions {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Instructions::available` names only what this processor has, and so below.
+        Instructions::Avx512 => unsafe { attend_avx512(rule, operands, first, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Instructions::Avx2 => unsafe { attend_avx2(rule, operands, first, out) },
+        // SAFETY: needs no features.
+        _ => unsafe { run::<Portable, 4>(rule, operands, first, out) },
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn attend_avx512(rule: &Rule, operands: Operands<'_>, first: usize, out: &mut [&mut [f32]]) {
+    // SAFETY: this function is only called where avx512f was detected.
+    unsafe { run::<crate::lanes::Avx512, 14>(rule, operands, first, out) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn attend_avx2(rule: &Rule, operands: Operands<'_>, first: usize, out: &mut [&mut [f32]]) {
+    // SAFETY: this function is only called where avx2 and fma were detected.
+    unsafe { run::<crate::lanes::Avx2, 6>(rule, operands, first, out) }
+}
+
+/// # Safety
+/// The processor has the features of `L`.
+#[inline(always)]
+unsafe fn run<L: Lanes, const R: usize>(
+    rule: &Rule,
+    operands: Operands<'_>,
+    first: usize,
+    out: &mut [&mut [f32]],
+) {
+    let panel = 2 * L::WIDTH;
+    let width = rule.width;
+    // The first column that a row sees.
+    let begin = |row: usize| {
+        rule.window
+            .map_or(0, |window| (row + 1).saturating_sub(window))
+    };
+    let most = (first + out.len()).div_ceil(panel);
+    let mut queries = Aligned::zeroed(width * R);
+    let mut row = vec![0.0; width];
+    let mut scores = Aligned::zeroed(most * R * panel);
+    let mut answer = Aligned::zeroed(R * panel);
+    for (i, tile_out) in out.chunks_mut(R).enumerate() {
+        let from = first + i * R;
+        let rows = tile_out.len();
+        let last = from + rows - 1;
+        for r in 0..R {
+            operands
+                .queries
+                .turned(from + r.min(rows - 1), width, operands.tables, &mut row);
+            let to = queries.as_mut_slice()[r..].iter_mut().step_by(R);
+            for (x, to) in row.iter().zip(to) {
+                *to = x * rule.scale;
+            }
+        }
+        let panels = begin(from) / panel..last / panel + 1;
+        // SAFETY: the caller's promise.
+        let mut highest = [unsafe { L::splat(FORBIDDEN) }; R];
+        for (p, number) in panels.clone().enumerate() {
+            let tile = &mut scores.as_mut_slice()[p * R * panel..][..R * panel];
+            let keys = &operands.keys[number * width * panel..][..width * panel];
+            let columns = number * panel..(number + 1) * panel;
+            // SAFETY: queries hold `width` steps of R, a panel of two vectors, the tile R x two vectors.
+            unsafe {
+                product::<L, R>(width, queries.as_slice(), keys, tile);
+                if let Some(cap) = rule.cap {
+                    let (cap, factor) = (L::splat(cap), L::splat(1.0 / cap));
+                    for x in tile.chunks_exact_mut(L::WIDTH) {
+                        let x = x.as_mut_ptr();
+                        L::load(x).mul(factor).tanh().mul(cap).store(x);
+                    }
+                }
+            }
+            // Whole panels are seen by all rows, but for those at both ends.
+            if columns.end > from + 1 || columns.start < begin(last) {
+                for (r, scores) in tile.chunks_exact_mut(panel).enumerate() {
+                    let row = from + r.min(rows - 1);
+                    let seen = begin(row)..row + 1;
+                    for (column, score) in columns.clone().zip(scores) {
+                        if !seen.contains(&column) {
+                            *score = f32::NEG_INFINITY;
+                        }
+                    }
+                }
+            }
+            for (highest, scores) in highest.iter_mut().zip(tile.chunks_exact(panel)) {
+                // SAFETY: two vectors.
+                unsafe {
+                    let scores = scores.as_ptr();
+                    let both = L::load(scores).max(L::load(scores.add(L::WIDTH)));
+                    *highest = both.max(*highest);
+                }
+            }
+        }
+        let mut factors = [0.0; R];
+        for r in 0..R {
+            // SAFETY: rows of whole vectors.
+            unsafe {
+                let top = L::splat(fold(highest[r], f32::max));
+                let (least, mut sum) = (L::splat(EXP_MIN), L::splat(0.0));
+                for p in 0..panels.len() {
+                    let row = scores.as_mut_slice()[(p * R + r) * panel..][..panel].as_mut_ptr();
+                    for v in [0, L::WIDTH] {
+                        // The limit comes first: the order lets a NaN through to the sum.
+                        let e = least.max(L::load(row.add(v)).sub(top)).exp();
+                        sum = sum.add(e);
+                        e.store(row.add(v));
+                    }
+                }
+                factors[r] = 1.0 / fold(sum, |a, b| a + b);
+            }
+        }
+        let before = panels.start * panel;
+        for (p, from_number) in (0..width).step_by(panel).enumerate() {
+            let values = &operands.values[(p * rule.length + before) * panel..];
+            // SAFETY: scores cover the columns up to the last row; values have as many rows; the answer holds R rows.
+            unsafe {
+                weigh::<L, R>(
+                    last + 1 - before,
+                    scores.as_slice(),
+                    values,
+                    &factors,
+                    answer.as_mut_slice(),
+                );
+            }
+            let there = panel.min(width - from_number);
+            for (row, out) in answer
+                .as_slice()
+                .chunks_exact(panel)
+                .zip(tile_out.iter_mut())
+            {
+                out[from_number..from_number + there].copy_from_slice(&row[..there]);
+            }
+        }
+    }
+}

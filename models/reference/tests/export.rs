@@ -1,0 +1,282 @@
+//! Exports of checkpoints against Transformers in float64, and against optimum's exports in the same run: every tiny
+//! checkpoint of `models/graph/tests/fixtures`, and those of the folder `shared/parity` beside the checkout.
+#![expect(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test that cannot run says so, and one that fails may panic"
+)]
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use ort::environment::Environment;
+use rho_graph::{Checkpoint, Dtype, ExportHead, ExportOptions, Prepared};
+use rho_reference::{
+    HeadChoice, OpenedReference, Piece, Precision, Reference, ReferenceOptions, ResolvedDevice,
+    Scorer, Scores, Source,
+    library::{LibraryOptions, find_or_install, load},
+};
+use serde_json::Value;
+
+/// What an export in f32 owes to float64.
+const PARITY: f32 = 1e-4;
+/// What padding may change.
+const SAME: f32 = 1e-5;
+/// f16 has 11 bits; losses of these models are up to some 20 nats.
+const HALF: f32 = 5e-2;
+
+static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
+    let options = LibraryOptions::from_environment();
+    load(&find_or_install(&options, &mut |line| eprintln!("{line}")).unwrap()).unwrap()
+});
+
+/// A checkpoint with documents and what they score.
+struct Fixture {
+    name: String,
+    checkpoint: PathBuf,
+    /// Of optimum, where there are any.
+    exports: Vec<PathBuf>,
+    rows: Vec<(Vec<u32>, Scores)>,
+}
+
+fn fixtures() -> Vec<Fixture> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../graph/tests/fixtures");
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/parity");
+    if !shared.exists() {
+        eprintln!("skipped in part: {} is not there", shared.display());
+    }
+    let folders = [own, shared]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(folder).ok());
+    let folders = folders.flatten().flatten().map(|entry| entry.path());
+    let folders = folders.filter(|folder| folder.join("expected.jsonl").exists());
+    let mut fixtures: Vec<Fixture> = folders
+        .map(|folder| {
+            let inner = folder.join("hf");
+            let exports = ["onnx", "onnx_past"].map(|name| folder.join(name));
+            Fixture {
+                name: folder.file_name().unwrap().to_string_lossy().into_owned(),
+                checkpoint: if inner.exists() {
+                    inner
+                } else {
+                    folder.clone()
+                },
+                exports: exports.into_iter().filter(|path| path.exists()).collect(),
+                rows: rows(&folder.join("expected.jsonl")),
+            }
+        })
+        .collect();
+    fixtures.sort_by(|a, b| a.name.cmp(&b.name));
+    assert!(fixtures.len() >= 20, "{} fixtures", fixtures.len());
+    fixtures
+}
+
+/// Tokens, losses and entropies of documents of more than one token, nulls left out.
+fn rows(expected: &Path) -> Vec<(Vec<u32>, Scores)> {
+    let text = std::fs::read_to_string(expected).unwrap();
+    let row = |line: &str| {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let list = |name: &str| row[name].as_array().unwrap().clone();
+        let scores = |name: &str| -> Vec<f32> {
+            list(name)
+                .iter()
+                .filter_map(Value::as_f64)
+                .map(|n| n as f32)
+                .collect()
+        };
+        let tokens = list("input_ids")
+            .iter()
+            .map(|n| n.as_u64().unwrap() as u32)
+            .collect();
+        let (loss, entropy) = (scores("loss"), scores("entropy"));
+        (tokens, Scores { loss, entropy })
+    };
+    let rows: Vec<(Vec<u32>, Scores)> = text.lines().map(row).collect();
+    rows.into_iter()
+        .filter(|(tokens, _)| tokens.len() > 1)
+        .collect()
+}
+
+fn export(checkpoint: &Path, out: &Path, options: ExportOptions) {
+    let checkpoint = Checkpoint::open(checkpoint).unwrap();
+    let prepared = Prepared::new(checkpoint, options).unwrap();
+    prepared
+        .write(out, &mut |_| ControlFlow::Continue(()))
+        .unwrap();
+}
+
+fn opened(model: &Path) -> OpenedReference {
+    let opened = OpenedReference::open(&Source::find(model).unwrap()).unwrap();
+    assert_eq!(opened.not_cut(), None, "{}", model.display());
+    opened
+}
+
+fn scorer(model: &Path, precision: Precision, head: HeadChoice) -> Reference {
+    let options = ReferenceOptions {
+        device: ResolvedDevice::Cpu,
+        threads: 2,
+        head,
+        precision,
+    };
+    opened(model).load(&ENVIRONMENT, options).unwrap()
+}
+
+/// Each document alone, then all together, padded: the scores of the first and how far the second are from them.
+fn score(scorer: &mut Reference, rows: &[(Vec<u32>, Scores)], what: &str) -> Vec<Scores> {
+    let piece = |(tokens, _): &'_ (Vec<u32>, Scores)| tokens.clone();
+    let tokens: Vec<Vec<u32>> = rows.iter().map(piece).collect();
+    let pieces = tokens.iter().map(|tokens| Piece {
+        tokens,
+        scored_from: 1,
+    });
+    let pieces: Vec<Piece<'_>> = pieces.collect();
+    let alone = pieces
+        .iter()
+        .flat_map(|piece| scorer.score(&[*piece]).unwrap());
+    let alone: Vec<Scores> = alone.collect();
+    let together = scorer.score(&pieces).unwrap();
+    let apart = distance(&together, &alone);
+    assert!(apart <= SAME, "{what}: padding changes scores by {apart}");
+    alone
+}
+
+/// The largest difference of any loss or entropy.
+fn distance(got: &[Scores], expected: &[Scores]) -> f32 {
+    assert_eq!(got.len(), expected.len());
+    let of = |got: &[f32], expected: &[f32]| {
+        assert_eq!(got.len(), expected.len());
+        let pairs = got.iter().zip(expected);
+        // A NaN is as far as can be.
+        pairs.fold(0f32, |most, (a, b)| match (a - b).abs() {
+            gap if gap.is_nan() => f32::INFINITY,
+            gap => most.max(gap),
+        })
+    };
+    let pairs = got.iter().zip(expected);
+    pairs.fold(0f32, |most, (got, expected)| {
+        let loss = of(&got.loss, &expected.loss);
+        most.max(loss).max(of(&got.entropy, &expected.entropy))
+    })
+}
+
+fn expected(fixture: &Fixture) -> Vec<Scores> {
+    fixture
+        .rows
+        .iter()
+        .map(|(_, scores)| scores.clone())
+        .collect()
+}
+
+#[test]
+fn every_family_equals_float64_and_optimum() {
+    for fixture in fixtures() {
+        let folder = tempfile::tempdir().unwrap();
+        let truth = expected(&fixture);
+        let mut ours = Vec::new();
+        for (head, portable) in [
+            (ExportHead::Fused, false),
+            (ExportHead::Logits, false),
+            (ExportHead::Fused, true),
+            (ExportHead::Logits, true),
+        ] {
+            let out = folder.path().join(format!("{head:?}{portable}"));
+            let options = ExportOptions {
+                head,
+                portable,
+                ..ExportOptions::default()
+            };
+            export(&fixture.checkpoint, &out, options);
+            let choices: &[HeadChoice] = match portable {
+                true => &[HeadChoice::Fastest],
+                false => &[HeadChoice::Fastest, HeadChoice::Session, HeadChoice::Logits],
+            };
+            for &choice in choices {
+                let what = format!("{} {head:?} portable {portable} {choice:?}", fixture.name);
+                let mut scorer = scorer(&out, Precision::AsStored, choice);
+                assert!(scorer.attention_as_exported().is_none(), "{what}");
+                let got = score(&mut scorer, &fixture.rows, &what);
+                let gap = distance(&got, &truth);
+                assert!(gap <= PARITY, "{what}: {gap} from float64");
+                ours.push(got);
+            }
+        }
+        for export in &fixture.exports {
+            let what = format!("{} {}", fixture.name, export.display());
+            let mut scorer = scorer(export, Precision::AsStored, HeadChoice::Fastest);
+            let theirs = score(&mut scorer, &fixture.rows, &what);
+            for ours in &ours {
+                let gap = distance(ours, &theirs);
+                assert!(gap <= PARITY, "{what}: optimum's export is {gap} away");
+            }
+        }
+    }
+}
+
+#[test]
+fn f16_and_external_data_are_near() {
+    for fixture in fixtures() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = folder.path().join("whole");
+        let options = ExportOptions {
+            dtype: Dtype::F16,
+            ..ExportOptions::default()
+        };
+        export(&fixture.checkpoint, &whole, options);
+        let apart = folder.path().join("apart");
+        export(
+            &fixture.checkpoint,
+            &apart,
+            ExportOptions {
+                inline: 0,
+                ..options
+            },
+        );
+        let is_apart = apart.join("model.onnx.data").exists();
+        let largest = std::fs::metadata(whole.join("model.onnx")).unwrap().len();
+        assert!(is_apart || largest < 200_000, "{}", fixture.name);
+        let mut scorers =
+            [&whole, &apart].map(|model| scorer(model, Precision::AsStored, HeadChoice::Fastest));
+        let [got, same] = scorers
+            .each_mut()
+            .map(|scorer| score(scorer, &fixture.rows, &fixture.name));
+        assert_eq!(distance(&same, &got), 0.0, "{}", fixture.name);
+        let gap = distance(&got, &expected(&fixture));
+        assert!(gap <= HALF, "{}: f16 is {gap} away", fixture.name);
+    }
+}
+
+#[test]
+fn int8_is_the_same_stored_and_asked_for() {
+    for fixture in fixtures() {
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, small) = (folder.path().join("f32"), folder.path().join("int8"));
+        export(&fixture.checkpoint, &whole, ExportOptions::default());
+        let options = ExportOptions {
+            dtype: Dtype::Int8,
+            ..ExportOptions::default()
+        };
+        export(&fixture.checkpoint, &small, options);
+        assert!(opened(&small).is_stored_in_8_bits(), "{}", fixture.name);
+        assert!(!opened(&whole).is_stored_in_8_bits(), "{}", fixture.name);
+        let mut scorers =
+            [&whole, &small].map(|model| scorer(model, Precision::Int8, HeadChoice::Fastest));
+        let [asked, stored] = scorers
+            .each_mut()
+            .map(|scorer| score(scorer, &fixture.rows, &fixture.name));
+        // Weights become the same levels; scales are rounded once more on the way.
+        let gap = distance(&stored, &asked);
+        assert!(gap <= PARITY, "{}: {gap} apart", fixture.name);
+        // By ONNX Runtime's own operator: it rounds activations otherwise.
+        let mut plain = scorer(&small, Precision::AsStored, HeadChoice::Fastest);
+        let got = score(&mut plain, &fixture.rows, &fixture.name);
+        let mean = |scores: &[Scores]| {
+            let losses: Vec<f32> = scores.iter().flat_map(|s| s.loss.clone()).collect();
+            losses.iter().sum::<f32>() / losses.len() as f32
+        };
+        let gap = (mean(&got) - mean(&stored)).abs();
+        assert!(gap <= 0.05, "{}: mean losses are {gap} apart", fixture.name);
+    }
+}

@@ -1,0 +1,193 @@
+//! Checkpoints where a reference is wanted: exported once into the user's cache folder, under a name that follows from
+//! what is in their files, from the precision and from this program's version.
+
+use std::{
+    fmt::Write as _,
+    fs::{self, File, TryLockError},
+    io,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use rho_graph::{Checkpoint, Dtype, ExportError, ExportOptions, Exported, Prepared, export};
+use rho_reference::{
+    Device, ReferenceError, ResolvedDevice, Source,
+    library::{self, LibraryOptions},
+};
+
+use crate::{hint::Advised, pipeline::summary::grouped, stop::Stop, terminal};
+
+/// The path itself where it is a reference, or else the export of the checkpoint that it is.
+pub(crate) fn reference(
+    path: &Path,
+    device: &Device,
+    libraries: &LibraryOptions,
+) -> anyhow::Result<PathBuf> {
+    let is_reference = !matches!(Source::find(path), Err(ReferenceError::NoModel { .. }));
+    if is_reference || !Checkpoint::is_in(path) {
+        return Ok(path.to_owned());
+    }
+    let checkpoint = Checkpoint::open(path)?;
+    let options = ExportOptions {
+        dtype: dtype(&checkpoint, on_cuda(device, libraries)?),
+        ..ExportOptions::default()
+    };
+    // Refused before minutes are spent on a fingerprint.
+    let prepared = Prepared::new(checkpoint.clone(), options)?;
+    if libraries.cache.as_os_str().is_empty() {
+        return Err(Advised::error(
+            format!(
+                "{}: expected a cache folder to export it into, got none",
+                path.display()
+            ),
+            "set HOME or XDG_CACHE_HOME, or export it yourself: rho-mask export CHECKPOINT --out DIR",
+        ));
+    }
+    let cache = libraries.cache.join("exported");
+    let name = format!(
+        "{}-{}-{}.{}",
+        checkpoint.fingerprint()?,
+        options.dtype,
+        env!("CARGO_PKG_VERSION"),
+        export::REVISION
+    );
+    let folder = cache.join(&name);
+    let shown = path.display();
+    if !folder.exists() {
+        let context = || format!("cannot write to the cache folder {}", cache.display());
+        fs::create_dir_all(&cache).with_context(context)?;
+        let _lock = lock(&cache.join(format!("{name}.lock"))).with_context(context)?;
+        if !folder.exists() {
+            terminal::line(&format!(
+                "note: {shown} is a checkpoint: exporting it in {} into the cache, once",
+                options.dtype
+            ));
+            remove_leftovers(&cache, &name);
+            let stop = Stop::at_signals()?;
+            let summary = write(&prepared, &folder, &stop)?;
+            terminal::line(&format!("wrote {}\n{summary}", folder.display()));
+        }
+    }
+    terminal::line(&format!(
+        "note: {shown}: taking its export at {}",
+        folder.display()
+    ));
+    Ok(folder)
+}
+
+/// Exports a checkpoint, with a bar where a person watches. The answer is what to say about it.
+pub(crate) fn export(
+    path: &Path,
+    out: &Path,
+    options: ExportOptions,
+    stop: &Stop,
+) -> Result<String, ExportError> {
+    export::check_out(out)?;
+    let prepared = Prepared::new(Checkpoint::open(path)?, options)?;
+    write(&prepared, out, stop)
+}
+
+fn write(prepared: &Prepared, out: &Path, stop: &Stop) -> Result<String, ExportError> {
+    let bar = match terminal::watched() {
+        true => ProgressBar::new(0),
+        false => ProgressBar::hidden(),
+    };
+    let style = "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}";
+    if let Ok(style) = ProgressStyle::with_template(style) {
+        bar.set_style(style);
+    }
+    let exported = prepared.write(out, &mut |progress| {
+        bar.set_length(progress.total);
+        bar.set_position(progress.bytes);
+        bar.set_message(progress.name.to_owned());
+        match stop.requested() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    });
+    bar.finish_and_clear();
+    Ok(summary(&exported?))
+}
+
+/// Lines for people.
+fn summary(exported: &Exported) -> String {
+    let mut operators: Vec<(&String, &usize)> = exported.operators.iter().collect();
+    operators.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), (*name).clone()));
+    let operators: Vec<String> = operators
+        .iter()
+        .map(|(name, count)| format!("{count} {}", name.trim_start_matches("com.microsoft.")))
+        .collect();
+    let mut text = format!(
+        "  family      {}\n  parameters  {}\n  size        {:.1} MB\n  operators   {}\n  runs on     {}",
+        exported.family,
+        grouped(exported.parameters as u64),
+        exported.bytes as f64 / 1e6,
+        operators.join(", "),
+        exported.runs_on
+    );
+    for note in &exported.notes {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "\n  note        {note}");
+    }
+    text
+}
+
+/// The precision that a device is best at. Gemma 2 was trained in bf16 and leaves the numbers that f16 has.
+fn dtype(checkpoint: &Checkpoint, cuda: bool) -> Dtype {
+    match (cuda, checkpoint.family()) {
+        (false, _) => Dtype::F32,
+        (true, Some("gemma2")) => Dtype::Bf16,
+        (true, _) => Dtype::F16,
+    }
+}
+
+/// Whether the reference will run on CUDA.
+fn on_cuda(device: &Device, libraries: &LibraryOptions) -> anyhow::Result<bool> {
+    if *device != Device::Auto {
+        return Ok(*device != Device::Cpu);
+    }
+    let mut options = libraries.clone();
+    options.cuda = true;
+    let (_, Ok(library)) = library::find(&options) else {
+        return Ok(false);
+    };
+    let devices = device.resolve(&library::load(&library)?)?;
+    Ok(matches!(devices[..], [ResolvedDevice::Cuda(_), ..]))
+}
+
+/// Waits for another process that exports the same. `None`: this file system has no locks; the rename still decides.
+fn lock(path: &Path) -> io::Result<Option<File>> {
+    let file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(path)?;
+    let error = match file.try_lock() {
+        Ok(()) => return Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => {
+            terminal::line("waiting for another export of this checkpoint to end");
+            match file.lock() {
+                Ok(()) => return Ok(Some(file)),
+                Err(error) => error,
+            }
+        }
+        Err(TryLockError::Error(error)) => error,
+    };
+    match error.kind() {
+        io::ErrorKind::Unsupported => Ok(None),
+        _ => Err(error),
+    }
+}
+
+/// What exports of this name that were killed have left; nobody else is at work on it, for we hold the lock.
+fn remove_leftovers(cache: &Path, name: &str) {
+    let begin = format!(".{name}.partial-");
+    for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&begin) {
+            // What cannot be removed is in nobody's way.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! `export`: a checkpoint to an ONNX reference.
+
+use rho_graph::ExportOptions;
+
+use super::Outcome;
+use crate::{checkpoint, cli::ExportArgs, stop::Stop, terminal};
+
+pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
+    let options = ExportOptions {
+        dtype: args.dtype.into(),
+        head: args.head.into(),
+        portable: args.portable,
+        ..ExportOptions::default()
+    };
+    let stop = Stop::at_signals()?;
+    let summary = checkpoint::export(&args.checkpoint, &args.out, options, &stop)?;
+    terminal::line(&format!("wrote {}\n{summary}", args.out.display()));
+    Ok(Outcome::Done)
+}
