@@ -48,7 +48,7 @@ pub(super) fn provider_file(library: &Path) -> Option<PathBuf> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn folders(
     _: &Path,
-    _: [Option<&Path>; 2],
+    _: [Option<&Path>; 3],
     _: impl FnOnce() -> Vec<PathBuf>,
 ) -> Vec<PathBuf> {
     Vec::new()
@@ -72,11 +72,11 @@ mod linux {
     use super::super::{elf, python};
     use super::{Preloaded, provider_file};
 
-    /// Nearest first: beside the library, its own `site-packages`, the active environments, and only where those have
+    /// Nearest first: beside the library, its own `site-packages`, these environments, and only where those have
     /// no CUDA runtime, `ask_python`.
     pub(in super::super) fn folders(
         library: &Path,
-        environments: [Option<&Path>; 2],
+        environments: [Option<&Path>; 3],
         ask_python: impl FnOnce() -> Vec<PathBuf>,
     ) -> Vec<PathBuf> {
         let beside = library.parent().unwrap_or(Path::new("/"));
