@@ -122,7 +122,7 @@ class _TokenLoss(torch.autograd.Function):
         return losses
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         logits, input_ids, normalisers = ctx.saved_tensors
         predictions, targets = with_target(logits), to_predictions(input_ids)

@@ -116,8 +116,7 @@ class MaskStream(Iterator[pa.RecordBatch]):
                 run.stop()
                 raise
             # Nothing came, so there is an error that says why.
-            run.process.wait()
-            run.check()
+            run.end()
             raise
         self.schema: pa.Schema = self._reader.schema
         self.metadata: dict[str, Any] = metadata_of(self.schema, "the stream")
@@ -159,9 +158,7 @@ class _Run:
     """A program that was started, and what it says on standard error."""
 
     def __init__(self, command: list[str], *, stdout: int, quiet: bool) -> None:
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=False
-        )
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=False)
         self._said: deque[str] = deque(maxlen=_LINES)
         self._listener = threading.Thread(target=self._listen, args=(None if quiet else sys.stderr,), daemon=True)
         self._listener.start()
@@ -169,11 +166,12 @@ class _Run:
 
     def _listen(self, echo: TextIO | None) -> None:
         assert self.process.stderr is not None
-        for raw in self.process.stderr:
-            line = raw.decode("utf-8", "replace").rstrip("\r\n")
-            self._said.append(line)
-            if echo is not None:
-                print(line, file=echo)
+        with self.process.stderr as lines:
+            for raw in lines:
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                self._said.append(line)
+                if echo is not None:
+                    print(line, file=echo)
 
     def stop(self) -> None:
         """Ends the program where it still runs: its reader goes, and it is asked to."""
@@ -194,6 +192,8 @@ class _Run:
         if not self._checked:
             self._checked = True
             self.process.wait()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
             self.check()
 
     def check(self) -> None:

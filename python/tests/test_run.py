@@ -11,25 +11,34 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-
 import rho_mask
 from rho_mask import IncompleteWarning, RhoMaskError, RunError, TokenizerMismatch, open_masks
+from support import tiny_model
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
 
 def corpus_of(folder: Path, documents: int, tokens: int = 400) -> Path:
-    """Token ids, scored by a reference in no time."""
-    lines = (json.dumps({"input_ids": [(d * 31 + t) % 2000 + 2 for t in range(tokens)]}) for d in range(documents))
+    """Documents of token ids."""
+    lines = (json.dumps({"input_ids": [(d * 31 + t) % 64 for t in range(tokens)]}) for d in range(documents))
     path = folder / "corpus.jsonl"
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Options for a reference that takes next to no time, and masks that come as documents do."""
+    model = tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+    return {"model": model, "tokens_field": "input_ids", "scope": "document", "device": "cpu"}
+
+
 def test_a_folder(tmp_path, binary, capsys):
     lines = tmp_path / "two words.txt"
     lines.write_text("One day.\nAnother day, and a longer one.\n")
-    out = rho_mask.score([lines], tmp_path / "masks", binary=binary, lines=True, keep_loss=0.5, scope="document", strict=False)
+    out = rho_mask.score(
+        [lines], tmp_path / "masks", binary=binary, lines=True, keep_loss=0.5, scope="document", strict=False
+    )
     assert out == tmp_path / "masks"
     masks = open_masks(out)
     assert len(masks) == 2
@@ -86,9 +95,9 @@ def test_a_stream_has_the_rows_of_the_folder(binary, corpus, scored):
     assert table.equals(open_masks(scored).table)
 
 
-def test_a_stream_that_breaks_off_is_an_error(tmp_path, binary):
-    corpus = corpus_of(tmp_path, 3000)
-    with rho_mask.score_stream(corpus, binary=binary, quiet=True, tokens_field="input_ids", scope="document") as stream:
+def test_a_stream_that_breaks_off_is_an_error(tmp_path, binary, tiny):
+    corpus = corpus_of(tmp_path, 6000)
+    with rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny) as stream:
         next(stream)
         # The program is waiting for its reader: it has no way of knowing that this signal is not the user's.
         stream._run.process.send_signal(signal.SIGTERM)
@@ -99,7 +108,7 @@ def test_a_stream_that_breaks_off_is_an_error(tmp_path, binary):
 
 
 @linux
-def test_a_slow_reader_is_waited_for(tmp_path, binary):
+def test_a_slow_reader_is_waited_for(tmp_path, binary, tiny):
     def peak(process):
         status = Path(f"/proc/{process.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
@@ -110,7 +119,7 @@ def test_a_slow_reader_is_waited_for(tmp_path, binary):
 
     # Masks of 60 MB in record batches of 4 MB: more than pipes and queues hold.
     corpus = corpus_of(tmp_path, 6000, tokens=500)
-    with rho_mask.score_stream(corpus, binary=binary, quiet=True, tokens_field="input_ids", scope="document") as stream:
+    with rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny) as stream:
         process, rows = stream._run.process, next(stream).num_rows
         # Nothing is taken: before long nothing is done.
         still, used = 0, busy(process)
@@ -125,16 +134,15 @@ def test_a_slow_reader_is_waited_for(tmp_path, binary):
         rows += sum(batch.num_rows for batch in stream)
         assert rows == 6000
     # What was scored ahead is bounded: with a reader the peak is no lower.
-    with rho_mask.score_stream(corpus, binary=binary, quiet=True, tokens_field="input_ids", scope="document") as stream:
+    with rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny) as stream:
         for _ in stream:
             quick = peak(stream._run.process)
     assert waited < quick + (32 << 20), (waited, quick)
 
 
-def test_a_reader_that_goes_ends_the_program(tmp_path, binary):
+def test_a_reader_that_goes_ends_the_program(tmp_path, binary, tiny):
     corpus = corpus_of(tmp_path, 6000)
-    options = {"binary": binary, "quiet": True, "tokens_field": "input_ids", "scope": "document"}
-    stream = rho_mask.score_stream(corpus, **options)
+    stream = rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny)
     next(stream)
     process = stream._run.process
     assert process.poll() is None
@@ -142,7 +150,7 @@ def test_a_reader_that_goes_ends_the_program(tmp_path, binary):
     assert process.returncode in (0, 130)
     stream.close()
 
-    stream = rho_mask.score_stream(corpus, **options)
+    stream = rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny)
     process = stream._run.process
     next(stream)
     del stream
@@ -150,11 +158,10 @@ def test_a_reader_that_goes_ends_the_program(tmp_path, binary):
     assert process.returncode in (0, 130)
 
     # As a shell does it: the reader dies, and nobody signals.
-    command = rho_mask.run._command(corpus, "-", None, binary, {k: options[k] for k in ("tokens_field", "scope")})
+    command = rho_mask.run._command(corpus, "-", tiny["model"], binary, {k: v for k, v in tiny.items() if k != "model"})
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         reader = pa.ipc.open_stream(process.stdout)
         reader.read_next_batch()
-        os.close(os.dup(process.stdout.fileno()))
         process.stdout.close()
         said = process.stderr.read().decode()
         assert process.wait() == 0, said
