@@ -30,6 +30,9 @@ METADATA_KEY = b"rho_mask"
 FORMAT_VERSION = 1
 """What this package reads."""
 
+_END = b"\xff\xff\xff\xff\0\0\0\0"
+"""What an Arrow stream ends with."""
+
 StrPath = str | os.PathLike[str]
 
 
@@ -106,7 +109,11 @@ class Masks(Documents):
         schema: pa.Schema | None = None
         for file in self.files:
             try:
-                with pa.ipc.open_stream(pa.memory_map(str(file))) as stream:
+                mapped = pa.memory_map(str(file))
+                # Arrow takes a stream that breaks off between two record batches for a whole one.
+                if mapped.size() < len(_END) or mapped.read_at(len(_END), mapped.size() - len(_END)) != _END:
+                    raise OSError("the file is cut off: it has no end mark")
+                with pa.ipc.open_stream(mapped) as stream:
                     found, read = stream.schema, stream.read_all()
             except (pa.ArrowInvalid, OSError) as error:
                 raise MasksError(f"{file}: {error}", "is the run that writes it finished?") from error

@@ -131,6 +131,10 @@ def test_what_is_no_masks_folder(tmp_path):
     (tmp_path / "cut.arrow").write_bytes(b"\xff\xff\xff\xff\x10\x00\x00\x00")
     with pytest.raises(MasksError, match=r"cut\.arrow"):
         open_masks(tmp_path / "cut.arrow")
+    broken = write_masks(tmp_path / "broken", {"a": documents(9, 5, seed=1)}) / "a.arrow"
+    broken.write_bytes(broken.read_bytes()[:-8])
+    with pytest.raises(MasksError, match=r"a\.arrow: the file is cut off"):
+        open_masks(broken.parent)
     with pa.ipc.new_stream(tmp_path / "other.arrow", pa.schema({"x": pa.int64()})):
         pass
     with pytest.raises(MasksError, match="no metadata 'rho_mask'"):
