@@ -23,7 +23,7 @@ from .errors import (
     TokenizerMismatch,
 )
 from .hashing import token_hash
-from .masks import Masks, open_masks
+from .masks import Masks, metadata_of, open_masks
 from .run import MaskStream, find_binary, score, score_stream
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ __all__ = [
     "document_mask",
     "excess_loss_topk",
     "find_binary",
+    "metadata_of",
     "open_masks",
     "pack_stream",
     "score",

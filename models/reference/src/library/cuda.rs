@@ -245,7 +245,7 @@ mod linux {
             touch(&site.join("nvidia/cublas/lib/libcublas.so.12"));
             touch(&root.join("system/nvidia/cu13/lib/libcudart.so.13"));
             let ask = || vec![root.join("system/nvidia")];
-            let found = folders(&library, [None, None], ask);
+            let found = folders(&library, [None; 3], ask);
             assert_eq!(
                 found,
                 [
@@ -258,7 +258,7 @@ mod linux {
 
             // A CUDA runtime close by: Python is not asked.
             touch(&library.with_file_name("nvidia").join("libcudart.so.13"));
-            let found = folders(&library, [Some(&root.join("env")), None], || {
+            let found = folders(&library, [None, Some(&root.join("env")), None], || {
                 panic!("must not be asked")
             });
             assert_eq!(found[0], library.with_file_name("nvidia"));
