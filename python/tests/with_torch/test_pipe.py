@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import ROOT
-
 import rho_mask
+from support import ROOT
 
 SMALL = ["--hidden", "32", "--layers", "1", "--batch", "4"]
 
@@ -25,7 +24,7 @@ def pipe(binary, corpus, *options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(packages), "OMP_NUM_THREADS": "2"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(packages), "OMP_NUM_THREADS": "1"},
     )
     # The trainer's alone: when it goes, the pipe has no reader.
     scoring.stdout.close()
@@ -54,7 +53,7 @@ def test_learns_while_scoring_goes_on_and_ends_it(binary, corpus):
     assert first.startswith("step 10: "), first
     # Most of the masks are still to come, and a pipe holds 64 KiB of them.
     assert scoring.poll() is None
-    learned, said, complaint = ended(scoring, training)
+    _, said, complaint = ended(scoring, training)
     losses = [float(line.split()[-2]) for line in [first, *said.splitlines()]]
     assert losses[-1] < losses[0]
     assert "error" not in complaint and "panicked" not in complaint, complaint
