@@ -30,7 +30,7 @@ mod places;
 // Products below f32: nearness to f32, and what is refused.
 #[cfg(test)]
 mod precision;
-// The masks in the programs of others.
+// The masks in the programs of others; the Python package and its wheel.
 #[cfg(test)]
 mod python;
 // Scoring and ranking a whole corpus in one command.

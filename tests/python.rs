@@ -1,10 +1,15 @@
-//! The masks of the bundled corpus in the programs that read them: `datasets`, `pyarrow`, `polars`.
+//! The masks of the bundled corpus in the programs that read them (`datasets`, `pyarrow`, `polars`), and the Python package:
+//! its own tests, its wheel, its example.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::{
     bundled::{SHARDS, bundled},
-    python::python,
+    python::{in_environment, install_into, python, python_with},
+    root, skipped,
 };
 
 const CHECK: &str = include_str!("python.py");
@@ -15,14 +20,143 @@ fn masks_of_the_bundled_corpus_open_in_python() {
     let bundled = bundled();
     assert_eq!(bundled.ended.code, Some(0), "{}", bundled.ended.stderr);
     let home = tempfile::tempdir().unwrap();
-    let output = Command::new(python)
+    let mut check = Command::new(python);
+    check
         .args(["-c", CHECK])
         .arg(&bundled.out)
         .args(SHARDS)
         .env("HF_HOME", home.path())
-        .env("HF_HUB_OFFLINE", "1")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+        .env("HF_HUB_OFFLINE", "1");
+    passes(&mut check);
+}
+
+/// What needs nothing large; the rest is left to `the_package_with_torch`, and said.
+#[test]
+fn the_package() {
+    let Some(python) = python() else { return };
+    pytest(&python, &["--ignore=python/tests/with_torch"]);
+    let ruff = |arguments: &[&str]| {
+        let mut command = Command::new(&python);
+        command.args(["-m", "ruff"]).args(arguments).arg("python");
+        passes(command.current_dir(root()));
+    };
+    ruff(&["check"]);
+    ruff(&["format", "--check"]);
+    skipped("python/tests/with_torch: cargo test --test program -- --ignored with_torch");
+}
+
+/// `RHO_MASK_TORCH_PYTHON` names a Python that has what requirements-torch.txt lists; else one is made.
+#[test]
+#[ignore = "installs PyTorch, some 7 GB; run it with --ignored"]
+fn the_package_with_torch() {
+    let named = std::env::var_os("RHO_MASK_TORCH_PYTHON").map(PathBuf::from);
+    let Some(python) = named.or_else(|| python_with("tests/requirements-torch.txt")) else {
+        return;
+    };
+    pytest(&python, &["python/tests/with_torch"]);
+    let mut types = Command::new(&python);
+    passes(types.args(["-m", "mypy"]).current_dir(root()));
+}
+
+fn pytest(python: &Path, arguments: &[&str]) {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider"])
+        .args(arguments)
+        .current_dir(root())
+        .env("RHO_MASK_BINARY", env!("CARGO_BIN_EXE_rho-mask"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("HF_HOME", home.path())
+        .env("HF_HUB_OFFLINE", "1");
+    let said = passes(&mut command);
+    for line in said.lines().filter(|line| line.starts_with("SKIPPED")) {
+        skipped(line);
+    }
+}
+
+/// The wheel is all that is needed: no active environment, no download, no other folder, no setting.
+#[cfg(unix)]
+#[test]
+fn the_wheel_in_a_fresh_environment() {
+    let Some(python) = python() else { return };
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let wheel = wheel(&python, &at("dist"));
+    let environment = at("environment");
+    install_into(&environment, &[wheel.as_os_str()]).unwrap();
+    let program = environment.join("bin/rho-mask");
+
+    fs::create_dir(at("home")).unwrap();
+    fs::write(at("text.txt"), "Three and four are seven.").unwrap();
+    let alone = |program: &Path| {
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("HOME", at("home"))
+            .env("PATH", "/usr/bin:/bin")
+            .env("RHO_MASK_OFFLINE", "1")
+            .current_dir(place.path());
+        command
+    };
+    let found = passes(alone(&program).arg("doctor"));
+    let packages = environment.canonicalize().unwrap().join("lib");
+    let used = found.lines().find(|line| line.starts_with("use"));
+    let used = used.unwrap_or_else(|| panic!("{found}"));
+    assert!(used.contains(packages.to_str().unwrap()), "{found}");
+    // Another environment is active, and the program is called by another name.
+    fs::create_dir_all(at("other/lib/python3.12/site-packages")).unwrap();
+    std::os::unix::fs::symlink(&program, at("called")).unwrap();
+    let mut elsewhere = alone(&at("called"));
+    let found = passes(elsewhere.arg("doctor").env("VIRTUAL_ENV", at("other")));
+    assert!(found.contains(used), "{found}");
+
+    passes(alone(&program).args(["score", "text.txt", "--out", "masks"]));
+    let script = "
+import rho_mask
+out = rho_mask.score('text.txt', 'again')
+assert 'text.txt' in rho_mask.open_masks(out)[0]['shard'], rho_mask.open_masks(out)[0]
+assert rho_mask.open_masks(out).table.equals(rho_mask.open_masks('masks').table)
+assert str(rho_mask.find_binary()).startswith(__import__('sys').prefix)
+with rho_mask.score_stream('text.txt', quiet=True) as stream:
+    assert sum(batch.num_rows for batch in stream) == 1
+";
+    passes(alone(&in_environment(&environment)).args(["-c", script]));
+    let installed = passes(alone(&in_environment(&environment)).args([
+        "-c",
+        "import importlib.metadata as m; print(*m.files('rho-mask'), sep='\\n')",
+    ]));
+    assert!(installed.contains("rho_mask/py.typed"), "{installed}");
+    assert!(!installed.contains("test"), "{installed}");
+}
+
+/// The wheel that `RHO_MASK_WHEEL` names, else one with the program as it was built for these tests.
+fn wheel(python: &Path, into: &Path) -> PathBuf {
+    if let Some(wheel) = std::env::var_os("RHO_MASK_WHEEL") {
+        return PathBuf::from(wheel);
+    }
+    let mut maturin = Command::new(python);
+    maturin
+        .args(["-m", "maturin", "build", "--locked", "--profile", "dev"])
+        .args(["--strip", "false", "--out"])
+        .arg(into)
+        .current_dir(root());
+    passes(&mut maturin);
+    let files = fs::read_dir(into).unwrap().map(|f| f.unwrap().path());
+    let mut wheels = files.filter(|f| f.extension() == Some(OsStr::new("whl")));
+    wheels.next().unwrap()
+}
+
+/// Runs a command, expects success, and gives what it printed.
+#[track_caller]
+fn passes(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (printed, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{printed}\n{said}",
+        output.status
+    );
+    printed
 }

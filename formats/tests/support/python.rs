@@ -3,6 +3,7 @@
 //! The virtual environment lies in the target folder, named after a hash of the requirements: made once, by whichever
 //! test asks first. Uses nothing but the standard library, so that the tests of other packages can include this file.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
@@ -12,7 +13,12 @@ use std::process::Command;
 /// The Python of the virtual environment; nothing, and a word on standard error, where it cannot be made. On a
 /// continuous-integration machine that is a failure: there, a skipped test would go unnoticed.
 pub(crate) fn python() -> Option<PathBuf> {
-    match environment() {
+    python_with("tests/requirements.txt")
+}
+
+/// As [`python`], with other requirements: a file by its path in the project.
+pub(crate) fn python_with(requirements: &str) -> Option<PathBuf> {
+    match environment(requirements) {
         Ok(python) => Some(python),
         Err(missing) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => {
             panic!("cannot test with Python: {missing}")
@@ -25,12 +31,12 @@ pub(crate) fn python() -> Option<PathBuf> {
     }
 }
 
-fn environment() -> Result<PathBuf, String> {
+fn environment(requirements: &str) -> Result<PathBuf, String> {
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
-        .map(|folder| folder.join("tests/requirements.txt"))
+        .map(|folder| folder.join(requirements))
         .find(|path| path.exists())
-        .ok_or("tests/requirements.txt is missing")?;
+        .ok_or_else(|| format!("{requirements} is missing"))?;
     let mut hasher = DefaultHasher::new();
     fs::read(&requirements)
         .map_err(|error| error.to_string())?
@@ -39,11 +45,7 @@ fn environment() -> Result<PathBuf, String> {
         .parent()
         .ok_or("no target folder")?;
     let folder = target.join(format!("python-{:016x}", hasher.finish()));
-    let python = folder.join(if cfg!(windows) {
-        "Scripts/python.exe"
-    } else {
-        "bin/python"
-    });
+    let python = in_environment(&folder);
 
     // Several test binaries may ask at once; the lock goes with the file handle, even if this one is killed.
     let lock = File::create(folder.with_extension("lock")).map_err(|error| error.to_string())?;
@@ -55,24 +57,35 @@ fn environment() -> Result<PathBuf, String> {
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|error| error.to_string())?;
     }
-    let system = if cfg!(windows) { "python" } else { "python3" };
-    // Some systems package venv without the pip that goes into it; the system's own pip can fill it as well.
-    if run(Command::new(system).args(["-m", "venv"]).arg(&folder)).is_ok() {
-        let install = ["-m", "pip", "install", "--quiet", "--requirement"];
-        run(Command::new(&python).args(install).arg(&requirements))?;
-    } else {
-        let make = ["-m", "venv", "--clear", "--without-pip"];
-        run(Command::new(system).args(make).arg(&folder))?;
-        let install = ["install", "--quiet", "--requirement"];
-        let pip = ["-m", "pip", "--python"];
-        run(Command::new(system)
-            .args(pip)
-            .arg(&python)
-            .args(install)
-            .arg(&requirements))?;
-    }
+    let requirements = ["--requirement".as_ref(), requirements.as_os_str()];
+    install_into(&folder, &requirements)?;
     File::create(&complete).map_err(|error| error.to_string())?;
     Ok(python)
+}
+
+/// The Python of a virtual environment.
+pub(crate) fn in_environment(folder: &Path) -> PathBuf {
+    folder.join(if cfg!(windows) {
+        "Scripts/python.exe"
+    } else {
+        "bin/python"
+    })
+}
+
+/// Makes a virtual environment and lets pip install into it.
+pub(crate) fn install_into(folder: &Path, what: &[&OsStr]) -> Result<(), String> {
+    let python = in_environment(folder);
+    let system = if cfg!(windows) { "python" } else { "python3" };
+    // Some systems package venv without the pip that goes into it; the system's own pip can fill it as well.
+    if run(Command::new(system).args(["-m", "venv"]).arg(folder)).is_ok() {
+        let install = ["-m", "pip", "install", "--quiet"];
+        return run(Command::new(&python).args(install).args(what));
+    }
+    let make = ["-m", "venv", "--clear", "--without-pip"];
+    run(Command::new(system).args(make).arg(folder))?;
+    let mut pip = Command::new(system);
+    pip.args(["-m", "pip", "--python"]).arg(&python);
+    run(pip.args(["install", "--quiet"]).args(what))
 }
 
 /// Runs a command; where it fails, tells the last lines it said.

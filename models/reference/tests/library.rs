@@ -30,6 +30,7 @@ const struct base *OrtGetApiBase(void) { return &the_base; }
 fn options(folder: &Path) -> LibraryOptions {
     LibraryOptions {
         path: None,
+        own_environment: None,
         virtual_env: None,
         conda_prefix: None,
         cache: folder.join("cache"),
@@ -102,7 +103,8 @@ fn the_places_are_searched_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let given = root.join("given/libonnxruntime.so");
-    let (venv, conda) = (
+    let (own, venv, conda) = (
+        in_site_packages(&root.join("own")),
         in_site_packages(&root.join("venv")),
         in_site_packages(&root.join("conda")),
     );
@@ -110,7 +112,7 @@ fn the_places_are_searched_in_order() {
     let arch = std::env::consts::ARCH;
     let cache = root.join(format!("cache/onnxruntime-{PINNED_VERSION}-linux-{arch}"));
     let cached = cache.join("libonnxruntime.so.1.31.1");
-    for path in [&given, &venv, &conda, &system, &cached] {
+    for path in [&given, &own, &venv, &conda, &system, &cached] {
         let Some(()) = fake("1.99.0", path) else {
             return;
         };
@@ -132,6 +134,7 @@ fn the_places_are_searched_in_order() {
 
     let mut options = LibraryOptions {
         path: Some(given.clone()),
+        own_environment: Some(root.join("own")),
         virtual_env: Some(root.join("venv")),
         conda_prefix: Some(root.join("conda")),
         python,
@@ -158,6 +161,10 @@ fn the_places_are_searched_in_order() {
     assert_eq!(found(&|_| ()), (Origin::Given, given));
     assert_eq!(
         found(&|options| options.path = None),
+        (Origin::OwnEnvironment, own)
+    );
+    assert_eq!(
+        found(&|options| options.own_environment = None),
         (Origin::VirtualEnvironment, venv)
     );
     assert_eq!(
@@ -173,7 +180,7 @@ fn the_places_are_searched_in_order() {
         (Origin::Cache, cached)
     );
     options.cache = root.join("other");
-    assert_eq!(states(&options), [State::Absent; 5]);
+    assert_eq!(states(&options), [State::Absent; 6]);
 }
 
 #[test]
@@ -337,8 +344,13 @@ fn cuda_takes_a_library_with_the_provider_or_none() {
         "{folders:?}"
     );
     assert_eq!(
-        states(&options)[..3],
-        [State::Absent, State::Unusable, State::Used]
+        states(&options)[..4],
+        [
+            State::Absent,
+            State::Absent,
+            State::Unusable,
+            State::Used
+        ]
     );
 
     // Not asked for, nothing is gathered.

@@ -48,7 +48,7 @@ pub(super) fn provider_file(library: &Path) -> Option<PathBuf> {
 #[cfg(not(target_os = "linux"))]
 pub(super) fn folders(
     _: &Path,
-    _: [Option<&Path>; 2],
+    _: [Option<&Path>; 3],
     _: impl FnOnce() -> Vec<PathBuf>,
 ) -> Vec<PathBuf> {
     Vec::new()
@@ -72,11 +72,11 @@ mod linux {
     use super::super::{elf, python};
     use super::{Preloaded, provider_file};
 
-    /// Nearest first: beside the library, its own `site-packages`, the active environments, and only where those have
+    /// Nearest first: beside the library, its own `site-packages`, these environments, and only where those have
     /// no CUDA runtime, `ask_python`.
     pub(in super::super) fn folders(
         library: &Path,
-        environments: [Option<&Path>; 2],
+        environments: [Option<&Path>; 3],
         ask_python: impl FnOnce() -> Vec<PathBuf>,
     ) -> Vec<PathBuf> {
         let beside = library.parent().unwrap_or(Path::new("/"));
@@ -245,7 +245,7 @@ mod linux {
             touch(&site.join("nvidia/cublas/lib/libcublas.so.12"));
             touch(&root.join("system/nvidia/cu13/lib/libcudart.so.13"));
             let ask = || vec![root.join("system/nvidia")];
-            let found = folders(&library, [None, None], ask);
+            let found = folders(&library, [None; 3], ask);
             assert_eq!(
                 found,
                 [
@@ -258,7 +258,7 @@ mod linux {
 
             // A CUDA runtime close by: Python is not asked.
             touch(&library.with_file_name("nvidia").join("libcudart.so.13"));
-            let found = folders(&library, [Some(&root.join("env")), None], || {
+            let found = folders(&library, [None, Some(&root.join("env")), None], || {
                 panic!("must not be asked")
             });
             assert_eq!(found[0], library.with_file_name("nvidia"));

@@ -1,8 +1,8 @@
 //! The order of the search. In: [`LibraryOptions`]. Out: the library to load, and every place that was looked at with
 //! what was seen there. Installs nothing and downloads nothing.
 //!
-//! The user's own path is final: it is used, or it is the error. Then come the active Python environments, what
-//! `python3` would import, and the cache folder; the first library that can be used is taken, and one that cannot is
+//! The user's own path is final: it is used, or it is the error. Then come the environment that the program's wheel was
+//! installed into, the active Python environments, what `python3` would import, and the cache folder; the first library that can be used is taken, and one that cannot is
 //! reported, not just passed over.
 
 use std::cell::OnceCell;
@@ -25,6 +25,7 @@ pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryEr
     let mut used: Option<Library> = None;
     for origin in [
         Origin::Given,
+        Origin::OwnEnvironment,
         Origin::VirtualEnvironment,
         Origin::Conda,
         Origin::PythonPackage,
@@ -131,6 +132,10 @@ impl Search<'_> {
                     std::path::absolute(path).unwrap_or_else(|_| path.clone()),
                 )]
             }),
+            Origin::OwnEnvironment => match self.options.own_environment.as_deref() {
+                Some(environment) => in_environment(environment),
+                None => not_there(None, "that is no Python environment"),
+            },
             Origin::VirtualEnvironment => self
                 .options
                 .virtual_env
@@ -196,6 +201,7 @@ impl Search<'_> {
         let version = version::check(path)?;
         let cuda_folders = (cuda && has_cuda_provider_file).then(|| {
             let environments = [
+                self.options.own_environment.as_deref(),
                 self.options.virtual_env.as_deref(),
                 self.options.conda_prefix.as_deref(),
             ];

@@ -18,6 +18,8 @@ pub(super) const EXAMPLE: &str = if cfg!(windows) {
 pub enum Origin {
     /// The user named it.
     Given,
+    /// The Python environment that the program itself was installed into.
+    OwnEnvironment,
     /// The active virtual environment.
     VirtualEnvironment,
     /// The active conda environment.
@@ -32,6 +34,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Given => "--ort-lib or ORT_DYLIB_PATH",
+            Self::OwnEnvironment => "where rho-mask is installed",
             Self::VirtualEnvironment => "VIRTUAL_ENV",
             Self::Conda => "CONDA_PREFIX",
             Self::PythonPackage => "Python's packages",

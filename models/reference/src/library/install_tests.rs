@@ -43,6 +43,7 @@ fn package_of(text: &str, sha256: Option<&str>, scratch: &Path) -> (Package, Pat
 fn options(cache: &Path, offline: bool) -> LibraryOptions {
     LibraryOptions {
         path: None,
+        own_environment: None,
         virtual_env: None,
         conda_prefix: None,
         cache: cache.to_owned(),

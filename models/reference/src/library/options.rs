@@ -3,13 +3,18 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::python::site_packages;
 
 /// Where to look for ONNX Runtime, and what may be done if it is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LibraryOptions {
     /// The library file the user named (`--ort-lib`, `ORT_DYLIB_PATH`): used, or an error; nothing else is tried.
     pub path: Option<PathBuf>,
+    /// The Python environment whose `bin` the program lies in: its wheel was installed there, with the library it
+    /// depends on. None where the program lies anywhere else.
+    pub own_environment: Option<PathBuf>,
     /// The active virtual environment (`VIRTUAL_ENV`).
     pub virtual_env: Option<PathBuf>,
     /// The active conda environment (`CONDA_PREFIX`).
@@ -32,6 +37,7 @@ impl LibraryOptions {
         let cache = cache_folder(env::consts::OS, &|name| variable(name), env::home_dir());
         Self {
             path: variable("ORT_DYLIB_PATH").map(PathBuf::from),
+            own_environment: env::current_exe().ok().and_then(|p| environment_of(&p)),
             virtual_env: variable("VIRTUAL_ENV").map(PathBuf::from),
             conda_prefix: variable("CONDA_PREFIX").map(PathBuf::from),
             cache: cache.unwrap_or_default(),
@@ -40,6 +46,19 @@ impl LibraryOptions {
             cuda: false,
         }
     }
+}
+
+/// The environment that a program was installed into as a script: found whether or not it is active, by whatever path
+/// or link the program was called.
+fn environment_of(program: &Path) -> Option<PathBuf> {
+    let program = program.canonicalize().ok()?;
+    let scripts = program.parent()?;
+    let name = if cfg!(windows) { "Scripts" } else { "bin" };
+    let environment = scripts.parent().filter(|_| scripts.ends_with(name))?;
+    let holds_packages = site_packages(environment)
+        .iter()
+        .any(|folder| folder.is_dir());
+    holds_packages.then(|| environment.to_owned())
 }
 
 fn variable(name: &str) -> Option<OsString> {
@@ -71,6 +90,28 @@ fn cache_folder(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_knows_the_environment_it_is_installed_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let place = |environment: &str| {
+            let bin = root.join(environment).join("bin");
+            std::fs::create_dir_all(&bin).unwrap();
+            std::fs::write(bin.join("rho-mask"), "").unwrap();
+            bin.join("rho-mask")
+        };
+        let (inside, outside) = (place("venv"), place("usr"));
+        std::fs::create_dir_all(root.join("venv/lib/python3.12/site-packages")).unwrap();
+        assert_eq!(environment_of(&inside), Some(root.join("venv")));
+        // As pipx does it.
+        std::os::unix::fs::symlink(&inside, root.join("link")).unwrap();
+        assert_eq!(environment_of(&root.join("link")), Some(root.join("venv")));
+        assert_eq!(environment_of(&outside), None);
+        assert_eq!(environment_of(&root.join("venv/lib")), None);
+        assert_eq!(environment_of(&root.join("none/bin/rho-mask")), None);
+    }
 
     #[test]
     fn the_cache_folder_is_the_platforms() {

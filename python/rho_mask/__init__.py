@@ -1,0 +1,89 @@
+"""Token-level masks for selective language modelling, from rho-mask.
+
+    masks = rho_mask.open_masks("masks/")                       # a masks folder, memory-mapped
+    data = rho_mask.MaskedDataset("masks/", length=2048)        # packed for PyTorch
+    loss = rho_mask.slm_loss(logits, input_ids, ref_loss, keep=0.6)
+    rho_mask.score("corpus/", "masks/", model="ref/")           # runs the program
+
+What needs PyTorch is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .alignment import IGNORE, to_labels, to_predictions, with_target
+from .errors import (
+    IncompleteWarning,
+    MasksError,
+    MissingDocuments,
+    RhoMaskError,
+    RunError,
+    TokenizerMismatch,
+)
+from .hashing import token_hash
+from .masks import Masks, metadata_of, open_masks
+from .run import MaskStream, find_binary, score, score_stream
+
+if TYPE_CHECKING:
+    from .dataset import MaskedDataset, cu_seqlens, document_mask, pack_stream
+    from .loss import excess_loss_topk, slm_loss, token_loss
+
+__all__ = [
+    "IGNORE",
+    "IncompleteWarning",
+    "MaskStream",
+    "MaskedDataset",
+    "Masks",
+    "MasksError",
+    "MissingDocuments",
+    "RhoMaskError",
+    "RunError",
+    "TokenizerMismatch",
+    "cu_seqlens",
+    "document_mask",
+    "excess_loss_topk",
+    "find_binary",
+    "metadata_of",
+    "open_masks",
+    "pack_stream",
+    "score",
+    "score_stream",
+    "slm_loss",
+    "to_labels",
+    "to_predictions",
+    "token_hash",
+    "token_loss",
+    "with_target",
+]
+
+_WITH_TORCH = {
+    "MaskedDataset": "dataset",
+    "cu_seqlens": "dataset",
+    "document_mask": "dataset",
+    "excess_loss_topk": "loss",
+    "pack_stream": "dataset",
+    "slm_loss": "loss",
+    "token_loss": "loss",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _WITH_TORCH.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise ModuleNotFoundError(
+            f"{__name__}.{name} needs PyTorch\nhint: pip install 'rho-mask[torch]'", name="torch"
+        ) from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

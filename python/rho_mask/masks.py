@@ -1,0 +1,245 @@
+"""Masks as they lie on disk, by document: takes a folder, a file or record batches, gives NumPy arrays and Arrow tables.
+
+Files are memory-mapped, so opening a folder reads the headers of its record batches and nothing else, and memory does
+not grow with it. Masks written with `--compression zstd` cannot be mapped: they are decompressed when they are opened.
+Leaves packing to `packing` and everything of torch to `dataset` and `loss`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from .errors import MasksError, MissingDocuments, TokenizerMismatch
+from .hashing import token_hash
+
+if TYPE_CHECKING:
+    import datasets
+
+METADATA_KEY = b"rho_mask"
+"""The key of the schema's metadata under which a mask file says how it was made."""
+
+FORMAT_VERSION = 1
+"""What this package reads."""
+
+_END = b"\xff\xff\xff\xff\0\0\0\0"
+"""What an Arrow stream ends with."""
+
+StrPath = str | os.PathLike[str]
+
+
+class Documents:
+    """The documents of some record batches, by number from 0."""
+
+    def __init__(self, batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> None:
+        self.schema: pa.Schema = schema
+        self._batches = [batch for batch in batches if batch.num_rows]
+        self._ends = np.cumsum([batch.num_rows for batch in self._batches], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __getitem__(self, document: int) -> dict[str, Any]:
+        """A document's columns: lists as NumPy arrays, scores with NaN where nothing was scored."""
+        batch, row = self._find(document)
+        return {
+            name: self.values(name, document) if pa.types.is_list(kind) else batch.column(name)[row].as_py()
+            for name, kind in zip(self.schema.names, self.schema.types)
+        }
+
+    def values(self, column: str, document: int, start: int = 0, end: int | None = None) -> npt.NDArray[Any]:
+        """Entries `start` to `end` of a document in a column of lists; null is NaN. Token ids are not copied."""
+        batch, row = self._find(document)
+        lists = batch.column(self._index(column))
+        offsets = lists.offsets
+        first, last = offsets[row].as_py(), offsets[row + 1].as_py()
+        stop = last if end is None else min(first + end, last)
+        values = lists.values.slice(first + start, max(stop - first - start, 0))
+        array: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
+        return array
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of every document."""
+        index = self._index("input_ids")
+        lengths = [np.diff(batch.column(index).offsets.to_numpy()) for batch in self._batches]
+        return np.concatenate([np.zeros(0, np.int64), *lengths]).astype(np.int64)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """A column of all documents, not copied."""
+        index = self._index(name)
+        return pa.chunked_array([batch.column(index) for batch in self._batches], self.schema.field(index).type)
+
+    def _find(self, document: int) -> tuple[pa.RecordBatch, int]:
+        if not 0 <= document < len(self):
+            raise IndexError(f"expected a document from 0 to {len(self) - 1}, got {document}")
+        batch = int(np.searchsorted(self._ends, document, side="right"))
+        before = int(self._ends[batch - 1]) if batch else 0
+        return self._batches[batch], document - before
+
+    def _index(self, column: str) -> int:
+        index: int = self.schema.get_field_index(column)
+        if index < 0:
+            raise MasksError(
+                f'no column "{column}" in the masks',
+                f"there are {', '.join(self.schema.names)}; rho-mask select makes others from the same scores",
+            )
+        return index
+
+
+class Masks(Documents):
+    """The masks of a corpus: a folder that `rho-mask score` or `select` wrote, or one of its files.
+
+    `masks[i]` is a document, `len(masks)` their number, `masks.metadata` how they were made. Can be sent to the workers of
+    a data loader: what is sent is the path.
+    """
+
+    def __init__(self, path: StrPath) -> None:
+        self.path = Path(path)
+        self.files = _files(self.path)
+        batches: list[pa.RecordBatch] = []
+        schema: pa.Schema | None = None
+        for file in self.files:
+            try:
+                mapped = pa.memory_map(str(file))
+                # Arrow takes a stream that breaks off between two record batches for a whole one.
+                if mapped.size() < len(_END) or mapped.read_at(len(_END), mapped.size() - len(_END)) != _END:
+                    raise OSError("the file is cut off: it has no end mark")
+                with pa.ipc.open_stream(mapped) as stream:
+                    found, read = stream.schema, stream.read_all()
+            except (pa.ArrowInvalid, OSError) as error:
+                raise MasksError(f"{file}: {error}", "is the run that writes it finished?") from error
+            if schema is not None and not schema.equals(found, check_metadata=True):
+                raise MasksError(f"{file}: other columns or metadata than {self.files[0]}")
+            schema = found
+            batches.extend(read.to_batches())
+        if schema is None:
+            raise MasksError(f"{self.path}: the folder lists no files", "the corpus had no shards that could be read")
+        self.metadata = metadata_of(schema, self.path)
+        super().__init__(batches, schema)
+        self._hashes: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
+
+    def __repr__(self) -> str:
+        return f"Masks({str(self.path)!r}, {len(self):,} documents)"
+
+    def __reduce__(self) -> tuple[type[Masks], tuple[Path]]:
+        return type(self), (self.path,)
+
+    @property
+    def table(self) -> pa.Table:
+        """All documents as an Arrow table, not copied."""
+        return pa.Table.from_batches(self._batches, self.schema)
+
+    def dataset(self) -> datasets.Dataset:
+        """The folder as a Hugging Face dataset."""
+        import datasets
+
+        return datasets.load_from_disk(str(self.path))
+
+    def check_tokenizer(self, tokenizer: StrPath) -> None:
+        """Raises `TokenizerMismatch` unless the masks were made with this tokenizer.json (or the one in this folder),
+        byte for byte."""
+        check_tokenizer(self.metadata, tokenizer, str(self.path))
+
+    def find(self, documents: Iterable[Sequence[int] | npt.NDArray[np.integer]]) -> npt.NDArray[np.int64]:
+        """For each list of token ids the number of the document with just these tokens, -1 where there is none.
+
+        Of several equal documents it is the first. Special tokens count: what is sought is what the reference saw.
+        """
+        if self._hashes is None:
+            hashes: npt.NDArray[np.int64] = self.column("token_hash").to_numpy()
+            order = np.argsort(hashes, kind="stable")
+            self._hashes = hashes[order], order
+        sorted_hashes, order = self._hashes
+        found: list[int] = []
+        for tokens in documents:
+            wanted = np.asarray(tokens)
+            at = int(np.searchsorted(sorted_hashes, token_hash(wanted)))
+            match = -1
+            # Equal hashes are compared by their tokens: 64 bits are few for a large enough corpus.
+            while match < 0 and at < len(order) and sorted_hashes[at] == token_hash(wanted):
+                if np.array_equal(self.values("input_ids", int(order[at])), wanted):
+                    match = int(order[at])
+                at += 1
+            found.append(match)
+        return np.array(found, np.int64)
+
+    def join(self, documents: Iterable[Sequence[int] | npt.NDArray[np.integer]]) -> npt.NDArray[np.int64]:
+        """As `find`, and raises `MissingDocuments` where one has no masks."""
+        found = self.find(documents)
+        missing = np.flatnonzero(found < 0)
+        if len(missing):
+            rules = {name: self.metadata.get(name) for name in ("bos", "eos")}
+            raise MissingDocuments(
+                f"{len(missing)} of {len(found)} documents have no masks in {self.path}, the first is number {missing[0]}",
+                f"documents are found by all of their tokens, special ones included; in these masks: {json.dumps(rules)}",
+            )
+        return found
+
+
+def open_masks(path: StrPath, *, tokenizer: StrPath | None = None) -> Masks:
+    """Opens a masks folder, or one of its files, memory-mapped.
+
+    With a `tokenizer` (tokenizer.json, or a folder with one), masks made with another one are refused.
+    """
+    masks = Masks(path)
+    if tokenizer is not None:
+        masks.check_tokenizer(tokenizer)
+    return masks
+
+
+def metadata_of(schema: pa.Schema, origin: object) -> dict[str, Any]:
+    """How masks were made, as their schema says it."""
+    text = (schema.metadata or {}).get(METADATA_KEY)
+    if text is None:
+        raise MasksError(f"{origin}: no masks: the schema has no metadata {METADATA_KEY.decode()!r}")
+    metadata: dict[str, Any] = json.loads(text)
+    version = metadata.get("format_version")
+    if version != FORMAT_VERSION:
+        raise MasksError(
+            f"{origin}: expected masks of format {FORMAT_VERSION}, got {version}", "update the package rho-mask"
+        )
+    return metadata
+
+
+def check_tokenizer(metadata: Mapping[str, Any], tokenizer: StrPath, origin: str) -> None:
+    """Raises `TokenizerMismatch` unless the metadata has the fingerprint of this tokenizer."""
+    path = Path(tokenizer)
+    path = path / "tokenizer.json" if path.is_dir() else path
+    try:
+        got = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise MasksError(f"cannot read the tokenizer {path}: {error.strerror}") from error
+    made_with = (metadata.get("tokenizer") or {}).get("fingerprint")
+    if made_with is None:
+        raise TokenizerMismatch(
+            f"{origin}: no tokenizer is known: these masks were made from token ids",
+            "leave the tokenizer out where you know that the ids are its own",
+        )
+    if made_with != got:
+        raise TokenizerMismatch(
+            f"{origin}: made with another tokenizer: expected {path} with SHA-256 {made_with}, got {got}",
+            "use the tokenizer.json of the reference, or score again with yours",
+        )
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    listed = path / "state.json"
+    try:
+        state = json.loads(listed.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise MasksError(
+            f"{path}: expected a masks folder or file, got no {listed.name}" if path.exists() else f"{path}: not found",
+            "a run that did not finish is gone on with by the same command" if path.exists() else None,
+        ) from error
+    return [path / file["filename"] for file in state["_data_files"]]

@@ -1,0 +1,156 @@
+"""Documents into sequences of one length: takes lengths, says which stretch of which document goes where, and fills in
+the arrays of a sequence. Plain NumPy; `dataset` makes tensors of them.
+
+A document that fits is never cut. A longer one is cut into pieces of `length` tokens, each beginning with the last token
+of the one before: there it is context and no target, so that every token of the document is a target once. Pieces
+are put, the longest first, where the least room is left that they fit into (best-fit decreasing); the sequences come in the
+order of their first documents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+from .alignment import IGNORE, to_labels
+from .errors import MasksError
+from .masks import Documents
+
+Integers = npt.NDArray[np.int64]
+
+
+class Arrays(TypedDict, total=False):
+    """A sequence, every array of `length`, all token-aligned. The first token of a piece is never a target."""
+
+    input_ids: Integers
+    labels: Integers
+    """Token ids where the mask is set, else -100."""
+    ref_loss: npt.NDArray[np.float32]
+    """The reference's loss in nats; NaN where nothing was scored, at the beginning of pieces and in the padding."""
+    weights: npt.NDArray[np.float32]
+    """Where asked for; 0 where nothing is to be learned."""
+    position_ids: Integers
+    """From 0 in every piece."""
+    segment_ids: Integers
+    """1, 2, ... for the pieces, 0 for the padding."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of the masks a sequence is made from."""
+
+    mask: str | None
+    """None: every token but the first is a target."""
+    ref_loss: str | None
+    weights: str | None = None
+
+    def check(self, documents: Documents) -> None:
+        """Raises `MasksError` where one is missing or is a column of something else."""
+        for name, kinds in [
+            (self.mask, ["bool"]),
+            (self.ref_loss, ["float", "halffloat"]),
+            (self.weights, ["float", "halffloat"]),
+        ]:
+            if name is None:
+                continue
+            kind = documents.schema.field(documents._index(name)).type
+            if str(getattr(kind, "value_type", kind)) not in kinds:
+                raise MasksError(f'column "{name}": expected a list of {kinds[0]}, got {kind}')
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Which pieces make up each sequence: those from `ends[i - 1]` to `ends[i]` make up number `i`."""
+
+    document: Integers
+    start: Integers
+    stop: Integers
+    ends: Integers
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+
+def plan(lengths: Integers, length: int) -> Sequences:
+    """Sequences of documents with these numbers of tokens. Those of less than two have no target and are left out."""
+    if length < 2:
+        raise ValueError(f"expected a length of at least 2, got {length}")
+    # The first piece has length - 1 targets, and so has every further one: its first token was the last target before.
+    count = np.where(lengths < 2, 0, -((1 - lengths) // (length - 1)))
+    document = np.repeat(np.arange(len(lengths)), count)
+    number = np.arange(len(document)) - np.repeat(np.cumsum(count) - count, count)
+    start = number * (length - 1)
+    stop = np.minimum(start + length, lengths[document])
+    sizes = stop - start
+    longest_first = np.argsort(-sizes, kind="stable")
+    bins = np.empty(len(sizes), np.int64)
+    bins[longest_first] = _best_fit(sizes[longest_first], length)
+    _, first, bin_of = np.unique(bins, return_index=True, return_inverse=True)
+    order = np.argsort(first[bin_of], kind="stable")
+    ends = np.cumsum(np.bincount(bin_of)[np.argsort(first)])
+    return Sequences(document[order], start[order], stop[order], ends.astype(np.int64))
+
+
+def _best_fit(sizes: Integers, length: int) -> Integers:
+    """For each size the bin it goes into, of bins that hold `length`."""
+    # Bins by the room left in them, and one bit for each room that some bin has: the lowest bit at or above a size is the
+    # tightest fit, found in one step.
+    with_room: list[list[int]] = [[] for _ in range(length + 1)]
+    rooms = 0
+    bins = np.empty(len(sizes), np.int64)
+    opened = 0
+    for i, size in enumerate(sizes.tolist()):
+        fitting = rooms >> size
+        if fitting:
+            room = size + (fitting & -fitting).bit_length() - 1
+            chosen = with_room[room].pop()
+            if not with_room[room]:
+                rooms ^= 1 << room
+        else:
+            room, chosen = length, opened
+            opened += 1
+        bins[i] = chosen
+        left = room - size
+        # No piece has less than two tokens.
+        if left >= 2:
+            with_room[left].append(chosen)
+            rooms |= 1 << left
+    return bins
+
+
+def fill(documents: Documents, sequences: Sequences, index: int, length: int, columns: Columns, pad: int) -> Arrays:
+    """The arrays of one sequence. `sequences` speaks of the documents by their numbers."""
+    first = int(sequences.ends[index - 1]) if index else 0
+    arrays = Arrays(
+        input_ids=np.full(length, pad, np.int64),
+        labels=np.full(length, IGNORE, np.int64),
+        position_ids=np.arange(length),
+        segment_ids=np.zeros(length, np.int64),
+    )
+    if columns.ref_loss is not None:
+        arrays["ref_loss"] = np.full(length, np.nan, np.float32)
+    if columns.weights is not None:
+        arrays["weights"] = np.zeros(length, np.float32)
+    at = 0
+    for segment, piece in enumerate(range(first, int(sequences.ends[index])), 1):
+        document, start, stop = (int(a[piece]) for a in (sequences.document, sequences.start, sequences.stop))
+        here, targets = slice(at, at + stop - start), slice(at + 1, at + stop - start)
+        ids = documents.values("input_ids", document, start, stop)
+        arrays["input_ids"][here] = ids
+        mask = np.ones(stop - start - 1, np.bool_)
+        if columns.mask is not None:
+            mask = documents.values(columns.mask, document, start + 1, stop)
+        arrays["labels"][targets] = to_labels(ids[1:].astype(np.int64), mask)
+        if columns.ref_loss is not None:
+            arrays["ref_loss"][targets] = documents.values(columns.ref_loss, document, start + 1, stop)
+        if columns.weights is not None:
+            weights = documents.values(columns.weights, document, start + 1, stop)
+            arrays["weights"][targets] = np.nan_to_num(weights, nan=0.0)
+        arrays["position_ids"][here] = np.arange(stop - start)
+        arrays["segment_ids"][here] = segment
+        at += stop - start
+    arrays["position_ids"][at:] = np.arange(length - at)
+    return arrays

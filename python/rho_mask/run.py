@@ -1,0 +1,248 @@
+"""The program from Python: finds the binary, runs it, raises what it says.
+
+Takes a corpus and the program's own options by their names, gives a masks folder or a stream of record batches. Decides
+nothing itself: what an option means, and whether it exists, is for the program to say.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+import pyarrow as pa
+
+from .errors import IncompleteWarning, RhoMaskError, RunError
+from .masks import StrPath, check_tokenizer, metadata_of
+
+Option = None | bool | str | int | float | os.PathLike[str]
+
+_LINES = 200
+"""Lines of standard error that are kept to find the error in."""
+
+_PATIENCE = 10.0
+"""Seconds that a program whose masks are no longer wanted has to end by itself."""
+
+
+def find_binary() -> Path:
+    """The program `rho-mask`: of this Python environment, of the user's own packages, or on the PATH, in this order."""
+    name = "rho-mask.exe" if os.name == "nt" else "rho-mask"
+    schemes = [sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user")]
+    for scheme in schemes:
+        path = Path(sysconfig.get_path("scripts", scheme=scheme)) / name
+        if path.is_file():
+            return path
+    on_path = shutil.which(name)
+    if on_path is None:
+        raise RhoMaskError(
+            f"no program {name} beside this Python or on the PATH",
+            "install the wheel of rho-mask, which has it, or name it: binary=...",
+        )
+    return Path(on_path)
+
+
+def score(
+    corpus: StrPath | Sequence[StrPath],
+    out: StrPath,
+    *,
+    model: StrPath | None = None,
+    binary: StrPath | None = None,
+    quiet: bool = False,
+    **options: Option,
+) -> Path:
+    """Scores a corpus into a masks folder, which is the answer: `open_masks(score("corpus/", "masks/", model="ref/"))`.
+
+    Args:
+        corpus: files, folders, patterns and URLs, as the command takes them.
+        out: the masks folder; one that was begun is gone on with.
+        model: the reference; without it the bundled demonstration model.
+        binary: the program, if not that of `find_binary`.
+        quiet: do not pass on to `sys.stderr` what the program says.
+        options: those of `rho-mask score --help` by name: `keep_loss=0.7` is `--keep-loss 0.7`, `lines=True` is `--lines`;
+            None and False leave an option out.
+
+    Raises `RunError` with the program's own error and hint where it stopped. Where it finished and left something out,
+    warns with `IncompleteWarning`: `rejected.jsonl` in the folder says what, and why.
+    """
+    if os.fspath(out) == "-":
+        raise ValueError('expected a folder, got "-": score_stream gives the masks as they come')
+    run = _Run(_command(corpus, out, model, binary, options), stdout=subprocess.DEVNULL, quiet=quiet)
+    try:
+        run.process.wait()
+    except BaseException:
+        run.stop()
+        raise
+    run.check()
+    return Path(out)
+
+
+def score_stream(
+    corpus: StrPath | Sequence[StrPath],
+    *,
+    model: StrPath | None = None,
+    binary: StrPath | None = None,
+    quiet: bool = False,
+    **options: Option,
+) -> MaskStream:
+    """Scores a corpus and gives the masks as they come, as Arrow record batches, to train while scoring goes on.
+
+    Arguments are those of `score`. The program waits while nothing is taken, so memory does not grow.
+    """
+    return MaskStream(_Run(_command(corpus, "-", model, binary, options), stdout=subprocess.PIPE, quiet=quiet))
+
+
+class MaskStream(Iterator[pa.RecordBatch]):
+    """Record batches of a program that is still scoring. Closed, or left as a context manager, it ends the program.
+
+    `schema` is their schema, `metadata` how the masks are made.
+    """
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+        try:
+            self._reader = pa.ipc.open_stream(run.process.stdout)
+        except BaseException as error:
+            if not isinstance(error, pa.ArrowInvalid):
+                run.stop()
+                raise
+            # Nothing came, so there is an error that says why.
+            run.end()
+            raise
+        self.schema: pa.Schema = self._reader.schema
+        self.metadata: dict[str, Any] = metadata_of(self.schema, "the stream")
+
+    def __next__(self) -> pa.RecordBatch:
+        try:
+            return self._reader.read_next_batch()
+        except StopIteration:
+            # A stream that breaks off looks like one that ends; the exit code tells them apart.
+            self._run.end()
+            raise
+        except (pa.ArrowInvalid, OSError):
+            self._run.end()
+            raise
+        except BaseException:
+            self._run.stop()
+            raise
+
+    def check_tokenizer(self, tokenizer: StrPath) -> None:
+        """Raises `TokenizerMismatch` unless the masks are made with this tokenizer.json (or the one in this folder)."""
+        check_tokenizer(self.metadata, tokenizer, "the stream")
+
+    def close(self) -> None:
+        """Ends the program, if it has not ended by itself."""
+        self._run.stop()
+
+    def __enter__(self) -> MaskStream:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if "_run" in self.__dict__:
+            self._run.stop()
+
+
+class _Run:
+    """A program that was started, and what it says on standard error."""
+
+    def __init__(self, command: list[str], *, stdout: int, quiet: bool) -> None:
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=False)
+        self._said: deque[str] = deque(maxlen=_LINES)
+        self._listener = threading.Thread(target=self._listen, args=(None if quiet else sys.stderr,), daemon=True)
+        self._listener.start()
+        self._checked = False
+
+    def _listen(self, echo: TextIO | None) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            for raw in lines:
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                self._said.append(line)
+                if echo is not None:
+                    print(line, file=echo)
+
+    def stop(self) -> None:
+        """Ends the program where it still runs: its reader goes, and it is asked to."""
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._listener.join()
+        self._checked = True
+
+    def end(self) -> None:
+        """Waits for the program, which has no more to give, and raises what went wrong."""
+        if not self._checked:
+            self._checked = True
+            self.process.wait()
+            if self.process.stdout is not None:
+                self.process.stdout.close()
+            self.check()
+
+    def check(self) -> None:
+        """Raises or warns by the exit code of a program that has ended."""
+        self._listener.join()
+        code = self.process.returncode
+        if code == 0:
+            return
+        if code == 1:
+            notes = [line for line in self._said if line.startswith("note: ")]
+            left_out = notes[-1] if notes else "documents or shards were left out"
+            warnings.warn(f"rho-mask finished: {left_out}", IncompleteWarning, stacklevel=4)
+            return
+        message, hint = _error(list(self._said))
+        raise RunError(message or f"rho-mask ended with exit code {code}", hint, code)
+
+
+def _error(said: list[str]) -> tuple[str | None, str | None]:
+    """The last error of the program and its hint, or the option parser's tip."""
+    starts = [i for i, line in enumerate(said) if line.startswith("error: ")]
+    if not starts:
+        return (said[-1], None) if said else (None, None)
+    lines: list[str] = []
+    hint: str | None = None
+    for line in said[starts[-1] :]:
+        text = line.strip()
+        if text.startswith("hint: ") or text.startswith("tip: "):
+            hint = text.partition(": ")[2]
+        elif text.startswith(("Usage: ", "For more information")):
+            break
+        elif text and hint is None:
+            lines.append(text)
+    return " ".join(lines).removeprefix("error: "), hint
+
+
+def _command(
+    corpus: StrPath | Sequence[StrPath],
+    out: StrPath,
+    model: StrPath | None,
+    binary: StrPath | None,
+    options: dict[str, Option],
+) -> list[str]:
+    places = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
+    command = [os.fspath(find_binary() if binary is None else binary), "score", "--out", os.fspath(out)]
+    for name, value in {"model": model, **options}.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            command.append(flag)
+        elif value is not None and value is not False:
+            # One argument, so that a value may begin with a dash.
+            command.append(f"{flag}={value if not isinstance(value, os.PathLike) else os.fspath(value)}")
+    return [*command, "--", *(os.fspath(place) for place in places)]

@@ -1,0 +1,188 @@
+"""The program from Python: what it is asked, what it answers, and how a stream ends."""
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import rho_mask
+from rho_mask import IncompleteWarning, RhoMaskError, RunError, TokenizerMismatch, open_masks
+from support import tiny_model
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
+
+
+def corpus_of(folder: Path, documents: int, tokens: int = 400) -> Path:
+    """Documents of token ids."""
+    lines = (json.dumps({"input_ids": [(d * 31 + t) % 64 for t in range(tokens)]}) for d in range(documents))
+    path = folder / "corpus.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Options for a reference that takes next to no time, and masks that come as documents do."""
+    model = tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+    return {"model": model, "tokens_field": "input_ids", "scope": "document", "device": "cpu"}
+
+
+def test_a_folder(tmp_path, binary, capsys):
+    lines = tmp_path / "two words.txt"
+    lines.write_text("One day.\nAnother day, and a longer one.\n")
+    out = rho_mask.score(
+        [lines], tmp_path / "masks", binary=binary, lines=True, keep_loss=0.5, scope="document", strict=False
+    )
+    assert out == tmp_path / "masks"
+    masks = open_masks(out)
+    assert len(masks) == 2
+    for document in (masks[0], masks[1]):
+        scored = len(document["input_ids"]) - 1
+        assert document["mask_loss"].sum() == int(0.5 * scored + 0.5)
+    said = capsys.readouterr()
+    assert said.out == "" and "wrote " in said.err
+    # Gone on with: there is nothing left to do.
+    rho_mask.score(lines, out, binary=binary, lines=True, keep_loss=0.5, scope="document", quiet=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_errors_are_those_of_the_program(tmp_path, binary, corpus):
+    def error(**options):
+        with pytest.raises(RunError) as raised:
+            rho_mask.score(corpus, tmp_path / "masks", binary=binary, quiet=True, **options)
+        with pytest.raises(RunError) as streamed:
+            rho_mask.score_stream(corpus, binary=binary, quiet=True, **options)
+        assert str(streamed.value) == str(raised.value)
+        assert raised.value.code == 2
+        return raised.value
+
+    missing = error(model=tmp_path / "none")
+    assert "none: expected a folder with an ONNX model" in missing.message and "optimum-cli" in missing.hint
+    unknown = error(keep_losses=0.5)
+    assert unknown.message == "unexpected argument '--keep-losses' found" and "'--keep-loss'" in unknown.hint
+    assert "between 0 and 1, got 1.5" in error(keep=1.5).message
+    assert "between 0 and 1, got -1" in error(keep=-1).message
+    assert not (tmp_path / "masks").exists()
+    with pytest.raises(ValueError, match="score_stream"):
+        rho_mask.score(corpus, "-", binary=binary)
+    with pytest.raises(FileNotFoundError):
+        rho_mask.score(corpus, tmp_path / "masks", binary=tmp_path / "none")
+
+
+def test_what_was_left_out_is_a_warning(tmp_path, binary):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"text": "A good one."}\n{"words": "none"}\n')
+    with pytest.warns(IncompleteWarning, match="rejected.jsonl"):
+        out = rho_mask.score(bad, tmp_path / "masks", binary=binary, quiet=True)
+    assert len(open_masks(out)) == 1
+    with pytest.warns(IncompleteWarning), rho_mask.score_stream(bad, binary=binary, quiet=True) as stream:
+        assert sum(batch.num_rows for batch in stream) == 1
+
+
+def test_a_stream_has_the_rows_of_the_folder(binary, corpus, scored):
+    with rho_mask.score_stream(corpus / "texts", binary=binary, quiet=True, device="cpu") as stream:
+        assert stream.metadata == open_masks(scored).metadata
+        stream.check_tokenizer(corpus.parents[1] / "models/demo")
+        with pytest.raises(TokenizerMismatch):
+            stream.check_tokenizer(corpus / "pages.jsonl")
+        streamed = pa.Table.from_batches(stream, stream.schema)
+    masks = open_masks(scored)
+    rows = masks.find(ids.as_py() for ids in streamed["input_ids"])
+    assert streamed.num_rows == len(rows) == 6
+    expected = masks.table.take(rows)
+    # Alone in its folder a shard has a shorter name.
+    for name in set(streamed.column_names) - {"shard", "id"}:
+        assert streamed[name].combine_chunks().equals(expected[name].combine_chunks()), name
+
+
+def test_a_stream_that_breaks_off_is_an_error(tmp_path, binary, tiny):
+    corpus = corpus_of(tmp_path, 6000)
+    with rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny) as stream:
+        next(stream)
+        # The program is waiting for its reader: it has no way of knowing that this signal is not the user's.
+        stream._run.process.send_signal(signal.SIGTERM)
+        with pytest.raises(RunError, match="stopped") as error:
+            for _ in stream:
+                pass
+    assert error.value.code == 130
+
+
+@linux
+def test_a_slow_reader_is_waited_for(tmp_path, binary, tiny):
+    def peak(process):
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+    def busy(process):
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    # Masks of 60 MB in record batches of 4 MB: more than pipes and queues hold.
+    corpus = corpus_of(tmp_path, 6000, tokens=500)
+    with rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny) as stream:
+        process, rows = stream._run.process, next(stream).num_rows
+        # Nothing is taken: before long nothing is done.
+        still, used = 0, busy(process)
+        for _ in range(600):
+            time.sleep(0.1)
+            now = busy(process)
+            still, used = (still + 1, used) if now == used else (0, now)
+            if still == 10:
+                break
+        assert still == 10, "the program goes on although nobody reads"
+        waited = peak(process)
+        rows += sum(batch.num_rows for batch in stream)
+        assert rows == 6000
+    # What was scored ahead is bounded: with a reader the peak is no lower.
+    with rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny) as stream:
+        for _ in stream:
+            quick = peak(stream._run.process)
+    assert waited < quick + (32 << 20), (waited, quick)
+
+
+def test_a_reader_that_goes_ends_the_program(tmp_path, binary, tiny):
+    corpus = corpus_of(tmp_path, 6000)
+    stream = rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny)
+    next(stream)
+    process = stream._run.process
+    assert process.poll() is None
+    stream.close()
+    assert process.returncode in (0, 130)
+    stream.close()
+
+    stream = rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny)
+    process = stream._run.process
+    next(stream)
+    del stream
+    gc.collect()
+    assert process.returncode in (0, 130)
+
+    # As a shell does it: the reader dies, and nobody signals.
+    command = rho_mask.run._command(corpus, "-", tiny["model"], binary, {k: v for k, v in tiny.items() if k != "model"})
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        reader = pa.ipc.open_stream(process.stdout)
+        reader.read_next_batch()
+        process.stdout.close()
+        said = process.stderr.read().decode()
+        assert process.wait() == 0, said
+        assert "error" not in said and "panicked" not in said, said
+
+
+def test_the_program_is_found(tmp_path, monkeypatch):
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    monkeypatch.setattr(rho_mask.run.sysconfig, "get_path", lambda name, scheme: str(scripts))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RhoMaskError, match="no program rho-mask"):
+        rho_mask.find_binary()
+    name = "rho-mask.exe" if os.name == "nt" else "rho-mask"
+    for folder in [tmp_path, scripts]:
+        (folder / name).write_text("")
+        (folder / name).chmod(0o755)
+        assert rho_mask.find_binary() == folder / name

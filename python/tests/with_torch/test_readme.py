@@ -1,0 +1,37 @@
+"""The lines of the README's section on Python, as they stand there."""
+
+import pytest
+import torch
+from rho_mask import open_masks, slm_loss
+from support import ROOT
+from torch.nn.functional import cross_entropy
+
+
+def test_the_lines_of_the_readme_run(tmp_path, monkeypatch, scored):
+    transformers = pytest.importorskip("transformers")
+    section = (ROOT / "README.md").read_text("utf-8").partition("## From Python")[2].partition("\n## ")[0]
+    blocks = [block.partition("```")[0] for block in section.split("```python\n")[1:]]
+    assert len(blocks) == 2
+    (tmp_path / "masks").symlink_to(scored)
+    monkeypatch.chdir(tmp_path)
+    vocabulary = open_masks(scored).metadata["reference"]["vocabulary"]
+    torch.manual_seed(0)
+    model = transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=vocabulary, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1
+        )
+    )
+    # As they stand there, but for their size.
+    first = blocks[0].replace("length=2048", "length=256").replace("[464, 3290, ...], ...", "")
+    names = {"torch": torch, "cross_entropy": cross_entropy, "model": model}
+    exec(first, names)
+    names["loss"].backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+    batch = names["batch"]
+    names |= {"logits": model(input_ids=batch["input_ids"]).logits, "input_ids": batch["input_ids"]}
+    exec(blocks[1], names)
+    names["loss"].backward()
+    expected = slm_loss(names["logits"], batch["input_ids"], batch["ref_loss"], 0.6)
+    assert names["loss"].item() == pytest.approx(expected.item(), rel=1e-6)
+    assert names["kept"].sum() == round(0.6 * int((~batch["ref_loss"].isnan()).sum()))
