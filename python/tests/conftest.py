@@ -7,8 +7,9 @@ import os
 from pathlib import Path
 
 import pytest
-import rho_mask
 from support import ROOT, Example, write_masks
+
+import rho_mask
 
 
 @pytest.fixture

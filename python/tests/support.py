@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 import rho_mask
 
 ROOT = Path(__file__).parents[2]

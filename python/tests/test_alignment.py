@@ -1,6 +1,7 @@
 """The shift and the polarity, on the example that is drawn."""
 
 import numpy as np
+
 from rho_mask import IGNORE, to_labels, to_predictions, with_target
 
 

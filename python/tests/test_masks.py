@@ -7,9 +7,10 @@ import shutil
 import numpy as np
 import pyarrow as pa
 import pytest
+from support import ROOT, documents, masks_schema, write_masks
+
 import rho_mask
 from rho_mask import MasksError, MissingDocuments, TokenizerMismatch, open_masks, token_hash
-from support import ROOT, documents, masks_schema, write_masks
 
 
 def test_hashes_are_those_of_the_program():

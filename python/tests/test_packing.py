@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from support import documents, write_masks
+
 from rho_mask import MasksError, open_masks
 from rho_mask.packing import Columns, fill, plan
-from support import documents, write_masks
 
 COLUMNS = Columns("mask_intersection", "loss")
 

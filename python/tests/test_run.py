@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from support import tiny_model
+
 import rho_mask
 from rho_mask import IncompleteWarning, RhoMaskError, RunError, TokenizerMismatch, open_masks
-from support import tiny_model
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 

@@ -345,12 +345,7 @@ fn cuda_takes_a_library_with_the_provider_or_none() {
     );
     assert_eq!(
         states(&options)[..4],
-        [
-            State::Absent,
-            State::Absent,
-            State::Unusable,
-            State::Used
-        ]
+        [State::Absent, State::Absent, State::Unusable, State::Used]
     );
 
     // Not asked for, nothing is gathered.

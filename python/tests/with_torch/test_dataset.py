@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
-import rho_mask
 import torch
+from support import documents, write_masks
+from torch.utils.data import DataLoader
+
+import rho_mask
 from rho_mask import (
     MaskedDataset,
     MasksError,
@@ -14,8 +17,6 @@ from rho_mask import (
     open_masks,
     pack_stream,
 )
-from support import documents, write_masks
-from torch.utils.data import DataLoader
 
 
 def test_the_example(example_masks, example):

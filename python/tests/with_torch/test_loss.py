@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-import rho_mask
 import torch
-from rho_mask import excess_loss_topk, open_masks, slm_loss, to_predictions, token_loss
 from support import ROOT
 from torch.nn.functional import cross_entropy
+
+import rho_mask
+from rho_mask import excess_loss_topk, open_masks, slm_loss, to_predictions, token_loss
 
 NAN, INF = math.nan, math.inf
 

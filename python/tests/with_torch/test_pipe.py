@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import rho_mask
 from support import ROOT
+
+import rho_mask
 
 SMALL = ["--hidden", "32", "--layers", "1", "--batch", "4"]
 

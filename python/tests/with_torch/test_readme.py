@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from rho_mask import open_masks, slm_loss
 from support import ROOT
 from torch.nn.functional import cross_entropy
+
+from rho_mask import open_masks, slm_loss
 
 
 def test_the_lines_of_the_readme_run(tmp_path, monkeypatch, scored):
