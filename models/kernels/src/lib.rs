@@ -1,0 +1,18 @@
+//! Vectors, packed tiles and matrix products in f32 on the processor: what the reference's head and attention share with
+//! the trainer.
+//!
+//! * [`lanes`]: vectors of AVX-512, AVX2 and plain Rust behind one trait, with exp and tanh.
+//! * [`Instructions`]: which of them this processor has.
+//! * [`Aligned`]: storage on boundaries of cache lines.
+//! * [`product`]: a tile of a product, the innermost loop of everything else.
+//!
+//! Knows no models and no tensors.
+
+mod aligned;
+mod instructions;
+pub mod lanes;
+mod tile;
+
+pub use aligned::Aligned;
+pub use instructions::Instructions;
+pub use tile::product;
