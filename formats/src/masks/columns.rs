@@ -212,11 +212,14 @@ impl MaskBatch {
         ids.map_or(&[], |ids| ids.values())
     }
 
+    /// The id of a document; empty where the column was not asked for.
+    pub fn id(&self, row: usize) -> &str {
+        self.string(schema::ID, row)
+    }
+
     /// The shard of a document; empty where the column was not asked for.
     pub fn shard(&self, row: usize) -> &str {
-        let column = self.batch.column_by_name(schema::SHARD);
-        let shards = column.and_then(|column| column.as_string_opt::<i32>());
-        shards.map_or("", |shards| shards.value(row))
+        self.string(schema::SHARD, row)
     }
 
     /// The token hash of a document, and its row in the shard; 0 where a column was not asked for.
@@ -227,6 +230,12 @@ impl MaskBatch {
             integers.map_or(0, |integers| integers.value(row))
         };
         (integer(schema::TOKEN_HASH), integer(schema::ROW))
+    }
+
+    fn string(&self, column: &str, row: usize) -> &str {
+        let column = self.batch.column_by_name(column);
+        let strings = column.and_then(|column| column.as_string_opt::<i32>());
+        strings.map_or("", |strings| strings.value(row))
     }
 
     fn items(&self, column: &str) -> Option<&dyn Array> {
