@@ -1,0 +1,103 @@
+//! The rows of one step with their tokens and what is said of them: everything the step needs of the data.
+
+use super::{DataError, Document, Documents, Piece, Place};
+
+/// A piece of a document in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it begins in its row.
+    pub start: usize,
+    /// What it holds.
+    pub piece: Piece,
+}
+
+/// Rows of `length` tokens, one after the other. Entry `i` of each list speaks of token `i` as a target.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// Tokens in a row.
+    pub length: usize,
+    /// The segments of each row, in order. What comes after the last is padding.
+    pub rows: Vec<Vec<Segment>>,
+    /// Token ids; 0 where there is padding.
+    pub input_ids: Vec<u32>,
+    /// Whether a token is a target: it has a token before it in its segment.
+    pub targets: Vec<bool>,
+    /// Loss under the reference, in nats; NaN where there is none, and where the token is no target.
+    pub reference_loss: Vec<f32>,
+    /// Weight or mask bit (see [`Document::weight`]); NaN where nothing is said, and where the token is no target.
+    pub weight: Vec<f32>,
+    /// Where the next batch begins.
+    pub after: Place,
+}
+
+impl Batch {
+    /// Reads the tokens of rows.
+    ///
+    /// # Errors
+    /// Where a document cannot be read, or has a token that is not in the vocabulary.
+    pub fn read(
+        rows: &[Vec<Piece>],
+        length: usize,
+        vocabulary: usize,
+        after: Place,
+        documents: &mut dyn Documents,
+    ) -> Result<Self, DataError> {
+        let tokens = rows.len() * length;
+        let mut batch = Self {
+            length,
+            rows: Vec::with_capacity(rows.len()),
+            input_ids: vec![0; tokens],
+            targets: vec![false; tokens],
+            reference_loss: vec![f32::NAN; tokens],
+            weight: vec![f32::NAN; tokens],
+            after,
+        };
+        let mut document = Document::default();
+        for (row, pieces) in rows.iter().enumerate() {
+            let (mut start, mut segments) = (0, Vec::with_capacity(pieces.len()));
+            for &piece in pieces {
+                let end = piece.start + piece.length;
+                documents.read(piece.document, piece.start..end, &mut document)?;
+                let wrong = document
+                    .input_ids
+                    .iter()
+                    .find(|&&t| t as usize >= vocabulary);
+                if let Some(&token) = wrong {
+                    return Err(DataError::Token {
+                        document: documents.name(piece.document),
+                        token,
+                        vocabulary,
+                    });
+                }
+                batch.put(row * length + start, &document);
+                segments.push(Segment { start, piece });
+                start += piece.length;
+            }
+            batch.rows.push(segments);
+        }
+        Ok(batch)
+    }
+
+    fn put(&mut self, at: usize, document: &Document) {
+        let tokens = document.input_ids.len();
+        self.input_ids[at..at + tokens].copy_from_slice(&document.input_ids);
+        // The first token is context.
+        let targets = at + 1..at + tokens;
+        self.targets[targets.clone()].fill(true);
+        for (from, into) in [
+            (&document.reference_loss, &mut self.reference_loss),
+            (&document.weight, &mut self.weight),
+        ] {
+            if !from.is_empty() {
+                into[targets.clone()].copy_from_slice(&from[1..]);
+            }
+        }
+    }
+
+    /// The documents in it, each once, in the order of their first appearance.
+    pub fn documents(&self) -> Vec<usize> {
+        let mut seen = std::collections::HashSet::new();
+        let all = self.rows.iter().flatten().map(|s| s.piece.document);
+        all.filter(|document| seen.insert(*document)).collect()
+    }
+}
