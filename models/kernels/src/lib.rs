@@ -4,15 +4,21 @@
 //! * [`lanes`]: vectors of AVX-512, AVX2 and plain Rust behind one trait, with exp and tanh.
 //! * [`Instructions`]: which of them this processor has.
 //! * [`Aligned`]: storage on boundaries of cache lines.
-//! * [`product`]: a tile of a product, the innermost loop of everything else.
+//! * [`product`], [`sums`]: a tile of a product, the innermost loop of everything else.
+//! * [`matrix`]: whole products with any strides; [`transpose`] packs for it.
+//! * [`scratch`]: memory that threads keep.
 //!
 //! Knows no models and no tensors.
 
 mod aligned;
 mod instructions;
 pub mod lanes;
+pub mod matrix;
+pub mod scratch;
 mod tile;
+mod transpose;
 
 pub use aligned::Aligned;
 pub use instructions::Instructions;
-pub use tile::product;
+pub use tile::{Strides, product, sums};
+pub use transpose::transpose;
