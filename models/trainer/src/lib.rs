@@ -1,1 +1,3 @@
-//! Trainer.
+//! trainer
+
+pub mod data;
