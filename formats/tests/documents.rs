@@ -97,6 +97,15 @@ fn documents_are_the_rows_in_any_order() {
                 [&expected.masks[2], &expected.masks[0]].map(Vec::clone)
             );
         }
+        // A part is the whole's.
+        let long = rows
+            .iter()
+            .position(|row| row.input_ids.len() == 300)
+            .unwrap();
+        documents.read_part(long, 13..201, &mut read).unwrap();
+        assert_eq!(read.input_ids, rows[long].input_ids[13..201]);
+        assert_eq!(read.scores[1], rows[long].scores[0][13..201]);
+        assert_eq!(read.masks[0], rows[long].masks[2][13..201]);
         let name = documents.name(1999).unwrap();
         assert_eq!(
             (name.id.as_str(), name.shard.as_str(), name.row),

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::PathBuf;
 
 use half::f16;
@@ -125,10 +126,34 @@ impl MaskDocuments {
     /// # Panics
     /// Where there is no such document.
     pub fn read(&mut self, document: usize, into: &mut DocumentRead) -> Result<(), MaskError> {
-        let length = self.length(document);
+        self.read_part(document, 0..self.length(document), into)
+    }
+
+    /// Reads some tokens of a document into the place of others. The hash is looked at where these are all.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    ///
+    /// # Panics
+    /// Where there is no such document, or it has not so many tokens.
+    pub fn read_part(
+        &mut self,
+        document: usize,
+        tokens: Range<usize>,
+        into: &mut DocumentRead,
+    ) -> Result<(), MaskError> {
+        let whole = self.length(document);
+        assert!(
+            tokens.start <= tokens.end && tokens.end <= whole,
+            "tokens {tokens:?} of {whole}"
+        );
+        let length = tokens.len();
         let (number, start) = self.documents[document];
         let batch = &self.batches[number as usize];
-        let (row, start) = (document - batch.first, u64::from(start));
+        let (row, start) = (
+            document - batch.first,
+            u64::from(start) + tokens.start as u64,
+        );
         let path = &self.files[batch.file as usize];
         let cannot_read = |source| MaskError::Read {
             path: path.clone(),
@@ -155,10 +180,12 @@ impl MaskDocuments {
         into.input_ids.clear();
         let ids = bytes.as_chunks().0.iter();
         into.input_ids.extend(ids.map(|id| u32::from_le_bytes(*id)));
-        at(batch.token_hash + row as u64 * 8, 8, &mut bytes)?;
-        let hash = bytes.first_chunk().map(|hash| i64::from_le_bytes(*hash));
-        if hash != Some(token_hash(&into.input_ids)) {
-            return Err(wrong("token ids that fit their hash"));
+        if length == whole {
+            at(batch.token_hash + row as u64 * 8, 8, &mut bytes)?;
+            let hash = bytes.first_chunk().map(|hash| i64::from_le_bytes(*hash));
+            if hash != Some(token_hash(&into.input_ids)) {
+                return Err(wrong("token ids that fit their hash"));
+            }
         }
         if into.input_ids.iter().any(|&id| id > i32::MAX as u32) {
             return Err(wrong("token ids of 0 or more"));

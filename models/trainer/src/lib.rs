@@ -1,3 +1,4 @@
 //! trainer
 
 pub mod data;
+pub mod run;

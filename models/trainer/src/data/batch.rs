@@ -13,7 +13,7 @@ pub struct Segment {
 
 /// Rows of `length` tokens, one after the other. Entry `i` of each list speaks of token `i` as a target.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Batch {
+pub struct GlobalBatch {
     /// Tokens in a row.
     pub length: usize,
     /// The segments of each row, in order. What comes after the last is padding.
@@ -30,7 +30,7 @@ pub struct Batch {
     pub after: Place,
 }
 
-impl Batch {
+impl GlobalBatch {
     /// Reads the tokens of rows.
     ///
     /// # Errors
@@ -92,6 +92,20 @@ impl Batch {
                 into[targets.clone()].copy_from_slice(&from[1..]);
             }
         }
+    }
+
+    /// Where the document of each token begins in its row, and each token of padding by itself: what confines attention.
+    pub fn segment_starts(&self) -> Vec<u32> {
+        let mut starts = Vec::with_capacity(self.input_ids.len());
+        for segments in &self.rows {
+            let before = starts.len();
+            for segment in segments {
+                starts.resize(starts.len() + segment.piece.length, segment.start as u32);
+            }
+            let filled = (starts.len() - before) as u32;
+            starts.extend(filled..self.length as u32);
+        }
+        starts
     }
 
     /// The documents in it, each once, in the order of their first appearance.

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{Batch, DataError, Documents, Packing, Place, Rows};
+use super::{DataError, Documents, GlobalBatch, Packing, Place, Rows};
 
 /// Batches that wait.
 const AHEAD: usize = 2;
@@ -17,7 +17,7 @@ type Next = Result<Loaded, DataError>;
 #[derive(Debug)]
 pub struct Loaded {
     /// The batch.
-    pub batch: Batch,
+    pub batch: GlobalBatch,
     /// How long it took to pack and read, beside the step.
     pub read: Duration,
 }
@@ -130,7 +130,7 @@ fn read_batch(
     some: u64,
     loading: &Loading,
     documents: &mut dyn Documents,
-) -> Result<Batch, DataError> {
+) -> Result<GlobalBatch, DataError> {
     let mut pieces = Vec::with_capacity(some as usize);
     for _ in 0..some {
         let row = rows.next_row(|document| documents.length(document));
@@ -139,5 +139,5 @@ fn read_batch(
         })?);
     }
     let length = loading.packing.length;
-    Batch::read(&pieces, length, loading.vocabulary, rows.place(), documents)
+    GlobalBatch::read(&pieces, length, loading.vocabulary, rows.place(), documents)
 }

@@ -33,7 +33,7 @@ mod order;
 mod pack;
 mod rows;
 
-pub use batch::{Batch, Segment};
+pub use batch::{GlobalBatch, Segment};
 pub use document::{Document, Documents};
 pub use error::DataError;
 pub use loader::{Loaded, Loader, Loading, Waited};

@@ -141,7 +141,7 @@ fn a_batch_says_of_each_token_what_its_document_says() {
         .map(|_| rows.next_row(|d| lengths[d]).unwrap())
         .collect();
     let from = documents.clone();
-    let batch = Batch::read(&pieces, 32, 997, rows.place(), &mut documents).unwrap();
+    let batch = GlobalBatch::read(&pieces, 32, 997, rows.place(), &mut documents).unwrap();
     assert_eq!(batch.input_ids.len(), count as usize * 32);
     let mut targets = 0;
     for (row, segments) in batch.rows.iter().enumerate() {
@@ -177,7 +177,7 @@ fn the_loader_gives_the_rows_in_batches_and_goes_on() {
         seed: 9,
     };
     let rows = packing.count(lengths.len(), |d| lengths[d], 2).rows;
-    let load = |from: Place, rows: u64| -> Vec<Batch> {
+    let load = |from: Place, rows: u64| -> Vec<GlobalBatch> {
         let loading = Loading {
             packing,
             batch_rows: 4,
