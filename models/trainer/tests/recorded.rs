@@ -18,8 +18,8 @@ const LOSS_TOLERANCE: f32 = 2e-4;
 /// By the norm of each parameter's gradient.
 const GRADIENT_TOLERANCE: f64 = 2e-5;
 
-/// Candle in f64 differs from PyTorch by the angles, which both round to f32, and the stored f32 losses.
-const PLAIN_TOLERANCE: f64 = 1e-6;
+/// Candle in f64 differs from PyTorch by cosines and sines, which Transformers rounds to f32.
+const PLAIN_TOLERANCE: f64 = 5e-6;
 
 #[derive(Deserialize)]
 struct Expected {

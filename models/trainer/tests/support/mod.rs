@@ -6,10 +6,10 @@ use candle_core::{DType, Device};
 use rho_trainer::{Batch, Checkpoint, Config, Network, initial, model::Architecture};
 
 /// Bends the numbers of a test; fixed, so that a failure can be repeated.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn below(&mut self, limit: u32) -> u32 {
+    pub(crate) fn below(&mut self, limit: u32) -> u32 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -17,13 +17,13 @@ impl Random {
         ((self.0 >> 33) % u64::from(limit)) as u32
     }
 
-    pub fn unit(&mut self) -> f32 {
+    pub(crate) fn unit(&mut self) -> f32 {
         self.below(1 << 24) as f32 / (1 << 24) as f32
     }
 }
 
 /// Configurations of all families, with odd sizes, shared keys and biases.
-pub fn families() -> Vec<(&'static str, String)> {
+pub(crate) fn families() -> Vec<(&'static str, String)> {
     let common = r#""vocab_size":83,"hidden_size":24,"intermediate_size":40,"num_hidden_layers":2,"num_attention_heads":4,
         "max_position_embeddings":64,"initializer_range":0.2"#;
     vec![
@@ -39,7 +39,7 @@ pub fn families() -> Vec<(&'static str, String)> {
 }
 
 /// A model with random weights; norms and biases are random too, so that their gradients say something.
-pub fn checkpoint(json: &str, seed: u64) -> Checkpoint {
+pub(crate) fn checkpoint(json: &str, seed: u64) -> Checkpoint {
     let config = Config::from_json(serde_json::from_str(json).unwrap()).unwrap();
     let architecture = Architecture::new(config);
     let mut weights = initial::weights(&architecture, seed);
@@ -56,7 +56,7 @@ pub fn checkpoint(json: &str, seed: u64) -> Checkpoint {
 }
 
 /// Rows of documents of all lengths, with made-up reference losses, masks and weights.
-pub fn batch(rows: usize, length: usize, vocabulary: u32, random: &mut Random) -> Batch {
+pub(crate) fn batch(rows: usize, length: usize, vocabulary: u32, random: &mut Random) -> Batch {
     let row = |random: &mut Random| {
         let mut left = length;
         let mut documents = Vec::new();
@@ -82,16 +82,16 @@ pub fn batch(rows: usize, length: usize, vocabulary: u32, random: &mut Random) -
     batch
 }
 
-pub fn fused(checkpoint: &Checkpoint) -> Network {
+pub(crate) fn fused(checkpoint: &Checkpoint) -> Network {
     Network::new(checkpoint.clone(), &Device::Cpu).unwrap()
 }
 
-pub fn plain(checkpoint: &Checkpoint) -> Network {
+pub(crate) fn plain(checkpoint: &Checkpoint) -> Network {
     Network::plain(checkpoint.clone(), &Device::Cpu, DType::F64).unwrap()
 }
 
 /// Asserts that two gradients agree: the difference of each parameter's, by its norm.
-pub fn assert_gradients(
+pub(crate) fn assert_gradients(
     what: &str,
     network: &Network,
     got: &[Vec<f64>],
@@ -118,7 +118,7 @@ pub fn assert_gradients(
 
 /// The folder of a tiny model that is only there beside the project; says so where it is not.
 #[expect(clippy::print_stderr, reason = "a test that skips says so")]
-pub fn shared_model(name: &str) -> Option<PathBuf> {
+pub(crate) fn shared_model(name: &str) -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../../shared/parity")
         .join(name);
