@@ -62,42 +62,57 @@ pub(super) fn gelu_backward(instructions: Instructions, x: &[f32], y: &mut [f32]
         .for_each(|(y, (x, dy))| instructions.run(GeluBackward { x, y, dy }));
 }
 
-/// Calls `work` with N inputs and M outputs for every vector; what is left over goes through a padded one. Outputs are
-/// read first, so that they may be inputs too.
+/// What is done to a vector: N inputs, and M outputs as they were, to M outputs. Not a closure: whatever is not inlined is
+/// compiled without the processor's features.
+trait Elementwise<const N: usize, const M: usize> {
+    /// # Safety
+    /// The processor has the features of `L`.
+    unsafe fn apply<L: Lanes>(given: [L; N], was: [L; M]) -> [L; M];
+}
+
+/// Goes over vectors; what is left over goes through a padded one.
+///
+/// # Safety
+/// The processor has the features of `L`.
 #[inline(always)]
-unsafe fn each<L: Lanes, const N: usize, const M: usize>(
+unsafe fn each<L: Lanes, E: Elementwise<N, M>, const N: usize, const M: usize>(
     inputs: [&[f32]; N],
     mut outputs: [&mut [f32]; M],
-    work: impl Fn([L; N], [L; M]) -> [L; M],
 ) {
     let length = inputs[0].len();
     assert!(inputs.iter().all(|x| x.len() == length) && outputs.iter().all(|x| x.len() == length));
     let whole = length / L::WIDTH * L::WIDTH;
-    let to: [*mut f32; M] = std::array::from_fn(|i| outputs[i].as_mut_ptr());
-    // SAFETY: every slice has `length` numbers, a buffer has a whole vector.
+    // SAFETY: every slice has `length` numbers, a padded one a whole vector.
     unsafe {
+        let zero = L::splat(0.0);
+        let (mut given, mut was) = ([zero; N], [zero; M]);
         for at in (0..whole).step_by(L::WIDTH) {
-            let given = std::array::from_fn(|i| L::load(inputs[i].as_ptr().add(at)));
-            let was = std::array::from_fn(|i| L::load(to[i].add(at)));
-            let made = work(given, was);
-            for (made, to) in made.into_iter().zip(to) {
-                made.store(to.add(at));
+            for (vector, input) in given.iter_mut().zip(&inputs) {
+                *vector = L::load(input.as_ptr().add(at));
+            }
+            for (vector, output) in was.iter_mut().zip(&outputs) {
+                *vector = L::load(output.as_ptr().add(at));
+            }
+            let made = E::apply(given, was);
+            for (vector, output) in made.iter().zip(&mut outputs) {
+                vector.store(output.as_mut_ptr().add(at));
             }
         }
         if whole < length {
-            let rest = |x: &[f32]| {
-                let mut padded = [0.0f32; 16];
-                padded[..length - whole].copy_from_slice(&x[whole..]);
-                L::load(padded.as_ptr())
-            };
-            let made = work(
-                std::array::from_fn(|i| rest(inputs[i])),
-                std::array::from_fn(|i| rest(outputs[i])),
-            );
-            for (made, output) in made.into_iter().zip(outputs) {
-                let mut padded = [0.0f32; 16];
-                made.store(padded.as_mut_ptr());
-                output[whole..].copy_from_slice(&padded[..length - whole]);
+            let rest = length - whole;
+            let mut padded = [0.0f32; 16];
+            for (vector, input) in given.iter_mut().zip(&inputs) {
+                padded[..rest].copy_from_slice(&input[whole..]);
+                *vector = L::load(padded.as_ptr());
+            }
+            for (vector, output) in was.iter_mut().zip(&outputs) {
+                padded[..rest].copy_from_slice(&output[whole..]);
+                *vector = L::load(padded.as_ptr());
+            }
+            let made = E::apply(given, was);
+            for (vector, output) in made.iter().zip(&mut outputs) {
+                vector.store(padded.as_mut_ptr());
+                output[whole..].copy_from_slice(&padded[..rest]);
             }
         }
     }
@@ -126,12 +141,17 @@ impl OnLanes for Gated<'_> {
 
     #[inline(always)]
     unsafe fn run<L: Lanes, const R: usize>(self) {
+        let inputs = [self.gate, self.up];
         // SAFETY: the caller's promise.
-        unsafe {
-            each::<L, 2, 1>([self.gate, self.up], [self.y], |[gate, up], _| {
-                [gate.mul(sigmoid(gate)).mul(up)]
-            });
-        }
+        unsafe { each::<L, Self, 2, 1>(inputs, [self.y]) };
+    }
+}
+
+impl Elementwise<2, 1> for Gated<'_> {
+    #[inline(always)]
+    unsafe fn apply<L: Lanes>([gate, up]: [L; 2], _: [L; 1]) -> [L; 1] {
+        // SAFETY: the caller's promise.
+        unsafe { [gate.mul(sigmoid(gate)).mul(up)] }
     }
 }
 
@@ -148,16 +168,22 @@ impl OnLanes for GatedBackward<'_> {
 
     #[inline(always)]
     unsafe fn run<L: Lanes, const R: usize>(self) {
+        let inputs = [self.gate, self.up];
+        // SAFETY: the caller's promise.
+        unsafe { each::<L, Self, 2, 3>(inputs, [self.y, self.dy, self.d_up]) };
+    }
+}
+
+impl Elementwise<2, 3> for GatedBackward<'_> {
+    #[inline(always)]
+    unsafe fn apply<L: Lanes>([gate, up]: [L; 2], [_, dy, _]: [L; 3]) -> [L; 3] {
         // SAFETY: the caller's promise.
         unsafe {
-            let outputs = [self.y, self.dy, self.d_up];
-            each::<L, 2, 3>([self.gate, self.up], outputs, |[gate, up], [_, dy, _]| {
-                let one = L::splat(1.0);
-                let s = sigmoid(gate);
-                let silu = gate.mul(s);
-                let slope = s.mul(gate.mul_add(one.sub(s), one));
-                [silu.mul(up), dy.mul(up).mul(slope), dy.mul(silu)]
-            });
+            let one = L::splat(1.0);
+            let s = sigmoid(gate);
+            let silu = gate.mul(s);
+            let slope = s.mul(gate.mul_add(one.sub(s), one));
+            [silu.mul(up), dy.mul(up).mul(slope), dy.mul(silu)]
         }
     }
 }
@@ -187,12 +213,17 @@ impl OnLanes for Gelu<'_> {
 
     #[inline(always)]
     unsafe fn run<L: Lanes, const R: usize>(self) {
+        let inputs = [self.x];
         // SAFETY: the caller's promise.
-        unsafe {
-            each::<L, 1, 1>([self.x], [self.y], |[x], _| {
-                [x.mul(L::splat(0.5)).mul(gelu_parts(x).0)]
-            });
-        }
+        unsafe { each::<L, Self, 1, 1>(inputs, [self.y]) };
+    }
+}
+
+impl Elementwise<1, 1> for Gelu<'_> {
+    #[inline(always)]
+    unsafe fn apply<L: Lanes>([x]: [L; 1], _: [L; 1]) -> [L; 1] {
+        // SAFETY: the caller's promise.
+        unsafe { [x.mul(L::splat(0.5)).mul(gelu_parts(x).0)] }
     }
 }
 
@@ -207,13 +238,20 @@ impl OnLanes for GeluBackward<'_> {
 
     #[inline(always)]
     unsafe fn run<L: Lanes, const R: usize>(self) {
+        let inputs = [self.x];
+        // SAFETY: the caller's promise.
+        unsafe { each::<L, Self, 1, 2>(inputs, [self.y, self.dy]) };
+    }
+}
+
+impl Elementwise<1, 2> for GeluBackward<'_> {
+    #[inline(always)]
+    unsafe fn apply<L: Lanes>([x]: [L; 1], [_, dy]: [L; 2]) -> [L; 2] {
         // SAFETY: the caller's promise.
         unsafe {
-            each::<L, 1, 2>([self.x], [self.y, self.dy], |[x], [_, dy]| {
-                let (one_and_t, slope) = gelu_parts(x);
-                let half = L::splat(0.5);
-                [x.mul(half).mul(one_and_t), dy.mul(half).mul(slope)]
-            });
+            let (one_and_t, slope) = gelu_parts(x);
+            let half = L::splat(0.5);
+            [x.mul(half).mul(one_and_t), dy.mul(half).mul(slope)]
         }
     }
 }
