@@ -19,6 +19,6 @@ mod tile;
 mod transpose;
 
 pub use aligned::Aligned;
-pub use instructions::Instructions;
-pub use tile::{Strides, product, sums};
+pub use instructions::{Instructions, OnLanes};
+pub use tile::{Strides, accumulate, product, sums};
 pub use transpose::transpose;

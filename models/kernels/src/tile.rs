@@ -25,13 +25,33 @@ pub unsafe fn sums<L: Lanes, const R: usize>(
     strides: Strides,
     panel: *const f32,
 ) -> [[L; 2]; R] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[L::splat(0.0); 2]; R];
+        accumulate(&mut sums, steps, left, strides, panel);
+        sums
+    }
+}
+
+/// As [`sums`], on top of what the sums are.
+///
+/// # Safety
+/// As for [`sums`].
+#[inline(always)]
+pub unsafe fn accumulate<L: Lanes, const R: usize>(
+    sums: &mut [[L; 2]; R],
+    steps: usize,
+    left: *const f32,
+    strides: Strides,
+    panel: *const f32,
+) {
     let (mut a, mut b) = (left, panel);
     // SAFETY: the pointers advance `steps` times, within their operands.
     unsafe {
-        let mut sums = [[L::splat(0.0); 2]; R];
+        let mut own = *sums;
         for _ in 0..steps {
             let (b0, b1) = (L::load(b), L::load(b.add(L::WIDTH)));
-            for (r, sum) in sums.iter_mut().enumerate() {
+            for (r, sum) in own.iter_mut().enumerate() {
                 let x = L::splat(*a.add(r * strides.row));
                 sum[0] = x.mul_add(b0, sum[0]);
                 sum[1] = x.mul_add(b1, sum[1]);
@@ -39,7 +59,7 @@ pub unsafe fn sums<L: Lanes, const R: usize>(
             a = a.wrapping_add(strides.step);
             b = b.wrapping_add(2 * L::WIDTH);
         }
-        sums
+        *sums = own;
     }
 }
 
