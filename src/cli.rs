@@ -7,6 +7,11 @@ use rho_reference::Device;
 use rho_selection::KeepRatio;
 
 mod select;
+#[cfg(feature = "train")]
+mod train;
+
+#[cfg(feature = "train")]
+pub use train::{ObjectiveName, ScheduleName, TrainArgs};
 
 pub use select::{FormulaName, RuleName, SelectArgs, SelectScope};
 
@@ -36,6 +41,18 @@ pub enum Command {
     /// Select again from scores that are there, by any rule; no model is needed.
     #[command(after_long_help = select::EXAMPLES)]
     Select(Box<SelectArgs>),
+    /// Train a model on masks, or on a corpus: selective language modelling and its baselines.
+    #[cfg(feature = "train")]
+    #[command(after_long_help = train::EXAMPLES)]
+    Train(Box<TrainArgs>),
+    /// Not in this build.
+    #[cfg(not(feature = "train"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Train {
+        /// Whatever stands there.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<std::ffi::OsString>,
+    },
     /// Complete a masks folder that several ranks wrote.
     ///
     /// Checks that all shards are there, adds up what the ranks counted, and writes state.json and summary.json. The

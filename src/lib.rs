@@ -20,7 +20,7 @@
 //! Everything is token-aligned: `loss[i]`, `entropy[i]`, `mask[i]` speak of token `i` as a target.
 //!
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
-//! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`.
+//! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, training in `train`.
 
 pub mod cli;
 pub mod commands;
@@ -35,3 +35,5 @@ mod show;
 pub mod stop;
 pub mod terminal;
 pub mod tokenization;
+#[cfg(feature = "train")]
+mod train;

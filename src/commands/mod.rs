@@ -5,6 +5,8 @@ mod finish;
 mod score;
 mod select;
 mod setup;
+#[cfg(feature = "train")]
+mod train;
 
 use crate::cli::{Cli, Command};
 
@@ -24,6 +26,13 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Score(args) => score::run(&args),
         Command::Select(args) => select::run(&args),
+        #[cfg(feature = "train")]
+        Command::Train(args) => train::run(&args),
+        #[cfg(not(feature = "train"))]
+        Command::Train { .. } => Err(crate::hint::Advised::error(
+            "train: expected a build with the feature `train`, got one without",
+            "build with the default features: cargo build --release",
+        )),
         Command::Finish(args) => finish::run(&args),
         Command::Setup(args) => setup::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -16,7 +16,7 @@
 //! thread an open scope and the record batches it lies in; nothing grows with the corpus but the list of its files.
 
 mod corpus;
-mod input;
+pub(crate) mod input;
 mod mark;
 mod place;
 pub(crate) mod plan;

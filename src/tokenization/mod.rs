@@ -125,6 +125,14 @@ impl Tokenization {
         Ok(ids)
     }
 
+    /// At which byte of a text each of its own tokens ends: those of [`encode`](Self::encode) without what is put around
+    /// them.
+    pub(crate) fn ends(&self, text: &str) -> Result<Vec<usize>, TokenizerError> {
+        let encoding = self.tokenizer.encode(text, false).map_err(TokenizerError)?;
+        let offsets = encoding.get_offsets().iter();
+        Ok(offsets.map(|(_, end)| *end).collect())
+    }
+
     /// Text of token ids, for people to look at.
     pub(crate) fn decode(&self, ids: &[u32]) -> String {
         self.tokenizer

@@ -61,6 +61,13 @@ impl MaskColumns {
         scores.map(|field| field.name().as_str()).collect()
     }
 
+    /// The names of all columns of weights.
+    pub fn weights(&self) -> Vec<&str> {
+        let fields = self.frames.schema().fields().iter();
+        let weights = fields.filter(|field| schema::is_weights(field));
+        weights.map(|field| field.name().as_str()).collect()
+    }
+
     /// Whether the columns and the metadata are those of another file.
     pub fn same_schema(&self, other: &Self) -> bool {
         self.frames.schema() == other.frames.schema()
@@ -212,14 +219,19 @@ impl MaskBatch {
         ids.map_or(&[], |ids| ids.values())
     }
 
-    /// The id of a document; empty where the column was not asked for.
-    pub fn id(&self, row: usize) -> &str {
-        self.string(schema::ID, row)
-    }
-
     /// The shard of a document; empty where the column was not asked for.
     pub fn shard(&self, row: usize) -> &str {
-        self.string(schema::SHARD, row)
+        self.string(schema::SHARD, row).unwrap_or_default()
+    }
+
+    /// The id of a document; empty where the column was not asked for.
+    pub fn id(&self, row: usize) -> &str {
+        self.string(schema::ID, row).unwrap_or_default()
+    }
+
+    fn string(&self, column: &str, row: usize) -> Option<&str> {
+        let strings = self.batch.column_by_name(column)?.as_string_opt::<i32>()?;
+        strings.is_valid(row).then(|| strings.value(row))
     }
 
     /// The token hash of a document, and its row in the shard; 0 where a column was not asked for.
@@ -230,12 +242,6 @@ impl MaskBatch {
             integers.map_or(0, |integers| integers.value(row))
         };
         (integer(schema::TOKEN_HASH), integer(schema::ROW))
-    }
-
-    fn string(&self, column: &str, row: usize) -> &str {
-        let column = self.batch.column_by_name(column);
-        let strings = column.and_then(|column| column.as_string_opt::<i32>());
-        strings.map_or("", |strings| strings.value(row))
     }
 
     fn items(&self, column: &str) -> Option<&dyn Array> {

@@ -219,6 +219,11 @@ pub(super) fn is_selected(field: &Field) -> bool {
     field.data_type().equals_datatype(&masks()) || field.name().starts_with(WEIGHT)
 }
 
+/// Whether a column holds weights.
+pub(super) fn is_weights(field: &Field) -> bool {
+    field.data_type().equals_datatype(&weights()) && field.name().starts_with(WEIGHT)
+}
+
 /// Whether a column holds scores.
 pub(super) fn is_score(field: &Field) -> bool {
     let kinds = [ScoreType::Float32, ScoreType::Float16];

@@ -9,13 +9,11 @@
 //! * [`Network`]: forward and backward; `fused` on the processor, `plain` by candle elsewhere and as the oracle.
 //! * [`objective`], [`step`]: which targets of a global batch are trained on, and their gradient.
 //! * [`optimiser`]: AdamW, clipping and schedules.
-//!
-//! Other models know nothing of selection; here the ranking is part of the step, so this crate depends on
-//! `rho-selection`. It reads no corpus and no masks:
-//! who calls it has the documents.
-//!
 //! * [`data`]: documents packed into rows, in an order made by chance.
 //! * [`run`]: step after step, with metrics, checkpoints, and going on after an interruption.
+//!
+//! Other models know nothing of selection; here the ranking is part of the step, so this crate depends on
+//! `rho-selection`. It reads no corpus and no masks: who calls it has the documents.
 
 pub mod batch;
 pub mod checkpoint;

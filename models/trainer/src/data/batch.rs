@@ -1,5 +1,7 @@
 //! The rows of one step with their tokens and what is said of them: everything the step needs of the data.
 
+use crate::Batch;
+
 use super::{DataError, Document, Documents, Piece, Place};
 
 /// A piece of a document in a row.
@@ -106,6 +108,35 @@ impl GlobalBatch {
             starts.extend(filled..self.length as u32);
         }
         starts
+    }
+
+    /// The same in batches of at most so many rows, as the step takes them.
+    pub fn micro_batches(&self, rows: usize) -> Vec<Batch> {
+        let starts = self.segment_starts();
+        let some = |numbers: &[f32]| numbers.iter().any(|number| !number.is_nan());
+        let (reference, weights) = (some(&self.reference_loss), some(&self.weight));
+        // Where nothing is said of a token, it is not trained on.
+        let weight = |weight: &f32| if weight.is_nan() { 0.0 } else { *weight };
+        let tokens = self.input_ids.len();
+        let size = rows.max(1) * self.length;
+        let parts = (0..tokens).step_by(size).map(|from| {
+            let part = from..(from + size).min(tokens);
+            let weight_part = self.weight[part.clone()].iter();
+            let given = || weight_part.clone().filter(|_| weights).map(weight);
+            Batch {
+                rows: part.len() / self.length,
+                length: self.length,
+                input_ids: self.input_ids[part.clone()].to_vec(),
+                document_starts: starts[part.clone()].to_vec(),
+                reference_loss: match reference {
+                    true => self.reference_loss[part.clone()].to_vec(),
+                    false => Vec::new(),
+                },
+                mask: given().map(|weight| weight > 0.0).collect(),
+                weights: given().collect(),
+            }
+        });
+        parts.collect()
     }
 
     /// The documents in it, each once, in the order of their first appearance.

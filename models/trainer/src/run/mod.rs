@@ -8,7 +8,8 @@
 //!   checkpoints/step-000100/      the same model files, optimiser.safetensors, run.json
 //! ```
 //!
-//! * `trainee`: what the loop asks of a model and its optimiser ([`Trainee`]).
+//! * `trainee`: what the loop asks of a model and its optimiser ([`Trainee`]); `learner`: a network that is one; `moments`: its
+//!   optimiser's state as a file.
 //! * `keep`: the keep ratio over the steps; `probe`: how much of a fixed batch's selection changes.
 //! * `metrics`: what a step comes to; `lines`: the files it is written to; `spike`: where it says that a run must stop.
 //! * `evaluate`: loss on text that is not trained on.
@@ -25,8 +26,10 @@ mod drive;
 mod error;
 mod evaluate;
 mod keep;
+mod learner;
 mod lines;
 mod metrics;
+mod moments;
 mod plan;
 mod probe;
 mod publish;
@@ -39,6 +42,7 @@ pub use drive::Run;
 pub use error::RunError;
 pub use evaluate::{Evaluated, EvaluationSet, Mean};
 pub use keep::{KeepSchedule, KeepScheduleError};
+pub use learner::{Learner, LearnerOptions, Start, Where};
 pub use lines::{METRICS, TIMINGS};
 pub use metrics::{StepMetrics, Sums};
 pub use plan::{Ended, Event, RunPlan, Timing};
