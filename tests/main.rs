@@ -42,6 +42,9 @@ mod select;
 // Settings that stop a run before it begins.
 #[cfg(test)]
 mod settings;
+// Training on masks.
+#[cfg(all(test, feature = "train"))]
+mod train;
 // Documents longer than the context.
 #[cfg(test)]
 mod windows;

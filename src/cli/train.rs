@@ -360,6 +360,13 @@ pub enum ObjectiveName {
     Easy,
 }
 
+impl ObjectiveName {
+    /// Whether it learns from a share that `--keep` says.
+    pub(crate) fn keeps_a_share(self) -> bool {
+        matches!(self, Self::Slm | Self::Random | Self::Hard | Self::Easy)
+    }
+}
+
 /// How the learning rate falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]

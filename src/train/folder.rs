@@ -76,10 +76,8 @@ impl RunFolder {
     /// Makes or opens it. Refuses where another run writes to it, and where what was begun there had another plan.
     pub(super) fn open(path: &Path, plan: &Value, restart: bool) -> anyhow::Result<Self> {
         let shown = path.display();
-        let begun = match restart {
-            true => None,
-            false => check(path)?,
-        };
+        // Also with --restart: only what `train` wrote is removed, never a model that somebody keeps there.
+        let begun = check(path)?.filter(|_| !restart);
         let notes = path.join(NOTES);
         fs::create_dir_all(&notes).with_context(|| format!("{shown}: cannot be made"))?;
         let lock = notes.join(LOCK);

@@ -144,16 +144,15 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     let ratio = args.keep.map_or_else(|| KeepRatio::new(DEFAULT_KEEP), Ok)?;
     let keep = KeepSchedule::parse(&args.keep_schedule, ratio).context("--keep-schedule")?;
     needs(args)?;
-    if !args.restart {
-        folder::check(&args.out)?;
-    }
+    folder::check(&args.out)?;
     let shards = corpus(args)?;
     let mut evaluations = Vec::new();
     for file in &args.eval {
         let bytes = std::fs::metadata(file)
             .with_context(|| format!("--eval {}: cannot be read", file.display()))?
             .len();
-        evaluations.push((file.to_string_lossy().into_owned(), bytes));
+        let name = file.file_name().unwrap_or(file.as_os_str());
+        evaluations.push((name.to_string_lossy().into_owned(), bytes));
     }
     let model = Model::find(args)?;
     let vocabulary = model.config.vocabulary.ok_or_else(|| {
@@ -391,12 +390,8 @@ fn needs(args: &TrainArgs) -> anyhow::Result<()> {
             "score the corpus with a reference first: rho-mask score corpus/ --model reference/ --out masks/",
         ));
     }
-    let by_ratio = matches!(
-        args.objective,
-        ObjectiveName::Slm | ObjectiveName::Random | ObjectiveName::Hard | ObjectiveName::Easy
-    );
     let scheduled = args.keep_schedule != "constant";
-    if !by_ratio && (args.keep.is_some() || scheduled) {
+    if !args.objective.keeps_a_share() && (args.keep.is_some() || scheduled) {
         let option = if scheduled {
             "--keep-schedule"
         } else {

@@ -1,6 +1,11 @@
 //! A run, from its plan to its end.
 
-use rho_trainer::run::{Ended, Evaluated, EvaluationSet, Event, Learner, Run, RunPlan, RunState};
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use rho_trainer::run::{
+    Ended, Evaluated, EvaluationSet, Event, Learner, METRICS, Run, RunPlan, RunState,
+};
 use serde_json::json;
 
 use super::{
@@ -38,6 +43,11 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
         terminal::data(&serde_json::to_string_pretty(plan)?);
         return Ok(Finished::Shown);
     }
+    // The trainer computes in the common pool of threads; it is made only once, and nobody made it before.
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(plan.threads);
+    threads
+        .build_global()
+        .context("cannot start the threads that compute")?;
     let stop = Stop::at_signals()?;
     let fingerprint = plan.what_changes_the_curve()?;
     let folder = RunFolder::open(&plan.out, &fingerprint, args.restart)?;
@@ -143,7 +153,6 @@ fn train(
     }
     let mut events = Events::open(&plan.out)?;
     let mut progress = Progress::new(args.progress, run_plan.steps, before.step);
-    let mut last: Vec<Evaluated> = Vec::new();
     let mut waited = 0.0;
     let mut broken = None;
     let mut observe = |event: Event<'_>| {
@@ -152,11 +161,7 @@ fn train(
                 waited += timing.waited;
                 events.add(metrics)
             }
-            Event::Evaluated(evaluated) => {
-                last.retain(|other| other.evaluation != evaluated.evaluation);
-                last.push((*evaluated).clone());
-                events.add(evaluated)
-            }
+            Event::Evaluated(evaluated) => events.add(evaluated),
             Event::Saved(_) => Ok(()),
         };
         if let Err(error) = written {
@@ -187,10 +192,23 @@ fn train(
     summary.parameters = parameters;
     let here = state.seconds - before.seconds;
     summary.waited = (here > 0.0).then(|| waited / here);
-    summary.evaluations = last;
+    summary.evaluations = evaluations(&plan.out, state.step)?;
     folder.write(&plan.out.join(SUMMARY), &format!("{:#}\n", json!(summary)))?;
     Ok(Finished::Done {
         incomplete: summary.corpus.incomplete(),
         summary: summary.to_string(),
     })
+}
+
+/// The evaluations after a step: from the lines of metrics, for they may be of an earlier start.
+fn evaluations(out: &Path, step: u64) -> anyhow::Result<Vec<Evaluated>> {
+    let path = out.join(METRICS);
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let evaluated = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Evaluated>(line).ok());
+    Ok(evaluated
+        .filter(|evaluated| evaluated.step == step)
+        .collect())
 }

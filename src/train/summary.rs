@@ -15,7 +15,8 @@ pub(super) const SUMMARY: &str = "summary.json";
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Summary {
     pub(super) objective: String,
-    pub(super) keep: String,
+    /// The keep ratio over the steps, where the objective has one.
+    pub(super) keep: Option<String>,
     pub(super) steps: u64,
     /// Targets that were seen.
     pub(super) tokens_seen: u64,
@@ -45,7 +46,7 @@ impl Summary {
         let name = objective.as_ref().and_then(|name| name.as_str());
         Self {
             objective: name.unwrap_or_default().to_owned(),
-            keep: plan.keep.clone(),
+            keep: plan.objective.keeps_a_share().then(|| plan.keep.clone()),
             steps: state.step,
             tokens_seen: state.tokens_seen,
             tokens_trained: state.tokens_trained,
@@ -66,7 +67,11 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let share = 100.0 * self.tokens_trained as f64 / self.tokens_seen.max(1) as f64;
-        writeln!(f, "  objective   {} ({})", self.objective, self.keep)?;
+        let keep = self
+            .keep
+            .as_ref()
+            .map_or(String::new(), |keep| format!(", keep {keep}"));
+        writeln!(f, "  objective   {}{keep}", self.objective)?;
         writeln!(f, "  parameters  {}", grouped(self.parameters))?;
         writeln!(
             f,

@@ -76,26 +76,22 @@ fn scalars(line: &Value) -> Vec<(String, f64)> {
         return scalars;
     }
     for (group, names) in [
-        ("loss", ["objective", "loss", "loss_kept", "loss_dropped"]),
+        (
+            "loss",
+            &["objective", "loss", "loss_kept", "loss_dropped"][..],
+        ),
+        ("loss", &["loss_selected", "loss_unselected"]),
+        ("reference", &["reference_loss"]),
         (
             "reference",
-            [
-                "reference_loss",
-                "reference_loss_kept",
-                "reference_loss_dropped",
-                "",
-            ],
+            &["reference_loss_kept", "reference_loss_dropped"],
         ),
-        ("selection", ["keep", "kept", "changed", "tokens_trained"]),
-        (
-            "optimiser",
-            ["learning_rate", "gradient_norm", "tokens_seen", ""],
-        ),
+        ("selection", &["keep", "kept", "changed"]),
+        ("tokens", &["tokens_seen", "tokens_trained"]),
+        ("optimiser", &["learning_rate", "gradient_norm"]),
     ] {
         for name in names {
-            if let Some(value) = line.get(name) {
-                add(format!("{group}/{name}"), value);
-            }
+            add(format!("{group}/{name}"), &line[*name]);
         }
     }
     scalars

@@ -28,6 +28,10 @@ pub struct GlobalBatch {
     pub reference_loss: Vec<f32>,
     /// Weight or mask bit (see [`Document::weight`]); NaN where nothing is said, and where the token is no target.
     pub weight: Vec<f32>,
+    /// Whether a reference was asked for the documents: then the batch has losses, though they may all be NaN.
+    pub has_reference: bool,
+    /// Whether the documents have weights or bits.
+    pub has_weights: bool,
     /// Where the next batch begins.
     pub after: Place,
 }
@@ -52,6 +56,8 @@ impl GlobalBatch {
             targets: vec![false; tokens],
             reference_loss: vec![f32::NAN; tokens],
             weight: vec![f32::NAN; tokens],
+            has_reference: false,
+            has_weights: false,
             after,
         };
         let mut document = Document::default();
@@ -86,12 +92,17 @@ impl GlobalBatch {
         // The first token is context.
         let targets = at + 1..at + tokens;
         self.targets[targets.clone()].fill(true);
-        for (from, into) in [
-            (&document.reference_loss, &mut self.reference_loss),
-            (&document.weight, &mut self.weight),
+        for (from, into, has) in [
+            (
+                &document.reference_loss,
+                &mut self.reference_loss,
+                &mut self.has_reference,
+            ),
+            (&document.weight, &mut self.weight, &mut self.has_weights),
         ] {
             if !from.is_empty() {
                 into[targets.clone()].copy_from_slice(&from[1..]);
+                *has = true;
             }
         }
     }
@@ -113,8 +124,6 @@ impl GlobalBatch {
     /// The same in batches of at most so many rows, as the step takes them.
     pub fn micro_batches(&self, rows: usize) -> Vec<Batch> {
         let starts = self.segment_starts();
-        let some = |numbers: &[f32]| numbers.iter().any(|number| !number.is_nan());
-        let (reference, weights) = (some(&self.reference_loss), some(&self.weight));
         // Where nothing is said of a token, it is not trained on.
         let weight = |weight: &f32| if weight.is_nan() { 0.0 } else { *weight };
         let tokens = self.input_ids.len();
@@ -122,13 +131,13 @@ impl GlobalBatch {
         let parts = (0..tokens).step_by(size).map(|from| {
             let part = from..(from + size).min(tokens);
             let weight_part = self.weight[part.clone()].iter();
-            let given = || weight_part.clone().filter(|_| weights).map(weight);
+            let given = || weight_part.clone().filter(|_| self.has_weights).map(weight);
             Batch {
                 rows: part.len() / self.length,
                 length: self.length,
                 input_ids: self.input_ids[part.clone()].to_vec(),
                 document_starts: starts[part.clone()].to_vec(),
-                reference_loss: match reference {
+                reference_loss: match self.has_reference {
                     true => self.reference_loss[part.clone()].to_vec(),
                     false => Vec::new(),
                 },

@@ -203,7 +203,7 @@ impl<'a> Run<'a> {
             }
         };
         let before = (state.tokens_seen, state.tokens_trained);
-        let metrics = StepMetrics::of(batch, &outcome, step, keep.get(), before);
+        let metrics = StepMetrics::of(batch, &outcome, step, keep, before);
         if let Some((what, got)) = metrics.not_finite() {
             let expected = format!("a {what} that is a number");
             return Err(Refused::Diverged(expected, got.to_string(), outcome.loss));

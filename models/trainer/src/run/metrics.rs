@@ -1,6 +1,7 @@
 //! What a step comes to, from each token's loss and whether it was kept. Sums are taken in f64 and in the batch's order, so
 //! that they are the same bits whenever the losses are.
 
+use rho_selection::{Direction, KeepRatio, excess, select};
 use serde::{Deserialize, Serialize};
 
 use super::StepOutcome;
@@ -70,6 +71,10 @@ pub struct StepMetrics {
     pub reference_loss_kept: Option<f64>,
     /// Of the others.
     pub reference_loss_dropped: Option<f64>,
+    /// Mean loss of the targets that `slm` would keep at this ratio, whatever this run keeps: figure 6 of the paper.
+    pub loss_selected: Option<f64>,
+    /// Of those that it would drop.
+    pub loss_unselected: Option<f64>,
     /// Of the tokens kept in the run's first batch when it was ranked last, the share that is not kept any more.
     pub changed: Option<f64>,
     /// Learning rate of the update.
@@ -84,7 +89,7 @@ impl StepMetrics {
         batch: &GlobalBatch,
         outcome: &StepOutcome,
         step: u64,
-        keep: f64,
+        keep: KeepRatio,
         before: (u64, u64),
     ) -> Self {
         let (mut kept, mut dropped, mut all) = <(Sums, Sums, Sums)>::default();
@@ -98,6 +103,7 @@ impl StepMetrics {
                 }
             }
         }
+        let (selected, unselected) = by_excess(batch, &outcome.loss, keep);
         Self {
             step,
             epoch: batch.after.epoch,
@@ -105,7 +111,7 @@ impl StepMetrics {
             tokens_trained: before.1 + kept.tokens,
             targets: all.tokens,
             kept: kept.tokens,
-            keep,
+            keep: keep.get(),
             objective: outcome.objective,
             loss: all.loss(),
             loss_kept: kept.loss(),
@@ -113,6 +119,8 @@ impl StepMetrics {
             reference_loss: all.reference_loss(),
             reference_loss_kept: kept.reference_loss(),
             reference_loss_dropped: dropped.reference_loss(),
+            loss_selected: selected.loss(),
+            loss_unselected: unselected.loss(),
             changed: None,
             learning_rate: outcome.learning_rate,
             gradient_norm: outcome.gradient_norm,
@@ -128,4 +136,23 @@ impl StepMetrics {
         ];
         numbers.into_iter().find(|(_, number)| !number.is_finite())
     }
+}
+
+/// The losses of what is kept by the highest excess loss, and of the rest; of nothing where there is no reference.
+fn by_excess(batch: &GlobalBatch, loss: &[f32], keep: KeepRatio) -> (Sums, Sums) {
+    let (mut selected, mut unselected) = <(Sums, Sums)>::default();
+    let reference = &batch.reference_loss;
+    if !batch.has_reference {
+        return (selected, unselected);
+    }
+    // What is no target has no reference loss here.
+    let kept = select(&excess(loss, reference), keep, Direction::High);
+    for (i, kept) in kept.into_iter().enumerate() {
+        match (reference[i].is_nan(), kept) {
+            (true, _) => {}
+            (false, true) => selected.add(loss[i], reference[i]),
+            (false, false) => unselected.add(loss[i], reference[i]),
+        }
+    }
+    (selected, unselected)
 }

@@ -8,7 +8,9 @@ use rho_selection::{Direction, KeepRatio, select};
 use serde_json::Value;
 
 use super::*;
+use crate::Objective;
 use crate::data::{Document, GlobalBatch, Packing};
+use crate::optimiser::{AdamW, Decay, Schedule};
 
 const VOCABULARY: usize = 23;
 
@@ -175,10 +177,14 @@ fn plan(folder: &Path) -> RunPlan {
     }
 }
 
-/// Runs until `stop` steps of it are done.
 fn run(plan: &RunPlan, table: &mut Table, stop: u64) -> Result<Ended, RunError> {
+    train(plan, table, stop)
+}
+
+/// Runs until `stop` steps of it are done.
+fn train(plan: &RunPlan, trainee: &mut dyn Trainee, stop: u64) -> Result<Ended, RunError> {
     let done = Cell::new(0);
-    let run = Run::prepare(plan, table)?;
+    let run = Run::prepare(plan, trainee)?;
     done.set(run.state().step);
     let mut observe = |event: Event<'_>| {
         if let Event::Step(metrics, _) = event {
@@ -267,7 +273,9 @@ fn metrics_say_what_was_kept() {
         };
         assert!((number("loss") - mean("loss")).abs() < 1e-9);
         assert!((number("reference_loss") - mean("reference_loss")).abs() < 1e-9);
-        // The highest excess is kept.
+        // This trainee keeps by excess.
+        assert_eq!(line["loss_selected"], line["loss_kept"]);
+        assert_eq!(line["loss_unselected"], line["loss_dropped"]);
         if kept < targets {
             let excess =
                 |of: &str| number(&format!("loss_{of}")) - number(&format!("reference_loss_{of}"));
@@ -368,4 +376,99 @@ fn a_full_disk_leaves_the_former_checkpoint() {
         panic!("it goes on from the former one")
     };
     assert_eq!(state.step, plan.steps);
+}
+
+/// A network of next to nothing that learns by excess loss, so many rows at a time.
+fn learner(place: &Path, steps: u64, micro_rows: usize) -> Learner {
+    let config = place.join("config.json");
+    let json = serde_json::json!({
+        "model_type": "llama", "vocab_size": VOCABULARY, "hidden_size": 8, "intermediate_size": 12,
+        "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 32,
+    });
+    fs::write(&config, json.to_string()).unwrap();
+    let options = LearnerOptions {
+        objective: Objective::Slm {
+            keep: KeepRatio::new(1.0).unwrap(),
+        },
+        mix_clm: 0.1,
+        optimiser: AdamW::default(),
+        schedule: Schedule {
+            peak: 1e-2,
+            floor: 0.1,
+            warmup_steps: 3,
+            steps,
+            decay: Decay::Cosine,
+        },
+        micro_rows,
+        gradient_checkpointing: false,
+        beside: None,
+        tokenizer: None,
+    };
+    let start = Start::Initial { config, seed: 7 };
+    Learner::open(&start, candle_core::Device::Cpu, options).unwrap()
+}
+
+/// Model, optimiser and metrics of the last checkpoint.
+fn bytes(folder: &Path, step: u64) -> Vec<Vec<u8>> {
+    let checkpoint = Checkpoints::new(folder.join("checkpoints"), 9).path(step);
+    let files = ["model.safetensors", "optimiser.safetensors"].map(|name| checkpoint.join(name));
+    let files = files.into_iter().chain([folder.join(METRICS)]);
+    files.map(|path| fs::read(path).unwrap()).collect()
+}
+
+#[test]
+fn a_network_goes_on_to_the_same_bits() {
+    let place = tempfile::tempdir().unwrap();
+    let whole = plan(&place.path().join("whole"));
+    fs::create_dir(&whole.folder).unwrap();
+    let ended = train(&whole, &mut learner(place.path(), whole.steps, 2), u64::MAX).unwrap();
+    assert!(matches!(ended, Ended::Done(_)));
+    let halves = plan(&place.path().join("halves"));
+    fs::create_dir(&halves.folder).unwrap();
+    train(&halves, &mut learner(place.path(), halves.steps, 2), 10).unwrap();
+    train(
+        &halves,
+        &mut learner(place.path(), halves.steps, 2),
+        u64::MAX,
+    )
+    .unwrap();
+    let (got, expected) = (
+        bytes(&halves.folder, halves.steps),
+        bytes(&whole.folder, whole.steps),
+    );
+    assert!(got == expected);
+    let steps = lines(&whole.folder);
+    let losses: Vec<f64> = steps
+        .iter()
+        .filter(|l| l.get("evaluation").is_none())
+        .map(|l| l["loss"].as_f64().unwrap())
+        .collect();
+    assert!(losses.last() < losses.first(), "{losses:?}");
+}
+
+#[test]
+fn parts_of_a_batch_are_ranked_as_one() {
+    let place = tempfile::tempdir().unwrap();
+    let [one, parts] = [4, 1].map(|micro_rows| {
+        let plan = plan(&place.path().join(micro_rows.to_string()));
+        fs::create_dir(&plan.folder).unwrap();
+        train(&plan, &mut learner(place.path(), plan.steps, micro_rows), 6).unwrap();
+        lines(&plan.folder)
+    });
+    for (one, parts) in one
+        .iter()
+        .zip(&parts)
+        .filter(|(one, _)| one.get("evaluation").is_none())
+    {
+        assert_eq!(one["kept"], parts["kept"]);
+        // Read and not computed: the same tokens have the same.
+        assert_eq!(
+            one["reference_loss_kept"], parts["reference_loss_kept"],
+            "{one}"
+        );
+        for name in ["objective", "loss", "gradient_norm"] {
+            let (one, parts) = (one[name].as_f64().unwrap(), parts[name].as_f64().unwrap());
+            assert!((one - parts).abs() < 1e-4 * one, "{name}: {one}, {parts}");
+        }
+    }
 }
