@@ -17,6 +17,8 @@ mod linear;
 mod norm;
 mod rotary;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use rayon::prelude::*;
 use rho_kernels::Instructions;
