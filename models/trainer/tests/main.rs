@@ -4,3 +4,4 @@ mod gradients;
 mod laws;
 mod recorded;
 mod support;
+mod transformers;

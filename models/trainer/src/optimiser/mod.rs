@@ -4,6 +4,8 @@
 mod adamw;
 mod schedule;
 mod tensors;
+#[cfg(test)]
+mod tests;
 
 pub use schedule::{Decay, Schedule};
 
