@@ -10,7 +10,7 @@
 //! * [`objective`], [`step`]: which targets of a global batch are trained on, and their gradient.
 //! * [`optimiser`]: AdamW, clipping and schedules.
 //!
-//! Other models know nothing of selection; here the ranking is part of the step, so this crate depends on
+//! A whole step stands in the crate's README. Other models know nothing of selection; here the ranking is part of the step, so this crate depends on
 //! `rho-selection`. It reads no corpus and no masks: who calls it packs batches.
 
 pub mod batch;
@@ -34,3 +34,7 @@ pub use network::Network;
 pub use objective::Objective;
 pub use optimiser::Optimiser;
 pub use step::{StepOptions, StepReport, compute_gradient};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

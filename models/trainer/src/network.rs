@@ -38,7 +38,7 @@ pub enum Forward {
     /// Of [`Network::Fused`].
     Fused(fused::Forward),
     /// Of [`Network::Plain`].
-    Plain(plain::Forward),
+    Plain(Box<plain::Forward>),
 }
 
 impl Network {
@@ -93,7 +93,7 @@ impl Network {
         batch.check(config.vocabulary, config.positions)?;
         match self {
             Self::Fused(network) => Ok(Forward::Fused(network.forward(batch, keep))),
-            Self::Plain(network) => Ok(Forward::Plain(network.forward(batch, keep)?)),
+            Self::Plain(network) => Ok(Forward::Plain(Box::new(network.forward(batch, keep)?))),
         }
     }
 
@@ -119,7 +119,7 @@ impl Network {
                 Ok(())
             }
             (Self::Plain(network), Forward::Plain(forward)) => {
-                network.backward(forward, rows, losses)
+                network.backward(*forward, rows, losses)
             }
             _ => Err(foreign()),
         }

@@ -251,7 +251,7 @@ fn seen(batch: &Batch) -> u64 {
         let start = starts[place];
         let index = (place % batch.length) as u32;
         let next = place + 1;
-        index > start || (next % batch.length != 0 && starts[next] == start)
+        index > start || (!next.is_multiple_of(batch.length) && starts[next] == start)
     };
     (0..batch.tokens()).filter(|&place| belongs(place)).count() as u64
 }

@@ -82,8 +82,8 @@ fn packing_changes_no_loss_and_no_gradient() {
         let options = StepOptions::new(Objective::Clm);
         for make in [fused, plain] {
             let (mut first, mut second) = (make(&checkpoint), make(&checkpoint));
-            let (one, _) = step(&mut first, &[packed.clone()], &options);
-            let (other, _) = step(&mut second, &[alone.clone()], &options);
+            let (one, _) = step(&mut first, std::slice::from_ref(&packed), &options);
+            let (other, _) = step(&mut second, std::slice::from_ref(&alone), &options);
             assert_eq!(one.tokens_seen, other.tokens_seen);
             let losses = |report: &StepReport| {
                 report

@@ -1,7 +1,8 @@
-"""Opens checkpoints with Transformers and says what it computes; and writes checkpoints of its own.
+"""Opens checkpoints with Transformers and says what it computes; or first writes them, with random weights.
 
-    python their_logits.py read FOLDER IDS      -> JSON: the log-probabilities of each next token, [length][vocabulary]
-    python their_logits.py write FOLDER         saves the model in FOLDER again with random weights, then as read
+    python their_logits.py read|write IDS FOLDER ...
+
+Prints a line for each folder: the log-probabilities of each next token, [length][vocabulary], as JSON.
 """
 
 import json
@@ -10,15 +11,14 @@ import sys
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-command, folder = sys.argv[1:3]
-if command == "write":
-    torch.manual_seed(3)
-    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
-    model.save_pretrained(folder)
-ids = json.loads(sys.argv[3])
-model, loading = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
-assert not any(loading[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), loading
-assert model.dtype == torch.float32, model.dtype
-with torch.no_grad():
-    logits = model.eval()(input_ids=torch.tensor([ids])).logits[0]
-print(json.dumps(torch.log_softmax(logits.double(), -1).tolist()))
+command, ids, *folders = sys.argv[1:]
+torch.manual_seed(3)
+for folder in folders:
+    if command == "write":
+        AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).save_pretrained(folder)
+    model, loading = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True)
+    assert not any(loading[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), loading
+    assert model.dtype == torch.float32, model.dtype
+    with torch.no_grad():
+        logits = model.eval()(input_ids=torch.tensor([json.loads(ids)])).logits[0]
+    print(json.dumps(torch.log_softmax(logits.double(), -1).tolist()))

@@ -9,6 +9,8 @@ use std::{
 
 use rho_trainer::{Batch, Checkpoint, Network, Target, checkpoint, network::WeightedRow};
 
+use tempfile::TempDir;
+
 use crate::support::{checkpoint as random_checkpoint, families, fused};
 
 /// Both compute in f32.
@@ -28,20 +30,25 @@ fn python() -> Option<PathBuf> {
     None
 }
 
-/// The log-probabilities of each next token, as Transformers computes them.
-fn theirs(python: &Path, command: &str, folder: &Path, ids: &[u32]) -> Vec<Vec<f64>> {
+/// For each folder the log-probabilities of each next token, as Transformers computes them.
+fn theirs(python: &Path, command: &str, ids: &[u32], folders: &[TempDir]) -> Vec<Vec<Vec<f64>>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/their_logits.py");
-    let ids = serde_json::to_string(ids).unwrap();
     let output = Command::new(python)
         .arg(script)
-        .arg(command)
-        .arg(folder)
-        .arg(ids)
+        .args([command, &serde_json::to_string(ids).unwrap()])
+        .args(folders.iter().map(TempDir::path))
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// The same here: the loss of every token of the vocabulary after each state.
@@ -89,12 +96,21 @@ fn assert_same(name: &str, ours: &[Vec<f64>], theirs: &[Vec<f64>]) {
 fn transformers_opens_what_is_written() {
     let Some(python) = python() else { return };
     let ids: Vec<u32> = (0..40).map(|i| i * 7 % 83).collect();
-    for (name, json) in families() {
-        let folder = tempfile::tempdir().unwrap();
-        let written: Checkpoint = random_checkpoint(&json, 31);
-        checkpoint::save(&written, folder.path(), None).unwrap();
-        let theirs = theirs(&python, "read", folder.path(), &ids);
-        assert_same(name, &ours(&mut fused(&written), &ids), &theirs);
+    let folders: Vec<TempDir> = families()
+        .iter()
+        .map(|_| tempfile::tempdir().unwrap())
+        .collect();
+    let written: Vec<Checkpoint> = families()
+        .iter()
+        .map(|(_, json)| random_checkpoint(json, 31))
+        .collect();
+    for (checkpoint, folder) in written.iter().zip(&folders) {
+        checkpoint::save(checkpoint, folder.path(), None).unwrap();
+    }
+    let theirs = theirs(&python, "read", &ids, &folders);
+    assert_eq!(theirs.len(), written.len());
+    for ((name, _), (written, theirs)) in families().iter().zip(written.iter().zip(theirs)) {
+        assert_same(name, &ours(&mut fused(written), &ids), &theirs);
     }
 }
 
@@ -102,10 +118,16 @@ fn transformers_opens_what_is_written() {
 fn what_transformers_writes_is_read() {
     let Some(python) = python() else { return };
     let ids: Vec<u32> = (0..40).map(|i| i * 11 % 83).collect();
-    for (name, json) in families() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("config.json"), &json).unwrap();
-        let theirs = theirs(&python, "write", folder.path(), &ids);
+    let folders: Vec<TempDir> = families()
+        .iter()
+        .map(|_| tempfile::tempdir().unwrap())
+        .collect();
+    for ((_, json), folder) in families().iter().zip(&folders) {
+        std::fs::write(folder.path().join("config.json"), json).unwrap();
+    }
+    let theirs = theirs(&python, "write", &ids, &folders);
+    assert_eq!(theirs.len(), folders.len());
+    for ((name, _), (folder, theirs)) in families().iter().zip(folders.iter().zip(theirs)) {
         let read = checkpoint::open(folder.path()).unwrap();
         assert_same(name, &ours(&mut fused(&read), &ids), &theirs);
     }

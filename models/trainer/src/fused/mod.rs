@@ -57,7 +57,7 @@ pub struct Forward {
 }
 
 enum KeptBlock {
-    All(block::Kept),
+    All(Box<block::Kept>),
     /// With gradient checkpointing, the input alone.
     Input(Vec<f32>),
     Nothing,
@@ -162,7 +162,7 @@ impl Network {
             let (output, kept) = block::forward(context, block, stream);
             stream = output;
             blocks.push(match (keep, self.checkpointing) {
-                (true, false) => KeptBlock::All(kept),
+                (true, false) => KeptBlock::All(Box::new(kept)),
                 (true, true) => KeptBlock::Input(kept.into_input(&self.buffers)),
                 (false, _) => {
                     kept.release(&self.buffers);
@@ -222,7 +222,7 @@ impl Network {
         let blocks = forward.blocks.into_iter().zip(&self.architecture.blocks);
         for (kept, block) in blocks.rev() {
             let kept = match kept {
-                KeptBlock::All(kept) => kept,
+                KeptBlock::All(kept) => *kept,
                 KeptBlock::Input(input) => {
                     let (output, kept) = block::forward(context, block, input);
                     self.buffers.give(output);

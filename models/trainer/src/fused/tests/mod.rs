@@ -29,11 +29,14 @@ struct Recorded {
     d_in: Vec<Vec<f64>>,
 }
 
+type Forward<'a> = &'a dyn Fn(&[Vec<f32>]) -> Vec<f32>;
+type Backward<'a> = &'a dyn Fn(&[Vec<f32>], &[f32]) -> Vec<Vec<f32>>;
+
 /// An operation: from inputs to its output, and from inputs and the output's gradient to theirs.
 struct Operation<'a> {
     name: &'a str,
-    forward: &'a dyn Fn(&[Vec<f32>]) -> Vec<f32>,
-    backward: &'a dyn Fn(&[Vec<f32>], &[f32]) -> Vec<Vec<f32>>,
+    forward: Forward<'a>,
+    backward: Backward<'a>,
 }
 
 impl Operation<'_> {
@@ -228,10 +231,7 @@ fn activations() {
             assert_eq!(y, forward(inputs));
             vec![d_gate, d_up]
         };
-        let (forward, backward): (
-            &dyn Fn(&[Vec<f32>]) -> Vec<f32>,
-            &dyn Fn(&[Vec<f32>], &[f32]) -> _,
-        ) = (&forward, &backward);
+        let (forward, backward): (Forward<'_>, Backward<'_>) = (&forward, &backward);
         Operation {
             name: "gated",
             forward,
