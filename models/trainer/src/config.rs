@@ -170,7 +170,8 @@ impl Config {
             rotary_base: (!gpt2).then(|| rotary_base(&fields)),
             query_bias: match family {
                 Family::Gpt2 | Family::Qwen2 => true,
-                _ => fields.attention_bias.unwrap_or(false),
+                Family::Mistral => false,
+                Family::Llama | Family::Qwen3 => fields.attention_bias.unwrap_or(false),
             },
             output_bias: match family {
                 Family::Gpt2 => true,

@@ -140,6 +140,22 @@ impl Network {
         }
     }
 
+    /// The model as it is now, to save.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        Ok(Checkpoint {
+            architecture: self.architecture().clone(),
+            weights: self.weights()?,
+        })
+    }
+
+    /// Sets all gradients to zero: what a step that failed halfway has added must not reach the next.
+    pub fn clear_gradients(&mut self) {
+        match self {
+            Self::Fused(network) => network.clear_gradients(),
+            Self::Plain(network) => network.parts_mut().2.fill(None),
+        }
+    }
+
     /// A copy of the gradients, in f64.
     pub fn gradients(&self) -> Result<Vec<Vec<f64>>> {
         match self {

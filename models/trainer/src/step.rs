@@ -69,8 +69,21 @@ pub struct StepReport {
 }
 
 /// Adds the gradient of a global batch to the network's gradients; the optimiser takes them from there. `step` counts from
-/// 0 and seeds what is chosen by chance.
+/// 0 and seeds what is chosen by chance. Where it fails, the gradients are zero.
 pub fn compute_gradient(
+    network: &mut Network,
+    batches: &[Batch],
+    options: &StepOptions,
+    step: u64,
+) -> Result<StepReport> {
+    let result = global_batch(network, batches, options, step);
+    if result.is_err() {
+        network.clear_gradients();
+    }
+    result
+}
+
+fn global_batch(
     network: &mut Network,
     batches: &[Batch],
     options: &StepOptions,

@@ -111,6 +111,13 @@ impl Network {
         (&self.architecture, &mut self.weights, &mut self.gradients)
     }
 
+    /// Sets all gradients to zero.
+    pub fn clear_gradients(&mut self) {
+        self.gradients
+            .iter_mut()
+            .for_each(|gradient| fill_zero(gradient));
+    }
+
     /// Bytes that a forward pass over so many tokens keeps until backward.
     pub fn kept_bytes(&self, tokens: usize) -> usize {
         let config = &self.architecture.config;

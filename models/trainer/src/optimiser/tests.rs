@@ -3,10 +3,7 @@
 use candle_core::{DType, Device};
 
 use super::*;
-use crate::{
-    Checkpoint, Config, initial,
-    model::{Architecture, Kind},
-};
+use crate::{Checkpoint, Config, model::Kind};
 
 const SETTINGS: AdamW = AdamW {
     betas: (0.9, 0.95),
@@ -63,12 +60,7 @@ fn tiny() -> Checkpoint {
     let json = r#"{"model_type":"llama","vocab_size":11,"hidden_size":8,"intermediate_size":8,
         "num_hidden_layers":1,"num_attention_heads":2,"max_position_embeddings":16}"#;
     let config = Config::from_json(serde_json::from_str(json).unwrap()).unwrap();
-    let architecture = Architecture::new(config);
-    let weights = initial::weights(&architecture, 1);
-    Checkpoint {
-        architecture,
-        weights,
-    }
+    Checkpoint::fresh(config, 1)
 }
 
 /// Two parameters, a matrix and a bias, and nothing else.
@@ -191,6 +183,14 @@ fn a_gradient_that_is_no_number_changes_nothing() {
             "{error}"
         );
         assert_eq!(network.weights().unwrap(), before);
+        assert!(
+            network
+                .gradients()
+                .unwrap()
+                .iter()
+                .flatten()
+                .all(|g| *g == 0.0)
+        );
         assert_eq!(optimiser.steps(), 0);
     }
 }
