@@ -3,7 +3,8 @@
 use candle_core::{DType, Device};
 use rho_selection::KeepRatio;
 use rho_trainer::{
-    Batch, Network, Objective, Optimiser, StepOptions, StepReport, compute_gradient,
+    Batch, Network, Objective, Optimiser, StepOptions, StepReport, Target, compute_gradient,
+    network::WeightedRow,
     optimiser::{AdamW, Decay, Schedule},
 };
 
@@ -232,5 +233,51 @@ fn bf16_is_near() {
         assert_gradients(name, &short, &short.gradients().unwrap(), &gradients, 0.15);
         let mut optimiser = Optimiser::new(&mut short, AdamW::default()).unwrap();
         optimiser.step(&mut short, 1e-3).unwrap();
+    }
+}
+
+/// What would be a wrong gradient in silence, or worse, is refused.
+#[test]
+fn rows_that_do_not_fit_are_refused() {
+    let (_, json) = &families()[0];
+    let checkpoint = checkpoint(json, 29);
+    let batch = Batch::from_documents(6, &[vec![vec![1, 2, 3, 4, 5, 6]]]);
+    let rows: Vec<WeightedRow> = batch
+        .targets()
+        .into_iter()
+        .map(|target| WeightedRow {
+            target,
+            weight: 0.2,
+        })
+        .collect();
+    for make in [fused, plain] {
+        let mut network = make(&checkpoint);
+        let losses = {
+            let forward = network.forward(&batch, false).unwrap();
+            let losses = network.losses(&forward, &rows).unwrap();
+            let error = network
+                .backward(forward, &rows, &losses)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("losses alone"), "{error}");
+            losses
+        };
+        let twice = [rows[1], rows[1]];
+        let turned = [rows[2], rows[1]];
+        for wrong in [twice, turned] {
+            let forward = network.forward(&batch, true).unwrap();
+            assert!(network.backward(forward, &wrong, &losses[..2]).is_err());
+        }
+        let forward = network.forward(&batch, true).unwrap();
+        let mut beyond = rows.clone();
+        beyond[0].target.token = 83;
+        assert!(network.losses(&forward, &beyond).is_err());
+        beyond[0].target = Target {
+            place: 6,
+            state: 6,
+            token: 1,
+        };
+        assert!(network.losses(&forward, &beyond).is_err());
+        network.backward(forward, &rows, &losses).unwrap();
     }
 }

