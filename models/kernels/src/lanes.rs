@@ -14,6 +14,10 @@ pub const EXP_MIN: f32 = -87.0;
 /// # Safety
 /// Every function may only be called on a processor that has the implementer's features; pointers are valid for
 /// `WIDTH` floats.
+#[expect(
+    clippy::missing_safety_doc,
+    reason = "one contract for all functions, above"
+)]
 pub trait Lanes: Copy {
     /// Numbers per vector.
     const WIDTH: usize;

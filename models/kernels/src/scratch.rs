@@ -18,7 +18,7 @@ pub fn take(numbers: usize) -> Aligned {
         let fits = (0..kept.len())
             .filter(|&i| kept[i].as_slice().len() >= numbers)
             .min_by_key(|&i| kept[i].as_slice().len());
-        // Where none fits, the largest makes room for a larger one.
+        // Where none fits, one of them makes room for a larger one.
         match fits {
             Some(i) => Some(kept.swap_remove(i)),
             None if kept.len() == PIECES => {

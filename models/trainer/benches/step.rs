@@ -12,7 +12,7 @@ use candle_core::{DType, Device};
 use rho_selection::KeepRatio;
 use rho_trainer::{
     Batch, Checkpoint, Config, Network, Objective, Optimiser, StepOptions, compute_gradient,
-    initial, model::Architecture, optimiser::AdamW,
+    optimiser::AdamW,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -43,17 +43,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "max_position_embeddings": 2048,
     });
     let config = Config::from_json(config.as_object().cloned().unwrap_or_default())?;
-    let architecture = Architecture::new(config);
+    let checkpoint = Checkpoint::fresh(config, 1);
     println!(
         "{:.1}M parameters, {rows} x {length} tokens, {} threads",
-        architecture.numbers() as f64 / 1e6,
+        checkpoint.architecture.numbers() as f64 / 1e6,
         rayon::current_num_threads()
     );
-    let weights = initial::weights(&architecture, 1);
-    let checkpoint = Checkpoint {
-        architecture,
-        weights,
-    };
     let mut network = if candle {
         Network::plain(checkpoint, &Device::Cpu, DType::F32)?
     } else {

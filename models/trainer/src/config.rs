@@ -132,7 +132,7 @@ impl Config {
         let hidden = needed(fields.hidden_size, "hidden_size")?;
         let heads = needed(fields.num_attention_heads, "num_attention_heads")?;
         let key_value_heads = fields.num_key_value_heads.unwrap_or(heads);
-        if heads == 0 || key_value_heads == 0 || heads % key_value_heads != 0 {
+        if heads == 0 || key_value_heads == 0 || !heads.is_multiple_of(key_value_heads) {
             return Err(TrainerError::ConfigUnsupported {
                 field: "num_key_value_heads",
                 expected: format!("a divisor of {heads} heads"),
@@ -141,7 +141,7 @@ impl Config {
         }
         let head_width = fields.head_dim.unwrap_or(hidden / heads);
         if head_width == 0
-            || (!gpt2 && head_width % 2 != 0)
+            || (!gpt2 && !head_width.is_multiple_of(2))
             || (gpt2 && head_width * heads != hidden)
         {
             return Err(TrainerError::ConfigUnsupported {
@@ -170,7 +170,8 @@ impl Config {
             rotary_base: (!gpt2).then(|| rotary_base(&fields)),
             query_bias: match family {
                 Family::Gpt2 | Family::Qwen2 => true,
-                _ => fields.attention_bias.unwrap_or(false),
+                Family::Mistral => false,
+                Family::Llama | Family::Qwen3 => fields.attention_bias.unwrap_or(false),
             },
             output_bias: match family {
                 Family::Gpt2 => true,

@@ -12,8 +12,8 @@
 //! * [`data`]: documents packed into rows, in an order made by chance.
 //! * [`run`]: step after step, with metrics, checkpoints, and going on after an interruption.
 //!
-//! Other models know nothing of selection; here the ranking is part of the step, so this crate depends on
-//! `rho-selection`. It reads no corpus and no masks: who calls it has the documents.
+//! A whole step stands in the crate's README. Other models know nothing of selection; here the ranking is part of the
+//! step, so this crate depends on `rho-selection`. It reads no corpus and no masks: who calls it has the documents.
 
 pub mod batch;
 pub mod checkpoint;
@@ -38,3 +38,7 @@ pub use network::Network;
 pub use objective::Objective;
 pub use optimiser::Optimiser;
 pub use step::{StepOptions, StepReport, compute_gradient};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

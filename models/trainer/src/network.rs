@@ -38,7 +38,7 @@ pub enum Forward {
     /// Of [`Network::Fused`].
     Fused(fused::Forward),
     /// Of [`Network::Plain`].
-    Plain(plain::Forward),
+    Plain(Box<plain::Forward>),
 }
 
 impl Network {
@@ -93,12 +93,15 @@ impl Network {
         batch.check(config.vocabulary, config.positions)?;
         match self {
             Self::Fused(network) => Ok(Forward::Fused(network.forward(batch, keep))),
-            Self::Plain(network) => Ok(Forward::Plain(network.forward(batch, keep)?)),
+            Self::Plain(network) => Ok(Forward::Plain(Box::new(network.forward(batch, keep)?))),
         }
     }
 
     /// The loss of each row, whatever its weight.
+    ///
+    /// Refuses rows of states or tokens that there are not.
     pub fn losses(&self, forward: &Forward, rows: &[WeightedRow]) -> Result<Vec<RowLoss>> {
+        self.check(forward, rows)?;
         match (self, forward) {
             (Self::Fused(network), Forward::Fused(forward)) => Ok(network.losses(forward, rows)),
             (Self::Plain(network), Forward::Plain(forward)) => network.losses(forward, rows),
@@ -107,19 +110,44 @@ impl Network {
     }
 
     /// Adds the gradient of `Σ weight loss` over these rows to the gradients. `losses` are those of the same rows.
+    ///
+    /// Refuses a forward pass that was not kept, and rows that are not in the order of their states, each of one.
     pub fn backward(
         &mut self,
         forward: Forward,
         rows: &[WeightedRow],
         losses: &[RowLoss],
     ) -> Result<()> {
+        self.check(&forward, rows)?;
+        let kept = match &forward {
+            Forward::Fused(forward) => forward.is_kept(),
+            Forward::Plain(forward) => forward.is_kept(),
+        };
+        let refused = |what, expected: &str, got: &str| {
+            Err(TrainerError::Batch {
+                what,
+                expected: expected.to_owned(),
+                got: got.to_owned(),
+            })
+        };
+        if !kept {
+            return refused("forward pass", "one that was kept", "one for losses alone");
+        }
+        if !rows.is_sorted_by(|a, b| a.target.state < b.target.state) || rows.len() != losses.len()
+        {
+            return refused(
+                "rows",
+                "rows in the order of their states, and a loss of each",
+                "others",
+            );
+        }
         match (self, forward) {
             (Self::Fused(network), Forward::Fused(forward)) => {
                 network.backward(forward, rows, losses);
                 Ok(())
             }
             (Self::Plain(network), Forward::Plain(forward)) => {
-                network.backward(forward, rows, losses)
+                network.backward(*forward, rows, losses)
             }
             _ => Err(foreign()),
         }
@@ -140,6 +168,22 @@ impl Network {
         }
     }
 
+    /// The model as it is now, to save.
+    pub fn checkpoint(&self) -> Result<Checkpoint> {
+        Ok(Checkpoint {
+            architecture: self.architecture().clone(),
+            weights: self.weights()?,
+        })
+    }
+
+    /// Sets all gradients to zero: what a step that failed halfway has added must not reach the next.
+    pub fn clear_gradients(&mut self) {
+        match self {
+            Self::Fused(network) => network.clear_gradients(),
+            Self::Plain(network) => network.parts_mut().2.fill(None),
+        }
+    }
+
     /// A copy of the gradients, in f64.
     pub fn gradients(&self) -> Result<Vec<Vec<f64>>> {
         match self {
@@ -148,6 +192,27 @@ impl Network {
                 Ok(network.gradients().iter().map(wide).collect())
             }
             Self::Plain(network) => network.gradients(),
+        }
+    }
+}
+
+impl Network {
+    fn check(&self, forward: &Forward, rows: &[WeightedRow]) -> Result<()> {
+        let tokens = match forward {
+            Forward::Fused(forward) => forward.tokens(),
+            Forward::Plain(forward) => forward.tokens(),
+        };
+        let vocabulary = self.architecture().config.vocabulary;
+        let beyond = |row: &&WeightedRow| {
+            row.target.state >= tokens || row.target.token as usize >= vocabulary
+        };
+        match rows.iter().find(beyond) {
+            Some(row) => Err(TrainerError::Batch {
+                what: "rows",
+                expected: format!("states below {tokens} and tokens below {vocabulary}"),
+                got: format!("state {} and token {}", row.target.state, row.target.token),
+            }),
+            None => Ok(()),
         }
     }
 }

@@ -69,8 +69,21 @@ pub struct StepReport {
 }
 
 /// Adds the gradient of a global batch to the network's gradients; the optimiser takes them from there. `step` counts from
-/// 0 and seeds what is chosen by chance.
+/// 0 and seeds what is chosen by chance. Where it fails, the gradients are zero.
 pub fn compute_gradient(
+    network: &mut Network,
+    batches: &[Batch],
+    options: &StepOptions,
+    step: u64,
+) -> Result<StepReport> {
+    let result = global_batch(network, batches, options, step);
+    if result.is_err() {
+        network.clear_gradients();
+    }
+    result
+}
+
+fn global_batch(
     network: &mut Network,
     batches: &[Batch],
     options: &StepOptions,
@@ -251,7 +264,7 @@ fn seen(batch: &Batch) -> u64 {
         let start = starts[place];
         let index = (place % batch.length) as u32;
         let next = place + 1;
-        index > start || (next % batch.length != 0 && starts[next] == start)
+        index > start || (!next.is_multiple_of(batch.length) && starts[next] == start)
     };
     (0..batch.tokens()).filter(|&place| belongs(place)).count() as u64
 }

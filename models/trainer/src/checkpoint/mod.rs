@@ -10,7 +10,7 @@ mod write;
 pub use read::{open, read_weights};
 pub use write::save;
 
-use crate::model::Architecture;
+use crate::{Config, initial, model::Architecture};
 
 /// A model in memory: what it is made of, and a vector of numbers for each parameter.
 #[derive(Debug, Clone)]
@@ -19,4 +19,16 @@ pub struct Checkpoint {
     pub architecture: Architecture,
     /// For each parameter its numbers, in the order and layout of [`Architecture::parameters`].
     pub weights: Vec<Vec<f32>>,
+}
+
+impl Checkpoint {
+    /// A model from scratch; the same weights for the same seed.
+    pub fn fresh(config: Config, seed: u64) -> Self {
+        let architecture = Architecture::new(config);
+        let weights = initial::weights(&architecture, seed);
+        Self {
+            architecture,
+            weights,
+        }
+    }
 }

@@ -3,18 +3,13 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::{Config, TrainerError, initial, model::Architecture};
+use crate::{Config, TrainerError};
 
 fn tiny() -> Checkpoint {
     let json = r#"{"model_type":"qwen3","vocab_size":40,"hidden_size":16,"intermediate_size":24,"head_dim":6,
         "num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"max_position_embeddings":64,"own":"kept"}"#;
     let config = Config::from_json(serde_json::from_str(json).unwrap()).unwrap();
-    let architecture = Architecture::new(config);
-    let weights = initial::weights(&architecture, 5);
-    Checkpoint {
-        architecture,
-        weights,
-    }
+    Checkpoint::fresh(config, 5)
 }
 
 #[test]

@@ -17,6 +17,8 @@ mod linear;
 mod norm;
 mod rotary;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use rayon::prelude::*;
 use rho_kernels::Instructions;
@@ -54,8 +56,23 @@ pub struct Forward {
     states: Vec<f32>,
 }
 
+impl Forward {
+    /// Tokens of its batch.
+    pub(crate) fn tokens(&self) -> usize {
+        self.input_ids.len()
+    }
+
+    /// Whether there is a way back.
+    pub(crate) fn is_kept(&self) -> bool {
+        !self
+            .blocks
+            .iter()
+            .any(|block| matches!(block, KeptBlock::Nothing))
+    }
+}
+
 enum KeptBlock {
-    All(block::Kept),
+    All(Box<block::Kept>),
     /// With gradient checkpointing, the input alone.
     Input(Vec<f32>),
     Nothing,
@@ -109,6 +126,13 @@ impl Network {
         (&self.architecture, &mut self.weights, &mut self.gradients)
     }
 
+    /// Sets all gradients to zero.
+    pub fn clear_gradients(&mut self) {
+        self.gradients
+            .iter_mut()
+            .for_each(|gradient| fill_zero(gradient));
+    }
+
     /// Bytes that a forward pass over so many tokens keeps until backward.
     pub fn kept_bytes(&self, tokens: usize) -> usize {
         let config = &self.architecture.config;
@@ -147,7 +171,7 @@ impl Network {
     }
 
     /// The hidden states of a batch. With `keep`, what backward needs is kept; without, only losses can be asked for.
-    pub fn forward(&mut self, batch: &Batch, keep: bool) -> Forward {
+    pub(crate) fn forward(&mut self, batch: &Batch, keep: bool) -> Forward {
         if self.last != (batch.rows, batch.length) {
             self.buffers.clear();
             self.last = (batch.rows, batch.length);
@@ -160,7 +184,7 @@ impl Network {
             let (output, kept) = block::forward(context, block, stream);
             stream = output;
             blocks.push(match (keep, self.checkpointing) {
-                (true, false) => KeptBlock::All(kept),
+                (true, false) => KeptBlock::All(Box::new(kept)),
                 (true, true) => KeptBlock::Input(kept.into_input(&self.buffers)),
                 (false, _) => {
                     kept.release(&self.buffers);
@@ -188,13 +212,13 @@ impl Network {
     }
 
     /// The loss of each row, in nats.
-    pub fn losses(&self, forward: &Forward, rows: &[WeightedRow]) -> Vec<RowLoss> {
+    pub(crate) fn losses(&self, forward: &Forward, rows: &[WeightedRow]) -> Vec<RowLoss> {
         cross_entropy::losses(self.head(&forward.states), rows)
     }
 
     /// Adds the gradient of `Σ weight loss` over these rows to the gradients. `losses` are what [`losses`](Self::losses)
     /// gave for them.
-    pub fn backward(&mut self, forward: Forward, rows: &[WeightedRow], losses: &[RowLoss]) {
+    pub(crate) fn backward(&mut self, forward: Forward, rows: &[WeightedRow], losses: &[RowLoss]) {
         let head = self.architecture.head;
         let mut stream = self.buffers.take(forward.states.len());
         fill_zero(&mut stream);
@@ -220,13 +244,13 @@ impl Network {
         let blocks = forward.blocks.into_iter().zip(&self.architecture.blocks);
         for (kept, block) in blocks.rev() {
             let kept = match kept {
-                KeptBlock::All(kept) => kept,
+                KeptBlock::All(kept) => *kept,
                 KeptBlock::Input(input) => {
                     let (output, kept) = block::forward(context, block, input);
                     self.buffers.give(output);
                     kept
                 }
-                // A forward pass that kept nothing has no gradient: the step never asks for one.
+                // Refused by the caller.
                 KeptBlock::Nothing => continue,
             };
             block::backward(context, block, &mut gradients, &kept, &mut stream);
@@ -238,7 +262,7 @@ impl Network {
     }
 
     /// Gives back the memory of a forward pass that has no backward.
-    pub fn release(&self, forward: Forward) {
+    pub(crate) fn release(&self, forward: Forward) {
         self.buffers.give(forward.states);
         self.buffers.give(forward.last);
         for block in forward.blocks {

@@ -4,6 +4,8 @@
 mod adamw;
 mod schedule;
 mod tensors;
+#[cfg(test)]
+mod tests;
 
 pub use schedule::{Decay, Schedule};
 
@@ -157,14 +159,15 @@ impl Optimiser {
         self.steps
     }
 
-    /// Takes the network's gradients into its weights, and leaves them at zero. Where a gradient is no number, nothing is
-    /// changed.
+    /// Takes the network's gradients into its weights, and leaves them at zero. Where a gradient is no number, weights
+    /// and state stay as they are.
     pub fn step(&mut self, network: &mut Network, learning_rate: f64) -> Result<Update> {
         let gradient_norm = match network {
             Network::Fused(network) => adamw::norm(network.gradients()),
             Network::Plain(network) => tensors::norm(network.parts_mut().2)?,
         };
         if !gradient_norm.is_finite() {
+            network.clear_gradients();
             return Err(TrainerError::NotFinite {
                 step: self.steps,
                 what: "gradient's norm",

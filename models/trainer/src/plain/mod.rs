@@ -38,6 +38,19 @@ pub struct Forward {
 enum Kept {
     Graph,
     Inputs(Vec<Tensor>),
+    Nothing,
+}
+
+impl Forward {
+    /// Tokens of its batch.
+    pub(crate) fn tokens(&self) -> usize {
+        self.states.dims().first().copied().unwrap_or(0)
+    }
+
+    /// Whether there is a way back.
+    pub(crate) fn is_kept(&self) -> bool {
+        !matches!(self.kept, Kept::Nothing)
+    }
 }
 
 impl Network {
@@ -83,7 +96,7 @@ impl Network {
     }
 
     /// The hidden states of a batch, see [`crate::Network::forward`].
-    pub fn forward(&mut self, batch: &Batch, keep: bool) -> Result<Forward> {
+    pub(crate) fn forward(&mut self, batch: &Batch, keep: bool) -> Result<Forward> {
         let device = self.weights[0].device();
         let decoder = Decoder::new(
             &self.architecture,
@@ -111,22 +124,22 @@ impl Network {
         let states = decoder.norm(&self.architecture.norm, &stream)?;
         Ok(Forward {
             decoder,
-            kept: if whole {
-                Kept::Graph
-            } else {
-                Kept::Inputs(inputs)
+            kept: match (keep, whole) {
+                (_, true) => Kept::Graph,
+                (true, false) => Kept::Inputs(inputs),
+                (false, false) => Kept::Nothing,
             },
             states,
         })
     }
 
     /// The loss of each row.
-    pub fn losses(&self, forward: &Forward, rows: &[WeightedRow]) -> Result<Vec<RowLoss>> {
+    pub(crate) fn losses(&self, forward: &Forward, rows: &[WeightedRow]) -> Result<Vec<RowLoss>> {
         head::losses(&self.head_weights()?, &forward.states.detach(), rows)
     }
 
     /// Adds to the gradients, see [`crate::Network::backward`].
-    pub fn backward(
+    pub(crate) fn backward(
         &mut self,
         forward: Forward,
         rows: &[WeightedRow],
@@ -142,6 +155,8 @@ impl Network {
             head::gradient(&weights, &states.detach(), rows, losses)?;
         self.add(self.architecture.head, &weights_gradient)?;
         match kept {
+            // Refused by the caller.
+            Kept::Nothing => {}
             Kept::Graph => {
                 let grads = inject(&states, &states_gradient)?;
                 self.collect(&grads)?;
