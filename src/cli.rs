@@ -10,7 +10,12 @@ mod report;
 mod score;
 mod select;
 mod selection;
+#[cfg(feature = "train")]
+mod train;
 mod values;
+
+#[cfg(feature = "train")]
+pub use train::{ObjectiveName, ScheduleName, TrainArgs};
 
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
 pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
@@ -60,6 +65,18 @@ pub enum Command {
     /// Turn a Hugging Face checkpoint into an ONNX reference; no Python is needed.
     #[command(after_long_help = export::EXAMPLES)]
     Export(ExportArgs),
+    /// Train a model on masks, or on a corpus: selective language modelling and its baselines.
+    #[cfg(feature = "train")]
+    #[command(after_long_help = train::EXAMPLES)]
+    Train(Box<TrainArgs>),
+    /// Not in this build.
+    #[cfg(not(feature = "train"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Train {
+        /// Whatever stands there.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<std::ffi::OsString>,
+    },
     /// Complete a masks folder that several ranks wrote.
     ///
     /// Checks that all shards are there, adds up what the ranks counted, and writes state.json and summary.json. The

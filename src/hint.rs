@@ -59,6 +59,12 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
         if let Some(advised) = cause.downcast_ref::<Advised>() {
             return Some(advised.hint.clone());
         }
+        #[cfg(feature = "train")]
+        if let Some(error) = cause.downcast_ref::<rho_trainer::run::RunError>()
+            && let Some(hint) = error.hint()
+        {
+            return Some(hint.to_owned());
+        }
         let hint = cause
             .downcast_ref::<ReferenceError>()
             .and_then(ReferenceError::hint);

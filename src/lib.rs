@@ -22,8 +22,8 @@
 //! Everything is token-aligned: `loss[i]`, `entropy[i]`, `mask[i]` speak of token `i` as a target.
 //!
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
-//! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`; looking at masks is in `look`,
-//! `show`, `stats` and `report`.
+//! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, training in `train`; looking at masks
+//! is in `look`, `show`, `stats` and `report`.
 
 mod checkpoint;
 pub mod cli;
@@ -42,3 +42,5 @@ mod stats;
 pub mod stop;
 pub mod terminal;
 pub mod tokenization;
+#[cfg(feature = "train")]
+mod train;

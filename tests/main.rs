@@ -63,6 +63,9 @@ mod show;
 // Tables of what masks look like.
 #[cfg(test)]
 mod stats;
+// Training on masks.
+#[cfg(all(test, feature = "train"))]
+mod train;
 // Documents longer than the context.
 #[cfg(test)]
 mod windows;

@@ -13,6 +13,8 @@ mod damaged;
 #[cfg(test)]
 mod damaged_masks;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod masks;

@@ -9,6 +9,8 @@ mod select;
 mod setup;
 mod show;
 mod stats;
+#[cfg(feature = "train")]
+mod train;
 
 use crate::cli::{Cli, Command};
 
@@ -31,6 +33,13 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         Command::Show(args) => show::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Export(args) => export::run(&args),
+        #[cfg(feature = "train")]
+        Command::Train(args) => train::run(&args),
+        #[cfg(not(feature = "train"))]
+        Command::Train { .. } => Err(crate::hint::Advised::error(
+            "train: expected a build with the feature `train`, got one without",
+            "build with the default features: cargo build --release",
+        )),
         Command::Finish(args) => finish::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Setup(args) => setup::run(&args),

@@ -126,6 +126,18 @@ pub(crate) fn damaged(
     ))
 }
 
+/// What differs between two plans, in words, the first few.
+pub(crate) fn differences(before: &Value, now: &Value) -> Vec<String> {
+    let mut differences = Vec::new();
+    compare("", before, now, &mut differences);
+    let more = differences.len().saturating_sub(SHOWN);
+    differences.truncate(SHOWN);
+    if more > 0 {
+        differences.push(format!("and {more} more"));
+    }
+    differences
+}
+
 fn compare(name: &str, before: &Value, now: &Value, differences: &mut Vec<String>) {
     match (before, now) {
         (Value::Object(before), Value::Object(now)) => {

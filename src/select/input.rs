@@ -31,7 +31,7 @@ pub(super) struct InputFile {
 impl Input {
     /// Looks at a folder. Refuses one that is not finished.
     pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
-        let names = must_be_finished(folder)?;
+        let names = finished_files(folder)?;
         let empty = || MaskError::Empty {
             path: folder.to_path_buf(),
         };
@@ -90,7 +90,7 @@ impl Input {
 }
 
 /// The names of the files of a folder that is done.
-fn must_be_finished(path: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
     let shown = path.display();
     if !path.is_dir() {
         let got = if path.exists() {

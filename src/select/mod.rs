@@ -23,7 +23,7 @@ mod chosen;
 mod corpus;
 pub(crate) mod counted;
 mod described;
-mod input;
+pub(crate) mod input;
 pub(crate) mod mark;
 pub(crate) mod options;
 mod place;

@@ -129,6 +129,14 @@ impl Tokenization {
     pub(crate) fn pieces(&self) -> Pieces<'_> {
         Pieces::of(Cow::Borrowed(&self.tokenizer))
     }
+
+    /// At which byte of a text each of its own tokens ends: those of [`encode`](Self::encode) without what is put around
+    /// them.
+    pub(crate) fn ends(&self, text: &str) -> Result<Vec<usize>, TokenizerError> {
+        let encoding = self.tokenizer.encode(text, false).map_err(TokenizerError)?;
+        let offsets = encoding.get_offsets().iter();
+        Ok(offsets.map(|(_, end)| *end).collect())
+    }
 }
 
 /// What the post-processor puts before and after a text.

@@ -209,6 +209,22 @@ pub enum MaskError {
         expected: DataType,
     },
 
+    /// A column that was asked for by its name and is not there.
+    #[error("{}: expected a column {column:?} of numbers or masks, as asked for, found none", .path.display())]
+    NoColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column's name.
+        column: String,
+    },
+
+    /// A file whose documents cannot be read one by one.
+    #[error("{}: expected record batches as they are, got compressed ones", .path.display())]
+    Compressed {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// A row whose lists do not fit one another.
     #[error("{} row {row}: expected {expected}, got something else", .path.display())]
     Row {
@@ -230,6 +246,7 @@ impl MaskError {
                 Some("a run that finished no shard leaves no masks: start it again")
             }
             Self::Row { .. } => Some("the file is damaged: make it again"),
+            Self::Compressed { .. } => Some("write them without --compression"),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 use std::ops::Range;
 
 use arrow_array::RecordBatch;
@@ -121,6 +121,71 @@ impl Frames {
         &mut self,
         only: Option<&[usize]>,
     ) -> Result<Option<RecordBatch>, ArrowError> {
+        let Some((frame, places)) = self.next_places()? else {
+            return Ok(None);
+        };
+        let message = frame.message()?;
+        let batch = message
+            .header_as_record_batch()
+            .ok_or_else(|| wrong("a record batch"))?;
+        let wanted: Vec<usize> = match only {
+            None => (0..places.len()).collect(),
+            Some(only) => only.iter().flat_map(|&i| self.columns[i].clone()).collect(),
+        };
+        let ranges: Vec<Range<usize>> = wanted.iter().map(|&i| places[i].clone()).collect();
+        let some = only.is_some().then_some(&ranges[..]);
+        let body = read_body(&mut self.file, &mut self.left, message.bodyLength(), some)?;
+        let mut unpacked = 0;
+        for (&i, range) in wanted.iter().zip(ranges) {
+            if self.compressed && !range.is_empty() {
+                let length = unpacked_length(&body[range])?;
+                unpacked += length;
+                if length % self.widths[i] as u64 != 0 || unpacked > MOST_UNPACKED {
+                    return Err(wrong("buffers of whole items, and not too many of them"));
+                }
+            }
+        }
+        // Masks need no dictionaries, and one would have come as a message that was refused above.
+        let (schema, none) = (self.schema.clone(), HashMap::new());
+        read_record_batch(&body, batch, schema, &none, only, &message.version()).map(Some)
+    }
+
+    /// Where the next batch lies; its bytes are passed over.
+    pub(super) fn next_layout(&mut self) -> Result<Option<Layout>, ArrowError> {
+        let Some((frame, places)) = self.next_places()? else {
+            return Ok(None);
+        };
+        let message = frame.message()?;
+        let batch = message
+            .header_as_record_batch()
+            .ok_or_else(|| wrong("a record batch"))?;
+        let body = self.file.stream_position()?;
+        let length = message.bodyLength();
+        // Looked at before it is passed over: a seek reaches beyond the end of a file that was cut.
+        let rest = u64::try_from(length)
+            .ok()
+            .and_then(|length| self.left.checked_sub(length));
+        self.left = rest.ok_or_else(|| wrong("a message that ends in the file"))?;
+        self.file.seek_relative(length)?;
+        let nodes = batch.nodes().unwrap_or_default();
+        let nulls = nodes.iter().map(|node| node.null_count() > 0).collect();
+        let buffers = places.into_iter();
+        Ok(Some(Layout {
+            rows: batch.length() as usize,
+            nulls,
+            buffers: buffers
+                .map(|place| body + place.start as u64..body + place.end as u64)
+                .collect(),
+        }))
+    }
+
+    /// Which of the buffers of a [`Layout`] are those of a column.
+    pub(super) fn buffers_of(&self, column: usize) -> Range<usize> {
+        self.columns[column].clone()
+    }
+
+    /// The message of the next batch, and where its buffers lie in the body that follows it.
+    fn next_places(&mut self) -> Result<Option<(Frame, Vec<Range<usize>>)>, ArrowError> {
         if self.unfinished && self.left == 0 {
             return Ok(None);
         }
@@ -162,27 +227,18 @@ impl Frames {
             }
             places.push(buffer.offset() as usize..(buffer.offset() + buffer.length()) as usize);
         }
-        let wanted: Vec<usize> = match only {
-            None => (0..places.len()).collect(),
-            Some(only) => only.iter().flat_map(|&i| self.columns[i].clone()).collect(),
-        };
-        let ranges: Vec<Range<usize>> = wanted.iter().map(|&i| places[i].clone()).collect();
-        let some = only.is_some().then_some(&ranges[..]);
-        let body = read_body(&mut self.file, &mut self.left, length, some)?;
-        let mut unpacked = 0;
-        for (&i, range) in wanted.iter().zip(ranges) {
-            if self.compressed && !range.is_empty() {
-                let length = unpacked_length(&body[range])?;
-                unpacked += length;
-                if length % self.widths[i] as u64 != 0 || unpacked > MOST_UNPACKED {
-                    return Err(wrong("buffers of whole items, and not too many of them"));
-                }
-            }
-        }
-        // Masks need no dictionaries, and one would have come as a message that was refused above.
-        let (schema, none) = (self.schema.clone(), HashMap::new());
-        read_record_batch(&body, batch, schema, &none, only, &message.version()).map(Some)
+        Ok(Some((frame, places)))
     }
+}
+
+/// Where a batch lies in its file.
+pub(super) struct Layout {
+    /// Documents in it.
+    pub(super) rows: usize,
+    /// Whether there are nulls, for each node: a column, and after it the items of one that holds lists.
+    pub(super) nulls: Vec<bool>,
+    /// Its buffers, counted from the beginning of the file.
+    pub(super) buffers: Vec<Range<u64>>,
 }
 
 /// How many bytes a compressed buffer stands for: as it says, if that is true. Arrow makes room for what it says.

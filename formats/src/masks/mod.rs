@@ -19,6 +19,7 @@
 mod batch;
 mod columns;
 mod copy;
+mod documents;
 mod encode;
 mod error;
 mod folder;
@@ -33,6 +34,7 @@ mod writer;
 
 pub use columns::{MaskBatch, MaskColumns};
 pub use copy::{MaskCopy, NewColumns};
+pub use documents::{DocumentColumns, DocumentName, DocumentRead, MaskDocuments};
 pub use encode::BatchCompression;
 pub use error::{MaskError, OutputError};
 pub use folder::{Lock, MasksFolder, WriteTo};

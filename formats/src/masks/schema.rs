@@ -250,7 +250,7 @@ fn fixed() -> [(&'static str, DataType); 5] {
         (SHARD, DataType::Utf8),
         (ROW, DataType::Int64),
         (TOKEN_HASH, DataType::Int64),
-        (INPUT_IDS, list(DataType::Int32)),
+        (INPUT_IDS, ids()),
     ]
 }
 
@@ -269,6 +269,22 @@ pub(super) fn is_score(field: &Field) -> bool {
     let kinds = [ScoreType::Float32, ScoreType::Float16];
     let is = |kind| field.data_type().equals_datatype(&scores(kind));
     kinds.into_iter().any(is) && !field.name().starts_with(WEIGHT)
+}
+
+/// Whether a column holds lists of numbers: scores or weights.
+pub(super) fn is_number(field: &Field) -> bool {
+    numbers()
+        .iter()
+        .any(|kind| field.data_type().equals_datatype(kind))
+}
+
+/// The types of columns of numbers.
+pub(super) fn numbers() -> [DataType; 2] {
+    [ScoreType::Float32, ScoreType::Float16].map(scores)
+}
+
+pub(super) fn ids() -> DataType {
+    list(DataType::Int32)
 }
 
 pub(super) fn weights() -> DataType {

@@ -15,14 +15,12 @@
 //!
 //! Does not know documents, windows or masks; those are the program's.
 
-mod aligned;
 mod attention;
 pub mod device;
 mod error;
 mod hash;
 pub mod head;
 pub mod inputs;
-mod lanes;
 pub mod library;
 mod operators;
 mod precision;

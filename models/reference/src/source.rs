@@ -143,6 +143,17 @@ fn model_in(folder: &Path) -> Result<PathBuf, ReferenceError> {
 }
 
 impl Config {
+    /// What some files say, the first that says a thing first.
+    pub fn of_files<'a>(
+        files: impl IntoIterator<Item = &'a PathBuf>,
+    ) -> Result<Self, ReferenceError> {
+        let mut config = Self::default();
+        for file in files {
+            config.read(file)?;
+        }
+        Ok(config)
+    }
+
     /// Adds what a file says; what was said before stays.
     fn read(&mut self, path: &Path) -> Result<(), ReferenceError> {
         let config = |source| ReferenceError::Config {

@@ -14,12 +14,13 @@
     reason = "raw pointers in the inner loops, and functions compiled for detected features"
 )]
 
-use super::{FORBIDDEN, fold, weigh};
-use crate::{
-    aligned::Aligned,
-    head::kernel::{Instructions, product},
+use rho_kernels::{
+    Aligned, Instructions,
     lanes::{EXP_MIN, Lanes, Portable},
+    product,
 };
+
+use super::{FORBIDDEN, fold, weigh};
 
 /// What every head is done with.
 #[derive(Debug, Clone, Copy)]
@@ -168,14 +169,14 @@ pub(crate) fn attend(
 #[target_feature(enable = "avx512f")]
 unsafe fn attend_avx512(rule: &Rule, operands: Operands<'_>, first: usize, out: &mut [&mut [f32]]) {
     // SAFETY: this function is only called where avx512f was detected.
-    unsafe { run::<crate::lanes::Avx512, 14>(rule, operands, first, out) }
+    unsafe { run::<rho_kernels::lanes::Avx512, 14>(rule, operands, first, out) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn attend_avx2(rule: &Rule, operands: Operands<'_>, first: usize, out: &mut [&mut [f32]]) {
     // SAFETY: this function is only called where avx2 and fma were detected.
-    unsafe { run::<crate::lanes::Avx2, 6>(rule, operands, first, out) }
+    unsafe { run::<rho_kernels::lanes::Avx2, 6>(rule, operands, first, out) }
 }
 
 /// # Safety

@@ -22,10 +22,10 @@ mod plain;
 #[cfg(test)]
 mod tests;
 
-use crate::{
-    aligned::Aligned,
-    head::kernel::{Instructions, product},
+use rho_kernels::{
+    Aligned, Instructions,
     lanes::{EXP_MIN, Lanes, Portable},
+    product,
 };
 
 /// A mask of this or less forbids a column: beside a score of any other, exp of it is nothing in f32.
@@ -96,14 +96,14 @@ pub(crate) fn attend(
 #[target_feature(enable = "avx512f")]
 unsafe fn attend_avx512(shape: Shape, operands: Operands<'_>, from: usize, out: &mut [f32]) {
     // SAFETY: this function is only called where avx512f was detected.
-    unsafe { run::<crate::lanes::Avx512, 14>(shape, operands, from, out) }
+    unsafe { run::<rho_kernels::lanes::Avx512, 14>(shape, operands, from, out) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn attend_avx2(shape: Shape, operands: Operands<'_>, from: usize, out: &mut [f32]) {
     // SAFETY: this function is only called where avx2 and fma were detected.
-    unsafe { run::<crate::lanes::Avx2, 6>(shape, operands, from, out) }
+    unsafe { run::<rho_kernels::lanes::Avx2, 6>(shape, operands, from, out) }
 }
 
 /// # Safety

@@ -20,60 +20,21 @@
 use rayon::prelude::*;
 use rho_graph::{GraphError, Head, Layout, Step};
 
-use super::plain::RowScores;
-use crate::{
-    aligned::Aligned,
+use rho_kernels::{
+    Aligned,
     lanes::{EXP_MIN, Lanes, Portable},
+    product,
 };
+
+pub use rho_kernels::Instructions;
+
+use super::plain::RowScores;
 
 /// Where running maxima start, and what padding columns hold: low, but finite, so that differences are numbers.
 const LOWEST: f32 = -1e30;
 
 /// Floats of packed hidden states per block of rows: half of a 1 MiB second cache, the other half is the panel's.
 const BLOCK_FLOATS: usize = 128 * 1024;
-
-/// Which instructions the kernel uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Instructions {
-    /// 16 lanes, tiles of 14 x 32.
-    Avx512,
-    /// 8 lanes, tiles of 6 x 16.
-    Avx2,
-    /// Whatever the compiler makes of arrays of 8, tiles of 4 x 16.
-    Portable,
-}
-
-impl Instructions {
-    /// The best this processor has.
-    pub fn detect() -> Self {
-        Self::available()[0]
-    }
-
-    /// All that this processor has, best first.
-    pub fn available() -> Vec<Self> {
-        let mut all = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") {
-                all.push(Self::Avx512);
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                all.push(Self::Avx2);
-            }
-        }
-        all.push(Self::Portable);
-        all
-    }
-
-    /// Rows and columns of a tile.
-    pub(crate) fn tile(self) -> (usize, usize) {
-        match self {
-            Self::Avx512 => (14, 32),
-            Self::Avx2 => (6, 16),
-            Self::Portable => (4, 16),
-        }
-    }
-}
 
 /// A head whose weights are packed for the kernel: `vocabulary x hidden` floats (rounded up to whole panels).
 pub struct Kernel {
@@ -259,14 +220,14 @@ impl<'a> Block<'a> {
 #[target_feature(enable = "avx512f")]
 unsafe fn run_avx512(kernel: &Kernel, block: &mut Block<'_>) {
     // SAFETY: this function is only called where avx512f was detected.
-    unsafe { run::<crate::lanes::Avx512, 14>(kernel, block) }
+    unsafe { run::<rho_kernels::lanes::Avx512, 14>(kernel, block) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn run_avx2(kernel: &Kernel, block: &mut Block<'_>) {
     // SAFETY: this function is only called where avx2 and fma were detected.
-    unsafe { run::<crate::lanes::Avx2, 6>(kernel, block) }
+    unsafe { run::<rho_kernels::lanes::Avx2, 6>(kernel, block) }
 }
 
 /// Takes one block through all panels. `R` is the tile's rows, its columns are two vectors.
@@ -307,38 +268,6 @@ unsafe fn run<L: Lanes, const R: usize>(kernel: &Kernel, block: &mut Block<'_>) 
                 // SAFETY: two vectors of logits, three of state.
                 unsafe { update::<L>(logits, &mut block.state[at]) };
             }
-        }
-    }
-}
-
-/// `tile [R, 2 vectors] = group [hidden][R] x panel [hidden][2 vectors]`.
-///
-/// # Safety
-/// The processor has the features of `L`; the slices are as long as that.
-#[inline(always)]
-pub(crate) unsafe fn product<L: Lanes, const R: usize>(
-    hidden: usize,
-    group: &[f32],
-    panel: &[f32],
-    tile: &mut [f32],
-) {
-    let (mut a, mut b) = (group.as_ptr(), panel.as_ptr());
-    // SAFETY: the pointers advance `hidden` times by R and two vectors, within their slices.
-    unsafe {
-        let mut sums = [[L::splat(0.0); 2]; R];
-        for _ in 0..hidden {
-            let (b0, b1) = (L::load(b), L::load(b.add(L::WIDTH)));
-            for (r, sum) in sums.iter_mut().enumerate() {
-                let x = L::splat(*a.add(r));
-                sum[0] = x.mul_add(b0, sum[0]);
-                sum[1] = x.mul_add(b1, sum[1]);
-            }
-            a = a.add(R);
-            b = b.add(2 * L::WIDTH);
-        }
-        for (row, sum) in tile.chunks_exact_mut(2 * L::WIDTH).zip(sums) {
-            sum[0].store(row.as_mut_ptr());
-            sum[1].store(row.as_mut_ptr().add(L::WIDTH));
         }
     }
 }

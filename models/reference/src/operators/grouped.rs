@@ -7,14 +7,11 @@ use ort::{
     value::TensorElementType,
 };
 use rho_graph::attention::names;
+use rho_kernels::{Aligned, Instructions};
 
-use crate::{
-    aligned::Aligned,
-    attention::{
-        block_rows,
-        grouped::{HeadRows, Operands, Rule, Tables, attend, pack_keys, pack_values, packed_size},
-    },
-    head::kernel::Instructions,
+use crate::attention::{
+    block_rows,
+    grouped::{HeadRows, Operands, Rule, Tables, attend, pack_keys, pack_values, packed_size},
 };
 
 /// Attention of every layer alike.

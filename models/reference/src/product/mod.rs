@@ -32,7 +32,9 @@ use rho_graph::{GraphError, Layout, Tensor};
 
 pub(crate) use pack::PackedRows;
 
-use crate::{Precision, ReferenceError, aligned::Aligned};
+use rho_kernels::Aligned;
+
+use crate::{Precision, ReferenceError};
 
 /// Above this many inputs a sum of int8 products might leave 32 bits: 255 * 127 * 66,311 < 2^31.
 const MOST_INPUTS: usize = 66_311;

@@ -7,7 +7,9 @@
 use half::bf16;
 
 use super::Multiplier;
-use crate::{Precision, aligned::Aligned};
+use rho_kernels::Aligned;
+
+use crate::Precision;
 
 /// Adding it rounds a float of at most 2^22 to an integer, ties to even, and leaves that integer in the low bits.
 const ROUND: f32 = 12_582_912.0;

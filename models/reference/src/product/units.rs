@@ -5,7 +5,7 @@
 )]
 
 use super::{Multiplier, PackedRows, Product, pack::FINE_STEPS};
-use crate::lanes::{Lanes, Portable};
+use rho_kernels::lanes::{Lanes, Portable};
 
 /// A vector of accumulators, one per column.
 ///
@@ -209,7 +209,7 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::Units;
-    use crate::lanes::{Avx2, Avx512};
+    use rho_kernels::lanes::{Avx2, Avx512};
 
     /// Needs avx512f and avx512vnni.
     #[derive(Clone, Copy)]

@@ -9,30 +9,34 @@
 struct Line([f32; 16]);
 
 /// Zeroed numbers of four bytes, rounded up to whole lines.
-pub(crate) struct Aligned(Vec<Line>);
+pub struct Aligned(Vec<Line>);
 
 impl Aligned {
-    pub(crate) fn zeroed(numbers: usize) -> Self {
+    /// At least `numbers` of them, all zero.
+    pub fn zeroed(numbers: usize) -> Self {
         Self(vec![Line([0.0; 16]); numbers.div_ceil(16)])
     }
 
-    pub(crate) fn as_slice(&self) -> &[f32] {
+    /// The numbers, with those that fill the last line.
+    pub fn as_slice(&self) -> &[f32] {
         // SAFETY: a Line is 16 floats without padding.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
     }
 
-    pub(crate) fn as_mut_slice(&mut self) -> &mut [f32] {
+    /// As [`as_slice`](Self::as_slice), to write.
+    pub fn as_mut_slice(&mut self) -> &mut [f32] {
         // SAFETY: as above, and the borrow is exclusive.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
     }
 
     /// The same bytes as units, for numbers shorter than four bytes.
-    pub(crate) fn units(&self) -> &[u32] {
+    pub fn units(&self) -> &[u32] {
         // SAFETY: as above; every bit pattern is a u32.
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
     }
 
-    pub(crate) fn units_mut(&mut self) -> &mut [u32] {
+    /// As [`units`](Self::units), to write.
+    pub fn units_mut(&mut self) -> &mut [u32] {
         // SAFETY: as above, and every bit pattern is a float too.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
     }

@@ -1,4 +1,4 @@
-//! Vectors of f32 behind one small trait, so that the kernel is written once: AVX-512, AVX2 with FMA, and plain arrays
+//! Vectors of f32 behind one small trait, so that a kernel is written once: AVX-512, AVX2 with FMA, and plain arrays
 //! for every other processor.
 #![expect(
     unsafe_code,
@@ -7,23 +7,34 @@
 
 /// Smallest argument [`Lanes::exp`] takes: below it the result would leave the normal numbers. A term of
 /// exp(-87) = 1.6e-38 beside the 1 of the largest logit is nothing.
-pub(crate) const EXP_MIN: f32 = -87.0;
+pub const EXP_MIN: f32 = -87.0;
 
 /// A vector of `WIDTH` numbers.
 ///
 /// # Safety
 /// Every function may only be called on a processor that has the implementer's features; pointers are valid for
 /// `WIDTH` floats.
-pub(crate) trait Lanes: Copy {
+#[expect(
+    clippy::missing_safety_doc,
+    reason = "one contract for all functions, above"
+)]
+pub trait Lanes: Copy {
     /// Numbers per vector.
     const WIDTH: usize;
 
+    /// The same number in all lanes.
     unsafe fn splat(value: f32) -> Self;
+    /// Reads `WIDTH` numbers.
     unsafe fn load(from: *const f32) -> Self;
+    /// Writes `WIDTH` numbers.
     unsafe fn store(self, to: *mut f32);
+    /// Sum.
     unsafe fn add(self, other: Self) -> Self;
+    /// Difference.
     unsafe fn sub(self, other: Self) -> Self;
+    /// Product.
     unsafe fn mul(self, other: Self) -> Self;
+    /// Quotient.
     unsafe fn div(self, other: Self) -> Self;
     /// `self * b + c`, rounded once where the processor can.
     unsafe fn mul_add(self, b: Self, c: Self) -> Self;
@@ -72,11 +83,12 @@ pub(crate) trait Lanes: Copy {
 
 /// Plain Rust; the compiler makes what it can of it.
 #[derive(Clone, Copy)]
-pub(crate) struct Portable([f32; 8]);
+pub struct Portable([f32; 8]);
 
 impl Portable {
+    /// These numbers.
     #[inline(always)]
-    pub(crate) fn from_array(numbers: [f32; 8]) -> Self {
+    pub fn from_array(numbers: [f32; 8]) -> Self {
         Self(numbers)
     }
 
@@ -148,7 +160,7 @@ impl Lanes for Portable {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx512};
+pub use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -158,24 +170,24 @@ mod x86 {
 
     /// 16 lanes; needs avx512f.
     #[derive(Clone, Copy)]
-    pub(crate) struct Avx512(__m512);
+    pub struct Avx512(__m512);
 
     impl Avx512 {
         /// A vector that is there already.
         #[inline(always)]
-        pub(crate) fn from_vector(vector: __m512) -> Self {
+        pub fn from_vector(vector: __m512) -> Self {
             Self(vector)
         }
     }
 
     /// 8 lanes; needs avx2 and fma.
     #[derive(Clone, Copy)]
-    pub(crate) struct Avx2(__m256);
+    pub struct Avx2(__m256);
 
     impl Avx2 {
         /// A vector that is there already.
         #[inline(always)]
-        pub(crate) fn from_vector(vector: __m256) -> Self {
+        pub fn from_vector(vector: __m256) -> Self {
             Self(vector)
         }
     }

@@ -1,0 +1,157 @@
+//! A band of rows times packed panels.
+#![expect(
+    unsafe_code,
+    reason = "raw pointers in the inner loops, and functions compiled for detected features"
+)]
+
+use std::ops::Range;
+
+use super::{Matrix, pack};
+use crate::{
+    Instructions,
+    lanes::{Lanes, Portable},
+    scratch,
+    tile::{Strides, sums},
+};
+
+/// What one thread computes: some rows of C, all columns of the packed panels.
+pub(super) struct Band<'a> {
+    pub(super) a: Matrix<'a>,
+    pub(super) rows: Range<usize>,
+    pub(super) steps: Range<usize>,
+    /// `[panels][steps][two vectors]`.
+    pub(super) panels: &'a [f32],
+    pub(super) columns: usize,
+    pub(super) row_stride: usize,
+    /// Whether the sums are added to what C holds.
+    pub(super) add: bool,
+}
+
+/// Writes the band's rows to `c`, which starts at its first row and the panels' first column.
+pub(super) fn band(instructions: Instructions, band: &Band<'_>, c: &mut [f32]) {
+    assert!(c.len() >= (band.rows.len() - 1) * band.row_stride + band.columns);
+    match instructions {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Instructions::available` names only what this processor has, and so below.
+        Instructions::Avx512 => unsafe { run_avx512(band, c) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Instructions::Avx2 => unsafe { run_avx2(band, c) },
+        // SAFETY: needs no features.
+        _ => unsafe { run::<Portable, 4>(Instructions::Portable, band, c) },
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+unsafe fn run_avx512(band: &Band<'_>, c: &mut [f32]) {
+    // SAFETY: this function is only called where avx512f was detected.
+    unsafe { run::<crate::lanes::Avx512, 14>(Instructions::Avx512, band, c) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn run_avx2(band: &Band<'_>, c: &mut [f32]) {
+    // SAFETY: this function is only called where avx2 and fma were detected.
+    unsafe { run::<crate::lanes::Avx2, 6>(Instructions::Avx2, band, c) }
+}
+
+/// # Safety
+/// The processor has the features of `L`; `c` is as long as the caller checked.
+#[inline(always)]
+unsafe fn run<L: Lanes, const R: usize>(
+    instructions: Instructions,
+    band: &Band<'_>,
+    c: &mut [f32],
+) {
+    let width = 2 * L::WIDTH;
+    let steps = band.steps.len();
+    let groups = band.rows.len().div_ceil(R);
+    let mut packed = scratch::take(groups * R * steps);
+    let packed_groups = packed.as_mut_slice()[..groups * R * steps].chunks_exact_mut(R * steps);
+    for (g, group) in packed_groups.enumerate() {
+        let from = band.rows.start + g * R;
+        let there = R.min(band.rows.end - from);
+        pack::group(
+            instructions,
+            band.a,
+            from,
+            there,
+            band.steps.start,
+            R,
+            group,
+        );
+    }
+    let strides = Strides { step: R, row: 1 };
+    for (p, panel) in band.panels.chunks_exact(steps * width).enumerate() {
+        let from_column = p * width;
+        let there = width.min(band.columns - from_column);
+        for g in 0..groups {
+            let rows = R.min(band.rows.len() - g * R);
+            let group = packed.as_slice()[g * R * steps..].as_ptr();
+            let to = &mut c[g * R * band.row_stride + from_column..];
+            // SAFETY: group and panel hold `steps`; C has `rows` rows of `there` columns from here on.
+            unsafe {
+                let sums = sums::<L, R>(steps, group, strides, panel.as_ptr());
+                if rows == R && there == width {
+                    store(&sums, to.as_mut_ptr(), band.row_stride, band.add);
+                } else {
+                    store_part(&sums, to, band.row_stride, rows, there, band.add);
+                }
+            }
+        }
+    }
+    scratch::give(packed);
+}
+
+/// # Safety
+/// The processor has the features of `L`; R rows of two vectors are at `to`.
+#[inline(always)]
+unsafe fn store<L: Lanes, const R: usize>(
+    sums: &[[L; 2]; R],
+    mut to: *mut f32,
+    row_stride: usize,
+    add: bool,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for sum in sums {
+            let second = to.add(L::WIDTH);
+            if add {
+                L::load(to).add(sum[0]).store(to);
+                L::load(second).add(sum[1]).store(second);
+            } else {
+                sum[0].store(to);
+                sum[1].store(second);
+            }
+            to = to.wrapping_add(row_stride);
+        }
+    }
+}
+
+/// A tile that the matrix ends in.
+///
+/// # Safety
+/// The processor has the features of `L`.
+#[inline(always)]
+unsafe fn store_part<L: Lanes, const R: usize>(
+    sums: &[[L; 2]; R],
+    to: &mut [f32],
+    row_stride: usize,
+    rows: usize,
+    columns: usize,
+    add: bool,
+) {
+    let mut numbers = [0.0f32; 32];
+    for (r, sum) in sums.iter().enumerate().take(rows) {
+        // SAFETY: no two vectors have more than 32 lanes.
+        unsafe {
+            sum[0].store(numbers.as_mut_ptr());
+            sum[1].store(numbers.as_mut_ptr().add(L::WIDTH));
+        }
+        let to = &mut to[r * row_stride..][..columns];
+        for (to, &number) in to.iter_mut().zip(&numbers) {
+            *to = if add { *to + number } else { number };
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Training steps of a Llama with random weights on random tokens: forward, selection, backward, clipping and AdamW.
+//!
+//!     cargo bench -p rho-trainer --bench step -- VOCABULARY HIDDEN LAYERS BATCH LENGTH [STEPS] [OBJECTIVE ...]
+//!
+//! For each objective (clm, slm, random; clm alone by default), in turn, the median of the steps' tokens/s; then the ratio of
+//! the medians of slm and clm, and the process's peak memory. `benches/training` runs it beside PyTorch.
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+
+use std::time::Instant;
+
+use candle_core::{DType, Device};
+use rho_selection::KeepRatio;
+use rho_trainer::{
+    Batch, Checkpoint, Config, Network, Objective, Optimiser, StepOptions, compute_gradient,
+    optimiser::AdamW,
+};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
+    let sizes: Vec<usize> = words.iter().map_while(|word| word.parse().ok()).collect();
+    let (sizes, steps) = match sizes.as_slice() {
+        [] => ([4096, 256, 4, 8, 256], 11),
+        [v, h, l, b, t] => ([*v, *h, *l, *b, *t], 11),
+        [v, h, l, b, t, steps] => ([*v, *h, *l, *b, *t], *steps),
+        _ => return Err("expected five sizes and the number of steps".into()),
+    };
+    let names: Vec<&String> = words
+        .iter()
+        .filter(|word| word.parse::<usize>().is_err())
+        .collect();
+    let candle = names.iter().any(|name| *name == "candle");
+    let [vocabulary, hidden, layers, rows, length] = sizes;
+    let config = serde_json::json!({
+        "model_type": "llama",
+        "vocab_size": vocabulary,
+        "hidden_size": hidden,
+        "intermediate_size": hidden * 8 / 3 / 64 * 64,
+        "num_hidden_layers": layers,
+        "num_attention_heads": hidden / 64,
+        "max_position_embeddings": 2048,
+    });
+    let config = Config::from_json(config.as_object().cloned().unwrap_or_default())?;
+    let checkpoint = Checkpoint::fresh(config, 1);
+    println!(
+        "{:.1}M parameters, {rows} x {length} tokens, {} threads",
+        checkpoint.architecture.numbers() as f64 / 1e6,
+        rayon::current_num_threads()
+    );
+    let mut network = if candle {
+        Network::plain(checkpoint, &Device::Cpu, DType::F32)?
+    } else {
+        Network::new(checkpoint, &Device::Cpu)?
+    };
+    let mut optimiser = Optimiser::new(&mut network, AdamW::default())?;
+    let document = |row: usize| {
+        (0..length)
+            .map(|i| ((row * length + i) * 7919 % vocabulary) as u32)
+            .collect()
+    };
+    let documents: Vec<Vec<Vec<u32>>> = (0..rows).map(|row| vec![document(row)]).collect();
+    let mut batch = Batch::from_documents(length, &documents);
+    batch.reference_loss = (0..rows * length)
+        .map(|i| (i * 31 % 101) as f32 * 0.1)
+        .collect();
+    let batches = [batch];
+
+    let keep = KeepRatio::new(0.6)?;
+    let known = |name: &str| match name {
+        "slm" => Some(Objective::Slm { keep }),
+        "random" => Some(Objective::Random { keep, seed: 1 }),
+        "clm" => Some(Objective::Clm),
+        _ => None,
+    };
+    let mut arms: Vec<(&str, Objective, Vec<f64>)> = names
+        .iter()
+        .filter_map(|name| Some((name.as_str(), known(name)?, Vec::new())))
+        .collect();
+    if arms.is_empty() {
+        arms.push(("clm", Objective::Clm, Vec::new()));
+    }
+    // The first steps find memory; they do not count.
+    for step in 0..steps + 2 {
+        for (_, objective, times) in &mut arms {
+            let start = Instant::now();
+            compute_gradient(
+                &mut network,
+                &batches,
+                &StepOptions::new(*objective),
+                step as u64,
+            )?;
+            let gradient = start.elapsed();
+            optimiser.step(&mut network, 1e-3)?;
+            if step >= 2 {
+                times.push(start.elapsed().as_secs_f64());
+            }
+            if step == steps + 1 {
+                println!(
+                    "last step: gradient {:.1} ms, optimiser {:.1} ms",
+                    gradient.as_secs_f64() * 1e3,
+                    (start.elapsed() - gradient).as_secs_f64() * 1e3
+                );
+            }
+        }
+    }
+    let mut medians = Vec::new();
+    for (name, _, times) in &mut arms {
+        times.sort_by(f64::total_cmp);
+        let median = times[times.len() / 2];
+        medians.push((*name, median));
+        println!(
+            "{name}: {:.0} tokens/s (median of {} steps, {:.1} ms)",
+            (rows * length) as f64 / median,
+            times.len(),
+            median * 1e3
+        );
+    }
+    let of = |wanted| {
+        medians
+            .iter()
+            .find(|(name, _)| *name == wanted)
+            .map(|(_, median)| median)
+    };
+    if let (Some(slm), Some(clm)) = (of("slm"), of("clm")) {
+        println!("slm / clm: {:.3}", slm / clm);
+    }
+    if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
+        let peak = status.lines().find(|line| line.starts_with("VmHWM"));
+        println!("{}", peak.unwrap_or("VmHWM: not known"));
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Writing a checkpoint that Transformers opens.
+
+use std::{borrow::Cow, collections::HashMap, path::Path};
+
+use safetensors::{Dtype, View};
+use serde_json::Value;
+
+use super::Checkpoint;
+use crate::{Result, TrainerError, config::Family};
+
+/// Files that belong to the tokenizer, copied where the source has them.
+const TOKENIZER_FILES: [&str; 8] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "generation_config.json",
+];
+
+struct Tensor<'a> {
+    shape: &'a [usize],
+    numbers: &'a [f32],
+}
+
+impl View for Tensor<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+    fn shape(&self) -> &[usize] {
+        self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(self.numbers.iter().flat_map(|x| x.to_le_bytes()).collect())
+    }
+    fn data_len(&self) -> usize {
+        self.numbers.len() * 4
+    }
+}
+
+/// Writes `config.json` and `model.safetensors` (F32) to a folder, and copies the tokenizer's files from `tokenizer_from`.
+/// Each file appears whole or not at all.
+pub fn save(checkpoint: &Checkpoint, folder: &Path, tokenizer_from: Option<&Path>) -> Result<()> {
+    let failed = |path: &Path, action| {
+        let path = path.to_owned();
+        move |source| TrainerError::File {
+            path,
+            action,
+            source,
+        }
+    };
+    std::fs::create_dir_all(folder).map_err(failed(folder, "create the folder"))?;
+    let architecture = &checkpoint.architecture;
+    let tensors = architecture.parameters.iter().zip(&checkpoint.weights);
+    let tensors = tensors.map(|(parameter, numbers)| {
+        let tensor = Tensor {
+            shape: &parameter.shape,
+            numbers,
+        };
+        (parameter.name.as_str(), tensor)
+    });
+    // Transformers refuses files that do not say what wrote them.
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let path = folder.join("model.safetensors");
+    let part = tempfile::NamedTempFile::new_in(folder).map_err(failed(folder, "create a file"))?;
+    safetensors::serialize_to_file(tensors, Some(metadata), part.path()).map_err(|source| {
+        TrainerError::Tensors {
+            path: path.clone(),
+            source,
+        }
+    })?;
+    persist(part, &path)?;
+
+    let mut json = architecture.config.json.clone();
+    // Of the weights as they are written; older readers know the first name alone.
+    json.insert("torch_dtype".to_owned(), Value::from("float32"));
+    json.insert("dtype".to_owned(), Value::from("float32"));
+    let class = match architecture.config.family {
+        Family::Llama => "LlamaForCausalLM",
+        Family::Mistral => "MistralForCausalLM",
+        Family::Qwen2 => "Qwen2ForCausalLM",
+        Family::Qwen3 => "Qwen3ForCausalLM",
+        Family::Gpt2 => "GPT2LMHeadModel",
+    };
+    json.insert("architectures".to_owned(), Value::from(vec![class]));
+    let path = folder.join("config.json");
+    let mut part =
+        tempfile::NamedTempFile::new_in(folder).map_err(failed(folder, "create a file"))?;
+    serde_json::to_writer_pretty(&mut part, &json).map_err(|source| {
+        TrainerError::ConfigSyntax {
+            path: path.clone(),
+            source,
+        }
+    })?;
+    persist(part, &path)?;
+
+    for name in TOKENIZER_FILES {
+        let Some(from) = tokenizer_from.map(|from| from.join(name)) else {
+            break;
+        };
+        let to = folder.join(name);
+        if from.is_file() && from != to {
+            std::fs::copy(&from, &to).map_err(failed(&from, "copy a file of the tokenizer"))?;
+        }
+    }
+    Ok(())
+}
+
+fn persist(part: tempfile::NamedTempFile, path: &Path) -> Result<()> {
+    let failed = |source| TrainerError::File {
+        path: path.to_owned(),
+        action: "write the file",
+        source,
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // Temporary files are for their owner alone; a checkpoint is not.
+        let readable = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(part.path(), readable).map_err(failed)?;
+    }
+    part.as_file().sync_all().map_err(failed)?;
+    part.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Batches ahead of time: a thread reads the next ones while a step computes, so that a step waits for data only where
+//! reading takes longer than computing. How long it waited is counted.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::{DataError, Documents, GlobalBatch, Packing, Place, Rows};
+
+/// Batches that wait.
+const AHEAD: usize = 2;
+
+/// What comes out: a batch, or why there is none.
+type Next = Result<Loaded, DataError>;
+
+/// A batch and what it took.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The batch.
+    pub batch: GlobalBatch,
+    /// How long it took to pack and read, beside the step.
+    pub read: Duration,
+}
+
+/// How long steps waited for their data.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Waited {
+    /// For all batches.
+    pub total: Duration,
+    /// For the one that came last.
+    pub last: Duration,
+}
+
+/// Reads batches on a thread of its own.
+pub struct Loader {
+    batches: Receiver<Next>,
+    reader: Option<JoinHandle<Box<dyn Documents>>>,
+    waited: Waited,
+}
+
+/// What a loader loads.
+#[derive(Debug, Clone, Copy)]
+pub struct Loading {
+    /// How documents become rows.
+    pub packing: Packing,
+    /// Rows of a batch.
+    pub batch_rows: usize,
+    /// Rows in all, from `from` on; the last batch holds what is left.
+    pub rows: u64,
+    /// Where to begin.
+    pub from: Place,
+    /// Entries of the model's vocabulary.
+    pub vocabulary: usize,
+}
+
+impl Loader {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// Where the system has no thread to give.
+    pub fn start(documents: Box<dyn Documents>, loading: Loading) -> Result<Self, DataError> {
+        let (sender, batches) = sync_channel(AHEAD);
+        let reader = std::thread::Builder::new()
+            .name("batches".to_owned())
+            .spawn(move || read_ahead(documents, loading, &sender))
+            .map_err(DataError::Thread)?;
+        Ok(Self {
+            batches,
+            reader: Some(reader),
+            waited: Waited::default(),
+        })
+    }
+
+    /// The next batch; nothing after the last.
+    ///
+    /// # Errors
+    /// Where it could not be read.
+    pub fn next_batch(&mut self) -> Result<Option<Loaded>, DataError> {
+        let begun = Instant::now();
+        let next = self.batches.recv().ok();
+        self.waited.last = begun.elapsed();
+        self.waited.total += self.waited.last;
+        next.transpose()
+    }
+
+    /// How long was waited so far.
+    pub fn waited(&self) -> Waited {
+        self.waited
+    }
+
+    /// Ends the thread and gives the documents back.
+    ///
+    /// # Errors
+    /// Where the thread panicked.
+    pub fn into_documents(mut self) -> Result<Box<dyn Documents>, DataError> {
+        // A closed channel ends it.
+        let (_, closed) = sync_channel(0);
+        self.batches = closed;
+        let reader = self.reader.take().ok_or(DataError::Ended)?;
+        reader.join().map_err(|_| DataError::Ended)
+    }
+}
+
+fn read_ahead(
+    mut documents: Box<dyn Documents>,
+    loading: Loading,
+    sender: &SyncSender<Next>,
+) -> Box<dyn Documents> {
+    let mut rows = Rows::new(loading.packing, documents.count(), loading.from);
+    let mut left = loading.rows;
+    while left > 0 {
+        let begun = Instant::now();
+        let some = (loading.batch_rows as u64).min(left);
+        let next = read_batch(&mut rows, some, &loading, documents.as_mut());
+        left -= some;
+        let failed = next.is_err();
+        let loaded = next.map(|batch| Loaded {
+            batch,
+            read: begun.elapsed(),
+        });
+        if sender.send(loaded).is_err() || failed {
+            break;
+        }
+    }
+    documents
+}
+
+fn read_batch(
+    rows: &mut Rows,
+    some: u64,
+    loading: &Loading,
+    documents: &mut dyn Documents,
+) -> Result<GlobalBatch, DataError> {
+    let mut pieces = Vec::with_capacity(some as usize);
+    for _ in 0..some {
+        let row = rows.next_row(|document| documents.length(document));
+        pieces.push(row.ok_or_else(|| DataError::NoTargets {
+            documents: documents.count(),
+        })?);
+    }
+    let length = loading.packing.length;
+    GlobalBatch::read(&pieces, length, loading.vocabulary, rows.place(), documents)
+}

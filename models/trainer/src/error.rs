@@ -1,0 +1,127 @@
+//! What can go wrong, with where, what was expected and what was found.
+
+use std::path::PathBuf;
+
+/// An error of the trainer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainerError {
+    /// A file could not be read or written.
+    #[error("{path}: {action}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// A configuration that is no JSON, or whose values have other types.
+    #[error("{path}: no model configuration")]
+    ConfigSyntax {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A configuration without a field that has no default.
+    #[error("model configuration: no field {field:?}")]
+    ConfigMissing {
+        /// Its name.
+        field: &'static str,
+    },
+    /// A configuration that asks for what is not built here: training something else in silence would be worse.
+    #[error("model configuration: expected {field} to be {expected}, got {got}")]
+    ConfigUnsupported {
+        /// Its name.
+        field: &'static str,
+        /// What is supported.
+        expected: String,
+        /// What the file says.
+        got: String,
+    },
+    /// A file of tensors that cannot be read as one.
+    #[error("{path}: no safetensors file")]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: safetensors::SafeTensorError,
+    },
+    /// A checkpoint without a tensor that its configuration asks for.
+    #[error("{path}: no tensor {name:?}")]
+    TensorMissing {
+        /// The folder.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor of another shape than its configuration asks for.
+    #[error("{path}: tensor {name:?}: expected shape {expected:?}, got {got:?}")]
+    TensorShape {
+        /// The folder.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The shape that follows from the configuration.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        got: Vec<usize>,
+    },
+    /// A tensor of a type that weights do not have.
+    #[error("{path}: tensor {name:?}: expected F32, F16 or BF16, got {got}")]
+    TensorType {
+        /// The folder.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its type.
+        got: String,
+    },
+    /// A column that does not fit the batch or its objective.
+    #[error("batch: {what}: expected {expected}, got {got}")]
+    Batch {
+        /// Which part.
+        what: &'static str,
+        /// What fits.
+        expected: String,
+        /// What is there.
+        got: String,
+    },
+    /// A setting outside its range.
+    #[error("{setting}: expected {expected}, got {got}")]
+    Setting {
+        /// Its name.
+        setting: &'static str,
+        /// What is allowed.
+        expected: &'static str,
+        /// What was given.
+        got: f64,
+    },
+    /// A loss or gradient that is no number. Nothing was updated.
+    #[error("step {step}: the {what} is {got}: nothing was updated")]
+    NotFinite {
+        /// The optimiser's step.
+        step: u64,
+        /// Loss or gradient.
+        what: &'static str,
+        /// The value.
+        got: f64,
+    },
+    /// Two sets of tensors that should belong together do not.
+    #[error("{what}: expected {expected} tensors of the model's sizes, got {got}")]
+    State {
+        /// Which set.
+        what: &'static str,
+        /// How many the model has.
+        expected: usize,
+        /// How many were given.
+        got: usize,
+    },
+    /// An operation of candle failed.
+    #[error("tensor operation")]
+    Candle(#[from] candle_core::Error),
+}
+
+/// What the trainer's functions return.
+pub type Result<T> = std::result::Result<T, TrainerError>;

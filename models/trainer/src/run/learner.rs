@@ -1,0 +1,268 @@
+//! A network with its optimiser, as the loop trains it: the global batch in micro-batches, one update for all of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use rho_selection::KeepRatio;
+
+use super::moments;
+use super::{NotFinite, StepOutcome, Trainee, TraineeError};
+use crate::checkpoint::{self, Checkpoint, read_weights};
+use crate::data::GlobalBatch;
+use crate::model::Architecture;
+use crate::network::WeightedRow;
+use crate::objective::Candidates;
+use crate::optimiser::{AdamW, Optimiser, Schedule};
+use crate::step::{StepOptions, compute_gradient};
+use crate::{Batch, Config, Network, Objective, Result, Target, TrainerError, initial};
+
+/// What a model starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Start {
+    /// A Hugging Face checkpoint's folder.
+    Checkpoint(PathBuf),
+    /// Random weights for a configuration.
+    Initial {
+        /// config.json.
+        config: PathBuf,
+        /// Of the weights.
+        seed: u64,
+    },
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Where {
+    /// On CUDA where the crate was built with it and there is a device, else on the CPU.
+    #[default]
+    Auto,
+    /// On the CPU.
+    Cpu,
+    /// On this CUDA device, or nowhere.
+    Cuda(usize),
+}
+
+impl Where {
+    /// The device, and what it is called.
+    ///
+    /// # Errors
+    /// Where it cannot be had.
+    pub fn device(self) -> Result<(Device, String)> {
+        let number = match self {
+            Self::Cpu => None,
+            Self::Cuda(number) => Some(number),
+            Self::Auto => candle_core::utils::cuda_is_available().then_some(0),
+        };
+        match number {
+            None => Ok((Device::Cpu, "cpu".to_owned())),
+            Some(number) => Ok((Device::new_cuda(number)?, format!("cuda:{number}"))),
+        }
+    }
+}
+
+/// How a learner learns.
+#[derive(Debug, Clone)]
+pub struct LearnerOptions {
+    /// Which targets; the ratio is that of each step.
+    pub objective: Objective,
+    /// How much of the plain loss is added.
+    pub mix_clm: f64,
+    /// Of AdamW.
+    pub optimiser: AdamW,
+    /// Of the learning rate.
+    pub schedule: Schedule,
+    /// Rows that are computed at once.
+    pub micro_rows: usize,
+    /// Compute activations again in backward.
+    pub gradient_checkpointing: bool,
+    /// A folder whose tokenizer and generation settings go along with the model.
+    pub beside: Option<PathBuf>,
+    /// tokenizer.json, if it is not the one there.
+    pub tokenizer: Option<PathBuf>,
+}
+
+/// A network that learns.
+pub struct Learner {
+    network: Network,
+    optimiser: Optimiser,
+    options: LearnerOptions,
+    device: Device,
+}
+
+impl Learner {
+    /// Reads or makes the weights.
+    ///
+    /// # Errors
+    /// Where the model cannot be read or is not one that is built here, and where a setting is out of its range.
+    pub fn open(start: &Start, device: Device, options: LearnerOptions) -> Result<Self> {
+        options.schedule.check()?;
+        let checkpoint = match start {
+            Start::Checkpoint(folder) => checkpoint::open(folder)?,
+            Start::Initial { config, seed } => {
+                let architecture = Architecture::new(Config::read(config)?);
+                let weights = initial::weights(&architecture, *seed);
+                Checkpoint {
+                    architecture,
+                    weights,
+                }
+            }
+        };
+        let (network, optimiser) = build(checkpoint, &device, &options)?;
+        Ok(Self {
+            network,
+            optimiser,
+            options,
+            device,
+        })
+    }
+
+    /// Numbers that are learned.
+    pub fn parameters(&self) -> u64 {
+        let parameters = self.network.architecture().parameters.iter();
+        parameters.map(|p| p.numbers() as u64).sum()
+    }
+
+    fn learn(&mut self, batch: &GlobalBatch, step: u64, keep: KeepRatio) -> Result<StepOutcome> {
+        let micro = batch.micro_batches(self.options.micro_rows);
+        let mut options = StepOptions::new(with_ratio(self.options.objective, keep));
+        options.mix_clm = self.options.mix_clm;
+        let report = compute_gradient(&mut self.network, &micro, &options, step)?;
+        let learning_rate = self.options.schedule.rate(step);
+        let update = self.optimiser.step(&mut self.network, learning_rate)?;
+        let mut outcome = StepOutcome {
+            objective: report.loss,
+            loss: vec![f32::NAN; batch.input_ids.len()],
+            kept: vec![false; batch.input_ids.len()],
+            gradient_norm: update.gradient_norm,
+            learning_rate,
+        };
+        let mut first = 0;
+        for (batch, targets) in micro.iter().zip(report.targets) {
+            for (target, kept, loss) in targets {
+                outcome.loss[first + target.place] = loss;
+                outcome.kept[first + target.place] = kept;
+            }
+            first += batch.tokens();
+        }
+        Ok(outcome)
+    }
+
+    fn forward(&mut self, batch: &GlobalBatch) -> Result<Vec<f32>> {
+        let mut all = Vec::with_capacity(batch.input_ids.len());
+        for micro in batch.micro_batches(self.options.micro_rows) {
+            let rows: Vec<WeightedRow> = micro
+                .targets()
+                .into_iter()
+                .map(|target| WeightedRow {
+                    target,
+                    weight: 1.0,
+                })
+                .collect();
+            let forward = self.network.forward(&micro, false)?;
+            let own = self.network.losses(&forward, &rows)?;
+            self.network.release(forward);
+            let mut losses = vec![f32::NAN; micro.tokens()];
+            for (row, own) in rows.iter().zip(own) {
+                losses[row.target.place] = own.loss;
+            }
+            all.extend(losses);
+        }
+        Ok(all)
+    }
+}
+
+fn build(
+    checkpoint: Checkpoint,
+    device: &Device,
+    options: &LearnerOptions,
+) -> Result<(Network, Optimiser)> {
+    let mut network = Network::new(checkpoint, device)?;
+    network.set_checkpointing(options.gradient_checkpointing);
+    let optimiser = Optimiser::new(&mut network, options.optimiser)?;
+    Ok((network, optimiser))
+}
+
+/// The objective with the ratio of a step.
+fn with_ratio(objective: Objective, keep: KeepRatio) -> Objective {
+    match objective {
+        Objective::Slm { .. } => Objective::Slm { keep },
+        Objective::Random { seed, .. } => Objective::Random { keep, seed },
+        Objective::Hard { .. } => Objective::Hard { keep },
+        Objective::Easy { .. } => Objective::Easy { keep },
+        all @ (Objective::Clm | Objective::Static | Objective::Weighted) => all,
+    }
+}
+
+impl Trainee for Learner {
+    fn step(
+        &mut self,
+        batch: &GlobalBatch,
+        step: u64,
+        keep: KeepRatio,
+    ) -> std::result::Result<StepOutcome, TraineeError> {
+        self.learn(batch, step, keep).map_err(|error| match error {
+            TrainerError::NotFinite { what, got, .. } => NotFinite { what, got }.into(),
+            other => other.into(),
+        })
+    }
+
+    fn losses(&mut self, batch: &GlobalBatch) -> std::result::Result<Vec<f32>, TraineeError> {
+        Ok(self.forward(batch)?)
+    }
+
+    fn select(
+        &self,
+        batch: &GlobalBatch,
+        loss: &[f32],
+        step: u64,
+        keep: KeepRatio,
+    ) -> std::result::Result<Vec<bool>, TraineeError> {
+        let whole = batch.micro_batches(batch.rows.len());
+        let targets: Vec<Vec<Target>> = whole.iter().map(Batch::targets).collect();
+        let places = || targets.iter().flatten().map(|target| target.place);
+        let losses: Vec<f32> = places().map(|place| loss[place]).collect();
+        let candidates = Candidates {
+            batches: &whole,
+            targets: &targets,
+            losses: &losses,
+        };
+        let objective = with_ratio(self.options.objective, keep);
+        let selected = objective.select(&candidates, 0.0, step);
+        let mut kept = vec![false; batch.input_ids.len()];
+        for (place, keep) in places().zip(selected.kept) {
+            kept[place] = keep;
+        }
+        Ok(kept)
+    }
+
+    fn save_model(&self, folder: &Path) -> std::result::Result<(), TraineeError> {
+        let checkpoint = Checkpoint {
+            architecture: self.network.architecture().clone(),
+            weights: self.network.weights()?,
+        };
+        checkpoint::save(&checkpoint, folder, self.options.beside.as_deref())?;
+        if let Some(tokenizer) = &self.options.tokenizer {
+            fs::copy(tokenizer, folder.join("tokenizer.json"))?;
+        }
+        Ok(())
+    }
+
+    fn save_optimiser(&self, folder: &Path) -> std::result::Result<(), TraineeError> {
+        let parameters = &self.network.architecture().parameters;
+        Ok(moments::save(folder, parameters, &self.optimiser.state()?)?)
+    }
+
+    fn load(&mut self, folder: &Path) -> std::result::Result<(), TraineeError> {
+        let architecture = self.network.architecture().clone();
+        let weights = read_weights(folder, &architecture)?;
+        let state = moments::read(folder, &architecture.parameters)?;
+        let checkpoint = Checkpoint {
+            architecture,
+            weights,
+        };
+        (self.network, self.optimiser) = build(checkpoint, &self.device, &self.options)?;
+        self.optimiser.restore(&self.network, state)?;
+        Ok(())
+    }
+}

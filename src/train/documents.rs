@@ -1,0 +1,93 @@
+//! The documents of mask files, as the trainer reads them.
+
+use std::ops::Range;
+
+use rho_formats::{DocumentRead, MaskDocuments};
+use rho_trainer::data::{DataError, Document, Documents};
+
+/// What the columns that were opened hold, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Meaning {
+    /// The first column of numbers is the reference's loss.
+    pub(super) reference_loss: bool,
+    /// Bits or weights come after it.
+    pub(super) weight: Option<Weight>,
+}
+
+/// What is said of a token beside its loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Weight {
+    /// The bit of a mask.
+    Bit,
+    /// A weight.
+    Number,
+}
+
+/// Documents in mask files.
+pub(super) struct MaskedDocuments {
+    files: MaskDocuments,
+    meaning: Meaning,
+    read: DocumentRead,
+}
+
+impl MaskedDocuments {
+    pub(super) fn new(files: MaskDocuments, meaning: Meaning) -> Self {
+        Self {
+            files,
+            meaning,
+            read: DocumentRead::default(),
+        }
+    }
+}
+
+impl Documents for MaskedDocuments {
+    fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    fn length(&self, document: usize) -> usize {
+        self.files.length(document)
+    }
+
+    fn read(
+        &mut self,
+        document: usize,
+        tokens: Range<usize>,
+        into: &mut Document,
+    ) -> Result<(), DataError> {
+        let read = self.files.read_part(document, tokens, &mut self.read);
+        read.map_err(|source| DataError::Read {
+            document: self.name(document),
+            source: source.into(),
+        })?;
+        into.clear();
+        let mut scores = self.read.scores.iter();
+        std::mem::swap(&mut into.input_ids, &mut self.read.input_ids);
+        if self.meaning.reference_loss
+            && let Some(loss) = scores.next()
+        {
+            into.reference_loss.extend_from_slice(loss);
+        }
+        match self.meaning.weight {
+            None => {}
+            Some(Weight::Number) => {
+                let weights = scores.next().into_iter().flatten();
+                into.weight.extend(weights);
+            }
+            Some(Weight::Bit) => {
+                let bits = self.read.masks.first().into_iter().flatten();
+                into.weight
+                    .extend(bits.map(|&bit| f32::from(u8::from(bit))));
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, document: usize) -> String {
+        match self.files.name(document) {
+            Ok(name) if name.id == format!("{}#{}", name.shard, name.row) => name.id,
+            Ok(name) => format!("{} ({}#{})", name.id, name.shard, name.row),
+            Err(_) => format!("document {document}"),
+        }
+    }
+}

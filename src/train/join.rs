@@ -1,0 +1,43 @@
+//! Masks by the tokens they speak of: whatever shard and row they came from, the same tokens take the same masks.
+//!
+//! Sixteen bytes are held for each document of the masks.
+
+use rho_formats::{DocumentRead, MaskDocuments, MaskError, token_hash};
+
+/// The masks, by the hash of the tokens.
+pub(super) struct Join {
+    masks: MaskDocuments,
+    /// Hashes with the number of their document, sorted.
+    hashes: Vec<(i64, u32)>,
+    read: DocumentRead,
+}
+
+impl Join {
+    pub(super) fn new(masks: MaskDocuments) -> Result<Self, MaskError> {
+        let numbered = masks.token_hashes()?.into_iter().zip(0..);
+        let mut hashes: Vec<(i64, u32)> = numbered.collect();
+        hashes.sort_unstable();
+        Ok(Self {
+            masks,
+            hashes,
+            read: DocumentRead::default(),
+        })
+    }
+
+    /// What the masks say of these tokens; the first of those that hold them.
+    pub(super) fn find(&mut self, tokens: &[u32]) -> Result<Option<&DocumentRead>, MaskError> {
+        let hash = token_hash(tokens);
+        let first = self.hashes.partition_point(|&(other, _)| other < hash);
+        for &(other, document) in &self.hashes[first..] {
+            if other != hash {
+                break;
+            }
+            self.masks.read(document as usize, &mut self.read)?;
+            // Of 2^32 documents two have the same hash by chance.
+            if self.read.input_ids == tokens {
+                return Ok(Some(&self.read));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,154 @@
+//! How a run is shown while it goes on: a bar on a terminal, lines elsewhere, JSON for programs.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use rho_trainer::run::{Evaluated, Event, StepMetrics, Timing};
+use serde_json::json;
+
+use crate::{cli::ProgressKind, pipeline::summary::grouped, terminal};
+
+/// Between two lines.
+const QUIET: Duration = Duration::from_secs(30);
+/// Steps over which the speed is averaged: so many of the last.
+const MEMORY: f64 = 0.95;
+
+/// Shows a run.
+pub(super) struct Progress {
+    shown: Shown,
+    steps: u64,
+    /// Targets per second, and seconds per step, of the last steps.
+    rate: Option<(f64, f64)>,
+    last_line: Option<Instant>,
+}
+
+enum Shown {
+    Bar(ProgressBar),
+    Lines,
+    Json,
+    Nothing,
+}
+
+impl Progress {
+    /// Of so many steps, some of which are done.
+    pub(super) fn new(kind: ProgressKind, steps: u64, done: u64) -> Self {
+        let shown = match kind {
+            ProgressKind::None => Shown::Nothing,
+            ProgressKind::Json => Shown::Json,
+            ProgressKind::Auto if terminal::watched() => Shown::Bar(bar(steps, done)),
+            ProgressKind::Auto | ProgressKind::Plain => Shown::Lines,
+        };
+        Self {
+            shown,
+            steps,
+            rate: None,
+            last_line: None,
+        }
+    }
+
+    /// Takes in what happened.
+    pub(super) fn event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Step(metrics, timing) => self.step(metrics, timing),
+            Event::Evaluated(evaluated) => self.say(
+                &evaluation(evaluated),
+                || json!({"event": "evaluation", "result": evaluated}),
+            ),
+            Event::Saved(path) => {
+                if let Shown::Json = self.shown {
+                    let event = json!({"event": "checkpoint", "path": path});
+                    terminal::line(&event.to_string());
+                }
+            }
+        }
+    }
+
+    /// Takes the bar away.
+    pub(super) fn finish(&self) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn step(&mut self, metrics: &StepMetrics, timing: &Timing) {
+        let now = (metrics.targets as f64 / timing.seconds, timing.seconds);
+        let (rate, seconds) = self.rate.map_or(now, |before| {
+            let mean = |before, now| MEMORY * before + (1.0 - MEMORY) * now;
+            (mean(before.0, now.0), mean(before.1, now.1))
+        });
+        self.rate = Some((rate, seconds));
+        let left = (self.steps - metrics.step) as f64 * seconds;
+        match &self.shown {
+            Shown::Bar(bar) => {
+                bar.set_position(metrics.step);
+                bar.set_message(text(metrics, rate, left));
+            }
+            Shown::Json => {
+                let event = json!({"event": "step", "step": metrics.step, "steps": self.steps, "loss": metrics.loss,
+                    "kept": metrics.kept, "targets": metrics.targets, "tokens_per_second": rate, "seconds_left": left});
+                terminal::line(&event.to_string());
+            }
+            Shown::Lines => {
+                let last = metrics.step == self.steps;
+                if last || self.last_line.is_none_or(|then| then.elapsed() >= QUIET) {
+                    self.last_line = Some(Instant::now());
+                    let of = format!("step {} of {}: ", metrics.step, self.steps);
+                    terminal::line(&(of + &text(metrics, rate, left)));
+                }
+            }
+            Shown::Nothing => {}
+        }
+    }
+
+    fn say(&self, line: &str, event: impl Fn() -> serde_json::Value) {
+        match &self.shown {
+            Shown::Bar(bar) => bar.suspend(|| terminal::line(line)),
+            Shown::Lines => terminal::line(line),
+            Shown::Json => terminal::line(&event().to_string()),
+            Shown::Nothing => {}
+        }
+    }
+}
+
+fn text(metrics: &StepMetrics, rate: f64, left: f64) -> String {
+    let share = 100.0 * metrics.kept as f64 / metrics.targets.max(1) as f64;
+    let loss = metrics.loss.unwrap_or(f64::NAN);
+    let kept = match metrics.loss_kept {
+        Some(kept) if metrics.kept < metrics.targets => format!(" ({kept:.3} kept)"),
+        _ => String::new(),
+    };
+    let seconds = left as u64;
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    format!(
+        "loss {loss:.3}{kept}, {share:.1} % kept, {} tokens/s, {hours}:{minutes:02}:{:02} left",
+        grouped(rate as u64),
+        seconds % 60
+    )
+}
+
+/// An evaluation in words.
+fn evaluation(evaluated: &Evaluated) -> String {
+    let of = |mean: &rho_trainer::run::Mean| match (mean.loss, mean.perplexity) {
+        (Some(loss), Some(perplexity)) => format!("loss {loss:.4}, perplexity {perplexity:.2}"),
+        _ => "no tokens".to_owned(),
+    };
+    let after = evaluated.after.as_ref().map_or(String::new(), |after| {
+        format!("; after the marker {}", of(after))
+    });
+    format!(
+        "after step {}, {}: {}{after}",
+        evaluated.step,
+        evaluated.evaluation,
+        of(&evaluated.all)
+    )
+}
+
+fn bar(steps: u64, done: u64) -> ProgressBar {
+    let bar = ProgressBar::new(steps);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}") {
+        bar.set_style(style);
+    }
+    bar.set_position(done);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}

@@ -1,0 +1,214 @@
+//! A run, from its plan to its end.
+
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use rho_trainer::run::{
+    Ended, Evaluated, EvaluationSet, Event, Learner, METRICS, Run, RunPlan, RunState,
+};
+use serde_json::json;
+
+use super::{
+    data::{self, Data},
+    evaluation,
+    folder::RunFolder,
+    plan::{self, Prepared, TrainPlan},
+    progress::Progress,
+    summary::{SUMMARY, Summary},
+    tensorboard::Events,
+};
+use crate::{cli::TrainArgs, hint::Advised, stop::Stop, terminal};
+
+/// How it ended.
+pub(crate) enum Finished {
+    /// All steps are done.
+    Done {
+        summary: String,
+        /// Something of the corpus was left out.
+        incomplete: bool,
+    },
+    /// All steps were done by an earlier start.
+    AlreadyDone,
+    /// Only the plan was asked for.
+    Shown,
+    /// Stopped by a signal, after so many steps of so many; none where there was no step yet.
+    Stopped(Option<(u64, u64)>),
+}
+
+/// Trains.
+pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
+    let prepared = plan::resolve(args)?;
+    let plan = &prepared.plan;
+    if args.show_plan {
+        terminal::data(&serde_json::to_string_pretty(plan)?);
+        return Ok(Finished::Shown);
+    }
+    // The trainer computes in the common pool of threads; it is made only once, and nobody made it before.
+    let threads = rayon::ThreadPoolBuilder::new().num_threads(plan.threads);
+    threads
+        .build_global()
+        .context("cannot start the threads that compute")?;
+    let stop = Stop::at_signals()?;
+    let fingerprint = plan.what_changes_the_curve()?;
+    let folder = RunFolder::open(&plan.out, &fingerprint, args.restart)?;
+    if plan.out.join(SUMMARY).exists() {
+        return Ok(Finished::AlreadyDone);
+    }
+    let tokenization = prepared.tokenization.as_ref();
+    let read = plan.read_options();
+    let after = plan.eval_after.as_deref();
+    let sets = evaluation::sets(&prepared.evaluations, after, &read, tokenization)?;
+    let Some(data) = data::open(&prepared, &folder, &stop)? else {
+        return Ok(Finished::Stopped(None));
+    };
+    let lengths = Lengths::of(plan, &data)?;
+    let run_plan = run_plan(&prepared, lengths, sets, fingerprint);
+    let mut learner = super::learner::open(&prepared, run_plan.steps)?;
+    train(
+        args,
+        &prepared,
+        &folder,
+        data,
+        &run_plan,
+        &mut learner,
+        &stop,
+    )
+}
+
+/// How many rows and steps there are.
+#[derive(Debug, Clone, Copy)]
+struct Lengths {
+    rows: u64,
+    steps: u64,
+}
+
+impl Lengths {
+    fn of(plan: &TrainPlan, data: &Data) -> anyhow::Result<Self> {
+        let batch = plan.batch_rows as u64;
+        let (rows, steps) = match (plan.steps, plan.epochs) {
+            (Some(steps), _) => (steps.saturating_mul(batch), steps),
+            (None, epochs) => {
+                let length = |document: usize| data.lengths[document];
+                let documents = data.lengths.len();
+                let epochs = epochs.unwrap_or(1);
+                let counts = plan.packing.count(documents, length, epochs);
+                (counts.rows, counts.rows.div_ceil(batch))
+            }
+        };
+        match steps {
+            0 => Err(Advised::error(
+                "expected at least one step, got none",
+                "name more data or --steps",
+            )),
+            steps => Ok(Self { rows, steps }),
+        }
+    }
+}
+
+fn run_plan(
+    prepared: &Prepared,
+    lengths: Lengths,
+    evaluations: Vec<EvaluationSet>,
+    fingerprint: serde_json::Value,
+) -> RunPlan {
+    let plan = &prepared.plan;
+    let tenth = (lengths.steps / 10).max(1);
+    RunPlan {
+        folder: plan.out.clone(),
+        steps: lengths.steps,
+        packing: plan.packing,
+        batch_rows: plan.batch_rows,
+        rows: lengths.rows,
+        vocabulary: plan.vocabulary,
+        keep: prepared.keep,
+        save_every: plan.save_every,
+        keep_last: plan.keep_last,
+        evaluations,
+        evaluate_every: plan.eval_every.unwrap_or(tenth),
+        probe_every: plan.changed_every.unwrap_or(tenth),
+        spike: plan.spike,
+        fingerprint,
+    }
+}
+
+/// The steps themselves.
+fn train(
+    args: &TrainArgs,
+    prepared: &Prepared,
+    folder: &RunFolder,
+    data: Data,
+    run_plan: &RunPlan,
+    learner: &mut Learner,
+    stop: &Stop,
+) -> anyhow::Result<Finished> {
+    let plan = &prepared.plan;
+    let parameters = learner.parameters();
+    let run = Run::prepare(run_plan, learner)?;
+    let before = run.state().clone();
+    if before.step > 0 {
+        terminal::line(&format!(
+            "going on after step {} of {}",
+            before.step, run_plan.steps
+        ));
+    }
+    let mut events = Events::open(&plan.out)?;
+    let mut progress = Progress::new(args.progress, run_plan.steps, before.step);
+    let mut waited = 0.0;
+    let mut broken = None;
+    let mut observe = |event: Event<'_>| {
+        let written = match &event {
+            Event::Step(metrics, timing) => {
+                waited += timing.waited;
+                events.add(metrics)
+            }
+            Event::Evaluated(evaluated) => events.add(evaluated),
+            Event::Saved(_) => Ok(()),
+        };
+        if let Err(error) = written {
+            // Curves for the eye: no reason to end a run, but one to say so.
+            broken.get_or_insert(error);
+        }
+        progress.event(&event);
+    };
+    let (documents, counts) = (data.documents, data.counts);
+    let ended = run.train(Box::new(documents), &|| stop.requested(), &mut observe);
+    progress.finish();
+    if let Some(error) = broken {
+        terminal::line(&format!("note: {}", crate::hint::chain(&error)));
+    }
+    let state: RunState = match ended? {
+        Ended::Done(state) => state,
+        Ended::Stopped(state) => {
+            return Ok(Finished::Stopped(Some((state.step, run_plan.steps))));
+        }
+    };
+    let length = |document: usize| data.lengths[document];
+    let epochs = plan.epochs.unwrap_or(state.place.epoch + 1);
+    let packing = plan.packing.count(data.lengths.len(), length, epochs);
+    let mut summary = Summary::new(plan, &state, counts);
+    summary.documents = data.lengths.len() as u64;
+    summary.padding = packing.padding_share(plan.packing.length);
+    summary.packing = packing;
+    summary.parameters = parameters;
+    let here = state.seconds - before.seconds;
+    summary.waited = (here > 0.0).then(|| waited / here);
+    summary.evaluations = evaluations(&plan.out, state.step)?;
+    folder.write(&plan.out.join(SUMMARY), &format!("{:#}\n", json!(summary)))?;
+    Ok(Finished::Done {
+        incomplete: summary.corpus.incomplete(),
+        summary: summary.to_string(),
+    })
+}
+
+/// The evaluations after a step: from the lines of metrics, for they may be of an earlier start.
+fn evaluations(out: &Path, step: u64) -> anyhow::Result<Vec<Evaluated>> {
+    let path = out.join(METRICS);
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let evaluated = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Evaluated>(line).ok());
+    Ok(evaluated
+        .filter(|evaluated| evaluated.step == step)
+        .collect())
+}

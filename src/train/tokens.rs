@@ -1,0 +1,375 @@
+//! A corpus to token shards in the run's folder: Arrow files like those of masks, without scores or with those of the masks
+//! that speak of the same tokens. Done once, before the first step; what an interruption leaves is made anew.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use rayon::prelude::*;
+use rho_formats::{
+    Content, Document, MaskFile, MaskRow, MaskSchema, MaskWriter, MasksFolder, ReadOptions, Record,
+    Rejection, ScoreType, Shard, ShardReader, WriteOptions,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{columns::Columns, join::Join};
+use crate::{hint, hint::Advised, stop::Stop, tokenization::Tokenization};
+
+/// Documents that are tokenised together.
+const HANDFUL: usize = 256;
+/// Rows and documents before a share says something.
+const FIRST: u64 = 1_000;
+/// The list of what was left out.
+pub(super) const REJECTED: &str = "rejected.jsonl";
+
+/// What is made into tokens, and how.
+pub(super) struct Tokenising<'a> {
+    pub(super) shards: &'a [Shard],
+    pub(super) read: &'a ReadOptions,
+    pub(super) tokenization: Option<&'a Tokenization>,
+    pub(super) vocabulary: usize,
+    pub(super) columns: &'a Columns,
+    pub(super) threads: usize,
+    pub(super) max_rejected: f64,
+    pub(super) max_unmatched: f64,
+    /// Where what is left out is listed.
+    pub(super) out: &'a Path,
+    pub(super) stop: &'a Stop,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counts {
+    /// Rows read.
+    pub(super) rows: u64,
+    /// Documents written.
+    pub(super) documents: u64,
+    /// Rows that hold no document, or one that cannot be tokenised.
+    pub(super) rejected: u64,
+    /// Documents that no masks speak of.
+    pub(super) unmatched: u64,
+    /// Shards that ended early.
+    pub(super) broken_shards: u64,
+}
+
+impl Counts {
+    /// Whether something was left out.
+    pub(super) fn incomplete(&self) -> bool {
+        self.rejected + self.unmatched + self.broken_shards > 0
+    }
+}
+
+/// Writes all of it. None where the run is to stop.
+pub(super) fn tokenise(
+    work: &Tokenising<'_>,
+    folder: &MasksFolder,
+    mut join: Option<Join>,
+) -> anyhow::Result<Option<Counts>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(work.threads);
+    let pool = pool
+        .build()
+        .context("cannot start the tokenizer's threads")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("cannot start the reader's runtime")?;
+    let schema = schema(work.columns);
+    let mut taken = Taken {
+        work,
+        join: join.as_mut(),
+        counts: Counts::default(),
+        rejected: None,
+    };
+    let mut files: Vec<MaskFile> = Vec::new();
+    for shard in work.shards {
+        let mut writer = folder.writer(&shard.name, &schema, WriteOptions::default())?;
+        let mut reader = match runtime.block_on(ShardReader::open(shard, work.read)) {
+            Ok(reader) => reader,
+            Err(error) => {
+                taken.broken(shard, error.row(), hint::chain(&error.into()))?;
+                continue;
+            }
+        };
+        let mut ended = false;
+        while !ended {
+            if work.stop.requested() {
+                return Ok(None);
+            }
+            let mut records = Vec::with_capacity(HANDFUL);
+            while records.len() < HANDFUL && !ended {
+                match runtime.block_on(reader.next()) {
+                    Ok(Some(record)) => records.push(record),
+                    Ok(None) => ended = true,
+                    Err(error) => {
+                        taken.broken(shard, error.row(), hint::chain(&error.into()))?;
+                        ended = true;
+                    }
+                }
+            }
+            let documents: Vec<Result<MaskRow, Rejection>> = pool.install(|| {
+                let records = records.into_par_iter();
+                records.map(|record| tokens(work, shard, record)).collect()
+            });
+            for document in documents {
+                taken.take(shard, document, &mut writer)?;
+            }
+        }
+        let done = writer.finish()?;
+        folder.publish(&shard.name, &done, &[])?;
+        files.extend(done);
+    }
+    let counts = taken.end()?;
+    folder.list(&schema.metadata, &files)?;
+    Ok(Some(counts))
+}
+
+/// The columns of the token shards.
+pub(super) fn schema(columns: &Columns) -> MaskSchema {
+    let read = columns.read();
+    MaskSchema {
+        scores: read.scores,
+        score_type: ScoreType::Float32,
+        masks: read.masks,
+        weights: Vec::new(),
+        text: false,
+        source: false,
+        metadata: Value::from("tokens for rho-mask train"),
+    }
+}
+
+/// What comes out of the shards, document by document.
+struct Taken<'a, 'b> {
+    work: &'a Tokenising<'a>,
+    join: Option<&'b mut Join>,
+    counts: Counts,
+    rejected: Option<std::io::BufWriter<std::fs::File>>,
+}
+
+impl Taken<'_, '_> {
+    fn take(
+        &mut self,
+        shard: &Shard,
+        document: Result<MaskRow, Rejection>,
+        writer: &mut MaskWriter,
+    ) -> anyhow::Result<()> {
+        self.counts.rows += 1;
+        let mut row = match document {
+            Ok(row) => row,
+            Err(rejection) => {
+                self.counts.rejected += 1;
+                let first = format!(
+                    "{} row {}: {}",
+                    rejection.shard, rejection.row, rejection.reason
+                );
+                self.list(&rejection)?;
+                return self.within(
+                    self.counts.rejected,
+                    self.work.max_rejected,
+                    "rejected rows",
+                    &first,
+                    "this looks like a wrong setting rather than bad rows; if it is not, raise --max-rejected",
+                );
+            }
+        };
+        if let Some(join) = &mut self.join {
+            let Some(found) = join.find(&row.input_ids)? else {
+                self.counts.unmatched += 1;
+                let rejection = Rejection {
+                    shard: shard.name.clone(),
+                    row: row.row,
+                    reason: "no masks speak of these tokens".to_owned(),
+                };
+                self.list(&rejection)?;
+                let first = format!("such as {} ({} row {})", row.id, shard.name, row.row);
+                return self.within(
+                    self.counts.unmatched,
+                    self.work.max_unmatched,
+                    "documents without masks",
+                    &first,
+                    "score this corpus first, with the same --bos and --eos; or raise --max-unmatched to leave them out",
+                );
+            };
+            row.scores.clone_from(&found.scores);
+            row.masks.clone_from(&found.masks);
+        }
+        writer.write(&row)?;
+        self.counts.documents += 1;
+        Ok(())
+    }
+
+    /// Refuses more than a share of the rows.
+    fn within(
+        &self,
+        count: u64,
+        most: f64,
+        what: &str,
+        example: &str,
+        advice: &str,
+    ) -> anyhow::Result<()> {
+        if self.counts.rows < FIRST || count as f64 <= most * self.counts.rows as f64 {
+            return Ok(());
+        }
+        Err(self.too_many(count, most, what, example, advice))
+    }
+
+    fn too_many(
+        &self,
+        count: u64,
+        most: f64,
+        what: &str,
+        example: &str,
+        advice: &str,
+    ) -> anyhow::Error {
+        let message = format!(
+            "expected at most {:.3} % {what}, got {count} of {}; {example}",
+            most * 100.0,
+            self.counts.rows
+        );
+        Advised::error(message, advice)
+    }
+
+    fn broken(&mut self, shard: &Shard, row: i64, reason: String) -> anyhow::Result<()> {
+        self.counts.broken_shards += 1;
+        self.list(&Rejection {
+            shard: shard.name.clone(),
+            row,
+            reason: format!("the shard ends early: {reason}"),
+        })
+    }
+
+    fn list(&mut self, rejection: &Rejection) -> anyhow::Result<()> {
+        let path = self.work.out.join(REJECTED);
+        let cannot_write = || format!("{}: cannot be written", path.display());
+        let file = match &mut self.rejected {
+            Some(file) => file,
+            none => {
+                let file = std::fs::File::create(&path).with_context(cannot_write)?;
+                none.insert(std::io::BufWriter::new(file))
+            }
+        };
+        let line = serde_json::to_string(rejection)?;
+        writeln!(file, "{line}").with_context(cannot_write)
+    }
+
+    /// All shards are read: small corpora too are measured now.
+    fn end(mut self) -> anyhow::Result<Counts> {
+        if let Some(file) = &mut self.rejected {
+            file.flush()
+                .context("cannot write the list of rejected rows")?;
+        }
+        let counts = &self.counts;
+        let too_many = |count: u64, most: f64| count as f64 > most * counts.rows as f64;
+        let listed = format!("all are in {}", self.work.out.join(REJECTED).display());
+        if too_many(counts.unmatched, self.work.max_unmatched) {
+            return Err(self.too_many(
+                counts.unmatched,
+                self.work.max_unmatched,
+                "documents without masks",
+                &listed,
+                "score this corpus first, with the same --bos and --eos; or raise --max-unmatched to leave them out",
+            ));
+        }
+        if too_many(counts.rejected, self.work.max_rejected) {
+            return Err(self.too_many(
+                counts.rejected,
+                self.work.max_rejected,
+                "rejected rows",
+                &listed,
+                "this looks like a wrong setting rather than bad rows; if it is not, raise --max-rejected",
+            ));
+        }
+        Ok(self.counts)
+    }
+}
+
+/// A record as a row without columns, checked against the vocabulary.
+fn tokens(work: &Tokenising<'_>, shard: &Shard, record: Record) -> Result<MaskRow, Rejection> {
+    let Document {
+        id, row, content, ..
+    } = match record {
+        Record::Document(document) => document,
+        Record::Rejected(rejection) => return Err(rejection),
+    };
+    let reject = |reason: String| Rejection {
+        shard: shard.name.clone(),
+        row,
+        reason,
+    };
+    let input_ids = match (content, work.tokenization) {
+        (Content::Tokens(tokens), _) => tokens,
+        (Content::Text(text), Some(tokenization)) => tokenization
+            .encode(&text)
+            .map_err(|error| reject(format!("cannot tokenize: {error}")))?,
+        (Content::Text(_), None) => {
+            let reason = "a text, but no tokenizer; expected token ids";
+            return Err(reject(reason.to_owned()));
+        }
+    };
+    let vocabulary = work.vocabulary;
+    if let Some(id) = input_ids.iter().find(|&&id| id as usize >= vocabulary) {
+        return Err(reject(format!(
+            "expected token ids below the vocabulary of {vocabulary}, got {id}"
+        )));
+    }
+    Ok(MaskRow {
+        id,
+        row,
+        input_ids,
+        scores: Vec::new(),
+        masks: Vec::new(),
+        weights: Vec::new(),
+        text: None,
+        source: None,
+    })
+}
+
+/// Copies masks that are compressed, for documents are read one by one. None where the run is to stop.
+pub(super) fn unpack(
+    masks: &Path,
+    files: &[PathBuf],
+    columns: &Columns,
+    folder: &MasksFolder,
+    stop: &Stop,
+) -> anyhow::Result<Option<()>> {
+    let schema = schema(columns);
+    let mut done = Vec::new();
+    for file in files {
+        let name = file.strip_prefix(masks).unwrap_or(file);
+        let name = name.with_extension("").to_string_lossy().into_owned();
+        let mut writer = folder.writer(&name, &schema, WriteOptions::default())?;
+        let mut batches = rho_formats::MaskColumns::open(file)?;
+        while let Some(batch) = batches.next_batch()? {
+            if stop.requested() {
+                return Ok(None);
+            }
+            let mut scores = vec![Vec::new(); schema.scores.len()];
+            for (column, scores) in schema.scores.iter().zip(&mut scores) {
+                batch.scores(column, scores);
+            }
+            let mut kept = vec![Vec::new(); schema.masks.len()];
+            for (column, kept) in schema.masks.iter().zip(&mut kept) {
+                batch.mask(column, kept);
+            }
+            for (row, tokens) in batch.documents().enumerate() {
+                let ids = &batch.input_ids()[tokens.clone()];
+                writer.write(&MaskRow {
+                    id: batch.id(row).to_owned(),
+                    row: batch.token_hash_and_row(row).1,
+                    input_ids: ids.iter().map(|id| id.cast_unsigned()).collect(),
+                    scores: scores.iter().map(|s| s[tokens.clone()].to_vec()).collect(),
+                    masks: kept.iter().map(|k| k[tokens.clone()].to_vec()).collect(),
+                    weights: Vec::new(),
+                    text: None,
+                    source: None,
+                })?;
+            }
+        }
+        let files = writer.finish()?;
+        folder.publish(&name, &files, &[])?;
+        done.extend(files);
+    }
+    folder.list(&schema.metadata, &done)?;
+    Ok(Some(()))
+}
