@@ -343,7 +343,7 @@ fn a_model_that_is_none() {
         place.refuses(&["--model", path], &[words, &[path]].concat());
     };
     let expected = "expected a folder with an ONNX model, or an .onnx file";
-    let export = "hint: export one: optimum-cli export onnx";
+    let export = "hint: name a Hugging Face checkpoint";
     refuses(
         &place.at("nowhere"),
         &[expected, "it does not exist", export],
