@@ -346,7 +346,7 @@ fn a_model_that_is_none() {
         place.refuses(&["--model", path], &[words, &[path]].concat());
     };
     let expected = "expected a folder with an ONNX model, or an .onnx file";
-    let export = "hint: export one: optimum-cli export onnx";
+    let export = "hint: name a Hugging Face checkpoint";
     refuses(
         &place.at("nowhere"),
         &[expected, "it does not exist", export],
@@ -355,15 +355,16 @@ fn a_model_that_is_none() {
     refuses(&place.at("other"), &[expected, "README.md", export]);
     fs::create_dir(place.at("hollow")).unwrap();
     refuses(&place.at("hollow"), &[expected, "got an empty folder"]);
+    write(&place.at("old/config.json"), "{}");
+    write(&place.at("old/pytorch_model.bin"), "");
+    let not_exported = "a checkpoint that was not exported to ONNX";
+    refuses(&place.at("old"), &[expected, not_exported, export]);
+    // This one is exported on the way, if it can be.
     write(&place.at("checkpoint/config.json"), "{}");
     write(&place.at("checkpoint/model.safetensors"), "");
     refuses(
         &place.at("checkpoint"),
-        &[
-            expected,
-            "a checkpoint that was not exported to ONNX",
-            export,
-        ],
+        &["expected a whole safetensors file, got 0 bytes", "hint: "],
     );
     refuses(
         &place.at("checkpoint/model.safetensors"),
