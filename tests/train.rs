@@ -1,5 +1,6 @@
 //! `train`: a tiny model on the bundled corpus and its masks, through the binary.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -47,6 +48,17 @@ fn train(place: &Path, objective: &str, out: &Path) -> Run {
 /// Options as they are typed.
 fn words(options: &str) -> Vec<&str> {
     options.split_whitespace().collect()
+}
+
+/// The same run with other values of options that it has.
+fn instead(run: Run, options: &str) -> Run {
+    let mut arguments: Vec<OsString> = run.0.get_args().map(OsString::from).collect();
+    for pair in words(options).chunks(2) {
+        let at = arguments.iter().position(|argument| argument == pair[0]);
+        arguments[at.unwrap() + 1] = pair[1].into();
+    }
+    let run = Run::new(&[]);
+    arguments.into_iter().fold(run, Run::arg)
 }
 
 /// The same on the bundled masks.
@@ -242,8 +254,9 @@ fn every_objective_learns_from_the_tokens_it_names() {
 fn static_keeps_the_bits_of_the_masks_and_an_epoch_sees_every_token_once() {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("static");
-    on_masks(place.path(), "static", &out)
-        .args(&words("--batch-tokens 8192 --mask-column mask_loss"))
+    let run = on_masks(place.path(), "static", &out);
+    instead(run, "--batch-tokens 8192")
+        .args(&["--mask-column", "mask_loss"])
         .ends_with(0);
     let (mut targets, mut kept, mut loss) = (0, 0, 0.0);
     for shard in SHARDS {
@@ -281,8 +294,9 @@ fn accumulated_batches_are_ranked_as_one() {
     let place = tempfile::tempdir().unwrap();
     let [one, four] = ["8", "2"].map(|rows| {
         let out = place.path().join(rows);
-        on_masks(place.path(), "slm", &out)
-            .args(&["--micro-batch", rows, "--steps", "4"])
+        let run = on_masks(place.path(), "slm", &out);
+        instead(run, &format!("--micro-batch {rows}"))
+            .args(&["--steps", "4"])
             .ends_with(0);
         steps(&out)
     });
@@ -356,8 +370,8 @@ fn a_corpus_takes_the_masks_of_its_tokens() {
     let corpus = place.path().join("turned.jsonl");
     write(&corpus, turned.join("\n"));
     let run = |out: &Path| {
-        let run = on_masks(place.path(), "slm", out).args(&words("--batch-tokens 8192 --corpus"));
-        run.arg(&corpus)
+        let run = instead(on_masks(place.path(), "slm", out), "--batch-tokens 8192");
+        run.arg("--corpus").arg(&corpus)
     };
     let out = place.path().join("out");
     run(&out).ends_with(0);
@@ -429,11 +443,9 @@ fn masks_that_are_compressed_give_the_same_run() {
 fn a_loss_that_is_no_number_stops_the_run() {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("out");
-    let ended = on_masks(place.path(), "clm", &out)
-        .args(&words(
-            "--steps 9 --save-every 1 --learning-rate 1e30 --warm-up 0",
-        ))
-        .args(&["--schedule", "constant"])
+    let run = on_masks(place.path(), "clm", &out);
+    let ended = instead(run, "--learning-rate 1e30")
+        .args(&words("--steps 9 --save-every 1 --schedule constant"))
         .ends_with(2);
     let said = &ended.stderr;
     for words in [
@@ -474,11 +486,11 @@ fn settings_that_cannot_be_meant_are_refused_before_anything_is_written() {
             "expected a column of weights, got none",
         ),
         (
-            run("slm").args(&["--length", "9999"]).ends_with(2),
+            instead(run("slm"), "--length 9999").ends_with(2),
             "--length: expected 2 to 256 tokens",
         ),
         (
-            run("slm").args(&["--batch-tokens", "9"]).ends_with(2),
+            instead(run("slm"), "--batch-tokens 9").ends_with(2),
             "at least a row of 64 tokens",
         ),
         (
