@@ -43,7 +43,8 @@ mod select;
 #[cfg(test)]
 mod settings;
 // Training on masks.
-#[cfg(all(test, feature = "train"))]
+#[cfg(feature = "train")]
+#[cfg(test)]
 mod train;
 // Documents longer than the context.
 #[cfg(test)]

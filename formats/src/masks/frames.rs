@@ -152,7 +152,7 @@ impl Frames {
     }
 
     /// The message of the next batch, and where its buffers lie in the body that follows it.
-    fn next_places(&mut self) -> Result<Option<(Frame, Vec<Range<usize>>)>, ArrowError> {
+    fn next_places(&mut self) -> Result<Option<Placed>, ArrowError> {
         let Some(frame) = read_message(&mut self.file, &mut self.left)? else {
             return Ok(None);
         };
@@ -194,6 +194,9 @@ impl Frames {
         Ok(Some((frame, places)))
     }
 }
+
+/// A message and where its buffers lie in the body that follows it.
+type Placed = (Frame, Vec<Range<usize>>);
 
 /// Where a batch lies in its file.
 pub(super) struct Layout {
