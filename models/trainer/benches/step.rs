@@ -2,8 +2,10 @@
 //!
 //!     cargo bench -p rho-trainer --bench step -- VOCABULARY HIDDEN LAYERS BATCH LENGTH [STEPS] [OBJECTIVE ...]
 //!
-//! For each objective (clm, slm, random; clm alone by default), in turn, the median of the steps' tokens/s; then the ratio of
-//! the medians of slm and clm, and the process's peak memory. `benches/training` runs it beside PyTorch.
+//! For each objective, in turn, the median of the steps' tokens/s; then the ratio of the medians of slm and clm, and the
+//! process's peak memory. `benches/training` runs it beside PyTorch. Objectives: `clm` (alone by default), `slm`, `random`;
+//! `slm-parts`, the same rows in two micro-batches, and `slm-again`, the same without keeping activations between ranking and
+//! backward; `clm-checkpointed`, with gradient checkpointing. `candle` takes the network of candle's operations.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use std::time::Instant;
@@ -14,6 +16,15 @@ use rho_trainer::{
     Batch, Checkpoint, Config, Network, Objective, Optimiser, StepOptions, compute_gradient,
     optimiser::AdamW,
 };
+
+/// One way to compute a step, and how long its steps took.
+struct Arm<'a> {
+    name: &'a str,
+    batches: &'a [Batch],
+    options: StepOptions,
+    checkpointing: bool,
+    times: Vec<f64>,
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<String> = std::env::args()
@@ -60,41 +71,58 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .map(|i| ((row * length + i) * 7919 % vocabulary) as u32)
             .collect()
     };
-    let documents: Vec<Vec<Vec<u32>>> = (0..rows).map(|row| vec![document(row)]).collect();
-    let mut batch = Batch::from_documents(length, &documents);
-    batch.reference_loss = (0..rows * length)
-        .map(|i| (i * 31 % 101) as f32 * 0.1)
-        .collect();
-    let batches = [batch];
+    let batch = |rows: std::ops::Range<usize>| {
+        let documents: Vec<Vec<Vec<u32>>> = rows.map(|row| vec![document(row)]).collect();
+        let mut batch = Batch::from_documents(length, &documents);
+        batch.reference_loss = (0..batch.tokens())
+            .map(|i| (i * 31 % 101) as f32 * 0.1)
+            .collect();
+        batch
+    };
+    let whole = vec![batch(0..rows)];
+    let parts = vec![batch(0..rows / 2), batch(rows / 2..rows)];
 
     let keep = KeepRatio::new(0.6)?;
-    let known = |name: &str| match name {
-        "slm" => Some(Objective::Slm { keep }),
-        "random" => Some(Objective::Random { keep, seed: 1 }),
-        "clm" => Some(Objective::Clm),
-        _ => None,
+    let slm = StepOptions::new(Objective::Slm { keep });
+    let again = StepOptions {
+        activation_bytes: 0,
+        ..slm
     };
-    let mut arms: Vec<(&str, Objective, Vec<f64>)> = names
-        .iter()
-        .filter_map(|name| Some((name.as_str(), known(name)?, Vec::new())))
-        .collect();
+    let random = StepOptions::new(Objective::Random { keep, seed: 1 });
+    let clm = StepOptions::new(Objective::Clm);
+    let arm = |name, batches, options, checkpointing| Arm {
+        name,
+        batches,
+        options,
+        checkpointing,
+        times: Vec::new(),
+    };
+    let mut arms = Vec::new();
+    for name in names.iter().map(|name| name.as_str()) {
+        arms.push(match name {
+            "clm" => arm(name, &whole, clm, false),
+            "slm" => arm(name, &whole, slm, false),
+            "random" => arm(name, &whole, random, false),
+            "slm-parts" => arm(name, &parts, slm, false),
+            "slm-again" => arm(name, &parts, again, false),
+            "clm-checkpointed" => arm(name, &whole, clm, true),
+            "candle" => continue,
+            other => return Err(format!("no objective {other:?}").into()),
+        });
+    }
     if arms.is_empty() {
-        arms.push(("clm", Objective::Clm, Vec::new()));
+        arms.push(arm("clm", &whole, clm, false));
     }
     // The first steps find memory; they do not count.
     for step in 0..steps + 2 {
-        for (_, objective, times) in &mut arms {
+        for arm in &mut arms {
+            network.set_checkpointing(arm.checkpointing);
             let start = Instant::now();
-            compute_gradient(
-                &mut network,
-                &batches,
-                &StepOptions::new(*objective),
-                step as u64,
-            )?;
+            compute_gradient(&mut network, arm.batches, &arm.options, step as u64)?;
             let gradient = start.elapsed();
             optimiser.step(&mut network, 1e-3)?;
             if step >= 2 {
-                times.push(start.elapsed().as_secs_f64());
+                arm.times.push(start.elapsed().as_secs_f64());
             }
             if step == steps + 1 {
                 println!(
@@ -106,7 +134,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     let mut medians = Vec::new();
-    for (name, _, times) in &mut arms {
+    for Arm { name, times, .. } in &mut arms {
         times.sort_by(f64::total_cmp);
         let median = times[times.len() / 2];
         medians.push((*name, median));
