@@ -180,3 +180,17 @@ fn options_reach_the_plan() {
     let config = read_json(&demo().join("config.json"));
     assert_eq!(plan["vocabulary"], config["vocab_size"]);
 }
+
+#[cfg(not(feature = "train"))]
+#[test]
+fn a_build_without_training_says_so() {
+    let ended = Run::new(&["train", "--objective", "slm", "--help"]).ends_with(2);
+    assert!(
+        ended
+            .stderr
+            .contains("expected a build with the feature `train`"),
+        "{}",
+        ended.stderr
+    );
+    assert!(ended.stderr.contains("hint: "), "{}", ended.stderr);
+}

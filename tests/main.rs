@@ -64,7 +64,8 @@ mod show;
 #[cfg(test)]
 mod stats;
 // Training on masks.
-#[cfg(all(test, feature = "train"))]
+#[cfg(feature = "train")]
+#[cfg(test)]
 mod train;
 // Documents longer than the context.
 #[cfg(test)]

@@ -127,6 +127,7 @@ pub(crate) fn damaged(
 }
 
 /// What differs between two plans, in words, the first few.
+#[cfg(feature = "train")]
 pub(crate) fn differences(before: &Value, now: &Value) -> Vec<String> {
     let mut differences = Vec::new();
     compare("", before, now, &mut differences);

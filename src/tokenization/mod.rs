@@ -132,6 +132,7 @@ impl Tokenization {
 
     /// At which byte of a text each of its own tokens ends: those of [`encode`](Self::encode) without what is put around
     /// them.
+    #[cfg(feature = "train")]
     pub(crate) fn ends(&self, text: &str) -> Result<Vec<usize>, TokenizerError> {
         let encoding = self.tokenizer.encode(text, false).map_err(TokenizerError)?;
         let offsets = encoding.get_offsets().iter();

@@ -31,6 +31,16 @@ pub(super) fn sets(
             ));
         }
     }
+    if let Some(marker) = after
+        && sets.iter().all(|set| set.after.is_empty())
+    {
+        return Err(Advised::error(
+            format!(
+                "--eval-after: expected the marker {marker:?} in some document, found it in none"
+            ),
+            "name what stands before the answers, or leave it out",
+        ));
+    }
     Ok(sets)
 }
 
@@ -98,13 +108,9 @@ fn set(
             ),
         ));
     }
-    if let Some(marker) = after
-        && set.after.iter().all(Option::is_none)
-    {
-        return Err(Advised::error(
-            format!("{shown}: expected the marker {marker:?} in some document, found it in none"),
-            "name what stands before the answers with --eval-after, or leave it out",
-        ));
+    // Text without the marker beside text with it: it has no part that comes after.
+    if set.after.iter().all(Option::is_none) {
+        set.after.clear();
     }
     Ok(set)
 }

@@ -7,8 +7,8 @@
 //! corpus ── tokens ── join by token hash ──┘
 //! ```
 //!
-//! * `plan`: what was typed, decided; `model`: the model and its tokenizer, opened.
-//! * `columns`: what of the masks an objective asks for.
+//! * `resolve`: from what was typed to a `plan`; `model`: the model and its tokenizer.
+//! * `masks`: a masks folder; `columns`: what of it an objective asks for.
 //! * `data`: where the documents are, tokenised once into `out/.rho-mask/` where they are texts: `tokens`, `join`.
 //! * `documents`: mask files as the trainer reads documents.
 //! * `evaluation`: text that is not trained on.
@@ -23,9 +23,11 @@ mod evaluation;
 mod folder;
 mod join;
 mod learner;
+mod masks;
 mod model;
 mod plan;
 mod progress;
+mod resolve;
 pub(crate) mod run;
 mod summary;
 mod tensorboard;

@@ -12,8 +12,9 @@ use super::{
     data::{self, Data},
     evaluation,
     folder::RunFolder,
-    plan::{self, Prepared, TrainPlan},
+    plan::{Prepared, TrainPlan},
     progress::Progress,
+    resolve::resolve,
     summary::{SUMMARY, Summary},
     tensorboard::Events,
 };
@@ -37,7 +38,7 @@ pub(crate) enum Finished {
 
 /// Trains.
 pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
-    let prepared = plan::resolve(args)?;
+    let prepared = resolve(args)?;
     let plan = &prepared.plan;
     if args.show_plan {
         terminal::data(&serde_json::to_string_pretty(plan)?);

@@ -185,7 +185,7 @@ impl Frames {
     }
 
     /// The message of the next batch, and where its buffers lie in the body that follows it.
-    fn next_places(&mut self) -> Result<Option<(Frame, Vec<Range<usize>>)>, ArrowError> {
+    fn next_places(&mut self) -> Result<Option<Placed>, ArrowError> {
         if self.unfinished && self.left == 0 {
             return Ok(None);
         }
@@ -230,6 +230,9 @@ impl Frames {
         Ok(Some((frame, places)))
     }
 }
+
+/// A message and where its buffers lie in the body that follows it.
+type Placed = (Frame, Vec<Range<usize>>);
 
 /// Where a batch lies in its file.
 pub(super) struct Layout {

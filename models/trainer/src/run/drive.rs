@@ -6,8 +6,8 @@ use super::lines::{Lines, METRICS, TIMINGS, last_losses};
 use super::plan::{Ended, Event, RunPlan, Timing};
 use super::publish::publish;
 use super::{
-    Checkpoint, Checkpoints, NotFinite, Probe, RunError, RunState, Spike, StepMetrics, Trainee,
-    diverged,
+    Checkpoint, Checkpoints, Diverged, NotFinite, Probe, RunError, RunState, Spike, StepMetrics,
+    Trainee, diverged,
 };
 use crate::data::{DataError, Documents, GlobalBatch, Loader, Loading, Place, Rows};
 
@@ -123,14 +123,14 @@ impl<'a> Run<'a> {
                     let documents = documents.map_err(|source| RunError::Data { step, source })?;
                     let list = diverged::list(&batch, &losses, documents.as_ref());
                     let path = diverged::write(&plan.folder, step, &got, &list)?;
-                    return Err(RunError::Diverged {
+                    return Err(RunError::Diverged(Box::new(Diverged {
                         step,
                         expected,
                         got,
                         documents: list.into_iter().map(|document| document.name).collect(),
                         list: path,
                         checkpoint: self.last_saved,
-                    });
+                    })));
                 }
             };
             self.state.step = step;
@@ -138,7 +138,7 @@ impl<'a> Run<'a> {
             self.state.tokens_seen = metrics.tokens_seen;
             self.state.tokens_trained = metrics.tokens_trained;
             if let Some(first) = &first
-                && (step == 1 || step % plan.probe_every == 0)
+                && (step == 1 || step.is_multiple_of(plan.probe_every))
             {
                 metrics.changed = self.look(first)?;
             }
@@ -146,7 +146,7 @@ impl<'a> Run<'a> {
             self.metrics.add(&metrics)?;
             self.timings.add(&timing)?;
             observe(Event::Step(&metrics, &timing));
-            let due = |every: u64| step == plan.steps || every > 0 && step % every == 0;
+            let due = |every: u64| step == plan.steps || every > 0 && step.is_multiple_of(every);
             if due(plan.evaluate_every) {
                 self.evaluate(observe)?;
             }

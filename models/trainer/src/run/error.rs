@@ -9,6 +9,28 @@ use crate::data::DataError;
 /// Documents of a batch that are named in a message.
 const SHOWN: usize = 5;
 
+/// A step that must not be gone on from.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "step {step}: expected {expected}, got {got}; in its batch: {}; {}",
+    some(.documents, .list),
+    last(.checkpoint)
+)]
+pub struct Diverged {
+    /// The step.
+    pub step: u64,
+    /// What was expected of it.
+    pub expected: String,
+    /// The loss, or what else is wrong.
+    pub got: String,
+    /// The documents of the batch, the worst first.
+    pub documents: Vec<String>,
+    /// The file that lists them all.
+    pub list: PathBuf,
+    /// The last checkpoint before it.
+    pub checkpoint: Option<PathBuf>,
+}
+
 /// What ends a run before its time.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -42,25 +64,8 @@ pub enum RunError {
     },
 
     /// A loss or a gradient that is no number, or far above the others.
-    #[error(
-        "step {step}: expected {expected}, got {got}; in its batch: {}; {}",
-        some(.documents, .list),
-        last(.checkpoint)
-    )]
-    Diverged {
-        /// The step.
-        step: u64,
-        /// What was expected of it.
-        expected: String,
-        /// The loss, or what else is wrong.
-        got: String,
-        /// The documents of the batch, the worst first.
-        documents: Vec<String>,
-        /// The file that lists them all.
-        list: PathBuf,
-        /// The last checkpoint before it.
-        checkpoint: Option<PathBuf>,
-    },
+    #[error(transparent)]
+    Diverged(Box<Diverged>),
 
     /// A checkpoint that could not be written; those before it are as they were.
     #[error("{}: cannot be written", .path.display())]
@@ -103,7 +108,7 @@ impl RunError {
     /// What to do about it, where there is something to say.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Diverged { .. } => Some(
+            Self::Diverged(_) => Some(
                 "lower --learning-rate, or look at these documents; the checkpoints before it are whole",
             ),
             Self::Save { .. } | Self::Write { .. } => Some(

@@ -39,7 +39,7 @@ mod trainee;
 
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use drive::Run;
-pub use error::RunError;
+pub use error::{Diverged, RunError};
 pub use evaluate::{Evaluated, EvaluationSet, Mean};
 pub use keep::{KeepSchedule, KeepScheduleError};
 pub use learner::{Learner, LearnerOptions, Start, Where};

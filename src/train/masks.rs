@@ -1,0 +1,78 @@
+//! A masks folder to train on: whether it is finished, whether its tokens are the model's, and which columns are read.
+
+use std::path::{Path, PathBuf};
+
+use rho_formats::{MaskColumns, MaskError};
+use serde_json::Value;
+
+use super::columns::Columns;
+use crate::{cli::TrainArgs, hint::Advised, select::input::finished_files, terminal};
+
+/// A masks folder, as far as a plan needs it.
+pub(super) struct Masks {
+    folder: PathBuf,
+    pub(super) files: Vec<PathBuf>,
+    metadata: Value,
+    pub(super) columns: Columns,
+}
+
+impl Masks {
+    /// Opens it. Refuses one that is not finished, or has not what the objective asks for.
+    pub(super) fn open(args: &TrainArgs, folder: &Path) -> anyhow::Result<Self> {
+        let names = finished_files(folder)?;
+        let files: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
+        let first = files.first().ok_or_else(|| MaskError::Empty {
+            path: folder.to_owned(),
+        })?;
+        let first = MaskColumns::open(first)?;
+        Ok(Self {
+            columns: Columns::of(args, folder, &first)?,
+            metadata: first.schema().metadata.clone(),
+            folder: folder.to_owned(),
+            files,
+        })
+    }
+
+    /// Refuses a model with another tokenizer than that of the masks.
+    pub(super) fn must_be_of(
+        &self,
+        tokenizer: Option<&str>,
+        vocabulary: usize,
+    ) -> anyhow::Result<()> {
+        let shown = self.folder.display();
+        match (
+            self.metadata["tokenizer"]["fingerprint"].as_str(),
+            tokenizer,
+        ) {
+            (Some(theirs), Some(ours)) if theirs != ours => Err(Advised::error(
+                format!(
+                    "{shown}: expected masks of the model's tokenizer (SHA-256 {ours}), got masks of another ({theirs})"
+                ),
+                "score the corpus with a reference that has this model's tokenizer.json, byte for byte",
+            )),
+            (Some(theirs), None) => Err(Advised::error(
+                format!(
+                    "{shown}: expected a tokenizer.json beside the model to compare with that of the masks (SHA-256 \
+                     {theirs}), got none"
+                ),
+                "name it with --tokenizer",
+            )),
+            (None, _) => {
+                terminal::line(&format!(
+                    "note: {shown}: the masks are of token ids and name no tokenizer; that they are this model's is not \
+                     checked, beyond ids below {vocabulary}"
+                ));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The tokens that were put around each text.
+    pub(super) fn around(&self) -> Option<(Vec<u32>, Vec<u32>)> {
+        let tokens = |name: &str| -> Option<Vec<u32>> {
+            serde_json::from_value(self.metadata[name]["tokens"].clone()).ok()
+        };
+        Some((tokens("bos")?, tokens("eos")?))
+    }
+}

@@ -1,0 +1,351 @@
+//! From what was typed to what it means, cheapest checks first and before any weight is read or anything is written.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use rho_formats::{Shard, find_shards};
+use rho_reference::{Device, source::fingerprint};
+use rho_selection::KeepRatio;
+use rho_trainer::{data::Packing, run::KeepSchedule};
+
+use super::{
+    columns::Columns,
+    folder,
+    masks::Masks,
+    model::Model,
+    plan::{Prepared, TrainPlan},
+};
+use crate::{
+    cli::{ObjectiveName, SpecialToken, TrainArgs},
+    hint::Advised,
+    terminal,
+    tokenization::Tokenization,
+};
+
+/// The paper's share for a model of a billion parameters.
+const DEFAULT_KEEP: f64 = 0.6;
+/// Longer rows are for those who ask: attention takes time with their square.
+const MAX_DEFAULT_LENGTH: usize = 1024;
+/// Tokens of a step.
+const DEFAULT_BATCH_TOKENS: usize = 1 << 14;
+/// Tokens that are computed at once.
+const MICRO_TOKENS: (usize, usize) = (4096, 16_384);
+
+/// Resolves the arguments.
+pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
+    numbers(args)?;
+    let ratio = args.keep.map_or_else(|| KeepRatio::new(DEFAULT_KEEP), Ok)?;
+    let keep = KeepSchedule::parse(&args.keep_schedule, ratio).context("--keep-schedule")?;
+    needs(args)?;
+    folder::check(&args.out)?;
+    let shards = corpus(args)?;
+    let mut evaluations = Vec::new();
+    for file in &args.eval {
+        let bytes = std::fs::metadata(file)
+            .with_context(|| format!("--eval {}: cannot be read", file.display()))?
+            .len();
+        let name = file.file_name().unwrap_or(file.as_os_str());
+        evaluations.push((name.to_string_lossy().into_owned(), bytes));
+    }
+    let model = Model::find(args)?;
+    let vocabulary = model.config.vocabulary.ok_or_else(|| {
+        Advised::error(
+            format!(
+                "{}: expected vocab_size in config.json, got none",
+                model.folder.display()
+            ),
+            "name a Hugging Face checkpoint of a language model",
+        )
+    })?;
+    let tokenizer_fingerprint = model.tokenizer_fingerprint()?;
+    let masks = match &args.masks {
+        Some(folder) => Some(Masks::open(args, folder)?),
+        None => None,
+    };
+    if let Some(masks) = &masks {
+        masks.must_be_of(tokenizer_fingerprint.as_deref(), vocabulary)?;
+    }
+    let mut tokenization = tokenization(args, &model, vocabulary)?;
+    if let (Some(masks), Some(tokenization)) = (&masks, &mut tokenization)
+        && let Some((bos, eos)) = masks.around()
+    {
+        (tokenization.prefix, tokenization.suffix) = (bos, eos);
+    }
+    let length = length(args, &model)?;
+    let batch_tokens = args.batch_tokens.unwrap_or(DEFAULT_BATCH_TOKENS);
+    if batch_tokens < length {
+        return Err(Advised::error(
+            format!(
+                "--batch-tokens: expected at least a row of {length} tokens, got {batch_tokens}"
+            ),
+            "raise it, or lower --length",
+        ));
+    }
+    let batch_rows = batch_tokens / length;
+    let cuda = matches!(args.device, Device::Cuda(_));
+    let micro_tokens = if cuda { MICRO_TOKENS.1 } else { MICRO_TOKENS.0 };
+    let micro_rows = args.micro_batch.unwrap_or((micro_tokens / length).max(1));
+    let around = tokenization.as_ref();
+    let (columns, mask_files) = match &masks {
+        Some(masks) => (masks.columns.clone(), masks.files.clone()),
+        None => (Columns::default(), Vec::new()),
+    };
+    let sized = |path: &PathBuf| -> anyhow::Result<(String, u64)> {
+        let bytes = std::fs::metadata(path)
+            .with_context(|| format!("{}: cannot be read", path.display()))?
+            .len();
+        let name = args
+            .masks
+            .as_ref()
+            .and_then(|masks| path.strip_prefix(masks).ok());
+        Ok((name.unwrap_or(path).to_string_lossy().into_owned(), bytes))
+    };
+    let sizes: Vec<(String, u64)> = mask_files.iter().map(sized).collect::<Result<_, _>>()?;
+    let named = |files: &[(String, u64)]| {
+        folder::identities(files.iter().map(|(name, bytes)| (name.as_str(), *bytes)))
+    };
+    let plan = TrainPlan {
+        out: args.out.clone(),
+        objective: args.objective,
+        keep: keep.to_string(),
+        mix_clm: args.mix_clm,
+        columns,
+        model_fingerprint: model_fingerprint(&model)?,
+        model: model
+            .initial
+            .clone()
+            .unwrap_or_else(|| model.folder.clone()),
+        vocabulary,
+        tokenizer: model.tokenizer.clone(),
+        tokenizer_fingerprint,
+        device: super::learner::place(&args.device).device()?.1,
+        threads: args
+            .threads
+            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        gradient_checkpointing: args.gradient_checkpointing,
+        masks: args.masks.clone(),
+        mask_files: named(&sizes),
+        corpus: folder::identities(shards.iter().map(|s| (s.name.as_str(), s.bytes))),
+        bos: around.map(|t| t.prefix.clone()).unwrap_or_default(),
+        eos: around.map(|t| t.suffix.clone()).unwrap_or_default(),
+        text_field: args.text_field.clone(),
+        tokens_field: args.tokens_field.clone(),
+        id_field: args.id_field.clone(),
+        lines: args.lines,
+        max_unmatched: args.max_unmatched,
+        max_rejected: args.max_rejected,
+        packing: Packing::new(length, batch_rows, args.seed),
+        batch_rows,
+        micro_rows: micro_rows.min(batch_rows),
+        epochs: args.steps.is_none().then(|| args.epochs.unwrap_or(1)),
+        steps: args.steps,
+        seed: args.seed,
+        learning_rate: args.learning_rate,
+        schedule: args.schedule,
+        warm_up: args.warm_up,
+        final_rate: args.final_rate,
+        betas: (args.betas[0], args.betas[1]),
+        weight_decay: args.weight_decay,
+        clip: args.clip,
+        save_every: args.save_every,
+        keep_last: args.keep_last,
+        evaluations: named(&evaluations),
+        eval_every: args.eval_every,
+        eval_after: args.eval_after.clone(),
+        changed_every: args.changed_every,
+        spike: (args.spike > 0.0).then_some(args.spike),
+    };
+    Ok(Prepared {
+        plan,
+        keep,
+        model,
+        device: args.device.clone(),
+        tokenization,
+        shards,
+        mask_files,
+        evaluations: args.eval.clone(),
+    })
+}
+
+/// Numbers that are out of any range.
+fn numbers(args: &TrainArgs) -> anyhow::Result<()> {
+    let wrong = |option: &str, expected: &str, got: f64| {
+        Err(Advised::error(
+            format!("--{option}: expected {expected}, got {got}"),
+            "leave it out for the default",
+        ))
+    };
+    for (option, got) in [
+        ("mix-clm", args.mix_clm),
+        ("weight-decay", args.weight_decay),
+        ("clip", args.clip),
+        ("spike", args.spike),
+        ("learning-rate", args.learning_rate),
+    ] {
+        if !(got.is_finite() && got >= 0.0) {
+            return wrong(option, "a number of at least 0", got);
+        }
+    }
+    if !(0.0..=1.0).contains(&args.final_rate) {
+        return wrong("final-rate", "a share from 0 to 1", args.final_rate);
+    }
+    if let Some(&beta) = args.betas.iter().find(|beta| !(0.0..1.0).contains(*beta)) {
+        return wrong("betas", "numbers from 0 to below 1", beta);
+    }
+    let counts = [
+        ("epochs", args.epochs),
+        ("steps", args.steps),
+        ("threads", args.threads.map(|n| n as u64)),
+        ("micro-batch", args.micro_batch.map(|n| n as u64)),
+        ("keep-last", Some(args.keep_last as u64)),
+    ];
+    match counts.into_iter().find(|(_, count)| *count == Some(0)) {
+        Some((option, _)) => wrong(option, "at least 1", 0.0),
+        None => Ok(()),
+    }
+}
+
+/// Refuses an objective without what it learns by, and options that it does not have.
+fn needs(args: &TrainArgs) -> anyhow::Result<()> {
+    let name = serde_json::to_value(args.objective)?;
+    let name = name.as_str().unwrap_or_default();
+    let by_masks = matches!(
+        args.objective,
+        ObjectiveName::Slm | ObjectiveName::Static | ObjectiveName::Weighted
+    );
+    if by_masks && args.masks.is_none() {
+        return Err(Advised::error(
+            format!("--objective {name}: expected --masks, got none"),
+            "score the corpus with a reference first: rho-mask score corpus/ --model reference/ --out masks/",
+        ));
+    }
+    let scheduled = args.keep_schedule != "constant";
+    if !args.objective.keeps_a_share() && (args.keep.is_some() || scheduled) {
+        let option = if scheduled {
+            "--keep-schedule"
+        } else {
+            "--keep"
+        };
+        return Err(Advised::error(
+            format!(
+                "{option}: expected an objective that keeps a share (slm, random, hard, easy), got {name}"
+            ),
+            format!("leave {option} out"),
+        ));
+    }
+    if args.keep.is_some() && scheduled {
+        return Err(Advised::error(
+            "--keep-schedule: expected no --keep beside a schedule that names its ratios, got one",
+            "leave --keep out",
+        ));
+    }
+    if args.eval_after.is_some() && args.eval.is_empty() {
+        return Err(Advised::error(
+            "--eval-after: expected --eval, got none",
+            "name a file to evaluate on",
+        ));
+    }
+    if matches!(&args.device, Device::Cuda(devices) if devices.len() > 1) {
+        return Err(Advised::error(
+            format!(
+                "--device: expected one device to train on, got {}",
+                args.device
+            ),
+            "name one",
+        ));
+    }
+    Ok(())
+}
+
+fn corpus(args: &TrainArgs) -> anyhow::Result<Vec<Shard>> {
+    if args.corpus.is_empty() {
+        return Ok(Vec::new());
+    }
+    if args.corpus.iter().any(|path| path.as_os_str() == "-") {
+        return Err(Advised::error(
+            "--corpus: expected files or folders, got standard input",
+            "a run that was interrupted reads its corpus again: put it into a file",
+        ));
+    }
+    let found = find_shards(&args.corpus)?;
+    if let Some(first) = found.ignored.first() {
+        terminal::line(&format!(
+            "note: {} files of no known kind are left out, such as {}",
+            found.ignored.len(),
+            first.display()
+        ));
+    }
+    Ok(found.shards)
+}
+
+/// The tokenizer, where there are texts to read.
+fn tokenization(
+    args: &TrainArgs,
+    model: &Model,
+    vocabulary: usize,
+) -> anyhow::Result<Option<Tokenization>> {
+    if args.corpus.is_empty() && args.eval.is_empty() {
+        return Ok(None);
+    }
+    let Some(path) = &model.tokenizer else {
+        if args.tokens_field.is_some() {
+            return Ok(None);
+        }
+        return Err(Advised::error(
+            format!(
+                "{}: expected tokenizer.json beside the model, got none",
+                model.folder.display()
+            ),
+            "name it with --tokenizer, or give token ids with --tokens-field",
+        ));
+    };
+    let (bos, eos) = match args.tokens_field {
+        Some(_) => (SpecialToken::Never, SpecialToken::Never),
+        None => (args.bos, args.eos),
+    };
+    let tokenization = Tokenization::load(path, bos, eos, &model.config)?;
+    tokenization.must_fit(path, vocabulary)?;
+    Ok(Some(tokenization))
+}
+
+fn length(args: &TrainArgs, model: &Model) -> anyhow::Result<usize> {
+    let most = model.config.max_positions;
+    let length = args
+        .length
+        .unwrap_or_else(|| most.unwrap_or(MAX_DEFAULT_LENGTH).min(MAX_DEFAULT_LENGTH));
+    if length < 2 || most.is_some_and(|most| length > most) {
+        let most = most.map_or("any number".to_owned(), |most| most.to_string());
+        return Err(Advised::error(
+            format!("--length: expected 2 to {most} tokens, got {length}"),
+            "the upper end is what the model's config.json allows",
+        ));
+    }
+    Ok(length)
+}
+
+/// SHA-256 of the model's files.
+fn model_fingerprint(model: &Model) -> anyhow::Result<String> {
+    let mut files = match &model.initial {
+        Some(config) => vec![config.clone()],
+        None => {
+            let mut weights: Vec<PathBuf> = std::fs::read_dir(&model.folder)
+                .with_context(|| format!("{}: cannot be read", model.folder.display()))?
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+                .collect();
+            if weights.is_empty() {
+                return Err(Advised::error(
+                    format!(
+                        "{}: expected weights in model.safetensors, got none",
+                        model.folder.display()
+                    ),
+                    "name a Hugging Face checkpoint folder; --init config.json starts from random weights",
+                ));
+            }
+            weights.push(model.folder.join("config.json"));
+            weights
+        }
+    };
+    files.sort();
+    fingerprint(&files).context("cannot read the model to take its fingerprint")
+}
