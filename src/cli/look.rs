@@ -81,7 +81,7 @@ pub struct ShowArgs {
     #[arg(long, value_name = "WHAT", value_enum, help_heading = "Display")]
     pub by: Option<ShowBy>,
 
-    /// The mask that is shown [default: mask_intersection, else the first].
+    /// The mask that is shown [default: mask_intersection or mask_union, else the first].
     #[arg(long, value_name = "COLUMN", help_heading = "Display")]
     pub mask: Option<String>,
 
@@ -152,7 +152,7 @@ pub struct StatsArgs {
     #[arg(long)]
     pub json: bool,
 
-    /// The mask whose most and least kept tokens are listed [default: mask_intersection, else the first].
+    /// The mask whose most and least kept tokens are listed [default: mask_intersection or mask_union, else the first].
     #[arg(long, value_name = "COLUMN")]
     pub mask: Option<String>,
 

@@ -31,7 +31,7 @@ pub struct ReportArgs {
     #[arg(long, help_heading = "Output")]
     pub force: bool,
 
-    /// Mask that the pictures show [default: mask_intersection, else the first].
+    /// Mask that the pictures show [default: mask_intersection or mask_union, else the first].
     #[arg(long, value_name = "COLUMN", help_heading = "Contents")]
     pub mask: Option<String>,
 

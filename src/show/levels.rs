@@ -56,10 +56,11 @@ enum What {
     },
 }
 
-/// The mask that is shown where none was named.
+/// The mask that is shown where none was named: what two were combined to, else the first.
 pub(crate) fn default_mask(masks: &[String]) -> Option<&String> {
-    let intersection = masks.iter().find(|mask| *mask == "mask_intersection");
-    intersection.or_else(|| masks.first())
+    let combined = ["mask_intersection", "mask_union"];
+    let combined = masks.iter().find(|mask| combined.contains(&mask.as_str()));
+    combined.or_else(|| masks.first())
 }
 
 impl Levels {
@@ -241,6 +242,20 @@ mod tests {
         );
         let one = document(vec![("entropy", vec![1.0])]);
         assert_eq!(told(&Levels::of(&one, &by("entropy", true)).unwrap()), "5");
+    }
+
+    #[test]
+    fn what_was_combined_is_shown_first() {
+        let shown = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            default_mask(&names).cloned()
+        };
+        for combined in ["mask_intersection", "mask_union"] {
+            let all = ["mask_loss", "mask_entropy", combined];
+            assert_eq!(shown(&all).as_deref(), Some(combined));
+        }
+        assert_eq!(shown(&["mask_b", "mask_a"]).as_deref(), Some("mask_b"));
+        assert_eq!(shown(&[]), None);
     }
 
     #[test]

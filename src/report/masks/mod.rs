@@ -105,7 +105,7 @@ pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
     Ok(page.html())
 }
 
-/// The mask for pictures: the one that was asked for, else the intersection, else the first.
+/// The mask for pictures: the one that was asked for, else the intersection or the union, else the first.
 fn main_mask(masks: &[String], named: Option<&str>) -> anyhow::Result<Option<usize>> {
     let place = |name: &str| masks.iter().position(|mask| mask == name);
     let Some(named) = named else {
