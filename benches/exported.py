@@ -9,7 +9,8 @@ in turning order, so that whatever else the machine does falls on both; the tabl
 ratios. Documents are cut into windows of exactly that length, and those that are shorter are left out: attention counts
 as it does there.
 
-Needs pyarrow. With --python PYTHON (one that has pyarrow, onnxruntime and numpy) the graphs are also run by ONNX Runtime alone, with logits.
+Needs pyarrow. With --python PYTHON (one that has pyarrow, onnxruntime and numpy) the graphs are also run by ONNX Runtime
+alone, with logits.
 """
 
 import argparse
