@@ -1,4 +1,4 @@
-//! `report`: what masks look like, in one HTML file. What happens in a browser is looked at by `report/browser.py`.
+//! `report`: what masks look like, in one HTML file; of training runs, see `train_report.rs`. What happens in a browser is looked at by `report/browser.py`.
 
 use std::fs;
 use std::path::Path;
@@ -51,7 +51,7 @@ fn all_rows(folder: &Path) -> Vec<MaskRow> {
 }
 
 /// Opens a report in Chromium, if there is one; says so aloud where there is none.
-fn in_browser(masks: &Path, page: &Path) {
+pub(crate) fn in_browser(masks: &Path, page: &Path) {
     for program in ["chromium", "chromedriver"] {
         if Command::new(program).arg("--version").output().is_err() {
             skipped(&format!("no report in a browser: {program} is missing"));

@@ -101,6 +101,10 @@ impl Lines<'_> {
         let low = self.points().map(|p| p.range.0).reduce(f64::min);
         let high = self.points().map(|p| p.range.1).reduce(f64::max);
         let (low, high) = (low.unwrap_or(0.0), high.unwrap_or(1.0));
+        if self.unit == Unit::Share {
+            // Small movements of a share must not look like large ones.
+            return (low.min(0.0), if high > 0.0 { 1.1 * high } else { 1.0 });
+        }
         let space = match high > low {
             true => 0.05 * (high - low),
             false => (0.1 * high.abs()).max(1e-6),

@@ -10,7 +10,7 @@ pub(super) type Valued = (u64, u64, f64);
 
 /// Points of up to so many neighbouring values each that there are at most [`POINTS`]: their mean, and their range.
 pub(super) fn binned(values: &[Valued]) -> Vec<Point> {
-    let size = values.len().div_ceil(POINTS).max(1);
+    let size = per_point(values.len());
     let points = values.chunks(size).filter_map(|values| {
         let (&(from, _, _), &(to, x, _)) = (values.first()?, values.last()?);
         let values = values.iter().map(|(_, _, value)| *value);
@@ -23,6 +23,21 @@ pub(super) fn binned(values: &[Valued]) -> Vec<Point> {
             // Rounding must not take a mean out of the range.
             mean: (values.sum::<f64>() / count).clamp(low, high),
             range: (low, high),
+        })
+    });
+    points.collect()
+}
+
+/// The last of each so many neighbouring values, of what only adds up: a mean would stand at another place than it belongs.
+pub(super) fn thinned(values: &[Valued]) -> Vec<Point> {
+    let lasts = values.chunks(per_point(values.len()));
+    let points = lasts.filter_map(|values| {
+        let &(step, x, value) = values.last()?;
+        Some(Point {
+            steps: (step, step),
+            x,
+            mean: value,
+            range: (value, value),
         })
     });
     points.collect()

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::charts::{Line, Lines, STEPS, Unit};
 use super::super::page::{Page, figure};
-use super::binned::{Valued, binned, per_point};
+use super::binned::{Valued, binned, per_point, thinned};
 use super::recorded::Recorded;
 
 const SEEN: &str = "tokens seen";
@@ -82,6 +82,8 @@ struct Group {
     y: &'static str,
     unit: Unit,
     quantities: Vec<Quantity>,
+    /// Whether values add up over the steps.
+    total: bool,
     /// What must be known to read it.
     caption: &'static str,
 }
@@ -127,7 +129,10 @@ impl Group {
             .iter()
             .map(|(name, values)| Line {
                 name: (*name).to_owned(),
-                points: binned(values),
+                points: match self.total {
+                    true => thinned(values),
+                    false => binned(values),
+                },
             })
             .collect();
         let without = lines.iter().filter(|line| line.points.is_empty());
@@ -141,8 +146,11 @@ impl Group {
         let caption = html! {
             (self.caption)
             @match most {
+                Some(most) if most > 1 && self.total => {
+                    " A point for every " (most) " steps and the last."
+                }
                 Some(most) if most > 1 => {
-                    " A point is the mean of up to " (most) " values that follow one another; the band goes from the lowest of them to the highest."
+                    " A point is the mean of up to " (most) " values that follow one another, at the place of the last of them; the band goes from the lowest of them to the highest."
                 }
                 _ => " A point for each value.",
             }
@@ -160,6 +168,7 @@ pub(super) fn sections(runs: &[Recorded], page: &mut Page) -> anyhow::Result<()>
         y: "loss, nats",
         unit: Unit::Plain,
         quantities,
+        total: false,
         caption,
     };
     let figure_6 = loss(
@@ -192,7 +201,7 @@ pub(super) fn sections(runs: &[Recorded], page: &mut Page) -> anyhow::Result<()>
     section(page, runs, "selected", "Figure 6", &[figure_6])?;
     section(page, runs, "loss", "Loss", &[own, reference])?;
     section(page, runs, "evaluation", "Evaluation", &evaluations(runs))?;
-    section(page, runs, "selection", "Selection", &selection())?;
+    section(page, runs, "selection", "Selection", &selection(runs))?;
     section(page, runs, "optimiser", "Optimiser and speed", &optimiser())
 }
 
@@ -216,31 +225,38 @@ fn evaluations(runs: &[Recorded]) -> Vec<Group> {
             y: "loss, nats",
             unit: Unit::Plain,
             quantities,
+            total: false,
             caption: "Mean loss of text that is not trained on, after so many steps.",
         }
     });
     groups.collect()
 }
 
-fn selection() -> [Group; 3] {
+fn selection(runs: &[Recorded]) -> [Group; 3] {
     let share = |title: &str, quantities, y, caption| Group {
         title: title.to_owned(),
         x: SEEN,
         y,
         unit: Unit::Share,
         quantities,
+        total: false,
         caption,
     };
     let kept = |step: &Value| {
         let targets = step["targets"].as_f64().filter(|targets| *targets > 0.0)?;
         Some(step["kept"].as_f64()? / targets)
     };
+    let mut trained = vec![Quantity::field("trained on", "tokens_trained")];
+    if let [_] = runs {
+        trained.push(Quantity::field("seen", "tokens_seen"));
+    }
     let trained = Group {
         title: "Tokens trained on".to_owned(),
         x: SEEN,
-        y: "tokens trained on",
+        y: "tokens",
         unit: Unit::Large,
-        quantities: vec![Quantity::field("trained on", "tokens_trained")],
+        quantities: trained,
+        total: true,
         caption: "Kept targets so far, beside the targets that forward passes were paid for.",
     };
     [
@@ -270,6 +286,7 @@ fn optimiser() -> [Group; 3] {
         y,
         unit,
         quantities: vec![quantity],
+        total: false,
         caption,
     };
     [
