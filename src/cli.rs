@@ -59,7 +59,7 @@ pub enum Command {
     /// Count what masks look like: by source, by position in the document, by token.
     #[command(after_long_help = look::STATS_EXAMPLES)]
     Stats(StatsArgs),
-    /// Show what masks look like, in one HTML file.
+    /// Show what masks look like, or the curves of training runs, in one HTML file.
     #[command(after_long_help = report::EXAMPLES)]
     Report(ReportArgs),
     /// Turn a Hugging Face checkpoint into an ONNX reference; no Python is needed.

@@ -27,6 +27,9 @@ mod parity;
 // Corpora in object stores, on web servers, and from standard input.
 #[cfg(test)]
 mod places;
+// The curves of training runs, in one HTML file.
+#[cfg(all(test, feature = "train"))]
+mod curves;
 // Products below f32: nearness to f32, and what is refused.
 #[cfg(test)]
 mod precision;

@@ -1,4 +1,4 @@
-//! `report`: what masks look like, in one HTML file. What happens in a browser is looked at by `report/browser.py`.
+//! `report`: what masks look like, in one HTML file; of training runs, see `curves.rs`. What happens in a browser is looked at by `report/browser.py`.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn report(masks: &Path, arguments: &[&str]) -> String {
 }
 
 /// What stands between two marks, the first time.
-fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
+pub(crate) fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
     let from = text.find(start).unwrap_or_else(|| panic!("no {start}")) + start.len();
     let to = from + text[from..].find(end).unwrap();
     &text[from..to]
@@ -51,7 +51,7 @@ fn all_rows(folder: &Path) -> Vec<MaskRow> {
 }
 
 /// Opens a report in Chromium, if there is one; says so aloud where there is none.
-fn in_browser(masks: &Path, page: &Path) {
+pub(crate) fn in_browser(masks: &Path, page: &Path) {
     for program in ["chromium", "chromedriver"] {
         if Command::new(program).arg("--version").output().is_err() {
             skipped(&format!("no report in a browser: {program} is missing"));

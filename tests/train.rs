@@ -46,7 +46,7 @@ fn train(place: &Path, objective: &str, out: &Path) -> Run {
 }
 
 /// Options as they are typed.
-fn words(options: &str) -> Vec<&str> {
+pub(crate) fn words(options: &str) -> Vec<&str> {
     options.split_whitespace().collect()
 }
 
@@ -62,20 +62,20 @@ fn instead(run: Run, options: &str) -> Run {
 }
 
 /// The same on the bundled masks.
-fn on_masks(place: &Path, objective: &str, out: &Path) -> Run {
+pub(crate) fn on_masks(place: &Path, objective: &str, out: &Path) -> Run {
     train(place, objective, out)
         .arg("--masks")
         .arg(&bundled().out)
 }
 
 /// The lines of the steps.
-fn steps(out: &Path) -> Vec<Value> {
+pub(crate) fn steps(out: &Path) -> Vec<Value> {
     let mut lines = lines(out);
     lines.retain(|line| line.get("evaluation").is_none());
     lines
 }
 
-fn lines(out: &Path) -> Vec<Value> {
+pub(crate) fn lines(out: &Path) -> Vec<Value> {
     let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
     let lines = text.lines();
     lines
@@ -90,7 +90,7 @@ fn number(line: &Value, name: &str) -> f64 {
 }
 
 /// Text to evaluate on.
-fn held_out(place: &Path) -> PathBuf {
+pub(crate) fn held_out(place: &Path) -> PathBuf {
     let path = place.join("held-out.jsonl");
     let texts = [
         "Question: 3 + 4?\nAnswer: 7 apples",

@@ -13,15 +13,19 @@ Examples:
   Other documents:
       rho-mask report masks/ --out report.html --documents 40 --seed 2 --force
 
+  The curves of a training run, or of up to four side by side:
+      rho-mask report trained/ --out curves.html
+      rho-mask report slm/ clm/ random/ --out curves.html
+
 The file needs nothing else: no network, no fonts, no folder beside it. The same masks and options give the same bytes.
-It holds text of the corpus: whoever may not see the corpus may not see the report.";
+A report of masks holds text of the corpus: whoever may not see the corpus may not see the report.";
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Masks folder, finished or not, or one of its .arrow files.
-    #[arg(value_name = "MASKS")]
-    pub masks: PathBuf,
+    /// Masks folder, or one of its .arrow files; or up to four folders of training runs. Finished or not.
+    #[arg(value_name = "FOLDER", required = true)]
+    pub paths: Vec<PathBuf>,
 
     /// HTML file to write, or - for standard output; it must not exist yet.
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
@@ -35,19 +39,18 @@ pub struct ReportArgs {
     #[arg(long, value_name = "COLUMN", help_heading = "Contents")]
     pub mask: Option<String>,
 
-    /// Documents to show, token by token.
+    /// Documents of masks to show, token by token [default: 20].
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 20,
         value_parser = clap::value_parser!(u16).range(0..=1000),
         help_heading = "Contents"
     )]
-    pub documents: u16,
+    pub documents: Option<u16>,
 
-    /// Another seed shows other documents.
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Contents")]
-    pub seed: u64,
+    /// Another seed shows other documents [default: 0].
+    #[arg(long, value_name = "N", help_heading = "Contents")]
+    pub seed: Option<u64>,
 
     /// Tokenizer (tokenizer.json, or a folder with one), where the masks do not hold it.
     #[arg(long, value_name = "PATH", help_heading = "Contents")]

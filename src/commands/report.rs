@@ -1,4 +1,4 @@
-//! `report`: what masks look like, in one HTML file.
+//! `report`: what masks look like, or how training runs went, in one HTML file.
 
 use std::fs;
 use std::io::Write;
@@ -10,7 +10,11 @@ use super::Outcome;
 use crate::{
     cli::ReportArgs,
     hint::Advised,
-    report::masks::{Request, report},
+    look::files::Masks,
+    report::{
+        masks::{Request, report},
+        training,
+    },
     terminal,
 };
 
@@ -19,15 +23,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
     if !to_stdout {
         check(&args.out, args.force)?;
     }
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let html = report(&Request {
-        masks: &args.masks,
-        tokenizer: args.tokenizer.as_deref(),
-        mask: args.mask.as_deref(),
-        documents: args.documents.into(),
-        seed: args.seed,
-        threads: args.threads.map_or(cores, usize::from),
-    })?;
+    let html = html(args)?;
     if to_stdout {
         terminal::data(html.trim_end());
         return Ok(Outcome::Done);
@@ -38,6 +34,61 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
     let kilobytes = html.len().div_ceil(1000);
     terminal::line(&format!("wrote {} ({kilobytes} kB)", args.out.display()));
     Ok(Outcome::Done)
+}
+
+/// The page: of training runs, or of masks, by what lies there.
+fn html(args: &ReportArgs) -> anyhow::Result<String> {
+    let runs = args.paths.iter().filter(|path| training::is_run(path));
+    if runs.count() == args.paths.len() {
+        let given = [
+            ("--mask", args.mask.is_some()),
+            ("--documents", args.documents.is_some()),
+            ("--seed", args.seed.is_some()),
+            ("--tokenizer", args.tokenizer.is_some()),
+            ("--threads", args.threads.is_some()),
+        ];
+        if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+            return Err(Advised::error(
+                format!("{option}: expected masks to report, got a training run"),
+                format!("leave {option} out"),
+            ));
+        }
+        return training::report(&args.paths);
+    }
+    for path in args.paths.iter().filter(|path| !training::is_run(path)) {
+        must_be_masks(path)?;
+    }
+    let [masks] = args.paths.as_slice() else {
+        return Err(Advised::error(
+            "expected one masks folder, or training runs only, got several paths with masks among them",
+            "name one masks folder, or training runs that rho-mask train wrote",
+        ));
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    report(&Request {
+        masks,
+        tokenizer: args.tokenizer.as_deref(),
+        mask: args.mask.as_deref(),
+        documents: args.documents.unwrap_or(20).into(),
+        seed: args.seed.unwrap_or(0),
+        threads: args.threads.map_or(cores, usize::from),
+    })
+}
+
+/// Whether there are masks, or what `score` keeps of unfinished ones; else it is neither of what can be reported.
+fn must_be_masks(path: &Path) -> anyhow::Result<()> {
+    let begun = path.join("state.json").exists() || path.join(".rho-mask").exists();
+    if begun || path.is_file() || Masks::open(path).is_ok() {
+        return Ok(());
+    }
+    let got = if path.exists() { "neither" } else { "nothing" };
+    Err(Advised::error(
+        format!(
+            "{}: expected masks (.arrow files) or a training run (metrics.jsonl), got {got}",
+            path.display()
+        ),
+        "name a folder that `rho-mask score`, `select` or `train` writes",
+    ))
 }
 
 /// Whether the file may be written: looked at before anything is counted.

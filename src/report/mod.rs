@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! masks     what a masks folder has to say: facts, charts, documents
+//! training  what the folders of training runs have to say: curves, side by side
 //! charts    numbers to SVG, a message and a table
 //! page      sections, figures and data to HTML with its styles and scripts
 //! ```
 //!
 //! Text of documents reaches a page with its control characters made visible ([`crate::look::screen`]), and escaped by
-//! the page. `charts` and `page` know nothing of masks: other results are drawn by a neighbour of `masks`.
+//! the page. `charts` and `page` know nothing of either.
 
 mod charts;
 pub(crate) mod masks;
 mod page;
+pub(crate) mod training;

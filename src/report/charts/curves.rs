@@ -162,12 +162,12 @@ impl Curves<'_> {
 }
 
 /// How long a line's dashes are; none where it is whole.
-fn dash(series: usize) -> Option<f64> {
+pub(super) fn dash(series: usize) -> Option<f64> {
     [None, Some(8.0), Some(2.5), Some(5.0)][series % 4]
 }
 
 /// A point of a series: circles, squares, triangles, diamonds.
-fn mark(
+pub(super) fn mark(
     area: &Area<'_>,
     series: usize,
     (x, y): (i32, i32),

@@ -9,12 +9,14 @@ mod bars;
 mod curves;
 mod heat;
 mod histogram;
+mod lines;
 mod table;
 
 pub(super) use bars::{Bar, Bars};
 pub(super) use curves::{Curve, Curves};
 pub(super) use heat::{Cell, Heat};
 pub(super) use histogram::{Bin, Histogram};
+pub(super) use lines::{Line, Lines, Point, STEPS, Unit};
 pub(super) use table::Table;
 
 use plotters::coord::Shift;
@@ -225,11 +227,30 @@ mod tests {
             columns: Vec::new(),
             drawn: 9,
         };
+        let lines = (0..4).map(|i| Line {
+            name: format!("run {i}"),
+            points: [1, 2, 5]
+                .map(|x| Point {
+                    steps: (x, x + 1),
+                    x: x * 1000,
+                    mean: 2.0,
+                    range: (1.0, 3.0),
+                })
+                .into(),
+        });
+        let lines: Vec<Line> = lines.collect();
+        let lines = Lines {
+            x: "tokens seen",
+            y: "loss, nats",
+            unit: Unit::Plain,
+            lines: &lines,
+        };
         let charts = [
             histogram.chart(),
             heat.chart(),
             curves.chart(),
             bars.chart(),
+            lines.chart(),
         ];
         charts.map(Result::unwrap).into()
     }

@@ -278,7 +278,7 @@ fn rule(selection: &Value) -> String {
 }
 
 /// Nested objects as a line per value.
-fn flatten(name: &str, value: &Value, facts: &mut Vec<(String, String)>) {
+pub(in crate::report) fn flatten(name: &str, value: &Value, facts: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => {
             for (field, value) in fields {

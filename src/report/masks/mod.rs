@@ -11,7 +11,7 @@
 //! Counts come from [`crate::stats`], documents from [`crate::look`]. Whatever columns are missing, the rest is told.
 
 mod distributions;
-mod made;
+pub(super) mod made;
 mod rates;
 mod sampled;
 
@@ -145,8 +145,8 @@ fn notices(subject: &Subject<'_>, tokenizer: Option<String>) -> Vec<String> {
     notices
 }
 
-/// What a report calls its masks: the last part of the path.
-fn named(path: &Path) -> String {
+/// What a report calls what it is of: the last part of the path.
+pub(super) fn named(path: &Path) -> String {
     let absolute = std::path::absolute(path);
     let path = absolute.as_deref().unwrap_or(path);
     let name = path.file_name().unwrap_or(path.as_os_str());
@@ -162,7 +162,7 @@ fn key() -> Markup {
 }
 
 /// A number of nats, or what stands for none.
-fn nats(value: Option<f64>) -> String {
+pub(super) fn nats(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
 }
 
@@ -172,7 +172,7 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 }
 
 /// The JSON of a file, none where there is no such file.
-fn json_file(path: &Path) -> anyhow::Result<Option<serde_json::Value>> {
+pub(super) fn json_file(path: &Path) -> anyhow::Result<Option<serde_json::Value>> {
     match std::fs::read(path) {
         Ok(bytes) => {
             let json = serde_json::from_slice(&bytes);
