@@ -11,12 +11,15 @@ use super::recorded::Recorded;
 
 const SEEN: &str = "tokens seen";
 
+/// What finds the values of a quantity in a run.
+type Values = Box<dyn Fn(&Recorded) -> Vec<Valued>>;
+
 /// A number of each step.
 struct Quantity {
     /// What its line is called where lines differ by it.
     name: String,
     /// Its values in a run.
-    values: Box<dyn Fn(&Recorded) -> Vec<Valued>>,
+    values: Values,
 }
 
 impl Quantity {
