@@ -51,7 +51,7 @@ fn table(html: &str, title: &str) -> (Vec<String>, Vec<Vec<String>>) {
         let text = |cell: &str| {
             let parts = cell.split('<').skip(1);
             parts
-                .map(|part| part.split_once('>').unwrap().1)
+                .map(|part| part.split_once('>').expect("a tag ends").1)
                 .collect::<String>()
         };
         let mut cells: Vec<String> = cells.map(text).collect();
@@ -59,7 +59,7 @@ fn table(html: &str, title: &str) -> (Vec<String>, Vec<Vec<String>>) {
         cells.pop();
         cells
     });
-    let header = rows.next().unwrap();
+    let header = rows.next().expect("a table has a header");
     (header, rows.collect())
 }
 
