@@ -11,7 +11,7 @@
 //! * [`head`]: from hidden states to loss and entropy without a `[batch, length, vocabulary]` in memory.
 //! * [`product`]: matrix products in int8 and bf16; `attention` without squares in memory;
 //!   `operators` puts both into the body's session.
-//! * [`Reference`]: the whole, behind the trait [`Scorer`].
+//! * [`OpenedReference`]: checked, with its weights still on disk; [`Reference`]: loaded, behind the trait [`Scorer`].
 //!
 //! Does not know documents, windows or masks; those are the program's.
 
@@ -22,6 +22,7 @@ mod hash;
 pub mod head;
 pub mod inputs;
 pub mod library;
+mod opened;
 mod operators;
 mod precision;
 pub mod product;
@@ -31,7 +32,8 @@ pub mod source;
 
 pub use device::{Device, ResolvedDevice};
 pub use error::ReferenceError;
+pub use opened::{HeadChoice, OpenedReference, ReferenceOptions};
 pub use precision::Precision;
-pub use reference::{HeadChoice, OpenedReference, Reference, ReferenceOptions, WorkDone};
+pub use reference::{Reference, WorkDone};
 pub use scorer::{Piece, Scorer, Scores};
 pub use source::Source;

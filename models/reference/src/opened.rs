@@ -1,0 +1,326 @@
+//! A reference whose graph has been read and checked, nothing large yet; and how it is loaded, ready to score: see
+//! [`Reference`].
+
+use std::{path::PathBuf, sync::Arc};
+
+use ort::{
+    environment::Environment,
+    session::{Session, builder::SessionBuilder},
+};
+use rho_graph::{
+    ConstantProduct, Cut, DataType, Dimension, Model, NotCuttable, NotReducible, Port,
+    cut::Serialized,
+};
+
+use crate::{
+    Precision, Reference, ReferenceError, ResolvedDevice, Source,
+    head::{
+        kernel::{Instructions, Kernel},
+        session::SessionHead,
+    },
+    inputs::{Inputs, show},
+    operators,
+    product::{Multiplier, Product, Weights},
+    reference::Head,
+};
+
+/// How a reference is loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct ReferenceOptions {
+    /// Where it runs.
+    pub device: ResolvedDevice,
+    /// Threads for the body's operators and for the head on the CPU.
+    pub threads: usize,
+    /// How the head is computed.
+    pub head: HeadChoice,
+    /// How the products with weights are computed.
+    pub precision: Precision,
+}
+
+/// The ways to compute the head. All give the same scores within rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HeadChoice {
+    /// The kernel on the CPU, a session elsewhere; logits where the graph cannot be cut.
+    #[default]
+    Fastest,
+    /// A session, also on the CPU.
+    Session,
+    /// No cut: the whole graph hands out its logits. Slow; to compare with.
+    Logits,
+}
+
+/// A reference whose graph has been read and can be fed; weights are still on disk.
+#[derive(Debug, Clone)]
+pub struct OpenedReference {
+    model: Model,
+    inputs: Inputs,
+    logits: Port,
+    cut: Result<Cut, NotCuttable>,
+    vocabulary: usize,
+}
+
+impl OpenedReference {
+    /// Reads the graph and refuses what cannot work.
+    pub fn open(source: &Source) -> Result<Self, ReferenceError> {
+        let model = Model::open(&source.model)?;
+        model.check_external_data()?;
+        let inputs = Inputs::of(&model)?;
+        let no_logits = || ReferenceError::NoLogits {
+            path: source.model.clone(),
+            outputs: model.outputs().iter().map(show).collect(),
+        };
+        let logits = model.logits().ok_or_else(no_logits)?;
+        if !logits.dtype.is_float() || logits.dims.as_ref().is_some_and(|d| d.len() != 3) {
+            return Err(no_logits());
+        }
+        let cut = model.cut(&logits);
+        let declared = match logits.dims.as_ref().and_then(|d| d.last()) {
+            Some(Dimension::Fixed(size)) => Some(*size),
+            _ => None,
+        };
+        let known = cut
+            .as_ref()
+            .ok()
+            .map(|c| c.head.vocabulary)
+            .or(declared)
+            .or(source.config.vocabulary);
+        let vocabulary = known.ok_or_else(|| ReferenceError::UnknownVocabulary {
+            path: source.model.clone(),
+        })?;
+        Ok(Self {
+            model,
+            inputs,
+            logits,
+            cut,
+            vocabulary,
+        })
+    }
+
+    /// Width of the logits: token ids must be below it.
+    pub fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    /// Why the graph cannot be cut before its head, where it cannot: scoring then hands out logits in small batches.
+    pub fn not_cut(&self) -> Option<&NotCuttable> {
+        self.cut.as_ref().err()
+    }
+
+    /// Whether the products can be computed in a precision, on a device. Reads no weights.
+    pub fn check_precision(
+        &self,
+        precision: Precision,
+        device: ResolvedDevice,
+    ) -> Result<(), ReferenceError> {
+        if device == ResolvedDevice::Cpu && self.model.computes_in(DataType::Bf16) {
+            return Err(ReferenceError::Bf16OnCpu {
+                path: self.model.path().to_owned(),
+            });
+        }
+        if precision == Precision::AsStored {
+            return Ok(());
+        }
+        if device != ResolvedDevice::Cpu {
+            return Err(ReferenceError::PrecisionOnDevice { precision, device });
+        }
+        self.reduced(precision, HeadChoice::Fastest)?;
+        Multiplier::detect(precision).map(|_| ())
+    }
+
+    /// Whether the body's matrices are stored in 8 bits, as `rho-mask export --dtype int8` does: [`Precision::Int8`]
+    /// takes them as they are.
+    pub fn is_stored_in_8_bits(&self) -> bool {
+        let body = self.cut.as_ref().map_or(&self.model, |cut| &cut.body);
+        body.is_stored_in_8_bits()
+    }
+
+    /// The graph up to the head without its products, and the products; up to the logits where there is to be no cut.
+    fn reduced(
+        &self,
+        precision: Precision,
+        head: HeadChoice,
+    ) -> Result<(Model, Vec<ConstantProduct>), ReferenceError> {
+        let (reduced, output) = match &self.cut {
+            _ if head == HeadChoice::Logits => (self.model.without_products(), &self.logits),
+            Ok(cut) => (cut.body.without_products(), &cut.hidden),
+            Err(reason) => (Err(NotReducible::NotCut(reason.clone())), &self.logits),
+        };
+        let reduced = match precision {
+            Precision::Bf16 if self.is_stored_in_8_bits() => Err(NotReducible::Quantised {
+                operator: "MatMulNBits".to_owned(),
+            }),
+            _ => reduced,
+        };
+        let (body, products) = reduced.map_err(|source| ReferenceError::NotReducible {
+            path: self.model.path().to_owned(),
+            precision,
+            source,
+        })?;
+        let (body, _) = body.with_attention();
+        // Weights that only the products read are left out here.
+        Ok((body.with_output(output), products))
+    }
+
+    /// Element type of the weights, such as `F32` or `F16`, in which the body computes unless told otherwise.
+    pub fn precision(&self) -> DataType {
+        self.cut
+            .as_ref()
+            .map_or(self.logits.dtype, |cut| cut.head.weights.dtype)
+    }
+
+    /// The files that hold graph and weights, for a fingerprint.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.model.files()
+    }
+
+    /// Loads the weights.
+    ///
+    /// On the CPU attention in single precision is ours: exports walk over `[heads, length, length]` in memory several
+    /// times. Where a graph has another attention than it looked like, which the first run tells, it is computed as
+    /// exported (see [`Reference::attention_as_exported`]).
+    pub fn load(
+        self,
+        environment: &Environment,
+        options: ReferenceOptions,
+    ) -> Result<Reference, ReferenceError> {
+        let Some(body) = self.body_with_own_attention(&options) else {
+            return self.load_body(environment, options, None);
+        };
+        let tried = self
+            .clone()
+            .load_body(environment, options, Some(body))
+            .and_then(|mut reference| reference.try_out().map(|()| reference));
+        tried.or_else(|reason| {
+            let mut reference = self.load_body(environment, options, None)?;
+            reference.attention_as_exported = Some(reason);
+            Ok(reference)
+        })
+    }
+
+    /// The body with our operator for its attention, where that has it and is not reduced anyway.
+    fn body_with_own_attention(&self, options: &ReferenceOptions) -> Option<Model> {
+        let cut = self.cut.as_ref().ok()?;
+        let may = options.device == ResolvedDevice::Cpu
+            && options.precision == Precision::AsStored
+            && options.head != HeadChoice::Logits
+            && cut.body.computes_in_single();
+        let (body, count) = may.then(|| cut.body.with_attention())?;
+        (count > 0).then(|| body.with_output(&cut.hidden))
+    }
+
+    fn load_body(
+        self,
+        environment: &Environment,
+        options: ReferenceOptions,
+        own_attention: Option<Model>,
+    ) -> Result<Reference, ReferenceError> {
+        let ReferenceOptions {
+            device,
+            threads,
+            head,
+            precision,
+        } = options;
+        self.check_precision(precision, device)?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("head-{i}"));
+        let pool = pool
+            .build()
+            .map_err(|source| ReferenceError::Threads { threads, source })?;
+        let (reduced, products) = match (precision, own_attention) {
+            (Precision::AsStored, Some(body)) => (Some(body.to_bytes()?), Some(Vec::new())),
+            (Precision::AsStored, None) => (None, None),
+            _ => {
+                let (graph, products) = self.reduced(precision, head)?;
+                (Some(graph.to_bytes()?), Some(products))
+            }
+        };
+        let (body, output, head) = match self.cut {
+            Ok(cut) if head != HeadChoice::Logits => {
+                let head = if device == ResolvedDevice::Cpu && head == HeadChoice::Fastest {
+                    Head::Kernel(pool.install(|| Kernel::new(&cut.head, Instructions::detect()))?)
+                } else {
+                    Head::Session(SessionHead::new(&cut, device, environment, threads)?)
+                };
+                let body = reduced.map_or_else(|| cut.body.to_bytes(), Ok)?;
+                (body, cut.hidden.name, head)
+            }
+            _ => {
+                let whole = || self.model.with_output(&self.logits).to_bytes();
+                let body = reduced.map_or_else(whole, Ok)?;
+                (body, self.logits.name, Head::None)
+            }
+        };
+        // The maps of the model end here: pages that were read to pack the head are given back before the body loads.
+        drop(self.model);
+        let doing = "loading the model";
+        let mut builder = device.session_builder(environment, threads)?;
+        if let Some(products) = products {
+            let packed = match precision {
+                Precision::AsStored => Arc::default(),
+                _ => {
+                    let multiplier = Multiplier::detect(precision)?;
+                    pool.install(|| pack(&products, multiplier))?
+                }
+            };
+            let operators = operators::domain(packed, threads)?;
+            let with_operators = builder.with_operators(operators);
+            builder = with_operators.map_err(ReferenceError::runtime(doing))?;
+        }
+        let session = commit_with(builder, &body, doing)?;
+        Ok(Reference {
+            session,
+            output,
+            device,
+            inputs: self.inputs,
+            head,
+            pool,
+            vocabulary: self.vocabulary,
+            attention_as_exported: None,
+            bytes_handed_out: 0,
+        })
+    }
+}
+
+/// Packs products one after the other: beside the packed ones, the weights of one are in memory.
+fn pack(
+    products: &[ConstantProduct],
+    multiplier: Multiplier,
+) -> Result<Arc<[Product]>, ReferenceError> {
+    let pack = |product: &ConstantProduct| -> Result<Product, ReferenceError> {
+        let weights = Weights {
+            tensor: &product.weights()?,
+            layout: product.layout,
+            inputs: product.inputs,
+            outputs: product.outputs,
+            scale: product.scale,
+            bias: product.bias.as_deref(),
+        };
+        Ok(Product::new(&weights, multiplier)?)
+    };
+    products.iter().map(pack).collect()
+}
+
+/// Makes a session of a model whose large weights lie in files.
+pub(crate) fn commit(
+    model: &Serialized,
+    device: ResolvedDevice,
+    environment: &Environment,
+    threads: usize,
+    doing: &str,
+) -> Result<Session, ReferenceError> {
+    commit_with(device.session_builder(environment, threads)?, model, doing)
+}
+
+fn commit_with(
+    builder: SessionBuilder,
+    model: &Serialized,
+    doing: &str,
+) -> Result<Session, ReferenceError> {
+    const FOLDER: &str = "session.model_external_initializers_file_folder_path";
+    let builder = builder.with_config_entry(FOLDER, model.folder.to_string_lossy());
+    let mut builder = builder.map_err(ReferenceError::runtime(doing))?;
+    builder
+        .commit_from_memory(&model.bytes)
+        .map_err(ReferenceError::runtime(doing))
+}
