@@ -1,11 +1,13 @@
-//! Where the documents of a run are: in the masks, or in token shards that are made of the corpus first.
+//! Where the documents of a run are: in the masks, or in token shards that are made of the corpus first. Masks that are compressed
+//! are unpacked first.
 
-use std::path::PathBuf;
+use std::{fs, io, path::Path};
 
 use anyhow::Context as _;
 use rho_formats::{MaskDocuments, MaskError, MasksFolder, listed_masks};
 
 use super::{
+    columns::Columns,
     documents::MaskedDocuments,
     folder::RunFolder,
     join::Join,
@@ -31,27 +33,14 @@ pub(super) fn open(
     folder: &RunFolder,
     stop: &Stop,
 ) -> anyhow::Result<Option<Data>> {
-    let plan = &prepared.plan;
-    let columns = &plan.columns;
-    let masks = || MaskDocuments::open(prepared.mask_files.iter().cloned(), &columns.read());
-    let (files, counts) = if prepared.shards.is_empty() {
-        match masks() {
-            Ok(files) => (files, Counts::default()),
-            Err(MaskError::Compressed { .. }) => match made(prepared, folder, stop, None)? {
-                None => return Ok(None),
-                Some(made) => made,
-            },
-            Err(error) => return Err(error.into()),
-        }
+    let columns = &prepared.plan.columns;
+    let opened = if prepared.shards.is_empty() {
+        masks(prepared, folder, stop)?.map(|files| (files, Counts::default()))
     } else {
-        let join = match prepared.mask_files.is_empty() {
-            true => None,
-            false => Some(&masks as &dyn Fn() -> Result<MaskDocuments, MaskError>),
-        };
-        match made(prepared, folder, stop, join)? {
-            None => return Ok(None),
-            Some(made) => made,
-        }
+        tokenised(prepared, folder, stop)?
+    };
+    let Some((files, counts)) = opened else {
+        return Ok(None);
     };
     let lengths: Vec<usize> = (0..files.len()).map(|i| files.length(i)).collect();
     if lengths.iter().all(|&length| length < 2) {
@@ -70,53 +59,64 @@ pub(super) fn open(
     }))
 }
 
-/// Makes token shards in the run's folder, unless they are there.
-fn made(
+/// The masks where documents can be read one by one: as they are, or unpacked into the run's folder first.
+fn masks(
     prepared: &Prepared,
     folder: &RunFolder,
     stop: &Stop,
-    join: Option<&dyn Fn() -> Result<MaskDocuments, MaskError>>,
+) -> anyhow::Result<Option<MaskDocuments>> {
+    let columns = &prepared.plan.columns;
+    match MaskDocuments::open(prepared.mask_files.iter().cloned(), &columns.read()) {
+        Err(MaskError::Compressed { .. }) => {}
+        opened => return Ok(Some(opened?)),
+    }
+    let path = folder.unpacked();
+    let counts = made(&path, folder, |into| {
+        terminal::line(&format!("unpacking the masks into {}", path.display()));
+        let masks = prepared.plan.masks.clone().unwrap_or_default();
+        let done = tokens::unpack(&masks, &prepared.mask_files, columns, into, stop)?;
+        Ok(done.map(|()| Counts::default()))
+    })?;
+    counts.map(|_| documents(&path, columns)).transpose()
+}
+
+/// The corpus as token shards, each document with what the masks say of its tokens where there are masks.
+fn tokenised(
+    prepared: &Prepared,
+    folder: &RunFolder,
+    stop: &Stop,
 ) -> anyhow::Result<Option<(MaskDocuments, Counts)>> {
     let plan = &prepared.plan;
     let path = folder.tokens();
-    let done = path.join(DONE);
-    if !done.exists() {
-        if path.exists() {
-            std::fs::remove_dir_all(&path)
-                .with_context(|| format!("{}: cannot be removed", path.display()))?;
-        }
-        let into = MasksFolder::create(&path)?;
-        let counts = if prepared.shards.is_empty() {
-            terminal::line(&format!("unpacking the masks into {}", path.display()));
-            let masks = plan.masks.clone().unwrap_or_default();
-            let files = &prepared.mask_files;
-            tokens::unpack(&masks, files, &plan.columns, &into, stop)?.map(|()| Counts::default())
+    let counts = made(&path, folder, |into| {
+        let join = if prepared.mask_files.is_empty() {
+            None
         } else {
-            terminal::line(&format!("tokenising the corpus into {}", path.display()));
-            let join = join.map(|open| Join::new(open()?)).transpose()?;
-            let work = Tokenising {
-                shards: &prepared.shards,
-                read: &plan.read_options(),
-                tokenization: prepared.tokenization.as_ref(),
-                vocabulary: plan.vocabulary,
-                columns: &plan.columns,
-                threads: plan.threads,
-                max_rejected: plan.max_rejected,
-                max_unmatched: plan.max_unmatched,
-                out: folder.path(),
-                stop,
+            let Some(masks) = masks(prepared, folder, stop)? else {
+                return Ok(None);
             };
-            tokens::tokenise(&work, &into, join)?
+            Some(Join::new(masks)?)
         };
-        let Some(counts) = counts else {
-            return Ok(None);
+        terminal::line(&format!("tokenising the corpus into {}", path.display()));
+        let work = Tokenising {
+            shards: &prepared.shards,
+            read: &plan.read_options(),
+            tokenization: prepared.tokenization.as_ref(),
+            vocabulary: plan.vocabulary,
+            columns: &plan.columns,
+            threads: plan.threads,
+            max_rejected: plan.max_rejected,
+            max_unmatched: plan.max_unmatched,
+            out: folder.path(),
+            stop,
         };
-        folder.write(&done, &serde_json::to_string(&counts)?)?;
-    }
-    let text =
-        std::fs::read(&done).with_context(|| format!("{}: cannot be read", done.display()))?;
-    let counts: Counts = serde_json::from_slice(&text)
-        .with_context(|| format!("{}: expected the counts of a corpus", done.display()))?;
+        tokens::tokenise(&work, into, join)
+    })?;
+    let Some(counts) = counts else {
+        return Ok(None);
+    };
+    // The token shards hold what the masks said.
+    remove(&folder.unpacked())?;
     if counts.incomplete() {
         terminal::line(&format!(
             "note: of {} rows, {} hold no document and {} documents have no masks; {} shards ended early: {} says which",
@@ -127,8 +127,40 @@ fn made(
             folder.path().join(tokens::REJECTED).display()
         ));
     }
-    let names = listed_masks(&path)?.unwrap_or_default();
-    let files: Vec<PathBuf> = names.iter().map(|name| path.join(name)).collect();
-    let documents = MaskDocuments::open(files, &plan.columns.read())?;
-    Ok(Some((documents, counts)))
+    Ok(Some((documents(&path, &plan.columns)?, counts)))
+}
+
+/// Makes a folder of the run unless it is complete, and gives what was counted; None where the run is to stop.
+fn made(
+    path: &Path,
+    folder: &RunFolder,
+    make: impl FnOnce(&MasksFolder) -> anyhow::Result<Option<Counts>>,
+) -> anyhow::Result<Option<Counts>> {
+    let done = path.join(DONE);
+    if !done.exists() {
+        remove(path)?;
+        let Some(counts) = make(&MasksFolder::create(path)?)? else {
+            return Ok(None);
+        };
+        folder.write(&done, &serde_json::to_string(&counts)?)?;
+    }
+    let text = fs::read(&done).with_context(|| format!("{}: cannot be read", done.display()))?;
+    let counts = serde_json::from_slice(&text)
+        .with_context(|| format!("{}: expected the counts of a corpus", done.display()))?;
+    Ok(Some(counts))
+}
+
+fn documents(path: &Path, columns: &Columns) -> anyhow::Result<MaskDocuments> {
+    let names = listed_masks(path)?.unwrap_or_default();
+    let files = names.iter().map(|name| path.join(name));
+    Ok(MaskDocuments::open(files, &columns.read())?)
+}
+
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot be removed", path.display()))
+        }
+        _ => Ok(()),
+    }
 }

@@ -19,6 +19,7 @@ const PLAN: &str = "train.json";
 const LOCK: &str = "train.lock";
 /// Token shards, among the notes.
 const TOKENS: &str = "tokens";
+const UNPACKED: &str = "masks";
 
 /// A run's folder, held against other runs.
 pub(super) struct RunFolder {
@@ -120,6 +121,11 @@ impl RunFolder {
         self.path.join(NOTES).join(TOKENS)
     }
 
+    /// Where masks are unpacked that cannot be read as they are.
+    pub(super) fn unpacked(&self) -> PathBuf {
+        self.path.join(NOTES).join(UNPACKED)
+    }
+
     /// Writes a file whole or not at all.
     pub(super) fn write(&self, path: &Path, text: &str) -> anyhow::Result<()> {
         let partial = path.with_extension("partial");
@@ -162,7 +168,7 @@ impl RunFolder {
         let files = files.into_iter().chain(model).chain(tokenizer);
         let note = Path::new(NOTES).join(PLAN);
         let files = files.map(PathBuf::from).chain([note]);
-        let tokens = Path::new(NOTES).join(TOKENS);
+        let made = [TOKENS, UNPACKED].map(|name| Path::new(NOTES).join(name));
         let folders = ["checkpoints", TENSORBOARD].map(PathBuf::from);
         let gone = |path: PathBuf, result: io::Result<()>| match result {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -170,7 +176,7 @@ impl RunFolder {
             }
             _ => Ok(()),
         };
-        for name in folders.into_iter().chain([tokens]) {
+        for name in folders.into_iter().chain(made) {
             let path = self.path.join(name);
             let removed = fs::remove_dir_all(&path);
             gone(path, removed)?;
