@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Ended, Random, Run, bundled::SHARDS, bundled::bundled, demo, read_json, root, rows, skipped,
-    write,
+    Ended, Random, Run, bundled::SHARDS, bundled::bundled, demo, python::python, read_json, root,
+    rows, skipped, write,
 };
 
 /// A Llama of next to nothing, with the tokenizer of the demonstration: config.json for `--init`.
@@ -618,7 +618,7 @@ fn held_out_text_is_measured_before_in_between_and_after() {
     assert_eq!(changed.count(), 6);
 }
 
-/// With `pip install tensorboard`: its own reader finds each step once, also after an interruption.
+/// TensorBoard's own reader finds each step once, also after an interruption.
 #[test]
 fn tensorboard_reads_the_curves() {
     const READ: &str = "\
@@ -628,14 +628,7 @@ events = EventAccumulator(sys.argv[1], size_guidance={'scalars': 0})
 events.Reload()
 print([s.step for s in events.Scalars('loss/loss')], [s.step for s in events.Scalars('evaluation/held-out/loss')])
 print(repr(events.Scalars('loss/loss')[-1].value))";
-    let python = std::env::var("RHO_MASK_PYTHON").unwrap_or("python3".to_owned());
-    let there = Command::new(&python)
-        .args(["-c", "import tensorboard"])
-        .output();
-    if !there.is_ok_and(|output| output.status.success()) {
-        skipped("no tensorboard in python3 (RHO_MASK_PYTHON names another)");
-        return;
-    }
+    let Some(python) = python() else { return };
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("out");
     let mut child = start(long(place.path(), &out));
