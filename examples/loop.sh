@@ -9,17 +9,19 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-out=loop good= corpus= after= tokenizer=models/demo/tokenizer.json config=examples/loop-config.json
+out=loop good= corpus= base_corpus= after= tokenizer=models/demo/tokenizer.json config=examples/loop-config.json
 length=256 batch=2048 rate=2e-3 keep=0.6 seed=0
-base_steps=150 reference_steps=120 steps=200
+base_steps=150 reference_steps=120 steps=200 every=
 evals=()
 while [ $# -gt 0 ]; do
     case $1 in
         --out) out=$2 ;;
         --good) good=$2 ;;
         --corpus) corpus=$2 ;;
+        --base-corpus) base_corpus=$2 ;;
         --eval) evals+=("$2") ;;
         --eval-after) after=$2 ;;
+        --eval-every) every=$2 ;;
         --tokenizer) tokenizer=$2 ;;
         --config) config=$2 ;;
         --length) length=$2 ;;
@@ -51,12 +53,13 @@ evaluate=()
 if [ ${#evals[@]} -gt 0 ]; then
     evaluate=(--eval "${evals[@]}")
     if [ -n "$after" ]; then evaluate+=(--eval-after "$after"); fi
+    if [ -n "$every" ]; then evaluate+=(--eval-every "$every"); fi
 fi
 common=(--length "$length" --batch-tokens "$batch" --learning-rate "$rate" --seed "$seed" --save-every 0)
 
-# A base that has seen the corpus, so that the trainee and the reference start from the same.
-"$RHO_MASK" train --objective clm --init "$config" --tokenizer "$tokenizer" --corpus "$corpus" --out "$out/base" \
-    --steps "$base_steps" "${common[@]}"
+# A base that has seen the corpus (or other text like it: --base-corpus), so that the trainee and the reference start from the same.
+"$RHO_MASK" train --objective clm --init "$config" --tokenizer "$tokenizer" \
+    --corpus "${base_corpus:-$corpus}" --out "$out/base" --steps "$base_steps" "${common[@]}"
 # 1: the reference, on what is good.
 "$RHO_MASK" train --objective clm --model "$out/base" --corpus "$good" --out "$out/reference" \
     --steps "$reference_steps" "${common[@]}"
