@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use xxhash_rust::xxh3::Xxh3;
 
 const FILES: [(&str, &[u8]); 3] = [
     ("config.json", include_bytes!("../models/demo/config.json")),
@@ -22,7 +23,13 @@ pub(crate) const NOTICE: &str = "no --model given: using the bundled demonstrati
 
 /// The folder with the demonstration reference, written if it is not there yet.
 pub(crate) fn folder(cache: &Path) -> anyhow::Result<PathBuf> {
-    let folder = cache.join(format!("demo-{}", env!("CARGO_PKG_VERSION")));
+    // Named by what it holds: another version of the program never changes files that this one has open.
+    let mut hash = Xxh3::new();
+    for (name, bytes) in FILES {
+        hash.update(name.as_bytes());
+        hash.update(bytes);
+    }
+    let folder = cache.join(format!("demo-{:016x}", hash.digest()));
     for (name, bytes) in FILES {
         let path = folder.join(name);
         place(&path, bytes).with_context(|| {

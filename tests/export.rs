@@ -248,46 +248,27 @@ fn the_bundled_reference_exported_again_gives_the_same_masks() {
     // Its weights as a checkpoint: products are stored the other way round there.
     let bytes = fs::read(demo().join("model.onnx")).unwrap();
     let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
-    let constant = |name: &str| {
-        graph
-            .initializer
-            .iter()
-            .find(|t| t.name.as_deref() == Some(name))
-    };
-    let tensor = |name: String, tensor: &TensorProto, turn: bool| {
-        let numbers = Tensor::resolve(tensor, Path::new("")).unwrap();
+    let products = graph.node.iter().filter(|n| n.op_type() == "MatMul");
+    let turned: Vec<&String> = products.filter_map(|node| node.input.get(1)).collect();
+    let mut all: Tensors = Vec::new();
+    for stored in &graph.initializer {
+        let name = stored.name.clone().unwrap();
+        if !name.ends_with(".weight") {
+            continue;
+        }
+        let numbers = Tensor::resolve(stored, Path::new("")).unwrap();
         let (mut dims, mut numbers) = (numbers.dims.clone(), numbers.to_f32().unwrap());
-        if turn {
+        if turned.contains(&&name) {
             let columns = (0..dims[1]).flat_map(|c| (0..dims[0]).map(move |r| (r, c)));
             numbers = columns.map(|(r, c)| numbers[r * dims[1] + c]).collect();
             dims.swap(0, 1);
         }
         let bytes = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
-        (name, json!({"dtype": "F32", "shape": dims}), bytes)
-    };
-    let mut all: Tensors = Vec::new();
-    for node in &graph.node {
-        let weights = node.input.get(1).and_then(|name| constant(name));
-        if let (Some("MatMul"), Some(weights)) = (node.op_type.as_deref(), weights) {
-            let path = node
-                .name
-                .as_deref()
-                .unwrap()
-                .trim_start_matches('/')
-                .replace('/', ".");
-            let name = format!("{}.weight", path.trim_end_matches(".MatMul"));
-            all.push(tensor(name, weights, true));
-        }
-    }
-    for stored in &graph.initializer {
-        let name = stored.name.clone().unwrap();
-        if name.starts_with("model.") && name.ends_with(".weight") {
-            all.push(tensor(name, stored, false));
-        }
+        all.push((name, json!({"dtype": "F32", "shape": dims}), bytes));
     }
     let folder = place.path().join("checkpoint");
     write_tensors(&folder.join("model.safetensors"), all);
-    for name in ["config.json", "generation_config.json", "tokenizer.json"] {
+    for name in ["config.json", "tokenizer.json"] {
         fs::copy(demo().join(name), folder.join(name)).unwrap();
     }
     let corpus = root().join("examples/corpus/notes.jsonl.gz");
