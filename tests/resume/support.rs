@@ -7,6 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prost::Message as _;
+use rho_graph::onnx::ModelProto;
+
 /// Some documents of the examples, in several shards.
 pub(crate) fn corpus(place: &Path) -> PathBuf {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/corpus");
@@ -108,17 +111,25 @@ pub(crate) fn whole_of(command: &mut Command) -> Duration {
     start.elapsed()
 }
 
-/// The demonstration model with some bits of its weights turned over, so that it scores otherwise.
+/// The demonstration model with some bits of its embedding turned over, so that it scores otherwise.
 pub(crate) fn another_model(folder: &Path) {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
     fs::create_dir_all(folder).unwrap();
     for name in ["config.json", "tokenizer.json"] {
         fs::copy(demo.join(name), folder.join(name)).unwrap();
     }
-    let mut model = fs::read(demo.join("model.onnx")).unwrap();
-    let middle = model.len() / 2;
-    for i in (middle..middle + 40_000).step_by(100) {
-        model[i] ^= 1;
+    let bytes = fs::read(demo.join("model.onnx")).unwrap();
+    let mut model = ModelProto::decode(&bytes[..]).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    let embedding = graph
+        .initializer
+        .iter_mut()
+        .find(|tensor| tensor.name() == "model.embed_tokens.weight");
+    let stored = &mut embedding.unwrap().raw_data;
+    let mut numbers = stored.take().unwrap().to_vec();
+    for byte in numbers.iter_mut().step_by(100) {
+        *byte ^= 1;
     }
-    fs::write(folder.join("model.onnx"), model).unwrap();
+    *stored = Some(numbers.into());
+    fs::write(folder.join("model.onnx"), model.encode_to_vec()).unwrap();
 }
