@@ -62,6 +62,11 @@ impl Noted {
         self.plan["command"] == "select"
     }
 
+    /// Whether it is `convert` that writes the folder.
+    pub(crate) fn is_of_convert(&self) -> bool {
+        self.plan["command"] == "convert"
+    }
+
     pub(crate) fn write(&self, folder: &MasksFolder) -> anyhow::Result<()> {
         Ok(folder.note(
             NOTE,

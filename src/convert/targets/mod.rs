@@ -1,0 +1,136 @@
+//! The formats that masks can be converted to, one file each. To add one: a name in `cli::convert`, a file here, and its
+//! lines in [`abilities`] and [`make`].
+
+mod jsonl;
+
+use rho_formats::{
+    MaskFile, MasksFolder, OutputError,
+    trainers::{NewFiles, Sink},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    documents::{Column, Documents},
+    ending::Ending,
+};
+use crate::cli::{IdsDtype, TargetName};
+
+/// What a target can express. An option that it cannot is refused before anything is written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Abilities {
+    /// The masks' own columns are written: all of them, or with `--mask` or `--weights` that one alone of what selections
+    /// made. Else one column is chosen.
+    pub(crate) own_columns: bool,
+    /// Weights in the place of bits.
+    pub(crate) weights: bool,
+    /// Sequences of one length.
+    pub(crate) length: bool,
+    /// Token ids of a type that can be chosen.
+    pub(crate) dtype: bool,
+    /// Files of a size that can be chosen; its default, in bytes.
+    pub(crate) file_bytes: Option<u64>,
+    /// Documents must end with an end-of-sequence token.
+    pub(crate) ends_documents: bool,
+    /// One stream, on standard output.
+    pub(crate) stream: bool,
+}
+
+/// What a target is to write, decided.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// What says which tokens are targets; there is one, but where the own columns are written.
+    pub(crate) column: Option<Column>,
+    /// The columns of the masks that are written, in order, of a target that writes them.
+    pub(crate) own_columns: Vec<String>,
+    /// Tokens in a sequence.
+    pub(crate) length: Option<usize>,
+    /// The type of token ids, where the target has a choice: as it was named, else the smallest that holds the vocabulary.
+    pub(crate) dtype: IdsDtype,
+    /// All token ids are below, where that is known.
+    pub(crate) vocabulary: Option<u64>,
+    /// What files are split at.
+    pub(crate) file_bytes: u64,
+    /// What is put to the end of documents, by the time they come here.
+    pub(crate) ending: Ending,
+    /// How all of it was made: the masks' metadata, and under `convert` what was done to them.
+    pub(crate) metadata: Value,
+}
+
+/// A format, as it is to be written.
+pub(crate) trait Target: Sync {
+    /// Begins the files of a shard.
+    fn begin(&self, files: &ShardFiles<'_>) -> anyhow::Result<Box<dyn Writer>>;
+
+    /// Begins a stream of all shards, where the format has one.
+    fn stream(&self, _sink: Sink) -> Option<anyhow::Result<Box<dyn Writer>>> {
+        None
+    }
+
+    /// Writes what speaks of all shards, in the order of the corpus, such as an index; the answer names the files. May be
+    /// called again, and writes the same then.
+    fn conclude(&self, _folder: &MasksFolder, _shards: &[&Written]) -> anyhow::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Takes the documents of one shard, or of all of them in a stream. The same documents give the same bytes, however they
+/// are cut into batches... of whatever size the masks have, which is the same each time.
+pub(crate) trait Writer {
+    /// Adds documents.
+    fn write(&mut self, documents: &Documents) -> anyhow::Result<()>;
+
+    /// Completes the files.
+    fn finish(self: Box<Self>) -> anyhow::Result<Written>;
+}
+
+/// What came of a shard.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Written {
+    /// Its files.
+    pub(crate) files: Vec<MaskFile>,
+    /// Rows in them, or sequences: what a trainer counts.
+    pub(crate) rows: u64,
+    /// Documents that were left out for no token of them is a target, by targets whose trainers cannot take such.
+    pub(crate) left_out: u64,
+    /// Whatever [`Target::conclude`] needs to know.
+    pub(crate) notes: Value,
+}
+
+/// Makes the files of one shard.
+pub(crate) struct ShardFiles<'a> {
+    pub(super) new: &'a NewFiles,
+    pub(super) stem: &'a str,
+}
+
+impl ShardFiles<'_> {
+    /// What the names of the shard's files begin with: the shard's own name, which may lie in folders (`a/b.jsonl`). No
+    /// other shard has it.
+    pub(crate) fn stem(&self) -> &str {
+        self.stem
+    }
+
+    /// Begins a file: the stem with this ending, such as `.tar`, or `.00001.mds`.
+    pub(crate) fn create(&self, ending: &str) -> Result<Sink, OutputError> {
+        self.new.create(&format!("{}{ending}", self.stem))
+    }
+
+    /// Begins a file in a folder of its own, as `tokens/a/b.jsonl.bin`.
+    pub(crate) fn create_in(&self, folder: &str, ending: &str) -> Result<Sink, OutputError> {
+        self.new.create(&format!("{folder}/{}{ending}", self.stem))
+    }
+}
+
+/// What a target can express.
+pub(crate) fn abilities(name: TargetName) -> Abilities {
+    match name {
+        TargetName::Jsonl => jsonl::ABILITIES,
+    }
+}
+
+/// The target of a name.
+pub(crate) fn make(name: TargetName, settings: &Settings) -> anyhow::Result<Box<dyn Target>> {
+    Ok(match name {
+        TargetName::Jsonl => Box::new(jsonl::Jsonl::new(settings)),
+    })
+}
