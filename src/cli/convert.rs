@@ -89,8 +89,20 @@ pub struct ConvertArgs {
 /// The formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TargetName {
+    /// Hugging Face dataset for Transformers, TRL and axolotl: input_ids, attention_mask, labels.
+    Labels,
+    /// Parquet for levanter's prebuilt format: input_ids, loss_weights.
+    Levanter,
+    /// Hugging Face dataset for torchtitan: input, labels (shifted), positions.
+    Torchtitan,
+    /// Parquet for torchtune: tokens, mask (true: not trained on).
+    Torchtune,
+    /// Parquet with the masks' own columns.
+    Parquet,
     /// JSON lines with the masks' own columns.
     Jsonl,
+    /// Tar files with the masks' own columns, as WebDataset reads them.
+    Webdataset,
 }
 
 impl TargetName {

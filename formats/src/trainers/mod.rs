@@ -6,7 +6,13 @@
 //! stream. The same calls give the same bytes.
 
 mod json_lines;
+mod lists;
 mod sink;
+mod table;
+mod tar;
 
 pub use json_lines::JsonLines;
+pub use lists::{Item, ListColumns, ListFields, Lists};
 pub use sink::{NewFiles, Sink};
+pub use table::{Table, TableKind, TableSchema};
+pub use tar::Samples;
