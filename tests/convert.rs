@@ -64,7 +64,10 @@ fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 
 fn refused(ended: &Ended, what: &[&str]) {
     let said = &ended.stderr;
-    assert!(said.lines().any(|line| line.starts_with("error: ")), "{said}");
+    assert!(
+        said.lines().any(|line| line.starts_with("error: ")),
+        "{said}"
+    );
     for what in what {
         assert!(said.contains(what), "expected {what:?} in {said}");
     }
@@ -225,7 +228,7 @@ fn a_reader_that_goes_and_one_that_waits() {
     let place = tempfile::tempdir().unwrap();
     let masks = selected(place.path(), ScoreType::Float32);
     for to in ["jsonl", "labels", "webdataset"] {
-        let mut run = convert(&masks, to, Path::new("-"), &[]);
+        let mut run = convert(&masks, to, Path::new("-"), &["--progress", "none"]);
         let piped = run.0.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().unwrap();
         let mut stdout = child.stdout.take().unwrap();
@@ -308,6 +311,9 @@ fn another_plan_is_refused_and_started_over() {
     let select = Run::new(&["select"]).arg(&masks).arg("--out").arg(&out);
     let ended = select.args(&["--by", "loss", "--restart"]).ends_with(2);
     refused(&ended, &["one of `select`"]);
+    let score = Run::score(Path::new("examples/corpus"), &out);
+    let ended = score.args(&["--restart"]).ends_with(2);
+    refused(&ended, &["one of masks, got one of `convert`"]);
     assert!(bytes(&out) == bytes(&at("fresh")));
 }
 

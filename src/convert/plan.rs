@@ -1,7 +1,10 @@
 //! From what was typed after `convert` to what it means. Everything that can be wrong with it is found here, before
 //! anything is written.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
 use rho_formats::{MaskColumns, MasksFolder};
 use serde_json::{Value, json};
@@ -45,6 +48,13 @@ impl ConvertPlan {
     /// Whether it goes to standard output.
     pub(crate) fn to_standard_output(&self) -> bool {
         self.out.as_os_str() == "-"
+    }
+
+    /// The size of each shard of the masks.
+    pub(super) fn shard_bytes(&self) -> Vec<u64> {
+        let files = |shard: &Range<usize>| &self.input.files[shard.clone()];
+        let bytes = |shard| files(shard).iter().map(|file| file.identity.bytes).sum();
+        self.input.shards.iter().map(bytes).collect()
     }
 
     /// Everything that must be the same for a run to be gone on with.
@@ -293,18 +303,22 @@ fn own_columns(first: &MaskColumns, named: Option<&str>) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// The type of token ids: the smallest that holds the vocabulary, where nobody named another.
+/// The type of token ids: the smallest that holds the vocabulary, where nobody named another. Where the vocabulary is not
+/// known, ids that do not fit are found when they are written.
 fn dtype(args: &ConvertArgs, vocabulary: Option<u64>, ending: Ending) -> anyhow::Result<IdsDtype> {
-    let most = vocabulary.unwrap_or(u64::MAX);
-    let eos = ending.eos().map_or(0, |eos| eos as u64 + 1);
-    let most = most.max(eos);
+    const OF_U16: u64 = 1 << 16;
+    // The end-of-sequence token is one of them, whatever the masks say of their vocabulary.
+    let eos = ending
+        .eos()
+        .map_or(0, |eos| u64::from(eos.cast_unsigned()) + 1);
+    let known = vocabulary.unwrap_or(0).max(eos);
     match args.dtype {
-        Some(IdsDtype::U16) if most > 1 << 16 && vocabulary.is_some() => Err(Advised::error(
-            format!("--dtype u16: expected a vocabulary of at most 65,536 tokens, got {most}"),
+        Some(IdsDtype::U16) if known > OF_U16 => Err(Advised::error(
+            format!("--dtype u16: expected a vocabulary of at most {OF_U16} tokens, got {known}"),
             "name u32, or leave it out",
         )),
         Some(named) => Ok(named),
-        None if most <= 1 << 16 => Ok(IdsDtype::U16),
+        None if vocabulary.is_some() && known <= OF_U16 => Ok(IdsDtype::U16),
         None => Ok(IdsDtype::U32),
     }
 }

@@ -146,7 +146,7 @@ fn open(plan: &SelectPlan) -> anyhow::Result<(MasksFolder, Lock)> {
     if noted.as_ref().is_some_and(|noted| !noted.is_of_select()) {
         return Err(Advised::error(
             format!(
-                "{}: expected a new folder, or one of `select`, got one that `score` writes",
+                "{}: expected a new folder, or one of `select`, got one that another command writes",
                 plan.out.display()
             ),
             "name another folder: scores are dear",
