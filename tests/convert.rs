@@ -188,6 +188,43 @@ fn everything_comes_back_as_the_libraries_of_others_read_it() {
     }
 }
 
+/// As `score` leaves them, with everything that it can: compressed, half-precision, with texts and sources, and without
+/// end-of-sequence tokens, which are then found in the tokenizer that lies beside the masks.
+#[test]
+fn what_score_wrote_without_the_last_tokens() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let pages = Path::new("examples/corpus/pages.jsonl");
+    Run::score(pages, &at("masks"))
+        .args(&["--compression", "zstd", "--score-dtype", "float16"])
+        .args(&["--keep-text", "--source-field", "source", "--eos", "never"])
+        .ends_with(0);
+    let mut cases = Vec::new();
+    for (to, _) in TARGETS {
+        convert(&at("masks"), to, &at(to), &[]).ends_with(0);
+        let own = ["parquet", "jsonl", "webdataset"].contains(&to);
+        let ends = ["levanter", "torchtitan"].contains(&to);
+        let summary = read_json(&at(to).join("summary.json"));
+        let documents = summary["documents"].as_u64().unwrap();
+        assert_eq!(summary["ended"], if ends { documents } else { 0 }, "{to}");
+        let mut case = json!({"folder": at(to), "to": to});
+        if !own {
+            case["column"] = json!("mask_intersection");
+        }
+        if ends {
+            let said = read_json(&at(to).join("rho_mask.json"));
+            let eos = said["convert"]["documents_end"]["token"].clone();
+            let tokenizer = read_json(&at(to).join("tokenizer.json"));
+            assert_eq!(tokenizer["model"]["vocab"]["</s>"], eos);
+            case["eos"] = eos;
+        }
+        cases.push(case);
+    }
+    if let Some(python) = python() {
+        check(&python, &at("masks"), &cases);
+    }
+}
+
 #[test]
 fn a_stream_holds_what_the_files_hold() {
     let place = tempfile::tempdir().unwrap();
