@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod convert;
 mod export;
 mod look;
 mod report;
@@ -17,6 +18,7 @@ mod values;
 #[cfg(feature = "train")]
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
 
+pub use convert::{ConvertArgs, IdsDtype, TargetName};
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
 pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use report::ReportArgs;
@@ -53,6 +55,9 @@ pub enum Command {
     /// Select again from scores that are there, by any rule; no model is needed.
     #[command(after_long_help = select::EXAMPLES)]
     Select(Box<SelectArgs>),
+    /// Convert masks to the formats of other trainers.
+    #[command(after_long_help = convert::EXAMPLES)]
+    Convert(Box<ConvertArgs>),
     /// Show documents in the terminal, kept tokens plain and dropped ones dim, or in levels of a score.
     #[command(after_long_help = look::SHOW_EXAMPLES)]
     Show(ShowArgs),

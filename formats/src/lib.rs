@@ -8,6 +8,7 @@
 //! | [`input`] | one shard | [`Record`]s: documents, and rows that hold none |
 //! | [`remote`] | URLs | files elsewhere, and their bytes |
 //! | [`masks`] | scores and masks of documents | Arrow files in a Hugging Face dataset folder, and back |
+//! | [`trainers`] | what a trainer is to read | files in the formats of other trainers |
 //!
 //! Leaves to others: what a document's tokens are, how they score, and which of them are kept. Nothing here prints,
 //! and no error is swallowed: a bad row is a [`Rejection`], a bad shard a [`ShardError`].
@@ -17,6 +18,7 @@ pub mod input;
 pub mod masks;
 pub mod remote;
 mod small_file;
+pub mod trainers;
 
 pub use corpus::{CorpusError, Found, Place, Shard, find_shards};
 pub use input::{

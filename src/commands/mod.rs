@@ -1,5 +1,6 @@
 //! One file per command.
 
+mod convert;
 mod doctor;
 mod export;
 mod finish;
@@ -30,6 +31,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
     match cli.command {
         Command::Score(args) => score::run(&args),
         Command::Select(args) => select::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Export(args) => export::run(&args),

@@ -62,6 +62,25 @@ impl Noted {
         self.plan["command"] == "select"
     }
 
+    /// Whether it is `convert` that writes the folder.
+    pub(crate) fn is_of_convert(&self) -> bool {
+        self.plan["command"] == "convert"
+    }
+
+    /// Refuses a folder that `convert` writes; one whose note cannot be read is refused or cleared later.
+    pub(crate) fn must_not_be_converted(folder: &MasksFolder) -> anyhow::Result<()> {
+        match Self::read(folder) {
+            Ok(Some(noted)) if noted.is_of_convert() => Err(Advised::error(
+                format!(
+                    "{}: expected a new folder, or one of masks, got one of `convert`",
+                    folder.path().display()
+                ),
+                "name another folder",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn write(&self, folder: &MasksFolder) -> anyhow::Result<()> {
         Ok(folder.note(
             NOTE,

@@ -252,7 +252,7 @@ fn each_batch(
 
 /// Runs some threads that take numbers below `count` until there are none, or one of them fails, or the run is to stop.
 /// The first error is the one to tell.
-pub(super) fn on_threads(
+pub(crate) fn on_threads(
     threads: usize,
     count: usize,
     stop: &Stop,

@@ -13,24 +13,24 @@ use crate::{
 const SHOWN: usize = 5;
 
 /// The files of a masks folder.
-pub(super) struct Input {
-    pub(super) folder: PathBuf,
-    pub(super) files: Vec<InputFile>,
+pub(crate) struct Input {
+    pub(crate) folder: PathBuf,
+    pub(crate) files: Vec<InputFile>,
     /// Neighbouring files that hold one shard of the corpus.
-    pub(super) shards: Vec<std::ops::Range<usize>>,
+    pub(crate) shards: Vec<std::ops::Range<usize>>,
     /// The first file, for its columns.
-    pub(super) first: MaskColumns,
+    pub(crate) first: MaskColumns,
 }
 
 /// A file as it was found.
-pub(super) struct InputFile {
-    pub(super) name: String,
-    pub(super) identity: Identity,
+pub(crate) struct InputFile {
+    pub(crate) name: String,
+    pub(crate) identity: Identity,
 }
 
 impl Input {
     /// Looks at a folder. Refuses one that is not finished.
-    pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
         let names = finished_files(folder)?;
         let empty = || MaskError::Empty {
             path: folder.to_path_buf(),
@@ -64,17 +64,17 @@ impl Input {
     }
 
     /// Where a file lies.
-    pub(super) fn path(&self, file: usize) -> PathBuf {
+    pub(crate) fn path(&self, file: usize) -> PathBuf {
         self.folder.join(&self.files[file].name)
     }
 
     /// What a shard is called: after its first file.
-    pub(super) fn shard_name(&self, shard: usize) -> &str {
+    pub(crate) fn shard_name(&self, shard: usize) -> &str {
         &self.files[self.shards[shard].start].name
     }
 
     /// Refuses a file that was written to since it was found.
-    pub(super) fn must_be_unchanged(&self, file: usize) -> anyhow::Result<()> {
+    pub(crate) fn must_be_unchanged(&self, file: usize) -> anyhow::Result<()> {
         let now = Identity::of_file(&self.path(file)).unwrap_or_default();
         match self.files[file].identity.difference(&now) {
             None => Ok(()),

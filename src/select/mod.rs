@@ -10,6 +10,7 @@
 //! * `scores`: a record batch to the numbers that a rule compares; `counted` and `chosen`: what came of them.
 //! * `corpus`: the cuts of the scope `corpus`, found by counting before anything is written.
 //! * `mark`: the numbers of a shard to bits, scope by scope; `shard`: its files, read and written.
+//! * `usual`: the column of masks that is taken where none is named.
 //! * `run`: all shards, on several threads; what is done of them is noted in `record`, and `summary` tells of it.
 //!
 //! `score` selects by the same rules, from what it has just scored: with `options`, `rule` and `mark`.
@@ -20,13 +21,13 @@
 //! ahead; nothing grows with the corpus but the list of its files.
 
 mod chosen;
-mod corpus;
+pub(crate) mod corpus;
 pub(crate) mod counted;
 mod described;
 pub(crate) mod input;
 pub(crate) mod mark;
 pub(crate) mod options;
-mod place;
+pub(crate) mod place;
 pub(crate) mod plan;
 mod record;
 pub(crate) mod rule;
@@ -34,5 +35,6 @@ pub(crate) mod run;
 pub(crate) mod scores;
 mod shard;
 pub(crate) mod summary;
+pub(crate) mod usual;
 
 pub(crate) use chosen::Chosen;

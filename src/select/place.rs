@@ -8,7 +8,7 @@ use std::{
 use crate::hint::Advised;
 
 /// Refuses an output folder that is the input folder, lies in it or holds it; links are followed.
-pub(super) fn must_be_apart(masks: &Path, out: &Path) -> anyhow::Result<()> {
+pub(crate) fn must_be_apart(masks: &Path, out: &Path) -> anyhow::Result<()> {
     let (input, output) = (real(masks), real(out));
     let (Ok(input), Ok(output)) = (input, output) else {
         // What cannot be looked at is refused with its reason when it is opened.
@@ -26,7 +26,7 @@ pub(super) fn must_be_apart(masks: &Path, out: &Path) -> anyhow::Result<()> {
             out.display(),
             masks.display()
         ),
-        "selecting never changes the masks it reads: name a new folder beside them",
+        "the masks that are read are never changed: name a new folder beside them",
     ))
 }
 

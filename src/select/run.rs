@@ -127,8 +127,9 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop, kind: ProgressKind) -> anyhow:
 
 /// Makes or opens the folder. Refuses one that others write or wrote, and one that was begun with something else.
 fn open(plan: &SelectPlan) -> anyhow::Result<(MasksFolder, Lock)> {
-    let folder = MasksFolder::create(&plan.out)?;
+    let folder = MasksFolder::begin(&plan.out)?;
     let lock = locked(&folder, 0, 1)?;
+    Noted::must_not_be_converted(&folder)?;
     let files = plan.input.files.iter();
     let wanted = Noted {
         plan: plan.what_changes_masks(),
@@ -152,6 +153,7 @@ fn open(plan: &SelectPlan) -> anyhow::Result<(MasksFolder, Lock)> {
             "name another folder: scores are dear",
         ));
     }
+    let folder = MasksFolder::create(&plan.out)?;
     if plan.restart {
         let shards = noted.iter().flat_map(|noted| &noted.shards);
         clear(&folder, shards.chain(&wanted.shards))?;

@@ -9,10 +9,8 @@ use super::documents::{Meaning, Weight};
 use crate::{
     cli::{ObjectiveName, TrainArgs},
     hint::Advised,
+    select::usual::{USUAL_MASK, chosen},
 };
-
-/// The mask that `score` writes and Rho-1's self-reference did best with.
-const DEFAULT_MASK: &str = "mask_intersection";
 
 /// The columns to be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -55,7 +53,7 @@ impl Columns {
         match args.objective {
             ObjectiveName::Static => {
                 let there = &first.schema().masks;
-                let found = chosen(args.mask_column.as_deref(), there, DEFAULT_MASK);
+                let found = chosen(args.mask_column.as_deref(), there, USUAL_MASK);
                 columns.mask = Some(
                     found.ok_or_else(|| missing("a column of masks", there, "--mask-column"))?,
                 );
@@ -93,34 +91,5 @@ impl Columns {
                 (None, None) => None,
             },
         }
-    }
-}
-
-/// The column that was named, else the usual one, else the only one.
-fn chosen(named: Option<&str>, there: &[String], usual: &str) -> Option<String> {
-    let is_there = |name: &str| there.iter().find(|column| *column == name).cloned();
-    match (named, there) {
-        (Some(name), _) => is_there(name),
-        (None, [only]) => Some(only.clone()),
-        (None, _) => is_there(usual),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_named_the_usual_or_the_only_column() {
-        let there = ["mask_loss", DEFAULT_MASK].map(String::from);
-        let pick = |named, there: &[String]| chosen(named, there, DEFAULT_MASK);
-        assert_eq!(pick(None, &there).as_deref(), Some(DEFAULT_MASK));
-        assert_eq!(
-            pick(Some("mask_loss"), &there).as_deref(),
-            Some("mask_loss")
-        );
-        assert_eq!(pick(Some("mask_excess"), &there), None);
-        assert_eq!(pick(None, &there[..1]).as_deref(), Some("mask_loss"));
-        assert_eq!(pick(None, &[]), None);
     }
 }

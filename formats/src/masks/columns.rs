@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
-use arrow_array::{Array, ListArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, ListArray, RecordBatch};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, SchemaRef};
 use half::slice::HalfFloatSliceExt;
@@ -68,6 +68,12 @@ impl MaskColumns {
         &self.columns
     }
 
+    /// The names of all columns, in order.
+    pub fn names(&self) -> Vec<&str> {
+        let fields = self.frames.schema().fields().iter();
+        fields.map(|field| field.name().as_str()).collect()
+    }
+
     /// The names of all columns of scores, of whatever type.
     pub fn scores(&self) -> Vec<&str> {
         let fields = self.frames.schema().fields().iter();
@@ -82,12 +88,17 @@ impl MaskColumns {
         weights.map(|field| field.name().as_str()).collect()
     }
 
+    /// Bytes of the file that are not read yet.
+    pub fn left(&self) -> u64 {
+        self.frames.left()
+    }
+
     /// Whether the columns and the metadata are those of another file.
     pub fn same_schema(&self, other: &Self) -> bool {
         self.frames.schema() == other.frames.schema()
     }
 
-    pub(super) fn arrow(&self) -> &SchemaRef {
+    pub(crate) fn arrow(&self) -> &SchemaRef {
         self.frames.schema()
     }
 
@@ -125,6 +136,30 @@ impl MaskColumns {
         let batch = self.read(Some(&wanted))?;
         self.rows += batch.as_ref().map_or(0, MaskBatch::rows);
         Ok(batch)
+    }
+
+    /// As [`next_of`](Self::next_of), with the token ids, their hashes and the rows' numbers; the ids are compared with
+    /// their hashes.
+    ///
+    /// # Errors
+    /// Where the file breaks, or what it holds does not fit.
+    pub fn next_checked_of(&mut self, only: &[&str]) -> Result<Option<MaskBatch>, MaskError> {
+        let always = [schema::INPUT_IDS, schema::TOKEN_HASH, schema::ROW];
+        let wanted: Vec<&str> = always.iter().chain(only).copied().collect();
+        let before = self.rows;
+        let Some(batch) = self.next_of(&wanted)? else {
+            return Ok(None);
+        };
+        batch.check_tokens().map_err(|(row, expected)| {
+            let row = before + row;
+            let path = self.path.clone();
+            MaskError::Row {
+                path,
+                row,
+                expected,
+            }
+        })?;
+        Ok(Some(batch))
     }
 
     /// Passes over the next batch; false where there is none.
@@ -277,6 +312,11 @@ impl MaskBatch {
             integers.map_or(0, |integers| integers.value(row))
         };
         (integer(schema::TOKEN_HASH), integer(schema::ROW))
+    }
+
+    /// A column as it lies; none where it is not there or was not asked for.
+    pub(crate) fn array(&self, name: &str) -> Option<ArrayRef> {
+        self.batch.column_by_name(name).cloned()
     }
 
     fn items(&self, column: &str) -> Option<&dyn Array> {

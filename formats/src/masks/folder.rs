@@ -74,15 +74,24 @@ impl MasksFolder {
     /// # Errors
     /// Where something else stands in its place or in it, or it cannot be made.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self, OutputError> {
-        let path = path.into();
-        Self::check(&path)?;
-        let folder = Self { path };
-        folder.make(&folder.path.join(NOTES))?;
+        let folder = Self::begin(path)?;
         // Ranks that start at the same time would take the file from each other while it has its temporary name.
         let _making = folder.lock("make")?;
         if !folder.path.join("dataset_info.json").exists() {
             folder.replace(Path::new("dataset_info.json"), b"{}")?;
         }
+        Ok(folder)
+    }
+
+    /// As [`create`](Self::create), for what is no dataset of masks: nothing is written but the folder of the notes.
+    ///
+    /// # Errors
+    /// Where something else stands in its place or in it, or it cannot be made.
+    pub fn begin(path: impl Into<PathBuf>) -> Result<Self, OutputError> {
+        let path = path.into();
+        Self::check(&path)?;
+        let folder = Self { path };
+        folder.make(&folder.path.join(NOTES))?;
         Ok(folder)
     }
 
@@ -409,13 +418,6 @@ impl MasksFolder {
         ] {
             paths.push(self.path.join(name));
         }
-        let gone = |path: &Path, result: io::Result<()>| match result {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(OutputError::Write {
-                path: path.to_owned(),
-                source,
-            }),
-            _ => Ok(()),
-        };
         for path in paths {
             gone(&path, fs::remove_file(&path))?;
             // Folders that were made for shards go with the last of them; others are not empty.
@@ -427,6 +429,15 @@ impl MasksFolder {
                 parent = folder.parent();
             }
         }
+        self.clear_notes()?;
+        self.replace(Path::new("dataset_info.json"), b"{}")
+    }
+
+    /// Removes the notes, but for locks. What they tell of must be gone before.
+    ///
+    /// # Errors
+    /// Where something is there and cannot be removed.
+    pub fn clear_notes(&self) -> Result<(), OutputError> {
         let notes = self.path.join(NOTES);
         let entries = fs::read_dir(&notes).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.map_err(|source| OutputError::Read {
@@ -445,7 +456,7 @@ impl MasksFolder {
         for path in files {
             gone(&path, fs::remove_file(&path))?;
         }
-        self.replace(Path::new("dataset_info.json"), b"{}")
+        Ok(())
     }
 
     fn mask_file(&self, shard: &str) -> PathBuf {
@@ -466,8 +477,19 @@ impl MasksFolder {
     }
 }
 
+/// Passes over what was not there to be removed.
+fn gone(path: &Path, result: io::Result<()>) -> Result<(), OutputError> {
+    match result {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(OutputError::Write {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Refuses names that lead out of their folder.
-pub(super) fn stays_inside(name: &str) -> Result<(), OutputError> {
+pub(crate) fn stays_inside(name: &str) -> Result<(), OutputError> {
     let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
     if name.is_empty() || name.ends_with('/') || !Path::new(name).components().all(is_plain) {
         return Err(OutputError::ShardName {

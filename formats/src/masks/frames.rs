@@ -43,6 +43,11 @@ pub(super) struct Frames {
 }
 
 impl Frames {
+    /// How many bytes are left of the file.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
+
     /// Reads the schema, which comes first.
     pub(super) fn open(file: File) -> Result<Self, ArrowError> {
         let left = file.metadata()?.len();

@@ -15,7 +15,7 @@ pub(super) fn partial(path: &Path) -> PathBuf {
 }
 
 /// Gives a partial file, complete by now, its final name.
-pub(super) fn complete(partial: &Path, file: &File, path: &Path) -> io::Result<()> {
+pub(crate) fn complete(partial: &Path, file: &File, path: &Path) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(partial, path)?;
     // The name is safe only once the folder is. Other systems open no folders, and need not.

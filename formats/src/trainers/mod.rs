@@ -1,0 +1,18 @@
+//! Takes what a trainer is to read (ids, labels, weights, tables of them), yields files in that trainer's own format, one
+//! file here for each format. Which token is a target, and which way round that is said, is decided before: the writers
+//! put down numbers.
+//!
+//! All of them write to a [`Sink`]: a file of a folder that has its final name only when its shard is complete, or a
+//! stream. The same calls give the same bytes.
+
+mod json_lines;
+mod lists;
+mod sink;
+mod table;
+mod tar;
+
+pub use json_lines::JsonLines;
+pub use lists::{Item, ListColumns, ListFields, Lists};
+pub use sink::{NewFiles, Sink};
+pub use table::{Table, TableKind, TableSchema};
+pub use tar::Samples;

@@ -1,0 +1,173 @@
+//! A record batch of masks as targets take it: the token ids of its documents, with an end-of-sequence token where the
+//! target needs one, and what was chosen of them. Everything is token-aligned here; which way round a target wants it is
+//! `alignment`'s business.
+
+use std::ops::Range;
+
+use rho_formats::MaskBatch;
+
+use super::{alignment::Chosen, ending::Ending};
+use crate::hint::Advised;
+
+/// The column that says what to train on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Column {
+    /// Of bits.
+    Mask(String),
+    /// Of weights.
+    Weights(String),
+}
+
+impl Column {
+    pub(crate) fn name(&self) -> &str {
+        let (Self::Mask(name) | Self::Weights(name)) = self;
+        name
+    }
+}
+
+/// Some documents, in order.
+pub(crate) struct Documents {
+    masks: MaskBatch,
+    ids: Vec<i32>,
+    chosen: Values,
+    /// Where each document's tokens end; the first begins at 0.
+    ends: Vec<usize>,
+    /// Documents that an end-of-sequence token was put to.
+    pub(crate) ended: usize,
+}
+
+enum Values {
+    Bits(Vec<bool>),
+    Weights(Vec<f32>),
+}
+
+/// One document.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Document<'a> {
+    /// Its own id, else `shard#row`.
+    pub(crate) id: &'a str,
+    /// The shard of the corpus it is from.
+    pub(crate) shard: &'a str,
+    /// Its row there.
+    pub(crate) row: i64,
+    /// XXH3 of the ids in the masks, before an end-of-sequence token was put to them.
+    pub(crate) token_hash: i64,
+    /// At least one.
+    pub(crate) input_ids: &'a [i32],
+    /// As many entries as ids.
+    pub(crate) chosen: Chosen<'a>,
+}
+
+impl Documents {
+    /// Of a record batch with these columns.
+    pub(super) fn of(
+        masks: MaskBatch,
+        column: Option<&Column>,
+        ending: Ending,
+    ) -> anyhow::Result<Self> {
+        let tokens = masks.tokens();
+        let (mut bits, mut weights) = (Vec::new(), Vec::new());
+        let (found, chosen) = match column {
+            // Nothing was chosen: no token is a target.
+            None => (true, Values::Bits(vec![false; tokens])),
+            Some(Column::Mask(name)) => (masks.mask(name, &mut bits), Values::Bits(bits)),
+            Some(Column::Weights(name)) => {
+                (masks.scores(name, &mut weights), Values::Weights(weights))
+            }
+        };
+        if !found {
+            let name = column.map_or("", Column::name);
+            // The columns were looked at in the plan, and all files have the same.
+            return Err(Advised::error(
+                format!("expected a column {name:?} beside the others"),
+                "the file is damaged: make it again",
+            ));
+        }
+        let ranges: Vec<Range<usize>> = masks.documents().collect();
+        let added: Vec<Option<i32>> = ranges
+            .iter()
+            .map(|range| ending.added(&masks.input_ids()[range.clone()]))
+            .collect();
+        let ended = added.iter().flatten().count();
+        let mut documents = Self {
+            ids: Vec::new(),
+            ends: ranges.iter().map(|range| range.end).collect(),
+            chosen,
+            masks,
+            ended,
+        };
+        if ended > 0 {
+            documents.put(&ranges, &added);
+        }
+        Ok(documents)
+    }
+
+    /// Copies the ids with a token more at the end of some documents, which is no target there: the reference never saw it.
+    fn put(&mut self, ranges: &[Range<usize>], added: &[Option<i32>]) {
+        let tokens = self.masks.tokens() + self.ended;
+        let mut ids = Vec::with_capacity(tokens);
+        let (mut bits, mut weights) = (Vec::new(), Vec::new());
+        for ((range, added), end) in ranges.iter().zip(added).zip(&mut self.ends) {
+            ids.extend_from_slice(&self.masks.input_ids()[range.clone()]);
+            ids.extend(added);
+            match &self.chosen {
+                Values::Bits(all) => {
+                    bits.extend_from_slice(&all[range.clone()]);
+                    bits.extend(added.map(|_| false));
+                }
+                Values::Weights(all) => {
+                    weights.extend_from_slice(&all[range.clone()]);
+                    weights.extend(added.map(|_| 0.0));
+                }
+            }
+            *end = ids.len();
+        }
+        self.ids = ids;
+        self.chosen = match self.chosen {
+            Values::Bits(_) => Values::Bits(bits),
+            Values::Weights(_) => Values::Weights(weights),
+        };
+    }
+
+    /// The documents; those without tokens are left out.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Document<'_>> {
+        let rows = (0..self.ends.len()).map(|row| (row, self.range(row)));
+        let rows = rows.filter(|(_, tokens)| !tokens.is_empty());
+        rows.map(|(row, tokens)| {
+            let (token_hash, number) = self.masks.token_hash_and_row(row);
+            Document {
+                id: self.masks.id(row),
+                shard: self.masks.shard(row),
+                row: number,
+                token_hash,
+                input_ids: &self.ids()[tokens.clone()],
+                chosen: match &self.chosen {
+                    Values::Bits(bits) => Chosen::Mask(&bits[tokens]),
+                    Values::Weights(weights) => Chosen::Weights(&weights[tokens]),
+                },
+            }
+        })
+    }
+
+    /// Tokens that are targets.
+    pub(crate) fn targets(&self) -> usize {
+        self.iter().map(|document| document.chosen.targets()).sum()
+    }
+
+    /// The record batch, for targets that take the masks' own columns.
+    pub(crate) fn masks(&self) -> &MaskBatch {
+        &self.masks
+    }
+
+    fn ids(&self) -> &[i32] {
+        match self.ended {
+            0 => self.masks.input_ids(),
+            _ => &self.ids,
+        }
+    }
+
+    fn range(&self, row: usize) -> Range<usize> {
+        let begin = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        begin..self.ends[row]
+    }
+}

@@ -1,0 +1,212 @@
+//! From what was typed after `convert` to what it means. Everything that can be wrong with it is found here, before
+//! anything is written.
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+use rho_formats::MasksFolder;
+use serde_json::{Value, json};
+
+use super::{
+    settings::Settings,
+    targets::{self, Abilities, Target},
+};
+use crate::{
+    cli::{ConvertArgs, TargetName},
+    hint::Advised,
+    select::{input::Input, place},
+};
+
+/// The format of masks that is read.
+const FORMAT_VERSION: u64 = 1;
+
+/// The least tokens of a sequence: one to predict from, one to predict.
+const LEAST_LENGTH: usize = 2;
+
+/// Everything `convert` does, decided.
+pub(crate) struct ConvertPlan {
+    pub(super) input: Input,
+    pub(super) out: PathBuf,
+    pub(super) to: TargetName,
+    pub(super) abilities: Abilities,
+    pub(super) settings: Settings,
+    pub(super) target: Box<dyn Target>,
+    pub(super) threads: usize,
+    pub(super) restart: bool,
+    /// What the files of each shard are called, but for their endings.
+    pub(super) stems: Vec<String>,
+}
+
+impl ConvertPlan {
+    /// Whether it goes to standard output.
+    pub(crate) fn to_standard_output(&self) -> bool {
+        self.out.as_os_str() == "-"
+    }
+
+    /// What whoever trains on it should know.
+    pub(crate) fn note(&self) -> Option<&'static str> {
+        self.target.note()
+    }
+
+    /// The size of each shard of the masks.
+    pub(super) fn shard_bytes(&self) -> Vec<u64> {
+        let files = |shard: &Range<usize>| &self.input.files[shard.clone()];
+        let bytes = |shard| files(shard).iter().map(|file| file.identity.bytes).sum();
+        self.input.shards.iter().map(bytes).collect()
+    }
+
+    /// Everything that must be the same for a run to be gone on with.
+    pub(super) fn what_changes_bytes(&self) -> Value {
+        let files = self.input.files.iter();
+        let input: serde_json::Map<String, Value> = files
+            .map(|file| (file.name.clone(), json!(file.identity)))
+            .collect();
+        json!({
+            "command": "convert",
+            "metadata": self.settings.metadata,
+            "input": input,
+        })
+    }
+}
+
+/// Resolves the arguments of `convert`.
+pub(crate) fn resolve(args: &ConvertArgs) -> anyhow::Result<ConvertPlan> {
+    let abilities = targets::abilities(args.to);
+    refuse(args, abilities)?;
+    let standard_output = args.out.as_os_str() == "-";
+    if !standard_output {
+        place::must_be_apart(&args.masks, &args.out)?;
+        MasksFolder::check(&args.out)?;
+    }
+    let input = Input::open(&args.masks)?;
+    if !standard_output {
+        for file in 0..input.files.len() {
+            // The folder may consist of links to files elsewhere.
+            if let Some(folder) = input.path(file).canonicalize()?.parent() {
+                place::must_be_apart(folder, &args.out)?;
+            }
+        }
+    }
+    version_fits(&args.masks, &input.first.schema().metadata)?;
+    let settings = Settings::of(args, abilities, &input.first)?;
+    let target = targets::make(args.to, &settings, &input.first)?;
+    let threads = match args.threads {
+        Some(0) => {
+            return Err(Advised::error(
+                "--threads: expected at least 1, got 0",
+                "leave it out for the default",
+            ));
+        }
+        Some(threads) => threads,
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    Ok(ConvertPlan {
+        stems: stems(&input),
+        out: args.out.clone(),
+        to: args.to,
+        restart: args.restart,
+        abilities,
+        settings,
+        target,
+        threads,
+        input,
+    })
+}
+
+/// Refuses options that the target cannot express.
+fn refuse(args: &ConvertArgs, abilities: Abilities) -> anyhow::Result<()> {
+    let to = args.to.name();
+    let options = [
+        (
+            "--weights",
+            args.weights.is_some(),
+            abilities.weights,
+            "it has bits alone",
+        ),
+        (
+            "--length",
+            args.length.is_some(),
+            abilities.length,
+            "its trainer packs by itself",
+        ),
+        (
+            "--eos-id",
+            args.eos_id.is_some(),
+            abilities.ends_documents,
+            "its documents stay as they are in the masks",
+        ),
+        (
+            "--dtype",
+            args.dtype.is_some(),
+            abilities.dtype,
+            "its token ids have one type",
+        ),
+        (
+            "--shard-size",
+            args.shard_size.is_some(),
+            abilities.file_bytes.is_some(),
+            "it has a file for each shard of the masks",
+        ),
+        (
+            "--out -",
+            args.out.as_os_str() == "-",
+            abilities.stream,
+            "it is not one stream",
+        ),
+    ];
+    for (option, given, can, why) in options {
+        if given && !can {
+            return Err(Advised::error(
+                format!(
+                    "{option}: expected an option that --to {to} can express, got one that it cannot: {why}"
+                ),
+                "leave the option out, or convert to another format",
+            ));
+        }
+    }
+    match args.length {
+        Some(length) if length < LEAST_LENGTH => Err(Advised::error(
+            format!("--length: expected at least {LEAST_LENGTH} tokens, got {length}"),
+            "name the length of the sequences that the trainer reads, such as 2048",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn version_fits(masks: &Path, metadata: &Value) -> anyhow::Result<()> {
+    match &metadata["format_version"] {
+        version if version.as_u64() == Some(FORMAT_VERSION) => Ok(()),
+        version => Err(Advised::error(
+            format!(
+                "{}: expected masks of format version {FORMAT_VERSION}, got {version}",
+                masks.display()
+            ),
+            "convert them with the version of rho-mask that wrote them",
+        )),
+    }
+}
+
+/// What the files of each shard are called: as the shard's first file, without its ending and number.
+fn stems(input: &Input) -> Vec<String> {
+    let plain = |shard: usize| {
+        let name = input.shard_name(shard);
+        name.strip_suffix(".arrow").unwrap_or(name).to_owned()
+    };
+    let whole = |shard: usize| {
+        let name = plain(shard);
+        match name.strip_suffix(".00000") {
+            Some(stem) if input.shards[shard].len() > 1 => stem.to_owned(),
+            _ => name,
+        }
+    };
+    let stems: Vec<String> = (0..input.shards.len()).map(whole).collect();
+    let mut sorted = stems.clone();
+    sorted.sort();
+    match sorted.windows(2).any(|two| two[0] == two[1]) {
+        // Files have different names.
+        true => (0..input.shards.len()).map(plain).collect(),
+        false => stems,
+    }
+}

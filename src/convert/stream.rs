@@ -1,0 +1,72 @@
+//! All shards, one after the other, to standard output. A slow reader is waited for; one that goes ends the run, and that
+//! is no error: it has what it wanted.
+
+use std::{io, time::Instant};
+
+use rho_formats::{OutputError, trainers::Sink};
+
+use super::{plan::ConvertPlan, record::Counts, shard, summary::Summary};
+use crate::{cli::ProgressKind, hint::Advised, pipeline::progress::Progress, stop::Stop};
+
+/// How a run ended.
+pub(crate) enum Ended {
+    /// Everything was written.
+    Done(Summary),
+    /// Nobody reads any more.
+    ReaderGone,
+    /// It was asked to stop.
+    Stopped,
+}
+
+/// Converts everything.
+pub(crate) fn run(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Result<Ended> {
+    match convert(plan, stop, kind) {
+        Err(error) if reader_gone(&error) => Ok(Ended::ReaderGone),
+        ended => ended,
+    }
+}
+
+fn convert(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Result<Ended> {
+    let start = Instant::now();
+    let sink = Sink::stream(Box::new(io::stdout()));
+    let Some(writer) = plan.target.stream(sink) else {
+        // Abilities say otherwise; the plan has asked them.
+        return Err(Advised::error(
+            format!(
+                "--out -: expected a format that is one stream, got {}",
+                plan.to.name()
+            ),
+            "name a folder",
+        ));
+    };
+    let mut writer = writer?;
+    let shards = plan.input.shards.len();
+    let progress = Progress::of(plan.shard_bytes(), shards, kind);
+    let mut counts = Counts::default();
+    let mut all = || {
+        for shard in 0..shards {
+            let Some(converted) = shard::convert(plan, shard, &mut *writer, &progress, stop)?
+            else {
+                return Ok(false);
+            };
+            counts.add(&converted);
+            progress.shard_done(plan.input.shard_name(shard), None);
+        }
+        anyhow::Ok(true)
+    };
+    let whole = all();
+    progress.finish();
+    if !whole? {
+        return Ok(Ended::Stopped);
+    }
+    let written = writer.finish()?;
+    let summary = Summary::of(plan, &counts, &[&written]);
+    Ok(Ended::Done(
+        summary.with_speed(counts.tokens, start.elapsed()),
+    ))
+}
+
+fn reader_gone(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|c| c.downcast_ref());
+    causes.any(|cause| matches!(cause, OutputError::ReaderGone { .. }))
+}
