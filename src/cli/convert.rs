@@ -89,6 +89,14 @@ pub struct ConvertArgs {
 /// The formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TargetName {
+    /// OLMo and OLMo-core: arrays of token ids and of a label mask.
+    Olmo,
+    /// GPT-NeoX: Megatron's .bin and .idx, of token ids and of labels.
+    Neox,
+    /// MosaicML streaming: shards with tokens and mask.
+    Mds,
+    /// litdata: two streams for its TokensLoader, of tokens and of a mask.
+    Litdata,
     /// JSON lines with the masks' own columns.
     Jsonl,
 }

@@ -2,10 +2,15 @@
 //! lines in [`abilities`] and [`make`].
 
 mod jsonl;
+mod later;
+mod litdata;
+mod mds;
+mod neox;
+mod olmo;
 
 use rho_formats::{
     MaskFile, MasksFolder, OutputError,
-    trainers::{NewFiles, Sink},
+    trainers::{IdType, NewFiles, Sink},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -124,6 +129,10 @@ impl ShardFiles<'_> {
 /// What a target can express.
 pub(crate) fn abilities(name: TargetName) -> Abilities {
     match name {
+        TargetName::Olmo => olmo::ABILITIES,
+        TargetName::Neox => neox::ABILITIES,
+        TargetName::Mds => mds::ABILITIES,
+        TargetName::Litdata => litdata::ABILITIES,
         TargetName::Jsonl => jsonl::ABILITIES,
     }
 }
@@ -131,6 +140,19 @@ pub(crate) fn abilities(name: TargetName) -> Abilities {
 /// The target of a name.
 pub(crate) fn make(name: TargetName, settings: &Settings) -> anyhow::Result<Box<dyn Target>> {
     Ok(match name {
+        TargetName::Olmo => Box::new(olmo::Olmo::new(settings)),
+        TargetName::Neox => Box::new(neox::Neox::new(settings)),
+        TargetName::Mds => Box::new(mds::Mds::new(settings)),
+        TargetName::Litdata => Box::new(litdata::Litdata::new(settings)),
         TargetName::Jsonl => Box::new(jsonl::Jsonl::new(settings)),
     })
+}
+
+impl From<IdsDtype> for IdType {
+    fn from(dtype: IdsDtype) -> Self {
+        match dtype {
+            IdsDtype::U16 => Self::U16,
+            IdsDtype::U32 => Self::U32,
+        }
+    }
 }
