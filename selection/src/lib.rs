@@ -1,4 +1,5 @@
-//! Which tokens to keep. Pure functions over slices of scores: no files, no models, no tensors.
+//! Which tokens to keep. Pure functions over slices of scores: no files, no models, no tensors. Beside it, which documents
+//! share a row ([`pack`]): a pure function as well, for all who put kept tokens into rows of one length.
 //!
 //! ```text
 //! input_ids   464   3290   3332    319    262
@@ -18,6 +19,7 @@ mod combine;
 mod cut;
 mod histogram;
 mod key;
+mod pack;
 mod random;
 mod rank;
 mod ratio;
@@ -30,6 +32,7 @@ pub use combine::Combine;
 pub use cut::{Cut, Marker, Place, Seen};
 pub use histogram::{Coarse, Fine};
 pub use key::{Direction, UNSCORED};
+pub use pack::{Packed, Piece, Row, pack};
 pub use random::RandomDocument;
 pub use rank::select;
 pub use ratio::{KeepRatio, RatioError};

@@ -57,12 +57,9 @@ impl<'a> Chosen<'a> {
         (1..self.len()).filter(|&i| self.is_target(i)).count()
     }
 
-    /// What it says of a piece of the document.
-    pub(crate) fn piece(&self, piece: std::ops::Range<usize>) -> Chosen<'a> {
-        match self {
-            Self::Mask(mask) => Chosen::Mask(&mask[piece]),
-            Self::Weights(weights) => Chosen::Weights(&weights[piece]),
-        }
+    /// Adds how much each token counts as a target.
+    pub(crate) fn weights(&self, to: &mut Vec<f32>) {
+        to.extend((0..self.len()).map(|i| self.weight(i)));
     }
 }
 
@@ -98,16 +95,16 @@ pub(crate) fn shifted_labels(ids: &[i32], chosen: Chosen<'_>, to: &mut Vec<i32>)
 /// Weights, prediction-aligned: entry `i` is how much token `i + 1` counts as a target; the last one is 0.
 pub(crate) fn shifted_weights(chosen: Chosen<'_>, to: &mut Vec<f32>) {
     let at = to.len();
-    to.extend((0..chosen.len()).map(|i| chosen.weight(i)));
+    chosen.weights(to);
     shift(to, at, 0.0);
 }
 
 /// The shift: what is token-aligned from `at` on becomes prediction-aligned, and `none` stands at the last token, which
 /// predicts what comes after the end.
-fn shift<T: Copy>(entries: &mut Vec<T>, at: usize, none: T) {
-    if entries.len() > at {
-        entries.remove(at);
-        entries.push(none);
+fn shift<T: Copy>(entries: &mut [T], at: usize, none: T) {
+    if let Some(last) = entries.len().checked_sub(1).filter(|&last| last >= at) {
+        entries.copy_within(at + 1.., at);
+        entries[last] = none;
     }
 }
 

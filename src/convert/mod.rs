@@ -6,7 +6,8 @@
 //!
 //! * `plan`: all that was typed, decided; what a target cannot express is refused there.
 //! * `documents`: a record batch as targets take it; `ending`: the token at the end of a document; `alignment`: which way
-//!   round a trainer wants what is token-aligned in the masks. Each of these is decided in that one place.
+//!   round a trainer wants what is token-aligned in the masks; `packing`: documents into sequences of one length. Each of
+//!   these is decided in that one place.
 //! * `targets`: the formats. The bytes of their files are made by `rho_formats::trainers`.
 //! * `shard`: the documents of a shard to a target's writer; `run`: all shards, on several threads, into a folder that can be
 //!   gone on with; `stream`: all shards to standard output; `record` and `summary`: what came of it.
@@ -19,6 +20,7 @@
 pub(crate) mod alignment;
 pub(crate) mod documents;
 pub(crate) mod ending;
+mod packing;
 pub(crate) mod plan;
 mod record;
 pub(crate) mod run;

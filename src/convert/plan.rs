@@ -81,7 +81,7 @@ pub(crate) fn resolve(args: &ConvertArgs) -> anyhow::Result<ConvertPlan> {
     }
     version_fits(&args.masks, &input.first.schema().metadata)?;
     let settings = settings(args, abilities, &input.first)?;
-    let target = targets::make(args.to, &settings)?;
+    let target = targets::make(args.to, &settings, &input.first)?;
     let threads = match args.threads {
         Some(0) => {
             return Err(Advised::error(
@@ -228,6 +228,7 @@ fn described(
     }
     if let Some(length) = settings.length {
         convert["length"] = json!(length);
+        convert["padding"] = json!({"token": settings.pad()});
     }
     if abilities.dtype {
         convert["dtype"] = json!(settings.dtype);

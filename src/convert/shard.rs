@@ -50,7 +50,11 @@ pub(super) fn convert(
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         written.and(read)
     })?;
-    Ok(whole.then_some(counts))
+    if !whole {
+        return Ok(None);
+    }
+    writer.end_shard()?;
+    Ok(Some(counts))
 }
 
 /// Reads the files of a shard; false where the run is to stop before its end, or nobody listens any more.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
-use arrow_array::{Array, ListArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, ListArray, RecordBatch};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, SchemaRef};
 use half::slice::HalfFloatSliceExt;
@@ -98,7 +98,7 @@ impl MaskColumns {
         self.frames.schema() == other.frames.schema()
     }
 
-    pub(super) fn arrow(&self) -> &SchemaRef {
+    pub(crate) fn arrow(&self) -> &SchemaRef {
         self.frames.schema()
     }
 
@@ -315,8 +315,8 @@ impl MaskBatch {
     }
 
     /// A column as it lies; none where it is not there or was not asked for.
-    pub(crate) fn column(&self, name: &str) -> Option<&dyn Array> {
-        Some(self.batch.column_by_name(name)?.as_ref())
+    pub(crate) fn array(&self, name: &str) -> Option<ArrayRef> {
+        self.batch.column_by_name(name).cloned()
     }
 
     fn items(&self, column: &str) -> Option<&dyn Array> {

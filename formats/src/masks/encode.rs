@@ -9,7 +9,7 @@ use arrow_schema::{ArrowError, Schema};
 use serde::{Deserialize, Serialize};
 
 /// The end mark of a stream.
-pub(super) const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+pub(crate) const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
 /// How the buffers of the record batches are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -23,13 +23,13 @@ pub enum BatchCompression {
 }
 
 /// Turns record batches into bytes.
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     schema: Vec<u8>,
     stream: StreamWriter<Vec<u8>>,
 }
 
 impl Encoder {
-    pub(super) fn new(schema: &Schema, compression: BatchCompression) -> Result<Self, ArrowError> {
+    pub(crate) fn new(schema: &Schema, compression: BatchCompression) -> Result<Self, ArrowError> {
         let compression = match compression {
             BatchCompression::None => None,
             BatchCompression::Zstd => Some(CompressionType::ZSTD),
@@ -42,12 +42,12 @@ impl Encoder {
     }
 
     /// What a stream begins with.
-    pub(super) fn schema(&self) -> &[u8] {
+    pub(crate) fn schema(&self) -> &[u8] {
         &self.schema
     }
 
     /// The next batch as bytes.
-    pub(super) fn batch(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
+    pub(crate) fn batch(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
         self.stream.write(batch)?;
         self.stream.flush()?;
         Ok(std::mem::take(self.stream.get_mut()))

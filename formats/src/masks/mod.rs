@@ -36,6 +36,7 @@ pub use columns::{MaskBatch, MaskColumns};
 pub use copy::{MaskCopy, NewColumns};
 pub use documents::{DocumentColumns, DocumentName, DocumentRead, MaskDocuments};
 pub use encode::BatchCompression;
+pub(crate) use encode::{END, Encoder};
 pub use error::{MaskError, OutputError};
 pub(crate) use folder::stays_inside;
 pub use folder::{Lock, MasksFolder, WriteTo};
@@ -45,6 +46,7 @@ pub(crate) use replace::complete;
 pub use schema::{METADATA_KEY, MaskSchema, ScoreType};
 pub use spill::{Spill, SpillMark};
 pub use stream::MaskStream;
+pub(crate) use writer::writing;
 pub use writer::{MaskFile, MaskWriter, WriteOptions};
 
 /// One document's scores and masks. All lists speak of the same tokens: item `i` of each is about token `i`.

@@ -251,7 +251,7 @@ fn make(path: &Path) -> Result<File, OutputError> {
 }
 
 /// An error of the Arrow writer; where it is one of the file, as that.
-pub(super) fn writing(path: &Path, source: ArrowError) -> OutputError {
+pub(crate) fn writing(path: &Path, source: ArrowError) -> OutputError {
     let path = path.to_path_buf();
     match source {
         ArrowError::IoError(_, source) => OutputError::Write { path, source },

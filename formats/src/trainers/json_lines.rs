@@ -3,7 +3,7 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
-use arrow_array::{Array, ListArray};
+use arrow_array::{Array, ArrayRef, ListArray};
 use arrow_schema::ArrowError;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
@@ -32,11 +32,14 @@ impl JsonLines {
     /// # Errors
     /// Where a column is not there or of a type that masks do not have, or the bytes are not taken.
     pub fn write(&mut self, batch: &MaskBatch) -> Result<(), OutputError> {
+        let arrays = self.columns.iter().map(|name| batch.array(name));
+        let arrays: Vec<Option<ArrayRef>> = arrays.collect();
         let columns: Vec<(&str, Column<'_>)> = self
             .columns
             .iter()
-            .map(|name| {
-                let column = batch.column(name).and_then(|column| Column::of(column));
+            .zip(&arrays)
+            .map(|(name, array)| {
+                let column = array.as_ref().and_then(|array| Column::of(array));
                 let column = column.ok_or_else(|| OutputError::Encode {
                     path: self.sink.path().to_owned(),
                     source: ArrowError::SchemaError(format!("column {name:?} is none of masks")),

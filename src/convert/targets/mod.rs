@@ -1,19 +1,29 @@
 //! The formats that masks can be converted to, one file each. To add one: a name in `cli::convert`, a file here, and its
-//! lines in [`abilities`] and [`make`].
+//! lines in [`abilities`] and [`make`]. Those whose trainers read tables of documents or sequences share `rows`, and say only
+//! which columns they have.
 
 mod jsonl;
+mod labels;
 mod later;
+mod levanter;
 mod litdata;
 mod mds;
 mod neox;
 mod olmo;
+mod parquet;
+mod rows;
+mod torchtitan;
+mod torchtune;
+mod webdataset;
 
 use rho_formats::{
-    MaskFile, MasksFolder, OutputError,
+    MaskColumns, MaskFile, MasksFolder, OutputError,
     trainers::{IdType, NewFiles, Sink},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use self::rows::{Layout, Rows};
 
 use super::{
     documents::{Column, Documents},
@@ -62,6 +72,14 @@ pub(crate) struct Settings {
     pub(crate) metadata: Value,
 }
 
+impl Settings {
+    /// What stands where there is nothing: the token that ends documents, where that is known, for trainers that keep
+    /// documents apart by it.
+    pub(crate) fn pad(&self) -> i32 {
+        self.ending.eos().unwrap_or(0)
+    }
+}
+
 /// A format, as it is to be written.
 pub(crate) trait Target: Sync {
     /// Begins the files of a shard.
@@ -79,11 +97,16 @@ pub(crate) trait Target: Sync {
     }
 }
 
-/// Takes the documents of one shard, or of all of them in a stream. The same documents give the same bytes, however they
-/// are cut into batches... of whatever size the masks have, which is the same each time.
+/// Takes the documents of one shard, or of all of them in a stream. The same calls give the same bytes: a shard that was
+/// interrupted is written anew.
 pub(crate) trait Writer {
-    /// Adds documents.
+    /// Adds documents, all of one shard.
     fn write(&mut self, documents: &Documents) -> anyhow::Result<()>;
+
+    /// A shard ends: what was gathered of it is not to be mixed with what follows in a stream.
+    fn end_shard(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
 
     /// Completes the files.
     fn finish(self: Box<Self>) -> anyhow::Result<Written>;
@@ -129,23 +152,43 @@ impl ShardFiles<'_> {
 /// What a target can express.
 pub(crate) fn abilities(name: TargetName) -> Abilities {
     match name {
+        TargetName::Labels => labels::ABILITIES,
         TargetName::Olmo => olmo::ABILITIES,
+        TargetName::Levanter => levanter::ABILITIES,
         TargetName::Neox => neox::ABILITIES,
         TargetName::Mds => mds::ABILITIES,
         TargetName::Litdata => litdata::ABILITIES,
+        TargetName::Torchtitan => torchtitan::ABILITIES,
+        TargetName::Torchtune => torchtune::ABILITIES,
+        TargetName::Parquet => parquet::ABILITIES,
         TargetName::Jsonl => jsonl::ABILITIES,
+        TargetName::Webdataset => webdataset::ABILITIES,
     }
 }
 
 /// The target of a name.
-pub(crate) fn make(name: TargetName, settings: &Settings) -> anyhow::Result<Box<dyn Target>> {
+pub(crate) fn make(
+    name: TargetName,
+    settings: &Settings,
+    masks: &MaskColumns,
+) -> anyhow::Result<Box<dyn Target>> {
     Ok(match name {
+        TargetName::Labels => rows::<labels::Labels>(settings),
         TargetName::Olmo => Box::new(olmo::Olmo::new(settings)),
+        TargetName::Levanter => rows::<levanter::Levanter>(settings),
         TargetName::Neox => Box::new(neox::Neox::new(settings)),
         TargetName::Mds => Box::new(mds::Mds::new(settings)),
         TargetName::Litdata => Box::new(litdata::Litdata::new(settings)),
+        TargetName::Torchtitan => rows::<torchtitan::Torchtitan>(settings),
+        TargetName::Torchtune => rows::<torchtune::Torchtune>(settings),
+        TargetName::Parquet => Box::new(parquet::OwnTable::new(settings, masks)),
         TargetName::Jsonl => Box::new(jsonl::Jsonl::new(settings)),
+        TargetName::Webdataset => Box::new(webdataset::Tar::new(settings)),
     })
+}
+
+fn rows<L: Layout>(settings: &Settings) -> Box<dyn Target> {
+    Box::new(Rows::<L>::new(settings))
 }
 
 impl From<IdsDtype> for IdType {

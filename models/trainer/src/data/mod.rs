@@ -7,8 +7,8 @@
 //!
 //! * `document`: what is trained on, behind the trait [`Documents`]: who holds them is the caller's business.
 //! * `order`: an epoch's permutation of the documents, computed and not stored.
-//! * `pack`: the pieces of a window's documents into rows of a fixed length.
-//! * `rows`: one row after the other through all epochs, from any [`Place`] on.
+//! * `rows`: one row after the other through all epochs, from any [`Place`] on; which pieces of a window's documents share
+//!   one is said by [`pack`].
 //! * `batch`: rows with their tokens and what the masks say of them.
 //! * `loader`: batches ahead of time, on a thread of its own.
 //!
@@ -30,7 +30,6 @@ mod document;
 mod error;
 mod loader;
 mod order;
-mod pack;
 mod rows;
 
 pub use batch::{GlobalBatch, Segment};
@@ -38,7 +37,7 @@ pub use document::{Document, Documents};
 pub use error::DataError;
 pub use loader::{Loaded, Loader, Loading, Waited};
 pub use order::Order;
-pub use pack::{Packed, Piece, Row, pack};
+pub use rho_selection::{Packed, Piece, Row, pack};
 pub use rows::{Packing, PackingCounts, Place, Rows};
 
 #[cfg(test)]

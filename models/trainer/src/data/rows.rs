@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::order::{Order, mix, shuffle};
-use super::pack::{Packed, Piece, Row, pack};
+use rho_selection::{Packed, Piece, Row, pack};
 
 /// How documents become rows. All of it changes what a batch holds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

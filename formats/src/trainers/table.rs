@@ -1,0 +1,171 @@
+//! Takes record batches, yields a file of them: an Arrow IPC stream, as `datasets` memory-maps it, or Parquet. What is in
+//! the columns is decided before: see `lists`, and the masks.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+
+use serde_json::Value;
+
+use super::{ListColumns, Sink};
+use crate::masks::{
+    BatchCompression, END, Encoder, METADATA_KEY, MaskBatch, MaskColumns, MaskFile, OutputError,
+    writing,
+};
+
+/// A row group of Parquet ends when it has so many bytes, encoded: what a writer holds.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+
+/// The columns of a table, and how it was made.
+#[derive(Debug, Clone)]
+pub struct TableSchema(pub(super) SchemaRef);
+
+impl TableSchema {
+    pub(super) fn new(fields: Vec<Field>, made: &Value) -> Self {
+        let metadata = HashMap::from([(METADATA_KEY.to_owned(), made.to_string())]);
+        Self(Arc::new(Schema::new_with_metadata(fields, metadata)))
+    }
+
+    /// Of some columns of masks, in the order of the masks; names that are not there are passed over.
+    pub fn of_masks(masks: &MaskColumns, columns: &[String], made: &Value) -> Self {
+        let fields = masks.arrow().fields().iter();
+        let fields = fields.filter(|field| columns.contains(field.name()));
+        Self::new(fields.map(|field| Field::clone(field)).collect(), made)
+    }
+}
+
+/// Which kind of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableKind {
+    /// Arrow IPC stream, uncompressed.
+    Arrow,
+    /// Parquet, compressed with Zstandard.
+    Parquet,
+}
+
+/// A table that is being written. Blocks, as files do.
+pub struct Table {
+    schema: TableSchema,
+    file: Kind,
+}
+
+enum Kind {
+    Arrow { encoder: Encoder, sink: Sink },
+    Parquet(Box<ArrowWriter<Sink>>),
+}
+
+impl Table {
+    /// Begins a table.
+    ///
+    /// # Errors
+    /// Where the bytes are not taken, or the schema cannot be written.
+    pub fn new(kind: TableKind, mut sink: Sink, schema: TableSchema) -> Result<Self, OutputError> {
+        let path = sink.path().to_owned();
+        let file = match kind {
+            TableKind::Arrow => {
+                let encoder = Encoder::new(&schema.0, BatchCompression::None)
+                    .map_err(|source| writing(&path, source))?;
+                sink.put(encoder.schema())?;
+                Kind::Arrow { encoder, sink }
+            }
+            TableKind::Parquet => {
+                let level = ZstdLevel::try_new(1).map_err(|source| failed(&sink, source))?;
+                // Readers without Arrow's schema find the metadata here.
+                let said = schema.0.metadata().iter();
+                let said = said.map(|(key, text)| KeyValue::new(key.clone(), text.clone()));
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(level))
+                    .set_created_by("rho-mask".to_owned())
+                    .set_key_value_metadata(Some(said.collect()))
+                    .set_max_row_group_row_count(None)
+                    .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+                    .build();
+                let writer = ArrowWriter::try_new(sink, Arc::clone(&schema.0), Some(properties));
+                let writer = writer.map_err(|source| writing(&path, source.into()))?;
+                Kind::Parquet(Box::new(writer))
+            }
+        };
+        Ok(Self { schema, file })
+    }
+
+    /// Adds rows.
+    ///
+    /// # Errors
+    /// Where the columns are not those of the schema, or the bytes are not taken.
+    pub fn write(&mut self, columns: ListColumns) -> Result<(), OutputError> {
+        let batch = columns.batch(&self.schema);
+        self.put(batch)
+    }
+
+    /// Adds the rows of a record batch of masks.
+    ///
+    /// # Errors
+    /// Where one of the columns is not there, or the bytes are not taken.
+    pub fn write_masks(&mut self, batch: &MaskBatch) -> Result<(), OutputError> {
+        let batch = project(batch, &self.schema.0);
+        self.put(batch)
+    }
+
+    fn put(&mut self, batch: Result<RecordBatch, ArrowError>) -> Result<(), OutputError> {
+        match &mut self.file {
+            Kind::Arrow { encoder, sink } => {
+                let bytes = batch.and_then(|batch| encoder.batch(&batch));
+                let bytes = bytes.map_err(|source| writing(sink.path(), source))?;
+                sink.put(&bytes)?;
+                sink.pass_on()
+            }
+            Kind::Parquet(writer) => {
+                let batch = batch.map_err(|source| writing(writer.inner().path(), source))?;
+                let written = writer.write(&batch);
+                written.map_err(|source| failed(writer.inner(), source))
+            }
+        }
+    }
+
+    /// Completes the table.
+    ///
+    /// # Errors
+    /// Where the bytes are not taken.
+    pub fn finish(self) -> Result<MaskFile, OutputError> {
+        match self.file {
+            Kind::Arrow { mut sink, .. } => {
+                sink.put(&END)?;
+                sink.finish()
+            }
+            Kind::Parquet(mut writer) => {
+                let flushed = writer.flush();
+                flushed.map_err(|source| failed(writer.inner(), source))?;
+                let path = writer.inner().path().to_owned();
+                let sink = writer.into_inner();
+                sink.map_err(|source| writing(&path, source.into()))?
+                    .finish()
+            }
+        }
+    }
+}
+
+fn project(batch: &MaskBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let columns = schema.fields().iter().map(|field| {
+        let column = batch.array(field.name());
+        column.ok_or_else(|| ArrowError::SchemaError(format!("no column {:?}", field.name())))
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
+}
+
+/// An error of the Parquet writer; where it is one of the file, as that.
+fn failed(sink: &Sink, source: ParquetError) -> OutputError {
+    match source {
+        ParquetError::External(source) => match source.downcast::<std::io::Error>() {
+            Ok(source) => sink.error(*source),
+            Err(source) => writing(sink.path(), ArrowError::ExternalError(source)),
+        },
+        source => writing(sink.path(), source.into()),
+    }
+}

@@ -1,0 +1,187 @@
+//! Documents into sequences of one length, window by window: best fit, longest first (`rho_selection::pack`).
+//!
+//! A document that fits is never cut. A longer one is cut into pieces of the whole length, each beginning with the last
+//! token of the one before: there it is context and no target, so that every token is a target once. Only the last
+//! piece shares its sequence with others. In a sequence the pieces come in the order of the documents, and the sequences of a
+//! window in the order of their first pieces. What is left of a sequence is padding.
+//!
+//! Memory: a window of documents. Windows restart at each shard and end with the document in which they are full: what
+//! is in a sequence does not depend on record batches, threads or interruptions.
+
+use rho_selection::pack;
+
+use super::{alignment::Chosen, documents::Document};
+
+/// Tokens of a window; documents longer than that are windows of their own.
+const WINDOW: usize = 1 << 22;
+
+/// Cutting documents to fill gaps is never worth their context.
+const ANY_PADDING: f64 = 1.0;
+
+/// Tokens of one document that follow one another in a row.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Piece<'a> {
+    pub(super) ids: &'a [i32],
+    /// Its first token is no target, whatever is said of it.
+    pub(super) chosen: Chosen<'a>,
+}
+
+/// Gathers documents, and packs them.
+pub(super) struct Packer {
+    length: usize,
+    ids: Vec<i32>,
+    /// Bits are 0 and 1.
+    weights: Vec<f32>,
+    ends: Vec<usize>,
+}
+
+impl Packer {
+    /// Into sequences of so many tokens, at least two.
+    pub(super) fn new(length: usize) -> Self {
+        Self {
+            length,
+            ids: Vec::new(),
+            weights: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    /// Adds a document.
+    pub(super) fn add(&mut self, document: &Document<'_>) {
+        self.ids.extend_from_slice(document.input_ids);
+        document.chosen.weights(&mut self.weights);
+        self.ends.push(self.ids.len());
+    }
+
+    /// Whether the window is to be packed before the next document is added.
+    pub(super) fn is_full(&self) -> bool {
+        self.ids.len() >= WINDOW
+    }
+
+    /// Packs the window, which is empty afterwards: `each` takes the pieces of a sequence, and how much of it is padding.
+    pub(super) fn pack<E>(
+        &mut self,
+        mut each: impl FnMut(&[Piece<'_>], usize) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let begin = |document: usize| document.checked_sub(1).map_or(0, |i| self.ends[i]);
+        let lengths = (0..self.ends.len()).map(|i| (i, self.ends[i] - begin(i)));
+        let mut rows = pack(lengths, self.length, ANY_PADDING).rows;
+        for row in &mut rows {
+            row.sort_by_key(|piece| (piece.document, piece.start));
+        }
+        rows.sort_by_key(|row| row.first().map(|piece| (piece.document, piece.start)));
+        let mut pieces = Vec::new();
+        for row in &rows {
+            pieces.clear();
+            pieces.extend(row.iter().map(|piece| {
+                let at = begin(piece.document) + piece.start;
+                Piece {
+                    ids: &self.ids[at..at + piece.length],
+                    chosen: Chosen::Weights(&self.weights[at..at + piece.length]),
+                }
+            }));
+            let tokens: usize = row.iter().map(|piece| piece.length).sum();
+            each(&pieces, self.length - tokens)?;
+        }
+        self.ids.clear();
+        self.weights.clear();
+        self.ends.clear();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn document<'a>(ids: &'a [i32], mask: &'a [bool]) -> Document<'a> {
+        Document {
+            id: "",
+            shard: "",
+            row: 0,
+            token_hash: 0,
+            input_ids: ids,
+            chosen: Chosen::Mask(mask),
+        }
+    }
+
+    /// The sequences as (ids, targets) of each piece.
+    fn packed(
+        documents: &[(Vec<i32>, Vec<bool>)],
+        length: usize,
+    ) -> Vec<Vec<(Vec<i32>, Vec<i32>)>> {
+        let mut packer = Packer::new(length);
+        for (ids, mask) in documents {
+            packer.add(&document(ids, mask));
+        }
+        let mut sequences = Vec::new();
+        let done: Result<(), ()> = packer.pack(|pieces, padding| {
+            let tokens: usize = pieces.iter().map(|piece| piece.ids.len()).sum();
+            assert_eq!(tokens + padding, length);
+            let piece = |piece: &Piece<'_>| {
+                let targets = (0..piece.ids.len()).filter(|&i| piece.chosen.is_target(i));
+                (piece.ids.to_vec(), targets.map(|i| piece.ids[i]).collect())
+            };
+            sequences.push(pieces.iter().map(piece).collect());
+            Ok(())
+        });
+        done.unwrap();
+        assert!(packer.ids.is_empty() && packer.ends.is_empty());
+        sequences
+    }
+
+    #[test]
+    fn long_documents_are_cut_and_short_ones_share() {
+        let all = |n: i32, from: i32| ((from..from + n).collect(), vec![true; n as usize]);
+        let sequences = packed(&[all(3, 0), all(7, 10), all(2, 20)], 5);
+        let expected = [
+            // What fits best beside three tokens.
+            vec![(vec![0, 1, 2], vec![1, 2]), (vec![20, 21], vec![21])],
+            vec![(vec![10, 11, 12, 13, 14], vec![11, 12, 13, 14])],
+            vec![(vec![14, 15, 16], vec![15, 16])],
+        ];
+        assert_eq!(sequences, expected);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+        /// Every target is a target exactly once, and documents are whole where they can be.
+        #[test]
+        fn every_target_comes_once(
+            lengths in prop::collection::vec(0usize..40, 0..30),
+            length in 2usize..20,
+            seed in any::<u64>(),
+        ) {
+            let mut next = 0;
+            let mut documents = Vec::new();
+            for &tokens in &lengths {
+                let ids: Vec<i32> = (next..next + tokens as i32).collect();
+                next += tokens as i32;
+                let mask = ids.iter().map(|&id| (seed >> (id % 64)) & 1 == 1).collect();
+                documents.push((ids, mask));
+            }
+            let sequences = packed(&documents, length);
+            let mut got: Vec<i32> = sequences
+                .iter()
+                .flatten()
+                .flat_map(|(_, targets)| targets.clone())
+                .collect();
+            got.sort_unstable();
+            let expected: Vec<i32> = documents
+                .iter()
+                .flat_map(|(ids, mask): &(Vec<i32>, Vec<bool>)| {
+                    (1..ids.len()).filter(|&i| mask[i]).map(|i| ids[i])
+                })
+                .collect();
+            prop_assert_eq!(got, expected);
+            for (ids, _) in &documents {
+                if (2..=length).contains(&ids.len()) {
+                    let whole = sequences.iter().flatten().filter(|(piece, _)| piece == ids);
+                    prop_assert_eq!(whole.count(), 1);
+                }
+            }
+        }
+    }
+}

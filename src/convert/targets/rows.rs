@@ -1,0 +1,221 @@
+//! Tables whose rows are what a trainer learns from: documents, or sequences of one length that several share. Which
+//! columns there are, and which way round they speak of tokens, is the business of each [`Layout`].
+//!
+//! A row without targets is left out, and so is a document without, before it is packed: it teaches nothing, and the mean
+//! over no token that some trainers would take of it is no number.
+
+use std::marker::PhantomData;
+
+use rho_formats::{
+    MasksFolder,
+    trainers::{ListColumns, Sink, Table, TableKind, TableSchema},
+};
+
+use super::{Settings, ShardFiles, Target, Writer, Written};
+use crate::convert::{
+    documents::Documents,
+    packing::{Packer, Piece},
+};
+
+/// A record batch of a table is full at so many tokens.
+const FULL: usize = 1 << 18;
+
+/// A row on its way into a table.
+pub(super) struct Row<'a> {
+    /// What it consists of: one document, or as many pieces as share a sequence.
+    pub(super) pieces: &'a [Piece<'a>],
+    /// Entries behind the pieces that stand for nothing.
+    pub(super) padding: usize,
+    /// The token id that stands there.
+    pub(super) pad: i32,
+}
+
+impl Row<'_> {
+    /// Tokens, the padding aside.
+    pub(super) fn tokens(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.ids.len()).sum()
+    }
+
+    /// Adds its token ids.
+    pub(super) fn ids(&self, to: &mut Vec<i32>) {
+        for piece in self.pieces {
+            to.extend_from_slice(piece.ids);
+        }
+        to.resize(to.len() + self.padding, self.pad);
+    }
+
+    /// Adds the place of each token in its piece; the padding is counted as a piece.
+    pub(super) fn positions(&self, to: &mut Vec<i32>) {
+        for length in self.lengths() {
+            to.extend(0..length);
+        }
+    }
+
+    /// Tokens of each piece, and what there is of padding. They are below 2^31, as lists in masks are.
+    pub(super) fn lengths(&self) -> impl Iterator<Item = i32> {
+        let pieces = self.pieces.iter().map(|piece| piece.ids.len());
+        let padding = (self.padding > 0).then_some(self.padding);
+        pieces.chain(padding).map(|length| length as i32)
+    }
+}
+
+/// The columns of a table.
+pub(super) trait Layout: Default + 'static {
+    /// Which kind of file the trainer reads.
+    const KIND: TableKind;
+
+    /// The columns, of documents or of sequences.
+    fn schema(settings: &Settings) -> TableSchema;
+
+    /// Adds a row.
+    fn push(&mut self, row: &Row<'_>);
+
+    /// Takes out what was added, in the order of the schema. `packed`: sequences, not documents.
+    fn take(&mut self, packed: bool) -> ListColumns;
+}
+
+/// A table of such rows.
+pub(super) struct Rows<L> {
+    settings: Settings,
+    layout: PhantomData<fn() -> L>,
+}
+
+impl<L: Layout> Rows<L> {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            settings: settings.clone(),
+            layout: PhantomData,
+        }
+    }
+
+    fn writer(&self, sink: Sink) -> anyhow::Result<Box<dyn Writer>> {
+        Ok(Box::new(RowWriter {
+            packer: self.settings.length.map(Packer::new),
+            rows: Pending {
+                table: Table::new(L::KIND, sink, L::schema(&self.settings))?,
+                layout: L::default(),
+                pad: self.settings.pad(),
+                packed: self.settings.length.is_some(),
+                tokens: 0,
+                count: 0,
+            },
+            left_out: 0,
+        }))
+    }
+}
+
+impl<L: Layout> Target for Rows<L> {
+    fn begin(&self, files: &ShardFiles<'_>) -> anyhow::Result<Box<dyn Writer>> {
+        self.writer(files.create(match L::KIND {
+            TableKind::Arrow => ".arrow",
+            TableKind::Parquet => ".parquet",
+        })?)
+    }
+
+    fn stream(&self, sink: Sink) -> Option<anyhow::Result<Box<dyn Writer>>> {
+        (L::KIND == TableKind::Arrow).then(|| self.writer(sink))
+    }
+
+    fn conclude(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<Vec<String>> {
+        if L::KIND == TableKind::Parquet {
+            return Ok(Vec::new());
+        }
+        // What `datasets.load_from_disk` opens.
+        folder.file(DATASET_INFO, Some(&|file| file.write_all(b"{}")))?;
+        let files = shards.iter().flat_map(|shard| &shard.files);
+        folder.list(&self.settings.metadata, files)?;
+        Ok([DATASET_INFO, STATE].map(str::to_owned).to_vec())
+    }
+}
+
+const DATASET_INFO: &str = "dataset_info.json";
+const STATE: &str = "state.json";
+
+struct RowWriter<L> {
+    packer: Option<Packer>,
+    rows: Pending<L>,
+    left_out: u64,
+}
+
+/// The rows of the next record batch, and the table it goes to.
+struct Pending<L> {
+    table: Table,
+    layout: L,
+    pad: i32,
+    packed: bool,
+    tokens: usize,
+    count: u64,
+}
+
+impl<L: Layout> Pending<L> {
+    fn push(&mut self, pieces: &[Piece<'_>], padding: usize) -> anyhow::Result<()> {
+        if pieces.iter().all(|piece| piece.chosen.targets() == 0) {
+            return Ok(());
+        }
+        let row = Row {
+            pieces,
+            padding,
+            pad: self.pad,
+        };
+        let tokens = row.tokens() + padding;
+        // Before, so that one long document does not come on top of an almost full batch.
+        if self.tokens > 0 && self.tokens + tokens > FULL {
+            self.flush()?;
+        }
+        self.layout.push(&row);
+        self.tokens += tokens;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        if self.tokens > 0 {
+            self.table.write(self.layout.take(self.packed))?;
+            self.tokens = 0;
+        }
+        Ok(())
+    }
+}
+
+impl<L: Layout> Writer for RowWriter<L> {
+    fn write(&mut self, documents: &Documents) -> anyhow::Result<()> {
+        for document in documents.iter() {
+            if document.chosen.targets() == 0 {
+                self.left_out += 1;
+                continue;
+            }
+            match &mut self.packer {
+                None => {
+                    let piece = Piece {
+                        ids: document.input_ids,
+                        chosen: document.chosen,
+                    };
+                    self.rows.push(&[piece], 0)?;
+                }
+                Some(packer) => {
+                    packer.add(&document);
+                    if packer.is_full() {
+                        packer.pack(|pieces, padding| self.rows.push(pieces, padding))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end_shard(&mut self) -> anyhow::Result<()> {
+        if let Some(packer) = &mut self.packer {
+            packer.pack(|pieces, padding| self.rows.push(pieces, padding))?;
+        }
+        self.rows.flush()
+    }
+
+    fn finish(self: Box<Self>) -> anyhow::Result<Written> {
+        Ok(Written {
+            files: vec![self.rows.table.finish()?],
+            rows: self.rows.count,
+            left_out: self.left_out,
+            ..Written::default()
+        })
+    }
+}
