@@ -42,10 +42,11 @@ class Masks:
     shards: dict[str, list[Document]]
     """By name; those that have no documents or only empty ones too."""
 
-    def documents(self, *, ended: bool = False) -> list[Document]:
-        """Those with tokens."""
-        all_of_them = [document for shard in self.shards.values() for document in shard if document.ids]
-        return [document.ended() for document in all_of_them] if ended else all_of_them
+    def documents(self, *, ended: bool = False, targets: bool = False) -> list[Document]:
+        """Those with tokens, or only those with something to train on."""
+        found = [document for shard in self.shards.values() for document in shard if document.ids]
+        found = [document for document in found if any(document.kept) or not targets]
+        return [document.ended() for document in found] if ended else found
 
 
 def five(folder: Path) -> Masks:
