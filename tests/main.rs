@@ -6,6 +6,9 @@
 // The program without arguments of its own: the bundled reference on the bundled corpus, and what a person sees.
 #[cfg(test)]
 mod demo;
+// Masks in the formats of other trainers.
+#[cfg(test)]
+mod convert;
 // Checkpoints: `export`, and `score` of a checkpoint as it is.
 #[cfg(test)]
 mod export;

@@ -9,8 +9,17 @@ use super::values::{ProgressKind, size};
 /// What `convert --help` ends with.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  Every column, as JSON lines:
-      rho-mask convert masks/ --to jsonl --out jsonl/
+  For Transformers, a document in each row:
+      rho-mask convert masks/ --to labels --out labels/
+
+  The same, documents packed into sequences:
+      rho-mask convert masks/ --to labels --length 2048 --out packed/
+
+  Weights for levanter, from a column that `select --weights` made:
+      rho-mask convert masks/ --to levanter --weights weight_excess --length 4096 --out levanter/
+
+  Every column, into a program that reads JSON:
+      rho-mask convert masks/ --to jsonl --out - | jq .id
 
 Exact fields, alignment and what starts a run: docs/trainers.md.
 

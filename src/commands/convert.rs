@@ -16,7 +16,7 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
     let plan = plan::resolve(args)?;
     let stop = Stop::at_signals()?;
     if plan.to_standard_output() {
-        return match stream::run(&plan, &stop)? {
+        return match stream::run(&plan, &stop, args.progress)? {
             stream::Ended::Done(summary) => {
                 terminal::line(summary.to_string().trim_end());
                 Ok(Outcome::Done)

@@ -149,16 +149,6 @@ impl Documents {
         })
     }
 
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Tokens in them.
-    pub(crate) fn tokens(&self) -> usize {
-        self.ends.last().copied().unwrap_or(0)
-    }
-
     /// Tokens that are targets.
     pub(crate) fn targets(&self) -> usize {
         self.iter().map(|document| document.chosen.targets()).sum()

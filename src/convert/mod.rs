@@ -4,7 +4,7 @@
 //! masks folder ── record batches ──► documents (ids, what was chosen) ──► a target's writer ──► its files ──► its index
 //! ```
 //!
-//! * `plan`: all that was typed, decided; what a target cannot express is refused there.
+//! * `plan` and `settings`: all that was typed, decided; what a target cannot express is refused there.
 //! * `documents`: a record batch as targets take it; `ending`: the token at the end of a document; `alignment`: which way
 //!   round a trainer wants what is token-aligned in the masks; `packing`: documents into sequences of one length. Each of
 //!   these is decided in that one place.
@@ -24,6 +24,7 @@ mod packing;
 pub(crate) mod plan;
 mod record;
 pub(crate) mod run;
+mod settings;
 mod shard;
 pub(crate) mod stream;
 mod summary;

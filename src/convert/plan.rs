@@ -1,24 +1,22 @@
 //! From what was typed after `convert` to what it means. Everything that can be wrong with it is found here, before
 //! anything is written.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
-use rho_formats::{MaskColumns, MasksFolder};
+use rho_formats::MasksFolder;
 use serde_json::{Value, json};
 
 use super::{
-    documents::Column,
-    ending::{self, Ending},
-    targets::{self, Abilities, Settings, Target},
+    settings::Settings,
+    targets::{self, Abilities, Target},
 };
 use crate::{
-    cli::{ConvertArgs, IdsDtype, TargetName},
+    cli::{ConvertArgs, TargetName},
     hint::Advised,
-    select::{
-        input::Input,
-        place,
-        usual::{USUAL_MASK, chosen},
-    },
+    select::{input::Input, place},
 };
 
 /// The format of masks that is read.
@@ -45,6 +43,13 @@ impl ConvertPlan {
     /// Whether it goes to standard output.
     pub(crate) fn to_standard_output(&self) -> bool {
         self.out.as_os_str() == "-"
+    }
+
+    /// The size of each shard of the masks.
+    pub(super) fn shard_bytes(&self) -> Vec<u64> {
+        let files = |shard: &Range<usize>| &self.input.files[shard.clone()];
+        let bytes = |shard| files(shard).iter().map(|file| file.identity.bytes).sum();
+        self.input.shards.iter().map(bytes).collect()
     }
 
     /// Everything that must be the same for a run to be gone on with.
@@ -80,7 +85,7 @@ pub(crate) fn resolve(args: &ConvertArgs) -> anyhow::Result<ConvertPlan> {
         }
     }
     version_fits(&args.masks, &input.first.schema().metadata)?;
-    let settings = settings(args, abilities, &input.first)?;
+    let settings = Settings::of(args, abilities, &input.first)?;
     let target = targets::make(args.to, &settings, &input.first)?;
     let threads = match args.threads {
         Some(0) => {
@@ -175,137 +180,6 @@ fn version_fits(masks: &Path, metadata: &Value) -> anyhow::Result<()> {
             ),
             "convert them with the version of rho-mask that wrote them",
         )),
-    }
-}
-
-fn settings(
-    args: &ConvertArgs,
-    abilities: Abilities,
-    first: &MaskColumns,
-) -> anyhow::Result<Settings> {
-    let metadata = &first.schema().metadata;
-    let column = column(args, abilities, first)?;
-    let named = args.mask.as_ref().or(args.weights.as_ref());
-    let ending = match abilities.ends_documents {
-        false => Ending::AsTheyAre,
-        true => {
-            let tokenizer = args.masks.join("tokenizer.json");
-            Ending::With(ending::eos(args.eos_id, metadata, &tokenizer)?)
-        }
-    };
-    let vocabulary = metadata["reference"]["vocabulary"].as_u64();
-    let dtype = dtype(args, vocabulary, ending)?;
-    let mut settings = Settings {
-        own_columns: own_columns(first, named.map(String::as_str)),
-        length: args.length,
-        file_bytes: args.shard_size.or(abilities.file_bytes).unwrap_or(u64::MAX),
-        metadata: Value::Null,
-        column,
-        dtype,
-        vocabulary,
-        ending,
-    };
-    settings.metadata = described(args, abilities, &settings, metadata);
-    Ok(settings)
-}
-
-/// What the files say of how they were made: what the masks say, and what was done to them.
-fn described(
-    args: &ConvertArgs,
-    abilities: Abilities,
-    settings: &Settings,
-    masks: &Value,
-) -> Value {
-    let mut convert = json!({
-        "to": args.to.name(),
-        "documents_end": settings.ending.metadata(),
-    });
-    match (&settings.column, abilities.own_columns) {
-        (_, true) => convert["columns"] = json!(settings.own_columns),
-        (Some(Column::Mask(name)), _) => convert["mask"] = json!(name),
-        (Some(Column::Weights(name)), _) => convert["weights"] = json!(name),
-        (None, false) => {}
-    }
-    if let Some(length) = settings.length {
-        convert["length"] = json!(length);
-        convert["padding"] = json!({"token": settings.pad()});
-    }
-    if abilities.dtype {
-        convert["dtype"] = json!(settings.dtype);
-    }
-    if abilities.file_bytes.is_some() {
-        convert["shard_size"] = json!(settings.file_bytes);
-    }
-    let mut metadata = masks.clone();
-    metadata["convert"] = convert;
-    metadata
-}
-
-/// The column that says which tokens are targets; a target that writes the masks' own columns needs none.
-fn column(
-    args: &ConvertArgs,
-    abilities: Abilities,
-    first: &MaskColumns,
-) -> anyhow::Result<Option<Column>> {
-    let missing = |what: &str, there: &[String], option: &str| {
-        let there = match there {
-            [] => "none".to_owned(),
-            there => there.join(", "),
-        };
-        Advised::error(
-            format!("{}: expected {what}, got {there}", args.masks.display()),
-            format!("name another column with {option}, or select anew with `rho-mask select`"),
-        )
-    };
-    if let Some(named) = &args.weights {
-        let there: Vec<String> = first.weights().into_iter().map(str::to_owned).collect();
-        return match there.contains(named) {
-            true => Ok(Some(Column::Weights(named.clone()))),
-            false => Err(missing(
-                &format!("a column of weights {named:?}"),
-                &there,
-                "--weights",
-            )),
-        };
-    }
-    let there = &first.schema().masks;
-    match (chosen(args.mask.as_deref(), there, USUAL_MASK), &args.mask) {
-        (Some(name), _) => Ok(Some(Column::Mask(name))),
-        (None, Some(named)) => Err(missing(
-            &format!("a column of masks {named:?}"),
-            there,
-            "--mask",
-        )),
-        (None, None) if abilities.own_columns => Ok(None),
-        (None, None) => Err(missing("a column of masks", there, "--mask")),
-    }
-}
-
-/// The columns that are written, in order, by a target that writes the masks' own: all, or of what selections made only the
-/// one that was named.
-fn own_columns(first: &MaskColumns, named: Option<&str>) -> Vec<String> {
-    let weights = first.weights();
-    let selected = |name: &str| {
-        weights.contains(&name) || first.schema().masks.iter().any(|mask| mask == name)
-    };
-    let wanted = |name: &&str| named.is_none_or(|named| *name == named || !selected(name));
-    let names = first.names().into_iter().filter(wanted);
-    names.map(str::to_owned).collect()
-}
-
-/// The type of token ids: the smallest that holds the vocabulary, where nobody named another.
-fn dtype(args: &ConvertArgs, vocabulary: Option<u64>, ending: Ending) -> anyhow::Result<IdsDtype> {
-    let most = vocabulary.unwrap_or(u64::MAX);
-    let eos = ending.eos().map_or(0, |eos| eos as u64 + 1);
-    let most = most.max(eos);
-    match args.dtype {
-        Some(IdsDtype::U16) if most > 1 << 16 && vocabulary.is_some() => Err(Advised::error(
-            format!("--dtype u16: expected a vocabulary of at most 65,536 tokens, got {most}"),
-            "name u32, or leave it out",
-        )),
-        Some(named) => Ok(named),
-        None if most <= 1 << 16 => Ok(IdsDtype::U16),
-        None => Ok(IdsDtype::U32),
     }
 }
 

@@ -62,17 +62,12 @@ pub(crate) fn run(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow
     let made = format!("{:#}\n", plan.settings.metadata);
     folder.file(MADE, Some(&|file| file.write_all(made.as_bytes())))?;
 
-    let bytes = |i: usize| -> u64 {
-        let files = plan.input.shards[i].clone();
-        files
-            .map(|file| plan.input.files[file].identity.bytes)
-            .sum()
-    };
-    let progress = Progress::of((0..records.len()).map(bytes).collect(), records.len(), kind);
+    let bytes = plan.shard_bytes();
+    let progress = Progress::of(bytes.clone(), records.len(), kind);
     let done = (0..records.len()).filter(|i| records[*i].is_some());
     done.for_each(|i| progress.done_before(i));
     // The largest first, so that no thread is left alone with one at the end.
-    todo.sort_by_key(|&i| std::cmp::Reverse(bytes(i)));
+    todo.sort_by_key(|&i| std::cmp::Reverse(bytes[i]));
     let records = Mutex::new(records);
     let converted = on_threads(plan.threads, todo.len(), stop, |next| {
         while let Some(i) = next() {

@@ -19,14 +19,14 @@ pub(crate) enum Ended {
 }
 
 /// Converts everything.
-pub(crate) fn run(plan: &ConvertPlan, stop: &Stop) -> anyhow::Result<Ended> {
-    match convert(plan, stop) {
+pub(crate) fn run(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Result<Ended> {
+    match convert(plan, stop, kind) {
         Err(error) if reader_gone(&error) => Ok(Ended::ReaderGone),
         ended => ended,
     }
 }
 
-fn convert(plan: &ConvertPlan, stop: &Stop) -> anyhow::Result<Ended> {
+fn convert(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Result<Ended> {
     let start = Instant::now();
     let sink = Sink::stream(Box::new(io::stdout()));
     let Some(writer) = plan.target.stream(sink) else {
@@ -40,13 +40,24 @@ fn convert(plan: &ConvertPlan, stop: &Stop) -> anyhow::Result<Ended> {
         ));
     };
     let mut writer = writer?;
-    let progress = Progress::of(Vec::new(), 0, ProgressKind::None);
+    let shards = plan.input.shards.len();
+    let progress = Progress::of(plan.shard_bytes(), shards, kind);
     let mut counts = Counts::default();
-    for shard in 0..plan.input.shards.len() {
-        match shard::convert(plan, shard, &mut *writer, &progress, stop)? {
-            Some(shard) => counts.add(&shard),
-            None => return Ok(Ended::Stopped),
+    let mut all = || {
+        for shard in 0..shards {
+            let Some(converted) = shard::convert(plan, shard, &mut *writer, &progress, stop)?
+            else {
+                return Ok(false);
+            };
+            counts.add(&converted);
+            progress.shard_done(plan.input.shard_name(shard), None);
         }
+        anyhow::Ok(true)
+    };
+    let whole = all();
+    progress.finish();
+    if !whole? {
+        return Ok(Ended::Stopped);
     }
     let written = writer.finish()?;
     let summary = Summary::of(plan, &counts, &[&written]);

@@ -67,6 +67,20 @@ impl Noted {
         self.plan["command"] == "convert"
     }
 
+    /// Refuses a folder that `convert` writes; one whose note cannot be read is refused or cleared later.
+    pub(crate) fn must_not_be_converted(folder: &MasksFolder) -> anyhow::Result<()> {
+        match Self::read(folder) {
+            Ok(Some(noted)) if noted.is_of_convert() => Err(Advised::error(
+                format!(
+                    "{}: expected a new folder, or one of masks, got one of `convert`",
+                    folder.path().display()
+                ),
+                "name another folder",
+            )),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn write(&self, folder: &MasksFolder) -> anyhow::Result<()> {
         Ok(folder.note(
             NOTE,

@@ -36,8 +36,10 @@ impl<'a> Store<'a> {
     /// Makes or opens the folder. Refuses where another run writes the same shards, and where what was begun there had
     /// another plan or other input.
     pub(crate) fn open(plan: &'a Plan, shards: &'a [Shard], restart: bool) -> anyhow::Result<Self> {
-        let folder = MasksFolder::create(&plan.out)?;
+        let folder = MasksFolder::begin(&plan.out)?;
         let held = locked(&folder, plan.rank, plan.world_size)?;
+        Noted::must_not_be_converted(&folder)?;
+        let folder = MasksFolder::create(&plan.out)?;
         if restart {
             conclude::clear(&folder, shards)?;
         }

@@ -127,7 +127,7 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop, kind: ProgressKind) -> anyhow:
 
 /// Makes or opens the folder. Refuses one that others write or wrote, and one that was begun with something else.
 fn open(plan: &SelectPlan) -> anyhow::Result<(MasksFolder, Lock)> {
-    let folder = MasksFolder::create(&plan.out)?;
+    let folder = MasksFolder::begin(&plan.out)?;
     let lock = locked(&folder, 0, 1)?;
     let files = plan.input.files.iter();
     let wanted = Noted {
@@ -146,12 +146,13 @@ fn open(plan: &SelectPlan) -> anyhow::Result<(MasksFolder, Lock)> {
     if noted.as_ref().is_some_and(|noted| !noted.is_of_select()) {
         return Err(Advised::error(
             format!(
-                "{}: expected a new folder, or one of `select`, got one that `score` writes",
+                "{}: expected a new folder, or one of `select`, got one that another command writes",
                 plan.out.display()
             ),
             "name another folder: scores are dear",
         ));
     }
+    let folder = MasksFolder::create(&plan.out)?;
     if plan.restart {
         let shards = noted.iter().flat_map(|noted| &noted.shards);
         clear(&folder, shards.chain(&wanted.shards))?;

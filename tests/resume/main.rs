@@ -4,6 +4,9 @@
 
 #[cfg(unix)]
 #[cfg(test)]
+mod converted;
+#[cfg(unix)]
+#[cfg(test)]
 mod interrupted;
 #[cfg(unix)]
 #[cfg(test)]

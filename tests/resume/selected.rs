@@ -16,11 +16,11 @@ use crate::support::{assert_same, ended, said, start};
 const KILLS: usize = 12;
 
 /// A masks folder of many shards, some of several files.
-fn masks(out: &Path) {
+pub(crate) fn masks(out: &Path) {
     let schema = MaskSchema {
         scores: vec!["loss".to_owned()],
         score_type: ScoreType::Float32,
-        masks: Vec::new(),
+        masks: vec!["mask_old".to_owned()],
         weights: Vec::new(),
         text: false,
         source: false,
@@ -42,8 +42,8 @@ fn masks(out: &Path) {
                 id: row.to_string(),
                 row: row.into(),
                 scores: vec![numbers.iter().map(|&n| n as f32 / 500.0).collect()],
+                masks: vec![numbers.iter().map(|n| n % 3 > 0).collect()],
                 input_ids: numbers,
-                masks: Vec::new(),
                 weights: Vec::new(),
                 text: None,
                 source: None,

@@ -70,7 +70,7 @@ pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
             let mut bytes = fs::read(&path).unwrap();
             if name == Path::new("summary.json") {
                 let mut summary: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-                summary.as_object_mut().unwrap().remove("speed").unwrap();
+                summary.as_object_mut().unwrap().remove("speed");
                 bytes = summary.to_string().into_bytes();
             }
             files.push((name, bytes));

@@ -80,3 +80,45 @@ fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
         source: None,
     }
 }
+
+/// The five tokens by which everything is explained, as the only document of a shard `five.jsonl`; with bits, and with
+/// weights.
+pub(crate) fn five_tokens(out: &Path) {
+    let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let schema = MaskSchema {
+        scores: names(&["loss", "entropy"]),
+        score_type: ScoreType::Float32,
+        masks: names(&["mask_intersection"]),
+        weights: names(&["weight_loss"]),
+        text: false,
+        source: false,
+        metadata: json!({"format_version": 1, "reference": {"vocabulary": 50257}}),
+    };
+    let row = MaskRow {
+        id: "dog".to_owned(),
+        row: 0,
+        input_ids: vec![464, 3290, 3332, 319, 262],
+        scores: vec![
+            vec![f32::NAN, 7.21, 2.05, 0.88, 0.31],
+            vec![f32::NAN, 6.9, 3.1, 1.72, 0.95],
+        ],
+        masks: vec![vec![false, true, false, true, true]],
+        weights: vec![vec![0.0, 0.5, 0.0, 1.0, 0.25]],
+        text: None,
+        source: None,
+    };
+    one_shard(out, "five.jsonl", &schema, &[row]);
+}
+
+/// A finished masks folder of one shard.
+pub(crate) fn one_shard(out: &Path, shard: &str, schema: &MaskSchema, rows: &[MaskRow]) {
+    let folder = MasksFolder::create(out).unwrap();
+    let mut writer = folder
+        .writer(shard, schema, WriteOptions::default())
+        .unwrap();
+    rows.iter().for_each(|row| writer.write(row).unwrap());
+    let written = writer.finish().unwrap();
+    assert!(folder.publish(shard, &written, &[]).unwrap());
+    folder.list(&schema.metadata, &written).unwrap();
+    folder.summary(&json!({})).unwrap();
+}

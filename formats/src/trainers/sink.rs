@@ -213,3 +213,82 @@ impl Write for Sink {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_has_its_name_when_it_is_complete() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = MasksFolder::begin(place.path().join("out")).unwrap();
+        let new = NewFiles::of(&folder);
+        let path = folder.path().join("sub/a.bin");
+        // An earlier run left a longer beginning.
+        new.create("sub/a.bin").unwrap().put(&[7; 100]).unwrap();
+        let mut sink = new.create("sub/a.bin").unwrap();
+        sink.put(b"12").unwrap();
+        sink.write_all(b"3").unwrap();
+        assert_eq!(sink.bytes(), 3);
+        let file = sink.finish().unwrap();
+        assert!(!path.exists());
+        assert!(new.publish(&file).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"123");
+        // Once more changes nothing; a file that has gone is missed.
+        assert!(new.publish(&file).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!new.publish(&file).unwrap());
+
+        new.create("sub/b.bin").unwrap().finish().unwrap();
+        let other = folder.path().join("sub/mine");
+        fs::create_dir_all(folder.path().join("sub")).unwrap();
+        fs::write(&other, "").unwrap();
+        new.clear_partial().unwrap();
+        new.remove(["sub/a.bin", "sub/b.bin"]).unwrap();
+        assert!(other.exists(), "what is not ours is removed");
+        fs::remove_file(&other).unwrap();
+        new.remove(["sub/a.bin"]).unwrap();
+        assert!(!folder.path().join("sub").exists());
+    }
+
+    #[test]
+    fn names_stay_in_the_folder() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = MasksFolder::begin(place.path().join("out")).unwrap();
+        let new = NewFiles::of(&folder);
+        for name in ["../a", "/a", "a/../../b", "", "a/"] {
+            assert!(new.create(name).is_err(), "{name}");
+            assert!(new.remove([name]).is_err(), "{name}");
+        }
+    }
+
+    /// Takes some bytes, then nobody reads.
+    struct Gone(usize);
+
+    impl Write for Gone {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.0);
+            self.0 -= taken;
+            match taken {
+                0 => Err(io::ErrorKind::BrokenPipe.into()),
+                taken => Ok(taken),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_goes_is_told_from_other_errors() {
+        let mut sink = Sink::stream(Box::new(Gone(3)));
+        sink.put(b"12").unwrap();
+        sink.pass_on().unwrap();
+        sink.put(b"34").unwrap();
+        assert!(matches!(
+            sink.pass_on(),
+            Err(OutputError::ReaderGone { .. })
+        ));
+    }
+}

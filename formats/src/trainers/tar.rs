@@ -176,7 +176,50 @@ fn header(kind: &str, items: usize, to: &mut Vec<u8>) {
 mod tests {
     use arrow_array::{BooleanArray, Float32Array};
 
+    use std::io::{Read, Write};
+    use std::sync::{Arc, Mutex};
+
     use super::*;
+
+    /// Bytes that can be looked at afterwards.
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn members_of_every_length_come_back() {
+        let kept = Kept::default();
+        let mut samples = Samples::new(Sink::stream(Box::new(kept.clone())), Vec::new());
+        let members = [(10, 0), (99, 511), (100, 512), (101, 513), (700, 5)];
+        let name = |length: usize| "a/".repeat(4) + &"n".repeat(length - 8);
+        for (length, bytes) in members {
+            samples.member = vec![7; bytes];
+            samples.put(&name(length)).unwrap();
+        }
+        samples.finish().unwrap();
+        let bytes = kept.0.lock().unwrap().clone();
+        assert_eq!(bytes.len() % BLOCK, 0);
+        let mut archive = tar::Archive::new(&bytes[..]);
+        let mut entries = archive.entries().unwrap();
+        for (length, bytes) in members {
+            let mut entry = entries.next().unwrap().unwrap();
+            assert_eq!(*entry.path_bytes(), *name(length).as_bytes());
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            assert_eq!(content, vec![7; bytes]);
+        }
+        assert!(entries.next().is_none());
+    }
 
     #[test]
     fn arrays_as_numpy_saves_them() {

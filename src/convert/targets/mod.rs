@@ -25,11 +25,9 @@ use serde_json::Value;
 
 use self::rows::{Layout, Rows};
 
-use super::{
-    documents::{Column, Documents},
-    ending::Ending,
-};
-use crate::cli::{IdsDtype, TargetName};
+use super::documents::Documents;
+pub(crate) use super::settings::Settings;
+use crate::cli::TargetName;
 
 /// What a target can express. An option that it cannot is refused before anything is written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,35 +47,6 @@ pub(crate) struct Abilities {
     pub(crate) ends_documents: bool,
     /// One stream, on standard output.
     pub(crate) stream: bool,
-}
-
-/// What a target is to write, decided.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    /// What says which tokens are targets; there is one, but where the own columns are written.
-    pub(crate) column: Option<Column>,
-    /// The columns of the masks that are written, in order, of a target that writes them.
-    pub(crate) own_columns: Vec<String>,
-    /// Tokens in a sequence.
-    pub(crate) length: Option<usize>,
-    /// The type of token ids, where the target has a choice: as it was named, else the smallest that holds the vocabulary.
-    pub(crate) dtype: IdsDtype,
-    /// All token ids are below, where that is known.
-    pub(crate) vocabulary: Option<u64>,
-    /// What files are split at.
-    pub(crate) file_bytes: u64,
-    /// What is put to the end of documents, by the time they come here.
-    pub(crate) ending: Ending,
-    /// How all of it was made: the masks' metadata, and under `convert` what was done to them.
-    pub(crate) metadata: Value,
-}
-
-impl Settings {
-    /// What stands where there is nothing: the token that ends documents, where that is known, for trainers that keep
-    /// documents apart by it.
-    pub(crate) fn pad(&self) -> i32 {
-        self.ending.eos().unwrap_or(0)
-    }
 }
 
 /// A format, as it is to be written.
@@ -128,16 +97,12 @@ pub(crate) struct Written {
 /// Makes the files of one shard.
 pub(crate) struct ShardFiles<'a> {
     pub(super) new: &'a NewFiles,
+    /// What the names of the shard's files begin with: the shard's own name, which may lie in folders (`a/b.jsonl`). No
+    /// other shard has it.
     pub(super) stem: &'a str,
 }
 
 impl ShardFiles<'_> {
-    /// What the names of the shard's files begin with: the shard's own name, which may lie in folders (`a/b.jsonl`). No
-    /// other shard has it.
-    pub(crate) fn stem(&self) -> &str {
-        self.stem
-    }
-
     /// Begins a file: the stem with this ending, such as `.tar`, or `.00001.mds`.
     pub(crate) fn create(&self, ending: &str) -> Result<Sink, OutputError> {
         self.new.create(&format!("{}{ending}", self.stem))

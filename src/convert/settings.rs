@@ -1,0 +1,178 @@
+//! What a target is to write: which column, how documents end, of which types. What of it was not typed is found in the
+//! masks; what does not fit them is refused.
+
+use rho_formats::MaskColumns;
+use serde_json::{Value, json};
+
+use super::{
+    documents::Column,
+    ending::{self, Ending},
+    targets::Abilities,
+};
+use crate::{
+    cli::{ConvertArgs, IdsDtype},
+    hint::Advised,
+    select::usual::{USUAL_MASK, chosen},
+};
+
+/// What a target is to write, decided.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// What says which tokens are targets; there is one, but where the own columns are written.
+    pub(crate) column: Option<Column>,
+    /// The columns of the masks that are written, in order, of a target that writes them.
+    pub(crate) own_columns: Vec<String>,
+    /// Tokens in a sequence.
+    pub(crate) length: Option<usize>,
+    /// The type of token ids, where the target has a choice: as it was named, else the smallest that holds the vocabulary.
+    pub(crate) dtype: IdsDtype,
+    /// What files are split at.
+    pub(crate) file_bytes: u64,
+    /// What is put to the end of documents, by the time they come here.
+    pub(crate) ending: Ending,
+    /// How all of it was made: the masks' metadata, and under `convert` what was done to them.
+    pub(crate) metadata: Value,
+}
+
+impl Settings {
+    /// From what was typed, and what the first file of the masks says.
+    pub(super) fn of(
+        args: &ConvertArgs,
+        abilities: Abilities,
+        first: &MaskColumns,
+    ) -> anyhow::Result<Self> {
+        let metadata = &first.schema().metadata;
+        let column = column(args, abilities, first)?;
+        let named = args.mask.as_ref().or(args.weights.as_ref());
+        let ending = match abilities.ends_documents {
+            false => Ending::AsTheyAre,
+            true => {
+                let tokenizer = args.masks.join("tokenizer.json");
+                Ending::With(ending::eos(args.eos_id, metadata, &tokenizer)?)
+            }
+        };
+        let vocabulary = metadata["reference"]["vocabulary"].as_u64();
+        let dtype = dtype(args, vocabulary, ending)?;
+        let mut settings = Self {
+            own_columns: own_columns(first, named.map(String::as_str)),
+            length: args.length,
+            file_bytes: args.shard_size.or(abilities.file_bytes).unwrap_or(u64::MAX),
+            metadata: Value::Null,
+            column,
+            dtype,
+            ending,
+        };
+        settings.metadata = described(args, abilities, &settings, metadata);
+        Ok(settings)
+    }
+
+    /// What stands where there is nothing: the token that ends documents, where that is known, for trainers that keep
+    /// documents apart by it.
+    pub(crate) fn pad(&self) -> i32 {
+        self.ending.eos().unwrap_or(0)
+    }
+}
+
+/// What the files say of how they were made: what the masks say, and what was done to them.
+fn described(
+    args: &ConvertArgs,
+    abilities: Abilities,
+    settings: &Settings,
+    masks: &Value,
+) -> Value {
+    let mut convert = json!({
+        "to": args.to.name(),
+        "documents_end": settings.ending.metadata(),
+    });
+    match (&settings.column, abilities.own_columns) {
+        (_, true) => convert["columns"] = json!(settings.own_columns),
+        (Some(Column::Mask(name)), _) => convert["mask"] = json!(name),
+        (Some(Column::Weights(name)), _) => convert["weights"] = json!(name),
+        (None, false) => {}
+    }
+    if let Some(length) = settings.length {
+        convert["length"] = json!(length);
+        convert["padding"] = json!({"token": settings.pad()});
+    }
+    if abilities.dtype {
+        convert["dtype"] = json!(settings.dtype);
+    }
+    if abilities.file_bytes.is_some() {
+        convert["shard_size"] = json!(settings.file_bytes);
+    }
+    let mut metadata = masks.clone();
+    metadata["convert"] = convert;
+    metadata
+}
+
+/// The column that says which tokens are targets; a target that writes the masks' own columns needs none.
+fn column(
+    args: &ConvertArgs,
+    abilities: Abilities,
+    first: &MaskColumns,
+) -> anyhow::Result<Option<Column>> {
+    let missing = |what: &str, there: &[String], option: &str| {
+        let there = match there {
+            [] => "none".to_owned(),
+            there => there.join(", "),
+        };
+        Advised::error(
+            format!("{}: expected {what}, got {there}", args.masks.display()),
+            format!("name another column with {option}, or select anew with `rho-mask select`"),
+        )
+    };
+    if let Some(named) = &args.weights {
+        let there: Vec<String> = first.weights().into_iter().map(str::to_owned).collect();
+        return match there.contains(named) {
+            true => Ok(Some(Column::Weights(named.clone()))),
+            false => Err(missing(
+                &format!("a column of weights {named:?}"),
+                &there,
+                "--weights",
+            )),
+        };
+    }
+    let there = &first.schema().masks;
+    match (chosen(args.mask.as_deref(), there, USUAL_MASK), &args.mask) {
+        (Some(name), _) => Ok(Some(Column::Mask(name))),
+        (None, Some(named)) => Err(missing(
+            &format!("a column of masks {named:?}"),
+            there,
+            "--mask",
+        )),
+        (None, None) if abilities.own_columns => Ok(None),
+        (None, None) => Err(missing("a column of masks", there, "--mask")),
+    }
+}
+
+/// The columns that are written, in order, by a target that writes the masks' own: all, or of what selections made only the
+/// one that was named.
+fn own_columns(first: &MaskColumns, named: Option<&str>) -> Vec<String> {
+    let weights = first.weights();
+    let selected = |name: &str| {
+        weights.contains(&name) || first.schema().masks.iter().any(|mask| mask == name)
+    };
+    let wanted = |name: &&str| named.is_none_or(|named| *name == named || !selected(name));
+    let names = first.names().into_iter().filter(wanted);
+    names.map(str::to_owned).collect()
+}
+
+/// The type of token ids: the smallest that holds the vocabulary, where nobody named another. Where the vocabulary is not
+/// known, ids that do not fit are found when they are written.
+fn dtype(args: &ConvertArgs, vocabulary: Option<u64>, ending: Ending) -> anyhow::Result<IdsDtype> {
+    const OF_U16: u64 = 1 << 16;
+    // The end-of-sequence token is one of them, whatever the masks say of their vocabulary.
+    let eos = ending
+        .eos()
+        .map_or(0, |eos| u64::from(eos.cast_unsigned()) + 1);
+    let known = vocabulary.unwrap_or(0).max(eos);
+    match args.dtype {
+        Some(IdsDtype::U16) if known > OF_U16 => Err(Advised::error(
+            format!("--dtype u16: expected a vocabulary of at most {OF_U16} tokens, got {known}"),
+            "name u32, or leave it out",
+        )),
+        Some(named) => Ok(named),
+        None if vocabulary.is_some() && known <= OF_U16 => Ok(IdsDtype::U16),
+        None => Ok(IdsDtype::U32),
+    }
+}
