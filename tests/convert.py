@@ -5,7 +5,7 @@ convert.py MASKS CASES, the cases as JSON: folder, to, column, and length and eo
 is read is compared with these instead.
 """
 
-import glob
+import itertools
 import json
 import pathlib
 import sys
@@ -52,7 +52,7 @@ def documents(case):
     for row in rows:
         ids, weights = list(row["input_ids"]), [float(weight or 0) for weight in row[case["column"]]]
         if ids and "eos" in case and ids[-1] != case["eos"]:
-            ids, weights = ids + [case["eos"]], weights + [0.0]
+            ids, weights = [*ids, case["eos"]], [*weights, 0.0]
         if weights:
             weights[0] = 0.0
         if any(weights):
@@ -63,7 +63,7 @@ def pieces(case, table, ids_of):
     """The rows of a table as (row, piece, begin, end), by the positions, which are 0 where a piece begins."""
     for row in table:
         starts = [i for i, position in enumerate(row) if position == 0] + [len(row)]
-        yield list(zip(starts, starts[1:]))
+        yield list(itertools.pairwise(starts))
 
 
 def packed(case, length, sequences):
@@ -141,12 +141,12 @@ def labels(case, folder):
 
 def shifted(entries, none):
     """Token-aligned entries, prediction-aligned."""
-    return entries[1:] + [none]
+    return [*entries[1:], none]
 
 
 def unshifted(entries):
     assert entries[-1] in (0.0, IGNORE)
-    return [0.0 if entries[-1] == 0.0 else IGNORE] + entries[:-1]
+    return [0.0 if entries[-1] == 0.0 else IGNORE, *entries[:-1]]
 
 
 def levanter(case, folder):
@@ -299,7 +299,9 @@ for case in cases:
     folder = pathlib.Path(case["folder"])
     try:
         if "rows" in case:
-            got = [{name: one[name] for name in row} for row, one in zip(case["rows"], read(case["to"], folder), strict=True)]
+            got = [
+                {name: one[name] for name in row} for row, one in zip(case["rows"], read(case["to"], folder), strict=True)
+            ]
             assert got == case["rows"], got
             continue
         if folder.is_file() and case["to"] == "labels":
