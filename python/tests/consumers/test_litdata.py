@@ -2,11 +2,10 @@
 
 import json
 
+import litdata
 import pytest
 import torch
 from conversion import convert
-
-litdata = pytest.importorskip("litdata")
 
 
 @pytest.fixture(params=[None, "1KiB"])

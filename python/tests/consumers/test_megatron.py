@@ -1,11 +1,9 @@
 """Megatron Core's reader over `--to neox`, and what GPT-NeoX makes of a pair."""
 
 import numpy as np
-import pytest
 import torch
 from conversion import convert
-
-indexed_dataset = pytest.importorskip("megatron.core.datasets.indexed_dataset")
+from megatron.core.datasets import indexed_dataset
 
 
 def pairs(binary, masks, tmp_path):

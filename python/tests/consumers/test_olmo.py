@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 from conversion import END, convert
-
-numpy_dataset = pytest.importorskip("olmo_core.data.numpy_dataset")
-from olmo_core.data import utils  # noqa: E402
+from olmo_core.data import numpy_dataset, utils
 
 
 @pytest.fixture(params=[np.uint16, np.uint32])

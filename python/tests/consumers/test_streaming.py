@@ -4,9 +4,8 @@ import json
 
 import numpy as np
 import pytest
+import streaming
 from conversion import convert
-
-streaming = pytest.importorskip("streaming")
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,10 @@ import math
 import datasets
 import pytest
 import torch
+import transformers
+import trl
 from conversion import IGNORE, convert
 from models import TOLERANCE, mean_loss, tiny_model, tokenizer_of
-
-transformers = pytest.importorskip("transformers")
 
 BATCH = 4
 LENGTH = 64
@@ -88,7 +88,6 @@ def test_the_trainers_loss(converted, masks, tmp_path):
 
 
 def test_the_loss_of_trl(converted, masks, tmp_path):
-    trl = pytest.importorskip("trl")
     packed, dataset = converted
     model = tiny_model(masks.vocabulary)
     expected = mean_loss(model, masks.documents(targets=True))
@@ -105,7 +104,7 @@ def test_the_loss_of_trl(converted, masks, tmp_path):
 
 def test_axolotl_takes_it_as_it_is(binary, masks, tmp_path, monkeypatch):
     monkeypatch.setenv("AXOLOTL_DO_NOT_TRACK", "1")
-    shared = pytest.importorskip("axolotl.utils.data.shared")
+    from axolotl.utils.data import shared
     from axolotl.utils.data.wrappers import get_dataset_wrapper
     from axolotl.utils.dict import DictDefault
 

@@ -27,7 +27,7 @@ use self::rows::{Layout, Rows};
 
 use super::documents::Documents;
 pub(crate) use super::settings::Settings;
-use crate::cli::TargetName;
+use crate::cli::{IdsDtype, TargetName};
 
 /// What a target can express. An option that it cannot is refused before anything is written.
 #[derive(Debug, Clone, Copy, Default)]
