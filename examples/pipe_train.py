@@ -1,9 +1,10 @@
 """Trains a small model on masks while they are being made, from an Arrow stream on standard input.
 
     rho-mask score examples/corpus --out - | python examples/pipe_train.py
+    rho-mask convert masks/ --to labels --length 256 --out - | python examples/pipe_train.py
 
 Ranks each batch online, by excess loss over the reference's, as `rho_mask.slm_loss` does it; `--static` trains on the masks
-of the stream instead. While this program learns, scoring goes on ahead of it, as far as a pipe and a few batches reach; and
+of the stream instead, as it does with the sequences of `convert`, which are labelled already. While this program learns, scoring goes on ahead of it, as far as a pipe and a few batches reach; and
 waits where this one is slower. Needs the packages rho-mask and torch.
 """
 
@@ -53,6 +54,16 @@ class Model(nn.Module):
         return self.head(self.norm(x))
 
 
+def converted(stream):
+    """The sequences of `convert --to labels --length N`, with the documents of each numbered."""
+    for batch in stream:
+        for row in batch.to_pylist():
+            sequence = {name: torch.tensor(row[name]) for name in ["input_ids", "labels", "position_ids"]}
+            lengths = torch.tensor(row["seq_lengths"])
+            sequence["segment_ids"] = torch.arange(len(lengths)).repeat_interleave(lengths)
+            yield sequence
+
+
 def batches(sequences, size):
     """Stacks sequences; the last batch may have fewer."""
     pending = []
@@ -81,13 +92,19 @@ def main():
     with pa.ipc.open_stream(sys.stdin.buffer) as stream:
         metadata = rho_mask.metadata_of(stream.schema, "standard input")
         vocabulary = metadata["reference"]["vocabulary"]
-        model = Model(vocabulary, options.length, options.hidden, options.layers, heads=options.hidden // 32)
+        length, labelled = options.length, "labels" in stream.schema.names
+        if labelled and "seq_lengths" not in stream.schema.names:
+            sys.exit("standard input: expected sequences of one length: convert with --length")
+        if labelled:
+            length = metadata["convert"]["length"]
+        sequences = converted(stream) if labelled else rho_mask.pack_stream(stream, length)
+        model = Model(vocabulary, length, options.hidden, options.layers, heads=options.hidden // 32)
         optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate)
         start, tokens, learned, latest = time.monotonic(), 0, 0, []
-        for step, batch in enumerate(batches(rho_mask.pack_stream(stream, options.length), options.batch), 1):
+        for step, batch in enumerate(batches(sequences, options.batch), 1):
             logits = model(batch)
-            scored = int((~batch["ref_loss"].isnan()).sum())
-            if options.static:
+            scored = batch["input_ids"].numel() if labelled else int((~batch["ref_loss"].isnan()).sum())
+            if options.static or labelled:
                 labels = rho_mask.to_predictions(batch["labels"])
                 loss = cross_entropy(rho_mask.with_target(logits).flatten(0, 1), labels.flatten(), reduction="sum")
                 kept = int((labels != rho_mask.IGNORE).sum())

@@ -323,7 +323,7 @@ fn another_plan_is_refused_and_started_over() {
     refused(&ended, &["one of `convert`, got one of masks"]);
     let select = Run::new(&["select"]).arg(&masks).arg("--out").arg(&out);
     let ended = select.args(&["--by", "loss", "--restart"]).ends_with(2);
-    refused(&ended, &["one of `select`"]);
+    refused(&ended, &["one of masks, got one of `convert`"]);
     let score = Run::score(Path::new("examples/corpus"), &out);
     let ended = score.args(&["--restart"]).ends_with(2);
     refused(&ended, &["one of masks, got one of `convert`"]);

@@ -129,6 +129,7 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop, kind: ProgressKind) -> anyhow:
 fn open(plan: &SelectPlan) -> anyhow::Result<(MasksFolder, Lock)> {
     let folder = MasksFolder::begin(&plan.out)?;
     let lock = locked(&folder, 0, 1)?;
+    Noted::must_not_be_converted(&folder)?;
     let files = plan.input.files.iter();
     let wanted = Noted {
         plan: plan.what_changes_masks(),
@@ -146,7 +147,7 @@ fn open(plan: &SelectPlan) -> anyhow::Result<(MasksFolder, Lock)> {
     if noted.as_ref().is_some_and(|noted| !noted.is_of_select()) {
         return Err(Advised::error(
             format!(
-                "{}: expected a new folder, or one of `select`, got one that another command writes",
+                "{}: expected a new folder, or one of `select`, got one that `score` writes",
                 plan.out.display()
             ),
             "name another folder: scores are dear",

@@ -1,5 +1,6 @@
 """The example that trains while scoring goes on."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,11 @@ SMALL = ["--hidden", "32", "--layers", "1", "--batch", "4"]
 
 def pipe(binary, corpus, *options):
     """`score --out - | pipe_train.py`: both processes."""
-    score = [binary, "score", corpus, "--out", "-", "--device", "cpu", "--progress", "none"]
+    return piped([binary, "score", corpus, "--out", "-", "--device", "cpu", "--progress", "none"], *options)
+
+
+def piped(score, *options):
+    """`score | pipe_train.py`: both processes."""
     scoring = subprocess.Popen(score, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     train = [sys.executable, "-u", ROOT / "examples/pipe_train.py", *SMALL, *options]
     packages = [str(Path(rho_mask.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
@@ -58,3 +63,13 @@ def test_learns_while_scoring_goes_on_and_ends_it(binary, corpus):
     losses = [float(line.split()[-2]) for line in [first, *said.splitlines()]]
     assert losses[-1] < losses[0]
     assert "error" not in complaint and "panicked" not in complaint, complaint
+
+
+def test_learns_from_what_is_converted(binary, scored):
+    convert = [binary, "convert", scored, "--to", "labels", "--out", "-", "--progress", "none"]
+    learned, said, complaint = ended(*piped([*convert, "--length", "64"], "--learning-rate", "1e-2"))
+    # Every target is one exactly once.
+    kept = json.loads((scored / "summary.json").read_text())["kept"]["intersection"]["tokens"]
+    assert learned.startswith(f"learned from {kept:,} of "), learned + said + complaint
+    training = piped(convert)[1]
+    assert training.wait() == 1 and "convert with --length" in training.stderr.read()
