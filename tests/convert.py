@@ -48,14 +48,15 @@ def ordered(folder, ending):
 
 
 def documents(case):
-    """Ids and weights of each document that has a target; bits are weights of 0 and 1."""
+    """Ids and weights of each document that has a target, of a few formats of each that has tokens; bits are weights of 0
+    and 1."""
     for row in rows:
         ids, weights = list(row["input_ids"]), [float(weight or 0) for weight in row[case["column"]]]
         if ids and "eos" in case and ids[-1] != case["eos"]:
             ids, weights = [*ids, case["eos"]], [*weights, 0.0]
         if weights:
             weights[0] = 0.0
-        if any(weights):
+        if any(weights) or (ids and case["to"] in ARRAYS):
             yield ids, weights
 
 
@@ -271,7 +272,22 @@ def of_webdataset(case, folder):
         assert kinds <= {"<i4", "<f4", "<f2", "|b1"}, kinds
 
 
+def stems():
+    """What files are called, shard by shard."""
+    names = [name.removesuffix(".arrow") for name in files(masks)]
+    several = [name.rpartition(".")[0] for name in names if name.endswith(".00001")]
+    names = [name.rpartition(".")[0] if name.rpartition(".")[0] in several else name for name in names]
+    return list(dict.fromkeys(names))
+
+
+def arrays(case, folder):
+    expected = [(ids, [bool(weight) for weight in weights]) for ids, weights in documents(case)]
+    got = list(ARRAYS[case["to"]](folder, stems()))
+    assert got == expected, next((i, a, b) for i, (a, b) in enumerate(zip(got, expected)) if a != b)
+
+
 targets = {
+    **dict.fromkeys(ARRAYS, arrays),
     "labels": labels,
     "levanter": levanter,
     "torchtitan": torchtitan,
@@ -284,6 +300,8 @@ targets = {
 
 def read(to, folder):
     """All rows of a folder."""
+    if to in ARRAYS:
+        return [{"input_ids": ids, "mask": mask} for ids, mask in ARRAYS[to](folder, stems())]
     if to in ("labels", "torchtitan"):
         return datasets.load_from_disk(str(folder)).to_list()
     if to == "jsonl":

@@ -16,12 +16,20 @@ use crate::support::{
     read_json, write,
 };
 
-const ORACLE: &str = include_str!("convert.py");
+const ORACLE: &str = concat!(
+    include_str!("convert_arrays.py"),
+    include_str!("convert.py")
+);
 
 /// The targets, and what each of them needs beside the masks of these tests.
-const TARGETS: [(&str, &[&str]); 7] = [
+const TARGETS: [(&str, &[&str]); 11] = [
     ("labels", &[]),
+    ("olmo", EOS),
     ("levanter", EOS),
+    ("neox", EOS),
+    // Cut into many.
+    ("mds", &["--dtype", "u32", "--shard-size", "10kB"]),
+    ("litdata", &["--eos-id", "50", "--shard-size", "10kB"]),
     ("torchtitan", EOS),
     ("torchtune", &[]),
     ("parquet", &[]),
@@ -84,6 +92,7 @@ fn the_five_tokens() {
     let ended = [464, 3290, 3332, 319, 262, 0];
     let mask = [false, true, false, true, true];
     let own = json!({"input_ids": ids, "mask_intersection": mask, "weight_loss": [0.0, 0.5, 0.0, 1.0, 0.25]});
+    let with_end = json!({"input_ids": ended, "mask": [false, true, false, true, true, false]});
     let mut cases = Vec::new();
     for (to, arguments, expected) in [
         (
@@ -131,6 +140,10 @@ fn the_five_tokens() {
             &[],
             json!({"tokens": ids, "mask": [true, false, true, false, false]}),
         ),
+        ("mds", &[], json!({"input_ids": ids, "mask": mask})),
+        ("olmo", &["--eos-id", "0"], with_end.clone()),
+        ("neox", &["--eos-id", "0"], with_end.clone()),
+        ("litdata", &["--eos-id", "0"], with_end.clone()),
         ("parquet", &[], own.clone()),
         ("jsonl", &[], own.clone()),
         ("webdataset", &[], own.clone()),
@@ -178,7 +191,7 @@ fn everything_comes_back_as_the_libraries_of_others_read_it() {
                         if packed.is_some() {
                             case["length"] = json!(length.parse::<u32>().unwrap());
                         }
-                        if arguments == EOS {
+                        if arguments.contains(&"--eos-id") {
                             case["eos"] = json!(50);
                         }
                     }
@@ -374,6 +387,10 @@ fn what_a_target_cannot_express_is_refused() {
         ("jsonl", &["--eos-id", "0"], "--eos-id"),
         ("labels", &["--eos-id", "0"], "--eos-id"),
         ("labels", &["--dtype", "u16"], "--dtype"),
+        ("litdata", &["--dtype", "u16"], "--dtype"),
+        ("olmo", &["--length", "8"], "--length"),
+        ("neox", &["--weights", "weight_loss"], "--weights"),
+        ("mds", &["--eos-id", "0"], "--eos-id"),
         ("jsonl", &["--shard-size", "1MB"], "--shard-size"),
     ] {
         let ended = convert(&masks, to, &at("out"), arguments).ends_with(2);

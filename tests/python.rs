@@ -34,7 +34,8 @@ fn masks_of_the_bundled_corpus_open_in_python() {
 #[test]
 fn the_package() {
     let Some(python) = python() else { return };
-    pytest(&python, &["--ignore=python/tests/with_torch"]);
+    let large = ["with_torch", "consumers"].map(|name| format!("--ignore=python/tests/{name}"));
+    pytest(&python, &large.each_ref().map(String::as_str));
     let ruff = |arguments: &[&str]| {
         let mut command = Command::new(&python);
         command.args(["-m", "ruff"]).args(arguments);
@@ -47,17 +48,30 @@ fn the_package() {
     skipped(&format!("the wheel, and what needs PyTorch: {request}"));
 }
 
-/// `RHO_MASK_TORCH_PYTHON` names a Python that has what requirements-torch.txt lists; else one is made.
-#[test]
-#[ignore = "installs PyTorch, some 7 GB; run it with --ignored"]
-fn the_package_with_torch() {
+/// `RHO_MASK_TORCH_PYTHON` names a Python that has what requirements-torch.txt lists; else one is made. That it cannot be
+/// made is a failure: who runs this has asked for it.
+fn python_with_torch() -> PathBuf {
     let named = std::env::var_os("RHO_MASK_TORCH_PYTHON").map(PathBuf::from);
-    let Some(python) = named.or_else(|| python_with("tests/requirements-torch.txt")) else {
-        return;
-    };
+    let script = "tests/support/torch_without_cuda.py";
+    let made = || python_with("tests/requirements-torch.txt", Some(script));
+    named.unwrap_or_else(|| made().unwrap_or_else(|missing| panic!("{missing}")))
+}
+
+#[test]
+#[ignore = "installs PyTorch, 2.5 GB with what is tested beside it; run it with --ignored"]
+fn the_package_with_torch() {
+    let python = python_with_torch();
     pytest(&python, &["python/tests/with_torch"]);
     let mut types = Command::new(&python);
     passes(types.args(["-m", "mypy"]).current_dir(root()));
+}
+
+/// Converted masks in the readers of the trainers they are for.
+#[test]
+#[ignore = "installs PyTorch, 2.5 GB with the trainers it reads with; run it with --ignored"]
+fn other_trainers() {
+    let python = python_with_torch();
+    pytest(&python, &["python/tests/consumers"]);
 }
 
 fn pytest(python: &Path, arguments: &[&str]) {

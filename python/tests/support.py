@@ -60,7 +60,9 @@ def write_masks(folder: Path, shards: dict[str, list[tuple[Any, Any, Any]]], **m
             for row, (ids, loss, mask) in enumerate(documents)
         ]
         # Several record batches a file, as large ones have.
-        with pa.ipc.new_stream(folder / f"{shard}.arrow", schema) as stream:
+        file = folder / f"{shard}.arrow"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with pa.ipc.new_stream(file, schema) as stream:
             for at in range(0, max(len(rows), 1), 3):
                 stream.write_batch(pa.RecordBatch.from_pylist(rows[at : at + 3], schema))
     files = [{"filename": f"{shard}.arrow"} for shard in shards]

@@ -100,8 +100,16 @@ pub struct ConvertArgs {
 pub enum TargetName {
     /// Hugging Face dataset for Transformers, TRL and axolotl: input_ids, attention_mask, labels.
     Labels,
+    /// OLMo and OLMo-core: arrays of token ids and of a label mask.
+    Olmo,
     /// Parquet for levanter's prebuilt format: input_ids, loss_weights.
     Levanter,
+    /// GPT-NeoX: Megatron's .bin and .idx, of token ids and of labels.
+    Neox,
+    /// MosaicML streaming: shards with tokens and mask.
+    Mds,
+    /// litdata: two streams for its TokensLoader, of tokens and of a mask.
+    Litdata,
     /// Hugging Face dataset for torchtitan: input, labels (shifted), positions.
     Torchtitan,
     /// Parquet for torchtune: tokens, mask (true: not trained on).

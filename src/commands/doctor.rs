@@ -72,6 +72,10 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
         &format!("{} (needed: {REQUIRED_VERSION})", library.version),
     );
     say("from", &library.origin.to_string());
+    if let Some(overwritten) = library::overwritten(&library) {
+        say("not CUDA's", &overwritten.to_string());
+        say("", &overwritten.hint().unwrap_or_default());
+    }
     if let Err(error) = library::verify(&library) {
         say("damaged", &hint::chain(&error.into()));
         return Ok(Outcome::Incomplete);

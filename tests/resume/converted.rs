@@ -28,12 +28,13 @@ fn killed_at_random_moments_and_gone_on_with() {
     let at = |name: &str| place.path().join(name);
     masks(&at("masks"));
     let mut state = 2404_07965u64;
-    // One of each kind: lines, a dataset with an index, sequences that gather a window, tar, Parquet.
+    // One of each kind: lines, a dataset with an index, sequences that gather a window, tar, Parquet, several files.
     for to in [
         &["jsonl"][..],
         &["labels", "--length", "512"],
         &["webdataset"],
         &["levanter", "--eos-id", "0"],
+        &["litdata", "--eos-id", "0", "--shard-size", "100kB"],
     ] {
         let expected = at(&format!("{}-whole", to[0]));
         let begun = Instant::now();

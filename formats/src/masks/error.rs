@@ -111,6 +111,28 @@ pub enum OutputError {
         /// The id.
         token: u32,
     },
+
+    /// A token id that the type of ids in the file does not hold.
+    #[error("{}: expected token ids from 0 to {largest}, got {token}", .path.display())]
+    TooWide {
+        /// The file.
+        path: PathBuf,
+        /// The id.
+        token: i32,
+        /// The largest that fits.
+        largest: i32,
+    },
+
+    /// More than the format of a file can count.
+    #[error("{}: expected at most {most} {what}, got more", .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What is counted.
+        what: &'static str,
+        /// The most that it counts.
+        most: u64,
+    },
 }
 
 impl OutputError {
@@ -118,6 +140,7 @@ impl OutputError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotAFolder { .. } => Some("name another place for the masks"),
+            Self::TooWide { .. } => Some("name --dtype u32, or leave it out"),
             Self::NotEmpty { .. } => Some("name a new folder for the masks, or empty this one"),
             Self::Create { source, .. } | Self::Write { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

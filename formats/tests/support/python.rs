@@ -13,12 +13,7 @@ use std::process::Command;
 /// The Python of the virtual environment; nothing, and a word on standard error, where it cannot be made. On a
 /// continuous-integration machine that is a failure: there, a skipped test would go unnoticed.
 pub(crate) fn python() -> Option<PathBuf> {
-    python_with("tests/requirements.txt")
-}
-
-/// As [`python`], with other requirements: a file by its path in the project.
-pub(crate) fn python_with(requirements: &str) -> Option<PathBuf> {
-    match environment(requirements) {
+    match python_with("tests/requirements.txt", None) {
         Ok(python) => Some(python),
         Err(missing) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => {
             panic!("cannot test with Python: {missing}")
@@ -31,16 +26,23 @@ pub(crate) fn python_with(requirements: &str) -> Option<PathBuf> {
     }
 }
 
-fn environment(requirements: &str) -> Result<PathBuf, String> {
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .map(|folder| folder.join(requirements))
-        .find(|path| path.exists())
-        .ok_or_else(|| format!("{requirements} is missing"))?;
+/// The Python of a virtual environment with other requirements, a file by its path in the project. Where a script is named
+/// too, they are all that is installed, without what they depend on, and the script completes them.
+pub(crate) fn python_with(requirements: &str, script: Option<&str>) -> Result<PathBuf, String> {
+    let in_project = |name: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .map(|folder| folder.join(name))
+            .find(|path| path.exists())
+            .ok_or_else(|| format!("{name} is missing"))
+    };
+    let requirements = in_project(requirements)?;
+    let script = script.map(in_project).transpose()?;
     let mut hasher = DefaultHasher::new();
-    fs::read(&requirements)
-        .map_err(|error| error.to_string())?
-        .hash(&mut hasher);
+    for file in [Some(&requirements), script.as_ref()].into_iter().flatten() {
+        let content = fs::read(file).map_err(|error| error.to_string())?;
+        content.hash(&mut hasher);
+    }
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()
         .ok_or("no target folder")?;
@@ -57,8 +59,14 @@ fn environment(requirements: &str) -> Result<PathBuf, String> {
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(|error| error.to_string())?;
     }
-    let requirements = ["--requirement".as_ref(), requirements.as_os_str()];
-    install_into(&folder, &requirements)?;
+    let mut what = vec!["--requirement".as_ref(), requirements.as_os_str()];
+    if let Some(script) = &script {
+        what.push("--no-deps".as_ref());
+        install_into(&folder, &what)?;
+        run(Command::new(&python).arg(script))?;
+    } else {
+        install_into(&folder, &what)?;
+    }
     File::create(&complete).map_err(|error| error.to_string())?;
     Ok(python)
 }

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 use rho_reference::library::{
     Library, LibraryError, LibraryOptions, Origin, PINNED_VERSION, State, find, find_or_install,
-    has_cuda_provider, install, load, preloaded, verify,
+    has_cuda_provider, install, load, overwritten, preloaded, verify,
 };
 
 /// Speaks like ONNX Runtime as far as the check goes.
@@ -371,6 +371,58 @@ fn cuda_takes_a_library_with_the_provider_or_none() {
             .unwrap()
             .starts_with("run `rho-mask setup --cuda`")
     );
+}
+
+/// As pip leaves it where both packages are asked for and the one for the CPU comes last.
+#[test]
+fn the_cpu_package_over_the_gpu_package_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let library = in_site_packages(&root.join("venv"));
+    let Some(()) = fake("1.31.1", &library) else {
+        return;
+    };
+    let provider = library.with_file_name("libonnxruntime_providers_cuda.so");
+    fs::write(provider, "").unwrap();
+    let packages = root.join("venv/lib/python3.12/site-packages");
+    let info = packages.join("onnxruntime_gpu-1.31.1.dist-info");
+    fs::create_dir_all(&info).unwrap();
+    let record = |bytes: u64| {
+        let line = format!("onnxruntime/capi/libonnxruntime.so.1.31.1,sha256=x,{bytes}\n");
+        fs::write(info.join("RECORD"), line).unwrap();
+    };
+    let bytes = fs::metadata(&library).unwrap().len();
+    let mut options = LibraryOptions {
+        virtual_env: Some(root.join("venv")),
+        cuda: true,
+        ..options(root)
+    };
+    // Its own library: all is well.
+    record(bytes);
+    assert_eq!(find(&options).1.unwrap().path, library);
+
+    record(bytes + 1);
+    let (looked, found) = find(&options);
+    let said = "it is of the package onnxruntime, which lies over that of onnxruntime-gpu 1.31.1";
+    assert!(
+        looked
+            .iter()
+            .any(|place| place.state == State::Unusable && place.found.ends_with(said)),
+        "{looked:?}"
+    );
+    let hint = found.unwrap_err().hint().unwrap();
+    let command = "`pip install --force-reinstall --no-deps onnxruntime-gpu==1.31.1`";
+    assert!(hint.contains(command), "{hint}");
+
+    // For the CPU it will do, and can be told all the same.
+    options.cuda = false;
+    let library = find(&options).1.unwrap();
+    let told = overwritten(&library).unwrap();
+    assert!(told.to_string().ends_with(said), "{told}");
+    // What the user named is the user's business.
+    options.cuda = true;
+    options.path = Some(library.path);
+    assert!(find(&options).1.is_ok());
 }
 
 #[test]

@@ -4,7 +4,12 @@
 
 mod jsonl;
 mod labels;
+mod later;
 mod levanter;
+mod litdata;
+mod mds;
+mod neox;
+mod olmo;
 mod parquet;
 mod rows;
 mod torchtitan;
@@ -13,7 +18,7 @@ mod webdataset;
 
 use rho_formats::{
     MaskColumns, MaskFile, MasksFolder, OutputError,
-    trainers::{NewFiles, Sink},
+    trainers::{IdType, NewFiles, Sink},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,7 +27,7 @@ use self::rows::{Layout, Rows};
 
 use super::documents::Documents;
 pub(crate) use super::settings::Settings;
-use crate::cli::TargetName;
+use crate::cli::{IdsDtype, TargetName};
 
 /// What a target can express. An option that it cannot is refused before anything is written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -118,7 +123,11 @@ impl ShardFiles<'_> {
 pub(crate) fn abilities(name: TargetName) -> Abilities {
     match name {
         TargetName::Labels => labels::ABILITIES,
+        TargetName::Olmo => olmo::ABILITIES,
         TargetName::Levanter => levanter::ABILITIES,
+        TargetName::Neox => neox::ABILITIES,
+        TargetName::Mds => mds::ABILITIES,
+        TargetName::Litdata => litdata::ABILITIES,
         TargetName::Torchtitan => torchtitan::ABILITIES,
         TargetName::Torchtune => torchtune::ABILITIES,
         TargetName::Parquet => parquet::ABILITIES,
@@ -135,7 +144,11 @@ pub(crate) fn make(
 ) -> anyhow::Result<Box<dyn Target>> {
     Ok(match name {
         TargetName::Labels => rows::<labels::Labels>(settings),
+        TargetName::Olmo => Box::new(olmo::Olmo::new(settings)),
         TargetName::Levanter => rows::<levanter::Levanter>(settings),
+        TargetName::Neox => Box::new(neox::Neox::new(settings)),
+        TargetName::Mds => Box::new(mds::Mds::new(settings)),
+        TargetName::Litdata => Box::new(litdata::Litdata::new(settings)),
         TargetName::Torchtitan => rows::<torchtitan::Torchtitan>(settings),
         TargetName::Torchtune => rows::<torchtune::Torchtune>(settings),
         TargetName::Parquet => Box::new(parquet::OwnTable::new(settings, masks)),
@@ -146,4 +159,13 @@ pub(crate) fn make(
 
 fn rows<L: Layout>(settings: &Settings) -> Box<dyn Target> {
     Box::new(Rows::<L>::new(settings))
+}
+
+impl From<IdsDtype> for IdType {
+    fn from(dtype: IdsDtype) -> Self {
+        match dtype {
+            IdsDtype::U16 => Self::U16,
+            IdsDtype::U32 => Self::U32,
+        }
+    }
 }

@@ -23,6 +23,8 @@ pub enum LibraryError {
     NoCudaLibrary {
         /// Every place and what was seen there.
         looked: Vec<Looked>,
+        /// The first place where there would be one, had not another package been put over it.
+        overwritten: Option<Box<LibraryError>>,
     },
     /// The path does not name a file.
     #[error("{}: there is no such file", path.display())]
@@ -67,6 +69,17 @@ pub enum LibraryError {
     NoCudaProvider {
         /// The library.
         path: PathBuf,
+    },
+    /// The package for the GPU is installed, and the one for the CPU lies over it.
+    #[error(
+        "{}: it is of the package onnxruntime, which lies over that of onnxruntime-gpu {version}",
+        path.display()
+    )]
+    Overwritten {
+        /// The library.
+        path: PathBuf,
+        /// The version of the package for the GPU.
+        version: String,
     },
     /// There is no pinned wheel for this platform.
     #[error("there is no {package} {VERSION} wheel for {os} {arch}")]
@@ -182,8 +195,15 @@ impl LibraryError {
             Self::NotFound { .. } => {
                 format!("run `rho-mask setup`, or `pip install onnxruntime=={VERSION}` in the active Python environment, or {NAME_IT}")
             }
+            Self::NoCudaLibrary {
+                overwritten: Some(overwritten),
+                ..
+            } => return overwritten.hint(),
             Self::NoCudaLibrary { .. } | Self::NoCudaProvider { .. } => format!(
                 "run `rho-mask setup --cuda`, or `pip install onnxruntime-gpu[cuda,cudnn]=={VERSION}` in the active Python environment, or {NAME_IT}"
+            ),
+            Self::Overwritten { version, .. } => format!(
+                "pip keeps both, and the last has the library: `pip install --force-reinstall --no-deps onnxruntime-gpu=={version}` in that environment puts it right"
             ),
             Self::NotAFile { .. } => format!("name the library file itself, such as {}", EXAMPLE),
             Self::Truncated { .. } => "copy or install the library again".to_owned(),

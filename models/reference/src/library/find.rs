@@ -13,7 +13,7 @@ use super::error::{LibraryError, chain};
 use super::found::{Library, Looked, Origin, State};
 use super::manifest::{Condition, Depth, condition};
 use super::options::LibraryOptions;
-use super::{cuda, python, version, wheels};
+use super::{beside, cuda, python, version, wheels};
 
 /// Searches, in the order of [`Origin`]. Never installs, never downloads.
 pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryError>) {
@@ -23,6 +23,7 @@ pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryEr
     };
     let mut looked = Vec::new();
     let mut used: Option<Library> = None;
+    let mut overwritten = None;
     for origin in [
         Origin::Given,
         Origin::OwnEnvironment,
@@ -63,7 +64,13 @@ pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryEr
                         });
                         return (looked, Err(error));
                     }
-                    Err(error) => (Some(path), State::Unusable, chain(&error)),
+                    Err(error) => {
+                        let found = chain(&error);
+                        if matches!(error, LibraryError::Overwritten { .. }) {
+                            overwritten.get_or_insert(Box::new(error));
+                        }
+                        (Some(path), State::Unusable, found)
+                    }
                 },
                 Place::Broken(folder, problem) => (Some(folder), State::Unusable, problem),
                 Place::Nothing(path, reason) => (path, State::Absent, reason),
@@ -82,6 +89,7 @@ pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryEr
     let result = used.ok_or_else(|| match options.cuda {
         true => LibraryError::NoCudaLibrary {
             looked: looked.clone(),
+            overwritten,
         },
         false => LibraryError::NotFound {
             looked: looked.clone(),
@@ -196,6 +204,15 @@ impl Search<'_> {
         if cuda && !has_cuda_provider_file && origin != Origin::Given {
             return Err(LibraryError::NoCudaProvider {
                 path: path.to_owned(),
+            });
+        }
+        if cuda
+            && origin != Origin::Given
+            && let Some(version) = beside::overwritten(path)
+        {
+            return Err(LibraryError::Overwritten {
+                path: path.to_owned(),
+                version,
             });
         }
         let version = version::check(path)?;

@@ -10,6 +10,7 @@
 //! | `find` | the order of the search, and what was seen on the way |
 //! | `found` | the words for that: a library, a place |
 //! | `python` | what Python environments hold |
+//! | `beside` | the CPU package in the place of the GPU package |
 //! | `version` | is this file an ONNX Runtime that can be spoken to? |
 //! | `elf` | Linux: is a library whole, and what does it need? |
 //! | `wheels` | the pinned wheels and their hashes: a newer version is a change of this table alone |
@@ -19,6 +20,7 @@
 //! | `cuda` | NVIDIA's libraries: where they lie, and loading them early |
 //! | `load` | one library, one environment per process |
 
+mod beside;
 mod cuda;
 #[cfg(target_os = "linux")]
 mod elf;
@@ -75,6 +77,14 @@ pub fn install(
     say: &mut dyn FnMut(&str),
 ) -> Result<Library, LibraryError> {
     put_in_place(options, cuda, Depth::Hashes, say)
+}
+
+/// What is wrong with a library that was meant to be another: [`LibraryError::Overwritten`].
+pub fn overwritten(library: &Library) -> Option<LibraryError> {
+    beside::overwritten(&library.path).map(|version| LibraryError::Overwritten {
+        path: library.path.clone(),
+        version,
+    })
 }
 
 /// Reads every byte of an installed library again and compares it with what was installed.

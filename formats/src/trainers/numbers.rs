@@ -1,0 +1,108 @@
+//! Takes token ids and bits, yields the bytes of NumPy arrays of them: little-endian, one behind the other. An id that does
+//! not fit into the type is an error, and is not cut.
+
+use std::path::Path;
+
+use crate::masks::OutputError;
+
+/// How a token id is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdType {
+    /// 16 bits without a sign.
+    U16,
+    /// 32 bits without a sign.
+    U32,
+    /// 32 bits with a sign.
+    I32,
+}
+
+impl IdType {
+    /// As NumPy calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::U16 => "uint16",
+            Self::U32 => "uint32",
+            Self::I32 => "int32",
+        }
+    }
+
+    /// Bytes of one id.
+    pub fn width(self) -> usize {
+        match self {
+            Self::U16 => 2,
+            Self::U32 | Self::I32 => 4,
+        }
+    }
+
+    /// Adds the bytes of these ids; `path` is the file that they are for.
+    ///
+    /// # Errors
+    /// Where an id does not fit.
+    pub(super) fn put(self, ids: &[i32], to: &mut Vec<u8>, path: &Path) -> Result<(), OutputError> {
+        let (least, largest) = match self {
+            Self::U16 => (0, i32::from(u16::MAX)),
+            Self::U32 => (0, i32::MAX),
+            // Labels say with a number below 0 what is no target.
+            Self::I32 => (i32::MIN, i32::MAX),
+        };
+        if let Some(&token) = ids.iter().find(|&&id| id < least || id > largest) {
+            return Err(OutputError::TooWide {
+                path: path.to_owned(),
+                token,
+                largest,
+            });
+        }
+        self.put_all(ids, to);
+        Ok(())
+    }
+
+    /// As [`put`](Self::put), of ids that fit: any do into `I32`.
+    pub(super) fn put_all(self, ids: &[i32], to: &mut Vec<u8>) {
+        to.reserve(ids.len() * self.width());
+        for id in ids {
+            // The bytes that matter come first.
+            to.extend_from_slice(&id.to_le_bytes()[..self.width()]);
+        }
+    }
+}
+
+/// Adds the bytes of these bits: a byte each, as `np.bool_` has it.
+pub(super) fn put_bits(bits: &[bool], to: &mut Vec<u8>) {
+    to.extend(bits.iter().map(|&bit| u8::from(bit)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(of: IdType, ids: &[i32]) -> Result<Vec<u8>, OutputError> {
+        let mut to = vec![9];
+        of.put(ids, &mut to, Path::new("a.npy")).map(|()| to)
+    }
+
+    #[test]
+    fn ids_are_little_endian() {
+        let ids = [464, 65_535];
+        assert_eq!(bytes(IdType::U16, &ids).unwrap(), [9, 0xd0, 1, 255, 255]);
+        let wide = [9, 0xd0, 1, 0, 0, 255, 255, 0, 0];
+        assert_eq!(bytes(IdType::U32, &ids).unwrap(), wide);
+        assert_eq!(bytes(IdType::I32, &ids).unwrap(), wide);
+        let masked = bytes(IdType::I32, &[-100]).unwrap();
+        assert_eq!(masked[1..], (-100i32).to_le_bytes());
+        let mut bits = Vec::new();
+        put_bits(&[true, false], &mut bits);
+        assert_eq!(bits, [1, 0]);
+    }
+
+    #[test]
+    fn an_id_that_does_not_fit_is_an_error() {
+        let error = bytes(IdType::U16, &[1, 65_536]).unwrap_err();
+        let said = "a.npy: expected token ids from 0 to 65535, got 65536";
+        assert_eq!(error.to_string(), said);
+        assert!(error.hint().unwrap().contains("u32"));
+        assert!(bytes(IdType::U32, &[i32::MAX]).is_ok());
+        for of in [IdType::U16, IdType::U32] {
+            assert!(bytes(of, &[-1]).is_err());
+        }
+    }
+}

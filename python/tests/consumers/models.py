@@ -1,0 +1,55 @@
+"""A tiny model, its tokenizer, and the loss over kept tokens computed apart: document by document, in float64, from the
+masks alone."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import tokenizers
+import torch
+import transformers
+from conversion import END, Document
+
+TOLERANCE = 1e-5
+
+
+def tiny_model(vocabulary: int) -> transformers.PreTrainedModel:
+    torch.manual_seed(5)
+    config = transformers.LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=256,
+        # Logits far from equal, so that each token has another loss.
+        initializer_range=0.6,
+        pad_token_id=END,
+        eos_token_id=END,
+        bos_token_id=None,
+    )
+    return transformers.LlamaForCausalLM(config)
+
+
+def tokenizer_of(vocabulary: int) -> transformers.PreTrainedTokenizerBase:
+    words = {"<end>" if i == END else f"w{i}": i for i in range(vocabulary)}
+    model = tokenizers.models.WordLevel(words, unk_token="<end>")
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizers.Tokenizer(model), eos_token="<end>", pad_token="<end>"
+    )
+
+
+def mean_loss(model: transformers.PreTrainedModel, documents: Iterable[Document]) -> float:
+    """The mean of -ln P(token | those before it in its document) over the tokens that are kept."""
+    model = copy.deepcopy(model).double().eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for document in documents:
+            ids = torch.tensor([document.ids])
+            log_p = model(input_ids=ids).logits[0].log_softmax(-1)
+            for i, kept in enumerate(document.kept):
+                if kept:
+                    total -= float(log_p[i - 1, ids[0, i]])
+                    count += 1
+    return total / count

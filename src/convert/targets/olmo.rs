@@ -1,0 +1,88 @@
+//! OLMo and OLMo-core: `tokens/` and `label_mask/` with an array for each shard, and beside the tokens where documents begin
+//! and end. OLMo-core joins documents and cuts them into sequences, so each must end with the end-of-sequence token; its
+//! `get_labels` masks and then shifts, so the mask is token-aligned, true where a token is trained on.
+
+use rho_formats::trainers::{IdType, Memmaps, Place};
+
+use super::{Abilities, Settings, ShardFiles, Target, Writer, Written, later::LaterFiles};
+use crate::convert::{alignment, documents::Documents};
+
+pub(super) const ABILITIES: Abilities = Abilities {
+    own_columns: false,
+    weights: false,
+    length: false,
+    dtype: true,
+    file_bytes: None,
+    ends_documents: true,
+    stream: false,
+};
+
+pub(super) struct Olmo {
+    ids: IdType,
+}
+
+struct Arrays {
+    files: LaterFiles,
+    ids: IdType,
+    memmaps: Option<Memmaps>,
+    rows: u64,
+    kept: Vec<bool>,
+}
+
+impl Olmo {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            ids: settings.dtype.into(),
+        }
+    }
+}
+
+impl Target for Olmo {
+    fn begin(&self, files: &ShardFiles<'_>) -> anyhow::Result<Box<dyn Writer>> {
+        Ok(Box::new(Arrays {
+            files: LaterFiles::of(files),
+            ids: self.ids,
+            memmaps: None,
+            rows: 0,
+            kept: Vec::new(),
+        }))
+    }
+}
+
+impl Writer for Arrays {
+    fn write(&mut self, documents: &Documents) -> anyhow::Result<()> {
+        for document in documents.iter() {
+            let memmaps = match &mut self.memmaps {
+                Some(memmaps) => memmaps,
+                None => self.memmaps.insert(Memmaps::new(
+                    self.files.create_in("tokens", ".npy")?,
+                    self.files.create_in("label_mask", ".npy")?,
+                    // By its name, which OLMo-core makes of that of the tokens.
+                    self.files.create_in("tokens", ".csv.gz")?,
+                    self.ids,
+                )),
+            };
+            self.kept.clear();
+            alignment::kept(document.chosen, &mut self.kept);
+            let place = Place {
+                id: document.id,
+                shard: document.shard,
+                row: document.row,
+            };
+            memmaps.write(document.input_ids, &self.kept, place)?;
+            self.rows += 1;
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> anyhow::Result<Written> {
+        Ok(Written {
+            files: match self.memmaps {
+                Some(memmaps) => memmaps.finish()?.into(),
+                None => Vec::new(),
+            },
+            rows: self.rows,
+            ..Written::default()
+        })
+    }
+}
