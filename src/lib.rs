@@ -22,13 +22,14 @@
 //! Everything is token-aligned: `loss[i]`, `entropy[i]`, `mask[i]` speak of token `i` as a target.
 //!
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
-//! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, training in `train`; looking at masks
-//! is in `look`, `show`, `stats` and `report`.
+//! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, training in `train`, how
+//! tokens changed over a run in `dynamics`; looking at masks is in `look`, `show`, `stats` and `report`.
 
 mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod demo;
+mod dynamics;
 pub mod hint;
 mod look;
 pub mod memory;
