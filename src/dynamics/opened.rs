@@ -28,6 +28,20 @@ pub(crate) fn is_dynamics(path: &Path) -> bool {
         || Masks::open(path).is_ok_and(|masks| masks.metadata()["dynamics"].is_object())
 }
 
+/// Refuses such a folder where masks are expected.
+pub(crate) fn must_be_masks(path: &Path) -> anyhow::Result<()> {
+    if !is_dynamics(path) {
+        return Ok(());
+    }
+    Err(Advised::error(
+        format!(
+            "{}: expected masks, got what `dynamics` wrote",
+            path.display()
+        ),
+        "`show` and `report` take it, and its summary.json has all numbers; masks come of `score`",
+    ))
+}
+
 impl Opened {
     /// # Errors
     /// Where it is not finished, or cannot be read.

@@ -5,11 +5,13 @@
 use std::path::PathBuf;
 
 use rho_formats::{MasksFolder, Shard};
+use rho_reference::library::LibraryOptions;
 use rho_selection::KeepRatio;
 use serde_json::{Map, Value, json};
 
 use super::checkpoints::{self, Named};
 use crate::{
+    checkpoint::{self, Say},
     cli::{
         DynamicsArgs, LinePlaces, MaskCompression, RuleName, ScoreArgs, ScoreDtype, SelectionArgs,
     },
@@ -236,7 +238,10 @@ fn places(named: &[Named], places: LinePlaces) -> anyhow::Result<Vec<f64>> {
 
 /// A model as `score` opens it, for scores alone.
 fn scored(args: &DynamicsArgs, named: Named, folder: &str) -> anyhow::Result<Scored> {
-    let args = score_args(args, &named, folder);
+    let mut libraries = LibraryOptions::from_environment();
+    libraries.path = args.ort_lib.clone();
+    let model = checkpoint::reference(&named.path, &args.device, &libraries, Say::Little)?;
+    let args = score_args(args, model, folder);
     let mut prepared = plan::resolve(&args)?;
     let plan = &mut prepared.plan;
     plan.rule = Rule::none();
@@ -248,7 +253,7 @@ fn scored(args: &DynamicsArgs, named: Named, folder: &str) -> anyhow::Result<Sco
     })
 }
 
-fn score_args(args: &DynamicsArgs, named: &Named, folder: &str) -> ScoreArgs {
+fn score_args(args: &DynamicsArgs, model: PathBuf, folder: &str) -> ScoreArgs {
     ScoreArgs {
         corpus: args.corpus.clone(),
         out: args.out.join(SCORES).join(folder),
@@ -259,7 +264,7 @@ fn score_args(args: &DynamicsArgs, named: &Named, folder: &str) -> ScoreArgs {
         keep_text: false,
         // One file for each shard, so that those of all models hold the same rows.
         shard_size: u64::MAX,
-        model: vec![named.path.clone()],
+        model: vec![model],
         base: None,
         combine: None,
         tokenizer: args.tokenizer.clone(),

@@ -208,5 +208,5 @@ fn corpus(scores: &Path) -> anyhow::Result<Corpus> {
 }
 
 fn note(shard: &str) -> String {
-    format!("shards/{shard}.json")
+    format!("dynamics/{shard}.json")
 }
