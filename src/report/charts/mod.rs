@@ -10,6 +10,7 @@ mod curves;
 mod heat;
 mod histogram;
 mod lines;
+mod matrix;
 mod table;
 
 pub(super) use bars::{Bar, Bars};
@@ -17,6 +18,7 @@ pub(super) use curves::{Curve, Curves};
 pub(super) use heat::{Cell, Heat};
 pub(super) use histogram::{Bin, Histogram};
 pub(super) use lines::{Line, Lines, Point, STEPS, Unit};
+pub(super) use matrix::Matrix;
 pub(super) use table::Table;
 
 use plotters::coord::Shift;
@@ -245,12 +247,24 @@ mod tests {
             unit: Unit::Plain,
             lines: &lines,
         };
+        let names = ["a", "b"].map(str::to_owned);
+        let values: Vec<Vec<f64>> = vec![vec![1.0, 4.0], vec![2.0, 3.0]];
+        let matrix = Matrix {
+            rows: ("selected by", &names),
+            columns: ("under", &names),
+            value: "perplexity",
+            values: &values,
+            shade: "times all",
+            shades: &values,
+            last: Some(("all tokens", &values[0])),
+        };
         let charts = [
             histogram.chart(),
             heat.chart(),
             curves.chart(),
             bars.chart(),
             lines.chart(),
+            matrix.chart(),
         ];
         charts.map(Result::unwrap).into()
     }
