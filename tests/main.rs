@@ -6,6 +6,9 @@
 // The program without arguments of its own: the bundled reference on the bundled corpus, and what a person sees.
 #[cfg(test)]
 mod demo;
+// What the losses of tokens did over a training run.
+#[cfg(all(test, feature = "train"))]
+mod dynamics;
 // Checkpoints: `export`, and `score` of a checkpoint as it is.
 #[cfg(test)]
 mod export;

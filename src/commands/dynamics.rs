@@ -30,7 +30,9 @@ pub(super) fn run(args: &DynamicsArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Interrupted);
     }
     let Some(summary) = begun.describe(&plan, &stop)? else {
-        terminal::line(&format!("stopped: all is scored in {out}, but not all described"));
+        terminal::line(&format!(
+            "stopped: all is scored in {out}, but not all described"
+        ));
         terminal::line(&format!("go on with: {}", super::typed()));
         return Ok(Outcome::Interrupted);
     };
@@ -50,7 +52,12 @@ fn scored(plan: &mut DynamicsPlan, begun: &Begun, stop: &Stop) -> anyhow::Result
             continue;
         }
         terminal::line(&format!("{number} of {count}: scoring under {name}"));
-        let ended = score::alone(&model.args, &mut model.prepared, tokenization.as_ref(), stop)?;
+        let ended = score::alone(
+            &model.args,
+            &mut model.prepared,
+            tokenization.as_ref(),
+            stop,
+        )?;
         if ended == Outcome::Interrupted {
             stopped = true;
             break;

@@ -192,6 +192,9 @@ mod tests {
         assert_eq!(with_base[0], "base");
         assert_eq!(with_base[1..], expected);
         let two = find(&[base.clone(), base]).unwrap_err().to_string();
-        assert!(two.contains("at least 3") && two.contains("got 2 (base, base)"), "{two}");
+        assert!(
+            two.contains("at least 3") && two.contains("got 2 (base, base)"),
+            "{two}"
+        );
     }
 }

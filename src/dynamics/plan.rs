@@ -355,7 +355,10 @@ fn must_agree(plan: &DynamicsPlan, args: &DynamicsArgs) -> anyhow::Result<()> {
 
 /// Gives all models the windows of the one that sees least, and the first one's tokenizer.
 fn share_windows(plan: &mut DynamicsPlan, args: &DynamicsArgs) {
-    let least = plan.models().map(|scored| scored.prepared.plan.context).min();
+    let least = plan
+        .models()
+        .map(|scored| scored.prepared.plan.context)
+        .min();
     let first = plan.common().tokenizer.clone();
     let vocabularies = plan.models().map(|scored| scored.prepared.plan.vocabulary);
     let (Some(context), Some(vocabulary)) = (least, vocabularies.min()) else {

@@ -127,11 +127,7 @@ impl Begun {
             folder: &self.folder,
             columns: columns(plan),
         };
-        let mut counts = Counts::new(
-            plan.checkpoints.len(),
-            plan.reference.is_some(),
-            plan.top,
-        );
+        let mut counts = Counts::new(plan.checkpoints.len(), plan.reference.is_some(), plan.top);
         let mut seen = vec![Seen::default(); cuts.selected.len()];
         let mut files = Vec::new();
         for shard in plan.shards() {

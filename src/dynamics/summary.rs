@@ -243,9 +243,8 @@ impl Token {
         let ids = [&token.before[..], &[token.id], &token.after[..]].concat();
         let drawn = Drawn::of(&ids, pieces);
         let at = token.before.len();
-        let text = |range: std::ops::Range<usize>| -> String {
-            range.map(|i| drawn.token(i)).collect()
-        };
+        let text =
+            |range: std::ops::Range<usize>| -> String { range.map(|i| drawn.token(i)).collect() };
         Self {
             document: token.document.clone(),
             shard: token.shard.clone(),
@@ -393,7 +392,9 @@ impl Summary {
         let head = std::iter::once("perplexity under".to_owned());
         let mut table = Table::new(head.chain(self.checkpoints.iter().map(names)));
         let numbers = |row: &[f64]| -> Vec<String> {
-            row.iter().map(|perplexity| format!("{perplexity:.2}")).collect()
+            row.iter()
+                .map(|perplexity| format!("{perplexity:.2}"))
+                .collect()
         };
         for (checkpoint, row) in self.checkpoints.iter().zip(&selection.perplexity) {
             let name = format!("{keep} selected by {}", safe(&checkpoint.name));

@@ -202,10 +202,13 @@ impl Levels {
                 format!("{title}\nmost preferred  {levels}  least preferred (nats)")
             }
             What::Category { counts } => {
-                let told = (0..).zip(CATEGORIES).zip(counts).map(|((code, name), count)| {
-                    let sample = palette.sample(Look::Category(code), name);
-                    format!("{sample} {}", grouped(*count))
-                });
+                let told = (0..)
+                    .zip(CATEGORIES)
+                    .zip(counts)
+                    .map(|((code, name), count)| {
+                        let sample = palette.sample(Look::Category(code), name);
+                        format!("{sample} {}", grouped(*count))
+                    });
                 let told: Vec<String> = told.collect();
                 format!("tokens by what their loss did: {}", told.join("  "))
             }
@@ -327,7 +330,10 @@ mod tests {
     fn given_bounds_and_categories() {
         let document = Document {
             tokens: vec![0; 5],
-            codes: vec![("category".to_owned(), vec![None, Some(0), Some(3), Some(1), Some(9)])],
+            codes: vec![(
+                "category".to_owned(),
+                vec![None, Some(0), Some(3), Some(1), Some(9)],
+            )],
             ..Document::default()
         };
         let by = By::Given {
@@ -345,7 +351,10 @@ mod tests {
         let levels = Levels::of(&document, &By::Category("category".to_owned())).unwrap();
         assert_eq!(told(&levels), "-adb-");
         let legend = levels.legend(Palette::None, Marks::default());
-        assert!(legend.ends_with("H->L 1  L->L 1  H->H 0  L->H 1"), "{legend}");
+        assert!(
+            legend.ends_with("H->L 1  L->L 1  H->H 0  L->H 1"),
+            "{legend}"
+        );
     }
 
     #[test]

@@ -208,7 +208,11 @@ fn bits(mask: &[bool]) -> BooleanArray {
 }
 
 /// Items as the lists of the documents of a batch.
-pub(super) fn list(batch: &MaskBatch, items: ArrayRef, kind: DataType) -> Result<ArrayRef, ArrowError> {
+pub(super) fn list(
+    batch: &MaskBatch,
+    items: ArrayRef,
+    kind: DataType,
+) -> Result<ArrayRef, ArrowError> {
     let field = Arc::new(Field::new_list_field(kind, true));
     let list = ListArray::try_new(field, batch.offsets.clone(), items, None)?;
     Ok(Arc::new(list))

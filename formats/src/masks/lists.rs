@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use super::copy::list;
 use super::schema::{self, METADATA_KEY, TEXT};
-use super::{BatchCompression, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder, OutputError};
+use super::{
+    BatchCompression, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder, OutputError,
+};
 
 /// The lists of a file, and how they were made.
 #[derive(Debug, Clone, PartialEq)]

@@ -105,11 +105,7 @@ fn level(time: &Time, score: f32) -> Option<usize> {
 }
 
 /// The beginning of a document, a row for each time.
-fn at_all_times(
-    subject: &Subject<'_>,
-    document: &Document,
-    times: &[(String, &Time)],
-) -> Markup {
+fn at_all_times(subject: &Subject<'_>, document: &Document, times: &[(String, &Time)]) -> Markup {
     let count = document.tokens.len().min(BEGINNING);
     let drawn = Drawn::of(&document.tokens[..count], subject.pieces);
     let row = |time: &Time| {
@@ -165,24 +161,28 @@ impl Columns {
         let what = if selecting { "excess" } else { "own loss" };
         let mut scores: Vec<String> = Vec::new();
         scores.extend(times.iter().map(|(name, _)| format!("{what} at {name}")));
-        scores.extend(subject.summary().checkpoints.iter().map(|c| c.column.clone()));
+        scores.extend(
+            subject
+                .summary()
+                .checkpoints
+                .iter()
+                .map(|c| c.column.clone()),
+        );
         scores.extend(selecting.then(|| "reference_loss".to_owned()));
         scores.extend(LINE.map(str::to_owned));
         let masks = times.iter().filter(|_| selecting);
         Self {
             scores,
             units: BTreeMap::from([("slope", "nats by place"), ("variance", "nats²")]),
-            masks: masks.map(|(name, _)| format!("selected at {name}")).collect(),
+            masks: masks
+                .map(|(name, _)| format!("selected at {name}"))
+                .collect(),
         }
     }
 }
 
 /// What the tokens may be coloured by: preference first.
-fn colourings(
-    times: &[(String, &Time)],
-    columns: &Columns,
-    documents: &[Document],
-) -> Vec<Value> {
+fn colourings(times: &[(String, &Time)], columns: &Columns, documents: &[Document]) -> Vec<Value> {
     let preference = times.iter().enumerate().map(|(i, (name, time))| {
         let mut bounds = time.bounds;
         bounds.reverse();
@@ -196,7 +196,11 @@ fn colourings(
     colourings.extend(masks.map(|(i, name)| json!({"kind": "mask", "name": name, "index": i})));
     colourings.push(json!({"kind": "classes", "name": "category", "classes": CATEGORIES}));
     let variances = documents.iter().filter_map(|d| d.score("variance"));
-    let mut variances: Vec<f32> = variances.flatten().copied().filter(|v| !v.is_nan()).collect();
+    let mut variances: Vec<f32> = variances
+        .flatten()
+        .copied()
+        .filter(|v| !v.is_nan())
+        .collect();
     variances.sort_by(f32::total_cmp);
     let index = columns.scores.iter().position(|name| name == "variance");
     if let (Some(_), Some(index)) = (variances.first(), index) {
@@ -227,7 +231,9 @@ fn entry(
             }
         }
     }
-    let preference = times.iter().map(|(_, time)| subject.opened.preference(document, time));
+    let preference = times
+        .iter()
+        .map(|(_, time)| subject.opened.preference(document, time));
     let preference: Vec<Vec<f32>> = preference.collect();
     let columns = Columns::of(subject, times);
     let stored = columns.scores[times.len()..].iter();
@@ -238,14 +244,30 @@ fn entry(
     };
     let lowest = |time: &Time| {
         let summary = subject.summary();
-        let place = summary.checkpoints.iter().position(|c| c.column == time.column)?;
-        summary.selection.as_ref()?.lowest_excess.get(place).copied()
+        let place = summary
+            .checkpoints
+            .iter()
+            .position(|c| c.column == time.column)?;
+        summary
+            .selection
+            .as_ref()?
+            .lowest_excess
+            .get(place)
+            .copied()
     };
     // At the boundary itself the earlier tokens of the corpus are selected: equals are rare, and drawn alike here.
-    let masks = times.iter().zip(&preference).filter_map(|((_, time), scores)| {
-        let lowest = lowest(time)?;
-        Some(scores.iter().map(move |&score| score >= lowest).collect::<Vec<bool>>())
-    });
+    let masks = times
+        .iter()
+        .zip(&preference)
+        .filter_map(|((_, time), scores)| {
+            let lowest = lowest(time)?;
+            Some(
+                scores
+                    .iter()
+                    .map(move |&score| score >= lowest)
+                    .collect::<Vec<bool>>(),
+            )
+        });
     let masks: Vec<Vec<bool>> = masks.collect();
     let bits = |mask: &Vec<bool>| -> String {
         let bits = mask.iter().take(shown);

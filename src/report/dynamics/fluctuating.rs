@@ -40,7 +40,11 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
             x: (x, false),
             places: &places,
             y: "loss of the token, nats",
-            range: range(curves.iter().flat_map(|curve| curve.values.iter().flatten())),
+            range: range(
+                curves
+                    .iter()
+                    .flat_map(|curve| curve.values.iter().flatten()),
+            ),
             curves: &curves,
             drawn: curves.len(),
         };

@@ -126,10 +126,7 @@ pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
 
 fn overview(subject: &Subject<'_>) -> Markup {
     let summary = subject.summary();
-    let ends = summary
-        .checkpoints
-        .first()
-        .zip(summary.checkpoints.last());
+    let ends = summary.checkpoints.first().zip(summary.checkpoints.last());
     let nats = |checkpoint: &Checkpoint| {
         let name = safe(&checkpoint.name);
         format!("{:.3} nats at {name}", checkpoint.mean_loss)

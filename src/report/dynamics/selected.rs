@@ -24,9 +24,8 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
     };
     let names = subject.names();
     let all: Vec<f64> = summary.checkpoints.iter().map(|c| c.perplexity).collect();
-    let over_all = |row: &Vec<f64>| -> Vec<f64> {
-        row.iter().zip(&all).map(|(own, all)| own / all).collect()
-    };
+    let over_all =
+        |row: &Vec<f64>| -> Vec<f64> { row.iter().zip(&all).map(|(own, all)| own / all).collect() };
     let shades: Vec<Vec<f64>> = selection.perplexity.iter().map(over_all).collect();
     let matrix = Matrix {
         rows: ("selected by", &names),
@@ -40,7 +39,10 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
     let (places, x) = subject.places();
     let mut shown: Vec<usize> = Vec::new();
     for time in &summary.preference.times {
-        let found = summary.checkpoints.iter().position(|c| c.column == time.column);
+        let found = summary
+            .checkpoints
+            .iter()
+            .position(|c| c.column == time.column);
         shown.extend(found.filter(|i| !shown.contains(i)));
     }
     let curves = shown.iter().map(|&i| Curve {
@@ -52,7 +54,11 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
         x: (x, false),
         places: &places,
         y: "perplexity, × that of all tokens",
-        range: range(curves.iter().flat_map(|curve| curve.values.iter().flatten())),
+        range: range(
+            curves
+                .iter()
+                .flat_map(|curve| curve.values.iter().flatten()),
+        ),
         curves: &curves,
         drawn: curves.len(),
     };
