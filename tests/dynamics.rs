@@ -54,7 +54,7 @@ fn trained(place: &Path) -> PathBuf {
     let out = place.join("run");
     let run = Run::new(&words(
         "train --device cpu --objective clm --steps 24 --save-every 4 --keep-last 0 --length 64 --batch-tokens 1024 \
-         --learning-rate 1e-2 --warmup 0 --progress none --corpus examples/corpus/pages.jsonl --init",
+         --learning-rate 1e-2 --warm-up 0 --progress none --corpus examples/corpus/pages.jsonl --init",
     ));
     run.arg(config.join("config.json"))
         .arg("--out")
@@ -74,12 +74,16 @@ fn reference(place: &Path, base: &Path) -> PathBuf {
     out
 }
 
+/// Documents of the bundled corpus, a line each.
+fn pages() -> Vec<String> {
+    let text = fs::read_to_string(crate::support::root().join("examples/corpus/pages.jsonl"));
+    text.unwrap().lines().map(str::to_owned).collect()
+}
+
 /// Two shards of text.
 fn corpus(place: &Path) -> PathBuf {
     let folder = place.join("validation");
-    let text = fs::read_to_string(crate::support::root().join("examples/corpus/pages.jsonl"));
-    let text = text.unwrap();
-    let lines: Vec<&str> = text.lines().collect();
+    let lines = pages();
     write(&folder.join("a.jsonl"), lines[..20].join("\n"));
     write(&folder.join("sub/b.jsonl"), lines[20..34].join("\n"));
     folder
@@ -268,9 +272,12 @@ fn killed_anywhere_it_comes_to_the_same_bytes() {
     let models = drawn(place.path(), 4);
     let folder = place.path().join("corpus");
     for shard in ["a.jsonl", "b/c.jsonl", "d.jsonl"] {
-        let text = fs::read_to_string(crate::support::root().join("examples/corpus/pages.jsonl"));
         // A row that holds no document, in each.
-        write(&folder.join(shard), text.unwrap() + "{\"id\": \"none\"}\n");
+        let lines = pages();
+        write(
+            &folder.join(shard),
+            lines[..40].join("\n") + "\n{\"id\": \"none\"}\n",
+        );
     }
     let run = |out: &Path| {
         dynamics(&paths(&models[..3]), &folder, out)
