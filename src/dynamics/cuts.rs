@@ -160,6 +160,6 @@ mod tests {
         assert_eq!(nearest(&places(4)), [0, 1, 2, 3]);
         assert_eq!(nearest(&places(3)), [0, 1, 1, 2]);
         assert_eq!(nearest(&places(11)), [0, 3, 7, 10]);
-        assert_eq!(nearest(&[0.0, 10.0, 20.0, 300.0]), [0, 2, 2, 3]);
+        assert_eq!(nearest(&[0.0, 10.0, 20.0, 300.0]), [0, 2, 3, 3]);
     }
 }

@@ -219,6 +219,7 @@ mod tests {
         let bars = [Some(0.3), None].map(|share| Bar {
             name: "a".to_owned(),
             share,
+            mark: Some(0.2),
             cells: Vec::new(),
         });
         let bars = Bars {
@@ -226,6 +227,7 @@ mod tests {
             length: "kept",
             bars: &bars,
             all: Some(0.3),
+            rest: true,
             columns: Vec::new(),
             drawn: 9,
         };

@@ -14,6 +14,7 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
     let bars = summary.categories.iter().map(|category| Bar {
         name: format!("{} ({})", category.name, words(category)),
         share: Some(category.share),
+        mark: Some(category.paper),
         cells: vec![grouped(category.tokens), percent(category.paper)],
     });
     let bars: Vec<Bar> = bars.collect();
@@ -22,6 +23,7 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
         length: "share of tokens",
         bars: &bars,
         all: None,
+        rest: false,
         columns: vec!["tokens".to_owned(), "in the paper".to_owned()],
         drawn: bars.len(),
     };
@@ -55,8 +57,8 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
             div.figures {
                 (figure("Mean loss by category", &lines.chart()?, &html! { (rule) (subject.counted()) }))
                 (figure("Shares", &shares.chart()?, &html! {
-                    "Beside them what the paper found for a model of 1B parameters that was trained on 15B tokens of "
-                    "OpenWebMath: 26 % H->L, 51 % L->L, 11 % H->H, 12 % L->H. " (subject.counted())
+                    "The line across each bar is what the paper found for a model of 1B parameters that was trained on 15B "
+                    "tokens of OpenWebMath: 26 % H->L, 51 % L->L, 11 % H->H, 12 % L->H. " (subject.counted())
                 }))
             }
         },

@@ -78,7 +78,8 @@ pub(super) fn sections(
         p {
             (grouped(documents.len() as u64)) " of " (grouped(subject.summary().documents)) " documents, by chance (seed "
             (request.seed) "), in the order of the corpus; of long ones, the beginning. Point at a token, or move to it with the "
-            "arrow keys, to see its losses and its line; Escape closes them."
+            "arrow keys, to see its losses and its line; Escape closes them. Levels of preference are fifths of all tokens, those of variance "
+            "fifths of the tokens shown here."
         }
         (viewer())
     };
@@ -206,7 +207,7 @@ fn colourings(times: &[(String, &Time)], columns: &Columns, documents: &[Documen
     if let (Some(_), Some(index)) = (variances.first(), index) {
         let bounds = [1, 2, 3, 4].map(|fifth| rounded(variances[variances.len() * fifth / 5]));
         colourings.push(json!({
-            "kind": "levels", "name": "variance about the own line, fifths of these documents", "index": index, "high": true,
+            "kind": "levels", "name": "variance about its line", "index": index, "high": true,
             "bounds": bounds, "ends": ["fluctuates least", "fluctuates most"],
         }));
     }
