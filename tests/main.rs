@@ -7,7 +7,8 @@
 #[cfg(test)]
 mod demo;
 // What the losses of tokens did over a training run.
-#[cfg(all(test, feature = "train"))]
+#[cfg(feature = "train")]
+#[cfg(test)]
 mod dynamics;
 // Checkpoints: `export`, and `score` of a checkpoint as it is.
 #[cfg(test)]

@@ -149,7 +149,8 @@ fn same_weights(a: &Path, b: &Path) -> anyhow::Result<bool> {
     Ok(hash(a)? == hash(b)?)
 }
 
-fn last_part(path: &Path) -> String {
+/// What a model is called that tells no step.
+pub(super) fn last_part(path: &Path) -> String {
     let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let last = whole.file_name().unwrap_or(whole.as_os_str());
     last.to_string_lossy().into_owned()

@@ -180,7 +180,7 @@ pub(crate) fn resolve(args: &DynamicsArgs) -> anyhow::Result<DynamicsPlan> {
     }
     let reference = args.reference.as_ref().map(|path| {
         let named = Named {
-            name: "reference".to_owned(),
+            name: checkpoints::last_part(path),
             step: None,
             path: path.clone(),
         };
