@@ -25,8 +25,8 @@ Examples:
 
 However a run ends, the same command goes on where it stopped, and comes to the same files.
 
-Exit codes: 0 all done; 1 finished, but documents or shards were left out (see rejected.jsonl in the output folder); 2
-stopped; 130 interrupted.";
+Exit codes: 0 all done; 1 finished, but documents or shards were left out (see rejected.jsonl in the output folder;
+--restart reads broken shards again); 2 stopped; 130 interrupted.";
 
 /// Arguments of `dynamics`.
 #[derive(Debug, Args)]

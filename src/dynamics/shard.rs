@@ -2,7 +2,7 @@
 //! temporary name.
 
 use rho_formats::{ListsCopy, MaskFile, MasksFolder, NewLists};
-use rho_selection::{Cut, Seen};
+use rho_selection::{Marker, Seen};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -81,26 +81,19 @@ impl Describing<'_> {
         let mut counts = Counts::new(plan.checkpoints.len(), selecting, plan.top);
         let mut seen = vec![Seen::default(); self.cuts.selected.len()];
         let pairs = self.cuts.selected.iter().zip(before);
-        let mut markers: Vec<_> = pairs.map(|(cut, before)| cut.marker(*before)).collect();
+        let mut markers: Vec<Marker> = pairs.map(|(cut, before)| cut.marker(*before)).collect();
         while let Some(batch) = files.next()? {
             if stop.requested() {
                 return Ok(None);
             }
-            let kept = self
-                .cuts
-                .selected
-                .iter()
-                .zip(&mut markers)
-                .zip(&mut seen)
-                .enumerate()
-                .map(|(checkpoint, ((cut, marker), seen)): (_, ((&Cut, _), _))| {
-                    let keys = batch.keys(checkpoint);
-                    let mut kept = Vec::with_capacity(keys.len());
-                    rho_selection::Marker::mark(marker, &keys, &mut kept);
-                    cut.see(&keys, seen);
-                    kept
-                });
-            let kept: Vec<Vec<bool>> = kept.collect();
+            let mut kept = Vec::with_capacity(markers.len());
+            for (checkpoint, marker) in markers.iter_mut().enumerate() {
+                let keys = batch.keys(checkpoint);
+                let mut of_batch = Vec::with_capacity(keys.len());
+                marker.mark(&keys, &mut of_batch);
+                self.cuts.selected[checkpoint].see(&keys, &mut seen[checkpoint]);
+                kept.push(of_batch);
+            }
             let described = self.batch(&batch, &kept, &mut counts);
             copy.write(&batch.first, &described.numbers, &[described.categories])?;
         }
