@@ -464,6 +464,65 @@ fn documents_are_shown_by_preference_and_by_category() {
 }
 
 #[test]
+fn documents_have_no_power_over_the_page() {
+    let place = tempfile::tempdir().unwrap();
+    // More checkpoints than find room for numbers, and names that are too long.
+    let models = (0..11).map(|seed| {
+        let folder = place
+            .path()
+            .join(format!("<b onclick=alert({seed})>&\u{202e}"));
+        with_tokenizer(&folder);
+        tiny_drawn(&folder, 2048, 100 + seed)
+    });
+    let models: Vec<PathBuf> = models.collect();
+    let corpus = place.path().join("</script> & co.jsonl");
+    let texts = [
+        "</script><script>document.title = 'taken'</script><!-- <script> ]]> &amp; \u{2028}",
+        "<img src=x onerror=\"console.error('taken')\"> \u{202e}backwards\u{2066}",
+        "\u{0}\u{1b}[31m\u{7f}\u{9b} a\r\n\tb \u{feff}\u{200b}",
+        "שלום עולם, 中文 😀👩‍👩‍👧 é \u{301}",
+        "",
+    ];
+    let lines = texts.iter().enumerate().map(|(i, text)| {
+        let id = format!("<b onclick=alert({i})>&\"'</b>\u{202e}");
+        json!({"id": id, "text": text.repeat(20), "source": "</script>"}).to_string() + "\n"
+    });
+    write(&corpus, lines.collect::<String>());
+    let out = place.path().join("dynamics");
+    let run = dynamics(&paths(&models[..10]), &corpus, &out).arg("--reference");
+    let ended = run
+        .arg(&models[10])
+        .args(&["--source-field", "source"])
+        .ends_with(0);
+    assert!(
+        !ended.stderr.contains('\u{202e}') && !ended.stderr.contains('\u{1b}'),
+        "{}",
+        ended.stderr
+    );
+    numpy_agrees(&out);
+    let page = place.path().join("report.html");
+    let report = Run::new(&["report"]).arg(&out).arg("--out").arg(&page);
+    report.ends_with(0);
+    let html = fs::read_to_string(&page).unwrap();
+    for taken in [
+        "<b onclick",
+        "<img",
+        "'taken'</script>",
+        "<!--",
+        "\u{202e}",
+        "\u{2066}",
+        "\u{1b}",
+        "\u{0}",
+        "\u{2028}",
+        "\u{9b}",
+    ] {
+        assert!(!html.contains(taken), "{taken:?}");
+    }
+    assert_eq!(html.matches("</script>").count(), 2);
+    in_browser(&out, &page);
+}
+
+#[test]
 fn what_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let at = |name: &str| place.path().join(name);

@@ -8,6 +8,7 @@ use crate::{
         run::{self, Begun},
         summary::Summary,
     },
+    look::screen::safe,
     stop::Stop,
     terminal,
 };
@@ -46,7 +47,7 @@ fn scored(plan: &mut DynamicsPlan, begun: &Begun, stop: &Stop) -> anyhow::Result
     let tokenization = plan.checkpoints[0].prepared.tokenization.take();
     let mut stopped = false;
     for (number, model) in (1..).zip(plan.checkpoints.iter_mut().chain(&mut plan.reference)) {
-        let name = &model.named.name;
+        let name = safe(&model.named.name);
         if begun.is_scored(model) {
             terminal::line(&format!("{number} of {count}: {name} is scored already"));
             continue;

@@ -122,14 +122,14 @@ impl Summary {
 
     fn table_of_selected(&self) -> String {
         let Some(selection) = &self.selection else {
-            return "what each checkpoint would select is not told: it needs --reference\n"
+            return "what each checkpoint would select is not told: it needs --reference"
                 .to_owned();
         };
         let keep = format!("{:.0} %", selection.keep * 100.0);
         if self.checkpoints.len() > WIDEST {
             return format!(
                 "perplexity of the {keep} of tokens that each checkpoint would select, under each: see summary.json or \
-                 report\n"
+                 report"
             );
         }
         let names = |c: &Checkpoint| safe(&c.name).into_owned();
@@ -146,6 +146,6 @@ impl Summary {
         }
         let all: Vec<f64> = self.checkpoints.iter().map(|c| c.perplexity).collect();
         table.row(std::iter::once("all tokens".to_owned()).chain(numbers(&all)));
-        table.lines(usize::MAX)
+        table.lines(usize::MAX).trim_end().to_owned()
     }
 }
