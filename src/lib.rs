@@ -17,6 +17,8 @@
 //! | mask | one bit per token: train on it as a *target* or not |
 //! | piece | a stretch of tokens scored alone: a document, or a window of a long one |
 //! | look-ahead | the documents of a shard that are batched together; the unit of going on after an interruption |
+//! | checkpoint | a model as it was after some steps of training |
+//! | category | what a token's loss did over the checkpoints of a run: fell, stayed low, stayed high, rose |
 //! | rank | one of several runs that share the shards of a corpus |
 //!
 //! Everything is token-aligned: `loss[i]`, `entropy[i]`, `mask[i]` speak of token `i` as a target.
