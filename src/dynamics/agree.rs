@@ -75,20 +75,11 @@ pub(super) fn share_windows(plan: &mut DynamicsPlan, args: &DynamicsArgs) {
         return;
     };
     let overlap = args.overlap.unwrap_or(context / 2).min(context - 1);
-    for (i, scored) in plan
-        .checkpoints
-        .iter_mut()
-        .chain(&mut plan.reference)
-        .enumerate()
-    {
+    for scored in plan.checkpoints.iter_mut().chain(&mut plan.reference) {
         let of = &mut scored.prepared;
         (of.plan.context, of.plan.overlap) = (context, overlap);
         of.plan.tokenizer = first.clone();
         // So that all of them leave out the same documents.
         of.plan.vocabulary = vocabulary;
-        if i > 0 {
-            // They mean the same, and one is enough in memory.
-            of.tokenization = None;
-        }
     }
 }

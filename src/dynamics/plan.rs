@@ -178,7 +178,11 @@ pub(crate) fn resolve(args: &DynamicsArgs) -> anyhow::Result<DynamicsPlan> {
     MasksFolder::check(&args.out)?;
     let mut checkpoints = Vec::new();
     for (number, named) in (1..).zip(named) {
-        let scored = scored(args, named, &format!("{number:04}"))?;
+        let mut scored = scored(args, named, &format!("{number:04}"))?;
+        if number > 1 {
+            // They must mean the same: one is enough in memory.
+            scored.prepared.tokenization = None;
+        }
         checkpoints.push(scored);
     }
     let reference = args.reference.as_ref().map(|path| {
@@ -187,7 +191,9 @@ pub(crate) fn resolve(args: &DynamicsArgs) -> anyhow::Result<DynamicsPlan> {
             step: None,
             path: path.clone(),
         };
-        scored(args, named, "reference")
+        let mut scored = scored(args, named, "reference")?;
+        scored.prepared.tokenization = None;
+        anyhow::Ok(scored)
     });
     let mut plan = DynamicsPlan {
         out: args.out.clone(),
