@@ -19,11 +19,21 @@ use rho_reference::{
 
 use crate::{hint::Advised, pipeline::summary::grouped, stop::Stop, terminal};
 
+/// How much is said of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Say {
+    /// Where it is, and what it is like.
+    All,
+    /// That it is being made: of many checkpoints of one model the rest is the same.
+    Little,
+}
+
 /// The path itself where it is a reference, or else the export of the checkpoint that it is.
 pub(crate) fn reference(
     path: &Path,
     device: &Device,
     libraries: &LibraryOptions,
+    say: Say,
 ) -> anyhow::Result<PathBuf> {
     let is_reference = !matches!(Source::find(path), Err(ReferenceError::NoModel { .. }));
     if is_reference || !Checkpoint::is_in(path) {
@@ -67,13 +77,17 @@ pub(crate) fn reference(
             remove_leftovers(&cache, &name);
             let stop = Stop::at_signals()?;
             let summary = write(&prepared, &folder, &stop)?;
-            terminal::line(&format!("wrote {}\n{summary}", folder.display()));
+            if say == Say::All {
+                terminal::line(&format!("wrote {}\n{summary}", folder.display()));
+            }
         }
     }
-    terminal::line(&format!(
-        "note: {shown}: taking its export at {}",
-        folder.display()
-    ));
+    if say == Say::All {
+        terminal::line(&format!(
+            "note: {shown}: taking its export at {}",
+            folder.display()
+        ));
+    }
     Ok(folder)
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod convert;
+mod dynamics;
 mod export;
 mod look;
 mod report;
@@ -19,6 +20,7 @@ mod values;
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
 
 pub use convert::{ConvertArgs, IdsDtype, TargetName};
+pub use dynamics::{DynamicsArgs, LinePlaces};
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
 pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use report::ReportArgs;
@@ -64,7 +66,10 @@ pub enum Command {
     /// Count what masks look like: by source, by position in the document, by token.
     #[command(after_long_help = look::STATS_EXAMPLES)]
     Stats(StatsArgs),
-    /// Show what masks look like, or the curves of training runs, in one HTML file.
+    /// Say how the loss of each token changed over the checkpoints of a training run.
+    #[command(after_long_help = dynamics::EXAMPLES)]
+    Dynamics(Box<DynamicsArgs>),
+    /// Show what masks look like, the curves of training runs, or the dynamics of tokens, in one HTML file.
     #[command(after_long_help = report::EXAMPLES)]
     Report(ReportArgs),
     /// Turn a Hugging Face checkpoint into an ONNX reference; no Python is needed.

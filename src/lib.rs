@@ -17,19 +17,23 @@
 //! | mask | one bit per token: train on it as a *target* or not |
 //! | piece | a stretch of tokens scored alone: a document, or a window of a long one |
 //! | look-ahead | the documents of a shard that are batched together; the unit of going on after an interruption |
+//! | checkpoint | a model as it was after some steps of training |
+//! | category | what a token's loss did over the checkpoints of a run: fell, stayed low, stayed high, rose |
 //! | rank | one of several runs that share the shards of a corpus |
 //!
 //! Everything is token-aligned: `loss[i]`, `entropy[i]`, `mask[i]` speak of token `i` as a target.
 //!
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
 //! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, masks for other trainers
-//! are in `convert`, training is in `train`; looking at masks is in `look`, `show`, `stats` and `report`.
+//! are in `convert`, training is in `train`, how tokens changed over a run in `dynamics`; looking at masks is in
+//! `look`, `show`, `stats` and `report`.
 
 mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod convert;
 mod demo;
+mod dynamics;
 pub mod hint;
 mod look;
 pub mod memory;

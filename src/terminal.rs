@@ -1,10 +1,24 @@
 //! The only place that prints. Standard output is data, standard error is for people.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    collections::BTreeSet,
+    io::{IsTerminal, Write},
+    sync::{Mutex, PoisonError},
+};
 
 /// A line for people. Where nobody takes it, it is lost; that is no reason to stop.
 pub fn line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A line for people that is said once, however often there is reason to: commands that open many models find the same
+/// things each time.
+pub fn once(text: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.insert(text.to_owned()) {
+        line(text);
+    }
 }
 
 /// A line of data.

@@ -9,6 +9,10 @@ mod demo;
 // Masks in the formats of other trainers.
 #[cfg(test)]
 mod convert;
+// What the losses of tokens did over a training run.
+#[cfg(feature = "train")]
+#[cfg(test)]
+mod dynamics;
 // Checkpoints: `export`, and `score` of a checkpoint as it is.
 #[cfg(test)]
 mod export;

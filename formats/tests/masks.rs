@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use rho_formats::{
-    BatchCompression, MaskFile, MaskRow, MaskSchema, MaskStream, MaskWriter, MasksFolder,
-    OutputError, ScoreType, WriteOptions, read_masks,
+    BatchCompression, ListsCopy, MaskColumns, MaskFile, MaskRow, MaskSchema, MaskStream,
+    MaskWriter, MasksFolder, NewLists, OutputError, ScoreType, WriteOptions, read_masks,
 };
 use serde_json::{Value, json};
 
@@ -476,4 +476,62 @@ fn a_folder_that_goes_away_is_an_error() {
     assert!(matches!(error, OutputError::Write { .. }), "{error:?}");
     assert!(error.hint().unwrap().contains("has gone"));
     assert!(folder.summary(&json!({})).is_err());
+}
+
+#[test]
+fn other_lists_stand_beside_the_same_documents() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = MasksFolder::create(place.path().join("masks")).unwrap();
+    let rows = [row(0, 5), row(1, 0), row(2, 3)];
+    write(&folder, "a.jsonl", &rows);
+    let path = folder.path().join("a.jsonl.arrow");
+    let new = NewLists {
+        numbers: vec!["loss".to_owned(), "slope".to_owned()],
+        codes: vec!["category".to_owned()],
+        metadata: json!({"other": true}),
+    };
+    let mut from = MaskColumns::open(&path).unwrap();
+    let copies = MasksFolder::create(place.path().join("lists")).unwrap();
+    let mut copy = ListsCopy::create(&copies, "a.jsonl.arrow", &from, &new).unwrap();
+    let mut losses = Vec::new();
+    while let Some(batch) = from.next_batch().unwrap() {
+        let tokens = batch.tokens();
+        batch.scores("loss", &mut losses);
+        let numbers = [losses.clone(), vec![f32::NAN; tokens]];
+        let codes: Vec<Option<u8>> = (0..tokens).map(|i| (i > 0).then_some(i as u8)).collect();
+        // As many of each as there are columns.
+        assert!(
+            copy.write(&batch, &numbers[..1], std::slice::from_ref(&codes))
+                .is_err()
+        );
+        copy.write(&batch, &numbers, &[codes]).unwrap();
+    }
+    let file = copy.finish().unwrap();
+    assert!(copies.publish_copy(&file).unwrap());
+
+    let path = copies.path().join("a.jsonl.arrow");
+    let mut lists = MaskColumns::open(&path).unwrap();
+    assert_eq!(lists.scores(), ["loss", "slope"]);
+    assert_eq!(lists.codes(), ["category"]);
+    assert!(lists.schema().masks.is_empty());
+    assert_eq!(lists.schema().metadata, json!({"other": true}));
+    let batch = lists.next_batch().unwrap().unwrap();
+    let (mut got, mut codes) = (Vec::new(), Vec::new());
+    assert!(batch.scores("loss", &mut got) && batch.codes("category", &mut codes));
+    assert!(!batch.codes("loss", &mut codes) && !batch.codes("other", &mut codes));
+    let bits = |scores: &[f32]| scores.iter().map(|s| s.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&got), bits(&losses));
+    assert_eq!(codes[..3], [None, Some(1), Some(2)]);
+    assert_eq!(codes.len(), batch.tokens());
+    for (i, row) in rows.iter().enumerate() {
+        assert_eq!(batch.id(i), row.id);
+        assert_eq!(batch.token_hash_and_row(i).1, row.row);
+    }
+    assert!(lists.next_batch().unwrap().is_none());
+
+    let twice = NewLists {
+        codes: vec!["slope".to_owned()],
+        ..new
+    };
+    assert!(ListsCopy::create(&copies, "b.arrow", &from, &twice).is_err());
 }

@@ -17,7 +17,12 @@ Examples:
       rho-mask show masks/ --sample 3 --seed 1 --mask mask_excess --color always | less -R
 
   Every token with its numbers:
-      rho-mask show masks/ --shard pages.jsonl --row 12 --numbers";
+      rho-mask show masks/ --shard pages.jsonl --row 12 --numbers
+
+  What was preferred at the beginning, at 33 and 66 %, and at the end of a training run, from a folder of dynamics; and
+  what the loss of each token did:
+      rho-mask show dynamics/ --document page-0012
+      rho-mask show dynamics/ --document page-0012 --by category";
 
 /// What `stats --help` ends with.
 pub(super) const STATS_EXAMPLES: &str = "\
@@ -34,7 +39,7 @@ are from.";
 /// Arguments of `show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// Masks folder, finished or not, or one of its .arrow files.
+    /// Masks folder, finished or not, or one of its .arrow files; or a folder that `dynamics` wrote.
     #[arg(value_name = "MASKS")]
     pub masks: PathBuf,
 
@@ -75,6 +80,8 @@ pub struct ShowArgs {
     pub seed: u64,
 
     /// What is shown: a mask, or five levels of a score [default: mask; loss where there is no mask].
+    ///
+    /// Of `dynamics` it is the preference at four times [default], or the category of each token.
     ///
     /// Levels are fifths of the document's scored tokens, from deep blue, the least preferred, to deep orange, the most:
     /// low losses and entropies are preferred, and high excess losses. The legend names their bounds.
@@ -125,6 +132,10 @@ pub enum ShowBy {
     Entropy,
     /// Excess loss, a column of its own or base_loss - loss; high is preferred.
     Excess,
+    /// Of dynamics: what checkpoints at 0, 33, 66 and 100 % of the run prefer, in fifths of all tokens.
+    Preference,
+    /// Of dynamics: what the loss of each token did over the run.
+    Category,
 }
 
 /// When colours are used.

@@ -17,13 +17,17 @@ Examples:
       rho-mask report trained/ --out curves.html
       rho-mask report slm/ clm/ random/ --out curves.html
 
+  What the losses of tokens did over a training run:
+      rho-mask report dynamics/ --out dynamics.html
+
 The file needs nothing else: no network, no fonts, no folder beside it. The same masks and options give the same bytes.
-A report of masks holds text of the corpus: whoever may not see the corpus may not see the report.";
+A report of masks or dynamics holds text of the corpus: whoever may not see the corpus may not see the report.";
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Masks folder, or one of its .arrow files; or up to four folders of training runs. Finished or not.
+    /// Masks folder, or one of its .arrow files; up to four folders of training runs, finished or not; or a folder that
+    /// `dynamics` wrote.
     #[arg(value_name = "FOLDER", required = true)]
     pub paths: Vec<PathBuf>,
 
@@ -39,7 +43,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "COLUMN", help_heading = "Contents")]
     pub mask: Option<String>,
 
-    /// Documents of masks to show, token by token [default: 20].
+    /// Documents of masks or dynamics to show, token by token [default: 20].
     #[arg(
         long,
         value_name = "N",

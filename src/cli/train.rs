@@ -292,7 +292,7 @@ pub struct TrainArgs {
     )]
     pub save_every: u64,
 
-    /// Checkpoints to keep; the oldest go first.
+    /// Checkpoints to keep; the oldest go first. 0 keeps all, for `dynamics`.
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Output")]
     pub keep_last: usize,
 

@@ -2,6 +2,7 @@
 
 mod convert;
 mod doctor;
+mod dynamics;
 mod export;
 mod finish;
 mod report;
@@ -44,6 +45,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         )),
         Command::Finish(args) => finish::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Dynamics(args) => dynamics::run(&args),
         Command::Setup(args) => setup::run(&args),
         Command::Doctor(args) => doctor::run(&args),
     }

@@ -1,4 +1,4 @@
-//! `report`: what masks look like, or how training runs went, in one HTML file.
+//! `report`: what masks look like, how training runs went, or what the losses of tokens did over one, in one HTML file.
 
 use std::fs;
 use std::io::Write;
@@ -9,9 +9,11 @@ use anyhow::Context as _;
 use super::Outcome;
 use crate::{
     cli::ReportArgs,
+    dynamics::opened,
     hint::Advised,
     look::files::Masks,
     report::{
+        dynamics,
         masks::{Request, report},
         training,
     },
@@ -55,6 +57,9 @@ fn html(args: &ReportArgs) -> anyhow::Result<String> {
         }
         return training::report(&args.paths);
     }
+    if args.paths.iter().any(|path| opened::is_dynamics(path)) {
+        return of_dynamics(args);
+    }
     for path in args.paths.iter().filter(|path| !training::is_run(path)) {
         must_be_masks(path)?;
     }
@@ -75,6 +80,35 @@ fn html(args: &ReportArgs) -> anyhow::Result<String> {
     })
 }
 
+/// The page of a folder that `dynamics` wrote.
+fn of_dynamics(args: &ReportArgs) -> anyhow::Result<String> {
+    let [folder] = args.paths.as_slice() else {
+        return Err(Advised::error(
+            format!(
+                "expected one folder of dynamics, got {} paths",
+                args.paths.len()
+            ),
+            "name one: each run has a page of its own",
+        ));
+    };
+    let given = [
+        ("--mask", args.mask.is_some()),
+        ("--threads", args.threads.is_some()),
+    ];
+    if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+        return Err(Advised::error(
+            format!("{option}: expected masks to report, got the dynamics of tokens"),
+            format!("leave {option} out"),
+        ));
+    }
+    dynamics::report(&dynamics::Request {
+        folder,
+        tokenizer: args.tokenizer.as_deref(),
+        documents: args.documents.unwrap_or(20).into(),
+        seed: args.seed.unwrap_or(0),
+    })
+}
+
 /// Whether there are masks, or what `score` keeps of unfinished ones; else it is neither of what can be reported.
 fn must_be_masks(path: &Path) -> anyhow::Result<()> {
     let begun = path.join("state.json").exists() || path.join(".rho-mask").exists();
@@ -84,10 +118,10 @@ fn must_be_masks(path: &Path) -> anyhow::Result<()> {
     let got = if path.exists() { "neither" } else { "nothing" };
     Err(Advised::error(
         format!(
-            "{}: expected masks (.arrow files) or a training run (metrics.jsonl), got {got}",
+            "{}: expected masks (.arrow files), token dynamics or a training run (metrics.jsonl), got {got}",
             path.display()
         ),
-        "name a folder that `rho-mask score`, `select` or `train` writes",
+        "name a folder that `rho-mask score`, `select`, `train` or `dynamics` writes",
     ))
 }
 

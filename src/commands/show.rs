@@ -3,16 +3,76 @@
 use super::Outcome;
 use crate::{
     cli::{ColorWhen, ShowArgs, ShowBy},
+    dynamics::opened::{self, Opened},
     hint::Advised,
-    look::{documents::Place, files::Masks, tokenizer},
+    look::{
+        documents::{Document, Place},
+        files::Masks,
+        pieces::Pieces,
+        tokenizer,
+    },
     show::{self, By, Palette, View, default_mask},
     terminal,
 };
 
 pub(super) fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {
+    if opened::is_dynamics(&args.masks) {
+        return dynamics(args);
+    }
     let masks = Masks::open(&args.masks)?;
-    let view = View {
-        by: by(args, &masks)?,
+    let view = view(args, by(args, &masks)?);
+    each(args, &masks, |document, pieces| {
+        Ok(vec![show::document(document, pieces, &view)?])
+    })
+}
+
+/// Documents of a folder of dynamics: drawn four times, by what checkpoints prefer, or once, by category.
+fn dynamics(args: &ShowArgs) -> anyhow::Result<Outcome> {
+    let opened = Opened::open(&args.masks)?;
+    if args.mask.is_some() {
+        return Err(Advised::error(
+            "--mask: expected masks, got the dynamics of tokens",
+            "leave it out",
+        ));
+    }
+    match args.by {
+        None | Some(ShowBy::Preference) => {
+            let preferred_by = opened.preferred_by();
+            each(args, &opened.masks, |document, pieces| {
+                let times = opened.summary.preference.times.iter();
+                let drawn = times.enumerate().map(|(i, time)| {
+                    let by = By::Given {
+                        title: format!(
+                            "{} of the run, fifths of all tokens by {preferred_by}, high ones preferred",
+                            opened.time_name(time)
+                        ),
+                        scores: opened.preference(document, time),
+                        bounds: time.bounds,
+                    };
+                    let mut view = view(args, by);
+                    // The numbers are the same at all times.
+                    view.numbers &= i + 1 == opened.summary.preference.times.len();
+                    show::document(document, pieces, &view)
+                });
+                drawn.collect()
+            })
+        }
+        Some(ShowBy::Category) => {
+            let view = view(args, By::Category("category".to_owned()));
+            each(args, &opened.masks, |document, pieces| {
+                Ok(vec![show::document(document, pieces, &view)?])
+            })
+        }
+        Some(_) => Err(Advised::error(
+            "--by: expected preference or category, for these are the dynamics of tokens, got a score or mask",
+            "leave it out for preference; --numbers shows every loss",
+        )),
+    }
+}
+
+fn view(args: &ShowArgs, by: By) -> View {
+    View {
+        by,
         palette: Palette::of(match args.color {
             ColorWhen::Auto => terminal::data_colours(),
             ColorWhen::Always => true,
@@ -21,22 +81,32 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {
         width: args.width.or_else(terminal::data_width),
         limit: args.limit,
         numbers: args.numbers,
-    };
-    let found = tokenizer::find(&masks, args.tokenizer.as_deref())?;
+    }
+}
+
+/// Draws each document that was asked for.
+fn each(
+    args: &ShowArgs,
+    masks: &Masks,
+    draw: impl Fn(&Document, Option<&Pieces<'_>>) -> anyhow::Result<Vec<String>>,
+) -> anyhow::Result<Outcome> {
+    let found = tokenizer::find(masks, args.tokenizer.as_deref())?;
     if let Some(note) = found.note {
         terminal::line(&format!("note: {note}"));
     }
     terminal::note_missing(&masks.missing, "shown");
-    let places = places(args, &masks)?;
+    let places = places(args, masks)?;
     if places.is_empty() {
         terminal::line("note: the masks hold no document");
     }
-    for (i, place) in places.iter().enumerate() {
+    let mut gap = "";
+    for place in &places {
         let documents = masks.documents(std::slice::from_ref(place))?;
         for document in documents {
-            let shown = show::document(&document, found.pieces.as_ref(), &view)?;
-            let gap = if i > 0 { "\n" } else { "" };
-            terminal::data(&format!("{gap}{shown}"));
+            for shown in draw(&document, found.pieces.as_ref())? {
+                terminal::data(&format!("{gap}{shown}"));
+                gap = "\n";
+            }
         }
     }
     Ok(Outcome::Done)
@@ -69,6 +139,10 @@ fn by(args: &ShowArgs, masks: &Masks) -> anyhow::Result<By> {
         (Some(_), _) if args.mask.is_some() => Err(Advised::error(
             "--mask: expected --by mask beside it, got another --by",
             "leave one of them out",
+        )),
+        (Some(ShowBy::Preference | ShowBy::Category), _) => Err(Advised::error(
+            "--by: expected a mask or a score of these masks, got what only a folder of dynamics has",
+            "name a folder that `rho-mask dynamics` wrote",
         )),
         (Some(ShowBy::Loss) | None, _) => Ok(By::Low("loss".to_owned())),
         (Some(ShowBy::Entropy), _) => Ok(By::Low("entropy".to_owned())),

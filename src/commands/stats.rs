@@ -3,6 +3,7 @@
 use super::Outcome;
 use crate::{
     cli::StatsArgs,
+    dynamics::opened::must_be_masks,
     hint::Advised,
     look::{files::Masks, tokenizer},
     show::default_mask,
@@ -20,6 +21,7 @@ pub(super) fn run(args: &StatsArgs) -> anyhow::Result<Outcome> {
             "leave it out for the default",
         ));
     }
+    must_be_masks(&args.masks)?;
     let masks = Masks::open(&args.masks)?;
     let names = masks.masks();
     let mask = match &args.mask {

@@ -25,6 +25,8 @@ pub(crate) struct Document {
     pub(crate) scores: Vec<(String, Vec<f32>)>,
     pub(crate) masks: Vec<(String, Vec<bool>)>,
     pub(crate) weights: Vec<(String, Vec<f32>)>,
+    /// Columns of codes by name.
+    pub(crate) codes: Vec<(String, Vec<Option<u8>>)>,
 }
 
 impl Document {
@@ -33,6 +35,12 @@ impl Document {
         let mut columns = self.scores.iter();
         let column = columns.find(|(column, _)| column == name);
         column.map(|(_, scores)| scores.as_slice())
+    }
+
+    /// A column of codes.
+    pub(crate) fn code(&self, name: &str) -> Option<&[Option<u8>]> {
+        let column = self.codes.iter().find(|(column, _)| column == name);
+        column.map(|(_, codes)| codes.as_slice())
     }
 
     /// A column of masks.
@@ -234,6 +242,11 @@ impl Masks {
             batch.mask(&name, &mut all);
             (name, all.get(range.clone()).unwrap_or_default().to_vec())
         });
+        let codes = self.codes().into_iter().map(|name| {
+            let mut all = Vec::new();
+            batch.codes(&name, &mut all);
+            (name, all.get(range.clone()).unwrap_or_default().to_vec())
+        });
         Ok(Document {
             id: batch.id(row).to_owned(),
             shard: batch.shard(row).to_owned(),
@@ -248,6 +261,7 @@ impl Masks {
             scores: numbers(self.scores()),
             weights: numbers(self.weights()),
             masks: masks.collect(),
+            codes: codes.collect(),
         })
     }
 }

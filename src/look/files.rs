@@ -112,6 +112,11 @@ impl Masks {
         self.first.schema().masks.clone()
     }
 
+    /// The names of the columns of codes.
+    pub(crate) fn codes(&self) -> Vec<String> {
+        owned(self.first.codes())
+    }
+
     /// The names of the columns of weights.
     pub(crate) fn weights(&self) -> Vec<String> {
         owned(self.first.weights())

@@ -81,6 +81,11 @@ impl Noted {
         }
     }
 
+    /// Whether it is `dynamics` that writes the folder.
+    pub(crate) fn is_of_dynamics(&self) -> bool {
+        self.plan["command"] == "dynamics"
+    }
+
     pub(crate) fn write(&self, folder: &MasksFolder) -> anyhow::Result<()> {
         Ok(folder.note(
             NOTE,

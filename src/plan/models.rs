@@ -17,7 +17,7 @@ use rho_selection::Combine;
 
 use super::PlannedModel;
 use crate::{
-    checkpoint,
+    checkpoint::{self, Say},
     cli::{Combination, PrecisionChoice, ScoreArgs, SpecialToken},
     hint::Advised,
     pipeline::columns::ScoreColumns,
@@ -65,7 +65,8 @@ impl Models {
         let references = paths.len();
         paths.extend(args.base.clone());
         let open = |typed: PathBuf| {
-            let source = Source::find(&checkpoint::reference(&typed, &args.device, libraries)?)?;
+            let source = checkpoint::reference(&typed, &args.device, libraries, Say::All)?;
+            let source = Source::find(&source)?;
             let opened = OpenedReference::open(&source)?;
             anyhow::Ok(Model {
                 typed,

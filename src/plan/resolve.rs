@@ -53,7 +53,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let found = find_shards(&args.corpus)?;
     if let Some(first) = found.ignored.first() {
         let count = found.ignored.len();
-        terminal::line(&format!(
+        terminal::once(&format!(
             "note: {count} files of no known kind are left out, such as {}",
             first.display()
         ));
@@ -97,7 +97,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     if precisions.contains(&Precision::Int8)
         && Multiplier::detect(Precision::Int8)? == Multiplier::Int8Portable
     {
-        terminal::line(
+        terminal::once(
             "note: this processor has no instructions for int8 products that rho-mask knows: --precision int8 is slower \
              than f32 here",
         );

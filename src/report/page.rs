@@ -75,6 +75,11 @@ impl Page {
         self.styles.push(style);
     }
 
+    /// More styles.
+    pub(super) fn style(&mut self, style: &'static str) {
+        self.styles.push(style);
+    }
+
     /// The file.
     pub(super) fn html(&self) -> String {
         let (style, script) = (self.styles.concat(), self.scripts.concat());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use rho_formats::{MaskColumns, MaskError, MasksFolder, listed_masks};
 
 use crate::{
+    dynamics::opened::must_be_masks,
     hint::Advised,
     pipeline::{conclude::Standing, noted::Noted, record::Identity},
 };
@@ -103,6 +104,7 @@ pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
             "name the folder that `rho-mask score` or `select` wrote",
         ));
     }
+    must_be_masks(path)?;
     let unfinished = |why: String| {
         Advised::error(
             format!("{shown}: expected a finished masks folder, got one that is not: {why}"),

@@ -4,12 +4,14 @@
 //! The levels are fifths of the document's own scored tokens, bounded by the scores of rank `n/5`, `2n/5`, `3n/5` and
 //! `4n/5` from the preferred end; equal scores have one level, so that levels are of equal size only where scores differ.
 
-use crate::{hint::Advised, look::documents::Document, pipeline::summary::grouped};
+use crate::{
+    dynamics::CATEGORIES, hint::Advised, look::documents::Document, pipeline::summary::grouped,
+};
 
 use super::palette::{Marks, Palette};
 
 /// What tokens are drawn by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum By {
     /// A column of masks.
     Mask(String),
@@ -17,6 +19,15 @@ pub(crate) enum By {
     Low(String),
     /// As that, of which high ones are.
     High(String),
+    /// Scores that are no column, of which high ones are preferred, and the lowest of levels 5, 4, 3 and 2 among more
+    /// tokens than this document's.
+    Given {
+        title: String,
+        scores: Vec<f32>,
+        bounds: [f32; 4],
+    },
+    /// What a token's loss did over a training run: a column of codes.
+    Category(String),
 }
 
 /// What a token looks like.
@@ -26,6 +37,8 @@ pub(crate) enum Look {
     Dropped,
     /// From 1, the least preferred, to 5.
     Level(u8),
+    /// One of the categories of a training run.
+    Category(u8),
     /// It has no such score.
     Unscored,
 }
@@ -54,6 +67,14 @@ enum What {
         /// The bounds, from the preferred end.
         bounds: Option<[f32; 4]>,
     },
+    Given {
+        title: String,
+        bounds: [f32; 4],
+    },
+    Category {
+        /// How many tokens there are of each.
+        counts: [u64; 4],
+    },
 }
 
 /// The mask that is shown where none was named: what two were combined to, else the first.
@@ -80,6 +101,46 @@ impl Levels {
                         kept: mask.iter().filter(|&&kept| kept).count() as u64,
                         tokens: mask.len() as u64,
                     },
+                })
+            }
+            By::Given {
+                title,
+                scores,
+                bounds,
+            } => {
+                let look = |score: &f32| match score.is_nan() {
+                    true => Look::Unscored,
+                    false => {
+                        let below = bounds.iter().filter(|bound| score < bound).count();
+                        Look::Level(LEVELS - below as u8)
+                    }
+                };
+                Ok(Self {
+                    looks: scores.iter().map(look).collect(),
+                    what: What::Given {
+                        title: title.clone(),
+                        bounds: *bounds,
+                    },
+                })
+            }
+            By::Category(column) => {
+                let codes = document.code(column);
+                let names = || document.codes.iter().map(|(name, _)| name.as_str());
+                let codes = codes.ok_or_else(|| missing("codes", column, names()))?;
+                let mut counts = [0; 4];
+                let looks = codes.iter().map(|code| {
+                    let place = code.map(usize::from);
+                    match place.and_then(|place| counts.get_mut(place)).zip(*code) {
+                        Some((count, code)) => {
+                            *count += 1;
+                            Look::Category(code)
+                        }
+                        None => Look::Unscored,
+                    }
+                });
+                Ok(Self {
+                    looks: looks.collect(),
+                    what: What::Category { counts },
                 })
             }
             By::Low(column) | By::High(column) => {
@@ -136,6 +197,21 @@ impl Levels {
                 let (kept, tokens) = (grouped(*kept), grouped(*tokens));
                 format!("{kept} of {tokens} tokens kept by {column} ({how})")
             }
+            What::Given { title, bounds } => {
+                let levels = levels(palette, bounds, false);
+                format!("{title}\nmost preferred  {levels}  least preferred (nats)")
+            }
+            What::Category { counts } => {
+                let told = (0..)
+                    .zip(CATEGORIES)
+                    .zip(counts)
+                    .map(|((code, name), count)| {
+                        let sample = palette.sample(Look::Category(code), name);
+                        format!("{sample} {}", grouped(*count))
+                    });
+                let told: Vec<String> = told.collect();
+                format!("tokens by what their loss did: {}", told.join("  "))
+            }
             What::Score {
                 column,
                 low,
@@ -145,26 +221,31 @@ impl Levels {
                 let Some(bounds) = bounds else {
                     return format!("no token has {column}");
                 };
-                let (sign, beyond) = if *low { ("<=", ">") } else { (">=", "<") };
-                let mut levels = Vec::new();
-                for level in (1..=LEVELS).rev() {
-                    let sample = palette.sample(level);
-                    let bound = bounds.get(usize::from(LEVELS - level));
-                    levels.push(match bound {
-                        Some(bound) => format!("{sample} {sign} {bound:.2}"),
-                        None => format!("{sample} {beyond} {:.2}", bounds[bounds.len() - 1]),
-                    });
-                }
+                let levels = levels(palette, bounds, *low);
                 let prefer = if *low { "low" } else { "high" };
                 format!(
                     "fifths of {} scored tokens by {column}, {prefer} ones preferred\n\
-                     most preferred  {}  least preferred (nats)",
-                    grouped(*scored),
-                    levels.join("  ")
+                     most preferred  {levels}  least preferred (nats)",
+                    grouped(*scored)
                 )
             }
         }
     }
+}
+
+/// The levels and their bounds, from the preferred end.
+fn levels(palette: Palette, bounds: &[f32; 4], low: bool) -> String {
+    let (sign, beyond) = if low { ("<=", ">") } else { (">=", "<") };
+    let mut levels = Vec::new();
+    for level in (1..=LEVELS).rev() {
+        let sample = palette.sample(Look::Level(level), &level.to_string());
+        let bound = bounds.get(usize::from(LEVELS - level));
+        levels.push(match bound {
+            Some(bound) => format!("{sample} {sign} {bound:.2}"),
+            None => format!("{sample} {beyond} {:.2}", bounds[bounds.len() - 1]),
+        });
+    }
+    levels.join("  ")
 }
 
 /// Excess loss, where it is no column of its own.
@@ -208,6 +289,7 @@ mod tests {
             Look::Dropped => 'd',
             Look::Unscored => '-',
             Look::Level(level) => char::from(b'0' + level),
+            Look::Category(code) => char::from(b'a' + code),
         });
         told.collect()
     }
@@ -242,6 +324,37 @@ mod tests {
         );
         let one = document(vec![("entropy", vec![1.0])]);
         assert_eq!(told(&Levels::of(&one, &by("entropy", true)).unwrap()), "5");
+    }
+
+    #[test]
+    fn given_bounds_and_categories() {
+        let document = Document {
+            tokens: vec![0; 5],
+            codes: vec![(
+                "category".to_owned(),
+                vec![None, Some(0), Some(3), Some(1), Some(9)],
+            )],
+            ..Document::default()
+        };
+        let by = By::Given {
+            title: "33 %".to_owned(),
+            scores: vec![f32::NAN, 4.0, 3.9, -1.0, 0.0],
+            bounds: [4.0, 2.0, 1.0, 0.0],
+        };
+        let levels = Levels::of(&document, &by).unwrap();
+        assert_eq!(told(&levels), "-5412");
+        let legend = levels.legend(Palette::None, Marks::default());
+        assert_eq!(
+            legend,
+            "33 %\nmost preferred  5 >= 4.00  4 >= 2.00  3 >= 1.00  2 >= 0.00  1 < 0.00  least preferred (nats)"
+        );
+        let levels = Levels::of(&document, &By::Category("category".to_owned())).unwrap();
+        assert_eq!(told(&levels), "-adb-");
+        let legend = levels.legend(Palette::None, Marks::default());
+        assert!(
+            legend.ends_with("H->L 1  L->L 1  H->H 0  L->H 1"),
+            "{legend}"
+        );
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! A line for each token of a document: its place, bytes and id, and what each column says of it.
 
 use super::levels::excess;
-use crate::look::{documents::Document, pieces::Pieces, screen::shorten, table::Table};
+use crate::{
+    dynamics::CATEGORIES,
+    look::{documents::Document, pieces::Pieces, screen::shorten, table::Table},
+};
 
 /// Columns of a piece in the table.
 const PIECE: usize = 24;
@@ -24,6 +27,7 @@ pub(super) fn table(
     head.extend(scores.iter().map(|(name, _)| *name));
     head.extend(document.masks.iter().map(|(name, _)| name.as_str()));
     head.extend(document.weights.iter().map(|(name, _)| name.as_str()));
+    head.extend(document.codes.iter().map(|(name, _)| name.as_str()));
     let mut table = Table::new(head).with_text(1);
     let number = |score: f32| match score.is_nan() {
         true => "-".to_owned(),
@@ -45,6 +49,11 @@ pub(super) fn table(
                 .iter()
                 .map(|(_, weights)| number(weights[i])),
         );
+        let code = |code: Option<u8>| {
+            let name = code.and_then(|code| CATEGORIES.get(usize::from(code)));
+            name.map_or_else(|| "-".to_owned(), |name| (*name).to_owned())
+        };
+        row.extend(document.codes.iter().map(|(_, codes)| code(codes[i])));
         table.row(row);
     }
     table.lines(width.unwrap_or(usize::MAX))

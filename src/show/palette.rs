@@ -1,6 +1,7 @@
 //! What kept tokens and levels look like: colours of a terminal, or brackets and digits where there are none.
 
 use super::levels::Look;
+use crate::dynamics::CATEGORIES;
 
 /// The colours that may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,15 @@ const LEVELS: [Option<Colour>; 5] = [
     Some(([217, 95, 2], 166, true)),
 ];
 
+/// Behind the text of tokens that fall, stay low, stay high, and rise: blue, none, yellow, deep orange. The common one is
+/// plain; the others differ in lightness too.
+const OF_CATEGORIES: [Option<Colour>; 4] = [
+    Some(([158, 202, 225], 153, false)),
+    None,
+    Some(([240, 228, 66], 227, false)),
+    Some(([190, 75, 0], 130, true)),
+];
+
 impl Palette {
     /// The colours of a stream, where there are any: what the terminal says of itself in the environment.
     pub(crate) fn of(colours: bool) -> Self {
@@ -38,13 +48,13 @@ impl Palette {
 
     /// What stands before text that looks so, if anything does; [`RESET`] ends it.
     pub(super) fn start(self, look: Look) -> Option<String> {
-        let level = match (self, look) {
+        let colour = match (self, look) {
             (Self::None, _) | (_, Look::Kept) => return None,
             (_, Look::Dropped | Look::Unscored) => return Some("\x1b[2m".to_owned()),
-            (_, Look::Level(level)) => level,
+            (_, Look::Level(level)) => *LEVELS.get(usize::from(level).checked_sub(1)?)?,
+            (_, Look::Category(code)) => *OF_CATEGORIES.get(usize::from(code))?,
         };
-        let ([red, green, blue], number, light) =
-            (*LEVELS.get(usize::from(level).checked_sub(1)?)?)?;
+        let ([red, green, blue], number, light) = colour?;
         Some(match self {
             Self::True => {
                 let text = if light { "255;255;255" } else { "0;0;0" };
@@ -57,11 +67,11 @@ impl Palette {
         })
     }
 
-    /// A level in the legend.
-    pub(super) fn sample(self, level: u8) -> String {
-        match self.start(Look::Level(level)) {
-            Some(start) => format!("{start} {level} {RESET}"),
-            None => level.to_string(),
+    /// A level or a category in the legend.
+    pub(super) fn sample(self, look: Look, name: &str) -> String {
+        match self.start(look) {
+            Some(start) => format!("{start} {name} {RESET}"),
+            None => name.to_owned(),
         }
     }
 
@@ -94,6 +104,10 @@ impl Marks {
             Look::Dropped => None,
             Look::Kept => Some((open.to_string(), close)),
             Look::Level(level) => Some((format!("{level}{open}"), close)),
+            Look::Category(code) => {
+                let name = CATEGORIES.get(usize::from(code)).unwrap_or(&"");
+                Some((format!("{name}{open}"), close))
+            }
             Look::Unscored => Some((format!("-{open}"), close)),
         }
     }

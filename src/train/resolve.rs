@@ -197,7 +197,6 @@ fn numbers(args: &TrainArgs) -> anyhow::Result<()> {
         ("steps", args.steps),
         ("threads", args.threads.map(|n| n as u64)),
         ("micro-batch", args.micro_batch.map(|n| n as u64)),
-        ("keep-last", Some(args.keep_last as u64)),
     ];
     match counts.into_iter().find(|(_, count)| *count == Some(0)) {
         Some((option, _)) => wrong(option, "at least 1", 0.0),

@@ -13,6 +13,7 @@ import math
 import pathlib
 import re
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -145,6 +146,36 @@ def rows_of(masks):
     return rows
 
 
+def computed(data, name, row):
+    """A column of scores: as it is stored, or what pages compute from stored ones."""
+    if name in row:
+        return row[name]
+    # Of token dynamics: what a checkpoint prefers tokens by. One column for each of the times, which come first.
+    if name in data["scores"] and "excess" in data:
+        own = row[data["excess"][data["scores"].index(name)]]
+        base = row.get("reference_loss") or [0.0] * len(own)
+        return [None if a is None or b is None else a - b for a, b in zip(own, base)]
+    pairs = zip(row["base_loss"], row["loss"])
+    return [None if base is None or loss is None else base - loss for base, loss in pairs]
+
+
+def selected(data, name, row):
+    """A mask: as it is stored, or of token dynamics the scores that reach what a checkpoint selects."""
+    if name in row:
+        return row[name]
+    place = data["masks"].index(name)
+    summary = json.loads((masks / "summary.json").read_text())
+    columns = [checkpoint["column"] for checkpoint in summary["checkpoints"]]
+    lowest = summary["selection"]["lowest_excess"][columns.index(data["excess"][place])]
+    # Computed in float32, as the program does; NumPy is not needed for a difference of two.
+    scores = computed(data, data["scores"][place], row)
+    return [score is not None and float32(score) >= lowest for score in scores]
+
+
+def float32(number):
+    return struct.unpack("<f", struct.pack("<f", number))[0]
+
+
 def row_of(entry, rows):
     """The row that a document is of. Ids and shards are shown with what is hidden in them, so they are not compared."""
     length = len(entry["ids"])
@@ -178,15 +209,18 @@ def check_tooltip(browser, data, row, i):
     assert title == data["pieces"].get(str(row["input_ids"][i]), f"<{token}>"), what
     scored = [row[name][i] is not None for name in data["scores"] if name in row]
     for name in data["scores"]:
-        expected = row[name][i] if name in row else None
-        if name not in row:
-            if (base := row["base_loss"][i]) is not None and row["loss"][i] is not None:
-                expected = base - row["loss"][i]
-        got = None if rows[name] == "not scored" else rows[name].removesuffix(" nats")
-        assert near(got and got.replace("Infinity", "inf"), expected), what
+        got, _, unit = rows[name].partition(" ")
+        if rows[name] != "not scored":
+            assert unit == data.get("units", {}).get(name, "nats"), what
+        got = None if rows[name] == "not scored" else got
+        assert near(got and got.replace("Infinity", "inf"), computed(data, name, row)[i]), what
     for name in data["masks"]:
-        words = "kept" if row[name][i] else "dropped" if any(scored) or not scored else "not scored"
+        kept = selected(data, name, row)[i]
+        words = "kept" if kept else "dropped" if any(scored) or not scored else "not scored"
         assert rows[name] == words, what
+    if "classes" in data:
+        code = row["category"][i]
+        assert rows["category"] == ("not scored" if code is None else data["classes"][code]), what
     for name in data["weights"]:
         assert near(rows[name], row[name][i]), what
     assert browser.run("return document.activeElement.getAttribute('aria-describedby')") == "tooltip" or title, what
@@ -228,10 +262,10 @@ def documents(browser):
         length = len(entry["ids"])
         assert entry["tokens"] == len(row["input_ids"]) and entry["ids"] == row["input_ids"][:length]
         for name, column in zip(data["scores"], entry["scores"]):
-            if name in row:
-                assert all(near(str(a).replace("Infinity", "inf") if a is not None else a, b) for a, b in zip(column, row[name])), name
+            expected = computed(data, name, row)
+            assert all(near(str(a).replace("Infinity", "inf") if a is not None else a, b) for a, b in zip(column, expected)), name
         for name, column in zip(data["masks"], entry["masks"]):
-            assert [bit == "1" for bit in column] == row[name][:length], name
+            assert [bit == "1" for bit in column] == selected(data, name, row)[:length], name
         # The next one through the chooser, as its arrow keys do it.
         if number > 0:
             before = browser.run("return document.getElementById('tokens').textContent")
@@ -291,13 +325,16 @@ def documents(browser):
     for number, colouring in enumerate(data["colourings"]):
         browser.run("document.querySelectorAll('#colourings input')[arguments[0]].click()", number)
         classes = browser.run("return [...document.querySelectorAll('#tokens > [data-i]')].map((token) => [token.className, token.getAttribute('aria-selected')])")
-        for i, (name, selected) in enumerate(classes):
+        for i, (name, marked) in enumerate(classes):
             if colouring["kind"] == "mask":
                 bit = entry["masks"][colouring["index"]][i] == "1"
-                assert ("kept" in name) == bit and selected == str(bit).lower(), (i, name, selected)
+                assert ("kept" in name) == bit and marked == str(bit).lower(), (i, name, marked)
+            elif colouring["kind"] == "classes":
+                code = row["category"][i]
+                assert ("unscored" if code is None else f"class-{code}") in name and marked is None, (i, name)
             else:
                 score = entry["scores"][colouring["index"]][i]
-                assert ("unscored" in name) == (score is None) and selected is None, (i, name)
+                assert ("unscored" in name) == (score is None) and marked is None, (i, name)
                 if score is not None:
                     above = sum(float(score) > bound for bound in colouring["bounds"])
                     level = above + 1 if colouring["high"] else 5 - above
@@ -334,6 +371,8 @@ def numbers(browser):
     """The charts' numbers, counted again from the rows, a token at a time."""
     rows = list(rows_of(masks).values())
     data = json.loads(browser.run("return document.getElementById('documents-data').textContent"))
+    if "excess" in data:
+        return dynamics(browser, rows)
     if not data["masks"] or not data["scores"] or data["scores"][:2] != ["loss", "entropy"]:
         return 0
     mask = data["colourings"][0]["name"]
@@ -374,6 +413,33 @@ def numbers(browser):
         assert whole(count) == sum(row.get("source", row["shard"]) == name for row in rows), name
         checked += 1
     assert len(sources) == len({row.get("source", row["shard"]) for row in rows})
+    return checked
+
+
+def dynamics(browser, rows):
+    """Of token dynamics: the categories, counted again, and the list of tokens that fluctuate."""
+    names = ["H->L", "L->L", "H->H", "L->H"]
+    codes = [code for row in rows for code in row["category"] if code is not None]
+    found, checked = tables(browser), 0
+    for code, (name, share, count, paper) in enumerate(found["Shares"][1:]):
+        assert name.startswith(names[code]) and whole(count) == codes.count(code), (name, count)
+        assert share == percent(codes.count(code), len(codes)) and paper == ["26.0 %", "51.0 %", "11.0 %", "12.0 %"][code]
+        checked += 1
+    last = [column for column in rows[0] if column.startswith("loss_")][-1]
+    for code, (_, *curve) in enumerate(zip(*found["Mean loss by category"][1:])):
+        own = [loss for row in rows for c, loss in zip(row["category"], row[last]) if c == code - 1 and code]
+        if own:
+            assert abs(float(found["Mean loss by category"][-1][code]) - sum(own) / len(own)) <= 0.5001e-3, code
+            checked += 1
+    listed = browser.run(
+        """return [...document.querySelectorAll("table.contexts tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent))"""
+    )
+    variances = sorted((v for row in rows for v in row["variance"] if v is not None), reverse=True)
+    for variance, (_, context, told, category, *_) in zip(variances, listed):
+        assert abs(float(told) - variance) <= 0.6e-3 and category in names and context, (variance, told)
+        checked += 1
+    times = browser.run("return [...document.querySelectorAll('.times')].map((d) => d.querySelectorAll('.time .token').length)")
+    assert times and all(count > 4 for count in times), times
     return checked
 
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
+use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type, UInt8Type};
 use arrow_array::{Array, ArrayRef, ListArray, RecordBatch};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, SchemaRef};
@@ -86,6 +86,13 @@ impl MaskColumns {
         let fields = self.frames.schema().fields().iter();
         let weights = fields.filter(|field| schema::is_weights(field));
         weights.map(|field| field.name().as_str()).collect()
+    }
+
+    /// The names of all columns of codes.
+    pub fn codes(&self) -> Vec<&str> {
+        let fields = self.frames.schema().fields().iter();
+        let codes = fields.filter(|field| schema::is_codes(field));
+        codes.map(|field| field.name().as_str()).collect()
     }
 
     /// Bytes of the file that are not read yet.
@@ -269,6 +276,16 @@ impl MaskBatch {
             return false;
         };
         kept.extend(mask.values().iter());
+        true
+    }
+
+    /// Adds a column of codes to `codes`. False where it is not there.
+    pub fn codes(&self, column: &str, codes: &mut Vec<Option<u8>>) -> bool {
+        let items = self.items(column);
+        let Some(items) = items.and_then(|items| items.as_primitive_opt::<UInt8Type>()) else {
+            return false;
+        };
+        codes.extend(items.iter());
         true
     }
 

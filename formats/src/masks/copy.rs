@@ -55,8 +55,19 @@ impl MaskCopy {
         compression: BatchCompression,
         new: &NewColumns,
     ) -> Result<Self, OutputError> {
-        stays_inside(name)?;
         let (schema, from) = new_schema(like.arrow(), new)?;
+        Self::begin(folder, name, schema, from, compression)
+    }
+
+    /// Begins the file with these columns, `from` saying where each is copied from.
+    pub(super) fn begin(
+        folder: &MasksFolder,
+        name: &str,
+        schema: SchemaRef,
+        from: Vec<Option<usize>>,
+        compression: BatchCompression,
+    ) -> Result<Self, OutputError> {
+        stays_inside(name)?;
         let path = replace::partial(&folder.path().join(name));
         let cannot_create = |path: PathBuf| |source| OutputError::Create { path, source };
         if let Some(parent) = path.parent() {
@@ -89,19 +100,28 @@ impl MaskCopy {
         masks: &[&[bool]],
         weights: &[&[f32]],
     ) -> Result<(), OutputError> {
-        let mut new = masks
+        let masks = masks
             .iter()
-            .map(|mask| list(batch, Arc::new(bits(mask)), DataType::Boolean))
-            .chain(weights.iter().map(|weights| {
-                let values = Float32Array::from(weights.to_vec());
-                list(batch, Arc::new(values), DataType::Float32)
-            }));
+            .map(|mask| list(batch, Arc::new(bits(mask)) as ArrayRef, DataType::Boolean));
+        let weights = weights.iter().map(|weights| {
+            let values = Float32Array::from(weights.to_vec());
+            list(batch, Arc::new(values) as ArrayRef, DataType::Float32)
+        });
+        self.put_batch(batch, masks.chain(weights))
+    }
+
+    /// Adds a batch, with the columns that are not copied.
+    pub(super) fn put_batch(
+        &mut self,
+        batch: &MaskBatch,
+        mut new: impl Iterator<Item = Result<ArrayRef, ArrowError>>,
+    ) -> Result<(), OutputError> {
         let mut columns = Vec::with_capacity(self.from.len());
         for from in &self.from {
             columns.push(match from {
                 Some(place) => Ok(Arc::clone(batch.batch.column(*place))),
                 None => new.next().unwrap_or_else(|| {
-                    let missing = "as many masks and weights as columns".to_owned();
+                    let missing = "as many new lists as columns".to_owned();
                     Err(ArrowError::InvalidArgumentError(missing))
                 }),
             });
@@ -188,7 +208,11 @@ fn bits(mask: &[bool]) -> BooleanArray {
 }
 
 /// Items as the lists of the documents of a batch.
-fn list(batch: &MaskBatch, items: ArrayRef, kind: DataType) -> Result<ArrayRef, ArrowError> {
+pub(super) fn list(
+    batch: &MaskBatch,
+    items: ArrayRef,
+    kind: DataType,
+) -> Result<ArrayRef, ArrowError> {
     let field = Arc::new(Field::new_list_field(kind, true));
     let list = ListArray::try_new(field, batch.offsets.clone(), items, None)?;
     Ok(Arc::new(list))

@@ -276,6 +276,7 @@ fn add_widths(kind: &DataType, widths: &mut Vec<i64>) -> Result<(), ArrowError> 
     const OFFSET: i64 = 4;
     match kind {
         DataType::Boolean => widths.extend([BITS, BITS]),
+        DataType::UInt8 => widths.extend([BITS, 1]),
         DataType::Float16 => widths.extend([BITS, 2]),
         DataType::Int32 | DataType::Float32 => widths.extend([BITS, 4]),
         DataType::Int64 => widths.extend([BITS, 8]),

@@ -264,6 +264,11 @@ pub(super) fn is_weights(field: &Field) -> bool {
     field.data_type().equals_datatype(&weights()) && field.name().starts_with(WEIGHT)
 }
 
+/// Whether a column holds codes.
+pub(super) fn is_codes(field: &Field) -> bool {
+    field.data_type().equals_datatype(&codes())
+}
+
 /// Whether a column holds scores.
 pub(super) fn is_score(field: &Field) -> bool {
     let kinds = [ScoreType::Float32, ScoreType::Float16];
@@ -289,6 +294,10 @@ pub(super) fn ids() -> DataType {
 
 pub(super) fn weights() -> DataType {
     scores(ScoreType::Float32)
+}
+
+pub(super) fn codes() -> DataType {
+    list(DataType::UInt8)
 }
 
 fn scores(kind: ScoreType) -> DataType {

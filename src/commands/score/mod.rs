@@ -8,7 +8,9 @@ use std::{
 
 use ort::environment::Environment;
 use rho_formats::{MaskStream, OutputError, Shard};
-use rho_reference::{HeadChoice, OpenedReference, Reference, ReferenceOptions};
+use rho_reference::{
+    HeadChoice, OpenedReference, Precision, Reference, ReferenceOptions, ResolvedDevice,
+};
 
 pub(super) mod corpus;
 
@@ -51,17 +53,7 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     }
     let tokenization = tokenization.as_ref();
     let load = || {
-        // A panel for each device: all models, each in its own precision.
-        let panel = |device| {
-            let options = |&precision| ReferenceOptions {
-                device,
-                threads: plan.threads,
-                head: HeadChoice::Fastest,
-                precision,
-            };
-            precisions.iter().map(options).collect()
-        };
-        let panels = devices.into_iter().map(panel).collect();
+        let panels = panels(plan, &devices, &precisions);
         load(plan, &models, &environment, panels)
     };
     let job = Job {
@@ -78,6 +70,47 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         Scope::Corpus => corpus::run(&job, load),
         _ => to_folder(&job, load),
     }
+}
+
+/// A panel for each device: all models, each in its own precision.
+fn panels(
+    plan: &Plan,
+    devices: &[ResolvedDevice],
+    precisions: &[Precision],
+) -> Vec<Vec<ReferenceOptions>> {
+    let panel = |&device| {
+        let options = |&precision| ReferenceOptions {
+            device,
+            threads: plan.threads,
+            head: HeadChoice::Fastest,
+            precision,
+        };
+        precisions.iter().map(options).collect()
+    };
+    devices.iter().map(panel).collect()
+}
+
+/// Scores alone into the folder of a plan that selects nothing, for commands that make something else of them. The models
+/// are gone when it ends.
+pub(super) fn alone(
+    args: &ScoreArgs,
+    prepared: &mut Prepared,
+    tokenization: Option<&Tokenization>,
+    stop: &Stop,
+) -> anyhow::Result<Outcome> {
+    let plan = &prepared.plan;
+    let models = std::mem::take(&mut prepared.models);
+    let job = Job {
+        args,
+        plan,
+        shards: &prepared.shards,
+        tokenization,
+        stop,
+    };
+    to_folder(&job, || {
+        let panels = panels(plan, &prepared.devices, &prepared.precisions);
+        load(plan, &models, &prepared.environment, panels)
+    })
 }
 
 /// What is to be done.

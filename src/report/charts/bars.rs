@@ -1,4 +1,5 @@
-//! Shares of named things, a bar each: the share from the left, what is missing to the whole hatched.
+//! Shares of named things, a bar each: the share from the left, what is missing to the whole hatched where it means
+//! something, and a line where another share is to be compared with.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -14,6 +15,8 @@ pub(in crate::report) struct Bar {
     pub(in crate::report) name: String,
     /// How long it is, from 0 to 1; none where nothing is known.
     pub(in crate::report) share: Option<f64>,
+    /// A share to compare it with: a line across it.
+    pub(in crate::report) mark: Option<f64>,
     /// The numbers of the table, a cell for each of [`Bars::columns`].
     pub(in crate::report) cells: Vec<String>,
 }
@@ -29,6 +32,8 @@ pub(in crate::report) struct Bars<'a> {
     pub(in crate::report) bars: &'a [Bar],
     /// The share of all together.
     pub(in crate::report) all: Option<f64>,
+    /// Whether what is missing to the whole is drawn.
+    pub(in crate::report) rest: bool,
     /// What the cells of the table are.
     pub(in crate::report) columns: Vec<String>,
     /// More than there is room for in the picture; the table has all.
@@ -78,10 +83,19 @@ impl Bars<'_> {
                 let high = low + 0.72;
                 if let Some(share) = bar.share.map(|share| share.clamp(0.0, 1.0)) {
                     let parts = [(0.0, share, KEPT), (share, 1.0, DROPPED)];
-                    let parts = parts.into_iter().filter(|(from, to, _)| from < to);
+                    let drawn = |(from, to, colour): &(f64, f64, _)| {
+                        from < to && (self.rest || *colour == KEPT)
+                    };
+                    let parts = parts.into_iter().filter(drawn);
                     chart.draw_series(parts.map(|(from, to, colour)| {
                         Rectangle::new([(from, low), (to, high)], colour.filled())
                     }))?;
+                }
+                if let Some(mark) = bar.mark {
+                    for (colour, width) in HALO {
+                        let ends = vec![(mark, low - 0.06), (mark, high + 0.06)];
+                        chart.draw_series([PathElement::new(ends, line(colour, width))])?;
+                    }
                 }
                 let (left, y) = chart.backend_coord(&(0.0, low + 0.36));
                 let (right, _) = chart.backend_coord(&(1.0, low));
@@ -159,6 +173,7 @@ mod tests {
         let bar = |name: &str, share| Bar {
             name: name.to_owned(),
             share,
+            mark: Some(0.5),
             cells: Vec::new(),
         };
         let long = "a/very/long/path/of/a/corpus/shard.jsonl";
@@ -168,6 +183,7 @@ mod tests {
             length: "share kept",
             bars: &bars,
             all: Some(1.0),
+            rest: true,
             columns: Vec::new(),
             drawn: 30,
         };

@@ -10,6 +10,7 @@ mod curves;
 mod heat;
 mod histogram;
 mod lines;
+mod matrix;
 mod table;
 
 pub(super) use bars::{Bar, Bars};
@@ -17,6 +18,7 @@ pub(super) use curves::{Curve, Curves};
 pub(super) use heat::{Cell, Heat};
 pub(super) use histogram::{Bin, Histogram};
 pub(super) use lines::{Line, Lines, Point, STEPS, Unit};
+pub(super) use matrix::Matrix;
 pub(super) use table::Table;
 
 use plotters::coord::Shift;
@@ -217,6 +219,7 @@ mod tests {
         let bars = [Some(0.3), None].map(|share| Bar {
             name: "a".to_owned(),
             share,
+            mark: Some(0.2),
             cells: Vec::new(),
         });
         let bars = Bars {
@@ -224,6 +227,7 @@ mod tests {
             length: "kept",
             bars: &bars,
             all: Some(0.3),
+            rest: true,
             columns: Vec::new(),
             drawn: 9,
         };
@@ -245,12 +249,24 @@ mod tests {
             unit: Unit::Plain,
             lines: &lines,
         };
+        let names = ["a", "b"].map(str::to_owned);
+        let values: Vec<Vec<f64>> = vec![vec![1.0, 4.0], vec![2.0, 3.0]];
+        let matrix = Matrix {
+            rows: ("selected by", &names),
+            columns: ("under", &names),
+            value: "perplexity",
+            values: &values,
+            shade: "times all",
+            shades: &values,
+            last: Some(("all tokens", &values[0])),
+        };
         let charts = [
             histogram.chart(),
             heat.chart(),
             curves.chart(),
             bars.chart(),
             lines.chart(),
+            matrix.chart(),
         ];
         charts.map(Result::unwrap).into()
     }

@@ -18,6 +18,7 @@
     return made;
   };
   const number = (value) => (value === null ? "not scored" : typeof value === "number" ? value.toFixed(4) : value);
+  const unit = (name) => data.units?.[name] ?? "nats";
   const kept = (mask, i) => shown.masks[mask][i] === "1";
   const scored = (i) => shown.scores.some((scores) => scores[i] !== null) || data.scores.length === 0;
 
@@ -38,6 +39,9 @@
       const is = kept(colouring.index, i);
       span.classList.add(is ? "kept" : scored(i) ? "dropped" : "unscored");
       span.setAttribute("aria-selected", is);
+    } else if (colouring.kind === "classes") {
+      const code = shown.classes[i];
+      span.classList.add(code === "-" ? "unscored" : `class-${code}`);
     } else {
       const l = level(i);
       span.classList.add(l ? `level-${l}` : "unscored");
@@ -63,13 +67,19 @@
       add("unscored", "not scored");
       return;
     }
+    if (colouring.kind === "classes") {
+      for (const [code, name] of colouring.classes.entries()) add(`class-${code}`, name);
+      add("unscored", "not scored");
+      return;
+    }
+    const [least, most] = colouring.ends ?? ["least preferred", "most preferred"];
     const bounds = colouring.bounds.map((bound) => bound.toFixed(2));
     for (let l = 1; l <= 5; l += 1) {
       const from = colouring.high ? l - 2 : 4 - l;
       const [low, high] = [bounds[from], bounds[from + 1]];
       const range = low === undefined ? `to ${high}` : high === undefined ? `over ${low}` : `${low} to ${high}`;
-      const end = l === 1 ? ", least preferred" : l === 5 ? ", most preferred" : "";
-      add(`level-${l}`, `${range} nats${end}`);
+      const end = l === 1 ? `, ${least}` : l === 5 ? `, ${most}` : "";
+      add(`level-${l}`, `${range} ${unit(data.scores[colouring.index])}${end}`);
     }
   };
 
@@ -115,9 +125,10 @@
     const id = shown.ids[i];
     const rows = [
       ["token", `${i} of ${whole.format(shown.tokens)}, id ${id}`],
-      ...data.scores.map((name, s) => [name, number(shown.scores[s][i]) + (shown.scores[s][i] === null ? "" : " nats")]),
+      ...data.scores.map((name, s) => [name, number(shown.scores[s][i]) + (shown.scores[s][i] === null ? "" : ` ${unit(name)}`)]),
       ...data.masks.map((name, m) => [name, kept(m, i) ? "kept" : scored(i) ? "dropped" : "not scored"]),
       ...data.weights.map((name, w) => [name, number(shown.weights[w][i])]),
+      ...(data.classes ? [["category", data.classes[shown.classes[i]] ?? "not scored"]] : []),
     ];
     const table = element("table");
     const body = element("tbody");

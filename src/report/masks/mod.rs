@@ -13,7 +13,7 @@
 mod distributions;
 pub(super) mod made;
 mod rates;
-mod sampled;
+pub(super) mod sampled;
 
 use std::path::Path;
 

@@ -146,6 +146,7 @@ fn sources(subject: &Subject<'_>) -> anyhow::Result<Markup> {
                 .as_deref()
                 .map_or_else(|| "(no source)".to_owned(), |name| safe(name).into_owned()),
             share: rate(group),
+            mark: None,
             cells: counts.chain(masks).chain(means).collect(),
         }
     });
@@ -165,6 +166,7 @@ fn sources(subject: &Subject<'_>) -> anyhow::Result<Markup> {
         length: &length,
         bars: &bars,
         all: rate(&statistics.total),
+        rest: true,
         columns: names
             .chain(columns.masks.iter().cloned())
             .chain(means)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use maud::html;
+use maud::{Markup, html};
 use rho_selection::excess;
 use serde_json::{Value, json};
 
@@ -12,10 +12,10 @@ use crate::look::{documents::Document, drawn::Drawn, screen};
 use crate::pipeline::summary::grouped;
 
 /// Tokens shown of a document: a page stays a few megabytes at most.
-const MOST: usize = 1_500;
+pub(in crate::report) const MOST: usize = 1_500;
 
-const SCRIPT: &str = include_str!("documents.js");
-const STYLE: &str = include_str!("documents.css");
+pub(in crate::report) const SCRIPT: &str = include_str!("documents.js");
+pub(in crate::report) const STYLE: &str = include_str!("documents.css");
 
 /// The documents, their chooser and what goes with it.
 pub(super) fn section(
@@ -53,6 +53,15 @@ pub(super) fn section(
             "keys, to see its numbers; Escape closes them. A character that is cut into several tokens is drawn with the one that "
             "completes it; the others show " span.muted { "·" } ". Each of five levels holds a fifth of all scored tokens."
         }
+        (viewer())
+    };
+    page.section("documents", "Documents", body);
+    Ok(())
+}
+
+/// What `documents.js` fills.
+pub(in crate::report) fn viewer() -> Markup {
+    html! {
         noscript { p.notice { "The documents are drawn by a script, and scripts are switched off here." } }
         div #documents-body hidden {
             div.controls {
@@ -70,9 +79,7 @@ pub(super) fn section(
             div #tokens role="listbox" aria-multiselectable="true" aria-readonly="true" dir="auto" {}
             div #tooltip role="tooltip" hidden {}
         }
-    };
-    page.section("documents", "Documents", body);
-    Ok(())
+    }
 }
 
 /// What the tokens may be coloured by: masks first, the one of the pictures before the others.
@@ -195,7 +202,7 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
 }
 
 /// Text that shows what is in it and has no power over what stands around it; lines and tabs stay.
-fn seen(text: &str) -> String {
+pub(in crate::report) fn seen(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match screen::stand_in(character) {
@@ -207,7 +214,7 @@ fn seen(text: &str) -> String {
 }
 
 /// To four digits after the point; null where there is none, and a word where it is infinite, for which JSON has none.
-fn rounded(score: f32) -> Value {
+pub(in crate::report) fn rounded(score: f32) -> Value {
     match score {
         score if score.is_nan() => Value::Null,
         f32::INFINITY => json!("Infinity"),

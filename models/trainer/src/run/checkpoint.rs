@@ -14,7 +14,7 @@ const PARTIAL: &str = ".partial";
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     folder: PathBuf,
-    /// How many are kept; the oldest go first.
+    /// How many are kept; the oldest go first. 0: all.
     keep_last: usize,
 }
 
@@ -32,10 +32,7 @@ pub struct Checkpoint {
 impl Checkpoints {
     /// Those in a folder, which need not be there yet.
     pub fn new(folder: PathBuf, keep_last: usize) -> Self {
-        Self {
-            folder,
-            keep_last: keep_last.max(1),
-        }
+        Self { folder, keep_last }
     }
 
     /// The steps of those that are there, in ascending order.
@@ -109,7 +106,11 @@ impl Checkpoints {
             return Err(RunError::Save { path, source });
         }
         let steps = self.steps()?;
-        for &old in &steps[..steps.len().saturating_sub(self.keep_last)] {
+        let too_many = match self.keep_last {
+            0 => 0,
+            keep => steps.len().saturating_sub(keep),
+        };
+        for &old in &steps[..too_many] {
             let path = self.path(old);
             // Under another name first, so that a half-removed one is none.
             let gone = self.folder.join(format!("{PARTIAL}-{old:06}"));

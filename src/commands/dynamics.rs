@@ -1,0 +1,81 @@
+//! `dynamics`: how the loss of each token changed over the checkpoints of a run.
+
+use super::{Outcome, score};
+use crate::{
+    cli::DynamicsArgs,
+    dynamics::{
+        plan::{self, DynamicsPlan},
+        run::{self, Begun},
+        summary::Summary,
+    },
+    look::screen::safe,
+    stop::Stop,
+    terminal,
+};
+
+pub(super) fn run(args: &DynamicsArgs) -> anyhow::Result<Outcome> {
+    let mut plan = plan::resolve(args)?;
+    if args.show_plan {
+        let shown = serde_json::to_string_pretty(&plan.what_changes_files())?;
+        terminal::data(&shown);
+        return Ok(Outcome::Done);
+    }
+    let stop = Stop::at_signals()?;
+    let begun = run::open(&plan)?;
+    let out = args.out.display();
+    if let Some(summary) = begun.finished()? {
+        terminal::line(&format!("{out}: all is done already\n{summary}"));
+        return Ok(outcome(&summary, args));
+    }
+    if !scored(&mut plan, &begun, &stop)? {
+        return Ok(Outcome::Interrupted);
+    }
+    let Some(summary) = begun.describe(&plan, &stop)? else {
+        terminal::line(&format!(
+            "stopped: all is scored in {out}, but not all described"
+        ));
+        terminal::line(&format!("go on with: {}", super::typed()));
+        return Ok(Outcome::Interrupted);
+    };
+    terminal::line(&format!("wrote {out}\n{summary}"));
+    Ok(outcome(&summary, args))
+}
+
+/// Scores under all models, one after the other; false where it was stopped.
+fn scored(plan: &mut DynamicsPlan, begun: &Begun, stop: &Stop) -> anyhow::Result<bool> {
+    let count = plan.models().count();
+    let tokenization = plan.checkpoints[0].prepared.tokenization.take();
+    let mut stopped = false;
+    for (number, model) in (1..).zip(plan.checkpoints.iter_mut().chain(&mut plan.reference)) {
+        let name = safe(&model.named.name);
+        if begun.is_scored(model) {
+            terminal::line(&format!("{number} of {count}: {name} is scored already"));
+            continue;
+        }
+        terminal::line(&format!("{number} of {count}: scoring under {name}"));
+        let ended = score::alone(
+            &model.args,
+            &mut model.prepared,
+            tokenization.as_ref(),
+            stop,
+        )?;
+        if ended == Outcome::Interrupted {
+            stopped = true;
+            break;
+        }
+    }
+    plan.checkpoints[0].prepared.tokenization = tokenization;
+    Ok(!stopped)
+}
+
+fn outcome(summary: &Summary, args: &DynamicsArgs) -> Outcome {
+    if !summary.incomplete() {
+        return Outcome::Done;
+    }
+    let list = args.out.join("rejected.jsonl");
+    terminal::line(&format!(
+        "note: what was left out, and why: {}",
+        list.display()
+    ));
+    Outcome::Incomplete
+}

@@ -1,0 +1,304 @@
+//! From what was typed after `dynamics` to what it means: the checkpoints and the reference, each with a plan of its own by
+//! which `score` scores it, and what must be the same in all of them. Everything that can be wrong with a setting is found
+//! here, before anything is scored.
+
+use std::path::PathBuf;
+
+use rho_formats::{MasksFolder, Shard};
+use rho_reference::library::LibraryOptions;
+use rho_selection::KeepRatio;
+use serde_json::{Map, Value, json};
+
+use super::{
+    agree::{must_agree, share_windows},
+    checkpoints::{self, Named},
+};
+use crate::{
+    checkpoint::{self, Say},
+    cli::{
+        DynamicsArgs, LinePlaces, MaskCompression, RuleName, ScoreArgs, ScoreDtype, SelectionArgs,
+    },
+    hint::Advised,
+    plan::{self, Plan, Prepared},
+    select::rule::{Rule, Scope},
+};
+
+/// Where the scores of each model wait, among the notes of the folder: starting over removes them with the rest.
+pub(super) const SCORES: &str = ".rho-mask/scores";
+
+/// Paper, section 3: 60 % for the model of 1B parameters.
+const DEFAULT_KEEP: f64 = 0.6;
+
+/// A model and what it is scored by.
+pub(crate) struct Scored {
+    pub(crate) named: Named,
+    /// As if `score` had been typed, with the folder of this model's scores.
+    pub(crate) args: ScoreArgs,
+    pub(crate) prepared: Prepared,
+}
+
+/// Everything `dynamics` does, decided.
+pub(crate) struct DynamicsPlan {
+    pub(crate) out: PathBuf,
+    /// In the order of training.
+    pub(crate) checkpoints: Vec<Scored>,
+    pub(crate) reference: Option<Scored>,
+    pub(crate) threshold: f64,
+    pub(crate) keep: KeepRatio,
+    pub(crate) places: LinePlaces,
+    /// The checkpoints' places on the line.
+    pub(crate) x: Vec<f64>,
+    pub(crate) top: usize,
+    pub(crate) restart: bool,
+}
+
+impl DynamicsPlan {
+    /// All models, the reference last.
+    pub(crate) fn models(&self) -> impl Iterator<Item = &Scored> {
+        self.checkpoints.iter().chain(&self.reference)
+    }
+
+    /// What stands for all of them: corpus, tokenizer, windows.
+    pub(crate) fn common(&self) -> &Plan {
+        &self.checkpoints[0].prepared.plan
+    }
+
+    /// The shards of the corpus.
+    pub(crate) fn shards(&self) -> &[Shard] {
+        &self.checkpoints[0].prepared.shards
+    }
+
+    /// The columns of losses.
+    pub(crate) fn losses(&self) -> Vec<String> {
+        (1..=self.checkpoints.len()).map(loss_column).collect()
+    }
+
+    /// What the files' metadata says: what is known before the first row.
+    pub(crate) fn metadata(&self) -> Value {
+        let mut metadata = self.common().metadata();
+        let model = |scored: &Scored| {
+            let [reference] = &scored.prepared.plan.references[..] else {
+                return json!(null);
+            };
+            json!({
+                "name": scored.named.name,
+                "fingerprint": reference.fingerprint,
+                "precision": reference.precision,
+            })
+        };
+        let numbered = (1..).zip(&self.checkpoints).zip(&self.x);
+        let checkpoints = numbered.map(|((number, scored), x)| {
+            let mut said = model(scored);
+            said["column"] = json!(loss_column(number));
+            said["step"] = json!(scored.named.step);
+            said["x"] = json!(x);
+            said
+        });
+        metadata["dynamics"] = json!({
+            "checkpoints": checkpoints.collect::<Vec<_>>(),
+            "x": self.places,
+            "threshold": self.threshold,
+            "categories": super::CATEGORIES,
+        });
+        if let Some(reference) = &self.reference {
+            let mut said = model(reference);
+            said["column"] = json!(REFERENCE_LOSS);
+            metadata["dynamics"]["reference"] = said;
+            metadata["dynamics"]["keep"] = json!(self.keep.get());
+        }
+        if let Some(metadata) = metadata.as_object_mut() {
+            for name in ["reference", "selections", "scope", "scope_tokens"] {
+                metadata.remove(name);
+            }
+        }
+        metadata
+    }
+
+    /// Everything that must be the same for a run to be gone on with.
+    pub(crate) fn what_changes_files(&self) -> Value {
+        let mut scoring = self.common().what_changes_masks();
+        scoring["metadata"] = json!(null);
+        let mut metadata = self.metadata();
+        // By number, so that a difference names one checkpoint and not all.
+        if let Some(list) = metadata["dynamics"]["checkpoints"].as_array() {
+            let numbered = (1..).zip(list).map(|(number, said)| {
+                let (name, fingerprint) = (&said["name"], &said["fingerprint"]);
+                let told = format!(
+                    "{} {} at {}",
+                    name.as_str().unwrap_or_default(),
+                    fingerprint.as_str().unwrap_or_default(),
+                    said["x"]
+                );
+                (format!("{number:04}"), json!(told))
+            });
+            metadata["dynamics"]["checkpoints"] = Value::Object(numbered.collect::<Map<_, _>>());
+        }
+        json!({
+            "command": "dynamics",
+            "metadata": metadata,
+            "scoring": scoring,
+            "top": self.top,
+        })
+    }
+}
+
+/// The column of a checkpoint's losses, from 1.
+pub(crate) fn loss_column(number: usize) -> String {
+    format!("loss_{number}")
+}
+
+/// The column of the reference's losses.
+pub(crate) const REFERENCE_LOSS: &str = "reference_loss";
+
+/// Resolves the arguments of `dynamics`.
+pub(crate) fn resolve(args: &DynamicsArgs) -> anyhow::Result<DynamicsPlan> {
+    let named = checkpoints::find(&args.checkpoints)?;
+    let x = places(&named, args.x)?;
+    if args.out.as_os_str() == "-" {
+        return Err(Advised::error(
+            "--out: expected a folder, got -",
+            "name a new folder",
+        ));
+    }
+    if args.corpus.iter().any(|path| path.as_os_str() == "-") {
+        return Err(Advised::error(
+            "--corpus: expected files, for they are read once for each checkpoint, got - (standard input)",
+            "write it to a file first",
+        ));
+    }
+    if !(args.threshold.is_finite() && args.threshold >= 0.0) {
+        return Err(Advised::error(
+            format!(
+                "--threshold: expected a number of nats of at least 0, got {}",
+                args.threshold
+            ),
+            "leave it out for the paper's 0.2",
+        ));
+    }
+    MasksFolder::check(&args.out)?;
+    let mut checkpoints = Vec::new();
+    for (number, named) in (1..).zip(named) {
+        let mut scored = scored(args, named, &format!("{number:04}"))?;
+        if number > 1 {
+            // They must mean the same: one is enough in memory.
+            scored.prepared.tokenization = None;
+        }
+        checkpoints.push(scored);
+    }
+    let reference = args.reference.as_ref().map(|path| {
+        let named = Named {
+            name: checkpoints::last_part(path),
+            step: None,
+            path: path.clone(),
+        };
+        let mut scored = scored(args, named, "reference")?;
+        scored.prepared.tokenization = None;
+        anyhow::Ok(scored)
+    });
+    let mut plan = DynamicsPlan {
+        out: args.out.clone(),
+        checkpoints,
+        reference: reference.transpose()?,
+        threshold: args.threshold,
+        keep: match args.keep {
+            Some(keep) => keep,
+            None => KeepRatio::new(DEFAULT_KEEP)?,
+        },
+        places: args.x,
+        x,
+        top: args.top.into(),
+        restart: args.restart,
+    };
+    must_agree(&plan, args)?;
+    share_windows(&mut plan, args);
+    Ok(plan)
+}
+
+/// Where the checkpoints stand.
+fn places(named: &[Named], places: LinePlaces) -> anyhow::Result<Vec<f64>> {
+    if places == LinePlaces::Index {
+        return Ok((0..named.len()).map(|i| i as f64).collect());
+    }
+    let mut x: Vec<f64> = Vec::new();
+    for checkpoint in named {
+        let Some(step) = checkpoint.step else {
+            return Err(Advised::error(
+                format!(
+                    "--x step: expected a number of steps in the name of each checkpoint, got {}",
+                    checkpoint.path.display()
+                ),
+                "leave --x out: the checkpoints then stand at 0, 1, 2 and so on",
+            ));
+        };
+        let step = step as f64;
+        if x.last().is_some_and(|last| *last >= step) {
+            return Err(Advised::error(
+                format!(
+                    "--x step: expected rising steps, got step {step} after step {}",
+                    x.last().copied().unwrap_or_default()
+                ),
+                "name the checkpoints of one run, in order",
+            ));
+        }
+        x.push(step);
+    }
+    Ok(x)
+}
+
+/// A model as `score` opens it, for scores alone.
+fn scored(args: &DynamicsArgs, named: Named, folder: &str) -> anyhow::Result<Scored> {
+    let mut libraries = LibraryOptions::from_environment();
+    libraries.path = args.ort_lib.clone();
+    let model = checkpoint::reference(&named.path, &args.device, &libraries, Say::Little)?;
+    let args = score_args(args, model, folder);
+    let mut prepared = plan::resolve(&args)?;
+    let plan = &mut prepared.plan;
+    plan.rule = Rule::none();
+    plan.scope = Scope::None;
+    Ok(Scored {
+        named,
+        args,
+        prepared,
+    })
+}
+
+fn score_args(args: &DynamicsArgs, model: PathBuf, folder: &str) -> ScoreArgs {
+    ScoreArgs {
+        corpus: args.corpus.clone(),
+        out: args.out.join(SCORES).join(folder),
+        // The folder of all of them is started over in, if that is asked for.
+        restart: false,
+        score_dtype: ScoreDtype::Float32,
+        compression: MaskCompression::None,
+        keep_text: false,
+        // One file for each shard, so that those of all models hold the same rows.
+        shard_size: u64::MAX,
+        model: vec![model],
+        base: None,
+        combine: None,
+        tokenizer: args.tokenizer.clone(),
+        device: args.device.clone(),
+        precision: args.precision,
+        context: args.context,
+        overlap: args.overlap,
+        bos: args.bos,
+        eos: args.eos,
+        by: RuleName::Loss,
+        selection: SelectionArgs::default(),
+        text_field: args.text_field.clone(),
+        tokens_field: args.tokens_field.clone(),
+        id_field: args.id_field.clone(),
+        source_field: args.source_field.clone(),
+        lines: args.lines,
+        max_document_bytes: args.max_document_bytes,
+        strict: args.strict,
+        max_rejected: args.max_rejected,
+        rank: Some(0),
+        world_size: Some(1),
+        progress: args.progress,
+        batch_tokens: args.batch_tokens,
+        threads: args.threads,
+        ort_lib: args.ort_lib.clone(),
+        show_plan: false,
+    }
+}

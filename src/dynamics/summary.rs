@@ -1,0 +1,259 @@
+//! What came of it: for programs as `summary.json`, for `show` and `report` as they read it back. As tables for people:
+//! see `told`.
+
+use rho_selection::Direction;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    CATEGORIES, PAPER_SHARES,
+    counted::{Counts, Fluctuating},
+    cuts::{Cuts, TIMES},
+    plan::{DynamicsPlan, loss_column},
+};
+use crate::look::{drawn::Drawn, pieces::Pieces};
+
+/// Everything that is told of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Summary {
+    pub(crate) documents: u64,
+    pub(crate) tokens: u64,
+    /// Tokens that have a line: those that every checkpoint has a loss of.
+    pub(crate) fitted: u64,
+    /// Shards of the corpus.
+    pub(crate) shards: u64,
+    /// Shards that ended early.
+    pub(crate) broken_shards: u64,
+    /// Rows that hold no document; rejected.jsonl says why.
+    pub(crate) rejected: u64,
+    /// In the order of training.
+    pub(crate) checkpoints: Vec<Checkpoint>,
+    pub(crate) reference: Option<Reference>,
+    /// Nats of change from which a token falls or rises.
+    pub(crate) threshold: f64,
+    /// In the order of their codes.
+    pub(crate) categories: Vec<Category>,
+    /// What each checkpoint would select; none without a reference.
+    pub(crate) selection: Option<Selection>,
+    pub(crate) preference: Preference,
+    /// The highest variance first.
+    pub(crate) fluctuating: Vec<Token>,
+}
+
+/// A checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    pub(crate) name: String,
+    pub(crate) step: Option<u64>,
+    /// Its place on the line.
+    pub(crate) x: f64,
+    /// The column of its losses.
+    pub(crate) column: String,
+    /// Of the tokens that have a line, in nats.
+    pub(crate) mean_loss: f64,
+    pub(crate) perplexity: f64,
+}
+
+/// The reference.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Reference {
+    pub(crate) mean_loss: f64,
+    pub(crate) perplexity: f64,
+}
+
+/// A category of tokens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Category {
+    pub(crate) name: String,
+    pub(crate) tokens: u64,
+    /// Of the tokens that have a line.
+    pub(crate) share: f64,
+    /// What the paper found.
+    pub(crate) paper: f64,
+    /// Their mean loss under each checkpoint, in nats; none where there are none.
+    pub(crate) curve: Vec<Option<f64>>,
+}
+
+/// What each checkpoint would select.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Selection {
+    /// The share of the tokens that have a line.
+    pub(crate) keep: f64,
+    /// How many each checkpoint selects.
+    pub(crate) tokens: Vec<u64>,
+    /// The lowest excess loss that each checkpoint selects, in nats.
+    pub(crate) lowest_excess: Vec<f32>,
+    /// `perplexity[j][i]`: of the tokens that checkpoint j selects, under checkpoint i.
+    pub(crate) perplexity: Vec<Vec<f64>>,
+}
+
+/// Five levels of preference at four times.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Preference {
+    /// `excess`, or `loss` where there is no reference; high ones are preferred.
+    pub(crate) by: String,
+    pub(crate) times: Vec<Time>,
+}
+
+/// One of the times.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Time {
+    /// The share of the way from the first checkpoint to the last that was asked for.
+    pub(crate) share: f64,
+    /// The column of the checkpoint nearest to it.
+    pub(crate) column: String,
+    /// The lowest scores of levels 5, 4, 3 and 2, in nats: fifths of all tokens that have a line.
+    pub(crate) bounds: [f32; 4],
+}
+
+/// A token that fluctuates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Token {
+    pub(crate) document: String,
+    pub(crate) shard: String,
+    pub(crate) row: i64,
+    /// Its place in the document.
+    pub(crate) token: usize,
+    pub(crate) id: u32,
+    pub(crate) before: String,
+    pub(crate) text: String,
+    pub(crate) after: String,
+    pub(crate) category: String,
+    /// About its own line, in nats squared.
+    pub(crate) variance: f64,
+    /// In nats by place.
+    pub(crate) slope: f64,
+    pub(crate) l_start: f64,
+    pub(crate) l_end: f64,
+    pub(crate) losses: Vec<f32>,
+}
+
+/// What is known of the corpus beside its tokens.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct Corpus {
+    pub(super) shards: u64,
+    pub(super) broken_shards: u64,
+    pub(super) rejected: u64,
+}
+
+impl Summary {
+    /// Of what was counted.
+    pub(super) fn of(
+        plan: &DynamicsPlan,
+        corpus: Corpus,
+        cuts: &Cuts,
+        counts: &Counts,
+        pieces: Option<&Pieces<'_>>,
+    ) -> Self {
+        let numbered = (1..).zip(&plan.checkpoints).zip(&plan.x).zip(&cuts.means);
+        let checkpoints = numbered.map(|(((number, scored), &x), &mean_loss)| Checkpoint {
+            name: scored.named.name.clone(),
+            step: scored.named.step,
+            x,
+            column: loss_column(number),
+            mean_loss,
+            perplexity: mean_loss.exp(),
+        });
+        let categories = (0..CATEGORIES.len()).map(|i| {
+            let tokens = counts.categories[i];
+            let mean = |sum: &f64| (tokens > 0).then(|| sum / tokens as f64);
+            Category {
+                name: CATEGORIES[i].to_owned(),
+                tokens,
+                share: tokens as f64 / counts.fitted.max(1) as f64,
+                paper: PAPER_SHARES[i],
+                curve: counts.curves[i].iter().map(mean).collect(),
+            }
+        });
+        let times = TIMES.iter().zip(&cuts.times);
+        let times = times.map(|(&share, &(checkpoint, bounds))| Time {
+            share,
+            column: loss_column(checkpoint + 1),
+            bounds,
+        });
+        let by = if plan.reference.is_some() {
+            "excess"
+        } else {
+            "loss"
+        };
+        Self {
+            documents: counts.documents,
+            tokens: counts.tokens,
+            fitted: counts.fitted,
+            shards: corpus.shards,
+            broken_shards: corpus.broken_shards,
+            rejected: corpus.rejected,
+            checkpoints: checkpoints.collect(),
+            reference: cuts.reference_mean.map(|mean_loss| Reference {
+                mean_loss,
+                perplexity: mean_loss.exp(),
+            }),
+            threshold: plan.threshold,
+            categories: categories.collect(),
+            selection: plan
+                .reference
+                .is_some()
+                .then(|| selection(plan, cuts, counts)),
+            preference: Preference {
+                by: by.to_owned(),
+                times: times.collect(),
+            },
+            fluctuating: counts
+                .fluctuating
+                .tokens
+                .iter()
+                .map(|token| Token::of(token, pieces))
+                .collect(),
+        }
+    }
+
+    /// Whether something of the corpus was left out.
+    pub(crate) fn incomplete(&self) -> bool {
+        self.rejected > 0 || self.broken_shards > 0
+    }
+}
+
+fn selection(plan: &DynamicsPlan, cuts: &Cuts, counts: &Counts) -> Selection {
+    let lowest = |cut: &rho_selection::Cut| {
+        let (_, last) = cut.bounds();
+        last.map_or(f32::MAX, |key| Direction::High.score(key))
+    };
+    let perplexity = counts.selected.iter().map(|selected| {
+        let mean = |sum: &f64| (sum / selected.tokens.max(1) as f64).exp();
+        selected.losses.iter().map(mean).collect()
+    });
+    Selection {
+        keep: plan.keep.get(),
+        tokens: counts.selected.iter().map(|s| s.tokens).collect(),
+        lowest_excess: cuts.selected.iter().map(lowest).collect(),
+        perplexity: perplexity.collect(),
+    }
+}
+
+impl Token {
+    fn of(token: &Fluctuating, pieces: Option<&Pieces<'_>>) -> Self {
+        let ids = [&token.before[..], &[token.id], &token.after[..]].concat();
+        let drawn = Drawn::of(&ids, pieces);
+        let at = token.before.len();
+        let text =
+            |range: std::ops::Range<usize>| -> String { range.map(|i| drawn.token(i)).collect() };
+        Self {
+            document: token.document.clone(),
+            shard: token.shard.clone(),
+            row: token.row,
+            token: token.token,
+            id: token.id,
+            // It may begin within a character.
+            before: text(0..at)
+                .trim_start_matches(char::REPLACEMENT_CHARACTER)
+                .to_owned(),
+            text: text(at..at + 1),
+            after: text(at + 1..ids.len()),
+            category: CATEGORIES[usize::from(token.category)].to_owned(),
+            variance: token.variance,
+            slope: token.slope,
+            l_start: token.start,
+            l_end: token.end,
+            losses: token.losses.clone(),
+        }
+    }
+}

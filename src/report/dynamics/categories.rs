@@ -1,0 +1,85 @@
+//! The four categories: how many tokens are of each, and their mean loss under each checkpoint (paper, figure 3).
+
+use maud::html;
+
+use super::super::charts::{Bar, Bars, Curve, Curves, percent};
+use super::super::page::{Page, figure};
+use super::Subject;
+use crate::dynamics::summary::Category;
+use crate::pipeline::summary::grouped;
+
+pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<()> {
+    let summary = subject.summary();
+    let threshold = summary.threshold;
+    let bars = summary.categories.iter().map(|category| Bar {
+        name: format!("{} ({})", category.name, words(category)),
+        share: Some(category.share),
+        mark: Some(category.paper),
+        cells: vec![grouped(category.tokens), percent(category.paper)],
+    });
+    let bars: Vec<Bar> = bars.collect();
+    let shares = Bars {
+        of: "category",
+        length: "share of tokens",
+        bars: &bars,
+        all: None,
+        rest: false,
+        columns: vec!["tokens".to_owned(), "in the paper".to_owned()],
+        drawn: bars.len(),
+    };
+    let (places, x) = subject.places();
+    let curves = summary.categories.iter().map(|category| Curve {
+        name: format!("{} {:.0} %", category.name, category.share * 100.0),
+        values: category.curve.clone(),
+    });
+    let curves: Vec<Curve> = curves.collect();
+    let lines = Curves {
+        x: (x, false),
+        places: &places,
+        y: "mean loss, nats",
+        range: range(
+            curves
+                .iter()
+                .flat_map(|curve| curve.values.iter().flatten()),
+        ),
+        curves: &curves,
+        drawn: curves.len(),
+    };
+    let rule = html! {
+        "A line is fitted to each token's losses. Where it falls by more than " (threshold) " nats from the first checkpoint "
+        "to the last the token is H->L, where it rises by more L->H; of the others L->L are those whose last loss is at most "
+        "the mean of the last checkpoint, H->H the rest. "
+    };
+    page.section(
+        "categories",
+        "What losses did",
+        html! {
+            div.figures {
+                (figure("Mean loss by category", &lines.chart()?, &html! { (rule) (subject.counted()) }))
+                (figure("Shares", &shares.chart()?, &html! {
+                    "The line across each bar is what the paper found for a model of 1B parameters that was trained on 15B "
+                    "tokens of OpenWebMath: 26 % H->L, 51 % L->L, 11 % H->H, 12 % L->H. " (subject.counted())
+                }))
+            }
+        },
+    );
+    Ok(())
+}
+
+fn words(category: &Category) -> &'static str {
+    match category.name.as_str() {
+        "H->L" => "falls",
+        "L->L" => "stays low",
+        "H->H" => "stays high",
+        _ => "rises",
+    }
+}
+
+/// From where to where values are drawn.
+pub(super) fn range<'a>(values: impl Iterator<Item = &'a f64> + Clone) -> (f64, f64) {
+    let low = values.clone().copied().reduce(f64::min).unwrap_or(0.0);
+    let high = values.copied().reduce(f64::max).unwrap_or(1.0);
+    let space = (0.06 * (high - low)).max(0.02);
+    let floor = if low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+    ((low - space).max(floor), high + space)
+}

@@ -1,0 +1,115 @@
+//! Single tokens whose losses are farthest from their own lines, with what stands around them (paper, appendix D and
+//! figure 11).
+
+use maud::{Markup, html};
+
+use super::super::charts::{Curve, Curves};
+use super::super::page::{Page, figure};
+use super::{Subject, categories::range};
+use crate::dynamics::summary::Token;
+use crate::look::screen::{safe, shorten};
+use crate::report::masks::sampled::seen;
+
+/// Lines in a picture that can be told apart, and pictures.
+const LINES: usize = 4;
+const PICTURES: usize = 2;
+/// Columns of a token's text in a picture.
+const TEXT: usize = 10;
+
+pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<()> {
+    let tokens = &subject.summary().fluctuating;
+    if tokens.is_empty() {
+        return Ok(());
+    }
+    // A token that stands in many documents would take all lines.
+    let mut different: Vec<(usize, &Token)> = Vec::new();
+    for (rank, token) in (1..).zip(tokens) {
+        if different.iter().all(|(_, known)| known.id != token.id) {
+            different.push((rank, token));
+        }
+    }
+    let (places, x) = subject.places();
+    let mut figures = Vec::new();
+    for some in different.chunks(LINES).take(PICTURES) {
+        let curves = some.iter().map(|(rank, token)| Curve {
+            name: format!("{rank}. {}", shorten(&quoted(&token.text), TEXT)),
+            values: token.losses.iter().map(|&l| Some(f64::from(l))).collect(),
+        });
+        let curves: Vec<Curve> = curves.collect();
+        let lines = Curves {
+            x: (x, false),
+            places: &places,
+            y: "loss of the token, nats",
+            range: range(
+                curves
+                    .iter()
+                    .flat_map(|curve| curve.values.iter().flatten()),
+            ),
+            curves: &curves,
+            drawn: curves.len(),
+        };
+        let ranks: Vec<String> = some.iter().map(|(rank, _)| rank.to_string()).collect();
+        let title = format!("Losses of tokens {}", ranks.join(", "));
+        let caption = html! {
+            "The numbers are those of the list below; of tokens with the same text the first alone is drawn. Chosen from "
+            (subject.counted())
+        };
+        figures.push(figure(&title, &lines.chart()?, &caption));
+    }
+    page.section(
+        "fluctuating",
+        "Tokens that fluctuate",
+        html! {
+            p {
+                "Those whose losses lie farthest from their own lines: the highest variance about them, in nats squared. "
+                "The token is marked; what stands before and after it shows where it was."
+            }
+            div.figures { @for figure in &figures { (figure) } }
+            (list(tokens))
+        },
+    );
+    Ok(())
+}
+
+fn list(tokens: &[Token]) -> Markup {
+    html! {
+        div.table-frame tabindex="0" role="group" aria-label="Tokens that fluctuate; may be scrolled" {
+            table.contexts {
+                thead {
+                    tr {
+                        th scope="col" { "" }
+                        th scope="col" { "in its context" }
+                        th scope="col" { "variance, nats²" }
+                        th scope="col" { "category" }
+                        th scope="col" { "l_start, nats" }
+                        th scope="col" { "l_end, nats" }
+                        th scope="col" { "document, token" }
+                    }
+                }
+                tbody {
+                    @for (rank, token) in (1..).zip(tokens) {
+                        tr {
+                            th scope="row" { (rank) }
+                            td.context { bdi { (line(&token.before)) mark { (line(&token.text)) } (line(&token.after)) } }
+                            td { (format!("{:.3}", token.variance)) }
+                            td { (token.category) }
+                            td { (format!("{:.2}", token.l_start)) }
+                            td { (format!("{:.2}", token.l_end)) }
+                            td { bdi { (safe(&token.document)) } ", " (token.token) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Text on one line, without power over what stands around it.
+fn line(text: &str) -> String {
+    seen(text).replace('\n', "⏎").replace('\t', " ")
+}
+
+/// A token as a name: spaces are seen.
+fn quoted(text: &str) -> String {
+    format!("“{}”", line(text))
+}

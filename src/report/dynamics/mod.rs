@@ -1,0 +1,201 @@
+//! Takes a folder that `dynamics` wrote, yields its report: what the losses of tokens did over a training run.
+//!
+//! ```text
+//! categories   the shares and mean curves of the four categories (paper, figure 3)
+//! fluctuating  single tokens that fluctuate, with their contexts (figure 11)
+//! selected     perplexity of what each checkpoint would select (figure 8)
+//! documents    documents by preference, selection, category and variance (figures 10, 12 and 14)
+//! ```
+//!
+//! Numbers are those of `summary.json`; only documents are read from the files.
+
+mod categories;
+mod documents;
+mod fluctuating;
+mod selected;
+
+use std::path::Path;
+
+use maud::{Markup, html};
+
+use super::charts::Table;
+use super::masks::{made::flatten, named};
+use super::page::{self, Page};
+use crate::dynamics::{
+    opened::Opened,
+    summary::{Checkpoint, Summary},
+};
+use crate::look::{pieces::Pieces, screen::safe, tokenizer};
+use crate::pipeline::summary::grouped;
+
+/// What to report, and on what.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) folder: &'a Path,
+    /// The tokenizer, where the folder does not hold it.
+    pub(crate) tokenizer: Option<&'a Path>,
+    /// Documents to show.
+    pub(crate) documents: usize,
+    /// Another seed shows other ones.
+    pub(crate) seed: u64,
+}
+
+/// What all parts look at.
+struct Subject<'a> {
+    opened: &'a Opened,
+    pieces: Option<&'a Pieces<'static>>,
+}
+
+impl Subject<'_> {
+    fn summary(&self) -> &Summary {
+        &self.opened.summary
+    }
+
+    /// The names of the checkpoints, fit to be seen.
+    fn names(&self) -> Vec<String> {
+        let name = |checkpoint: &Checkpoint| safe(&checkpoint.name).into_owned();
+        self.summary().checkpoints.iter().map(name).collect()
+    }
+
+    /// Where the checkpoints stand in pictures, what each is called, and what the axis says: by steps where all of them
+    /// tell theirs and these rise.
+    fn places(&self) -> (Vec<(f64, String)>, &'static str) {
+        let checkpoints = &self.summary().checkpoints;
+        let steps: Vec<u64> = checkpoints.iter().filter_map(|c| c.step).collect();
+        let names = self.names();
+        if steps.len() == checkpoints.len() && steps.is_sorted_by(|a, b| a < b) {
+            let places = steps.iter().map(|&step| step as f64);
+            return (places.zip(names).collect(), "steps of training");
+        }
+        let places = (0..checkpoints.len()).map(|i| i as f64);
+        (
+            places.zip(names).collect(),
+            "checkpoint, from 0 for the first",
+        )
+    }
+
+    /// What every caption ends with: how much was looked at.
+    fn counted(&self) -> String {
+        format!(
+            "{} tokens that every one of {} checkpoints has scored.",
+            grouped(self.summary().fitted),
+            self.summary().checkpoints.len()
+        )
+    }
+}
+
+/// Makes the report.
+///
+/// # Errors
+/// Where the folder cannot be read or is not finished, or another tokenizer is named than it has.
+pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
+    let opened = Opened::open(request.folder)?;
+    let found = tokenizer::find(&opened.masks, request.tokenizer)?;
+    let subject = Subject {
+        opened: &opened,
+        pieces: found.pieces.as_ref(),
+    };
+    let summary = subject.summary();
+    let subtitle = format!(
+        "{} checkpoints, {} documents, {} tokens. A report by rho-mask {}.",
+        summary.checkpoints.len(),
+        grouped(summary.documents),
+        grouped(summary.tokens),
+        env!("CARGO_PKG_VERSION")
+    );
+    let title = format!("Token dynamics: {}", named(request.folder));
+    let mut page = Page::new(title, subtitle);
+    if let Some(note) = found.note {
+        page.notice(format!("{}{}.", note[..1].to_uppercase(), &note[1..]));
+    }
+    if summary.incomplete() {
+        page.notice(format!(
+            "{} rows held no document and {} shards ended early: rejected.jsonl says why.",
+            grouped(summary.rejected),
+            grouped(summary.broken_shards)
+        ));
+    }
+    page.section("overview", "Overview", overview(&subject));
+    categories::section(&subject, &mut page)?;
+    fluctuating::section(&subject, &mut page)?;
+    selected::section(&subject, &mut page)?;
+    documents::sections(&subject, request, &mut page)?;
+    page.section("made", "How it was made", made(&subject));
+    Ok(page.html())
+}
+
+fn overview(subject: &Subject<'_>) -> Markup {
+    let summary = subject.summary();
+    let ends = summary.checkpoints.first().zip(summary.checkpoints.last());
+    let nats = |checkpoint: &Checkpoint| {
+        let name = safe(&checkpoint.name);
+        format!("{:.3} nats at {name}", checkpoint.mean_loss)
+    };
+    html! {
+        dl.tiles {
+            div { dt { "checkpoints" } dd { (summary.checkpoints.len()) } }
+            div { dt { "documents" } dd { (grouped(summary.documents)) } }
+            div {
+                dt { "tokens" }
+                dd { (grouped(summary.tokens)) small { (grouped(summary.fitted)) " with a line through their losses" } }
+            }
+            @if let Some((first, last)) = ends {
+                div { dt { "mean loss, last" } dd { (format!("{:.3}", last.mean_loss)) small { "from " (nats(first)) } } }
+            }
+            @if let Some(reference) = &summary.reference {
+                div { dt { "mean loss, reference" } dd { (format!("{:.3}", reference.mean_loss)) small { "nats" } } }
+            }
+            @for category in &summary.categories {
+                div {
+                    dt { (category.name) }
+                    dd {
+                        (super::charts::percent(category.share))
+                        small { "paper: " (format!("{:.0} %", category.paper * 100.0)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The checkpoints, and the metadata of the files, one fact a row.
+fn made(subject: &Subject<'_>) -> Markup {
+    let mut metadata = subject.opened.masks.metadata().clone();
+    let stored = metadata["dynamics"]["checkpoints"].take();
+    let mut checkpoints = Table::new([
+        "checkpoint",
+        "place on the line",
+        "mean loss, nats",
+        "perplexity",
+        "precision",
+        "column",
+        "fingerprint",
+    ]);
+    for (i, checkpoint) in subject.summary().checkpoints.iter().enumerate() {
+        let said = |name: &str| stored[i][name].as_str().unwrap_or_default().to_owned();
+        checkpoints.row([
+            safe(&checkpoint.name).into_owned(),
+            checkpoint.x.to_string(),
+            format!("{:.4}", checkpoint.mean_loss),
+            format!("{:.2}", checkpoint.perplexity),
+            said("precision"),
+            checkpoint.column.clone(),
+            said("fingerprint").chars().take(12).collect(),
+        ]);
+    }
+    let mut facts = Vec::new();
+    flatten("", &metadata, &mut facts);
+    facts.retain(|(_, value)| !value.is_empty() && value != "null");
+    html! {
+        (page::table(&checkpoints))
+        div.table-frame tabindex="0" role="group" aria-label="Facts" {
+            table.facts {
+                tbody {
+                    @for (name, value) in &facts {
+                        tr { th scope="row" { (safe(name)) } td { code { (safe(value)) } } }
+                    }
+                }
+            }
+        }
+    }
+}
