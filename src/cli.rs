@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod eval;
 mod export;
 mod look;
 mod report;
@@ -17,6 +18,7 @@ mod values;
 #[cfg(feature = "train")]
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
 
+pub use eval::EvalArgs;
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
 pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use report::ReportArgs;
@@ -62,6 +64,9 @@ pub enum Command {
     /// Show what masks look like, or the curves of training runs, in one HTML file.
     #[command(after_long_help = report::EXAMPLES)]
     Report(ReportArgs),
+    /// Measure how well a model predicts text: loss, perplexity, bits per byte, multiple choice.
+    #[command(after_long_help = eval::EXAMPLES)]
+    Eval(Box<EvalArgs>),
     /// Turn a Hugging Face checkpoint into an ONNX reference; no Python is needed.
     #[command(after_long_help = export::EXAMPLES)]
     Export(ExportArgs),

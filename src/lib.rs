@@ -23,13 +23,15 @@
 //!
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
 //! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, training in `train`; looking at masks
-//! is in `look`, `show`, `stats` and `report`.
+//! is in `look`, `show`, `stats` and `report`, at models in `eval`.
 
 mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod demo;
+mod eval;
 pub mod hint;
+mod join;
 mod look;
 pub mod memory;
 pub mod pipeline;

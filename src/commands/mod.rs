@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod doctor;
+mod eval;
 mod export;
 mod finish;
 mod report;
@@ -40,6 +41,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
             "train: expected a build with the feature `train`, got one without",
             "build with the default features: cargo build --release",
         )),
+        Command::Eval(args) => eval::run(&args),
         Command::Finish(args) => finish::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Setup(args) => setup::run(&args),

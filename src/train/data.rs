@@ -8,11 +8,10 @@ use rho_formats::{MaskDocuments, MaskError, MasksFolder, listed_masks};
 use super::{
     documents::MaskedDocuments,
     folder::RunFolder,
-    join::Join,
     plan::Prepared,
     tokens::{self, Counts, Tokenising},
 };
-use crate::{hint::Advised, pipeline::summary::grouped, stop::Stop, terminal};
+use crate::{hint::Advised, join::Join, pipeline::summary::grouped, stop::Stop, terminal};
 
 /// The note that the token shards are complete, and what was counted.
 const DONE: &str = "done.json";

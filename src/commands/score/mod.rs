@@ -292,9 +292,9 @@ fn reader_gone(error: &anyhow::Error) -> bool {
 }
 
 /// The loaded models of each device, and how long that took.
-type Loaded = (Vec<Vec<Reference>>, Duration);
+pub(super) type Loaded = (Vec<Vec<Reference>>, Duration);
 
-fn load(
+pub(super) fn load(
     plan: &Plan,
     models: &[OpenedReference],
     environment: &Environment,
