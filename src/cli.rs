@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 mod eval;
+#[cfg(feature = "train")]
+mod experiment;
 mod export;
 mod look;
 mod report;
@@ -19,6 +21,8 @@ mod values;
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
 
 pub use eval::EvalArgs;
+#[cfg(feature = "train")]
+pub use experiment::ExperimentArgs;
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
 pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use report::ReportArgs;
@@ -78,6 +82,18 @@ pub enum Command {
     #[cfg(not(feature = "train"))]
     #[command(hide = true, disable_help_flag = true)]
     Train {
+        /// Whatever stands there.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<std::ffi::OsString>,
+    },
+    /// Train base, reference and every arm with every seed, and compare the arms.
+    #[cfg(feature = "train")]
+    #[command(after_long_help = experiment::EXAMPLES)]
+    Experiment(ExperimentArgs),
+    /// Not in this build.
+    #[cfg(not(feature = "train"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Experiment {
         /// Whatever stands there.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<std::ffi::OsString>,

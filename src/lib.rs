@@ -22,7 +22,7 @@
 //! Everything is token-aligned: `loss[i]`, `entropy[i]`, `mask[i]` speak of token `i` as a target.
 //!
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
-//! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, training in `train`; looking at masks
+//! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, training in `train`, comparing ways to train in `experiment`; looking at masks
 //! is in `look`, `show`, `stats` and `report`, at models in `eval`.
 
 mod checkpoint;
@@ -30,6 +30,8 @@ pub mod cli;
 pub mod commands;
 mod demo;
 mod eval;
+#[cfg(feature = "train")]
+mod experiment;
 pub mod hint;
 mod join;
 mod look;

@@ -28,6 +28,28 @@ use crate::{
 const WIDTH: usize = 140;
 
 pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
+    let Some(report) = evaluated(args)? else {
+        terminal::line("stopped: nothing is kept of a measurement that is not done");
+        return Ok(Outcome::Interrupted);
+    };
+    match args.json {
+        true => terminal::data(&serde_json::to_string(&report)?),
+        false => {
+            let width = terminal::data_width().unwrap_or(WIDTH);
+            terminal::data(report.tables(width).trim_end());
+        }
+    }
+    match report.sets.iter().map(Set::rejected).sum() {
+        0_u64 => Ok(Outcome::Done),
+        rejected => {
+            terminal::line(&format!("note: {rejected} rows or questions were left out"));
+            Ok(Outcome::Incomplete)
+        }
+    }
+}
+
+/// Measures; none where that was stopped.
+pub(crate) fn evaluated(args: &EvalArgs) -> anyhow::Result<Option<Report>> {
     if args.data.iter().any(|path| path.as_os_str() == "-") {
         return Err(Advised::error(
             "--data: expected files or folders, got standard input",
@@ -47,32 +69,13 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
     });
     let mut masks = masks.transpose()?;
     let stop = Stop::at_signals()?;
-    let Some(sets) = measure(args, &prepared, &sets, masks.as_mut(), &stop)? else {
-        terminal::line("stopped: nothing is kept of a measurement that is not done");
-        return Ok(Outcome::Interrupted);
-    };
-    let rejected: u64 = sets.iter().map(Set::rejected).sum();
-    let plan = &prepared.plan;
-    let report = Report {
-        made: made(args, plan),
+    let measured = measure(args, &prepared, &sets, masks.as_mut(), &stop)?;
+    Ok(measured.map(|sets| Report {
+        made: made(args, &prepared.plan),
         resamples: args.resamples,
         seed: args.seed,
         sets,
-    };
-    match args.json {
-        true => terminal::data(&serde_json::to_string(&report)?),
-        false => {
-            let width = terminal::data_width().unwrap_or(WIDTH);
-            terminal::data(report.tables(width).trim_end());
-        }
-    }
-    match rejected {
-        0 => Ok(Outcome::Done),
-        rejected => {
-            terminal::line(&format!("note: {rejected} rows or questions were left out"));
-            Ok(Outcome::Incomplete)
-        }
-    }
+    }))
 }
 
 /// How it was measured.

@@ -2,6 +2,8 @@
 
 mod doctor;
 mod eval;
+#[cfg(feature = "train")]
+mod experiment;
 mod export;
 mod finish;
 mod report;
@@ -12,6 +14,9 @@ mod show;
 mod stats;
 #[cfg(feature = "train")]
 mod train;
+
+#[cfg(feature = "train")]
+pub(crate) use eval::evaluated;
 
 use crate::cli::{Cli, Command};
 
@@ -37,11 +42,13 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(&args),
         #[cfg(not(feature = "train"))]
-        Command::Train { .. } => Err(crate::hint::Advised::error(
-            "train: expected a build with the feature `train`, got one without",
+        Command::Train { .. } | Command::Experiment { .. } => Err(crate::hint::Advised::error(
+            "train, experiment: expected a build with the feature `train`, got one without",
             "build with the default features: cargo build --release",
         )),
         Command::Eval(args) => eval::run(&args),
+        #[cfg(feature = "train")]
+        Command::Experiment(args) => experiment::run(&args),
         Command::Finish(args) => finish::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Setup(args) => setup::run(&args),
