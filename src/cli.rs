@@ -65,7 +65,7 @@ pub enum Command {
     /// Count what masks look like: by source, by position in the document, by token.
     #[command(after_long_help = look::STATS_EXAMPLES)]
     Stats(StatsArgs),
-    /// Show what masks look like, or the curves of training runs, in one HTML file.
+    /// Show what masks look like, the curves of training runs, or what an experiment came to, in one HTML file.
     #[command(after_long_help = report::EXAMPLES)]
     Report(ReportArgs),
     /// Measure how well a model predicts text: loss, perplexity, bits per byte, multiple choice.

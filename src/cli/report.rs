@@ -17,13 +17,16 @@ Examples:
       rho-mask report trained/ --out curves.html
       rho-mask report slm/ clm/ random/ --out curves.html
 
+  What an experiment came to:
+      rho-mask report results/ --out results.html
+
 The file needs nothing else: no network, no fonts, no folder beside it. The same masks and options give the same bytes.
 A report of masks holds text of the corpus: whoever may not see the corpus may not see the report.";
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Masks folder, or one of its .arrow files; or up to four folders of training runs. Finished or not.
+    /// Masks folder, or one of its .arrow files; up to four folders of training runs, or that of an experiment. Finished or not.
     #[arg(value_name = "FOLDER", required = true)]
     pub paths: Vec<PathBuf>,
 

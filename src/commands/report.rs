@@ -1,4 +1,4 @@
-//! `report`: what masks look like, or how training runs went, in one HTML file.
+//! `report`: what masks look like, how training runs went, or what an experiment came to, in one HTML file.
 
 use std::fs;
 use std::io::Write;
@@ -12,6 +12,7 @@ use crate::{
     hint::Advised,
     look::files::Masks,
     report::{
+        experiment,
         masks::{Request, report},
         training,
     },
@@ -36,24 +37,18 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The page: of training runs, or of masks, by what lies there.
+/// The page: of training runs, of an experiment, or of masks, by what lies there.
 fn html(args: &ReportArgs) -> anyhow::Result<String> {
     let runs = args.paths.iter().filter(|path| training::is_run(path));
     if runs.count() == args.paths.len() {
-        let given = [
-            ("--mask", args.mask.is_some()),
-            ("--documents", args.documents.is_some()),
-            ("--seed", args.seed.is_some()),
-            ("--tokenizer", args.tokenizer.is_some()),
-            ("--threads", args.threads.is_some()),
-        ];
-        if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
-            return Err(Advised::error(
-                format!("{option}: expected masks to report, got a training run"),
-                format!("leave {option} out"),
-            ));
-        }
+        no_masks_options(args, "a training run")?;
         return training::report(&args.paths);
+    }
+    if let [path] = args.paths.as_slice()
+        && experiment::is_experiment(path)
+    {
+        no_masks_options(args, "the results of an experiment")?;
+        return experiment::report(path);
     }
     for path in args.paths.iter().filter(|path| !training::is_run(path)) {
         must_be_masks(path)?;
@@ -75,7 +70,25 @@ fn html(args: &ReportArgs) -> anyhow::Result<String> {
     })
 }
 
-/// Whether there are masks, or what `score` keeps of unfinished ones; else it is neither of what can be reported.
+/// Refuses options that only masks have.
+fn no_masks_options(args: &ReportArgs, got: &str) -> anyhow::Result<()> {
+    let given = [
+        ("--mask", args.mask.is_some()),
+        ("--documents", args.documents.is_some()),
+        ("--seed", args.seed.is_some()),
+        ("--tokenizer", args.tokenizer.is_some()),
+        ("--threads", args.threads.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((option, _)) => Err(Advised::error(
+            format!("{option}: expected masks to report, got {got}"),
+            format!("leave {option} out"),
+        )),
+    }
+}
+
+/// Whether there are masks, or what `score` keeps of unfinished ones; else it is nothing that can be reported.
 fn must_be_masks(path: &Path) -> anyhow::Result<()> {
     let begun = path.join("state.json").exists() || path.join(".rho-mask").exists();
     if begun || path.is_file() || Masks::open(path).is_ok() {
@@ -84,10 +97,10 @@ fn must_be_masks(path: &Path) -> anyhow::Result<()> {
     let got = if path.exists() { "neither" } else { "nothing" };
     Err(Advised::error(
         format!(
-            "{}: expected masks (.arrow files) or a training run (metrics.jsonl), got {got}",
+            "{}: expected masks (.arrow files), a training run (metrics.jsonl) or an experiment (results.json), got {got}",
             path.display()
         ),
-        "name a folder that `rho-mask score`, `select` or `train` writes",
+        "name a folder that `rho-mask score`, `select`, `train` or `experiment` writes",
     ))
 }
 

@@ -17,9 +17,6 @@ use super::{
 };
 use crate::{hint::Advised, pipeline::summary::grouped, stop::Stop, terminal};
 
-/// The file in the step's folder.
-pub(super) const FILE: &str = "documents.jsonl";
-
 /// Writes it; false where it was stopped before the end.
 pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<bool> {
     fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
@@ -46,7 +43,7 @@ pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<b
     }
     out.file.flush().with_context(context)?;
     out.file.get_ref().sync_all().with_context(context)?;
-    fs::rename(&partial, folder.join(FILE)).with_context(context)?;
+    fs::rename(&partial, folder.join(data.file())).with_context(context)?;
     terminal::line(&format!(
         "wrote {} documents, {} bytes of text",
         grouped(out.documents),

@@ -260,6 +260,9 @@ pub(super) struct Sweep {
 #[serde(deny_unknown_fields)]
 pub(super) struct Evaluation {
     pub(super) files: Vec<PathBuf>,
+    /// So much of a file, by the name of its set.
+    #[serde(default)]
+    pub(super) parts: BTreeMap<String, Part>,
     pub(super) after: Option<String>,
     /// Steps between two evaluations; a tenth of all.
     pub(super) every: Option<u64>,

@@ -188,13 +188,39 @@ impl Planner<'_> {
         if part.is_none() {
             return Ok(files);
         }
-        let work = Work::Data(Data {
+        let data = Data {
+            name: "documents".to_owned(),
             files,
             part,
             mixed: None,
-        });
-        let step = self.add(Step::new(&self.steps, name, work));
-        Ok(vec![self.planned[step].file(super::data::FILE)])
+        };
+        Ok(vec![self.written(name, data)])
+    }
+
+    /// The file that a step writes.
+    fn written(&mut self, name: &str, data: Data) -> Input {
+        let file = data.file();
+        let step = self.add(Step::new(&self.steps, name, Work::Data(data)));
+        self.planned[step].file(&file)
+    }
+
+    /// What is evaluated on: files, or parts of them under the same names.
+    fn evaluations(&mut self) -> anyhow::Result<Vec<Input>> {
+        let evaluation = &self.file.evaluation;
+        let mut inputs = self.named_inputs(&evaluation.files)?;
+        for input in &mut inputs {
+            let name = crate::eval::name(&input.path);
+            if let Some(&part) = evaluation.parts.get(&name) {
+                let data = Data {
+                    name: name.clone(),
+                    files: vec![input.clone()],
+                    part: Some(part),
+                    mixed: None,
+                };
+                *input = self.written(&format!("data-{name}"), data);
+            }
+        }
+        Ok(inputs)
     }
 
     fn base(&mut self) -> anyhow::Result<Input> {
@@ -341,13 +367,13 @@ impl Planner<'_> {
         let file = self.file;
         let learned = match (arm.mix, good) {
             (Some(share), Some(good)) => {
-                let work = Work::Data(Data {
+                let data = Data {
+                    name: "documents".to_owned(),
                     files: corpus.to_vec(),
                     part: None,
                     mixed: Some((share, good.clone())),
-                });
-                let step = self.add(Step::new(&self.steps, &format!("data-{}", arm.name), work));
-                let data = self.planned[step].file(super::data::FILE);
+                };
+                let data = self.written(&format!("data-{}", arm.name), data);
                 Words::default().inputs("corpus", &[data])
             }
             _ => {
@@ -367,7 +393,7 @@ impl Planner<'_> {
             }
         };
         let training = arm.train.over(&file.train);
-        let evaluations = self.named_inputs(&file.evaluation.files)?;
+        let evaluations = self.evaluations()?;
         let questions = self.named_inputs(&file.evaluation.choices)?;
         let steps = steps(file.budget.steps, file.budget.tokens, &training);
         let keep = keeps_a_share(arm.objective).then_some(arm.keep).flatten();
@@ -587,8 +613,15 @@ fn check(file: &File, path: &Path) -> anyhow::Result<()> {
             "text that is held out from all training",
         );
     }
+    let names = || evaluation.files.iter().map(|file| crate::eval::name(file));
+    if let Some(name) = evaluation.parts.keys().find(|name| names().all(|known| known != **name)) {
+        return wrong(
+            format!("evaluation: parts: expected the name of one of the files, got {name:?}"),
+            "a set is called after its file, without endings",
+        );
+    }
     if let Some(name) = &evaluation.downstream
-        && !evaluation.files.iter().any(|file| crate::eval::name(file) == *name)
+        && names().all(|known| known != *name)
     {
         return wrong(
             format!("evaluation: downstream: expected the name of one of the files, got {name:?}"),

@@ -13,6 +13,7 @@ use super::{
     plan::{Plan, PlannedArm, PlannedRun},
     run::{ANSWERS, Notes, RESULTS, write as write_file},
     student::Mean,
+    table,
 };
 use crate::hint::Advised;
 
@@ -39,7 +40,7 @@ pub(super) fn write(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Va
     let baseline = arms.iter().position(|done| done.arm.name == *baseline_name);
     let comparisons = baseline.map(|baseline| compare::compare(&named, baseline));
     let measure = downstream_measure(plan, &arms);
-    let results = json!({
+    let mut results = json!({
         "format_version": FORMAT,
         "experiment": plan.title,
         "version": env!("CARGO_PKG_VERSION"),
@@ -59,6 +60,7 @@ pub(super) fn write(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Va
         "sweep": sweep_results(plan, &sweep),
         "downstream": measure.map(|measure| downstream_results(&measure, &arms)),
     });
+    results["read_as"] = json!(table::honest(&results));
     write_file(&out.join(RESULTS), &format!("{results:#}\n"))?;
     Ok(results)
 }

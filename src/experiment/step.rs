@@ -46,6 +46,8 @@ pub(super) enum Work {
 /// Which documents.
 #[derive(Debug, Clone)]
 pub(super) struct Data {
+    /// What the file is called, without its ending.
+    pub(super) name: String,
     pub(super) files: Vec<Input>,
     pub(super) part: Option<Part>,
     /// So large a share of the bytes from these files, by chance and as often as needed.
@@ -101,6 +103,13 @@ impl Step {
     }
 }
 
+impl Data {
+    /// The file in the step's folder.
+    pub(super) fn file(&self) -> String {
+        format!("{}.jsonl", self.name)
+    }
+}
+
 impl Work {
     /// Everything that its result follows from.
     fn made_of(&self) -> Value {
@@ -117,6 +126,7 @@ impl Work {
         let work = match self {
             Self::Command(command) => json!({"command": words(command)}),
             Self::Data(data) => json!({
+                "name": data.name,
                 "files": inputs(&data.files),
                 "part": data.part,
                 "mixed": data.mixed.as_ref().map(|(share, files)| json!([share, inputs(files)])),

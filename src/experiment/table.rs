@@ -17,7 +17,10 @@ pub(super) fn tables(results: &Value, width: Option<usize>) -> String {
     for comparison in list(&results["comparisons"]) {
         let unit = axis_words(&comparison["axis"]);
         let at = comparison["at"].as_f64().unwrap_or_default();
-        let at = grouped(at.round() as u64);
+        let at = match comparison["axis"] == "seconds" {
+            true => format!("{at:.1}"),
+            false => grouped(at.round() as u64),
+        };
         let after = if comparison["after"] == true { ", after the marker" } else { "" };
         let set = comparison["set"].as_str().unwrap_or_default();
         text += &format!("{set}{after}: loss in nats at {at} {unit}, mean of {seeds} seeds\n");
@@ -35,7 +38,34 @@ pub(super) fn tables(results: &Value, width: Option<usize>) -> String {
         text += &rows(&answers["arms"], baseline, 4).lines(width);
         text.push('\n');
     }
-    text + &honest(results)
+    text += &sweep(&results["sweep"], width);
+    text + results["read_as"].as_str().unwrap_or_default()
+}
+
+/// Held-out losses by the ratio.
+fn sweep(sweep: &Value, width: usize) -> String {
+    let sets = list(&sweep["sets"]);
+    let Some(first) = sets.first() else {
+        return String::new();
+    };
+    let mut head = vec!["keep".to_owned()];
+    head.extend(sets.iter().map(|set| {
+        let after = if set["after"] == true { ", after the marker" } else { "" };
+        format!("{}{after}", set["set"].as_str().unwrap_or_default())
+    }));
+    let mut table = Table::new(head);
+    for (i, ratio) in list(&first["ratios"]).iter().enumerate() {
+        let losses = sets.iter().map(|set| {
+            let ratio = &set["ratios"][i];
+            let half = ratio["half_width"].as_f64().map_or(String::new(), |half| format!(" ± {half:.4}"));
+            ratio["mean"].as_f64().map_or("–".to_owned(), |mean| format!("{mean:.4}{half}"))
+        });
+        table.row(std::iter::once(ratio["keep"].to_string()).chain(losses));
+    }
+    let objective = sweep["objective"].as_str().unwrap_or_default();
+    let seeds = list(&sweep["seeds"]).len();
+    let runs = format!("{objective} by keep ratio: loss in nats at the end of runs, mean of {seeds} seeds\n");
+    runs + &table.lines(width) + "\n"
 }
 
 fn rows(arms: &Value, baseline: &str, digits: usize) -> Table {
@@ -65,7 +95,7 @@ fn rows(arms: &Value, baseline: &str, digits: usize) -> Table {
 }
 
 /// What must be known to read the tables.
-pub(crate) fn honest(results: &Value) -> String {
+pub(super) fn honest(results: &Value) -> String {
     let arms = list(&results["arms"]).len();
     let seeds = results["seeds"].as_array().map_or(0, Vec::len);
     let comparisons = list(&results["comparisons"]).len() * arms.saturating_sub(1);

@@ -3,6 +3,7 @@
 //! ```text
 //! masks     what a masks folder has to say: facts, charts, documents
 //! training  what the folders of training runs have to say: curves, side by side
+//! experiment what an experiment has to say: arms beside the baseline, curves, laws
 //! charts    numbers to SVG, a message and a table
 //! page      sections, figures and data to HTML with its styles and scripts
 //! ```
@@ -11,6 +12,7 @@
 //! the page. `charts` and `page` know nothing of either.
 
 mod charts;
+pub(crate) mod experiment;
 pub(crate) mod masks;
 mod page;
 pub(crate) mod training;
