@@ -6,6 +6,12 @@
 // The program without arguments of its own: the bundled reference on the bundled corpus, and what a person sees.
 #[cfg(test)]
 mod demo;
+// How well models predict text that was held out.
+#[cfg(all(test, feature = "train"))]
+mod eval;
+// Base, reference, scores and arms by one file.
+#[cfg(all(test, feature = "train"))]
+mod experiment;
 // Checkpoints: `export`, and `score` of a checkpoint as it is.
 #[cfg(test)]
 mod export;

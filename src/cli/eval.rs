@@ -108,12 +108,7 @@ pub struct EvalArgs {
     pub masks: Option<PathBuf>,
 
     /// The column of the masks [default: mask_intersection, or the only one there is].
-    #[arg(
-        long,
-        value_name = "COLUMN",
-        requires = "masks",
-        help_heading = "Data"
-    )]
+    #[arg(long, value_name = "COLUMN", requires = "masks", help_heading = "Data")]
     pub mask: Option<String>,
 
     /// Field with the text; a.b.c reaches into nested objects.

@@ -11,7 +11,9 @@ use super::{Outcome, score};
 use crate::{
     cli::EvalArgs,
     eval::{
-        choices, masks::Masks, name,
+        choices,
+        masks::Masks,
+        name,
         report::{ChoiceSet, Report, Set, TextSet},
         statistics::Bootstrap,
         text,
@@ -64,9 +66,10 @@ pub(crate) fn evaluated(args: &EvalArgs) -> anyhow::Result<Option<Report>> {
         ..prepared.plan
     };
     let sets = sets(args)?;
-    let masks = args.masks.as_ref().map(|folder| {
-        Masks::open(folder, args.mask.as_deref(), &prepared.plan)
-    });
+    let masks = args
+        .masks
+        .as_ref()
+        .map(|folder| Masks::open(folder, args.mask.as_deref(), &prepared.plan));
     let mut masks = masks.transpose()?;
     let stop = Stop::at_signals()?;
     let measured = measure(args, &prepared, &sets, masks.as_mut(), &stop)?;
@@ -179,7 +182,8 @@ fn measure(
         let done = match questions.next() {
             Some(questions) => {
                 let asked = ask(&work, numbered.clone().next(), questions, &mut scorers)?;
-                asked.map(|answers| ChoiceSet::of(&set.name, &answers, &bootstrap).map(Set::Choices))
+                asked
+                    .map(|answers| ChoiceSet::of(&set.name, &answers, &bootstrap).map(Set::Choices))
             }
             None => {
                 let read = documents(args, &work, numbered, masks.as_deref_mut(), &mut scorers)?;
@@ -214,9 +218,7 @@ fn measure(
 
 /// Refuses a marker, or masks, that have to do with none of the sets.
 fn must_have(args: &EvalArgs, sets: &[Set]) -> anyhow::Result<()> {
-    let text = |of: fn(&TextSet) -> bool| {
-        move |set: &Set| matches!(set, Set::Text(set) if of(set))
-    };
+    let text = |of: fn(&TextSet) -> bool| move |set: &Set| matches!(set, Set::Text(set) if of(set));
     if let (Some(marker), false) = (&args.after, args.choices)
         && !sets.iter().any(text(TextSet::has_marker))
     {

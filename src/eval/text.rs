@@ -89,11 +89,7 @@ pub(crate) fn sums(
 }
 
 /// Nats of the scored tokens that stand for bytes of the text, and how many bytes that is.
-fn bytes(
-    tokenization: &Tokenization,
-    text: &str,
-    loss: &[f32],
-) -> anyhow::Result<(f64, u64)> {
+fn bytes(tokenization: &Tokenization, text: &str, loss: &[f32]) -> anyhow::Result<(f64, u64)> {
     let own = tokenization.prefix.len()..loss.len() - tokenization.suffix.len();
     if own.is_empty() {
         return Ok((0.0, 0));
@@ -166,6 +162,13 @@ mod tests {
         let (kept, dropped) = all.masked.unwrap();
         assert_eq!(kept.tokens + dropped.tokens, all.all.tokens);
         assert_eq!(kept.nats + dropped.nats, all.all.nats);
-        assert_eq!(kept.nats, mask.iter().enumerate().filter(|(_, m)| **m).map(|(i, _)| i as f64).sum());
+        assert_eq!(
+            kept.nats,
+            mask.iter()
+                .enumerate()
+                .filter(|(_, m)| **m)
+                .map(|(i, _)| i as f64)
+                .sum()
+        );
     }
 }

@@ -141,7 +141,9 @@ impl Run {
 
 /// The value of a curve at a place between two of its points, on a straight line; none outside of it.
 pub(super) fn at(curve: &[(Place, f64)], axis: Axis, place: f64) -> Option<f64> {
-    let after = curve.iter().position(|(point, _)| point.on(axis) >= place)?;
+    let after = curve
+        .iter()
+        .position(|(point, _)| point.on(axis) >= place)?;
     let (b, high) = (curve[after].0.on(axis), curve[after].1);
     if after == 0 {
         return (b == place).then_some(high);
@@ -171,7 +173,11 @@ mod tests {
             seconds,
             ..Place::default()
         };
-        let curve = [(place(0, 0.0), 4.0), (place(100, 2.0), 3.0), (place(200, 8.0), 1.0)];
+        let curve = [
+            (place(0, 0.0), 4.0),
+            (place(100, 2.0), 3.0),
+            (place(200, 8.0), 1.0),
+        ];
         let seen = |x| at(&curve, Axis::TokensSeen, x);
         assert_eq!(seen(0.0), Some(4.0));
         assert_eq!(seen(50.0), Some(3.5));

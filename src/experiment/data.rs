@@ -105,7 +105,8 @@ fn mix(data: &Data, out: &mut Written, stop: &Stop) -> anyhow::Result<bool> {
             }
             mixed += text.len() as u64;
             let id = format!("{id}+{round}");
-            out.write(&id, text).context("cannot write the mixed corpus")?;
+            out.write(&id, text)
+                .context("cannot write the mixed corpus")?;
         }
     }
     Ok(true)

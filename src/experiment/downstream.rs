@@ -80,9 +80,8 @@ pub(super) fn fit(points: impl Iterator<Item = (f64, f64)>) -> Option<Fit> {
     let count = logs.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| logs.iter().map(of).sum::<f64>() / count;
     let (x, y) = (mean(|p| p.0), mean(|p| p.1));
-    let sum = |of: &dyn Fn(f64, f64) -> f64| -> f64 {
-        logs.iter().map(|p| of(p.0 - x, p.1 - y)).sum()
-    };
+    let sum =
+        |of: &dyn Fn(f64, f64) -> f64| -> f64 { logs.iter().map(|p| of(p.0 - x, p.1 - y)).sum() };
     let (xx, xy, yy) = (sum(&|x, _| x * x), sum(&|x, y| x * y), sum(&|_, y| y * y));
     let a = xy / xx;
     (xx > 0.0 && yy > 0.0).then(|| Fit {
@@ -109,6 +108,9 @@ mod tests {
         let found = fit(points.into_iter()).unwrap();
         assert!((found.a - 0.286_115_212_338_920_3).abs() < 1e-12);
         assert!((found.c - 0.393_904_275_823_369_73).abs() < 1e-12);
-        assert!((found.r_squared - 0.142_198_512_178_881_5).abs() < 1e-12, "{found:?}");
+        assert!(
+            (found.r_squared - 0.142_198_512_178_881_5).abs() < 1e-12,
+            "{found:?}"
+        );
     }
 }

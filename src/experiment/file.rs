@@ -276,8 +276,7 @@ pub(super) struct Evaluation {
 /// Reads the file; `given` are the names of `--path`.
 pub(super) fn read(path: &Path, given: &[(String, PathBuf)]) -> anyhow::Result<File> {
     let shown = path.display();
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("{shown}: cannot be read"))?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("{shown}: cannot be read"))?;
     let mut file: File = toml::from_str(&text).map_err(|error| wrong(path, &text, &error))?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let mut used = vec![false; given.len()];
@@ -286,7 +285,12 @@ pub(super) fn read(path: &Path, given: &[(String, PathBuf)]) -> anyhow::Result<F
         *place = resolved(place, &folder, &paths, given, &mut used)
             .with_context(|| format!("{shown}"))?;
     }
-    if let Some((name, _)) = given.iter().zip(used).find(|(_, used)| !used).map(|(g, _)| g) {
+    if let Some((name, _)) = given
+        .iter()
+        .zip(used)
+        .find(|(_, used)| !used)
+        .map(|(g, _)| g)
+    {
         return Err(Advised::error(
             format!("--path {name}: expected a name that {shown} uses, got another"),
             format!("write ${{{name}}} into a path of the file, or leave it out"),
@@ -394,7 +398,11 @@ mod tests {
         assert_eq!(of("${data}/x"), Ok("ex/../data/x".into()));
         assert_eq!(of("${eval}/x.jsonl"), Ok("sets/x.jsonl".into()));
         assert_eq!(of("${eval}"), Ok("sets".into()));
-        assert!(of("${other}").unwrap_err().contains("expected a path for other"));
+        assert!(
+            of("${other}")
+                .unwrap_err()
+                .contains("expected a path for other")
+        );
         assert!(of("${other").unwrap_err().contains("expected }"));
         assert!(used[0]);
     }
@@ -406,7 +414,10 @@ mod tests {
         for (text, expected) in [
             ("seeds = [0]\nsedes = [1]\n", ":2: unknown field `sedes`"),
             ("[base]\npart = \"3/2\"\n", ":2: expected a part"),
-            ("[base]\ninit = 'a'\n[base.train]\nrate = 1\n", ":4: unknown field `rate`"),
+            (
+                "[base]\ninit = 'a'\n[base.train]\nrate = 1\n",
+                ":4: unknown field `rate`",
+            ),
             ("[base\n", ":1: "),
         ] {
             std::fs::write(&path, text).unwrap();

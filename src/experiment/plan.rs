@@ -245,11 +245,7 @@ impl Planner<'_> {
     }
 
     /// The reference's data and where it is scored from; the data is none where the reference was there.
-    fn reference(
-        &mut self,
-        base: &Input,
-        corpus: &[Input],
-    ) -> anyhow::Result<Option<Vec<Input>>> {
+    fn reference(&mut self, base: &Input, corpus: &[Input]) -> anyhow::Result<Option<Vec<Input>>> {
         let file = self.file;
         let reference = &file.reference;
         let by_base = file.arms.iter().any(|arm| arm.scores == Scorer::Base);
@@ -293,7 +289,13 @@ impl Planner<'_> {
         self.planned[step].output()
     }
 
-    fn scoring(&mut self, name: &str, corpus: &[Input], model: &Input, base: Option<&Input>) -> Input {
+    fn scoring(
+        &mut self,
+        name: &str,
+        corpus: &[Input],
+        model: &Input,
+        base: Option<&Input>,
+    ) -> Input {
         let score = &self.file.score;
         let length = self.file.train.length;
         let words = Words::default()
@@ -345,8 +347,12 @@ impl Planner<'_> {
         };
         // Whoever wants checkpoints of a run that has none must have it done again.
         let words = match training.checkpoints {
-            Some(_) => words.option("save-every", Some(every)).option("keep-last", Some(last)),
-            None => words.aside("save-every", Some(every)).aside("keep-last", Some(last)),
+            Some(_) => words
+                .option("save-every", Some(every))
+                .option("keep-last", Some(last)),
+            None => words
+                .aside("save-every", Some(every))
+                .aside("keep-last", Some(last)),
         };
         let words = words
             .aside("threads", self.aside.threads)
@@ -485,13 +491,25 @@ fn described(arm: &Arm) -> String {
         say("by", Some(select.by.clone()));
         say("keep", select.keep.map(|keep| keep.to_string()));
         say("keep-loss", select.keep_loss.map(|keep| keep.to_string()));
-        say("keep-entropy", select.keep_entropy.map(|keep| keep.to_string()));
+        say(
+            "keep-entropy",
+            select.keep_entropy.map(|keep| keep.to_string()),
+        );
         say("weights", select.weights.clone());
         say("temperature", select.temperature.map(|t| t.to_string()));
     }
-    say("scores of the", (arm.scores == Scorer::Base).then(|| "base".to_owned()));
-    say("mixed with the reference's data,", arm.mix.map(|share| format!("{share} of the bytes")));
-    say("learning rate", arm.train.learning_rate.map(|rate| rate.to_string()));
+    say(
+        "scores of the",
+        (arm.scores == Scorer::Base).then(|| "base".to_owned()),
+    );
+    say(
+        "mixed with the reference's data,",
+        arm.mix.map(|share| format!("{share} of the bytes")),
+    );
+    say(
+        "learning rate",
+        arm.train.learning_rate.map(|rate| rate.to_string()),
+    );
     words.join(", ")
 }
 
@@ -509,13 +527,19 @@ fn is_baseline(arm: &Arm) -> bool {
 
 fn steps(steps: Option<u64>, tokens: Option<u64>, training: &Training) -> u64 {
     let batch = training.batch_tokens.unwrap_or(BATCH_TOKENS).max(1);
-    steps.or(tokens.map(|tokens| tokens / batch)).unwrap_or(1).max(1)
+    steps
+        .or(tokens.map(|tokens| tokens / batch))
+        .unwrap_or(1)
+        .max(1)
 }
 
 /// Refuses what no experiment can be made of.
 fn check(file: &File, path: &Path) -> anyhow::Result<()> {
     let wrong = |message: String, hint: &str| {
-        Err(Advised::error(format!("{}: {message}", path.display()), hint))
+        Err(Advised::error(
+            format!("{}: {message}", path.display()),
+            hint,
+        ))
     };
     let length = |name: &str, steps: Option<u64>, tokens: Option<u64>| match (steps, tokens) {
         (Some(1..), None) | (None, Some(1..)) => Ok(()),
@@ -535,7 +559,11 @@ fn check(file: &File, path: &Path) -> anyhow::Result<()> {
             (None, _) if model.files.is_empty() || (init && model.init.is_none()) => wrong(
                 format!(
                     "{name}: expected model, or {}files to train one on",
-                    if init { "init (a config.json) and " } else { "" }
+                    if init {
+                        "init (a config.json) and "
+                    } else {
+                        ""
+                    }
                 ),
                 "docs/analyses.md has an example",
             ),
@@ -554,13 +582,18 @@ fn check(file: &File, path: &Path) -> anyhow::Result<()> {
     }
     if !file.arms.iter().any(is_baseline) {
         return wrong(
-            "arms: expected one with objective clm and no mix, which the others are compared with".to_owned(),
+            "arms: expected one with objective clm and no mix, which the others are compared with"
+                .to_owned(),
             r#"add [[arms]] with name = "clm" and objective = "clm""#,
         );
     }
     let names: Vec<&str> = file.arms.iter().map(|arm| arm.name.as_str()).collect();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if has_twice(&names) || names.iter().any(|name| name.is_empty() || !name.chars().all(plain)) {
+    if has_twice(&names)
+        || names
+            .iter()
+            .any(|name| name.is_empty() || !name.chars().all(plain))
+    {
         return wrong(
             "arms: expected different names of letters, digits and -_.".to_owned(),
             "folders are called after them",
@@ -570,7 +603,9 @@ fn check(file: &File, path: &Path) -> anyhow::Result<()> {
         let of = format!("arms: {}", arm.name);
         if arm.keep.is_some() && !keeps_a_share(arm.objective) {
             return wrong(
-                format!("{of}: keep: expected an objective that keeps a share (slm, random, hard, easy)"),
+                format!(
+                    "{of}: keep: expected an objective that keeps a share (slm, random, hard, easy)"
+                ),
                 "put it into select, or leave it out",
             );
         }
@@ -588,7 +623,10 @@ fn check(file: &File, path: &Path) -> anyhow::Result<()> {
                 );
             }
             if !(share > 0.0 && share < 1.0) {
-                return wrong(format!("{of}: mix: expected a share between 0 and 1, got {share}"), "such as 0.2");
+                return wrong(
+                    format!("{of}: mix: expected a share between 0 and 1, got {share}"),
+                    "such as 0.2",
+                );
             }
         }
         if arm.objective == Objective::Weighted && arm.select.is_none() {
@@ -614,7 +652,11 @@ fn check(file: &File, path: &Path) -> anyhow::Result<()> {
         );
     }
     let names = || evaluation.files.iter().map(|file| crate::eval::name(file));
-    if let Some(name) = evaluation.parts.keys().find(|name| names().all(|known| known != **name)) {
+    if let Some(name) = evaluation
+        .parts
+        .keys()
+        .find(|name| names().all(|known| known != **name))
+    {
         return wrong(
             format!("evaluation: parts: expected the name of one of the files, got {name:?}"),
             "a set is called after its file, without endings",

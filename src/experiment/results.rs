@@ -149,7 +149,13 @@ fn evaluation_curves(runs: &[Run]) -> Vec<Value> {
 
 /// Mean curves of the losses of steps, in as many points as find room.
 fn step_curves(runs: &[Run]) -> Vec<Value> {
-    let names = ["loss", "loss_kept", "loss_dropped", "loss_selected", "loss_unselected"];
+    let names = [
+        "loss",
+        "loss_kept",
+        "loss_dropped",
+        "loss_selected",
+        "loss_unselected",
+    ];
     let steps = runs.iter().map(|run| run.end().step).min().unwrap_or(0);
     let every = steps.div_ceil(POINTS).max(1);
     let curves = names.iter().filter_map(|name| {
@@ -164,12 +170,15 @@ fn step_curves(runs: &[Run]) -> Vec<Value> {
                 Mean::of(&values).map(|mean| mean.mean)
             };
             let values: Option<Vec<f64>> = runs.iter().map(mean).collect();
-            let seen = runs.first().and_then(|run| run.places.iter().find(|p| p.step == last));
+            let seen = runs
+                .first()
+                .and_then(|run| run.places.iter().find(|p| p.step == last));
             if let (Some(values), Some(place)) = (values, seen) {
                 points.push(point(last, place.seen, &values));
             }
         }
-        (!points.is_empty()).then(|| json!({"loss": name, "steps_per_point": every, "points": points}))
+        (!points.is_empty())
+            .then(|| json!({"loss": name, "steps_per_point": every, "points": points}))
     });
     curves.collect()
 }
@@ -188,8 +197,8 @@ fn answers(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<Vec<Value>> {
             return Ok(None);
         };
         let path = plan.steps[ask].folder.join(ANSWERS);
-        let text = std::fs::read(&path)
-            .with_context(|| format!("{}: cannot be read", path.display()))?;
+        let text =
+            std::fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
         Ok(Some(serde_json::from_slice(&text)?))
     };
     let mut all: Vec<(&str, Vec<Value>)> = Vec::new();
@@ -201,12 +210,16 @@ fn answers(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<Vec<Value>> {
     let Some((_, first)) = all.first() else {
         return Ok(Vec::new());
     };
-    let sets = first.first().and_then(|report| report["sets"].as_array().cloned());
+    let sets = first
+        .first()
+        .and_then(|report| report["sets"].as_array().cloned());
     let mut compared = Vec::new();
     for (i, set) in sets.unwrap_or_default().iter().enumerate() {
         for measure in ["accuracy", "accuracy_normalised"] {
             let values = |reports: &[Value]| -> Vec<f64> {
-                let values = reports.iter().map(|report| &report["sets"][i][measure]["value"]);
+                let values = reports
+                    .iter()
+                    .map(|report| &report["sets"][i][measure]["value"]);
                 values.filter_map(Value::as_f64).collect()
             };
             let baseline = all

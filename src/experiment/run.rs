@@ -68,7 +68,11 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
     fs::create_dir_all(&notes.folder).with_context(|| format!("{shown}: cannot be made"))?;
     let _lock = lock(&args.out.join(NOTES).join("experiment.lock"), &args.out)?;
     let stop = Stop::at_signals()?;
-    let todo = plan.steps.iter().filter(|step| !notes.is_done(step)).count();
+    let todo = plan
+        .steps
+        .iter()
+        .filter(|step| !notes.is_done(step))
+        .count();
     terminal::line(&format!(
         "{}: {} steps, {todo} to do",
         plan.title,
@@ -305,8 +309,7 @@ fn check(out: &Path) -> anyhow::Result<()> {
 
 /// One at a time.
 fn lock(path: &Path, out: &Path) -> anyhow::Result<File> {
-    let file =
-        File::create(path).with_context(|| format!("{}: cannot be made", path.display()))?;
+    let file = File::create(path).with_context(|| format!("{}: cannot be made", path.display()))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(Advised::error(
             format!("{}: another experiment is writing to it", out.display()),

@@ -131,7 +131,10 @@ impl Work {
                 "part": data.part,
                 "mixed": data.mixed.as_ref().map(|(share, files)| json!([share, inputs(files)])),
             }),
-            Self::Ask { model, words: asked } => {
+            Self::Ask {
+                model,
+                words: asked,
+            } => {
                 json!({"ask": input(model), "words": words(asked)})
             }
         };
@@ -199,7 +202,11 @@ mod tests {
     #[test]
     fn what_changes_the_result_changes_the_fingerprint() {
         let first = step(0.1, 1, "a");
-        assert_eq!(first, step(0.1, 2, "a"), "places and threads change nothing");
+        assert_eq!(
+            first,
+            step(0.1, 2, "a"),
+            "places and threads change nothing"
+        );
         assert_ne!(first, step(0.2, 1, "a"));
         assert_ne!(first, step(0.1, 1, "b"));
         assert_eq!(first.len(), 12);

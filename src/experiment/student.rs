@@ -93,7 +93,10 @@ mod tests {
     fn means() {
         assert_eq!(Mean::of(&[]), None);
         let one = Mean::of(&[2.0]).unwrap();
-        assert_eq!((one.mean, one.half_width, one.holds_zero()), (2.0, None, None));
+        assert_eq!(
+            (one.mean, one.half_width, one.holds_zero()),
+            (2.0, None, None)
+        );
         let same = Mean::of(&[0.5, 0.5]).unwrap();
         assert_eq!(same.holds_zero(), Some(false));
         let wide = Mean::of(&[-1.0, 2.0]).unwrap();

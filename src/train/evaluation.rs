@@ -75,9 +75,7 @@ fn set(
                     let tokens = tokenization.encode(&text);
                     let tokens = tokens.with_context(|| format!("{shown}: cannot tokenize"))?;
                     let marked = after.and_then(|marker| {
-                        tokenization
-                            .first_after(&text, marker, &tokens)
-                            .transpose()
+                        tokenization.first_after(&text, marker, &tokens).transpose()
                     });
                     (tokens, marked.transpose()?)
                 }

@@ -65,6 +65,8 @@ impl Intervals<'_> {
         let count = self.rows.len();
         let height = ROW * u32::try_from(count)? + AROUND;
         let (low, high) = self.range();
+        // Enough to tell the marks of the axis apart.
+        let digits = (1.0 - (high - low).log10()).ceil().clamp(0.0, 9.0) as usize;
         svg((640, height), |area| {
             let mut chart = ChartBuilder::on(area)
                 .margin(px(6.0))
@@ -82,11 +84,16 @@ impl Intervals<'_> {
                 .axis_desc_style(text(13.0, INK))
                 .x_labels(6)
                 .y_labels(0)
-                .x_label_formatter(&|x| super::short_signed(*x))
+                .x_label_formatter(&|x| signed(*x, digits))
                 .x_desc(self.x)
                 .draw()?;
             let zero = [(0.0, 0.0), (0.0, count as f64)];
-            chart.draw_series(DashedLineSeries::new(zero, px(4.0), px(3.0), line(INK, 1.2)))?;
+            chart.draw_series(DashedLineSeries::new(
+                zero,
+                px(4.0),
+                px(3.0),
+                line(INK, 1.2),
+            ))?;
             for (i, row) in self.rows.iter().enumerate() {
                 let y = (count - i) as f64 - 0.5;
                 // Colour, side and words say the same; what is not told apart is grey and hollow.
@@ -98,10 +105,7 @@ impl Intervals<'_> {
                 };
                 if let Some(half) = row.half_width {
                     let ends = [row.value - half, row.value + half];
-                    chart.draw_series(LineSeries::new(
-                        ends.map(|x| (x, y)),
-                        line(colour, 2.0),
-                    ))?;
+                    chart.draw_series(LineSeries::new(ends.map(|x| (x, y)), line(colour, 2.0)))?;
                     for end in ends {
                         let (x, middle) = chart.backend_coord(&(end, y));
                         let cap = vec![(x, middle - px(4.0)), (x, middle + px(4.0))];
@@ -117,9 +121,17 @@ impl Intervals<'_> {
                 let (left, _) = chart.backend_coord(&(low, y));
                 let (right, _) = chart.backend_coord(&(high, y));
                 let style = anchored(&text(12.5, INK), HPos::Right, VPos::Center);
-                area.draw(&Text::new(super::lines::cut(&row.name), (left - px(8.0), middle), style))?;
+                area.draw(&Text::new(
+                    super::lines::cut(&row.name),
+                    (left - px(8.0), middle),
+                    style,
+                ))?;
                 let style = anchored(&text(12.0, INK), HPos::Left, VPos::Center);
-                area.draw(&Text::new(row.says.clone(), (right + px(8.0), middle), style))?;
+                area.draw(&Text::new(
+                    row.says.clone(),
+                    (right + px(8.0), middle),
+                    style,
+                ))?;
             }
             Ok(())
         })
@@ -127,7 +139,9 @@ impl Intervals<'_> {
 
     fn message(&self) -> String {
         let told = self.rows.iter().map(|row| {
-            let half = row.half_width.map_or(String::new(), |half| format!(" ± {half:.4}"));
+            let half = row
+                .half_width
+                .map_or(String::new(), |half| format!(" ± {half:.4}"));
             format!("{}: {:+.4}{half}, {}", row.name, row.value, row.says)
         });
         let told: Vec<String> = told.collect();
@@ -137,13 +151,32 @@ impl Intervals<'_> {
     fn table(&self) -> Table {
         let first = [self.of, self.x, "95 %", "says"].map(str::to_owned);
         let rows = self.rows.iter().map(|row| {
-            let half = row.half_width.map_or("–".to_owned(), |half| format!("± {half:.4}"));
-            let cells = [row.name.clone(), format!("{:+.4}", row.value), half, row.says.clone()];
+            let half = row
+                .half_width
+                .map_or("–".to_owned(), |half| format!("± {half:.4}"));
+            let cells = [
+                row.name.clone(),
+                format!("{:+.4}", row.value),
+                half,
+                row.says.clone(),
+            ];
             cells.into_iter().chain(row.cells.iter().cloned()).collect()
         });
         Table {
             rows: rows.collect(),
-            header: first.into_iter().chain(self.columns.iter().cloned()).collect(),
+            header: first
+                .into_iter()
+                .chain(self.columns.iter().cloned())
+                .collect(),
         }
+    }
+}
+
+/// With its sign; nothing has none.
+fn signed(value: f64, digits: usize) -> String {
+    let text = format!("{value:+.digits$}");
+    match text.chars().any(|c| ('1'..='9').contains(&c)) {
+        true => text,
+        false => "0".to_owned(),
     }
 }

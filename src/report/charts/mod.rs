@@ -156,15 +156,6 @@ fn short(value: f64) -> String {
     }
 }
 
-/// The same with its sign, and as many digits as small numbers need.
-fn short_signed(value: f64) -> String {
-    match value.abs() {
-        small if small < 1e-9 => "0".to_owned(),
-        small if small < 0.1 => format!("{value:+.3}"),
-        _ => format!("{value:+.2}"),
-    }
-}
-
 /// A share as people write it.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
@@ -260,7 +251,12 @@ mod tests {
             unit: Unit::Plain,
             lines: &lines,
         };
-        let rows = [(-0.2, Some(0.1)), (0.3, Some(0.1)), (0.1, Some(0.4)), (0.0, None)];
+        let rows = [
+            (-0.2, Some(0.1)),
+            (0.3, Some(0.1)),
+            (0.1, Some(0.4)),
+            (0.0, None),
+        ];
         let rows = rows.map(|(value, half_width)| Interval {
             name: "slm".to_owned(),
             value,

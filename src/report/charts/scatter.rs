@@ -74,7 +74,8 @@ impl Scatter<'_> {
                 .y_desc(self.y)
                 .draw()?;
             if let Some((curve, _)) = &self.curve {
-                let inside = |point: &&(f64, f64)| across.contains(&point.0) && up.contains(&point.1);
+                let inside =
+                    |point: &&(f64, f64)| across.contains(&point.0) && up.contains(&point.1);
                 let curve: Vec<(f64, f64)> = curve.iter().filter(inside).copied().collect();
                 chart.draw_series(LineSeries::new(curve, line(INK, 1.6)))?;
             }
@@ -95,11 +96,15 @@ impl Scatter<'_> {
     }
 
     fn message(&self) -> String {
-        let counted = self.series.iter().map(|series| {
-            format!("{}: {} points", series.name, series.points.len())
-        });
+        let counted = self
+            .series
+            .iter()
+            .map(|series| format!("{}: {} points", series.name, series.points.len()));
         let counted: Vec<String> = counted.collect();
-        let law = self.curve.as_ref().map_or(String::new(), |(_, says)| format!(" {says}."));
+        let law = self
+            .curve
+            .as_ref()
+            .map_or(String::new(), |(_, says)| format!(" {says}."));
         format!("{} over {}. {}.{law}", self.y, self.x, counted.join("; "))
     }
 

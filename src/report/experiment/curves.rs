@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::super::charts::{Line, Lines, Point, Unit};
 use super::super::page::{Page, figure};
-use super::{list, measure, of_what, told, tokens_seen};
+use super::{list, measure, of_what, tokens_seen, told};
 
 /// Lines beside the baseline's that can be told apart.
 const OTHERS: usize = 3;
@@ -14,14 +14,32 @@ const OTHERS: usize = 3;
 pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
     let mut figures = Vec::new();
     for (field, title, says) in [
-        ("loss_selected", "Selected tokens", "the tokens with the highest excess loss at the keep ratio, whatever a run learns from"),
-        ("loss_unselected", "Unselected tokens", "the tokens that excess loss leaves out at the keep ratio"),
-        ("loss_kept", "Kept tokens", "the tokens that each run learns from"),
-        ("loss_dropped", "Dropped tokens", "the tokens that each run does not learn from"),
+        (
+            "loss_selected",
+            "Selected tokens",
+            "the tokens with the highest excess loss at the keep ratio, whatever a run learns from",
+        ),
+        (
+            "loss_unselected",
+            "Unselected tokens",
+            "the tokens that excess loss leaves out at the keep ratio",
+        ),
+        (
+            "loss_kept",
+            "Kept tokens",
+            "the tokens that each run learns from",
+        ),
+        (
+            "loss_dropped",
+            "Dropped tokens",
+            "the tokens that each run does not learn from",
+        ),
     ] {
         let points = |arm: &Value| {
             let mut losses = list(&arm["losses"]).iter();
-            losses.find(|loss| loss["loss"] == field).map(|loss| points(&loss["points"]))
+            losses
+                .find(|loss| loss["loss"] == field)
+                .map(|loss| points(&loss["points"]))
         };
         let caption = html! {
             "Own loss of " (says) ": mean over " (of_what(results, tokens_seen(results)))
@@ -36,14 +54,16 @@ pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
     for wanted in first.map_or(&[][..], |arm| list(&arm["evaluations"])) {
         let points = |arm: &Value| {
             let mut sets = list(&arm["evaluations"]).iter();
-            let same = |set: &&Value| set["set"] == wanted["set"] && set["after"] == wanted["after"];
+            let same =
+                |set: &&Value| set["set"] == wanted["set"] && set["after"] == wanted["after"];
             sets.find(same).map(|set| points(&set["points"]))
         };
         let caption = html! {
             "Loss of text that is not trained on: mean over " (of_what(results, tokens_seen(results)))
             "; the band goes from the lowest seed to the highest."
         };
-        figures.extend(pictures(results, &measure(wanted), points, &caption)?);
+        let title = format!("{} over the tokens seen", measure(wanted));
+        figures.extend(pictures(results, &title, points, &caption)?);
     }
     section(page, "held-out", "Held-out losses", &figures);
     sweep(results, page)
@@ -51,7 +71,11 @@ pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
 
 fn section(page: &mut Page, id: &'static str, title: &'static str, figures: &[Markup]) {
     if !figures.is_empty() {
-        page.section(id, title, html! { div.figures { @for figure in figures { (figure) } } });
+        page.section(
+            id,
+            title,
+            html! { div.figures { @for figure in figures { (figure) } } },
+        );
     }
 }
 
@@ -84,7 +108,8 @@ fn pictures(
         })
     });
     let baseline = told(&results["baseline"]);
-    let (of_baseline, others): (Vec<Line>, Vec<Line>) = lines.partition(|line| line.name == baseline);
+    let (of_baseline, others): (Vec<Line>, Vec<Line>) =
+        lines.partition(|line| line.name == baseline);
     let mut pictures = Vec::new();
     let count = others.len().div_ceil(OTHERS);
     for (number, others) in (1..).zip(others.chunks(OTHERS)) {
@@ -142,7 +167,8 @@ fn sweep(results: &Value, page: &mut Page) -> anyhow::Result<()> {
                 (crate::pipeline::summary::grouped(tokens)) " tokens seen by each."
             }
         };
-        figures.push(figure(&measure(set), &chart.chart()?, &caption));
+        let title = format!("{} by keep ratio", measure(set));
+        figures.push(figure(&title, &chart.chart()?, &caption));
     }
     section(page, "figure-9", "Figure 9: the keep ratio", &figures);
     Ok(())

@@ -7,8 +7,8 @@ use super::super::charts::{Scatter, Series};
 use super::super::page::{Page, figure};
 use super::{list, measure, of_what, told};
 
-/// Arms in a picture, the baseline included.
-const ARMS: usize = 4;
+/// Arms beside the baseline in a picture.
+const OTHERS: usize = 3;
 /// Points of the drawn law.
 const POINTS: u32 = 60;
 
@@ -31,7 +31,11 @@ pub(super) fn section(results: &Value, page: &mut Page) -> anyhow::Result<()> {
         }
         div.figures { @for figure in &figures { (figure) } }
     };
-    page.section("figure-7", "Figure 7: loss of kept tokens and the task", body);
+    page.section(
+        "figure-7",
+        "Figure 7: loss of kept tokens and the task",
+        body,
+    );
     Ok(())
 }
 
@@ -56,10 +60,13 @@ fn pictures(results: &Value, law: &Value, field: &str, of: &str) -> anyhow::Resu
             .collect(),
     };
     let fit = &law[field];
-    let count = arms.len().div_ceil(ARMS);
+    let baseline = told(&results["baseline"]);
+    let (of_baseline, others): (Vec<&str>, Vec<&str>) =
+        arms.into_iter().partition(|arm| *arm == baseline);
+    let count = others.len().div_ceil(OTHERS);
     let mut figures = Vec::new();
-    for (number, arms) in (1..).zip(arms.chunks(ARMS)) {
-        let series: Vec<Series> = arms.iter().map(series).collect();
+    for (number, others) in (1..).zip(others.chunks(OTHERS)) {
+        let series: Vec<Series> = of_baseline.iter().chain(others).map(series).collect();
         let x = format!("loss of {of} tokens, nats");
         let y = format!("{}, nats", measure(law));
         let chart = Scatter {
@@ -87,7 +94,10 @@ fn pictures(results: &Value, law: &Value, field: &str, of: &str) -> anyhow::Resu
 fn words(fit: &Value) -> Option<String> {
     let (a, c) = (fit["a"].as_f64()?, fit["c"].as_f64()?);
     let r_squared = fit["r_squared"].as_f64()?;
-    Some(format!("a = {a:.3}, C = {c:.3}, R² = {r_squared:.3}, {} points", fit["points"]))
+    Some(format!(
+        "a = {a:.3}, C = {c:.3}, R² = {r_squared:.3}, {} points",
+        fit["points"]
+    ))
 }
 
 fn curve(fit: &Value, points: &[Value], field: &str) -> Option<(Vec<(f64, f64)>, String)> {

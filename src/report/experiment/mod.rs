@@ -41,7 +41,10 @@ pub(crate) fn report(folder: &Path) -> anyhow::Result<String> {
     let arms = list(&results["arms"]);
     if arms.is_empty() {
         return Err(Advised::error(
-            format!("{}: expected an arm whose runs are done, got none", path.display()),
+            format!(
+                "{}: expected an arm whose runs are done, got none",
+                path.display()
+            ),
             "wait for the experiment, or start the same `rho-mask experiment` again",
         ));
     }
@@ -73,12 +76,19 @@ fn overview(results: &Value) -> Markup {
         .iter()
         .filter(|comparison| comparison["axis"] == "tokens_seen")
         .collect();
-    let mut header = ["arm", "is", "tokens seen", "trained on", "seconds"].map(str::to_owned).to_vec();
-    header.extend(seen.iter().map(|comparison| format!("{}, nats", measure(comparison))));
+    let mut header = ["arm", "is", "tokens seen", "trained on", "seconds"]
+        .map(str::to_owned)
+        .to_vec();
+    header.extend(
+        seen.iter()
+            .map(|comparison| format!("{}, nats", measure(comparison))),
+    );
     let rows = list(&results["arms"]).iter().map(|arm| {
         let name = told(&arm["name"]);
         let mean = |field: &str| {
-            let runs = list(&arm["runs"]).iter().filter_map(|run| run[field].as_f64());
+            let runs = list(&arm["runs"])
+                .iter()
+                .filter_map(|run| run[field].as_f64());
             let values: Vec<f64> = runs.collect();
             values.iter().sum::<f64>() / values.len().max(1) as f64
         };
@@ -126,7 +136,11 @@ fn made(results: &Value) -> Markup {
 
 /// What was measured, in words.
 fn measure(value: &Value) -> String {
-    let after = if value["after"] == true { ", after the marker" } else { "" };
+    let after = if value["after"] == true {
+        ", after the marker"
+    } else {
+        ""
+    };
     format!("{}{after}", safe(told(&value["set"])))
 }
 
@@ -138,7 +152,10 @@ fn of_what(results: &Value, tokens: Option<f64>) -> String {
         seeds => format!("{seeds} seeds"),
     };
     match tokens {
-        Some(tokens) => format!("{seeds}, {} tokens seen by each run", grouped(tokens.round() as u64)),
+        Some(tokens) => format!(
+            "{seeds}, {} tokens seen by each run",
+            grouped(tokens.round() as u64)
+        ),
         None => seeds,
     }
 }

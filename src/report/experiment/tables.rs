@@ -12,7 +12,12 @@ use crate::pipeline::summary::grouped;
 pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
     for (axis, id, title, unit) in [
         ("tokens_seen", "seen", "At equal tokens seen", "tokens seen"),
-        ("tokens_trained", "trained", "At equal tokens trained on", "tokens trained on"),
+        (
+            "tokens_trained",
+            "trained",
+            "At equal tokens trained on",
+            "tokens trained on",
+        ),
         ("seconds", "time", "At equal time", "seconds of steps"),
     ] {
         let mut figures = Vec::new();
@@ -31,7 +36,11 @@ pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
             };
             figures.extend(differences(
                 results,
-                &measure(comparison),
+                &format!(
+                    "{}, at equal {}",
+                    measure(comparison),
+                    if axis == "seconds" { "time" } else { unit }
+                ),
                 &comparison["arms"],
                 "difference, nats",
                 &caption,
@@ -41,7 +50,9 @@ pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
             continue;
         }
         let note = match axis {
-            "tokens_seen" => "Every run has seen as many tokens as the shortest one, and paid as many forward passes.",
+            "tokens_seen" => {
+                "Every run has seen as many tokens as the shortest one, and paid as many forward passes."
+            }
             "tokens_trained" => {
                 "Runs are taken where gradients came from as many tokens: most of them in their middle, on a straight line \
                  between two evaluations, with a learning rate that was not yet at its end. That speaks against those arms."
@@ -51,7 +62,11 @@ pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
                  the machine did is in it."
             }
         };
-        page.section(id, title, html! { p { (note) } div.figures { @for figure in &figures { (figure) } } });
+        page.section(
+            id,
+            title,
+            html! { p { (note) } div.figures { @for figure in &figures { (figure) } } },
+        );
     }
     let mut figures = Vec::new();
     for answers in list(&results["answers"]) {
@@ -64,10 +79,20 @@ pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
             ", paired by seed, " (of_what(results, None)) "; higher is better. Hollow: no difference found."
         };
         let title = format!("{}: {of}", measure(answers));
-        figures.extend(differences(results, &title, &answers["arms"], "difference of shares", &caption)?);
+        figures.extend(differences(
+            results,
+            &title,
+            &answers["arms"],
+            "difference of shares",
+            &caption,
+        )?);
     }
     if !figures.is_empty() {
-        page.section("answers", "Questions", html! { div.figures { @for figure in &figures { (figure) } } });
+        page.section(
+            "answers",
+            "Questions",
+            html! { div.figures { @for figure in &figures { (figure) } } },
+        );
     }
     Ok(())
 }
@@ -111,7 +136,9 @@ fn differences(
 
 /// `1.2345 ± 0.0100`.
 pub(super) fn with_half(mean: &Value) -> String {
-    let value = mean["mean"].as_f64().map_or("–".to_owned(), |mean| format!("{mean:.4}"));
+    let value = mean["mean"]
+        .as_f64()
+        .map_or("–".to_owned(), |mean| format!("{mean:.4}"));
     match mean["half_width"].as_f64() {
         Some(half) => format!("{value} ± {half:.4}"),
         None => value,
