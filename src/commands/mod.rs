@@ -17,6 +17,7 @@ mod train;
 
 #[cfg(feature = "train")]
 pub(crate) use eval::evaluated;
+pub(crate) use score::load;
 
 use crate::cli::{Cli, Command};
 

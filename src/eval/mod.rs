@@ -5,6 +5,7 @@
 //! data ── tokens ──► score (as `score` does) ──► sums of each document ──► means and intervals
 //! ```
 //!
+//! * `measure`: all of it together.
 //! * `text`: a document with its losses to sums; `choices`: questions to documents, and likelihoods to answers.
 //! * `masks`: which tokens of a document masks keep.
 //! * `statistics`: sums to means and intervals.
@@ -14,6 +15,7 @@
 
 pub(crate) mod choices;
 pub(crate) mod masks;
+pub(crate) mod measure;
 pub(crate) mod report;
 pub(crate) mod statistics;
 pub(crate) mod text;

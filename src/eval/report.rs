@@ -28,6 +28,16 @@ pub(crate) enum Set {
     Choices(ChoiceSet),
 }
 
+impl Set {
+    /// What was left out.
+    pub(crate) fn rejected(&self) -> u64 {
+        match self {
+            Self::Text(set) => set.rejected,
+            Self::Choices(set) => set.rejected,
+        }
+    }
+}
+
 /// Loss of some tokens.
 #[derive(Debug, Serialize)]
 pub(crate) struct Tokens {
@@ -44,7 +54,7 @@ pub(crate) struct Tokens {
 pub(crate) struct TextSet {
     name: String,
     /// Rows without a document, or with one that could not be scored.
-    pub(crate) rejected: u64,
+    rejected: u64,
     #[serde(flatten)]
     all: Tokens,
     /// Bytes whose tokens were scored.
@@ -70,7 +80,7 @@ pub(crate) struct ChoiceSet {
     name: String,
     questions: u64,
     /// Questions of which a choice could not be scored.
-    pub(crate) rejected: u64,
+    rejected: u64,
     accuracy: Estimate,
     /// By likelihood per UTF-8 byte of the choice.
     accuracy_normalised: Estimate,

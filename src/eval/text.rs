@@ -162,13 +162,7 @@ mod tests {
         let (kept, dropped) = all.masked.unwrap();
         assert_eq!(kept.tokens + dropped.tokens, all.all.tokens);
         assert_eq!(kept.nats + dropped.nats, all.all.nats);
-        assert_eq!(
-            kept.nats,
-            mask.iter()
-                .enumerate()
-                .filter(|(_, m)| **m)
-                .map(|(i, _)| i as f64)
-                .sum()
-        );
+        let expected: f64 = (0..mask.len()).filter(|&i| mask[i]).map(|i| i as f64).sum();
+        assert_eq!(kept.nats, expected);
     }
 }

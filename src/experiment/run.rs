@@ -78,6 +78,7 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
         plan.title,
         plan.steps.len()
     ));
+    remove_leftovers(&args.out)?;
     say_unused(&plan, &args.out);
     for (number, step) in (1..).zip(&plan.steps) {
         if notes.is_done(step) {
@@ -230,7 +231,11 @@ fn perform(step: &Step, stop: &Stop) -> anyhow::Result<Outcome> {
             true => Outcome::Done,
             false => Outcome::Interrupted,
         }),
-        Work::Command(_) => {
+        Work::Command(words) => {
+            // Renamed when it was whole, but not noted: an export does not go on in a folder that is there.
+            if matches!(&words[..], [Word::Text(name), ..] if name == "export") {
+                remove(&step.folder)?;
+            }
             let outcome = match parsed(step)? {
                 Some(cli) => commands::run(cli)?,
                 None => Outcome::Done,
@@ -320,6 +325,22 @@ fn lock(path: &Path, out: &Path) -> anyhow::Result<File> {
         }
         _ => Ok(file),
     }
+}
+
+/// Removes what exports that were killed have left; nobody else is at work here, for the experiment is locked.
+fn remove_leftovers(out: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(out.join("steps"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.contains(".partial-") {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Says which folders are of steps that the file does not have any more.

@@ -292,9 +292,10 @@ fn reader_gone(error: &anyhow::Error) -> bool {
 }
 
 /// The loaded models of each device, and how long that took.
-pub(super) type Loaded = (Vec<Vec<Reference>>, Duration);
+pub(crate) type Loaded = (Vec<Vec<Reference>>, Duration);
 
-pub(super) fn load(
+/// Loads the models of a plan onto each device.
+pub(crate) fn load(
     plan: &Plan,
     models: &[OpenedReference],
     environment: &Environment,

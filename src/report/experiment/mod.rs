@@ -103,7 +103,7 @@ fn overview(results: &Value) -> Markup {
         let losses = seen.iter().map(|comparison| {
             let mut arms = list(&comparison["arms"]).iter();
             arms.find(|arm| arm["arm"] == name)
-                .map_or("–".to_owned(), |arm| tables::with_half(arm))
+                .map_or("–".to_owned(), tables::with_half)
         });
         cells.into_iter().chain(losses).collect()
     });
