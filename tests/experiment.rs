@@ -418,3 +418,41 @@ fn what_is_wrong_is_said_with_its_line() {
         ended.stderr
     );
 }
+
+/// The examples are experiments.
+#[test]
+fn the_examples_can_be_planned() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("results");
+    let steps = |run: Run| -> Vec<Value> {
+        let plan = run
+            .arg("--out")
+            .arg(&out)
+            .arg("--show-plan")
+            .ends_with(0)
+            .stdout;
+        serde_json::from_str(&plan).unwrap()
+    };
+    let small = steps(Run::new(&["experiment", "examples/experiment-small.toml"]));
+    let runs = |steps: &[Value]| {
+        let names = steps.iter().map(|step| step["name"].as_str().unwrap());
+        names.filter(|name| name.contains("-seed-")).count()
+    };
+    assert_eq!(runs(&small), 4 * 3 + 3);
+    // Paths are what the command says: any files will do to plan it.
+    let text = root().join("examples/small/good.jsonl.gz");
+    for name in ["svamp", "aqua_dev", "mathqa_test", "general_overlap"] {
+        fs::copy(&text, place.path().join(format!("eval_{name}.jsonl"))).unwrap();
+    }
+    let math = ["corpus", "good"].iter().fold(
+        Run::new(&["experiment", "examples/experiment-math.toml"]),
+        |run, name| run.arg("--path").arg(format!("{name}={}", text.display())),
+    );
+    let tokenizer = demo().join("tokenizer.json");
+    let math = math
+        .arg("--path")
+        .arg(format!("tokenizer={}", tokenizer.display()))
+        .arg("--path")
+        .arg(format!("eval={}", place.path().display()));
+    assert_eq!(runs(&steps(math)), 6 * 3 + 3);
+}

@@ -8,7 +8,7 @@
 //!           curves ── metrics.jsonl, timings.jsonl ──► compare, downstream ──► results/results.json
 //! ```
 //!
-//! * `file`: what may stand in the TOML file, `check`: what may not. `plan`: what follows from it, made by `planner` of `step`s
+//! * `file`: what may stand in the TOML file (its `paths`), `check`: what may not. `plan`: what follows from it, made by `planner` of `step`s
 //!   with a `fingerprint` each.
 //! * `run`: does what is not done. Commands are run through the same code as when they are typed. `data`: the small tasks
 //!   between them.
@@ -23,6 +23,7 @@ mod data;
 mod downstream;
 mod file;
 mod fingerprint;
+mod paths;
 mod plan;
 mod planner;
 mod results;

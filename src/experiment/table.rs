@@ -27,17 +27,19 @@ pub(super) fn tables(results: &Value, width: Option<usize>) -> String {
             ""
         };
         let set = comparison["set"].as_str().unwrap_or_default();
-        text += &format!("{set}{after}: loss in nats at {at} {unit}, mean of {seeds} seeds\n");
+        let of = of(seeds);
+        text += &format!("{set}{after}: loss in nats at {at} {unit}, {of}\n");
         text += &rows(&comparison["arms"], baseline, 4).lines(width);
         text.push('\n');
     }
     for answers in list(&results["answers"]) {
         let (set, measure) = (&answers["set"], &answers["measure"]);
         text += &format!(
-            "{}: {}, {} questions, mean of {seeds} seeds\n",
+            "{}: {}, {} questions, {}\n",
             set.as_str().unwrap_or_default(),
             measure.as_str().unwrap_or_default().replace('_', ", "),
-            answers["questions"]
+            answers["questions"],
+            of(seeds)
         );
         text += &rows(&answers["arms"], baseline, 4).lines(width);
         text.push('\n');
@@ -76,9 +78,8 @@ fn sweep(sweep: &Value, width: usize) -> String {
     }
     let objective = sweep["objective"].as_str().unwrap_or_default();
     let seeds = list(&sweep["seeds"]).len();
-    let runs = format!(
-        "{objective} by keep ratio: loss in nats at the end of runs, mean of {seeds} seeds\n"
-    );
+    let of = of(seeds);
+    let runs = format!("{objective} by keep ratio: loss in nats at the end of runs, {of}\n");
     runs + &table.lines(width) + "\n"
 }
 
@@ -161,6 +162,14 @@ pub(super) fn honest(results: &Value) -> String {
         text += "Not all runs are done yet.\n";
     }
     text
+}
+
+/// Of how many runs a number is.
+fn of(seeds: usize) -> String {
+    match seeds {
+        1 => "one seed".to_owned(),
+        seeds => format!("mean of {seeds} seeds"),
+    }
 }
 
 fn list(value: &Value) -> &[Value] {
