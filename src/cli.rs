@@ -6,6 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 mod convert;
 mod dynamics;
+mod eval;
+#[cfg(feature = "train")]
+mod experiment;
 mod export;
 mod look;
 mod report;
@@ -21,6 +24,9 @@ pub use train::{ObjectiveName, ScheduleName, TrainArgs};
 
 pub use convert::{ConvertArgs, IdsDtype, TargetName};
 pub use dynamics::{DynamicsArgs, LinePlaces};
+pub use eval::EvalArgs;
+#[cfg(feature = "train")]
+pub use experiment::ExperimentArgs;
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
 pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use report::ReportArgs;
@@ -69,9 +75,12 @@ pub enum Command {
     /// Say how the loss of each token changed over the checkpoints of a training run.
     #[command(after_long_help = dynamics::EXAMPLES)]
     Dynamics(Box<DynamicsArgs>),
-    /// Show what masks look like, the curves of training runs, or the dynamics of tokens, in one HTML file.
+    /// Show masks, the curves of training runs, the dynamics of tokens, or what an experiment came to, in one HTML file.
     #[command(after_long_help = report::EXAMPLES)]
     Report(ReportArgs),
+    /// Measure how well a model predicts text: loss, perplexity, bits per byte, multiple choice.
+    #[command(after_long_help = eval::EXAMPLES)]
+    Eval(Box<EvalArgs>),
     /// Turn a Hugging Face checkpoint into an ONNX reference; no Python is needed.
     #[command(after_long_help = export::EXAMPLES)]
     Export(ExportArgs),
@@ -83,6 +92,18 @@ pub enum Command {
     #[cfg(not(feature = "train"))]
     #[command(hide = true, disable_help_flag = true)]
     Train {
+        /// Whatever stands there.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<std::ffi::OsString>,
+    },
+    /// Train base, reference and every arm with every seed, and compare the arms.
+    #[cfg(feature = "train")]
+    #[command(after_long_help = experiment::EXAMPLES)]
+    Experiment(ExperimentArgs),
+    /// Not in this build.
+    #[cfg(not(feature = "train"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Experiment {
         /// Whatever stands there.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<std::ffi::OsString>,

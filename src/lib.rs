@@ -25,8 +25,8 @@
 //!
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
 //! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, masks for other trainers
-//! are in `convert`, training is in `train`, how tokens changed over a run in `dynamics`; looking at masks is in
-//! `look`, `show`, `stats` and `report`.
+//! are in `convert`, training is in `train`, comparing ways to train in `experiment`; looking at masks is in `look`,
+//! `show`, `stats` and `report`, at models in `eval`, at how tokens changed over a run in `dynamics`.
 
 mod checkpoint;
 pub mod cli;
@@ -34,7 +34,11 @@ pub mod commands;
 mod convert;
 mod demo;
 mod dynamics;
+mod eval;
+#[cfg(feature = "train")]
+mod experiment;
 pub mod hint;
+mod join;
 mod look;
 pub mod memory;
 pub mod pipeline;

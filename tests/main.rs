@@ -10,9 +10,14 @@ mod demo;
 #[cfg(test)]
 mod convert;
 // What the losses of tokens did over a training run.
-#[cfg(feature = "train")]
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod dynamics;
+// How well models predict text that was held out.
+#[cfg(all(test, feature = "train"))]
+mod eval;
+// Base, reference, scores and arms by one file.
+#[cfg(all(test, feature = "train"))]
+mod experiment;
 // Checkpoints: `export`, and `score` of a checkpoint as it is.
 #[cfg(test)]
 mod export;

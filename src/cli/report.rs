@@ -20,14 +20,17 @@ Examples:
   What the losses of tokens did over a training run:
       rho-mask report dynamics/ --out dynamics.html
 
+  What an experiment came to:
+      rho-mask report results/ --out results.html
+
 The file needs nothing else: no network, no fonts, no folder beside it. The same masks and options give the same bytes.
 A report of masks or dynamics holds text of the corpus: whoever may not see the corpus may not see the report.";
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Masks folder, or one of its .arrow files; up to four folders of training runs, finished or not; or a folder that
-    /// `dynamics` wrote.
+    /// Masks folder, or one of its .arrow files; up to four folders of training runs; a folder that `dynamics` or
+    /// `experiment` wrote. Masks, runs and experiments may be unfinished.
     #[arg(value_name = "FOLDER", required = true)]
     pub paths: Vec<PathBuf>,
 

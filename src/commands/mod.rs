@@ -3,6 +3,9 @@
 mod convert;
 mod doctor;
 mod dynamics;
+mod eval;
+#[cfg(feature = "train")]
+mod experiment;
 mod export;
 mod finish;
 mod report;
@@ -13,6 +16,10 @@ mod show;
 mod stats;
 #[cfg(feature = "train")]
 mod train;
+
+#[cfg(feature = "train")]
+pub(crate) use eval::evaluated;
+pub(crate) use score::load;
 
 use crate::cli::{Cli, Command};
 
@@ -39,10 +46,13 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(&args),
         #[cfg(not(feature = "train"))]
-        Command::Train { .. } => Err(crate::hint::Advised::error(
-            "train: expected a build with the feature `train`, got one without",
+        Command::Train { .. } | Command::Experiment { .. } => Err(crate::hint::Advised::error(
+            "train, experiment: expected a build with the feature `train`, got one without",
             "build with the default features: cargo build --release",
         )),
+        Command::Eval(args) => eval::run(&args),
+        #[cfg(feature = "train")]
+        Command::Experiment(args) => experiment::run(&args),
         Command::Finish(args) => finish::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Dynamics(args) => dynamics::run(&args),

@@ -1,4 +1,5 @@
-//! `report`: what masks look like, how training runs went, or what the losses of tokens did over one, in one HTML file.
+//! `report`: what masks look like, how training runs went, what the losses of tokens did over one, or what an experiment came
+//! to, in one HTML file.
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +14,7 @@ use crate::{
     hint::Advised,
     look::files::Masks,
     report::{
-        dynamics,
+        dynamics, experiment,
         masks::{Request, report},
         training,
     },
@@ -38,27 +39,21 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The page: of training runs, or of masks, by what lies there.
+/// The page: of training runs, of an experiment, or of masks, by what lies there.
 fn html(args: &ReportArgs) -> anyhow::Result<String> {
     let runs = args.paths.iter().filter(|path| training::is_run(path));
     if runs.count() == args.paths.len() {
-        let given = [
-            ("--mask", args.mask.is_some()),
-            ("--documents", args.documents.is_some()),
-            ("--seed", args.seed.is_some()),
-            ("--tokenizer", args.tokenizer.is_some()),
-            ("--threads", args.threads.is_some()),
-        ];
-        if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
-            return Err(Advised::error(
-                format!("{option}: expected masks to report, got a training run"),
-                format!("leave {option} out"),
-            ));
-        }
+        no_masks_options(args, "a training run")?;
         return training::report(&args.paths);
     }
     if args.paths.iter().any(|path| opened::is_dynamics(path)) {
         return of_dynamics(args);
+    }
+    if let [path] = args.paths.as_slice()
+        && experiment::is_experiment(path)
+    {
+        no_masks_options(args, "the results of an experiment")?;
+        return experiment::report(path);
     }
     for path in args.paths.iter().filter(|path| !training::is_run(path)) {
         must_be_masks(path)?;
@@ -95,12 +90,7 @@ fn of_dynamics(args: &ReportArgs) -> anyhow::Result<String> {
         ("--mask", args.mask.is_some()),
         ("--threads", args.threads.is_some()),
     ];
-    if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
-        return Err(Advised::error(
-            format!("{option}: expected masks to report, got the dynamics of tokens"),
-            format!("leave {option} out"),
-        ));
-    }
+    refuse(&given, "the dynamics of tokens")?;
     dynamics::report(&dynamics::Request {
         folder,
         tokenizer: args.tokenizer.as_deref(),
@@ -109,7 +99,29 @@ fn of_dynamics(args: &ReportArgs) -> anyhow::Result<String> {
     })
 }
 
-/// Whether there are masks, or what `score` keeps of unfinished ones; else it is neither of what can be reported.
+/// Refuses options that only masks have.
+fn no_masks_options(args: &ReportArgs, got: &str) -> anyhow::Result<()> {
+    let given = [
+        ("--mask", args.mask.is_some()),
+        ("--documents", args.documents.is_some()),
+        ("--seed", args.seed.is_some()),
+        ("--tokenizer", args.tokenizer.is_some()),
+        ("--threads", args.threads.is_some()),
+    ];
+    refuse(&given, got)
+}
+
+fn refuse(options: &[(&str, bool)], got: &str) -> anyhow::Result<()> {
+    match options.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((option, _)) => Err(Advised::error(
+            format!("{option}: expected masks to report, got {got}"),
+            format!("leave {option} out"),
+        )),
+    }
+}
+
+/// Whether there are masks, or what `score` keeps of unfinished ones; else it is nothing that can be reported.
 fn must_be_masks(path: &Path) -> anyhow::Result<()> {
     let begun = path.join("state.json").exists() || path.join(".rho-mask").exists();
     if begun || path.is_file() || Masks::open(path).is_ok() {
@@ -118,10 +130,11 @@ fn must_be_masks(path: &Path) -> anyhow::Result<()> {
     let got = if path.exists() { "neither" } else { "nothing" };
     Err(Advised::error(
         format!(
-            "{}: expected masks (.arrow files), token dynamics or a training run (metrics.jsonl), got {got}",
+            "{}: expected masks (.arrow files), a training run (metrics.jsonl), token dynamics or an experiment \
+             (results.json), got {got}",
             path.display()
         ),
-        "name a folder that `rho-mask score`, `select`, `train` or `dynamics` writes",
+        "name a folder that `rho-mask score`, `select`, `train`, `dynamics` or `experiment` writes",
     ))
 }
 

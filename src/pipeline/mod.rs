@@ -14,6 +14,7 @@
 //!
 //! * `output`: the folder (`store`, `shard_files`, `record`) or the stream that takes them.
 //! * `conclude`, `summary`: what came of it.
+//! * `alone`: scores without a folder.
 //!
 //! Memory: at most two look-aheads wait between two stages, and one scope of masks before the writer; nothing grows
 //! with the corpus. What is batched and ranked together depends on the shard alone: look-aheads and scopes start anew
@@ -25,6 +26,7 @@
 //!
 //! A stage that fails returns its error and lets go of its channels; its neighbours find them closed and end quietly.
 
+pub(crate) mod alone;
 mod batches;
 pub(crate) mod columns;
 pub(crate) mod conclude;
@@ -40,7 +42,7 @@ mod score;
 mod shard_files;
 pub(crate) mod store;
 pub mod summary;
-mod tokenize;
+pub(crate) mod tokenize;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -73,14 +75,14 @@ struct Break {
 
 /// A document as token ids.
 #[derive(Debug, Clone, PartialEq)]
-struct TokenDocument {
-    id: String,
-    row: i64,
-    tokens: Vec<u32>,
+pub(crate) struct TokenDocument {
+    pub(crate) id: String,
+    pub(crate) row: i64,
+    pub(crate) tokens: Vec<u32>,
     /// Its text, where the masks are to hold it.
-    text: Option<String>,
+    pub(crate) text: Option<String>,
     /// Where it says it is from, where the masks are to hold that.
-    source: Option<String>,
+    pub(crate) source: Option<String>,
 }
 
 /// Documents that are batched together.

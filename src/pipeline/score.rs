@@ -80,7 +80,7 @@ pub(super) fn run(
 }
 
 /// Scores one look-ahead; none where the run is to stop before its end. A document whose scores are not numbers becomes a rejection.
-fn score(
+pub(super) fn score(
     work: &Work<'_>,
     shard: &str,
     look_ahead: LookAhead,

@@ -76,21 +76,21 @@ pub(super) fn run(
 }
 
 /// A row of a shard, tokenised.
-struct Row {
-    row: i64,
-    digest: u64,
-    document: Result<TokenDocument, Rejection>,
+pub(super) struct Row {
+    pub(super) row: i64,
+    pub(super) digest: u64,
+    pub(super) document: Result<TokenDocument, Rejection>,
 }
 
 /// Gathers the documents of one shard into look-aheads.
-struct Gatherer<'a> {
+pub(super) struct Gatherer<'a> {
     work: &'a Work<'a>,
     batches: Batches,
     gathered: LookAhead,
 }
 
 impl<'a> Gatherer<'a> {
-    fn new(work: &'a Work<'a>, from: From) -> Self {
+    pub(super) fn new(work: &'a Work<'a>, from: From) -> Self {
         Self {
             work,
             batches: Batches::resume(
@@ -110,7 +110,7 @@ impl<'a> Gatherer<'a> {
     /// Adds a row. The answer is the look-ahead that ended before it, if one did.
     ///
     /// A look-ahead that is full ends only when the next row comes, for that one says whether the scope ends with it.
-    fn push(&mut self, row: Row) -> Option<LookAhead> {
+    pub(super) fn push(&mut self, row: Row) -> Option<LookAhead> {
         let Row {
             row,
             digest,
@@ -145,7 +145,7 @@ impl<'a> Gatherer<'a> {
     }
 
     /// Takes out what is gathered.
-    fn end(&mut self, scope_ends: bool) -> LookAhead {
+    pub(super) fn end(&mut self, scope_ends: bool) -> LookAhead {
         let (next, bytes) = (self.gathered.next, self.gathered.bytes);
         let mut look_ahead = std::mem::take(&mut self.gathered);
         look_ahead.ends_scope = scope_ends || !matches!(self.work.plan.scope, Scope::Batch(_));
@@ -155,7 +155,11 @@ impl<'a> Gatherer<'a> {
 }
 
 /// Token ids of one record, checked against the vocabulary.
-fn tokenize(work: &Work<'_>, shard: &str, record: Record) -> Result<TokenDocument, Rejection> {
+pub(crate) fn tokenize(
+    work: &Work<'_>,
+    shard: &str,
+    record: Record,
+) -> Result<TokenDocument, Rejection> {
     let Document {
         id,
         row,

@@ -4,6 +4,7 @@
 //! masks     what a masks folder has to say: facts, charts, documents
 //! dynamics  what the losses of tokens did over a training run: categories, fluctuation, preference
 //! training  what the folders of training runs have to say: curves, side by side
+//! experiment what an experiment has to say: arms beside the baseline, curves, laws
 //! charts    numbers to SVG, a message and a table
 //! page      sections, figures and data to HTML with its styles and scripts
 //! ```
@@ -13,6 +14,7 @@
 
 mod charts;
 pub(crate) mod dynamics;
+pub(crate) mod experiment;
 pub(crate) mod masks;
 mod page;
 pub(crate) mod training;

@@ -1,6 +1,7 @@
 //! Text to token ids, with the special tokens that the plan asks for.
 
 mod long;
+mod marker;
 mod words;
 
 pub(crate) use long::{BYTES_PER_BYTE, LARGEST_WINDOW, WINDOW};
@@ -132,7 +133,6 @@ impl Tokenization {
 
     /// At which byte of a text each of its own tokens ends: those of [`encode`](Self::encode) without what is put around
     /// them.
-    #[cfg(feature = "train")]
     pub(crate) fn ends(&self, text: &str) -> Result<Vec<usize>, TokenizerError> {
         let encoding = self.tokenizer.encode(text, false).map_err(TokenizerError)?;
         let offsets = encoding.get_offsets().iter();

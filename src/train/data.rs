@@ -10,11 +10,10 @@ use super::{
     columns::Columns,
     documents::MaskedDocuments,
     folder::RunFolder,
-    join::Join,
     plan::Prepared,
     tokens::{self, Counts, Tokenising},
 };
-use crate::{hint::Advised, pipeline::summary::grouped, stop::Stop, terminal};
+use crate::{hint::Advised, join::Join, pipeline::summary::grouped, stop::Stop, terminal};
 
 /// The note that the token shards are complete, and what was counted.
 const DONE: &str = "done.json";

@@ -58,7 +58,7 @@ fn set(
         .build()
         .context("cannot start the reader's runtime")?;
     let mut set = EvaluationSet {
-        name: name(file),
+        name: crate::eval::name(file),
         ..EvaluationSet::default()
     };
     let mut left_out = 0;
@@ -75,7 +75,7 @@ fn set(
                     let tokens = tokenization.encode(&text);
                     let tokens = tokens.with_context(|| format!("{shown}: cannot tokenize"))?;
                     let marked = after.and_then(|marker| {
-                        first_after(tokenization, &text, marker, &tokens).transpose()
+                        tokenization.first_after(&text, marker, &tokens).transpose()
                     });
                     (tokens, marked.transpose()?)
                 }
@@ -113,65 +113,4 @@ fn set(
         set.after.clear();
     }
     Ok(set)
-}
-
-/// What a set is called: its file's name without endings.
-fn name(file: &Path) -> String {
-    let name = file.file_name().unwrap_or(file.as_os_str());
-    let name = name.to_string_lossy();
-    name.split('.').next().unwrap_or(&name).to_owned()
-}
-
-/// The first token that reaches beyond the end of the marker: that of `Answer: 7` is ` 7` for the tokenizers that put a
-/// space before a word, and what it says is the answer. None where there is no marker, or nothing after it.
-fn first_after(
-    tokenization: &Tokenization,
-    text: &str,
-    marker: &str,
-    tokens: &[u32],
-) -> anyhow::Result<Option<usize>> {
-    let Some(at) = text.find(marker) else {
-        return Ok(None);
-    };
-    let marker_end = at + marker.len();
-    let ends = tokenization.ends(text).context("cannot tokenize")?;
-    let beyond = ends.iter().position(|&end| end > marker_end);
-    // Tokens after the text, such as an end of sequence, come after the marker too.
-    let first = tokenization.prefix.len() + beyond.unwrap_or(ends.len());
-    Ok((first < tokens.len()).then_some(first))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_after_a_marker() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let tokenizer = tokenizers::Tokenizer::from_file(root.join("models/demo/tokenizer.json"));
-        let tokenization = Tokenization::of(tokenizer.unwrap());
-        for text in [
-            "Question: 3 + 4?\nAnswer: 7 apples",
-            "naïve Ümläut Answer: 12",
-        ] {
-            let tokens = tokenization.encode(text).unwrap();
-            let first = first_after(&tokenization, text, "Answer: ", &tokens).unwrap();
-            let first = first.unwrap();
-            let end = text.find("Answer: ").unwrap() + "Answer: ".len();
-            let pieces = tokenization.pieces();
-            let own = |id: &&u32| !pieces.is_special(**id);
-            let bytes = |id: &u32| pieces.bytes(*id).unwrap().len();
-            let decoded = |ids: &[u32]| ids.iter().filter(own).map(bytes).sum::<usize>();
-            assert!(decoded(&tokens[..first]) <= end);
-            assert!(decoded(&tokens[..=first]) > end);
-        }
-        let tokens = tokenization.encode("nothing").unwrap();
-        let none = first_after(&tokenization, "nothing", "Answer: ", &tokens).unwrap();
-        assert_eq!(none, None);
-    }
-
-    #[test]
-    fn sets_are_called_after_their_files() {
-        assert_eq!(name(Path::new("a/svamp_test.jsonl.zst")), "svamp_test");
-    }
 }

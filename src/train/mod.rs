@@ -9,7 +9,7 @@
 //!
 //! * `resolve`: from what was typed to a `plan`; `model`: the model and its tokenizer.
 //! * `masks`: a masks folder; `columns`: what of it an objective asks for.
-//! * `data`: where the documents are, tokenised once into `out/.rho-mask/` where they are texts: `tokens`, `join`.
+//! * `data`: where the documents are, tokenised once into `out/.rho-mask/` where they are texts: `tokens`, [`crate::join`].
 //! * `documents`: mask files as the trainer reads documents.
 //! * `evaluation`: text that is not trained on.
 //! * `folder`: the run's folder, and what it was begun with.
@@ -21,7 +21,6 @@ mod data;
 mod documents;
 mod evaluation;
 mod folder;
-mod join;
 mod learner;
 mod masks;
 mod model;

@@ -1,6 +1,6 @@
 //! A run, from its plan to its end.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::OnceLock};
 
 use anyhow::Context as _;
 use rho_trainer::run::{
@@ -44,11 +44,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
         terminal::data(&serde_json::to_string_pretty(plan)?);
         return Ok(Finished::Shown);
     }
-    // The trainer computes in the common pool of threads; it is made only once, and nobody made it before.
-    let threads = rayon::ThreadPoolBuilder::new().num_threads(plan.threads);
-    threads
-        .build_global()
-        .context("cannot start the threads that compute")?;
+    common_pool(plan.threads)?;
     let stop = Stop::at_signals()?;
     let fingerprint = plan.what_changes_the_curve()?;
     let folder = RunFolder::open(&plan.out, &fingerprint, args.restart)?;
@@ -74,6 +70,20 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
         &mut learner,
         &stop,
     )
+}
+
+/// The trainer computes in the common pool of threads. It is made only once; a later run of the same process finds it.
+fn common_pool(threads: usize) -> anyhow::Result<()> {
+    static MADE: OnceLock<usize> = OnceLock::new();
+    if MADE.get() == Some(&threads) {
+        return Ok(());
+    }
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .context("cannot start the threads that compute")?;
+    MADE.get_or_init(|| threads);
+    Ok(())
 }
 
 /// How many rows and steps there are.

@@ -13,8 +13,8 @@ use rho_formats::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{columns::Columns, join::Join};
-use crate::{hint, hint::Advised, stop::Stop, tokenization::Tokenization};
+use super::columns::Columns;
+use crate::{hint, hint::Advised, join::Join, stop::Stop, tokenization::Tokenization};
 
 /// Documents that are tokenised together.
 const HANDFUL: usize = 256;

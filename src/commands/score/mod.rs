@@ -325,9 +325,10 @@ fn reader_gone(error: &anyhow::Error) -> bool {
 }
 
 /// The loaded models of each device, and how long that took.
-type Loaded = (Vec<Vec<Reference>>, Duration);
+pub(crate) type Loaded = (Vec<Vec<Reference>>, Duration);
 
-fn load(
+/// Loads the models of a plan onto each device.
+pub(crate) fn load(
     plan: &Plan,
     models: &[OpenedReference],
     environment: &Environment,

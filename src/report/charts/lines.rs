@@ -219,10 +219,11 @@ impl Lines<'_> {
             }
         }
         let names = self.lines.iter().map(|line| line.name.clone());
-        // Over steps, the steps are the place already.
-        let places = match self.x {
-            STEPS => vec![STEPS],
-            x => vec!["steps", x],
+        // Over steps, the steps are the place already; and over what has none.
+        let is_place = self.points().all(|point| point.steps == (point.x, point.x));
+        let places = match is_place {
+            true => vec![self.x],
+            false => vec![STEPS, self.x],
         };
         let rows = rows.into_iter().map(|((x, (from, to)), values)| {
             let steps = match from == to {
@@ -253,7 +254,7 @@ fn many(value: f64) -> String {
 }
 
 /// A name that fits beside its line; the table has all of it.
-fn cut(name: &str) -> String {
+pub(super) fn cut(name: &str) -> String {
     const ROOM: usize = 18;
     if name.chars().count() <= ROOM {
         return name.to_owned();

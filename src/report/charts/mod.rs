@@ -9,16 +9,20 @@ mod bars;
 mod curves;
 mod heat;
 mod histogram;
+mod intervals;
 mod lines;
 mod matrix;
+mod scatter;
 mod table;
 
 pub(super) use bars::{Bar, Bars};
 pub(super) use curves::{Curve, Curves};
 pub(super) use heat::{Cell, Heat};
 pub(super) use histogram::{Bin, Histogram};
+pub(super) use intervals::{Interval, Intervals};
 pub(super) use lines::{Line, Lines, Point, STEPS, Unit};
 pub(super) use matrix::Matrix;
+pub(super) use scatter::{Scatter, Series};
 pub(super) use table::Table;
 
 use plotters::coord::Shift;
@@ -91,6 +95,8 @@ const SERIES: [RGBColor; 4] = [
     RGBColor(0x00, 0x7A, 0x5A),
     RGBColor(0xA6, 0x4D, 0x79),
 ];
+/// What is above zero where that is not wanted: vermilion as a line.
+const DROPPED_LINE: RGBColor = SERIES[1];
 /// Few to many: eight steps of cividis, which is even in lightness to colour-blind readers too.
 const HEAT: [RGBColor; 8] = [
     RGBColor(0xF7, 0xE8, 0x9A),
@@ -260,7 +266,39 @@ mod tests {
             shades: &values,
             last: Some(("all tokens", &values[0])),
         };
+        let rows = [
+            (-0.2, Some(0.1)),
+            (0.3, Some(0.1)),
+            (0.1, Some(0.4)),
+            (0.0, None),
+        ];
+        let rows = rows.map(|(value, half_width)| Interval {
+            name: "slm".to_owned(),
+            value,
+            half_width,
+            says: "lower".to_owned(),
+            cells: vec!["1".to_owned()],
+        });
+        let intervals = Intervals {
+            of: "arm",
+            x: "difference, nats",
+            rows: &rows,
+            columns: vec!["mean".to_owned()],
+        };
+        let series = (0..4).map(|i| Series {
+            name: format!("arm {i}"),
+            points: vec![("seed 0".to_owned(), f64::from(i), 1.0)],
+        });
+        let series: Vec<Series> = series.collect();
+        let scatter = Scatter {
+            x: "loss, nats",
+            y: "loss after the marker, nats",
+            series: &series,
+            curve: Some((vec![(0.0, 0.9), (3.0, 1.0)], "a law".to_owned())),
+        };
         let charts = [
+            intervals.chart(),
+            scatter.chart(),
             histogram.chart(),
             heat.chart(),
             curves.chart(),

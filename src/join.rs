@@ -5,7 +5,7 @@
 use rho_formats::{DocumentRead, MaskDocuments, MaskError, token_hash};
 
 /// The masks, by the hash of the tokens.
-pub(super) struct Join {
+pub(crate) struct Join {
     masks: MaskDocuments,
     /// Hashes with the number of their document, sorted.
     hashes: Vec<(i64, u32)>,
@@ -13,7 +13,7 @@ pub(super) struct Join {
 }
 
 impl Join {
-    pub(super) fn new(masks: MaskDocuments) -> Result<Self, MaskError> {
+    pub(crate) fn new(masks: MaskDocuments) -> Result<Self, MaskError> {
         let numbered = masks.token_hashes()?.into_iter().zip(0..);
         let mut hashes: Vec<(i64, u32)> = numbered.collect();
         hashes.sort_unstable();
@@ -25,7 +25,7 @@ impl Join {
     }
 
     /// What the masks say of these tokens; the first of those that hold them.
-    pub(super) fn find(&mut self, tokens: &[u32]) -> Result<Option<&DocumentRead>, MaskError> {
+    pub(crate) fn find(&mut self, tokens: &[u32]) -> Result<Option<&DocumentRead>, MaskError> {
         let hash = token_hash(tokens);
         let first = self.hashes.partition_point(|&(other, _)| other < hash);
         for &(other, document) in &self.hashes[first..] {

@@ -1,0 +1,8 @@
+//! `experiment`: base, reference, scores and every arm, and what came of it.
+
+use super::Outcome;
+use crate::{cli::ExperimentArgs, experiment::run};
+
+pub(super) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
+    run::run(args)
+}

@@ -1,0 +1,74 @@
+//! Which tokens of a document masks keep: found by the tokens, whatever shard and row they came from.
+
+use std::path::{Path, PathBuf};
+
+use rho_formats::{DocumentColumns, MaskColumns, MaskDocuments, MaskError};
+
+use crate::{hint::Advised, join::Join, plan::Plan, select::input::finished_files};
+
+/// The mask that `score` writes.
+const DEFAULT_MASK: &str = "mask_intersection";
+
+/// One column of a masks folder.
+pub(crate) struct Masks {
+    pub(crate) column: String,
+    join: Join,
+}
+
+impl Masks {
+    /// Opens a finished folder. Refuses masks of another tokenizer than the model's.
+    pub(crate) fn open(folder: &Path, column: Option<&str>, plan: &Plan) -> anyhow::Result<Self> {
+        let shown = folder.display();
+        let names = finished_files(folder)?;
+        let files: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
+        let first = files.first().ok_or_else(|| MaskError::Empty {
+            path: folder.to_owned(),
+        })?;
+        let first = MaskColumns::open(first)?;
+        let schema = first.schema();
+        let theirs = schema.metadata["tokenizer"]["fingerprint"].as_str();
+        if let (Some(theirs), Some(ours)) = (theirs, &plan.tokenizer_fingerprint)
+            && theirs != ours
+        {
+            return Err(Advised::error(
+                format!(
+                    "{shown}: expected masks of the model's tokenizer (SHA-256 {ours}), got masks of another ({theirs})"
+                ),
+                "score the data with a reference that has this model's tokenizer.json, byte for byte",
+            ));
+        }
+        let there = &schema.masks;
+        let found = match (column, &there[..]) {
+            (None, [only]) => Some(only.clone()),
+            (named, _) => {
+                let name = named.unwrap_or(DEFAULT_MASK);
+                there.iter().find(|column| *column == name).cloned()
+            }
+        };
+        let column = found.ok_or_else(|| {
+            let expected = column.map_or(String::new(), |name| format!(" {name:?}"));
+            let there = match there.join(", ") {
+                none if none.is_empty() => "none".to_owned(),
+                there => there,
+            };
+            Advised::error(
+                format!("{shown}: expected a column of masks{expected}, got {there}"),
+                "name one with --mask, or make one with `rho-mask select`",
+            )
+        })?;
+        let columns = DocumentColumns {
+            masks: vec![column.clone()],
+            ..DocumentColumns::default()
+        };
+        Ok(Self {
+            column,
+            join: Join::new(MaskDocuments::open(files, &columns)?)?,
+        })
+    }
+
+    /// The mask of these tokens.
+    pub(crate) fn find(&mut self, tokens: &[u32]) -> Result<Option<&[bool]>, MaskError> {
+        let found = self.join.find(tokens)?;
+        Ok(found.and_then(|read| read.masks.first().map(Vec::as_slice)))
+    }
+}

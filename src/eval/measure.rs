@@ -1,0 +1,265 @@
+//! Takes sets of documents or questions and a model that is not loaded yet, yields what they come to. Reads nothing twice
+//! and keeps no scores: a document is its sums.
+
+use std::{collections::HashMap, path::Path};
+
+use anyhow::Context as _;
+use rho_formats::{Rejection, Shard, ShardReader, find_shards};
+use rho_reference::{HeadChoice, ReferenceOptions};
+
+use super::{
+    choices,
+    masks::Masks,
+    name,
+    report::{ChoiceSet, Set, TextSet},
+    statistics::Bootstrap,
+    text,
+};
+use crate::{
+    cli::EvalArgs,
+    commands::load,
+    hint::Advised,
+    pipeline::{Panel, Work, alone, progress::Progress, tokenize},
+    plan::Prepared,
+    stop::Stop,
+    terminal,
+};
+
+/// A set: its name and its shards.
+pub(crate) struct Named<'a> {
+    name: String,
+    path: &'a Path,
+    shards: Vec<Shard>,
+}
+
+pub(crate) fn sets(args: &EvalArgs) -> anyhow::Result<Vec<Named<'_>>> {
+    let mut sets: Vec<Named<'_>> = Vec::new();
+    for path in &args.data {
+        let named = Named {
+            name: name(path),
+            path,
+            shards: find_shards(std::slice::from_ref(path))?.shards,
+        };
+        if sets.iter().any(|other| other.name == named.name) {
+            return Err(Advised::error(
+                format!(
+                    "--data: expected files of different names, got two called {}",
+                    named.name
+                ),
+                "rename one of them: the rows of the table are called after them",
+            ));
+        }
+        sets.push(named);
+    }
+    Ok(sets)
+}
+
+/// Loads the model and measures all sets; none where that was stopped.
+pub(crate) fn measure(
+    args: &EvalArgs,
+    prepared: &Prepared,
+    sets: &[Named<'_>],
+    mut masks: Option<&mut Masks>,
+    stop: &Stop,
+) -> anyhow::Result<Option<Vec<Set>>> {
+    let plan = &prepared.plan;
+    let bootstrap = Bootstrap {
+        resamples: args.resamples,
+        seed: args.seed,
+    };
+    // Read before the weights are: a line may be wrong.
+    let mut questions = Vec::new();
+    if args.choices {
+        for set in sets {
+            questions.push(choices::read(set.path, args.after.as_deref())?);
+        }
+    }
+    let all: Vec<Shard> = sets.iter().flat_map(|set| set.shards.clone()).collect();
+    let numbers: Vec<usize> = (0..all.len()).collect();
+    let progress = Progress::new(&all, &numbers, args.progress);
+    let work = Work {
+        plan,
+        shards: &all,
+        tokenization: prepared.tokenization.as_ref(),
+        progress: &progress,
+        stop,
+    };
+    let options = |&device| {
+        let of = |&precision| ReferenceOptions {
+            device,
+            threads: plan.threads,
+            head: HeadChoice::Fastest,
+            precision,
+        };
+        prepared.precisions.iter().map(of).collect()
+    };
+    // One device: the sets of an evaluation are small.
+    let panels = prepared.devices.iter().take(1).map(options).collect();
+    let (mut devices, _) = load(plan, &prepared.models, &prepared.environment, panels)?;
+    let mut scorers: Vec<Panel<'_>> = Vec::new();
+    for models in &mut devices {
+        scorers.push(models.iter_mut().map(|model| model as _).collect());
+    }
+    let mut measured = Vec::new();
+    let mut questions = questions.iter();
+    let mut first = 0;
+    for set in sets {
+        let numbered = (first..).zip(&set.shards);
+        first += set.shards.len();
+        let done = match questions.next() {
+            Some(questions) => {
+                let asked = ask(&work, numbered.clone().next(), questions, &mut scorers)?;
+                asked
+                    .map(|answers| ChoiceSet::of(&set.name, &answers, &bootstrap).map(Set::Choices))
+            }
+            None => {
+                let read = documents(args, &work, numbered, masks.as_deref_mut(), &mut scorers)?;
+                let column = masks.as_ref().map(|masks| masks.column.as_str());
+                read.map(|(documents, rejected)| {
+                    TextSet::of(&set.name, &documents, rejected, column, &bootstrap)
+                        .map(|set| Set::Text(Box::new(set)))
+                })
+            }
+        };
+        match done {
+            None => {
+                progress.finish();
+                return Ok(None);
+            }
+            Some(None) => {
+                return Err(Advised::error(
+                    format!(
+                        "{}: expected documents to measure on, got none that could be scored",
+                        set.path.display()
+                    ),
+                    "name the field of the text with --text-field; a document needs two tokens",
+                ));
+            }
+            Some(Some(set)) => measured.push(set),
+        }
+    }
+    progress.finish();
+    must_have(args, &measured)?;
+    Ok(Some(measured))
+}
+
+/// Refuses a marker, or masks, that have to do with none of the sets.
+fn must_have(args: &EvalArgs, sets: &[Set]) -> anyhow::Result<()> {
+    let text = |of: fn(&TextSet) -> bool| move |set: &Set| matches!(set, Set::Text(set) if of(set));
+    if let (Some(marker), false) = (&args.after, args.choices)
+        && !sets.iter().any(text(TextSet::has_marker))
+    {
+        return Err(Advised::error(
+            format!("--after: expected the marker {marker:?} in some document, found it in none"),
+            "name what stands before the answers, or leave it out",
+        ));
+    }
+    if let (Some(masks), true) = (&args.masks, sets.iter().all(text(TextSet::no_masks))) {
+        return Err(Advised::error(
+            format!(
+                "{}: expected masks of the documents of --data, got none of their tokens",
+                masks.display()
+            ),
+            "score this data first, with the same --bos and --eos",
+        ));
+    }
+    Ok(())
+}
+
+/// The sums of a set's documents, and how many rows hold none; none where it was stopped.
+fn documents<'a>(
+    args: &EvalArgs,
+    work: &Work<'_>,
+    shards: impl Iterator<Item = (usize, &'a Shard)>,
+    mut masks: Option<&mut Masks>,
+    scorers: &mut [Panel<'_>],
+) -> anyhow::Result<Option<(Vec<text::DocumentSums>, u64)>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("cannot start the reader's runtime")?;
+    let read = work.plan.read_options();
+    let (mut documents, mut rejected) = (Vec::new(), Vec::<Rejection>::new());
+    for (number, shard) in shards {
+        let mut reader = runtime.block_on(ShardReader::open(shard, &read))?;
+        let rows = std::iter::from_fn(|| {
+            let record = runtime.block_on(reader.next());
+            let record = record.transpose()?;
+            Some(
+                record
+                    .map_err(anyhow::Error::from)
+                    .map(|record| tokenize::tokenize(work, &shard.name, record)),
+            )
+        });
+        let each = |measured: Result<alone::Measured, Rejection>| {
+            let measured = match measured {
+                Ok(measured) => measured,
+                Err(rejection) => {
+                    rejected.push(rejection);
+                    return Ok(());
+                }
+            };
+            let mask = match masks.as_deref_mut() {
+                Some(masks) => masks.find(&measured.tokens)?,
+                None => None,
+            };
+            let after = args.after.as_deref();
+            documents.push(text::sums(&measured, work.tokenization, after, mask)?);
+            Ok(())
+        };
+        if !alone::measure(work, (number, &shard.name), rows, scorers, each)? {
+            return Ok(None);
+        }
+    }
+    let rows = documents.len() + rejected.len();
+    if let Some(Rejection { shard, row, reason }) = rejected.first() {
+        let first = format!("{shard} row {row}: {reason}");
+        if rejected.len() as f64 > args.max_rejected * rows as f64 {
+            return Err(Advised::error(
+                format!(
+                    "expected at most {} % of rows without a document, got {} of {rows}, such as {first}",
+                    args.max_rejected * 100.0,
+                    rejected.len()
+                ),
+                "this looks like a wrong setting rather than bad rows; if it is not, raise --max-rejected",
+            ));
+        }
+        terminal::line(&format!(
+            "note: {} of {rows} rows are left out, such as {first}",
+            rejected.len()
+        ));
+    }
+    Ok(Some((documents, rejected.len() as u64)))
+}
+
+/// The answers to a set's questions; none where it was stopped.
+fn ask(
+    work: &Work<'_>,
+    shard: Option<(usize, &Shard)>,
+    questions: &[choices::Question],
+    scorers: &mut [Panel<'_>],
+) -> anyhow::Result<Option<Vec<Option<choices::Answered>>>> {
+    let (number, shard) = shard.context("expected a file of questions, got none")?;
+    let tokenization = work
+        .tokenization
+        .context("expected a tokenizer for the questions, got none")?;
+    let documents = choices::documents(questions, tokenization)?;
+    let (asked, documents): (Vec<_>, Vec<_>) = documents.into_iter().unzip();
+    let mut losses: HashMap<i64, Vec<f32>> = HashMap::new();
+    let rows = documents.into_iter().map(|document| Ok(Ok(document)));
+    let each = |measured: Result<alone::Measured, Rejection>| {
+        if let Ok(measured) = measured {
+            losses.insert(measured.row, measured.loss);
+        }
+        Ok(())
+    };
+    if !alone::measure(work, (number, &shard.name), rows, scorers, each)? {
+        return Ok(None);
+    }
+    let asked: Vec<_> = (0..)
+        .zip(asked)
+        .map(|(row, asked)| (asked, losses.remove(&row)))
+        .collect();
+    Ok(Some(choices::answers(questions, &asked)))
+}

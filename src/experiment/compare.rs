@@ -1,0 +1,133 @@
+//! Arms beside the baseline, at equal tokens seen, equal tokens trained on and equal time.
+//!
+//! Runs are made equal at the smallest end among all of them; a value between two evaluations is on the straight line between
+//! them. Learning rates end at each run's own end, so a value from the middle of a run is not what a run of that length
+//! would have reached: at equal tokens trained on, that speaks against `clm`, whose value is from the middle.
+
+use serde::Serialize;
+
+use super::{
+    curves::{Axis, Measure, Run, at},
+    student::Mean,
+};
+
+/// What is said of a difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) enum Verdict {
+    /// The whole interval is below 0.
+    #[serde(rename = "lower")]
+    Lower,
+    /// Above.
+    #[serde(rename = "higher")]
+    Higher,
+    /// It holds 0.
+    #[serde(rename = "no difference found")]
+    NotFound,
+    /// No interval.
+    #[serde(rename = "one seed: not known")]
+    OneSeed,
+}
+
+/// All arms by one measure, made equal in one way.
+#[derive(Debug, Serialize)]
+pub(super) struct Comparison {
+    pub(super) axis: Axis,
+    /// Where on it.
+    pub(super) at: f64,
+    #[serde(flatten)]
+    pub(super) measure: Measure,
+    pub(super) arms: Vec<Compared>,
+}
+
+/// An arm in it.
+#[derive(Debug, Serialize)]
+pub(super) struct Compared {
+    pub(super) arm: String,
+    /// By seed, in the order of the seeds.
+    pub(super) values: Vec<f64>,
+    #[serde(flatten)]
+    pub(super) mean: Mean,
+    /// The arm minus the baseline, paired by seed; none for the baseline.
+    pub(super) difference: Option<Difference>,
+}
+
+/// A difference.
+#[derive(Debug, Serialize)]
+pub(super) struct Difference {
+    #[serde(flatten)]
+    pub(super) mean: Mean,
+    pub(super) verdict: Verdict,
+}
+
+impl Difference {
+    /// Of values paired by seed.
+    pub(super) fn of(values: &[f64], baseline: &[f64]) -> Option<Self> {
+        let pairs = values.iter().zip(baseline);
+        let mean = Mean::of(&pairs.map(|(a, b)| a - b).collect::<Vec<_>>())?;
+        let verdict = match mean.holds_zero() {
+            None => Verdict::OneSeed,
+            Some(true) => Verdict::NotFound,
+            Some(false) if mean.mean < 0.0 => Verdict::Lower,
+            Some(false) => Verdict::Higher,
+        };
+        Some(Self { mean, verdict })
+    }
+}
+
+/// Compares the runs of arms, each arm's in the order of the seeds; the baseline is one of them.
+pub(super) fn compare(arms: &[(&str, &[Run])], baseline: usize) -> Vec<Comparison> {
+    let runs = || arms.iter().flat_map(|(_, runs)| runs.iter());
+    let measures = runs().next().map(Run::measures).unwrap_or_default();
+    let mut comparisons = Vec::new();
+    for axis in Axis::ALL {
+        let place = runs()
+            .map(|run| run.end().on(axis))
+            .fold(f64::INFINITY, f64::min);
+        for measure in &measures {
+            let values = |runs: &[Run]| -> Option<Vec<f64>> {
+                let values = runs.iter().map(|run| at(&run.curve(measure), axis, place));
+                values.collect()
+            };
+            let Some(of_baseline) = arms.get(baseline).and_then(|(_, runs)| values(runs)) else {
+                continue;
+            };
+            let compared = arms.iter().enumerate().filter_map(|(i, (name, runs))| {
+                let values = values(runs)?;
+                let difference = (i != baseline).then(|| Difference::of(&values, &of_baseline));
+                Some(Compared {
+                    arm: (*name).to_owned(),
+                    mean: Mean::of(&values)?,
+                    values,
+                    difference: difference.flatten(),
+                })
+            });
+            comparisons.push(Comparison {
+                axis,
+                at: place,
+                measure: measure.clone(),
+                arms: compared.collect(),
+            });
+        }
+    }
+    comparisons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_follow_from_the_interval() {
+        let verdict = |values: &[f64]| {
+            let baseline = vec![1.0; values.len()];
+            Difference::of(values, &baseline).unwrap().verdict
+        };
+        assert_eq!(verdict(&[0.5, 0.51, 0.49]), Verdict::Lower);
+        assert_eq!(verdict(&[1.5, 1.51, 1.49]), Verdict::Higher);
+        assert_eq!(verdict(&[0.5, 1.6, 0.9]), Verdict::NotFound);
+        assert_eq!(verdict(&[0.5]), Verdict::OneSeed);
+        // Pairs count: seeds differ by more than arms do.
+        let of = Difference::of(&[1.1, 2.1, 3.1], &[1.0, 2.0, 3.0]).unwrap();
+        assert_eq!(of.verdict, Verdict::Higher);
+    }
+}

@@ -1,0 +1,158 @@
+//! Documents of several files to one: a part of them, or with others mixed in.
+
+use std::{
+    fs,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use rho_formats::{Content, ReadOptions, Record, ShardReader, find_shards};
+use serde_json::json;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use super::{
+    file::Part,
+    step::{Data, Input},
+};
+use crate::{hint::Advised, pipeline::summary::grouped, stop::Stop, terminal};
+
+/// Writes it; false where it was stopped before the end.
+pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<bool> {
+    fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    let partial = folder.join("documents.partial");
+    let context = || format!("{}: cannot be written", partial.display());
+    let file = fs::File::create(&partial).with_context(context)?;
+    let mut out = Written {
+        file: BufWriter::new(file),
+        documents: 0,
+        bytes: 0,
+    };
+    let whole = each(&data.files, stop, |id, text| match data.part {
+        Some(part) if !part.has(id) => Ok(()),
+        _ => out.write(id, text).with_context(context),
+    })?;
+    if !whole || !mix(data, &mut out, stop)? {
+        return Ok(false);
+    }
+    if out.documents == 0 {
+        return Err(Advised::error(
+            format!("{}: expected documents, got none", shown(&data.files)),
+            "name other files or another part",
+        ));
+    }
+    out.file.flush().with_context(context)?;
+    out.file.get_ref().sync_all().with_context(context)?;
+    fs::rename(&partial, folder.join(data.file())).with_context(context)?;
+    terminal::line(&format!(
+        "wrote {} documents, {} bytes of text",
+        grouped(out.documents),
+        grouped(out.bytes)
+    ));
+    Ok(true)
+}
+
+impl Part {
+    /// Whether a document of this id is in it.
+    fn has(self, id: &str) -> bool {
+        let place = xxh3_64(id.as_bytes()) % self.of + 1;
+        (self.from..=self.to).contains(&place)
+    }
+}
+
+struct Written {
+    file: BufWriter<fs::File>,
+    documents: u64,
+    bytes: u64,
+}
+
+impl Written {
+    fn write(&mut self, id: &str, text: &str) -> std::io::Result<()> {
+        self.documents += 1;
+        self.bytes += text.len() as u64;
+        writeln!(self.file, "{}", json!({"id": id, "text": text}))
+    }
+}
+
+/// Adds what is to be mixed in: all of it as often as it is needed, and of the last time a part by chance. It is held in
+/// memory. The order does not matter: `train` goes through a corpus in an order of its own.
+fn mix(data: &Data, out: &mut Written, stop: &Stop) -> anyhow::Result<bool> {
+    let Some((share, files)) = &data.mixed else {
+        return Ok(true);
+    };
+    let wanted = (share / (1.0 - share) * out.bytes as f64).round() as u64;
+    let mut documents: Vec<(u64, String, String)> = Vec::new();
+    let whole = each(files, stop, |id, text| {
+        documents.push((0, id.to_owned(), text.to_owned()));
+        Ok(())
+    })?;
+    let bytes: u64 = documents.iter().map(|(_, _, text)| text.len() as u64).sum();
+    if bytes == 0 {
+        return Err(Advised::error(
+            format!("{}: expected documents to mix in, got none", shown(files)),
+            "name other files for the reference",
+        ));
+    }
+    let mut mixed = 0;
+    for round in 0.. {
+        for (key, id, _) in &mut documents {
+            *key = xxh3_64_with_seed(id.as_bytes(), round);
+        }
+        documents.sort_unstable();
+        for (_, id, text) in &documents {
+            if mixed >= wanted || !whole {
+                return Ok(whole);
+            }
+            mixed += text.len() as u64;
+            let id = format!("{id}+{round}");
+            out.write(&id, text)
+                .context("cannot write the mixed corpus")?;
+        }
+    }
+    Ok(true)
+}
+
+/// Hands on all texts with their ids; false where it was stopped before the end.
+fn each(
+    files: &[Input],
+    stop: &Stop,
+    mut take: impl FnMut(&str, &str) -> anyhow::Result<()>,
+) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("cannot start the reader's runtime")?;
+    let paths: Vec<PathBuf> = files.iter().map(|input| input.path.clone()).collect();
+    let (mut rows, mut rejected) = (0_u64, 0_u64);
+    for shard in &find_shards(&paths)?.shards {
+        let mut reader = runtime.block_on(ShardReader::open(shard, &ReadOptions::default()))?;
+        while let Some(record) = runtime.block_on(reader.next())? {
+            if stop.requested() {
+                return Ok(false);
+            }
+            rows += 1;
+            match record {
+                Record::Document(document) => match document.content {
+                    Content::Text(text) => take(&document.id, &text)?,
+                    Content::Tokens(_) => rejected += 1,
+                },
+                Record::Rejected(_) => rejected += 1,
+            }
+        }
+    }
+    if rejected > 0 {
+        terminal::line(&format!(
+            "note: {}: {} of {} rows hold no document and are left out",
+            shown(files),
+            grouped(rejected),
+            grouped(rows)
+        ));
+    }
+    Ok(true)
+}
+
+fn shown(files: &[Input]) -> String {
+    let names = files.iter().map(|input| input.path.display().to_string());
+    names.collect::<Vec<_>>().join(", ")
+}

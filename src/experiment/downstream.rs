@@ -1,0 +1,116 @@
+//! What the loss of kept tokens says about the task: eq. 7 of the paper, `log(S) = a log(L) + C`, a power law fitted by least
+//! squares; figure 7.
+//!
+//! `S` is what the training is for (the loss after the marker, or the share of questions that were answered right), `L` the
+//! mean loss of the tokens that `slm` would keep (or, beside it, of the others) over the steps since the evaluation before.
+//! The tokens are chosen by the run's own excess loss, as in the paper.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::curves::{Measure, Run};
+
+/// An evaluation of a run.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Point {
+    pub(super) arm: String,
+    pub(super) seed: u64,
+    pub(super) step: u64,
+    /// Loss of the selected tokens, and of the others.
+    pub(super) selected: f64,
+    pub(super) unselected: f64,
+    pub(super) score: f64,
+}
+
+/// A power law.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(super) struct Fit {
+    pub(super) a: f64,
+    pub(super) c: f64,
+    pub(super) r_squared: f64,
+    pub(super) points: usize,
+}
+
+/// The evaluations of a run that have steps before them.
+pub(super) fn points(arm: &str, seed: u64, run: &Run, measure: &Measure) -> Vec<Point> {
+    let mut before = 0;
+    let mut points = Vec::new();
+    for (place, score) in run.curve(measure) {
+        let means = losses(&run.steps, before, place.step);
+        before = place.step;
+        if let Some((selected, unselected)) = means {
+            points.push(Point {
+                arm: arm.to_owned(),
+                seed,
+                step: place.step,
+                selected,
+                unselected,
+                score,
+            });
+        }
+    }
+    points
+}
+
+/// The means of the steps after `from` up to `to`; none where there is no reference to select by.
+pub(super) fn losses(steps: &[Value], from: u64, to: u64) -> Option<(f64, f64)> {
+    let steps = || {
+        let within = |step: &&Value| {
+            let number = step["step"].as_u64();
+            number.is_some_and(|number| from < number && number <= to)
+        };
+        steps.iter().filter(within)
+    };
+    let mean = |name: &str| {
+        let values: Vec<f64> = steps().filter_map(|step| step[name].as_f64()).collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    Some((mean("loss_selected")?, mean("loss_unselected")?))
+}
+
+/// The law through points of loss and score; none of fewer than three, or where a number has no logarithm.
+pub(super) fn fit(points: impl Iterator<Item = (f64, f64)>) -> Option<Fit> {
+    let logs: Vec<(f64, f64)> = points
+        .filter(|(loss, score)| *loss > 0.0 && *score > 0.0)
+        .map(|(loss, score)| (loss.ln(), score.ln()))
+        .collect();
+    if logs.len() < 3 {
+        return None;
+    }
+    let count = logs.len() as f64;
+    let mean = |of: fn(&(f64, f64)) -> f64| logs.iter().map(of).sum::<f64>() / count;
+    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
+    let sum =
+        |of: &dyn Fn(f64, f64) -> f64| -> f64 { logs.iter().map(|p| of(p.0 - x, p.1 - y)).sum() };
+    let (xx, xy, yy) = (sum(&|x, _| x * x), sum(&|x, y| x * y), sum(&|_, y| y * y));
+    let a = xy / xx;
+    (xx > 0.0 && yy > 0.0).then(|| Fit {
+        a,
+        c: y - a * x,
+        r_squared: xy * xy / (xx * yy),
+        points: logs.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_power_law_is_found() {
+        let law = |loss: f64| (loss, 0.7 * loss.powf(-1.5));
+        let found = fit([1.0, 1.5, 2.0, 4.0].map(law).into_iter()).unwrap();
+        assert!((found.a + 1.5).abs() < 1e-12 && (found.c - 0.7_f64.ln()).abs() < 1e-12);
+        assert!((found.r_squared - 1.0).abs() < 1e-12);
+        assert_eq!(fit([1.0, 2.0].map(law).into_iter()), None);
+        // >>> x = np.log([1, 2, 3, 4]); y = np.log([2, 1, 2, 3]); np.polyfit(x, y, 1), np.corrcoef(x, y)[0, 1] ** 2
+        let points = [(1.0, 2.0), (2.0, 1.0), (3.0, 2.0), (4.0, 3.0)];
+        let found = fit(points.into_iter()).unwrap();
+        assert!((found.a - 0.286_115_212_338_920_3).abs() < 1e-12);
+        assert!((found.c - 0.393_904_275_823_369_73).abs() < 1e-12);
+        assert!(
+            (found.r_squared - 0.142_198_512_178_881_5).abs() < 1e-12,
+            "{found:?}"
+        );
+    }
+}

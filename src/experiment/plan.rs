@@ -1,0 +1,121 @@
+//! From the file of an experiment to its steps, in the order in which they are done.
+//!
+//! ```text
+//! data-base ──► base ──┬──► reference ──► export ──► scores ──┬──► select ──► arm, seed 0, 1, 2 ──► answers
+//!                      │    data-corpus ──────────────┘       └─────────────► arm, seed 0, 1, 2
+//!                      └── every arm starts from it
+//! ```
+//!
+//! Everything that can be wrong with the file is found here, before anything is run.
+
+use std::path::Path;
+
+use super::{
+    check::check,
+    file::{Arm, File, Objective, Scorer},
+    planner::Planner,
+    step::Step,
+};
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) title: String,
+    /// In an order in which each comes after those that it needs.
+    pub(super) steps: Vec<Step>,
+    pub(super) arms: Vec<PlannedArm>,
+    /// Runs of the sweep, by rising ratio.
+    pub(super) sweep: Vec<PlannedArm>,
+    pub(super) sweep_objective: Option<&'static str>,
+    /// The arm that the others are compared with.
+    pub(super) baseline: usize,
+    pub(super) seeds: Vec<u64>,
+    /// The evaluation that stands for what the training is for.
+    pub(super) downstream: Option<String>,
+    pub(super) after: Option<String>,
+}
+
+/// An arm, and its runs.
+#[derive(Debug)]
+pub(super) struct PlannedArm {
+    pub(super) name: String,
+    pub(super) objective: Objective,
+    pub(super) keep: Option<f64>,
+    /// In words, for people.
+    pub(super) described: String,
+    /// Whether it sees what the baseline sees.
+    pub(super) same_batches: bool,
+    pub(super) runs: Vec<PlannedRun>,
+}
+
+/// A run of an arm.
+#[derive(Debug, Clone)]
+pub(super) struct PlannedRun {
+    pub(super) seed: u64,
+    /// Places in [`Plan::steps`].
+    pub(super) train: usize,
+    pub(super) ask: Option<usize>,
+}
+
+/// What a run of the program adds to every command.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Aside {
+    pub(super) threads: Option<usize>,
+    pub(super) progress: String,
+}
+
+impl Plan {
+    /// Plans it in this folder.
+    pub(super) fn of(file: &File, path: &Path, out: &Path, aside: &Aside) -> anyhow::Result<Self> {
+        check(file, path)?;
+        Planner::new(file, aside, out.join("steps")).plan(path)
+    }
+}
+
+/// What an arm does, in words.
+pub(super) fn described(arm: &Arm) -> String {
+    let mut words = vec![arm.objective.name().to_owned()];
+    let mut say = |name: &str, value: Option<String>| {
+        words.extend(value.map(|value| format!("{name} {value}")));
+    };
+    say("keep", arm.keep.map(|keep| keep.to_string()));
+    say("keep", arm.keep_schedule.clone());
+    say("mix-clm", arm.mix_clm.map(|mix| mix.to_string()));
+    if let Some(select) = &arm.select {
+        say("by", Some(select.by.clone()));
+        say("keep", select.keep.map(|keep| keep.to_string()));
+        say("keep-loss", select.keep_loss.map(|keep| keep.to_string()));
+        say(
+            "keep-entropy",
+            select.keep_entropy.map(|keep| keep.to_string()),
+        );
+        say("weights", select.weights.clone());
+        say("temperature", select.temperature.map(|t| t.to_string()));
+    }
+    say(
+        "scores of the",
+        (arm.scores == Scorer::Base).then(|| "base".to_owned()),
+    );
+    say(
+        "mixed with the reference's data,",
+        arm.mix.map(|share| format!("{share} of the bytes")),
+    );
+    say(
+        "learning rate",
+        arm.train.learning_rate.map(|rate| rate.to_string()),
+    );
+    words.join(", ")
+}
+
+/// Whether `keep` is an option of it.
+pub(super) fn keeps_a_share(objective: Objective) -> bool {
+    matches!(
+        objective,
+        Objective::Slm | Objective::Random | Objective::Hard | Objective::Easy
+    )
+}
+
+/// The arm to compare with: all tokens of the same data.
+pub(super) fn is_baseline(arm: &Arm) -> bool {
+    arm.objective == Objective::Clm && arm.mix.is_none()
+}

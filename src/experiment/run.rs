@@ -1,0 +1,362 @@
+//! Does the steps that are not done, and writes the results after each run, so that a look at them needs no patience.
+//!
+//! A step is done when its note says so, which is written last; what is begun goes on in its folder, for the commands can.
+//! All of it happens in this process: a kill leaves nobody at work.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use serde_json::{Value, json};
+
+use super::{
+    data, file,
+    plan::{Aside, Plan},
+    results,
+    step::{Input, Step, Word, Work},
+    table,
+};
+use crate::{
+    cli::{Cli, Command, ExperimentArgs, ProgressKind},
+    commands::{self, Outcome},
+    hint::Advised,
+    stop::Stop,
+    terminal,
+};
+
+/// Where notes are that are no results.
+const NOTES: &str = ".rho-mask";
+/// The results.
+pub(crate) const RESULTS: &str = "results.json";
+/// The answers of a run to questions, in its step's folder.
+pub(super) const ANSWERS: &str = "eval.json";
+
+/// Runs an experiment.
+pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
+    let file = file::read(&args.file, &args.path)?;
+    let aside = Aside {
+        threads: args.threads,
+        progress: match args.progress {
+            ProgressKind::Auto => "auto",
+            ProgressKind::Plain => "plain",
+            ProgressKind::Json => "json",
+            ProgressKind::None => "none",
+        }
+        .to_owned(),
+    };
+    let plan = Plan::of(&file, &args.file, &args.out, &aside)?;
+    let notes = Notes {
+        folder: args.out.join(NOTES).join("steps"),
+    };
+    if args.show_plan {
+        let steps = plan.steps.iter().map(|step| shown(step, &notes));
+        let steps = steps.collect::<Vec<Value>>();
+        terminal::data(&serde_json::to_string_pretty(&steps)?);
+        return Ok(Outcome::Done);
+    }
+    // Words that a command does not take are found before the first of them runs for an hour.
+    for step in &plan.steps {
+        parsed(step)?;
+    }
+    let shown = args.out.display();
+    check(&args.out)?;
+    fs::create_dir_all(&notes.folder).with_context(|| format!("{shown}: cannot be made"))?;
+    let _lock = lock(&args.out.join(NOTES).join("experiment.lock"), &args.out)?;
+    let stop = Stop::at_signals()?;
+    let todo = plan
+        .steps
+        .iter()
+        .filter(|step| !notes.is_done(step))
+        .count();
+    terminal::line(&format!(
+        "{}: {} steps, {todo} to do",
+        plan.title,
+        plan.steps.len()
+    ));
+    remove_leftovers(&args.out)?;
+    say_unused(&plan, &args.out);
+    for (number, step) in (1..).zip(&plan.steps) {
+        if notes.is_done(step) {
+            continue;
+        }
+        terminal::line(&format!(
+            "step {number} of {}: {}",
+            plan.steps.len(),
+            step.name
+        ));
+        let start = Instant::now();
+        let outcome = perform(step, &stop).with_context(|| format!("step {}", step.name))?;
+        if outcome == Outcome::Interrupted || stop.requested() && !is_finished(step) {
+            // Commands say it themselves.
+            if matches!(step.work, Work::Data(_)) {
+                terminal::line("stopped: the same command goes on");
+            }
+            return Ok(Outcome::Interrupted);
+        }
+        notes.write(step, start.elapsed().as_secs_f64())?;
+        if matches!(step.work, Work::Command(_)) && step.folder.join("metrics.jsonl").exists() {
+            results::write(&plan, &notes, &args.out)?;
+        }
+        if stop.requested() {
+            terminal::line("stopped: the same command goes on");
+            return Ok(Outcome::Interrupted);
+        }
+    }
+    let results = results::write(&plan, &notes, &args.out)?;
+    match args.json {
+        true => terminal::data(&serde_json::to_string(&results)?),
+        false => terminal::data(table::tables(&results, terminal::data_width()).trim_end()),
+    }
+    terminal::line(&format!("wrote {shown}/{RESULTS}"));
+    Ok(Outcome::Done)
+}
+
+/// What is noted of steps that are done.
+pub(super) struct Notes {
+    folder: PathBuf,
+}
+
+impl Notes {
+    fn path(&self, step: &Step) -> PathBuf {
+        self.folder.join(format!("{}.json", step.folder_name()))
+    }
+
+    /// Whether a step is done and what it made is there.
+    pub(super) fn is_done(&self, step: &Step) -> bool {
+        self.path(step).is_file() && step.folder.is_dir()
+    }
+
+    /// Seconds of the start that ended it.
+    pub(super) fn seconds(&self, step: &Step) -> Option<f64> {
+        let note = fs::read(self.path(step)).ok()?;
+        serde_json::from_slice::<Value>(&note).ok()?["seconds"].as_f64()
+    }
+
+    fn write(&self, step: &Step, seconds: f64) -> anyhow::Result<()> {
+        let note = json!({"name": step.name, "command": words(step), "seconds": seconds});
+        write(&self.path(step), &format!("{note:#}\n"))
+    }
+}
+
+/// Writes a file whole or not at all.
+pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let partial = path.with_extension("partial");
+    let write = || -> io::Result<()> {
+        fs::write(&partial, text)?;
+        File::open(&partial)?.sync_all()?;
+        fs::rename(&partial, path)
+    };
+    write().with_context(|| format!("{}: cannot be written", path.display()))
+}
+
+/// A step of the plan as people see it.
+fn shown(step: &Step, notes: &Notes) -> Value {
+    json!({
+        "name": step.name,
+        "folder": step.folder,
+        "command": words(step),
+        "done": notes.is_done(step),
+    })
+}
+
+/// What a step does, as it would be typed; the small tasks in their own words.
+fn words(step: &Step) -> Vec<String> {
+    let inputs = |inputs: &[Input]| -> Vec<String> {
+        let paths = inputs.iter().map(|input| input.path.display().to_string());
+        paths.collect()
+    };
+    match &step.work {
+        Work::Command(words) => typed(words, Some(&step.folder)),
+        Work::Data(data) => {
+            let mut words = vec!["documents of".to_owned()];
+            words.extend(inputs(&data.files));
+            words.extend(data.part.map(|part| format!("part {part}")));
+            if let Some((share, files)) = &data.mixed {
+                words.push(format!("with {share} of the bytes from"));
+                words.extend(inputs(files));
+            }
+            words
+        }
+        Work::Ask { model, words } => {
+            let mut typed = typed(words, None);
+            typed.extend(["--model".to_owned(), model.path.display().to_string()]);
+            typed
+        }
+    }
+}
+
+fn typed(words: &[Word], out: Option<&Path>) -> Vec<String> {
+    let words = words.iter().map(|word| match word {
+        Word::Text(text) | Word::Aside(text) => text.clone(),
+        Word::Input(input) => input.path.display().to_string(),
+    });
+    let mut words: Vec<String> = words.collect();
+    if let Some(out) = out {
+        words.extend(["--out".to_owned(), out.display().to_string()]);
+    }
+    words
+}
+
+/// The command of a step; none of a small task.
+fn parsed(step: &Step) -> anyhow::Result<Option<Cli>> {
+    let words = match &step.work {
+        Work::Data(_) => return Ok(None),
+        _ => words(step),
+    };
+    let cli = Cli::try_parse_from(std::iter::once("rho-mask".to_owned()).chain(words));
+    cli.map(Some).map_err(|error| {
+        let said = error.to_string();
+        let said = said.trim_start_matches("error: ");
+        let first = said.split("\n\n").next().unwrap_or(said).replace('\n', " ");
+        Advised::error(
+            format!("step {}: {}", step.name, first.trim()),
+            "change the value in the experiment's file; `rho-mask train --help` and `select --help` say what is expected",
+        )
+    })
+}
+
+/// Whether a run of `train` has all its steps: a signal may come when it is just done.
+fn is_finished(step: &Step) -> bool {
+    step.folder.join("summary.json").is_file()
+}
+
+fn perform(step: &Step, stop: &Stop) -> anyhow::Result<Outcome> {
+    match &step.work {
+        Work::Data(data) => Ok(match data::write(data, &step.folder, stop)? {
+            true => Outcome::Done,
+            false => Outcome::Interrupted,
+        }),
+        Work::Command(words) => {
+            // Renamed when it was whole, but not noted: an export does not go on in a folder that is there.
+            if matches!(&words[..], [Word::Text(name), ..] if name == "export") {
+                remove(&step.folder)?;
+            }
+            let outcome = match parsed(step)? {
+                Some(cli) => commands::run(cli)?,
+                None => Outcome::Done,
+            };
+            if outcome != Outcome::Interrupted && step.sheds_checkpoints {
+                remove(&step.folder.join("checkpoints"))?;
+            }
+            Ok(outcome)
+        }
+        Work::Ask { model, .. } => ask(step, model),
+    }
+}
+
+/// Answers questions with a finished model: exported beside the answers, for a while.
+fn ask(step: &Step, model: &Input) -> anyhow::Result<Outcome> {
+    let folder = &step.folder;
+    fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    let onnx = folder.join("onnx");
+    remove(&onnx)?;
+    let export = ["rho-mask", "export"].map(PathBuf::from).into_iter();
+    let export = export.chain([model.path.clone(), "--out".into(), onnx.clone()]);
+    let outcome = commands::run(Cli::try_parse_from(export)?)?;
+    if outcome == Outcome::Interrupted {
+        return Ok(outcome);
+    }
+    let Some(Cli {
+        command: Command::Eval(mut args),
+    }) = parsed(step)?
+    else {
+        return Ok(Outcome::Done);
+    };
+    args.model = onnx.clone();
+    let Some(report) = commands::evaluated(&args)? else {
+        return Ok(Outcome::Interrupted);
+    };
+    write(&folder.join(ANSWERS), &serde_json::to_string(&report)?)?;
+    remove(&onnx)?;
+    Ok(Outcome::Done)
+}
+
+fn remove(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{}: cannot be removed", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a folder that holds something else.
+fn check(out: &Path) -> anyhow::Result<()> {
+    let known = [NOTES, "steps", RESULTS];
+    let mut entries = match fs::read_dir(out) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.with_context(|| format!("{}: cannot be read", out.display()))?,
+    };
+    if out.join(NOTES).join("steps").is_dir() {
+        return Ok(());
+    }
+    let other = entries.find_map(|entry| {
+        let name = entry.ok()?.file_name();
+        (!known.iter().any(|known| name == *known)).then_some(name)
+    });
+    match other {
+        None => Ok(()),
+        Some(name) => Err(Advised::error(
+            format!(
+                "{}: expected a new folder, or one that an experiment began, found {} in it",
+                out.display(),
+                name.display()
+            ),
+            "name another folder",
+        )),
+    }
+}
+
+/// One at a time.
+fn lock(path: &Path, out: &Path) -> anyhow::Result<File> {
+    let file = File::create(path).with_context(|| format!("{}: cannot be made", path.display()))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Advised::error(
+            format!("{}: another experiment is writing to it", out.display()),
+            "wait for it to end, or name another folder",
+        )),
+        Err(TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => {
+            Err(error).with_context(|| format!("{}: cannot be locked", path.display()))
+        }
+        _ => Ok(file),
+    }
+}
+
+/// Removes what exports that were killed have left; nobody else is at work here, for the experiment is locked.
+fn remove_leftovers(out: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(out.join("steps"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.contains(".partial-") {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Says which folders are of steps that the file does not have any more.
+fn say_unused(plan: &Plan, out: &Path) {
+    let planned: Vec<String> = plan.steps.iter().map(Step::folder_name).collect();
+    let entries = fs::read_dir(out.join("steps")).into_iter().flatten();
+    let names = entries.flatten().map(|entry| entry.file_name());
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    let mut unused: Vec<String> = names.filter(|name| !planned.contains(name)).collect();
+    unused.sort();
+    if let Some(first) = unused.first() {
+        terminal::line(&format!(
+            "note: {} folders in {}/steps are of steps that the file does not have any more, such as {first}: they are \
+             left as they are",
+            unused.len(),
+            out.display()
+        ));
+    }
+}

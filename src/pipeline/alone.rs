@@ -1,0 +1,85 @@
+//! Documents to scores without a folder: for whoever measures a model on some text and keeps nothing.
+//!
+//! The look-aheads, pieces and batches are those of a run that writes masks, so that the scores of a shard are the same
+//! to the bit.
+
+use rho_formats::Rejection;
+
+use super::{
+    LookAhead, Scorers, TokenDocument, Work,
+    record::From,
+    score::{Times, score},
+    tokenize::{Gatherer, Row},
+};
+
+/// A document with its loss, token-aligned: NaN where a token was not scored.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) row: i64,
+    pub(crate) tokens: Vec<u32>,
+    /// Where the plan keeps texts.
+    pub(crate) text: Option<String>,
+    pub(crate) loss: Vec<f32>,
+}
+
+/// Scores the rows of one shard, in their order, and hands on each look-ahead's documents when they are scored. False where
+/// the run is to stop before the end.
+pub(crate) fn measure(
+    work: &Work<'_>,
+    (number, name): (usize, &str),
+    rows: impl Iterator<Item = anyhow::Result<Result<TokenDocument, Rejection>>>,
+    scorers: &mut Scorers<'_>,
+    mut each: impl FnMut(Result<Measured, Rejection>) -> anyhow::Result<()>,
+) -> anyhow::Result<bool> {
+    let mut times = Times::default();
+    let mut gatherer = Gatherer::new(work, From::default());
+    let mut score = |look_ahead: LookAhead| {
+        let Some(scored) = score(work, name, look_ahead, scorers, &mut times)? else {
+            return Ok(false);
+        };
+        for rejection in scored.rejected {
+            each(Err(rejection))?;
+        }
+        for scored in scored.documents {
+            each(Ok(Measured {
+                row: scored.document.row,
+                tokens: scored.document.tokens,
+                text: scored.document.text,
+                loss: scored.scores.into_iter().next().unwrap_or_default(),
+            }))?;
+        }
+        anyhow::Ok(true)
+    };
+    work.progress.shard(number);
+    for (row, document) in (0..).zip(rows) {
+        if work.stop.requested() {
+            return Ok(false);
+        }
+        let ended = gatherer.push(Row {
+            row: document_row(&document, row),
+            digest: 0,
+            document: document?,
+        });
+        if let Some(look_ahead) = ended
+            && !score(look_ahead)?
+        {
+            return Ok(false);
+        }
+    }
+    if !score(gatherer.end(true))? {
+        return Ok(false);
+    }
+    work.progress.shard_done(name, None);
+    Ok(true)
+}
+
+fn document_row(
+    document: &anyhow::Result<Result<TokenDocument, Rejection>>,
+    otherwise: i64,
+) -> i64 {
+    match document {
+        Ok(Ok(document)) => document.row,
+        Ok(Err(rejection)) => rejection.row,
+        Err(_) => otherwise,
+    }
+}

@@ -1,0 +1,182 @@
+//! Numbers with their intervals, a row each, beside zero: what differs, and by how much it may.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::{Chart, DROPPED_LINE, GRID, INK, KEPT, MUTED, Table, anchored, line, px, svg, text};
+
+/// A row.
+#[derive(Debug, Clone)]
+pub(in crate::report) struct Interval {
+    /// What it is of.
+    pub(in crate::report) name: String,
+    /// The number.
+    pub(in crate::report) value: f64,
+    /// Half of its interval; none where there is none.
+    pub(in crate::report) half_width: Option<f64>,
+    /// What is said of it.
+    pub(in crate::report) says: String,
+    /// More cells for the table.
+    pub(in crate::report) cells: Vec<String>,
+}
+
+/// What is drawn.
+#[derive(Debug)]
+pub(in crate::report) struct Intervals<'a> {
+    /// What the rows are.
+    pub(in crate::report) of: &'a str,
+    /// What the numbers are, with their unit.
+    pub(in crate::report) x: &'a str,
+    /// The rows.
+    pub(in crate::report) rows: &'a [Interval],
+    /// Names of the table's columns after the number.
+    pub(in crate::report) columns: Vec<String>,
+}
+
+impl Intervals<'_> {
+    /// Draws them.
+    pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
+        Ok(Chart {
+            svg: self.draw()?,
+            message: self.message(),
+            table: self.table(),
+        })
+    }
+
+    /// From where to where: all intervals and zero.
+    fn range(&self) -> (f64, f64) {
+        let ends = self.rows.iter().flat_map(|row| {
+            let half = row.half_width.unwrap_or(0.0);
+            [row.value - half, row.value + half]
+        });
+        let (low, high) = ends.fold((0.0_f64, 0.0_f64), |(low, high), end| {
+            (low.min(end), high.max(end))
+        });
+        let space = match high > low {
+            true => 0.05 * (high - low),
+            false => 1e-6,
+        };
+        (low - space, high + space)
+    }
+
+    fn draw(&self) -> anyhow::Result<String> {
+        const ROW: u32 = 26;
+        const AROUND: u32 = 62;
+        let count = self.rows.len();
+        let height = ROW * u32::try_from(count)? + AROUND;
+        let (low, high) = self.range();
+        // Enough to tell the marks of the axis apart.
+        let digits = (1.0 - (high - low).log10()).ceil().clamp(0.0, 9.0) as usize;
+        svg((640, height), |area| {
+            let mut chart = ChartBuilder::on(area)
+                .margin(px(6.0))
+                .margin_left(px(132.0))
+                .margin_right(px(150.0))
+                .x_label_area_size(px(44.0))
+                .build_cartesian_2d(low..high, 0.0..count as f64)?;
+            chart
+                .configure_mesh()
+                .disable_y_mesh()
+                .light_line_style(TRANSPARENT)
+                .bold_line_style(line(GRID, 1.0))
+                .axis_style(line(MUTED, 1.0))
+                .label_style(text(12.0, MUTED))
+                .axis_desc_style(text(13.0, INK))
+                .x_labels(6)
+                .y_labels(0)
+                .x_label_formatter(&|x| signed(*x, digits))
+                .x_desc(self.x)
+                .draw()?;
+            let zero = [(0.0, 0.0), (0.0, count as f64)];
+            chart.draw_series(DashedLineSeries::new(
+                zero,
+                px(4.0),
+                px(3.0),
+                line(INK, 1.2),
+            ))?;
+            for (i, row) in self.rows.iter().enumerate() {
+                let y = (count - i) as f64 - 0.5;
+                // Colour, side and words say the same; what is not told apart is grey and hollow.
+                let told_apart = row.half_width.is_some_and(|half| row.value.abs() > half);
+                let colour = match (told_apart, row.value < 0.0) {
+                    (false, _) => MUTED,
+                    (true, true) => KEPT,
+                    (true, false) => DROPPED_LINE,
+                };
+                if let Some(half) = row.half_width {
+                    let ends = [row.value - half, row.value + half];
+                    chart.draw_series(LineSeries::new(ends.map(|x| (x, y)), line(colour, 2.0)))?;
+                    for end in ends {
+                        let (x, middle) = chart.backend_coord(&(end, y));
+                        let cap = vec![(x, middle - px(4.0)), (x, middle + px(4.0))];
+                        area.draw(&PathElement::new(cap, line(colour, 2.0)))?;
+                    }
+                }
+                let (x, middle) = chart.backend_coord(&(row.value, y));
+                let style = match told_apart {
+                    true => colour.filled(),
+                    false => line(colour, 2.0),
+                };
+                area.draw(&Circle::new((x, middle), px(4.5), style))?;
+                let (left, _) = chart.backend_coord(&(low, y));
+                let (right, _) = chart.backend_coord(&(high, y));
+                let style = anchored(&text(12.5, INK), HPos::Right, VPos::Center);
+                area.draw(&Text::new(
+                    super::lines::cut(&row.name),
+                    (left - px(8.0), middle),
+                    style,
+                ))?;
+                let style = anchored(&text(12.0, INK), HPos::Left, VPos::Center);
+                area.draw(&Text::new(
+                    row.says.clone(),
+                    (right + px(8.0), middle),
+                    style,
+                ))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn message(&self) -> String {
+        let told = self.rows.iter().map(|row| {
+            let half = row
+                .half_width
+                .map_or(String::new(), |half| format!(" ± {half:.4}"));
+            format!("{}: {:+.4}{half}, {}", row.name, row.value, row.says)
+        });
+        let told: Vec<String> = told.collect();
+        format!("{} by {}. {}.", self.x, self.of, told.join("; "))
+    }
+
+    fn table(&self) -> Table {
+        let first = [self.of, self.x, "95 %", "says"].map(str::to_owned);
+        let rows = self.rows.iter().map(|row| {
+            let half = row
+                .half_width
+                .map_or("–".to_owned(), |half| format!("± {half:.4}"));
+            let cells = [
+                row.name.clone(),
+                format!("{:+.4}", row.value),
+                half,
+                row.says.clone(),
+            ];
+            cells.into_iter().chain(row.cells.iter().cloned()).collect()
+        });
+        Table {
+            rows: rows.collect(),
+            header: first
+                .into_iter()
+                .chain(self.columns.iter().cloned())
+                .collect(),
+        }
+    }
+}
+
+/// With its sign; nothing has none.
+fn signed(value: f64, digits: usize) -> String {
+    let text = format!("{value:+.digits$}");
+    match text.chars().any(|c| ('1'..='9').contains(&c)) {
+        true => text,
+        false => "0".to_owned(),
+    }
+}

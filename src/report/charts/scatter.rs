@@ -1,0 +1,120 @@
+//! Points of several series with one curve through all of them: each series has its own mark and colour.
+
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::curves::mark;
+use super::{Chart, GRID, INK, MUTED, SERIES, Table, anchored, line, px, short, svg, text};
+
+/// A series of points.
+#[derive(Debug, Clone)]
+pub(in crate::report) struct Series {
+    /// What it is called.
+    pub(in crate::report) name: String,
+    /// Its points, and what each is called in the table.
+    pub(in crate::report) points: Vec<(String, f64, f64)>,
+}
+
+/// What is drawn.
+#[derive(Debug)]
+pub(in crate::report) struct Scatter<'a> {
+    /// What the places are, with their unit.
+    pub(in crate::report) x: &'a str,
+    /// What the values are, with their unit.
+    pub(in crate::report) y: &'a str,
+    /// The series; four of them can be told apart.
+    pub(in crate::report) series: &'a [Series],
+    /// The curve, as points by rising x; and what it says.
+    pub(in crate::report) curve: Option<(Vec<(f64, f64)>, String)>,
+}
+
+impl Scatter<'_> {
+    /// Draws them.
+    pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
+        Ok(Chart {
+            svg: self.draw()?,
+            message: self.message(),
+            table: self.table(),
+        })
+    }
+
+    fn points(&self) -> impl Iterator<Item = (f64, f64)> {
+        let points = self.series.iter().flat_map(|series| &series.points);
+        points.map(|(_, x, y)| (*x, *y))
+    }
+
+    fn draw(&self) -> anyhow::Result<String> {
+        let range = |of: fn((f64, f64)) -> f64| {
+            let values: Vec<f64> = self.points().map(of).collect();
+            let low = values.iter().copied().reduce(f64::min).unwrap_or(0.0);
+            let high = values.iter().copied().reduce(f64::max).unwrap_or(1.0);
+            let space = if high > low { 0.06 * (high - low) } else { 0.5 };
+            (low - space)..(high + space)
+        };
+        let (across, up) = (range(|p| p.0), range(|p| p.1));
+        svg((640, 320), |area| {
+            let mut chart = ChartBuilder::on(area)
+                .margin(px(6.0))
+                .margin_right(px(136.0))
+                .x_label_area_size(px(44.0))
+                .y_label_area_size(px(64.0))
+                .build_cartesian_2d(across.clone(), up.clone())?;
+            chart
+                .configure_mesh()
+                .light_line_style(TRANSPARENT)
+                .bold_line_style(line(GRID, 1.0))
+                .axis_style(line(MUTED, 1.0))
+                .label_style(text(12.0, MUTED))
+                .axis_desc_style(text(13.0, INK))
+                .x_labels(8)
+                .y_labels(6)
+                .x_label_formatter(&|x| short(*x))
+                .y_label_formatter(&|y| short(*y))
+                .x_desc(self.x)
+                .y_desc(self.y)
+                .draw()?;
+            if let Some((curve, _)) = &self.curve {
+                let inside =
+                    |point: &&(f64, f64)| across.contains(&point.0) && up.contains(&point.1);
+                let curve: Vec<(f64, f64)> = curve.iter().filter(inside).copied().collect();
+                chart.draw_series(LineSeries::new(curve, line(INK, 1.6)))?;
+            }
+            let (right, top) = chart.backend_coord(&(across.end, up.end));
+            for (i, series) in self.series.iter().enumerate() {
+                let colour = SERIES[i % SERIES.len()];
+                for (_, x, y) in &series.points {
+                    mark(area, i, chart.backend_coord(&(*x, *y)), colour)?;
+                }
+                let y = top + px(12.0) + px(18.0) * i32::try_from(i)?;
+                mark(area, i, (right + px(12.0), y), colour)?;
+                let style = anchored(&text(12.5, INK), HPos::Left, VPos::Center);
+                let name = super::lines::cut(&series.name);
+                area.draw(&Text::new(name, (right + px(20.0), y), style))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn message(&self) -> String {
+        let counted = self
+            .series
+            .iter()
+            .map(|series| format!("{}: {} points", series.name, series.points.len()));
+        let counted: Vec<String> = counted.collect();
+        let law = self
+            .curve
+            .as_ref()
+            .map_or(String::new(), |(_, says)| format!(" {says}."));
+        format!("{} over {}. {}.{law}", self.y, self.x, counted.join("; "))
+    }
+
+    fn table(&self) -> Table {
+        let mut table = Table::new(["point", self.x, self.y]);
+        for series in self.series {
+            for (name, x, y) in &series.points {
+                table.row([name.clone(), format!("{x:.4}"), format!("{y:.4}")]);
+            }
+        }
+        table
+    }
+}
