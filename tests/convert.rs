@@ -149,7 +149,13 @@ fn the_five_tokens() {
         ("webdataset", &[], own.clone()),
     ] {
         let out = at(&format!("{}-{}", to, cases.len()));
-        convert(&at("masks"), to, &out, arguments).ends_with(0);
+        let ended = convert(&at("masks"), to, &out, arguments).ends_with(0);
+        // What goes wrong without a sound.
+        let packed = to == "labels" && !arguments.is_empty();
+        assert_eq!(
+            ended.lines_with("no attention_mask").len(),
+            usize::from(packed)
+        );
         cases.push(json!({"folder": out, "to": to, "rows": [expected]}));
     }
     check(&python, &at("masks"), &cases);
@@ -198,6 +204,43 @@ fn everything_comes_back_as_the_libraries_of_others_read_it() {
             }
         }
         check(&python, &masks, &cases);
+    }
+}
+
+/// As `score` leaves them, with everything that it can: compressed, half-precision, with texts and sources, and without
+/// end-of-sequence tokens, which are then found in the tokenizer that lies beside the masks.
+#[test]
+fn what_score_wrote_without_the_last_tokens() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let pages = Path::new("examples/corpus/pages.jsonl");
+    Run::score(pages, &at("masks"))
+        .args(&["--compression", "zstd", "--score-dtype", "float16"])
+        .args(&["--keep-text", "--source-field", "source", "--eos", "never"])
+        .ends_with(0);
+    let mut cases = Vec::new();
+    for (to, _) in TARGETS {
+        convert(&at("masks"), to, &at(to), &[]).ends_with(0);
+        let own = ["parquet", "jsonl", "webdataset"].contains(&to);
+        let ends = ["levanter", "torchtitan"].contains(&to);
+        let summary = read_json(&at(to).join("summary.json"));
+        let documents = summary["documents"].as_u64().unwrap();
+        assert_eq!(summary["ended"], if ends { documents } else { 0 }, "{to}");
+        let mut case = json!({"folder": at(to), "to": to});
+        if !own {
+            case["column"] = json!("mask_intersection");
+        }
+        if ends {
+            let said = read_json(&at(to).join("rho_mask.json"));
+            let eos = said["convert"]["documents_end"]["token"].clone();
+            let tokenizer = read_json(&at(to).join("tokenizer.json"));
+            assert_eq!(tokenizer["model"]["vocab"]["</s>"], eos);
+            case["eos"] = eos;
+        }
+        cases.push(case);
+    }
+    if let Some(python) = python() {
+        check(&python, &at("masks"), &cases);
     }
 }
 
@@ -370,8 +413,8 @@ fn what_a_target_cannot_express_is_refused() {
         ("levanter", &[], "whose end-of-sequence token is known"),
         (
             "levanter",
-            &["--eos-id", "4000000000"],
-            "expected a token id",
+            &["--eos-id", "50257"],
+            "one of the reference's 50257 tokens, got 50257",
         ),
     ] {
         let ended = convert(&masks, to, &at("out"), arguments).ends_with(2);

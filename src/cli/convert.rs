@@ -35,7 +35,7 @@ pub struct ConvertArgs {
     pub masks: PathBuf,
 
     /// Format to convert to.
-    #[arg(long, value_name = "TARGET", value_enum, help_heading = "Output")]
+    #[arg(long, value_name = "FORMAT", value_enum, help_heading = "Output")]
     pub to: TargetName,
 
     /// Folder to write to, or - for standard output.

@@ -4,7 +4,7 @@ use super::Outcome;
 use crate::{
     cli::ConvertArgs,
     convert::{
-        plan,
+        plan::{self, ConvertPlan},
         run::{self, Ended},
         stream,
     },
@@ -19,6 +19,7 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
         return match stream::run(&plan, &stop, args.progress)? {
             stream::Ended::Done(summary) => {
                 terminal::line(summary.to_string().trim_end());
+                note(&plan);
                 Ok(Outcome::Done)
             }
             stream::Ended::ReaderGone => Ok(Outcome::Done),
@@ -36,6 +37,7 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
                 false => format!("{out}: all shards are done already"),
             };
             terminal::line(format!("{what}\n{summary}").trim_end());
+            note(&plan);
             Ok(Outcome::Done)
         }
         Ended::Stopped { done, of } => {
@@ -43,5 +45,11 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
             terminal::line(&format!("go on with: {}", super::typed()));
             Ok(Outcome::Interrupted)
         }
+    }
+}
+
+fn note(plan: &ConvertPlan) {
+    if let Some(note) = plan.note() {
+        terminal::line(&format!("note: {note}"));
     }
 }

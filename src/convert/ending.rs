@@ -73,7 +73,15 @@ pub(super) fn eos(named: Option<u32>, metadata: &Value, tokenizer: &Path) -> any
         })
     };
     if let Some(named) = named {
-        return whole(named);
+        return match metadata["reference"]["vocabulary"].as_u64() {
+            Some(vocabulary) if u64::from(named) >= vocabulary => Err(Advised::error(
+                format!(
+                    "--eos-id: expected one of the reference's {vocabulary} tokens, got {named}"
+                ),
+                "name the id that the tokenizer has for its end-of-sequence token",
+            )),
+            _ => whole(named),
+        };
     }
     let put = metadata["eos"]["tokens"].as_array().and_then(|t| t.last());
     if let Some(id) = put.and_then(Value::as_u64) {
@@ -171,5 +179,8 @@ mod tests {
         let put = json!({"eos": {"rule": "auto", "tokens": [3]}});
         assert_eq!(found(&template, &put).unwrap(), 3);
         assert_eq!(eos(Some(9), &put, &path).unwrap(), 9);
+        let nine = json!({"reference": {"vocabulary": 9}});
+        assert!(eos(Some(9), &nine, &path).is_err());
+        assert_eq!(eos(Some(8), &nine, &path).unwrap(), 8);
     }
 }

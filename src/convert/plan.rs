@@ -45,6 +45,11 @@ impl ConvertPlan {
         self.out.as_os_str() == "-"
     }
 
+    /// What whoever trains on it should know.
+    pub(crate) fn note(&self) -> Option<&'static str> {
+        self.target.note()
+    }
+
     /// The size of each shard of the masks.
     pub(super) fn shard_bytes(&self) -> Vec<u64> {
         let files = |shard: &Range<usize>| &self.input.files[shard.clone()];

@@ -56,8 +56,13 @@ pub struct Table {
     file: Kind,
 }
 
+struct Stream {
+    encoder: Encoder,
+    sink: Sink,
+}
+
 enum Kind {
-    Arrow { encoder: Encoder, sink: Sink },
+    Arrow(Box<Stream>),
     Parquet(Box<ArrowWriter<Sink>>),
 }
 
@@ -73,7 +78,7 @@ impl Table {
                 let encoder = Encoder::new(&schema.0, BatchCompression::None)
                     .map_err(|source| writing(&path, source))?;
                 sink.put(encoder.schema())?;
-                Kind::Arrow { encoder, sink }
+                Kind::Arrow(Box::new(Stream { encoder, sink }))
             }
             TableKind::Parquet => {
                 let level = ZstdLevel::try_new(1).map_err(|source| failed(&sink, source))?;
@@ -115,7 +120,8 @@ impl Table {
 
     fn put(&mut self, batch: Result<RecordBatch, ArrowError>) -> Result<(), OutputError> {
         match &mut self.file {
-            Kind::Arrow { encoder, sink } => {
+            Kind::Arrow(stream) => {
+                let Stream { encoder, sink } = &mut **stream;
                 let bytes = batch.and_then(|batch| encoder.batch(&batch));
                 let bytes = bytes.map_err(|source| writing(sink.path(), source))?;
                 sink.put(&bytes)?;
@@ -135,9 +141,9 @@ impl Table {
     /// Where the bytes are not taken.
     pub fn finish(self) -> Result<MaskFile, OutputError> {
         match self.file {
-            Kind::Arrow { mut sink, .. } => {
-                sink.put(&END)?;
-                sink.finish()
+            Kind::Arrow(mut stream) => {
+                stream.sink.put(&END)?;
+                stream.sink.finish()
             }
             Kind::Parquet(mut writer) => {
                 let flushed = writer.flush();

@@ -41,6 +41,11 @@ pub(super) struct Labels {
 impl Layout for Labels {
     const KIND: TableKind = TableKind::Arrow;
 
+    const NOTE: Option<&'static str> = Some(
+        "Transformers keeps the documents of a sequence apart only where it gets no attention_mask: leave that column out \
+         there (docs/trainers.md)",
+    );
+
     fn schema(settings: &Settings) -> TableSchema {
         let fields = ListFields::default()
             .with::<i32>("input_ids")

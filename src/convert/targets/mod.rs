@@ -59,6 +59,11 @@ pub(crate) trait Target: Sync {
         None
     }
 
+    /// What whoever trains on it should know, and would not notice.
+    fn note(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Writes what speaks of all shards, in the order of the corpus, such as an index; the answer names the files. May be
     /// called again, and writes the same then.
     fn conclude(&self, _folder: &MasksFolder, _shards: &[&Written]) -> anyhow::Result<Vec<String>> {

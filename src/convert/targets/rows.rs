@@ -64,6 +64,9 @@ pub(super) trait Layout: Default + 'static {
     /// Which kind of file the trainer reads.
     const KIND: TableKind;
 
+    /// What whoever trains on sequences should know, and would not notice.
+    const NOTE: Option<&'static str> = None;
+
     /// The columns, of documents or of sequences.
     fn schema(settings: &Settings) -> TableSchema;
 
@@ -114,6 +117,10 @@ impl<L: Layout> Target for Rows<L> {
 
     fn stream(&self, sink: Sink) -> Option<anyhow::Result<Box<dyn Writer>>> {
         (L::KIND == TableKind::Arrow).then(|| self.writer(sink))
+    }
+
+    fn note(&self) -> Option<&'static str> {
+        self.settings.length.and(L::NOTE)
     }
 
     fn conclude(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<Vec<String>> {
