@@ -23,8 +23,9 @@ def cut_at(entries, ends):
 
 
 def read_olmo(folder, stems):
+    dtype = {"u16": np.uint16, "u32": np.uint32}[json.loads((folder / "rho_mask.json").read_text())["convert"]["dtype"]]
     for tokens in there(folder / "tokens", stems, ".npy"):
-        ids = np.fromfile(tokens, np.uint16)
+        ids = np.fromfile(tokens, dtype)
         mask = np.fromfile(folder / "label_mask" / tokens.relative_to(folder / "tokens"), np.bool_)
         assert len(ids) == len(mask)
         with gzip.open(tokens.with_name(tokens.name.replace(".npy", ".csv.gz")), "rt") as table:

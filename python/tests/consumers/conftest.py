@@ -1,18 +1,14 @@
-"""Trainers' own readers, each in its own file. They warn of much that is not ours, so warnings are no errors here."""
+"""Trainers' own readers, each in its own file. They warn of much that is not ours, when they are imported too, so warnings
+are no errors where these tests run."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from conversion import Masks, five, many
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("ignore"))
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("filterwarnings", "ignore")
 
 
 @pytest.fixture(scope="session", params=["five", "many"])

@@ -42,7 +42,7 @@ def dataset(kind, dtype, masks, tokens, mask, work, **more):
 
 def test_every_token_and_bit(converted, masks, tmp_path):
     dtype, folder = converted
-    names, tokens, mask = paths(folder, masks)
+    _, tokens, mask = paths(folder, masks)
     # OLMo-core cuts each array into instances of one length and leaves the rest: 1 leaves nothing.
     read = dataset(numpy_dataset.NumpyFSLDataset, dtype, masks, tokens, mask, tmp_path, sequence_length=1)
     documents = masks.documents(ended=True)

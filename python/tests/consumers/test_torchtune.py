@@ -75,8 +75,8 @@ def test_the_loss_of_torchtitan(binary, masks, tmp_path, length):
     for row in datasets.load_from_disk(str(folder)).with_format("torch"):
         ids, labels, positions = (row[name][None] for name in ("input", "labels", "positions"))
         with torch.no_grad():
-                # With a cache, Transformers would not keep documents apart by their positions.
-                logits = model(input_ids=ids, position_ids=positions, use_cache=False).logits
+            # With a cache, Transformers would not keep documents apart by their positions.
+            logits = model(input_ids=ids, position_ids=positions, use_cache=False).logits
         total += float(loss_of.cross_entropy_loss(logits, labels))
         count += int((labels != loss_of.IGNORE_INDEX).sum())
         starts = [i for i, position in enumerate(row["positions"].tolist()) if position == 0]

@@ -37,11 +37,11 @@ def piped(score, *options):
     return scoring, training
 
 
-def ended(scoring, training):
+def ended(scoring, training, code=0):
     learned, said = training.communicate()
     with scoring.stderr as errors:
         complaint = errors.read()
-    assert training.returncode == 0, said
+    assert training.returncode == code, said
     assert scoring.wait() == 0, complaint
     return learned, said, complaint
 
@@ -71,5 +71,5 @@ def test_learns_from_what_is_converted(binary, scored):
     # Every target is one exactly once.
     kept = json.loads((scored / "summary.json").read_text())["kept"]["intersection"]["tokens"]
     assert learned.startswith(f"learned from {kept:,} of "), learned + said + complaint
-    training = piped(convert)[1]
-    assert training.wait() == 1 and "convert with --length" in training.stderr.read()
+    _, said, _ = ended(*piped(convert), code=1)
+    assert "convert with --length" in said
