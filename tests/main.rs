@@ -10,13 +10,16 @@ mod demo;
 #[cfg(test)]
 mod convert;
 // What the losses of tokens did over a training run.
-#[cfg(all(test, feature = "train"))]
+#[cfg(feature = "train")]
+#[cfg(test)]
 mod dynamics;
 // How well models predict text that was held out.
-#[cfg(all(test, feature = "train"))]
+#[cfg(feature = "train")]
+#[cfg(test)]
 mod eval;
 // Base, reference, scores and arms by one file.
-#[cfg(all(test, feature = "train"))]
+#[cfg(feature = "train")]
+#[cfg(test)]
 mod experiment;
 // Checkpoints: `export`, and `score` of a checkpoint as it is.
 #[cfg(test)]
@@ -40,7 +43,8 @@ mod parity;
 #[cfg(test)]
 mod places;
 // The curves of training runs, in one HTML file.
-#[cfg(all(test, feature = "train"))]
+#[cfg(feature = "train")]
+#[cfg(test)]
 mod curves;
 // Products below f32: nearness to f32, and what is refused.
 #[cfg(test)]
