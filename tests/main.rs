@@ -7,10 +7,12 @@
 #[cfg(test)]
 mod demo;
 // How well models predict text that was held out.
-#[cfg(all(test, feature = "train"))]
+#[cfg(feature = "train")]
+#[cfg(test)]
 mod eval;
 // Base, reference, scores and arms by one file.
-#[cfg(all(test, feature = "train"))]
+#[cfg(feature = "train")]
+#[cfg(test)]
 mod experiment;
 // Checkpoints: `export`, and `score` of a checkpoint as it is.
 #[cfg(test)]
