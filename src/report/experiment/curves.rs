@@ -93,40 +93,59 @@ fn points(points: &Value) -> Vec<Point> {
     points.collect()
 }
 
-/// As many pictures as the arms that have the curve need.
+/// As many pictures as the arms need. An arm has the same place, and so the same colour and mark, in all of them; what it
+/// has not recorded is not drawn.
 fn pictures(
     results: &Value,
     title: &str,
     points: impl Fn(&Value) -> Option<Vec<Point>>,
     caption: &Markup,
 ) -> anyhow::Result<Vec<Markup>> {
-    let lines = list(&results["arms"]).iter().filter_map(|arm| {
-        let points = points(arm)?;
-        Some(Line {
+    let groups = groups(results);
+    let mut drawn = Vec::new();
+    for group in &groups {
+        let lines = group.iter().map(|arm| Line {
             name: told(&arm["name"]).to_owned(),
-            points,
-        })
-    });
-    let baseline = told(&results["baseline"]);
-    let (of_baseline, others): (Vec<Line>, Vec<Line>) =
-        lines.partition(|line| line.name == baseline);
-    let mut pictures = Vec::new();
-    let count = others.len().div_ceil(OTHERS);
-    for (number, others) in (1..).zip(others.chunks(OTHERS)) {
-        let lines: Vec<Line> = of_baseline.iter().chain(others).cloned().collect();
+            points: points(arm).unwrap_or_default(),
+        });
+        let lines: Vec<Line> = lines.collect();
+        if lines.iter().skip(1).any(|line| !line.points.is_empty()) {
+            drawn.push(lines);
+        }
+    }
+    let count = drawn.len();
+    let pictures = (1..).zip(&drawn).map(|(number, lines)| {
         let chart = Lines {
             x: "tokens seen",
             y: "loss, nats",
             unit: Unit::Plain,
-            lines: &lines,
+            lines,
         };
         let title = match count {
             1 => title.to_owned(),
             _ => format!("{title} ({number} of {count})"),
         };
-        pictures.push(figure(&title, &chart.chart()?, caption));
-    }
-    Ok(pictures)
+        let without = lines.iter().filter(|line| line.points.is_empty());
+        let without: Vec<&str> = without.map(|line| line.name.as_str()).collect();
+        let caption = html! {
+            (caption)
+            @if !without.is_empty() { " Not recorded, for there is nothing: " (without.join(", ")) "." }
+        };
+        Ok(figure(&title, &chart.chart()?, &caption))
+    });
+    pictures.collect()
+}
+
+/// The baseline and up to three other arms each: what can be told apart in one picture.
+pub(super) fn groups(results: &Value) -> Vec<Vec<&Value>> {
+    let baseline = &results["baseline"];
+    let arms = list(&results["arms"]).iter();
+    let (of_baseline, others): (Vec<&Value>, Vec<&Value>) =
+        arms.partition(|arm| arm["name"] == *baseline);
+    let groups = others.chunks(OTHERS);
+    groups
+        .map(|others| of_baseline.iter().chain(others).copied().collect())
+        .collect()
 }
 
 /// Held-out loss by keep ratio, all that belongs to a set in one picture.

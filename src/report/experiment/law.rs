@@ -7,8 +7,6 @@ use super::super::charts::{Scatter, Series};
 use super::super::page::{Page, figure};
 use super::{list, measure, of_what, told};
 
-/// Arms beside the baseline in a picture.
-const OTHERS: usize = 3;
 /// Points of the drawn law.
 const POINTS: u32 = 60;
 
@@ -41,13 +39,6 @@ pub(super) fn section(results: &Value, page: &mut Page) -> anyhow::Result<()> {
 
 fn pictures(results: &Value, law: &Value, field: &str, of: &str) -> anyhow::Result<Vec<Markup>> {
     let points = list(&law["points"]);
-    let mut arms: Vec<&str> = Vec::new();
-    for point in points {
-        let arm = told(&point["arm"]);
-        if !arms.contains(&arm) {
-            arms.push(arm);
-        }
-    }
     let series = |arm: &&str| Series {
         name: (*arm).to_owned(),
         points: points
@@ -60,13 +51,18 @@ fn pictures(results: &Value, law: &Value, field: &str, of: &str) -> anyhow::Resu
             .collect(),
     };
     let fit = &law[field];
-    let baseline = told(&results["baseline"]);
-    let (of_baseline, others): (Vec<&str>, Vec<&str>) =
-        arms.into_iter().partition(|arm| *arm == baseline);
-    let count = others.len().div_ceil(OTHERS);
+    let has_points = |arm: &&str| points.iter().any(|point| point["arm"] == **arm);
+    let groups = super::curves::groups(results).into_iter().map(|group| {
+        let names = group.into_iter().map(|arm| told(&arm["name"]));
+        names.collect::<Vec<&str>>()
+    });
+    let groups: Vec<Vec<&str>> = groups
+        .filter(|group| group.iter().skip(1).any(|arm| has_points(arm)))
+        .collect();
+    let count = groups.len();
     let mut figures = Vec::new();
-    for (number, others) in (1..).zip(others.chunks(OTHERS)) {
-        let series: Vec<Series> = of_baseline.iter().chain(others).map(series).collect();
+    for (number, group) in (1..).zip(&groups) {
+        let series: Vec<Series> = group.iter().map(series).collect();
         let x = format!("loss of {of} tokens, nats");
         let y = format!("{}, nats", measure(law));
         let chart = Scatter {
