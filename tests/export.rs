@@ -9,10 +9,7 @@ use std::{
 
 use prost::Message as _;
 use rho_formats::MaskRow;
-use rho_graph::{
-    Tensor,
-    onnx::{ModelProto, TensorProto},
-};
+use rho_graph::{Tensor, onnx::ModelProto};
 use serde_json::{Value, json};
 
 use crate::support::{
