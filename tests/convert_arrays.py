@@ -5,6 +5,7 @@ Stands before convert.py, in the same program.
 """
 
 import gzip
+import itertools
 import json
 
 import numpy as np
@@ -68,7 +69,7 @@ def read_mds(folder, stems):
         assert len(data) == shard["raw_data"]["bytes"]
         places = np.frombuffer(data, "<u4", shard["samples"] + 2)
         assert places[0] == shard["samples"] and places[-1] == len(data)
-        for begin, end in zip(places[1:], places[2:]):
+        for begin, end in itertools.pairwise(places[1:].tolist()):
             sizes, at, arrays = np.frombuffer(data, "<u4", 2, begin), begin + 8, []
             for size, encoding in zip(sizes, shard["column_encodings"]):
                 width = 1 << (data[at] & 3)

@@ -8,6 +8,7 @@ asked whether there is a device, and it answers. Where PyTorch has no CUDA (macO
 Run by the environment's own Python; needs `readelf` and `cc`, as linking a Rust program does.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -60,7 +61,8 @@ static void stands_in(const char *name) {{
             options = ["-shared", "-fPIC", "-fno-builtin", f"-Wl,-soname,{name}", "-o", str(folder / name)]
             subprocess.run(["cc", *options, str(written)], check=True)
     check = "import torch; assert not torch.cuda.is_available(); torch.ones(2, 2, requires_grad=True).sum().backward()"
-    subprocess.run([sys.executable, "-c", check], check=True)
+    # Where there is a GPU, nothing may use it: the stand-ins would be called.
+    subprocess.run([sys.executable, "-c", check], check=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
 
 
 if __name__ == "__main__":
