@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::export::library;
 use crate::report::{between, in_browser};
 use crate::support::{
     Ended, Random, Run, demo, files, python::python, read_json, rows, tiny::tiny_drawn,
@@ -17,13 +19,21 @@ use crate::train::words;
 
 const ORACLE: &str = include_str!("dynamics.py");
 
+/// With a cache folder of its own: checkpoints of tests are not to stay in the user's.
+fn with_cache(run: Run, place: &Path) -> Run {
+    static LIBRARY: LazyLock<PathBuf> = LazyLock::new(library);
+    run.env("XDG_CACHE_HOME", place.join("cache"))
+        .env("ORT_DYLIB_PATH", &*LIBRARY)
+}
+
 /// `dynamics` on the processor.
 fn dynamics(checkpoints: &[&Path], corpus: &Path, out: &Path) -> Run {
     let run = Run::new(&["dynamics", "--device", "cpu", "--progress", "none"]);
     let run = checkpoints
         .iter()
         .fold(run.args(&["--checkpoints"]), |run, path| run.arg(path));
-    run.arg("--corpus").arg(corpus).arg("--out").arg(out)
+    let run = run.arg("--corpus").arg(corpus).arg("--out").arg(out);
+    with_cache(run, out.parent().unwrap_or(out))
 }
 
 /// Compares everything in a folder with what NumPy computes from its losses.
@@ -146,7 +156,9 @@ fn real_checkpoints_are_described_as_numpy_does() {
     ] {
         let scored = place.path().join(column);
         let score = Run::score(&corpus, &scored).arg("--model").arg(&model);
-        score.args(&["--progress", "none"]).ends_with(0);
+        with_cache(score, place.path())
+            .args(&["--progress", "none"])
+            .ends_with(0);
         for shard in ["a.jsonl", "sub/b.jsonl"] {
             let place = schema(&out, shard).iter().position(|name| name == column);
             let (got, expected) = (rows(&out, shard), rows(&scored, shard));

@@ -296,7 +296,8 @@ fn the_bundled_reference_exported_again_gives_the_same_masks() {
 }
 
 /// The library that a run without settings finds.
-fn library() -> PathBuf {
+/// The library that is used, for runs with a cache folder of their own.
+pub(crate) fn library() -> PathBuf {
     let ended = Run::new(&["doctor"]).end();
     let mut words = ended.stdout.split_whitespace();
     let found = words.find(|word| word.contains("libonnxruntime") && Path::new(word).is_file());
