@@ -109,7 +109,7 @@ mod tests {
         assert!((found.a - 0.286_115_212_338_920_3).abs() < 1e-12);
         assert!((found.c - 0.393_904_275_823_369_73).abs() < 1e-12);
         assert!(
-            (found.r_squared - 0.142_198_512_178_881_5).abs() < 1e-12,
+            (found.r_squared - 0.142_198_522_178_881_54).abs() < 1e-12,
             "{found:?}"
         );
     }

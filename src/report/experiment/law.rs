@@ -57,7 +57,7 @@ fn pictures(results: &Value, law: &Value, field: &str, of: &str) -> anyhow::Resu
         names.collect::<Vec<&str>>()
     });
     let groups: Vec<Vec<&str>> = groups
-        .filter(|group| group.iter().skip(1).any(has_points))
+        .filter(|group| group.iter().skip(1).any(&has_points))
         .collect();
     let count = groups.len();
     let mut figures = Vec::new();
