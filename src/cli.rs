@@ -10,6 +10,7 @@ mod eval;
 #[cfg(feature = "train")]
 mod experiment;
 mod export;
+mod input;
 mod look;
 mod report;
 mod score;
@@ -28,6 +29,7 @@ pub use eval::EvalArgs;
 #[cfg(feature = "train")]
 pub use experiment::ExperimentArgs;
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
+pub use input::InputArgs;
 pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use report::ReportArgs;
 pub use score::ScoreArgs;

@@ -7,6 +7,7 @@ use rho_reference::Device;
 
 use super::{
     ScoreArgs,
+    input::InputArgs,
     selection::{RuleName, SelectionArgs},
     values::{MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken, share},
 };
@@ -211,14 +212,16 @@ impl EvalArgs {
             eos: self.eos,
             by: RuleName::Intersection,
             selection: SelectionArgs::default(),
-            text_field: self.text_field.clone(),
-            tokens_field: self.tokens_field.clone(),
-            id_field: "id".to_owned(),
-            source_field: None,
-            lines: self.lines,
-            max_document_bytes: None,
-            strict: false,
-            max_rejected: self.max_rejected,
+            input: InputArgs {
+                text_field: self.text_field.clone(),
+                tokens_field: self.tokens_field.clone(),
+                id_field: "id".to_owned(),
+                source_field: None,
+                lines: self.lines,
+                max_document_bytes: None,
+                strict: false,
+                max_rejected: self.max_rejected,
+            },
             // Nobody shares a measurement.
             rank: Some(0),
             world_size: Some(1),

@@ -31,7 +31,7 @@ pub(super) fn must_agree(plan: &DynamicsPlan, args: &DynamicsArgs) -> anyhow::Re
             ));
         }
         // Without a tokenizer the width of the logits is all that tells models apart.
-        if args.tokens_field.is_some()
+        if args.input.tokens_field.is_some()
             && got.tokenizer_fingerprint.is_none()
             && expected.vocabulary != got.vocabulary
         {

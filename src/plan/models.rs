@@ -117,7 +117,7 @@ impl Models {
             false => path,
         });
         let (mut bos, mut eos) = (args.bos, args.eos);
-        if let Some(field) = &args.tokens_field {
+        if let Some(field) = &args.input.tokens_field {
             if bos == SpecialToken::Always || eos == SpecialToken::Always {
                 return Err(Advised::error(
                     format!(

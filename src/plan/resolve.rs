@@ -85,7 +85,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let (rule, scope) = selection(args, &scores)?;
     let threads = positive(args.threads, "threads")?.unwrap_or_else(cores);
     let batch_tokens = positive(args.batch_tokens, "batch-tokens")?;
-    let max_document_bytes = positive(args.max_document_bytes, "max-document-bytes")?
+    let max_document_bytes = positive(args.input.max_document_bytes, "max-document-bytes")?
         .unwrap_or(ReadOptions::default().max_document_bytes);
 
     let library = library(&mut libraries, &args.device)?;
@@ -146,11 +146,11 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         scores,
         rule,
         scope,
-        text_field: args.text_field.clone(),
-        tokens_field: args.tokens_field.clone(),
-        id_field: args.id_field.clone(),
-        source_field: args.source_field.clone(),
-        lines: args.lines,
+        text_field: args.input.text_field.clone(),
+        tokens_field: args.input.tokens_field.clone(),
+        id_field: args.input.id_field.clone(),
+        source_field: args.input.source_field.clone(),
+        lines: args.input.lines,
         max_document_bytes,
         score_type: match args.score_dtype {
             ScoreDtype::Float32 => ScoreType::Float32,
@@ -162,8 +162,8 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         },
         keep_text: args.keep_text,
         shard_bytes: args.shard_size,
-        strict: args.strict,
-        max_rejected: args.max_rejected,
+        strict: args.input.strict,
+        max_rejected: args.input.max_rejected,
         rank: rank.rank,
         world_size: rank.world_size,
         memory: Memory::default(),
