@@ -34,8 +34,12 @@ options = arguments.parse_args()
 FORMATS = options.to or [
     "labels",
     "labels --length 2048",
+    "olmo",
     "levanter",
     "levanter --length 2048",
+    "neox",
+    "mds",
+    "litdata",
     "torchtitan",
     "torchtune",
     "parquet",
