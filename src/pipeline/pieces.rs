@@ -19,6 +19,16 @@ pub(super) struct Span {
     pub(super) scored_from: usize,
 }
 
+impl Span {
+    /// Tokens of the document that no other piece counts: those it scores, and with the first piece the first token.
+    pub(super) fn own(&self) -> usize {
+        match self.range.start {
+            0 => self.range.end,
+            _ => self.range.end - self.scored_from,
+        }
+    }
+}
+
 /// The pieces of a document of `length` tokens; none if it has nothing to score. `overlap` is less than `context`.
 pub(super) fn spans(length: usize, context: usize, overlap: usize) -> Vec<Span> {
     let mut spans = Vec::new();
@@ -73,8 +83,10 @@ mod tests {
         #[test]
         fn each_token_once_with_enough_context(length in 0usize..500, context in 2usize..70, overlap in 0usize..70) {
             let overlap = overlap % context;
-            let mut times = vec![0; length];
-            for (i, span) in spans(length, context, overlap).into_iter().enumerate() {
+            let (mut times, spans) = (vec![0; length], spans(length, context, overlap));
+            let own: usize = spans.iter().map(Span::own).sum();
+            prop_assert_eq!(own, if length > 1 { length } else { 0 });
+            for (i, span) in spans.into_iter().enumerate() {
                 prop_assert!(span.range.len() <= context);
                 for (token, times) in times.iter_mut().enumerate().take(span.range.end).skip(span.scored_from) {
                     *times += 1;

@@ -218,7 +218,7 @@ fn score_batches(
             }
             let scores = scores.with_context(|| format!("batch {}", number + 1))?;
             work.progress
-                .tokens(pieces.iter().map(|p| p.tokens.len()).sum());
+                .tokens(batch.iter().map(|&i| spans[i].1.own()).sum());
             lock(&done).push((number, scores));
         }
     };
