@@ -8,8 +8,9 @@ use std::process::Command;
 
 use crate::support::{
     bundled::{SHARDS, bundled},
-    python::{in_environment, install_into, python, python_with},
+    python::{in_environment, install_into, python},
     root, skipped,
+    torch::python_with_torch,
 };
 
 const CHECK: &str = include_str!("python.py");
@@ -46,15 +47,6 @@ fn the_package() {
     ruff(&["format", "--check"]);
     let request = "cargo test --test program -- --ignored python";
     skipped(&format!("the wheel, and what needs PyTorch: {request}"));
-}
-
-/// `RHO_MASK_TORCH_PYTHON` names a Python that has what requirements-torch.txt lists; else one is made. That it cannot be
-/// made is a failure: who runs this has asked for it.
-fn python_with_torch() -> PathBuf {
-    let named = std::env::var_os("RHO_MASK_TORCH_PYTHON").map(PathBuf::from);
-    let script = "tests/support/torch_without_cuda.py";
-    let made = || python_with("tests/requirements-torch.txt", Some(script));
-    named.unwrap_or_else(|| made().unwrap_or_else(|missing| panic!("{missing}")))
 }
 
 #[test]

@@ -12,6 +12,7 @@ pub(crate) mod python;
 #[path = "../../formats/tests/support/server.rs"]
 pub(crate) mod server;
 pub(crate) mod tiny;
+pub(crate) mod torch;
 
 use std::ffi::OsStr;
 use std::fs;

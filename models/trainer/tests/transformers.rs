@@ -1,35 +1,17 @@
 //! The real Transformers opens what is written here, and computes the same; and what it writes is read here.
 //!
-//! Needs a Python with torch and transformers: named by RHO_MASK_TORCH_PYTHON, else the one that `benches/compare` makes.
+//! Needs a Python with torch and transformers: named by RHO_MASK_TORCH_PYTHON, else made of tests/requirements-torch.txt.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use rho_trainer::{Batch, Checkpoint, Network, Target, checkpoint, network::WeightedRow};
 
 use tempfile::TempDir;
 
-use crate::support::{checkpoint as random_checkpoint, families, fused};
+use crate::support::{checkpoint as random_checkpoint, families, fused, torch::python_with_torch};
 
 /// Both compute in f32.
 const TOLERANCE: f64 = 1e-4;
-
-fn python() -> Option<PathBuf> {
-    let made = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench-python/bin/python");
-    let python = std::env::var_os("RHO_MASK_TORCH_PYTHON").map_or(made, PathBuf::from);
-    if python.is_file() {
-        return Some(python);
-    }
-    let _ = writeln!(
-        std::io::stderr(),
-        "SKIPPED: no Python with transformers at {}; RHO_MASK_TORCH_PYTHON names one",
-        python.display()
-    );
-    None
-}
 
 /// For each folder the log-probabilities of each next token, as Transformers computes them.
 fn theirs(python: &Path, command: &str, ids: &[u32], folders: &[TempDir]) -> Vec<Vec<Vec<f64>>> {
@@ -94,8 +76,9 @@ fn assert_same(name: &str, ours: &[Vec<f64>], theirs: &[Vec<f64>]) {
 }
 
 #[test]
+#[ignore = "installs PyTorch, 2.5 GB; run it with --ignored"]
 fn transformers_opens_what_is_written() {
-    let Some(python) = python() else { return };
+    let python = python_with_torch();
     let ids: Vec<u32> = (0..40).map(|i| i * 7 % 83).collect();
     let folders: Vec<TempDir> = families()
         .iter()
@@ -116,8 +99,9 @@ fn transformers_opens_what_is_written() {
 }
 
 #[test]
+#[ignore = "installs PyTorch, 2.5 GB; run it with --ignored"]
 fn what_transformers_writes_is_read() {
-    let Some(python) = python() else { return };
+    let python = python_with_torch();
     let ids: Vec<u32> = (0..40).map(|i| i * 11 % 83).collect();
     let folders: Vec<TempDir> = families()
         .iter()

@@ -1,5 +1,11 @@
 //! Small random models of every family, random batches, and comparisons.
 
+#[path = "../../../../formats/tests/support/python.rs"]
+#[expect(dead_code, reason = "one environment of several is asked for here")]
+mod python;
+#[path = "../../../../tests/support/torch.rs"]
+pub(crate) mod torch;
+
 use std::{io::Write, path::PathBuf};
 
 use candle_core::{DType, Device};
