@@ -37,6 +37,7 @@ mod dynamics;
 mod eval;
 #[cfg(feature = "train")]
 mod experiment;
+mod files;
 pub mod hint;
 mod join;
 mod look;

@@ -188,8 +188,9 @@ fn conclude(
         });
     }
     let written: Vec<&Written> = done.iter().map(|record| &record.written).collect();
-    let index = plan.target.conclude(folder, &written)?;
-    folder.note(INDEX, json!(index).to_string().as_bytes())?;
+    // First their names, by which another start removes them, should it end in between.
+    folder.note(INDEX, json!(plan.target.index()).to_string().as_bytes())?;
+    plan.target.conclude(folder, &written)?;
     NewFiles::of(folder).clear_partial()?;
     let mut counts = Counts::default();
     done.iter().for_each(|record| counts.add(&record.counts));

@@ -24,6 +24,7 @@ use super::{
     summary::{Corpus, Summary},
 };
 use crate::{
+    files::remove_folder,
     hint::Advised,
     look::tokenizer,
     pipeline::{
@@ -181,13 +182,7 @@ impl Begun {
     }
 
     fn remove_scores(&self) -> anyhow::Result<()> {
-        let scores = self.folder.path().join(SCORES);
-        match fs::remove_dir_all(&scores) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("{}: cannot be removed", scores.display()))
-            }
-            _ => Ok(()),
-        }
+        remove_folder(&self.folder.path().join(SCORES))
     }
 }
 

@@ -11,11 +11,11 @@ use super::{
     curves::{Axis, Measure, Run},
     downstream::{self, Point},
     plan::{Plan, PlannedArm, PlannedRun},
-    run::{ANSWERS, Notes, RESULTS, write as write_file},
+    run::{ANSWERS, Notes, RESULTS},
     student::Mean,
     table,
 };
-use crate::hint::Advised;
+use crate::{files::write_whole, hint::Advised};
 
 const FORMAT: u64 = 1;
 /// Points of a curve of steps: more lie on one another.
@@ -61,7 +61,7 @@ pub(super) fn write(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Va
         "downstream": measure.map(|measure| downstream_results(&measure, &arms)),
     });
     results["read_as"] = json!(table::honest(&results));
-    write_file(&out.join(RESULTS), &format!("{results:#}\n"))?;
+    write_whole(&out.join(RESULTS), &format!("{results:#}\n"))?;
     Ok(results)
 }
 

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     cli::{Cli, Command, ExperimentArgs, ProgressKind},
     commands::{self, Outcome},
+    files::{remove_folder, write_whole},
     hint::Advised,
     stop::Stop,
     terminal,
@@ -139,19 +140,8 @@ impl Notes {
 
     fn write(&self, step: &Step, seconds: f64) -> anyhow::Result<()> {
         let note = json!({"name": step.name, "command": words(step), "seconds": seconds});
-        write(&self.path(step), &format!("{note:#}\n"))
+        write_whole(&self.path(step), &format!("{note:#}\n"))
     }
-}
-
-/// Writes a file whole or not at all.
-pub(super) fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let partial = path.with_extension("partial");
-    let write = || -> io::Result<()> {
-        fs::write(&partial, text)?;
-        File::open(&partial)?.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().with_context(|| format!("{}: cannot be written", path.display()))
 }
 
 /// A step of the plan as people see it.
@@ -234,14 +224,14 @@ fn perform(step: &Step, stop: &Stop) -> anyhow::Result<Outcome> {
         Work::Command(words) => {
             // Renamed when it was whole, but not noted: an export does not go on in a folder that is there.
             if matches!(&words[..], [Word::Text(name), ..] if name == "export") {
-                remove(&step.folder)?;
+                remove_folder(&step.folder)?;
             }
             let outcome = match parsed(step)? {
                 Some(cli) => commands::run(cli)?,
                 None => Outcome::Done,
             };
             if outcome != Outcome::Interrupted && step.sheds_checkpoints {
-                remove(&step.folder.join("checkpoints"))?;
+                remove_folder(&step.folder.join("checkpoints"))?;
             }
             Ok(outcome)
         }
@@ -254,7 +244,7 @@ fn ask(step: &Step, model: &Input) -> anyhow::Result<Outcome> {
     let folder = &step.folder;
     fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
     let onnx = folder.join("onnx");
-    remove(&onnx)?;
+    remove_folder(&onnx)?;
     let export = ["rho-mask", "export"].map(PathBuf::from).into_iter();
     let export = export.chain([model.path.clone(), "--out".into(), onnx.clone()]);
     let outcome = commands::run(Cli::try_parse_from(export)?)?;
@@ -271,18 +261,9 @@ fn ask(step: &Step, model: &Input) -> anyhow::Result<Outcome> {
     let Some(report) = commands::evaluated(&args)? else {
         return Ok(Outcome::Interrupted);
     };
-    write(&folder.join(ANSWERS), &serde_json::to_string(&report)?)?;
-    remove(&onnx)?;
+    write_whole(&folder.join(ANSWERS), &serde_json::to_string(&report)?)?;
+    remove_folder(&onnx)?;
     Ok(Outcome::Done)
-}
-
-fn remove(folder: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{}: cannot be removed", folder.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Refuses a folder that holds something else.
@@ -337,7 +318,7 @@ fn remove_leftovers(out: &Path) -> anyhow::Result<()> {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with('.') && name.contains(".partial-") {
-            remove(&entry.path())?;
+            remove_folder(&entry.path())?;
         }
     }
     Ok(())

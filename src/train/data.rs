@@ -1,7 +1,7 @@
 //! Where the documents of a run are: in the masks, or in token shards that are made of the corpus first. Masks that are compressed
 //! are unpacked first.
 
-use std::{fs, io, path::Path};
+use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use rho_formats::{MaskDocuments, MaskError, MasksFolder, listed_masks};
@@ -13,7 +13,14 @@ use super::{
     plan::Prepared,
     tokens::{self, Counts, Tokenising},
 };
-use crate::{hint::Advised, join::Join, pipeline::summary::grouped, stop::Stop, terminal};
+use crate::{
+    files::{remove_folder, write_whole},
+    hint::Advised,
+    join::Join,
+    pipeline::summary::grouped,
+    stop::Stop,
+    terminal,
+};
 
 /// The note that the token shards are complete, and what was counted.
 const DONE: &str = "done.json";
@@ -70,7 +77,7 @@ fn masks(
         opened => return Ok(Some(opened?)),
     }
     let path = folder.unpacked();
-    let counts = made(&path, folder, |into| {
+    let counts = made(&path, |into| {
         terminal::line(&format!("unpacking the masks into {}", path.display()));
         let masks = prepared.plan.masks.clone().unwrap_or_default();
         let done = tokens::unpack(&masks, &prepared.mask_files, columns, into, stop)?;
@@ -87,7 +94,7 @@ fn tokenised(
 ) -> anyhow::Result<Option<(MaskDocuments, Counts)>> {
     let plan = &prepared.plan;
     let path = folder.tokens();
-    let counts = made(&path, folder, |into| {
+    let counts = made(&path, |into| {
         let join = if prepared.mask_files.is_empty() {
             None
         } else {
@@ -115,7 +122,7 @@ fn tokenised(
         return Ok(None);
     };
     // The token shards hold what the masks said.
-    remove(&folder.unpacked())?;
+    remove_folder(&folder.unpacked())?;
     if counts.incomplete() {
         terminal::line(&format!(
             "note: of {} rows, {} hold no document and {} documents have no masks; {} shards ended early: {} says which",
@@ -132,16 +139,15 @@ fn tokenised(
 /// Makes a folder of the run unless it is complete, and gives what was counted; None where the run is to stop.
 fn made(
     path: &Path,
-    folder: &RunFolder,
     make: impl FnOnce(&MasksFolder) -> anyhow::Result<Option<Counts>>,
 ) -> anyhow::Result<Option<Counts>> {
     let done = path.join(DONE);
     if !done.exists() {
-        remove(path)?;
+        remove_folder(path)?;
         let Some(counts) = make(&MasksFolder::create(path)?)? else {
             return Ok(None);
         };
-        folder.write(&done, &serde_json::to_string(&counts)?)?;
+        write_whole(&done, &serde_json::to_string(&counts)?)?;
     }
     let text = fs::read(&done).with_context(|| format!("{}: cannot be read", done.display()))?;
     let counts = serde_json::from_slice(&text)
@@ -153,13 +159,4 @@ fn documents(path: &Path, columns: &Columns) -> anyhow::Result<MaskDocuments> {
     let names = listed_masks(path)?.unwrap_or_default();
     let files = names.iter().map(|name| path.join(name));
     Ok(MaskDocuments::open(files, &columns.read())?)
-}
-
-fn remove(path: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{}: cannot be removed", path.display()))
-        }
-        _ => Ok(()),
-    }
 }

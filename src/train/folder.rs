@@ -11,7 +11,11 @@ use rho_trainer::run::{METRICS, TIMINGS};
 use serde_json::{Value, json};
 
 use super::{summary::SUMMARY, tensorboard::TENSORBOARD, tokens::REJECTED};
-use crate::{hint::Advised, pipeline::noted::differences};
+use crate::{
+    files::{remove_file, remove_folder, write_whole},
+    hint::Advised,
+    pipeline::noted::differences,
+};
 
 /// Where notes are that are no results.
 const NOTES: &str = ".rho-mask";
@@ -106,7 +110,7 @@ impl RunFolder {
         }
         match begun {
             Some(begun) => folder.must_equal(&begun, plan)?,
-            None => folder.write(&notes.join(PLAN), &format!("{plan:#}\n"))?,
+            None => write_whole(&notes.join(PLAN), &format!("{plan:#}\n"))?,
         }
         Ok(folder)
     }
@@ -124,17 +128,6 @@ impl RunFolder {
     /// Where masks are unpacked that cannot be read as they are.
     pub(super) fn unpacked(&self) -> PathBuf {
         self.path.join(NOTES).join(UNPACKED)
-    }
-
-    /// Writes a file whole or not at all.
-    pub(super) fn write(&self, path: &Path, text: &str) -> anyhow::Result<()> {
-        let partial = path.with_extension("partial");
-        let write = || -> io::Result<()> {
-            fs::write(&partial, text)?;
-            File::open(&partial)?.sync_all()?;
-            fs::rename(&partial, path)
-        };
-        write().with_context(|| format!("{}: cannot be written", path.display()))
     }
 
     fn must_equal(&self, begun: &Value, plan: &Value) -> anyhow::Result<()> {
@@ -170,21 +163,11 @@ impl RunFolder {
         let files = files.map(PathBuf::from).chain([note]);
         let made = [TOKENS, UNPACKED].map(|name| Path::new(NOTES).join(name));
         let folders = ["checkpoints", TENSORBOARD].map(PathBuf::from);
-        let gone = |path: PathBuf, result: io::Result<()>| match result {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("{}: cannot be removed", path.display()))
-            }
-            _ => Ok(()),
-        };
         for name in folders.into_iter().chain(made) {
-            let path = self.path.join(name);
-            let removed = fs::remove_dir_all(&path);
-            gone(path, removed)?;
+            remove_folder(&self.path.join(name))?;
         }
         for name in files {
-            let path = self.path.join(name);
-            let removed = fs::remove_file(&path);
-            gone(path, removed)?;
+            remove_file(&self.path.join(name))?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use super::{
     summary::{SUMMARY, Summary},
     tensorboard::Events,
 };
-use crate::{cli::TrainArgs, hint::Advised, stop::Stop, terminal};
+use crate::{cli::TrainArgs, files::write_whole, hint::Advised, stop::Stop, terminal};
 
 /// How it ended.
 pub(crate) enum Finished {
@@ -61,15 +61,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
     let lengths = Lengths::of(plan, &data)?;
     let run_plan = run_plan(&prepared, lengths, sets, fingerprint);
     let mut learner = super::learner::open(&prepared, run_plan.steps)?;
-    train(
-        args,
-        &prepared,
-        &folder,
-        data,
-        &run_plan,
-        &mut learner,
-        &stop,
-    )
+    train(args, &prepared, data, &run_plan, &mut learner, &stop)
 }
 
 /// The trainer computes in the common pool of threads. It is made only once; a later run of the same process finds it.
@@ -146,7 +138,6 @@ fn run_plan(
 fn train(
     args: &TrainArgs,
     prepared: &Prepared,
-    folder: &RunFolder,
     data: Data,
     run_plan: &RunPlan,
     learner: &mut Learner,
@@ -204,7 +195,7 @@ fn train(
     let here = state.seconds - before.seconds;
     summary.waited = (here > 0.0).then(|| waited / here);
     summary.evaluations = evaluations(&plan.out, state.step)?;
-    folder.write(&plan.out.join(SUMMARY), &format!("{:#}\n", json!(summary)))?;
+    write_whole(&plan.out.join(SUMMARY), &format!("{:#}\n", json!(summary)))?;
     Ok(Finished::Done {
         incomplete: summary.corpus.incomplete(),
         summary: summary.to_string(),

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::{Job, Loaded, Outcome, say_where_rejected, to_folder};
 use crate::{
+    files::remove_folder,
     hint::Advised,
     pipeline::{
         conclude::Standing,
@@ -128,7 +129,7 @@ pub(super) fn run(
     folder.note(DONE, &serde_json::to_vec(&done)?)?;
     // The scores are in the masks now; where a shard broke they wait until it is whole.
     if summary.broken_shards == 0 {
-        remove(&scored.out)?;
+        remove_folder(&scored.out)?;
     }
     terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
     if summary.incomplete() {
@@ -157,7 +158,7 @@ fn nothing_to_do(
         }
     }
     // The run that was done with them may have been killed over it.
-    remove(&job.plan.out.join(SCORED))?;
+    remove_folder(&job.plan.out.join(SCORED))?;
     let out = job.plan.out.display();
     terminal::line(&format!("{out}: all shards are masked already"));
     Ok(Some(match summary["rejected"] == 0 {
@@ -196,16 +197,6 @@ fn finish(
     let mut told = serde_json::to_value(summary)?;
     plan.scope.tell(&mut told);
     Ok(folder.summary(&told)?)
-}
-
-/// Removes the scores.
-fn remove(scored: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir_all(scored) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("{}: cannot be removed", scored.display()))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn done(folder: &MasksFolder) -> anyhow::Result<Option<Done>> {

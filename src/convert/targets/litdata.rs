@@ -64,8 +64,11 @@ impl Target for Litdata {
         }))
     }
 
-    fn conclude(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<Vec<String>> {
-        let mut names = Vec::new();
+    fn index(&self) -> &'static [&'static str] {
+        &["tokens/index.json", "mask/index.json"]
+    }
+
+    fn conclude(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<()> {
         for (name, stream) in STREAMS {
             let told = shards
                 .iter()
@@ -78,9 +81,8 @@ impl Target for Litdata {
                 .with_context(|| format!("{}: cannot be made", place.display()))?;
             let name = format!("{name}/index.json");
             folder.file(&name, Some(&|file| file.write_all(&index)))?;
-            names.push(name);
         }
-        Ok(names)
+        Ok(())
     }
 }
 

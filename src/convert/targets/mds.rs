@@ -64,11 +64,15 @@ impl Target for Mds {
         }))
     }
 
-    fn conclude(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<Vec<String>> {
+    fn index(&self) -> &'static [&'static str] {
+        &[INDEX]
+    }
+
+    fn conclude(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<()> {
         let told = shards.iter().filter_map(|shard| shard.notes.as_array());
         let index = mds_index(&told.flatten().cloned().collect::<Vec<_>>());
         folder.file(INDEX, Some(&|file| file.write_all(&index)))?;
-        Ok(vec![INDEX.to_owned()])
+        Ok(())
     }
 }
 

@@ -64,10 +64,15 @@ pub(crate) trait Target: Sync {
         None
     }
 
-    /// Writes what speaks of all shards, in the order of the corpus, such as an index; the answer names the files. May be
-    /// called again, and writes the same then.
-    fn conclude(&self, _folder: &MasksFolder, _shards: &[&Written]) -> anyhow::Result<Vec<String>> {
-        Ok(Vec::new())
+    /// The files that [`Target::conclude`] writes.
+    fn index(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Writes what speaks of all shards, in the order of the corpus, such as an index. May be called again, and writes the
+    /// same then.
+    fn conclude(&self, _folder: &MasksFolder, _shards: &[&Written]) -> anyhow::Result<()> {
+        Ok(())
     }
 }
 

@@ -123,15 +123,21 @@ impl<L: Layout> Target for Rows<L> {
         self.settings.length.and(L::NOTE)
     }
 
-    fn conclude(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<Vec<String>> {
+    fn index(&self) -> &'static [&'static str] {
+        match L::KIND {
+            TableKind::Parquet => &[],
+            _ => &[DATASET_INFO, STATE],
+        }
+    }
+
+    fn conclude(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<()> {
         if L::KIND == TableKind::Parquet {
-            return Ok(Vec::new());
+            return Ok(());
         }
         // What `datasets.load_from_disk` opens.
         folder.file(DATASET_INFO, Some(&|file| file.write_all(b"{}")))?;
         let files = shards.iter().flat_map(|shard| &shard.files);
-        folder.list(&self.settings.metadata, files)?;
-        Ok([DATASET_INFO, STATE].map(str::to_owned).to_vec())
+        Ok(folder.list(&self.settings.metadata, files)?)
     }
 }
 
