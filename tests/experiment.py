@@ -59,6 +59,8 @@ for comparison in results["comparisons"]:
             x, y = curve(run, comparison["axis"], comparison["set"], comparison["after"])
             values[name].append(np.interp(min(ends), x, y))
     assert [arm["arm"] for arm in comparison["arms"]] == list(arms)
+    starts = {curve(run, "tokens_seen", comparison["set"], comparison["after"])[1][0] for all in arms.values() for run in all}
+    assert starts == {comparison["base"]}, "every run starts from the base"
     for arm in comparison["arms"]:
         mine, what = values[arm["arm"]], (comparison["axis"], comparison["set"], arm["arm"])
         same(arm["values"], mine, what)

@@ -162,6 +162,7 @@ fn from_end_to_end() {
         "by keep ratio",
         "5 arms were compared",
         "seen by mixed.",
+        "(base)",
     ] {
         assert!(ended.stdout.contains(said), "{said}: {}", ended.stdout);
     }
@@ -213,6 +214,8 @@ fn report(out: &Path, place: &Path) {
     let html = fs::read_to_string(&page).unwrap();
     let results = read_json(&out.join("results.json"));
     for comparison in results["comparisons"].as_array().unwrap() {
+        let base = format!("<td>{:.4}</td>", comparison["base"].as_f64().unwrap());
+        assert!(html.contains(&base), "{base}");
         for arm in comparison["arms"].as_array().unwrap() {
             let cell = |value: &Value, sign: bool| match sign {
                 true => format!("<td>{:+.4}</td>", value.as_f64().unwrap()),

@@ -36,6 +36,8 @@ pub(super) struct Comparison {
     pub(super) at: f64,
     #[serde(flatten)]
     pub(super) measure: Measure,
+    /// Of the base, before its first step.
+    pub(super) base: Option<f64>,
     pub(super) arms: Vec<Compared>,
 }
 
@@ -101,10 +103,12 @@ pub(super) fn compare(arms: &[(&str, &[Run])], baseline: usize) -> Vec<Compariso
                     difference: difference.flatten(),
                 })
             });
+            let start = |run: &Run| at(&run.curve(measure), Axis::TokensSeen, 0.0);
             comparisons.push(Comparison {
                 axis,
                 at: place,
                 measure: measure.clone(),
+                base: runs().next().and_then(start),
                 arms: compared.collect(),
             });
         }

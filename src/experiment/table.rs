@@ -7,6 +7,8 @@ use crate::{look::table::Table, pipeline::summary::grouped};
 
 /// Columns of tables that go to no terminal.
 const WIDTH: usize = 120;
+/// Digits after the point.
+const DIGITS: usize = 4;
 
 /// All tables, from results.json.
 pub(super) fn tables(results: &Value, width: Option<usize>) -> String {
@@ -29,7 +31,7 @@ pub(super) fn tables(results: &Value, width: Option<usize>) -> String {
         let set = comparison["set"].as_str().unwrap_or_default();
         let of = of(seeds);
         text += &format!("{set}{after}: loss in nats at {at} {unit}, {of}\n");
-        text += &rows(&comparison["arms"], baseline, 4).lines(width);
+        text += &rows(&comparison["base"], &comparison["arms"], baseline).lines(width);
         text.push('\n');
     }
     for answers in list(&results["answers"]) {
@@ -41,7 +43,7 @@ pub(super) fn tables(results: &Value, width: Option<usize>) -> String {
             answers["questions"],
             of(seeds)
         );
-        text += &rows(&answers["arms"], baseline, 4).lines(width);
+        text += &rows(&Value::Null, &answers["arms"], baseline).lines(width);
         text.push('\n');
     }
     text += &sweep(&results["sweep"], width);
@@ -83,13 +85,30 @@ fn sweep(sweep: &Value, width: usize) -> String {
     runs + &table.lines(width) + "\n"
 }
 
-fn rows(arms: &Value, baseline: &str, digits: usize) -> Table {
+/// The arms, after the base that they start from where that was measured.
+fn rows(base: &Value, arms: &Value, baseline: &str) -> Table {
     let difference = format!("minus {baseline}");
     let mut table = Table::new(["arm", "mean", "95 %", &difference, "95 %", "says"]).with_text(5);
+    let number = |value: &Value| {
+        value
+            .as_f64()
+            .map_or("–".to_owned(), |v| format!("{v:.DIGITS$}"))
+    };
     let half = |mean: &Value| match mean["half_width"].as_f64() {
-        Some(half) => format!("± {half:.digits$}"),
+        Some(half) => format!("± {half:.DIGITS$}"),
         None => "–".to_owned(),
     };
+    if base.is_number() {
+        let empty = String::new;
+        table.row([
+            "(base)".to_owned(),
+            number(base),
+            empty(),
+            empty(),
+            empty(),
+            empty(),
+        ]);
+    }
     for arm in list(arms) {
         // Of answers the mean stands in an object of its own.
         let mean = if arm["mean"].is_object() {
@@ -97,18 +116,13 @@ fn rows(arms: &Value, baseline: &str, digits: usize) -> Table {
         } else {
             arm
         };
-        let number = |value: &Value| {
-            value
-                .as_f64()
-                .map_or("–".to_owned(), |v| format!("{v:.digits$}"))
-        };
         let difference = &arm["difference"];
         let (minus, its_half, verdict) = match difference.is_object() {
             false => (String::new(), String::new(), String::new()),
             true => (
                 difference["mean"]
                     .as_f64()
-                    .map_or_else(String::new, |d| format!("{d:+.digits$}")),
+                    .map_or_else(String::new, |d| format!("{d:+.DIGITS$}")),
                 half(difference),
                 difference["verdict"]
                     .as_str()

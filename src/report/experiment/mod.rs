@@ -16,7 +16,7 @@ mod tables;
 use std::path::Path;
 
 use maud::{Markup, html};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::charts::Table;
 use super::page::{self, Page};
@@ -107,8 +107,14 @@ fn overview(results: &Value) -> Markup {
         });
         cells.into_iter().chain(losses).collect()
     });
+    let start = seen
+        .iter()
+        .map(|comparison| tables::with_half(&json!({"mean": comparison["base"]})));
+    let empty = std::iter::repeat_n(String::new(), 3);
+    let base = ["(base)", "what every arm starts from"].map(str::to_owned);
+    let base: Vec<String> = base.into_iter().chain(empty).chain(start).collect();
     let table = Table {
-        rows: rows.collect(),
+        rows: std::iter::once(base).chain(rows).collect(),
         header,
     };
     html! {
