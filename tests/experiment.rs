@@ -212,6 +212,8 @@ fn report(out: &Path, place: &Path) {
         .arg(out)
         .ends_with(0);
     let html = fs::read_to_string(&page).unwrap();
+    let own = fs::read_to_string(out.join("report.html")).unwrap();
+    assert_eq!(own, html);
     let results = read_json(&out.join("results.json"));
     for comparison in results["comparisons"].as_array().unwrap() {
         let base = format!("<td>{:.4}</td>", comparison["base"].as_f64().unwrap());

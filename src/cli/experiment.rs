@@ -9,13 +9,15 @@ use super::ProgressKind;
 /// What `experiment --help` ends with.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  The bundled experiment, of a few minutes, and its report:
+  The bundled experiment, of a few minutes: tables, results/results.json and results/report.html:
       rho-mask experiment examples/experiment-small.toml --out results/
-      rho-mask report results/ --out report.html
 
   One whose file leaves paths open:
       rho-mask experiment examples/experiment-math.toml --out results/ \\
           --path corpus=corpus.jsonl.zst --path good=good.jsonl.zst --path eval=eval/
+
+  The report of what is done so far:
+      rho-mask report results/ --out report.html
 
   What it would do, and what of it is done:
       rho-mask experiment experiment.toml --out results/ --show-plan

@@ -26,6 +26,7 @@ use crate::{
     commands::{self, Outcome},
     files::{remove_folder, write_whole},
     hint::Advised,
+    report,
     stop::Stop,
     terminal,
 };
@@ -34,6 +35,8 @@ use crate::{
 const NOTES: &str = ".rho-mask";
 /// The results.
 pub(crate) const RESULTS: &str = "results.json";
+/// Their pictures.
+const REPORT: &str = "report.html";
 /// The answers of a run to questions, in its step's folder.
 pub(super) const ANSWERS: &str = "eval.json";
 
@@ -113,7 +116,13 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
         true => terminal::data(&serde_json::to_string(&results)?),
         false => terminal::data(table::tables(&results, terminal::data_width()).trim_end()),
     }
-    terminal::line(&format!("wrote {shown}/{RESULTS}"));
+    write_whole(
+        &args.out.join(REPORT),
+        &report::experiment::report(&args.out)?,
+    )?;
+    terminal::line(&format!(
+        "wrote {shown}/{RESULTS}, and {shown}/{REPORT} of it"
+    ));
     Ok(Outcome::Done)
 }
 
@@ -268,7 +277,7 @@ fn ask(step: &Step, model: &Input) -> anyhow::Result<Outcome> {
 
 /// Refuses a folder that holds something else.
 fn check(out: &Path) -> anyhow::Result<()> {
-    let known = [NOTES, "steps", RESULTS];
+    let known = [NOTES, "steps", RESULTS, REPORT];
     let mut entries = match fs::read_dir(out) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.with_context(|| format!("{}: cannot be read", out.display()))?,
