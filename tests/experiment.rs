@@ -449,15 +449,29 @@ fn the_examples_can_be_planned() {
     for name in ["svamp", "aqua_dev", "mathqa_test", "general_overlap"] {
         fs::copy(&text, place.path().join(format!("eval_{name}.jsonl"))).unwrap();
     }
-    let math = ["corpus", "good"].iter().fold(
-        Run::new(&["experiment", "examples/experiment-math.toml"]),
-        |run, name| run.arg("--path").arg(format!("{name}={}", text.display())),
-    );
     let tokenizer = demo().join("tokenizer.json");
-    let math = math
-        .arg("--path")
-        .arg(format!("tokenizer={}", tokenizer.display()))
-        .arg("--path")
-        .arg(format!("eval={}", place.path().display()));
-    assert_eq!(runs(&steps(math)), 6 * 3 + 3);
+    let on_data = |file: &str| {
+        let paths = [
+            ("corpus", text.as_path()),
+            ("good", &text),
+            ("tokenizer", &tokenizer),
+            ("eval", place.path()),
+        ];
+        let given = paths
+            .into_iter()
+            .fold(Run::new(&["experiment", file]), |run, (name, path)| {
+                run.arg("--path").arg(format!("{name}={}", path.display()))
+            });
+        steps(given)
+    };
+    let math = on_data("examples/experiment-math.toml");
+    assert_eq!(runs(&math), 6 * 3 + 3);
+    let mixed = on_data("examples/experiment-mixed.toml");
+    assert_eq!(runs(&mixed), 2 * 3);
+    // In a copy of the results of the former the base is there.
+    let base = |steps: &[Value]| {
+        let base = steps.iter().find(|step| step["name"] == "base");
+        base.unwrap()["folder"].clone()
+    };
+    assert_eq!(base(&math), base(&mixed));
 }
