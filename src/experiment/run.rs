@@ -116,12 +116,12 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
         true => terminal::data(&serde_json::to_string(&results)?),
         false => terminal::data(table::tables(&results, terminal::data_width()).trim_end()),
     }
-    write_whole(
-        &args.out.join(REPORT),
-        &report::experiment::report(&args.out)?,
-    )?;
+    let drawn = args.out.join(REPORT);
+    write_whole(&drawn, &report::experiment::report(&args.out)?)?;
     terminal::line(&format!(
-        "wrote {shown}/{RESULTS}, and {shown}/{REPORT} of it"
+        "wrote {}, and {} of it",
+        args.out.join(RESULTS).display(),
+        drawn.display()
     ));
     Ok(Outcome::Done)
 }
@@ -343,10 +343,10 @@ fn say_unused(plan: &Plan, out: &Path) {
     unused.sort();
     if let Some(first) = unused.first() {
         terminal::line(&format!(
-            "note: {} folders in {}/steps are of steps that the file does not have any more, such as {first}: they are \
-             left as they are",
+            "note: {} of the folders in {} are of steps that the file does not have any more, such as {first}: they are left as \
+             they are",
             unused.len(),
-            out.display()
+            out.join("steps").display()
         ));
     }
 }
