@@ -151,9 +151,12 @@ pub(super) fn honest(results: &Value) -> String {
     let mut text = match seeds {
         1 => "One seed: no intervals, and no difference can be told from chance.\n".to_owned(),
         seeds => format!(
-            "{} arms were compared with {}, in {comparisons} differences; each interval is by Student's t over {seeds} seeds \
-             and holds 95 % by itself, so of twenty differences that are none one is expected to look like one.\n",
-            arms.saturating_sub(1),
+            "{} compared with {}, in {comparisons} differences; each interval is by Student's t over {seeds} seeds and holds \
+             95 % by itself, so of twenty differences that are none one is expected to look like one.\n",
+            match arms.saturating_sub(1) {
+                1 => "1 arm was".to_owned(),
+                others => format!("{others} arms were"),
+            },
             results["baseline"].as_str().unwrap_or_default()
         ),
     };
