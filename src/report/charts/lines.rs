@@ -55,9 +55,9 @@ impl Unit {
         }
     }
 
-    fn at_axis(self, value: f64) -> String {
+    fn at_axis(self, value: f64, range: (f64, f64)) -> String {
         match self {
-            Self::Plain => super::short(value),
+            Self::Plain => super::mark_of_axis(value, range),
             Self::Share => percent(value),
             Self::Small if value.abs() < 1e-12 => "0".to_owned(),
             Self::Small => format!("{value:.1e}"),
@@ -135,7 +135,7 @@ impl Lines<'_> {
                 .x_labels(8)
                 .y_labels(6)
                 .x_label_formatter(&|x| many(*x))
-                .y_label_formatter(&|y| self.unit.at_axis(*y))
+                .y_label_formatter(&|y| self.unit.at_axis(*y, (low, high)))
                 .x_desc(self.x)
                 .y_desc(self.y)
                 .draw()?;

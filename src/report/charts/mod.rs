@@ -150,7 +150,17 @@ fn svg(
 
 /// A number at an axis: no more digits than it needs.
 fn short(value: f64) -> String {
-    let text = format!("{value:.2}");
+    trimmed(value, 2)
+}
+
+/// A number at an axis from `low` to `high`: with as many digits as tell its marks apart, no more than it needs.
+fn mark_of_axis(value: f64, (low, high): (f64, f64)) -> String {
+    let digits = (2.0 - (high - low).log10()).ceil().clamp(2.0, 9.0);
+    trimmed(value, digits as usize)
+}
+
+fn trimmed(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     match text {
         "-0" => "0".to_owned(),
@@ -324,6 +334,20 @@ mod tests {
             }
         }
         assert!(seen.len() > 15, "{seen:?}");
+    }
+
+    #[test]
+    fn marks_of_an_axis_are_told_apart() {
+        let marks = |range: (f64, f64), values: [f64; 3]| values.map(|v| mark_of_axis(v, range));
+        assert_eq!(marks((0.0, 6.0), [0.0, 2.0, 4.0]), ["0", "2", "4"]);
+        assert_eq!(
+            marks((4.337, 4.349), [4.338, 4.34, 4.342]),
+            ["4.338", "4.34", "4.342"]
+        );
+        assert_eq!(
+            marks((1.0, 1.0001), [1.0, 1.00002, 1.000_04]),
+            ["1", "1.00002", "1.00004"]
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::curves::mark;
-use super::{Chart, GRID, INK, MUTED, SERIES, Table, anchored, line, px, short, svg, text};
+use super::{Chart, GRID, INK, MUTED, SERIES, Table, anchored, line, mark_of_axis, px, svg, text};
 
 /// A series of points.
 #[derive(Debug, Clone)]
@@ -68,8 +68,8 @@ impl Scatter<'_> {
                 .axis_desc_style(text(13.0, INK))
                 .x_labels(8)
                 .y_labels(6)
-                .x_label_formatter(&|x| short(*x))
-                .y_label_formatter(&|y| short(*y))
+                .x_label_formatter(&|x| mark_of_axis(*x, (across.start, across.end)))
+                .y_label_formatter(&|y| mark_of_axis(*y, (up.start, up.end)))
                 .x_desc(self.x)
                 .y_desc(self.y)
                 .draw()?;
