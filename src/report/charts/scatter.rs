@@ -80,12 +80,15 @@ impl Scatter<'_> {
                 chart.draw_series(LineSeries::new(curve, line(INK, 1.6)))?;
             }
             let (right, top) = chart.backend_coord(&(across.end, up.end));
-            for (i, series) in self.series.iter().enumerate() {
+            // A series keeps its colour and mark in every picture; one without points is not named.
+            let drawn = self.series.iter().enumerate();
+            let drawn = drawn.filter(|(_, series)| !series.points.is_empty());
+            for (place, (i, series)) in (0..).zip(drawn) {
                 let colour = SERIES[i % SERIES.len()];
                 for (_, x, y) in &series.points {
                     mark(area, i, chart.backend_coord(&(*x, *y)), colour)?;
                 }
-                let y = top + px(12.0) + px(18.0) * i32::try_from(i)?;
+                let y = top + px(12.0) + px(18.0) * place;
                 mark(area, i, (right + px(12.0), y), colour)?;
                 let style = anchored(&text(12.5, INK), HPos::Left, VPos::Center);
                 let name = super::lines::cut(&series.name);
