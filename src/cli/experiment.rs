@@ -16,9 +16,6 @@ Examples:
       rho-mask experiment examples/experiment-math.toml --out results/ \\
           --path corpus=corpus.jsonl.zst --path good=good.jsonl.zst --path eval=eval/
 
-  The report of what is done so far:
-      rho-mask report results/ --out report.html
-
   What it would do, and what of it is done:
       rho-mask experiment experiment.toml --out results/ --show-plan
 

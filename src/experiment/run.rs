@@ -104,26 +104,36 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
         }
         notes.write(step, start.elapsed().as_secs_f64())?;
         if matches!(step.work, Work::Command(_)) && step.folder.join("metrics.jsonl").exists() {
-            results::write(&plan, &notes, &args.out)?;
+            written(&plan, &notes, &args.out)?;
         }
         if stop.requested() {
             terminal::line("stopped: the same command goes on");
             return Ok(Outcome::Interrupted);
         }
     }
-    let results = results::write(&plan, &notes, &args.out)?;
+    let results = written(&plan, &notes, &args.out)?;
     match args.json {
         true => terminal::data(&serde_json::to_string(&results)?),
         false => terminal::data(table::tables(&results, terminal::data_width()).trim_end()),
     }
-    let drawn = args.out.join(REPORT);
-    write_whole(&drawn, &report::experiment::report(&args.out)?)?;
     terminal::line(&format!(
         "wrote {}, and {} of it",
         args.out.join(RESULTS).display(),
-        drawn.display()
+        args.out.join(REPORT).display()
     ));
     Ok(Outcome::Done)
+}
+
+/// Writes the results of what is done, and the report beside them as soon as an arm is: they never tell of different runs.
+fn written(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Value> {
+    let results = results::write(plan, notes, out)?;
+    if results["arms"]
+        .as_array()
+        .is_some_and(|arms| !arms.is_empty())
+    {
+        write_whole(&out.join(REPORT), &report::experiment::report(out)?)?;
+    }
+    Ok(results)
 }
 
 /// What is noted of steps that are done.
