@@ -11,7 +11,8 @@ use std::{
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use rho_graph::{Checkpoint, Dtype, ExportError, ExportOptions, Exported, Prepared, export};
+use rho_checkpoint::Checkpoint;
+use rho_graph::{Dtype, ExportError, ExportOptions, Exported, Prepared, export};
 use rho_reference::{
     Device, ReferenceError, ResolvedDevice, Source,
     library::{self, LibraryOptions},

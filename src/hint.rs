@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use rho_checkpoint::CheckpointError;
 use rho_formats::{CorpusError, MaskError, OutputError};
 use rho_graph::ExportError;
 use rho_reference::{ReferenceError, library::LibraryError};
@@ -93,6 +94,10 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
                 .map(|h| h.to_string())
         })
         .or_else(|| cause.downcast_ref::<ExportError>()?.hint())
+        .or_else(|| {
+            let hint = cause.downcast_ref::<CheckpointError>()?.hint();
+            hint.map(str::to_owned)
+        })
         .or_else(|| {
             cause.downcast_ref::<TokenizerError>()?;
             let hint = "save the model's tokenizer as tokenizer.json: AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)";

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rho_graph::Checkpoint;
+use rho_checkpoint::Checkpoint;
 use rho_reference::{Source, source::fingerprint};
 
 use crate::{hint::Advised, terminal};

@@ -10,7 +10,7 @@ pub(crate) use words::CACHE_BYTES;
 use std::{borrow::Cow, path::Path};
 
 use anyhow::Context as _;
-use rho_reference::source::Config;
+use rho_checkpoint::Outline;
 use tokenizers::Tokenizer;
 
 use crate::{cli::SpecialToken, hint::Advised, look::pieces::Pieces};
@@ -38,7 +38,7 @@ impl Tokenization {
         path: &Path,
         bos: SpecialToken,
         eos: SpecialToken,
-        config: &Config,
+        config: &Outline,
     ) -> anyhow::Result<Self> {
         let path = if path.is_dir() {
             path.join("tokenizer.json")

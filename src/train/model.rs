@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rho_reference::source::{Config, fingerprint};
+use rho_checkpoint::Outline;
+use rho_reference::source::fingerprint;
 
 use crate::{cli::TrainArgs, hint::Advised};
 
@@ -15,7 +16,7 @@ pub(super) struct Model {
     /// config.json of a model from scratch; none where there are weights.
     pub(super) initial: Option<PathBuf>,
     /// What its configuration says.
-    pub(super) config: Config,
+    pub(super) config: Outline,
     /// tokenizer.json, where there is one.
     pub(super) tokenizer: Option<PathBuf>,
 }
@@ -54,7 +55,7 @@ impl Model {
         }
         let mut files = vec![config_file];
         files.push(folder.join("generation_config.json"));
-        let config = Config::of_files(files.iter().filter(|file| file.is_file()))?;
+        let config = Outline::of_files(files.iter().filter(|file| file.is_file()))?;
         let named = args.tokenizer.as_ref().map(|path| match path.is_dir() {
             true => path.join("tokenizer.json"),
             false => path.clone(),

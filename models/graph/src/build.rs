@@ -262,6 +262,7 @@ pub(crate) fn value_info(
 // Attribute types by their number in the schema.
 const FLOAT: i32 = 1;
 const INT: i32 = 2;
+const STRING: i32 = 3;
 const INTS: i32 = 7;
 
 /// An attribute.
@@ -280,6 +281,16 @@ pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
         name: Some(name.to_owned()),
         i: Some(value),
         r#type: Some(INT),
+        ..Default::default()
+    }
+}
+
+/// An attribute.
+pub(crate) fn text(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: Some(name.to_owned()),
+        r#type: Some(STRING),
+        s: Some(value.as_bytes().to_vec().into()),
         ..Default::default()
     }
 }

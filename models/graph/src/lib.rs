@@ -18,19 +18,17 @@
 //!   in 8 bits.
 //! * `simplify`: takes out what a scorer's batches do not need.
 //! * [`build`]: small models made from nothing.
-//! * [`checkpoint`], [`export`], [`families`]: from a checkpoint to a model.
+//! * [`export`], `decoder`: from a checkpoint ([`rho_checkpoint`]) to a model.
 //!
 //! Knows nothing of tokens, devices or sessions.
 
 pub mod attention;
 pub mod build;
-pub mod checkpoint;
 pub mod cut;
+mod decoder;
 mod error;
 pub mod export;
-pub mod families;
 pub mod head;
-mod map;
 pub mod model;
 pub mod onnx;
 pub mod products;
@@ -38,7 +36,6 @@ mod quantised;
 mod simplify;
 pub mod tensor;
 
-pub use checkpoint::{Checkpoint, Settings, Stored, Weights};
 pub use cut::Cut;
 pub use error::{GraphError, NotCuttable, NotReducible};
 pub use export::{Dtype, ExportError, ExportHead, ExportOptions, Exported, Prepared};

@@ -8,10 +8,10 @@ use std::{
 
 use bytes::Bytes;
 use prost::Message;
+use rho_checkpoint::map::map;
 
 use crate::{
     DataType, GraphError, Tensor,
-    map::map,
     onnx::{GraphProto, ModelProto, ValueInfoProto},
 };
 
@@ -56,7 +56,10 @@ impl Model {
         };
         let given = std::path::absolute(path).map_err(read)?;
         let path = path.canonicalize().map_err(read)?;
-        let file = map(&path)?;
+        let file = map(&path).map_err(|source| GraphError::Read {
+            path: path.clone(),
+            source,
+        })?;
         let mut proto = ModelProto::decode(file.clone()).map_err(|source| GraphError::NotOnnx {
             path: path.clone(),
             source,

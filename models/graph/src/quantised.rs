@@ -2,10 +2,10 @@
 //! node, gives its weights as numbers again. Other quantised operators are refused by [`crate::products`].
 
 use bytes::Bytes;
+use rho_checkpoint::map::map_range;
 
 use crate::{
     DataType, GraphError, Layout, Model, Tensor,
-    map::map_range,
     onnx::{NodeProto, TensorProto},
     products::{ConstantProduct, Place},
 };
@@ -125,7 +125,10 @@ impl Place {
                 path,
                 offset,
                 length,
-            } => map_range(path, *offset, *length),
+            } => map_range(path, *offset, *length).map_err(|source| GraphError::Read {
+                path: path.clone(),
+                source,
+            }),
             Self::Memory(bytes) => Ok(bytes.clone()),
         }
     }

@@ -1,86 +1,12 @@
-//! Constants of a graph: element types, shapes, and bytes that stay in their file until somebody reads them.
+//! Constants of a graph: shapes, and bytes that stay in their file until somebody reads them.
 
 use std::path::Path;
 
 use bytes::Bytes;
-use half::{bf16, f16};
+pub use rho_checkpoint::DataType;
+use rho_checkpoint::{map::map, numbers};
 
-use crate::{GraphError, map::map, onnx::TensorProto};
-
-/// Element types by their ONNX number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DataType {
-    /// 32-bit float.
-    F32,
-    /// 16-bit float.
-    F16,
-    /// bfloat16.
-    Bf16,
-    /// 64-bit float.
-    F64,
-    /// 32-bit integer.
-    I32,
-    /// 64-bit integer.
-    I64,
-    /// Boolean.
-    Bool,
-    /// Unsigned byte.
-    U8,
-    /// Signed byte.
-    I8,
-    /// Any other type, by its number.
-    Other(i32),
-}
-
-impl DataType {
-    /// The type with this number in the schema.
-    pub fn from_onnx(number: i32) -> Self {
-        match number {
-            1 => Self::F32,
-            2 => Self::U8,
-            3 => Self::I8,
-            6 => Self::I32,
-            7 => Self::I64,
-            9 => Self::Bool,
-            10 => Self::F16,
-            11 => Self::F64,
-            16 => Self::Bf16,
-            other => Self::Other(other),
-        }
-    }
-
-    /// Its number in the schema.
-    pub fn to_onnx(self) -> i32 {
-        match self {
-            Self::F32 => 1,
-            Self::U8 => 2,
-            Self::I8 => 3,
-            Self::I32 => 6,
-            Self::I64 => 7,
-            Self::Bool => 9,
-            Self::F16 => 10,
-            Self::F64 => 11,
-            Self::Bf16 => 16,
-            Self::Other(number) => number,
-        }
-    }
-
-    /// Whether it is a floating-point type.
-    pub fn is_float(self) -> bool {
-        matches!(self, Self::F32 | Self::F16 | Self::Bf16 | Self::F64)
-    }
-
-    /// Bytes per element, for the types that have a name here.
-    pub fn size(self) -> Option<usize> {
-        match self {
-            Self::Bool | Self::U8 | Self::I8 => Some(1),
-            Self::F16 | Self::Bf16 => Some(2),
-            Self::F32 | Self::I32 => Some(4),
-            Self::F64 | Self::I64 => Some(8),
-            Self::Other(_) => None,
-        }
-    }
-}
+use crate::{GraphError, onnx::TensorProto};
 
 /// A constant with its bytes (little-endian, row-major), most often a view into a memory-mapped file.
 #[derive(Debug, Clone)]
@@ -112,7 +38,10 @@ impl Tensor {
         let (bytes, place) = match external(proto) {
             Some(external) => {
                 let path = folder.join(&external.location);
-                let whole = map(&path)?;
+                let whole = map(&path).map_err(|source| GraphError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
                 let end = external
                     .length
                     .map_or(whole.len(), |n| external.offset.saturating_add(n))
@@ -148,33 +77,12 @@ impl Tensor {
     ) -> Result<(), GraphError> {
         let size = self.dtype.size().unwrap_or(1);
         let bytes = &self.bytes[range.start * size..range.end * size];
-        out.clear();
-        match self.dtype {
-            DataType::F32 => out.extend(
-                bytes
-                    .chunks_exact(4)
-                    .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-            ),
-            DataType::F16 => out.extend(
-                bytes
-                    .chunks_exact(2)
-                    .map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()),
-            ),
-            DataType::Bf16 => out.extend(
-                bytes
-                    .chunks_exact(2)
-                    .map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()),
-            ),
-            DataType::F64 => out.extend(bytes.chunks_exact(8).map(|b| {
-                f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32
-            })),
-            got => {
-                return Err(GraphError::TensorType {
-                    name: self.name.clone(),
-                    expected: "a float type",
-                    got,
-                });
-            }
+        if !self.dtype.is_float() || !numbers::to_f32(self.dtype, bytes, out) {
+            return Err(GraphError::TensorType {
+                name: self.name.clone(),
+                expected: "a float type",
+                got: self.dtype,
+            });
         }
         Ok(())
     }
@@ -247,7 +155,7 @@ fn inline_bytes(proto: &TensorProto, dtype: DataType) -> Bytes {
         DataType::Bool | DataType::U8 | DataType::I8 => {
             proto.int32_data.iter().map(|&v| v as u8).collect()
         }
-        DataType::Other(_) => Vec::new(),
+        DataType::F8E4M3 | DataType::Other(_) => Vec::new(),
     };
     flat.into()
 }

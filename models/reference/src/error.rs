@@ -26,13 +26,8 @@ pub enum ReferenceError {
         names: Vec<String>,
     },
     /// config.json is there but no use.
-    #[error("{path} is not a model configuration")]
-    Config {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error("not a model configuration")]
+    Config(#[from] rho_checkpoint::CheckpointError),
     /// Weights in bf16, for which ONNX Runtime has no operators on the processor.
     #[error("{path}: expected weights in f32 or f16 for the CPU, got bf16")]
     Bf16OnCpu {
@@ -178,7 +173,7 @@ impl ReferenceError {
                 "`rho-mask setup --cuda` installs what is needed, `rho-mask doctor` shows what is there; --device cpu works everywhere"
             }
             Self::Library(error) => return error.hint(),
-            Self::Config { .. } => {
+            Self::Config(_) => {
                 "fetch it again; without it --context says how long inputs may be"
             }
             Self::Graph(GraphError::NotOnnx { .. } | GraphError::NoGraph { .. }) => {

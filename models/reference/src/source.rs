@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde_json::Value;
+use rho_checkpoint::Outline;
 
 use crate::{ReferenceError, hash};
 
@@ -19,20 +19,7 @@ pub struct Source {
     /// tokenizer.json beside it, if there is one.
     pub tokenizer: Option<PathBuf>,
     /// What its configuration says.
-    pub config: Config,
-}
-
-/// The parts of config.json and generation_config.json that scoring needs; all may be missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Config {
-    /// Longest input the model was made for.
-    pub max_positions: Option<usize>,
-    /// Width of the logits.
-    pub vocabulary: Option<usize>,
-    /// Beginning of sequence.
-    pub bos: Option<u32>,
-    /// End of sequence; the first where several are named.
-    pub eos: Option<u32>,
+    pub config: Outline,
 }
 
 impl Source {
@@ -66,7 +53,7 @@ impl Source {
             .filter(|_| beside.file_name().is_some_and(|n| n == "onnx"));
         let folders: Vec<&Path> = [Some(beside), above].into_iter().flatten().collect();
         let find = |name: &str| folders.iter().map(|f| f.join(name)).find(|p| p.is_file());
-        let mut config = Config::default();
+        let mut config = Outline::default();
         for name in ["config.json", "generation_config.json"] {
             if let Some(file) = find(name) {
                 config.read(&file)?;
@@ -142,56 +129,6 @@ fn model_in(folder: &Path) -> Result<PathBuf, ReferenceError> {
     })
 }
 
-impl Config {
-    /// What some files say, the first that says a thing first.
-    pub fn of_files<'a>(
-        files: impl IntoIterator<Item = &'a PathBuf>,
-    ) -> Result<Self, ReferenceError> {
-        let mut config = Self::default();
-        for file in files {
-            config.read(file)?;
-        }
-        Ok(config)
-    }
-
-    /// Adds what a file says; what was said before stays.
-    fn read(&mut self, path: &Path) -> Result<(), ReferenceError> {
-        let config = |source| ReferenceError::Config {
-            path: path.to_owned(),
-            source,
-        };
-        let text = fs::read(path).map_err(config)?;
-        let json: Value = serde_json::from_slice(&text).map_err(|e| config(e.into()))?;
-        // Models that also see pictures keep the language model's numbers one level down.
-        let text_config = json.get("text_config").unwrap_or(&Value::Null);
-        let number = |names: &[&str]| {
-            let found = names.iter().find_map(|n| {
-                [&json, text_config]
-                    .into_iter()
-                    .find_map(|j| j.get(n)?.as_u64())
-            });
-            found.map(|n| n as usize)
-        };
-        let token = |name: &str| {
-            let value = json.get(name).or_else(|| text_config.get(name))?;
-            let first = value.as_array().map_or(Some(value), |all| all.first())?;
-            first.as_u64().and_then(|n| u32::try_from(n).ok())
-        };
-        let positions = [
-            "max_position_embeddings",
-            "n_positions",
-            "n_ctx",
-            "max_seq_len",
-            "seq_length",
-        ];
-        self.max_positions = self.max_positions.or_else(|| number(&positions));
-        self.vocabulary = self.vocabulary.or_else(|| number(&["vocab_size"]));
-        self.bos = self.bos.or_else(|| token("bos_token_id"));
-        self.eos = self.eos.or_else(|| token("eos_token_id"));
-        Ok(())
-    }
-}
-
 /// SHA-256 over the contents of files, one after the other, in hexadecimal: the fingerprint of a model or a tokenizer,
 /// the same as of `cat FILES | sha256sum`.
 pub fn fingerprint(files: &[PathBuf]) -> io::Result<String> {
@@ -230,7 +167,7 @@ mod tests {
         let source = Source::find(folder.path()).unwrap();
         assert_eq!(source.model, at("onnx/only.onnx"));
         assert_eq!(source.tokenizer, Some(at("tokenizer.json")));
-        let expected = Config {
+        let expected = Outline {
             max_positions: Some(256),
             vocabulary: Some(10),
             bos: Some(1),

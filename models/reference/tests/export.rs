@@ -13,7 +13,8 @@ use std::{
 };
 
 use ort::environment::Environment;
-use rho_graph::{Checkpoint, Dtype, ExportHead, ExportOptions, Prepared};
+use rho_checkpoint::Checkpoint;
+use rho_graph::{Dtype, ExportHead, ExportOptions, Prepared};
 use rho_reference::{
     HeadChoice, OpenedReference, Piece, Precision, Reference, ReferenceOptions, ResolvedDevice,
     Scorer, Scores, Source,

@@ -9,7 +9,9 @@
 use bytes::Bytes;
 use half::{bf16, f16};
 
-use crate::{DataType, ExportError, Tensor, checkpoint::Stored};
+use rho_checkpoint::{CheckpointError, Rows, Stored};
+
+use crate::{DataType, ExportError, Tensor};
 
 /// A constant still to be written.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub(crate) enum Content {
     Bytes(Bytes),
     /// A tensor of the checkpoint.
     Stored(Stored, Change),
+    /// Others, of one shape, one after the other; `turn` of them at a time row by row in turn.
+    Stacked { parts: Vec<Constant>, turn: usize },
 }
 
 /// What is done to a tensor.
@@ -106,35 +110,44 @@ impl Constant {
     pub(crate) fn bytes(&self) -> Result<Bytes, ExportError> {
         let (stored, change) = match &self.content {
             Content::Bytes(bytes) => return Ok(bytes.clone()),
+            Content::Stacked { parts, turn } => return self.stacked(parts, *turn),
             Content::Stored(stored, change) => (stored, change),
         };
-        let tensor = Tensor {
-            name: stored.name.clone(),
-            dims: stored.dims.clone(),
-            dtype: stored.dtype,
-            bytes: stored.bytes()?,
-        };
-        if change.changes_nothing() && stored.dtype == self.dtype {
+        if change.changes_nothing() && stored.dtype == self.dtype && !stored.is_quantised() {
+            let tensor = Tensor {
+                name: stored.name.clone(),
+                dims: stored.dims.clone(),
+                dtype: stored.dtype,
+                bytes: stored.bytes()?,
+            };
             check(&tensor, stored, self.dtype)?;
             return Ok(tensor.bytes);
         }
-        self.changed(&tensor, stored, change)
+        self.changed(stored, change)
+    }
+
+    /// The bytes of others, a few of them in memory besides.
+    fn stacked(&self, parts: &[Constant], turn: usize) -> Result<Bytes, ExportError> {
+        let mut all = Vec::with_capacity(self.length());
+        for group in parts.chunks(turn.max(1)) {
+            let bytes = group.iter().map(Constant::bytes).collect::<Result<Vec<_>, _>>()?;
+            let rows = group.first().and_then(|part| part.dims.first());
+            let rows = rows.copied().unwrap_or(1).max(1);
+            let row = bytes.first().map_or(0, Bytes::len) / rows;
+            for i in 0..rows {
+                for part in &bytes {
+                    all.extend_from_slice(&part[i * row..(i + 1) * row]);
+                }
+            }
+        }
+        Ok(all.into())
     }
 
     /// Row by row in f32, each put where it belongs.
-    fn changed(
-        &self,
-        tensor: &Tensor,
-        stored: &Stored,
-        change: &Change,
-    ) -> Result<Bytes, ExportError> {
-        let turned;
-        let (tensor, axis) = match change.by_columns {
-            true => {
-                turned = turn(tensor)?;
-                (&turned, 1)
-            }
-            false => (tensor, 0),
+    fn changed(&self, stored: &Stored, change: &Change) -> Result<Bytes, ExportError> {
+        let (source, axis) = match change.by_columns {
+            true => (Source::Columns(turn(stored)?), 1),
+            false => (Source::Rows(stored.rows()?), 0),
         };
         let count = stored.dims.get(axis).copied().unwrap_or(1).max(1);
         let width = stored.elements() / count;
@@ -151,7 +164,7 @@ impl Constant {
             let first = first * BAND;
             let mut rows: Vec<Vec<f32>> = Vec::with_capacity(band.len());
             for &from in band {
-                tensor.read_f32(from * width..(from + 1) * width, &mut row)?;
+                source.read(from, width, &mut row)?;
                 refuse(&row, stored, self.dtype, from * width)?;
                 row.iter_mut().for_each(|x| *x += change.add);
                 rows.push(row.clone());
@@ -188,22 +201,37 @@ impl Constant {
     }
 }
 
+/// Where rows come from.
+enum Source {
+    Rows(Rows),
+    /// A matrix with its axes changed.
+    Columns(Vec<f32>),
+}
+
+impl Source {
+    fn read(&self, row: usize, width: usize, out: &mut Vec<f32>) -> Result<(), CheckpointError> {
+        match self {
+            Self::Rows(rows) => rows.read(row, out),
+            Self::Columns(numbers) => {
+                out.clear();
+                out.extend_from_slice(&numbers[row * width..(row + 1) * width]);
+                Ok(())
+            }
+        }
+    }
+}
+
 /// A matrix with its axes changed, in f32.
-fn turn(tensor: &Tensor) -> Result<Tensor, ExportError> {
-    let numbers = tensor.to_f32()?;
-    let [rows, columns] = [tensor.dims[0], tensor.dims[1]];
+fn turn(stored: &Stored) -> Result<Vec<f32>, ExportError> {
+    let numbers = stored.to_f32()?;
+    let [rows, columns] = [stored.dims[0], stored.dims[1]];
     let mut turned = vec![0.0; numbers.len()];
     for (r, row) in numbers.chunks_exact(columns.max(1)).enumerate() {
         for (c, x) in row.iter().enumerate() {
             turned[c * rows + r] = *x;
         }
     }
-    Ok(Tensor {
-        name: tensor.name.clone(),
-        dims: vec![columns, rows],
-        dtype: DataType::F32,
-        bytes: encode(&turned, DataType::F32).into(),
-    })
+    Ok(turned)
 }
 
 /// One row in 8 bits: as the int8 products of a scorer round it, so that they take it as it is.
@@ -312,7 +340,7 @@ mod tests {
         let size = (header.len() as u64).to_le_bytes();
         let path = folder.path().join("model.safetensors");
         std::fs::write(path, [&size[..], header.as_bytes(), &data].concat()).unwrap();
-        let weights = crate::Weights::find(folder.path()).unwrap();
+        let weights = rho_checkpoint::Weights::find(folder.path()).unwrap();
         let stored = weights.expect("model.w", dims).unwrap().clone();
         let constant = Constant {
             name: "w".to_owned(),

@@ -5,9 +5,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use rho_checkpoint::{Stored, Weights};
+
 use super::constants::{Change, Constant, Content};
 use crate::{
-    DataType, Dimension, ExportError, Weights,
+    DataType, Dimension, ExportError,
     build::{self, value_info},
     onnx::{AttributeProto, GraphProto, NodeProto},
 };
@@ -83,10 +85,13 @@ pub(crate) struct Graph<'c> {
     pub(crate) weights: &'c Weights,
     pub(crate) proto: GraphProto,
     pub(crate) constants: Vec<Constant>,
+    constant_names: HashSet<String>,
     /// Names of the checkpoint's tensors that were taken.
     pub(crate) taken: HashSet<String>,
     /// Values that are made once and read by all layers, by what they are.
     pub(crate) shared: HashMap<String, Value>,
+    /// Whether values are made without a word of their shapes.
+    shapeless: bool,
     scopes: Vec<String>,
     names: HashMap<String, usize>,
 }
@@ -101,8 +106,10 @@ impl<'c> Graph<'c> {
                 ..Default::default()
             },
             constants: Vec::new(),
+            constant_names: HashSet::new(),
             taken: HashSet::new(),
             shared: HashMap::new(),
+            shapeless: false,
             scopes: Vec::new(),
             names: HashMap::new(),
         }
@@ -114,6 +121,10 @@ impl<'c> Graph<'c> {
         scope: &str,
         build: impl FnOnce(&mut Self) -> Result<T, ExportError>,
     ) -> Result<T, ExportError> {
+        // Nothing to go into: a part that has no name of its own.
+        if scope.is_empty() {
+            return build(self);
+        }
         self.scopes.push(scope.to_owned());
         let built = build(self);
         self.scopes.pop();
@@ -142,6 +153,17 @@ impl<'c> Graph<'c> {
         let value = value?;
         self.shared.insert(key.to_owned(), value.clone());
         Ok(value)
+    }
+
+    /// Builds what the graph says no shapes of.
+    pub(crate) fn without_shapes<T>(
+        &mut self,
+        build: impl FnOnce(&mut Self) -> Result<T, ExportError>,
+    ) -> Result<T, ExportError> {
+        let before = std::mem::replace(&mut self.shapeless, true);
+        let built = build(self);
+        self.shapeless = before;
+        built
     }
 
     fn fresh(&mut self, operator: &str) -> String {
@@ -193,7 +215,8 @@ impl<'c> Graph<'c> {
                 },
             })
             .collect();
-        for value in values.iter().filter(|value| !value.name.is_empty()) {
+        let told = values.iter().filter(|value| !value.name.is_empty());
+        for value in told.filter(|_| !self.shapeless) {
             let info = value_info(&value.name, value.dtype, Some(&value.dims));
             self.proto.value_info.push(info);
         }
@@ -267,7 +290,7 @@ impl<'c> Graph<'c> {
             dtype: constant.dtype,
             dims: constant.dims.iter().copied().map(fixed).collect(),
         };
-        if !self.constants.iter().any(|c| c.name == constant.name) {
+        if self.constant_names.insert(constant.name.clone()) {
             self.constants.push(constant);
         }
         value
@@ -307,6 +330,13 @@ impl<'c> Graph<'c> {
         self.tensor_as(name, dims, change, dtype, "")
     }
 
+    /// Where a tensor of the checkpoint lies, by its name from here; it counts as used.
+    pub(crate) fn take(&mut self, name: &str, dims: &[usize]) -> Result<Stored, ExportError> {
+        let stored = self.weights.expect(&self.path(name), dims)?.clone();
+        self.taken.insert(stored.name.clone());
+        Ok(stored)
+    }
+
     /// As [`Graph::tensor`], in a type, and with something behind its name where only a part of it is taken.
     pub(crate) fn tensor_as(
         &mut self,
@@ -316,12 +346,10 @@ impl<'c> Graph<'c> {
         dtype: DataType,
         part: &str,
     ) -> Result<Value, ExportError> {
-        let path = self.path(name);
-        let stored = self.weights.expect(&path, dims)?.clone();
-        self.taken.insert(stored.name.clone());
+        let stored = self.take(name, dims)?;
         let dims = change.dims(dims);
         Ok(self.constant(Constant {
-            name: format!("{path}{part}"),
+            name: format!("{}{part}", self.path(name)),
             dtype,
             dims,
             content: Content::Stored(stored, change),

@@ -1,11 +1,11 @@
 //! From a checkpoint to an ONNX reference.
 //!
 //! ```text
-//! Checkpoint ─ families ─► graph, constants ─ checks ─► Prepared ─ write ─► out/: model.onnx, its companions
+//! Checkpoint ─ decoder ─► graph, constants  ─ checks ─► Prepared ─ write ─► out/: model.onnx, its companions
 //!                          nothing is written yet ◄──┘            └ a folder beside it, renamed at the end
 //! ```
 //!
-//! * [`crate::checkpoint`]: what is read. * [`crate::families`]: what the model computes.
+//! * [`rho_checkpoint`]: what is read, and what the model computes. * `crate::decoder`: how the graph computes it.
 //! * `graph`: nodes and values. * `constants`: tensors on their way. * `writer`: bytes. * `head`: what comes last.
 //!
 //! What can be refused is refused by [`Prepared::new`], before anything is written.
@@ -24,12 +24,12 @@ use std::{
 };
 
 pub use error::ExportError;
+use rho_checkpoint::{CONFIG, Checkpoint, Decoder};
 
 use crate::{
     DataType,
     build::value_info,
-    checkpoint::{CONFIG, Checkpoint, highest_token},
-    families::{self, Built},
+    decoder,
     onnx::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto},
 };
 use graph::{Graph, MICROSOFT, Style};
@@ -38,7 +38,7 @@ use graph::{Graph, MICROSOFT, Style};
 const INLINE: u64 = 2_000_000_000;
 
 /// Raised whenever the same checkpoint becomes another file, so that what was kept is made again.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 /// In what the weights are written and the model computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -159,16 +159,17 @@ impl Prepared {
             int8: options.dtype == Dtype::Int8,
             portable: options.portable,
         };
+        let description = checkpoint.decoder()?;
         let mut graph = Graph::new(&checkpoint.weights, style);
-        let (family, built) = families::build(&mut graph, &checkpoint.settings)?;
-        let Built {
-            hidden,
-            head,
+        let built = decoder::build(&mut graph, &description)?;
+        let decoder::Built { hidden, head } = built;
+        let Decoder {
+            family,
             vocabulary,
             most_positions,
-        } = built;
-        check_leftovers(&checkpoint, &graph)?;
-        check_tokenizer(&checkpoint, vocabulary)?;
+            ..
+        } = description;
+        checkpoint.weights.must_all_be_taken(&graph.taken)?;
         let taken = graph.taken.iter();
         let taken = taken.filter_map(|name| checkpoint.weights.find_tensor(name));
         let parameters = taken.map(|stored| stored.elements()).sum();
@@ -186,7 +187,7 @@ impl Prepared {
                     .retain(|value| value.name.as_deref() != Some("hidden_states"));
             }
         }
-        let mut notes = Vec::new();
+        let mut notes = [checkpoint.notes.clone(), description.notes].concat();
         if let Some(most) = most_positions {
             notes.push(format!(
                 "the context ends at {most} tokens, where this model's rotary scaling changes with a document's length"
@@ -331,43 +332,6 @@ impl Prepared {
             (Dtype::Bf16, _) => "CUDA; the CPU has no operators for bf16",
             (Dtype::Int8, _) => "the CPU",
         }
-    }
-}
-
-/// Tensors that nobody asked for, but for buffers that are computed anyway.
-fn check_leftovers(checkpoint: &Checkpoint, graph: &Graph<'_>) -> Result<(), ExportError> {
-    const COMPUTED: [&str; 4] = [
-        ".rotary_emb.inv_freq",
-        ".masked_bias",
-        ".attn.bias",
-        ".attention.bias",
-    ];
-    let names = checkpoint.weights.names();
-    let left = names.filter(|name| {
-        !graph.taken.contains(*name) && !COMPUTED.iter().any(|end| name.ends_with(end))
-    });
-    let names: Vec<String> = left.map(str::to_owned).collect();
-    match names.is_empty() {
-        true => Ok(()),
-        false => Err(ExportError::ExtraTensors {
-            path: checkpoint.folder.clone(),
-            names,
-        }),
-    }
-}
-
-fn check_tokenizer(checkpoint: &Checkpoint, vocabulary: usize) -> Result<(), ExportError> {
-    let path = checkpoint.folder.join("tokenizer.json");
-    if !path.is_file() {
-        return Ok(());
-    }
-    match highest_token(&path)? {
-        Some(got) if got >= vocabulary as u64 => Err(ExportError::Tokenizer {
-            path,
-            vocabulary,
-            got,
-        }),
-        _ => Ok(()),
     }
 }
 

@@ -1,0 +1,219 @@
+//! What can be wrong with a checkpoint, and what to do about it.
+
+use std::{io, path::PathBuf};
+
+use crate::DataType;
+
+/// A checkpoint that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The folder holds no checkpoint.
+    #[error("{path}: expected a folder with config.json and safetensors, got {got}")]
+    NotACheckpoint {
+        /// What was given.
+        path: PathBuf,
+        /// What is there.
+        got: String,
+    },
+    /// A file could not be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is no JSON object.
+    #[error("{path}: expected a JSON object")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where it stops being one.
+        source: serde_json::Error,
+    },
+    /// A model that nothing here describes.
+    #[error("{path}: model_type: expected one of {}, got {got}", known.join(", "))]
+    Family {
+        /// The configuration.
+        path: PathBuf,
+        /// Its model type.
+        got: String,
+        /// The families that are described.
+        known: Vec<&'static str>,
+    },
+    /// A setting with a value that is not supported.
+    #[error("{path}: {name}: expected {expected}, got {got}")]
+    Setting {
+        /// The configuration.
+        path: PathBuf,
+        /// The setting, with the objects it is in.
+        name: String,
+        /// Values that work.
+        expected: String,
+        /// Its value.
+        got: String,
+    },
+    /// Settings that nobody read and that are not known to be without effect.
+    #[error("{path}: expected settings that are known for {family}, got {}", names.join(", "))]
+    UnknownSettings {
+        /// The configuration.
+        path: PathBuf,
+        /// The family.
+        family: &'static str,
+        /// `name = value` of each.
+        names: Vec<String>,
+    },
+    /// A setting that was to be ignored and is not there.
+    #[error("{path}: expected the ignored setting {name} in it, got none")]
+    NothingToIgnore {
+        /// The configuration.
+        path: PathBuf,
+        /// Its name.
+        name: String,
+    },
+    /// A quantisation that is not read.
+    #[error("{path}: quantization_config: expected {expected}, got {got}")]
+    Quantisation {
+        /// The configuration.
+        path: PathBuf,
+        /// What is read.
+        expected: String,
+        /// What it says.
+        got: String,
+    },
+    /// A safetensors file whose header and size disagree, or that is cut short.
+    #[error("{path}: expected a whole safetensors file, got {bytes} bytes that are none")]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: usize,
+        /// What is wrong.
+        source: safetensors::SafeTensorError,
+    },
+    /// The index and its files disagree.
+    #[error("{path}: {problem}")]
+    Index {
+        /// The index, or the file.
+        path: PathBuf,
+        /// What is wrong, with expected and got.
+        problem: String,
+    },
+    /// A tensor that the model needs is not there.
+    #[error("{path}: expected a tensor {name}, got {there} tensors of other names")]
+    MissingTensor {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// How many others there are.
+        there: usize,
+    },
+    /// Tensors that the model has no use for: it is another model than its configuration says.
+    #[error(
+        "{path}: expected no other tensors, got {}{}",
+        shown(names),
+        rest(names)
+    )]
+    ExtraTensors {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// A tensor of another shape than the configuration says.
+    #[error("{path}: tensor {name}: expected the shape {expected:?}, got {got:?}")]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// From the configuration.
+        expected: Vec<usize>,
+        /// In the file.
+        got: Vec<usize>,
+    },
+    /// A tensor of a type that is not read.
+    #[error("{path}: tensor {name}: expected f32, f16 or bf16, got {got}")]
+    TensorType {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its type.
+        got: String,
+    },
+    /// The configuration ties the head to the embedding, but the file holds another head.
+    #[error("{path}: tie_word_embeddings: expected {head} to equal {embedding}, got other numbers")]
+    Tied {
+        /// The file.
+        path: PathBuf,
+        /// The head.
+        head: String,
+        /// The embedding.
+        embedding: String,
+    },
+}
+
+impl CheckpointError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::NotACheckpoint { .. } => {
+                "a checkpoint is what save_pretrained(DIR) writes; weights in pytorch_model.bin have to be saved again \
+                 with safe_serialization=True"
+            }
+            Self::Json { .. } | Self::Index { .. } => "download or save the checkpoint again",
+            Self::Family { .. } | Self::Setting { .. } => {
+                "what is not understood is not guessed: docs/export.md lists the families and what of them is supported"
+            }
+            Self::UnknownSettings { .. } => {
+                "--ignore-setting NAME lets one through that changes no score; the masks' metadata will say so"
+            }
+            Self::NothingToIgnore { .. } => {
+                "name a setting of config.json, with a dot for those inside an object"
+            }
+            Self::Quantisation { .. } => {
+                "save the model unquantised: from_pretrained(DIR, dtype=\"bfloat16\")"
+            }
+            Self::Safetensors { .. } => {
+                "the file was cut short or damaged on its way: compare its size and SHA-256 with the original's, and \
+                 fetch it again"
+            }
+            Self::MissingTensor { name, .. }
+                if name.contains("head") || name == "embed_out.weight" =>
+            {
+                "a model whose head is its embedding says \"tie_word_embeddings\": true in config.json"
+            }
+            Self::MissingTensor { .. } | Self::ExtraTensors { .. } | Self::Shape { .. } => {
+                "config.json and weights do not belong to one model, or it was changed after config.json was written; \
+                 adapters have to be merged first (merge_and_unload)"
+            }
+            Self::TensorType { .. } => {
+                "save the model unquantised: from_pretrained(DIR, dtype=\"bfloat16\")"
+            }
+            Self::Tied { .. } => {
+                "remove the head from the file, or say \"tie_word_embeddings\": false if it is the one to use"
+            }
+            Self::Read { .. } => return None,
+        })
+    }
+}
+
+/// What the error says of a type.
+pub(crate) fn type_name(dtype: DataType) -> String {
+    format!("{dtype:?}").to_lowercase()
+}
+
+/// The first few names.
+fn shown(names: &[String]) -> String {
+    let first: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
+    first.join(", ")
+}
+
+fn rest(names: &[String]) -> String {
+    match names.len().saturating_sub(3) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    }
+}

@@ -1,0 +1,36 @@
+//! nanochat (Karpathy 2025): norms without weights, one of them behind the embedding; the rotation's sign changed;
+//! squared ReLU; capped logits.
+
+use super::{
+    common::{Defaults, LLAMA, plain},
+    gemma::capped,
+};
+use crate::{
+    CheckpointError, Decoder, Settings,
+    decoder::{Activation, Norm, NormOver},
+    rotation::Names,
+};
+
+pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
+    let defaults = Defaults {
+        activation: "relu2",
+        ..LLAMA
+    };
+    let decoder = Decoder::like_llama(settings, &defaults)?.turned(settings, Names::default())?;
+    let activation = Activation::read(settings, "hidden_act", "relu2")?;
+    let sizes = [decoder.hidden, decoder.inner()];
+    let mut decoder = decoder
+        .with_mlp(&plain(["fc1", "fc2"], sizes, activation, false))
+        .with_norms(Norm::bare);
+    let bare = decoder.norm.clone();
+    decoder.embedding.norm = Some(bare.clone());
+    for attention in decoder.attentions_mut() {
+        // Behind the rotation, which changes no length: before it is the same.
+        attention.normalised(bare.clone(), bare.clone(), NormOver::Head);
+        attention.rotation = attention.rotation.take().map(crate::Rotation::reversed);
+    }
+    decoder.head.cap = capped(settings, "final_logit_softcapping", Some(15.0))?;
+    let bias = settings.flag_or("attention_bias", false)?;
+    // The output has none, whatever the setting says.
+    Ok(decoder.attention_bias(bias, bias))
+}

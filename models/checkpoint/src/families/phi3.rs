@@ -1,0 +1,32 @@
+//! Phi-3 and Phi-4-mini (Abdin et al. 2024): queries, keys and values in one matrix, gate and up in another; a sliding
+//! window; LongRoPE for the long releases.
+
+use super::common::{Defaults, LLAMA, gated_in_one};
+use crate::{
+    CheckpointError, Decoder, Settings,
+    decoder::{Activation, Linear, Projections},
+    rotation::Names,
+};
+
+pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
+    let defaults = Defaults {
+        epsilon: 1e-5,
+        ..LLAMA
+    };
+    let names = Names {
+        share: Some(1.0),
+        ..Names::default()
+    };
+    settings.size_if("original_max_position_embeddings")?;
+    let mut decoder = Decoder::like_llama(settings, &defaults)?.turned(settings, names)?;
+    let window = settings.size_if("sliding_window")?;
+    let hidden = decoder.hidden;
+    for attention in decoder.attentions_mut() {
+        let width = (attention.queries + 2 * attention.keys) * attention.width;
+        attention.rows = Projections::Together(Linear::new("qkv_proj", hidden, width));
+        attention.window = window;
+    }
+    let activation = Activation::read(settings, "hidden_act", "silu")?;
+    let mlp = gated_in_one("gate_up_proj", hidden, decoder.inner(), activation);
+    Ok(decoder.with_mlp(&mlp))
+}

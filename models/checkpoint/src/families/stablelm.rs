@@ -1,0 +1,37 @@
+//! StableLM (Stability AI 2023 to 2024): LayerNorm in Llama's layout, a part of each head turned, side by side or not.
+
+use super::common::{Defaults, LLAMA};
+use crate::{
+    CheckpointError, Decoder, Settings,
+    decoder::{Norm, NormOver},
+    rotation::Names,
+};
+
+pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
+    // Transformers' own default is no matter of course.
+    settings.size("num_key_value_heads")?;
+    let defaults = Defaults {
+        epsilon_name: "layer_norm_eps",
+        epsilon: 1e-5,
+        ..LLAMA
+    };
+    let names = Names {
+        share: Some(0.25),
+        ..Names::default()
+    };
+    let decoder = Decoder::like_llama(settings, &defaults)?.turned(settings, names)?;
+    let mut decoder = decoder.with_norms(|norm| Norm::layer(norm.name, norm.epsilon));
+    if settings.flag_or("use_parallel_residual", false)? {
+        decoder = decoder.side_by_side();
+    }
+    let epsilon = decoder.norm.epsilon;
+    if settings.flag_or("qk_layernorm", false)? {
+        for attention in decoder.attentions_mut() {
+            let norms = ["q_layernorm.norms", "k_layernorm.norms"];
+            let [queries, keys] = norms.map(|name| Norm::layer(name, epsilon).without_bias());
+            attention.normalised(queries, keys, NormOver::HeadWithOwnTensor);
+        }
+    }
+    let bias = settings.flag_or("use_qkv_bias", false)?;
+    Ok(decoder.attention_bias(bias, false))
+}

@@ -1,0 +1,170 @@
+//! Hugging Face checkpoints: what the configuration says, where the tensors lie, and the decoder that both describe. For
+//! exporter, trainer and reference alike. Reads no weights unless it is asked for them.
+//!
+//! ```text
+//! config.json ─────────────────────► Settings: typed; each is read, known to be without effect, or refused
+//! model.safetensors, or its index ─► Weights:  name ► file, offset, element type, axes, scales
+//! both ── families ────────────────► Decoder:  norms, attention, rotation, feed-forward layers, multipliers
+//! config.json, generation_config.json ► Outline: longest input, vocabulary, beginning and end of sequence
+//! all of them, byte by byte ───────► fingerprint
+//! ```
+
+mod data_type;
+pub mod decoder;
+mod error;
+pub mod families;
+pub mod map;
+pub mod numbers;
+mod outline;
+mod quantised;
+pub mod rotation;
+mod settings;
+mod weights;
+mod without_effect;
+mod wrapped;
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+pub use data_type::DataType;
+pub use decoder::Decoder;
+pub use error::CheckpointError;
+pub use outline::Outline;
+pub use rotation::Rotation;
+pub use settings::Settings;
+pub use weights::{Rows, Stored, Weights};
+
+/// The configuration's name.
+pub const CONFIG: &str = "config.json";
+
+/// Files that go with a model into its new folder, where they are there.
+pub const COMPANIONS: [&str; 5] = [
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+];
+
+/// A checkpoint whose configuration and headers have been read.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The settings of the language model.
+    pub settings: Settings,
+    /// The tensors of the language model.
+    pub weights: Weights,
+    /// What was left out or is not as it lies in the files, for people.
+    pub notes: Vec<String>,
+}
+
+impl Checkpoint {
+    /// Whether a folder looks like one: a configuration and safetensors.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(CONFIG).is_file()
+            && [weights::SINGLE, weights::INDEX]
+                .iter()
+                .any(|name| folder.join(name).is_file())
+    }
+
+    /// Reads configuration and headers, and refuses what cannot be read whole.
+    pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
+        Self::open_ignoring(folder, &[])
+    }
+
+    /// As [`Checkpoint::open`]; some settings, by their full names, are as good as absent.
+    pub fn open_ignoring(folder: &Path, ignored: &[String]) -> Result<Self, CheckpointError> {
+        let config = folder.join(CONFIG);
+        if !config.is_file() {
+            return Err(CheckpointError::NotACheckpoint {
+                path: folder.to_owned(),
+                got: match folder.is_dir() {
+                    true => "a folder without config.json".to_owned(),
+                    false if folder.exists() => "a file".to_owned(),
+                    false => "nothing: it does not exist".to_owned(),
+                },
+            });
+        }
+        let settings = Settings::read(&config, ignored)?;
+        let mut weights = Weights::find(folder)?;
+        let mut notes = Vec::new();
+        if folder.join(weights::SINGLE).is_file() && folder.join(weights::INDEX).is_file() {
+            notes.push(format!(
+                "both {} and {} are there: the first is taken, as Transformers does",
+                weights::SINGLE,
+                weights::INDEX
+            ));
+        }
+        notes.extend(quantised::attach(&settings, &mut weights)?);
+        let (settings, weights, left_out) = wrapped::unwrap(settings, weights)?;
+        notes.extend(left_out);
+        Ok(Self {
+            folder: folder.to_owned(),
+            settings,
+            weights,
+            notes,
+        })
+    }
+
+    /// Its `model_type`.
+    pub fn family(&self) -> Option<&str> {
+        self.settings.text_if("model_type").ok().flatten()
+    }
+
+    /// What it computes.
+    ///
+    /// # Errors
+    /// Where a setting is not understood.
+    pub fn decoder(&self) -> Result<Decoder, CheckpointError> {
+        families::describe(&self.settings, Some(&self.weights))
+    }
+
+    /// The files beside the weights that a reference needs, where they are there.
+    pub fn companions(&self) -> Vec<PathBuf> {
+        let paths = COMPANIONS.iter().map(|name| self.folder.join(name));
+        paths.filter(|path| path.is_file()).collect()
+    }
+
+    /// SHA-256, in hexadecimal, over everything that an export follows from: configuration, companions, weights, each
+    /// with its name and size before it; and the settings that were ignored.
+    pub fn fingerprint(&self) -> Result<String, CheckpointError> {
+        let mut files = vec![self.settings.path().to_owned()];
+        files.extend(self.companions());
+        files.extend(self.weights.files().iter().cloned());
+        let mut hash = Sha256::new();
+        for path in files {
+            let read = |source| CheckpointError::Read {
+                path: path.clone(),
+                source,
+            };
+            let mut file = File::open(&path).map_err(read)?;
+            let size = file.metadata().map_err(read)?.len();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            hash.update(format!("{name} {size}\n"));
+            copy(&mut file, &mut hash).map_err(read)?;
+        }
+        for name in self.settings.ignored() {
+            hash.update(format!("ignored {name}\n"));
+        }
+        let bytes = hash.finalize();
+        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+fn copy(from: &mut impl Read, hash: &mut Sha256) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => hash.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! Rotary position embedding (Su et al. 2021) and the ways it has been stretched to longer contexts: from the settings to
+//! a frequency per pair.
+//!
+//! ```text
+//! pair (i, i + width / 2) of a head is turned by position * frequency(i);  frequency(i) = theta^(-2 i / width)
+//! ```
+//!
+//! Transformers 5 keeps all of it in `rope_parameters`, Transformers 4 in `rope_theta`, `rope_scaling` and
+//! `partial_rotary_factor`. Where both stand, the answer is that of Transformers 5: a `rope_scaling` replaces
+//! `rope_parameters` whole, and what stands inside goes before what stands outside.
+
+use std::f64::consts::PI;
+
+use crate::{CheckpointError, Settings};
+
+/// How queries and keys are turned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rotation {
+    /// Numbers of a head that are turned, from the first on.
+    pub width: usize,
+    /// Per pair, `width / 2` of them.
+    pub frequencies: Vec<f64>,
+    /// A factor on sine and cosine.
+    pub factor: f64,
+}
+
+/// A rotation and how far it reaches.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stretched {
+    /// The rotation.
+    pub rotation: Rotation,
+    /// Positions beyond this are turned otherwise, depending on the length of the document: not built.
+    pub most_positions: Option<usize>,
+}
+
+/// What a family says of its rotation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names {
+    /// `theta` where nothing is said.
+    pub(crate) theta: f64,
+    /// Its name outside.
+    pub(crate) theta_name: &'static str,
+    /// The share of a head that is turned, where nothing is said; `None` where a family turns all of it.
+    pub(crate) share: Option<f64>,
+    /// Its name outside.
+    pub(crate) share_name: &'static str,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            theta: 10_000.0,
+            theta_name: "rope_theta",
+            share: None,
+            share_name: "partial_rotary_factor",
+        }
+    }
+}
+
+/// Types of layers that may have settings of their own inside `rope_parameters`.
+const LAYER_TYPES: [&str; 4] = [
+    "full_attention",
+    "sliding_attention",
+    "chunked_attention",
+    "linear_attention",
+];
+
+impl Rotation {
+    /// One rotation for all layers, of heads of `head` numbers.
+    pub(crate) fn read(
+        settings: &Settings,
+        head: usize,
+        names: Names,
+    ) -> Result<Stretched, CheckpointError> {
+        let (outer, inner) = Outer::read(settings, names)?;
+        if let Some(inner) = &inner
+            && let Some(kind) = LAYER_TYPES.iter().find(|kind| inner.says(kind))
+        {
+            return Err(inner.refuse(kind, "one rotation for all layers"));
+        }
+        outer.stretched(settings, inner.as_ref(), head)
+    }
+
+    /// The rotation of layers of a type (`full_attention`), where each type may have its own; `scaled` says whether what
+    /// the old names and one object for all say of stretching is meant for it.
+    pub(crate) fn of_type(
+        settings: &Settings,
+        head: usize,
+        names: Names,
+        kind: &str,
+        scaled: bool,
+    ) -> Result<Stretched, CheckpointError> {
+        let (outer, inner) = Outer::read(settings, names)?;
+        let Some(inner) = inner else {
+            return outer.stretched(settings, None, head);
+        };
+        match inner.inner_if(kind)? {
+            Some(own) => outer.stretched(settings, Some(&own), head),
+            // Of another type alone.
+            None if LAYER_TYPES.iter().any(|kind| inner.says(kind)) => {
+                outer.stretched(settings, None, head)
+            }
+            None if scaled => outer.stretched(settings, Some(&inner), head),
+            None => {
+                let theta = inner.number_or("rope_theta", outer.theta)?;
+                Outer { theta, ..outer }.stretched(settings, None, head)
+            }
+        }
+    }
+
+    /// The same with the angles' sign changed.
+    pub(crate) fn reversed(mut self) -> Self {
+        self.frequencies.iter_mut().for_each(|f| *f = -*f);
+        self
+    }
+}
+
+/// What stands outside of the object.
+struct Outer {
+    names: Names,
+    theta: f64,
+    share: Option<f64>,
+}
+
+impl Outer {
+    /// With the object that holds the rest, where there is one.
+    fn read(
+        settings: &Settings,
+        names: Names,
+    ) -> Result<(Self, Option<Settings>), CheckpointError> {
+        let theta = settings.positive_or(names.theta_name, names.theta)?;
+        let share = settings.number_if(names.share_name)?.or(names.share);
+        let old = settings.inner_if("rope_scaling")?;
+        let new = settings.inner_if("rope_parameters")?;
+        let old = old.filter(|old| !old.values().is_empty());
+        let outer = Self {
+            names,
+            theta,
+            share,
+        };
+        Ok((outer, old.or(new)))
+    }
+
+    fn stretched(
+        &self,
+        settings: &Settings,
+        scaling: Option<&Settings>,
+        head: usize,
+    ) -> Result<Stretched, CheckpointError> {
+        let inside = |name| scaling.map_or(Ok(None), |inner| inner.number_if(name));
+        let theta = inside("rope_theta")?.unwrap_or(self.theta);
+        let (share_in, share_name) = match inside("partial_rotary_factor")? {
+            Some(share) => (Some(share), "rope_parameters.partial_rotary_factor"),
+            None => (self.share, self.names.share_name),
+        };
+        let share = share_in.unwrap_or(1.0);
+        let width = (head as f64 * share) as usize;
+        if width == 0 || width > head || !width.is_multiple_of(2) {
+            let expected =
+                format!("a share that is an even part of the {head} numbers of a head, got {share}");
+            return Err(settings.refuse(share_name, expected));
+        }
+        if self.names.share.is_none() && width != head {
+            return Err(settings.refuse(share_name, "1: this family turns whole heads"));
+        }
+        if theta <= 0.0 {
+            return Err(settings.refuse("rope_theta", "a number above zero"));
+        }
+        let power = |i: usize| theta.powf(-((2 * i) as f64) / width as f64);
+        let plain: Vec<f64> = (0..width / 2).map(power).collect();
+        let turned = |frequencies, factor| Stretched {
+            rotation: Rotation {
+                width,
+                frequencies,
+                factor,
+            },
+            most_positions: None,
+        };
+        let Some(scaling) = scaling else {
+            return Ok(turned(plain, 1.0));
+        };
+        // Old configurations say `type`; Transformers 5 keeps it beside the new name, and reads that.
+        let old_name = scaling.text_if("type")?;
+        let kind_name = match scaling.text_if("rope_type")? {
+            Some(_) => "rope_type",
+            None => "type",
+        };
+        match scaling.text_if("rope_type")?.or(old_name) {
+            None | Some("default") => Ok(turned(plain, 1.0)),
+            Some("linear") => {
+                let factor = scaling.positive("factor")?;
+                Ok(turned(plain.iter().map(|f| f / factor).collect(), 1.0))
+            }
+            // Within the positions that the model was made for nothing is scaled; beyond them all of a document would
+            // depend on its length.
+            Some("dynamic") => {
+                scaling.positive("factor")?;
+                Ok(Stretched {
+                    most_positions: Some(settings.size("max_position_embeddings")?),
+                    ..turned(plain, 1.0)
+                })
+            }
+            Some("llama3") => Ok(turned(llama3(settings, scaling, &plain)?, 1.0)),
+            Some("yarn") => {
+                let (frequencies, factor) = yarn(settings, scaling, &plain, theta)?;
+                Ok(turned(frequencies, factor))
+            }
+            Some("longrope" | "su") => longrope(settings, scaling, &plain, width),
+            _ => Err(scaling.refuse(
+                kind_name,
+                "one of default, linear, dynamic, llama3, yarn, longrope",
+            )),
+        }
+    }
+}
+
+/// Positions before the stretching. Phi-3 says them outside, and that goes first; where both are said, they have to agree.
+fn original(settings: &Settings, scaling: &Settings) -> Result<usize, CheckpointError> {
+    const NAME: &str = "original_max_position_embeddings";
+    match (settings.size_if(NAME)?, scaling.size_if(NAME)?) {
+        (Some(outer), Some(inner)) if outer != inner => {
+            Err(scaling.refuse(NAME, format!("{outer}, as outside")))
+        }
+        (Some(original), _) | (None, Some(original)) => Ok(original),
+        (None, None) => settings.size("max_position_embeddings"),
+    }
+}
+
+/// How many times longer the context became.
+fn stretch(
+    settings: &Settings,
+    scaling: &Settings,
+    original: usize,
+) -> Result<f64, CheckpointError> {
+    match scaling.number_if("factor")? {
+        Some(factor) if factor > 0.0 => Ok(factor),
+        Some(_) => Err(scaling.refuse("factor", "a number above zero")),
+        None => Ok(settings.size("max_position_embeddings")? as f64 / original as f64),
+    }
+}
+
+/// Llama 3.1: low frequencies divided, high ones kept, a ramp in between.
+fn llama3(
+    settings: &Settings,
+    scaling: &Settings,
+    plain: &[f64],
+) -> Result<Vec<f64>, CheckpointError> {
+    let factor = scaling.positive("factor")?;
+    let low = scaling.positive("low_freq_factor")?;
+    let high = scaling.positive("high_freq_factor")?;
+    let original = original(settings, scaling)? as f64;
+    if high <= low {
+        return Err(scaling.refuse(
+            "high_freq_factor",
+            format!("more than low_freq_factor, {low}"),
+        ));
+    }
+    let scale = |&f: &f64| {
+        let turns = original * f / (2.0 * PI);
+        if turns < low {
+            f / factor
+        } else if turns > high {
+            f
+        } else {
+            let kept = (turns - low) / (high - low);
+            (1.0 - kept) * f / factor + kept * f
+        }
+    };
+    Ok(plain.iter().map(scale).collect())
+}
+
+/// YaRN (Peng et al. 2023): a ramp over the pairs, and a factor on sine and cosine.
+fn yarn(
+    settings: &Settings,
+    scaling: &Settings,
+    plain: &[f64],
+    theta: f64,
+) -> Result<(Vec<f64>, f64), CheckpointError> {
+    let width = (plain.len() * 2) as f64;
+    let original = original(settings, scaling)?;
+    let factor = stretch(settings, scaling, original)?;
+    let pair_with =
+        |turns: f64| width * (original as f64 / (turns * 2.0 * PI)).ln() / (2.0 * theta.ln());
+    // Zero counts as nothing said, in Transformers.
+    let turns = |name, default| {
+        let said = scaling.number_if(name)?.filter(|&n| n != 0.0);
+        Ok::<f64, CheckpointError>(said.unwrap_or(default))
+    };
+    let mut low = pair_with(turns("beta_fast", 32.0)?);
+    let mut high = pair_with(turns("beta_slow", 1.0)?);
+    if scaling.flag_or("truncate", true)? {
+        (low, high) = (low.floor(), high.ceil());
+    }
+    let (low, mut high) = (low.max(0.0), high.min(width - 1.0));
+    if low == high {
+        // Transformers' own way around a division by zero.
+        high += 0.001;
+    }
+    let scale = |(i, &f): (usize, &f64)| {
+        let divided = ((i as f64 - low) / (high - low)).clamp(0.0, 1.0);
+        f / factor * divided + f * (1.0 - divided)
+    };
+    let magnitude = |by: f64| match factor <= 1.0 {
+        true => 1.0,
+        false => 0.1 * by * factor.ln() + 1.0,
+    };
+    let both = (scaling.number_if("mscale")?).zip(scaling.number_if("mscale_all_dim")?);
+    let by_default = match both.filter(|&(one, all)| one != 0.0 && all != 0.0) {
+        Some((one, all)) => magnitude(one) / magnitude(all),
+        None => magnitude(1.0),
+    };
+    let on_both = scaling.number_if("attention_factor")?.unwrap_or(by_default);
+    Ok((plain.iter().enumerate().map(scale).collect(), on_both))
+}
+
+/// LongRoPE (Ding et al. 2024) as Phi-3 has it: one list of factors up to the original length, another beyond. Only the
+/// first is built: with both, a document's scores would depend on what it is batched with.
+fn longrope(
+    settings: &Settings,
+    scaling: &Settings,
+    plain: &[f64],
+    width: usize,
+) -> Result<Stretched, CheckpointError> {
+    let original = original(settings, scaling)?;
+    let factors = scaling.numbers("short_factor", plain.len())?;
+    scaling.numbers("long_factor", plain.len())?;
+    if let Some(zero) = factors.iter().position(|&f| f <= 0.0) {
+        return Err(scaling.refuse(
+            "short_factor",
+            format!("numbers above zero (see number {zero})"),
+        ));
+    }
+    let stretch = stretch(settings, scaling, original)?;
+    let by_default = match stretch <= 1.0 {
+        true => 1.0,
+        false => (1.0 + stretch.ln() / (original as f64).ln()).sqrt(),
+    };
+    let factor = scaling.number_if("attention_factor")?.unwrap_or(by_default);
+    Ok(Stretched {
+        rotation: Rotation {
+            width,
+            frequencies: plain.iter().zip(factors).map(|(f, by)| f / by).collect(),
+            factor,
+        },
+        most_positions: Some(original),
+    })
+}

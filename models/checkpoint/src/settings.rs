@@ -1,0 +1,406 @@
+//! The settings of a `config.json`: typed, and each of them accounted for. Every name that is asked for is noted;
+//! [`Settings::must_be_accounted_for`] then refuses what nobody read and nobody knows to be without effect.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::{Map, Value};
+
+use crate::{CheckpointError, without_effect};
+
+/// The settings of a checkpoint, or of an object inside.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    path: PathBuf,
+    /// Of an object inside: its name with a dot.
+    within: String,
+    values: Map<String, Value>,
+    /// Full names of what was asked for, of all objects of the file.
+    read: Arc<Mutex<BTreeSet<String>>>,
+    /// Full names of what is not to be there.
+    ignored: Arc<BTreeSet<String>>,
+}
+
+impl Settings {
+    /// Reads the file. The settings `ignored`, by their full names (`rope_parameters.factor`), are as good as absent.
+    pub fn read(path: &Path, ignored: &[String]) -> Result<Self, CheckpointError> {
+        let settings = Self {
+            values: read_object(path)?,
+            path: path.to_owned(),
+            within: String::new(),
+            read: Arc::default(),
+            ignored: Arc::new(ignored.iter().cloned().collect()),
+        };
+        for name in ignored {
+            if !settings.has(name) {
+                return Err(CheckpointError::NothingToIgnore {
+                    path: path.to_owned(),
+                    name: name.clone(),
+                });
+            }
+        }
+        Ok(settings)
+    }
+
+    /// From values at hand, for a file that is still to be written.
+    pub fn of(path: &Path, values: Map<String, Value>) -> Self {
+        Self {
+            path: path.to_owned(),
+            within: String::new(),
+            values,
+            read: Arc::default(),
+            ignored: Arc::default(),
+        }
+    }
+
+    fn has(&self, full_name: &str) -> bool {
+        let mut at = Some(&self.values);
+        let mut parts = full_name.split('.').peekable();
+        while let (Some(values), Some(part)) = (at, parts.next()) {
+            let Some(value) = values.get(part) else {
+                return false;
+            };
+            if parts.peek().is_none() {
+                return true;
+            }
+            at = value.as_object();
+        }
+        false
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All of it, to be written again.
+    pub fn values(&self) -> &Map<String, Value> {
+        &self.values
+    }
+
+    /// What was to be ignored.
+    pub fn ignored(&self) -> impl Iterator<Item = &str> {
+        self.ignored.iter().map(String::as_str)
+    }
+
+    /// A value, `null` among them; noted as read.
+    fn value(&self, name: &str) -> Option<&Value> {
+        let full = format!("{}{name}", self.within);
+        if self.ignored.contains(&full) {
+            return None;
+        }
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.insert(full);
+        self.values.get(name)
+    }
+
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.value(name).filter(|value| !value.is_null())
+    }
+
+    /// Whether the file has the name, `null` or not: for Transformers a `null` is a value, and its default is only for
+    /// what is absent.
+    pub fn says(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// An error about a setting.
+    pub fn refuse(&self, name: &str, expected: impl Into<String>) -> CheckpointError {
+        CheckpointError::Setting {
+            path: self.path.clone(),
+            name: format!("{}{name}", self.within),
+            expected: expected.into(),
+            got: self
+                .value(name)
+                .map_or("nothing".to_owned(), |value| shortened(&value.to_string())),
+        }
+    }
+
+    /// A positive whole number.
+    pub fn size(&self, name: &str) -> Result<usize, CheckpointError> {
+        let number = self.get(name).and_then(Value::as_u64);
+        // Sizes are multiplied with one another: within 32 bits nothing overflows.
+        let number = number.filter(|n| (1..=u64::from(u32::MAX)).contains(n));
+        number
+            .and_then(|n| usize::try_from(n).ok())
+            .ok_or_else(|| self.refuse(name, "a positive whole number"))
+    }
+
+    /// A positive whole number; nothing where it is absent or `null`.
+    pub fn size_if(&self, name: &str) -> Result<Option<usize>, CheckpointError> {
+        self.get(name).map(|_| self.size(name)).transpose()
+    }
+
+    /// A positive whole number, or what Transformers takes where the name is absent. `null` is refused.
+    pub fn size_or(&self, name: &str, default: usize) -> Result<usize, CheckpointError> {
+        match self.says(name) {
+            true => self.size(name),
+            false => Ok(default),
+        }
+    }
+
+    /// A positive whole number, nothing where it says `null`, or what Transformers takes where the name is absent.
+    pub fn size_or_null(
+        &self,
+        name: &str,
+        default: Option<usize>,
+    ) -> Result<Option<usize>, CheckpointError> {
+        match self.says(name) {
+            true => self.size_if(name),
+            false => Ok(default),
+        }
+    }
+
+    /// A whole number, 0 among them, or what Transformers takes where the name is absent.
+    pub fn count_or(&self, name: &str, default: usize) -> Result<usize, CheckpointError> {
+        let Some(value) = self.value(name) else {
+            return Ok(default);
+        };
+        let count = value.as_u64().and_then(|n| usize::try_from(n).ok());
+        count.ok_or_else(|| self.refuse(name, "a whole number"))
+    }
+
+    /// A list of whole numbers.
+    pub fn counts_if(&self, name: &str) -> Result<Option<Vec<usize>>, CheckpointError> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let list = value.as_array().map(|list| {
+            let numbers = list.iter().map(|n| usize::try_from(n.as_u64()?).ok());
+            numbers.collect::<Option<Vec<usize>>>()
+        });
+        let list = list.flatten();
+        Ok(Some(list.ok_or_else(|| {
+            self.refuse(name, "a list of whole numbers")
+        })?))
+    }
+
+    /// A finite number; nothing where it is absent or `null`.
+    pub fn number_if(&self, name: &str) -> Result<Option<f64>, CheckpointError> {
+        let number = |value: &Value| value.as_f64().filter(|n| n.is_finite());
+        self.get(name)
+            .map(|value| number(value).ok_or_else(|| self.refuse(name, "a number")))
+            .transpose()
+    }
+
+    /// A finite number, or what Transformers takes where the name is absent. `null` is refused.
+    pub fn number_or(&self, name: &str, default: f64) -> Result<f64, CheckpointError> {
+        match (self.number_if(name)?, self.says(name)) {
+            (Some(number), _) => Ok(number),
+            (None, true) => Err(self.refuse(name, "a number")),
+            (None, false) => Ok(default),
+        }
+    }
+
+    /// A number above zero, or what Transformers takes where the name is absent.
+    pub fn positive_or(&self, name: &str, default: f64) -> Result<f64, CheckpointError> {
+        match self.number_or(name, default)? {
+            number if number > 0.0 => Ok(number),
+            _ => Err(self.refuse(name, "a number above zero")),
+        }
+    }
+
+    /// A finite number above zero.
+    pub fn positive(&self, name: &str) -> Result<f64, CheckpointError> {
+        let number = self.number_if(name)?.filter(|&n| n > 0.0);
+        number.ok_or_else(|| self.refuse(name, "a number above zero"))
+    }
+
+    /// A list of numbers.
+    pub fn numbers(&self, name: &str, length: usize) -> Result<Vec<f64>, CheckpointError> {
+        let list = self.get(name).and_then(Value::as_array);
+        let list = list.map(|list| list.iter().filter_map(Value::as_f64).collect::<Vec<_>>());
+        list.filter(|list| list.len() == length && list.iter().all(|n| n.is_finite()))
+            .ok_or_else(|| self.refuse(name, format!("a list of {length} numbers")))
+    }
+
+    /// true or false, or what Transformers takes where the name is absent; `null` is false, as in Python.
+    pub fn flag_or(&self, name: &str, default: bool) -> Result<bool, CheckpointError> {
+        match self.value(name) {
+            None => Ok(default),
+            Some(Value::Null) => Ok(false),
+            Some(value) => value
+                .as_bool()
+                .ok_or_else(|| self.refuse(name, "true or false")),
+        }
+    }
+
+    /// A text; nothing where it is absent or `null`.
+    pub fn text_if(&self, name: &str) -> Result<Option<&str>, CheckpointError> {
+        let text = |value| Value::as_str(value).ok_or_else(|| self.refuse(name, "a text"));
+        self.get(name).map(text).transpose()
+    }
+
+    /// A list of texts; nothing where it is absent or `null`.
+    pub fn texts_if(&self, name: &str) -> Result<Option<Vec<&str>>, CheckpointError> {
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let list = value.as_array().map(|list| list.iter().map(Value::as_str));
+        let texts: Option<Vec<&str>> = list.and_then(Iterator::collect);
+        Ok(Some(
+            texts.ok_or_else(|| self.refuse(name, "a list of texts"))?,
+        ))
+    }
+
+    /// The names of an object inside that are not `null`; nothing where there is no object.
+    pub fn names_in(&self, name: &str) -> Vec<&str> {
+        let object = self.get(name).and_then(Value::as_object);
+        let entries = object.into_iter().flatten();
+        entries
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
+    /// An object inside; nothing where it is absent or `null`.
+    pub fn inner_if(&self, name: &str) -> Result<Option<Self>, CheckpointError> {
+        let inner = |value: &Value| match value {
+            Value::Object(values) => Ok(Self {
+                path: self.path.clone(),
+                within: format!("{}{name}.", self.within),
+                values: values.clone(),
+                read: self.read.clone(),
+                ignored: self.ignored.clone(),
+            }),
+            _ => Err(self.refuse(name, "an object")),
+        };
+        self.get(name).map(inner).transpose()
+    }
+
+    /// A setting that has to be false, `null` or absent: what it would change is not built.
+    pub fn must_not(&self, name: &str) -> Result<(), CheckpointError> {
+        match self.flag_or(name, false)? {
+            true => Err(self.refuse(name, "false: nothing else is supported")),
+            false => Ok(()),
+        }
+    }
+
+    /// A setting that has to be true or absent.
+    pub fn must(&self, name: &str) -> Result<(), CheckpointError> {
+        match self.flag_or(name, true)? {
+            false => Err(self.refuse(name, "true: nothing else is supported")),
+            true => Ok(()),
+        }
+    }
+
+    /// Refuses settings that nobody asked for and that are not known to be without effect on a score.
+    pub fn must_be_accounted_for(&self, family: &'static str) -> Result<(), CheckpointError> {
+        let mut names = Vec::new();
+        self.unaccounted(&mut names);
+        match names.is_empty() {
+            true => Ok(()),
+            false => Err(CheckpointError::UnknownSettings {
+                path: self.path.clone(),
+                family,
+                names,
+            }),
+        }
+    }
+
+    /// As [`Settings::must_be_accounted_for`], without what is in `text_config`: that is asked for by itself.
+    pub(crate) fn must_be_accounted_for_here(&self) -> Result<(), CheckpointError> {
+        let mut names = Vec::new();
+        self.unaccounted(&mut names);
+        names.retain(|name| !name.starts_with("text_config."));
+        match names.is_empty() {
+            true => Ok(()),
+            false => Err(CheckpointError::UnknownSettings {
+                path: self.path.clone(),
+                family: "the model around the language model",
+                names,
+            }),
+        }
+    }
+
+    /// With another value.
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
+        self.values.insert(name.to_owned(), value);
+        self
+    }
+
+    fn unaccounted(&self, names: &mut Vec<String>) {
+        let read = {
+            let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            read.clone()
+        };
+        for (name, value) in &self.values {
+            let full = format!("{}{name}", self.within);
+            if self.ignored.contains(&full) || without_effect::is(name, &full, value) {
+                continue;
+            }
+            // Of an object that was opened, what is inside counts.
+            let inside = format!("{full}.");
+            let opened = value.is_object() && read.iter().any(|name| name.starts_with(&inside));
+            match opened {
+                true => {
+                    if let Ok(Some(inner)) = self.inner_if(name) {
+                        inner.unaccounted(names);
+                    }
+                }
+                false if read.contains(&full) => {}
+                false => names.push(format!("{full} = {}", shortened(&value.to_string()))),
+            }
+        }
+    }
+}
+
+/// The object in a JSON file.
+pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, CheckpointError> {
+    let text = std::fs::read(path).map_err(|source| CheckpointError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_slice(&text).map_err(|source| CheckpointError::Json {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// A value as messages show it.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 120;
+    match text.char_indices().nth(MOST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{} ...", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        Settings::of(Path::new("config.json"), serde_json::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn null_is_a_value_and_absence_is_the_default() {
+        let said = settings(r#"{"a": null, "b": 7}"#);
+        assert_eq!(said.size_or_null("a", Some(3)).unwrap(), None);
+        assert_eq!(said.size_or_null("b", Some(3)).unwrap(), Some(7));
+        assert_eq!(said.size_or_null("d", Some(3)).unwrap(), Some(3));
+        assert!(!said.flag_or("a", true).unwrap());
+        assert!(said.number_or("a", 1.0).is_err());
+    }
+
+    #[test]
+    fn what_nobody_read_is_refused_by_name() {
+        let text = r#"{"read": 1, "use_cache": true, "other": 2, "inner": {"read": 1, "own": 3}, "nothing": null}"#;
+        let said = settings(text);
+        said.size("read").unwrap();
+        said.inner_if("inner").unwrap().unwrap().size("read").unwrap();
+        let error = said.must_be_accounted_for("llama").unwrap_err().to_string();
+        assert!(error.ends_with("got inner.own = 3, other = 2"), "{error}");
+    }
+
+    #[test]
+    fn an_object_that_was_not_opened_is_refused_whole() {
+        let said = settings(r#"{"inner": {"own": 3}}"#);
+        let error = said.must_be_accounted_for("llama").unwrap_err().to_string();
+        assert!(error.ends_with(r#"got inner = {"own":3}"#), "{error}");
+    }
+}

@@ -1,0 +1,375 @@
+//! Where tensors lie in safetensors files. Reads headers only; bytes are mapped one tensor at a time, so that a
+//! checkpoint of any size is walked through in the memory of its largest tensor.
+//!
+//! ```text
+//! model.safetensors, or else the files of its index ─► Weights: name ► Stored: file, place, type, axes
+//!                                                               └ its scales, where it is quantised
+//! ```
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use safetensors::{SafeTensors, tensor::Dtype};
+use serde_json::Value;
+
+use crate::{CheckpointError, DataType, error::type_name, map, numbers, settings::read_object};
+
+pub(crate) const SINGLE: &str = "model.safetensors";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
+
+/// Buffers that old files hold and models compute anyway.
+const COMPUTED: [&str; 4] = [
+    ".rotary_emb.inv_freq",
+    ".masked_bias",
+    ".attn.bias",
+    ".attention.bias",
+];
+
+/// A tensor in its file.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its name in the checkpoint.
+    pub name: String,
+    /// Element type.
+    pub dtype: DataType,
+    /// Axes.
+    pub dims: Vec<usize>,
+    /// What its numbers are multiplied by, where it is quantised.
+    pub(crate) scales: Option<Scales>,
+    file: Arc<PathBuf>,
+    offset: usize,
+    length: usize,
+}
+
+/// The scales of a quantised matrix: each of a block of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Scales {
+    pub(crate) stored: Box<Stored>,
+    /// Rows and columns of a block.
+    pub(crate) block: [usize; 2],
+}
+
+impl Stored {
+    /// The file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Number of elements.
+    pub fn elements(&self) -> usize {
+        self.dims.iter().product()
+    }
+
+    /// Whether its numbers have to be computed: they are not those that lie in the file.
+    pub fn is_quantised(&self) -> bool {
+        self.scales.is_some()
+    }
+
+    /// Part `index` along the first axis, without that axis.
+    pub fn part(&self, index: usize) -> Self {
+        let count = self.dims.first().copied().unwrap_or(1).max(1);
+        let length = self.length / count;
+        Self {
+            dims: self.dims.get(1..).unwrap_or_default().to_vec(),
+            offset: self.offset + index.min(count - 1) * length,
+            length,
+            ..self.clone()
+        }
+    }
+
+    /// Its bytes as they lie in the file, mapped for as long as they are held.
+    pub fn bytes(&self) -> Result<Bytes, CheckpointError> {
+        if self.length == 0 {
+            return Ok(Bytes::new());
+        }
+        map::map_range(&self.file, self.offset, self.length).map_err(|source| {
+            CheckpointError::Read {
+                path: self.file.as_path().to_owned(),
+                source,
+            }
+        })
+    }
+
+    /// Opens it for reading row by row.
+    pub fn rows(&self) -> Result<Rows, CheckpointError> {
+        let mut scales = Vec::new();
+        let mut per_row = 0;
+        if let Some(of) = &self.scales {
+            if !numbers::to_f32(of.stored.dtype, &of.stored.bytes()?, &mut scales) {
+                return Err(of.stored.refused());
+            }
+            let width = self.dims.get(1).copied().unwrap_or(1);
+            per_row = width.div_ceil(of.block[1]);
+        }
+        Ok(Rows {
+            bytes: self.bytes()?,
+            width: self.elements() / self.dims.first().copied().unwrap_or(1).max(1),
+            scales,
+            per_row,
+            stored: self.clone(),
+        })
+    }
+
+    /// All of it in f32.
+    pub fn to_f32(&self) -> Result<Vec<f32>, CheckpointError> {
+        let rows = self.rows()?;
+        let (mut all, mut row) = (Vec::with_capacity(self.elements()), Vec::new());
+        for i in 0..self.dims.first().copied().unwrap_or(1) {
+            rows.read(i, &mut row)?;
+            all.extend_from_slice(&row);
+        }
+        Ok(all)
+    }
+
+    fn refused(&self) -> CheckpointError {
+        CheckpointError::TensorType {
+            path: self.file().to_owned(),
+            name: self.name.clone(),
+            got: type_name(self.dtype),
+        }
+    }
+}
+
+/// A tensor that is read along its first axis.
+#[derive(Debug)]
+pub struct Rows {
+    stored: Stored,
+    bytes: Bytes,
+    width: usize,
+    scales: Vec<f32>,
+    per_row: usize,
+}
+
+impl Rows {
+    /// Numbers in a row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Row `index` in f32.
+    pub fn read(&self, index: usize, out: &mut Vec<f32>) -> Result<(), CheckpointError> {
+        let length = self.width * self.stored.dtype.size().unwrap_or(1);
+        let bytes = &self.bytes[index * length..(index + 1) * length];
+        if !numbers::to_f32(self.stored.dtype, bytes, out) {
+            return Err(self.stored.refused());
+        }
+        if let Some(Scales { block, .. }) = &self.stored.scales {
+            let scales = &self.scales[index / block[0] * self.per_row..][..self.per_row];
+            for (numbers, scale) in out.chunks_mut(block[1]).zip(scales) {
+                numbers.iter_mut().for_each(|x| *x *= scale);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All tensors of a checkpoint.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    pub(crate) folder: PathBuf,
+    pub(crate) tensors: BTreeMap<String, Stored>,
+    files: Vec<PathBuf>,
+}
+
+impl Weights {
+    /// Reads the headers of `model.safetensors`, or else of the files that its index names: the order of Transformers.
+    pub fn find(folder: &Path) -> Result<Self, CheckpointError> {
+        let index = folder.join(INDEX);
+        let single = folder.join(SINGLE);
+        let mut found = Self {
+            folder: folder.to_owned(),
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+        };
+        if single.is_file() {
+            found.add(single)?;
+        } else if index.is_file() {
+            let placed = read_index(&index)?;
+            let files: BTreeSet<&String> = placed.values().collect();
+            for file in files {
+                found.add(folder.join(file))?;
+            }
+            for (name, file) in &placed {
+                let there = found.tensors.get(name).map(|stored| stored.file());
+                if there != Some(folder.join(file).as_path()) {
+                    return Err(CheckpointError::Index {
+                        path: index,
+                        problem: format!("expected the tensor {name} in {file}, got none there"),
+                    });
+                }
+            }
+            found.files.push(index);
+        } else {
+            return Err(CheckpointError::NotACheckpoint {
+                path: folder.to_owned(),
+                got: "a folder with config.json, but without model.safetensors or its index"
+                    .to_owned(),
+            });
+        }
+        Ok(found)
+    }
+
+    /// Adds the tensors of one file.
+    fn add(&mut self, path: PathBuf) -> Result<(), CheckpointError> {
+        let whole = map::map(&path).map_err(|source| CheckpointError::Read {
+            path: path.clone(),
+            source,
+        })?;
+        let (header, metadata) = SafeTensors::read_metadata(&whole).map_err(|source| {
+            CheckpointError::Safetensors {
+                path: path.clone(),
+                bytes: whole.len(),
+                source,
+            }
+        })?;
+        let file = Arc::new(path.clone());
+        for (name, info) in metadata.tensors() {
+            let dtype = match info.dtype {
+                Dtype::F32 => DataType::F32,
+                Dtype::F16 => DataType::F16,
+                Dtype::BF16 => DataType::Bf16,
+                Dtype::F64 => DataType::F64,
+                Dtype::I64 => DataType::I64,
+                Dtype::BOOL => DataType::Bool,
+                Dtype::U8 => DataType::U8,
+                Dtype::I8 => DataType::I8,
+                Dtype::F8_E4M3 => DataType::F8E4M3,
+                // Refused by whoever wants this tensor.
+                _ => DataType::Other(0),
+            };
+            let stored = Stored {
+                name: name.clone(),
+                dtype,
+                dims: info.shape.clone(),
+                scales: None,
+                file: file.clone(),
+                // The first eight bytes say how long the header is.
+                offset: 8 + header + info.data_offsets.0,
+                length: info.data_offsets.1 - info.data_offsets.0,
+            };
+            if let Some(other) = self.tensors.insert(name.clone(), stored) {
+                return Err(CheckpointError::Index {
+                    path,
+                    problem: format!("the tensor {name} is in {} too", other.file().display()),
+                });
+            }
+        }
+        self.files.push(path);
+        Ok(())
+    }
+
+    /// The files, the index last.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Names of all tensors.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// A tensor by its name in the model, or by that without the first word: checkpoints of a bare base model leave
+    /// `model.` or `transformer.` out.
+    pub fn find_tensor(&self, name: &str) -> Option<&Stored> {
+        let bare = || name.split_once('.').map(|(_, rest)| rest);
+        let found = self.tensors.get(name);
+        found.or_else(|| self.tensors.get(bare()?))
+    }
+
+    /// A tensor that must be there, with these axes, of floats or quantised.
+    pub fn expect(&self, name: &str, dims: &[usize]) -> Result<&Stored, CheckpointError> {
+        let stored = self
+            .find_tensor(name)
+            .ok_or_else(|| CheckpointError::MissingTensor {
+                path: self.folder.clone(),
+                name: name.to_owned(),
+                there: self.tensors.len(),
+            })?;
+        if stored.dims != dims {
+            return Err(CheckpointError::Shape {
+                path: stored.file().to_owned(),
+                name: stored.name.clone(),
+                expected: dims.to_vec(),
+                got: stored.dims.clone(),
+            });
+        }
+        match stored.dtype {
+            DataType::F32 | DataType::F16 | DataType::Bf16 => Ok(stored),
+            _ if stored.is_quantised() => Ok(stored),
+            _ => Err(stored.refused()),
+        }
+    }
+
+    /// A tied head that was saved all the same has to be the embedding: Transformers would not read it. The answer is its
+    /// name, where it is there.
+    pub fn tied_head(
+        &self,
+        head: &str,
+        embedding: &str,
+        dims: &[usize],
+    ) -> Result<Option<String>, CheckpointError> {
+        if self.find_tensor(head).is_none() {
+            return Ok(None);
+        }
+        let stored = self.expect(head, dims)?;
+        let table = self.expect(embedding, dims)?;
+        if stored.name == table.name {
+            return Ok(None);
+        }
+        let same = stored.dtype == table.dtype
+            && !stored.is_quantised()
+            && !table.is_quantised()
+            && stored.bytes()? == table.bytes()?;
+        if !same {
+            return Err(CheckpointError::Tied {
+                path: stored.file().to_owned(),
+                head: head.to_owned(),
+                embedding: embedding.to_owned(),
+            });
+        }
+        Ok(Some(stored.name.clone()))
+    }
+
+    /// Refuses tensors that nobody took, but for buffers that are computed anyway.
+    pub fn must_all_be_taken(&self, taken: &HashSet<String>) -> Result<(), CheckpointError> {
+        let left = self.names().filter(|name| {
+            !taken.contains(*name) && !COMPUTED.iter().any(|end| name.ends_with(end))
+        });
+        let names: Vec<String> = left.map(str::to_owned).collect();
+        match names.is_empty() {
+            true => Ok(()),
+            false => Err(CheckpointError::ExtraTensors {
+                path: self.folder.clone(),
+                names,
+            }),
+        }
+    }
+}
+
+/// The index: tensor to file.
+fn read_index(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> {
+    let json = read_object(path)?;
+    let refused = |problem: String| CheckpointError::Index {
+        path: path.to_owned(),
+        problem,
+    };
+    let map = json.get("weight_map").and_then(Value::as_object);
+    let map = map.ok_or_else(|| refused("expected an object weight_map, got none".to_owned()))?;
+    map.iter()
+        .map(|(name, file)| {
+            let file = file.as_str().filter(|file| {
+                // A plain name: an index must not lead out of the checkpoint.
+                Path::new(file)
+                    .file_name()
+                    .is_some_and(|name| name == *file)
+            });
+            let file =
+                file.ok_or_else(|| refused(format!("expected the name of a file for {name}")))?;
+            Ok((name.clone(), file.to_owned()))
+        })
+        .collect()
+}

@@ -1,0 +1,131 @@
+//! The language model inside a model that also sees or hears (`...ForConditionalGeneration`): its settings are those of
+//! `text_config`, its tensors those behind a prefix. The rest is left out, and said.
+//!
+//! ```text
+//! Transformers 5:  model.language_model.layers.0 ...   lm_head.weight
+//! Transformers 4:  language_model.model.layers.0 ...   language_model.lm_head.weight
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::{CheckpointError, Settings, Weights};
+
+/// Prefixes of the language model's tensors, and what they are without it.
+const PREFIXES: [(&str, &str); 4] = [
+    ("model.language_model.", "model."),
+    ("language_model.model.", "model."),
+    ("language_model.lm_head.", "lm_head."),
+    ("lm_head.", "lm_head."),
+];
+
+/// Settings of the whole that say nothing of texts.
+const OTHERS: [&str; 29] = [
+    "model_type",
+    "vision_config",
+    "audio_config",
+    "image_token_id",
+    "image_token_index",
+    "video_token_id",
+    "audio_token_id",
+    "boi_token_index",
+    "eoi_token_index",
+    "boi_token_id",
+    "eoi_token_id",
+    "mm_tokens_per_image",
+    "vision_start_token_id",
+    "vision_end_token_id",
+    "vision_token_id",
+    "vision_feature_layer",
+    "vision_feature_select_strategy",
+    "multimodal_projector_bias",
+    "projector_hidden_act",
+    "projector_hidden_size",
+    "spatial_merge_size",
+    "image_seq_length",
+    "image_size",
+    "tie_word_embeddings",
+    "quantization_config",
+    "vocab_size",
+    "hidden_size",
+    "language_model_only",
+    "text_model_type",
+];
+
+/// The language model alone, and what was left out; as it is where it is alone already.
+pub(crate) fn unwrap(
+    settings: Settings,
+    mut weights: Weights,
+) -> Result<(Settings, Weights, Option<String>), CheckpointError> {
+    let Some(text) = settings.inner_if("text_config")? else {
+        if let Some(architectures) = settings.texts_if("architectures")? {
+            let speaks = |name: &&str| name.ends_with("ForCausalLM") || name.ends_with("LMHeadModel");
+            // A bare base model names itself, and is what the head of a tied model stands on.
+            let bare = |name: &&str| name.ends_with("Model");
+            if !architectures.iter().any(|name| speaks(name) || bare(name)) {
+                return Err(settings.refuse("architectures", "a causal language model"));
+            }
+        }
+        return Ok((settings, weights, None));
+    };
+    settings.must_not("is_encoder_decoder")?;
+    // Of the wrapper, what it says of sizes has to be what the model inside says.
+    for name in ["vocab_size", "hidden_size"] {
+        if let (Some(outer), Some(inner)) = (settings.size_if(name)?, text.size_if(name)?)
+            && outer != inner
+        {
+            return Err(settings.refuse(name, format!("{inner}, as text_config says")));
+        }
+    }
+    let tied = match settings.says("tie_word_embeddings") {
+        true => Some(settings.flag_or("tie_word_embeddings", true)?),
+        false => None,
+    };
+    for name in OTHERS {
+        settings.says(name);
+    }
+    settings.must_be_accounted_for_here()?;
+    let mut others = BTreeSet::new();
+    let mut count = 0;
+    let mut tensors = BTreeMap::new();
+    for (name, stored) in std::mem::take(&mut weights.tensors) {
+        match renamed(&name) {
+            Some(short) => {
+                let mut stored = stored;
+                stored.name.clone_from(&short);
+                if tensors.insert(short.clone(), stored).is_some() {
+                    return Err(CheckpointError::Index {
+                        path: settings.path().to_owned(),
+                        problem: format!("expected one tensor {short} of the language model, got two"),
+                    });
+                }
+            }
+            None => {
+                let mut words = name.split('.').filter(|word| *word != "model");
+                others.insert(words.next().unwrap_or_default().to_owned());
+                count += 1;
+            }
+        }
+    }
+    weights.tensors = tensors;
+    // Without a word of the wrapper a head of its own is one, as for Transformers.
+    let own_head = weights.find_tensor("lm_head.weight").is_some();
+    let text = text.with("tie_word_embeddings", Value::from(tied.unwrap_or(!own_head)));
+    let model_type = settings.text_if("model_type")?.unwrap_or("nothing").to_owned();
+    let others: Vec<String> = others.into_iter().collect();
+    let note = (count > 0).then(|| {
+        format!(
+            "the language model inside {model_type} is taken; {count} tensors are left out ({})",
+            others.join(", ")
+        )
+    });
+    Ok((text, weights, note))
+}
+
+fn renamed(name: &str) -> Option<String> {
+    PREFIXES.iter().find_map(|(prefix, short)| {
+        let rest = name.strip_prefix(prefix)?;
+        Some(format!("{short}{rest}"))
+    })
+}

@@ -1,0 +1,205 @@
+//! Matrix products with weights of the checkpoint.
+
+use rho_checkpoint::{Stored, decoder::Linear};
+
+use crate::{
+    DataType, ExportError,
+    build::int,
+    export::{
+        constants::{Change, Constant, Content, Order, Quantise},
+        graph::{Graph, Value},
+    },
+};
+
+impl Graph<'_> {
+    /// `x W + b`.
+    pub(crate) fn linear(&mut self, x: &Value, linear: &Linear) -> Result<Value, ExportError> {
+        let product = self.product(x, linear)?;
+        match self.bias(linear)? {
+            None => Ok(product),
+            Some(bias) => {
+                let kind = product.kind();
+                Ok(self.node("Add", &[&product, &bias], vec![], kind))
+            }
+        }
+    }
+
+    /// The bias alone, for an operator that adds it by itself.
+    pub(crate) fn bias(&mut self, linear: &Linear) -> Result<Option<Value>, ExportError> {
+        let Some(constant) = self.bias_constant(linear)? else {
+            return Ok(None);
+        };
+        Ok(Some(self.constant(constant)))
+    }
+
+    /// The same, not in the graph yet.
+    pub(crate) fn bias_constant(
+        &mut self,
+        linear: &Linear,
+    ) -> Result<Option<Constant>, ExportError> {
+        let Some(name) = &linear.bias else {
+            return Ok(None);
+        };
+        let change = Change {
+            rows: linear.rows.clone(),
+            ..Change::default()
+        };
+        let stored = self.stored(name, &[linear.outputs], linear.expert)?;
+        let dtype = self.style.dtype;
+        Ok(Some(self.changed(name, stored, change, dtype, &linear.part)))
+    }
+
+    /// The weights as `[outputs, inputs]`, not in the graph yet.
+    pub(crate) fn rows_constant(&mut self, linear: &Linear) -> Result<Constant, ExportError> {
+        let stored = self.stored(&linear.weights, &dims(linear), linear.expert)?;
+        let change = Change {
+            rows: linear.rows.clone(),
+            by_columns: linear.inputs_first,
+            ..Change::default()
+        };
+        let dtype = self.style.dtype;
+        Ok(self.changed(&linear.weights, stored, change, dtype, &linear.part))
+    }
+
+    /// A tensor of the checkpoint, or what one expert has of it.
+    fn stored(
+        &mut self,
+        name: &str,
+        dims: &[usize],
+        expert: Option<(usize, usize)>,
+    ) -> Result<Stored, ExportError> {
+        let Some((index, count)) = expert else {
+            return self.take(name, dims);
+        };
+        let whole = [&[count], dims].concat();
+        Ok(self.take(name, &whole)?.part(index))
+    }
+
+    /// `x W`, without the bias.
+    pub(crate) fn product(&mut self, x: &Value, linear: &Linear) -> Result<Value, ExportError> {
+        let stored = self.stored(&linear.weights, &dims(linear), linear.expert)?;
+        if self.style.int8 {
+            return self.product_in_8_bits(x, stored, linear);
+        }
+        let kind = x.kind_with_width(linear.width());
+        let change = match (linear.inputs_first, linear.rows.is_empty()) {
+            // GPT-2's matrices lie as MatMul takes them.
+            (true, true) => Change::default(),
+            (by_columns, _) => Change {
+                rows: linear.rows.clone(),
+                by_columns,
+                transpose: true,
+                ..Change::default()
+            },
+        };
+        let dtype = self.style.dtype;
+        let weights = self.changed(&linear.weights, stored, change, dtype, &linear.part);
+        let weights = self.constant(weights);
+        Ok(self.node("MatMul", &[x, &weights], vec![], kind))
+    }
+
+    /// A constant of a tensor and what is done to it.
+    fn changed(
+        &self,
+        name: &str,
+        stored: Stored,
+        change: Change,
+        dtype: DataType,
+        part: &str,
+    ) -> Constant {
+        Constant {
+            name: format!("{}{part}", self.path(name)),
+            dtype,
+            dims: change.dims(&stored.dims),
+            content: Content::Stored(stored, change),
+        }
+    }
+
+    /// With one scale per output: MatMulNBits, or DequantizeLinear before a MatMul where only standard operators are
+    /// wanted.
+    fn product_in_8_bits(
+        &mut self,
+        x: &Value,
+        stored: Stored,
+        linear: &Linear,
+    ) -> Result<Value, ExportError> {
+        let name = &linear.weights;
+        let order = match self.style.portable {
+            true => Order::Columns,
+            false => Order::Blocks {
+                block: block(linear.inputs),
+            },
+        };
+        let change = |quantise| Change {
+            quantise: Some(quantise),
+            by_columns: linear.inputs_first,
+            rows: linear.rows.clone(),
+            ..Change::default()
+        };
+        let (levels_type, float) = match self.style.portable {
+            true => (DataType::I8, self.style.dtype),
+            false => (DataType::U8, self.style.dtype),
+        };
+        let (levels, scales) = (
+            change(Quantise::Levels(order)),
+            change(Quantise::Scales(order)),
+        );
+        let part = format!("{}.int8", linear.part);
+        let levels = self.changed(name, stored.clone(), levels, levels_type, &part);
+        let levels = self.constant(levels);
+        let part = format!("{}.scales", linear.part);
+        let scales = self.changed(name, stored, scales, float, &part);
+        let scales = self.constant(scales);
+        let width = linear.width();
+        let kind = x.kind_with_width(width);
+        if self.style.portable {
+            let dims = vec![
+                crate::Dimension::Fixed(linear.inputs),
+                crate::Dimension::Fixed(width),
+            ];
+            let axis = vec![int("axis", 1)];
+            let weights = self.node("DequantizeLinear", &[&levels, &scales], axis, (float, dims));
+            return Ok(self.node("MatMul", &[x, &weights], vec![], kind));
+        }
+        let attributes = vec![
+            int("K", linear.inputs as i64),
+            int("N", width as i64),
+            int("bits", 8),
+            int("block_size", block(linear.inputs) as i64),
+            // Rows in 8 bits too.
+            int("accuracy_level", 4),
+        ];
+        Ok(self.microsoft("MatMulNBits", &[x, &levels, &scales], attributes, kind))
+    }
+
+    /// Rows of a table by token or position: `ids` [..] to [.., width].
+    pub(crate) fn embedding(
+        &mut self,
+        name: &str,
+        ids: &Value,
+        rows: usize,
+        width: usize,
+    ) -> Result<Value, ExportError> {
+        let table = self.tensor(&format!("{name}.weight"), &[rows, width], Change::default())?;
+        let mut dims = ids.dims.clone();
+        dims.push(crate::Dimension::Fixed(width));
+        let kind = (table.dtype, dims);
+        Ok(self.node("Gather", &[&table, ids], vec![int("axis", 0)], kind))
+    }
+}
+
+/// Axes as they are stored.
+fn dims(linear: &Linear) -> [usize; 2] {
+    match linear.inputs_first {
+        true => [linear.inputs, linear.outputs],
+        false => [linear.outputs, linear.inputs],
+    }
+}
+
+/// The longest block of MatMulNBits that fills rows of this width without a rest, as far as there is one.
+fn block(width: usize) -> usize {
+    let fits = [128, 64, 32]
+        .into_iter()
+        .find(|block| width.is_multiple_of(*block));
+    fits.unwrap_or(32)
+}
