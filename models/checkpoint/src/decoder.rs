@@ -290,7 +290,10 @@ pub struct Attention {
 }
 
 /// Where queries, keys and values come from.
-#[expect(clippy::large_enum_variant, reason = "there is one per layer, and most are the large one")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per layer, and most are the large one"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Projections {
     /// A layer each.

@@ -8,12 +8,10 @@
 //!
 //! What a deployment does to activations besides is not done here: it is said in a note. Other kinds are refused by name.
 
-use crate::{
-    CheckpointError, DataType, Settings, Stored, Weights,
-    weights::Scales,
-};
+use crate::{CheckpointError, DataType, Settings, Stored, Weights, weights::Scales};
 
-const READ: &str = "fp8 with scales of blocks, or compressed-tensors with 8 bits and scales of rows";
+const READ: &str =
+    "fp8 with scales of blocks, or compressed-tensors with 8 bits and scales of rows";
 
 /// What a checkpoint's quantisation is.
 struct Kind {
@@ -125,7 +123,10 @@ fn kind(settings: &Settings, config: &Settings) -> Result<Kind, CheckpointError>
 }
 
 fn fp8(config: &Settings) -> Result<Kind, CheckpointError> {
-    if config.text_if("fmt")?.is_some_and(|format| format != "e4m3") {
+    if config
+        .text_if("fmt")?
+        .is_some_and(|format| format != "e4m3")
+    {
         return Err(config.refuse("fmt", "e4m3"));
     }
     let block = match config.counts_if("weight_block_size")?.as_deref() {
@@ -150,15 +151,26 @@ fn compressed(
     let float = match format {
         Some("int-quantized" | "naive-quantized") => false,
         Some("float-quantized") => true,
-        other => return Err(refused(format!("compressed-tensors in the format {}", other.unwrap_or("nothing")))),
+        other => {
+            return Err(refused(format!(
+                "compressed-tensors in the format {}",
+                other.unwrap_or("nothing")
+            )));
+        }
     };
     let groups = config.inner_if("config_groups")?;
-    let groups = groups.ok_or_else(|| refused("compressed-tensors without config_groups".to_owned()))?;
+    let groups =
+        groups.ok_or_else(|| refused("compressed-tensors without config_groups".to_owned()))?;
     for group_name in groups.values().keys() {
         let Some(group) = groups.inner_if(group_name)? else {
             continue;
         };
-        for name in ["targets", "input_activations", "output_activations", "format"] {
+        for name in [
+            "targets",
+            "input_activations",
+            "output_activations",
+            "format",
+        ] {
             group.says(name);
         }
         let Some(weights) = group.inner_if("weights")? else {
@@ -175,7 +187,15 @@ fn compressed(
         }
         weights.must("symmetric")?;
         weights.must_not("dynamic")?;
-        for name in ["actorder", "group_size", "observer", "observer_kwargs", "block_structure", "zp_dtype", "scale_dtype"] {
+        for name in [
+            "actorder",
+            "group_size",
+            "observer",
+            "observer_kwargs",
+            "block_structure",
+            "zp_dtype",
+            "scale_dtype",
+        ] {
             weights.says(name);
         }
         if weights.text_if("actorder").ok().flatten().is_some() {
@@ -184,7 +204,11 @@ fn compressed(
     }
     Ok(Kind {
         name: if float { "fp8" } else { "int8" },
-        dtype: if float { DataType::F8E4M3 } else { DataType::I8 },
+        dtype: if float {
+            DataType::F8E4M3
+        } else {
+            DataType::I8
+        },
         scale: "_scale",
         block: None,
     })
@@ -202,10 +226,15 @@ fn block(kind: &Kind, dims: &[usize], scale: &Stored) -> Result<[usize; 2], Chec
         return Err(refused(vec![]));
     };
     match (&scale.dims[..], kind.block) {
-        (&[r, c], Some(block)) if [r, c] == [rows.div_ceil(block[0]), columns.div_ceil(block[1])] => {
+        (&[r, c], Some(block))
+            if [r, c] == [rows.div_ceil(block[0]), columns.div_ceil(block[1])] =>
+        {
             Ok(block)
         }
-        (_, Some(block)) => Err(refused(vec![rows.div_ceil(block[0]), columns.div_ceil(block[1])])),
+        (_, Some(block)) => Err(refused(vec![
+            rows.div_ceil(block[0]),
+            columns.div_ceil(block[1]),
+        ])),
         (&[] | &[1] | &[1, 1], None) => Ok([rows, columns]),
         (&[r] | &[r, 1], None) if r == rows => Ok([1, columns]),
         _ => Err(refused(vec![rows, 1])),

@@ -156,8 +156,9 @@ impl Outer {
         let share = share_in.unwrap_or(1.0);
         let width = (head as f64 * share) as usize;
         if width == 0 || width > head || !width.is_multiple_of(2) {
-            let expected =
-                format!("a share that is an even part of the {head} numbers of a head, got {share}");
+            let expected = format!(
+                "a share that is an even part of the {head} numbers of a head, got {share}"
+            );
             return Err(settings.refuse(share_name, expected));
         }
         if self.names.share.is_none() && width != head {

@@ -374,7 +374,10 @@ mod tests {
     use super::*;
 
     fn settings(text: &str) -> Settings {
-        Settings::of(Path::new("config.json"), serde_json::from_str(text).unwrap())
+        Settings::of(
+            Path::new("config.json"),
+            serde_json::from_str(text).unwrap(),
+        )
     }
 
     #[test]
@@ -392,7 +395,11 @@ mod tests {
         let text = r#"{"read": 1, "use_cache": true, "other": 2, "inner": {"read": 1, "own": 3}, "nothing": null}"#;
         let said = settings(text);
         said.size("read").unwrap();
-        said.inner_if("inner").unwrap().unwrap().size("read").unwrap();
+        said.inner_if("inner")
+            .unwrap()
+            .unwrap()
+            .size("read")
+            .unwrap();
         let error = said.must_be_accounted_for("llama").unwrap_err().to_string();
         assert!(error.ends_with("got inner.own = 3, other = 2"), "{error}");
     }

@@ -219,13 +219,12 @@ impl Weights {
             path: path.clone(),
             source,
         })?;
-        let (header, metadata) = SafeTensors::read_metadata(&whole).map_err(|source| {
-            CheckpointError::Safetensors {
+        let (header, metadata) =
+            SafeTensors::read_metadata(&whole).map_err(|source| CheckpointError::Safetensors {
                 path: path.clone(),
                 bytes: whole.len(),
                 source,
-            }
-        })?;
+            })?;
         let file = Arc::new(path.clone());
         for (name, info) in metadata.tensors() {
             let dtype = match info.dtype {

@@ -60,7 +60,8 @@ pub(crate) fn unwrap(
 ) -> Result<(Settings, Weights, Option<String>), CheckpointError> {
     let Some(text) = settings.inner_if("text_config")? else {
         if let Some(architectures) = settings.texts_if("architectures")? {
-            let speaks = |name: &&str| name.ends_with("ForCausalLM") || name.ends_with("LMHeadModel");
+            let speaks =
+                |name: &&str| name.ends_with("ForCausalLM") || name.ends_with("LMHeadModel");
             // A bare base model names itself, and is what the head of a tied model stands on.
             let bare = |name: &&str| name.ends_with("Model");
             if !architectures.iter().any(|name| speaks(name) || bare(name)) {
@@ -97,7 +98,9 @@ pub(crate) fn unwrap(
                 if tensors.insert(short.clone(), stored).is_some() {
                     return Err(CheckpointError::Index {
                         path: settings.path().to_owned(),
-                        problem: format!("expected one tensor {short} of the language model, got two"),
+                        problem: format!(
+                            "expected one tensor {short} of the language model, got two"
+                        ),
                     });
                 }
             }
@@ -111,8 +114,14 @@ pub(crate) fn unwrap(
     weights.tensors = tensors;
     // Without a word of the wrapper a head of its own is one, as for Transformers.
     let own_head = weights.find_tensor("lm_head.weight").is_some();
-    let text = text.with("tie_word_embeddings", Value::from(tied.unwrap_or(!own_head)));
-    let model_type = settings.text_if("model_type")?.unwrap_or("nothing").to_owned();
+    let text = text.with(
+        "tie_word_embeddings",
+        Value::from(tied.unwrap_or(!own_head)),
+    );
+    let model_type = settings
+        .text_if("model_type")?
+        .unwrap_or("nothing")
+        .to_owned();
     let others: Vec<String> = others.into_iter().collect();
     let note = (count > 0).then(|| {
         format!(

@@ -4,7 +4,8 @@
 
 use std::{fs, ops::ControlFlow, path::PathBuf};
 
-use rho_graph::{Checkpoint, ExportError, ExportHead, ExportOptions, Model, Prepared};
+use rho_checkpoint::Checkpoint;
+use rho_graph::{ExportError, ExportHead, ExportOptions, Model, Prepared};
 
 fn prepared(name: &str, options: ExportOptions) -> Prepared {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");

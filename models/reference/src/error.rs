@@ -173,9 +173,7 @@ impl ReferenceError {
                 "`rho-mask setup --cuda` installs what is needed, `rho-mask doctor` shows what is there; --device cpu works everywhere"
             }
             Self::Library(error) => return error.hint(),
-            Self::Config(_) => {
-                "fetch it again; without it --context says how long inputs may be"
-            }
+            Self::Config(_) => "fetch it again; without it --context says how long inputs may be",
             Self::Graph(GraphError::NotOnnx { .. } | GraphError::NoGraph { .. }) => {
                 "was it copied whole? export again: optimum-cli export onnx --model NAME --task text-generation DIR"
             }

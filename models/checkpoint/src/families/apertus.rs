@@ -9,7 +9,8 @@ use crate::{
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
     // Without one, Transformers takes the rotation of the first releases, stretched: no matter of course.
-    if settings.names_in("rope_parameters").is_empty() && settings.names_in("rope_scaling").is_empty()
+    if settings.names_in("rope_parameters").is_empty()
+        && settings.names_in("rope_scaling").is_empty()
     {
         return Err(settings.refuse("rope_parameters", "an object"));
     }

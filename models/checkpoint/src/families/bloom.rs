@@ -16,10 +16,24 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         Some(hidden) => hidden,
         None => settings.size("hidden_size")?,
     };
-    let (layers, layers_other) = (settings.size_if("n_layer")?, settings.size_if("num_hidden_layers")?);
-    let (heads, heads_other) = (settings.size_if("n_head")?, settings.size_if("num_attention_heads")?);
-    let layers = one_of(settings, ["n_layer", "num_hidden_layers"], [layers, layers_other])?;
-    let heads = one_of(settings, ["n_head", "num_attention_heads"], [heads, heads_other])?;
+    let (layers, layers_other) = (
+        settings.size_if("n_layer")?,
+        settings.size_if("num_hidden_layers")?,
+    );
+    let (heads, heads_other) = (
+        settings.size_if("n_head")?,
+        settings.size_if("num_attention_heads")?,
+    );
+    let layers = one_of(
+        settings,
+        ["n_layer", "num_hidden_layers"],
+        [layers, layers_other],
+    )?;
+    let heads = one_of(
+        settings,
+        ["n_head", "num_attention_heads"],
+        [heads, heads_other],
+    )?;
     let width = head_width(settings, "n_head", hidden, heads)?;
     let epsilon = settings.number_or("layer_norm_epsilon", 1e-5)?;
     let all = Linear::new("query_key_value", hidden, 3 * hidden).with_bias(true);
@@ -42,8 +56,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let norms = ["input_layernorm", "post_attention_layernorm"];
     let norms = norms.map(|name| Norm::layer(name, epsilon));
     let mut layer = layer(norms, attention, mlp);
-    layer.residual_of_norm =
-        settings.flag_or("apply_residual_connection_post_layernorm", false)?;
+    layer.residual_of_norm = settings.flag_or("apply_residual_connection_post_layernorm", false)?;
     Ok(Decoder {
         family: "",
         scope: "transformer",

@@ -159,8 +159,7 @@ impl Decoder {
         let sizes = Sizes::read(settings)?;
         let inner = settings.size("intermediate_size")?;
         let epsilon = settings.number_or(defaults.epsilon_name, defaults.epsilon)?;
-        let activation =
-            Activation::read(settings, defaults.activation_name, defaults.activation)?;
+        let activation = Activation::read(settings, defaults.activation_name, defaults.activation)?;
         let hidden = sizes.hidden;
         let [queries, _, width] = sizes.heads;
         let output = Linear::new("o_proj", queries * width, hidden);
@@ -201,7 +200,10 @@ impl Decoder {
         settings: &Settings,
         names: Names,
     ) -> Result<Self, CheckpointError> {
-        let width = self.attentions().next().map_or(0, |attention| attention.width);
+        let width = self
+            .attentions()
+            .next()
+            .map_or(0, |attention| attention.width);
         let stretched = Rotation::read(settings, width, names)?;
         self.most_positions = stretched.most_positions;
         for attention in self.attentions_mut() {

@@ -38,8 +38,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let all = all.with_bias(bias).take(rows, "");
     let output = Linear::new("dense", hidden, hidden).with_bias(bias);
     let heads = [queries, keys, width];
-    let mut attention =
-        Attention::new("self_attention", heads, Projections::Together(all), output);
+    let mut attention = Attention::new("self_attention", heads, Projections::Together(all), output);
     if alibi {
         // Falcon scales the bias with the scores.
         let slopes = slopes(queries).into_iter();
@@ -121,8 +120,8 @@ fn by_group(queries: usize, groups: usize, width: usize) -> Vec<usize> {
         (first + heads.start) * width..(first + heads.end) * width
     };
     let parts = [0..each, each..each + 1, each + 1..each + 2];
-    let rows = parts.into_iter().flat_map(|heads| {
-        (0..groups).flat_map(move |group| of_group(group, heads.clone()))
-    });
+    let rows = parts
+        .into_iter()
+        .flat_map(|heads| (0..groups).flat_map(move |group| of_group(group, heads.clone())));
     rows.collect()
 }

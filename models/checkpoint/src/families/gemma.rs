@@ -38,7 +38,10 @@ pub(super) fn gemma3(settings: &Settings) -> Result<Decoder, CheckpointError> {
     {
         return Err(settings.refuse("rope_parameters", "an object for each type of layer"));
     }
-    let width = decoder.attentions().next().map_or(0, |attention| attention.width);
+    let width = decoder
+        .attentions()
+        .next()
+        .map_or(0, |attention| attention.width);
     let named = |theta, theta_name| Names {
         theta,
         theta_name,
@@ -81,7 +84,9 @@ fn like_gemma(
         .with_norms_after(after, Some(before))
         .with_norms(|norm| norm.offset(1.0));
     let bias = settings.flag_or("attention_bias", false)?;
-    let cap = capped(settings, "attn_logit_softcapping", cap)?;
+    // Gemma 3 has the setting, and Transformers does not look at it there.
+    let said = capped(settings, "attn_logit_softcapping", cap)?;
+    let cap = cap.and(said);
     for attention in decoder.attentions_mut() {
         attention.scale = scale;
         attention.cap = cap;

@@ -74,5 +74,15 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         share: Some(0.25),
         share_name: "rotary_pct",
     };
+    // Said a second time by Transformers 4, which reads the first.
+    for (name, other, default) in [
+        ("rope_theta", names.theta_name, names.theta),
+        ("partial_rotary_factor", names.share_name, 0.25),
+    ] {
+        let expected = settings.number_or(other, default)?;
+        if settings.number_if(name)?.is_some_and(|got| got != expected) {
+            return Err(settings.refuse(name, format!("{expected}, as {other} says")));
+        }
+    }
     decoder.turned(settings, names)
 }

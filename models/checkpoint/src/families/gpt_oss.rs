@@ -12,7 +12,8 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     // Transformers' own defaults are no matter of course.
     settings.size("num_key_value_heads")?;
     settings.size("head_dim")?;
-    if settings.names_in("rope_parameters").is_empty() && settings.names_in("rope_scaling").is_empty()
+    if settings.names_in("rope_parameters").is_empty()
+        && settings.names_in("rope_scaling").is_empty()
     {
         return Err(settings.refuse("rope_parameters", "an object"));
     }
@@ -47,7 +48,9 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         router: Linear::new("router", hidden, count).with_bias(true),
         routing: Routing::TopFirst,
         top,
-        experts: (0..count).map(|i| expert(i, count, hidden, inner)).collect(),
+        experts: (0..count)
+            .map(|i| expert(i, count, hidden, inner))
+            .collect(),
         glu: Glu::Clamped {
             alpha: 1.702,
             limit,

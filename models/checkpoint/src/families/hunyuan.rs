@@ -13,7 +13,8 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         epsilon: 1e-5,
         ..LLAMA
     };
-    let mut decoder = Decoder::like_llama(settings, &defaults)?.turned(settings, Names::default())?;
+    let mut decoder =
+        Decoder::like_llama(settings, &defaults)?.turned(settings, Names::default())?;
     stretch(settings, &mut decoder)?;
     let epsilon = decoder.norm.epsilon;
     for attention in decoder.attentions_mut() {
@@ -47,7 +48,13 @@ fn stretch(settings: &Settings, decoder: &mut Decoder) -> Result<(), CheckpointE
     let Some(alpha) = alpha.filter(|_| is_dynamic) else {
         return Ok(());
     };
-    for name in ["factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim"] {
+    for name in [
+        "factor",
+        "beta_fast",
+        "beta_slow",
+        "mscale",
+        "mscale_all_dim",
+    ] {
         scaling.number_if(name)?;
     }
     decoder.most_positions = None;

@@ -1,9 +1,7 @@
 //! Ministral 3: Mistral with YaRN and queries that grow with their position, as Llama 4 has them.
 
 use super::common::{Defaults, LLAMA};
-use crate::{
-    CheckpointError, Decoder, Settings, decoder::PositionScale, rotation::Names,
-};
+use crate::{CheckpointError, Decoder, Settings, decoder::PositionScale, rotation::Names};
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
     // Transformers' own defaults are no matter of course.
@@ -21,7 +19,8 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         epsilon: 1e-5,
         ..LLAMA
     };
-    let mut decoder = Decoder::like_llama(settings, &defaults)?.turned(settings, Names::default())?;
+    let mut decoder =
+        Decoder::like_llama(settings, &defaults)?.turned(settings, Names::default())?;
     let window = settings.size_if("sliding_window")?;
     let scale = PositionScale {
         beta: rotation

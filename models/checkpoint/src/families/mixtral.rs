@@ -39,7 +39,11 @@ pub(super) fn describe(
     let sizes = [decoder.hidden, decoder.inner()];
     let activation = Activation::read(settings, "hidden_act", "silu")?;
     for (i, layer) in decoder.layers.iter_mut().enumerate() {
-        let old = Place::new(weights, format!("model.layers.{i}.block_sparse_moe."), "experts");
+        let old = Place::new(
+            weights,
+            format!("model.layers.{i}.block_sparse_moe."),
+            "experts",
+        );
         let (scope, place, names) = match old.has("gate.weight") {
             true => ("block_sparse_moe", old, ["w1", "w3", "w2"]),
             false => {
@@ -78,11 +82,7 @@ pub(super) struct Place<'a> {
 
 impl<'a> Place<'a> {
     /// `prefix` is what the names of the part begin with, `name` what the experts are called in it.
-    pub(super) fn new(
-        weights: Option<&'a Weights>,
-        prefix: String,
-        name: &'static str,
-    ) -> Self {
+    pub(super) fn new(weights: Option<&'a Weights>, prefix: String, name: &'static str) -> Self {
         Self {
             weights,
             prefix,
@@ -93,7 +93,8 @@ impl<'a> Place<'a> {
     /// Whether there is such a tensor.
     fn has(&self, name: &str) -> bool {
         let full = format!("{}{name}", self.prefix);
-        self.weights.is_some_and(|weights| weights.find_tensor(&full).is_some())
+        self.weights
+            .is_some_and(|weights| weights.find_tensor(&full).is_some())
     }
 
     /// The experts, together or apart as they are stored; apart they are called `names`.

@@ -25,7 +25,12 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let bias = settings.flag_or("attention_bias", false)?;
     let mlp_bias = settings.flag_or("mlp_bias", false)?;
     Ok(decoder
-        .with_mlp(&plain(["up_proj", "down_proj"], sizes, activation, mlp_bias))
+        .with_mlp(&plain(
+            ["up_proj", "down_proj"],
+            sizes,
+            activation,
+            mlp_bias,
+        ))
         .with_norms(|norm| Norm::layer(norm.name, norm.epsilon).offset(1.0))
         .attention_bias(bias, bias))
 }

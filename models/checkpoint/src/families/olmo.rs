@@ -34,7 +34,10 @@ pub(super) fn olmo3(settings: &Settings) -> Result<Decoder, CheckpointError> {
         theta: 500_000.0,
         ..Names::default()
     };
-    let width = decoder.attentions().next().map_or(0, |attention| attention.width);
+    let width = decoder
+        .attentions()
+        .next()
+        .map_or(0, |attention| attention.width);
     let full = Rotation::of_type(settings, width, names, "full_attention", true)?;
     let local = Rotation::of_type(settings, width, names, "sliding_attention", false)?;
     decoder.turn(full, |i| !sliding[i]);

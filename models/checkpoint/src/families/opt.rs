@@ -3,9 +3,7 @@
 use super::common::{Sizes, apart, layer};
 use crate::{
     CheckpointError, Decoder, Settings,
-    decoder::{
-        Activation, Attention, Embedding, FeedForward, Head, Linear, Norm, Positions,
-    },
+    decoder::{Activation, Attention, Embedding, FeedForward, Head, Linear, Norm, Positions},
 };
 
 /// Rows of the position table before the first position.
@@ -29,8 +27,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     }
     let bias = settings.flag_or("enable_bias", true)?;
     let inner = settings.size("ffn_dim")?;
-    let linear =
-        |name, inputs, outputs| Linear::new(name, inputs, outputs).with_bias(bias);
+    let linear = |name, inputs, outputs| Linear::new(name, inputs, outputs).with_bias(bias);
     let output = Linear::new("out_proj", hidden, hidden);
     let attention = Attention::new("self_attn", heads, apart(hidden, heads), output);
     let mlp = FeedForward::Plain {

@@ -53,12 +53,19 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     settings.says("mamba_ssm_dtype");
     settings.must("attn_output_gate")?;
     for (name, expected) in [("output_gate_type", ["swish", "silu"])] {
-        if settings.text_if(name)?.is_some_and(|got| !expected.contains(&got)) {
+        if settings
+            .text_if(name)?
+            .is_some_and(|got| !expected.contains(&got))
+        {
             return Err(settings.refuse(name, "swish"));
         }
     }
     // Layers that predict further tokens are no part of the scores.
-    for name in ["mtp_num_hidden_layers", "mtp_use_dedicated_embeddings", "mlp_only_layers"] {
+    for name in [
+        "mtp_num_hidden_layers",
+        "mtp_use_dedicated_embeddings",
+        "mlp_only_layers",
+    ] {
         settings.says(name);
     }
     for attention in decoder.attentions_mut() {

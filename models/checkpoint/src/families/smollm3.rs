@@ -24,7 +24,9 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
             let expected = format!("0 or 1 for each of {layers} layers");
             return Err(settings.refuse("no_rope_layers", expected));
         }
-        None => (1..=layers).map(|i| !i.is_multiple_of(interval)).collect::<Vec<_>>(),
+        None => (1..=layers)
+            .map(|i| !i.is_multiple_of(interval))
+            .collect::<Vec<_>>(),
     };
     let used = settings.flag_or("use_sliding_window", false)?;
     let window = settings.size_if("sliding_window")?.filter(|_| used);

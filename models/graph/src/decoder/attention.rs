@@ -216,7 +216,10 @@ impl Graph<'_> {
 
     /// From rows to rows `[batch, length, queries * width]`.
     fn attend(&mut self, attention: &Attention, rows: Rows) -> Result<Value, ExportError> {
-        let turned_already = attention.norms.as_ref().is_some_and(|norms| norms.after_rotation);
+        let turned_already = attention
+            .norms
+            .as_ref()
+            .is_some_and(|norms| norms.after_rotation);
         let rotation = attention.rotation.as_ref().filter(|_| !turned_already);
         if self.style.portable || !fits(attention) {
             return self.attend_by_standard_operators(attention, rows, rotation);
@@ -268,8 +271,8 @@ impl Graph<'_> {
             None => none.clone(),
         };
         let inputs = [
-            &queries, &keys, &values, &none, &none, &lengths, &longest, &cosine, &sine, &none, &bias,
-            &sinks,
+            &queries, &keys, &values, &none, &none, &lengths, &longest, &cosine, &sine, &none,
+            &bias, &sinks,
         ];
         Ok(self.microsoft("GroupQueryAttention", &inputs, attributes, kind))
     }
@@ -280,8 +283,7 @@ impl Graph<'_> {
         self.once(&format!("slopes {slopes:?} {scale}"), |graph| {
             let heads = slopes.slopes.len();
             let mut positions = graph.cast(&positions, DataType::F32);
-            let mut factors =
-                graph.numbers(DataType::F32, &slopes.slopes, &[heads, 1, 1]);
+            let mut factors = graph.numbers(DataType::F32, &slopes.slopes, &[heads, 1, 1]);
             let rounded = |graph: &mut Self, value: &Value| match slopes.rounded {
                 false => value.clone(),
                 true => {
@@ -399,7 +401,10 @@ impl Graph<'_> {
             let bias = self.bias_by_key(slopes, heads.scale)?;
             let bias = self.cast(&bias, scores.dtype);
             let (front, each): (&[i64], _) = match group > 1 {
-                true => (&[heads.keys as i64, group as i64], vec![fixed(heads.keys), fixed(group)]),
+                true => (
+                    &[heads.keys as i64, group as i64],
+                    vec![fixed(heads.keys), fixed(group)],
+                ),
                 false => (&[heads.queries as i64], vec![fixed(heads.queries)]),
             };
             let dims = [each, vec![fixed(1), length()]].concat();
@@ -440,7 +445,13 @@ impl Graph<'_> {
         let (shape, dims) = match group > 1 {
             true => (
                 vec![1, heads.keys as i64, group as i64, 1, 1],
-                vec![fixed(1), fixed(heads.keys), fixed(group), fixed(1), fixed(1)],
+                vec![
+                    fixed(1),
+                    fixed(heads.keys),
+                    fixed(group),
+                    fixed(1),
+                    fixed(1),
+                ],
             ),
             false => (
                 vec![1, heads.queries as i64, 1, 1],
@@ -464,7 +475,12 @@ impl Graph<'_> {
         let all = self.node("Concat", &[&column, scores], axis(), kind.clone());
         let shares = self.node("Softmax", &[&all], axis(), kind);
         let end = self.integers(&[i64::MAX], &[1]);
-        Ok(self.node("Slice", &[&shares, &one, &end, &last], vec![], scores.kind()))
+        Ok(self.node(
+            "Slice",
+            &[&shares, &one, &end, &last],
+            vec![],
+            scores.kind(),
+        ))
     }
 
     /// `[batch, length, heads * width]` to `[batch, heads, length, width]`.

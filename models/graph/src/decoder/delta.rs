@@ -67,10 +67,19 @@ impl Graph<'_> {
             text("activation", "silu"),
         ];
         // The operator wants its state named, though nobody reads it.
-        let state = (self.style.dtype, vec![batch(), fixed(all), fixed(delta.kernel - 1)]);
+        let state = (
+            self.style.dtype,
+            vec![batch(), fixed(all), fixed(delta.kernel - 1)],
+        );
         let outputs = vec![Some(mixed.kind()), Some(state)];
         let inputs = [&mixed, &filter];
-        let mut made = self.nodes(MICROSOFT, "CausalConvWithState", &inputs, attributes, outputs);
+        let mut made = self.nodes(
+            MICROSOFT,
+            "CausalConvWithState",
+            &inputs,
+            attributes,
+            outputs,
+        );
         let mixed = made.swap_remove(0);
         let sizes = [key_rows, key_rows, value_rows];
         let parts = sizes.map(|size| Some(mixed.kind_with_width(size)));

@@ -3,7 +3,7 @@
 use rho_checkpoint::{Stored, decoder::Linear};
 
 use crate::{
-    DataType, ExportError,
+    DataType, Dimension, ExportError,
     build::int,
     export::{
         constants::{Change, Constant, Content, Order, Quantise},
@@ -26,17 +26,6 @@ impl Graph<'_> {
 
     /// The bias alone, for an operator that adds it by itself.
     pub(crate) fn bias(&mut self, linear: &Linear) -> Result<Option<Value>, ExportError> {
-        let Some(constant) = self.bias_constant(linear)? else {
-            return Ok(None);
-        };
-        Ok(Some(self.constant(constant)))
-    }
-
-    /// The same, not in the graph yet.
-    pub(crate) fn bias_constant(
-        &mut self,
-        linear: &Linear,
-    ) -> Result<Option<Constant>, ExportError> {
         let Some(name) = &linear.bias else {
             return Ok(None);
         };
@@ -45,20 +34,8 @@ impl Graph<'_> {
             ..Change::default()
         };
         let stored = self.stored(name, &[linear.outputs], linear.expert)?;
-        let dtype = self.style.dtype;
-        Ok(Some(self.changed(name, stored, change, dtype, &linear.part)))
-    }
-
-    /// The weights as `[outputs, inputs]`, not in the graph yet.
-    pub(crate) fn rows_constant(&mut self, linear: &Linear) -> Result<Constant, ExportError> {
-        let stored = self.stored(&linear.weights, &dims(linear), linear.expert)?;
-        let change = Change {
-            rows: linear.rows.clone(),
-            by_columns: linear.inputs_first,
-            ..Change::default()
-        };
-        let dtype = self.style.dtype;
-        Ok(self.changed(&linear.weights, stored, change, dtype, &linear.part))
+        let bias = self.changed(name, stored, change, self.style.dtype, &linear.part);
+        Ok(Some(self.constant(bias)))
     }
 
     /// A tensor of the checkpoint, or what one expert has of it.
@@ -82,6 +59,35 @@ impl Graph<'_> {
             return self.product_in_8_bits(x, stored, linear);
         }
         let kind = x.kind_with_width(linear.width());
+        let weights = self.matrix(linear, stored);
+        let weights = self.constant(weights);
+        Ok(self.node("MatMul", &[x, &weights], vec![], kind))
+    }
+
+    /// A product that stays as it is where others are computed in fewer bits: those look for weights of two axes.
+    pub(crate) fn product_apart(
+        &mut self,
+        x: &Value,
+        linear: &Linear,
+    ) -> Result<Value, ExportError> {
+        let stored = self.stored(&linear.weights, &dims(linear), linear.expert)?;
+        let mut weights = self.matrix(linear, stored);
+        weights.dims.insert(0, 1);
+        let weights = self.constant(weights);
+        let (dtype, mut axes) = x.kind_with_width(linear.width());
+        axes.insert(0, Dimension::Fixed(1));
+        let product = self.node("MatMul", &[x, &weights], vec![], (dtype, axes));
+        let shape = [-1, linear.width() as i64];
+        let mut product = self.reshape(&product, &shape, x.kind_with_width(linear.width()));
+        if let Some(bias) = self.bias(linear)? {
+            let kind = product.kind();
+            product = self.node("Add", &[&product, &bias], vec![], kind);
+        }
+        Ok(product)
+    }
+
+    /// The weights as `[inputs, outputs]`.
+    fn matrix(&self, linear: &Linear, stored: Stored) -> Constant {
         let change = match (linear.inputs_first, linear.rows.is_empty()) {
             // GPT-2's matrices lie as MatMul takes them.
             (true, true) => Change::default(),
@@ -93,9 +99,7 @@ impl Graph<'_> {
             },
         };
         let dtype = self.style.dtype;
-        let weights = self.changed(&linear.weights, stored, change, dtype, &linear.part);
-        let weights = self.constant(weights);
-        Ok(self.node("MatMul", &[x, &weights], vec![], kind))
+        self.changed(&linear.weights, stored, change, dtype, &linear.part)
     }
 
     /// A constant of a tensor and what is done to it.
@@ -153,10 +157,7 @@ impl Graph<'_> {
         let width = linear.width();
         let kind = x.kind_with_width(width);
         if self.style.portable {
-            let dims = vec![
-                crate::Dimension::Fixed(linear.inputs),
-                crate::Dimension::Fixed(width),
-            ];
+            let dims = vec![Dimension::Fixed(linear.inputs), Dimension::Fixed(width)];
             let axis = vec![int("axis", 1)];
             let weights = self.node("DequantizeLinear", &[&levels, &scales], axis, (float, dims));
             return Ok(self.node("MatMul", &[x, &weights], vec![], kind));
@@ -182,7 +183,7 @@ impl Graph<'_> {
     ) -> Result<Value, ExportError> {
         let table = self.tensor(&format!("{name}.weight"), &[rows, width], Change::default())?;
         let mut dims = ids.dims.clone();
-        dims.push(crate::Dimension::Fixed(width));
+        dims.push(Dimension::Fixed(width));
         let kind = (table.dtype, dims);
         Ok(self.node("Gather", &[&table, ids], vec![int("axis", 0)], kind))
     }

@@ -78,11 +78,7 @@ fn embedding(graph: &mut Graph<'_>, decoder: &Decoder) -> Result<Value, ExportEr
     }
 }
 
-fn block(
-    graph: &mut Graph<'_>,
-    layer: &Layer,
-    stream: &mut Stream,
-) -> Result<(), ExportError> {
+fn block(graph: &mut Graph<'_>, layer: &Layer, stream: &mut Stream) -> Result<(), ExportError> {
     let x = match &layer.mixer_norm {
         Some(norm) => stream.norm(graph, norm)?,
         None => stream.settle(graph),
@@ -160,17 +156,13 @@ fn feed_forward(
             up,
             down,
             activation,
-        } => graph.within(scope, |graph| {
-            graph.gated(x, *activation, [gate, up, down])
-        }),
+        } => graph.within(scope, |graph| graph.gated(x, *activation, [gate, up, down])),
         FeedForward::Plain {
             scope,
             first,
             second,
             activation,
-        } => graph.within(scope, |graph| {
-            graph.plain(x, *activation, [first, second])
-        }),
+        } => graph.within(scope, |graph| graph.plain(x, *activation, [first, second])),
         FeedForward::Mixture(mixture) => {
             graph.within(mixture.scope, |graph| Ok(graph.mixture(mixture, x)?.into()))
         }

@@ -133,7 +133,12 @@ impl Graph<'_> {
     /// In the operators of the standard, for it knows RMSNormalization only from operator set 23 on: ONNX Runtime
     /// takes these together into SimplifiedLayerNormalization when it loads them, on every provider. Squares are
     /// taken in f32: f16 has no room for them.
-    pub(crate) fn rms(&mut self, x: &Value, weight: &Value, epsilon: f32) -> Result<Value, ExportError> {
+    pub(crate) fn rms(
+        &mut self,
+        x: &Value,
+        weight: &Value,
+        epsilon: f32,
+    ) -> Result<Value, ExportError> {
         let wide = self.cast(x, DataType::F32);
         let kind = wide.kind();
         let mean_kind = wide.kind_with_width(1);

@@ -29,8 +29,6 @@ pub(crate) enum Content {
     Bytes(Bytes),
     /// A tensor of the checkpoint.
     Stored(Stored, Change),
-    /// Others, of one shape, one after the other; `turn` of them at a time row by row in turn.
-    Stacked { parts: Vec<Constant>, turn: usize },
 }
 
 /// What is done to a tensor.
@@ -110,7 +108,6 @@ impl Constant {
     pub(crate) fn bytes(&self) -> Result<Bytes, ExportError> {
         let (stored, change) = match &self.content {
             Content::Bytes(bytes) => return Ok(bytes.clone()),
-            Content::Stacked { parts, turn } => return self.stacked(parts, *turn),
             Content::Stored(stored, change) => (stored, change),
         };
         if change.changes_nothing() && stored.dtype == self.dtype && !stored.is_quantised() {
@@ -124,23 +121,6 @@ impl Constant {
             return Ok(tensor.bytes);
         }
         self.changed(stored, change)
-    }
-
-    /// The bytes of others, a few of them in memory besides.
-    fn stacked(&self, parts: &[Constant], turn: usize) -> Result<Bytes, ExportError> {
-        let mut all = Vec::with_capacity(self.length());
-        for group in parts.chunks(turn.max(1)) {
-            let bytes = group.iter().map(Constant::bytes).collect::<Result<Vec<_>, _>>()?;
-            let rows = group.first().and_then(|part| part.dims.first());
-            let rows = rows.copied().unwrap_or(1).max(1);
-            let row = bytes.first().map_or(0, Bytes::len) / rows;
-            for i in 0..rows {
-                for part in &bytes {
-                    all.extend_from_slice(&part[i * row..(i + 1) * row]);
-                }
-            }
-        }
-        Ok(all.into())
     }
 
     /// Row by row in f32, each put where it belongs.
