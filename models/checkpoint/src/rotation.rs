@@ -22,6 +22,8 @@ pub struct Rotation {
     pub frequencies: Vec<f64>,
     /// A factor on sine and cosine.
     pub factor: f64,
+    /// What the frequencies are powers of, before they were stretched.
+    pub theta: f64,
 }
 
 /// A rotation and how far it reaches.
@@ -108,11 +110,22 @@ impl Rotation {
         }
     }
 
+    /// Whether nothing was stretched.
+    pub fn is_plain(&self) -> bool {
+        self.factor == 1.0 && self.frequencies == plain(self.theta, self.width)
+    }
+
     /// The same with the angles' sign changed.
     pub(crate) fn reversed(mut self) -> Self {
         self.frequencies.iter_mut().for_each(|f| *f = -*f);
         self
     }
+}
+
+/// `theta^(-2 i / width)` for each pair.
+pub(crate) fn plain(theta: f64, width: usize) -> Vec<f64> {
+    let power = |i: usize| theta.powf(-((2 * i) as f64) / width as f64);
+    (0..width / 2).map(power).collect()
 }
 
 /// What stands outside of the object.
@@ -167,13 +180,13 @@ impl Outer {
         if theta <= 0.0 {
             return Err(settings.refuse("rope_theta", "a number above zero"));
         }
-        let power = |i: usize| theta.powf(-((2 * i) as f64) / width as f64);
-        let plain: Vec<f64> = (0..width / 2).map(power).collect();
+        let plain = plain(theta, width);
         let turned = |frequencies, factor| Stretched {
             rotation: Rotation {
                 width,
                 frequencies,
                 factor,
+                theta,
             },
             most_positions: None,
         };
@@ -206,7 +219,7 @@ impl Outer {
                 let (frequencies, factor) = yarn(settings, scaling, &plain, theta)?;
                 Ok(turned(frequencies, factor))
             }
-            Some("longrope" | "su") => longrope(settings, scaling, &plain, width),
+            Some("longrope" | "su") => longrope(settings, scaling, &plain, theta),
             _ => Err(scaling.refuse(
                 kind_name,
                 "one of default, linear, dynamic, llama3, yarn, longrope",
@@ -320,7 +333,7 @@ fn longrope(
     settings: &Settings,
     scaling: &Settings,
     plain: &[f64],
-    width: usize,
+    theta: f64,
 ) -> Result<Stretched, CheckpointError> {
     let original = original(settings, scaling)?;
     let factors = scaling.numbers("short_factor", plain.len())?;
@@ -339,9 +352,10 @@ fn longrope(
     let factor = scaling.number_if("attention_factor")?.unwrap_or(by_default);
     Ok(Stretched {
         rotation: Rotation {
-            width,
+            width: 2 * plain.len(),
             frequencies: plain.iter().zip(factors).map(|(f, by)| f / by).collect(),
             factor,
+            theta,
         },
         most_positions: Some(original),
     })

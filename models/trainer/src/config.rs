@@ -1,34 +1,22 @@
-//! The `config.json` of a Hugging Face checkpoint to what the model is made of. Takes the file, gives a [`Config`] or says
-//! which value is not supported; knows no tensors.
+//! From the description of a decoder to what the trainer's operations need, or which part of it they do not have. What a
+//! `config.json` means is left to [`rho_checkpoint`]; knows no tensors.
 
 use std::path::Path;
 
-use serde::Deserialize;
-use serde_json::Value;
+use rho_checkpoint::{
+    Decoder, Settings,
+    decoder::{Activation, Attention, FeedForward, Layer, Mixer, Norm, NormKind, NormOver, Projections},
+    families,
+};
+use serde_json::{Map, Value};
 
 use crate::{Result, TrainerError};
-
-/// The families that can be trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// Llama, TinyLlama and whatever else says `llama`.
-    Llama,
-    /// Llama without a window.
-    Mistral,
-    /// Llama with biases on queries, keys and values.
-    Qwen2,
-    /// Llama with a norm on each head's queries and keys.
-    Qwen3,
-    /// Learned positions, LayerNorm and GELU.
-    Gpt2,
-}
 
 /// A model's sizes and choices.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Its family.
-    pub family: Family,
+    /// The model, with the names of its tensors.
+    pub decoder: Decoder,
     /// Entries of the vocabulary, V.
     pub vocabulary: usize,
     /// Width of the hidden states.
@@ -49,231 +37,198 @@ pub struct Config {
     pub norm_epsilon: f64,
     /// Base of the rotary embedding's wavelengths; none for learned positions.
     pub rotary_base: Option<f64>,
-    /// Biases on queries, keys and values.
-    pub query_bias: bool,
-    /// Bias on attention's output.
-    pub output_bias: bool,
-    /// Biases in the feed-forward layers.
-    pub mlp_bias: bool,
     /// Whether the head's weights are the embedding's.
     pub tied: bool,
     /// Standard deviation of fresh weights.
     pub initial_deviation: f64,
     /// The file itself, to write it again.
-    pub json: serde_json::Map<String, Value>,
-}
-
-/// The fields that are read, under all names they go by.
-#[derive(Deserialize)]
-struct Fields {
-    model_type: String,
-    vocab_size: Option<usize>,
-    #[serde(alias = "n_embd")]
-    hidden_size: Option<usize>,
-    #[serde(alias = "n_inner")]
-    intermediate_size: Option<usize>,
-    #[serde(alias = "n_layer")]
-    num_hidden_layers: Option<usize>,
-    #[serde(alias = "n_head")]
-    num_attention_heads: Option<usize>,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
-    #[serde(alias = "n_positions")]
-    max_position_embeddings: Option<usize>,
-    #[serde(alias = "layer_norm_epsilon")]
-    rms_norm_eps: Option<f64>,
-    rope_theta: Option<f64>,
-    rope_scaling: Option<Value>,
-    rope_parameters: Option<Value>,
-    attention_bias: Option<bool>,
-    mlp_bias: Option<bool>,
-    tie_word_embeddings: Option<bool>,
-    initializer_range: Option<f64>,
-    #[serde(alias = "activation_function")]
-    hidden_act: Option<String>,
-    sliding_window: Option<usize>,
-    use_sliding_window: Option<bool>,
-    scale_attn_weights: Option<bool>,
-    scale_attn_by_inverse_layer_idx: Option<bool>,
+    pub json: Map<String, Value>,
 }
 
 impl Config {
-    /// Reads a `config.json`.
+    /// Reads a `config.json` of a model that has no weights yet.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|source| TrainerError::File {
-            path: path.to_owned(),
-            action: "read the model configuration",
-            source,
-        })?;
-        let syntax = |source| TrainerError::ConfigSyntax {
-            path: path.to_owned(),
-            source,
-        };
-        let json = serde_json::from_slice(&bytes).map_err(syntax)?;
-        let fields = serde_json::from_slice(&bytes).map_err(syntax)?;
-        Self::from_fields(fields, json)
+        Self::of_settings(&Settings::read(path, &[])?)
     }
 
     /// From the JSON object of a `config.json`.
-    pub fn from_json(json: serde_json::Map<String, Value>) -> Result<Self> {
-        let fields = serde_json::from_value(Value::Object(json.clone())).map_err(|source| {
-            TrainerError::ConfigSyntax {
-                path: "config.json".into(),
-                source,
-            }
-        })?;
-        Self::from_fields(fields, json)
+    pub fn from_json(json: Map<String, Value>) -> Result<Self> {
+        Self::of_settings(&Settings::of(Path::new("config.json"), json))
     }
 
-    fn from_fields(fields: Fields, json: serde_json::Map<String, Value>) -> Result<Self> {
-        let family = family(&fields.model_type)?;
-        let gpt2 = family == Family::Gpt2;
-        refuse_unsupported(&fields, family)?;
-        let hidden = needed(fields.hidden_size, "hidden_size")?;
-        let heads = needed(fields.num_attention_heads, "num_attention_heads")?;
-        let key_value_heads = fields.num_key_value_heads.unwrap_or(heads);
-        if heads == 0 || key_value_heads == 0 || !heads.is_multiple_of(key_value_heads) {
-            return Err(TrainerError::ConfigUnsupported {
-                field: "num_key_value_heads",
-                expected: format!("a divisor of {heads} heads"),
-                got: key_value_heads.to_string(),
-            });
-        }
-        let head_width = fields.head_dim.unwrap_or(hidden / heads);
-        if head_width == 0
-            || (!gpt2 && !head_width.is_multiple_of(2))
-            || (gpt2 && head_width * heads != hidden)
-        {
-            return Err(TrainerError::ConfigUnsupported {
-                field: "head_dim",
-                expected: "an even width of each head (for GPT-2 all of hidden_size)".to_owned(),
-                got: head_width.to_string(),
-            });
-        }
-        let intermediate = match (fields.intermediate_size, gpt2) {
-            (None, true) => 4 * hidden,
-            (size, _) => needed(size, "intermediate_size")?,
+    fn of_settings(settings: &Settings) -> Result<Self> {
+        Self::new(families::describe(settings, None)?, settings.values().clone())
+    }
+
+    /// From a description and the file it is of.
+    ///
+    /// # Errors
+    /// Where the trainer's operations do not have a part of the model: training something else in silence would be worse.
+    pub fn new(decoder: Decoder, json: Map<String, Value>) -> Result<Self> {
+        let unsupported = Unsupported(decoder.family);
+        let Some(first) = decoder.layers.first() else {
+            return unsupported.part("no layers");
         };
+        let attention = attention(first, &unsupported)?.clone();
+        for layer in &decoder.layers {
+            unsupported.check_layer(layer, &attention, &decoder.norm)?;
+        }
+        unsupported.check_ends(&decoder)?;
+        let learned = decoder.embedding.positions.as_ref();
+        let positions = match learned {
+            Some(table) => table.rows,
+            None => {
+                let said = json.get("max_position_embeddings").and_then(Value::as_u64);
+                let said = said.and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0);
+                said.ok_or(TrainerError::ConfigMissing {
+                    field: "max_position_embeddings",
+                })?
+            }
+        };
+        let intermediate = match &first.mlp {
+            FeedForward::Gated { gate, .. } => gate.outputs,
+            FeedForward::Plain { first, .. } => first.outputs,
+            FeedForward::Mixture(_) => return unsupported.part("experts"),
+        };
+        let deviation = json.get("initializer_range").and_then(Value::as_f64);
         Ok(Self {
-            family,
-            vocabulary: needed(fields.vocab_size, "vocab_size")?,
-            hidden,
+            vocabulary: decoder.vocabulary,
+            hidden: decoder.hidden,
             intermediate,
-            layers: needed(fields.num_hidden_layers, "num_hidden_layers")?,
-            heads,
-            key_value_heads: if gpt2 { heads } else { key_value_heads },
-            head_width,
-            positions: needed(fields.max_position_embeddings, "max_position_embeddings")?,
-            norm_epsilon: fields
-                .rms_norm_eps
-                .unwrap_or(if gpt2 { 1e-5 } else { 1e-6 }),
-            rotary_base: (!gpt2).then(|| rotary_base(&fields)),
-            query_bias: match family {
-                Family::Gpt2 | Family::Qwen2 => true,
-                Family::Mistral => false,
-                Family::Llama | Family::Qwen3 => fields.attention_bias.unwrap_or(false),
-            },
-            output_bias: match family {
-                Family::Gpt2 => true,
-                Family::Llama | Family::Qwen3 => fields.attention_bias.unwrap_or(false),
-                Family::Mistral | Family::Qwen2 => false,
-            },
-            mlp_bias: gpt2 || (family == Family::Llama && fields.mlp_bias.unwrap_or(false)),
-            tied: fields.tie_word_embeddings.unwrap_or(gpt2),
-            initial_deviation: fields.initializer_range.unwrap_or(0.02),
+            layers: decoder.layers.len(),
+            heads: attention.queries,
+            key_value_heads: attention.keys,
+            head_width: attention.width,
+            positions,
+            norm_epsilon: decoder.norm.epsilon,
+            rotary_base: attention.rotation.as_ref().map(|rotation| rotation.theta),
+            tied: decoder.head.tied,
+            initial_deviation: deviation.unwrap_or(0.02),
             json,
+            decoder,
         })
     }
 }
 
-fn family(model_type: &str) -> Result<Family> {
-    match model_type {
-        "llama" => Ok(Family::Llama),
-        "mistral" => Ok(Family::Mistral),
-        "qwen2" => Ok(Family::Qwen2),
-        "qwen3" => Ok(Family::Qwen3),
-        "gpt2" => Ok(Family::Gpt2),
-        other => Err(TrainerError::ConfigUnsupported {
-            field: "model_type",
-            expected: "llama, mistral, qwen2, qwen3 or gpt2".to_owned(),
-            got: other.to_owned(),
-        }),
+fn attention<'l>(layer: &'l Layer, unsupported: &Unsupported) -> Result<&'l Attention> {
+    match &layer.mixer {
+        Mixer::Attention(attention) => Ok(attention),
+        Mixer::Delta(_) => unsupported.part("a gated delta rule"),
     }
 }
 
-fn needed(size: Option<usize>, field: &'static str) -> Result<usize> {
-    match size {
-        Some(0) => Err(TrainerError::ConfigUnsupported {
-            field,
-            expected: "at least 1".to_owned(),
-            got: "0".to_owned(),
-        }),
-        Some(size) => Ok(size),
-        None => Err(TrainerError::ConfigMissing { field }),
-    }
-}
+/// Refuses parts of a family by name.
+struct Unsupported(&'static str);
 
-/// Newer files keep it in `rope_parameters`.
-fn rotary_base(fields: &Fields) -> f64 {
-    let within = |value: &Option<Value>| value.as_ref()?.get("rope_theta")?.as_f64();
-    fields
-        .rope_theta
-        .or_else(|| within(&fields.rope_parameters))
-        .unwrap_or(10_000.0)
-}
-
-fn refuse_unsupported(fields: &Fields, family: Family) -> Result<()> {
-    let refuse = |field, expected: &str, got: String| {
-        Err(TrainerError::ConfigUnsupported {
-            field,
-            expected: expected.to_owned(),
-            got,
+impl Unsupported {
+    fn part<T>(&self, part: &str) -> Result<T> {
+        Err(TrainerError::NotTrainable {
+            family: self.0,
+            part: part.to_owned(),
         })
-    };
-    let gpt2 = family == Family::Gpt2;
-    let (expected, default) = if gpt2 {
-        ("gelu_new", "gelu_new")
-    } else {
-        ("silu", "silu")
-    };
-    let activation = fields.hidden_act.as_deref().unwrap_or(default);
-    if activation != expected {
-        return refuse("hidden_act", expected, activation.to_owned());
     }
-    for (field, value) in [
-        ("rope_scaling", &fields.rope_scaling),
-        ("rope_parameters", &fields.rope_parameters),
-    ] {
-        let Some(value) = value else { continue };
-        let kind = value.get("rope_type").or_else(|| value.get("type"));
-        if !value.is_null() && kind.is_none_or(|kind| kind != "default") {
-            return refuse(field, "null or of type \"default\"", value.to_string());
+
+    fn check(&self, has: bool, part: &str) -> Result<()> {
+        match has {
+            true => self.part(part),
+            false => Ok(()),
         }
     }
-    // Qwen's files name a window even where it is not used.
-    let window = match family {
-        Family::Qwen2 | Family::Qwen3 => fields.use_sliding_window == Some(true),
-        _ => fields.sliding_window.is_some(),
-    };
-    if window {
-        let got = format!("{:?}", fields.sliding_window);
-        return refuse(
-            "sliding_window",
-            "null: attention over everything before",
-            got,
-        );
+
+    /// A layer has to be like the first, before norms, one after the other.
+    fn check_layer(&self, layer: &Layer, first: &Attention, last: &Norm) -> Result<()> {
+        let attention = attention(layer, self)?;
+        self.check_attention(attention)?;
+        self.check(attention != first, "layers that differ")?;
+        let after = [&layer.mixer_after, &layer.mlp_after];
+        self.check(after.iter().any(|norm| norm.is_some()), "norms behind attention")?;
+        self.check(layer.side_by_side, "attention and feed-forward side by side")?;
+        self.check(layer.residual != 1.0, "a factor on branches")?;
+        self.check(layer.residual_of_norm, "branches added to norms")?;
+        let (Some(before), Some(between)) = (&layer.mixer_norm, &layer.mlp_norm) else {
+            return self.part("layers without norms before them");
+        };
+        for norm in [before, between, last] {
+            let plain = norm.weight && norm.offset == 0.0 && norm.epsilon == last.epsilon;
+            self.check(!plain, "norms with other weights")?;
+            let biased = norm.kind == NormKind::Layer;
+            self.check(norm.bias != biased || norm.kind != last.kind, "such norms")?;
+        }
+        match (&layer.mlp, last.kind) {
+            (FeedForward::Gated { activation: Activation::Silu, gate, up, down, .. }, NormKind::Rms) => {
+                let parts = [gate, up, down];
+                let biases = parts.map(|linear| linear.bias.is_some());
+                self.check(biases != [biases[0]; 3], "such biases")?;
+                self.check(parts.iter().any(|l| !l.rows.is_empty() || l.inputs_first), "gate and up in one tensor")
+            }
+            (FeedForward::Plain { activation: Activation::GeluTanh, first, second, .. }, NormKind::Layer) => {
+                let plain = first.inputs_first && second.inputs_first && first.bias.is_some() && second.bias.is_some();
+                self.check(!plain, "such a feed-forward layer")
+            }
+            (FeedForward::Mixture(_), _) => self.part("experts"),
+            (FeedForward::Gated { activation, .. } | FeedForward::Plain { activation, .. }, _) => {
+                self.part(&format!("the activation {activation:?} with such norms"))
+            }
+        }
     }
-    if fields.scale_attn_weights == Some(false) {
-        return refuse("scale_attn_weights", "true", "false".to_owned());
+
+    fn check_attention(&self, attention: &Attention) -> Result<()> {
+        self.check(attention.window.is_some(), "a sliding window")?;
+        self.check(attention.cap.is_some(), "a soft cap on scores")?;
+        self.check(attention.slopes.is_some(), "ALiBi")?;
+        self.check(attention.sinks.is_some(), "attention sinks")?;
+        self.check(attention.clip.is_some(), "clipped queries")?;
+        self.check(attention.gate.is_some(), "a gate on attention")?;
+        self.check(attention.position_scale.is_some(), "queries scaled by position")?;
+        let usual = 1.0 / (attention.width as f64).sqrt();
+        self.check(attention.scale != usual, "another scale of scores")?;
+        if let Some(norms) = &attention.norms {
+            let plain = |norm: &Norm| {
+                norm.kind == NormKind::Rms && norm.weight && !norm.bias && norm.offset == 0.0
+            };
+            let by_head = norms.over == NormOver::Head
+                && !norms.after_rotation
+                && norms.order.is_empty()
+                && plain(&norms.queries)
+                && plain(&norms.keys);
+            self.check(!by_head, "such norms of queries and keys")?;
+        }
+        match &attention.rows {
+            Projections::Apart {
+                queries,
+                keys,
+                values,
+            } => {
+                let reordered = [queries, keys, values].iter().any(|l| !l.rows.is_empty());
+                self.check(reordered, "a rotation of neighbours")?;
+                let Some(rotation) = &attention.rotation else {
+                    return self.part("layers without a rotation");
+                };
+                self.check(rotation.width != attention.width, "heads turned in part")?;
+                self.check(!rotation.is_plain(), "a stretched rotation")
+            }
+            Projections::Together(all) => {
+                let gpt2 = all.inputs_first && all.rows.is_empty() && all.bias.is_some();
+                self.check(!gpt2, "queries, keys and values in one such tensor")?;
+                self.check(attention.rotation.is_some(), "a rotation with them")?;
+                self.check(attention.norms.is_some(), "norms of them")?;
+                self.check(attention.queries != attention.keys, "shared keys with them")
+            }
+        }
     }
-    if fields.scale_attn_by_inverse_layer_idx == Some(true) {
-        return refuse(
-            "scale_attn_by_inverse_layer_idx",
-            "false",
-            "true".to_owned(),
-        );
+
+    fn check_ends(&self, decoder: &Decoder) -> Result<()> {
+        let (embedding, head) = (&decoder.embedding, &decoder.head);
+        self.check(embedding.scale != 1.0, "a factor on the embedding")?;
+        self.check(embedding.norm.is_some(), "a norm behind the embedding")?;
+        let turned = decoder.attentions().any(|attention| attention.rotation.is_some());
+        self.check(embedding.positions.is_some() == turned, "no positions")?;
+        let first = embedding.positions.as_ref().map_or(0, |table| table.first);
+        self.check(first != 0, "positions that do not begin with the first")?;
+        self.check(head.bias, "a bias on the head")?;
+        self.check(head.scale != 1.0, "a factor on the logits")?;
+        self.check(head.cap.is_some(), "a soft cap on the logits")
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -295,11 +250,11 @@ mod tests {
             (config.rotary_base, config.norm_epsilon),
             (Some(10_000.0), 1e-6)
         );
-        assert!(!config.tied && !config.query_bias && !config.output_bias);
+        assert!(!config.tied);
         let gpt2 = r#"{"model_type":"gpt2","vocab_size":32,"n_embd":8,"n_layer":1,"n_head":2,"n_positions":16}"#;
         let config = read(gpt2).unwrap();
         assert_eq!((config.intermediate, config.rotary_base), (32, None));
-        assert!(config.tied && config.query_bias && config.output_bias && config.mlp_bias);
+        assert!(config.tied);
     }
 
     #[test]
@@ -312,19 +267,22 @@ mod tests {
 
     #[test]
     fn what_is_not_built_is_refused() {
-        for (field, extra) in [
-            (
-                "rope_scaling",
-                r#""rope_scaling":{"rope_type":"llama3","factor":8.0}"#,
-            ),
-            ("hidden_act", r#""hidden_act":"gelu""#),
-            ("sliding_window", r#""sliding_window":128"#),
+        let yarn = r#""rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0}"#;
+        for (part, extra) in [
+            ("a stretched rotation", yarn),
+            ("the activation Gelu", r#""hidden_act":"gelu""#),
+            ("sliding_window = 128", r#""sliding_window":128"#),
             ("num_key_value_heads", r#""num_key_value_heads":3"#),
-            ("head_dim", r#""head_dim":3"#),
+            ("an even part", r#""head_dim":3"#),
         ] {
             let error = read(&format!("{LLAMA},{extra}}}")).unwrap_err().to_string();
-            assert!(error.contains(field), "{error}");
+            assert!(error.contains(part), "{error}");
         }
+        let mistral = LLAMA.replace("llama", "mistral");
+        let text = format!(r#"{mistral},"num_key_value_heads":2}}"#);
+        let error = read(&text).unwrap_err().to_string();
+        // Transformers' default is a window of 4,096.
+        assert!(error.contains("mistral with a sliding window"), "{error}");
         let error = read(r#"{"model_type":"t5"}"#).unwrap_err().to_string();
         assert!(error.contains("got t5"), "{error}");
         let error = read(r#"{"model_type":"llama"}"#).unwrap_err().to_string();

@@ -30,16 +30,17 @@ pub enum TrainerError {
         /// Its name.
         field: &'static str,
     },
-    /// A configuration that asks for what is not built here: training something else in silence would be worse.
-    #[error("model configuration: expected {field} to be {expected}, got {got}")]
-    ConfigUnsupported {
-        /// Its name.
-        field: &'static str,
-        /// What is supported.
-        expected: String,
-        /// What the file says.
-        got: String,
+    /// A model with a part that the trainer does not have: training something else in silence would be worse.
+    #[error("expected a model that can be trained, got {family} with {part}")]
+    NotTrainable {
+        /// Its family.
+        family: &'static str,
+        /// The part.
+        part: String,
     },
+    /// A checkpoint that cannot be read, or is not understood.
+    #[error(transparent)]
+    Checkpoint(#[from] rho_checkpoint::CheckpointError),
     /// A file of tensors that cannot be read as one.
     #[error("{path}: no safetensors file")]
     Tensors {
@@ -48,35 +49,13 @@ pub enum TrainerError {
         /// Why.
         source: safetensors::SafeTensorError,
     },
-    /// A checkpoint without a tensor that its configuration asks for.
+    /// A file of an optimiser without a tensor that its model asks for.
     #[error("{path}: no tensor {name:?}")]
     TensorMissing {
-        /// The folder.
+        /// The file.
         path: PathBuf,
         /// The tensor.
         name: String,
-    },
-    /// A tensor of another shape than its configuration asks for.
-    #[error("{path}: tensor {name:?}: expected shape {expected:?}, got {got:?}")]
-    TensorShape {
-        /// The folder.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// The shape that follows from the configuration.
-        expected: Vec<usize>,
-        /// The shape in the file.
-        got: Vec<usize>,
-    },
-    /// A tensor of a type that weights do not have.
-    #[error("{path}: tensor {name:?}: expected F32, F16 or BF16, got {got}")]
-    TensorType {
-        /// The folder.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// Its type.
-        got: String,
     },
     /// A column that does not fit the batch or its objective.
     #[error("batch: {what}: expected {expected}, got {got}")]

@@ -5,20 +5,17 @@
 
 use rayon::prelude::*;
 
-use crate::{
-    config::Family,
-    model::{Architecture, Kind},
-};
+use crate::model::{Architecture, Kind};
 
 /// A vector of numbers for each parameter.
 pub fn weights(architecture: &Architecture, seed: u64) -> Vec<Vec<f32>> {
     let config = &architecture.config;
     let parameters = architecture.parameters.iter().enumerate();
     let weights = parameters.map(|(place, parameter)| {
-        let deviation = match (parameter.kind, config.family) {
+        let deviation = match (parameter.kind, config.decoder.family) {
             (Kind::Scale, _) => return vec![1.0; parameter.numbers()],
             (Kind::Bias, _) => return vec![0.0; parameter.numbers()],
-            (Kind::Residual, Family::Gpt2) => {
+            (Kind::Residual, "gpt2") => {
                 config.initial_deviation / (2.0 * config.layers as f64).sqrt()
             }
             _ => config.initial_deviation,

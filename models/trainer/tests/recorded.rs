@@ -35,7 +35,7 @@ fn documents(folder: &Path) -> Vec<Expected> {
 }
 
 fn networks(folder: &Path) -> [(&'static str, Network); 2] {
-    let checkpoint = checkpoint::open(&folder.join("hf")).unwrap();
+    let checkpoint = checkpoint::open(&folder.join("hf"), &[]).unwrap();
     [("fused", fused(&checkpoint)), ("plain", plain(&checkpoint))]
 }
 

@@ -10,6 +10,9 @@ use crate::{
     decoder::{Activation, Attention, Linear, Norm, Projections},
 };
 
+/// No setting says another.
+const THETA: f64 = 10_000.0;
+
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
     settings.must("scale_attn_weights")?;
     settings.must_not("scale_attn_by_inverse_layer_idx")?;
@@ -28,11 +31,11 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     };
     let output = Linear::new("out_proj", hidden, hidden);
     let mut attention = Attention::new("attn", sizes.heads, rows, output);
-    let power = |i: usize| 10_000f64.powf(-((2 * i) as f64) / turned as f64);
     attention.rotation = Some(Rotation {
         width: turned,
-        frequencies: (0..turned / 2).map(power).collect(),
+        frequencies: crate::rotation::plain(THETA, turned),
         factor: 1.0,
+        theta: THETA,
     });
     attention.neighbours_to_halves();
     let activation = Activation::read(settings, "activation_function", "gelu_new")?;

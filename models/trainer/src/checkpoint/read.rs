@@ -1,122 +1,44 @@
-//! Reading a checkpoint, memory-mapped.
-#![expect(unsafe_code, reason = "memory-mapped files")]
+//! Reading a checkpoint.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
-use half::{bf16, f16};
-use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde::Deserialize;
+use rho_checkpoint::Weights;
 
 use super::Checkpoint;
-use crate::{
-    Config, Result, TrainerError,
-    model::{Architecture, Parameter},
-};
+use crate::{Config, Result, model::Architecture};
 
-/// Reads a checkpoint folder.
-pub fn open(folder: &Path) -> Result<Checkpoint> {
-    let config = Config::read(&folder.join("config.json"))?;
-    let architecture = Architecture::new(config);
-    let weights = read_weights(folder, &architecture)?;
+/// Reads a checkpoint folder; some settings, by their full names, are as good as absent.
+pub fn open(folder: &Path, ignored: &[String]) -> Result<Checkpoint> {
+    let checkpoint = rho_checkpoint::Checkpoint::open_ignoring(folder, ignored)?;
+    let json = checkpoint.settings.values().clone();
+    let architecture = Architecture::new(Config::new(checkpoint.decoder()?, json)?);
+    let weights = read(&checkpoint.weights, &architecture)?;
     Ok(Checkpoint {
         architecture,
         weights,
     })
 }
 
-/// Reads the weights of a model whose configuration is known; F16 and BF16 become f32.
+/// Reads the weights of a model whose configuration is known; other types become f32.
 pub fn read_weights(folder: &Path, architecture: &Architecture) -> Result<Vec<Vec<f32>>> {
-    let maps = files(folder)?
-        .into_iter()
-        .map(|path| map(&path).map(|map| (path, map)))
-        .collect::<Result<Vec<_>>>()?;
-    let mut found: HashMap<String, TensorView<'_>> = HashMap::new();
-    for (path, map) in &maps {
-        let tensors = SafeTensors::deserialize(map).map_err(|source| TrainerError::Tensors {
-            path: path.clone(),
-            source,
-        })?;
-        found.extend(tensors.tensors());
-    }
-    let read = |parameter: &Parameter| {
-        // GPT-2's own files leave out the model's prefix.
-        let short = parameter.name.strip_prefix("transformer.");
-        let view = found
-            .get(&parameter.name)
-            .or_else(|| found.get(short?))
-            .ok_or_else(|| TrainerError::TensorMissing {
-                path: folder.to_owned(),
-                name: parameter.name.clone(),
-            })?;
-        numbers(folder, parameter, view)
-    };
-    architecture.parameters.iter().map(read).collect()
+    read(&Weights::find(folder)?, architecture)
 }
 
-/// The one file, or those that an index names.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    #[derive(Deserialize)]
-    struct Index {
-        weight_map: HashMap<String, String>,
+fn read(weights: &Weights, architecture: &Architecture) -> Result<Vec<Vec<f32>>> {
+    let parameters = architecture.parameters.iter();
+    let mut taken = std::collections::HashSet::new();
+    let mut numbers = Vec::with_capacity(architecture.parameters.len());
+    for parameter in parameters {
+        let stored = weights.expect(&parameter.name, &parameter.shape)?;
+        numbers.push(stored.to_f32()?);
+        taken.insert(stored.name.clone());
     }
-    let index = folder.join("model.safetensors.index.json");
-    if !index.exists() {
-        return Ok(vec![folder.join("model.safetensors")]);
+    let decoder = &architecture.config.decoder;
+    if decoder.head.tied {
+        let head = format!("{}.weight", decoder.head.name);
+        let embedding = &architecture.parameters[architecture.embedding];
+        taken.extend(weights.tied_head(&head, &embedding.name, &embedding.shape)?);
     }
-    let bytes = std::fs::read(&index).map_err(|source| TrainerError::File {
-        path: index.clone(),
-        action: "read the index of shards",
-        source,
-    })?;
-    let parsed: Index =
-        serde_json::from_slice(&bytes).map_err(|source| TrainerError::ConfigSyntax {
-            path: index,
-            source,
-        })?;
-    let names: BTreeSet<String> = parsed.weight_map.into_values().collect();
-    Ok(names.into_iter().map(|name| folder.join(name)).collect())
-}
-
-fn map(path: &Path) -> Result<Mmap> {
-    let failed = |source| TrainerError::File {
-        path: path.to_owned(),
-        action: "read the weights",
-        source,
-    };
-    let file = File::open(path).map_err(failed)?;
-    // SAFETY: the file is only read; that nobody cuts it meanwhile is the usual condition of a mapping.
-    unsafe { Mmap::map(&file) }.map_err(failed)
-}
-
-fn numbers(folder: &Path, parameter: &Parameter, view: &TensorView<'_>) -> Result<Vec<f32>> {
-    if view.shape() != parameter.shape {
-        return Err(TrainerError::TensorShape {
-            path: folder.to_owned(),
-            name: parameter.name.clone(),
-            expected: parameter.shape.clone(),
-            got: view.shape().to_vec(),
-        });
-    }
-    let bytes = view.data();
-    let pairs = || bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
-    match view.dtype() {
-        Dtype::F32 => {
-            let fours = bytes.chunks_exact(4);
-            Ok(fours
-                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-                .collect())
-        }
-        Dtype::F16 => Ok(pairs().map(|b| f16::from_le_bytes(b).to_f32()).collect()),
-        Dtype::BF16 => Ok(pairs().map(|b| bf16::from_le_bytes(b).to_f32()).collect()),
-        other => Err(TrainerError::TensorType {
-            path: folder.to_owned(),
-            name: parameter.name.clone(),
-            got: format!("{other:?}"),
-        }),
-    }
+    weights.must_all_be_taken(&taken)?;
+    Ok(numbers)
 }

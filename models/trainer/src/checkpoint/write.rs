@@ -6,7 +6,7 @@ use safetensors::{Dtype, View};
 use serde_json::Value;
 
 use super::Checkpoint;
-use crate::{Result, TrainerError, config::Family};
+use crate::{Result, TrainerError};
 
 /// Files that belong to the tokenizer, copied where the source has them.
 const TOKENIZER_FILES: [&str; 8] = [
@@ -77,14 +77,11 @@ pub fn save(checkpoint: &Checkpoint, folder: &Path, tokenizer_from: Option<&Path
     // Of the weights as they are written; older readers know the first name alone.
     json.insert("torch_dtype".to_owned(), Value::from("float32"));
     json.insert("dtype".to_owned(), Value::from("float32"));
-    let class = match architecture.config.family {
-        Family::Llama => "LlamaForCausalLM",
-        Family::Mistral => "MistralForCausalLM",
-        Family::Qwen2 => "Qwen2ForCausalLM",
-        Family::Qwen3 => "Qwen3ForCausalLM",
-        Family::Gpt2 => "GPT2LMHeadModel",
-    };
-    json.insert("architectures".to_owned(), Value::from(vec![class]));
+    // The weights are numbers now, whatever they were.
+    for name in ["quantization_config", "compression_config"] {
+        json.remove(name);
+    }
+    json.insert("architectures".to_owned(), Value::from(vec![class(architecture.config.decoder.family)]));
     let path = folder.join("config.json");
     let mut part =
         tempfile::NamedTempFile::new_in(folder).map_err(failed(folder, "create a file"))?;
@@ -106,6 +103,22 @@ pub fn save(checkpoint: &Checkpoint, folder: &Path, tokenizer_from: Option<&Path
         }
     }
     Ok(())
+}
+
+/// Transformers' class of a family: its words in capitals, but for those that have names of their own.
+fn class(family: &str) -> String {
+    match family {
+        "gpt2" => return "GPT2LMHeadModel".to_owned(),
+        "smollm3" => return "SmolLM3ForCausalLM".to_owned(),
+        _ => {}
+    }
+    let capital = |word: &str| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        first.into_iter().chain(letters).collect::<String>()
+    };
+    let words: String = family.split('_').map(capital).collect();
+    format!("{words}ForCausalLM")
 }
 
 fn persist(part: tempfile::NamedTempFile, path: &Path) -> Result<()> {

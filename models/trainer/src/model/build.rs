@@ -1,25 +1,50 @@
 //! From a configuration to the list of parameters under the names that Transformers gives them.
 
+use rho_checkpoint::decoder::{self, FeedForward, Mixer, Projections};
+
 use super::{Architecture, Block, Kind, Linear, Mlp, Norm, Parameter, ParameterId, Part};
-use crate::{Config, config::Family};
+use crate::Config;
 
 impl Architecture {
     /// The parameters and parts of a model.
     pub fn new(config: Config) -> Self {
         let mut list = List {
             parameters: Vec::new(),
-            epsilon: config.norm_epsilon,
         };
-        match config.family {
-            Family::Gpt2 => gpt2(config, &mut list),
-            _ => llama(config, &mut list),
+        let decoder = &config.decoder;
+        let scope = decoder.scope;
+        let table = [config.vocabulary, config.hidden];
+        let name = format!("{scope}.{}.weight", decoder.embedding.name);
+        let embedding = list.add(name, &table, Kind::Embedding);
+        let positions = decoder.embedding.positions.as_ref().map(|table| {
+            let name = format!("{scope}.{}.weight", table.name);
+            list.add(name, &[table.rows, config.hidden], Kind::Embedding)
+        });
+        let layers = decoder.layers.iter().enumerate();
+        let blocks = layers.map(|(i, layer)| {
+            let at = format!("{scope}.{}.{i}.", decoder.layers_name);
+            list.block(&at, layer, config.hidden)
+        });
+        let blocks = blocks.collect();
+        let norm = list.norm(&format!("{scope}."), &decoder.norm, config.hidden);
+        let head = match decoder.head.tied {
+            true => embedding,
+            false => list.add(format!("{}.weight", decoder.head.name), &table, Kind::Matrix),
+        };
+        Self {
+            parameters: list.parameters,
+            embedding,
+            positions,
+            blocks,
+            norm,
+            head,
+            config,
         }
     }
 }
 
 struct List {
     parameters: Vec<Parameter>,
-    epsilon: f64,
 }
 
 impl List {
@@ -32,49 +57,32 @@ impl List {
         self.parameters.len() - 1
     }
 
-    fn norm(&mut self, name: &str, width: usize, bias: bool) -> Norm {
+    fn norm(&mut self, at: &str, norm: &decoder::Norm, width: usize) -> Norm {
+        let name = format!("{at}{}", norm.name);
+        let bias = norm.bias;
         Norm {
             scale: self.add(format!("{name}.weight"), &[width], Kind::Scale),
             bias: bias.then(|| self.add(format!("{name}.bias"), &[width], Kind::Bias)),
-            epsilon: self.epsilon,
+            epsilon: norm.epsilon,
         }
     }
 
-    /// Weights `[outputs, inputs]`.
-    fn linear(
+    /// `N` layers of one tensor, side by side: one for most, three for GPT-2's queries, keys and values.
+    fn linear<const N: usize>(
         &mut self,
-        name: &str,
-        inputs: usize,
-        outputs: usize,
-        bias: bool,
-        kind: Kind,
-    ) -> Linear {
-        let weights = self.add(format!("{name}.weight"), &[outputs, inputs], kind);
-        let bias = bias.then(|| self.add(format!("{name}.bias"), &[outputs], Kind::Bias));
-        let whole = |parameter| Part {
-            parameter,
-            offset: 0,
-        };
-        Linear {
-            weights: whole(weights),
-            bias: bias.map(whole),
-            inputs,
-            outputs,
-            inputs_first: false,
-            stride: inputs,
-        }
-    }
-
-    /// GPT-2's `Conv1D`: weights `[inputs, parts * outputs]`, here as `N` layers side by side.
-    fn convolution<const N: usize>(
-        &mut self,
-        name: &str,
-        inputs: usize,
-        outputs: usize,
+        at: &str,
+        linear: &decoder::Linear,
         kind: Kind,
     ) -> [Linear; N] {
-        let weights = self.add(format!("{name}.weight"), &[inputs, N * outputs], kind);
-        let bias = self.add(format!("{name}.bias"), &[N * outputs], Kind::Bias);
+        let (inputs, all, inputs_first) = (linear.inputs, linear.outputs, linear.inputs_first);
+        let shape = match inputs_first {
+            true => [inputs, all],
+            false => [all, inputs],
+        };
+        let weights = self.add(format!("{at}{}", linear.weights), &shape, kind);
+        let bias = linear.bias.as_ref();
+        let bias = bias.map(|bias| self.add(format!("{at}{bias}"), &[all], Kind::Bias));
+        let outputs = all / N;
         std::array::from_fn(|i| {
             let part = |parameter| Part {
                 parameter,
@@ -82,74 +90,66 @@ impl List {
             };
             Linear {
                 weights: part(weights),
-                bias: Some(part(bias)),
+                bias: bias.map(part),
                 inputs,
                 outputs,
-                inputs_first: true,
-                stride: N * outputs,
+                inputs_first,
+                stride: if inputs_first { all } else { inputs },
             }
         })
     }
-}
 
-fn llama(config: Config, list: &mut List) -> Architecture {
-    let Config {
-        vocabulary,
-        hidden,
-        intermediate,
-        heads,
-        key_value_heads,
-        head_width,
-        query_bias,
-        output_bias,
-        mlp_bias,
-        ..
-    } = config;
-    let table = [vocabulary, hidden];
-    let embedding = list.add("model.embed_tokens.weight".into(), &table, Kind::Embedding);
-    let block = |i| {
-        let at = |name: &str| format!("model.layers.{i}.{name}");
-        let attention_norm = list.norm(&at("input_layernorm"), hidden, false);
-        let mut attention =
-            |name, width| list.linear(&at(name), hidden, width, query_bias, Kind::Matrix);
-        let query = attention("self_attn.q_proj", heads * head_width);
-        let key = attention("self_attn.k_proj", key_value_heads * head_width);
-        let value = attention("self_attn.v_proj", key_value_heads * head_width);
-        let head_norms = (config.family == Family::Qwen3).then(|| {
-            let query = list.norm(&at("self_attn.q_norm"), head_width, false);
-            (query, list.norm(&at("self_attn.k_norm"), head_width, false))
+    fn block(&mut self, at: &str, layer: &decoder::Layer, hidden: usize) -> Block {
+        let (Mixer::Attention(attention), Some(before), Some(between)) =
+            (&layer.mixer, &layer.mixer_norm, &layer.mlp_norm)
+        else {
+            unreachable!("Config refuses layers without attention or norms");
+        };
+        let attention_norm = self.norm(at, before, hidden);
+        let part = format!("{at}{}.", attention.scope);
+        let [query, key, value] = match &attention.rows {
+            Projections::Together(all) => self.linear(&part, all, Kind::Matrix),
+            Projections::Apart {
+                queries,
+                keys,
+                values,
+            } => [queries, keys, values].map(|linear| {
+                let [linear] = self.linear(&part, linear, Kind::Matrix);
+                linear
+            }),
+        };
+        let head_norms = attention.norms.as_ref().map(|norms| {
+            let query = self.norm(&part, &norms.queries, attention.width);
+            (query, self.norm(&part, &norms.keys, attention.width))
         });
-        let wide = heads * head_width;
-        let output = list.linear(
-            &at("self_attn.o_proj"),
-            wide,
-            hidden,
-            output_bias,
-            Kind::Residual,
-        );
-        let mlp_norm = list.norm(&at("post_attention_layernorm"), hidden, false);
-        let mlp = Mlp::Gated {
-            gate: list.linear(
-                &at("mlp.gate_proj"),
-                hidden,
-                intermediate,
-                mlp_bias,
-                Kind::Matrix,
-            ),
-            up: list.linear(
-                &at("mlp.up_proj"),
-                hidden,
-                intermediate,
-                mlp_bias,
-                Kind::Matrix,
-            ),
-            down: list.linear(
-                &at("mlp.down_proj"),
-                intermediate,
-                hidden,
-                mlp_bias,
-                Kind::Residual,
-            ),
+        let [output] = self.linear(&part, &attention.output, Kind::Residual);
+        let mlp_norm = self.norm(at, between, hidden);
+        let mlp = match &layer.mlp {
+            FeedForward::Gated {
+                scope,
+                gate,
+                up,
+                down,
+                ..
+            } => {
+                let part = format!("{at}{scope}.");
+                let [gate] = self.linear(&part, gate, Kind::Matrix);
+                let [up] = self.linear(&part, up, Kind::Matrix);
+                let [down] = self.linear(&part, down, Kind::Residual);
+                Mlp::Gated { gate, up, down }
+            }
+            FeedForward::Plain {
+                scope,
+                first,
+                second,
+                ..
+            } => {
+                let part = format!("{at}{scope}.");
+                let [up] = self.linear(&part, first, Kind::Matrix);
+                let [down] = self.linear(&part, second, Kind::Residual);
+                Mlp::Gelu { up, down }
+            }
+            FeedForward::Mixture(_) => unreachable!("Config refuses experts"),
         };
         Block {
             attention_norm,
@@ -161,65 +161,5 @@ fn llama(config: Config, list: &mut List) -> Architecture {
             mlp_norm,
             mlp,
         }
-    };
-    let blocks = (0..config.layers).map(block).collect();
-    let norm = list.norm("model.norm", hidden, false);
-    let head = if config.tied {
-        embedding
-    } else {
-        list.add("lm_head.weight".into(), &table, Kind::Matrix)
-    };
-    Architecture {
-        parameters: std::mem::take(&mut list.parameters),
-        embedding,
-        positions: None,
-        blocks,
-        norm,
-        head,
-        config,
-    }
-}
-
-fn gpt2(config: Config, list: &mut List) -> Architecture {
-    let (hidden, intermediate) = (config.hidden, config.intermediate);
-    let table = [config.vocabulary, hidden];
-    let embedding = list.add("transformer.wte.weight".into(), &table, Kind::Embedding);
-    let places = [config.positions, hidden];
-    let positions = list.add("transformer.wpe.weight".into(), &places, Kind::Embedding);
-    let block = |i| {
-        let at = |name: &str| format!("transformer.h.{i}.{name}");
-        let attention_norm = list.norm(&at("ln_1"), hidden, true);
-        let [query, key, value] =
-            list.convolution(&at("attn.c_attn"), hidden, hidden, Kind::Matrix);
-        let [output] = list.convolution(&at("attn.c_proj"), hidden, hidden, Kind::Residual);
-        let mlp_norm = list.norm(&at("ln_2"), hidden, true);
-        let [up] = list.convolution(&at("mlp.c_fc"), hidden, intermediate, Kind::Matrix);
-        let [down] = list.convolution(&at("mlp.c_proj"), intermediate, hidden, Kind::Residual);
-        Block {
-            attention_norm,
-            query,
-            key,
-            value,
-            head_norms: None,
-            output,
-            mlp_norm,
-            mlp: Mlp::Gelu { up, down },
-        }
-    };
-    let blocks = (0..config.layers).map(block).collect();
-    let norm = list.norm("transformer.ln_f", hidden, true);
-    let head = if config.tied {
-        embedding
-    } else {
-        list.add("lm_head.weight".into(), &table, Kind::Matrix)
-    };
-    Architecture {
-        parameters: std::mem::take(&mut list.parameters),
-        embedding,
-        positions: Some(positions),
-        blocks,
-        norm,
-        head,
-        config,
     }
 }
