@@ -32,6 +32,7 @@ pub(crate) enum Say {
 /// The path itself where it is a reference, or else the export of the checkpoint that it is.
 pub(crate) fn reference(
     path: &Path,
+    ignored: &[String],
     device: &Device,
     libraries: &LibraryOptions,
     say: Say,
@@ -40,7 +41,7 @@ pub(crate) fn reference(
     if is_reference || !Checkpoint::is_in(path) {
         return Ok(path.to_owned());
     }
-    let checkpoint = Checkpoint::open(path)?;
+    let checkpoint = Checkpoint::open_ignoring(path, ignored)?;
     let options = ExportOptions {
         dtype: dtype(&checkpoint, on_cuda(device, libraries)?),
         ..ExportOptions::default()
@@ -92,16 +93,35 @@ pub(crate) fn reference(
     Ok(folder)
 }
 
+/// Refuses a setting that was to be ignored and that no model has.
+pub(crate) fn must_be_there<'f>(
+    asked: &[String],
+    found: impl IntoIterator<Item = &'f str>,
+) -> anyhow::Result<()> {
+    let found: Vec<&str> = found.into_iter().collect();
+    match asked.iter().find(|name| !found.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Advised::error(
+            format!(
+                "--ignore-setting {name}: expected a setting of config.json, got none of that name"
+            ),
+            "settings inside an object have its name before them: rope_parameters.factor",
+        )),
+    }
+}
+
 /// Exports a checkpoint, with a bar where a person watches. The answer is what to say about it.
 pub(crate) fn export(
     path: &Path,
+    ignored: &[String],
     out: &Path,
     options: ExportOptions,
     stop: &Stop,
-) -> Result<String, ExportError> {
+) -> anyhow::Result<String> {
     export::check_out(out)?;
-    let prepared = Prepared::new(Checkpoint::open(path)?, options)?;
-    write(&prepared, out, stop)
+    let prepared = Prepared::new(Checkpoint::open_ignoring(path, ignored)?, options)?;
+    must_be_there(ignored, prepared.ignored())?;
+    Ok(write(&prepared, out, stop)?)
 }
 
 fn write(prepared: &Prepared, out: &Path, stop: &Stop) -> Result<String, ExportError> {
@@ -149,11 +169,11 @@ fn summary(exported: &Exported) -> String {
     text
 }
 
-/// The precision that a device is best at. Gemma 2 was trained in bf16 and leaves the numbers that f16 has.
+/// The precision that a device is best at. Gemma was trained in bf16 and leaves the numbers that f16 has.
 fn dtype(checkpoint: &Checkpoint, cuda: bool) -> Dtype {
     match (cuda, checkpoint.family()) {
         (false, _) => Dtype::F32,
-        (true, Some("gemma2")) => Dtype::Bf16,
+        (true, Some("gemma2" | "gemma3_text")) => Dtype::Bf16,
         (true, _) => Dtype::F16,
     }
 }

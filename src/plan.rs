@@ -122,6 +122,9 @@ pub struct PlannedModel {
     pub bytes: u64,
     /// Width of its logits.
     pub vocabulary: usize,
+    /// Settings of its checkpoint that were left out of account on request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored_settings: Vec<String>,
     /// Type of the numbers that its products with weights are computed in.
     pub precision: String,
 }
@@ -139,17 +142,28 @@ impl Plan {
     /// The masks' metadata: what is known before the first row.
     pub fn metadata(&self) -> serde_json::Value {
         let columns = self.columns();
+        let with_ignored = |mut described: serde_json::Value, model: &PlannedModel| {
+            if !model.ignored_settings.is_empty() {
+                described["ignored_settings"] = json!(model.ignored_settings);
+            }
+            described
+        };
         let model = |i: usize, model: &PlannedModel| {
-            json!({
+            let described = json!({
                 "name": model.name,
                 "fingerprint": model.fingerprint,
                 "vocabulary": model.vocabulary,
                 "precision": model.precision,
                 "columns": columns.of_model(i),
-            })
+            });
+            with_ignored(described, model)
         };
         let reference = match &self.references[..] {
-            [one] => json!({"fingerprint": one.fingerprint, "vocabulary": one.vocabulary}),
+            [one] => {
+                let described =
+                    json!({"fingerprint": one.fingerprint, "vocabulary": one.vocabulary});
+                with_ignored(described, one)
+            }
             several => json!({
                 "models": (0..).zip(several).map(|(i, m)| model(i, m)).collect::<Vec<_>>(),
                 "combine": self.combine,

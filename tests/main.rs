@@ -21,6 +21,9 @@ mod eval;
 #[cfg(feature = "train")]
 #[cfg(test)]
 mod experiment;
+// Each setting of each family, against the real Transformers.
+#[cfg(test)]
+mod every_setting;
 // Checkpoints: `export`, and `score` of a checkpoint as it is.
 #[cfg(test)]
 mod export;

@@ -95,6 +95,13 @@ pub struct DynamicsArgs {
     )]
     pub keep: Option<KeepRatio>,
 
+    /// Setting of a checkpoint's config.json to leave out of account, by its name; may be given several times.
+    ///
+    /// A setting that is not known could change every score, so it stops the run. This lets one through, as if it were
+    /// not there; settings inside an object have its name before them (`rope_parameters.factor`). The masks' metadata says so.
+    #[arg(long, value_name = "NAME", help_heading = "Models")]
+    pub ignore_setting: Vec<String>,
+
     /// Tokenizer (tokenizer.json, or a folder with one) of all models, if it is not beside each.
     #[arg(long, value_name = "PATH", help_heading = "Models")]
     pub tokenizer: Option<PathBuf>,

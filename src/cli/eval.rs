@@ -38,6 +38,13 @@ pub struct EvalArgs {
     #[arg(long, short, value_name = "PATH", help_heading = "Model")]
     pub model: PathBuf,
 
+    /// Setting of a checkpoint's config.json to leave out of account, by its name; may be given several times.
+    ///
+    /// A setting that is not known could change every score, so it stops the run. This lets one through, as if it were
+    /// not there; settings inside an object have its name before them (`rope_parameters.factor`).
+    #[arg(long, value_name = "NAME")]
+    pub ignore_setting: Vec<String>,
+
     /// Tokenizer (tokenizer.json, or a folder with one), if it is not beside the model.
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub tokenizer: Option<PathBuf>,
@@ -201,6 +208,7 @@ impl EvalArgs {
             keep_text: self.tokens_field.is_none(),
             shard_size: 1 << 30,
             model: vec![self.model.clone()],
+            ignore_setting: self.ignore_setting.clone(),
             base: None,
             combine: None,
             tokenizer: self.tokenizer.clone(),

@@ -26,14 +26,21 @@ Exit codes: 0 exported; 2 stopped, and nothing is left behind; 130 interrupted, 
 pub struct ExportArgs {
     /// Folder with config.json and model.safetensors, or the files of model.safetensors.index.json.
     ///
-    /// Families: llama, mistral, qwen2, qwen3, gpt2, gpt_neox, olmo2, phi3, gemma2, opt (the model_type of config.json).
-    /// Weights in f32, f16 or bf16. tokenizer.json and generation_config.json go along where they are there.
+    /// docs/export.md lists the families (the model_type of config.json); of a model that also sees or hears, the language
+    /// model inside is taken. Weights in f32, f16 or bf16, in fp8 with scales, or in int8. tokenizer.json and generation_config.json go along where they are there.
     #[arg(value_name = "CHECKPOINT")]
     pub checkpoint: PathBuf,
 
     /// Folder to write the reference to; it must not exist yet, or be empty.
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
+
+    /// Setting of a checkpoint's config.json to leave out of account, by its name; may be given several times.
+    ///
+    /// A setting that is not known could change every score, so it stops the run. This lets one through, as if it were
+    /// not there; settings inside an object have its name before them (`rope_parameters.factor`). The exported file says so.
+    #[arg(long, value_name = "NAME")]
+    pub ignore_setting: Vec<String>,
 
     /// In what the weights are stored and the model computes: f32, f16, bf16 or int8.
     ///

@@ -111,6 +111,13 @@ pub struct ScoreArgs {
     #[arg(long, short, value_name = "PATH", help_heading = "Reference")]
     pub model: Vec<PathBuf>,
 
+    /// Setting of a checkpoint's config.json to leave out of account, by its name; may be given several times.
+    ///
+    /// A setting that is not known could change every score, so it stops the run. This lets one through, as if it were
+    /// not there; settings inside an object have its name before them (`rope_parameters.factor`). The masks' metadata says so.
+    #[arg(long, value_name = "NAME", help_heading = "Reference")]
+    pub ignore_setting: Vec<String>,
+
     /// Base model: scores the same tokens in the same pass, for the excess loss over it.
     ///
     /// Adds the columns `base_loss` and `excess`, which is base_loss - loss, as stored: high where the reference knows

@@ -96,6 +96,13 @@ pub struct TrainArgs {
     )]
     pub init: Option<PathBuf>,
 
+    /// Setting of a checkpoint's config.json to leave out of account, by its name; may be given several times.
+    ///
+    /// A setting that is not known could change every score, so it stops the run. This lets one through, as if it were
+    /// not there; settings inside an object have its name before them (`rope_parameters.factor`). The run's plan says so.
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub ignore_setting: Vec<String>,
+
     /// Tokenizer (tokenizer.json, or a folder with one), if it is not beside the model.
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub tokenizer: Option<PathBuf>,

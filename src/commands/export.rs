@@ -13,7 +13,13 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
         ..ExportOptions::default()
     };
     let stop = Stop::at_signals()?;
-    let summary = checkpoint::export(&args.checkpoint, &args.out, options, &stop)?;
+    let summary = checkpoint::export(
+        &args.checkpoint,
+        &args.ignore_setting,
+        &args.out,
+        options,
+        &stop,
+    )?;
     terminal::line(&format!("wrote {}\n{summary}", args.out.display()));
     Ok(Outcome::Done)
 }

@@ -249,7 +249,13 @@ fn places(named: &[Named], places: LinePlaces) -> anyhow::Result<Vec<f64>> {
 fn scored(args: &DynamicsArgs, named: Named, folder: &str) -> anyhow::Result<Scored> {
     let mut libraries = LibraryOptions::from_environment();
     libraries.path = args.ort_lib.clone();
-    let model = checkpoint::reference(&named.path, &args.device, &libraries, Say::Little)?;
+    let model = checkpoint::reference(
+        &named.path,
+        &args.ignore_setting,
+        &args.device,
+        &libraries,
+        Say::Little,
+    )?;
     let args = score_args(args, model, folder);
     let mut prepared = plan::resolve(&args)?;
     let plan = &mut prepared.plan;
@@ -274,6 +280,8 @@ fn score_args(args: &DynamicsArgs, model: PathBuf, folder: &str) -> ScoreArgs {
         // One file for each shard, so that those of all models hold the same rows.
         shard_size: u64::MAX,
         model: vec![model],
+        // Its export has been made.
+        ignore_setting: Vec::new(),
         base: None,
         combine: None,
         tokenizer: args.tokenizer.clone(),

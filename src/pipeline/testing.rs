@@ -45,6 +45,7 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
             fingerprint: "fake".into(),
             bytes: 0,
             vocabulary: 5000,
+            ignored_settings: Vec::new(),
             precision: "f32".into(),
         }],
         combine: None,

@@ -65,7 +65,13 @@ impl Models {
         let references = paths.len();
         paths.extend(args.base.clone());
         let open = |typed: PathBuf| {
-            let source = checkpoint::reference(&typed, &args.device, libraries, Say::All)?;
+            let source = checkpoint::reference(
+                &typed,
+                &args.ignore_setting,
+                &args.device,
+                libraries,
+                Say::All,
+            )?;
             let source = Source::find(&source)?;
             let opened = OpenedReference::open(&source)?;
             anyhow::Ok(Model {
@@ -74,10 +80,13 @@ impl Models {
                 opened,
             })
         };
-        Ok(Self {
-            models: paths.into_iter().map(open).collect::<Result<_, _>>()?,
-            references,
-        })
+        let models: Vec<Model> = paths.into_iter().map(open).collect::<Result<_, _>>()?;
+        let ignored: Vec<String> = models
+            .iter()
+            .flat_map(|model| model.opened.ignored_settings())
+            .collect();
+        checkpoint::must_be_there(&args.ignore_setting, ignored.iter().map(String::as_str))?;
+        Ok(Self { models, references })
     }
 
     /// What they make of a token.
@@ -281,6 +290,7 @@ impl Models {
                     .sum::<Result<u64, _>>()
                     .context("cannot look at the model's files")?,
                 vocabulary: model.opened.vocabulary(),
+                ignored_settings: model.opened.ignored_settings(),
                 precision: match precision {
                     Precision::AsStored => model.stored(),
                     reduced => reduced.to_string(),

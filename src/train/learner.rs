@@ -30,7 +30,10 @@ pub(super) fn open(prepared: &Prepared, steps: u64) -> anyhow::Result<Learner> {
             config: config.clone(),
             seed: plan.seed,
         },
-        None => Start::Checkpoint(model.folder.clone()),
+        None => Start::Checkpoint {
+            folder: model.folder.clone(),
+            ignored: plan.ignored_settings.clone(),
+        },
     };
     let options = LearnerOptions {
         objective: objective(plan, prepared.keep.at(0)),

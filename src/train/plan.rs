@@ -28,6 +28,9 @@ pub(super) struct TrainPlan {
     pub(super) model: PathBuf,
     /// SHA-256 of its configuration and weights.
     pub(super) model_fingerprint: String,
+    /// Settings of config.json that were left out of account on request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) ignored_settings: Vec<String>,
     pub(super) vocabulary: usize,
     pub(super) tokenizer: Option<PathBuf>,
     pub(super) tokenizer_fingerprint: Option<String>,

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use rho_checkpoint::Checkpoint;
 use rho_formats::{Shard, find_shards};
 use rho_reference::{Device, source::fingerprint};
 use rho_selection::KeepRatio;
-use rho_trainer::{data::Packing, run::KeepSchedule};
+use rho_trainer::{Config, data::Packing, run::KeepSchedule};
 
 use super::{
     columns::Columns,
@@ -16,6 +17,7 @@ use super::{
     plan::{Prepared, TrainPlan},
 };
 use crate::{
+    checkpoint,
     cli::{ObjectiveName, SpecialToken, TrainArgs},
     hint::Advised,
     terminal,
@@ -110,7 +112,8 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
         keep: keep.to_string(),
         mix_clm: args.mix_clm,
         columns,
-        model_fingerprint: model_fingerprint(&model)?,
+        model_fingerprint: model_fingerprint(args, &model)?,
+        ignored_settings: args.ignore_setting.clone(),
         model: model
             .initial
             .clone()
@@ -322,29 +325,18 @@ fn length(args: &TrainArgs, model: &Model) -> anyhow::Result<usize> {
     Ok(length)
 }
 
-/// SHA-256 of the model's files.
-fn model_fingerprint(model: &Model) -> anyhow::Result<String> {
-    let mut files = match &model.initial {
-        Some(config) => vec![config.clone()],
-        None => {
-            let mut weights: Vec<PathBuf> = std::fs::read_dir(&model.folder)
-                .with_context(|| format!("{}: cannot be read", model.folder.display()))?
-                .filter_map(|entry| Some(entry.ok()?.path()))
-                .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
-                .collect();
-            if weights.is_empty() {
-                return Err(Advised::error(
-                    format!(
-                        "{}: expected weights in model.safetensors, got none",
-                        model.folder.display()
-                    ),
-                    "name a Hugging Face checkpoint folder; --init config.json starts from random weights",
-                ));
-            }
-            weights.push(model.folder.join("config.json"));
-            weights
-        }
-    };
-    files.sort();
-    fingerprint(&files).context("cannot read the model to take its fingerprint")
+/// SHA-256 of the model's files; refuses a model that cannot be trained.
+fn model_fingerprint(args: &TrainArgs, model: &Model) -> anyhow::Result<String> {
+    if let Some(config) = &model.initial {
+        Config::read(config)?;
+        let files = std::slice::from_ref(config);
+        return fingerprint(files).context("cannot read the model to take its fingerprint");
+    }
+    let opened = Checkpoint::open_ignoring(&model.folder, &args.ignore_setting)?;
+    checkpoint::must_be_there(&args.ignore_setting, opened.settings.ignored())?;
+    Config::new(opened.decoder()?, opened.settings.values().clone())?;
+    for note in &opened.notes {
+        terminal::line(&format!("note: {}: {note}", model.folder.display()));
+    }
+    Ok(opened.fingerprint()?)
 }

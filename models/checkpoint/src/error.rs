@@ -63,14 +63,6 @@ pub enum CheckpointError {
         /// `name = value` of each.
         names: Vec<String>,
     },
-    /// A setting that was to be ignored and is not there.
-    #[error("{path}: expected the ignored setting {name} in it, got none")]
-    NothingToIgnore {
-        /// The configuration.
-        path: PathBuf,
-        /// Its name.
-        name: String,
-    },
     /// A quantisation that is not read.
     #[error("{path}: quantization_config: expected {expected}, got {got}")]
     Quantisation {
@@ -169,9 +161,6 @@ impl CheckpointError {
             }
             Self::UnknownSettings { .. } => {
                 "--ignore-setting NAME lets one through that changes no score; the masks' metadata will say so"
-            }
-            Self::NothingToIgnore { .. } => {
-                "name a setting of config.json, with a dot for those inside an object"
             }
             Self::Quantisation { .. } => {
                 "save the model unquantised: from_pretrained(DIR, dtype=\"bfloat16\")"

@@ -32,17 +32,13 @@ impl Settings {
             path: path.to_owned(),
             within: String::new(),
             read: Arc::default(),
-            ignored: Arc::new(ignored.iter().cloned().collect()),
+            ignored: Arc::default(),
         };
-        for name in ignored {
-            if !settings.has(name) {
-                return Err(CheckpointError::NothingToIgnore {
-                    path: path.to_owned(),
-                    name: name.clone(),
-                });
-            }
-        }
-        Ok(settings)
+        let there = ignored.iter().filter(|name| settings.has(name));
+        Ok(Self {
+            ignored: Arc::new(there.cloned().collect()),
+            ..settings
+        })
     }
 
     /// From values at hand, for a file that is still to be written.
@@ -81,7 +77,7 @@ impl Settings {
         &self.values
     }
 
-    /// What was to be ignored.
+    /// What was to be ignored and is there.
     pub fn ignored(&self) -> impl Iterator<Item = &str> {
         self.ignored.iter().map(String::as_str)
     }

@@ -48,6 +48,13 @@ pub struct Model {
 }
 
 impl Model {
+    /// What the file says under a key of its own.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        let mut entries = self.proto.metadata_props.iter();
+        let entry = entries.find(|entry| entry.key.as_deref() == Some(key))?;
+        entry.value.as_deref()
+    }
+
     /// Maps and decodes a file. Weights are not read. A head that an export only names becomes nodes again.
     pub fn open(path: &Path) -> Result<Self, GraphError> {
         let read = |source| GraphError::Read {

@@ -161,6 +161,15 @@ impl OpenedReference {
         Ok((body.with_output(output), products))
     }
 
+    /// Settings of its checkpoint that were left out of account when it was exported.
+    pub fn ignored_settings(&self) -> Vec<String> {
+        let noted = self
+            .model
+            .metadata(rho_graph::export::IGNORED)
+            .unwrap_or_default();
+        noted.split_whitespace().map(str::to_owned).collect()
+    }
+
     /// Element type of the weights, such as `F32` or `F16`, in which the body computes unless told otherwise.
     pub fn precision(&self) -> DataType {
         self.cut

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use rho_checkpoint::{
     Decoder, Settings,
-    decoder::{Activation, Attention, FeedForward, Layer, Mixer, Norm, NormKind, NormOver, Projections},
+    decoder::{
+        Activation, Attention, FeedForward, Layer, Mixer, Norm, NormKind, NormOver, Projections,
+    },
     families,
 };
 use serde_json::{Map, Value};
@@ -57,7 +59,10 @@ impl Config {
     }
 
     fn of_settings(settings: &Settings) -> Result<Self> {
-        Self::new(families::describe(settings, None)?, settings.values().clone())
+        Self::new(
+            families::describe(settings, None)?,
+            settings.values().clone(),
+        )
     }
 
     /// From a description and the file it is of.
@@ -79,7 +84,9 @@ impl Config {
             Some(table) => table.rows,
             None => {
                 let said = json.get("max_position_embeddings").and_then(Value::as_u64);
-                let said = said.and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0);
+                let said = said
+                    .and_then(|n| usize::try_from(n).ok())
+                    .filter(|&n| n > 0);
                 said.ok_or(TrainerError::ConfigMissing {
                     field: "max_position_embeddings",
                 })?
@@ -141,8 +148,14 @@ impl Unsupported {
         self.check_attention(attention)?;
         self.check(attention != first, "layers that differ")?;
         let after = [&layer.mixer_after, &layer.mlp_after];
-        self.check(after.iter().any(|norm| norm.is_some()), "norms behind attention")?;
-        self.check(layer.side_by_side, "attention and feed-forward side by side")?;
+        self.check(
+            after.iter().any(|norm| norm.is_some()),
+            "norms behind attention",
+        )?;
+        self.check(
+            layer.side_by_side,
+            "attention and feed-forward side by side",
+        )?;
         self.check(layer.residual != 1.0, "a factor on branches")?;
         self.check(layer.residual_of_norm, "branches added to norms")?;
         let (Some(before), Some(between)) = (&layer.mixer_norm, &layer.mlp_norm) else {
@@ -155,14 +168,37 @@ impl Unsupported {
             self.check(norm.bias != biased || norm.kind != last.kind, "such norms")?;
         }
         match (&layer.mlp, last.kind) {
-            (FeedForward::Gated { activation: Activation::Silu, gate, up, down, .. }, NormKind::Rms) => {
+            (
+                FeedForward::Gated {
+                    activation: Activation::Silu,
+                    gate,
+                    up,
+                    down,
+                    ..
+                },
+                NormKind::Rms,
+            ) => {
                 let parts = [gate, up, down];
                 let biases = parts.map(|linear| linear.bias.is_some());
                 self.check(biases != [biases[0]; 3], "such biases")?;
-                self.check(parts.iter().any(|l| !l.rows.is_empty() || l.inputs_first), "gate and up in one tensor")
+                self.check(
+                    parts.iter().any(|l| !l.rows.is_empty() || l.inputs_first),
+                    "gate and up in one tensor",
+                )
             }
-            (FeedForward::Plain { activation: Activation::GeluTanh, first, second, .. }, NormKind::Layer) => {
-                let plain = first.inputs_first && second.inputs_first && first.bias.is_some() && second.bias.is_some();
+            (
+                FeedForward::Plain {
+                    activation: Activation::GeluTanh,
+                    first,
+                    second,
+                    ..
+                },
+                NormKind::Layer,
+            ) => {
+                let plain = first.inputs_first
+                    && second.inputs_first
+                    && first.bias.is_some()
+                    && second.bias.is_some();
                 self.check(!plain, "such a feed-forward layer")
             }
             (FeedForward::Mixture(_), _) => self.part("experts"),
@@ -179,7 +215,10 @@ impl Unsupported {
         self.check(attention.sinks.is_some(), "attention sinks")?;
         self.check(attention.clip.is_some(), "clipped queries")?;
         self.check(attention.gate.is_some(), "a gate on attention")?;
-        self.check(attention.position_scale.is_some(), "queries scaled by position")?;
+        self.check(
+            attention.position_scale.is_some(),
+            "queries scaled by position",
+        )?;
         let usual = 1.0 / (attention.width as f64).sqrt();
         self.check(attention.scale != usual, "another scale of scores")?;
         if let Some(norms) = &attention.norms {
@@ -221,7 +260,9 @@ impl Unsupported {
         let (embedding, head) = (&decoder.embedding, &decoder.head);
         self.check(embedding.scale != 1.0, "a factor on the embedding")?;
         self.check(embedding.norm.is_some(), "a norm behind the embedding")?;
-        let turned = decoder.attentions().any(|attention| attention.rotation.is_some());
+        let turned = decoder
+            .attentions()
+            .any(|attention| attention.rotation.is_some());
         self.check(embedding.positions.is_some() == turned, "no positions")?;
         let first = embedding.positions.as_ref().map_or(0, |table| table.first);
         self.check(first != 0, "positions that do not begin with the first")?;

@@ -37,6 +37,9 @@ use graph::{Graph, MICROSOFT, Style};
 /// The most bytes that stay in `model.onnx`: protobuf ends at 2 GiB.
 const INLINE: u64 = 2_000_000_000;
 
+/// The metadata's key of settings that were left out of account, with spaces between them.
+pub const IGNORED: &str = "rho_mask.ignored_settings";
+
 /// Raised whenever the same checkpoint becomes another file, so that what was kept is made again.
 pub const REVISION: u32 = 2;
 
@@ -206,6 +209,11 @@ impl Prepared {
         })
     }
 
+    /// Settings that were left out of account.
+    pub fn ignored(&self) -> impl Iterator<Item = &str> {
+        self.checkpoint.settings.ignored()
+    }
+
     /// Writes the reference into a folder that does not exist yet or is empty: whole, or not at all.
     ///
     /// In memory is one tensor at a time.
@@ -264,6 +272,8 @@ impl Prepared {
             .any(|n| n.domain.as_deref() == Some(MICROSOFT));
         let mut opset_import = vec![set("", 17)];
         opset_import.extend(has_own.then(|| set(MICROSOFT, 1)));
+        let ignored: Vec<&str> = self.ignored().collect();
+        let ignored = (!ignored.is_empty()).then(|| entry(IGNORED, ignored.join(" ")));
         ModelProto {
             // IR 8 and operator set 17 are read by everything since 2022.
             ir_version: Some(8),
@@ -276,7 +286,10 @@ impl Prepared {
                 entry("rho_mask.family", self.family.to_owned()),
                 entry("rho_mask.dtype", self.options.dtype.to_string()),
                 entry(head::KEY, self.head.to_json()),
-            ],
+            ]
+            .into_iter()
+            .chain(ignored)
+            .collect(),
             ..Default::default()
         }
     }

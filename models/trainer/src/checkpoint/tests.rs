@@ -95,16 +95,24 @@ fn says_what_is_wrong() {
     *shape = vec![4, 4];
     save(&checkpoint, folder.path(), None).unwrap();
     let error = open(folder.path(), &[]).unwrap_err();
-    assert!(error.to_string().contains("expected the shape [4, 4]"), "{error}");
+    assert!(
+        error.to_string().contains("expected the shape [4, 4]"),
+        "{error}"
+    );
     checkpoint = tiny();
     checkpoint.architecture.parameters[1].name = "other".into();
     save(&checkpoint, folder.path(), None).unwrap();
     let error = open(folder.path(), &[]).unwrap_err();
-    assert!(error.to_string().contains("expected a tensor other"), "{error}");
+    assert!(
+        error.to_string().contains("expected a tensor other"),
+        "{error}"
+    );
     std::fs::write(folder.path().join("model.safetensors"), "short").unwrap();
     let error = open(folder.path(), &[]).unwrap_err();
     assert!(
-        error.to_string().contains("expected a whole safetensors file"),
+        error
+            .to_string()
+            .contains("expected a whole safetensors file"),
         "{error}"
     );
 }

@@ -81,7 +81,10 @@ pub fn save(checkpoint: &Checkpoint, folder: &Path, tokenizer_from: Option<&Path
     for name in ["quantization_config", "compression_config"] {
         json.remove(name);
     }
-    json.insert("architectures".to_owned(), Value::from(vec![class(architecture.config.decoder.family)]));
+    json.insert(
+        "architectures".to_owned(),
+        Value::from(vec![class(architecture.config.decoder.family)]),
+    );
     let path = folder.join("config.json");
     let mut part =
         tempfile::NamedTempFile::new_in(folder).map_err(failed(folder, "create a file"))?;

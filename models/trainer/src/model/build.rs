@@ -29,7 +29,11 @@ impl Architecture {
         let norm = list.norm(&format!("{scope}."), &decoder.norm, config.hidden);
         let head = match decoder.head.tied {
             true => embedding,
-            false => list.add(format!("{}.weight", decoder.head.name), &table, Kind::Matrix),
+            false => list.add(
+                format!("{}.weight", decoder.head.name),
+                &table,
+                Kind::Matrix,
+            ),
         };
         Self {
             parameters: list.parameters,

@@ -20,8 +20,13 @@ use crate::{Batch, Config, Network, Objective, Result, Target, TrainerError, ini
 /// What a model starts from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Start {
-    /// A Hugging Face checkpoint's folder.
-    Checkpoint(PathBuf),
+    /// A Hugging Face checkpoint.
+    Checkpoint {
+        /// Its folder.
+        folder: PathBuf,
+        /// Settings of config.json that are as good as absent.
+        ignored: Vec<String>,
+    },
     /// Random weights for a configuration.
     Initial {
         /// config.json.
@@ -98,7 +103,7 @@ impl Learner {
     pub fn open(start: &Start, device: Device, options: LearnerOptions) -> Result<Self> {
         options.schedule.check()?;
         let checkpoint = match start {
-            Start::Checkpoint(folder) => checkpoint::open(folder)?,
+            Start::Checkpoint { folder, ignored } => checkpoint::open(folder, ignored)?,
             Start::Initial { config, seed } => {
                 let architecture = Architecture::new(Config::read(config)?);
                 let weights = initial::weights(&architecture, *seed);
