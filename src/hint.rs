@@ -6,7 +6,7 @@ use rho_formats::{CorpusError, MaskError, OutputError};
 use rho_graph::ExportError;
 use rho_reference::{ReferenceError, library::LibraryError};
 
-use crate::tokenization::TokenizerError;
+use crate::tokenization::{FilesError, TokenizerError};
 
 /// An error of the program itself, with advice.
 #[derive(Debug)]
@@ -93,6 +93,7 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
                 .map(|h| h.to_string())
         })
         .or_else(|| cause.downcast_ref::<ExportError>()?.hint())
+        .or_else(|| cause.downcast_ref::<FilesError>()?.hint())
         .or_else(|| {
             cause.downcast_ref::<TokenizerError>()?;
             let hint = "save the model's tokenizer as tokenizer.json: AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)";
