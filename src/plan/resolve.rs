@@ -11,10 +11,7 @@ use rho_reference::{
     product::Multiplier,
 };
 
-use super::{
-    Plan, SpecialTokens,
-    models::Models,
-};
+use super::{Plan, SpecialTokens, models::Models};
 use crate::{
     cli::{MaskCompression, ScoreArgs, ScoreDtype},
     demo,
@@ -124,7 +121,10 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         out: args.out.clone(),
         vocabulary: models.vocabulary(),
         tokenizer_fingerprint: tokenizer.as_ref().map(|t| t.fingerprint().to_owned()),
-        tokenizer_files: tokenizer.as_ref().map(|t| t.sources().clone()).unwrap_or_default(),
+        tokenizer_files: tokenizer
+            .as_ref()
+            .map(|t| t.sources().clone())
+            .unwrap_or_default(),
         tokenizer: tokenizer.map(|files| files.path().to_owned()),
         library: library.path,
         library_version: library.version,

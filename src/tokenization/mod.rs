@@ -91,7 +91,9 @@ impl Tokenization {
             if let Err(beyond) = below(Some(self), tokens, vocabulary) {
                 return Err(Advised::error(
                     format!("the tokens around each text: {beyond}"),
-                    format!("leave them out with --{name} never, or name the model's own tokenizer with --tokenizer"),
+                    format!(
+                        "leave them out with --{name} never, or name the model's own tokenizer with --tokenizer"
+                    ),
                 ));
             }
         }

@@ -56,7 +56,9 @@ impl Model {
         let config = Config::of_files(files.iter().filter(|file| file.is_file()))?;
         let beside = Some(folder.join("tokenizer.json")).filter(|file| file.is_file());
         let tokenizer = args.tokenizer.clone().or(beside);
-        let tokenizer = tokenizer.map(|path| TokenizerFiles::open(&path)).transpose()?;
+        let tokenizer = tokenizer
+            .map(|path| TokenizerFiles::open(&path))
+            .transpose()?;
         for note in tokenizer.iter().flat_map(TokenizerFiles::notes) {
             terminal::once(&format!("note: {note}"));
         }

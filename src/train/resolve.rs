@@ -116,7 +116,10 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
             .clone()
             .unwrap_or_else(|| model.folder.clone()),
         vocabulary,
-        tokenizer: model.tokenizer.as_ref().map(|files| files.path().to_owned()),
+        tokenizer: model
+            .tokenizer
+            .as_ref()
+            .map(|files| files.path().to_owned()),
         tokenizer_fingerprint,
         device: super::learner::place(&args.device).device()?.1,
         threads: args

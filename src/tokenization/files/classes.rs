@@ -65,15 +65,15 @@ fn class(named: Option<&str>, family: Option<&str>) -> Option<&'static str> {
         (None, own) => own?.to_owned(),
     };
     let known = CLASSES.iter().map(|(_, class)| *class);
-    known.chain(["LlamaTokenizer", "CodeLlamaTokenizer", "CodeGenTokenizer"]).find(|known| *known == class)
+    known
+        .chain(["LlamaTokenizer", "CodeLlamaTokenizer", "CodeGenTokenizer"])
+        .find(|known| *known == class)
 }
 
 /// Normalizer and pre-tokenizer that a class builds.
 fn parts(class: &str, config: &Value) -> Option<(Value, Value)> {
     let space = |otherwise| config["add_prefix_space"].as_bool().unwrap_or(otherwise);
-    let bytes = |regex: bool| {
-        json!({"type": "ByteLevel", "add_prefix_space": space(false), "use_regex": regex})
-    };
+    let bytes = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": space(false), "use_regex": regex});
     let split = |pattern| {
         json!({"type": "Sequence", "pretokenizers": [
             {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false},
@@ -101,7 +101,10 @@ fn parts(class: &str, config: &Value) -> Option<(Value, Value)> {
         "GPTNeoXTokenizer" => (nfc, bytes(true)),
         "CohereTokenizer" => {
             let digits = json!({"type": "Digits", "individual_digits": true});
-            (nfc, json!({"type": "Sequence", "pretokenizers": [digits, bytes(true)]}))
+            (
+                nfc,
+                json!({"type": "Sequence", "pretokenizers": [digits, bytes(true)]}),
+            )
         }
         _ => return None,
     })
@@ -119,7 +122,8 @@ fn plain(part: &Value) -> Value {
                 }
             }
             let kept = map.iter().filter(|(key, _)| *key != "trim_offsets");
-            kept.map(|(key, value)| (key.clone(), plain(value))).collect()
+            kept.map(|(key, value)| (key.clone(), plain(value)))
+                .collect()
         }
         Value::Array(parts) => parts.iter().map(plain).collect(),
         other => other.clone(),
@@ -148,9 +152,8 @@ pub(super) fn note(
     .collect();
     (!differ.is_empty()).then(|| {
         format!(
-            "takes {} of tokenizer.json; Transformers 5 puts those of its class {class} in their place, so that it may \
-             split texts otherwise",
-            differ.join(" and ")
+            "takes the {} of tokenizer.json; Transformers 5 puts its own of {class} in the place, and may split texts otherwise",
+            differ.join(" and the ")
         )
     })
 }
@@ -166,13 +169,25 @@ mod tests {
         for (named, family, expected) in [
             (None, None, None),
             (None, Some("llama"), None),
-            (Some("LlamaTokenizerFast"), Some("llama"), Some("LlamaTokenizer")),
+            (
+                Some("LlamaTokenizerFast"),
+                Some("llama"),
+                Some("LlamaTokenizer"),
+            ),
             (Some("LlamaTokenizer"), Some("mistral"), None),
             (Some("PreTrainedTokenizerFast"), Some("llama"), None),
             (Some("PreTrainedTokenizerFast"), Some("gpt2"), None),
             (None, Some("gpt2"), Some("GPT2Tokenizer")),
-            (Some("LlamaTokenizer"), Some("qwen2"), Some("Qwen2Tokenizer")),
-            (Some("Qwen2TokenizerFast"), Some("qwen3"), Some("Qwen2Tokenizer")),
+            (
+                Some("LlamaTokenizer"),
+                Some("qwen2"),
+                Some("Qwen2Tokenizer"),
+            ),
+            (
+                Some("Qwen2TokenizerFast"),
+                Some("qwen3"),
+                Some("Qwen2Tokenizer"),
+            ),
             (Some("LlamaTokenizer"), Some("phi3"), None),
         ] {
             assert_eq!(class(named, family), expected, "{named:?} {family:?}");
@@ -185,12 +200,25 @@ mod tests {
         let of = |config: &Value| note(Some("GPT2Tokenizer"), None, config, &Value::Null, &bytes);
         assert_eq!(of(&json!({"add_prefix_space": false})), None);
         let noted = of(&json!({"add_prefix_space": true})).unwrap();
-        assert!(noted.contains("takes pre-tokenizer of tokenizer.json"), "{noted}");
+        assert!(
+            noted.contains("takes the pre-tokenizer of tokenizer.json"),
+            "{noted}"
+        );
         let prepend = json!({"type": "Sequence", "normalizers": [
             {"type": "Prepend", "prepend": "\u{2581}"},
             {"type": "Replace", "pattern": {"String": " "}, "content": "\u{2581}"},
         ]});
-        let noted = note(Some("LlamaTokenizer"), Some("llama"), &json!({}), &prepend, &Value::Null);
-        assert!(noted.unwrap().contains("takes normalizer and pre-tokenizer of"));
+        let noted = note(
+            Some("LlamaTokenizer"),
+            Some("llama"),
+            &json!({}),
+            &prepend,
+            &Value::Null,
+        );
+        assert!(
+            noted
+                .unwrap()
+                .contains("takes the normalizer and the pre-tokenizer of")
+        );
     }
 }

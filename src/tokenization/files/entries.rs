@@ -77,10 +77,16 @@ mod tests {
         let text = br#"{"b": 1e-07, "a\n": [1,  2], "c": null}"#;
         let entries = Entries::of(text).unwrap();
         let with = entries.with("c", "3");
-        assert_eq!(with, "{\n  \"b\": 1e-07,\n  \"a\\n\": [1,  2],\n  \"c\": 3\n}\n");
+        assert_eq!(
+            with,
+            "{\n  \"b\": 1e-07,\n  \"a\\n\": [1,  2],\n  \"c\": 3\n}\n"
+        );
         let with = entries.with("d", "{}");
         assert!(with.ends_with("\"c\": null,\n  \"d\": {}\n}\n"), "{with}");
-        assert_eq!(Entries::of(b"{}").unwrap().with("a", "1"), "{\n  \"a\": 1\n}\n");
+        assert_eq!(
+            Entries::of(b"{}").unwrap().with("a", "1"),
+            "{\n  \"a\": 1\n}\n"
+        );
         let twice = Entries::of(br#"{"a": 1, "a": 2}"#).unwrap_err();
         assert!(twice.to_string().contains("stands twice"), "{twice}");
     }

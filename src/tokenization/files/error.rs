@@ -79,10 +79,7 @@ impl FilesError {
             Self::Tokenizer { .. } => {
                 "save the model's tokenizer as tokenizer.json: AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)"
             }
-            Self::Json { .. }
-            | Self::Setting { .. }
-            | Self::Id { .. }
-            | Self::Taken { .. } => {
+            Self::Json { .. } | Self::Setting { .. } | Self::Id { .. } | Self::Taken { .. } => {
                 "correct the file; or, where tokenizer.json alone gives the right ids, copy it under another name and name \
                  that with --tokenizer"
             }

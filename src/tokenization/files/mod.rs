@@ -174,7 +174,8 @@ impl TokenizerFiles {
         let entries = self.entries()?;
         let part = |name| value(entries.get(name));
         let own = own_tokens(&self.path, entries.get("added_tokens"))?;
-        let (settings, noted) = beside.settings(&own, &part("normalizer"), &part("pre_tokenizer"))?;
+        let (settings, noted) =
+            beside.settings(&own, &part("normalizer"), &part("pre_tokenizer"))?;
         let named_in = beside.place(&settings);
         let wanted = settings.wanted(&own);
         let before: Vec<Token> = own.iter().map(|(_, token)| token.clone()).collect();
@@ -235,7 +236,11 @@ impl TokenizerFiles {
         let mut said = format!("takes added tokens of {}", name(&named_in));
         if !new.is_empty() {
             let more = new.len().saturating_sub(SHOWN);
-            let first: Vec<String> = new.iter().take(SHOWN).map(|text| format!("{text:?}")).collect();
+            let first: Vec<String> = new
+                .iter()
+                .take(SHOWN)
+                .map(|text| format!("{text:?}"))
+                .collect();
             let _ = write!(said, ": {}", first.join(", "));
             if more > 0 {
                 let _ = write!(said, " and {more} more");
@@ -339,7 +344,9 @@ impl Beside {
 
     /// The file that lists tokens by their ids, or names them.
     fn place(&self, settings: &Settings) -> PathBuf {
-        let lists = [ADDED, SPECIAL].into_iter().find(|name| self.texts.contains_key(name));
+        let lists = [ADDED, SPECIAL]
+            .into_iter()
+            .find(|name| self.texts.contains_key(name));
         let name = lists.filter(|_| !settings.decoder).unwrap_or(CONFIG);
         self.folder.join(name)
     }

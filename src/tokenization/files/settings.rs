@@ -167,13 +167,16 @@ impl Settings {
                 },
                 "model_specific_special_tokens" => specific = tokens_of(key, raw)?,
                 "split_special_tokens" if value == Value::Bool(false) => {}
-                "fix_mistral_regex" if value == Value::Bool(false) || holds(pre_tokenizer, MISTRAL) => {}
+                "fix_mistral_regex"
+                    if value == Value::Bool(false) || holds(pre_tokenizer, MISTRAL) => {}
                 "fast_tokenizer_files" if value == serde_json::json!(["tokenizer.json"]) => {}
                 "init_inputs" if value == serde_json::json!([]) => {}
                 "auto_map" if !of_own_code(&value) => {}
                 "auto_map" => {
                     let what = "code of the model's own for its tokenizer";
-                    return Err(format!("{key}: expected a tokenizer of Transformers, got {what}: {value}"));
+                    return Err(format!(
+                        "{key}: expected a tokenizer of Transformers, got {what}: {value}"
+                    ));
                 }
                 // Transformers 5 takes them out where there is a tokenizer.json: its post-processor decides.
                 "add_bos_token" | "add_eos_token" => {}
@@ -196,7 +199,9 @@ impl Settings {
                 known if WITHOUT_EFFECT.contains(&known) => {}
                 _ => {
                     let shown = shown(&value);
-                    return Err(format!("expected settings whose effect on token ids is known, got {key}: {shown}"));
+                    return Err(format!(
+                        "expected settings whose effect on token ids is known, got {key}: {shown}"
+                    ));
                 }
             }
         }
@@ -215,9 +220,12 @@ impl Settings {
         let entries = Entries::of(raw.get().as_bytes())
             .map_err(|error| format!("{key}: expected tokens by their ids: {error}"))?;
         for (id, raw) in &entries.0 {
-            let number = id.parse().map_err(|_| format!("{key}: expected ids, got {id:?}"))?;
-            let token = Token::of(&of(raw), None)
-                .map_err(|error| format!("{key}: expected a token with its flags for {id}: {error}"))?;
+            let number = id
+                .parse()
+                .map_err(|_| format!("{key}: expected ids, got {id:?}"))?;
+            let token = Token::of(&of(raw), None).map_err(|error| {
+                format!("{key}: expected a token with its flags for {id}: {error}")
+            })?;
             self.listed.push((number, token));
         }
         self.decoder = true;
@@ -289,7 +297,9 @@ impl Settings {
         contents.extend(own.iter().map(|(id, token)| (*id, token.content.as_str())));
         for (content, raw) in &entries.0 {
             let value = of(raw);
-            let id = value.as_u64().ok_or_else(|| unfit(content, "an id", &value))?;
+            let id = value
+                .as_u64()
+                .ok_or_else(|| unfit(content, "an id", &value))?;
             let other = *contents.entry(id).or_insert(content);
             if other != content {
                 return Err(format!(
@@ -352,9 +362,12 @@ fn token(value: &Value) -> Option<Named> {
 
 /// A list of tokens.
 fn list(key: &str, value: &Value) -> Result<Vec<Named>, Refused> {
-    let tokens = value.as_array().ok_or_else(|| unfit(key, "a list of tokens", value))?;
+    let tokens = value
+        .as_array()
+        .ok_or_else(|| unfit(key, "a list of tokens", value))?;
     let tokens = tokens.iter().map(|value| {
-        token(value).ok_or_else(|| unfit(key, "texts or AddedTokens, as Transformers 5 does", value))
+        token(value)
+            .ok_or_else(|| unfit(key, "texts or AddedTokens, as Transformers 5 does", value))
     });
     tokens.collect()
 }
