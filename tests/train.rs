@@ -424,7 +424,7 @@ fn documents_with_tokens_beyond_the_embedding_are_rejected() {
         place.path().join("corpus.jsonl"),
         place.path().join("held.jsonl"),
     );
-    let documents = fs::read_to_string(root().join("examples/corpus").join(SHARDS[0])).unwrap();
+    let documents = fs::read_to_string(root().join("examples/corpus/pages.jsonl")).unwrap();
     let beyond = json!({"text": "one [PAD]"}).to_string();
     write(&corpus, format!("{documents}{beyond}\n"));
     write(&held_out, format!("{beyond}\n{documents}"));
