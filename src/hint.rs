@@ -7,7 +7,7 @@ use rho_formats::{CorpusError, MaskError, OutputError};
 use rho_graph::ExportError;
 use rho_reference::{ReferenceError, library::LibraryError};
 
-use crate::tokenization::TokenizerError;
+use crate::tokenization::{FilesError, TokenizerError};
 
 /// An error of the program itself, with advice.
 #[derive(Debug)]
@@ -94,6 +94,7 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
                 .map(|h| h.to_string())
         })
         .or_else(|| cause.downcast_ref::<ExportError>()?.hint())
+        .or_else(|| cause.downcast_ref::<FilesError>()?.hint())
         .or_else(|| {
             let hint = cause.downcast_ref::<CheckpointError>()?.hint();
             hint.map(str::to_owned)

@@ -1,6 +1,6 @@
 //! What a run of `score` does. A [`Plan`] has no open ends; after it nobody looks at the arguments.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use rho_formats::{BatchCompression, ReadOptions, ScoreType};
 use rho_selection::Combine;
@@ -43,8 +43,11 @@ pub struct Plan {
     pub vocabulary: usize,
     /// tokenizer.json; none where token ids are given.
     pub tokenizer: Option<PathBuf>,
-    /// SHA-256 of tokenizer.json.
+    /// SHA-256 of the tokenizer.json that is taken: the file, or what came of it and the files beside it.
     pub tokenizer_fingerprint: Option<String>,
+    /// SHA-256 of each file that it came of, by name; none where it is tokenizer.json itself.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tokenizer_files: BTreeMap<String, String>,
     /// ONNX Runtime's library.
     pub library: PathBuf,
     /// Its version.
@@ -182,6 +185,9 @@ impl Plan {
             "eos": self.eos,
             "selections": self.rule.metadata(),
         });
+        if !self.tokenizer_files.is_empty() {
+            metadata["tokenizer"]["files"] = json!(self.tokenizer_files);
+        }
         if let Some(base) = &self.base {
             metadata["base"] = model(self.references.len(), base);
         }

@@ -85,6 +85,9 @@ mod show;
 // Tables of what masks look like.
 #[cfg(test)]
 mod stats;
+// The files of a tokenizer, and tokens that the model has no row for.
+#[cfg(test)]
+mod tokenizers;
 // Training on masks.
 #[cfg(feature = "train")]
 #[cfg(test)]

@@ -418,6 +418,40 @@ fn a_corpus_takes_the_masks_of_its_tokens() {
 }
 
 #[test]
+fn documents_with_tokens_beyond_the_embedding_are_rejected() {
+    let place = tempfile::tempdir().unwrap();
+    let (corpus, held_out) = (
+        place.path().join("corpus.jsonl"),
+        place.path().join("held.jsonl"),
+    );
+    let documents = fs::read_to_string(root().join("examples/corpus/pages.jsonl")).unwrap();
+    let beyond = json!({"text": "one [PAD]"}).to_string();
+    write(&corpus, format!("{documents}{beyond}\n"));
+    write(&held_out, format!("{beyond}\n{documents}"));
+    let out = place.path().join("run");
+    let run = train(place.path(), "clm", &out).args(&words("--steps 2 --eval-every 2 --corpus"));
+    let settings = r#"{"pad_token": "[PAD]"}"#;
+    write(&place.path().join("config/tokenizer_config.json"), settings);
+    let ended = run.arg(&corpus).arg("--eval").arg(&held_out).ends_with(1);
+    let beyond = "token 3: expected an id below the vocabulary of 2048, got 2048";
+    let rejected = fs::read_to_string(out.join("rejected.jsonl")).unwrap();
+    assert!(
+        rejected.contains(&format!("{beyond} (\\\"[PAD]\\\")")),
+        "{rejected}"
+    );
+    assert!(
+        ended.stderr.contains(&format!("such as row 0: {beyond}")),
+        "{}",
+        ended.stderr
+    );
+    // What says so goes along with the model.
+    assert_eq!(
+        fs::read_to_string(out.join("tokenizer_config.json")).unwrap(),
+        settings
+    );
+}
+
+#[test]
 fn masks_that_are_compressed_give_the_same_run() {
     let place = tempfile::tempdir().unwrap();
     let packed = place.path().join("packed");

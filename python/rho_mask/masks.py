@@ -145,8 +145,8 @@ class Masks(Documents):
         return datasets.load_from_disk(str(self.path))
 
     def check_tokenizer(self, tokenizer: StrPath) -> None:
-        """Raises `TokenizerMismatch` unless the masks were made with this tokenizer.json (or the one in this folder),
-        byte for byte."""
+        """Raises `TokenizerMismatch` unless the masks were made with this tokenizer.json (or the one in this folder) and
+        what stands beside it, byte for byte."""
         check_tokenizer(self.metadata, tokenizer, str(self.path))
 
     def find(self, documents: Iterable[Sequence[int] | npt.NDArray[np.integer]]) -> npt.NDArray[np.int64]:
@@ -211,24 +211,40 @@ def metadata_of(schema: pa.Schema, origin: object) -> dict[str, Any]:
 
 
 def check_tokenizer(metadata: Mapping[str, Any], tokenizer: StrPath, origin: str) -> None:
-    """Raises `TokenizerMismatch` unless the metadata has the fingerprint of this tokenizer."""
+    """Raises `TokenizerMismatch` unless the metadata has the fingerprint of this tokenizer, or of each file that it came
+    of."""
     path = Path(tokenizer)
     path = path / "tokenizer.json" if path.is_dir() else path
     try:
         got = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise MasksError(f"cannot read the tokenizer {path}: {error.strerror}") from error
-    made_with = (metadata.get("tokenizer") or {}).get("fingerprint")
+    said: Mapping[str, Any] = metadata.get("tokenizer") or {}
+    made_with = said.get("fingerprint")
     if made_with is None:
         raise TokenizerMismatch(
             f"{origin}: no tokenizer is known: these masks were made from token ids",
             "leave the tokenizer out where you know that the ids are its own",
         )
-    if made_with != got:
+    if made_with != got and not _made_of(said.get("files") or {}, path):
         raise TokenizerMismatch(
             f"{origin}: made with another tokenizer: expected {path} with SHA-256 {made_with}, got {got}",
             "use the tokenizer.json of the reference, or score again with yours",
         )
+
+
+def _made_of(files: Mapping[str, str], path: Path) -> bool:
+    """Whether the tokenizer of some masks came of this file and of those beside it."""
+    if path.name not in files:
+        return False
+    for name, expected in files.items():
+        try:
+            got = hashlib.sha256((path.parent / name).read_bytes()).hexdigest()
+        except OSError:
+            return False
+        if got != expected:
+            return False
+    return True
 
 
 def _files(path: Path) -> list[Path]:

@@ -122,6 +122,25 @@ def test_another_tokenizer_is_refused(tmp_path, scored):
         open_masks(write_masks(tmp_path / "ids", {"a": []}), tokenizer=tokenizer)
 
 
+def test_a_tokenizer_of_several_files_is_known_by_each(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    written = {"tokenizer.json": b"{}", "tokenizer_config.json": b'{"pad_token": "[PAD]"}'}
+    for name, content in written.items():
+        (folder / name).write_bytes(content)
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in written.items()}
+    tokenizer = {"fingerprint": "of what came of them", "files": files}
+    masks = write_masks(tmp_path / "masks", {"a": []}, tokenizer=tokenizer)
+    for given in [folder, folder / "tokenizer.json"]:
+        open_masks(masks, tokenizer=given)
+    (folder / "tokenizer_config.json").write_bytes(b"{}")
+    with pytest.raises(TokenizerMismatch, match="of what came of them"):
+        open_masks(masks, tokenizer=folder)
+    (folder / "tokenizer_config.json").unlink()
+    with pytest.raises(TokenizerMismatch):
+        open_masks(masks, tokenizer=folder)
+
+
 def test_what_is_no_masks_folder(tmp_path):
     with pytest.raises(MasksError, match="not found"):
         open_masks(tmp_path / "none")

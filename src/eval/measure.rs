@@ -23,6 +23,7 @@ use crate::{
     plan::Prepared,
     stop::Stop,
     terminal,
+    tokenization::below,
 };
 
 /// A set: its name and its shards.
@@ -247,7 +248,18 @@ fn ask(
     let documents = choices::documents(questions, tokenization)?;
     let (asked, documents): (Vec<_>, Vec<_>) = documents.into_iter().unzip();
     let mut losses: HashMap<i64, Vec<f32>> = HashMap::new();
-    let rows = documents.into_iter().map(|document| Ok(Ok(document)));
+    // A choice with a token that the model has no row for is not scored, and so is its question.
+    let rows = documents.into_iter().map(|document| {
+        let beyond = below(Some(tokenization), &document.tokens, work.plan.vocabulary);
+        Ok(match beyond {
+            Ok(()) => Ok(document),
+            Err(reason) => Err(Rejection {
+                shard: shard.name.clone(),
+                row: document.row,
+                reason,
+            }),
+        })
+    });
     let each = |measured: Result<alone::Measured, Rejection>| {
         if let Ok(measured) = measured {
             losses.insert(measured.row, measured.loss);

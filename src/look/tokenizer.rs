@@ -1,22 +1,21 @@
 //! The tokenizer that a masks folder carries, so that its token ids can be read wherever it is: put there by `score`,
 //! copied by `select`, and found again.
 //!
-//! The masks' metadata holds the tokenizer's fingerprint. A file with another one is refused, never used.
+//! It needs no other file: what stood beside it when the masks were made is in it. The masks' metadata holds its fingerprint. A file with another one is refused, never used.
 
-use std::fs;
-use std::path::Path;
+use std::{borrow::Cow, fs, path::Path};
 
 use anyhow::Context as _;
 use rho_formats::MasksFolder;
 use rho_reference::source::fingerprint;
 
 use super::{files::Masks, pieces::Pieces};
-use crate::{hint::Advised, plan::Plan};
+use crate::{hint::Advised, plan::Plan, tokenization::TokenizerFiles};
 
 /// Its name in a masks folder.
 const NAME: &str = "tokenizer.json";
 
-/// Puts the tokenizer of a plan into its masks folder, if it has one. The folder must be locked against others that do
+/// Puts the tokenizer of a plan into its masks folder, if it has one: with all that the files beside it add. The folder must be locked against others that do
 /// the same.
 pub(crate) fn put(folder: &MasksFolder, plan: &Plan) -> anyhow::Result<()> {
     let Some(path) = &plan.tokenizer else {
@@ -25,10 +24,9 @@ pub(crate) fn put(folder: &MasksFolder, plan: &Plan) -> anyhow::Result<()> {
     if found(&folder.path().join(NAME))? == plan.tokenizer_fingerprint {
         return Ok(());
     }
-    copy_file(path, folder)?;
-    let written = found(&folder.path().join(NAME))?;
-    match written == plan.tokenizer_fingerprint {
-        true => Ok(()),
+    let files = TokenizerFiles::open(path)?;
+    match plan.tokenizer_fingerprint.as_deref() == Some(files.fingerprint()) {
+        true => Ok(folder.file(NAME, Some(&|file| file.write_all(files.text())))?),
         false => Err(Advised::error(
             format!(
                 "{}: expected a file that stays as it is, got one that changed while it was read",
@@ -46,11 +44,7 @@ pub(crate) fn copy(from: &Path, to: &MasksFolder) -> anyhow::Result<()> {
     if there.is_none() || found(&to.path().join(NAME))? == there {
         return Ok(());
     }
-    copy_file(&from, to)
-}
-
-fn copy_file(from: &Path, to: &MasksFolder) -> anyhow::Result<()> {
-    let bytes = fs::read(from).with_context(|| format!("{}: cannot be read", from.display()))?;
+    let bytes = fs::read(&from).with_context(|| format!("{}: cannot be read", from.display()))?;
     Ok(to.file(NAME, Some(&|file| file.write_all(&bytes)))?)
 }
 
@@ -102,8 +96,18 @@ pub(crate) fn find(masks: &Masks, named: Option<&Path>) -> anyhow::Result<Found>
     };
     let got = fingerprint(std::slice::from_ref(&path))
         .with_context(|| format!("{}: cannot be read", path.display()))?;
+    // The file alone may be the right one: older masks know no other.
+    if wanted == Some(got.as_str()) {
+        return Ok(Found {
+            pieces: Some(Pieces::read(&path)?),
+            note: None,
+        });
+    }
+    let files = TokenizerFiles::open(&path)?;
     let note = match wanted {
-        Some(wanted) if wanted != got => return Err(other(&path, wanted, &got, named.is_some())),
+        Some(wanted) if wanted != files.fingerprint() => {
+            return Err(other(&path, wanted, files.fingerprint(), named.is_some()));
+        }
         Some(_) => None,
         None => Some(format!(
             "the masks do not say which tokenizer their ids are of: nothing can be checked of {}",
@@ -111,7 +115,7 @@ pub(crate) fn find(masks: &Masks, named: Option<&Path>) -> anyhow::Result<Found>
         )),
     };
     Ok(Found {
-        pieces: Some(Pieces::read(&path)?),
+        pieces: Some(Pieces::of(Cow::Owned(files.tokenizer()?))),
         note,
     })
 }

@@ -53,6 +53,7 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
         vocabulary: 5000,
         tokenizer: None,
         tokenizer_fingerprint: None,
+        tokenizer_files: Default::default(),
         library: "none".into(),
         library_version: "0".into(),
         device: "cpu".into(),

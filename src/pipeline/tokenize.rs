@@ -19,7 +19,7 @@ use super::{
     record::From,
     send,
 };
-use crate::select::rule::Scope;
+use crate::{select::rule::Scope, tokenization::below};
 
 /// Tokenises everything; the answer is the time spent on it, not waiting.
 pub(super) fn run(
@@ -188,16 +188,7 @@ pub(crate) fn tokenize(
             ));
         }
     };
-    let vocabulary = work.plan.vocabulary;
-    if let Some((i, id)) = tokens
-        .iter()
-        .enumerate()
-        .find(|&(_, &id)| id as usize >= vocabulary)
-    {
-        return Err(reject(format!(
-            "token {i}: expected an id below the vocabulary of {vocabulary}, got {id}"
-        )));
-    }
+    below(work.tokenization, &tokens, work.plan.vocabulary).map_err(reject)?;
     Ok(TokenDocument {
         id,
         row,

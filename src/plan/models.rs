@@ -22,7 +22,7 @@ use crate::{
     hint::Advised,
     pipeline::columns::ScoreColumns,
     terminal,
-    tokenization::Tokenization,
+    tokenization::{Tokenization, TokenizerFiles},
 };
 
 /// Attention of most exports takes memory quadratic in the context; longer ones are for those who ask.
@@ -114,17 +114,13 @@ impl Models {
         vocabularies.min().unwrap_or(0)
     }
 
-    /// The tokenizer's file and the tokenizer, checked against the models; none where token ids are scored.
+    /// The tokenizer's files and the tokenizer; none where token ids are scored.
     pub(super) fn tokenizer(
         &self,
         args: &ScoreArgs,
-    ) -> anyhow::Result<(Option<PathBuf>, Option<Tokenization>)> {
+    ) -> anyhow::Result<(Option<TokenizerFiles>, Option<Tokenization>)> {
         let first = &self.models[0];
         let named = args.tokenizer.clone().or(first.source.tokenizer.clone());
-        let path = named.map(|path| match path.is_dir() {
-            true => path.join("tokenizer.json"),
-            false => path,
-        });
         let (mut bos, mut eos) = (args.bos, args.eos);
         if let Some(field) = &args.input.tokens_field {
             if bos == SpecialToken::Always || eos == SpecialToken::Always {
@@ -137,7 +133,7 @@ impl Models {
             }
             // The tokenizer is only shown and fingerprinted, so that a reader of the masks can compare.
             (bos, eos) = (SpecialToken::Never, SpecialToken::Never);
-        } else if path.is_none() {
+        } else if named.is_none() {
             return Err(Advised::error(
                 format!(
                     "{}: expected tokenizer.json beside the model, got none",
@@ -150,14 +146,16 @@ impl Models {
         if args.tokenizer.is_none() {
             self.must_tokenize_alike()?;
         }
-        let Some(path) = path else {
+        let Some(named) = named else {
             return Ok((None, None));
         };
-        let tokenization = Tokenization::load(&path, bos, eos, &first.source.config)?;
-        for model in &self.models {
-            tokenization.must_fit(&path, model.opened.vocabulary())?;
+        let files = TokenizerFiles::open(&named)?;
+        for note in files.notes() {
+            terminal::once(&format!("note: {note}"));
         }
-        Ok((Some(path), Some(tokenization)))
+        let tokenization = Tokenization::load(&files, bos, eos, &first.source.config)?;
+        tokenization.must_frame(self.vocabulary())?;
+        Ok((Some(files), Some(tokenization)))
     }
 
     /// Refuses models with different tokenizers beside them, and, where no tokenizers say that they are the same, with
@@ -167,9 +165,12 @@ impl Models {
             return Ok(());
         };
         let hashed = |model: &Model| {
-            let path = model.source.tokenizer.clone();
-            path.map(|path| anyhow::Ok((hash(std::slice::from_ref(&path))?, path)))
-                .transpose()
+            let path = model.source.tokenizer.as_ref();
+            let hashed = path.map(|path| {
+                let files = TokenizerFiles::open(path)?;
+                anyhow::Ok((files.fingerprint().to_owned(), path.clone()))
+            });
+            hashed.transpose()
         };
         let of_first = if others.is_empty() {
             None
@@ -313,7 +314,7 @@ fn name(path: &Path) -> String {
     last.to_string_lossy().into_owned()
 }
 
-/// SHA-256 of a model's or a tokenizer's files.
-pub(super) fn hash(files: &[PathBuf]) -> anyhow::Result<String> {
+/// SHA-256 of a model's files.
+fn hash(files: &[PathBuf]) -> anyhow::Result<String> {
     fingerprint(files).context("cannot read the reference to take its fingerprint")
 }

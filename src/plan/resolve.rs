@@ -11,10 +11,7 @@ use rho_reference::{
     product::Multiplier,
 };
 
-use super::{
-    Plan, SpecialTokens,
-    models::{Models, hash},
-};
+use super::{Plan, SpecialTokens, models::Models};
 use crate::{
     cli::{MaskCompression, ScoreArgs, ScoreDtype},
     demo,
@@ -123,8 +120,12 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         bytes: found.shards.iter().map(|s| s.bytes).sum(),
         out: args.out.clone(),
         vocabulary: models.vocabulary(),
-        tokenizer_fingerprint: tokenizer.clone().map(|t| hash(&[t])).transpose()?,
-        tokenizer,
+        tokenizer_fingerprint: tokenizer.as_ref().map(|t| t.fingerprint().to_owned()),
+        tokenizer_files: tokenizer
+            .as_ref()
+            .map(|t| t.sources().clone())
+            .unwrap_or_default(),
+        tokenizer: tokenizer.map(|files| files.path().to_owned()),
         library: library.path,
         library_version: library.version,
         device: match device {

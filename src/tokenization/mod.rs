@@ -1,13 +1,15 @@
 //! Text to token ids, with the special tokens that the plan asks for.
 
+mod files;
 mod long;
 mod marker;
 mod words;
 
+pub use files::{FilesError, TokenizerFiles};
 pub(crate) use long::{BYTES_PER_BYTE, LARGEST_WINDOW, WINDOW};
 pub(crate) use words::CACHE_BYTES;
 
-use std::{borrow::Cow, path::Path};
+use std::borrow::Cow;
 
 use anyhow::Context as _;
 use rho_checkpoint::Outline;
@@ -33,24 +35,15 @@ pub struct Tokenization {
 pub struct TokenizerError(#[source] pub(crate) Box<dyn std::error::Error + Send + Sync>);
 
 impl Tokenization {
-    /// Loads `tokenizer.json` and settles the special tokens.
+    /// Loads the tokenizer of these files and settles the special tokens.
     pub(crate) fn load(
-        path: &Path,
+        files: &TokenizerFiles,
         bos: SpecialToken,
         eos: SpecialToken,
         config: &Outline,
     ) -> anyhow::Result<Self> {
-        let path = if path.is_dir() {
-            path.join("tokenizer.json")
-        } else {
-            path.to_owned()
-        };
-        let shown = path.display();
-        let mut tokenizer = Tokenizer::from_file(&path)
-            .map_err(TokenizerError)
-            .with_context(|| {
-                format!("{shown}: expected a tokenizer.json of Hugging Face tokenizers")
-            })?;
+        let shown = files.path().display();
+        let mut tokenizer = files.tokenizer()?;
         // A tokenizer saved after training or inference may cut and pad; documents are scored whole.
         let cuts = tokenizer.with_truncation(None).map_err(TokenizerError);
         cuts.with_context(|| format!("{shown}: cannot turn off truncation"))?;
@@ -92,24 +85,17 @@ impl Tokenization {
         self.words.is_some()
     }
 
-    /// Refuses a tokenizer that cannot belong to a model with this many logits.
-    pub(crate) fn must_fit(&self, path: &Path, vocabulary: usize) -> anyhow::Result<()> {
-        let entries = self
-            .tokenizer
-            .get_vocab(true)
-            .into_values()
-            .max()
-            .map_or(0, |id| id as usize + 1);
-        // Models round their vocabulary up; none doubles it.
-        if entries > vocabulary || entries * 2 <= vocabulary {
-            return Err(Advised::error(
-                format!(
-                    "{}: the tokenizer does not fit the model: expected at most {vocabulary} tokens, and more than half \
-                     of that, got {entries}",
-                    path.display()
-                ),
-                "name the model's own tokenizer with --tokenizer",
-            ));
+    /// Refuses tokens around each text that the model has no row for: no document could be taken.
+    pub(crate) fn must_frame(&self, vocabulary: usize) -> anyhow::Result<()> {
+        for (name, tokens) in [("bos", &self.prefix), ("eos", &self.suffix)] {
+            if let Err(beyond) = below(Some(self), tokens, vocabulary) {
+                return Err(Advised::error(
+                    format!("the tokens around each text: {beyond}"),
+                    format!(
+                        "leave them out with --{name} never, or name the model's own tokenizer with --tokenizer"
+                    ),
+                ));
+            }
         }
         Ok(())
     }
@@ -138,6 +124,27 @@ impl Tokenization {
         let offsets = encoding.get_offsets().iter();
         Ok(offsets.map(|(_, end)| *end).collect())
     }
+}
+
+/// Checks token ids against the width of a model's vocabulary. A tokenizer may have more tokens than that, such as one for
+/// padding that was added and that no text holds; it is the document with one that cannot be scored.
+///
+/// # Errors
+/// Which token is the first that is beyond it.
+pub(crate) fn below(
+    tokenization: Option<&Tokenization>,
+    tokens: &[u32],
+    vocabulary: usize,
+) -> Result<(), String> {
+    let mut numbered = tokens.iter().enumerate();
+    let Some((i, &id)) = numbered.find(|&(_, &id)| id as usize >= vocabulary) else {
+        return Ok(());
+    };
+    let text = tokenization.and_then(|of| of.tokenizer.id_to_token(id));
+    let text = text.map_or_else(String::new, |text| format!(" ({text:?})"));
+    Err(format!(
+        "token {i}: expected an id below the vocabulary of {vocabulary}, got {id}{text}"
+    ))
 }
 
 /// What the post-processor puts before and after a text.

@@ -7,7 +7,11 @@ use rho_formats::{Content, ReadOptions, Record, ShardReader, find_shards};
 use rho_trainer::{data::Document, run::EvaluationSet};
 
 use super::tokens::REJECTED;
-use crate::{hint::Advised, terminal, tokenization::Tokenization};
+use crate::{
+    hint::Advised,
+    terminal,
+    tokenization::{Tokenization, below},
+};
 
 /// Reads the files, one set each.
 pub(super) fn sets(
@@ -15,10 +19,11 @@ pub(super) fn sets(
     after: Option<&str>,
     read: &ReadOptions,
     tokenization: Option<&Tokenization>,
+    vocabulary: usize,
 ) -> anyhow::Result<Vec<EvaluationSet>> {
     let sets: Vec<EvaluationSet> = files
         .iter()
-        .map(|file| set(file, after, read, tokenization))
+        .map(|file| set(file, after, read, tokenization, vocabulary))
         .collect::<anyhow::Result<_>>()?;
     for (i, set) in sets.iter().enumerate() {
         if sets[..i].iter().any(|other| other.name == set.name) {
@@ -49,6 +54,7 @@ fn set(
     after: Option<&str>,
     read: &ReadOptions,
     tokenization: Option<&Tokenization>,
+    vocabulary: usize,
 ) -> anyhow::Result<EvaluationSet> {
     let shown = file.display();
     let shards = find_shards(&[file.to_owned()])?.shards;
@@ -62,6 +68,7 @@ fn set(
         ..EvaluationSet::default()
     };
     let mut left_out = 0;
+    let mut first_beyond = None;
     for shard in &shards {
         let mut reader = runtime.block_on(ShardReader::open(shard, read))?;
         while let Some(record) = runtime.block_on(reader.next())? {
@@ -86,6 +93,11 @@ fn set(
                     ));
                 }
             };
+            if let Err(beyond) = below(tokenization, &input_ids, vocabulary) {
+                first_beyond.get_or_insert(format!(", such as row {}: {beyond}", document.row));
+                left_out += 1;
+                continue;
+            }
             set.documents.push(Document {
                 input_ids,
                 ..Document::default()
@@ -97,7 +109,8 @@ fn set(
     }
     if left_out > 0 {
         terminal::line(&format!(
-            "note: {shown}: {left_out} rows hold no document and are not evaluated on"
+            "note: {shown}: {left_out} rows hold no document and are not evaluated on{}",
+            first_beyond.unwrap_or_default()
         ));
     }
     if set.documents.iter().all(|d| d.input_ids.len() < 2) {

@@ -48,7 +48,7 @@ pub(super) fn open(prepared: &Prepared, steps: u64) -> anyhow::Result<Learner> {
         micro_rows: plan.micro_rows,
         gradient_checkpointing: plan.gradient_checkpointing,
         beside: Some(model.folder.clone()),
-        tokenizer: model.tokenizer.clone(),
+        tokenizer: plan.tokenizer.clone(),
     };
     let (device, _) = place(&prepared.device).device()?;
     let learner = Learner::open(&start, device, options);

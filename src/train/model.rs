@@ -3,11 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use rho_checkpoint::Outline;
-use rho_reference::source::fingerprint;
 
-use crate::{cli::TrainArgs, hint::Advised};
+use crate::{cli::TrainArgs, hint::Advised, terminal, tokenization::TokenizerFiles};
 
 /// Where the model is and what stands beside it.
 pub(super) struct Model {
@@ -17,8 +15,8 @@ pub(super) struct Model {
     pub(super) initial: Option<PathBuf>,
     /// What its configuration says.
     pub(super) config: Outline,
-    /// tokenizer.json, where there is one.
-    pub(super) tokenizer: Option<PathBuf>,
+    /// The tokenizer's files, where there are some.
+    pub(super) tokenizer: Option<TokenizerFiles>,
 }
 
 impl Model {
@@ -56,13 +54,16 @@ impl Model {
         let mut files = vec![config_file];
         files.push(folder.join("generation_config.json"));
         let config = Outline::of_files(files.iter().filter(|file| file.is_file()))?;
-        let named = args.tokenizer.as_ref().map(|path| match path.is_dir() {
-            true => path.join("tokenizer.json"),
-            false => path.clone(),
-        });
         let beside = Some(folder.join("tokenizer.json")).filter(|file| file.is_file());
+        let tokenizer = args.tokenizer.clone().or(beside);
+        let tokenizer = tokenizer
+            .map(|path| TokenizerFiles::open(&path))
+            .transpose()?;
+        for note in tokenizer.iter().flat_map(TokenizerFiles::notes) {
+            terminal::once(&format!("note: {note}"));
+        }
         Ok(Self {
-            tokenizer: named.or(beside),
+            tokenizer,
             folder,
             initial,
             config,
@@ -70,11 +71,8 @@ impl Model {
     }
 
     /// SHA-256 of the tokenizer.
-    pub(super) fn tokenizer_fingerprint(&self) -> anyhow::Result<Option<String>> {
-        let tokenizer = self.tokenizer.as_ref().map(|path| {
-            fingerprint(std::slice::from_ref(path))
-                .with_context(|| format!("{}: cannot be read", path.display()))
-        });
-        tokenizer.transpose()
+    pub(super) fn tokenizer_fingerprint(&self) -> Option<String> {
+        let files = self.tokenizer.as_ref();
+        files.map(|files| files.fingerprint().to_owned())
     }
 }

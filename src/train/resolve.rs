@@ -59,7 +59,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
             "name a Hugging Face checkpoint of a language model",
         )
     })?;
-    let tokenizer_fingerprint = model.tokenizer_fingerprint()?;
+    let tokenizer_fingerprint = model.tokenizer_fingerprint();
     let masks = match &args.masks {
         Some(folder) => Some(Masks::open(args, folder)?),
         None => None,
@@ -119,7 +119,10 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
             .clone()
             .unwrap_or_else(|| model.folder.clone()),
         vocabulary,
-        tokenizer: model.tokenizer.clone(),
+        tokenizer: model
+            .tokenizer
+            .as_ref()
+            .map(|files| files.path().to_owned()),
         tokenizer_fingerprint,
         device: super::learner::place(&args.device).device()?.1,
         threads: args
@@ -289,7 +292,7 @@ fn tokenization(
     if args.corpus.is_empty() && args.eval.is_empty() {
         return Ok(None);
     }
-    let Some(path) = &model.tokenizer else {
+    let Some(files) = &model.tokenizer else {
         if args.tokens_field.is_some() {
             return Ok(None);
         }
@@ -305,8 +308,8 @@ fn tokenization(
         Some(_) => (SpecialToken::Never, SpecialToken::Never),
         None => (args.bos, args.eos),
     };
-    let tokenization = Tokenization::load(path, bos, eos, &model.config)?;
-    tokenization.must_fit(path, vocabulary)?;
+    let tokenization = Tokenization::load(files, bos, eos, &model.config)?;
+    tokenization.must_frame(vocabulary)?;
     Ok(Some(tokenization))
 }
 

@@ -54,7 +54,13 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
     let tokenization = prepared.tokenization.as_ref();
     let read = plan.read_options();
     let after = plan.eval_after.as_deref();
-    let sets = evaluation::sets(&prepared.evaluations, after, &read, tokenization)?;
+    let sets = evaluation::sets(
+        &prepared.evaluations,
+        after,
+        &read,
+        tokenization,
+        prepared.plan.vocabulary,
+    )?;
     let Some(data) = data::open(&prepared, &folder, &stop)? else {
         return Ok(Finished::Stopped(None));
     };

@@ -14,7 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::columns::Columns;
-use crate::{hint, hint::Advised, join::Join, stop::Stop, tokenization::Tokenization};
+use crate::{
+    hint,
+    hint::Advised,
+    join::Join,
+    stop::Stop,
+    tokenization::{Tokenization, below},
+};
 
 /// Documents that are tokenised together.
 const HANDFUL: usize = 256;
@@ -307,12 +313,7 @@ fn tokens(work: &Tokenising<'_>, shard: &Shard, record: Record) -> Result<MaskRo
             return Err(reject(reason.to_owned()));
         }
     };
-    let vocabulary = work.vocabulary;
-    if let Some(id) = input_ids.iter().find(|&&id| id as usize >= vocabulary) {
-        return Err(reject(format!(
-            "expected token ids below the vocabulary of {vocabulary}, got {id}"
-        )));
-    }
+    below(work.tokenization, &input_ids, work.vocabulary).map_err(reject)?;
     Ok(MaskRow {
         id,
         row,

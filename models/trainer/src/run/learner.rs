@@ -248,7 +248,7 @@ impl Trainee for Learner {
         };
         checkpoint::save(&checkpoint, folder, self.options.beside.as_deref())?;
         if let Some(tokenizer) = &self.options.tokenizer {
-            fs::copy(tokenizer, folder.join("tokenizer.json"))?;
+            copy_tokenizer(tokenizer, folder)?;
         }
         Ok(())
     }
@@ -270,4 +270,25 @@ impl Trainee for Learner {
         self.optimiser.restore(&self.network, state)?;
         Ok(())
     }
+}
+
+/// Copies a tokenizer with the files beside it that say what belongs to it. Those of another tokenizer go; a file of
+/// another name stands alone.
+fn copy_tokenizer(tokenizer: &Path, folder: &Path) -> std::io::Result<()> {
+    const NAME: &str = "tokenizer.json";
+    let alone = tokenizer.file_name().is_none_or(|name| name != NAME);
+    for name in [
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+    ] {
+        let (from, to) = (tokenizer.with_file_name(name), folder.join(name));
+        if !alone && from.is_file() {
+            fs::copy(from, to)?;
+        } else if to.exists() {
+            fs::remove_file(to)?;
+        }
+    }
+    fs::copy(tokenizer, folder.join(NAME))?;
+    Ok(())
 }

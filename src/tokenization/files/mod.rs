@@ -1,0 +1,397 @@
+//! The files of a tokenizer: tokenizer.json, and what stands beside it.
+//!
+//! ```text
+//! tokenizer.json ───────┐
+//! tokenizer_config.json ├─► added tokens, dropout off ─► one tokenizer.json ─► SHA-256
+//! special_tokens_map.json, added_tokens.json ┘
+//! ```
+//!
+//! Takes the path of tokenizer.json; gives the text of a tokenizer.json that needs no other file: the *effective* one.
+//! Where nothing beside it adds anything and nothing in it is random, that is the file itself, byte for byte. Masks hold
+//! it and its SHA-256, so it may not depend on how often it went through here: it comes out of itself unchanged.
+//!
+//! Tokens are taken in as Transformers 5 does (see `settings`), with the ids that it gives them; where a file asks for
+//! another id, it is refused. Files beside count where tokenizer.json has that name; a file of another name stands alone.
+//!
+//! * `entries`: objects as they stand in a file. `tokens`: added tokens, and lists of them put together.
+//! * `settings`: the files beside tokenizer.json, key by key.
+//! * `classes`: where a class of Transformers goes other ways than tokenizer.json.
+//!
+//! Does not put anything around texts: see `Tokenization`.
+
+mod classes;
+mod entries;
+mod error;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, value::RawValue};
+use sha2::{Digest as _, Sha256};
+use tokenizers::{Model as _, Tokenizer};
+
+use entries::Entries;
+use settings::Settings;
+use tokens::{Token, Wanted};
+
+pub use error::FilesError;
+
+/// The name of the file.
+const NAME: &str = "tokenizer.json";
+const CONFIG: &str = "tokenizer_config.json";
+const SPECIAL: &str = "special_tokens_map.json";
+const ADDED: &str = "added_tokens.json";
+
+/// Texts of new tokens that a note shows.
+const SHOWN: usize = 5;
+
+/// A tokenizer's files, read and put together.
+#[derive(Debug)]
+pub struct TokenizerFiles {
+    path: PathBuf,
+    text: Vec<u8>,
+    fingerprint: String,
+    sources: BTreeMap<String, String>,
+    notes: Vec<String>,
+}
+
+impl TokenizerFiles {
+    /// The path of tokenizer.json for one that was named: a file, or a folder with it.
+    pub fn path_of(named: &Path) -> PathBuf {
+        match named.is_dir() {
+            true => named.join(NAME),
+            false => named.to_owned(),
+        }
+    }
+
+    /// Reads tokenizer.json, or the one in this folder, and what stands beside it.
+    ///
+    /// # Errors
+    /// Where a file cannot be read, or says something that could change token ids and is not followed here.
+    pub fn open(named: &Path) -> Result<Self, FilesError> {
+        let path = Self::path_of(named);
+        let text = read(&path)?;
+        let raw = fingerprint(&text);
+        let mut files = Self {
+            fingerprint: raw.clone(),
+            sources: BTreeMap::new(),
+            notes: Vec::new(),
+            text,
+            path,
+        };
+        let mut beside = Beside::default();
+        if files.path.file_name().is_some_and(|name| name == NAME) {
+            beside = Beside::read(&files.path)?;
+        }
+        let changed = files.without_dropout()? | files.take_in(&beside)?;
+        if changed {
+            files.fingerprint = fingerprint(&files.text);
+            let hashed = |(name, text): (&&str, &Vec<u8>)| ((*name).to_owned(), fingerprint(text));
+            files.sources = beside.texts.iter().map(hashed).collect();
+            files.sources.insert(name(&files.path), raw);
+        }
+        Ok(files)
+    }
+
+    /// tokenizer.json, as it was found.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text of the effective tokenizer.json.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// SHA-256 of [`text`](Self::text).
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// SHA-256 of each file that the effective tokenizer.json came of, by name; none where it is the file itself.
+    pub fn sources(&self) -> &BTreeMap<String, String> {
+        &self.sources
+    }
+
+    /// What a user should know of it.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The tokenizer of the effective file.
+    ///
+    /// # Errors
+    /// Where the tokenizers crate refuses it.
+    pub fn tokenizer(&self) -> Result<Tokenizer, FilesError> {
+        load(&self.path, &self.text)
+    }
+
+    fn entries(&self) -> Result<Entries<'_>, FilesError> {
+        Entries::of(&self.text).map_err(|source| FilesError::Json {
+            path: self.path.clone(),
+            expected: "a tokenizer.json of Hugging Face tokenizers",
+            source,
+        })
+    }
+
+    fn note(&mut self, text: &str) {
+        self.notes.push(format!("{}: {text}", self.path.display()));
+    }
+
+    /// Turns off what is random: the merges that BPE leaves out in training, at random. It is the only part of a
+    /// tokenizer.json that is; sampling of Unigram is no part of the file.
+    fn without_dropout(&mut self) -> Result<bool, FilesError> {
+        let entries = self.entries()?;
+        let Some((model, dropout)) = entries.get("model").and_then(|raw| {
+            let model = Entries::of(raw.get().as_bytes()).ok()?;
+            let dropout = value(model.get("dropout")).as_f64()?;
+            // Any other number is refused by the crate, or means none.
+            (dropout > 0.0 && dropout <= 1.0).then_some((model, dropout))
+        }) else {
+            return Ok(false);
+        };
+        let text = entries.with("model", model.with("dropout", "null").trim_end());
+        self.text = text.into_bytes();
+        self.note(&format!(
+            "has BPE dropout {dropout}: turned off, so that tokens depend on the document alone"
+        ));
+        Ok(true)
+    }
+
+    /// Takes in what the files beside it say of added tokens.
+    fn take_in(&mut self, beside: &Beside) -> Result<bool, FilesError> {
+        if beside.is_empty() {
+            return Ok(false);
+        }
+        let entries = self.entries()?;
+        let part = |name| value(entries.get(name));
+        let own = own_tokens(&self.path, entries.get("added_tokens"))?;
+        let (settings, noted) =
+            beside.settings(&own, &part("normalizer"), &part("pre_tokenizer"))?;
+        let named_in = beside.place(&settings);
+        let wanted = settings.wanted(&own);
+        let before: Vec<Token> = own.iter().map(|(_, token)| token.clone()).collect();
+        let after = wanted.added_to(&before);
+        // An empty list beside: what is known from tokenizer.json alone, without texts that stand in it twice.
+        let alone = Wanted::default().added_to(&before);
+        let changed = after != alone;
+        let listed_elsewhere = |(id, token): &(u64, Token)| {
+            let own = own.iter().find(|(_, other)| other.content == token.content);
+            own.is_none_or(|(other, _)| other != id)
+        };
+        if !changed && !wanted.listed.iter().any(listed_elsewhere) {
+            if let Some(noted) = noted {
+                self.note(&noted);
+            }
+            return Ok(false);
+        }
+        let numbered = |ids: &dyn Fn(&str) -> u64| {
+            let tokens = after.iter().map(|token| token.json(ids(&token.content)));
+            entries.with("added_tokens", &Value::from_iter(tokens).to_string())
+        };
+        // The crate gives the ids, in the order of the list.
+        let tokenizer = load(&self.path, numbered(&|_| 0).as_bytes())?;
+        let id = |content: &str| tokenizer.token_to_id(content);
+        for (expected, token) in &wanted.listed {
+            let got = id(&token.content);
+            if !token.content.is_empty() && got.map(u64::from) != Some(*expected) {
+                return Err(FilesError::Id {
+                    path: named_in,
+                    content: token.content.clone(),
+                    expected: *expected,
+                    got: got.map_or_else(|| "none".to_owned(), |id| id.to_string()),
+                });
+            }
+        }
+        let new: Vec<&str> = after[alone.len()..]
+            .iter()
+            .map(|token| token.content.as_str())
+            .collect();
+        for content in &new {
+            let id = id(content);
+            let there = id.and_then(|id| Some((id, tokenizer.get_model().id_to_token(id)?)));
+            if let Some((id, other)) = there
+                && other != *content
+            {
+                return Err(FilesError::Taken {
+                    path: named_in,
+                    content: (*content).to_owned(),
+                    id,
+                    other,
+                });
+            }
+        }
+        if !changed {
+            return Ok(false);
+        }
+        let text = numbered(&|content| id(content).map_or(0, u64::from));
+        let mut said = format!("takes added tokens of {}", name(&named_in));
+        if !new.is_empty() {
+            let more = new.len().saturating_sub(SHOWN);
+            let first: Vec<String> = new
+                .iter()
+                .take(SHOWN)
+                .map(|text| format!("{text:?}"))
+                .collect();
+            let _ = write!(said, ": {}", first.join(", "));
+            if more > 0 {
+                let _ = write!(said, " and {more} more");
+            }
+        }
+        self.text = text.into_bytes();
+        self.note(&said);
+        if let Some(noted) = noted {
+            self.note(&noted);
+        }
+        Ok(true)
+    }
+}
+
+/// The files beside a tokenizer.json.
+#[derive(Debug, Default)]
+struct Beside {
+    folder: PathBuf,
+    /// Those that could say something of tokens.
+    texts: BTreeMap<&'static str, Vec<u8>>,
+    /// config.json of the model.
+    model: Value,
+}
+
+impl Beside {
+    fn read(tokenizer: &Path) -> Result<Self, FilesError> {
+        let folder = tokenizer.parent().unwrap_or(Path::new("")).to_owned();
+        let mut texts = BTreeMap::new();
+        for name in [CONFIG, SPECIAL, ADDED] {
+            let path = folder.join(name);
+            if path.is_file() {
+                texts.insert(name, read(&path)?);
+            }
+        }
+        // What is wrong with it is said by those who need it.
+        let model = fs::read(folder.join("config.json")).unwrap_or_default();
+        let model = serde_json::from_slice(&model).unwrap_or_default();
+        let mut beside = Self {
+            folder,
+            texts,
+            model,
+        };
+        if let Some(config) = beside.entries(CONFIG)?
+            && config.get("added_tokens_decoder").is_some()
+        {
+            beside.texts.remove(SPECIAL);
+            beside.texts.remove(ADDED);
+        }
+        Ok(beside)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.model.is_null()
+    }
+
+    fn entries(&self, name: &'static str) -> Result<Option<Entries<'_>>, FilesError> {
+        let entries = self.texts.get(name).map(|text| Entries::of(text));
+        entries.transpose().map_err(|source| FilesError::Json {
+            path: self.folder.join(name),
+            expected: "an object of settings",
+            source,
+        })
+    }
+
+    /// What all of them say, and what is to be noted of the class.
+    fn settings(
+        &self,
+        own: &[(u64, Token)],
+        normalizer: &Value,
+        pre_tokenizer: &Value,
+    ) -> Result<(Settings, Option<String>), FilesError> {
+        let refused = |name: &str| {
+            let path = self.folder.join(name);
+            move |what| FilesError::Setting { path, what }
+        };
+        let mut settings = Settings::default();
+        if let Some(entries) = self.entries(CONFIG)? {
+            let taken = settings.config(&entries, pre_tokenizer);
+            taken.map_err(refused(CONFIG))?;
+        }
+        if let Some(entries) = self.entries(SPECIAL)? {
+            let taken = settings.special_tokens_map(&entries);
+            taken.map_err(refused(SPECIAL))?;
+        }
+        if let Some(entries) = self.entries(ADDED)? {
+            let taken = settings.added_tokens(&entries, own);
+            taken.map_err(refused(ADDED))?;
+        }
+        let config = self.texts.get(CONFIG).map(Vec::as_slice);
+        let config = config.and_then(|text| serde_json::from_slice(text).ok());
+        let class = settings.class.as_deref();
+        let noted = classes::note(
+            class.or(self.model["tokenizer_class"].as_str()),
+            self.model["model_type"].as_str(),
+            &config.unwrap_or_default(),
+            normalizer,
+            pre_tokenizer,
+        );
+        Ok((settings, noted))
+    }
+
+    /// The file that lists tokens by their ids, or names them.
+    fn place(&self, settings: &Settings) -> PathBuf {
+        let lists = [ADDED, SPECIAL]
+            .into_iter()
+            .find(|name| self.texts.contains_key(name));
+        let name = lists.filter(|_| !settings.decoder).unwrap_or(CONFIG);
+        self.folder.join(name)
+    }
+}
+
+/// The added tokens of tokenizer.json, with their ids.
+fn own_tokens(path: &Path, raw: Option<&RawValue>) -> Result<Vec<(u64, Token)>, FilesError> {
+    let listed = value(raw);
+    let tokens = listed.as_array().into_iter().flatten().map(|token| {
+        let id = token["id"].as_u64().unwrap_or_default();
+        Ok((id, Token::of(token, None)?))
+    });
+    let tokens: serde_json::Result<_> = tokens.collect();
+    tokens.map_err(|source| FilesError::Json {
+        path: path.to_owned(),
+        expected: "added_tokens with their flags",
+        source,
+    })
+}
+
+fn value(raw: Option<&RawValue>) -> Value {
+    let value = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    value.unwrap_or_default()
+}
+
+fn load(path: &Path, text: &[u8]) -> Result<Tokenizer, FilesError> {
+    Tokenizer::from_bytes(text).map_err(|source| FilesError::Tokenizer {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
+    fs::read(path).map_err(|source| FilesError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+fn fingerprint(text: &[u8]) -> String {
+    let digest = Sha256::digest(text);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
