@@ -34,11 +34,11 @@ Exit codes: 0 everything was measured; 1 measured, but rows without a document w
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// Model: whatever `score --model` takes, such as the folder of a training run.
-    #[arg(long, short, value_name = "PATH", help_heading = "Model")]
+    /// Model: whatever `score --model` takes, such as the folder of a training run, or org/name[@REVISION] on the Hub.
+    #[arg(long, short, value_name = "MODEL", help_heading = "Model")]
     pub model: PathBuf,
 
-    /// Tokenizer (tokenizer.json, or a folder with one), if it is not beside the model.
+    /// Tokenizer (tokenizer.json, a folder with one, or a name on the Hub), if it is not beside the model.
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub tokenizer: Option<PathBuf>,
 

@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rho_reference::source::{Config, fingerprint};
 
-use crate::{cli::TrainArgs, hint::Advised};
+use crate::{
+    cli::TrainArgs,
+    hint::Advised,
+    hub::{self, Need},
+};
 
 /// Where the model is and what stands beside it.
 pub(super) struct Model {
@@ -23,7 +27,14 @@ pub(super) struct Model {
 impl Model {
     /// Finds the files. Reads no weights.
     pub(super) fn find(args: &TrainArgs) -> anyhow::Result<Self> {
-        let (folder, initial) = match (&args.model, &args.init) {
+        let named = |typed: &Option<PathBuf>, need| {
+            let path = typed.as_ref().map(|path| hub::resolve(path, need));
+            path.transpose()
+        };
+        let model = named(&args.model, Need::Model)?;
+        let init = named(&args.init, Need::Configuration)?;
+        let tokenizer = named(&args.tokenizer, Need::Tokenizer)?;
+        let (folder, initial) = match (&model, &init) {
             (Some(folder), _) => (folder.clone(), None),
             (None, Some(config)) if config.is_dir() => {
                 (config.clone(), Some(config.join("config.json")))
@@ -55,9 +66,9 @@ impl Model {
         let mut files = vec![config_file];
         files.push(folder.join("generation_config.json"));
         let config = Config::of_files(files.iter().filter(|file| file.is_file()))?;
-        let named = args.tokenizer.as_ref().map(|path| match path.is_dir() {
+        let named = tokenizer.map(|path| match path.is_dir() {
             true => path.join("tokenizer.json"),
-            false => path.clone(),
+            false => path,
         });
         let beside = Some(folder.join("tokenizer.json")).filter(|file| file.is_file());
         Ok(Self {
