@@ -14,8 +14,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rho_checkpoint::Checkpoint;
 use rho_graph::{Dtype, ExportError, ExportOptions, Exported, Prepared, export};
 use rho_reference::{
-    Device, ReferenceError, ResolvedDevice, Source,
+    Device, ResolvedDevice,
     library::{self, LibraryOptions},
+    source,
 };
 
 use crate::{hint::Advised, pipeline::summary::grouped, stop::Stop, terminal};
@@ -29,7 +30,7 @@ pub(crate) enum Say {
     Little,
 }
 
-/// The path itself where it is a reference, or else the export of the checkpoint that it is.
+/// The export of the checkpoint where there is one, whatever else lies beside it; or else the path itself.
 pub(crate) fn reference(
     path: &Path,
     ignored: &[String],
@@ -37,10 +38,10 @@ pub(crate) fn reference(
     libraries: &LibraryOptions,
     say: Say,
 ) -> anyhow::Result<PathBuf> {
-    let is_reference = !matches!(Source::find(path), Err(ReferenceError::NoModel { .. }));
-    if is_reference || !Checkpoint::is_in(path) {
+    if !Checkpoint::is_in(path) {
         return Ok(path.to_owned());
     }
+    note_onnx_beside(path);
     let checkpoint = Checkpoint::open_ignoring(path, ignored)?;
     let options = ExportOptions {
         dtype: dtype(&checkpoint, on_cuda(device, libraries)?),
@@ -108,6 +109,21 @@ pub(crate) fn must_be_there<'f>(
             "settings inside an object have its name before them: rope_parameters.factor",
         )),
     }
+}
+
+/// Says that ONNX files beside a checkpoint are left aside: many repositories have some, quantised ones among them.
+fn note_onnx_beside(path: &Path) {
+    let models = source::models_in(path);
+    let (count, one) = match &models[..] {
+        [] => return,
+        [one] => ("1 ONNX file".to_owned(), one),
+        [first, ..] => (format!("{} ONNX files", models.len()), first),
+    };
+    terminal::once(&format!(
+        "note: {} holds a checkpoint and {count}: taking the checkpoint; name a file to take that: --model {}",
+        path.display(),
+        one.display()
+    ));
 }
 
 /// Exports a checkpoint, with a bar where a person watches. The answer is what to say about it.

@@ -17,6 +17,7 @@ use crate::{
 mod models;
 mod resolve;
 
+pub(crate) use models::name;
 pub(crate) use resolve::{Prepared, resolve, say};
 
 /// Paper, appendix H: loss 70 % and entropy 70 %, intersected, did best.
@@ -115,8 +116,11 @@ pub struct Plan {
 /// A model that scores.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlannedModel {
-    /// What it is called: the last part of the path that was typed.
+    /// What it is called: its name and commit on the Hub, or the last part of the path that was typed.
     pub name: String,
+    /// Its name and commit on the Hub, if it is from there.
+    #[serde(skip)]
+    pub hub: Option<String>,
     /// The ONNX model.
     pub path: PathBuf,
     /// SHA-256 of the model's files.
@@ -163,9 +167,13 @@ impl Plan {
         };
         let reference = match &self.references[..] {
             [one] => {
-                let described =
+                let mut said =
                     json!({"fingerprint": one.fingerprint, "vocabulary": one.vocabulary});
-                with_ignored(described, one)
+                // A name that means the same everywhere; those of folders may change.
+                if let Some(name) = &one.hub {
+                    said["name"] = json!(name);
+                }
+                with_ignored(said, one)
             }
             several => json!({
                 "models": (0..).zip(several).map(|(i, m)| model(i, m)).collect::<Vec<_>>(),

@@ -15,10 +15,15 @@ use signal_hook::{
 /// What a shell says of a program that was interrupted.
 pub const INTERRUPTED: u8 = 130;
 
-/// Whether this is how an export ends that was asked to stop, and no error.
+/// Whether this is how an export or a download ends that was asked to stop, and no error.
 pub fn was_asked_for(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(ExportError::Stopped { .. }))
+    matches!(error.downcast_ref(), Some(ExportError::Stopped { .. })) || error.is::<Stopped>()
 }
+
+/// Something ended where it was asked to stop; says what that leaves.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Stopped(pub(crate) String);
 
 /// Whether the run is to stop.
 #[derive(Debug, Clone, Default)]

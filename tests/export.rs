@@ -240,6 +240,62 @@ fn a_checkpoint_is_scored_as_it_is_and_exported_once() {
 }
 
 #[test]
+fn a_checkpoint_is_taken_before_the_onnx_files_beside_it() {
+    let place = tempfile::tempdir().unwrap();
+    let corpus = place.path().join("corpus.jsonl");
+    let documents: Vec<Vec<u32>> = (1..20)
+        .map(|n| (0..n).map(|i| i * 7 % 96).collect())
+        .collect();
+    write(&corpus, token_lines(&documents));
+    let library = library();
+    let score = |out: &str, model: &Path| {
+        let _ = fs::remove_dir_all(place.path().join(out));
+        Run::score_tokens(&corpus, model, &place.path().join(out))
+            .env("XDG_CACHE_HOME", place.path().join("cache"))
+            .env("ORT_DYLIB_PATH", &library)
+    };
+    let same = |a: &str, b: &str| {
+        let [a, b] = [a, b].map(|out| rows(&place.path().join(out), "corpus.jsonl"));
+        assert_same_scores(&a, &b, 0.0, "scores");
+    };
+    let folder = checkpoint("llama_tied", place.path());
+    let (exported, other) = (place.path().join("ref"), place.path().join("other"));
+    export(&folder, &exported).ends_with(0);
+    export(&fixtures().join("qwen3"), &other).ends_with(0);
+    // No checkpoint is there: nothing is said.
+    let ended = score("expected", &exported).ends_with(0);
+    assert!(ended.lines_with("ONNX").is_empty(), "{}", ended.stderr);
+    score("of-other", &other).ends_with(0);
+
+    let onnx = folder.join("onnx");
+    fs::create_dir(&onnx).unwrap();
+    for (name, count) in [
+        ("onnx/model_quantized.onnx", "1 ONNX file"),
+        ("onnx/model_q4.onnx", "2 ONNX files"),
+        ("model.onnx", "3 ONNX files"),
+        ("encoder_model.onnx", "4 ONNX files"),
+    ] {
+        fs::copy(other.join("model.onnx"), folder.join(name)).unwrap();
+        let ended = score("got", &folder).ends_with(0);
+        let said = ended.lines_with(&format!(
+            "holds a checkpoint and {count}: taking the checkpoint"
+        ));
+        assert_eq!(said.len(), 1, "{}", ended.stderr);
+        same("got", "expected");
+    }
+    // Who names the others gets them, or hears that there are several.
+    let ended = score("got", &onnx).ends_with(2);
+    assert!(ended.stderr.contains("model_q4.onnx"), "{}", ended.stderr);
+    for named in ["onnx/model_q4.onnx", "model.onnx"] {
+        score("got", &folder.join(named)).ends_with(0);
+        same("got", "of-other");
+    }
+    fs::remove_file(onnx.join("model_q4.onnx")).unwrap();
+    score("got", &onnx).ends_with(0);
+    same("got", "of-other");
+}
+
+#[test]
 fn the_bundled_reference_exported_again_gives_the_same_masks() {
     let place = tempfile::tempdir().unwrap();
     // Its weights as a checkpoint: products are stored the other way round there.

@@ -30,6 +30,9 @@ mod export;
 // Whatever is a matter of how an ONNX file is written: inputs, heads, types, external data, graphs that are refused.
 #[cfg(test)]
 mod graphs;
+// Models by their names on the Hub.
+#[cfg(test)]
+mod hub;
 // What `--help` and `--show-plan` say.
 #[cfg(test)]
 mod help;

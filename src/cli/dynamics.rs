@@ -23,6 +23,10 @@ Examples:
       rho-mask dynamics --checkpoints base/ run/ --corpus validation.jsonl --reference reference/ --out dynamics/
       rho-mask show dynamics/ --document validation-7
 
+  Checkpoints that are revisions on the Hub:
+      rho-mask dynamics --checkpoints EleutherAI/pythia-70m@step1000 EleutherAI/pythia-70m@step8000 \
+          EleutherAI/pythia-70m --corpus validation.jsonl --out dynamics/
+
   Checkpoints from elsewhere, in order; folders of Transformers' Trainer (checkpoint-500/ ...) are gone through by number:
       rho-mask dynamics --checkpoints ckpt-a/ ckpt-b/ ckpt-c.onnx --corpus validation.jsonl --out dynamics/
 
@@ -38,8 +42,8 @@ pub struct DynamicsArgs {
     ///
     /// A folder with step-N/ or checkpoint-N/ in it, or in checkpoints/ below it, stands for these, by number, and for
     /// the model in the folder itself where its weights are others than the last of them. Anything else is one model: a
-    /// Hugging Face checkpoint, which is exported once into the cache folder, or an ONNX reference. All need the same
-    /// tokenizer.
+    /// Hugging Face checkpoint, which is exported once into the cache folder, an ONNX reference, or
+    /// org/name[@REVISION] on the Hub (see `score`). All need the same tokenizer.
     #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
     pub checkpoints: Vec<PathBuf>,
 
@@ -102,7 +106,7 @@ pub struct DynamicsArgs {
     #[arg(long, value_name = "NAME", help_heading = "Models")]
     pub ignore_setting: Vec<String>,
 
-    /// Tokenizer (tokenizer.json, or a folder with one) of all models, if it is not beside each.
+    /// Tokenizer (tokenizer.json, a folder with one, or a name on the Hub) of all models, if it is not beside each.
     #[arg(long, value_name = "PATH", help_heading = "Models")]
     pub tokenizer: Option<PathBuf>,
 

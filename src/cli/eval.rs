@@ -34,18 +34,18 @@ Exit codes: 0 everything was measured; 1 measured, but rows without a document w
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// Model: whatever `score --model` takes, such as the folder of a training run.
-    #[arg(long, short, value_name = "PATH", help_heading = "Model")]
+    /// Model: whatever `score --model` takes, such as the folder of a training run, or org/name[@REVISION] on the Hub.
+    #[arg(long, short, value_name = "MODEL", help_heading = "Model")]
     pub model: PathBuf,
 
     /// Setting of a checkpoint's config.json to leave out of account, by its name; may be given several times.
     ///
     /// A setting that is not known could change every score, so it stops the run. This lets one through, as if it were
     /// not there; settings inside an object have its name before them (`rope_parameters.factor`).
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub ignore_setting: Vec<String>,
 
-    /// Tokenizer (tokenizer.json, or a folder with one), if it is not beside the model.
+    /// Tokenizer (tokenizer.json, a folder with one, or a name on the Hub), if it is not beside the model.
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub tokenizer: Option<PathBuf>,
 

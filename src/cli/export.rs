@@ -17,6 +17,9 @@ Examples:
   For another runtime than ONNX Runtime, or one that wants logits:
       rho-mask export pythia-160m/ --out ref/ --portable --head logits
 
+  A model of the Hub, downloaded where it is not in the Hugging Face cache:
+      rho-mask export HuggingFaceTB/SmolLM2-135M --out ref/
+
 `score --model CHECKPOINT/` does the first by itself, once, into the cache folder.
 
 Exit codes: 0 exported; 2 stopped, and nothing is left behind; 130 interrupted, likewise.";
@@ -24,7 +27,8 @@ Exit codes: 0 exported; 2 stopped, and nothing is left behind; 130 interrupted, 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// Folder with config.json and model.safetensors, or the files of model.safetensors.index.json.
+    /// Folder with config.json and model.safetensors, or the files of model.safetensors.index.json; or a model's name on
+    /// the Hub: org/name[@REVISION] (see `score`).
     ///
     /// docs/export.md lists the families (the model_type of config.json); of a model that also sees or hears, the language
     /// model inside is taken. Weights in f32, f16 or bf16, in fp8 with scales, or in int8. tokenizer.json and generation_config.json go along where they are there.

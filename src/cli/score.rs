@@ -102,13 +102,17 @@ pub struct ScoreArgs {
     )]
     pub shard_size: u64,
 
-    /// Reference model: a folder as `export` or optimum writes it, an .onnx file, or a Hugging Face checkpoint.
+    /// Reference model: a folder as `export` or optimum writes it, an .onnx file, a Hugging Face checkpoint, or the name
+    /// of one on the Hub.
     ///
-    /// A checkpoint is exported once into the cache folder, in f32 for the CPU and in f16 for CUDA (see `export`).
+    /// org/name[@REVISION] is looked for in the Hugging Face cache (HF_HOME), and downloaded where it is not there, with
+    /// HF_TOKEN where that is set; a path of that name comes first. HF_HUB_OFFLINE=1 or RHO_MASK_OFFLINE=1 forbids
+    /// downloads. A checkpoint is exported once into the cache folder, in f32 for the CPU and in f16 for CUDA (see
+    /// `export`); it comes before ONNX files in its folder, unless one of them is named.
     /// Without it the bundled demonstration model is used, which knows some school mathematics and nothing else. Given
     /// several times, all of them score the same tokens in one pass: `loss` and `entropy` are then what --combine
     /// makes of theirs, and the scores of each are kept in `loss_1`, `entropy_1`, `loss_2` and so on.
-    #[arg(long, short, value_name = "PATH", help_heading = "Reference")]
+    #[arg(long, short, value_name = "MODEL", help_heading = "Reference")]
     pub model: Vec<PathBuf>,
 
     /// Setting of a checkpoint's config.json to leave out of account, by its name; may be given several times.
@@ -122,14 +126,14 @@ pub struct ScoreArgs {
     ///
     /// Adds the columns `base_loss` and `excess`, which is base_loss - loss, as stored: high where the reference knows
     /// better than the base, the model that is to be trained. It must have the reference's tokenizer.
-    #[arg(long, value_name = "PATH", help_heading = "Reference")]
+    #[arg(long, value_name = "MODEL", help_heading = "Reference")]
     pub base: Option<PathBuf>,
 
     /// How the scores of several references become one, token by token [default: mean].
     #[arg(long, value_name = "HOW", value_enum, help_heading = "Reference")]
     pub combine: Option<Combination>,
 
-    /// Tokenizer (tokenizer.json, or a folder with one), if it is not beside the model.
+    /// Tokenizer (tokenizer.json, a folder with one, or a name on the Hub), if it is not beside the model.
     #[arg(long, value_name = "PATH", help_heading = "Reference")]
     pub tokenizer: Option<PathBuf>,
 

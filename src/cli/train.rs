@@ -77,17 +77,17 @@ pub struct TrainArgs {
     #[arg(long, value_name = "COLUMN", help_heading = "Method")]
     pub weight_column: Option<String>,
 
-    /// Model to start from: a Hugging Face checkpoint folder.
+    /// Model to start from: a Hugging Face checkpoint folder, or org/name[@REVISION] on the Hub (see `score`).
     #[arg(
         long,
         short,
-        value_name = "DIR",
+        value_name = "MODEL",
         required_unless_present = "init",
         help_heading = "Model"
     )]
     pub model: Option<PathBuf>,
 
-    /// Start from random weights instead: a config.json (see --seed).
+    /// Start from random weights instead: a config.json, or a model's on the Hub (see --seed).
     #[arg(
         long,
         value_name = "FILE",
@@ -103,7 +103,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub ignore_setting: Vec<String>,
 
-    /// Tokenizer (tokenizer.json, or a folder with one), if it is not beside the model.
+    /// Tokenizer (tokenizer.json, a folder with one, or a name on the Hub), if it is not beside the model.
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub tokenizer: Option<PathBuf>,
 

@@ -3,7 +3,13 @@
 use rho_graph::ExportOptions;
 
 use super::Outcome;
-use crate::{checkpoint, cli::ExportArgs, stop::Stop, terminal};
+use crate::{
+    checkpoint,
+    cli::ExportArgs,
+    hub::{self, Need},
+    stop::Stop,
+    terminal,
+};
 
 pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
     let options = ExportOptions {
@@ -12,9 +18,10 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
         portable: args.portable,
         ..ExportOptions::default()
     };
+    let checkpoint = hub::resolve(&args.checkpoint, Need::Model)?;
     let stop = Stop::at_signals()?;
     let summary = checkpoint::export(
-        &args.checkpoint,
+        &checkpoint,
         &args.ignore_setting,
         &args.out,
         options,

@@ -10,7 +10,11 @@ use anyhow::Context as _;
 use rho_checkpoint::Checkpoint;
 use rho_reference::{Source, source::fingerprint};
 
-use crate::{hint::Advised, terminal};
+use crate::{
+    hint::Advised,
+    hub::{self, Need},
+    plan, terminal,
+};
 
 /// The fewest that a line says anything of.
 const FEWEST: usize = 3;
@@ -34,8 +38,8 @@ pub(crate) struct Named {
 /// Where there is nothing, where what is there is none, and where there are too few for a line.
 pub(crate) fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<Named>> {
     let mut found = Vec::new();
-    for path in paths {
-        found.extend(at(path)?);
+    for typed in paths {
+        found.extend(at(&hub::resolve(typed, Need::Model)?)?);
     }
     if found.len() < FEWEST {
         let names: Vec<&str> = found.iter().map(|named| named.name.as_str()).collect();
@@ -151,9 +155,7 @@ fn same_weights(a: &Path, b: &Path) -> anyhow::Result<bool> {
 
 /// What a model is called that tells no step.
 pub(super) fn last_part(path: &Path) -> String {
-    let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let last = whole.file_name().unwrap_or(whole.as_os_str());
-    last.to_string_lossy().into_owned()
+    plan::name(path)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use crate::{
         DynamicsArgs, LinePlaces, MaskCompression, RuleName, ScoreArgs, ScoreDtype, SelectionArgs,
     },
     hint::Advised,
+    hub::{self, Need},
     plan::{self, Plan, Prepared},
     select::rule::{Rule, Scope},
 };
@@ -185,7 +186,8 @@ pub(crate) fn resolve(args: &DynamicsArgs) -> anyhow::Result<DynamicsPlan> {
         }
         checkpoints.push(scored);
     }
-    let reference = args.reference.as_ref().map(|path| {
+    let reference = args.reference.as_ref().map(|typed| {
+        let path = &hub::resolve(typed, Need::Model)?;
         let named = Named {
             name: checkpoints::last_part(path),
             step: None,

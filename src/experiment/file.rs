@@ -14,7 +14,10 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize, de};
 
 use super::paths::resolved;
-use crate::hint::Advised;
+use crate::{
+    hint::Advised,
+    hub::{self, Need},
+};
 
 /// All of it.
 #[derive(Debug, Deserialize)]
@@ -282,9 +285,13 @@ pub(super) fn read(path: &Path, given: &[(String, PathBuf)]) -> anyhow::Result<F
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let mut used = vec![false; given.len()];
     let paths = std::mem::take(&mut file.paths);
-    for place in file.all_paths() {
-        *place = resolved(place, &folder, &paths, given, &mut used)
+    for (place, need) in file.all_paths() {
+        let path = resolved(place, &folder, &paths, given, &mut used)
             .with_context(|| format!("{shown}"))?;
+        *place = match need {
+            Some(need) => hub::resolve_as(place, &path, need)?,
+            None => path,
+        };
     }
     if let Some((name, _)) = given
         .iter()
@@ -314,16 +321,28 @@ fn wrong(path: &Path, text: &str, error: &toml::de::Error) -> anyhow::Error {
 }
 
 impl File {
-    fn all_paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let models = [&mut self.base, &mut self.reference];
-        let of_models = models.into_iter().flat_map(|model| {
-            let single = [&mut model.model, &mut model.init, &mut model.tokenizer];
-            single.into_iter().flatten().chain(&mut model.files)
-        });
-        of_models
+    /// Each with what it needs where it may be the name of a model on the Hub.
+    fn all_paths(&mut self) -> impl Iterator<Item = (&mut PathBuf, Option<Need>)> {
+        let mut files: Vec<&mut PathBuf> = Vec::new();
+        let mut named = Vec::new();
+        for model in [&mut self.base, &mut self.reference] {
+            let single = [
+                (&mut model.model, Need::Model),
+                (&mut model.init, Need::Configuration),
+                (&mut model.tokenizer, Need::Tokenizer),
+            ];
+            let there = single
+                .into_iter()
+                .filter_map(|(path, need)| Some((path.as_mut()?, need)));
+            named.extend(there.map(|(path, need)| (path, Some(need))));
+            files.extend(&mut model.files);
+        }
+        let files = files
+            .into_iter()
             .chain(&mut self.corpus.files)
             .chain(&mut self.evaluation.files)
-            .chain(&mut self.evaluation.choices)
+            .chain(&mut self.evaluation.choices);
+        named.into_iter().chain(files.map(|path| (path, None)))
     }
 }
 

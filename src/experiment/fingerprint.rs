@@ -10,6 +10,8 @@ use std::{
 use anyhow::Context as _;
 use sha2::{Digest, Sha256};
 
+use crate::hub;
+
 /// Digits of a step's fingerprint: 48 bits, of which a folder has some hundred.
 const DIGITS: usize = 12;
 
@@ -24,7 +26,14 @@ impl Inputs {
             return Ok(known.clone());
         }
         let mut hash = Sha256::new();
-        let read = add(path, Path::new(""), &mut hash);
+        let read = match hub::name(path) {
+            // A commit is what it is, whichever of its files are in the cache.
+            Some(name) => {
+                hash.update(name);
+                Ok(())
+            }
+            None => add(path, Path::new(""), &mut hash),
+        };
         read.with_context(|| format!("{}: cannot be read", path.display()))?;
         let digest = hex(&hash.finalize());
         self.0.insert(path.to_owned(), digest.clone());

@@ -10,7 +10,12 @@ use rho_formats::MasksFolder;
 use rho_reference::source::fingerprint;
 
 use super::{files::Masks, pieces::Pieces};
-use crate::{hint::Advised, plan::Plan, tokenization::TokenizerFiles};
+use crate::{
+    hint::Advised,
+    hub::{self, Need},
+    plan::Plan,
+    tokenization::TokenizerFiles,
+};
 
 /// Its name in a masks folder.
 const NAME: &str = "tokenizer.json";
@@ -73,9 +78,10 @@ pub(crate) struct Found {
 /// Where it is not the one that the masks were made with, or cannot be read.
 pub(crate) fn find(masks: &Masks, named: Option<&Path>) -> anyhow::Result<Found> {
     let wanted = masks.metadata()["tokenizer"]["fingerprint"].as_str();
-    let path = match named {
+    let found = named.map(|typed| hub::resolve(typed, Need::Tokenizer));
+    let path = match found.transpose()? {
         Some(named) if named.is_dir() => Some(named.join(NAME)),
-        Some(named) => Some(named.to_owned()),
+        Some(named) => Some(named),
         None => masks
             .folder
             .as_ref()

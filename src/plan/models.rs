@@ -20,6 +20,7 @@ use crate::{
     checkpoint::{self, Say},
     cli::{Combination, PrecisionChoice, ScoreArgs, SpecialToken},
     hint::Advised,
+    hub::{self, Need},
     pipeline::columns::ScoreColumns,
     terminal,
     tokenization::{Tokenization, TokenizerFiles},
@@ -65,6 +66,7 @@ impl Models {
         let references = paths.len();
         paths.extend(args.base.clone());
         let open = |typed: PathBuf| {
+            let typed = hub::resolve(&typed, Need::Model)?;
             let source = checkpoint::reference(
                 &typed,
                 &args.ignore_setting,
@@ -120,7 +122,9 @@ impl Models {
         args: &ScoreArgs,
     ) -> anyhow::Result<(Option<TokenizerFiles>, Option<Tokenization>)> {
         let first = &self.models[0];
-        let named = args.tokenizer.clone().or(first.source.tokenizer.clone());
+        let named = args.tokenizer.as_ref();
+        let named = named.map(|path| hub::resolve(path, Need::Tokenizer));
+        let named = named.transpose()?.or(first.source.tokenizer.clone());
         let (mut bos, mut eos) = (args.bos, args.eos);
         if let Some(field) = &args.input.tokens_field {
             if bos == SpecialToken::Always || eos == SpecialToken::Always {
@@ -284,6 +288,7 @@ impl Models {
             let files = model.opened.files();
             let sizes = files.iter().map(|file| fs::metadata(file).map(|m| m.len()));
             anyhow::Ok(PlannedModel {
+                hub: hub::name(&model.typed),
                 name: name(&model.typed),
                 path: model.source.model.clone(),
                 fingerprint: hash(&files)?,
@@ -307,8 +312,11 @@ impl Models {
     }
 }
 
-/// What a model is called: the last part of its path.
-fn name(path: &Path) -> String {
+/// What a model is called: its name and commit on the Hub, or the last part of its path.
+pub(crate) fn name(path: &Path) -> String {
+    if let Some(name) = hub::name(path) {
+        return name;
+    }
     let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let last = whole.file_name().unwrap_or(whole.as_os_str());
     last.to_string_lossy().into_owned()

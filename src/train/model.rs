@@ -5,7 +5,13 @@ use std::path::{Path, PathBuf};
 
 use rho_checkpoint::Outline;
 
-use crate::{cli::TrainArgs, hint::Advised, terminal, tokenization::TokenizerFiles};
+use crate::{
+    cli::TrainArgs,
+    hint::Advised,
+    hub::{self, Need},
+    terminal,
+    tokenization::TokenizerFiles,
+};
 
 /// Where the model is and what stands beside it.
 pub(super) struct Model {
@@ -22,7 +28,14 @@ pub(super) struct Model {
 impl Model {
     /// Finds the files. Reads no weights.
     pub(super) fn find(args: &TrainArgs) -> anyhow::Result<Self> {
-        let (folder, initial) = match (&args.model, &args.init) {
+        let named = |typed: &Option<PathBuf>, need| {
+            let path = typed.as_ref().map(|path| hub::resolve(path, need));
+            path.transpose()
+        };
+        let model = named(&args.model, Need::Model)?;
+        let init = named(&args.init, Need::Configuration)?;
+        let tokenizer = named(&args.tokenizer, Need::Tokenizer)?;
+        let (folder, initial) = match (&model, &init) {
             (Some(folder), _) => (folder.clone(), None),
             (None, Some(config)) if config.is_dir() => {
                 (config.clone(), Some(config.join("config.json")))
@@ -55,7 +68,7 @@ impl Model {
         files.push(folder.join("generation_config.json"));
         let config = Outline::of_files(files.iter().filter(|file| file.is_file()))?;
         let beside = Some(folder.join("tokenizer.json")).filter(|file| file.is_file());
-        let tokenizer = args.tokenizer.clone().or(beside);
+        let tokenizer = tokenizer.or(beside);
         let tokenizer = tokenizer
             .map(|path| TokenizerFiles::open(&path))
             .transpose()?;

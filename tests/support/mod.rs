@@ -3,6 +3,7 @@
 #[path = "../../formats/tests/support/bucket.rs"]
 pub(crate) mod bucket;
 pub(crate) mod bundled;
+pub(crate) mod hub;
 pub(crate) mod masks;
 pub(crate) mod onnx;
 #[path = "../../formats/tests/support/proxy.rs"]

@@ -67,9 +67,51 @@ impl Source {
     }
 }
 
-/// The model of a folder: `model.onnx`, or the only .onnx file, or the decoder of an older export.
-fn model_in(folder: &Path) -> Result<PathBuf, ReferenceError> {
-    let mut others = Vec::new();
+/// The model among the files of a folder: `model.onnx`, or the only .onnx file, or the decoder of an older export; none
+/// where none of them is one.
+pub fn pick(folder: &Path, names: &[String]) -> Result<Option<String>, ReferenceError> {
+    let mut models: Vec<String> = names.iter().filter(|n| is_model(n)).cloned().collect();
+    models.sort();
+    if let Some(encoder) = models.iter().find(|n| n.starts_with("encoder")) {
+        return Err(ReferenceError::EncoderDecoder {
+            path: folder.to_owned(),
+            input: format!("beside {encoder}"),
+        });
+    }
+    let known = [
+        "model.onnx",
+        "decoder_model.onnx",
+        "decoder_model_merged.onnx",
+    ];
+    if let Some(name) = known.iter().find(|k| models.iter().any(|m| m == *k)) {
+        return Ok(Some((*name).to_owned()));
+    }
+    match models.len() {
+        0 | 1 => Ok(models.pop()),
+        _ => Err(ReferenceError::SeveralModels {
+            path: folder.to_owned(),
+            names: models,
+        }),
+    }
+}
+
+/// The .onnx files that [`Source::find`] chooses from in a folder: those in it and in `onnx/`.
+pub fn models_in(folder: &Path) -> Vec<PathBuf> {
+    let places = places(folder).into_iter();
+    let models = places.flat_map(|(place, names)| {
+        let models = names.into_iter().filter(|n| is_model(n));
+        models.map(move |name| place.join(name)).collect::<Vec<_>>()
+    });
+    models.collect()
+}
+
+fn is_model(name: &str) -> bool {
+    name.ends_with(".onnx")
+}
+
+/// Where models may lie in a folder, with the names there.
+fn places(folder: &Path) -> Vec<(PathBuf, Vec<String>)> {
+    let mut places = Vec::new();
     for place in [folder.to_owned(), folder.join("onnx")] {
         let Ok(entries) = fs::read_dir(&place) else {
             continue;
@@ -79,34 +121,17 @@ fn model_in(folder: &Path) -> Result<PathBuf, ReferenceError> {
             .map(|e| e.file_name().to_string_lossy().into_owned())
             .collect();
         names.sort();
-        let models: Vec<String> = names
-            .iter()
-            .filter(|n| n.ends_with(".onnx"))
-            .cloned()
-            .collect();
-        if let Some(encoder) = models.iter().find(|n| n.starts_with("encoder")) {
-            return Err(ReferenceError::EncoderDecoder {
-                path: place,
-                input: format!("beside {encoder}"),
-            });
-        }
-        let known = [
-            "model.onnx",
-            "decoder_model.onnx",
-            "decoder_model_merged.onnx",
-        ];
-        if let Some(name) = known.iter().find(|k| models.iter().any(|m| m == *k)) {
-            return Ok(place.join(name));
-        }
-        match models.as_slice() {
-            [] => others.extend(names),
-            [one] => return Ok(place.join(one)),
-            _ => {
-                return Err(ReferenceError::SeveralModels {
-                    path: place,
-                    names: models,
-                });
-            }
+        places.push((place, names));
+    }
+    places
+}
+
+fn model_in(folder: &Path) -> Result<PathBuf, ReferenceError> {
+    let mut others = Vec::new();
+    for (place, names) in places(folder) {
+        match pick(&place, &names)? {
+            Some(name) => return Ok(place.join(name)),
+            None => others.extend(names),
         }
     }
     let got = if others

@@ -41,7 +41,7 @@ pub use error::LibraryError;
 pub use find::find;
 pub use found::{Library, Looked, Origin, State};
 pub use load::{has_cuda_provider, load, preloaded};
-pub use options::LibraryOptions;
+pub use options::{LibraryOptions, offline};
 pub use version::REQUIRED_VERSION;
 pub use wheels::VERSION as PINNED_VERSION;
 

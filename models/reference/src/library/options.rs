@@ -21,7 +21,7 @@ pub struct LibraryOptions {
     pub conda_prefix: Option<PathBuf>,
     /// The user's cache folder for rho-mask; empty where the environment names none, which only an installation minds.
     pub cache: PathBuf,
-    /// Never download (`RHO_MASK_OFFLINE=1`).
+    /// Never download (`RHO_MASK_OFFLINE`, see [`offline`]).
     pub offline: bool,
     /// The Python that is asked for its packages and whose pip downloads.
     pub python: PathBuf,
@@ -41,11 +41,20 @@ impl LibraryOptions {
             virtual_env: variable("VIRTUAL_ENV").map(PathBuf::from),
             conda_prefix: variable("CONDA_PREFIX").map(PathBuf::from),
             cache: cache.unwrap_or_default(),
-            offline: variable("RHO_MASK_OFFLINE").is_some_and(|value| value != "0"),
+            offline: offline(),
             python: PathBuf::from(if cfg!(windows) { "python" } else { "python3" }),
             cuda: false,
         }
     }
+}
+
+/// Whether `RHO_MASK_OFFLINE` forbids downloads: it does unless it is unset, empty, or says no.
+#[must_use]
+pub fn offline() -> bool {
+    variable("RHO_MASK_OFFLINE").is_some_and(|value| {
+        let value = value.to_string_lossy().to_lowercase();
+        !["0", "false", "no", "off"].contains(&value.as_str())
+    })
 }
 
 /// The environment that a program was installed into as a script: found whether or not it is active, by whatever path

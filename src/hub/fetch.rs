@@ -1,0 +1,282 @@
+//! Brings a file's bytes into the cache: resumed where they broke off, counted, hashed where the tag is a hash, and put in
+//! place by one rename. Two processes at once take turns by a lock; where the file system has none, both write the same
+//! bytes at the same places.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use indicatif::{ProgressBar, ProgressStyle};
+use sha2::{Digest, Sha256};
+
+use super::{
+    cache::{Repository, make_parent},
+    client::{Client, Failure, Part, Remote},
+};
+use crate::{hint::Advised, terminal};
+
+/// How often a lock is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// Files of at least so many bytes get a line of their own, where no bar is shown.
+const LARGE: u64 = 1 << 20;
+
+/// Where bytes come from, and where they go.
+pub(super) struct Download<'a> {
+    pub(super) client: &'a Client<'a>,
+    pub(super) repository: &'a Repository,
+    pub(super) commit: &'a str,
+    bar: ProgressBar,
+}
+
+/// How far one file is.
+struct Progress {
+    file: File,
+    bytes: u64,
+    hash: Option<Sha256>,
+    /// Whether bytes of an earlier start are among them.
+    resumed: bool,
+}
+
+impl<'a> Download<'a> {
+    pub(super) fn new(client: &'a Client<'a>, repository: &'a Repository, commit: &'a str) -> Self {
+        Self {
+            client,
+            repository,
+            commit,
+            bar: ProgressBar::hidden(),
+        }
+    }
+
+    /// Shows a bar from now on, of files that come to so many bytes, where a person watches.
+    pub(super) fn show(&mut self, bytes: u64) {
+        if !terminal::watched() {
+            return;
+        }
+        self.bar = ProgressBar::new(bytes);
+        let style = "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            self.bar.set_style(style);
+        }
+    }
+
+    /// Brings a file to its place in the commit's folder.
+    pub(super) async fn bring(&self, remote: &Remote) -> Result<(), Failure> {
+        self.bar.set_message(remote.name.clone());
+        let begun = self.bar.position();
+        if !self.is_there(remote) {
+            let _lock = self.lock(remote).await?;
+            // Another process may have been faster.
+            if !self.is_there(remote) {
+                self.blob(remote).await?;
+                if self.bar.is_hidden() && remote.bytes >= LARGE {
+                    terminal::line(&format!(
+                        "downloaded {} ({})",
+                        remote.name,
+                        size(remote.bytes)
+                    ));
+                }
+            }
+        }
+        self.bar.set_position(begun + remote.bytes);
+        Ok(self
+            .repository
+            .link(self.commit, &remote.name, &remote.etag)?)
+    }
+
+    /// Whether its blob is there; one of another size is none.
+    fn is_there(&self, remote: &Remote) -> bool {
+        let blob = fs::metadata(self.repository.blob(&remote.etag));
+        blob.is_ok_and(|blob| blob.is_file() && blob.len() == remote.bytes)
+    }
+
+    /// Waits for another process that downloads the same. None: this file system has no locks.
+    async fn lock(&self, remote: &Remote) -> Result<Option<File>, Failure> {
+        let path = self.repository.lock_file(&remote.etag);
+        let context = || format!("{}: cannot be locked", path.display());
+        make_parent(&path)?;
+        let file = File::options()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(&path)
+            .with_context(context)?;
+        let mut waits = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                    return Ok(None);
+                }
+                Err(TryLockError::Error(error)) => {
+                    return Err(anyhow::Error::from(error).context(context()).into());
+                }
+            }
+            if !waits {
+                terminal::line(&format!(
+                    "waiting for another download of {} to end",
+                    remote.name
+                ));
+                waits = true;
+            }
+            self.client.sleep(LOOK).await?;
+        }
+    }
+
+    async fn blob(&self, remote: &Remote) -> Result<(), Failure> {
+        let path = self.repository.incomplete(&remote.etag);
+        make_parent(&path)?;
+        let mut progress = self.begin(&path, remote)?;
+        let begun = self.bar.position();
+        let mut tried = 0;
+        loop {
+            self.bar.set_position(begun + progress.bytes);
+            let before = progress.bytes;
+            let Err(failure) = self.more(&mut progress, remote, &path, begun).await else {
+                break;
+            };
+            if progress.bytes > before {
+                tried = 0;
+            }
+            self.client.may_try_again(failure, tried).await?;
+            tried += 1;
+        }
+        let written = || -> io::Result<()> {
+            progress.file.sync_all()?;
+            fs::rename(&path, self.repository.blob(&remote.etag))
+        };
+        let written = written().with_context(|| format!("{}: cannot be written", path.display()));
+        Ok(written?)
+    }
+
+    /// Goes on with what an earlier start left. Only of files whose hash is known: bytes of others cannot be trusted to be
+    /// of this file.
+    fn begin(&self, path: &Path, remote: &Remote) -> Result<Progress, Failure> {
+        let context = || format!("{}: cannot be written", path.display());
+        let file = File::options()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(remote.sha256().is_none())
+            .open(path)
+            .with_context(context)?;
+        let mut progress = Progress {
+            bytes: 0,
+            hash: remote.sha256().map(|_| Sha256::new()),
+            resumed: false,
+            file,
+        };
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            self.client.must_go_on()?;
+            let read = progress.file.read(&mut buffer).with_context(context)?;
+            if read == 0 {
+                break;
+            }
+            progress.take(&buffer[..read]);
+            progress.resumed = true;
+        }
+        if progress.bytes > remote.bytes {
+            progress.restart().with_context(context)?;
+        }
+        Ok(progress)
+    }
+
+    /// Adds what comes of one request; ends well where the file is whole.
+    async fn more(
+        &self,
+        progress: &mut Progress,
+        remote: &Remote,
+        path: &Path,
+        begun: u64,
+    ) -> Result<(), Failure> {
+        let context = || format!("{}: cannot be written", path.display());
+        let shown = || format!("{}: {}", self.client.shown(), remote.name);
+        if progress.bytes < remote.bytes || remote.bytes == 0 {
+            let mut part: Part = self
+                .client
+                .open(self.commit, remote, progress.bytes)
+                .await?;
+            if part.from != progress.bytes {
+                progress.restart().with_context(context)?;
+            }
+            while let Some(bytes) = self.client.next(&mut part).await? {
+                if progress.bytes + bytes.len() as u64 > remote.bytes {
+                    progress.restart().with_context(context)?;
+                    let error = anyhow!("{}: expected {} bytes, got more", shown(), remote.bytes);
+                    return Err(error.into());
+                }
+                progress.file.write_all(&bytes).with_context(context)?;
+                progress.take(&bytes);
+                self.bar.set_position(begun + progress.bytes);
+            }
+        }
+        if progress.bytes < remote.bytes {
+            let (expected, got) = (remote.bytes, progress.bytes);
+            let hint = "try again: what is there is kept";
+            return Err(Failure {
+                error: Advised::error(
+                    format!("{}: expected {expected} bytes, got {got}", shown()),
+                    hint,
+                ),
+                passing: true,
+            });
+        }
+        let Some(expected) = remote.sha256() else {
+            return Ok(());
+        };
+        let got = progress.hash.take().unwrap_or_default().finalize();
+        let got: String = got.iter().map(|byte| format!("{byte:02x}")).collect();
+        if got.eq_ignore_ascii_case(expected) {
+            return Ok(());
+        }
+        // What was there before may be what is wrong: once more, from the first byte.
+        let passing = progress.resumed;
+        progress.restart().with_context(context)?;
+        let message = format!(
+            "{}: expected content of SHA-256 {expected}, got {got}",
+            shown()
+        );
+        let hint =
+            "nothing of it is kept: try again, and if it stays so, ask whoever runs the server";
+        Err(Failure {
+            error: Advised::error(message, hint),
+            passing,
+        })
+    }
+}
+
+impl Drop for Download<'_> {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Progress {
+    /// Counts bytes that are in the file.
+    fn take(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        if let Some(hash) = &mut self.hash {
+            hash.update(bytes);
+        }
+    }
+
+    /// From the first byte again.
+    fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.bytes = 0;
+        self.hash = Some(Sha256::new());
+        self.resumed = false;
+        Ok(())
+    }
+}
+
+/// Bytes as people say them.
+pub(super) fn size(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}

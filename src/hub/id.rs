@@ -1,0 +1,134 @@
+//! A model's name on the Hub, as it is typed: `name`, `org/name`, either with `@revision`.
+
+use std::fmt;
+
+/// The revision of those who name none.
+const MAIN: &str = "main";
+/// The longest part of a name that the Hub takes.
+const LONGEST: usize = 96;
+/// What a file is called, and no model: whoever types one of these means a path.
+const FILES: [&str; 6] = [".onnx", ".json", ".safetensors", ".bin", ".toml", ".git"];
+
+/// A model and one of its revisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Id {
+    /// `org/name`, or the name alone of the oldest models.
+    pub(super) model: String,
+    /// A branch, a tag or a commit.
+    pub(super) revision: String,
+}
+
+impl Id {
+    /// What was typed, where it looks like a model's name; a path never does where it is absolute, or begins or ends with
+    /// a folder.
+    pub(super) fn parse(typed: &str) -> Option<Self> {
+        let (model, revision) = match typed.split_once('@') {
+            Some((model, revision)) => (model, revision),
+            None => (typed, MAIN),
+        };
+        let parts: Vec<&str> = model.split('/').collect();
+        let is_name = (1..=2).contains(&parts.len())
+            && parts.iter().all(|part| is_part(part))
+            && !FILES.iter().any(|end| model.ends_with(end));
+        (is_name && is_revision(revision)).then(|| Self {
+            model: model.to_owned(),
+            revision: revision.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.model)?;
+        match self.revision.as_str() {
+            MAIN => Ok(()),
+            revision => write!(f, "@{revision}"),
+        }
+    }
+}
+
+/// As the Hub has it: letters, digits, `-`, `_`, `.`; neither of the last at an end, nor `--` or `..` anywhere.
+fn is_part(part: &str) -> bool {
+    let mark = |c: char| ['-', '.'].contains(&c);
+    (1..=LONGEST).contains(&part.len())
+        && part
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || mark(c) || c == '_')
+        && !part.starts_with(mark)
+        && !part.ends_with(mark)
+        && !part.contains("--")
+        && !part.contains("..")
+}
+
+/// A branch may have folders in its name, such as `refs/pr/1`.
+fn is_revision(revision: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && !part.contains("..")
+            && part
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c))
+    };
+    revision.len() <= 2 * LONGEST && revision.split('/').all(is_part)
+}
+
+/// Whether a revision is a commit, in full.
+pub(super) fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_models_and_paths() {
+        let parsed = |typed| Id::parse(typed).map(|id| (id.model, id.revision));
+        let named = |model: &str, revision: &str| Some((model.to_owned(), revision.to_owned()));
+        for (typed, expected) in [
+            ("gpt2", named("gpt2", "main")),
+            (
+                "EleutherAI/pythia-70m",
+                named("EleutherAI/pythia-70m", "main"),
+            ),
+            (
+                "EleutherAI/pythia-70m@step3000",
+                named("EleutherAI/pythia-70m", "step3000"),
+            ),
+            (
+                "a/Llama-3.2_1B@refs/pr/1",
+                named("a/Llama-3.2_1B", "refs/pr/1"),
+            ),
+            ("", None),
+            ("@main", None),
+            ("a/b@", None),
+            ("a/b@../c", None),
+            ("a/b@/c", None),
+            ("a/b/c", None),
+            ("a/", None),
+            ("/a", None),
+            ("./a", None),
+            ("../a", None),
+            ("~/a", None),
+            ("a//b", None),
+            ("a/b--c", None),
+            ("a/.b", None),
+            ("a b", None),
+            ("ref/model.onnx", None),
+            ("model.safetensors", None),
+            ("https://huggingface.co/a", None),
+        ] {
+            assert_eq!(parsed(typed), expected, "{typed}");
+        }
+        assert_eq!(parsed(&"a".repeat(97)), None);
+    }
+
+    #[test]
+    fn main_is_not_said() {
+        let shown = |typed| Id::parse(typed).unwrap().to_string();
+        assert_eq!(shown("a/b"), "a/b");
+        assert_eq!(shown("a/b@main"), "a/b");
+        assert_eq!(shown("a/b@v1"), "a/b@v1");
+    }
+}
