@@ -26,7 +26,7 @@
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`].
 //! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, masks for other trainers
 //! are in `convert`, training is in `train`, comparing ways to train in `experiment`; looking at masks is in `look`,
-//! `show`, `stats` and `report`, at models in `eval`, at how tokens changed over a run in `dynamics`.
+//! `show`, `stats` and `report`, at models in `eval`, at their numbers in `verify`, at how tokens changed over a run in `dynamics`.
 
 mod checkpoint;
 pub mod cli;
@@ -54,3 +54,4 @@ pub mod terminal;
 pub mod tokenization;
 #[cfg(feature = "train")]
 mod train;
+mod verify;

@@ -86,6 +86,9 @@ mod stats;
 #[cfg(feature = "train")]
 #[cfg(test)]
 mod train;
+// Numbers beside those of Transformers.
+#[cfg(test)]
+mod verify;
 // Documents longer than the context.
 #[cfg(test)]
 mod windows;

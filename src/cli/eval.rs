@@ -203,6 +203,7 @@ impl EvalArgs {
             model: vec![self.model.clone()],
             base: None,
             combine: None,
+            verified: Vec::new(),
             tokenizer: self.tokenizer.clone(),
             device: self.device.clone(),
             precision: self.precision,

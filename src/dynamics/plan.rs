@@ -276,6 +276,7 @@ fn score_args(args: &DynamicsArgs, model: PathBuf, folder: &str) -> ScoreArgs {
         model: vec![model],
         base: None,
         combine: None,
+        verified: Vec::new(),
         tokenizer: args.tokenizer.clone(),
         device: args.device.clone(),
         precision: args.precision,

@@ -49,6 +49,7 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
         }],
         combine: None,
         base: None,
+        verified: Vec::new(),
         vocabulary: 5000,
         tokenizer: None,
         tokenizer_fingerprint: None,

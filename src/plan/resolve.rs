@@ -27,6 +27,7 @@ use crate::{
     },
     terminal,
     tokenization::Tokenization,
+    verify::certificate,
 };
 
 /// Documents in one look-ahead, at most.
@@ -135,6 +136,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         references,
         combine: (columns.references > 1).then(|| columns.combine.name().to_owned()),
         base,
+        verified: Vec::new(),
         threads,
         context,
         overlap,
@@ -168,6 +170,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         world_size: rank.world_size,
         memory: Memory::default(),
     };
+    plan.verified = certificate::of_run(&args.verified, &plan)?;
     plan.memory = Memory::of(&plan);
     Ok(Prepared {
         plan,
