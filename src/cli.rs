@@ -19,6 +19,7 @@ mod selection;
 #[cfg(feature = "train")]
 mod train;
 mod values;
+mod verify;
 
 #[cfg(feature = "train")]
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
@@ -38,6 +39,7 @@ pub use selection::{FormulaName, RuleName, ScopeName, SelectionArgs};
 pub use values::{
     Combination, MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken,
 };
+pub use verify::{OracleDtype, VerifyArgs};
 
 /// Say which tokens of a corpus are worth training on.
 ///
@@ -86,6 +88,9 @@ pub enum Command {
     /// Turn a Hugging Face checkpoint into an ONNX reference; no Python is needed.
     #[command(after_long_help = export::EXAMPLES)]
     Export(ExportArgs),
+    /// Compare losses and entropies with what Transformers computes for the same tokens.
+    #[command(after_long_help = verify::EXAMPLES)]
+    Verify(Box<VerifyArgs>),
     /// Train a model on masks, or on a corpus: selective language modelling and its baselines.
     #[cfg(feature = "train")]
     #[command(after_long_help = train::EXAMPLES)]

@@ -1,4 +1,5 @@
-//! The bundled demonstration reference, carried inside the program and laid into the cache folder when it is used.
+//! What the program carries inside and lays into the cache folder when it is used: the demonstration reference, and some
+//! documents.
 
 use std::{
     fs, io,
@@ -17,27 +18,38 @@ const FILES: [(&str, &[u8]); 3] = [
     ("model.onnx", include_bytes!("../models/demo/model.onnx")),
 ];
 
+const NOTES: (&str, &[u8]) = (
+    "notes.jsonl.gz",
+    include_bytes!("../examples/corpus/notes.jsonl.gz"),
+);
+
 /// What to tell whoever uses it.
 pub(crate) const NOTICE: &str = "no --model given: using the bundled demonstration reference (a Llama of about a \
     million parameters, trained on school mathematics); it shows how the tool works and is not meant for real corpora";
 
 /// The folder with the demonstration reference, written if it is not there yet.
 pub(crate) fn folder(cache: &Path) -> anyhow::Result<PathBuf> {
+    lay(cache, "demo", &FILES, "the demonstration reference")
+}
+
+/// Documents for whoever names none: 70 notes of the example corpus.
+pub(crate) fn documents(cache: &Path) -> anyhow::Result<PathBuf> {
+    let folder = lay(cache, "documents", &[NOTES], "the documents")?;
+    Ok(folder.join(NOTES.0))
+}
+
+/// A folder with these files, written where they are not there yet.
+fn lay(cache: &Path, name: &str, files: &[(&str, &[u8])], what: &str) -> anyhow::Result<PathBuf> {
     // Named by what it holds: another version of the program never changes files that this one has open.
     let mut hash = Xxh3::new();
-    for (name, bytes) in FILES {
+    for (name, bytes) in files {
         hash.update(name.as_bytes());
         hash.update(bytes);
     }
-    let folder = cache.join(format!("demo-{:016x}", hash.digest()));
-    for (name, bytes) in FILES {
+    let folder = cache.join(format!("{name}-{:016x}", hash.digest()));
+    for (name, bytes) in files {
         let path = folder.join(name);
-        place(&path, bytes).with_context(|| {
-            format!(
-                "cannot lay the demonstration reference at {}",
-                path.display()
-            )
-        })?;
+        place(&path, bytes).with_context(|| format!("cannot lay {what} at {}", path.display()))?;
     }
     Ok(folder)
 }

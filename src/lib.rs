@@ -27,7 +27,7 @@
 //! that are named as on the Hugging Face Hub are found in `hub`.
 //! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, masks for other trainers
 //! are in `convert`, training is in `train`, comparing ways to train in `experiment`; looking at masks is in `look`,
-//! `show`, `stats` and `report`, at models in `eval`, at how tokens changed over a run in `dynamics`.
+//! `show`, `stats` and `report`, at models in `eval`, at their numbers in `verify`, at how tokens changed over a run in `dynamics`.
 
 mod checkpoint;
 pub mod cli;
@@ -56,3 +56,4 @@ pub mod terminal;
 pub mod tokenization;
 #[cfg(feature = "train")]
 mod train;
+mod verify;

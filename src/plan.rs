@@ -40,6 +40,9 @@ pub struct Plan {
     /// The base model, if the excess loss over one is scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<PlannedModel>,
+    /// What `verify` found of these models, where the masks are to say so.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub verified: Vec<serde_json::Value>,
     /// Token ids must be below it: width of the logits, of several models the least.
     pub vocabulary: usize,
     /// tokenizer.json; none where token ids are given.
@@ -198,6 +201,11 @@ impl Plan {
         }
         if let Some(base) = &self.base {
             metadata["base"] = model(self.references.len(), base);
+        }
+        match &self.verified[..] {
+            [] => {}
+            [one] => metadata["verified"] = one.clone(),
+            several => metadata["verified"] = json!(several),
         }
         if let Some(field) = &self.source_field {
             metadata["source_field"] = json!(field);

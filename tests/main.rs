@@ -95,6 +95,9 @@ mod tokenizers;
 #[cfg(feature = "train")]
 #[cfg(test)]
 mod train;
+// Numbers beside those of Transformers.
+#[cfg(test)]
+mod verify;
 // Documents longer than the context.
 #[cfg(test)]
 mod windows;

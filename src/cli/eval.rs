@@ -211,6 +211,7 @@ impl EvalArgs {
             ignore_setting: self.ignore_setting.clone(),
             base: None,
             combine: None,
+            verified: Vec::new(),
             tokenizer: self.tokenizer.clone(),
             device: self.device.clone(),
             precision: self.precision,

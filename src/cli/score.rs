@@ -133,6 +133,12 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "HOW", value_enum, help_heading = "Reference")]
     pub combine: Option<Combination>,
 
+    /// What `verify` wrote about a model of this run, to be kept in the masks; given again for another model.
+    ///
+    /// It must be of the same model, tokenizer, precision, kind of device and versions, and must have passed.
+    #[arg(long, value_name = "FILE", help_heading = "Reference")]
+    pub verified: Vec<PathBuf>,
+
     /// Tokenizer (tokenizer.json, a folder with one, or a name on the Hub), if it is not beside the model.
     #[arg(long, value_name = "PATH", help_heading = "Reference")]
     pub tokenizer: Option<PathBuf>,

@@ -20,13 +20,7 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
     };
     let checkpoint = hub::resolve(&args.checkpoint, Need::Model)?;
     let stop = Stop::at_signals()?;
-    let summary = checkpoint::export(
-        &checkpoint,
-        &args.ignore_setting,
-        &args.out,
-        options,
-        &stop,
-    )?;
+    let summary = checkpoint::export(&checkpoint, &args.ignore_setting, &args.out, options, &stop)?;
     terminal::line(&format!("wrote {}\n{summary}", args.out.display()));
     Ok(Outcome::Done)
 }

@@ -16,6 +16,7 @@ mod show;
 mod stats;
 #[cfg(feature = "train")]
 mod train;
+mod verify;
 
 #[cfg(feature = "train")]
 pub(crate) use eval::evaluated;
@@ -50,6 +51,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
             "train, experiment: expected a build with the feature `train`, got one without",
             "build with the default features: cargo build --release",
         )),
+        Command::Verify(args) => verify::run(&args),
         Command::Eval(args) => eval::run(&args),
         #[cfg(feature = "train")]
         Command::Experiment(args) => experiment::run(&args),

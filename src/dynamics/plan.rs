@@ -286,6 +286,7 @@ fn score_args(args: &DynamicsArgs, model: PathBuf, folder: &str) -> ScoreArgs {
         ignore_setting: Vec::new(),
         base: None,
         combine: None,
+        verified: Vec::new(),
         tokenizer: args.tokenizer.clone(),
         device: args.device.clone(),
         precision: args.precision,

@@ -123,6 +123,7 @@ mod tests {
         Measured {
             row: 0,
             loss: loss.collect(),
+            entropy: Vec::new(),
             tokens,
             text: Some(text.to_owned()),
         }

@@ -12,7 +12,7 @@ use super::{
     tokenize::{Gatherer, Row},
 };
 
-/// A document with its loss, token-aligned: NaN where a token was not scored.
+/// A document with its loss and entropy, token-aligned: NaN where a token was not scored.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) row: i64,
@@ -20,6 +20,7 @@ pub(crate) struct Measured {
     /// Where the plan keeps texts.
     pub(crate) text: Option<String>,
     pub(crate) loss: Vec<f32>,
+    pub(crate) entropy: Vec<f32>,
 }
 
 /// Scores the rows of one shard, in their order, and hands on each look-ahead's documents when they are scored. False where
@@ -41,11 +42,14 @@ pub(crate) fn measure(
             each(Err(rejection))?;
         }
         for scored in scored.documents {
+            let mut columns = scored.scores.into_iter();
+            let mut column = || columns.next().unwrap_or_default();
             each(Ok(Measured {
                 row: scored.document.row,
                 tokens: scored.document.tokens,
                 text: scored.document.text,
-                loss: scored.scores.into_iter().next().unwrap_or_default(),
+                loss: column(),
+                entropy: column(),
             }))?;
         }
         anyhow::Ok(true)

@@ -33,7 +33,7 @@ pub(crate) mod conclude;
 mod mask;
 pub(crate) mod noted;
 pub(crate) mod output;
-mod pieces;
+pub(crate) mod pieces;
 pub mod progress;
 mod read;
 pub(crate) mod record;

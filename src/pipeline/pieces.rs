@@ -14,9 +14,9 @@ use std::ops::Range;
 
 /// A stretch of a document: tokens `range`, of which those from `scored_from` (counted in the document) are scored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) range: Range<usize>,
-    pub(super) scored_from: usize,
+pub(crate) struct Span {
+    pub(crate) range: Range<usize>,
+    pub(crate) scored_from: usize,
 }
 
 impl Span {
@@ -30,7 +30,7 @@ impl Span {
 }
 
 /// The pieces of a document of `length` tokens; none if it has nothing to score. `overlap` is less than `context`.
-pub(super) fn spans(length: usize, context: usize, overlap: usize) -> Vec<Span> {
+pub(crate) fn spans(length: usize, context: usize, overlap: usize) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut scored = 1;
     while scored < length {

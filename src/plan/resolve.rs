@@ -24,6 +24,7 @@ use crate::{
     },
     terminal,
     tokenization::Tokenization,
+    verify::certificate,
 };
 
 /// Documents in one look-ahead, at most.
@@ -136,6 +137,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         references,
         combine: (columns.references > 1).then(|| columns.combine.name().to_owned()),
         base,
+        verified: Vec::new(),
         threads,
         context,
         overlap,
@@ -169,6 +171,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         world_size: rank.world_size,
         memory: Memory::default(),
     };
+    plan.verified = certificate::of_run(&args.verified, &plan)?;
     plan.memory = Memory::of(&plan);
     Ok(Prepared {
         plan,

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::charts::{Table, Threshold, percent};
 use super::super::page;
+use super::verified;
 use super::{Subject, json_file, nats, share};
 use crate::look::{files::Masks, screen::safe};
 use crate::pipeline::summary::grouped;
@@ -118,6 +119,11 @@ impl Made {
             known.remove("scope_tokens");
             facts.push(("ranked within".to_owned(), scope));
         }
+        match &mut metadata["verified"] {
+            Value::Array(several) => facts.extend(several.iter_mut().map(verified::fact)),
+            Value::Object(_) => facts.push(verified::fact(&mut metadata["verified"])),
+            _ => {}
+        }
         let mut told = Vec::new();
         flatten("", &metadata, &mut told);
         // What matters most comes first, what is not known here last.
@@ -147,7 +153,7 @@ impl Made {
 }
 
 /// What facts are called, the ones that matter most first.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 11] = [
     "reference",
     "model",
     "base",
@@ -157,6 +163,7 @@ const ORDER: [&str; 10] = [
     "provider",
     "context",
     "overlap",
+    "verified",
     "format version",
 ];
 

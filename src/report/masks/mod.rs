@@ -2,7 +2,7 @@
 //! and some of its documents.
 //!
 //! ```text
-//! made           what metadata and summary say: facts, rules in words, thresholds
+//! made           what metadata and summary say: facts, rules in words, thresholds; `verified`: what `verify` found
 //! distributions  histograms of scores, the plane of loss and entropy
 //! rates          what is kept by position, by source, by token
 //! sampled        documents by chance, token by token, for `documents.js`
@@ -14,6 +14,7 @@ mod distributions;
 pub(super) mod made;
 mod rates;
 pub(super) mod sampled;
+mod verified;
 
 use std::path::Path;
 

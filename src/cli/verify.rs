@@ -1,0 +1,258 @@
+//! What may be typed after `verify`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use rho_reference::Device;
+use rho_selection::KeepRatio;
+
+use super::{
+    ScoreArgs,
+    input::InputArgs,
+    selection::{RuleName, SelectionArgs},
+    values::{MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken, ratio},
+};
+
+/// What `verify --help` ends with.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  Compare a checkpoint with what Transformers computes from it, on documents of your own:
+      rho-mask verify --model checkpoint/ --corpus corpus/ --python venv/bin/python
+
+  An ONNX reference, with the checkpoint that it was made from:
+      rho-mask verify --model ref/ --checkpoint checkpoint/ --corpus corpus/
+
+  In int8, of which you say how far its numbers may be off:
+      rho-mask verify --model checkpoint/ --precision int8 --tolerance 0.5
+
+  Then keep with the masks what was found:
+      rho-mask score corpus/ --model checkpoint/ --out masks/ --verified verify.json
+
+Transformers runs in your own Python, which must have it and PyTorch; nothing is downloaded. Standard output has
+the tables, verify.json all of it.
+
+Exit codes: 0 every difference is within its tolerance; 1 one is not; 2 stopped; 130 interrupted.";
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Model: a Hugging Face checkpoint, or whatever else `score --model` takes.
+    #[arg(long, short, value_name = "MODEL", help_heading = "Model")]
+    pub model: PathBuf,
+
+    /// Setting of the checkpoint's config.json that rho-mask leaves out of account; Transformers reads it. See `score`.
+    #[arg(long, value_name = "NAME", help_heading = "Model")]
+    pub ignore_setting: Vec<String>,
+
+    /// Checkpoint that Transformers loads, where --model is an ONNX reference.
+    #[arg(long, value_name = "DIR", help_heading = "Model")]
+    pub checkpoint: Option<PathBuf>,
+
+    /// Tokenizer (tokenizer.json, or a folder with one), if it is not beside the model.
+    #[arg(long, value_name = "PATH", help_heading = "Model")]
+    pub tokenizer: Option<PathBuf>,
+
+    /// Where rho-mask computes: auto, cpu, cuda or cuda:N. Transformers computes on the CPU.
+    #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Model")]
+    pub device: Device,
+
+    /// Precision of the products with weights: auto, f32, bf16 or int8; see `score`.
+    #[arg(
+        long,
+        value_name = "PRECISION",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        help_heading = "Model"
+    )]
+    pub precision: PrecisionChoice,
+
+    /// Longest stretch of tokens that the model sees at once [default: as `score`].
+    #[arg(long, value_name = "TOKENS", help_heading = "Model")]
+    pub context: Option<usize>,
+
+    /// Tokens of context, at the least, before every token of a later window [default: half of the context].
+    #[arg(long, value_name = "TOKENS", help_heading = "Model")]
+    pub overlap: Option<usize>,
+
+    /// Put a beginning-of-sequence token before each text; `auto` as the tokenizer does.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        help_heading = "Model"
+    )]
+    pub bos: SpecialToken,
+
+    /// Put an end-of-sequence token after each text; `auto` as the tokenizer does.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        help_heading = "Model"
+    )]
+    pub eos: SpecialToken,
+
+    /// Files and folders to take documents from, as `score` reads them [default: 70 notes that rho-mask carries].
+    #[arg(long, value_name = "CORPUS", num_args = 1.., help_heading = "Sample")]
+    pub corpus: Vec<PathBuf>,
+
+    /// How many documents to compare.
+    ///
+    /// As many from the beginning of each shard, or, of more shards than documents, one of every so many shards. Of a
+    /// document longer than four windows the first four are compared.
+    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Sample")]
+    pub documents: usize,
+
+    /// What of the corpus is read.
+    #[command(flatten)]
+    pub input: InputArgs,
+
+    /// Python with PyTorch and Transformers.
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "python3",
+        help_heading = "Transformers"
+    )]
+    pub python: PathBuf,
+
+    /// In what Transformers computes: f64 or f32, which takes half of the memory.
+    #[arg(
+        long,
+        value_name = "TYPE",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        help_heading = "Transformers"
+    )]
+    pub dtype: OracleDtype,
+
+    /// Nats by which a loss or an entropy may differ from that of Transformers [default: 0.001 in f32].
+    ///
+    /// In other precisions you say it: how far they move a score depends on the model.
+    #[arg(long, value_name = "NATS", value_parser = nats, help_heading = "What passes")]
+    pub tolerance: Option<f64>,
+
+    /// Nats by which a score may differ between batches [default: a tenth of --tolerance].
+    #[arg(long, value_name = "NATS", value_parser = nats, help_heading = "What passes")]
+    pub batch_tolerance: Option<f64>,
+
+    /// Shares of tokens to keep by loss, by entropy and by both, for the share of mask bits that agree.
+    #[arg(
+        long,
+        value_name = "RATIO",
+        num_args = 1..,
+        value_parser = ratio,
+        default_values = ["0.6", "0.7"],
+        help_heading = "What passes"
+    )]
+    pub keep: Vec<KeepRatio>,
+
+    /// File to write what was found to; one that is there is replaced.
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        default_value = "verify.json",
+        help_heading = "Output"
+    )]
+    pub out: PathBuf,
+
+    /// Tokens per batch, padding included [default: as `score`].
+    #[arg(long, value_name = "TOKENS", help_heading = "Speed")]
+    pub batch_tokens: Option<usize>,
+
+    /// Threads to compute with, here and in PyTorch [default: one per core].
+    #[arg(long, value_name = "N", help_heading = "Speed")]
+    pub threads: Option<usize>,
+
+    /// ONNX Runtime library to use.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "ORT_DYLIB_PATH",
+        help_heading = "Model"
+    )]
+    pub ort_lib: Option<PathBuf>,
+}
+
+/// The numbers that Transformers computes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum OracleDtype {
+    /// float64.
+    #[default]
+    F64,
+    /// float32.
+    F32,
+}
+
+impl OracleDtype {
+    /// As PyTorch calls it.
+    pub(crate) fn torch(self) -> &'static str {
+        match self {
+            Self::F64 => "float64",
+            Self::F32 => "float32",
+        }
+    }
+}
+
+/// A number of nats, 0 or more.
+fn nats(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok();
+    let number = number.filter(|number: &f64| number.is_finite() && *number >= 0.0);
+    number.ok_or_else(|| format!("expected a number of nats from 0 on, got {text}"))
+}
+
+impl VerifyArgs {
+    /// What `score` would be told to score these files with the same model, and to hand it on.
+    pub(crate) fn as_score(&self, corpus: Vec<PathBuf>) -> ScoreArgs {
+        ScoreArgs {
+            corpus,
+            out: Path::new("-").to_owned(),
+            restart: false,
+            score_dtype: ScoreDtype::Float32,
+            compression: MaskCompression::None,
+            keep_text: false,
+            shard_size: 1 << 30,
+            model: vec![self.model.clone()],
+            ignore_setting: self.ignore_setting.clone(),
+            base: None,
+            combine: None,
+            verified: Vec::new(),
+            tokenizer: self.tokenizer.clone(),
+            device: self.device.clone(),
+            precision: self.precision,
+            context: self.context,
+            overlap: self.overlap,
+            bos: self.bos,
+            eos: self.eos,
+            by: RuleName::Intersection,
+            selection: SelectionArgs::default(),
+            input: self.input.clone(),
+            // Nobody shares a sample.
+            rank: Some(0),
+            world_size: Some(1),
+            progress: ProgressKind::None,
+            batch_tokens: self.batch_tokens,
+            threads: self.threads,
+            ort_lib: self.ort_lib.clone(),
+            show_plan: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tolerances_are_numbers() {
+        assert_eq!(nats("1e-4"), Ok(1e-4));
+        for text in ["", "-1", "NaN", "inf", "1 nat"] {
+            assert!(nats(text).is_err(), "{text}");
+        }
+    }
+}
