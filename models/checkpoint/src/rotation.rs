@@ -96,7 +96,21 @@ impl Rotation {
         let Some(inner) = inner else {
             return outer.stretched(settings, None, head);
         };
+        // Where layers differ, Transformers 5 reads none of these: by their old name, and one level too deep.
+        for object in [Some(&inner), inner.inner_if(kind)?.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            if object.text_if("rope_type")?.is_none()
+                && object.text_if("type")?.is_some_and(|old| old != "default")
+            {
+                return Err(object.refuse("type", "rope_type in its place"));
+            }
+        }
         match inner.inner_if(kind)? {
+            Some(own) if !own.flag_or("truncate", true)? => {
+                Err(own.refuse("truncate", "true: Transformers does not read it here"))
+            }
             Some(own) => outer.stretched(settings, Some(&own), head),
             // Of another type alone.
             None if LAYER_TYPES.iter().any(|kind| inner.says(kind)) => {

@@ -17,12 +17,18 @@ const NAMES: &[&str] = &[
     "transformers.js_config",
     "unsloth_fixed",
     "unsloth_version",
+    "is_llama_config",
+    "_num_labels",
     "tokenizer_class",
     "processor_class",
     "_from_model_config",
     // In what the weights were saved: they say it themselves.
     "dtype",
     "torch_dtype",
+    // How long inputs may be is said by max_position_embeddings.
+    "max_sequence_length",
+    "model_max_length",
+    "tokenizer_model_max_length",
     // Tokens with a meaning for those who write prompts or pad; beginning and end of sequence are read elsewhere.
     "bos_token_id",
     "eos_token_id",
@@ -50,8 +56,19 @@ const NAMES: &[&str] = &[
     "compile",
     "fused_rms_norm",
     "fused_mlp",
-    "pretraining_tp", // The same products in slices.
-    "slow_but_exact", // The same again, for BLOOM.
+    "pretraining_tp",            // The same products in slices.
+    "slow_but_exact",            // The same again, for BLOOM.
+    "attention_softmax_in_fp32", // In f32 here, whatever it says.
+    "scale_attention_softmax_in_fp32",
+    "masked_softmax_fusion",
+    "bias_dropout_fusion",
+    "skip_bias_add",
+    "skip_bias_add_qkv",
+    "offset_alibi",
+    "inference_runner",
+    "pad_key_length",
+    "pre_allocate_kv_cache",
+    "validate_runner_input",
     "base_model_tp_plan",
     "base_model_pp_plan",
     "tp_plan",
@@ -155,6 +172,27 @@ const NAMES: &[&str] = &[
     "swiglu_fused",
 ];
 
+/// Parts that some families can have: `false` says that this model has none, which is so wherever nobody asks.
+const PARTS: &[&str] = &[
+    "add_classification_head",
+    "alibi",
+    "apply_residual_connection_post_layernorm",
+    "attention_bias",
+    "attention_out_bias",
+    "lm_head_bias",
+    "mlp_bias",
+    "qk_layernorm",
+    "rope_interleaved",
+    "scale_attn_by_inverse_layer_idx",
+    "use_bias",
+    "use_cla",
+    "use_mla",
+    "use_mrope",
+    "use_qk_norm",
+    "use_qkv_bias",
+    "use_sliding_window",
+];
+
 /// Whether a setting changes no score: by its name, or because it says nothing.
 pub(crate) fn is(name: &str, full_name: &str, value: &Value) -> bool {
     let empty = match value {
@@ -163,6 +201,7 @@ pub(crate) fn is(name: &str, full_name: &str, value: &Value) -> bool {
         Value::Object(object) => object.is_empty(),
         _ => false,
     };
+    let absent = value == &Value::Bool(false) && PARTS.contains(&name);
     // What stands in the rotation's settings is all read.
-    empty || (NAMES.contains(&name) && !full_name.starts_with("rope_"))
+    empty || absent || (NAMES.contains(&name) && !full_name.contains("rope_"))
 }

@@ -71,6 +71,12 @@ pub(crate) fn unwrap(
         return Ok((settings, weights, None));
     };
     settings.must_not("is_encoder_decoder")?;
+    // Gemma 3's wrapper has a head without it.
+    if settings.text_if("model_type")? == Some("gemma3")
+        && text.number_if("final_logit_softcapping")?.is_some()
+    {
+        return Err(text.refuse("final_logit_softcapping", "nothing inside of this model"));
+    }
     // Of the wrapper, what it says of sizes has to be what the model inside says.
     for name in ["vocab_size", "hidden_size"] {
         if let (Some(outer), Some(inner)) = (settings.size_if(name)?, text.size_if(name)?)

@@ -34,6 +34,15 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         ["n_head", "num_attention_heads"],
         [heads, heads_other],
     )?;
+    if settings
+        .size_if("n_inner")?
+        .is_some_and(|inner| inner != 4 * hidden)
+    {
+        return Err(settings.refuse(
+            "n_inner",
+            format!("{}, four times the hidden size", 4 * hidden),
+        ));
+    }
     let width = head_width(settings, "n_head", hidden, heads)?;
     let epsilon = settings.number_or("layer_norm_epsilon", 1e-5)?;
     let all = Linear::new("query_key_value", hidden, 3 * hidden).with_bias(true);

@@ -33,10 +33,15 @@ pub(super) fn gemma3(settings: &Settings) -> Result<Decoder, CheckpointError> {
         let [queries, keys] = norms;
         attention.normalised(queries, keys, NormOver::Head);
     }
+    let types = ["full_attention", "sliding_attention"];
     if let Some(rotation) = settings.inner_if("rope_parameters")?
-        && (rotation.says("rope_type") || rotation.says("rope_theta"))
+        && rotation
+            .values()
+            .keys()
+            .any(|name| !types.contains(&name.as_str()))
     {
-        return Err(settings.refuse("rope_parameters", "an object for each type of layer"));
+        let expected = "an object for each type of layer";
+        return Err(settings.refuse("rope_parameters", expected));
     }
     let width = decoder
         .attentions()
@@ -63,6 +68,17 @@ fn like_gemma(
     rule: impl Fn(usize) -> bool,
 ) -> Result<(Decoder, Vec<bool>), CheckpointError> {
     settings.must_not("use_bidirectional_attention")?;
+    // An early name of the first releases, which Transformers does not read.
+    if let (Some(early), Some(window)) = (
+        settings.size_if("sliding_window_size")?,
+        settings.size_if("sliding_window")?,
+    ) && early != window
+    {
+        return Err(settings.refuse(
+            "sliding_window_size",
+            format!("{window}, as sliding_window"),
+        ));
+    }
     // Transformers reads the other name alone; files have both.
     settings.says("hidden_act");
     // Transformers' own defaults are no matter of course.

@@ -7,9 +7,6 @@ use crate::{
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // The same sums in another type.
-    settings.says("attention_softmax_in_fp32");
-    settings.says("scale_attention_softmax_in_fp32");
     let sizes = Sizes::read(settings)?;
     let hidden = sizes.hidden;
     let [queries, _, width] = sizes.heads;

@@ -15,6 +15,7 @@ const THETA: f64 = 10_000.0;
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
     settings.must("scale_attn_weights")?;
+    settings.must("rotary")?;
     settings.must_not("scale_attn_by_inverse_layer_idx")?;
     let sizes = Sizes::read(settings)?;
     let hidden = sizes.hidden;

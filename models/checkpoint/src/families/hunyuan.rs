@@ -29,8 +29,24 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let mlp_bias = settings.flag_or("mlp_bias", false)?;
     // Names of its older code: what it does anyway.
     settings.must("use_qk_norm")?;
-    settings.must_not("use_cla")?;
-    settings.must_not("add_classification_head")?;
+    settings.must("use_rotary_pos_emb")?;
+    if let Some(head) = settings.size_if("attention_head_dim")?
+        && decoder
+            .attentions()
+            .any(|attention| attention.width != head)
+    {
+        return Err(settings.refuse("attention_head_dim", "head_dim"));
+    }
+    for name in [
+        "cla_share_factor",
+        "class_num",
+        "dense_list",
+        "norm_type",
+        "org_vocab_size",
+        "pool_type",
+    ] {
+        settings.says(name);
+    }
     Ok(decoder.attention_bias(bias, bias).mlp_bias(mlp_bias))
 }
 

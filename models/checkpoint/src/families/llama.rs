@@ -52,6 +52,7 @@ pub(super) fn ernie4_5(settings: &Settings) -> Result<Decoder, CheckpointError> 
     for attention in decoder.attentions_mut() {
         attention.neighbours_to_halves();
     }
+    settings.must("use_rmsnorm")?;
     let bias = settings.flag_or("use_bias", false)?;
     Ok(decoder.attention_bias(bias, bias).mlp_bias(bias))
 }

@@ -27,7 +27,11 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     for attention in decoder.attentions_mut() {
         // Behind the rotation, which changes no length: before it is the same.
         attention.normalised(bare.clone(), bare.clone(), NormOver::Head);
-        attention.rotation = attention.rotation.take().map(crate::Rotation::reversed);
+        attention.rotation = attention.rotation.take().map(|rotation| crate::Rotation {
+            // The norm takes a factor out again.
+            factor: 1.0,
+            ..rotation.reversed()
+        });
     }
     decoder.head.cap = capped(settings, "final_logit_softcapping", Some(15.0))?;
     let bias = settings.flag_or("attention_bias", false)?;

@@ -18,6 +18,12 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         ..Names::default()
     };
     settings.size_if("original_max_position_embeddings")?;
+    // Of its own code, which Transformers does not read: no more than these values change nothing.
+    for name in ["full_attn_mod", "interpolate_factor"] {
+        if settings.number_if(name)?.is_some_and(|got| got != 1.0) {
+            return Err(settings.refuse(name, "1: nothing else is supported"));
+        }
+    }
     let mut decoder = Decoder::like_llama(settings, &defaults)?.turned(settings, names)?;
     let window = settings.size_if("sliding_window")?;
     let hidden = decoder.hidden;

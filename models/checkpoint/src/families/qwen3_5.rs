@@ -19,6 +19,12 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     // Of pictures: rows and columns of a text's tokens are their positions.
     for object in ["rope_parameters", "rope_scaling"] {
         if let Some(rotation) = settings.inner_if(object)? {
+            if rotation
+                .text_if("rope_type")?
+                .is_some_and(|kind| kind != "default")
+            {
+                return Err(rotation.refuse("rope_type", "default: no other is known here"));
+            }
             rotation.says("mrope_section");
             rotation.says("mrope_interleaved");
         }
@@ -48,6 +54,13 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     }
     if delta.kernel < 2 {
         return Err(settings.refuse("linear_conv_kernel_dim", "at least 2"));
+    }
+    // The convolution's function is that of the feed-forward layers, and ONNX Runtime's operator has this one.
+    if settings
+        .text_if("hidden_act")?
+        .is_some_and(|got| !matches!(got, "silu" | "swish"))
+    {
+        return Err(settings.refuse("hidden_act", "silu"));
     }
     // The state is in f32 whatever it says: more is never wrong.
     settings.says("mamba_ssm_dtype");

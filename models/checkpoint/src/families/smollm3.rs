@@ -28,6 +28,8 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
             .map(|i| !i.is_multiple_of(interval))
             .collect::<Vec<_>>(),
     };
+    // Written, and not read by Transformers.
+    settings.says("max_window_layers");
     let used = settings.flag_or("use_sliding_window", false)?;
     let window = settings.size_if("sliding_window")?.filter(|_| used);
     let windows = windows(settings, layers, window, |i| !turned[i])?;

@@ -25,6 +25,17 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         decoder = decoder.side_by_side();
     }
     let epsilon = decoder.norm.epsilon;
+    // Names of its own code, for what has other names in Transformers.
+    let share = settings.number_or("partial_rotary_factor", 0.25)?;
+    for (name, expected) in [
+        ("rope_pct", share),
+        ("rotary_scaling_factor", 1.0),
+        ("norm_eps", epsilon),
+    ] {
+        if settings.number_if(name)?.is_some_and(|got| got != expected) {
+            return Err(settings.refuse(name, expected.to_string()));
+        }
+    }
     if settings.flag_or("qk_layernorm", false)? {
         for attention in decoder.attentions_mut() {
             let norms = ["q_layernorm.norms", "k_layernorm.norms"];

@@ -24,6 +24,11 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
             return Err(settings.refuse(name, expected));
         }
     }
+    // Not read by Transformers: it has the other names.
+    for name in ["activation_function", "layer_norm_epsilon"] {
+        settings.says(name);
+    }
+    settings.must("scale_attn_weights")?;
     let bias = settings.flag_or("use_bias", true)?;
     let activation = Activation::read(settings, "hidden_act", "gelu_pytorch_tanh")?;
     let sizes = [decoder.hidden, decoder.inner()];
