@@ -71,6 +71,9 @@ def load(checkpoint, dtype, threads):
     config = transformers.AutoConfig.from_pretrained(
         checkpoint, local_files_only=True, trust_remote_code=False
     )
+    if config.model_type == "falcon" and getattr(config, "alibi", False):
+        # Eager attention adds the bias of ALiBi twice, which is not what these models were trained with.
+        options["attn_implementation"] = "sdpa"
     # Models that also see pictures have their text model inside, and take text alone.
     kinds = [transformers.AutoModelForCausalLM, getattr(transformers, "AutoModelForImageTextToText", None)]
     kinds = [kind for kind in kinds if kind is not None and type(config) in kind._model_mapping.keys()]

@@ -93,6 +93,10 @@ impl Rotation {
         scaled: bool,
     ) -> Result<Stretched, CheckpointError> {
         let (outer, inner) = Outer::read(settings, names)?;
+        let both = ["rope_scaling", "rope_parameters"];
+        if both.iter().all(|name| !settings.names_in(name).is_empty()) {
+            return Err(settings.refuse(both[0], "nothing beside rope_parameters"));
+        }
         let Some(inner) = inner else {
             return outer.stretched(settings, None, head);
         };

@@ -25,10 +25,17 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let bare = decoder.norm.clone();
     decoder.embedding.norm = Some(bare.clone());
     for attention in decoder.attentions_mut() {
-        // Behind the rotation, which changes no length: before it is the same.
-        attention.normalised(bare.clone(), bare.clone(), NormOver::Head);
+        // Behind the rotation, which changes lengths by its factor alone: before it, the rest is the same.
+        let factor = attention
+            .rotation
+            .as_ref()
+            .map_or(1.0, |rotation| rotation.factor);
+        let norm = Norm {
+            epsilon: bare.epsilon / (factor * factor),
+            ..bare.clone()
+        };
+        attention.normalised(norm.clone(), norm, NormOver::Head);
         attention.rotation = attention.rotation.take().map(|rotation| crate::Rotation {
-            // The norm takes a factor out again.
             factor: 1.0,
             ..rotation.reversed()
         });

@@ -17,6 +17,16 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         share: Some(1.0),
         ..Names::default()
     };
+    // Said outside, or Transformers takes its own default, whatever is said inside.
+    let old = settings.names_in("rope_scaling");
+    let new = settings.inner_if("rope_parameters")?;
+    let kind = new
+        .as_ref()
+        .map(|new| new.text_if("rope_type"))
+        .transpose()?;
+    if !old.is_empty() || kind.flatten().is_some_and(|kind| kind != "default") {
+        settings.size("original_max_position_embeddings")?;
+    }
     settings.size_if("original_max_position_embeddings")?;
     // Of its own code, which Transformers does not read: no more than these values change nothing.
     for name in ["full_attn_mod", "interpolate_factor"] {
