@@ -31,6 +31,20 @@ pub enum CheckpointError {
         /// Where it stops being one.
         source: serde_json::Error,
     },
+    /// A JSON file of more bytes than any has that describes a model.
+    #[error("{path}: expected at most {most} bytes of JSON, got more")]
+    JsonSize {
+        /// The file.
+        path: PathBuf,
+        /// The most that is read.
+        most: u64,
+    },
+    /// What Git leaves in place of a file that Git LFS was not asked for.
+    #[error("{path}: expected a whole safetensors file, got a pointer of Git LFS to it")]
+    Pointer {
+        /// The file.
+        path: PathBuf,
+    },
     /// A model that nothing here describes.
     #[error("{path}: model_type: expected one of {}, got {got}", known.join(", "))]
     Family {
@@ -54,7 +68,11 @@ pub enum CheckpointError {
         got: String,
     },
     /// Settings that nobody read and that are not known to be without effect.
-    #[error("{path}: expected settings that are known for {family}, got {}", names.join(", "))]
+    #[error(
+        "{path}: expected settings that are known for {family}, got {}{}",
+        shown(names, SETTINGS),
+        rest(names, SETTINGS)
+    )]
     UnknownSettings {
         /// The configuration.
         path: PathBuf,
@@ -104,8 +122,8 @@ pub enum CheckpointError {
     /// Tensors that the model has no use for: it is another model than its configuration says.
     #[error(
         "{path}: expected no other tensors, got {}{}",
-        shown(names),
-        rest(names)
+        shown(names, TENSORS),
+        rest(names, TENSORS)
     )]
     ExtraTensors {
         /// The checkpoint.
@@ -155,7 +173,12 @@ impl CheckpointError {
                 "a checkpoint is what save_pretrained(DIR) writes; weights in pytorch_model.bin have to be saved again \
                  with safe_serialization=True"
             }
-            Self::Json { .. } | Self::Index { .. } => "download or save the checkpoint again",
+            Self::Pointer { .. } => {
+                "the weights were not fetched: run git lfs pull in the repository, or download the model again"
+            }
+            Self::Json { .. } | Self::JsonSize { .. } | Self::Index { .. } => {
+                "download or save the checkpoint again"
+            }
             Self::Family { .. } | Self::Setting { .. } => {
                 "what is not understood is not guessed: docs/export.md lists the families and what of them is supported"
             }
@@ -194,14 +217,18 @@ pub(crate) fn type_name(dtype: DataType) -> String {
     format!("{dtype:?}").to_lowercase()
 }
 
+/// How many tensors and settings a message names.
+const TENSORS: usize = 3;
+const SETTINGS: usize = 20;
+
 /// The first few names.
-fn shown(names: &[String]) -> String {
-    let first: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
+fn shown(names: &[String], most: usize) -> String {
+    let first: Vec<&str> = names.iter().take(most).map(String::as_str).collect();
     first.join(", ")
 }
 
-fn rest(names: &[String]) -> String {
-    match names.len().saturating_sub(3) {
+fn rest(names: &[String], most: usize) -> String {
+    match names.len().saturating_sub(most) {
         0 => String::new(),
         more => format!(" and {more} more"),
     }

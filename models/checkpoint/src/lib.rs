@@ -9,6 +9,7 @@
 //! all of them, byte by byte ───────► fingerprint
 //! ```
 
+mod bounds;
 mod data_type;
 pub mod decoder;
 mod error;
@@ -106,7 +107,7 @@ impl Checkpoint {
         notes.extend(left_out);
         Ok(Self {
             folder: folder.to_owned(),
-            settings,
+            settings: settings.bounded(bounds::Bounds::of(&weights)),
             weights,
             notes,
         })

@@ -178,6 +178,26 @@ impl Outer {
         scaling: Option<&Settings>,
         head: usize,
     ) -> Result<Stretched, CheckpointError> {
+        let stretched = self.turned(settings, scaling, head)?;
+        let rotation = &stretched.rotation;
+        // Angles are computed in f32, of positions as far as any model goes.
+        const FARTHEST: f64 = 1e8;
+        let fits = |number: &f64| (number * FARTHEST).abs() <= f64::from(f32::MAX);
+        match rotation.frequencies.iter().all(fits) && fits(&rotation.factor) {
+            true => Ok(stretched),
+            false => {
+                let name = self.names.theta_name;
+                Err(settings.refuse(name, "a rotation whose angles f32 holds"))
+            }
+        }
+    }
+
+    fn turned(
+        &self,
+        settings: &Settings,
+        scaling: Option<&Settings>,
+        head: usize,
+    ) -> Result<Stretched, CheckpointError> {
         let inside = |name| scaling.map_or(Ok(None), |inner| inner.number_if(name));
         let theta = inside("rope_theta")?.unwrap_or(self.theta);
         let (share_in, share_name) = match inside("partial_rotary_factor")? {
@@ -377,4 +397,34 @@ fn longrope(
         },
         most_positions: Some(original),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        let values = serde_json::from_str(text).unwrap();
+        Settings::of(std::path::Path::new("config.json"), values)
+    }
+
+    #[test]
+    fn angles_that_are_no_numbers_are_refused() {
+        for (said, refused) in [
+            (r#"{"rope_theta": 1e-37}"#, true),
+            (r#"{"rope_theta": 0.5}"#, false),
+            (
+                r#"{"rope_scaling": {"rope_type": "linear", "factor": 1e-35}}"#,
+                true,
+            ),
+            (
+                r#"{"rope_scaling": {"rope_type": "linear", "factor": 1e-3}}"#,
+                false,
+            ),
+            (r#"{"rope_theta": 1e30}"#, false),
+        ] {
+            let read = Rotation::read(&settings(said), 64, Names::default());
+            assert_eq!(read.is_err(), refused, "{said}");
+        }
+    }
 }

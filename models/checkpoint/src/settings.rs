@@ -3,13 +3,15 @@
 
 use std::{
     collections::BTreeSet,
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use serde_json::{Map, Value};
 
-use crate::{CheckpointError, without_effect};
+use crate::{CheckpointError, bounds::Bounds, without_effect};
 
 /// The settings of a checkpoint, or of an object inside.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub struct Settings {
     read: Arc<Mutex<BTreeSet<String>>>,
     /// Full names of what is not to be there.
     ignored: Arc<BTreeSet<String>>,
+    /// The most that sizes may be.
+    bounds: Bounds,
 }
 
 impl Settings {
@@ -33,6 +37,7 @@ impl Settings {
             within: String::new(),
             read: Arc::default(),
             ignored: Arc::default(),
+            bounds: Bounds::default(),
         };
         let there = ignored.iter().filter(|name| settings.has(name));
         Ok(Self {
@@ -49,6 +54,7 @@ impl Settings {
             values,
             read: Arc::default(),
             ignored: Arc::default(),
+            bounds: Bounds::default(),
         }
     }
 
@@ -115,14 +121,32 @@ impl Settings {
         }
     }
 
-    /// A positive whole number.
+    /// A positive whole number, no larger than the weights have a use for.
     pub fn size(&self, name: &str) -> Result<usize, CheckpointError> {
         let number = self.get(name).and_then(Value::as_u64);
         // Sizes are multiplied with one another: within 32 bits nothing overflows.
         let number = number.filter(|n| (1..=u64::from(u32::MAX)).contains(n));
-        number
+        let size = number
             .and_then(|n| usize::try_from(n).ok())
-            .ok_or_else(|| self.refuse(name, "a positive whole number"))
+            .ok_or_else(|| self.refuse(name, "a positive whole number"))?;
+        self.within_bounds(name, size)?;
+        Ok(size)
+    }
+
+    /// Refuses a size that is larger than the weights have a use for, before anything is made of it.
+    pub(crate) fn within_bounds(&self, name: &str, size: usize) -> Result<(), CheckpointError> {
+        match self.bounds.most(name) {
+            Some(most) if size > most => Err(self.refuse(
+                name,
+                format!("at most {most}, which is what the weights hold"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// With bounds on sizes.
+    pub(crate) fn bounded(self, bounds: Bounds) -> Self {
+        Self { bounds, ..self }
     }
 
     /// A positive whole number; nothing where it is absent or `null`.
@@ -174,12 +198,18 @@ impl Settings {
         })?))
     }
 
-    /// A finite number; nothing where it is absent or `null`.
+    /// A number that f32 holds, for in f32 models compute; nothing where it is absent or `null`.
     pub fn number_if(&self, name: &str) -> Result<Option<f64>, CheckpointError> {
-        let number = |value: &Value| value.as_f64().filter(|n| n.is_finite());
-        self.get(name)
-            .map(|value| number(value).ok_or_else(|| self.refuse(name, "a number")))
-            .transpose()
+        let Some(value) = self.get(name) else {
+            return Ok(None);
+        };
+        let number = value
+            .as_f64()
+            .ok_or_else(|| self.refuse(name, "a number"))?;
+        match fits_single(number) {
+            true => Ok(Some(number)),
+            false => Err(self.refuse(name, "a number that f32 holds")),
+        }
     }
 
     /// A finite number, or what Transformers takes where the name is absent. `null` is refused.
@@ -188,6 +218,14 @@ impl Settings {
             (Some(number), _) => Ok(number),
             (None, true) => Err(self.refuse(name, "a number")),
             (None, false) => Ok(default),
+        }
+    }
+
+    /// What a norm adds to a variance, or what Transformers takes where the name is absent.
+    pub fn epsilon_or(&self, name: &str, default: f64) -> Result<f64, CheckpointError> {
+        match self.number_or(name, default)? {
+            number if number >= 0.0 => Ok(number),
+            _ => Err(self.refuse(name, "a number that is not negative")),
         }
     }
 
@@ -209,7 +247,7 @@ impl Settings {
     pub fn numbers(&self, name: &str, length: usize) -> Result<Vec<f64>, CheckpointError> {
         let list = self.get(name).and_then(Value::as_array);
         let list = list.map(|list| list.iter().filter_map(Value::as_f64).collect::<Vec<_>>());
-        list.filter(|list| list.len() == length && list.iter().all(|n| n.is_finite()))
+        list.filter(|list| list.len() == length && list.iter().all(|&n| fits_single(n)))
             .ok_or_else(|| self.refuse(name, format!("a list of {length} numbers")))
     }
 
@@ -261,6 +299,7 @@ impl Settings {
                 values: values.clone(),
                 read: self.read.clone(),
                 ignored: self.ignored.clone(),
+                bounds: self.bounds,
             }),
             _ => Err(self.refuse(name, "an object")),
         };
@@ -344,16 +383,35 @@ impl Settings {
     }
 }
 
+/// The most bytes of a JSON file: the index of a model of a trillion numbers has a fifth of it.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// The object in a JSON file.
 pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, CheckpointError> {
-    let text = std::fs::read(path).map_err(|source| CheckpointError::Read {
+    let read = |source| CheckpointError::Read {
         path: path.to_owned(),
         source,
-    })?;
+    };
+    let file = File::open(path).map_err(read)?;
+    let mut text = Vec::new();
+    // One byte more than there may be: what grows while it is read, or has no size, ends there too.
+    let bytes = file.take(MOST_BYTES + 1).read_to_end(&mut text);
+    if bytes.map_err(read)? as u64 > MOST_BYTES {
+        return Err(CheckpointError::JsonSize {
+            path: path.to_owned(),
+            most: MOST_BYTES,
+        });
+    }
     serde_json::from_slice(&text).map_err(|source| CheckpointError::Json {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Whether a number stays one in f32: neither infinite, nor zero where it is not.
+fn fits_single(number: f64) -> bool {
+    let single = number as f32;
+    single.is_finite() && (single != 0.0 || number == 0.0)
 }
 
 /// A value as messages show it.
@@ -384,6 +442,51 @@ mod tests {
         assert_eq!(said.size_or_null("d", Some(3)).unwrap(), Some(3));
         assert!(!said.flag_or("a", true).unwrap());
         assert!(said.number_or("a", 1.0).is_err());
+    }
+
+    #[test]
+    fn sizes_beyond_the_weights_are_refused_before_they_are_used() {
+        let said = settings(
+            r#"{"num_hidden_layers": 4000000000, "num_experts": 1000000000, "head_dim": 1000000000,
+                "max_position_embeddings": 4000000000, "inner": {"hidden_size": 1000000000}}"#,
+        );
+        for name in ["num_hidden_layers", "num_experts", "head_dim"] {
+            let error = said.size(name).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("{name}: expected at most")),
+                "{error}"
+            );
+        }
+        // Nothing is made of a length.
+        assert!(said.size("max_position_embeddings").is_ok());
+        let inner = said.inner_if("inner").unwrap().unwrap();
+        assert!(inner.size("hidden_size").is_err());
+    }
+
+    #[test]
+    fn numbers_have_to_be_ones_in_single_precision() {
+        let said = settings(r#"{"a": 1e300, "b": 1e-300, "c": 0, "d": -1e-6, "e": [1.0, 1e-300]}"#);
+        for name in ["a", "b"] {
+            let error = said.number_if(name).unwrap_err().to_string();
+            assert!(
+                error.contains("expected a number that f32 holds"),
+                "{error}"
+            );
+        }
+        assert_eq!(said.number_if("c").unwrap(), Some(0.0));
+        assert_eq!(said.epsilon_or("c", 1.0).unwrap(), 0.0);
+        assert!(said.epsilon_or("d", 1.0).is_err());
+        assert!(said.numbers("e", 2).is_err());
+    }
+
+    #[test]
+    fn a_file_without_end_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.json");
+        let file = File::create(&path).unwrap();
+        file.set_len(MOST_BYTES + 1).unwrap();
+        let error = read_object(&path).unwrap_err();
+        assert!(matches!(error, CheckpointError::JsonSize { .. }), "{error}");
     }
 
     #[test]

@@ -219,6 +219,9 @@ impl Weights {
             path: path.clone(),
             source,
         })?;
+        if whole.starts_with(b"version https://git-lfs") {
+            return Err(CheckpointError::Pointer { path });
+        }
         let (header, metadata) =
             SafeTensors::read_metadata(&whole).map_err(|source| CheckpointError::Safetensors {
                 path: path.clone(),

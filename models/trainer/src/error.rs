@@ -41,6 +41,18 @@ pub enum TrainerError {
     /// A checkpoint that cannot be read, or is not understood.
     #[error(transparent)]
     Checkpoint(#[from] rho_checkpoint::CheckpointError),
+    /// A weight that is no number: what a step with it teaches is nothing, and other tokens hide it.
+    #[error("{path}: tensor {name}: expected numbers that f32 can hold, got {got} at element {at}")]
+    Weight {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The value.
+        got: f32,
+        /// Its place.
+        at: usize,
+    },
     /// A file of tensors that cannot be read as one.
     #[error("{path}: no safetensors file")]
     Tensors {

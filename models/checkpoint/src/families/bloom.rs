@@ -44,7 +44,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         ));
     }
     let width = head_width(settings, "n_head", hidden, heads)?;
-    let epsilon = settings.number_or("layer_norm_epsilon", 1e-5)?;
+    let epsilon = settings.epsilon_or("layer_norm_epsilon", 1e-5)?;
     let all = Linear::new("query_key_value", hidden, 3 * hidden).with_bias(true);
     let rows = Projections::Together(all.take(head_by_head(heads, width), ""));
     let output = Linear::new("dense", hidden, hidden).with_bias(true);

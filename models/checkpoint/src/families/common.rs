@@ -59,6 +59,7 @@ fn heads(settings: &Settings, hidden: usize) -> Result<[usize; 3], CheckpointErr
         Some(width) => width,
         None => head_width(settings, "num_attention_heads", hidden, queries)?,
     };
+    settings.within_bounds("head_dim", queries.saturating_mul(width))?;
     if !queries.is_multiple_of(keys) {
         let expected = format!("a divisor of num_attention_heads, {queries}");
         return Err(settings.refuse("num_key_value_heads", expected));
@@ -158,7 +159,7 @@ impl Decoder {
     ) -> Result<Self, CheckpointError> {
         let sizes = Sizes::read(settings)?;
         let inner = settings.size("intermediate_size")?;
-        let epsilon = settings.number_or(defaults.epsilon_name, defaults.epsilon)?;
+        let epsilon = settings.epsilon_or(defaults.epsilon_name, defaults.epsilon)?;
         let activation = Activation::read(settings, defaults.activation_name, defaults.activation)?;
         let hidden = sizes.hidden;
         let [queries, _, width] = sizes.heads;

@@ -55,7 +55,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         activation,
         bias,
     );
-    let epsilon = settings.number_or("layer_norm_epsilon", 1e-5)?;
+    let epsilon = settings.epsilon_or("layer_norm_epsilon", 1e-5)?;
     let parallel = settings.flag_or("parallel_attn", true)?;
     let norms = settings.size_if("num_ln_in_parallel_attn")?;
     let norms = norms.unwrap_or(if new { 2 } else { 1 });

@@ -70,7 +70,7 @@ impl Sizes {
             positions: settings.size("n_positions")?,
             vocabulary: settings.size("vocab_size")?,
             heads: [heads, heads, width],
-            epsilon: settings.number_or("layer_norm_epsilon", 1e-5)?,
+            epsilon: settings.epsilon_or("layer_norm_epsilon", 1e-5)?,
         })
     }
 

@@ -24,7 +24,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
             "nothing: every head has its own keys",
         ));
     }
-    let epsilon = settings.number_or("layer_norm_eps", 1e-5)?;
+    let epsilon = settings.epsilon_or("layer_norm_eps", 1e-5)?;
     let bias = settings.flag_or("attention_bias", true)?;
     let all = Linear::new("query_key_value", hidden, 3 * hidden)
         .with_bias(bias)

@@ -67,7 +67,7 @@ fn normalised_by_head(settings: &Settings) -> Result<Decoder, CheckpointError> {
     // Transformers' own defaults are no matter of course.
     settings.size("num_key_value_heads")?;
     settings.size("head_dim")?;
-    let epsilon = settings.number_or("rms_norm_eps", 1e-6)?;
+    let epsilon = settings.epsilon_or("rms_norm_eps", 1e-6)?;
     let mut decoder = Decoder::like_llama(settings, &LLAMA)?.turned(settings, Names::default())?;
     for attention in decoder.attentions_mut() {
         let [queries, keys] = ["q_norm", "k_norm"].map(|name| Norm::rms(name, epsilon));

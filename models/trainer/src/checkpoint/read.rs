@@ -5,7 +5,7 @@ use std::path::Path;
 use rho_checkpoint::Weights;
 
 use super::Checkpoint;
-use crate::{Config, Result, model::Architecture};
+use crate::{Config, Result, TrainerError, model::Architecture};
 
 /// Reads a checkpoint folder; some settings, by their full names, are as good as absent.
 pub fn open(folder: &Path, ignored: &[String]) -> Result<Checkpoint> {
@@ -30,7 +30,16 @@ fn read(weights: &Weights, architecture: &Architecture) -> Result<Vec<Vec<f32>>>
     let mut numbers = Vec::with_capacity(architecture.parameters.len());
     for parameter in parameters {
         let stored = weights.expect(&parameter.name, &parameter.shape)?;
-        numbers.push(stored.to_f32()?);
+        let read = stored.to_f32()?;
+        if let Some(at) = read.iter().position(|number| !number.is_finite()) {
+            return Err(TrainerError::Weight {
+                path: stored.file().to_owned(),
+                name: stored.name.clone(),
+                got: read[at],
+                at,
+            });
+        }
+        numbers.push(read);
         taken.insert(stored.name.clone());
     }
     let decoder = &architecture.config.decoder;

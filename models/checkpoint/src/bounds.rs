@@ -1,0 +1,95 @@
+//! How large what a configuration says may be. Layers, experts and widths become lists in memory before their tensors are
+//! looked for: so none may be larger than what the weights hold, and a file that says four billion is refused by name.
+
+use crate::Weights;
+
+/// What counts layers.
+const LAYERS: [&str; 2] = ["num_hidden_layers", "n_layer"];
+/// What counts experts of a layer.
+const EXPERTS: [&str; 2] = ["num_local_experts", "num_experts"];
+/// Distances between tokens and between layers: nothing is made of their size.
+const DISTANCES: [&str; 13] = [
+    "max_position_embeddings",
+    "original_max_position_embeddings",
+    "n_positions",
+    "seq_length",
+    "sliding_window",
+    "sliding_window_size",
+    "sliding_window_pattern",
+    "_sliding_window_pattern",
+    "full_attention_interval",
+    "no_rope_layer_interval",
+    "decoder_sparse_step",
+    "experts_per_token",
+    "num_experts_per_tok",
+];
+/// A width that no tensor has may be as large as this: it may be of a part that the model does without.
+const SPARE: usize = 1 << 16;
+
+/// The most that settings may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    layers: usize,
+    experts: usize,
+    /// Of widths and numbers of heads.
+    width: usize,
+}
+
+impl Default for Bounds {
+    /// Of a model without weights: far more than any has.
+    fn default() -> Self {
+        Self {
+            layers: 1 << 14,
+            experts: 1 << 14,
+            width: 1 << 24,
+        }
+    }
+}
+
+impl Bounds {
+    /// Of a model with weights.
+    pub(crate) fn of(weights: &Weights) -> Self {
+        let (mut layers, mut experts, mut width) = (0, 0, SPARE);
+        for (name, stored) in &weights.tensors {
+            let mut words = name.split('.').peekable();
+            while let Some(word) = words.next() {
+                let number = words.peek().and_then(|next| next.parse::<usize>().ok());
+                let count = number.map_or(0, |number| number.saturating_add(1));
+                match word {
+                    "layers" | "h" => layers = layers.max(count),
+                    "experts" if number.is_some() => experts = experts.max(count),
+                    // All experts in one tensor; an empty one holds none.
+                    "experts" if stored.elements() > 0 => {
+                        experts = experts.max(stored.dims.first().copied().unwrap_or(0));
+                    }
+                    _ => {}
+                }
+            }
+            if stored.elements() > 0 {
+                width = stored.dims.iter().copied().fold(width, usize::max);
+            }
+        }
+        let known = Self::default();
+        let held = |count: usize, known: usize| match count {
+            // Under other names: that tensors are missing is said later.
+            0 => known,
+            // A name may hold any number, and is no weight yet.
+            count => count.min(weights.tensors.len().max(known)),
+        };
+        Self {
+            layers: held(layers, known.layers),
+            experts: held(experts, known.experts),
+            width,
+        }
+    }
+
+    /// The most that a setting of this name may say; nothing where it may say anything.
+    pub(crate) fn most(&self, name: &str) -> Option<usize> {
+        match name {
+            _ if LAYERS.contains(&name) => Some(self.layers),
+            _ if EXPERTS.contains(&name) => Some(self.experts),
+            _ if DISTANCES.contains(&name) => None,
+            _ => Some(self.width),
+        }
+    }
+}
