@@ -93,3 +93,60 @@ impl Bounds {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds(tensors: &[(&str, &str)]) -> Bounds {
+        // Of one byte each, or of none.
+        let (mut header, mut end) = (Vec::new(), 0);
+        for (name, shape) in tensors {
+            let start = end;
+            end += shape
+                .trim_matches(['[', ']'])
+                .split(',')
+                .fold(1, |bytes, axis| {
+                    bytes * axis.trim().parse::<usize>().unwrap()
+                });
+            header.push(format!(
+                r#""{name}":{{"dtype":"U8","shape":{shape},"data_offsets":[{start},{end}]}}"#
+            ));
+        }
+        let header = format!("{{{}}}", header.join(","));
+        let size = (header.len() as u64).to_le_bytes();
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = [&size[..], header.as_bytes(), &vec![0; end]].concat();
+        std::fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
+        Bounds::of(&Weights::find(folder.path()).unwrap())
+    }
+
+    #[test]
+    fn the_weights_say_how_many_layers_and_experts_there_are() {
+        let apart = bounds(&[
+            ("model.layers.1.mlp.experts.6.up_proj.weight", "[2,2]"),
+            ("model.layers.0.norm.weight", "[4]"),
+        ]);
+        assert_eq!(apart.most("num_hidden_layers"), Some(2));
+        assert_eq!(apart.most("num_local_experts"), Some(7));
+        let fused = bounds(&[("transformer.h.3.experts.gate_up_proj", "[5,2,2]")]);
+        assert_eq!(fused.most("n_layer"), Some(4));
+        assert_eq!(fused.most("num_experts"), Some(5));
+        assert_eq!(fused.most("max_position_embeddings"), None);
+    }
+
+    #[test]
+    fn what_is_empty_or_only_named_bounds_nothing() {
+        let known = Bounds::default();
+        let hostile = bounds(&[
+            (
+                "model.layers.4000000000.mlp.experts.4000000000.weight",
+                "[1]",
+            ),
+            ("model.layers.0.mlp.experts.up_proj", "[4000000000,0]"),
+        ]);
+        assert_eq!(hostile.most("num_hidden_layers"), known.most("n_layer"));
+        assert_eq!(hostile.most("num_experts"), known.most("num_experts"));
+        assert_eq!(hostile.most("head_dim"), Some(SPARE));
+    }
+}

@@ -45,6 +45,12 @@ pub enum CheckpointError {
         /// The file.
         path: PathBuf,
     },
+    /// Weights with an adapter beside them: Transformers with PEFT computes both.
+    #[error("{path}: expected weights that are whole, got an adapter beside them")]
+    Adapter {
+        /// The adapter's configuration.
+        path: PathBuf,
+    },
     /// A model that nothing here describes.
     #[error("{path}: model_type: expected one of {}, got {got}", known.join(", "))]
     Family {
@@ -172,6 +178,10 @@ impl CheckpointError {
             Self::NotACheckpoint { .. } => {
                 "a checkpoint is what save_pretrained(DIR) writes; weights in pytorch_model.bin have to be saved again \
                  with safe_serialization=True"
+            }
+            Self::Adapter { .. } => {
+                "merge it (merge_and_unload) and save the model again; where it is merged already, move \
+                 adapter_config.json away"
             }
             Self::Pointer { .. } => {
                 "the weights were not fetched: run git lfs pull in the repository, or download the model again"

@@ -43,6 +43,9 @@ pub use weights::{Rows, Stored, Weights};
 /// The configuration's name.
 pub const CONFIG: &str = "config.json";
 
+/// What PEFT's adapters are called: Transformers looks for one beside the weights.
+const ADAPTER: &str = "adapter_config.json";
+
 /// Files that go with a model into its new folder, where they are there.
 pub const COMPANIONS: [&str; 5] = [
     "generation_config.json",
@@ -91,6 +94,10 @@ impl Checkpoint {
                     false => "nothing: it does not exist".to_owned(),
                 },
             });
+        }
+        let adapter = folder.join(ADAPTER);
+        if adapter.is_file() {
+            return Err(CheckpointError::Adapter { path: adapter });
         }
         let settings = Settings::read(&config, ignored)?;
         let mut weights = Weights::find(folder)?;
@@ -167,5 +174,19 @@ fn copy(from: &mut impl Read, hash: &mut Sha256) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adapter_beside_the_weights_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(CONFIG), "{}").unwrap();
+        std::fs::write(folder.path().join(ADAPTER), "{}").unwrap();
+        let error = Checkpoint::open(folder.path()).unwrap_err();
+        assert!(matches!(error, CheckpointError::Adapter { .. }), "{error}");
     }
 }

@@ -333,10 +333,13 @@ fn yarn(
     let factor = stretch(settings, scaling, original)?;
     let pair_with =
         |turns: f64| width * (original as f64 / (turns * 2.0 * PI)).ln() / (2.0 * theta.ln());
+    if theta == 1.0 {
+        return Err(settings.refuse("rope_theta", "another number than 1: all pairs turn alike"));
+    }
     // Zero counts as nothing said, in Transformers.
-    let turns = |name, default| {
-        let said = scaling.number_if(name)?.filter(|&n| n != 0.0);
-        Ok::<f64, CheckpointError>(said.unwrap_or(default))
+    let turns = |name, default| match scaling.number_if(name)?.filter(|&n| n != 0.0) {
+        Some(turns) if turns < 0.0 => Err(scaling.refuse(name, "a number above zero")),
+        said => Ok(said.unwrap_or(default)),
     };
     let mut low = pair_with(turns("beta_fast", 32.0)?);
     let mut high = pair_with(turns("beta_slow", 1.0)?);
@@ -422,6 +425,22 @@ mod tests {
                 false,
             ),
             (r#"{"rope_theta": 1e30}"#, false),
+            // Transformers divides by zero, and takes a logarithm that there is not.
+            (
+                r#"{"rope_theta": 1.0, "max_position_embeddings": 64,
+                    "rope_scaling": {"rope_type": "yarn", "factor": 2.0}}"#,
+                true,
+            ),
+            (
+                r#"{"max_position_embeddings": 64,
+                    "rope_scaling": {"rope_type": "yarn", "factor": 2.0, "beta_fast": -1.0}}"#,
+                true,
+            ),
+            (
+                r#"{"max_position_embeddings": 64,
+                    "rope_scaling": {"rope_type": "yarn", "factor": 2.0, "beta_fast": 0.0}}"#,
+                false,
+            ),
         ] {
             let read = Rotation::read(&settings(said), 64, Names::default());
             assert_eq!(read.is_err(), refused, "{said}");
