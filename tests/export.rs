@@ -429,7 +429,7 @@ fn what_is_not_known_is_refused_by_name_before_anything_is_written() {
             "gemma2",
             "head_dim",
             Value::Null,
-            "head_dim: expected a positive whole number, got nothing",
+            "head_dim: expected a positive whole number, got null",
         ),
         (
             "gpt2_scaled",
