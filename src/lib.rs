@@ -24,7 +24,8 @@
 //! Everything is token-aligned: `loss[i]`, `entropy[i]`, `mask[i]` speak of token `i` as a target.
 //!
 //! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`]. Models
-//! that are named as on the Hugging Face Hub are found in `hub`.
+//! that are named as on the Hugging Face Hub are found in `hub`; what a checkpoint means is read by `rho_checkpoint`, for
+//! exporter, trainer and reference alike, and `checkpoint` exports one into the cache where a reference is wanted.
 //! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, masks for other trainers
 //! are in `convert`, training is in `train`, comparing ways to train in `experiment`; looking at masks is in `look`,
 //! `show`, `stats` and `report`, at models in `eval`, at their numbers in `verify`, at how tokens changed over a run in `dynamics`.

@@ -619,7 +619,7 @@ fn graphs_that_cannot_work_are_refused_by_name() {
         &[
             "expected an output of logits [batch, length, vocabulary]",
             "got last_hidden_state F32 [batch, length, 16]",
-            "hint: export with --task text-generation",
+            "hint: name the checkpoint itself, or export it with `rho-mask export`",
         ],
     );
     let mut graph = product();

@@ -24,6 +24,10 @@ mod experiment;
 // Each setting of each family, against the real Transformers.
 #[cfg(test)]
 mod every_setting;
+// What exporter, trainer and reference take from one checkpoint.
+#[cfg(feature = "train")]
+#[cfg(test)]
+mod every_user;
 // Checkpoints: `export`, and `score` of a checkpoint as it is.
 #[cfg(test)]
 mod export;

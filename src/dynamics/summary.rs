@@ -26,7 +26,7 @@ pub(crate) struct Summary {
     /// Rows that hold no document; rejected.jsonl says why.
     pub(crate) rejected: u64,
     /// In the order of training.
-    pub(crate) checkpoints: Vec<Checkpoint>,
+    pub(crate) checkpoints: Vec<CheckpointSummary>,
     pub(crate) reference: Option<Reference>,
     /// Nats of change from which a token falls or rises.
     pub(crate) threshold: f64,
@@ -41,7 +41,7 @@ pub(crate) struct Summary {
 
 /// A checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Checkpoint {
+pub(crate) struct CheckpointSummary {
     pub(crate) name: String,
     pub(crate) step: Option<u64>,
     /// Its place on the line.
@@ -145,7 +145,7 @@ impl Summary {
         pieces: Option<&Pieces<'_>>,
     ) -> Self {
         let numbered = (1..).zip(&plan.checkpoints).zip(&plan.x).zip(&cuts.means);
-        let checkpoints = numbered.map(|(((number, scored), &x), &mean_loss)| Checkpoint {
+        let checkpoints = numbered.map(|(((number, scored), &x), &mean_loss)| CheckpointSummary {
             name: scored.named.name.clone(),
             step: scored.named.step,
             x,

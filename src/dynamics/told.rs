@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::summary::{Checkpoint, Summary};
+use super::summary::{CheckpointSummary, Summary};
 use crate::{
     look::{
         screen::{safe, shorten},
@@ -20,7 +20,7 @@ const CONTEXT: usize = 36;
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = |checkpoint: Option<&Checkpoint>| {
+        let named = |checkpoint: Option<&CheckpointSummary>| {
             checkpoint.map_or(String::new(), |c| {
                 format!("{} ({:.3} nats)", safe(&c.name), c.mean_loss)
             })
@@ -132,7 +132,7 @@ impl Summary {
                  report"
             );
         }
-        let names = |c: &Checkpoint| safe(&c.name).into_owned();
+        let names = |c: &CheckpointSummary| safe(&c.name).into_owned();
         let head = std::iter::once("perplexity under".to_owned());
         let mut table = Table::new(head.chain(self.checkpoints.iter().map(names)));
         let numbers = |row: &[f64]| -> Vec<String> {

@@ -152,8 +152,8 @@ impl ReferenceError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoModel { .. } => {
-                "name a Hugging Face checkpoint (config.json, model.safetensors), or what `rho-mask export` or \
-                 `optimum-cli export onnx --task text-generation` wrote"
+                "name a Hugging Face checkpoint (config.json, model.safetensors) or its name on the Hub, or an export of \
+                 `rho-mask export` or optimum"
             }
             Self::Bf16OnCpu { .. } => {
                 "export it with --dtype f32 (--precision bf16 then computes in bf16 where the processor can), or score on \
@@ -161,12 +161,14 @@ impl ReferenceError {
             }
             Self::SeveralModels { .. } => "name the file: --model DIR/FILE.onnx",
             Self::NoLogits { .. } => {
-                "export with --task text-generation (or text-generation-with-past)"
+                "name the checkpoint itself, or export it with `rho-mask export` (with optimum: --task text-generation)"
             }
             Self::EncoderDecoder { .. } => {
                 "a reference predicts a text from itself alone: take a causal language model"
             }
-            Self::UnknownInput { .. } => "export with --task text-generation",
+            Self::UnknownInput { .. } => {
+                "name the checkpoint itself, or export it with `rho-mask export` (with optimum: --task text-generation)"
+            }
             Self::InputShape { .. } => "export with free batch and sequence axes, as optimum does",
             Self::UnknownVocabulary { .. } => "put the checkpoint's config.json beside the model",
             Self::NoCuda { .. } => {
@@ -175,7 +177,7 @@ impl ReferenceError {
             Self::Library(error) => return error.hint(),
             Self::Config(_) => "fetch it again; without it --context says how long inputs may be",
             Self::Graph(GraphError::NotOnnx { .. } | GraphError::NoGraph { .. }) => {
-                "was it copied whole? export again: optimum-cli export onnx --model NAME --task text-generation DIR"
+                "was it copied whole? export again: rho-mask export CHECKPOINT --out DIR"
             }
             Self::Graph(GraphError::Read { .. } | GraphError::TensorBytes { .. }) => {
                 "weights may lie in other files beside the model (model.onnx_data): copy all of them, whole"
@@ -190,7 +192,8 @@ impl ReferenceError {
                 "--device cpu, or leave --precision out: a GPU takes the model as it is stored (export it as f16)"
             }
             Self::NotReducible { .. } => {
-                "leave --precision out to compute as the model is stored, or export in f32: optimum-cli export onnx --model NAME --task text-generation DIR"
+                "leave --precision out to compute as the model is stored, or export in f32: rho-mask export \
+                 CHECKPOINT --out DIR"
             }
             Self::Graph(_)
             | Self::Runtime { .. }

@@ -13,7 +13,7 @@ use std::time::Instant;
 use candle_core::{DType, Device};
 use rho_selection::KeepRatio;
 use rho_trainer::{
-    Batch, Checkpoint, Config, Network, Objective, Optimiser, StepOptions, compute_gradient,
+    Batch, Config, Model, Network, Objective, Optimiser, StepOptions, compute_gradient,
     optimiser::AdamW,
 };
 
@@ -54,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "max_position_embeddings": 2048,
     });
     let config = Config::from_json(config.as_object().cloned().unwrap_or_default())?;
-    let checkpoint = Checkpoint::fresh(config, 1);
+    let checkpoint = Model::fresh(config, 1);
     println!(
         "{:.1}M parameters, {rows} x {length} tokens, {} threads",
         checkpoint.architecture.numbers() as f64 / 1e6,

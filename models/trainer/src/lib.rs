@@ -31,7 +31,7 @@ pub mod run;
 pub mod step;
 
 pub use batch::{Batch, Target};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::Model;
 pub use config::Config;
 pub use error::{Result, TrainerError};
 pub use network::Network;

@@ -4,7 +4,7 @@
 use candle_core::{DType, Device};
 
 use crate::{
-    Batch, Result, Target, TrainerError, checkpoint::Checkpoint, fused, model::Architecture, plain,
+    Batch, Result, Target, TrainerError, checkpoint::Model, fused, model::Architecture, plain,
 };
 
 /// A row of the head: a token to predict, and how much its loss counts in the gradient.
@@ -43,10 +43,10 @@ pub enum Forward {
 
 impl Network {
     /// A network on a device: our own operations on the processor; on CUDA candle's in bf16, with weights in f32.
-    pub fn new(checkpoint: Checkpoint, device: &Device) -> Result<Self> {
+    pub fn new(checkpoint: Model, device: &Device) -> Result<Self> {
         match device {
             Device::Cpu => {
-                let Checkpoint {
+                let Model {
                     architecture,
                     weights,
                 } = checkpoint;
@@ -58,7 +58,7 @@ impl Network {
     }
 
     /// A network by candle's operations in the type `compute`: the oracle of the other one, in F64.
-    pub fn plain(checkpoint: Checkpoint, device: &Device, compute: DType) -> Result<Self> {
+    pub fn plain(checkpoint: Model, device: &Device, compute: DType) -> Result<Self> {
         let network = plain::Network::new(checkpoint, device, compute)?;
         Ok(Self::Plain(Box::new(network)))
     }
@@ -169,8 +169,8 @@ impl Network {
     }
 
     /// The model as it is now, to save.
-    pub fn checkpoint(&self) -> Result<Checkpoint> {
-        Ok(Checkpoint {
+    pub fn checkpoint(&self) -> Result<Model> {
+        Ok(Model {
             architecture: self.architecture().clone(),
             weights: self.weights()?,
         })

@@ -4,7 +4,7 @@
 
 use std::{path::Path, process::Command};
 
-use rho_trainer::{Batch, Checkpoint, Network, Target, checkpoint, network::WeightedRow};
+use rho_trainer::{Batch, Model, Network, Target, checkpoint, network::WeightedRow};
 
 use tempfile::TempDir;
 
@@ -84,7 +84,7 @@ fn transformers_opens_what_is_written() {
         .iter()
         .map(|_| tempfile::tempdir().unwrap())
         .collect();
-    let written: Vec<Checkpoint> = families()
+    let written: Vec<Model> = families()
         .iter()
         .map(|(_, json)| random_checkpoint(json, 31))
         .collect();

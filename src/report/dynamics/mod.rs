@@ -23,7 +23,7 @@ use super::masks::{made::flatten, named};
 use super::page::{self, Page};
 use crate::dynamics::{
     opened::Opened,
-    summary::{Checkpoint, Summary},
+    summary::{CheckpointSummary, Summary},
 };
 use crate::look::{pieces::Pieces, screen::safe, tokenizer};
 use crate::pipeline::summary::grouped;
@@ -53,7 +53,7 @@ impl Subject<'_> {
 
     /// The names of the checkpoints, fit to be seen.
     fn names(&self) -> Vec<String> {
-        let name = |checkpoint: &Checkpoint| safe(&checkpoint.name).into_owned();
+        let name = |checkpoint: &CheckpointSummary| safe(&checkpoint.name).into_owned();
         self.summary().checkpoints.iter().map(name).collect()
     }
 
@@ -127,7 +127,7 @@ pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
 fn overview(subject: &Subject<'_>) -> Markup {
     let summary = subject.summary();
     let ends = summary.checkpoints.first().zip(summary.checkpoints.last());
-    let nats = |checkpoint: &Checkpoint| {
+    let nats = |checkpoint: &CheckpointSummary| {
         let name = safe(&checkpoint.name);
         format!("{:.3} nats at {name}", checkpoint.mean_loss)
     };

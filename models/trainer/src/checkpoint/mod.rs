@@ -14,14 +14,14 @@ use crate::{Config, initial, model::Architecture};
 
 /// A model in memory: what it is made of, and a vector of numbers for each parameter.
 #[derive(Debug, Clone)]
-pub struct Checkpoint {
+pub struct Model {
     /// What it is made of.
     pub architecture: Architecture,
     /// For each parameter its numbers, in the order and layout of [`Architecture::parameters`].
     pub weights: Vec<Vec<f32>>,
 }
 
-impl Checkpoint {
+impl Model {
     /// A model from scratch; the same weights for the same seed.
     pub fn fresh(config: Config, seed: u64) -> Self {
         let architecture = Architecture::new(config);

@@ -4,16 +4,16 @@ use std::path::Path;
 
 use rho_checkpoint::Weights;
 
-use super::Checkpoint;
+use super::Model;
 use crate::{Config, Result, TrainerError, model::Architecture};
 
 /// Reads a checkpoint folder; some settings, by their full names, are as good as absent.
-pub fn open(folder: &Path, ignored: &[String]) -> Result<Checkpoint> {
+pub fn open(folder: &Path, ignored: &[String]) -> Result<Model> {
     let checkpoint = rho_checkpoint::Checkpoint::open_ignoring(folder, ignored)?;
     let json = checkpoint.settings.values().clone();
     let architecture = Architecture::new(Config::new(checkpoint.decoder()?, json)?);
     let weights = read(&checkpoint.weights, &architecture)?;
-    Ok(Checkpoint {
+    Ok(Model {
         architecture,
         weights,
     })

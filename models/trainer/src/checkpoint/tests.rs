@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use super::*;
 use crate::Config;
 
-fn tiny() -> Checkpoint {
+fn tiny() -> Model {
     let json = r#"{"model_type":"qwen3","vocab_size":40,"hidden_size":16,"intermediate_size":24,"head_dim":6,
         "num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"max_position_embeddings":64,"prefix":"kept"}"#;
     let config = Config::from_json(serde_json::from_str(json).unwrap()).unwrap();
-    Checkpoint::fresh(config, 5)
+    Model::fresh(config, 5)
 }
 
 #[test]

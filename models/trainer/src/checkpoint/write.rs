@@ -42,7 +42,7 @@ impl View for Tensor<'_> {
 
 /// Writes `config.json` and `model.safetensors` (F32) to a folder, and copies the tokenizer's files from `tokenizer_from`.
 /// Each file appears whole or not at all.
-pub fn save(checkpoint: &Checkpoint, folder: &Path, tokenizer_from: Option<&Path>) -> Result<()> {
+pub fn save(checkpoint: &Model, folder: &Path, tokenizer_from: Option<&Path>) -> Result<()> {
     let failed = |path: &Path, action| {
         let path = path.to_owned();
         move |source| TrainerError::File {

@@ -3,7 +3,7 @@
 use candle_core::{DType, Device};
 
 use super::*;
-use crate::{Checkpoint, Config, model::Kind};
+use crate::{Config, Model, model::Kind};
 
 const SETTINGS: AdamW = AdamW {
     betas: (0.9, 0.95),
@@ -56,15 +56,15 @@ const EXPECTED: [(f64, [f64; 3], [f64; 2]); 3] = [
 /// f32 beside f64, at magnitude 2.
 const TOLERANCE: f64 = 1e-6;
 
-fn tiny() -> Checkpoint {
+fn tiny() -> Model {
     let json = r#"{"model_type":"llama","vocab_size":11,"hidden_size":8,"intermediate_size":8,
         "num_hidden_layers":1,"num_attention_heads":2,"max_position_embeddings":16}"#;
     let config = Config::from_json(serde_json::from_str(json).unwrap()).unwrap();
-    Checkpoint::fresh(config, 1)
+    Model::fresh(config, 1)
 }
 
 /// Two parameters, a matrix and a bias, and nothing else.
-fn two() -> Checkpoint {
+fn two() -> Model {
     let mut checkpoint = tiny();
     checkpoint.architecture.parameters.truncate(2);
     for (parameter, (numbers, kind)) in checkpoint

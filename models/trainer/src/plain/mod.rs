@@ -12,7 +12,7 @@ use candle_core::{DType, Device, Tensor, Var, backprop::GradStore};
 use self::decoder::Decoder;
 use crate::{
     Batch, Result,
-    checkpoint::Checkpoint,
+    checkpoint::Model,
     model::Architecture,
     network::{RowLoss, WeightedRow},
 };
@@ -55,8 +55,8 @@ impl Forward {
 
 impl Network {
     /// A network with these weights, computing in `compute` on a device.
-    pub fn new(checkpoint: Checkpoint, device: &Device, compute: DType) -> Result<Self> {
-        let Checkpoint {
+    pub fn new(checkpoint: Model, device: &Device, compute: DType) -> Result<Self> {
+        let Model {
             architecture,
             weights,
         } = checkpoint;

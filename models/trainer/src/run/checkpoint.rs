@@ -20,7 +20,7 @@ pub struct Checkpoints {
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Checkpoint {
+pub struct SavedStep {
     /// Its folder.
     pub path: PathBuf,
     /// What it says of the run.
@@ -59,7 +59,7 @@ impl Checkpoints {
     ///
     /// # Errors
     /// Where it cannot be read.
-    pub fn last(&self) -> Result<Option<Checkpoint>, RunError> {
+    pub fn last(&self) -> Result<Option<SavedStep>, RunError> {
         let Some(&step) = self.steps()?.last() else {
             return Ok(None);
         };
@@ -76,7 +76,7 @@ impl Checkpoints {
             true => Some(read(PROBE)?),
             false => None,
         };
-        Ok(Some(Checkpoint { path, state, probe }))
+        Ok(Some(SavedStep { path, state, probe }))
     }
 
     /// Writes one, then removes those that are too many. Where it cannot be written, the former ones stay as they are.

@@ -6,7 +6,7 @@ use super::lines::{Lines, METRICS, TIMINGS, last_losses};
 use super::plan::{Ended, Event, RunPlan, Timing};
 use super::publish::publish;
 use super::{
-    Checkpoint, Checkpoints, Diverged, NotFinite, Probe, RunError, RunState, Spike, StepMetrics,
+    Checkpoints, Diverged, NotFinite, Probe, RunError, RunState, SavedStep, Spike, StepMetrics,
     Trainee, diverged,
 };
 use crate::data::{DataError, Documents, GlobalBatch, Loader, Loading, Place, Rows};
@@ -40,7 +40,7 @@ impl<'a> Run<'a> {
         let checkpoints = Checkpoints::new(plan.folder.join("checkpoints"), plan.keep_last);
         checkpoints.clean()?;
         let (mut state, mut probe, mut last_saved) = (RunState::default(), Probe::default(), None);
-        if let Some(Checkpoint {
+        if let Some(SavedStep {
             path,
             state: saved,
             probe: bits,

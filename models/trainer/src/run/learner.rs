@@ -8,7 +8,7 @@ use rho_selection::KeepRatio;
 
 use super::moments;
 use super::{NotFinite, StepOutcome, Trainee, TraineeError};
-use crate::checkpoint::{self, Checkpoint, read_weights};
+use crate::checkpoint::{self, Model, read_weights};
 use crate::data::GlobalBatch;
 use crate::model::Architecture;
 use crate::network::WeightedRow;
@@ -107,7 +107,7 @@ impl Learner {
             Start::Initial { config, seed } => {
                 let architecture = Architecture::new(Config::read(config)?);
                 let weights = initial::weights(&architecture, *seed);
-                Checkpoint {
+                Model {
                     architecture,
                     weights,
                 }
@@ -178,7 +178,7 @@ impl Learner {
 }
 
 fn build(
-    checkpoint: Checkpoint,
+    checkpoint: Model,
     device: &Device,
     options: &LearnerOptions,
 ) -> Result<(Network, Optimiser)> {
@@ -242,7 +242,7 @@ impl Trainee for Learner {
     }
 
     fn save_model(&self, folder: &Path) -> std::result::Result<(), TraineeError> {
-        let checkpoint = Checkpoint {
+        let checkpoint = Model {
             architecture: self.network.architecture().clone(),
             weights: self.network.weights()?,
         };
@@ -262,7 +262,7 @@ impl Trainee for Learner {
         let architecture = self.network.architecture().clone();
         let weights = read_weights(folder, &architecture)?;
         let state = moments::read(folder, &architecture.parameters)?;
-        let checkpoint = Checkpoint {
+        let checkpoint = Model {
             architecture,
             weights,
         };

@@ -37,7 +37,7 @@ mod spike;
 mod state;
 mod trainee;
 
-pub use checkpoint::{Checkpoint, Checkpoints};
+pub use checkpoint::{Checkpoints, SavedStep};
 pub use drive::Run;
 pub use error::{Diverged, RunError};
 pub use evaluate::{Evaluated, EvaluationSet, Mean};

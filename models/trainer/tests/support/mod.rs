@@ -9,7 +9,7 @@ pub(crate) mod torch;
 use std::{io::Write, path::PathBuf};
 
 use candle_core::{DType, Device};
-use rho_trainer::{Batch, Checkpoint, Config, Network, initial, model::Architecture};
+use rho_trainer::{Batch, Config, Model, Network, initial, model::Architecture};
 
 /// Bends the numbers of a test; fixed, so that a failure can be repeated.
 pub(crate) struct Random(pub(crate) u64);
@@ -45,7 +45,7 @@ pub(crate) fn families() -> Vec<(&'static str, String)> {
 }
 
 /// A model with random weights; norms and biases are random too, so that their gradients say something.
-pub(crate) fn checkpoint(json: &str, seed: u64) -> Checkpoint {
+pub(crate) fn checkpoint(json: &str, seed: u64) -> Model {
     let config = Config::from_json(serde_json::from_str(json).unwrap()).unwrap();
     let architecture = Architecture::new(config);
     let mut weights = initial::weights(&architecture, seed);
@@ -55,7 +55,7 @@ pub(crate) fn checkpoint(json: &str, seed: u64) -> Checkpoint {
             numbers.iter_mut().for_each(|x| *x += random.unit() - 0.5);
         }
     }
-    Checkpoint {
+    Model {
         architecture,
         weights,
     }
@@ -88,11 +88,11 @@ pub(crate) fn batch(rows: usize, length: usize, vocabulary: u32, random: &mut Ra
     batch
 }
 
-pub(crate) fn fused(checkpoint: &Checkpoint) -> Network {
+pub(crate) fn fused(checkpoint: &Model) -> Network {
     Network::new(checkpoint.clone(), &Device::Cpu).unwrap()
 }
 
-pub(crate) fn plain(checkpoint: &Checkpoint) -> Network {
+pub(crate) fn plain(checkpoint: &Model) -> Network {
     Network::plain(checkpoint.clone(), &Device::Cpu, DType::F64).unwrap()
 }
 
