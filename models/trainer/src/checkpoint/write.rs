@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashMap, path::Path};
 use safetensors::{Dtype, View};
 use serde_json::Value;
 
-use super::Checkpoint;
+use super::Model;
 use crate::{Result, TrainerError};
 
 /// Files that belong to the tokenizer, copied where the source has them.
