@@ -346,7 +346,11 @@ fn block(of: Of, dims: &[usize], scale: &Stored) -> Result<[usize; 2], Checkpoin
         got: scale.dims.clone(),
     };
     let &[rows, columns] = dims else {
-        return Err(refused(vec![]));
+        return Err(CheckpointError::Quantisation {
+            path: scale.file().to_owned(),
+            expected: format!("a matrix beside {}", scale.name),
+            got: format!("the shape {dims:?}"),
+        });
     };
     let (block, expected) = match of {
         Of::Block(block) => (
