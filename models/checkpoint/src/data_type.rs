@@ -23,6 +23,10 @@ pub enum DataType {
     I8,
     /// 8-bit float, four bits of exponent, no infinities.
     F8E4M3,
+    /// 4-bit float, two bits of exponent; two in a byte, the lower bits first.
+    F4E2M1,
+    /// Eight bits of exponent and nothing else: a power of two.
+    F8E8M0,
     /// Any other type, by its number.
     Other(i32),
 }
@@ -41,6 +45,8 @@ impl DataType {
             11 => Self::F64,
             16 => Self::Bf16,
             17 => Self::F8E4M3,
+            23 => Self::F4E2M1,
+            24 => Self::F8E8M0,
             other => Self::Other(other),
         }
     }
@@ -58,6 +64,8 @@ impl DataType {
             Self::F64 => 11,
             Self::Bf16 => 16,
             Self::F8E4M3 => 17,
+            Self::F4E2M1 => 23,
+            Self::F8E8M0 => 24,
             Self::Other(number) => number,
         }
     }
@@ -67,14 +75,14 @@ impl DataType {
         matches!(self, Self::F32 | Self::F16 | Self::Bf16 | Self::F64)
     }
 
-    /// Bytes per element, for the types that have a name here.
+    /// Bytes per element, for the types that have a name here and fill whole bytes.
     pub fn size(self) -> Option<usize> {
         match self {
-            Self::Bool | Self::U8 | Self::I8 | Self::F8E4M3 => Some(1),
+            Self::Bool | Self::U8 | Self::I8 | Self::F8E4M3 | Self::F8E8M0 => Some(1),
             Self::F16 | Self::Bf16 => Some(2),
             Self::F32 | Self::I32 => Some(4),
             Self::F64 | Self::I64 => Some(8),
-            Self::Other(_) => None,
+            Self::F4E2M1 | Self::Other(_) => None,
         }
     }
 }

@@ -31,10 +31,30 @@ pub fn to_f32(dtype: DataType, bytes: &[u8], out: &mut Vec<f32>) -> bool {
                 .map(|b| f64::from_le_bytes(*b) as f32),
         ),
         DataType::F8E4M3 => out.extend(bytes.iter().map(|&b| from_e4m3(b))),
+        DataType::F8E8M0 => out.extend(bytes.iter().map(|&b| from_e8m0(b))),
+        DataType::F4E2M1 => {
+            let two = |&b: &u8| [b & 0xf, b >> 4].map(|code| E2M1[usize::from(code)]);
+            out.extend(bytes.iter().flat_map(two));
+        }
         DataType::I8 => out.extend(bytes.iter().map(|&b| f32::from(b.cast_signed()))),
         _ => return false,
     }
     true
+}
+
+/// OCP's E2M1, by its four bits.
+const E2M1: [f32; 16] = [
+    0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0,
+];
+
+/// OCP's E8M0: eight bits of exponent with a bias of 127, and one NaN.
+fn from_e8m0(byte: u8) -> f32 {
+    match byte {
+        // Below the least exponent of f32: half of its least normal number.
+        0 => f32::from_bits(1 << 22),
+        255 => f32::NAN,
+        _ => f32::from_bits(u32::from(byte) << 23),
+    }
 }
 
 /// OCP's E4M3: four bits of exponent with a bias of 7, three of mantissa; no infinities, one NaN of each sign.
@@ -67,5 +87,23 @@ mod tests {
         assert!(out[5].is_nan());
         out[5] = 0.0;
         assert_eq!(out, [0.0, 0.001_953_125, 0.015_625, 1.0, 448.0, 0.0, -1.0]);
+    }
+
+    #[test]
+    fn two_numbers_lie_in_a_byte_the_lower_bits_first() {
+        let mut out = Vec::new();
+        assert!(to_f32(DataType::F4E2M1, &[0x71, 0xfa], &mut out));
+        assert_eq!(out, [0.5, 6.0, -1.0, -6.0]);
+    }
+
+    /// `torch.tensor([0, 1, 126, 127, 129, 254, 255], dtype=torch.uint8).view(torch.float8_e8m0fnu).float()`
+    #[test]
+    fn e8m0_is_that_of_pytorch() {
+        let mut out = Vec::new();
+        let bytes = [0, 1, 126, 127, 129, 254, 255];
+        assert!(to_f32(DataType::F8E8M0, &bytes, &mut out));
+        assert!(out.pop().unwrap().is_nan());
+        let expected = [-127, -126, -1, 0, 2, 127].map(|n| 2f64.powi(n) as f32);
+        assert_eq!(out, expected);
     }
 }

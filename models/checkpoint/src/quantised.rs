@@ -1,26 +1,45 @@
-//! Quantised weights whose numbers are plain: a matrix in 8 bits, and scales that are multiplied with it.
+//! Quantised weights whose numbers are plain: matrices in 8 or 4 bits, and scales that are multiplied with them.
 //!
 //! ```text
-//! fp8 (DeepSeek, Qwen):     name.weight f8 [out, in]  name.weight_scale_inv [out / rows, in / columns] of blocks
-//! compressed-tensors, int8: name.weight i8 [out, in]  name.weight_scale [out, 1] of rows, or [1] of the tensor
+//! fp8 (DeepSeek, Qwen):     name.weight f8 [out, in]  name.weight_scale_inv [out / rows, in / columns] of blocks, or [] or
+//!                                                     [1] of the tensor
+//! compressed-tensors, int8: name.weight i8 [out, in]  name.weight_scale [out, 1] of rows, [1] of the tensor, or of blocks
 //! compressed-tensors, fp8:  the same in f8
+//! mxfp4 (GPT-OSS):          name_blocks u8 [experts, out, in / 32, 16]  name_scales u8 [experts, out, in / 32]: exponents
+//!                           ─► name [experts, out, in], where a plain checkpoint has [experts, in, out]
 //! ```
 //!
 //! What a deployment does to activations besides is not done here: it is said in a note. Other kinds are refused by name.
 
-use crate::{CheckpointError, DataType, Settings, Stored, Weights, weights::Scales};
+use crate::{
+    CheckpointError, DataType, Settings, Stored, Weights, error::type_name, weights::Scales,
+};
 
-const READ: &str =
-    "fp8 with scales of blocks, or compressed-tensors with 8 bits and scales of rows";
+const READ: &str = "fp8 with scales of blocks or of tensors, compressed-tensors with 8 bits and scales of rows, blocks \
+                    or tensors, or mxfp4";
 
 /// What a checkpoint's quantisation is.
-struct Kind {
+enum Kind {
+    Eight(Eight),
+    Mxfp4,
+}
+
+/// Matrices in 8 bits.
+struct Eight {
     name: &'static str,
     dtype: DataType,
     /// Behind the matrix's name.
     scale: &'static str,
-    /// Of a scale, where it is of blocks.
-    block: Option<[usize; 2]>,
+    of: Of,
+}
+
+/// What each scale is of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// Rows and columns.
+    Block([usize; 2]),
+    Row,
+    Tensor,
 }
 
 /// Gives quantised tensors their scales, which are no tensors of the model any more; a note where there are any.
@@ -35,39 +54,106 @@ pub(crate) fn attach(
     let names: Vec<String> = weights.tensors.keys().cloned().collect();
     let mut count = 0;
     for name in names {
-        let Some(stored) = weights.tensors.get(&name) else {
-            continue;
-        };
-        if stored.dtype != kind.dtype || !name.ends_with("weight") {
-            continue;
-        }
-        let scale_name = format!("{name}{}", kind.scale);
-        let dims = stored.dims.clone();
-        let Some(scale) = weights.tensors.remove(&scale_name) else {
-            return Err(CheckpointError::MissingTensor {
-                path: weights.folder.clone(),
-                name: scale_name,
-                there: weights.tensors.len(),
+        count += usize::from(match &kind {
+            Kind::Eight(kind) => eight(kind, weights, &name)?,
+            Kind::Mxfp4 => four(weights, &name)?,
+        });
+    }
+    Ok((count > 0).then(|| match kind {
+        Kind::Eight(kind) => format!(
+            "{count} matrices stored as {} are read as numbers; activations are not quantised",
+            kind.name
+        ),
+        Kind::Mxfp4 => format!("{count} tensors stored as mxfp4 are read as numbers"),
+    }))
+}
+
+/// A matrix in 8 bits; whether it is one.
+fn eight(kind: &Eight, weights: &mut Weights, name: &str) -> Result<bool, CheckpointError> {
+    let (Some(stored), Some(base)) = (weights.tensors.get(name), name.strip_suffix("weight"))
+    else {
+        return Ok(false);
+    };
+    if stored.dtype != kind.dtype {
+        return Ok(false);
+    }
+    let dims = stored.dims.clone();
+    let scale = take(weights, &format!("{name}{}", kind.scale))?;
+    // Scales of activations: not used here.
+    for other in ["input_scale", "activation_scale"] {
+        weights.tensors.remove(&format!("{base}{other}"));
+    }
+    let scales = Scales {
+        block: block(kind.of, &dims, &scale)?,
+        stored: Box::new(scale),
+    };
+    if let Some(stored) = weights.tensors.get_mut(name) {
+        stored.scales = Some(scales);
+    }
+    Ok(true)
+}
+
+/// Numbers in 4 bits, 32 of a row for each scale, which go on under their name in a plain checkpoint; whether they are
+/// some.
+fn four(weights: &mut Weights, name: &str) -> Result<bool, CheckpointError> {
+    const BLOCK: usize = 32;
+    let Some(base) = name.strip_suffix("_blocks") else {
+        return Ok(false);
+    };
+    let mut blocks = take(weights, name)?;
+    let mut scales = take(weights, &format!("{base}_scales"))?;
+    for stored in [&blocks, &scales] {
+        if stored.dtype != DataType::U8 {
+            return Err(CheckpointError::Quantisation {
+                path: stored.file().to_owned(),
+                expected: format!("{} in u8", stored.name),
+                got: type_name(stored.dtype),
             });
-        };
-        // Scales of activations: not used here.
-        let base = name.strip_suffix("weight").unwrap_or(&name).to_owned();
-        for other in ["input_scale", "activation_scale"] {
-            weights.tensors.remove(&format!("{base}{other}"));
-        }
-        let block = block(&kind, &dims, &scale)?;
-        if let Some(stored) = weights.tensors.get_mut(&name) {
-            stored.scales = Some(Scales {
-                stored: Box::new(scale),
-                block,
-            });
-            count += 1;
         }
     }
-    Ok(Some(format!(
-        "{count} matrices stored as {} are read as numbers; activations are not quantised",
-        kind.name
-    )))
+    let shape = |stored: &Stored, expected: Vec<usize>| CheckpointError::Shape {
+        path: stored.file().to_owned(),
+        name: stored.name.clone(),
+        expected,
+        got: stored.dims.clone(),
+    };
+    let [count, outputs, groups] = match blocks.dims[..] {
+        [count, outputs, groups, bytes] if bytes == BLOCK / 2 => [count, outputs, groups],
+        _ => {
+            let mut expected = blocks.dims.clone();
+            expected.resize(4, BLOCK / 2);
+            expected[3] = BLOCK / 2;
+            return Err(shape(&blocks, expected));
+        }
+    };
+    if scales.dims != [count, outputs, groups] {
+        return Err(shape(&scales, vec![count, outputs, groups]));
+    }
+    scales.dtype = DataType::F8E8M0;
+    base.clone_into(&mut blocks.name);
+    blocks.dtype = DataType::F4E2M1;
+    blocks.dims = vec![count, outputs, groups * BLOCK];
+    blocks.scales = Some(Scales {
+        stored: Box::new(scales),
+        block: [1, BLOCK],
+    });
+    match weights.tensors.insert(base.to_owned(), blocks) {
+        None => Ok(true),
+        Some(other) => Err(CheckpointError::Index {
+            path: other.file().to_owned(),
+            problem: format!("expected one of the tensors {base} and {name}, got both"),
+        }),
+    }
+}
+
+/// Takes a tensor out that has to be there.
+fn take(weights: &mut Weights, name: &str) -> Result<Stored, CheckpointError> {
+    let taken = weights.tensors.remove(name);
+    taken.ok_or_else(|| CheckpointError::MissingTensor {
+        path: weights.folder.clone(),
+        name: name.to_owned(),
+        there: weights.tensors.len(),
+    })
 }
 
 /// In the file, or for a model inside another in what speaks of that.
@@ -91,9 +177,15 @@ fn kind(settings: &Settings, config: &Settings) -> Result<Kind, CheckpointError>
         got,
     };
     let kind = match config.text_if("quant_method")? {
-        Some("fp8") => fp8(config)?,
-        Some("compressed-tensors") => compressed(config, &refused)?,
-        other => return Err(refused(other.unwrap_or("nothing").to_owned())),
+        Some("fp8") => Kind::Eight(fp8(config)?),
+        Some("compressed-tensors") => Kind::Eight(compressed(config, &refused)?),
+        Some("mxfp4") => match settings.text_if("model_type")? {
+            // How the tensors of others would lie nobody says.
+            Some("gpt_oss") => Kind::Mxfp4,
+            other => return Err(refused(format!("mxfp4 in {}", other.unwrap_or("nothing")))),
+        },
+        Some(other) => return Err(refused(other.to_owned())),
+        None => return Err(refused("no quant_method".to_owned())),
     };
     // What is left says which layers were left alone, and they say it themselves, or how activations are treated.
     for name in [
@@ -102,12 +194,9 @@ fn kind(settings: &Settings, config: &Settings) -> Result<Kind, CheckpointError>
         "modules_to_not_convert",
         "ignored_layers",
         "ignore",
-        "kv_cache_scheme",
         "quantization_status",
         "global_compression_ratio",
         "version",
-        "sparsity_config",
-        "transform_config",
         "dequantize",
         "scale_fmt",
     ] {
@@ -115,38 +204,51 @@ fn kind(settings: &Settings, config: &Settings) -> Result<Kind, CheckpointError>
     }
     for name in ["sparsity_config", "transform_config", "kv_cache_scheme"] {
         // A plain model has an empty object or nothing there.
-        if !config.names_in(name).is_empty() {
+        config.says(name);
+        if config.inner_if(name)?.is_some() && !config.names_in(name).is_empty() {
             return Err(refused(format!("{name} beside the weights")));
         }
     }
     Ok(kind)
 }
 
-fn fp8(config: &Settings) -> Result<Kind, CheckpointError> {
+fn fp8(config: &Settings) -> Result<Eight, CheckpointError> {
     if config
         .text_if("fmt")?
         .is_some_and(|format| format != "e4m3")
     {
         return Err(config.refuse("fmt", "e4m3"));
     }
-    let block = match config.counts_if("weight_block_size")?.as_deref() {
-        Some(&[rows, columns]) if rows > 0 && columns > 0 => Some([rows, columns]),
-        None => None,
-        Some(_) => return Err(config.refuse("weight_block_size", "rows and columns of a block")),
+    let of = match config.says("weight_block_size") {
+        true => blocks(config, "weight_block_size")?.map_or(Of::Tensor, Of::Block),
+        // As Transformers takes it.
+        false => Of::Block([128, 128]),
     };
-    Ok(Kind {
-        name: "fp8 with scales of blocks",
+    Ok(Eight {
+        name: match of {
+            Of::Block(_) => "fp8 with scales of blocks",
+            _ => "fp8 with scales of tensors",
+        },
         dtype: DataType::F8E4M3,
         scale: "_scale_inv",
-        block,
+        of,
     })
 }
 
-/// One group of layers, all alike: 8 bits, symmetric, scales of rows or of the tensor.
+/// Rows and columns of a block; nothing where it is `null`.
+fn blocks(config: &Settings, name: &str) -> Result<Option<[usize; 2]>, CheckpointError> {
+    match config.counts_if(name)?.as_deref() {
+        Some(&[rows, columns]) if rows > 0 && columns > 0 => Ok(Some([rows, columns])),
+        None => Ok(None),
+        Some(_) => Err(config.refuse(name, "rows and columns of a block")),
+    }
+}
+
+/// Groups of layers, all alike: 8 bits, symmetric. Which layers they are of these say themselves.
 fn compressed(
     config: &Settings,
     refused: &dyn Fn(String) -> CheckpointError,
-) -> Result<Kind, CheckpointError> {
+) -> Result<Eight, CheckpointError> {
     let format = config.text_if("format")?;
     let float = match format {
         Some("int-quantized" | "naive-quantized") => false,
@@ -161,17 +263,19 @@ fn compressed(
     let groups = config.inner_if("config_groups")?;
     let groups =
         groups.ok_or_else(|| refused("compressed-tensors without config_groups".to_owned()))?;
+    let mut all: Option<Of> = None;
     for group_name in groups.values().keys() {
         let Some(group) = groups.inner_if(group_name)? else {
             continue;
         };
-        for name in [
-            "targets",
-            "input_activations",
-            "output_activations",
-            "format",
-        ] {
+        for name in ["targets", "input_activations", "output_activations"] {
             group.says(name);
+        }
+        if group
+            .text_if("format")?
+            .is_some_and(|own| Some(own) != format)
+        {
+            return Err(group.refuse("format", "that of all groups"));
         }
         let Some(weights) = group.inner_if("weights")? else {
             continue;
@@ -179,30 +283,42 @@ fn compressed(
         let bits = weights.size("num_bits")?;
         let kind = weights.text_if("type")?.unwrap_or("nothing");
         let strategy = weights.text_if("strategy")?.unwrap_or("nothing");
+        let block = blocks(&weights, "block_structure")?;
         let expected = if float { "float" } else { "int" };
-        if bits != 8 || kind != expected || !matches!(strategy, "channel" | "tensor" | "block") {
-            return Err(refused(format!(
+        let of = match (strategy, block) {
+            ("channel", None) => Some(Of::Row),
+            ("tensor", None) => Some(Of::Tensor),
+            ("block", Some(block)) => Some(Of::Block(block)),
+            _ => None,
+        };
+        let of = of.filter(|_| bits == 8 && kind == expected);
+        let of = of.ok_or_else(|| {
+            refused(format!(
                 "compressed-tensors with {bits} bits of the type {kind}, scales of a {strategy}"
-            )));
+            ))
+        })?;
+        if all.is_some_and(|other| other != of) {
+            return Err(refused(
+                "compressed-tensors with groups that differ".to_owned(),
+            ));
         }
+        all = Some(of);
         weights.must("symmetric")?;
         weights.must_not("dynamic")?;
+        weights.must_not("actorder")?;
         for name in [
-            "actorder",
             "group_size",
             "observer",
             "observer_kwargs",
-            "block_structure",
             "zp_dtype",
             "scale_dtype",
         ] {
             weights.says(name);
         }
-        if weights.text_if("actorder").ok().flatten().is_some() {
-            return Err(weights.refuse("actorder", "nothing"));
-        }
     }
-    Ok(Kind {
+    let of =
+        all.ok_or_else(|| refused("compressed-tensors without quantised weights".to_owned()))?;
+    Ok(Eight {
         name: if float { "fp8" } else { "int8" },
         dtype: if float {
             DataType::F8E4M3
@@ -210,12 +326,19 @@ fn compressed(
             DataType::I8
         },
         scale: "_scale",
-        block: None,
+        of,
     })
 }
 
-/// Rows and columns that a scale is of, from the shape of the scales.
-fn block(kind: &Kind, dims: &[usize], scale: &Stored) -> Result<[usize; 2], CheckpointError> {
+/// Rows and columns that a scale is of, where the scales have that shape and are floats.
+fn block(of: Of, dims: &[usize], scale: &Stored) -> Result<[usize; 2], CheckpointError> {
+    if !scale.dtype.is_float() && scale.dtype != DataType::F8E8M0 {
+        return Err(CheckpointError::TensorType {
+            path: scale.file().to_owned(),
+            name: scale.name.clone(),
+            got: type_name(scale.dtype),
+        });
+    }
     let refused = |expected: Vec<usize>| CheckpointError::Shape {
         path: scale.file().to_owned(),
         name: scale.name.clone(),
@@ -223,20 +346,23 @@ fn block(kind: &Kind, dims: &[usize], scale: &Stored) -> Result<[usize; 2], Chec
         got: scale.dims.clone(),
     };
     let &[rows, columns] = dims else {
-        return Err(refused(vec![]));
+        return Err(CheckpointError::Quantisation {
+            path: scale.file().to_owned(),
+            expected: format!("a matrix beside {}", scale.name),
+            got: format!("the shape {dims:?}"),
+        });
     };
-    match (&scale.dims[..], kind.block) {
-        (&[r, c], Some(block))
-            if [r, c] == [rows.div_ceil(block[0]), columns.div_ceil(block[1])] =>
-        {
-            Ok(block)
-        }
-        (_, Some(block)) => Err(refused(vec![
-            rows.div_ceil(block[0]),
-            columns.div_ceil(block[1]),
-        ])),
-        (&[] | &[1] | &[1, 1], None) => Ok([rows, columns]),
-        (&[r] | &[r, 1], None) if r == rows => Ok([1, columns]),
-        _ => Err(refused(vec![rows, 1])),
+    let (block, expected) = match of {
+        Of::Block(block) => (
+            block,
+            vec![rows.div_ceil(block[0]), columns.div_ceil(block[1])],
+        ),
+        Of::Row => ([1, columns], vec![rows, 1]),
+        Of::Tensor => ([rows, columns], vec![1]),
+    };
+    let one = of == Of::Tensor && matches!(scale.dims[..], [] | [1, 1]);
+    match one || scale.dims == expected {
+        true => Ok(block),
+        false => Err(refused(expected)),
     }
 }

@@ -45,7 +45,7 @@ pub struct Stored {
     length: usize,
 }
 
-/// The scales of a quantised matrix: each of a block of it.
+/// The scales of a quantised matrix: each of a block of it. Of several matrices in one tensor they have its first axis.
 #[derive(Debug, Clone)]
 pub(crate) struct Scales {
     pub(crate) stored: Box<Stored>,
@@ -73,8 +73,13 @@ impl Stored {
     pub fn part(&self, index: usize) -> Self {
         let count = self.dims.first().copied().unwrap_or(1).max(1);
         let length = self.length / count;
+        let scales = self.scales.as_ref().map(|of| Scales {
+            stored: Box::new(of.stored.part(index)),
+            block: of.block,
+        });
         Self {
             dims: self.dims.get(1..).unwrap_or_default().to_vec(),
+            scales,
             offset: self.offset + index.min(count - 1) * length,
             length,
             ..self.clone()
@@ -99,15 +104,19 @@ impl Stored {
         let mut scales = Vec::new();
         let mut per_row = 0;
         if let Some(of) = &self.scales {
-            if !numbers::to_f32(of.stored.dtype, &of.stored.bytes()?, &mut scales) {
+            if self.dims.len() != 2
+                || !numbers::to_f32(of.stored.dtype, &of.stored.bytes()?, &mut scales)
+            {
                 return Err(of.stored.refused());
             }
             let width = self.dims.get(1).copied().unwrap_or(1);
             per_row = width.div_ceil(of.block[1]);
         }
+        let count = self.dims.first().copied().unwrap_or(1).max(1);
         Ok(Rows {
             bytes: self.bytes()?,
-            width: self.elements() / self.dims.first().copied().unwrap_or(1).max(1),
+            width: self.elements() / count,
+            length: self.length / count,
             scales,
             per_row,
             stored: self.clone(),
@@ -140,6 +149,8 @@ pub struct Rows {
     stored: Stored,
     bytes: Bytes,
     width: usize,
+    /// Bytes in a row.
+    length: usize,
     scales: Vec<f32>,
     per_row: usize,
 }
@@ -152,8 +163,7 @@ impl Rows {
 
     /// Row `index` in f32.
     pub fn read(&self, index: usize, out: &mut Vec<f32>) -> Result<(), CheckpointError> {
-        let length = self.width * self.stored.dtype.size().unwrap_or(1);
-        let bytes = &self.bytes[index * length..(index + 1) * length];
+        let bytes = &self.bytes[index * self.length..(index + 1) * self.length];
         if !numbers::to_f32(self.stored.dtype, bytes, out) {
             return Err(self.stored.refused());
         }
@@ -240,6 +250,7 @@ impl Weights {
                 Dtype::U8 => DataType::U8,
                 Dtype::I8 => DataType::I8,
                 Dtype::F8_E4M3 => DataType::F8E4M3,
+                Dtype::F8_E8M0 => DataType::F8E8M0,
                 // Refused by whoever wants this tensor.
                 _ => DataType::Other(0),
             };

@@ -155,7 +155,7 @@ fn inline_bytes(proto: &TensorProto, dtype: DataType) -> Bytes {
         DataType::Bool | DataType::U8 | DataType::I8 => {
             proto.int32_data.iter().map(|&v| v as u8).collect()
         }
-        DataType::F8E4M3 | DataType::Other(_) => Vec::new(),
+        DataType::F8E4M3 | DataType::F8E8M0 | DataType::F4E2M1 | DataType::Other(_) => Vec::new(),
     };
     flat.into()
 }

@@ -3,12 +3,15 @@
 use super::common::{Defaults, LLAMA, windows};
 use super::mixtral;
 use crate::{
-    CheckpointError, Decoder, Settings,
+    CheckpointError, Decoder, Settings, Stored, Weights,
     decoder::{Expert, FeedForward, Glu, Linear, Mixture, Routing},
     rotation::Names,
 };
 
-pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
+pub(super) fn describe(
+    settings: &Settings,
+    weights: Option<&Weights>,
+) -> Result<Decoder, CheckpointError> {
     // Transformers' own defaults are no matter of course.
     settings.size("num_key_value_heads")?;
     settings.size("head_dim")?;
@@ -43,20 +46,26 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     settings.size_if("experts_per_token")?;
     let top = mixtral::chosen(settings, count)?;
     let [hidden, inner] = [decoder.hidden, decoder.inner()];
-    let mixture = Mixture {
-        scope: "mlp",
-        router: Linear::new("router", hidden, count).with_bias(true),
-        routing: Routing::TopFirst,
-        top,
-        experts: (0..count)
-            .map(|i| expert(i, count, hidden, inner))
-            .collect(),
-        glu: Glu::Clamped {
-            alpha: 1.702,
-            limit,
-        },
-    };
-    decoder = decoder.with_mlp(&FeedForward::Mixture(Box::new(mixture)));
+    for (i, layer) in decoder.layers.iter_mut().enumerate() {
+        let stored = |name: &str| {
+            let full = format!("model.layers.{i}.mlp.experts.{name}");
+            weights.and_then(|weights| weights.find_tensor(&full))
+        };
+        // In 4 bits they lie the other way round.
+        let inputs_first = |name: &str| !stored(name).is_some_and(Stored::is_quantised);
+        let expert = |i| expert(i, count, [hidden, inner], &inputs_first);
+        layer.mlp = FeedForward::Mixture(Box::new(Mixture {
+            scope: "mlp",
+            router: Linear::new("router", hidden, count).with_bias(true),
+            routing: Routing::TopFirst,
+            top,
+            experts: (0..count).map(expert).collect(),
+            glu: Glu::Clamped {
+                alpha: 1.702,
+                limit,
+            },
+        }));
+    }
     for attention in decoder.attentions_mut() {
         attention.sinks = Some("sinks".to_owned());
     }
@@ -64,12 +73,17 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     Ok(decoder.attention_bias(bias, bias).windowed(windows))
 }
 
-/// Stored as `[experts, inputs, outputs]`, gate and up in turn.
-fn expert(i: usize, count: usize, hidden: usize, inner: usize) -> Expert {
+/// Stored as `[experts, inputs, outputs]`, or with outputs first; gate and up in turn.
+fn expert(
+    i: usize,
+    count: usize,
+    [hidden, inner]: [usize; 2],
+    inputs_first: &dyn Fn(&str) -> bool,
+) -> Expert {
     let of_all = |name: &str, inputs, outputs| {
         Linear {
             weights: format!("experts.{name}"),
-            inputs_first: true,
+            inputs_first: inputs_first(name),
             expert: Some((i, count)),
             part: format!(".{i}"),
             ..Linear::new("", inputs, outputs)

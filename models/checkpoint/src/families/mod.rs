@@ -78,7 +78,7 @@ const FAMILIES: &[(&str, Describe)] = &[
     ("mixtral", mixtral::describe),
     ("olmoe", olmo::olmoe),
     ("qwen3_moe", qwen::qwen3_moe),
-    ("gpt_oss", |s, _| gpt_oss::describe(s)),
+    ("gpt_oss", gpt_oss::describe),
     ("qwen3_5_text", |s, _| qwen3_5::describe(s)),
 ];
 
