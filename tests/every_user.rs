@@ -9,7 +9,7 @@ use rho_reference::Source;
 use rho_trainer::{TrainerError, checkpoint};
 
 /// Families of which at least one fixture can be trained.
-const TRAINED: [&str; 4] = ["gpt2", "llama", "qwen2", "qwen3"];
+const TRAINED: [&str; 4] = ["gpt2", "llama", "mistral", "qwen3"];
 
 /// All constants of an export, in f32, with their axes.
 fn exported(checkpoint: &Path, out: &Path) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {

@@ -451,7 +451,7 @@ fn what_is_refused() {
         masks,
         &at("a.html"),
         &["--tokenizer", tokenizer],
-        &["expected the tokenizer", "hint:"],
+        &["expected a tokenizer.json", "hint:"],
     );
     assert!(!at("a.html").exists());
     Run::new(&["report", "--force", "--documents", "0"])

@@ -64,7 +64,7 @@ def test_errors_are_those_of_the_program(tmp_path, binary, corpus):
         return raised.value
 
     missing = error(model=tmp_path / "none")
-    assert "none: expected a folder with an ONNX model" in missing.message and "optimum-cli" in missing.hint
+    assert "none: expected a folder with an ONNX model" in missing.message and "rho-mask export" in missing.hint
     unknown = error(keep_losses=0.5)
     assert unknown.message == "unexpected argument '--keep-losses' found" and "'--keep-loss'" in unknown.hint
     assert "between 0 and 1, got 1.5" in error(keep=1.5).message
