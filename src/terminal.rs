@@ -6,9 +6,24 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// A line for people. Where nobody takes it, it is lost; that is no reason to stop.
+use crate::look::screen;
+
+/// Lines for people. What a terminal would obey is shown instead: names and values come from files that others made.
+/// Where nobody takes it, it is lost; that is no reason to stop.
 pub fn line(text: &str) {
+    let lines: Vec<_> = text.split('\n').map(harmless).collect();
+    drawn(&lines.join("\n"));
+}
+
+/// As [`line`], for what was made safe and coloured already.
+pub fn drawn(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// A line with its tabs, and without power over the terminal.
+fn harmless(line: &str) -> String {
+    let parts: Vec<_> = line.split('\t').map(screen::safe).collect();
+    parts.join("\t")
 }
 
 /// A line for people that is said once, however often there is reason to: commands that open many models find the same
@@ -72,5 +87,15 @@ pub fn note_missing(missing: &[String], done: &str) {
         line(&format!(
             "note: {count} {are} not done, such as {first}: what is there so far is {done}"
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_no_power_over_the_terminal() {
+        assert_eq!(harmless("a\tb\x1b[2J\r\u{9b}0m"), "a\tb␛[2J␍⟨9b⟩0m");
     }
 }

@@ -14,8 +14,10 @@ use super::{cache::Repository, id::Id};
 use crate::hint::Advised;
 
 /// What stands beside weights and says what they mean.
-pub(super) const BESIDE: [&str; 6] = [
+pub(super) const BESIDE: [&str; 7] = [
     CONFIG,
+    // Refused where it is there: see rho_checkpoint.
+    "adapter_config.json",
     "generation_config.json",
     TOKENIZER,
     "tokenizer_config.json",

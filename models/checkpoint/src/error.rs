@@ -224,7 +224,16 @@ impl CheckpointError {
 
 /// What the error says of a type.
 pub(crate) fn type_name(dtype: DataType) -> String {
-    format!("{dtype:?}").to_lowercase()
+    let name = match dtype {
+        DataType::Other(4) => "u16",
+        DataType::Other(5) => "i16",
+        DataType::Other(12) => "u32",
+        DataType::Other(13) => "u64",
+        DataType::Other(19) => "f8_e5m2",
+        DataType::Other(_) => "a type that has no name here",
+        named => return format!("{named:?}").to_lowercase(),
+    };
+    name.to_owned()
 }
 
 /// How many tensors and settings a message names.

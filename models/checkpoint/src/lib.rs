@@ -30,6 +30,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use quantised::Quantisation;
 use sha2::{Digest, Sha256};
 
 pub use data_type::DataType;
@@ -43,12 +44,15 @@ pub use weights::{Rows, Stored, Weights};
 /// The configuration's name.
 pub const CONFIG: &str = "config.json";
 
+/// How a model is generated with: of it only the ends of sequences are used.
+const GENERATION: &str = "generation_config.json";
+
 /// What PEFT's adapters are called: Transformers looks for one beside the weights.
 const ADAPTER: &str = "adapter_config.json";
 
 /// Files that go with a model into its new folder, where they are there.
 pub const COMPANIONS: [&str; 5] = [
-    "generation_config.json",
+    GENERATION,
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -95,12 +99,17 @@ impl Checkpoint {
                 },
             });
         }
+        // Read when it is scored or trained with; broken, it would be found then.
+        let generation = folder.join(GENERATION);
+        if generation.is_file() {
+            settings::read_object(&generation)?;
+        }
         let adapter = folder.join(ADAPTER);
         if adapter.is_file() {
             return Err(CheckpointError::Adapter { path: adapter });
         }
         let settings = Settings::read(&config, ignored)?;
-        let mut weights = Weights::find(folder)?;
+        let weights = Weights::find(folder)?;
         let mut notes = Vec::new();
         if folder.join(weights::SINGLE).is_file() && folder.join(weights::INDEX).is_file() {
             notes.push(format!(
@@ -109,9 +118,12 @@ impl Checkpoint {
                 weights::INDEX
             ));
         }
-        notes.extend(quantised::attach(&settings, &mut weights)?);
-        let (settings, weights, left_out) = wrapped::unwrap(settings, weights)?;
+        let quantisation = Quantisation::of(&settings)?;
+        let (settings, mut weights, left_out) = wrapped::unwrap(settings, weights)?;
         notes.extend(left_out);
+        if let Some(quantisation) = quantisation {
+            notes.push(quantisation.attach(&mut weights)?);
+        }
         Ok(Self {
             folder: folder.to_owned(),
             settings: settings.bounded(bounds::Bounds::of(&weights)),
@@ -188,5 +200,14 @@ mod tests {
         std::fs::write(folder.path().join(ADAPTER), "{}").unwrap();
         let error = Checkpoint::open(folder.path()).unwrap_err();
         assert!(matches!(error, CheckpointError::Adapter { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_broken_generation_config_is_refused_before_anything_is_made_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(CONFIG), "{}").unwrap();
+        std::fs::write(folder.path().join(GENERATION), "{").unwrap();
+        let error = Checkpoint::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(GENERATION), "{error}");
     }
 }

@@ -11,6 +11,8 @@
 //!
 //! What a deployment does to activations besides is not done here: it is said in a note. Other kinds are refused by name.
 
+use std::path::PathBuf;
+
 use crate::{
     CheckpointError, DataType, Settings, Stored, Weights, error::type_name, weights::Scales,
 };
@@ -18,7 +20,13 @@ use crate::{
 const READ: &str = "fp8 with scales of blocks or of tensors, compressed-tensors with 8 bits and scales of rows, blocks \
                     or tensors, or mxfp4";
 
-/// What a checkpoint's quantisation is.
+/// How a checkpoint's weights are quantised.
+pub(crate) struct Quantisation {
+    kind: Kind,
+    /// The configuration that says so.
+    path: PathBuf,
+}
+
 enum Kind {
     Eight(Eight),
     Mxfp4,
@@ -42,30 +50,48 @@ enum Of {
     Tensor,
 }
 
-/// Gives quantised tensors their scales, which are no tensors of the model any more; a note where there are any.
-pub(crate) fn attach(
-    settings: &Settings,
-    weights: &mut Weights,
-) -> Result<Option<String>, CheckpointError> {
-    let Some(config) = config(settings)? else {
-        return Ok(None);
-    };
-    let kind = kind(settings, &config)?;
-    let names: Vec<String> = weights.tensors.keys().cloned().collect();
-    let mut count = 0;
-    for name in names {
-        count += usize::from(match &kind {
-            Kind::Eight(kind) => eight(kind, weights, &name)?,
-            Kind::Mxfp4 => four(weights, &name)?,
-        });
+impl Quantisation {
+    /// What the configuration says of it; none of plain weights.
+    pub(crate) fn of(settings: &Settings) -> Result<Option<Self>, CheckpointError> {
+        let Some(config) = config(settings)? else {
+            return Ok(None);
+        };
+        let kind = kind(settings, &config)?;
+        let path = settings.path().to_owned();
+        Ok(Some(Self { kind, path }))
     }
-    Ok((count > 0).then(|| match kind {
-        Kind::Eight(kind) => format!(
-            "{count} matrices stored as {} are read as numbers; activations are not quantised",
-            kind.name
-        ),
-        Kind::Mxfp4 => format!("{count} tensors stored as mxfp4 are read as numbers"),
-    }))
+
+    /// Gives quantised tensors their scales, which are no tensors of the model any more. Says how many there are.
+    pub(crate) fn attach(&self, weights: &mut Weights) -> Result<String, CheckpointError> {
+        let names: Vec<String> = weights.tensors.keys().cloned().collect();
+        let mut count = 0;
+        for name in names {
+            count += usize::from(match &self.kind {
+                Kind::Eight(kind) => eight(kind, weights, &name)?,
+                Kind::Mxfp4 => four(weights, &name)?,
+            });
+        }
+        let name = match &self.kind {
+            Kind::Eight(kind) => kind.name,
+            Kind::Mxfp4 => "mxfp4",
+        };
+        // Of another type than the configuration says: whoever takes that tensor names it.
+        let mut dtypes = weights.tensors.values().map(|stored| stored.dtype);
+        match (count, &self.kind) {
+            // Configuration and weights are of two models.
+            (0, _) if dtypes.all(DataType::is_float) => Err(CheckpointError::Quantisation {
+                path: self.path.clone(),
+                expected: format!("weights stored as {name}"),
+                got: "none that are".to_owned(),
+            }),
+            (count, Kind::Eight(_)) => Ok(format!(
+                "{count} matrices stored as {name} are read as numbers; activations are not quantised"
+            )),
+            (count, Kind::Mxfp4) => Ok(format!(
+                "{count} tensors stored as {name} are read as numbers"
+            )),
+        }
+    }
 }
 
 /// A matrix in 8 bits; whether it is one.

@@ -252,6 +252,11 @@ impl Weights {
                 Dtype::F8_E4M3 => DataType::F8E4M3,
                 Dtype::F8_E8M0 => DataType::F8E8M0,
                 // Refused by whoever wants this tensor.
+                Dtype::F8_E5M2 => DataType::Other(19),
+                Dtype::U16 => DataType::Other(4),
+                Dtype::I16 => DataType::Other(5),
+                Dtype::U32 => DataType::Other(12),
+                Dtype::U64 => DataType::Other(13),
                 _ => DataType::Other(0),
             };
             let stored = Stored {

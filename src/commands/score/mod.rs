@@ -185,7 +185,7 @@ fn to_folder(
         terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
     }
     if let Some(sample) = &report.sample {
-        terminal::line(&format!("\n{}", first_document(sample, tokenization)?));
+        terminal::drawn(&format!("\n{}", first_document(sample, tokenization)?));
     }
     conclude(plan, &store, Some(&summary))
 }

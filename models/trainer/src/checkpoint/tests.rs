@@ -96,7 +96,9 @@ fn says_what_is_wrong() {
     save(&checkpoint, folder.path(), None).unwrap();
     let error = open(folder.path(), &[]).unwrap_err();
     assert!(
-        error.to_string().contains("expected the shape [16], got [4, 4]"),
+        error
+            .to_string()
+            .contains("expected the shape [16], got [4, 4]"),
         "{error}"
     );
     checkpoint = tiny();
@@ -104,7 +106,9 @@ fn says_what_is_wrong() {
     save(&checkpoint, folder.path(), None).unwrap();
     let error = open(folder.path(), &[]).unwrap_err();
     assert!(
-        error.to_string().contains("expected a tensor model.layers.0.input_layernorm.weight, got"),
+        error
+            .to_string()
+            .contains("expected a tensor model.layers.0.input_layernorm.weight, got"),
         "{error}"
     );
     std::fs::write(folder.path().join("model.safetensors"), "short").unwrap();
