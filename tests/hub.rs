@@ -778,6 +778,10 @@ fn refusals_say_what_to_do() {
             ],
         ),
         (vec!["onnx/a.onnx", "onnx/b.onnx"], ["a.onnx", "b.onnx"]),
+        (
+            vec!["config.json", "adapter_config.json", WEIGHTS],
+            ["got an adapter beside them", "merge_and_unload"],
+        ),
     ] {
         let files: Vec<_> = files
             .into_iter()
