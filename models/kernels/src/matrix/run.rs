@@ -1,15 +1,12 @@
 //! A band of rows times packed panels.
-#![expect(
-    unsafe_code,
-    reason = "raw pointers in the inner loops, and functions compiled for detected features"
-)]
+#![expect(unsafe_code, reason = "raw pointers in the inner loops")]
 
 use std::ops::Range;
 
 use super::{Matrix, pack};
 use crate::{
-    Instructions,
-    lanes::{Lanes, Portable},
+    Instructions, OnLanes,
+    lanes::Lanes,
     scratch,
     tile::{Strides, sums},
 };
@@ -30,30 +27,29 @@ pub(super) struct Band<'a> {
 /// Writes the band's rows to `c`, which starts at its first row and the panels' first column.
 pub(super) fn band(instructions: Instructions, band: &Band<'_>, c: &mut [f32]) {
     assert!(c.len() >= (band.rows.len() - 1) * band.row_stride + band.columns);
-    match instructions {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `Instructions::available` names only what this processor has, and so below.
-        Instructions::Avx512 => unsafe { run_avx512(band, c) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Instructions::Avx2 => unsafe { run_avx2(band, c) },
-        // SAFETY: needs no features.
-        _ => unsafe { run::<Portable, 4>(Instructions::Portable, band, c) },
+    instructions.run(Work {
+        instructions,
+        band,
+        c,
+    });
+}
+
+/// A band, and where its rows go.
+struct Work<'a> {
+    instructions: Instructions,
+    band: &'a Band<'a>,
+    /// As long as [`band`] checked.
+    c: &'a mut [f32],
+}
+
+impl OnLanes for Work<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes, const R: usize>(self) {
+        // SAFETY: the caller's promise, and the field's.
+        unsafe { run::<L, R>(self.instructions, self.band, self.c) }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn run_avx512(band: &Band<'_>, c: &mut [f32]) {
-    // SAFETY: this function is only called where avx512f was detected.
-    unsafe { run::<crate::lanes::Avx512, 14>(Instructions::Avx512, band, c) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn run_avx2(band: &Band<'_>, c: &mut [f32]) {
-    // SAFETY: this function is only called where avx2 and fma were detected.
-    unsafe { run::<crate::lanes::Avx2, 6>(Instructions::Avx2, band, c) }
 }
 
 /// # Safety

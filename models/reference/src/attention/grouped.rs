@@ -9,14 +9,11 @@
 //!
 //! Which columns a row sees is known without a mask: those up to itself, and of a window no more than its width. Only
 //! the panels at both ends are masked. Scores of a tile stand in the second cache.
-#![expect(
-    unsafe_code,
-    reason = "raw pointers in the inner loops, and functions compiled for detected features"
-)]
+#![expect(unsafe_code, reason = "raw pointers in the inner loops")]
 
 use rho_kernels::{
-    Aligned, Instructions,
-    lanes::{EXP_MIN, Lanes, Portable},
+    Aligned, Instructions, OnLanes,
+    lanes::{EXP_MIN, Lanes},
     product,
 };
 
@@ -153,30 +150,30 @@ pub(crate) fn attend(
     first: usize,
     out: &mut [&mut [f32]],
 ) {
-    match instructions {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `Instructions::available` names only what this processor has, and so below.
-        Instructions::Avx512 => unsafe { attend_avx512(rule, operands, first, out) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Instructions::Avx2 => unsafe { attend_avx2(rule, operands, first, out) },
-        // SAFETY: needs no features.
-        _ => unsafe { run::<Portable, 4>(rule, operands, first, out) },
+    instructions.run(Work {
+        rule,
+        operands,
+        first,
+        out,
+    });
+}
+
+/// Some rows of one head, and where they go.
+struct Work<'a, 'b> {
+    rule: &'a Rule,
+    operands: Operands<'a>,
+    first: usize,
+    out: &'a mut [&'b mut [f32]],
+}
+
+impl OnLanes for Work<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes, const R: usize>(self) {
+        // SAFETY: the caller's promise.
+        unsafe { run::<L, R>(self.rule, self.operands, self.first, self.out) }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn attend_avx512(rule: &Rule, operands: Operands<'_>, first: usize, out: &mut [&mut [f32]]) {
-    // SAFETY: this function is only called where avx512f was detected.
-    unsafe { run::<rho_kernels::lanes::Avx512, 14>(rule, operands, first, out) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn attend_avx2(rule: &Rule, operands: Operands<'_>, first: usize, out: &mut [&mut [f32]]) {
-    // SAFETY: this function is only called where avx2 and fma were detected.
-    unsafe { run::<rho_kernels::lanes::Avx2, 6>(rule, operands, first, out) }
 }
 
 /// # Safety

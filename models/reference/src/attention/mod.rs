@@ -12,10 +12,7 @@
 //! A row's columns end at the last one whose mask is above [`FORBIDDEN`]: half of them, for a causal model. Which
 //! columns those are is read from the mask itself, so any mask is computed as it says. A row that may see nothing sees
 //! everything, as it does where a mask is a large negative number.
-#![expect(
-    unsafe_code,
-    reason = "raw pointers in the inner loops, and functions compiled for detected features"
-)]
+#![expect(unsafe_code, reason = "raw pointers in the inner loops")]
 
 pub(crate) mod grouped;
 mod plain;
@@ -23,8 +20,8 @@ mod plain;
 mod tests;
 
 use rho_kernels::{
-    Aligned, Instructions,
-    lanes::{EXP_MIN, Lanes, Portable},
+    Aligned, Instructions, OnLanes,
+    lanes::{EXP_MIN, Lanes},
     product,
 };
 
@@ -80,30 +77,30 @@ pub(crate) fn attend(
     from: usize,
     out: &mut [f32],
 ) {
-    match instructions {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `Instructions::available` names only what this processor has, and so below.
-        Instructions::Avx512 => unsafe { attend_avx512(shape, operands, from, out) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Instructions::Avx2 => unsafe { attend_avx2(shape, operands, from, out) },
-        // SAFETY: needs no features.
-        _ => unsafe { run::<Portable, 4>(shape, operands, from, out) },
+    instructions.run(Work {
+        shape,
+        operands,
+        from,
+        out,
+    });
+}
+
+/// Some rows of one head, and where they go.
+struct Work<'a> {
+    shape: Shape,
+    operands: Operands<'a>,
+    from: usize,
+    out: &'a mut [f32],
+}
+
+impl OnLanes for Work<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes, const R: usize>(self) {
+        // SAFETY: the caller's promise.
+        unsafe { run::<L, R>(self.shape, self.operands, self.from, self.out) }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn attend_avx512(shape: Shape, operands: Operands<'_>, from: usize, out: &mut [f32]) {
-    // SAFETY: this function is only called where avx512f was detected.
-    unsafe { run::<rho_kernels::lanes::Avx512, 14>(shape, operands, from, out) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn attend_avx2(shape: Shape, operands: Operands<'_>, from: usize, out: &mut [f32]) {
-    // SAFETY: this function is only called where avx2 and fma were detected.
-    unsafe { run::<rho_kernels::lanes::Avx2, 6>(shape, operands, from, out) }
 }
 
 /// # Safety

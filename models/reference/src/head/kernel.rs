@@ -12,17 +12,14 @@
 //! `dot = Σ exp(x - m) (x - m)`. When the maximum grows by δ, both are rescaled: `dot ← (dot - δ sum) exp(-δ)`,
 //! `sum ← sum exp(-δ)`. At the end the lanes are merged in f64, and `loss = m + ln sum - x[target]`,
 //! `entropy = ln sum - dot / sum` (equations 1 and 8 of the paper, with the maximum taken out).
-#![expect(
-    unsafe_code,
-    reason = "raw pointers in the inner loops, and functions compiled for detected features"
-)]
+#![expect(unsafe_code, reason = "raw pointers in the inner loops")]
 
 use rayon::prelude::*;
 use rho_graph::{GraphError, Head, Layout, Step};
 
 use rho_kernels::{
-    Aligned,
-    lanes::{EXP_MIN, Lanes, Portable},
+    Aligned, OnLanes,
+    lanes::{EXP_MIN, Lanes},
     product,
 };
 
@@ -113,16 +110,10 @@ impl Kernel {
         outputs.zip(targets.par_chunks(block)).enumerate().for_each(
             |(i, ((loss, entropy), targets))| {
                 let mut work = Block::new(self, targets, |r, out| row(i * block + r, out));
-                match self.instructions {
-                    #[cfg(target_arch = "x86_64")]
-                    // SAFETY: `detect` and `available` name only instructions this processor has.
-                    Instructions::Avx512 => unsafe { run_avx512(self, &mut work) },
-                    #[cfg(target_arch = "x86_64")]
-                    // SAFETY: as above.
-                    Instructions::Avx2 => unsafe { run_avx2(self, &mut work) },
-                    // SAFETY: needs no features.
-                    _ => unsafe { run::<Portable, 4>(self, &mut work) },
-                }
+                self.instructions.run(Work {
+                    kernel: self,
+                    block: &mut work,
+                });
                 work.finish(loss, entropy);
             },
         );
@@ -216,24 +207,26 @@ impl<'a> Block<'a> {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn run_avx512(kernel: &Kernel, block: &mut Block<'_>) {
-    // SAFETY: this function is only called where avx512f was detected.
-    unsafe { run::<rho_kernels::lanes::Avx512, 14>(kernel, block) }
+/// Takes one block through all panels.
+struct Work<'a, 'b> {
+    kernel: &'a Kernel,
+    block: &'a mut Block<'b>,
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn run_avx2(kernel: &Kernel, block: &mut Block<'_>) {
-    // SAFETY: this function is only called where avx2 and fma were detected.
-    unsafe { run::<rho_kernels::lanes::Avx2, 6>(kernel, block) }
+impl OnLanes for Work<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    unsafe fn run<L: Lanes, const R: usize>(self) {
+        // SAFETY: the caller's promise; the kernel packed its panels, and the block its rows, for these tiles.
+        unsafe { run::<L, R>(self.kernel, self.block) }
+    }
 }
 
 /// Takes one block through all panels. `R` is the tile's rows, its columns are two vectors.
 ///
 /// # Safety
-/// The processor has the features of `L`.
+/// The processor has the features of `L`; kernel and block are packed for tiles of `R` rows and two vectors of columns.
 #[inline(always)]
 unsafe fn run<L: Lanes, const R: usize>(kernel: &Kernel, block: &mut Block<'_>) {
     let columns = 2 * L::WIDTH;
