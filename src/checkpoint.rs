@@ -13,11 +13,8 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use rho_checkpoint::Checkpoint;
 use rho_graph::{Dtype, ExportError, ExportOptions, Exported, Prepared, export};
-use rho_reference::{
-    Device, ResolvedDevice,
-    library::{self, LibraryOptions},
-    source,
-};
+use rho_reference::{Device, ResolvedDevice, source};
+use rho_runtime::LibraryOptions;
 
 use crate::{hint::Advised, pipeline::summary::grouped, stop::Stop, terminal};
 
@@ -201,10 +198,10 @@ fn on_cuda(device: &Device, libraries: &LibraryOptions) -> anyhow::Result<bool> 
     }
     let mut options = libraries.clone();
     options.cuda = true;
-    let (_, Ok(library)) = library::find(&options) else {
+    let (_, Ok(library)) = rho_runtime::find(&options) else {
         return Ok(false);
     };
-    let devices = device.resolve(&library::load(&library)?)?;
+    let devices = device.resolve(&rho_runtime::load(&library)?)?;
     Ok(matches!(devices[..], [ResolvedDevice::Cuda(_), ..]))
 }
 

@@ -5,7 +5,8 @@ use std::fmt;
 use rho_checkpoint::CheckpointError;
 use rho_formats::{CorpusError, MaskError, OutputError};
 use rho_graph::ExportError;
-use rho_reference::{ReferenceError, library::LibraryError};
+use rho_reference::ReferenceError;
+use rho_runtime::LibraryError;
 
 use crate::tokenization::{FilesError, TokenizerError};
 

@@ -14,8 +14,8 @@ use rho_graph::{ExportError, ExportOptions, Prepared};
 use rho_reference::{
     HeadChoice, OpenedReference, Piece, Precision, ReferenceOptions, ResolvedDevice, Scorer,
     Scores, Source,
-    library::{LibraryOptions, find_or_install, load},
 };
+use rho_runtime::{LibraryOptions, find_or_install, load};
 use serde_json::Value;
 
 use crate::support::torch::python_with_torch;

@@ -3,12 +3,9 @@
 use std::path::Path;
 
 use rho_reference::{
-    ReferenceError,
-    device::probe_cuda,
-    head::kernel::Instructions,
-    library::{self, LibraryOptions, PINNED_VERSION, REQUIRED_VERSION},
-    product::Multiplier,
+    ReferenceError, device::probe_cuda, head::kernel::Instructions, product::Multiplier,
 };
+use rho_runtime::{LibraryOptions, PINNED_VERSION, REQUIRED_VERSION};
 
 use super::Outcome;
 use crate::{cli::DoctorArgs, hint, terminal};
@@ -44,10 +41,10 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
 
     // The same order as `score --device auto`: a library with CUDA comes first.
     options.cuda = true;
-    let (mut looked, mut found) = library::find(&options);
+    let (mut looked, mut found) = rho_runtime::find(&options);
     if found.is_err() {
         options.cuda = false;
-        (looked, found) = library::find(&options);
+        (looked, found) = rho_runtime::find(&options);
     }
     terminal::data("\nONNX Runtime, in the order of the search:");
     for place in &looked {
@@ -72,19 +69,19 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
         &format!("{} (needed: {REQUIRED_VERSION})", library.version),
     );
     say("from", &library.origin.to_string());
-    if let Some(overwritten) = library::overwritten(&library) {
+    if let Some(overwritten) = rho_runtime::overwritten(&library) {
         say("not CUDA's", &overwritten.to_string());
         say("", &overwritten.hint().unwrap_or_default());
     }
-    if let Err(error) = library::verify(&library) {
+    if let Err(error) = rho_runtime::verify(&library) {
         say("damaged", &hint::chain(&error.into()));
         return Ok(Outcome::Incomplete);
     }
-    let environment = library::load(&library)?;
-    for preloaded in library::preloaded() {
+    let environment = rho_runtime::load(&library)?;
+    for preloaded in rho_runtime::preloaded() {
         say("preloaded", &format!("{preloaded:?}"));
     }
-    let cuda = library::has_cuda_provider(&environment)?;
+    let cuda = rho_runtime::has_cuda_provider(&environment)?;
     say("providers", if cuda { "CUDA, CPU" } else { "CPU" });
     match probe_cuda(&environment, 0) {
         Ok(()) => say("device", "cuda:0 (computed a product there)"),

@@ -1,6 +1,6 @@
 //! `setup`: puts ONNX Runtime in place and says what it did.
 
-use rho_reference::library::{LibraryOptions, install};
+use rho_runtime::{LibraryOptions, install};
 
 use super::Outcome;
 use crate::{cli::SetupArgs, plan, terminal};

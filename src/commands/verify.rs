@@ -7,7 +7,8 @@ use std::{
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use rho_reference::{library::LibraryOptions, source::fingerprint};
+use rho_reference::source::fingerprint;
+use rho_runtime::LibraryOptions;
 
 use super::Outcome;
 use crate::{

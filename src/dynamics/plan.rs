@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use rho_formats::{MasksFolder, Shard};
-use rho_reference::library::LibraryOptions;
+use rho_runtime::LibraryOptions;
 use rho_selection::KeepRatio;
 use serde_json::{Map, Value, json};
 

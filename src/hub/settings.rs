@@ -10,7 +10,6 @@ use std::{
 
 use anyhow::Context as _;
 use reqwest::header::HeaderValue;
-use rho_reference::library;
 use url::Url;
 
 use crate::hint::Advised;
@@ -36,7 +35,7 @@ impl Settings {
     pub(super) fn from_environment() -> Self {
         let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         let mut settings = Self::of(&variable, env::home_dir());
-        if library::offline() {
+        if rho_runtime::offline() {
             settings.offline = Some("RHO_MASK_OFFLINE");
         }
         settings

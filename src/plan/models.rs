@@ -9,10 +9,8 @@ use std::{
 
 use anyhow::Context as _;
 use rho_graph::DataType;
-use rho_reference::{
-    OpenedReference, Precision, ResolvedDevice, Source, library::LibraryOptions,
-    source::fingerprint,
-};
+use rho_reference::{OpenedReference, Precision, ResolvedDevice, Source, source::fingerprint};
+use rho_runtime::LibraryOptions;
 use rho_selection::Combine;
 
 use super::PlannedModel;

@@ -5,11 +5,8 @@
 
 use ort::environment::Environment;
 use rho_formats::{BatchCompression, MasksFolder, ReadOptions, ScoreType, Shard, find_shards};
-use rho_reference::{
-    Device, OpenedReference, Precision, ResolvedDevice,
-    library::{self, Library, LibraryOptions},
-    product::Multiplier,
-};
+use rho_reference::{Device, OpenedReference, Precision, ResolvedDevice, product::Multiplier};
+use rho_runtime::{Library, LibraryOptions};
 
 use super::{Plan, SpecialTokens, models::Models};
 use crate::{
@@ -87,7 +84,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         .unwrap_or(ReadOptions::default().max_document_bytes);
 
     let library = library(&mut libraries, &args.device)?;
-    let environment = library::load(&library)?;
+    let environment = rho_runtime::load(&library)?;
     let devices = args.device.resolve(&environment)?;
     // All of one kind.
     let device = devices[0];
@@ -214,12 +211,12 @@ fn selection(args: &ScoreArgs, scores: &[String]) -> anyhow::Result<(Rule, Scope
 fn library(options: &mut LibraryOptions, device: &Device) -> anyhow::Result<Library> {
     options.cuda = *device != Device::Cpu;
     if *device == Device::Auto {
-        if let (_, Ok(library)) = library::find(options) {
+        if let (_, Ok(library)) = rho_runtime::find(options) {
             return Ok(library);
         }
         options.cuda = false;
     }
-    Ok(library::find_or_install(options, &mut say)?)
+    Ok(rho_runtime::find_or_install(options, &mut say)?)
 }
 
 /// A line about the library.

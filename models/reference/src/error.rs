@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rho_graph::{GraphError, NotReducible};
 
-use crate::{Precision, library::LibraryError};
+use crate::Precision;
 
 /// A reference that cannot be loaded or run.
 #[derive(Debug, thiserror::Error)]
@@ -82,9 +82,6 @@ pub enum ReferenceError {
         /// The model.
         path: PathBuf,
     },
-    /// The library could not be found, installed or loaded.
-    #[error(transparent)]
-    Library(#[from] LibraryError),
     /// CUDA was asked for and cannot be had.
     #[error("--device cuda:{index} was asked for, but {reason}")]
     NoCuda {
@@ -174,7 +171,6 @@ impl ReferenceError {
             Self::NoCuda { .. } => {
                 "`rho-mask setup --cuda` installs what is needed, `rho-mask doctor` shows what is there; --device cpu works everywhere"
             }
-            Self::Library(error) => return error.hint(),
             Self::Config(_) => "fetch it again; without it --context says how long inputs may be",
             Self::Graph(GraphError::NotOnnx { .. } | GraphError::NoGraph { .. }) => {
                 "was it copied whole? export again: rho-mask export CHECKPOINT --out DIR"

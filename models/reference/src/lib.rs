@@ -4,7 +4,6 @@
 //! Piece { tokens, scored_from } ─► Reference ─► body session ─► hidden states ─► head ─► Scores { loss, entropy }
 //! ```
 //!
-//! * [`library`]: finds, installs and loads ONNX Runtime.
 //! * [`device`]: CPU or CUDA, and proof that it works.
 //! * [`source`]: the files of a reference: graph, configuration, tokenizer.
 //! * [`inputs`]: what a graph wants to be fed.
@@ -13,15 +12,14 @@
 //!   `operators` puts both into the body's session.
 //! * [`OpenedReference`]: checked, with its weights still on disk; [`Reference`]: loaded, behind the trait [`Scorer`].
 //!
-//! Does not know documents, windows or masks; those are the program's.
+//! The library itself is found and loaded by `rho-runtime`: its environment comes in. Documents, windows and masks are
+//! the program's.
 
 mod attention;
 pub mod device;
 mod error;
-mod hash;
 pub mod head;
 pub mod inputs;
-pub mod library;
 mod opened;
 mod operators;
 mod precision;

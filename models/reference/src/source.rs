@@ -3,13 +3,14 @@
 
 use std::{
     fs,
-    io::{self, Read},
+    io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
 use rho_checkpoint::Outline;
+use sha2::{Digest, Sha256};
 
-use crate::{ReferenceError, hash};
+use crate::ReferenceError;
 
 /// Where a reference's files are, and what its configuration says.
 #[derive(Debug, Clone, PartialEq)]
@@ -156,12 +157,33 @@ fn model_in(folder: &Path) -> Result<PathBuf, ReferenceError> {
 
 /// SHA-256 over the contents of files, one after the other, in hexadecimal: the fingerprint of a model or a tokenizer,
 /// the same as of `cat FILES | sha256sum`.
+///
+/// # Errors
+///
+/// A file that cannot be opened, before anything is read; or one that cannot be read to its end.
 pub fn fingerprint(files: &[PathBuf]) -> io::Result<String> {
-    let mut all: Box<dyn Read> = Box::new(io::empty());
+    let files: Vec<fs::File> = files.iter().map(fs::File::open).collect::<Result<_, _>>()?;
+    let mut hash = Sha256::new();
     for file in files {
-        all = Box::new(all.chain(fs::File::open(file)?));
+        let mut file = BufReader::with_capacity(1 << 20, file);
+        loop {
+            let length = match file.fill_buf() {
+                Ok([]) => break,
+                Ok(bytes) => {
+                    hash.update(bytes);
+                    bytes.len()
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            file.consume(length);
+        }
     }
-    hash::copy(&mut all, &mut io::sink()).map(|(_, sha256)| sha256)
+    Ok(hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ use rho_graph::{Dtype, ExportError, ExportHead, ExportOptions, Prepared};
 use rho_reference::{
     HeadChoice, OpenedReference, Piece, Precision, Reference, ReferenceOptions, ResolvedDevice,
     Scorer, Scores, Source,
-    library::{LibraryOptions, find_or_install, load},
 };
+use rho_runtime::{LibraryOptions, find_or_install, load};
 use serde_json::Value;
 
 /// What an export in f32 owes to float64.

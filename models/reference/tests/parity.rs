@@ -14,9 +14,9 @@ use rho_reference::{
     HeadChoice, OpenedReference, Piece, Precision, ReferenceOptions, ResolvedDevice, Scorer,
     Scores, Source,
     head::{plain, session::SessionHead},
-    library::{LibraryOptions, find_or_install, load},
     product::Multiplier,
 };
+use rho_runtime::{LibraryOptions, find_or_install, load};
 use serde_json::Value;
 
 /// What the exports owe to float64.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 /// What a library's file is called here.
-pub(super) const EXAMPLE: &str = if cfg!(windows) {
+pub(crate) const EXAMPLE: &str = if cfg!(windows) {
     "onnxruntime.dll"
 } else if cfg!(target_os = "macos") {
     "libonnxruntime.1.31.1.dylib"

@@ -9,18 +9,18 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::LibraryError;
-use super::manifest::{Condition, Depth, Manifest, condition, copy_hashing, sha256_of};
-use super::options::LibraryOptions;
-use super::wheels::{Package, Wheel};
+use crate::error::LibraryError;
+use crate::manifest::{Condition, Depth, Manifest, condition, copy_hashing, sha256_of};
+use crate::options::LibraryOptions;
+use crate::wheels::{Package, Wheel};
 
 const TEMPORARY: &str = ".part-";
 
 /// Gets one wheel into a folder.
-pub(super) type Fetch<'a> = dyn Fn(&Wheel, &Path) -> Result<PathBuf, LibraryError> + 'a;
+pub(crate) type Fetch<'a> = dyn Fn(&Wheel, &Path) -> Result<PathBuf, LibraryError> + 'a;
 
 /// Installs what is not there or damaged, and returns the package's folder.
-pub(super) fn install_package(
+pub(crate) fn install_package(
     package: &Package,
     options: &LibraryOptions,
     depth: Depth,

@@ -5,7 +5,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::python::site_packages;
+use crate::python::site_packages;
 
 /// Where to look for ONNX Runtime, and what may be done if it is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,13 +12,13 @@ const STRING_TABLE: u64 = 5;
 const STRING_TABLE_SIZE: u64 = 10;
 
 /// What the headers say.
-pub(super) struct Elf {
+pub(crate) struct Elf {
     /// The file's size that the headers ask for.
-    pub(super) expected: u64,
+    pub(crate) expected: u64,
     /// The file's size.
-    pub(super) got: u64,
+    pub(crate) got: u64,
     /// The names of the libraries it needs, in their order; empty if the file is cut off.
-    pub(super) needed: Vec<String>,
+    pub(crate) needed: Vec<String>,
 }
 
 struct Segment {
@@ -28,7 +28,7 @@ struct Segment {
     size: u64,
 }
 
-pub(super) fn read(path: &Path) -> io::Result<Option<Elf>> {
+pub(crate) fn read(path: &Path) -> io::Result<Option<Elf>> {
     let mut file = File::open(path)?;
     let got = file.metadata()?.len();
     let mut header = [0; 64];

@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use ort::environment::Environment;
 use ort::ep::{CUDA, ExecutionProvider};
 
-use super::cuda::{self, Preloaded};
-use super::error::LibraryError;
-use super::found::Library;
+use crate::cuda::{self, Preloaded};
+use crate::error::LibraryError;
+use crate::library::Library;
 
 struct Loaded {
     path: PathBuf,
@@ -24,6 +24,11 @@ static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 ///
 /// Called again with the same library it gives the same environment; with another one it is an error, for the first
 /// would go on being used unnoticed.
+///
+/// # Errors
+///
+/// [`LibraryError::AlreadyLoaded`] for a second library; [`LibraryError::Load`] and [`LibraryError::Start`] where ONNX
+/// Runtime itself refuses.
 pub fn load(library: &Library) -> Result<Environment, LibraryError> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(loaded) = loaded.as_mut() {
@@ -83,6 +88,10 @@ pub fn preloaded() -> Vec<Preloaded> {
 /// that NVIDIA's libraries load, only a session can tell.
 ///
 /// It takes the environment as the proof that a library is loaded.
+///
+/// # Errors
+///
+/// [`LibraryError::Start`] where the library does not answer.
 pub fn has_cuda_provider(_loaded: &Environment) -> Result<bool, LibraryError> {
     CUDA::is_available().map_err(|source| {
         let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);

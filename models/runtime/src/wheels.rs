@@ -5,43 +5,43 @@
 //! platform serves any local Python. PyPI has no wheel of this version for macOS on Intel and for musl (Alpine);
 //! one for Windows on ARM exists and is not pinned.
 
-use super::error::LibraryError;
+use crate::error::LibraryError;
 
 /// The version of ONNX Runtime that is installed.
 pub const VERSION: &str = "1.31.1";
 
 /// One file on PyPI.
 #[derive(Clone, Debug)]
-pub(super) struct Wheel {
-    pub(super) package: &'static str,
-    pub(super) version: &'static str,
+pub(crate) struct Wheel {
+    pub(crate) package: &'static str,
+    pub(crate) version: &'static str,
     /// pip's `--abi`.
-    pub(super) abi: &'static str,
+    pub(crate) abi: &'static str,
     /// pip's `--platform`.
-    pub(super) platform: &'static str,
-    pub(super) sha256: &'static str,
+    pub(crate) platform: &'static str,
+    pub(crate) sha256: &'static str,
     /// Size of the download in MB, for people who wait for it.
-    pub(super) megabytes: u32,
+    pub(crate) megabytes: u32,
     /// The folder of the wheel that holds the libraries.
-    pub(super) from: &'static str,
+    pub(crate) from: &'static str,
     /// The folder of the installation they go to; empty: its top.
-    pub(super) into: &'static str,
+    pub(crate) into: &'static str,
     /// The libraries that are kept.
-    pub(super) files: &'static [&'static str],
+    pub(crate) files: &'static [&'static str],
 }
 
 /// What is installed together into one folder of the cache.
 #[derive(Clone, Debug)]
-pub(super) struct Package {
-    pub(super) name: &'static str,
-    pub(super) folder: &'static str,
+pub(crate) struct Package {
+    pub(crate) name: &'static str,
+    pub(crate) folder: &'static str,
     /// The library to load.
-    pub(super) library: &'static str,
-    pub(super) wheels: &'static [Wheel],
+    pub(crate) library: &'static str,
+    pub(crate) wheels: &'static [Wheel],
 }
 
 /// The package for a platform, in the words of `std::env::consts`.
-pub(super) fn package(cuda: bool, os: &str, arch: &str) -> Result<&'static Package, LibraryError> {
+pub(crate) fn package(cuda: bool, os: &str, arch: &str) -> Result<&'static Package, LibraryError> {
     // The wheels are built against glibc.
     let wheels_load_here = !cfg!(target_env = "musl");
     let found = match (cuda, os, arch) {
@@ -61,7 +61,7 @@ pub(super) fn package(cuda: bool, os: &str, arch: &str) -> Result<&'static Packa
 }
 
 /// The name on PyPI.
-pub(super) fn name(cuda: bool) -> &'static str {
+pub(crate) fn name(cuda: bool) -> &'static str {
     if cuda {
         "onnxruntime-gpu"
     } else {

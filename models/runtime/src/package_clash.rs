@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// The version of `onnxruntime-gpu` that is installed with this library, where the library is not its own.
-pub(super) fn overwritten(library: &Path) -> Option<String> {
+pub(crate) fn overwritten(library: &Path) -> Option<String> {
     let name = library.file_name()?.to_str()?;
     let bytes = fs::metadata(library).ok()?.len();
     // site-packages/onnxruntime/capi/library

@@ -4,9 +4,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::found::{EXAMPLE, Looked};
-use super::version::REQUIRED_VERSION;
-use super::wheels::VERSION;
+use crate::library::{EXAMPLE, Looked};
+use crate::version::REQUIRED_VERSION;
+use crate::wheels::VERSION;
 
 /// Why there is no ONNX Runtime.
 #[derive(Debug, thiserror::Error)]
@@ -237,7 +237,7 @@ impl LibraryError {
         })
     }
 
-    pub(super) fn disk(
+    pub(crate) fn disk(
         action: &'static str,
         path: &std::path::Path,
     ) -> impl FnOnce(io::Error) -> Self {
@@ -259,7 +259,7 @@ fn places(looked: &[Looked]) -> String {
 }
 
 /// An error and its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {

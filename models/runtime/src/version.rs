@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 use std::path::Path;
 
-use super::error::LibraryError;
+use crate::error::LibraryError;
 
 /// The oldest version 1 that has the API level this crate is built for.
 const OLDEST_MINOR: u32 = ort::MINOR_VERSION;
@@ -14,7 +14,7 @@ pub const REQUIRED_VERSION: &str = "1.22 or a later 1.x";
 
 /// Loads the library, asks its version, and leaves it loaded: unloading code that has run constructors helps nobody,
 /// and the library that fits is wanted again at once.
-pub(super) fn check(path: &Path) -> Result<String, LibraryError> {
+pub(crate) fn check(path: &Path) -> Result<String, LibraryError> {
     if !path.is_file() {
         return Err(LibraryError::NotAFile {
             path: path.to_owned(),
@@ -37,7 +37,7 @@ pub(super) fn check(path: &Path) -> Result<String, LibraryError> {
 /// kills the process.
 #[cfg(target_os = "linux")]
 fn check_whole(path: &Path) -> Result<(), LibraryError> {
-    let elf = super::elf::read(path).map_err(LibraryError::disk("read the library", path))?;
+    let elf = crate::elf::read(path).map_err(LibraryError::disk("read the library", path))?;
     match elf {
         Some(elf) if elf.got < elf.expected => Err(LibraryError::Truncated {
             path: path.to_owned(),

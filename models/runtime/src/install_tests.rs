@@ -183,7 +183,7 @@ fn a_failed_download_leaves_nothing() {
     let cache = scratch.path().join("cache");
     let (package, _) = package_of("library", None, scratch.path());
     let fetch: &Fetch<'_> =
-        &|wheel, into| super::super::pip::download(Path::new("/nowhere/python3"), wheel, into);
+        &|wheel, into| crate::pip::download(Path::new("/nowhere/python3"), wheel, into);
     let error = install_package(
         &package,
         &options(&cache, false),

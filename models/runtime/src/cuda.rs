@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{folders, preload};
+pub(crate) use linux::{folders, preload};
 
 /// A library that was loaded, or tried, before the CUDA provider asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl fmt::Display for Preloaded {
 }
 
 /// The file of the CUDA provider that belongs to a library, on systems that have CUDA.
-pub(super) fn provider_file(library: &Path) -> Option<PathBuf> {
+pub(crate) fn provider_file(library: &Path) -> Option<PathBuf> {
     let name = match std::env::consts::OS {
         "linux" => "libonnxruntime_providers_cuda.so",
         "windows" => "onnxruntime_providers_cuda.dll",
@@ -46,7 +46,7 @@ pub(super) fn provider_file(library: &Path) -> Option<PathBuf> {
 
 /// Elsewhere the system's own search has to find them.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn folders(
+pub(crate) fn folders(
     _: &Path,
     _: [Option<&Path>; 3],
     _: impl FnOnce() -> Vec<PathBuf>,
@@ -55,7 +55,7 @@ pub(super) fn folders(
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn preload(_: &Path, _: &[PathBuf]) -> Vec<Preloaded> {
+pub(crate) fn preload(_: &Path, _: &[PathBuf]) -> Vec<Preloaded> {
     Vec::new()
 }
 
@@ -68,13 +68,13 @@ mod linux {
 
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 
-    use super::super::error::chain;
-    use super::super::{elf, python};
     use super::{Preloaded, provider_file};
+    use crate::error::chain;
+    use crate::{elf, python};
 
     /// Nearest first: beside the library, its own `site-packages`, these environments, and only where those have
     /// no CUDA runtime, `ask_python`.
-    pub(in super::super) fn folders(
+    pub(crate) fn folders(
         library: &Path,
         environments: [Option<&Path>; 3],
         ask_python: impl FnOnce() -> Vec<PathBuf>,
@@ -135,7 +135,7 @@ mod linux {
     }
 
     /// Loads what the provider needs, and what that needs, dependencies first.
-    pub(in super::super) fn preload(library: &Path, folders: &[PathBuf]) -> Vec<Preloaded> {
+    pub(crate) fn preload(library: &Path, folders: &[PathBuf]) -> Vec<Preloaded> {
         let mut loading = Loading {
             folders,
             done: BTreeSet::new(),

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::error::LibraryError;
-use super::wheels::Wheel;
+use crate::error::LibraryError;
+use crate::wheels::Wheel;
 
 /// How much of pip's complaint is shown.
 const LINES_SHOWN: usize = 3;
@@ -13,7 +13,7 @@ const LINES_SHOWN: usize = 3;
 /// The Python of the wheels' tag (`cp312`); the local one is of no consequence.
 const PYTHON_VERSION: &str = "3.12";
 
-pub(super) fn download(python: &Path, wheel: &Wheel, into: &Path) -> Result<PathBuf, LibraryError> {
+pub(crate) fn download(python: &Path, wheel: &Wheel, into: &Path) -> Result<PathBuf, LibraryError> {
     let requirement = format!("{}=={}", wheel.package, wheel.version);
     let output = Command::new(python)
         .args([

@@ -7,15 +7,15 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
-use super::error::{LibraryError, chain};
-use crate::hash;
+use crate::error::{LibraryError, chain};
 
 const NAME: &str = "manifest.json";
 
 /// How closely to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Depth {
+pub(crate) enum Depth {
     /// Presence and size: costs nothing, done each time.
     Sizes,
     /// Every byte.
@@ -24,7 +24,7 @@ pub(super) enum Depth {
 
 /// What a look at a folder showed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(crate) enum Condition {
     Absent,
     Damaged(String),
     Whole,
@@ -32,25 +32,25 @@ pub(super) enum Condition {
 
 /// The files of an installation, by their path in its folder with `/` between the parts.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Manifest {
-    pub(super) files: BTreeMap<String, Entry>,
+pub(crate) struct Manifest {
+    pub(crate) files: BTreeMap<String, Entry>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Entry {
-    pub(super) bytes: u64,
-    pub(super) sha256: String,
+pub(crate) struct Entry {
+    pub(crate) bytes: u64,
+    pub(crate) sha256: String,
 }
 
 impl Manifest {
-    pub(super) fn write(&self, folder: &Path) -> Result<(), LibraryError> {
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), LibraryError> {
         let path = folder.join(NAME);
         let text = serde_json::to_string_pretty(self).expect("names and numbers are always JSON");
         fs::write(&path, text + "\n").map_err(LibraryError::disk("write the manifest", &path))
     }
 }
 
-pub(super) fn condition(folder: &Path, depth: Depth) -> Condition {
+pub(crate) fn condition(folder: &Path, depth: Depth) -> Condition {
     if !folder.exists() {
         return Condition::Absent;
     }
@@ -60,7 +60,7 @@ pub(super) fn condition(folder: &Path, depth: Depth) -> Condition {
     }
 }
 
-pub(super) fn verify(folder: &Path) -> Result<(), LibraryError> {
+pub(crate) fn verify(folder: &Path) -> Result<(), LibraryError> {
     let problem = match condition(folder, Depth::Hashes) {
         Condition::Whole => return Ok(()),
         Condition::Absent => "the folder is gone".to_owned(),
@@ -106,14 +106,31 @@ fn first_problem(folder: &Path, depth: Depth) -> Option<String> {
     })
 }
 
-pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
+pub(crate) fn sha256_of(path: &Path) -> io::Result<String> {
     copy_hashing(&mut File::open(path)?, &mut io::sink()).map(|entry| entry.sha256)
 }
 
-/// Copies to the end, and says what went by.
-pub(super) fn copy_hashing(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<Entry> {
-    let (bytes, sha256) = hash::copy(from, to)?;
-    Ok(Entry { bytes, sha256 })
+/// Copies to the end; the answer is how many bytes went by and their SHA-256 in hexadecimal.
+pub(crate) fn copy_hashing(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<Entry> {
+    let mut hash = Sha256::new();
+    let mut bytes = 0;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        hash.update(&buffer[..read]);
+        to.write_all(&buffer[..read])?;
+        bytes += read as u64;
+    }
+    let sha256 = hash.finalize();
+    Ok(Entry {
+        bytes,
+        sha256: sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
+    })
 }
 
 #[cfg(test)]

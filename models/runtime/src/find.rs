@@ -9,13 +9,18 @@ use std::cell::OnceCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::error::{LibraryError, chain};
-use super::found::{Library, Looked, Origin, State};
-use super::manifest::{Condition, Depth, condition};
-use super::options::LibraryOptions;
-use super::{beside, cuda, python, version, wheels};
+use crate::error::{LibraryError, chain};
+use crate::library::{Library, Looked, Origin, State};
+use crate::manifest::{Condition, Depth, condition};
+use crate::options::LibraryOptions;
+use crate::{cuda, package_clash, python, version, wheels};
 
 /// Searches, in the order of [`Origin`]. Never installs, never downloads.
+///
+/// # Errors
+///
+/// The second value is the library, or why there is none: the reason against the one that the user named, else
+/// [`LibraryError::NotFound`] or [`LibraryError::NoCudaLibrary`]. The first lists every place either way.
 pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryError>) {
     let search = Search {
         options,
@@ -99,7 +104,7 @@ pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryEr
 }
 
 /// Checks one file and gathers what loading it will need.
-pub(super) fn open(
+pub(crate) fn open(
     options: &LibraryOptions,
     origin: Origin,
     path: &Path,
@@ -208,7 +213,7 @@ impl Search<'_> {
         }
         if cuda
             && origin != Origin::Given
-            && let Some(version) = beside::overwritten(path)
+            && let Some(version) = package_clash::overwritten(path)
         {
             return Err(LibraryError::Overwritten {
                 path: path.to_owned(),

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
-use super::error::{LibraryError, chain};
+use crate::error::{LibraryError, chain};
 
 /// Finding a package's specification runs none of its code. The entry for the current folder is dropped: a folder
 /// named `onnxruntime` where the user happens to stand is not the package.
@@ -25,13 +25,13 @@ print(json.dumps({'onnxruntime': folders('onnxruntime'), 'nvidia': folders('nvid
 
 /// Where a Python would import these packages from; more than one folder where a package is spread over several.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub(super) struct Packages {
-    pub(super) onnxruntime: Vec<PathBuf>,
-    pub(super) nvidia: Vec<PathBuf>,
+pub(crate) struct Packages {
+    pub(crate) onnxruntime: Vec<PathBuf>,
+    pub(crate) nvidia: Vec<PathBuf>,
 }
 
 /// Asks a Python; the error is for people to read.
-pub(super) fn packages(python: &Path) -> Result<Packages, String> {
+pub(crate) fn packages(python: &Path) -> Result<Packages, String> {
     let output = Command::new(python)
         .args(["-c", SCRIPT])
         .stdin(Stdio::null())
@@ -60,7 +60,7 @@ pub(super) fn packages(python: &Path) -> Result<Packages, String> {
 }
 
 /// The `site-packages` folders of an environment, the newest Python's first.
-pub(super) fn site_packages(environment: &Path) -> Vec<PathBuf> {
+pub(crate) fn site_packages(environment: &Path) -> Vec<PathBuf> {
     if cfg!(windows) {
         return vec![environment.join("Lib").join("site-packages")];
     }

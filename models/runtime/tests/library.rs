@@ -1,4 +1,4 @@
-//! The library module as the program uses it: real files, a real loader, and once the real download. What belongs
+//! The library as the program uses it: real files, a real loader, and once the real download. What belongs
 //! here: everything that needs a compiled library or a Python; the rest is tested beside the code.
 #![cfg(target_os = "linux")]
 #![expect(clippy::print_stderr, reason = "a test that skips says so aloud")]
@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rho_reference::library::{
+use rho_runtime::{
     Library, LibraryError, LibraryOptions, Origin, PINNED_VERSION, State, find, find_or_install,
     has_cuda_provider, install, load, overwritten, preloaded, verify,
 };
