@@ -19,7 +19,7 @@ use rho_reference::{
     source,
 };
 
-use crate::{hint::Advised, pipeline::summary::grouped, stop::Stop, terminal};
+use crate::{hint::Advised, numbers::grouped, stop::Stop, terminal};
 
 /// How much is said of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
