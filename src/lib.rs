@@ -45,6 +45,7 @@ mod hub;
 mod join;
 mod look;
 pub mod memory;
+mod numbers;
 pub mod pipeline;
 pub mod plan;
 mod ranks;

@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 use serde::Serialize;
 
 use super::{documents::Column, plan::ConvertPlan, record::Counts, targets::Written};
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 
 /// The file that is written last: a folder that has it is complete.
 pub(super) const NAME: &str = "summary.json";

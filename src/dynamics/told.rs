@@ -8,7 +8,7 @@ use crate::{
         screen::{safe, shorten},
         table::Table,
     },
-    pipeline::summary::grouped,
+    numbers::grouped,
 };
 
 /// Tokens that fluctuate, in what is printed.

@@ -8,7 +8,7 @@ use super::{
     statistics::{Bootstrap, Estimate},
     text::{DocumentSums, Sum},
 };
-use crate::{look::table::Table, pipeline::summary::grouped};
+use crate::{look::table::Table, numbers::grouped};
 
 /// All of it.
 #[derive(Debug, Serialize)]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::results::axis_words;
-use crate::{look::table::Table, pipeline::summary::grouped};
+use crate::{look::table::Table, numbers::grouped};
 
 /// Columns of tables that go to no terminal.
 const WIDTH: usize = 120;

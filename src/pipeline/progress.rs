@@ -12,8 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rho_formats::Shard;
 use serde_json::json;
 
-use super::summary::grouped;
-use crate::{cli::ProgressKind, terminal};
+use crate::{cli::ProgressKind, numbers::grouped, terminal};
 
 /// Time between two lines about how far it is, for people and for programs.
 const QUIET: Duration = Duration::from_secs(30);

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{conclude::RankTimes, output::Totals};
 use crate::{
+    numbers::grouped,
     plan::Plan,
     select::{Chosen, rule::Rule},
 };
@@ -244,31 +245,5 @@ fn with_others(count: u64, others: u64, what: &str) -> String {
         grouped(count)
     } else {
         format!("{}, {} {what}", grouped(count), grouped(others))
-    }
-}
-
-/// 1234567 as 1,234,567.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_digits() {
-        assert_eq!(
-            [0, 12, 123, 1234, 1234567].map(grouped),
-            ["0", "12", "123", "1,234", "1,234,567"]
-        );
     }
 }

@@ -9,7 +9,7 @@ use super::{
     counted::{Counts, Selected},
     rule::{Pick, Rule},
 };
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 
 /// What each selection of a rule kept, or how it weighed.
 #[derive(Debug, Clone, Default, Serialize)]

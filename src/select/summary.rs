@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{Chosen, counted::Counts, plan::SelectPlan, run::Times};
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 
 /// Counts and times.
 #[derive(Debug, Clone, Serialize)]

@@ -21,7 +21,7 @@ use crate::{
         pieces::Pieces,
         screen::{safe, shorten},
     },
-    pipeline::summary::grouped,
+    numbers::grouped,
 };
 use levels::Levels;
 

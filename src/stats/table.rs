@@ -9,7 +9,7 @@ use crate::{
         screen::{safe, shorten},
         table::Table,
     },
-    pipeline::summary::grouped,
+    numbers::grouped,
 };
 
 /// Columns of a token in the tables.

@@ -17,7 +17,7 @@ use crate::{
     files::{remove_folder, write_whole},
     hint::Advised,
     join::Join,
-    pipeline::summary::grouped,
+    numbers::grouped,
     stop::Stop,
     terminal,
 };

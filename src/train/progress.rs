@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rho_trainer::run::{Evaluated, Event, StepMetrics, Timing};
 use serde_json::json;
 
-use crate::{cli::ProgressKind, pipeline::summary::grouped, terminal};
+use crate::{cli::ProgressKind, numbers::grouped, terminal};
 
 /// Between two lines.
 const QUIET: Duration = Duration::from_secs(30);

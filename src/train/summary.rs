@@ -6,7 +6,7 @@ use rho_trainer::{data::PackingCounts, run::Evaluated, run::RunState};
 use serde::Serialize;
 
 use super::{plan::TrainPlan, tokens::Counts};
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 
 /// The file.
 pub(super) const SUMMARY: &str = "summary.json";

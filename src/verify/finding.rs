@@ -9,7 +9,11 @@ use super::{
     difference::{Agreement, Difference, Place},
     transformers::{Class, Versions},
 };
-use crate::{look::table::Table, pipeline::summary::grouped, plan::Plan};
+use crate::{
+    look::table::Table,
+    numbers::{grouped, nats},
+    plan::Plan,
+};
 
 /// Of verify.json.
 pub(crate) const FORMAT_VERSION: u64 = 1;
@@ -230,14 +234,5 @@ fn place(text: &mut String, kind: &str, apart: &Difference, other: &str) {
             text,
             "{kind}: largest at {shard} row {row} ({document}), token {token}: {got:.6}, {other} {expected:.6}"
         );
-    }
-}
-
-/// Nats to two digits, however small.
-pub(crate) fn nats(nats: f64) -> String {
-    match nats {
-        0.0 => "0".to_owned(),
-        small if small < 1e-3 => format!("{small:.1e}"),
-        nats => format!("{nats:.4}"),
     }
 }

@@ -8,7 +8,7 @@ use super::{
     Area, Chart, GRID, GROUND, HEAT, INK, MUTED, Table, Threshold, anchored, line, percent, px,
     short, svg, text,
 };
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 
 /// Where it is drawn.
 type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;

@@ -7,7 +7,7 @@ use super::{
     BAND, Chart, DROPPED, GRID, HALO, INK, KEPT, MUTED, Table, Threshold, anchored, line, percent,
     px, short, svg, text,
 };
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 
 /// Tokens whose score lies in a range.
 #[derive(Debug, Clone, Copy)]

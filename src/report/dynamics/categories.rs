@@ -6,7 +6,7 @@ use super::super::charts::{Bar, Bars, Curve, Curves, percent};
 use super::super::page::{Page, figure};
 use super::Subject;
 use crate::dynamics::summary::Category;
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 
 pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<()> {
     let summary = subject.summary();

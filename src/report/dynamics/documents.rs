@@ -10,7 +10,7 @@ use super::super::page::Page;
 use super::{Request, Subject};
 use crate::dynamics::{CATEGORIES, summary::Time};
 use crate::look::{documents::Document, drawn::Drawn, screen};
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 use crate::report::masks::sampled::{MOST, SCRIPT, STYLE, rounded, seen, viewer};
 
 const OWN_STYLE: &str = include_str!("dynamics.css");

@@ -26,7 +26,7 @@ use crate::dynamics::{
     summary::{CheckpointSummary, Summary},
 };
 use crate::look::{pieces::Pieces, screen::safe, tokenizer};
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 
 /// What to report, and on what.
 #[derive(Debug)]

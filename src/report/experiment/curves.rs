@@ -183,7 +183,7 @@ fn sweep(results: &Value, page: &mut Page) -> anyhow::Result<()> {
             }
             "; "
             @if let Some(tokens) = sweep["tokens_seen"].as_u64() {
-                (crate::pipeline::summary::grouped(tokens)) " tokens seen by each."
+                (crate::numbers::grouped(tokens)) " tokens seen by each."
             }
         };
         let title = format!("{} by keep ratio", measure(set));

@@ -22,7 +22,7 @@ use super::charts::Table;
 use super::page::{self, Page};
 use crate::hint::Advised;
 use crate::look::screen::safe;
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 
 const RESULTS: &str = "results.json";
 

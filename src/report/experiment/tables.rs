@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::super::charts::{Interval, Intervals};
 use super::super::page::{Page, figure};
 use super::{list, measure, of_what, told};
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 
 /// A section for each way to make arms equal, and one for questions.
 pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {

@@ -9,7 +9,7 @@ use super::super::page;
 use super::verified;
 use super::{Subject, json_file, nats, share};
 use crate::look::{files::Masks, screen::safe};
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 
 /// Metadata and summary.
 #[derive(Debug)]

@@ -25,7 +25,7 @@ use self::made::Made;
 use super::page::Page;
 use crate::hint::Advised;
 use crate::look::{files::Masks, pieces::Pieces, screen::safe, tokenizer};
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 use crate::show::default_mask;
 use crate::stats::{Columns, Statistics, gather};
 

@@ -6,7 +6,7 @@ use super::super::charts::{Bar, Bars, Curve, Curves, Table, percent};
 use super::super::page::{self, Page, figure};
 use super::{Subject, key, made::words, nats, share};
 use crate::look::screen::safe;
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 use crate::stats::{Group, SourceOf, TokenType, position_range};
 
 /// Lines in one picture; the table has all.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{pipeline::summary::grouped, verify::finding::nats};
+use crate::numbers::{grouped, nats};
 
 /// The fact; what is not in its words stays in `verified`.
 pub(super) fn fact(verified: &mut Value) -> (String, String) {

@@ -24,7 +24,7 @@ use super::masks::{made::flatten, nats};
 use super::page::{self, Page};
 use crate::hint::Advised;
 use crate::look::screen::safe;
-use crate::pipeline::summary::grouped;
+use crate::numbers::grouped;
 
 pub(crate) use recorded::is_run;
 
