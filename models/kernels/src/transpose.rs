@@ -129,7 +129,8 @@ mod x86 {
         unsafe {
             let mask = ((1u32 << room) - 1) as u16;
             for (k, column) in columns.into_iter().enumerate() {
-                if k < 15 && (room == 16 || width == room) {
+                // 14 rows of at least 8, and 16 numbers, end within 16 rows.
+                if k < 15 && (room == 16 || (width == room && width >= 8)) {
                     _mm512_storeu_ps(to.add(k * width), column);
                 } else {
                     _mm512_mask_storeu_ps(to.add(k * width), mask, column);
@@ -189,11 +190,18 @@ mod tests {
             (28, 32, 48, 50),
             (20, 20, 48, 50),
             (1, 6, 7, 9),
+            (6, 6, 16, 16),
+            (7, 7, 32, 33),
+            (1, 1, 16, 16),
+            (8, 8, 16, 16),
         ] {
             let rows: Vec<f32> = (0..there * stride).map(|i| i as f32).collect();
             for instructions in Instructions::available() {
-                let mut to = vec![-1.0; steps * width];
-                transpose(instructions, &rows, stride, there, width, &mut to);
+                // What lies behind is nobody's.
+                let mut all = vec![-1.0; steps * width + 16];
+                let (to, behind) = all.split_at_mut(steps * width);
+                transpose(instructions, &rows, stride, there, width, to);
+                assert!(behind.iter().all(|&x| x == -1.0), "{there} {width} {steps}");
                 for (i, &got) in to.iter().enumerate() {
                     let (k, c) = (i / width, i % width);
                     let expected = if c < there { rows[c * stride + k] } else { 0.0 };
