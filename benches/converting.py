@@ -4,8 +4,8 @@
     python benches/converting.py --tokens 32 --runs 3
 
 Makes a masks folder of so many million tokens, reads it once so that it lies in the page cache, and runs `convert` to each
-format and `cp -r` in turn; both wait for the disk. Needs what tests/requirements.txt names. Prints the medians of the runs:
-seconds, tokens a second, seconds of processors, MB written.
+format and `cp -r` in turn; both wait for the disk. Needs what tests/requirements.txt names. Prints a table of medians;
+`--write` puts it into docs/performance.md.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import tempfile
 import time
 
 import random_masks
+import tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -29,7 +30,9 @@ arguments.add_argument("--threads", type=int, default=2)
 arguments.add_argument("--program", default=ROOT / "target/release/rho-mask")
 arguments.add_argument("--place", help="a folder on the disk to measure; else that for temporary files")
 arguments.add_argument("--to", action="append", help="a format with its options; by default all of this list")
+arguments.add_argument("--write", action="store_true", help="the table into docs/performance.md")
 options = arguments.parse_args()
+made_by = tables.made_by()
 
 FORMATS = options.to or [
     "labels",
@@ -61,7 +64,6 @@ with tempfile.TemporaryDirectory(dir=options.place) as place:
     masks, out = place / "masks", place / "out"
     tokens = random_masks.make(masks, options.tokens * 1e6, options.shards)
     size = sum(file.stat().st_size for file in masks.iterdir())
-    print(f"{tokens:,} tokens, {size / 1e6:,.0f} MB in {options.shards} shards, {options.threads} threads")
     subprocess.run(["cat", *(str(file) for file in masks.iterdir())], stdout=subprocess.DEVNULL)
 
     commands = {"cp + sync": ["sh", "-c", 'cp -r "$0" "$1" && sync "$1"/*', str(masks), str(out)]}
@@ -77,10 +79,20 @@ with tempfile.TemporaryDirectory(dir=options.place) as place:
             runs[name].append(timed(command))
             written[name] = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
             shutil.rmtree(out)
+    lines = [
+        f"{tokens:,} tokens, {size / 1e6:,.0f} MB in {options.shards} shards, {options.threads} threads, median of "
+        f"{options.runs} (min to max). {made_by}:",
+        "",
+        "| | seconds | M tokens/s | busy, all cores | written |",
+        "|---|---|---|---|---|",
+    ]
     for name, all_of in runs.items():
         seconds, busy = zip(*all_of)
         median = statistics.median(seconds)
-        print(
-            f"{name:25} {median:6.2f} s  {tokens / median / 1e6:6.1f} M tokens/s  ({min(seconds):.2f} to {max(seconds):.2f} s)"
-            f"  busy {statistics.median(busy):5.2f} s  {written[name] / 1e6:7,.0f} MB"
+        lines.append(
+            f"| `{name}` | {median:.2f} ({min(seconds):.2f} to {max(seconds):.2f}) | **{tokens / median / 1e6:.0f}** "
+            f"| {statistics.median(busy):.2f} s | {written[name] / 1e6:,.0f} MB |"
         )
+    print("\n".join(lines))
+    if options.write:
+        tables.write("converting.py", lines)

@@ -5,7 +5,7 @@
 
 Makes a masks folder of so many million tokens (numbers look random, the files are as `score` writes them), reads it once
 so that it lies in the page cache, and runs each rule and `cp -r` in turn; `cp + sync` also waits for the disk, as `select`
-does. Needs what tests/requirements.txt names. Prints the median of the runs.
+does. Needs what tests/requirements.txt names. Prints a table of medians; `--write` puts it into docs/performance.md.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import tempfile
 import time
 
 import random_masks
+import tables
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -29,7 +30,9 @@ arguments.add_argument("--threads", type=int, default=2)
 arguments.add_argument("--program", default=ROOT / "target/release/rho-mask")
 arguments.add_argument("--base", action="store_true", help="with a column base_loss, and the rule excess alone")
 arguments.add_argument("--place", help="a folder on the disk to measure; else that for temporary files")
+arguments.add_argument("--write", action="store_true", help="the table into docs/performance.md")
 options = arguments.parse_args()
+made_by = tables.made_by()
 
 RULES = [
     ["--by", "loss"],
@@ -56,7 +59,6 @@ with tempfile.TemporaryDirectory(dir=options.place) as place:
     masks, out = place / "masks", place / "out"
     tokens = random_masks.make(masks, options.tokens * 1e6, options.shards, base=options.base)
     size = sum(file.stat().st_size for file in masks.iterdir())
-    print(f"{tokens:,} tokens, {size / 1e6:,.0f} MB in {options.shards} shards, {options.threads} threads")
     subprocess.run(["cat", *(str(file) for file in masks.iterdir())], stdout=subprocess.DEVNULL)
 
     copy = ["cp", "-r", str(masks), str(out)]
@@ -71,8 +73,17 @@ with tempfile.TemporaryDirectory(dir=options.place) as place:
             os.sync()
             seconds[name].append(timed(command))
             shutil.rmtree(out)
+    lines = [
+        f"{tokens:,} tokens, {size / 1e6:,.0f} MB in {options.shards} shards, {options.threads} threads, median of "
+        f"{options.runs} (min to max). {made_by}:",
+        "",
+        "| | seconds | M tokens/s |",
+        "|---|---|---|",
+    ]
     for name, taken in seconds.items():
         median = statistics.median(taken)
-        print(
-            f"{name:45} {median:6.2f} s  {tokens / median / 1e6:6.1f} M tokens/s  ({min(taken):.2f} to {max(taken):.2f} s)"
-        )
+        lines.append(f"| `{name}` | {median:.2f} ({min(taken):.2f} to {max(taken):.2f}) | **{tokens / median / 1e6:.0f}** |")
+    print("\n".join(lines))
+    if options.write:
+        kind = "base" if options.base else f"{options.shards} shards"
+        tables.write(f"selecting.py, {kind}", lines)

@@ -39,3 +39,7 @@ pub use ratio::{KeepRatio, RatioError};
 pub use rules::{Bounds, excess, intersect, unite};
 pub use span::{Share, Span};
 pub use weights::{Formula, Weights};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

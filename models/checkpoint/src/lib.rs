@@ -41,6 +41,10 @@ pub use rotation::Rotation;
 pub use settings::Settings;
 pub use weights::{Rows, Stored, Weights};
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The configuration's name.
 pub const CONFIG: &str = "config.json";
 

@@ -43,3 +43,7 @@ pub use head::{Head, Layout, Step};
 pub use model::{Dimension, Model, Port};
 pub use products::ConstantProduct;
 pub use tensor::{DataType, Tensor};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -22,3 +22,7 @@ pub use aligned::Aligned;
 pub use instructions::{Instructions, OnLanes};
 pub use tile::{Strides, accumulate, product, sums};
 pub use transpose::transpose;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

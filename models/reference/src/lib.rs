@@ -35,3 +35,7 @@ pub use precision::Precision;
 pub use reference::{Reference, WorkDone};
 pub use scorer::{Piece, Scorer, Scores};
 pub use source::Source;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

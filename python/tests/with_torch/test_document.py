@@ -1,4 +1,4 @@
-"""The lines of the README's section on Python, as they stand there."""
+"""The lines of docs/python.md, as they stand there."""
 
 import pytest
 import torch
@@ -8,10 +8,10 @@ from torch.nn.functional import cross_entropy
 from rho_mask import open_masks, slm_loss
 
 
-def test_the_lines_of_the_readme_run(tmp_path, monkeypatch, scored):
+def test_the_lines_of_the_document_run(tmp_path, monkeypatch, scored):
     transformers = pytest.importorskip("transformers")
-    section = (ROOT / "README.md").read_text("utf-8").partition("## From Python")[2].partition("\n## ")[0]
-    blocks = [block.partition("```")[0] for block in section.split("```python\n")[1:]]
+    document = (ROOT / "docs/python.md").read_text("utf-8")
+    blocks = [block.partition("```")[0] for block in document.split("```python\n")[1:]]
     assert len(blocks) == 2
     (tmp_path / "masks").symlink_to(scored)
     monkeypatch.chdir(tmp_path)

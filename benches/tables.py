@@ -1,0 +1,48 @@
+"""Writes a bench's table into docs/performance.md, between `<!-- NAME -->` and `<!-- end of NAME -->`, with what made it:
+the command, the processor, the commit and the load. So a table and its caption cannot part."""
+
+import os
+import pathlib
+import platform
+import shlex
+import subprocess
+import sys
+
+DOCUMENT = pathlib.Path(__file__).resolve().parent.parent / "docs/performance.md"
+
+
+def processor():
+    """The processor's name, and which of the instructions that matter to the kernels it has."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    said = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    flags = said.get("flags", "").split()
+    known = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_vnni": "VNNI", "avx512_bf16": "BF16", "amx_tile": "AMX"}
+    has = [word for flag, word in known.items() if flag in flags]
+    return f"{said.get('model name', platform.machine())} ({', '.join(has)}), {os.cpu_count()} cores"
+
+
+def commit():
+    """The commit that is checked out, and whether files differ from it."""
+    asked = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=DOCUMENT.parent, capture_output=True, text=True)
+    return asked.stdout.strip() or "unknown"
+
+
+def made_by():
+    """The caption's second half."""
+    words = [word for word in sys.argv[1:] if word != "--write"]
+    command = shlex.join(["python", "benches/" + pathlib.Path(sys.argv[0]).name, *words])
+    return f"`{command}`, {processor()}, commit {commit()}, load {os.getloadavg()[0]:.1f} at the start"
+
+
+def write(name, lines):
+    """Puts the lines in the place of those between the markers of `name`."""
+    text = DOCUMENT.read_text()
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+    if text.count(begin) != 1 or text.count(end) != 1:
+        sys.exit(f"{DOCUMENT}: expected one {begin.strip()} and one {end.strip()}, got {text.count(begin)} and {text.count(end)}")
+    before, rest = text.split(begin)
+    _, after = rest.split(end)
+    DOCUMENT.write_text(before + begin + "".join(line + "\n" for line in lines) + end + after)
