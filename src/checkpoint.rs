@@ -3,8 +3,7 @@
 
 use std::{
     fmt::Write as _,
-    fs::{self, File, TryLockError},
-    io,
+    fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -12,6 +11,7 @@ use std::{
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use rho_checkpoint::Checkpoint;
+use rho_files::Lock;
 use rho_graph::{Dtype, ExportError, ExportOptions, Exported, Prepared, export};
 use rho_reference::{Device, ResolvedDevice, source};
 use rho_runtime::LibraryOptions;
@@ -68,13 +68,17 @@ pub(crate) fn reference(
     if !folder.exists() {
         let context = || format!("cannot write to the cache folder {}", cache.display());
         fs::create_dir_all(&cache).with_context(context)?;
-        let _lock = lock(&cache.join(format!("{name}.lock"))).with_context(context)?;
+        let lock = cache.join(format!("{name}.lock"));
+        let waiting = || terminal::line("waiting for another export of this checkpoint to end");
+        let lock = Lock::take(&lock, waiting).with_context(context)?;
         if !folder.exists() {
             terminal::line(&format!(
                 "note: {shown} is a checkpoint: exporting it in {} into the cache, once",
                 options.dtype
             ));
-            remove_leftovers(&cache, &name);
+            if lock.excludes_others() {
+                remove_leftovers(&cache, &name);
+            }
             let stop = Stop::at_signals()?;
             let summary = write(&prepared, &folder, &stop)?;
             if say == Say::All {
@@ -203,30 +207,6 @@ fn on_cuda(device: &Device, libraries: &LibraryOptions) -> anyhow::Result<bool> 
     };
     let devices = device.resolve(&rho_runtime::load(&library)?)?;
     Ok(matches!(devices[..], [ResolvedDevice::Cuda(_), ..]))
-}
-
-/// Waits for another process that exports the same. `None`: this file system has no locks; the rename still decides.
-fn lock(path: &Path) -> io::Result<Option<File>> {
-    let file = File::options()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(path)?;
-    let error = match file.try_lock() {
-        Ok(()) => return Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => {
-            terminal::line("waiting for another export of this checkpoint to end");
-            match file.lock() {
-                Ok(()) => return Ok(Some(file)),
-                Err(error) => error,
-            }
-        }
-        Err(TryLockError::Error(error)) => error,
-    };
-    match error.kind() {
-        io::ErrorKind::Unsupported => Ok(None),
-        _ => Err(error),
-    }
 }
 
 /// What exports of this name that were killed have left; nobody else is at work on it, for we hold the lock.

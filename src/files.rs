@@ -1,22 +1,24 @@
-//! Files and folders of a run: written whole or not at all, removed where they are there.
+//! Files and folders of a run: written whole or not at all, removed where they are there; errors say which.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::Path,
-};
+use std::{fs, io, path::Path};
 
 use anyhow::Context as _;
 
-/// Writes a file under another name, puts it onto the disk, and gives it its own.
+/// Writes a file of a folder that only this run writes to, in the place of what stood there.
 pub(crate) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
-    let partial = path.with_extension("partial");
-    let write = || -> io::Result<()> {
-        fs::write(&partial, text)?;
-        File::open(&partial)?.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().with_context(|| format!("{}: cannot be written", path.display()))
+    written(path, rho_files::write_whole(path, text.as_bytes()))
+}
+
+/// As [`write_whole`], of a file that others may write at the same time: somebody named it.
+pub(crate) fn write_whole_beside_others(path: &Path, text: &str) -> anyhow::Result<()> {
+    written(
+        path,
+        rho_files::write_whole_beside_others(path, text.as_bytes()),
+    )
+}
+
+fn written(path: &Path, written: io::Result<()>) -> anyhow::Result<()> {
+    written.with_context(|| format!("{}: cannot be written", path.display()))
 }
 
 /// Removes a folder with all that is in it; none is there afterwards.

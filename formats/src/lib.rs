@@ -25,7 +25,7 @@ pub use input::{
     Compression, Content, Document, Kind, ReadOptions, Record, Rejection, ShardError, ShardReader,
 };
 pub use masks::{
-    BatchCompression, DocumentColumns, DocumentName, DocumentRead, ListsCopy, Lock, MaskBatch,
+    BatchCompression, DocumentColumns, DocumentName, DocumentRead, ListsCopy, MaskBatch,
     MaskColumns, MaskCopy, MaskDocuments, MaskError, MaskFile, MaskReader, MaskRow, MaskSchema,
     MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, ScoreType, Spill,
     SpillMark, WriteOptions, listed_masks, read_masks, token_hash,

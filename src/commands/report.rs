@@ -1,16 +1,13 @@
 //! `report`: what masks look like, how training runs went, what the losses of tokens did over one, or what an experiment came
 //! to, in one HTML file.
 
-use std::fs;
-use std::io::Write;
 use std::path::Path;
-
-use anyhow::Context as _;
 
 use super::Outcome;
 use crate::{
     cli::ReportArgs,
     dynamics::opened,
+    files::write_whole_beside_others,
     hint::Advised,
     look::files::Masks,
     report::{
@@ -33,7 +30,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
     }
     // Counting may have taken long enough for somebody else to write there.
     check(&args.out, args.force)?;
-    write(&args.out, &html)?;
+    write_whole_beside_others(&args.out, &html)?;
     let kilobytes = html.len().div_ceil(1000);
     terminal::line(&format!("wrote {} ({kilobytes} kB)", args.out.display()));
     Ok(Outcome::Done)
@@ -164,22 +161,4 @@ fn check(out: &Path, force: bool) -> anyhow::Result<()> {
         )),
         _ => Ok(()),
     }
-}
-
-/// Writes the file as a whole: nobody sees a part of it, and what was there stays until then.
-fn write(out: &Path, html: &str) -> anyhow::Result<()> {
-    let mut name = out.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = out.with_file_name(name);
-    let written = || -> std::io::Result<()> {
-        let mut file = fs::File::create_new(&part)?;
-        file.write_all(html.as_bytes())?;
-        drop(file);
-        fs::rename(&part, out)
-    }();
-    if written.is_err() {
-        // What went wrong is told below; that there is nothing to remove is no news.
-        let _ = fs::remove_file(&part);
-    }
-    written.with_context(|| format!("{}: cannot be written", out.display()))
 }

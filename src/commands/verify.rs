@@ -47,7 +47,7 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Outcome> {
             let width = terminal::data_width().unwrap_or(WIDTH);
             terminal::data(finding.tables(width).trim_end());
             let text = serde_json::to_string_pretty(&finding)? + "\n";
-            files::write_whole(&args.out, &text)?;
+            files::write_whole_beside_others(&args.out, &text)?;
             terminal::line(&format!("wrote {}", args.out.display()));
             terminal::line(&finding.verdict());
             Ok(match finding.passed {

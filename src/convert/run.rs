@@ -9,7 +9,8 @@ use std::{
     time::Instant,
 };
 
-use rho_formats::{Lock, MasksFolder, trainers::NewFiles};
+use rho_files::Lock;
+use rho_formats::{MasksFolder, trainers::NewFiles};
 use serde_json::json;
 
 use super::{

@@ -9,7 +9,8 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rho_formats::{Lock, MaskFile, MasksFolder};
+use rho_files::Lock;
+use rho_formats::{MaskFile, MasksFolder};
 use rho_selection::Seen;
 use serde_json::Value;
 

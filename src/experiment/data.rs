@@ -42,8 +42,8 @@ pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<b
         ));
     }
     out.file.flush().with_context(context)?;
-    out.file.get_ref().sync_all().with_context(context)?;
-    fs::rename(&partial, folder.join(data.file())).with_context(context)?;
+    rho_files::complete(&partial, out.file.get_ref(), &folder.join(data.file()))
+        .with_context(context)?;
     terminal::line(&format!(
         "wrote {} documents, {} bytes of text",
         grouped(out.documents),

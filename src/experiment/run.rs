@@ -4,14 +4,14 @@
 //! All of it happens in this process: a kill leaves nobody at work.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io,
+    fs, io,
     path::{Path, PathBuf},
     time::Instant,
 };
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use rho_files::Lock;
 use serde_json::{Value, json};
 
 use super::{
@@ -313,18 +313,15 @@ fn check(out: &Path) -> anyhow::Result<()> {
 }
 
 /// One at a time.
-fn lock(path: &Path, out: &Path) -> anyhow::Result<File> {
-    let file = File::create(path).with_context(|| format!("{}: cannot be made", path.display()))?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(Advised::error(
+fn lock(path: &Path, out: &Path) -> anyhow::Result<Lock> {
+    let lock = Lock::try_take(path);
+    let lock = lock.with_context(|| format!("{}: cannot be locked", path.display()))?;
+    lock.ok_or_else(|| {
+        Advised::error(
             format!("{}: another experiment is writing to it", out.display()),
             "wait for it to end, or name another folder",
-        )),
-        Err(TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => {
-            Err(error).with_context(|| format!("{}: cannot be locked", path.display()))
-        }
-        _ => Ok(file),
-    }
+        )
+    })
 }
 
 /// Removes what exports that were killed have left; nobody else is at work here, for the experiment is locked.

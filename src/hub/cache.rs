@@ -116,7 +116,8 @@ impl Repository {
         make_parent(&path)?;
         // Not in `refs`, where every file is a revision; by a name that no other process writes to.
         let partial = self.folder.join(format!(".ref-{}", std::process::id()));
-        let written = || fs::write(&partial, commit).and_then(|()| fs::rename(&partial, &path));
+        let written =
+            || fs::write(&partial, commit).and_then(|()| rho_files::rename(&partial, &path));
         written().with_context(|| format!("{}: cannot be written", path.display()))
     }
 

@@ -3,7 +3,7 @@
 //! bytes at the same places.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
     time::Duration,
@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
+use rho_files::Lock;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -93,28 +94,16 @@ impl<'a> Download<'a> {
         blob.is_ok_and(|blob| blob.is_file() && blob.len() == remote.bytes)
     }
 
-    /// Waits for another process that downloads the same. None: this file system has no locks.
-    async fn lock(&self, remote: &Remote) -> Result<Option<File>, Failure> {
+    /// Waits for another process that downloads the same, and can be stopped meanwhile.
+    async fn lock(&self, remote: &Remote) -> Result<Lock, Failure> {
         let path = self.repository.lock_file(&remote.etag);
-        let context = || format!("{}: cannot be locked", path.display());
         make_parent(&path)?;
-        let file = File::options()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(&path)
-            .with_context(context)?;
         let mut waits = false;
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Some(file)),
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                    return Ok(None);
-                }
-                Err(TryLockError::Error(error)) => {
-                    return Err(anyhow::Error::from(error).context(context()).into());
-                }
+            let lock = Lock::try_take(&path);
+            let lock = lock.with_context(|| format!("{}: cannot be locked", path.display()))?;
+            if let Some(lock) = lock {
+                return Ok(lock);
             }
             if !waits {
                 terminal::line(&format!(
@@ -145,11 +134,9 @@ impl<'a> Download<'a> {
             self.client.may_try_again(failure, tried).await?;
             tried += 1;
         }
-        let written = || -> io::Result<()> {
-            progress.file.sync_all()?;
-            fs::rename(&path, self.repository.blob(&remote.etag))
-        };
-        let written = written().with_context(|| format!("{}: cannot be written", path.display()));
+        let written =
+            rho_files::complete(&path, &progress.file, &self.repository.blob(&remote.etag));
+        let written = written.with_context(|| format!("{}: cannot be written", path.display()));
         Ok(written?)
     }
 

@@ -3,8 +3,9 @@
 
 use std::{collections::BTreeMap, sync::Mutex};
 
+use rho_files::Lock;
 use rho_formats::{
-    Lock, MaskRow, MaskSchema, MasksFolder, OutputError, Place, ScoreType, Shard, WriteOptions,
+    MaskRow, MaskSchema, MasksFolder, OutputError, Place, ScoreType, Shard, WriteOptions,
 };
 
 use super::{

@@ -8,7 +8,8 @@ use std::{
     time::Instant,
 };
 
-use rho_formats::{Lock, MaskFile, MasksFolder, NewColumns};
+use rho_files::Lock;
+use rho_formats::{MaskFile, MasksFolder, NewColumns};
 use rho_selection::Direction;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -1,12 +1,12 @@
 //! The folder of a run: whether it may be written to, and what it was begun with.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
+use rho_files::Lock;
 use rho_trainer::run::{METRICS, TIMINGS};
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ const UNPACKED: &str = "masks";
 /// A run's folder, held against other runs.
 pub(super) struct RunFolder {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 /// Whether `train` may write to a folder: it is not there, empty, or one that it wrote to before (then the answer is what
@@ -86,24 +86,17 @@ impl RunFolder {
         let notes = path.join(NOTES);
         fs::create_dir_all(&notes).with_context(|| format!("{shown}: cannot be made"))?;
         let lock = notes.join(LOCK);
-        let file =
-            File::create(&lock).with_context(|| format!("{}: cannot be made", lock.display()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Advised::error(
-                    format!("{shown}: another run is writing to it"),
-                    "wait for it to end, or name another folder",
-                ));
-            }
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("{}: cannot be locked", lock.display()));
-            }
-        }
+        let held = Lock::try_take(&lock);
+        let held = held.with_context(|| format!("{}: cannot be locked", lock.display()))?;
+        let Some(held) = held else {
+            return Err(Advised::error(
+                format!("{shown}: another run is writing to it"),
+                "wait for it to end, or name another folder",
+            ));
+        };
         let folder = Self {
             path: path.to_owned(),
-            _lock: file,
+            _lock: held,
         };
         if restart {
             folder.clear()?;

@@ -15,9 +15,7 @@ use super::encode::{END, Encoder};
 use super::folder::stays_inside;
 use super::schema::{self, METADATA_KEY, TEXT, WEIGHT};
 use super::writer::writing;
-use super::{
-    BatchCompression, MaskBatch, MaskColumns, MaskFile, MasksFolder, OutputError, replace,
-};
+use super::{BatchCompression, MaskBatch, MaskColumns, MaskFile, MasksFolder, OutputError};
 
 /// What stands in the place of the masks and weights of a file, and how it was made.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +66,7 @@ impl MaskCopy {
         compression: BatchCompression,
     ) -> Result<Self, OutputError> {
         stays_inside(name)?;
-        let path = replace::partial(&folder.path().join(name));
+        let path = rho_files::partial(&folder.path().join(name));
         let cannot_create = |path: PathBuf| |source| OutputError::Create { path, source };
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent).map_err(cannot_create(parent.to_owned()))?;

@@ -2,17 +2,18 @@
 //! an interruption. What stands in a mask file is `writer`'s business; what the notes in `.rho-mask` say is that of
 //! whoever leaves them there.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use rho_files::{Lock, WriteTo};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::spill::{remove_spills, spill_file};
 use super::writer::{file_names, partial};
 use super::{
-    MaskFile, MaskRow, MaskSchema, MaskWriter, OutputError, Spill, SpillMark, WriteOptions, replace,
+    MaskFile, MaskRow, MaskSchema, MaskWriter, OutputError, Spill, SpillMark, WriteOptions,
 };
 
 /// Where notes are kept that are no masks.
@@ -25,15 +26,6 @@ const LOCKS: &str = "locks";
 #[derive(Debug, Clone)]
 pub struct MasksFolder {
     path: PathBuf,
-}
-
-/// Makes the content of a file.
-pub type WriteTo<'a> = dyn Fn(&mut dyn io::Write) -> io::Result<()> + 'a;
-
-/// Held as long as nobody else may have a thing; given back when dropped.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
 }
 
 impl MasksFolder {
@@ -158,7 +150,7 @@ impl MasksFolder {
         for (i, file) in files.iter().enumerate() {
             let (from, to) = (partial(&self.path, shard, i), self.path.join(&file.name));
             let renamed = match File::open(&from) {
-                Ok(opened) => replace::complete(&from, &opened, &to),
+                Ok(opened) => rho_files::complete(&from, &opened, &to),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
                 Err(source) => Err(source),
             };
@@ -184,12 +176,12 @@ impl MasksFolder {
     /// Where it cannot be renamed.
     pub fn publish_copy(&self, file: &MaskFile) -> Result<bool, OutputError> {
         let to = self.path.join(&file.name);
-        let from = replace::partial(&to);
+        let from = rho_files::partial(&to);
         let whole = |path: &Path| fs::metadata(path).is_ok_and(|m| m.len() == file.bytes);
         // What another run began since is not what was complete.
         if whole(&from) && !whole(&to) {
             let renamed =
-                File::open(&from).and_then(|opened| replace::complete(&from, &opened, &to));
+                File::open(&from).and_then(|opened| rho_files::complete(&from, &opened, &to));
             renamed.map_err(|source| OutputError::Write {
                 path: to.clone(),
                 source,
@@ -284,7 +276,7 @@ impl MasksFolder {
     pub fn file(&self, name: &str, write: Option<&WriteTo<'_>>) -> Result<(), OutputError> {
         let path = self.path.join(name);
         let done = match write {
-            Some(write) => replace::replace_with(&path, write),
+            Some(write) => rho_files::replace_with(&path, write),
             None => match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
                 _ => Ok(()),
@@ -349,43 +341,27 @@ impl MasksFolder {
     /// Takes the lock `name`. None where somebody else has it.
     ///
     /// # Errors
-    /// Where its file cannot be made.
+    /// Where its file cannot be made or locked.
     pub fn try_lock(&self, name: &str) -> Result<Option<Lock>, OutputError> {
-        let (path, file) = self.lock_file(name)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-                Ok(Some(Lock { _file: file }))
-            }
-            Err(TryLockError::Error(source)) => Err(OutputError::Write { path, source }),
-        }
+        let path = self.lock_file(name)?;
+        Lock::try_take(&path).map_err(|source| OutputError::Write { path, source })
     }
 
     /// Takes the lock `name`, waiting for it.
     ///
     /// # Errors
-    /// Where its file cannot be made.
+    /// Where its file cannot be made or locked.
     pub fn lock(&self, name: &str) -> Result<Lock, OutputError> {
-        let (path, file) = self.lock_file(name)?;
-        match file.lock() {
-            Err(source) if source.kind() != io::ErrorKind::Unsupported => {
-                Err(OutputError::Write { path, source })
-            }
-            _ => Ok(Lock { _file: file }),
-        }
+        let path = self.lock_file(name)?;
+        Lock::take(&path, || {}).map_err(|source| OutputError::Write { path, source })
     }
 
-    fn lock_file(&self, name: &str) -> Result<(PathBuf, File), OutputError> {
+    fn lock_file(&self, name: &str) -> Result<PathBuf, OutputError> {
         let path = self.path.join(NOTES).join(LOCKS).join(name);
         if let Some(parent) = path.parent() {
             self.make(parent)?;
         }
-        let opened = OpenOptions::new().create(true).append(true).open(&path);
-        match opened {
-            Ok(file) => Ok((path, file)),
-            Err(source) => Err(OutputError::Create { path, source }),
-        }
+        Ok(path)
     }
 
     /// Removes everything that was written here for these shards, and the notes last: whatever interrupts it, it can
@@ -472,8 +448,7 @@ impl MasksFolder {
 
     fn replace(&self, name: &Path, bytes: &[u8]) -> Result<(), OutputError> {
         let path = self.path.join(name);
-        replace::replace_with(&path, &|file| file.write_all(bytes))
-            .map_err(|source| OutputError::Write { path, source })
+        rho_files::write_whole(&path, bytes).map_err(|source| OutputError::Write { path, source })
     }
 }
 

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::batch::Pending;
 use super::encode::{BatchCompression, END, Encoder};
 use super::writer::writing;
-use super::{MaskError, MaskRow, MaskSchema, OutputError, read_masks, replace};
+use super::{MaskError, MaskRow, MaskSchema, OutputError, read_masks};
 
 /// How far a spill file is safe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,7 +175,7 @@ pub(super) fn spill_file(mask_file: &Path, turn: u8) -> PathBuf {
     let name = mask_file.file_name().unwrap_or_default();
     let mut with_turn = name.to_os_string();
     with_turn.push(format!(".scores-{turn}"));
-    replace::partial(&mask_file.with_file_name(with_turn))
+    rho_files::partial(&mask_file.with_file_name(with_turn))
 }
 
 /// Removes the spill files of a shard, except the one of a turn.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::Pending;
 use super::encode::{BatchCompression, END, Encoder};
-use super::{MaskRow, MaskSchema, OutputError, replace};
+use super::{MaskRow, MaskSchema, OutputError};
 
 /// How a mask file is stored; none of it changes a mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -240,7 +240,7 @@ pub(super) fn partial(folder: &Path, shard: &str, i: usize) -> PathBuf {
     } else {
         format!("{shard}.{i:05}.arrow")
     };
-    replace::partial(&folder.join(name))
+    rho_files::partial(&folder.join(name))
 }
 
 fn make(path: &Path) -> Result<File, OutputError> {

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::masks::{MaskFile, MasksFolder, OutputError, complete, stays_inside};
+use crate::masks::{MaskFile, MasksFolder, OutputError, stays_inside};
 
 /// Where files lie until they are complete, among the notes of the folder.
 const PARTIAL: &str = "partial";
@@ -61,7 +61,7 @@ impl NewFiles {
             let renamed = to.parent().map_or(Ok(()), fs::create_dir_all);
             let renamed = renamed
                 .and_then(|()| File::open(&from))
-                .and_then(|opened| complete(&from, &opened, &to));
+                .and_then(|opened| rho_files::complete(&from, &opened, &to));
             renamed.map_err(|source| OutputError::Write {
                 path: to.clone(),
                 source,

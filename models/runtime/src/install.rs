@@ -5,9 +5,10 @@
 //! cache, which one rename puts in place: a killed installation leaves rubbish, never half a library. A lock file keeps
 //! two processes from downloading the same thing; where the file system has no locks the rename still decides.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+
+use rho_files::Lock;
 
 use crate::error::LibraryError;
 use crate::manifest::{Condition, Depth, Manifest, condition, copy_hashing, sha256_of};
@@ -51,7 +52,7 @@ pub(crate) fn install_package(
             folder.display()
         )),
     }
-    if lock.is_some() {
+    if lock.excludes_others() {
         remove_leftovers(cache);
     }
     let temporary = tempfile::Builder::new()
@@ -81,30 +82,11 @@ pub(crate) fn install_package(
     Ok(folder)
 }
 
-/// Waits for another installation into the same cache. `None`: this file system has no locks.
-fn lock(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Option<File>, LibraryError> {
+/// Waits for another installation into the same cache.
+fn lock(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Lock, LibraryError> {
     let path = cache.join(".lock");
-    let file = File::options()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(LibraryError::disk("make the lock file", &path))?;
-    let error = match file.try_lock() {
-        Ok(()) => return Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => {
-            say("waiting for another installation of ONNX Runtime to end");
-            match file.lock() {
-                Ok(()) => return Ok(Some(file)),
-                Err(error) => error,
-            }
-        }
-        Err(TryLockError::Error(error)) => error,
-    };
-    match error.kind() {
-        io::ErrorKind::Unsupported => Ok(None),
-        _ => Err(LibraryError::disk("lock the file", &path)(error)),
-    }
+    let waiting = || say("waiting for another installation of ONNX Runtime to end");
+    Lock::take(&path, waiting).map_err(LibraryError::disk("lock the file", &path))
 }
 
 /// What installations that were killed have left; nobody else is at work, for we hold the lock.

@@ -244,7 +244,7 @@ impl Prepared {
             .map_err(stopped)?;
         let beside = self.write_companions(&folder)?;
         // Replaces an empty folder, and nothing else.
-        fs::rename(&folder, &out).map_err(failed(&out))?;
+        rho_files::rename(&folder, &out).map_err(failed(&out))?;
         Ok(Exported {
             family: self.family,
             parameters: self.parameters,

@@ -96,9 +96,7 @@ impl Checkpoints {
             if path.exists() {
                 fs::remove_dir_all(&path)?;
             }
-            fs::rename(&partial, &path)?;
-            sync_folder(&self.folder)?;
-            Ok(())
+            Ok(rho_files::rename(&partial, &path)?)
         });
         if let Err(source) = renamed {
             // A full disk has room again; what cannot be removed is removed at the next start.
@@ -143,7 +141,7 @@ impl Checkpoints {
         for entry in fs::read_dir(partial)? {
             File::open(entry?.path())?.sync_all()?;
         }
-        sync_folder(partial)?;
+        rho_files::sync_folder(partial)?;
         Ok(())
     }
 
@@ -173,12 +171,4 @@ impl Checkpoints {
         let names = entries.into_iter().map(|entry| entry.file_name());
         Ok(names.filter_map(|name| name.into_string().ok()).collect())
     }
-}
-
-/// Puts the names in a folder onto the disk, where the system can do that.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(path)?.sync_all()?;
-    }
-    Ok(())
 }

@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use super::checkpoint::sync_folder;
 use super::{RunError, Trainee, TraineeError};
 
 const PARTIAL: &str = ".model.partial";
@@ -28,7 +27,7 @@ pub(super) fn publish(folder: &Path, trainee: &dyn Trainee) -> Result<(), RunErr
             fs::rename(partial.join(&name), folder.join(&name))?;
         }
         fs::remove_dir(&partial)?;
-        sync_folder(folder)?;
+        rho_files::sync_folder(folder)?;
         Ok(())
     };
     place().map_err(|source| {

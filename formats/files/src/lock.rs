@@ -1,0 +1,113 @@
+//! A lock file that at most one process holds. The file stays: to remove it while another process waits for it would give
+//! the lock to both.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+
+/// Held until it is dropped, or its process ends in any way.
+///
+/// Some network file systems have no locks. There every process gets one: what they write is still whole, because files
+/// are written beside and renamed.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+    excludes_others: bool,
+}
+
+impl Lock {
+    /// Whether nobody else has it: false on file systems without locks. Leftovers of others may be removed only then, for
+    /// they may be at work on them.
+    pub fn excludes_others(&self) -> bool {
+        self.excludes_others
+    }
+
+    /// Takes the lock at `path`; `None` where another process, or another `Lock` of this one, holds it.
+    ///
+    /// # Errors
+    /// Where the file cannot be made or locked.
+    pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
+        let file = open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(held(file, true))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => without_locks(error, file).map(Some),
+        }
+    }
+
+    /// Takes the lock at `path`. Where it is held, calls `waiting` once and waits.
+    ///
+    /// # Errors
+    /// Where the file cannot be made or locked.
+    pub fn take(path: &Path, waiting: impl FnOnce()) -> io::Result<Self> {
+        if let Some(lock) = Self::try_take(path)? {
+            return Ok(lock);
+        }
+        waiting();
+        let file = open(path)?;
+        match file.lock() {
+            Ok(()) => Ok(held(file, true)),
+            Err(error) => without_locks(error, file),
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+fn held(file: File, excludes_others: bool) -> Lock {
+    Lock {
+        _file: file,
+        excludes_others,
+    }
+}
+
+fn without_locks(error: io::Error, file: File) -> io::Result<Lock> {
+    match error.kind() {
+        io::ErrorKind::Unsupported => Ok(held(file, false)),
+        _ => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holds_it_at_a_time() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("lock");
+        let held = Lock::try_take(&path)?;
+        assert!(held.as_ref().is_some_and(Lock::excludes_others));
+        assert!(Lock::try_take(&path)?.is_none());
+        assert!(Lock::try_take(&folder.path().join("other"))?.is_some());
+        drop(held);
+        assert!(Lock::try_take(&path)?.is_some());
+        Ok(())
+    }
+
+    #[test]
+    fn who_waits_says_so_once_and_gets_it() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("lock");
+        let held = Lock::try_take(&path)?;
+        let mut held = held;
+        let mut said = 0;
+        Lock::take(&path, || {
+            said += 1;
+            held = None;
+        })?;
+        assert!(held.is_none());
+        assert_eq!(said, 1);
+        Lock::take(&path, || said += 1)?;
+        assert_eq!(said, 1);
+        Ok(())
+    }
+
+    #[test]
+    fn a_lock_in_no_folder_is_an_error() {
+        let folder = tempfile::tempdir().map(|folder| folder.path().join("none/lock"));
+        assert!(folder.and_then(|path| Lock::try_take(&path)).is_err());
+    }
+}
