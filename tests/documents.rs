@@ -100,6 +100,8 @@ fn has(text: &str, anchor: &str) -> bool {
         let kept = words
             .chars()
             .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-        kept.map(|c| if c == ' ' { '-' } else { c }).collect::<String>() == anchor
+        kept.map(|c| if c == ' ' { '-' } else { c })
+            .collect::<String>()
+            == anchor
     })
 }
