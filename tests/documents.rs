@@ -7,7 +7,7 @@ use crate::support::root;
 
 /// The documents of the top folder and of `docs/`.
 fn documents() -> Vec<PathBuf> {
-    let folders = [root(), root().join("docs")];
+    let folders = [root().to_path_buf(), root().join("docs")];
     let entries = folders
         .iter()
         .flat_map(|folder| fs::read_dir(folder).unwrap());
