@@ -25,14 +25,21 @@ def processor():
 
 
 def commit():
-    """The commit that is checked out, and whether files differ from it."""
-    asked = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=DOCUMENT.parent, capture_output=True, text=True)
-    return asked.stdout.strip() or "unknown"
+    """The commit that is checked out, and whether files other than the table's document differ from it."""
+    def git(*words):
+        asked = subprocess.run(["git", *words], cwd=DOCUMENT.parent.parent, capture_output=True, text=True)
+        return asked.stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/performance.md")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + (" and changes" if changed else "")
 
 
 def made_by():
-    """The caption's second half."""
+    """The caption's second half. Where the program lies on this machine says nothing to a reader."""
     words = [word for word in sys.argv[1:] if word != "--write"]
+    if "--program" in words:
+        place = words.index("--program")
+        del words[place : place + 2]
     command = shlex.join(["python", "benches/" + pathlib.Path(sys.argv[0]).name, *words])
     return f"`{command}`, {processor()}, commit {commit()}, load {os.getloadavg()[0]:.1f} at the start"
 
