@@ -12,6 +12,7 @@ mod experiment;
 mod export;
 mod input;
 mod look;
+mod model;
 mod report;
 mod score;
 mod select;
@@ -20,6 +21,7 @@ mod selection;
 mod train;
 mod values;
 mod verify;
+mod work;
 
 #[cfg(feature = "train")]
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
@@ -30,8 +32,9 @@ pub use eval::EvalArgs;
 #[cfg(feature = "train")]
 pub use experiment::ExperimentArgs;
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
-pub use input::InputArgs;
+pub use input::{InputArgs, TextArgs};
 pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
+pub use model::ModelArgs;
 pub use report::ReportArgs;
 pub use score::ScoreArgs;
 pub use select::SelectArgs;
@@ -40,6 +43,7 @@ pub use values::{
     Combination, MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken,
 };
 pub use verify::{OracleDtype, VerifyArgs};
+pub use work::{ProgressArgs, ThreadsArgs};
 
 /// Say which tokens of a corpus are worth training on.
 ///

@@ -55,6 +55,7 @@ mod show;
 mod stats;
 pub mod stop;
 pub mod terminal;
+mod threads;
 pub mod tokenization;
 #[cfg(feature = "train")]
 mod train;

@@ -15,9 +15,11 @@ use crate::{
 };
 
 mod models;
+mod request;
 mod resolve;
 
 pub(crate) use models::name;
+pub(crate) use request::{MaskFiles, ScoringRequest};
 pub(crate) use resolve::{Prepared, resolve, say};
 
 /// Paper, appendix H: loss 70 % and entropy 70 %, intersected, did best.

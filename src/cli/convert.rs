@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{ProgressKind, size};
+use super::{
+    values::size,
+    work::{ProgressArgs, ThreadsArgs},
+};
 
 /// What `convert --help` ends with.
 pub(super) const EXAMPLES: &str = "\
@@ -80,19 +83,13 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Format")]
     pub shard_size: Option<u64>,
 
-    /// How to show progress, on standard error.
-    #[arg(
-        long,
-        value_name = "KIND",
-        value_enum,
-        default_value_t,
-        help_heading = "Progress"
-    )]
-    pub progress: ProgressKind,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressArgs,
 
-    /// Shards worked on at a time, each read ahead by a thread of its own [default: one per core].
-    #[arg(long, value_name = "N", help_heading = "Speed")]
-    pub threads: Option<usize>,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 }
 
 /// The formats.

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use rho_reference::Device;
 use rho_selection::KeepRatio;
 
 use super::{
     input::InputArgs,
-    values::{PrecisionChoice, ProgressKind, SpecialToken},
+    model::ModelArgs,
+    work::{ProgressArgs, ThreadsArgs},
 };
 
 /// What `dynamics --help` ends with.
@@ -99,90 +99,21 @@ pub struct DynamicsArgs {
     )]
     pub keep: Option<KeepRatio>,
 
-    /// Setting of a checkpoint's config.json to leave out of account, by its name; may be given several times.
-    ///
-    /// A setting that is not known could change every score, so it stops the run. This lets one through, as if it were
-    /// not there; settings inside an object have its name before them (`rope_parameters.factor`). The masks' metadata says so.
-    #[arg(long, value_name = "NAME", help_heading = "Models")]
-    pub ignore_setting: Vec<String>,
-
-    /// Tokenizer (tokenizer.json, a folder with one, or a name on the Hub) of all models, if it is not beside each.
-    #[arg(long, value_name = "PATH", help_heading = "Models")]
-    pub tokenizer: Option<PathBuf>,
-
-    /// Where to compute: auto, cpu, cuda, cuda:N or cuda:N,M,... as for `score`.
-    #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Models")]
-    pub device: Device,
-
-    /// Precision of the products with weights: auto, f32, bf16 or int8, as for `score`.
-    #[arg(
-        long,
-        value_name = "PRECISION",
-        value_enum,
-        default_value_t,
-        hide_possible_values = true,
-        help_heading = "Models"
-    )]
-    pub precision: PrecisionChoice,
-
-    /// Longest stretch of tokens that a model sees at once [default: what all of them allow, at most 1024].
-    #[arg(long, value_name = "TOKENS", help_heading = "Models")]
-    pub context: Option<usize>,
-
-    /// Tokens of context, at the least, before every token of a later window [default: half of the context].
-    #[arg(long, value_name = "TOKENS", help_heading = "Models")]
-    pub overlap: Option<usize>,
-
-    /// Put a beginning-of-sequence token before each text; `auto` does what the tokenizer does.
-    #[arg(
-        long,
-        value_name = "WHEN",
-        value_enum,
-        default_value_t,
-        help_heading = "Models"
-    )]
-    pub bos: SpecialToken,
-
-    /// Put an end-of-sequence token after each text; `auto` does what the tokenizer does.
-    #[arg(
-        long,
-        value_name = "WHEN",
-        value_enum,
-        default_value_t,
-        help_heading = "Models"
-    )]
-    pub eos: SpecialToken,
-
-    /// ONNX Runtime library to use.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "ORT_DYLIB_PATH",
-        help_heading = "Models"
-    )]
-    pub ort_lib: Option<PathBuf>,
+    /// How the models score.
+    #[command(flatten)]
+    pub model_args: ModelArgs,
 
     /// What of the corpus is read.
     #[command(flatten)]
     pub input: InputArgs,
 
-    /// How to show progress, on standard error.
-    #[arg(
-        long,
-        value_name = "KIND",
-        value_enum,
-        default_value_t,
-        help_heading = "Progress"
-    )]
-    pub progress: ProgressKind,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressArgs,
 
-    /// Tokens per batch, padding included [default: 1024 on the CPU, 16384 on CUDA].
-    #[arg(long, value_name = "TOKENS", help_heading = "Speed")]
-    pub batch_tokens: Option<usize>,
-
-    /// Threads for tokenising and computing [default: one per core].
-    #[arg(long, value_name = "N", help_heading = "Speed")]
-    pub threads: Option<usize>,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 
     /// Print the resolved plan as JSON and stop before anything is scored or written.
     #[arg(long)]

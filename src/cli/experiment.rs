@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ProgressKind;
+use super::work::{ProgressArgs, ThreadsArgs};
 
 /// What `experiment --help` ends with.
 pub(super) const EXAMPLES: &str = "\
@@ -43,19 +43,13 @@ pub struct ExperimentArgs {
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 
-    /// How to show progress, on standard error.
-    #[arg(
-        long,
-        value_name = "KIND",
-        value_enum,
-        default_value_t,
-        help_heading = "Progress"
-    )]
-    pub progress: ProgressKind,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressArgs,
 
-    /// Threads for tokenising and computing [default: one per core].
-    #[arg(long, value_name = "N", help_heading = "Speed")]
-    pub threads: Option<usize>,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 
     /// Print the steps as JSON, and which are done, and stop before anything is done or written.
     #[arg(long)]

@@ -1,12 +1,12 @@
-//! What of a corpus is read: the options of every command that scores one.
+//! What of a corpus is read: the options of every command that reads one.
 
 use clap::Args;
 
 use super::values::share;
 
-/// Fields, limits, and what is not put up with.
+/// Where a row's text is.
 #[derive(Debug, Clone, Args)]
-pub struct InputArgs {
+pub struct TextArgs {
     /// Field with the text; a.b.c reaches into nested objects.
     #[arg(
         long,
@@ -19,6 +19,30 @@ pub struct InputArgs {
     /// Field with token ids: they are taken as they are and no text is read.
     #[arg(long, value_name = "NAME", help_heading = "Input")]
     pub tokens_field: Option<String>,
+
+    /// Text files hold a document per line, not one each.
+    #[arg(long, help_heading = "Input")]
+    pub lines: bool,
+
+    /// Stop when more than this share of the rows (1% or 0.01) holds no document.
+    ///
+    /// Where output is written as the corpus is read, the share is looked at after the first 1,000 rows.
+    #[arg(
+        long,
+        value_name = "SHARE",
+        default_value = "5%",
+        value_parser = share,
+        help_heading = "Input"
+    )]
+    pub max_rejected: f64,
+}
+
+/// Fields, limits, and what is not put up with.
+#[derive(Debug, Clone, Args)]
+pub struct InputArgs {
+    /// Where a row's text is.
+    #[command(flatten)]
+    pub text: TextArgs,
 
     /// Field with the document's id; without it a document is called shard#row.
     #[arg(
@@ -33,10 +57,6 @@ pub struct InputArgs {
     #[arg(long, value_name = "NAME", help_heading = "Input")]
     pub source_field: Option<String>,
 
-    /// Text files hold a document per line, not one each.
-    #[arg(long, help_heading = "Input")]
-    pub lines: bool,
-
     /// Documents larger than this are left out [default: 268435456, 256 MiB].
     #[arg(long, value_name = "BYTES", help_heading = "Input")]
     pub max_document_bytes: Option<usize>,
@@ -44,14 +64,46 @@ pub struct InputArgs {
     /// Stop at the first row that holds no document, and at the first broken shard.
     #[arg(long, help_heading = "Input")]
     pub strict: bool,
+}
 
-    /// Stop when more than this share of the rows (1% or 0.01) holds no document, after the first 1,000 rows.
-    #[arg(
-        long,
-        value_name = "SHARE",
-        default_value = "5%",
-        value_parser = share,
-        help_heading = "Input"
-    )]
-    pub max_rejected: f64,
+impl Default for TextArgs {
+    fn default() -> Self {
+        Self {
+            text_field: "text".to_owned(),
+            tokens_field: None,
+            lines: false,
+            max_rejected: 0.05,
+        }
+    }
+}
+
+impl Default for InputArgs {
+    fn default() -> Self {
+        Self {
+            text: TextArgs::default(),
+            id_field: "id".to_owned(),
+            source_field: None,
+            max_document_bytes: None,
+            strict: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        input: InputArgs,
+    }
+
+    #[test]
+    fn what_is_not_typed_is_the_default() {
+        let typed = Typed::parse_from(["program"]).input;
+        assert_eq!(format!("{typed:?}"), format!("{:?}", InputArgs::default()));
+    }
 }

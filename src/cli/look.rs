@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::work::ThreadsArgs;
+
 /// What `show --help` ends with.
 pub(super) const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -187,7 +189,7 @@ pub struct StatsArgs {
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
 
-    /// Threads to count with [default: one per core].
-    #[arg(long, value_name = "N")]
-    pub threads: Option<usize>,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 }

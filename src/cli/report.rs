@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::work::ThreadsArgs;
+
 /// What `report --help` ends with.
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -63,7 +65,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "PATH", help_heading = "Contents")]
     pub tokenizer: Option<PathBuf>,
 
-    /// Threads to count with [default: one per core].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Speed")]
-    pub threads: Option<u16>,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 }

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use rho_reference::Device;
 
 use super::{
     input::InputArgs,
+    model::ModelArgs,
     selection::{RuleName, SelectionArgs},
-    values::{
-        Combination, MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken, size,
-    },
+    values::{Combination, MaskCompression, ScoreDtype, size},
+    work::{ProgressArgs, ThreadsArgs},
 };
 
 /// What `score --help` ends with.
@@ -112,101 +111,29 @@ pub struct ScoreArgs {
     /// Without it the bundled demonstration model is used, which knows some school mathematics and nothing else. Given
     /// several times, all of them score the same tokens in one pass: `loss` and `entropy` are then what --combine
     /// makes of theirs, and the scores of each are kept in `loss_1`, `entropy_1`, `loss_2` and so on.
-    #[arg(long, short, value_name = "MODEL", help_heading = "Reference")]
+    #[arg(long, short, value_name = "MODEL", help_heading = "Model")]
     pub model: Vec<PathBuf>,
-
-    /// Setting of a checkpoint's config.json to leave out of account, by its name; may be given several times.
-    ///
-    /// A setting that is not known could change every score, so it stops the run. This lets one through, as if it were
-    /// not there; settings inside an object have its name before them (`rope_parameters.factor`). The masks' metadata says so.
-    #[arg(long, value_name = "NAME", help_heading = "Reference")]
-    pub ignore_setting: Vec<String>,
 
     /// Base model: scores the same tokens in the same pass, for the excess loss over it.
     ///
     /// Adds the columns `base_loss` and `excess`, which is base_loss - loss, as stored: high where the reference knows
     /// better than the base, the model that is to be trained. It must have the reference's tokenizer.
-    #[arg(long, value_name = "MODEL", help_heading = "Reference")]
+    #[arg(long, value_name = "MODEL", help_heading = "Model")]
     pub base: Option<PathBuf>,
 
     /// How the scores of several references become one, token by token [default: mean].
-    #[arg(long, value_name = "HOW", value_enum, help_heading = "Reference")]
+    #[arg(long, value_name = "HOW", value_enum, help_heading = "Model")]
     pub combine: Option<Combination>,
 
     /// What `verify` wrote about a model of this run, to be kept in the masks; given again for another model.
     ///
     /// It must be of the same model, tokenizer, precision, kind of device and versions, and must have passed.
-    #[arg(long, value_name = "FILE", help_heading = "Reference")]
+    #[arg(long, value_name = "FILE", help_heading = "Model")]
     pub verified: Vec<PathBuf>,
 
-    /// Tokenizer (tokenizer.json, a folder with one, or a name on the Hub), if it is not beside the model.
-    #[arg(long, value_name = "PATH", help_heading = "Reference")]
-    pub tokenizer: Option<PathBuf>,
-
-    /// Where to compute: auto, cpu, cuda, cuda:N or cuda:N,M,... for several, which share the batches.
-    ///
-    /// `auto` takes CUDA where it works and else the CPU; which one is said in the summary and in the masks. `cuda` is
-    /// CUDA or an error.
-    #[arg(
-        long,
-        value_name = "DEVICE",
-        default_value_t,
-        help_heading = "Reference"
-    )]
-    pub device: Device,
-
-    /// Precision of the products with weights: auto, f32, bf16 or int8.
-    ///
-    /// `auto` computes as the model is stored; `f32` does so too, and refuses a model that is stored otherwise. `int8`
-    /// and `bf16` round the weights of an f32 model when it is loaded and the activations row by row: faster, on the
-    /// CPU only, and scores move a little. `bf16` needs a processor with avx512_bf16.
-    #[arg(
-        long,
-        value_name = "PRECISION",
-        value_enum,
-        default_value_t,
-        hide_possible_values = true,
-        help_heading = "Reference"
-    )]
-    pub precision: PrecisionChoice,
-
-    /// Longest stretch of tokens that the model sees at once.
-    ///
-    /// The default is what the config.json of each model allows, at most 1024. Longer documents are scored in overlapping
-    /// windows.
-    #[arg(long, value_name = "TOKENS", help_heading = "Reference")]
-    pub context: Option<usize>,
-
-    /// Tokens of context, at the least, that every token of a later window sees before it.
-    ///
-    /// The default is half of the context. With 0 a later window's first token still sees the one token before it,
-    /// for without any it could not be scored.
-    #[arg(long, value_name = "TOKENS", help_heading = "Reference")]
-    pub overlap: Option<usize>,
-
-    /// Put a beginning-of-sequence token before each text.
-    ///
-    /// `auto` does what the tokenizer's post-processor does.
-    #[arg(
-        long,
-        value_name = "WHEN",
-        value_enum,
-        default_value_t,
-        help_heading = "Reference"
-    )]
-    pub bos: SpecialToken,
-
-    /// Put an end-of-sequence token after each text.
-    ///
-    /// `auto` does what the tokenizer's post-processor does.
-    #[arg(
-        long,
-        value_name = "WHEN",
-        value_enum,
-        default_value_t,
-        help_heading = "Reference"
-    )]
-    pub eos: SpecialToken,
+    /// How the models score.
+    #[command(flatten)]
+    pub model_args: ModelArgs,
 
     /// Rule to select by; `select` selects again by another one, without any model.
     #[arg(
@@ -236,32 +163,13 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "N", help_heading = "Ranks")]
     pub world_size: Option<usize>,
 
-    /// How to show progress, on standard error.
-    #[arg(
-        long,
-        value_name = "KIND",
-        value_enum,
-        default_value_t,
-        help_heading = "Progress"
-    )]
-    pub progress: ProgressKind,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressArgs,
 
-    /// Tokens per batch, padding included [default: 1024 on the CPU, 16384 on CUDA].
-    #[arg(long, value_name = "TOKENS", help_heading = "Speed")]
-    pub batch_tokens: Option<usize>,
-
-    /// Threads for tokenising and computing [default: one per core].
-    #[arg(long, value_name = "N", help_heading = "Speed")]
-    pub threads: Option<usize>,
-
-    /// ONNX Runtime library to use.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "ORT_DYLIB_PATH",
-        help_heading = "Reference"
-    )]
-    pub ort_lib: Option<PathBuf>,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 
     /// Print the resolved plan as JSON and stop before anything is scored or written.
     #[arg(long)]

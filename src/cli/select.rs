@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     selection::{RuleName, SelectionArgs},
-    values::ProgressKind,
+    work::{ProgressArgs, ThreadsArgs},
 };
 
 /// What `select --help` ends with.
@@ -56,17 +56,11 @@ pub struct SelectArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// How to show progress, on standard error.
-    #[arg(
-        long,
-        value_name = "KIND",
-        value_enum,
-        default_value_t,
-        help_heading = "Progress"
-    )]
-    pub progress: ProgressKind,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressArgs,
 
-    /// Shards worked on at a time, each read ahead by a thread of its own [default: one per core].
-    #[arg(long, value_name = "N", help_heading = "Speed")]
-    pub threads: Option<usize>,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 }

@@ -6,7 +6,11 @@ use clap::{Args, ValueEnum};
 use rho_reference::Device;
 use rho_selection::KeepRatio;
 
-use super::{ProgressKind, SpecialToken};
+use super::{
+    input::TextArgs,
+    values::SpecialToken,
+    work::{ProgressArgs, ThreadsArgs},
+};
 
 /// What `train --help` ends with.
 pub(super) const EXAMPLES: &str = "\
@@ -142,36 +146,18 @@ pub struct TrainArgs {
     )]
     pub max_unmatched: f64,
 
-    /// Stop when more than this share of the corpus's rows holds no document.
-    #[arg(
-        long,
-        value_name = "SHARE",
-        default_value = "5%",
-        value_parser = super::values::share,
-        help_heading = "Data"
-    )]
-    pub max_rejected: f64,
+    /// Where a row's text is.
+    #[command(flatten)]
+    pub text: TextArgs,
 
-    /// Field with the text; a.b.c reaches into nested objects.
+    /// Field with the document's id.
     #[arg(
         long,
         value_name = "NAME",
-        default_value = "text",
-        help_heading = "Data"
+        default_value = "id",
+        help_heading = "Input"
     )]
-    pub text_field: String,
-
-    /// Field with token ids: they are taken as they are and no text is read.
-    #[arg(long, value_name = "NAME", help_heading = "Data")]
-    pub tokens_field: Option<String>,
-
-    /// Field with the document's id.
-    #[arg(long, value_name = "NAME", default_value = "id", help_heading = "Data")]
     pub id_field: String,
-
-    /// Text files hold a document per line, not one each.
-    #[arg(long, help_heading = "Data")]
-    pub lines: bool,
 
     /// Put a beginning-of-sequence token before each text; with --masks as they were made.
     #[arg(
@@ -328,19 +314,13 @@ pub struct TrainArgs {
     )]
     pub spike: f64,
 
-    /// How to show progress, on standard error.
-    #[arg(
-        long,
-        value_name = "KIND",
-        value_enum,
-        default_value_t,
-        help_heading = "Progress"
-    )]
-    pub progress: ProgressKind,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressArgs,
 
-    /// Threads for tokenising and computing [default: one per core].
-    #[arg(long, value_name = "N", help_heading = "Speed")]
-    pub threads: Option<usize>,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 
     /// Print the resolved plan as JSON and stop before anything is trained or written.
     #[arg(long)]

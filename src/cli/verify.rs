@@ -1,17 +1,11 @@
 //! What may be typed after `verify`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use rho_reference::Device;
 use rho_selection::KeepRatio;
 
-use super::{
-    ScoreArgs,
-    input::InputArgs,
-    selection::{RuleName, SelectionArgs},
-    values::{MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken, ratio},
-};
+use super::{input::InputArgs, model::ModelArgs, values::ratio, work::ThreadsArgs};
 
 /// What `verify --help` ends with.
 pub(super) const EXAMPLES: &str = "\
@@ -40,60 +34,13 @@ pub struct VerifyArgs {
     #[arg(long, short, value_name = "MODEL", help_heading = "Model")]
     pub model: PathBuf,
 
-    /// Setting of the checkpoint's config.json that rho-mask leaves out of account; Transformers reads it. See `score`.
-    #[arg(long, value_name = "NAME", help_heading = "Model")]
-    pub ignore_setting: Vec<String>,
-
     /// Checkpoint that Transformers loads, where --model is an ONNX reference.
     #[arg(long, value_name = "DIR", help_heading = "Model")]
     pub checkpoint: Option<PathBuf>,
 
-    /// Tokenizer (tokenizer.json, or a folder with one), if it is not beside the model.
-    #[arg(long, value_name = "PATH", help_heading = "Model")]
-    pub tokenizer: Option<PathBuf>,
-
-    /// Where rho-mask computes: auto, cpu, cuda or cuda:N. Transformers computes on the CPU.
-    #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Model")]
-    pub device: Device,
-
-    /// Precision of the products with weights: auto, f32, bf16 or int8; see `score`.
-    #[arg(
-        long,
-        value_name = "PRECISION",
-        value_enum,
-        default_value_t,
-        hide_possible_values = true,
-        help_heading = "Model"
-    )]
-    pub precision: PrecisionChoice,
-
-    /// Longest stretch of tokens that the model sees at once [default: as `score`].
-    #[arg(long, value_name = "TOKENS", help_heading = "Model")]
-    pub context: Option<usize>,
-
-    /// Tokens of context, at the least, before every token of a later window [default: half of the context].
-    #[arg(long, value_name = "TOKENS", help_heading = "Model")]
-    pub overlap: Option<usize>,
-
-    /// Put a beginning-of-sequence token before each text; `auto` as the tokenizer does.
-    #[arg(
-        long,
-        value_name = "WHEN",
-        value_enum,
-        default_value_t,
-        help_heading = "Model"
-    )]
-    pub bos: SpecialToken,
-
-    /// Put an end-of-sequence token after each text; `auto` as the tokenizer does.
-    #[arg(
-        long,
-        value_name = "WHEN",
-        value_enum,
-        default_value_t,
-        help_heading = "Model"
-    )]
-    pub eos: SpecialToken,
+    /// How the models score.
+    #[command(flatten)]
+    pub model_args: ModelArgs,
 
     /// Files and folders to take documents from, as `score` reads them [default: 70 notes that rho-mask carries].
     #[arg(long, value_name = "CORPUS", num_args = 1.., help_heading = "Sample")]
@@ -161,22 +108,9 @@ pub struct VerifyArgs {
     )]
     pub out: PathBuf,
 
-    /// Tokens per batch, padding included [default: as `score`].
-    #[arg(long, value_name = "TOKENS", help_heading = "Speed")]
-    pub batch_tokens: Option<usize>,
-
-    /// Threads to compute with, here and in PyTorch [default: one per core].
-    #[arg(long, value_name = "N", help_heading = "Speed")]
-    pub threads: Option<usize>,
-
-    /// ONNX Runtime library to use.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "ORT_DYLIB_PATH",
-        help_heading = "Model"
-    )]
-    pub ort_lib: Option<PathBuf>,
+    /// How many threads.
+    #[command(flatten)]
+    pub threads: ThreadsArgs,
 }
 
 /// The numbers that Transformers computes in.
@@ -204,44 +138,6 @@ fn nats(text: &str) -> Result<f64, String> {
     let number = text.parse().ok();
     let number = number.filter(|number: &f64| number.is_finite() && *number >= 0.0);
     number.ok_or_else(|| format!("expected a number of nats from 0 on, got {text}"))
-}
-
-impl VerifyArgs {
-    /// What `score` would be told to score these files with the same model, and to hand it on.
-    pub(crate) fn as_score(&self, corpus: Vec<PathBuf>) -> ScoreArgs {
-        ScoreArgs {
-            corpus,
-            out: Path::new("-").to_owned(),
-            restart: false,
-            score_dtype: ScoreDtype::Float32,
-            compression: MaskCompression::None,
-            keep_text: false,
-            shard_size: 1 << 30,
-            model: vec![self.model.clone()],
-            ignore_setting: self.ignore_setting.clone(),
-            base: None,
-            combine: None,
-            verified: Vec::new(),
-            tokenizer: self.tokenizer.clone(),
-            device: self.device.clone(),
-            precision: self.precision,
-            context: self.context,
-            overlap: self.overlap,
-            bos: self.bos,
-            eos: self.eos,
-            by: RuleName::Intersection,
-            selection: SelectionArgs::default(),
-            input: self.input.clone(),
-            // Nobody shares a sample.
-            rank: Some(0),
-            world_size: Some(1),
-            progress: ProgressKind::None,
-            batch_tokens: self.batch_tokens,
-            threads: self.threads,
-            ort_lib: self.ort_lib.clone(),
-            show_plan: false,
-        }
-    }
 }
 
 #[cfg(test)]

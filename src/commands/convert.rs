@@ -16,7 +16,7 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
     let plan = plan::resolve(args)?;
     let stop = Stop::at_signals()?;
     if plan.to_standard_output() {
-        return match stream::run(&plan, &stop, args.progress)? {
+        return match stream::run(&plan, &stop, args.progress.progress)? {
             stream::Ended::Done(summary) => {
                 terminal::line(summary.to_string().trim_end());
                 note(&plan);
@@ -30,7 +30,7 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
         };
     }
     let out = args.out.display();
-    match run::run(&plan, &stop, args.progress)? {
+    match run::run(&plan, &stop, args.progress.progress)? {
         Ended::Done(summary, worked) => {
             let what = match worked {
                 true => format!("wrote {out}"),

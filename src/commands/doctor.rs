@@ -8,14 +8,14 @@ use rho_reference::{
 use rho_runtime::{LibraryOptions, PINNED_VERSION, REQUIRED_VERSION};
 
 use super::Outcome;
-use crate::{cli::DoctorArgs, hint, terminal};
+use crate::{cli::DoctorArgs, hint, terminal, threads};
 
 pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
     let mut options = LibraryOptions::from_environment();
     options.path = args.ort_lib.clone();
     let say = |name: &str, text: &str| terminal::data(&format!("{name:<12}{text}"));
     say("rho-mask", env!("CARGO_PKG_VERSION"));
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = threads::cores();
     say(
         "processor",
         &format!("{cores} cores, head kernel: {:?}", Instructions::detect()).to_lowercase(),

@@ -54,7 +54,7 @@ fn scored(plan: &mut DynamicsPlan, begun: &Begun, stop: &Stop) -> anyhow::Result
         }
         terminal::line(&format!("{number} of {count}: scoring under {name}"));
         let ended = score::alone(
-            &model.args,
+            &model.request,
             &mut model.prepared,
             tokenization.as_ref(),
             stop,

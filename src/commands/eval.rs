@@ -4,15 +4,14 @@ use serde_json::json;
 
 use super::Outcome;
 use crate::{
-    cli::EvalArgs,
+    cli::{EvalArgs, InputArgs},
     eval::{
         masks::Masks,
         measure::{measure, sets},
         report::{Report, Set},
     },
     hint::Advised,
-    plan::{self, Plan},
-    select::rule::{Rule, Scope},
+    plan::{self, MaskFiles, Plan, ScoringRequest},
     stop::Stop,
     terminal,
 };
@@ -49,13 +48,7 @@ pub(crate) fn evaluated(args: &EvalArgs) -> anyhow::Result<Option<Report>> {
             "put it into a file",
         ));
     }
-    let mut prepared = plan::resolve(&args.as_score())?;
-    // Scores alone, of the same batches.
-    prepared.plan = Plan {
-        rule: Rule::none(),
-        scope: Scope::None,
-        ..prepared.plan
-    };
+    let prepared = plan::resolve(&request(args))?;
     let sets = sets(args)?;
     let masks = args
         .masks
@@ -70,6 +63,28 @@ pub(crate) fn evaluated(args: &EvalArgs) -> anyhow::Result<Option<Report>> {
         seed: args.seed,
         sets,
     }))
+}
+
+/// Scores of all data, with its text: bits are per byte.
+fn request(args: &EvalArgs) -> ScoringRequest {
+    let scores = ScoringRequest::scores(
+        args.data.clone(),
+        args.model.clone(),
+        args.model_args.clone(),
+    );
+    ScoringRequest {
+        input: InputArgs {
+            text: args.text.clone(),
+            ..InputArgs::default()
+        },
+        files: MaskFiles {
+            keep_text: args.text.tokens_field.is_none(),
+            ..MaskFiles::default()
+        },
+        progress: args.progress,
+        threads: args.threads,
+        ..scores
+    }
 }
 
 /// How it was measured.

@@ -15,7 +15,7 @@ use crate::{
         masks::{Request, report},
         training,
     },
-    terminal,
+    terminal, threads,
 };
 
 pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
@@ -61,14 +61,14 @@ fn html(args: &ReportArgs) -> anyhow::Result<String> {
             "name one masks folder, or training runs that rho-mask train wrote",
         ));
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads::count(args.threads)?;
     report(&Request {
         masks,
         tokenizer: args.tokenizer.as_deref(),
         mask: args.mask.as_deref(),
         documents: args.documents.unwrap_or(20).into(),
         seed: args.seed.unwrap_or(0),
-        threads: args.threads.map_or(cores, usize::from),
+        threads,
     })
 }
 
@@ -85,7 +85,7 @@ fn of_dynamics(args: &ReportArgs) -> anyhow::Result<String> {
     };
     let given = [
         ("--mask", args.mask.is_some()),
-        ("--threads", args.threads.is_some()),
+        ("--threads", args.threads.threads.is_some()),
     ];
     refuse(&given, "the dynamics of tokens")?;
     dynamics::report(&dynamics::Request {
@@ -103,7 +103,7 @@ fn no_masks_options(args: &ReportArgs, got: &str) -> anyhow::Result<()> {
         ("--documents", args.documents.is_some()),
         ("--seed", args.seed.is_some()),
         ("--tokenizer", args.tokenizer.is_some()),
-        ("--threads", args.threads.is_some()),
+        ("--threads", args.threads.threads.is_some()),
     ];
     refuse(&given, got)
 }

@@ -15,7 +15,7 @@ pub(super) fn run(args: &SelectArgs) -> anyhow::Result<Outcome> {
     let plan = plan::resolve(args)?;
     let stop = Stop::at_signals()?;
     let out = args.out.display();
-    match run::run(&plan, &stop, args.progress)? {
+    match run::run(&plan, &stop, args.progress.progress)? {
         Ended::Done(summary, worked) => {
             let what = match worked {
                 true => format!("wrote {out}"),

@@ -8,19 +8,14 @@ use crate::{
     look::{files::Masks, tokenizer},
     show::default_mask,
     stats::{self, report::Report, table},
-    terminal,
+    terminal, threads,
 };
 
 /// Columns of tables that go to no terminal.
 const WIDTH: usize = 100;
 
 pub(super) fn run(args: &StatsArgs) -> anyhow::Result<Outcome> {
-    if args.threads == Some(0) {
-        return Err(Advised::error(
-            "--threads: expected at least 1, got 0",
-            "leave it out for the default",
-        ));
-    }
+    let threads = threads::count(args.threads)?;
     must_be_masks(&args.masks)?;
     let masks = Masks::open(&args.masks)?;
     let names = masks.masks();
@@ -42,9 +37,6 @@ pub(super) fn run(args: &StatsArgs) -> anyhow::Result<Outcome> {
         terminal::line(&format!("note: {note}"));
     }
     terminal::note_missing(&masks.missing, "counted");
-    let threads = args
-        .threads
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let statistics = stats::gather(&masks, threads)?;
     let report = Report::of(
         &masks,

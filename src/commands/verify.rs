@@ -12,14 +12,13 @@ use rho_runtime::LibraryOptions;
 
 use super::Outcome;
 use crate::{
-    cli::{PrecisionChoice, ProgressKind, VerifyArgs},
+    cli::{PrecisionChoice, ProgressArgs, ProgressKind, VerifyArgs},
     demo, files,
     hint::Advised,
     hub::{self, Need},
     numbers::grouped,
     pipeline::{Work, pieces::spans, progress::Progress},
-    plan::{self, Plan, Prepared},
-    select::rule::{Rule, Scope},
+    plan::{self, Prepared, ScoringRequest},
     stop::Stop,
     terminal,
     verify::{
@@ -86,7 +85,7 @@ fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Finding>> {
         ));
     }
     // In others it follows from how the model is stored, which is known later.
-    match args.precision {
+    match args.model_args.precision {
         PrecisionChoice::Bf16 => tolerance(args, "bf16")?,
         PrecisionChoice::Int8 => tolerance(args, "int8")?,
         PrecisionChoice::F32 | PrecisionChoice::Auto => tolerance(args, "f32")?,
@@ -98,13 +97,14 @@ fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Finding>> {
     let Some((mut transformers, versions)) = Transformers::start(&args.python, &stop)? else {
         return Ok(None);
     };
-    let mut prepared = plan::resolve(&args.as_score(corpus))?;
-    // Scores alone, of the same batches.
-    prepared.plan = Plan {
-        rule: Rule::none(),
-        scope: Scope::None,
-        ..prepared.plan
-    };
+    let prepared = plan::resolve(&ScoringRequest {
+        input: args.input.clone(),
+        progress: ProgressArgs {
+            progress: ProgressKind::None,
+        },
+        threads: args.threads,
+        ..ScoringRequest::scores(corpus, args.model.clone(), args.model_args.clone())
+    })?;
     let plan = &prepared.plan;
     let tolerance = tolerance(args, &plan.precision)?;
     let Some(sample) = sample(&prepared, args.documents, &stop)? else {
@@ -163,7 +163,7 @@ fn corpus(args: &VerifyArgs) -> anyhow::Result<Vec<PathBuf>> {
         return Ok(args.corpus.clone());
     }
     let cache = LibraryOptions::from_environment().cache;
-    if args.input.tokens_field.is_some() || cache.as_os_str().is_empty() {
+    if args.input.text.tokens_field.is_some() || cache.as_os_str().is_empty() {
         return Err(Advised::error(
             "--corpus: expected documents to compare, got none",
             "name files or folders as `score` reads them",

@@ -17,6 +17,7 @@ use crate::{
     cli::{ConvertArgs, TargetName},
     hint::Advised,
     select::{input::Input, place},
+    threads,
 };
 
 /// The format of masks that is read.
@@ -92,16 +93,7 @@ pub(crate) fn resolve(args: &ConvertArgs) -> anyhow::Result<ConvertPlan> {
     version_fits(&args.masks, &input.first.schema().metadata)?;
     let settings = Settings::of(args, abilities, &input.first)?;
     let target = targets::make(args.to, &settings, &input.first)?;
-    let threads = match args.threads {
-        Some(0) => {
-            return Err(Advised::error(
-                "--threads: expected at least 1, got 0",
-                "leave it out for the default",
-            ));
-        }
-        Some(threads) => threads,
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    };
+    let threads = threads::count(args.threads)?;
     Ok(ConvertPlan {
         stems: stems(&input),
         out: args.out.clone(),

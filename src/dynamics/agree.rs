@@ -31,7 +31,7 @@ pub(super) fn must_agree(plan: &DynamicsPlan, args: &DynamicsArgs) -> anyhow::Re
             ));
         }
         // Without a tokenizer the width of the logits is all that tells models apart.
-        if args.input.tokens_field.is_some()
+        if args.input.text.tokens_field.is_some()
             && got.tokenizer_fingerprint.is_none()
             && expected.vocabulary != got.vocabulary
         {
@@ -74,7 +74,11 @@ pub(super) fn share_windows(plan: &mut DynamicsPlan, args: &DynamicsArgs) {
     let (Some(context), Some(vocabulary)) = (least, vocabularies.min()) else {
         return;
     };
-    let overlap = args.overlap.unwrap_or(context / 2).min(context - 1);
+    let overlap = args
+        .model_args
+        .overlap
+        .unwrap_or(context / 2)
+        .min(context - 1);
     for scored in plan.checkpoints.iter_mut().chain(&mut plan.reference) {
         let of = &mut scored.prepared;
         (of.plan.context, of.plan.overlap) = (context, overlap);

@@ -15,13 +15,10 @@ use super::{
 };
 use crate::{
     checkpoint::{self, Say},
-    cli::{
-        DynamicsArgs, LinePlaces, MaskCompression, RuleName, ScoreArgs, ScoreDtype, SelectionArgs,
-    },
+    cli::{DynamicsArgs, LinePlaces, ModelArgs},
     hint::Advised,
     hub::{self, Need},
-    plan::{self, Plan, Prepared},
-    select::rule::{Rule, Scope},
+    plan::{self, MaskFiles, Plan, Prepared, ScoringRequest},
 };
 
 /// Where the scores of each model wait, among the notes of the folder: starting over removes them with the rest.
@@ -33,8 +30,8 @@ const DEFAULT_KEEP: f64 = 0.6;
 /// A model and what it is scored by.
 pub(crate) struct Scored {
     pub(crate) named: Named,
-    /// As if `score` had been typed, with the folder of this model's scores.
-    pub(crate) args: ScoreArgs,
+    /// With the folder of this model's scores.
+    pub(crate) request: ScoringRequest,
     pub(crate) prepared: Prepared,
 }
 
@@ -250,59 +247,34 @@ fn places(named: &[Named], places: LinePlaces) -> anyhow::Result<Vec<f64>> {
 /// A model as `score` opens it, for scores alone.
 fn scored(args: &DynamicsArgs, named: Named, folder: &str) -> anyhow::Result<Scored> {
     let mut libraries = LibraryOptions::from_environment();
-    libraries.path = args.ort_lib.clone();
+    libraries.path = args.model_args.ort_lib.clone();
     let model = checkpoint::reference(
         &named.path,
-        &args.ignore_setting,
-        &args.device,
+        &args.model_args.ignore_setting,
+        &args.model_args.device,
         &libraries,
         Say::Little,
     )?;
-    let args = score_args(args, model, folder);
-    let mut prepared = plan::resolve(&args)?;
-    let plan = &mut prepared.plan;
-    plan.rule = Rule::none();
-    plan.scope = Scope::None;
+    // Its export has been made.
+    let model_args = ModelArgs {
+        ignore_setting: Vec::new(),
+        ..args.model_args.clone()
+    };
+    let request = ScoringRequest {
+        out: args.out.join(SCORES).join(folder),
+        input: args.input.clone(),
+        files: MaskFiles {
+            // One file for each shard, so that those of all models hold the same rows.
+            shard_bytes: u64::MAX,
+            ..MaskFiles::default()
+        },
+        progress: args.progress,
+        threads: args.threads,
+        ..ScoringRequest::scores(args.corpus.clone(), model, model_args)
+    };
     Ok(Scored {
         named,
-        args,
-        prepared,
+        prepared: plan::resolve(&request)?,
+        request,
     })
-}
-
-fn score_args(args: &DynamicsArgs, model: PathBuf, folder: &str) -> ScoreArgs {
-    ScoreArgs {
-        corpus: args.corpus.clone(),
-        out: args.out.join(SCORES).join(folder),
-        // The folder of all of them is started over in, if that is asked for.
-        restart: false,
-        score_dtype: ScoreDtype::Float32,
-        compression: MaskCompression::None,
-        keep_text: false,
-        // One file for each shard, so that those of all models hold the same rows.
-        shard_size: u64::MAX,
-        model: vec![model],
-        // Its export has been made.
-        ignore_setting: Vec::new(),
-        base: None,
-        combine: None,
-        verified: Vec::new(),
-        tokenizer: args.tokenizer.clone(),
-        device: args.device.clone(),
-        precision: args.precision,
-        context: args.context,
-        overlap: args.overlap,
-        bos: args.bos,
-        eos: args.eos,
-        by: RuleName::Loss,
-        selection: SelectionArgs::default(),
-        input: args.input.clone(),
-        rank: Some(0),
-        world_size: Some(1),
-        progress: args.progress,
-        batch_tokens: args.batch_tokens,
-        threads: args.threads,
-        ort_lib: args.ort_lib.clone(),
-        show_plan: false,
-    }
 }

@@ -102,7 +102,7 @@ impl Begun {
 
     /// Whether a model's scores are all there.
     pub(crate) fn is_scored(&self, model: &Scored) -> bool {
-        model.args.out.join(opened::SUMMARY).exists()
+        model.request.out.join(opened::SUMMARY).exists()
     }
 
     /// Describes all shards that are not done yet, and completes the folder; none where it is to stop.
@@ -111,7 +111,7 @@ impl Begun {
         plan: &DynamicsPlan,
         stop: &Stop,
     ) -> anyhow::Result<Option<Summary>> {
-        let mut folders: Vec<PathBuf> = plan.models().map(|m| m.args.out.clone()).collect();
+        let mut folders: Vec<PathBuf> = plan.models().map(|m| m.request.out.clone()).collect();
         let reference = plan.reference.as_ref().and_then(|_| folders.pop());
         let folders = Folders {
             checkpoints: folders,

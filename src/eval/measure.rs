@@ -77,7 +77,7 @@ pub(crate) fn measure(
     }
     let all: Vec<Shard> = sets.iter().flat_map(|set| set.shards.clone()).collect();
     let numbers: Vec<usize> = (0..all.len()).collect();
-    let progress = Progress::new(&all, &numbers, args.progress);
+    let progress = Progress::new(&all, &numbers, args.progress.progress);
     let work = Work {
         plan,
         shards: &all,
@@ -216,11 +216,11 @@ fn documents<'a>(
     let rows = documents.len() + rejected.len();
     if let Some(Rejection { shard, row, reason }) = rejected.first() {
         let first = format!("{shard} row {row}: {reason}");
-        if rejected.len() as f64 > args.max_rejected * rows as f64 {
+        if rejected.len() as f64 > args.text.max_rejected * rows as f64 {
             return Err(Advised::error(
                 format!(
                     "expected at most {} % of rows without a document, got {} of {rows}, such as {first}",
-                    args.max_rejected * 100.0,
+                    args.text.max_rejected * 100.0,
                     rejected.len()
                 ),
                 "this looks like a wrong setting rather than bad rows; if it is not, raise --max-rejected",

@@ -44,8 +44,8 @@ pub(super) const ANSWERS: &str = "eval.json";
 pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
     let file = file::read(&args.file, &args.path)?;
     let aside = Aside {
-        threads: args.threads,
-        progress: match args.progress {
+        threads: args.threads.threads,
+        progress: match args.progress.progress {
             ProgressKind::Auto => "auto",
             ProgressKind::Plain => "plain",
             ProgressKind::Json => "json",

@@ -13,10 +13,10 @@ use rho_reference::{OpenedReference, Precision, ResolvedDevice, Source, source::
 use rho_runtime::LibraryOptions;
 use rho_selection::Combine;
 
-use super::PlannedModel;
+use super::{PlannedModel, ScoringRequest};
 use crate::{
     checkpoint::{self, Say},
-    cli::{Combination, PrecisionChoice, ScoreArgs, SpecialToken},
+    cli::{Combination, ModelArgs, PrecisionChoice, SpecialToken},
     hint::Advised,
     hub::{self, Need},
     pipeline::columns::ScoreColumns,
@@ -53,22 +53,22 @@ impl Model {
 impl Models {
     /// Opens all that were named; `otherwise` is where a reference lies when none was.
     pub(super) fn open(
-        args: &ScoreArgs,
+        request: &ScoringRequest,
         libraries: &LibraryOptions,
         otherwise: impl FnOnce() -> anyhow::Result<PathBuf>,
     ) -> anyhow::Result<Self> {
-        let mut paths = args.model.clone();
+        let mut paths = request.references.clone();
         if paths.is_empty() {
             paths.push(otherwise()?);
         }
         let references = paths.len();
-        paths.extend(args.base.clone());
+        paths.extend(request.base.clone());
         let open = |typed: PathBuf| {
             let typed = hub::resolve(&typed, Need::Model)?;
             let source = checkpoint::reference(
                 &typed,
-                &args.ignore_setting,
-                &args.device,
+                &request.model_args.ignore_setting,
+                &request.model_args.device,
                 libraries,
                 Say::All,
             )?;
@@ -85,13 +85,16 @@ impl Models {
             .iter()
             .flat_map(|model| model.opened.ignored_settings())
             .collect();
-        checkpoint::must_be_there(&args.ignore_setting, ignored.iter().map(String::as_str))?;
+        checkpoint::must_be_there(
+            &request.model_args.ignore_setting,
+            ignored.iter().map(String::as_str),
+        )?;
         Ok(Self { models, references })
     }
 
     /// What they make of a token.
-    pub(super) fn columns(&self, args: &ScoreArgs) -> anyhow::Result<ScoreColumns> {
-        if args.combine.is_some() && self.references == 1 {
+    pub(super) fn columns(&self, request: &ScoringRequest) -> anyhow::Result<ScoreColumns> {
+        if request.combine.is_some() && self.references == 1 {
             return Err(Advised::error(
                 "--combine: expected several references, got one",
                 "name each with --model, or leave --combine out",
@@ -99,7 +102,7 @@ impl Models {
         }
         Ok(ScoreColumns {
             references: self.references,
-            combine: match args.combine.unwrap_or_default() {
+            combine: match request.combine.unwrap_or_default() {
                 Combination::Min => Combine::Min,
                 Combination::Mean => Combine::Mean,
                 Combination::Max => Combine::Max,
@@ -117,14 +120,15 @@ impl Models {
     /// The tokenizer's files and the tokenizer; none where token ids are scored.
     pub(super) fn tokenizer(
         &self,
-        args: &ScoreArgs,
+        request: &ScoringRequest,
     ) -> anyhow::Result<(Option<TokenizerFiles>, Option<Tokenization>)> {
+        let args = &request.model_args;
         let first = &self.models[0];
         let named = args.tokenizer.as_ref();
         let named = named.map(|path| hub::resolve(path, Need::Tokenizer));
         let named = named.transpose()?.or(first.source.tokenizer.clone());
         let (mut bos, mut eos) = (args.bos, args.eos);
-        if let Some(field) = &args.input.tokens_field {
+        if let Some(field) = &request.input.text.tokens_field {
             if bos == SpecialToken::Always || eos == SpecialToken::Always {
                 return Err(Advised::error(
                     format!(
@@ -215,7 +219,7 @@ impl Models {
     /// What `--precision` means for each of them, on devices of this kind.
     pub(super) fn precisions(
         &self,
-        args: &ScoreArgs,
+        args: &ModelArgs,
         device: ResolvedDevice,
     ) -> anyhow::Result<Vec<Precision>> {
         let precision = |model: &Model| {
@@ -246,7 +250,7 @@ impl Models {
     }
 
     /// Context and overlap: what the model with the shortest inputs allows.
-    pub(super) fn windows(&self, args: &ScoreArgs) -> anyhow::Result<(usize, usize)> {
+    pub(super) fn windows(&self, args: &ModelArgs) -> anyhow::Result<(usize, usize)> {
         let allowed = |model: &Model| model.source.config.max_positions;
         let most = self.models.iter().filter_map(allowed).min();
         let context = args

@@ -1,16 +1,15 @@
-//! From what was typed after `score` to what it means.
+//! From what is asked of the scorer to what it means.
 //!
 //! Everything that can be wrong with a setting is found here, cheapest first and before any weight is read: corpus,
 //! output, model, tokenizer, numbers, library, device.
 
 use ort::environment::Environment;
-use rho_formats::{BatchCompression, MasksFolder, ReadOptions, ScoreType, Shard, find_shards};
+use rho_formats::{MasksFolder, ReadOptions, Shard, find_shards};
 use rho_reference::{Device, OpenedReference, Precision, ResolvedDevice, product::Multiplier};
 use rho_runtime::{Library, LibraryOptions};
 
-use super::{Plan, SpecialTokens, models::Models};
+use super::{Plan, ScoringRequest, SpecialTokens, models::Models};
 use crate::{
-    cli::{MaskCompression, ScoreArgs, ScoreDtype},
     demo,
     hint::Advised,
     memory::Memory,
@@ -19,7 +18,7 @@ use crate::{
         options,
         rule::{BASE_LOSS, Rule, Scope},
     },
-    terminal,
+    terminal, threads,
     tokenization::Tokenization,
     verify::certificate,
 };
@@ -43,9 +42,9 @@ pub(crate) struct Prepared {
     pub(crate) precisions: Vec<Precision>,
 }
 
-/// Resolves the arguments of `score`.
-pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
-    let found = find_shards(&args.corpus)?;
+/// Opens and checks what is asked for.
+pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
+    let found = find_shards(&request.corpus)?;
     if let Some(first) = found.ignored.first() {
         let count = found.ignored.len();
         terminal::once(&format!(
@@ -53,42 +52,44 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
             first.display()
         ));
     }
-    if args.out.as_os_str() != "-" {
-        MasksFolder::check(&args.out)?;
-    } else if args.restart {
+    if request.out.as_os_str() != "-" {
+        MasksFolder::check(&request.out)?;
+    } else if request.restart {
         return Err(Advised::error(
             "--restart: expected a folder to start over in, got --out -",
             "leave --restart out",
         ));
     }
-    let rank = ranks::resolve(args.rank, args.world_size, &|name| std::env::var(name).ok())?;
+    let rank = ranks::resolve(request.rank.0, request.rank.1, &|name| {
+        std::env::var(name).ok()
+    })?;
     if let Some(from) = rank.from {
         let (rank, of) = (rank.rank, rank.world_size);
         terminal::line(&format!("note: rank {rank} of {of}, by {from}"));
     }
 
     let mut libraries = LibraryOptions::from_environment();
-    libraries.path = args.ort_lib.clone();
-    let models = Models::open(args, &libraries, || {
+    libraries.path = request.model_args.ort_lib.clone();
+    let models = Models::open(request, &libraries, || {
         terminal::line(&format!("note: {}", demo::NOTICE));
         demo::folder(&libraries.cache)
     })?;
-    let (tokenizer, tokenization) = models.tokenizer(args)?;
-    let (context, overlap) = models.windows(args)?;
-    let columns = models.columns(args)?;
+    let (tokenizer, tokenization) = models.tokenizer(request)?;
+    let (context, overlap) = models.windows(&request.model_args)?;
+    let columns = models.columns(request)?;
     let scores = columns.names();
-    let (rule, scope) = selection(args, &scores)?;
-    let threads = positive(args.threads, "threads")?.unwrap_or_else(cores);
-    let batch_tokens = positive(args.batch_tokens, "batch-tokens")?;
-    let max_document_bytes = positive(args.input.max_document_bytes, "max-document-bytes")?
+    let (rule, scope) = selection(request, &scores)?;
+    let threads = threads::count(request.threads)?;
+    let batch_tokens = positive(request.model_args.batch_tokens, "batch-tokens")?;
+    let max_document_bytes = positive(request.input.max_document_bytes, "max-document-bytes")?
         .unwrap_or(ReadOptions::default().max_document_bytes);
 
-    let library = library(&mut libraries, &args.device)?;
+    let library = library(&mut libraries, &request.model_args.device)?;
     let environment = rho_runtime::load(&library)?;
-    let devices = args.device.resolve(&environment)?;
+    let devices = request.model_args.device.resolve(&environment)?;
     // All of one kind.
     let device = devices[0];
-    let precisions = models.precisions(args, device)?;
+    let precisions = models.precisions(&request.model_args, device)?;
     if precisions.contains(&Precision::Int8)
         && Multiplier::detect(Precision::Int8)? == Multiplier::Int8Portable
     {
@@ -116,7 +117,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
     let mut plan = Plan {
         shards: found.shards.iter().map(|s| s.name.clone()).collect(),
         bytes: found.shards.iter().map(|s| s.bytes).sum(),
-        out: args.out.clone(),
+        out: request.out.clone(),
         vocabulary: models.vocabulary(),
         tokenizer_fingerprint: tokenizer.as_ref().map(|t| t.fingerprint().to_owned()),
         tokenizer_files: tokenizer
@@ -127,7 +128,7 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         library: library.path,
         library_version: library.version,
         device: match device {
-            ResolvedDevice::Cuda(_) if devices.len() > 1 => args.device.to_string(),
+            ResolvedDevice::Cuda(_) if devices.len() > 1 => request.model_args.device.to_string(),
             device => device.to_string(),
         },
         precision: references[0].precision.clone(),
@@ -138,37 +139,37 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
         threads,
         context,
         overlap,
-        bos: special(args.bos, tokenization.as_ref().map(|t| &t.prefix)),
-        eos: special(args.eos, tokenization.as_ref().map(|t| &t.suffix)),
+        bos: special(
+            request.model_args.bos,
+            tokenization.as_ref().map(|t| &t.prefix),
+        ),
+        eos: special(
+            request.model_args.eos,
+            tokenization.as_ref().map(|t| &t.suffix),
+        ),
         batch_tokens,
         look_ahead_documents: LOOK_AHEAD_DOCUMENTS,
         look_ahead_tokens: LOOK_AHEAD_BATCHES * batch_tokens,
         scores,
         rule,
         scope,
-        text_field: args.input.text_field.clone(),
-        tokens_field: args.input.tokens_field.clone(),
-        id_field: args.input.id_field.clone(),
-        source_field: args.input.source_field.clone(),
-        lines: args.input.lines,
+        text_field: request.input.text.text_field.clone(),
+        tokens_field: request.input.text.tokens_field.clone(),
+        id_field: request.input.id_field.clone(),
+        source_field: request.input.source_field.clone(),
+        lines: request.input.text.lines,
         max_document_bytes,
-        score_type: match args.score_dtype {
-            ScoreDtype::Float32 => ScoreType::Float32,
-            ScoreDtype::Float16 => ScoreType::Float16,
-        },
-        compression: match args.compression {
-            MaskCompression::None => BatchCompression::None,
-            MaskCompression::Zstd => BatchCompression::Zstd,
-        },
-        keep_text: args.keep_text,
-        shard_bytes: args.shard_size,
-        strict: args.input.strict,
-        max_rejected: args.input.max_rejected,
+        score_type: request.files.score_type,
+        compression: request.files.compression,
+        keep_text: request.files.keep_text,
+        shard_bytes: request.files.shard_bytes,
+        strict: request.input.strict,
+        max_rejected: request.input.text.max_rejected,
         rank: rank.rank,
         world_size: rank.world_size,
         memory: Memory::default(),
     };
-    plan.verified = certificate::of_run(&args.verified, &plan)?;
+    plan.verified = certificate::of_run(&request.verified, &plan)?;
     plan.memory = Memory::of(&plan);
     Ok(Prepared {
         plan,
@@ -182,9 +183,12 @@ pub(crate) fn resolve(args: &ScoreArgs) -> anyhow::Result<Prepared> {
 }
 
 /// The rule and the scope, for masks with these columns of scores.
-fn selection(args: &ScoreArgs, scores: &[String]) -> anyhow::Result<(Rule, Scope)> {
+fn selection(request: &ScoringRequest, scores: &[String]) -> anyhow::Result<(Rule, Scope)> {
+    let Some((by, options)) = &request.selection else {
+        return Ok((Rule::none(), Scope::None));
+    };
     let there: Vec<&str> = scores.iter().map(String::as_str).collect();
-    let (rule, scope) = options::resolve(args.by, &args.selection, &there)?;
+    let (rule, scope) = options::resolve(*by, options, &there)?;
     if let Some(column) = rule.columns().into_iter().find(|c| !there.contains(c)) {
         let hint = match column {
             BASE_LOSS => "name the model to be trained with --base",
@@ -198,7 +202,7 @@ fn selection(args: &ScoreArgs, scores: &[String]) -> anyhow::Result<(Rule, Scope
             hint,
         ));
     }
-    if scope == Scope::Corpus && args.out.as_os_str() == "-" {
+    if scope == Scope::Corpus && request.out.as_os_str() == "-" {
         return Err(Advised::error(
             "--scope corpus: expected a folder to write to, got --out -: ranks among all tokens are known only at the end",
             "name a folder, or take --scope batch or document",
@@ -232,8 +236,4 @@ fn positive(number: Option<usize>, name: &str) -> anyhow::Result<Option<usize>> 
         )),
         number => Ok(number),
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -11,7 +11,7 @@ use super::{
     options, place,
     rule::{BASE_LOSS, Rule, Scope},
 };
-use crate::{cli::SelectArgs, hint::Advised, plan::Plan};
+use crate::{cli::SelectArgs, hint::Advised, plan::Plan, threads};
 
 /// Everything `select` does, decided.
 pub(crate) struct SelectPlan {
@@ -87,16 +87,7 @@ pub(crate) fn resolve(args: &SelectArgs) -> anyhow::Result<SelectPlan> {
             return Err(missing(&input, column, &there));
         }
     }
-    let threads = match args.threads {
-        Some(0) => {
-            return Err(Advised::error(
-                "--threads: expected at least 1, got 0",
-                "leave it out for the default",
-            ));
-        }
-        Some(threads) => threads,
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    };
+    let threads = threads::count(args.threads)?;
     Ok(SelectPlan {
         scope,
         rule,

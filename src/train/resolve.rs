@@ -20,7 +20,7 @@ use crate::{
     checkpoint,
     cli::{ObjectiveName, SpecialToken, TrainArgs},
     hint::Advised,
-    terminal,
+    terminal, threads,
     tokenization::Tokenization,
 };
 
@@ -125,21 +125,19 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
             .map(|files| files.path().to_owned()),
         tokenizer_fingerprint,
         device: super::learner::place(&args.device).device()?.1,
-        threads: args
-            .threads
-            .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        threads: threads::count(args.threads)?,
         gradient_checkpointing: args.gradient_checkpointing,
         masks: args.masks.clone(),
         mask_files: named(&sizes),
         corpus: folder::identities(shards.iter().map(|s| (s.name.as_str(), s.bytes))),
         bos: around.map(|t| t.prefix.clone()).unwrap_or_default(),
         eos: around.map(|t| t.suffix.clone()).unwrap_or_default(),
-        text_field: args.text_field.clone(),
-        tokens_field: args.tokens_field.clone(),
+        text_field: args.text.text_field.clone(),
+        tokens_field: args.text.tokens_field.clone(),
         id_field: args.id_field.clone(),
-        lines: args.lines,
+        lines: args.text.lines,
         max_unmatched: args.max_unmatched,
-        max_rejected: args.max_rejected,
+        max_rejected: args.text.max_rejected,
         packing: Packing::new(length, batch_rows, args.seed),
         batch_rows,
         micro_rows: micro_rows.min(batch_rows),
@@ -201,7 +199,6 @@ fn numbers(args: &TrainArgs) -> anyhow::Result<()> {
     let counts = [
         ("epochs", args.epochs),
         ("steps", args.steps),
-        ("threads", args.threads.map(|n| n as u64)),
         ("micro-batch", args.micro_batch.map(|n| n as u64)),
     ];
     match counts.into_iter().find(|(_, count)| *count == Some(0)) {
@@ -293,7 +290,7 @@ fn tokenization(
         return Ok(None);
     }
     let Some(files) = &model.tokenizer else {
-        if args.tokens_field.is_some() {
+        if args.text.tokens_field.is_some() {
             return Ok(None);
         }
         return Err(Advised::error(
@@ -304,7 +301,7 @@ fn tokenization(
             "name it with --tokenizer, or give token ids with --tokens-field",
         ));
     };
-    let (bos, eos) = match args.tokens_field {
+    let (bos, eos) = match args.text.tokens_field {
         Some(_) => (SpecialToken::Never, SpecialToken::Never),
         None => (args.bos, args.eos),
     };

@@ -160,7 +160,7 @@ fn train(
         ));
     }
     let mut events = Events::open(&plan.out)?;
-    let mut progress = Progress::new(args.progress, run_plan.steps, before.step);
+    let mut progress = Progress::new(args.progress.progress, run_plan.steps, before.step);
     let mut waited = 0.0;
     let mut broken = None;
     let mut observe = |event: Event<'_>| {

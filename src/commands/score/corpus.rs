@@ -55,7 +55,10 @@ pub(super) fn run(
     load: impl FnOnce() -> anyhow::Result<Loaded>,
 ) -> anyhow::Result<Outcome> {
     let Job {
-        args, plan, shards, ..
+        request,
+        plan,
+        shards,
+        ..
     } = *job;
     let folder = MasksFolder::create(&plan.out)?;
     // Without masks, so that whatever is selected later is selected from the same scores.
@@ -76,7 +79,7 @@ pub(super) fn run(
             "name another folder: scores are dear",
         ));
     }
-    if args.restart {
+    if request.restart {
         let _held = locked(
             &MasksFolder::create(&scored.out)?,
             plan.rank,
@@ -116,7 +119,7 @@ pub(super) fn run(
         return Ok(outcome);
     };
     // A shard that broke is scored anew at each start: what was selected from other scores does not count.
-    let again = done.is_some() || args.restart || summary.broken_shards > 0;
+    let again = done.is_some() || request.restart || summary.broken_shards > 0;
     let Some(chosen) = selected(job, &scored.out, again)? else {
         return Ok(Outcome::Interrupted);
     };
@@ -171,7 +174,7 @@ fn nothing_to_do(
 fn selected(job: &Job<'_>, scored: &Path, again: bool) -> anyhow::Result<Option<Chosen>> {
     terminal::line("scored; now selecting among all tokens");
     let plan = SelectPlan::of_scores(scored, job.plan, again)?;
-    match select::run(&plan, job.stop, job.args.progress)? {
+    match select::run(&plan, job.stop, job.request.progress.progress)? {
         Ended::Done(summary, _) => Ok(Some(summary.chosen)),
         Ended::Stopped { .. } => {
             let out = job.plan.out.display();

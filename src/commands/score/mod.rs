@@ -28,7 +28,7 @@ use crate::{
         store::{Store, schema},
         summary::{Subject, Summary},
     },
-    plan::{self, Plan, Prepared},
+    plan::{self, Plan, Prepared, ScoringRequest},
     ranks,
     select::rule::Scope,
     show::{self, By, Palette, View},
@@ -38,6 +38,7 @@ use crate::{
 };
 
 pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
+    let request = &ScoringRequest::from(args);
     let Prepared {
         plan,
         shards,
@@ -46,7 +47,7 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         environment,
         devices,
         precisions,
-    } = plan::resolve(args)?;
+    } = plan::resolve(request)?;
     let plan = &plan;
     if args.show_plan {
         terminal::data(&serde_json::to_string_pretty(plan)?);
@@ -58,7 +59,7 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
         load(plan, &models, &environment, panels)
     };
     let job = Job {
-        args,
+        request,
         plan,
         shards: &shards,
         tokenization,
@@ -94,7 +95,7 @@ fn panels(
 /// Scores alone into the folder of a plan that selects nothing, for commands that make something else of them. The models
 /// are gone when it ends.
 pub(super) fn alone(
-    args: &ScoreArgs,
+    request: &ScoringRequest,
     prepared: &mut Prepared,
     tokenization: Option<&Tokenization>,
     stop: &Stop,
@@ -102,7 +103,7 @@ pub(super) fn alone(
     let plan = &prepared.plan;
     let models = std::mem::take(&mut prepared.models);
     let job = Job {
-        args,
+        request,
         plan,
         shards: &prepared.shards,
         tokenization,
@@ -117,7 +118,7 @@ pub(super) fn alone(
 /// What is to be done.
 #[derive(Clone, Copy)]
 struct Job<'a> {
-    args: &'a ScoreArgs,
+    request: &'a ScoringRequest,
     plan: &'a Plan,
     shards: &'a [Shard],
     tokenization: Option<&'a Tokenization>,
@@ -130,13 +131,13 @@ fn to_folder(
     load: impl FnOnce() -> anyhow::Result<Loaded>,
 ) -> anyhow::Result<Outcome> {
     let Job {
-        args,
+        request,
         plan,
         shards,
         tokenization,
         stop,
     } = *job;
-    let store = Store::open(plan, shards, args.restart)?;
+    let store = Store::open(plan, shards, request.restart)?;
     if store.nothing_to_do() {
         if plan.makes_masks() {
             let out = plan.out.display();
@@ -144,7 +145,7 @@ fn to_folder(
         }
         return conclude(plan, &store, None);
     }
-    let progress = Progress::new(shards, store.mine(), args.progress);
+    let progress = Progress::new(shards, store.mine(), request.progress.progress);
     store
         .finished()
         .into_iter()
@@ -266,7 +267,7 @@ fn to_stream(
     load: impl FnOnce() -> anyhow::Result<Loaded>,
 ) -> anyhow::Result<Outcome> {
     let Job {
-        args,
+        request,
         plan,
         shards,
         tokenization,
@@ -276,7 +277,7 @@ fn to_stream(
     let mine = ranks::share(&sizes, plan.rank, plan.world_size);
     let shards: Vec<_> = mine.iter().map(|&i| shards[i].clone()).collect();
     let all: Vec<usize> = (0..shards.len()).collect();
-    let progress = Progress::new(&shards, &all, args.progress);
+    let progress = Progress::new(&shards, &all, request.progress.progress);
     let work = Work {
         plan,
         shards: &shards,

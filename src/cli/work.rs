@@ -1,0 +1,27 @@
+//! How a command works and what it shows meanwhile: nothing in what it writes follows from these.
+
+use clap::Args;
+
+use super::values::ProgressKind;
+
+/// How many threads.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ThreadsArgs {
+    /// Threads to work with [default: one per core].
+    #[arg(long, value_name = "N", help_heading = "Speed")]
+    pub threads: Option<usize>,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ProgressArgs {
+    /// How to show progress, on standard error.
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        default_value_t,
+        help_heading = "Progress"
+    )]
+    pub progress: ProgressKind,
+}

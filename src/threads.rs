@@ -1,0 +1,24 @@
+//! How many threads a command works with.
+
+use crate::{cli::ThreadsArgs, hint::Advised};
+
+/// What `--threads` says, or one per core.
+///
+/// # Errors
+///
+/// `--threads 0`.
+pub(crate) fn count(args: ThreadsArgs) -> anyhow::Result<usize> {
+    match args.threads {
+        Some(0) => Err(Advised::error(
+            "--threads: expected at least 1, got 0",
+            "leave it out for the default",
+        )),
+        Some(threads) => Ok(threads),
+        None => Ok(cores()),
+    }
+}
+
+/// Processors that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
