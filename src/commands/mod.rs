@@ -20,7 +20,6 @@ mod verify;
 
 #[cfg(feature = "train")]
 pub(crate) use eval::evaluated;
-pub(crate) use score::load;
 
 use crate::cli::{Cli, Command};
 

@@ -5,7 +5,6 @@ use std::{collections::HashMap, path::Path};
 
 use anyhow::Context as _;
 use rho_formats::{Rejection, Shard, ShardReader, find_shards};
-use rho_reference::{HeadChoice, ReferenceOptions};
 
 use super::{
     choices,
@@ -17,9 +16,8 @@ use super::{
 };
 use crate::{
     cli::EvalArgs,
-    commands::load,
     hint::Advised,
-    pipeline::{Panel, Work, alone, progress::Progress, tokenize},
+    pipeline::{LoadedModels, Panel, Work, alone, progress::Progress, tokenize},
     plan::Prepared,
     stop::Stop,
     terminal,
@@ -85,22 +83,9 @@ pub(crate) fn measure(
         progress: &progress,
         stop,
     };
-    let options = |&device| {
-        let of = |&precision| ReferenceOptions {
-            device,
-            threads: plan.threads,
-            head: HeadChoice::Fastest,
-            precision,
-        };
-        prepared.precisions.iter().map(of).collect()
-    };
     // One device: the sets of an evaluation are small.
-    let panels = prepared.devices.iter().take(1).map(options).collect();
-    let (mut devices, _) = load(plan, &prepared.models, &prepared.environment, panels)?;
-    let mut scorers: Vec<Panel<'_>> = Vec::new();
-    for models in &mut devices {
-        scorers.push(models.iter_mut().map(|model| model as _).collect());
-    }
+    let mut loaded = LoadedModels::of(prepared, 1)?;
+    let mut scorers = loaded.panels();
     let mut measured = Vec::new();
     let mut questions = questions.iter();
     let mut first = 0;

@@ -30,6 +30,7 @@ pub(crate) mod alone;
 mod batches;
 pub(crate) mod columns;
 pub(crate) mod conclude;
+mod load;
 mod mask;
 pub(crate) mod noted;
 pub(crate) mod output;
@@ -50,6 +51,7 @@ use rho_formats::{Rejection, Shard};
 use rho_reference::Scorer;
 
 use crate::{look::documents::Document, plan::Plan, stop::Stop, tokenization::Tokenization};
+pub(crate) use load::LoadedModels;
 use output::{Output, Totals};
 use progress::Progress;
 use record::From;

@@ -4,14 +4,12 @@
 use std::ops::Range;
 
 use rho_formats::Rejection;
-use rho_reference::{HeadChoice, ReferenceOptions};
 
 use super::{TokenScores, sample::Sample};
 use crate::{
     cli::ProgressKind,
-    commands::load,
     hint::Advised,
-    pipeline::{Panel, Scorers, TokenDocument, Work, alone, progress::Progress},
+    pipeline::{LoadedModels, Scorers, TokenDocument, Work, alone, progress::Progress},
     plan::{Plan, Prepared},
     stop::Stop,
 };
@@ -82,22 +80,9 @@ pub(crate) fn score(
     stop: &Stop,
 ) -> anyhow::Result<Option<Scored>> {
     let plan = &prepared.plan;
-    let options = |&device| {
-        let of = |&precision| ReferenceOptions {
-            device,
-            threads: plan.threads,
-            head: HeadChoice::Fastest,
-            precision,
-        };
-        prepared.precisions.iter().map(of).collect()
-    };
     // One device: a sample is small.
-    let panels = prepared.devices.iter().take(1).map(options).collect();
-    let (mut devices, _) = load(plan, &prepared.models, &prepared.environment, panels)?;
-    let mut scorers: Vec<Panel<'_>> = Vec::new();
-    for models in &mut devices {
-        scorers.push(models.iter_mut().map(|model| model as _).collect());
-    }
+    let mut loaded = LoadedModels::of(prepared, 1)?;
+    let mut scorers = loaded.panels();
     let progress = Progress::new(&prepared.shards, &[], ProgressKind::None);
     let work = Work {
         plan,

@@ -15,11 +15,12 @@ use rho_formats::MasksFolder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Job, Loaded, Outcome, say_where_rejected, to_folder};
+use super::{Job, Outcome, say_where_rejected, to_folder};
 use crate::{
     files::remove_folder,
     hint::Advised,
     pipeline::{
+        LoadedModels,
         conclude::Standing,
         noted::{Noted, NotedShard, damaged},
         record::Identity,
@@ -52,7 +53,7 @@ struct Done {
 
 pub(super) fn run(
     job: &Job<'_>,
-    load: impl FnOnce() -> anyhow::Result<Loaded>,
+    load: impl FnOnce() -> anyhow::Result<LoadedModels>,
 ) -> anyhow::Result<Outcome> {
     let Job {
         request,

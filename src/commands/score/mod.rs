@@ -1,27 +1,18 @@
 //! `score`: a corpus to masks.
 
-use std::{
-    io,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::{io, sync::Mutex, time::Instant};
 
-use ort::environment::Environment;
 use rho_formats::{MaskStream, OutputError, Shard};
-use rho_reference::{
-    HeadChoice, OpenedReference, Precision, Reference, ReferenceOptions, ResolvedDevice,
-};
 
 pub(super) mod corpus;
 
 use super::Outcome;
 use crate::{
     cli::ScoreArgs,
-    hint,
     look::documents::Document,
     numbers::grouped,
     pipeline::{
-        self, Panel, Report, Work,
+        self, LoadedModels, Report, Work,
         conclude::{RankTimes, Standing, add_times},
         output::{Output, StreamOutput},
         progress::Progress,
@@ -39,30 +30,18 @@ use crate::{
 
 pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     let request = &ScoringRequest::from(args);
-    let Prepared {
-        plan,
-        shards,
-        models,
-        tokenization,
-        environment,
-        devices,
-        precisions,
-    } = plan::resolve(request)?;
-    let plan = &plan;
+    let prepared = plan::resolve(request)?;
+    let plan = &prepared.plan;
     if args.show_plan {
         terminal::data(&serde_json::to_string_pretty(plan)?);
         return Ok(Outcome::Done);
     }
-    let tokenization = tokenization.as_ref();
-    let load = || {
-        let panels = panels(plan, &devices, &precisions);
-        load(plan, &models, &environment, panels)
-    };
+    let load = || LoadedModels::of(&prepared, usize::MAX);
     let job = Job {
         request,
         plan,
-        shards: &shards,
-        tokenization,
+        shards: &prepared.shards,
+        tokenization: prepared.tokenization.as_ref(),
         stop: &Stop::at_signals()?,
     };
     if plan.to_standard_output() {
@@ -74,24 +53,6 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     }
 }
 
-/// A panel for each device: all models, each in its own precision.
-fn panels(
-    plan: &Plan,
-    devices: &[ResolvedDevice],
-    precisions: &[Precision],
-) -> Vec<Vec<ReferenceOptions>> {
-    let panel = |&device| {
-        let options = |&precision| ReferenceOptions {
-            device,
-            threads: plan.threads,
-            head: HeadChoice::Fastest,
-            precision,
-        };
-        precisions.iter().map(options).collect()
-    };
-    devices.iter().map(panel).collect()
-}
-
 /// Scores alone into the folder of a plan that selects nothing, for commands that make something else of them. The models
 /// are gone when it ends.
 pub(super) fn alone(
@@ -100,19 +61,16 @@ pub(super) fn alone(
     tokenization: Option<&Tokenization>,
     stop: &Stop,
 ) -> anyhow::Result<Outcome> {
-    let plan = &prepared.plan;
-    let models = std::mem::take(&mut prepared.models);
     let job = Job {
         request,
-        plan,
+        plan: &prepared.plan,
         shards: &prepared.shards,
         tokenization,
         stop,
     };
-    to_folder(&job, || {
-        let panels = panels(plan, &prepared.devices, &prepared.precisions);
-        load(plan, &models, &prepared.environment, panels)
-    })
+    let ended = to_folder(&job, || LoadedModels::of(prepared, usize::MAX));
+    prepared.models.clear();
+    ended
 }
 
 /// What is to be done.
@@ -128,7 +86,7 @@ struct Job<'a> {
 /// Masks to a folder; scores alone where the plan has no rule.
 fn to_folder(
     job: &Job<'_>,
-    load: impl FnOnce() -> anyhow::Result<Loaded>,
+    load: impl FnOnce() -> anyhow::Result<LoadedModels>,
 ) -> anyhow::Result<Outcome> {
     let Job {
         request,
@@ -264,7 +222,7 @@ fn say_where_rejected(plan: &Plan) {
 /// Masks to standard output. Nothing else goes there.
 fn to_stream(
     job: &Job<'_>,
-    load: impl FnOnce() -> anyhow::Result<Loaded>,
+    load: impl FnOnce() -> anyhow::Result<LoadedModels>,
 ) -> anyhow::Result<Outcome> {
     let Job {
         request,
@@ -326,58 +284,16 @@ fn reader_gone(error: &anyhow::Error) -> bool {
     causes.any(|cause| matches!(cause, OutputError::ReaderGone { .. }))
 }
 
-/// The loaded models of each device, and how long that took.
-pub(crate) type Loaded = (Vec<Vec<Reference>>, Duration);
-
-/// Loads the models of a plan onto each device.
-pub(crate) fn load(
-    plan: &Plan,
-    models: &[OpenedReference],
-    environment: &Environment,
-    panels: Vec<Vec<ReferenceOptions>>,
-) -> anyhow::Result<Loaded> {
-    for (planned, model) in plan.models().zip(models) {
-        if let Some(reason) = model.not_cut() {
-            terminal::line(&format!(
-                "note: {}: the graph cannot be cut before its head: {reason}; scoring hands out logits in small \
-                 batches, which is slower and takes more memory",
-                planned.path.display()
-            ));
-        }
-    }
-    let start = Instant::now();
-    let mut devices: Vec<Vec<Reference>> = Vec::new();
-    for options in panels {
-        let models = models.iter().zip(options);
-        let panel = models.map(|(model, options)| model.clone().load(environment, options));
-        devices.push(panel.collect::<Result<_, _>>()?);
-    }
-    for (planned, model) in plan.models().zip(devices.first().into_iter().flatten()) {
-        if let Some(reason) = model.attention_as_exported() {
-            terminal::line(&format!(
-                "note: {}: attention is computed as the graph has it, which is slower: {}",
-                planned.path.display(),
-                hint::chain_of(reason)
-            ));
-        }
-    }
-    Ok((devices, start.elapsed()))
-}
-
 fn score(
-    (mut devices, loaded): Loaded,
+    mut loaded: LoadedModels,
     work: &Work<'_>,
     output: &Output<'_>,
 ) -> anyhow::Result<(Report, RankTimes)> {
     let start = Instant::now();
-    let mut scorers: Vec<Panel<'_>> = Vec::new();
-    for models in &mut devices {
-        scorers.push(models.iter_mut().map(|model| model as _).collect());
-    }
-    let report = pipeline::run(work, &mut scorers, output);
+    let report = pipeline::run(work, &mut loaded.panels(), output);
     work.progress.finish();
     let mut report = report?;
-    report.seconds.load = loaded.as_secs_f64();
+    report.seconds.load = loaded.seconds();
     report.seconds.total = start.elapsed().as_secs_f64();
     let times = RankTimes {
         tokens: report.tokens,

@@ -1,0 +1,82 @@
+//! Loads the models of a plan onto its devices, and says what is slower than it could be.
+
+use std::time::{Duration, Instant};
+
+use rho_reference::{HeadChoice, Reference, ReferenceOptions};
+
+use super::Panel;
+use crate::{hint, plan::Prepared, terminal};
+
+/// The models of a plan, loaded: on each device all of them.
+pub(crate) struct LoadedModels {
+    devices: Vec<Vec<Reference>>,
+    took: Duration,
+}
+
+impl LoadedModels {
+    /// Loads them onto the first so many devices, each in its own precision.
+    ///
+    /// # Errors
+    ///
+    /// A model that ONNX Runtime does not take, or a device without the memory for it.
+    pub(crate) fn of(prepared: &Prepared, most_devices: usize) -> anyhow::Result<Self> {
+        let Prepared {
+            plan,
+            models,
+            environment,
+            devices,
+            precisions,
+            ..
+        } = prepared;
+        for (planned, model) in plan.models().zip(models) {
+            if let Some(reason) = model.not_cut() {
+                terminal::line(&format!(
+                    "note: {}: the graph cannot be cut before its head: {reason}; scoring hands out logits in small \
+                     batches, which is slower and takes more memory",
+                    planned.path.display()
+                ));
+            }
+        }
+        let start = Instant::now();
+        let mut loaded: Vec<Vec<Reference>> = Vec::new();
+        for &device in devices.iter().take(most_devices) {
+            let panel = models.iter().zip(precisions).map(|(model, &precision)| {
+                let options = ReferenceOptions {
+                    device,
+                    threads: plan.threads,
+                    head: HeadChoice::Fastest,
+                    precision,
+                };
+                model.clone().load(environment, options)
+            });
+            loaded.push(panel.collect::<Result<_, _>>()?);
+        }
+        for (planned, model) in plan.models().zip(loaded.first().into_iter().flatten()) {
+            if let Some(reason) = model.attention_as_exported() {
+                terminal::line(&format!(
+                    "note: {}: attention is computed as the graph has it, which is slower: {}",
+                    planned.path.display(),
+                    hint::chain_of(reason)
+                ));
+            }
+        }
+        Ok(Self {
+            devices: loaded,
+            took: start.elapsed(),
+        })
+    }
+
+    /// A panel for each device.
+    pub(crate) fn panels(&mut self) -> Vec<Panel<'_>> {
+        let mut panels: Vec<Panel<'_>> = Vec::new();
+        for models in &mut self.devices {
+            panels.push(models.iter_mut().map(|model| model as _).collect());
+        }
+        panels
+    }
+
+    /// Seconds that loading took.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.took.as_secs_f64()
+    }
+}
