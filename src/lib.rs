@@ -46,6 +46,7 @@ mod join;
 mod look;
 pub mod memory;
 mod numbers;
+pub mod outcome;
 pub mod pipeline;
 pub mod plan;
 mod ranks;

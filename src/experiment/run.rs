@@ -22,10 +22,11 @@ use super::{
     table,
 };
 use crate::{
-    cli::{Cli, Command, ExperimentArgs, ProgressKind},
-    commands::{self, Outcome},
+    cli::{Cli, Command, EvalArgs, ExperimentArgs, ExportArgs, ProgressKind},
+    eval::run::evaluated,
     files::{remove_folder, write_whole},
     hint::Advised,
+    outcome::Outcome,
     report,
     stop::Stop,
     terminal,
@@ -40,8 +41,11 @@ const REPORT: &str = "report.html";
 /// The answers of a run to questions, in its step's folder.
 pub(super) const ANSWERS: &str = "eval.json";
 
-/// Runs an experiment.
-pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
+/// What runs a command of this program.
+pub(crate) type Perform = fn(&Command) -> anyhow::Result<Outcome>;
+
+/// Runs an experiment, its commands by `command`.
+pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Outcome> {
     let file = file::read(&args.file, &args.path)?;
     let aside = Aside {
         threads: args.threads.threads,
@@ -64,9 +68,8 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     // Words that a command does not take are found before the first of them runs for an hour.
-    for step in &plan.steps {
-        parsed(step)?;
-    }
+    let commands = plan.steps.iter().map(parsed);
+    let commands: Vec<Option<Command>> = commands.collect::<Result<_, _>>()?;
     let shown = args.out.display();
     check(&args.out)?;
     fs::create_dir_all(&notes.folder).with_context(|| format!("{shown}: cannot be made"))?;
@@ -84,7 +87,7 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
     ));
     remove_leftovers(&args.out)?;
     say_unused(&plan, &args.out);
-    for (number, step) in (1..).zip(&plan.steps) {
+    for ((number, step), planned) in (1..).zip(&plan.steps).zip(&commands) {
         if notes.is_done(step) {
             continue;
         }
@@ -94,7 +97,8 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
             step.name
         ));
         let start = Instant::now();
-        let outcome = perform(step, &stop).with_context(|| format!("step {}", step.name))?;
+        let outcome = perform(step, planned.as_ref(), command, &stop)
+            .with_context(|| format!("step {}", step.name))?;
         if outcome == Outcome::Interrupted || stop.requested() && !is_finished(step) {
             // Commands say it themselves.
             if matches!(step.work, Work::Data(_)) {
@@ -211,14 +215,14 @@ fn typed(words: &[Word], out: Option<&Path>) -> Vec<String> {
     words
 }
 
-/// The command of a step; none of a small task.
-fn parsed(step: &Step) -> anyhow::Result<Option<Cli>> {
+/// The command of a step, which the words of the file must make; none of a task that is no command.
+fn parsed(step: &Step) -> anyhow::Result<Option<Command>> {
     let words = match &step.work {
         Work::Data(_) => return Ok(None),
         _ => words(step),
     };
     let cli = Cli::try_parse_from(std::iter::once("rho-mask".to_owned()).chain(words));
-    cli.map(Some).map_err(|error| {
+    cli.map(|cli| Some(cli.command)).map_err(|error| {
         let said = error.to_string();
         let said = said.trim_start_matches("error: ");
         let first = said.split("\n\n").next().unwrap_or(said).replace('\n', " ");
@@ -234,50 +238,49 @@ fn is_finished(step: &Step) -> bool {
     step.folder.join("summary.json").is_file()
 }
 
-fn perform(step: &Step, stop: &Stop) -> anyhow::Result<Outcome> {
-    match &step.work {
-        Work::Data(data) => Ok(match data::write(data, &step.folder, stop)? {
+fn perform(
+    step: &Step,
+    planned: Option<&Command>,
+    command: Perform,
+    stop: &Stop,
+) -> anyhow::Result<Outcome> {
+    match (&step.work, planned) {
+        (Work::Data(data), _) => Ok(match data::write(data, &step.folder, stop)? {
             true => Outcome::Done,
             false => Outcome::Interrupted,
         }),
-        Work::Command(words) => {
+        (Work::Ask { model, .. }, Some(Command::Eval(args))) => ask(step, model, args, command),
+        (_, Some(planned)) => {
             // Renamed when it was whole, but not noted: an export does not go on in a folder that is there.
-            if matches!(&words[..], [Word::Text(name), ..] if name == "export") {
+            if matches!(planned, Command::Export(_)) {
                 remove_folder(&step.folder)?;
             }
-            let outcome = match parsed(step)? {
-                Some(cli) => commands::run(cli)?,
-                None => Outcome::Done,
-            };
+            let outcome = command(planned)?;
             if outcome != Outcome::Interrupted && step.sheds_checkpoints {
                 remove_folder(&step.folder.join("checkpoints"))?;
             }
             Ok(outcome)
         }
-        Work::Ask { model, .. } => ask(step, model),
+        (_, None) => anyhow::bail!("expected a command, got none: please report it"),
     }
 }
 
 /// Answers questions with a finished model: exported beside the answers, for a while.
-fn ask(step: &Step, model: &Input) -> anyhow::Result<Outcome> {
+fn ask(step: &Step, model: &Input, args: &EvalArgs, command: Perform) -> anyhow::Result<Outcome> {
     let folder = &step.folder;
     fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
     let onnx = folder.join("onnx");
     remove_folder(&onnx)?;
-    let export = ["rho-mask", "export"].map(PathBuf::from).into_iter();
-    let export = export.chain([model.path.clone(), "--out".into(), onnx.clone()]);
-    let outcome = commands::run(Cli::try_parse_from(export)?)?;
+    let export = Command::Export(ExportArgs::plain(model.path.clone(), onnx.clone()));
+    let outcome = command(&export)?;
     if outcome == Outcome::Interrupted {
         return Ok(outcome);
     }
-    let Some(Cli {
-        command: Command::Eval(mut args),
-    }) = parsed(step)?
-    else {
-        return Ok(Outcome::Done);
+    let args = EvalArgs {
+        model: onnx.clone(),
+        ..args.clone()
     };
-    args.model = onnx.clone();
-    let Some(report) = commands::evaluated(&args)? else {
+    let Some(report) = evaluated(&args)? else {
         return Ok(Outcome::Interrupted);
     };
     write_whole(&folder.join(ANSWERS), &serde_json::to_string(&report)?)?;
