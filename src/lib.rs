@@ -51,6 +51,7 @@ pub mod pipeline;
 pub mod plan;
 mod ranks;
 mod report;
+mod results;
 mod select;
 mod show;
 mod stats;

@@ -28,14 +28,13 @@ use crate::{
     hint::Advised,
     outcome::Outcome,
     report,
+    results::{RESULTS, Results},
     stop::Stop,
     terminal,
 };
 
 /// Where notes are that are no results.
 const NOTES: &str = ".rho-mask";
-/// The results.
-pub(crate) const RESULTS: &str = "results.json";
 /// Their pictures.
 const REPORT: &str = "report.html";
 /// The answers of a run to questions, in its step's folder.
@@ -117,7 +116,7 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
     }
     let results = written(&plan, &notes, &args.out)?;
     match args.json {
-        true => terminal::data(&serde_json::to_string(&results)?),
+        true => terminal::data(&serde_json::to_value(&results)?.to_string()),
         false => terminal::data(table::tables(&results, terminal::data_width()).trim_end()),
     }
     terminal::line(&format!(
@@ -129,12 +128,9 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
 }
 
 /// Writes the results of what is done, and the report beside them as soon as an arm is: they never tell of different runs.
-fn written(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Value> {
+fn written(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Results> {
     let results = results::write(plan, notes, out)?;
-    if results["arms"]
-        .as_array()
-        .is_some_and(|arms| !arms.is_empty())
-    {
+    if !results.arms.is_empty() {
         write_whole(&out.join(REPORT), &report::experiment::report(out)?)?;
     }
     Ok(results)
