@@ -230,6 +230,9 @@ struct Share {
     value: f64,
 }
 
+/// Picks a share of a set.
+type ShareOf = fn(&AnsweredSet) -> Share;
+
 /// Accuracies on questions, beside the baseline's.
 fn answers(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<Vec<Answers>> {
     let read = |run: &PlannedRun| -> anyhow::Result<Option<Answered>> {
@@ -250,7 +253,7 @@ fn answers(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<Vec<Answers>> {
     let Some(first) = all.first().and_then(|(_, reports)| reports.first()) else {
         return Ok(Vec::new());
     };
-    let measures: [(&str, fn(&AnsweredSet) -> Share); 2] = [
+    let measures: [(&str, ShareOf); 2] = [
         ("accuracy", |set| set.accuracy),
         ("accuracy_normalised", |set| set.accuracy_normalised),
     ];
