@@ -52,6 +52,7 @@ pub mod plan;
 mod ranks;
 mod report;
 mod results;
+mod run_folder;
 mod select;
 mod show;
 mod stats;

@@ -14,7 +14,7 @@ use super::{summary::SUMMARY, tensorboard::TENSORBOARD, tokens::REJECTED};
 use crate::{
     files::{remove_file, remove_folder, write_whole},
     hint::Advised,
-    pipeline::noted::differences,
+    run_folder::plan::differences,
 };
 
 /// Where notes are that are no results.

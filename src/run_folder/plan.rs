@@ -1,5 +1,5 @@
-//! What a masks folder was begun with: everything of the plan that changes a mask or a byte, and the shards. Who goes on
-//! with the folder must want the same.
+//! What a folder was started with: everything of a plan that changes a byte of its files, and the shards. Whoever resumes
+//! the run must want the same.
 
 use std::path::Path;
 
@@ -7,29 +7,31 @@ use rho_formats::{MasksFolder, Shard};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{hint::Advised, plan::Plan};
+use super::{Command, notes};
+use crate::hint::Advised;
 
 const NOTE: &str = "plan.json";
 /// Differences that are named.
 const SHOWN: usize = 5;
 
-/// The note in the folder.
+/// The plan of a run, as it is recorded in its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Noted {
-    /// What changes masks.
-    pub(crate) plan: Value,
-    /// The corpus.
-    pub(crate) shards: Vec<NotedShard>,
+pub(crate) struct RecordedPlan {
+    /// What changes the files.
+    #[serde(rename = "plan")]
+    pub(crate) settings: Value,
+    /// The corpus, or the files that were read.
+    pub(crate) shards: Vec<RecordedShard>,
 }
 
-/// A shard as it was when the folder was begun.
+/// A shard as it was when the run started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct NotedShard {
+pub(crate) struct RecordedShard {
     pub(crate) name: String,
     pub(crate) bytes: u64,
 }
 
-impl NotedShard {
+impl RecordedShard {
     pub(crate) fn of(shard: &Shard) -> Self {
         Self {
             name: shard.name.clone(),
@@ -38,52 +40,15 @@ impl NotedShard {
     }
 }
 
-impl Noted {
-    pub(crate) fn of(plan: &Plan, shards: Vec<NotedShard>) -> Self {
-        Self {
-            plan: plan.what_changes_masks(),
-            shards,
-        }
-    }
-
-    /// Reads the note; none where nothing was begun.
+impl RecordedPlan {
+    /// Reads the plan of a folder; none where nothing was started.
     pub(crate) fn read(folder: &MasksFolder) -> anyhow::Result<Option<Self>> {
-        let Some(bytes) = folder.noted(NOTE)? else {
-            return Ok(None);
-        };
-        match serde_json::from_slice(&bytes) {
-            Ok(noted) => Ok(Some(noted)),
-            Err(source) => Err(damaged(folder, NOTE, source)),
-        }
+        notes::read(folder, NOTE)
     }
 
-    /// Whether it is `select` that writes the folder.
-    pub(crate) fn is_of_select(&self) -> bool {
-        self.plan["command"] == "select"
-    }
-
-    /// Whether it is `convert` that writes the folder.
-    pub(crate) fn is_of_convert(&self) -> bool {
-        self.plan["command"] == "convert"
-    }
-
-    /// Refuses a folder that `convert` writes; one whose note cannot be read is refused or cleared later.
-    pub(crate) fn must_not_be_converted(folder: &MasksFolder) -> anyhow::Result<()> {
-        match Self::read(folder) {
-            Ok(Some(noted)) if noted.is_of_convert() => Err(Advised::error(
-                format!(
-                    "{}: expected a new folder, or one of masks, got one of `convert`",
-                    folder.path().display()
-                ),
-                "name another folder",
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether it is `dynamics` that writes the folder.
-    pub(crate) fn is_of_dynamics(&self) -> bool {
-        self.plan["command"] == "dynamics"
+    /// The command that writes the folder.
+    pub(crate) fn command(&self) -> Command {
+        Command::of(&self.settings)
     }
 
     pub(crate) fn write(&self, folder: &MasksFolder) -> anyhow::Result<()> {
@@ -93,18 +58,12 @@ impl Noted {
         )?)
     }
 
-    /// Refuses another plan or corpus, naming what differs.
-    pub(super) fn must_equal(&self, plan: &Plan, shards: &[Shard]) -> anyhow::Result<()> {
-        let shards = shards.iter().map(NotedShard::of).collect();
-        self.must_be(&Self::of(plan, shards), &plan.out)
-    }
-
     /// Refuses what is not the same but for the sizes of shards, naming what differs.
-    pub(crate) fn must_be(&self, wanted: &Self, out: &Path) -> anyhow::Result<()> {
+    pub(crate) fn must_equal(&self, wanted: &Self, out: &Path) -> anyhow::Result<()> {
         let mut differences = Vec::new();
         let before: Vec<&str> = self.shards.iter().map(|s| s.name.as_str()).collect();
         let now: Vec<&str> = wanted.shards.iter().map(|s| s.name.as_str()).collect();
-        compare("", &self.plan, &wanted.plan, &mut differences);
+        compare("", &self.settings, &wanted.settings, &mut differences);
         if before != now {
             let missing = before.iter().find(|name| !now.contains(name));
             let new = now.iter().find(|name| !before.contains(name));
@@ -133,21 +92,6 @@ impl Noted {
             "start the same command to go on, name another folder, or start over with --restart",
         ))
     }
-}
-
-/// A note that is not what was written.
-pub(crate) fn damaged(
-    folder: &MasksFolder,
-    note: &str,
-    source: serde_json::Error,
-) -> anyhow::Error {
-    anyhow::Error::from(source).context(Advised::error(
-        format!(
-            "{}: expected the notes of a run, got something else",
-            folder.note_path(note).display()
-        ),
-        "start over with --restart",
-    ))
 }
 
 /// What differs between two plans, in words, the first few.
