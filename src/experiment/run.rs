@@ -1,17 +1,14 @@
 //! Does the steps that are not done, and writes the results after each run, so that a look at them needs no patience.
 //!
-//! A step is done when its note says so, which is written last; what is begun goes on in its folder, for the commands can.
+//! A step is done when its record says so, which is written last; what is started is resumed in its folder, for the commands
+//! can.
 //! All of it happens in this process: a kill leaves nobody at work.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{fs, path::Path, time::Instant};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use rho_files::Lock;
+use rho_formats::MasksFolder;
 use serde_json::{Value, json};
 
 use super::{
@@ -29,12 +26,21 @@ use crate::{
     outcome::Outcome,
     report,
     results::{RESULTS, Results},
+    run_folder::{notes, owner::Owner},
     stop::Stop,
     terminal,
 };
 
-/// Where notes are that are no results.
-const NOTES: &str = ".rho-mask";
+/// The records of steps, among the notes; the steps themselves lie beside them.
+const STEPS: &str = "steps";
+const OWNER: Owner = Owner {
+    note: STEPS,
+    others: &[STEPS, RESULTS, REPORT],
+    lock: "experiment.lock",
+    run: "another experiment",
+    expected: "a new folder, or one that an experiment began",
+    hint: "name another folder",
+};
 /// Their pictures.
 const REPORT: &str = "report.html";
 /// The answers of a run to questions, in its step's folder.
@@ -58,7 +64,7 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
     };
     let plan = Plan::of(&file, &args.file, &args.out, &aside)?;
     let notes = Notes {
-        folder: args.out.join(NOTES).join("steps"),
+        files: MasksFolder::existing(&args.out),
     };
     if args.show_plan {
         let steps = plan.steps.iter().map(|step| shown(step, &notes));
@@ -69,10 +75,10 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
     // Words that a command does not take are found before the first of them runs for an hour.
     let commands = plan.steps.iter().map(parsed);
     let commands: Vec<Option<Command>> = commands.collect::<Result<_, _>>()?;
-    let shown = args.out.display();
-    check(&args.out)?;
-    fs::create_dir_all(&notes.folder).with_context(|| format!("{shown}: cannot be made"))?;
-    let _lock = lock(&args.out.join(NOTES).join("experiment.lock"), &args.out)?;
+    let folder = OWNER.open(&args.out)?;
+    let records = folder.files.note_path(STEPS);
+    fs::create_dir_all(&records)
+        .with_context(|| format!("{}: cannot be made", records.display()))?;
     let stop = Stop::at_signals()?;
     let todo = plan
         .steps
@@ -136,30 +142,30 @@ fn written(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Results> {
     Ok(results)
 }
 
-/// What is noted of steps that are done.
+/// What is recorded of steps that are done.
 pub(super) struct Notes {
-    folder: PathBuf,
+    files: MasksFolder,
 }
 
 impl Notes {
-    fn path(&self, step: &Step) -> PathBuf {
-        self.folder.join(format!("{}.json", step.folder_name()))
+    fn name(step: &Step) -> String {
+        format!("{STEPS}/{}.json", step.folder_name())
     }
 
     /// Whether a step is done and what it made is there.
     pub(super) fn is_done(&self, step: &Step) -> bool {
-        self.path(step).is_file() && step.folder.is_dir()
+        self.files.note_path(&Self::name(step)).is_file() && step.folder.is_dir()
     }
 
     /// Seconds of the start that ended it.
     pub(super) fn seconds(&self, step: &Step) -> Option<f64> {
-        let note = fs::read(self.path(step)).ok()?;
-        serde_json::from_slice::<Value>(&note).ok()?["seconds"].as_f64()
+        let record = notes::read::<Value>(&self.files, &Self::name(step));
+        record.ok()??["seconds"].as_f64()
     }
 
     fn write(&self, step: &Step, seconds: f64) -> anyhow::Result<()> {
-        let note = json!({"name": step.name, "command": words(step), "seconds": seconds});
-        write_whole(&self.path(step), &format!("{note:#}\n"))
+        let record = json!({"name": step.name, "command": words(step), "seconds": seconds});
+        notes::write_readable(&self.files, &Self::name(step), &record)
     }
 }
 
@@ -247,7 +253,7 @@ fn perform(
         }),
         (Work::Ask { model, .. }, Some(Command::Eval(args))) => ask(step, model, args, command),
         (_, Some(planned)) => {
-            // Renamed when it was whole, but not noted: an export does not go on in a folder that is there.
+            // Renamed when it was whole, but not recorded: an export is not resumed in a folder that is there.
             if matches!(planned, Command::Export(_)) {
                 remove_folder(&step.folder)?;
             }
@@ -284,48 +290,9 @@ fn ask(step: &Step, model: &Input, args: &EvalArgs, command: Perform) -> anyhow:
     Ok(Outcome::Done)
 }
 
-/// Refuses a folder that holds something else.
-fn check(out: &Path) -> anyhow::Result<()> {
-    let known = [NOTES, "steps", RESULTS, REPORT];
-    let mut entries = match fs::read_dir(out) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.with_context(|| format!("{}: cannot be read", out.display()))?,
-    };
-    if out.join(NOTES).join("steps").is_dir() {
-        return Ok(());
-    }
-    let other = entries.find_map(|entry| {
-        let name = entry.ok()?.file_name();
-        (!known.iter().any(|known| name == *known)).then_some(name)
-    });
-    match other {
-        None => Ok(()),
-        Some(name) => Err(Advised::error(
-            format!(
-                "{}: expected a new folder, or one that an experiment began, found {} in it",
-                out.display(),
-                name.display()
-            ),
-            "name another folder",
-        )),
-    }
-}
-
-/// One at a time.
-fn lock(path: &Path, out: &Path) -> anyhow::Result<Lock> {
-    let lock = Lock::try_take(path);
-    let lock = lock.with_context(|| format!("{}: cannot be locked", path.display()))?;
-    lock.ok_or_else(|| {
-        Advised::error(
-            format!("{}: another experiment is writing to it", out.display()),
-            "wait for it to end, or name another folder",
-        )
-    })
-}
-
 /// Removes what exports that were killed have left; nobody else is at work here, for the experiment is locked.
 fn remove_leftovers(out: &Path) -> anyhow::Result<()> {
-    for entry in fs::read_dir(out.join("steps"))
+    for entry in fs::read_dir(out.join(STEPS))
         .into_iter()
         .flatten()
         .flatten()
@@ -342,7 +309,7 @@ fn remove_leftovers(out: &Path) -> anyhow::Result<()> {
 /// Says which folders are of steps that the file does not have any more.
 fn say_unused(plan: &Plan, out: &Path) {
     let planned: Vec<String> = plan.steps.iter().map(Step::folder_name).collect();
-    let entries = fs::read_dir(out.join("steps")).into_iter().flatten();
+    let entries = fs::read_dir(out.join(STEPS)).into_iter().flatten();
     let names = entries.flatten().map(|entry| entry.file_name());
     let names = names.map(|name| name.to_string_lossy().into_owned());
     let mut unused: Vec<String> = names.filter(|name| !planned.contains(name)).collect();
@@ -352,7 +319,7 @@ fn say_unused(plan: &Plan, out: &Path) {
             "note: {} of the folders in {} are of steps that the file does not have any more, such as {first}: they are left as \
              they are",
             unused.len(),
-            out.join("steps").display()
+            out.join(STEPS).display()
         ));
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! * `command`: whose folder it is, and who may not write to it. `lock`: one run at a time.
 //! * `plan`: what a folder was started with, and what differs from it now. `notes`: read and written.
+//! * `owner`: the folders of `train` and `experiment`, which are no datasets of masks.
 //! * `shards`: what is done of them, on several `threads`.
 //!
 //! It knows none of the commands: what they write, and what they remove before they start over, they say themselves.
@@ -17,6 +18,8 @@
 mod command;
 pub(crate) mod lock;
 pub(crate) mod notes;
+#[cfg(feature = "train")]
+pub(crate) mod owner;
 pub(crate) mod plan;
 pub(crate) mod shards;
 mod threads;

@@ -2,6 +2,7 @@
 
 use rho_formats::MasksFolder;
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 use crate::hint::Advised;
 
@@ -32,6 +33,15 @@ pub(crate) fn write(
     value: &impl Serialize,
 ) -> anyhow::Result<()> {
     Ok(folder.note(note, &serde_json::to_vec(value)?)?)
+}
+
+/// Writes a note as a person reads it.
+pub(crate) fn write_readable(
+    folder: &MasksFolder,
+    note: &str,
+    value: &Value,
+) -> anyhow::Result<()> {
+    Ok(folder.note(note, format!("{value:#}\n").as_bytes())?)
 }
 
 /// A note that is not what was written. The cause is in the message: as a cause of its own it would hide the hint.

@@ -52,10 +52,7 @@ impl RecordedPlan {
     }
 
     pub(crate) fn write(&self, folder: &MasksFolder) -> anyhow::Result<()> {
-        Ok(folder.note(
-            NOTE,
-            format!("{:#}\n", serde_json::to_value(self)?).as_bytes(),
-        )?)
+        notes::write_readable(folder, NOTE, &serde_json::to_value(self)?)
     }
 
     /// Refuses what is not the same but for the sizes of shards, naming what differs.
@@ -75,36 +72,36 @@ impl RecordedPlan {
             let (before, now) = (before.len(), now.len());
             differences.push(format!("shards: {before} before, {now} now ({example})"));
         }
-        if differences.is_empty() {
-            return Ok(());
-        }
-        let more = differences.len().saturating_sub(SHOWN);
-        differences.truncate(SHOWN);
-        if more > 0 {
-            differences.push(format!("and {more} more"));
-        }
-        Err(Advised::error(
-            format!(
-                "{}: expected what the masks in it were begun with, got another plan: {}",
-                out.display(),
-                differences.join("; ")
-            ),
-            "start the same command to go on, name another folder, or start over with --restart",
-        ))
+        refuse(&differences, "the masks in it were", out)
     }
 }
 
-/// What differs between two plans, in words, the first few.
+/// Refuses a plan that is not the one that a run in a folder was started with.
 #[cfg(feature = "train")]
-pub(crate) fn differences(before: &Value, now: &Value) -> Vec<String> {
+pub(crate) fn must_equal(before: &Value, now: &Value, out: &Path) -> anyhow::Result<()> {
     let mut differences = Vec::new();
     compare("", before, now, &mut differences);
-    let more = differences.len().saturating_sub(SHOWN);
-    differences.truncate(SHOWN);
-    if more > 0 {
-        differences.push(format!("and {more} more"));
+    refuse(&differences, "the run in it was", out)
+}
+
+/// Names the first few differences, if there are any.
+fn refuse(differences: &[String], what: &str, out: &Path) -> anyhow::Result<()> {
+    if differences.is_empty() {
+        return Ok(());
     }
-    differences
+    let more = differences.len().saturating_sub(SHOWN);
+    let mut shown = differences[..differences.len() - more].to_vec();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    Err(Advised::error(
+        format!(
+            "{}: expected what {what} begun with, got another plan: {}",
+            out.display(),
+            shown.join("; ")
+        ),
+        "start the same command to go on, name another folder, or start over with --restart",
+    ))
 }
 
 fn compare(name: &str, before: &Value, now: &Value, differences: &mut Vec<String>) {

@@ -1,0 +1,93 @@
+//! A folder that one command writes and that is no dataset of masks: `train`'s and `experiment`'s. Only they write there,
+//! and nothing of somebody else's may lie there when they start.
+
+use std::{fs, io, path::Path};
+
+use anyhow::Context as _;
+use rho_files::Lock;
+use rho_formats::MasksFolder;
+
+use crate::hint::Advised;
+
+/// Where the notes are.
+const NOTES: &str = ".rho-mask";
+
+/// A command, and what its folder is known by.
+pub(crate) struct Owner {
+    /// The note that only this command writes: where it is, the folder is the command's.
+    pub(crate) note: &'static str,
+    /// What else may lie there before that note does.
+    pub(crate) others: &'static [&'static str],
+    /// The file of the lock, among the notes.
+    pub(crate) lock: &'static str,
+    /// How a refusal calls a run of it, and what it expects in place of a folder with something else.
+    pub(crate) run: &'static str,
+    pub(crate) expected: &'static str,
+    /// What to do about such a folder.
+    pub(crate) hint: &'static str,
+}
+
+/// A folder that no other run writes to.
+pub(crate) struct OwnFolder {
+    pub(crate) files: MasksFolder,
+    _lock: Lock,
+}
+
+impl Owner {
+    /// Refuses a folder that holds something else: it must not be there, be empty, or be one that the command wrote to.
+    pub(crate) fn check(&self, path: &Path) -> anyhow::Result<()> {
+        let shown = path.display();
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{shown}: cannot be looked at"));
+            }
+            Ok(metadata) if !metadata.is_dir() => {
+                return Err(Advised::error(
+                    format!("{shown}: expected a folder, got something else"),
+                    "name another folder",
+                ));
+            }
+            Ok(_) if path.join(NOTES).join(self.note).exists() => return Ok(()),
+            Ok(_) => {}
+        }
+        let entries = fs::read_dir(path).with_context(|| format!("{shown}: cannot be read"))?;
+        // Of a run that was interrupted before its first note, the folder of the notes is there.
+        let known = |name: &std::ffi::OsStr| {
+            name == NOTES || self.others.iter().any(|other| name == *other)
+        };
+        let mut names = entries.flatten().map(|entry| entry.file_name());
+        match names.find(|name| !known(name)) {
+            None => Ok(()),
+            Some(name) => Err(Advised::error(
+                format!(
+                    "{shown}: expected {}, found {} in it",
+                    self.expected,
+                    name.display()
+                ),
+                self.hint,
+            )),
+        }
+    }
+
+    /// Creates or opens a folder. Refuses one that holds something else, and one that another run writes to.
+    pub(crate) fn open(&self, path: &Path) -> anyhow::Result<OwnFolder> {
+        self.check(path)?;
+        let shown = path.display();
+        let notes = path.join(NOTES);
+        fs::create_dir_all(&notes).with_context(|| format!("{shown}: cannot be made"))?;
+        let lock = notes.join(self.lock);
+        let held = Lock::try_take(&lock);
+        let held = held.with_context(|| format!("{}: cannot be locked", lock.display()))?;
+        let Some(held) = held else {
+            return Err(Advised::error(
+                format!("{shown}: {} is writing to it", self.run),
+                "wait for it to end, or name another folder",
+            ));
+        };
+        Ok(OwnFolder {
+            files: MasksFolder::existing(path),
+            _lock: held,
+        })
+    }
+}
