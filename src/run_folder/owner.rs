@@ -91,3 +91,52 @@ impl Owner {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::run_folder::notes;
+
+    const OWNER: Owner = Owner {
+        note: "own.json",
+        others: &["results.json"],
+        lock: "own.lock",
+        run: "another run",
+        expected: "an empty folder",
+        hint: "empty it",
+    };
+
+    fn refused(path: &Path) -> String {
+        OWNER.open(path).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_folder_is_empty_or_its_owners() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("out");
+        OWNER.check(&path).unwrap();
+        assert!(!path.exists(), "a check creates nothing");
+        let held = OWNER.open(&path).unwrap();
+        let said = format!("{}: another run is writing to it", path.display());
+        assert_eq!(refused(&path), said);
+        drop(held);
+        // Killed before its first note.
+        fs::write(path.join("results.json"), "").unwrap();
+        drop(OWNER.open(&path).unwrap());
+        fs::write(path.join("mine"), "").unwrap();
+        let said = "expected an empty folder, found mine in it";
+        assert!(refused(&path).ends_with(said));
+        assert!(OWNER.check(&path).is_err());
+        let folder = MasksFolder::existing(&path);
+        notes::write_readable(&folder, "own.json", &json!({"seed": 1})).unwrap();
+        drop(OWNER.open(&path).unwrap());
+        let text = fs::read_to_string(path.join(".rho-mask/own.json")).unwrap();
+        assert_eq!(text, "{\n  \"seed\": 1\n}\n");
+
+        let file = place.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(refused(&file).ends_with("expected a folder, got something else"));
+    }
+}

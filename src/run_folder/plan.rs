@@ -132,3 +132,24 @@ fn compare(name: &str, before: &Value, now: &Value, differences: &mut Vec<String
         _ => {}
     }
 }
+
+#[cfg(all(test, feature = "train"))]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn differences_are_named_the_first_few() {
+        let out = Path::new("out");
+        let plan = |value: u64| json!([1, value, value, value, value, value, value, value]);
+        must_equal(&plan(1), &plan(1), out).unwrap();
+        let error = must_equal(&plan(1), &plan(2), out).unwrap_err().to_string();
+        let said = "out: expected what the run in it was begun with, got another plan: [1]: 1 before, 2 now; ";
+        assert!(error.starts_with(said), "{error}");
+        assert!(
+            error.ends_with("[5]: 1 before, 2 now; and 2 more"),
+            "{error}"
+        );
+    }
+}
