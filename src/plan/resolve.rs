@@ -90,9 +90,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     // All of one kind.
     let device = devices[0];
     let precisions = models.precisions(&request.model_args, device)?;
-    if precisions.contains(&Precision::Int8)
-        && Multiplier::detect(Precision::Int8)? == Multiplier::Int8Portable
-    {
+    if precisions.contains(&Precision::Int8) && Multiplier::detect(Precision::Int8)?.is_portable() {
         terminal::once(
             "note: this processor has no instructions for int8 products that rho-mask knows: --precision int8 is slower \
              than f32 here",

@@ -1,8 +1,10 @@
-//! Which instructions the kernels use: found while running, once; and the one place where work is handed to them.
+//! Which instructions the kernels use, detected at run time; and the one place that hands work to them.
 #![expect(
     unsafe_code,
     reason = "functions compiled for features, called where these were detected"
 )]
+
+use std::fmt;
 
 use crate::lanes::{Lanes, Portable};
 
@@ -19,19 +21,53 @@ pub trait OnLanes {
     unsafe fn run<L: Lanes, const R: usize>(self) -> Self::Output;
 }
 
-/// Which instructions a kernel uses.
+/// Which instructions a kernel uses: `Avx512`, `Avx2` or `Portable`, as [`Debug`](fmt::Debug) prints them.
+///
+/// # Invariant
+/// A value is the proof that this processor has the instructions. Only [`detect`](Self::detect) and
+/// [`available`](Self::available) make one, after they have asked the processor; the field is private. So safe code may
+/// pass a value to any kernel, and every `// SAFETY:` comment that calls code compiled for these instructions relies on
+/// this.
+///
+/// ```
+/// for instructions in rho_kernels::Instructions::available() {
+///     println!("{instructions:?} computes tiles of {:?}", instructions.tile());
+/// }
+/// ```
+///
+/// No other code can make a value:
+///
+/// ```compile_fail,E0599
+/// let instructions = rho_kernels::Instructions::Avx512;
+/// ```
+///
+/// ```compile_fail,E0423
+/// let instructions = rho_kernels::Instructions(unreachable!());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Instructions(Level);
+
+/// What an [`Instructions`] has proved. A level alone proves nothing: no function that needs instructions takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Instructions {
-    /// 16 lanes, tiles of 14 x 32.
+enum Level {
+    /// avx512f: 16 lanes, tiles of 14 x 32.
+    #[cfg(target_arch = "x86_64")]
     Avx512,
-    /// 8 lanes, tiles of 6 x 16.
+    /// avx2 and fma: 8 lanes, tiles of 6 x 16.
+    #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// Whatever the compiler makes of arrays of 8, tiles of 4 x 16.
+    /// No features: whatever the compiler makes of arrays of 8, tiles of 4 x 16.
     Portable,
 }
 
+impl fmt::Debug for Instructions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Instructions {
-    /// The best this processor has.
+    /// The best that this processor has.
     pub fn detect() -> Self {
         Self::available()[0]
     }
@@ -42,50 +78,62 @@ impl Instructions {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") {
-                all.push(Self::Avx512);
+                all.push(Self(Level::Avx512));
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                all.push(Self::Avx2);
+                all.push(Self(Level::Avx2));
             }
         }
-        all.push(Self::Portable);
+        all.push(Self(Level::Portable));
         all
     }
 
     /// Rows and columns of a tile.
     pub fn tile(self) -> (usize, usize) {
-        match self {
-            Self::Avx512 => (14, 32),
-            Self::Avx2 => (6, 16),
-            Self::Portable => (4, 16),
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => (14, 32),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => (6, 16),
+            Level::Portable => (4, 16),
         }
+    }
+
+    /// Whether this is the proof that the processor has avx512f.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn has_avx512f(self) -> bool {
+        self.0 == Level::Avx512
     }
 
     /// Does some work with these instructions.
     pub fn run<W: OnLanes>(self, work: W) -> W::Output {
-        match self {
+        match self.0 {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: `available` names only what this processor has, and so below.
-            Self::Avx512 => unsafe { run_avx512(work) },
+            // SAFETY: the invariant of `Instructions`: the processor has avx512f.
+            Level::Avx512 => unsafe { run_avx512(work) },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: as above.
-            Self::Avx2 => unsafe { run_avx2(work) },
+            // SAFETY: the invariant of `Instructions`: the processor has avx2 and fma.
+            Level::Avx2 => unsafe { run_avx2(work) },
             // SAFETY: needs no features.
-            _ => unsafe { work.run::<Portable, 4>() },
+            Level::Portable => unsafe { work.run::<Portable, 4>() },
         }
     }
 }
 
+/// # Safety
+/// The processor has avx512f.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn run_avx512<W: OnLanes>(work: W) -> W::Output {
-    // SAFETY: this function is only called where avx512f was detected.
+    // SAFETY: the caller's promise; those lanes need no more.
     unsafe { work.run::<crate::lanes::Avx512, 14>() }
 }
 
+/// # Safety
+/// The processor has avx2 and fma.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn run_avx2<W: OnLanes>(work: W) -> W::Output {
-    // SAFETY: this function is only called where avx2 and fma were detected.
+    // SAFETY: the caller's promise; those lanes need no more.
     unsafe { work.run::<crate::lanes::Avx2, 6>() }
 }

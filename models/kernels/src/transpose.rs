@@ -22,7 +22,7 @@ pub fn transpose(
     assert!(there <= width && (there == 0 || (there - 1) * stride + steps <= rows.len()));
     let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    if instructions == Instructions::Avx512 {
+    if instructions.has_avx512f() {
         done = steps / 16 * 16;
         for from in (0..there).step_by(16) {
             // Columns that this square owns: the last one also writes what is beyond `there`.
@@ -33,7 +33,7 @@ pub fn transpose(
                 _ => x86::some_rows,
             };
             for k in (0..done).step_by(16) {
-                // SAFETY: avx512f was detected; `count` rows of 16 numbers are there (asserted above), and 16 steps
+                // SAFETY: the invariant of `Instructions`: the processor has avx512f. `count` rows of 16 numbers are there (asserted above), and 16 steps
                 // with `room` columns. What is written beyond them is written again by the next step.
                 unsafe {
                     square(

@@ -269,7 +269,8 @@ unsafe fn run<L: Lanes, const R: usize>(
         }
         let before = panels.start * panel;
         for (p, from_number) in (0..width).step_by(panel).enumerate() {
-            let values = &operands.values[(p * rule.length + before) * panel..];
+            let values = &operands.values[(p * rule.length + before) * panel..]
+                [..(last + 1 - before) * panel];
             // SAFETY: scores cover the columns up to the last row; values have as many rows; the answer holds R rows.
             unsafe {
                 weigh::<L, R>(

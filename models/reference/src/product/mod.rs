@@ -27,6 +27,8 @@ pub mod plain;
 mod tests;
 mod units;
 
+use std::fmt;
+
 use rayon::prelude::*;
 use rho_graph::{GraphError, Layout, Tensor};
 
@@ -39,19 +41,46 @@ use crate::{Precision, ReferenceError};
 /// Above this many inputs a sum of int8 products might leave 32 bits: 255 * 127 * 66,311 < 2^31.
 const MOST_INPUTS: usize = 66_311;
 
-/// Who multiplies, and what.
+/// Which instructions multiply, and in which precision: `Int8Avx512`, `Int8AvxVnni`, `Int8Avx2`, `Int8Portable` or
+/// `Bf16Avx512`, as [`Debug`](fmt::Debug) prints them.
+///
+/// # Invariant
+/// A value is the proof that this processor has the instructions. Only [`detect`](Self::detect) and
+/// [`available`](Self::available) make one, after they have asked the processor.
+///
+/// ```compile_fail,E0599
+/// let multiplier = rho_reference::product::Multiplier::Int8Avx512;
+/// ```
+///
+/// ```compile_fail,E0423
+/// let multiplier = rho_reference::product::Multiplier(unreachable!());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Multiplier(Kind);
+
+/// What a [`Multiplier`] has proved. A kind alone proves nothing: no function that needs instructions takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Multiplier {
+enum Kind {
     /// int8 with AVX-512 VNNI, tiles of 14 x 32.
+    #[cfg(target_arch = "x86_64")]
     Int8Avx512,
     /// int8 with the 256-bit VNNI of processors without AVX-512, tiles of 6 x 16.
+    #[cfg(target_arch = "x86_64")]
     Int8AvxVnni,
     /// int8 as products of 16 bits with AVX2, tiles of 4 x 16: no faster than f32.
+    #[cfg(target_arch = "x86_64")]
     Int8Avx2,
     /// int8 as the compiler makes it for any processor, tiles of 4 x 16.
     Int8Portable,
     /// bf16 with AVX-512, tiles of 14 x 32.
+    #[cfg(target_arch = "x86_64")]
     Bf16Avx512,
+}
+
+impl fmt::Debug for Multiplier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 impl Multiplier {
@@ -73,36 +102,46 @@ impl Multiplier {
         {
             let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
             if wide && is_x86_feature_detected!("avx512vnni") {
-                all.push(Self::Int8Avx512);
+                all.push(Self(Kind::Int8Avx512));
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 if is_x86_feature_detected!("avxvnni") {
-                    all.push(Self::Int8AvxVnni);
+                    all.push(Self(Kind::Int8AvxVnni));
                 }
-                all.push(Self::Int8Avx2);
+                all.push(Self(Kind::Int8Avx2));
             }
             if wide && is_x86_feature_detected!("avx512bf16") {
-                all.push(Self::Bf16Avx512);
+                all.push(Self(Kind::Bf16Avx512));
             }
         }
-        all.push(Self::Int8Portable);
+        all.push(Self(Kind::Int8Portable));
         all
     }
 
     /// The precision of its numbers.
     pub fn precision(self) -> Precision {
-        match self {
-            Self::Bf16Avx512 => Precision::Bf16,
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Bf16Avx512 => Precision::Bf16,
             _ => Precision::Int8,
         }
     }
 
+    /// Whether it multiplies without instructions for its precision: slower than f32.
+    pub fn is_portable(self) -> bool {
+        self.0 == Kind::Int8Portable
+    }
+
     /// Rows and columns of a tile.
     pub(crate) fn tile(self) -> (usize, usize) {
-        match self {
-            Self::Int8Avx512 | Self::Bf16Avx512 => (14, 32),
-            Self::Int8AvxVnni => (6, 16),
-            Self::Int8Avx2 | Self::Int8Portable => (4, 16),
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Int8Avx512 | Kind::Bf16Avx512 => (14, 32),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Int8AvxVnni => (6, 16),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Int8Avx2 => (4, 16),
+            Kind::Int8Portable => (4, 16),
         }
     }
 

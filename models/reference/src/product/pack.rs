@@ -6,7 +6,7 @@
 
 use half::bf16;
 
-use super::Multiplier;
+use super::{Kind, Multiplier};
 use rho_kernels::Aligned;
 
 use crate::Precision;
@@ -165,18 +165,16 @@ impl PackedRows {
 
 /// Rounds a row into units, and what was left over into `rest` where that is not empty; the answer is its scale.
 fn pack_row(multiplier: Multiplier, numbers: &[f32], units: &mut [u32], rest: &mut [u32]) -> f32 {
-    match multiplier {
+    match multiplier.0 {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: such a multiplier exists only where these features were detected, and so below.
-        Multiplier::Int8Avx512 => unsafe { pack_int8_avx512(numbers, units, rest) },
+        Kind::Int8Avx512 => unsafe { pack_int8_avx512(numbers, units, rest) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Multiplier::Bf16Avx512 => unsafe { pack_bf16_avx512(numbers, units) },
+        Kind::Bf16Avx512 => unsafe { pack_bf16_avx512(numbers, units) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Multiplier::Int8Avx2 | Multiplier::Int8AvxVnni => unsafe {
-            pack_int8_avx2(numbers, units, rest)
-        },
+        Kind::Int8Avx2 | Kind::Int8AvxVnni => unsafe { pack_int8_avx2(numbers, units, rest) },
         _ => pack_int8(numbers, units, rest),
     }
 }

@@ -4,7 +4,7 @@
     reason = "processor intrinsics and raw pointers in the inner loops; features are detected before"
 )]
 
-use super::{Multiplier, PackedRows, Product, pack::FINE_STEPS};
+use super::{Kind, PackedRows, Product, pack::FINE_STEPS};
 use rho_kernels::lanes::{Lanes, Portable};
 
 /// A vector of accumulators, one per column.
@@ -63,49 +63,57 @@ pub(crate) unsafe fn tile<U: Units, const R: usize>(
 
 /// All rows through all panels.
 pub(super) fn multiply(product: &Product, rows: &PackedRows, out: &mut [f32]) {
-    match product.multiplier() {
+    match product.multiplier().0 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: `Multiplier::available` names only what this processor has, and so below.
-        Multiplier::Int8Avx512 => unsafe { int8_avx512(product, rows, out) },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: as above.
-        Multiplier::Bf16Avx512 => unsafe { bf16_avx512(product, rows, out) },
+        // SAFETY: the invariant of `Multiplier`: the processor has the features. So below.
+        Kind::Int8Avx512 => unsafe { int8_avx512(product, rows, out) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Multiplier::Int8AvxVnni => unsafe { int8_avx_vnni(product, rows, out) },
+        Kind::Bf16Avx512 => unsafe { bf16_avx512(product, rows, out) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Multiplier::Int8Avx2 => unsafe { int8_avx2(product, rows, out) },
+        Kind::Int8AvxVnni => unsafe { int8_avx_vnni(product, rows, out) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
+        Kind::Int8Avx2 => unsafe { int8_avx2(product, rows, out) },
         // SAFETY: needs no features.
         _ => unsafe { run::<PortableInt8, 4>(product, rows, out) },
     }
 }
 
+/// # Safety
+/// The processor has the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn int8_avx512(product: &Product, rows: &PackedRows, out: &mut [f32]) {
-    // SAFETY: this function is only called where its features were detected.
+    // SAFETY: the caller's promise.
     unsafe { run::<Int8Avx512, 14>(product, rows, out) }
 }
 
+/// # Safety
+/// The processor has the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn bf16_avx512(product: &Product, rows: &PackedRows, out: &mut [f32]) {
-    // SAFETY: this function is only called where its features were detected.
+    // SAFETY: the caller's promise.
     unsafe { run::<Bf16Avx512, 14>(product, rows, out) }
 }
 
+/// # Safety
+/// The processor has the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avxvnni")]
 unsafe fn int8_avx_vnni(product: &Product, rows: &PackedRows, out: &mut [f32]) {
-    // SAFETY: this function is only called where its features were detected.
+    // SAFETY: the caller's promise.
     unsafe { run::<Int8AvxVnni, 6>(product, rows, out) }
 }
 
+/// # Safety
+/// The processor has the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn int8_avx2(product: &Product, rows: &PackedRows, out: &mut [f32]) {
-    // SAFETY: this function is only called where its features were detected.
+    // SAFETY: the caller's promise.
     unsafe { run::<Int8Avx2, 4>(product, rows, out) }
 }
 
