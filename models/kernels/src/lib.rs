@@ -5,6 +5,7 @@
 //! * [`Instructions`]: which of them this processor has.
 //! * [`Aligned`]: storage on boundaries of cache lines.
 //! * [`product`], [`sums`]: a tile of a product, the innermost loop of everything else.
+//! * [`softmax`]: of tiles of scores, and the sums of values that they weigh.
 //! * [`matrix`]: whole products with any strides; [`transpose`] packs for it.
 //! * [`scratch`]: memory that threads keep.
 //!
@@ -15,6 +16,7 @@ mod instructions;
 pub mod lanes;
 pub mod matrix;
 pub mod scratch;
+pub mod softmax;
 mod tile;
 mod transpose;
 

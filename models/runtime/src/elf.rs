@@ -1,15 +1,18 @@
-//! Reads the few headers of a Linux library that say how long its file must be and which libraries it needs. In: a
-//! path. Out: [`Elf`], or nothing for what is no 64-bit little-endian ELF file. Nothing is loaded or run.
+//! What the headers of a Linux library say: how long its file must be, and which libraries it needs. In: a path. Out:
+//! [`Elf`], or nothing for what is no 64-bit little-endian ELF file. Nothing is loaded or run, and of the file only the
+//! headers are read.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::Path;
 
-const LOAD: u32 = 1;
-const DYNAMIC: u32 = 2;
-const NEEDED: u64 = 1;
-const STRING_TABLE: u64 = 5;
-const STRING_TABLE_SIZE: u64 = 10;
+use object::{
+    LittleEndian, ReadCache, StringTable,
+    elf::{
+        DT_NEEDED, DT_NULL, DT_STRSZ, DT_STRTAB, FileHeader64, PT_DYNAMIC, PT_LOAD, ProgramHeader64,
+    },
+    read::elf::{Dyn, FileHeader, ProgramHeader},
+};
 
 /// What the headers say.
 pub(crate) struct Elf {
@@ -21,54 +24,36 @@ pub(crate) struct Elf {
     pub(crate) needed: Vec<String>,
 }
 
-struct Segment {
-    kind: u32,
-    offset: u64,
-    address: u64,
-    size: u64,
-}
+type Segment = ProgramHeader64<LittleEndian>;
 
 pub(crate) fn read(path: &Path) -> io::Result<Option<Elf>> {
-    let mut file = File::open(path)?;
+    let file = File::open(path)?;
     let got = file.metadata()?.len();
-    let mut header = [0; 64];
-    if got < 64 || file.read_exact(&mut header).is_err() || header[..6] != *b"\x7fELF\x02\x01" {
+    let data = ReadCache::new(file);
+    let header = FileHeader64::<LittleEndian>::parse(&data);
+    let Some((header, endian)) = header.ok().and_then(|h| Some((h, h.endian().ok()?))) else {
         return Ok(None);
-    }
-    let (table, entry, count) = (
-        u64_at(&header, 32),
-        u64::from(u16_at(&header, 54)),
-        u64::from(u16_at(&header, 56)),
-    );
-    let end_of_table = table.saturating_add(entry * count);
-    if entry < 56 || end_of_table > got {
+    };
+    let Ok(segments) = header.program_headers(endian, &data) else {
+        // Their table lies beyond the end, or is none.
+        let entries = u64::from(header.e_phentsize(endian)) * u64::from(header.e_phnum(endian));
         return Ok(Some(Elf {
-            expected: end_of_table,
+            expected: header.e_phoff(endian).saturating_add(entries),
             got,
             needed: Vec::new(),
         }));
-    }
-    let table = part(&mut file, table, entry * count)?;
-    let segments: Vec<Segment> = table
-        .chunks_exact(entry as usize)
-        .map(|bytes| Segment {
-            kind: u32_at(bytes, 0),
-            offset: u64_at(bytes, 8),
-            address: u64_at(bytes, 16),
-            size: u64_at(bytes, 32),
-        })
-        .collect();
+    };
     let in_file = segments
         .iter()
-        .filter(|segment| segment.kind == LOAD || segment.kind == DYNAMIC);
-    let expected = in_file
-        .map(|segment| segment.offset.saturating_add(segment.size))
-        .max()
-        .unwrap_or(0);
-    let needed = if expected <= got {
-        needed(&mut file, &segments, got)?
-    } else {
-        Vec::new()
+        .filter(|segment| [PT_LOAD, PT_DYNAMIC].contains(&segment.p_type(endian)));
+    let ends = in_file.map(|segment| {
+        let (offset, size) = segment.file_range(endian);
+        offset.saturating_add(size)
+    });
+    let expected = ends.max().unwrap_or(0);
+    let needed = match expected <= got {
+        true => needed(&data, segments).unwrap_or_default(),
+        false => Vec::new(),
     };
     Ok(Some(Elf {
         expected,
@@ -77,63 +62,33 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Elf>> {
     }))
 }
 
-fn needed(file: &mut File, segments: &[Segment], file_size: u64) -> io::Result<Vec<String>> {
-    let Some(dynamic) = segments.iter().find(|segment| segment.kind == DYNAMIC) else {
-        return Ok(Vec::new());
-    };
-    let entries = part(file, dynamic.offset, dynamic.size)?;
-    let entries: Vec<(u64, u64)> = entries
-        .chunks_exact(16)
-        .map(|entry| (u64_at(entry, 0), u64_at(entry, 8)))
-        .take_while(|&(tag, _)| tag != 0)
-        .collect();
-    let value = |wanted| {
-        entries
-            .iter()
-            .find(|&&(tag, _)| tag == wanted)
-            .map(|&(_, value)| value)
-    };
-    let (Some(address), Some(size)) = (value(STRING_TABLE), value(STRING_TABLE_SIZE)) else {
-        return Ok(Vec::new());
-    };
-    // The table is named by the address it will have in memory.
-    let holder = segments.iter().find(|segment| {
-        segment.kind == LOAD
-            && address >= segment.address
-            && address - segment.address < segment.size
-    });
-    let Some(offset) = holder.map(|segment| segment.offset + (address - segment.address)) else {
-        return Ok(Vec::new());
-    };
-    let strings = part(file, offset, size.min(file_size.saturating_sub(offset)))?;
-    let names = entries
+/// The libraries that the dynamic segment names; none where it has no table of names.
+fn needed(data: &ReadCache<File>, segments: &[Segment]) -> Option<Vec<String>> {
+    let endian = LittleEndian;
+    let mut dynamic = segments
         .iter()
-        .filter(|&&(tag, _)| tag == NEEDED)
-        .filter_map(|&(_, start)| {
-            let name = strings.get(usize::try_from(start).ok()?..)?;
-            let end = name.iter().position(|&byte| byte == 0)?;
-            Some(String::from_utf8_lossy(&name[..end]).into_owned())
-        });
-    Ok(names.collect())
-}
-
-fn part(file: &mut File, offset: u64, size: u64) -> io::Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::new();
-    file.take(size).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+        .filter_map(|s| s.dynamic(endian, data).ok()?);
+    let entries = dynamic.next()?.iter();
+    let entries = entries.map(|entry| (entry.d_tag(endian), entry.d_val(endian)));
+    let entries: Vec<_> = entries.take_while(|&(tag, _)| tag != DT_NULL).collect();
+    let value = |wanted| {
+        let mut entries = entries.iter();
+        entries.find_map(|&(tag, value)| (tag == wanted).then_some(value))
+    };
+    let (address, size) = (value(DT_STRTAB)?, value(DT_STRSZ)?);
+    // The table is named by the address that it will have in memory.
+    let mut loaded = segments.iter().filter(|s| s.p_type(endian) == PT_LOAD);
+    let offset = loaded.find_map(|segment| {
+        let (offset, size) = segment.file_range(endian);
+        let within = address.checked_sub(segment.p_vaddr(endian))?;
+        (within < size).then(|| offset + within)
+    })?;
+    let names = StringTable::new(data, offset, offset.saturating_add(size));
+    let needed = entries.iter().filter(|&&(tag, _)| tag == DT_NEEDED);
+    let name = |start: u64| names.get(u32::try_from(start).ok()?).ok();
+    let needed = needed.filter_map(|&(_, start)| name(start));
+    let needed = needed.map(|name| String::from_utf8_lossy(name).into_owned());
+    Some(needed.collect())
 }
 
 #[cfg(test)]

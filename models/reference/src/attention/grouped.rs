@@ -13,11 +13,12 @@
 
 use rho_kernels::{
     Aligned, Instructions, OnLanes,
-    lanes::{EXP_MIN, Lanes},
+    lanes::Lanes,
     product,
+    softmax::{LOWEST, exponentials, raise, weigh},
 };
 
-use super::{FORBIDDEN, fold, weigh};
+use super::divide;
 
 /// What every head is done with.
 #[derive(Debug, Clone, Copy)]
@@ -212,7 +213,7 @@ unsafe fn run<L: Lanes, const R: usize>(
         }
         let panels = begin(from) / panel..last / panel + 1;
         // SAFETY: the caller's promise.
-        let mut highest = [unsafe { L::splat(FORBIDDEN) }; R];
+        let mut highest = [unsafe { L::splat(LOWEST) }; R];
         for (p, number) in panels.clone().enumerate() {
             let tile = &mut scores.as_mut_slice()[p * R * panel..][..R * panel];
             let keys = &operands.keys[number * width * panel..][..width * panel];
@@ -240,46 +241,21 @@ unsafe fn run<L: Lanes, const R: usize>(
                     }
                 }
             }
-            for (highest, scores) in highest.iter_mut().zip(tile.chunks_exact(panel)) {
-                // SAFETY: two vectors.
-                unsafe {
-                    let scores = scores.as_ptr();
-                    let both = L::load(scores).max(L::load(scores.add(L::WIDTH)));
-                    *highest = both.max(*highest);
-                }
-            }
+            // SAFETY: the caller's promise.
+            unsafe { raise(&mut highest, tile) };
         }
-        let mut factors = [0.0; R];
-        for r in 0..R {
-            // SAFETY: rows of whole vectors.
-            unsafe {
-                let top = L::splat(fold(highest[r], f32::max));
-                let (least, mut sum) = (L::splat(EXP_MIN), L::splat(0.0));
-                for p in 0..panels.len() {
-                    let row = scores.as_mut_slice()[(p * R + r) * panel..][..panel].as_mut_ptr();
-                    for v in [0, L::WIDTH] {
-                        // The limit comes first: the order lets a NaN through to the sum.
-                        let e = least.max(L::load(row.add(v)).sub(top)).exp();
-                        sum = sum.add(e);
-                        e.store(row.add(v));
-                    }
-                }
-                factors[r] = 1.0 / fold(sum, |a, b| a + b);
-            }
-        }
+        // SAFETY: the caller's promise.
+        let sums = unsafe {
+            let scores = &mut scores.as_mut_slice()[..panels.len() * R * panel];
+            exponentials(scores, &highest, |_, _, _| {})
+        };
         let before = panels.start * panel;
         for (p, from_number) in (0..width).step_by(panel).enumerate() {
-            let values = &operands.values[(p * rule.length + before) * panel..]
-                [..(last + 1 - before) * panel];
-            // SAFETY: scores cover the columns up to the last row; values have as many rows; the answer holds R rows.
+            let values = &operands.values[(p * rule.length + before) * panel..];
+            // SAFETY: the caller's promise.
             unsafe {
-                weigh::<L, R>(
-                    last + 1 - before,
-                    scores.as_slice(),
-                    values,
-                    &factors,
-                    answer.as_mut_slice(),
-                );
+                let weighed = weigh::<L, R>(last + 1 - before, scores.as_slice(), values);
+                divide(&weighed, &sums, answer.as_mut_slice());
             }
             let there = panel.min(width - from_number);
             for (row, out) in answer

@@ -21,12 +21,13 @@ mod tests;
 
 use rho_kernels::{
     Aligned, Instructions, OnLanes,
-    lanes::{EXP_MIN, Lanes},
+    lanes::Lanes,
     product,
+    softmax::{LOWEST, RowSum, exponentials, raise, weigh},
 };
 
 /// A mask of this or less forbids a column: beside a score of any other, exp of it is nothing in f32.
-pub(crate) const FORBIDDEN: f32 = -1e30;
+pub(crate) const FORBIDDEN: f32 = LOWEST;
 
 /// Sizes of an attention, and how its mask is spread.
 #[derive(Debug, Clone, Copy)]
@@ -171,40 +172,22 @@ unsafe fn run<L: Lanes, const R: usize>(
                             *row.add(c) = f32::NEG_INFINITY;
                         }
                     }
-                    let both = L::load(row).max(L::load(row.add(L::WIDTH)));
-                    highest[r] = both.max(highest[r]);
                 }
             }
+            // SAFETY: the caller's promise.
+            unsafe { raise(&mut highest, tile) };
         }
-        let mut factors = [0.0; R];
-        for r in 0..R {
-            // SAFETY: rows of whole vectors.
-            unsafe {
-                let top = L::splat(fold(highest[r], f32::max));
-                let (least, mut sum) = (L::splat(EXP_MIN), L::splat(0.0));
-                for p in 0..panels {
-                    let row = scores.as_mut_slice()[(p * R + r) * width..][..width].as_mut_ptr();
-                    for v in [0, L::WIDTH] {
-                        // The limit comes first: the order lets a NaN through to the sum.
-                        let e = least.max(L::load(row.add(v)).sub(top)).exp();
-                        sum = sum.add(e);
-                        e.store(row.add(v));
-                    }
-                }
-                factors[r] = 1.0 / fold(sum, |a, b| a + b);
-            }
-        }
+        // SAFETY: the caller's promise.
+        let sums = unsafe {
+            let scores = &mut scores.as_mut_slice()[..panels * R * width];
+            exponentials(scores, &highest, |_, _, _| {})
+        };
         for (p, from_column) in (0..shape.value_width).step_by(width).enumerate() {
             let panel = &values.as_slice()[p * most * width..][..most * width];
-            // SAFETY: panels of scores and values cover `columns` of `most`; the answer holds R rows.
+            // SAFETY: the caller's promise.
             unsafe {
-                weigh::<L, R>(
-                    columns,
-                    scores.as_slice(),
-                    panel,
-                    &factors,
-                    answer.as_mut_slice(),
-                );
+                let weighed = weigh::<L, R>(columns, scores.as_slice(), panel);
+                divide(&weighed, &sums, answer.as_mut_slice());
             }
             let there = width.min(shape.value_width - from_column);
             for r in 0..rows {
@@ -215,41 +198,22 @@ unsafe fn run<L: Lanes, const R: usize>(
     }
 }
 
-/// `answer [R, two vectors] = p [R, columns] x panel [columns][two vectors] * factors`.
+/// `answer [R, two vectors] = weighed / the rows' sums`.
 ///
 /// # Safety
-/// The processor has the features of `L`; `p` is panels of `[R][two vectors]` that cover the columns.
+/// The processor has the features of `L`.
 #[inline(always)]
-unsafe fn weigh<L: Lanes, const R: usize>(
-    columns: usize,
-    p: &[f32],
-    panel: &[f32],
-    factors: &[f32; R],
+unsafe fn divide<L: Lanes, const R: usize>(
+    weighed: &[[L; 2]; R],
+    sums: &[RowSum; R],
     answer: &mut [f32],
 ) {
-    let width = 2 * L::WIDTH;
-    let mut b = panel.as_ptr();
-    // SAFETY: `b` advances `columns` times by two vectors; column k of row r is at [k / width][r][k % width].
-    unsafe {
-        let mut sums = [[L::splat(0.0); 2]; R];
-        for from in (0..columns).step_by(width) {
-            let mut a = p.as_ptr().add(from * R);
-            for _ in from..columns.min(from + width) {
-                let (b0, b1) = (L::load(b), L::load(b.add(L::WIDTH)));
-                for (r, sum) in sums.iter_mut().enumerate() {
-                    let x = L::splat(*a.add(r * width));
-                    sum[0] = x.mul_add(b0, sum[0]);
-                    sum[1] = x.mul_add(b1, sum[1]);
-                }
-                a = a.add(1);
-                b = b.add(width);
-            }
-        }
-        for ((row, sum), &factor) in answer.chunks_exact_mut(width).zip(sums).zip(factors) {
-            sum[0].mul(L::splat(factor)).store(row.as_mut_ptr());
-            sum[1]
-                .mul(L::splat(factor))
-                .store(row.as_mut_ptr().add(L::WIDTH));
+    for ((row, weighed), sum) in answer.chunks_exact_mut(2 * L::WIDTH).zip(weighed).zip(sums) {
+        // SAFETY: a row is two vectors.
+        unsafe {
+            let factor = L::splat(1.0 / sum.total);
+            weighed[0].mul(factor).store(row.as_mut_ptr());
+            weighed[1].mul(factor).store(row.as_mut_ptr().add(L::WIDTH));
         }
     }
 }
@@ -267,17 +231,4 @@ fn pack(matrix: &[f32], rows: usize, stride: usize, columns: usize, width: usize
         }
     }
     packed
-}
-
-/// All lanes into one number.
-///
-/// # Safety
-/// The processor has the features of `L`.
-#[inline(always)]
-unsafe fn fold<L: Lanes>(vector: L, with: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut lanes = [0.0; 16];
-    // SAFETY: no vector has more than 16 lanes.
-    unsafe { vector.store(lanes.as_mut_ptr()) };
-    let (first, rest) = (lanes[0], &lanes[1..L::WIDTH]);
-    rest.iter().fold(first, |all, &lane| with(all, lane))
 }

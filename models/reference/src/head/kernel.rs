@@ -21,14 +21,12 @@ use rho_kernels::{
     Aligned, OnLanes,
     lanes::{EXP_MIN, Lanes},
     product,
+    softmax::LOWEST,
 };
 
 pub use rho_kernels::Instructions;
 
 use super::plain::RowScores;
-
-/// Where running maxima start, and what padding columns hold: low, but finite, so that differences are numbers.
-const LOWEST: f32 = -1e30;
 
 /// Floats of packed hidden states per block of rows: half of a 1 MiB second cache, the other half is the panel's.
 const BLOCK_FLOATS: usize = 128 * 1024;

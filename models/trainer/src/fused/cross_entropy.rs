@@ -16,6 +16,7 @@ use rho_kernels::{
     Instructions, OnLanes,
     lanes::{EXP_MIN, Lanes},
     matrix::{Matrix, MatrixMut, Store, multiply},
+    softmax::shifted_exp,
 };
 
 use super::rows::Shared;
@@ -218,10 +219,9 @@ impl OnLanes for Update<'_> {
                 .chain(rest)
                 .copied()
                 .fold(f32::NEG_INFINITY, f32::max);
-            let (least, mut sum) = (L::splat(EXP_MIN), L::splat(0.0));
+            let mut sum = L::splat(0.0);
             for x in vectors.chunks_exact(L::WIDTH) {
-                let x = L::load(x.as_ptr()).sub(L::splat(top));
-                sum = sum.add(least.max(x).exp());
+                sum = sum.add(shifted_exp(L::load(x.as_ptr()), L::splat(top)));
             }
             sum.store(sums.as_mut_ptr());
             (top, sums.iter().map(|&s| f64::from(s)).sum::<f64>())

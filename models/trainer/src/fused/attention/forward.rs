@@ -3,15 +3,14 @@
 
 use rayon::prelude::*;
 use rho_kernels::{
-    Instructions, OnLanes, Strides, accumulate,
-    lanes::{EXP_MIN, Lanes},
-    scratch, sums, transpose,
+    Instructions, OnLanes, Strides,
+    lanes::Lanes,
+    scratch,
+    softmax::{LOWEST, exponentials, raise, weigh},
+    sums, transpose,
 };
 
 use super::{super::rows::Shared, Shape, clear_outside, pack_rows, visible};
-
-/// Lower than any score, but a number.
-const LOWEST: f32 = -1e30;
 
 /// `out [tokens, heads * width]` and the log-sum-exps `[rows, heads, length]`, from `q [tokens, heads * width]` and
 /// `k, v [tokens, key_value_heads * width]`.
@@ -119,52 +118,28 @@ impl OnLanes for Head<'_> {
                             to[seen.end..].fill(LOWEST);
                             to[..seen.start].fill(LOWEST);
                         }
-                        let both = L::load(at).max(L::load(at.add(L::WIDTH)));
-                        highest[r] = both.max(highest[r]);
                     }
+                    raise(&mut highest, to);
                 }
-                let mut factors = [0.0f32; R];
-                for r in 0..R {
-                    let top = fold(highest[r], f32::max);
-                    let (least, mut sum) = (L::splat(EXP_MIN), L::splat(0.0));
-                    for p in panels.clone() {
-                        let row = &mut scores[((p - panels.start) * R + r) * panel..][..panel];
-                        let at = row.as_mut_ptr();
-                        for at in [at, at.add(L::WIDTH)] {
-                            // The limit comes first: the order lets a NaN through to the sum.
-                            least.max(L::load(at).sub(L::splat(top))).exp().store(at);
-                        }
-                        let seen = range(p, r);
-                        if seen != (0..panel) {
-                            clear_outside(row, seen);
-                        }
-                        sum = sum.add(L::load(at)).add(L::load(at.add(L::WIDTH)));
+                let scores = &mut scores[..panels.len() * R * panel];
+                let totals = exponentials(scores, &highest, |p, r, row| {
+                    let seen = range(panels.start + p, r);
+                    if seen != (0..panel) {
+                        clear_outside(row, seen);
                     }
-                    let total = fold(sum, |a, b| a + b);
-                    factors[r] = 1.0 / total;
-                    if r < rows {
-                        self.log_sums[from + r] = top + total.ln();
-                    }
+                });
+                for (log_sum, row) in self.log_sums[from..from + rows].iter_mut().zip(&totals) {
+                    *log_sum = row.top + row.total.ln();
                 }
+                let before = panels.start * panel;
+                let columns = (panels.end * panel).min(length) - before;
                 for column in 0..value_panels {
-                    let values = &values[column * length * panel..][..length * panel];
-                    let mut answer = [[L::splat(0.0); 2]; R];
-                    for p in panels.clone() {
-                        accumulate(
-                            &mut answer,
-                            panel.min(length - p * panel),
-                            scores[(p - panels.start) * R * panel..].as_ptr(),
-                            Strides {
-                                step: 1,
-                                row: 2 * L::WIDTH,
-                            },
-                            values[p * panel * panel..].as_ptr(),
-                        );
-                    }
+                    let values = &values[(column * length + before) * panel..];
+                    let answer = weigh::<L, R>(columns, scores, values);
                     let there = panel.min(width - column * panel);
                     let mut numbers = [0.0f32; 32];
                     for (r, sum) in answer.iter().enumerate().take(rows) {
-                        let factor = L::splat(factors[r]);
+                        let factor = L::splat(1.0 / totals[r].total);
                         sum[0].mul(factor).store(numbers.as_mut_ptr());
                         sum[1].mul(factor).store(numbers.as_mut_ptr().add(L::WIDTH));
                         let at = first_query + (from + r) * query_stride + column * panel;
@@ -176,17 +151,4 @@ impl OnLanes for Head<'_> {
         }
         scratch::give(memory);
     }
-}
-
-/// All lanes into one number.
-///
-/// # Safety
-/// The processor has the features of `L`.
-#[inline(always)]
-unsafe fn fold<L: Lanes>(vector: L, with: impl Fn(f32, f32) -> f32) -> f32 {
-    let mut lanes = [0.0; 16];
-    // SAFETY: no vector has more than 16 lanes.
-    unsafe { vector.store(lanes.as_mut_ptr()) };
-    let (first, rest) = (lanes[0], &lanes[1..L::WIDTH]);
-    rest.iter().fold(first, |all, &lane| with(all, lane))
 }
