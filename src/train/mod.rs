@@ -14,12 +14,13 @@
 //! * `evaluation`: text that is not trained on.
 //! * `folder`: the run's folder, and what it was begun with.
 //! * `learner`: the model and its optimiser as the plan wants them.
-//! * `run`: all of it together; `progress`, `tensorboard`, `summary` tell of it.
+//! * `run`: all of it together; `progress`, `tensorboard` (an `event_file`), `summary` tell of it.
 
 mod columns;
 mod data;
 mod documents;
 mod evaluation;
+mod event_file;
 mod folder;
 mod learner;
 mod masks;

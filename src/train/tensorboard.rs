@@ -11,7 +11,8 @@ use anyhow::Context as _;
 use rho_trainer::run::METRICS;
 use serde::Serialize;
 use serde_json::Value;
-use syntaxdot_summary::SummaryWriter;
+
+use super::event_file::EventFile;
 
 /// The folder of the event file.
 pub(super) const TENSORBOARD: &str = "tensorboard";
@@ -21,7 +22,7 @@ const FILE: &str = "events.out.tfevents.rho-mask";
 /// The event file.
 pub(super) struct Events {
     path: PathBuf,
-    writer: SummaryWriter<BufWriter<File>>,
+    writer: EventFile<BufWriter<File>>,
 }
 
 impl Events {
@@ -31,7 +32,7 @@ impl Events {
         let path = folder.join(FILE);
         let begin = || -> io::Result<_> {
             fs::create_dir_all(&folder)?;
-            SummaryWriter::new(BufWriter::new(File::create(&path)?))
+            EventFile::new(BufWriter::new(File::create(&path)?))
         };
         let writer = begin().with_context(|| format!("{}: cannot be made", path.display()))?;
         let mut events = Self { path, writer };
@@ -55,7 +56,7 @@ impl Events {
     fn write(&mut self, line: &Value) -> anyhow::Result<()> {
         let step = line["step"].as_i64().unwrap_or_default();
         for (tag, value) in scalars(line) {
-            let written = self.writer.write_scalar(tag, step, value as f32);
+            let written = self.writer.scalar(tag, step, value as f32);
             written.with_context(|| format!("{}: cannot be written", self.path.display()))?;
         }
         Ok(())
