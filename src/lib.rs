@@ -35,6 +35,7 @@ pub mod cli;
 pub mod commands;
 mod convert;
 mod demo;
+mod document;
 mod dynamics;
 mod eval;
 #[cfg(feature = "train")]
@@ -50,6 +51,7 @@ pub mod pipeline;
 pub mod plan;
 mod ranks;
 mod report;
+mod screen;
 mod select;
 mod show;
 mod stats;

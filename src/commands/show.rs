@@ -3,16 +3,13 @@
 use super::Outcome;
 use crate::{
     cli::{ColorWhen, ShowArgs, ShowBy},
+    document::Document,
     dynamics::opened::{self, Opened},
     hint::Advised,
-    look::{
-        documents::{Document, Place},
-        files::Masks,
-        pieces::Pieces,
-        tokenizer,
-    },
+    look::{documents::Place, files::Masks, tokenizer},
     show::{self, By, Palette, View, default_mask},
     terminal,
+    tokenization::pieces::Pieces,
 };
 
 pub(super) fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {

@@ -5,11 +5,7 @@ use std::{fs, path::Path};
 use rho_formats::MasksFolder;
 
 use super::summary::{Summary, Time};
-use crate::{
-    hint::Advised,
-    look::{documents::Document, files::Masks},
-    pipeline::noted::Noted,
-};
+use crate::{document::Document, hint::Advised, look::files::Masks, pipeline::noted::Noted};
 
 /// What is written last.
 pub(super) const SUMMARY: &str = "summary.json";

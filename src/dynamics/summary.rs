@@ -10,7 +10,7 @@ use super::{
     cuts::{Cuts, TIMES},
     plan::{DynamicsPlan, loss_column},
 };
-use crate::look::{drawn::Drawn, pieces::Pieces};
+use crate::{look::drawn::Drawn, tokenization::pieces::Pieces};
 
 /// Everything that is told of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

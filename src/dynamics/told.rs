@@ -4,11 +4,9 @@ use std::fmt;
 
 use super::summary::{CheckpointSummary, Summary};
 use crate::{
-    look::{
-        screen::{safe, shorten},
-        table::Table,
-    },
+    look::table::Table,
     numbers::grouped,
+    screen::{safe, shorten},
 };
 
 /// Tokens that fluctuate, in what is printed.

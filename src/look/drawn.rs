@@ -11,7 +11,7 @@
 //! Bytes that make no character, whatever comes after them, are drawn as U+FFFD with the token that holds the last of
 //! them. What of all this must not reach a terminal is `layout`'s business, in `show`.
 
-use super::pieces::Pieces;
+use crate::tokenization::pieces::Pieces;
 
 /// The text of a document, cut where its tokens end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,23 +83,6 @@ impl Drawn {
         let start = i.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.text[start..self.ends[i]]
     }
-}
-
-/// Whether a character is not to be seen as such, or changes how others are seen: controls, joiners, marks of direction.
-pub(crate) fn is_unseen(character: char) -> bool {
-    character.is_control()
-        || matches!(
-            character,
-            '\u{ad}'
-                | '\u{61c}'
-                | '\u{180e}'
-                | '\u{200b}'..='\u{200f}'
-                | '\u{2028}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}'
-                | '\u{feff}'
-                | '\u{fff9}'..='\u{fffb}'
-                | '\u{e0000}'..='\u{e007f}'
-        )
 }
 
 #[cfg(test)]

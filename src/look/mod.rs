@@ -9,17 +9,14 @@
 //! * `files`: a masks folder, finished or not, or one mask file, to the files that hold rows.
 //! * `documents`: single documents with all their columns.
 //! * `tokenizer`: the tokenizer that belongs to a masks folder, put there and found again.
-//! * `pieces`: a token id to its exact bytes.
 //! * `drawn`: the tokens of a document to the text that is drawn for each, every character once.
 //!
-//! * `screen`, `table`: text that a terminal only draws, and columns of it.
+//! * `table`: columns of text that a terminal only draws.
 //!
 //! Nothing here writes to a masks folder but the tokenizer.
 
 pub(crate) mod documents;
 pub(crate) mod drawn;
 pub(crate) mod files;
-pub(crate) mod pieces;
-pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod tokenizer;

@@ -1,7 +1,7 @@
 //! Takes cells, yields lines of aligned columns that fit a width. The first column is a name and is shortened where that
 //! is enough; where it is not, the columns are set in several blocks, each with the names.
 
-use super::screen::{safe, shorten, width};
+use crate::screen::{safe, shorten, width};
 
 /// The least room for names.
 const NAME: usize = 12;

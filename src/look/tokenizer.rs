@@ -9,12 +9,12 @@ use anyhow::Context as _;
 use rho_formats::MasksFolder;
 use rho_reference::source::fingerprint;
 
-use super::{files::Masks, pieces::Pieces};
+use super::files::Masks;
 use crate::{
     hint::Advised,
     hub::{self, Need},
     plan::Plan,
-    tokenization::TokenizerFiles,
+    tokenization::{TokenizerFiles, pieces::Pieces},
 };
 
 /// Its name in a masks folder.

@@ -14,7 +14,7 @@ use super::{
     rejected::Rejected,
 };
 use crate::{
-    look::documents::Document,
+    document::Document,
     select::{
         mark::{self, Taken},
         rule::Scope,

@@ -50,7 +50,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use rho_formats::{Rejection, Shard};
 use rho_reference::Scorer;
 
-use crate::{look::documents::Document, plan::Plan, stop::Stop, tokenization::Tokenization};
+use crate::{document::Document, plan::Plan, stop::Stop, tokenization::Tokenization};
 pub(crate) use load::LoadedModels;
 use output::{Output, Totals};
 use progress::Progress;

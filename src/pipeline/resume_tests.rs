@@ -19,13 +19,8 @@ use super::{
     testing::{plan, rule},
 };
 use crate::{
-    cli::ProgressKind,
-    hint,
-    look::{documents::Document, files::Masks},
-    plan::Plan,
-    select::rule::Scope,
-    stats::gather,
-    stop::Stop,
+    cli::ProgressKind, document::Document, hint, look::files::Masks, plan::Plan,
+    select::rule::Scope, stats::gather, stop::Stop,
 };
 
 /// Scores that follow from a token and the one before it. Asks for a stop, or breaks, after some batches.

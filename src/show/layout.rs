@@ -6,8 +6,8 @@ use super::{
     levels::Look,
     palette::{Marks, Palette, RESET},
 };
-use crate::look::{
-    drawn::Drawn,
+use crate::{
+    look::drawn::Drawn,
     screen::{stand_in, width},
 };
 

@@ -15,13 +15,11 @@ pub(crate) use levels::{By, default_mask};
 pub(crate) use palette::Palette;
 
 use crate::{
-    look::{
-        documents::Document,
-        drawn::Drawn,
-        pieces::Pieces,
-        screen::{safe, shorten},
-    },
+    document::Document,
+    look::drawn::Drawn,
     numbers::grouped,
+    screen::{safe, shorten},
+    tokenization::pieces::Pieces,
 };
 use levels::Levels;
 

@@ -3,6 +3,7 @@
 mod files;
 mod long;
 mod marker;
+pub(crate) mod pieces;
 mod words;
 
 pub use files::{FilesError, TokenizerFiles};
@@ -15,7 +16,8 @@ use anyhow::Context as _;
 use rho_checkpoint::Outline;
 use tokenizers::Tokenizer;
 
-use crate::{cli::SpecialToken, hint::Advised, look::pieces::Pieces};
+use crate::{cli::SpecialToken, hint::Advised};
+use pieces::Pieces;
 use words::Words;
 
 /// A tokenizer and what it puts around each text.

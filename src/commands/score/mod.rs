@@ -9,7 +9,7 @@ pub(super) mod corpus;
 use super::Outcome;
 use crate::{
     cli::ScoreArgs,
-    look::documents::Document,
+    document::Document,
     numbers::grouped,
     pipeline::{
         self, LoadedModels, Report, Work,

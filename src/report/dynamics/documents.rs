@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::super::page::Page;
 use super::{Request, Subject};
 use crate::dynamics::{CATEGORIES, summary::Time};
-use crate::look::{documents::Document, drawn::Drawn, screen};
 use crate::numbers::grouped;
 use crate::report::masks::sampled::{MOST, SCRIPT, STYLE, rounded, seen, viewer};
+use crate::{document::Document, look::drawn::Drawn, screen};
 
 const OWN_STYLE: &str = include_str!("dynamics.css");
 

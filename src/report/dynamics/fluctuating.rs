@@ -7,8 +7,8 @@ use super::super::charts::{Curve, Curves};
 use super::super::page::{Page, figure};
 use super::{Subject, categories::range};
 use crate::dynamics::summary::Token;
-use crate::look::screen::{safe, shorten};
 use crate::report::masks::sampled::seen;
+use crate::screen::{safe, shorten};
 
 /// Lines in a picture that can be told apart, and pictures.
 const LINES: usize = 4;

@@ -25,8 +25,8 @@ use crate::dynamics::{
     opened::Opened,
     summary::{CheckpointSummary, Summary},
 };
-use crate::look::{pieces::Pieces, screen::safe, tokenizer};
 use crate::numbers::grouped;
+use crate::{look::tokenizer, screen::safe, tokenization::pieces::Pieces};
 
 /// What to report, and on what.
 #[derive(Debug)]

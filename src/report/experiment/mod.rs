@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 use super::charts::Table;
 use super::page::{self, Page};
 use crate::hint::Advised;
-use crate::look::screen::safe;
 use crate::numbers::grouped;
+use crate::screen::safe;
 
 const RESULTS: &str = "results.json";
 

@@ -24,10 +24,14 @@ use maud::{Markup, html};
 use self::made::Made;
 use super::page::Page;
 use crate::hint::Advised;
-use crate::look::{files::Masks, pieces::Pieces, screen::safe, tokenizer};
 use crate::numbers::grouped;
 use crate::show::default_mask;
 use crate::stats::{Columns, Statistics, gather};
+use crate::{
+    look::{files::Masks, tokenizer},
+    screen::safe,
+    tokenization::pieces::Pieces,
+};
 
 /// What to report, and on what.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::super::page::Page;
 use super::{Request, Subject, made::words};
-use crate::look::{documents::Document, drawn::Drawn, screen};
 use crate::numbers::grouped;
+use crate::{document::Document, look::drawn::Drawn, screen};
 
 /// Tokens shown of a document: a page stays a few megabytes at most.
 pub(in crate::report) const MOST: usize = 1_500;

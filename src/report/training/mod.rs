@@ -23,8 +23,8 @@ use super::charts::{Table, percent};
 use super::masks::{made::flatten, nats};
 use super::page::{self, Page};
 use crate::hint::Advised;
-use crate::look::screen::safe;
 use crate::numbers::grouped;
+use crate::screen::safe;
 
 pub(crate) use recorded::is_run;
 

@@ -1,8 +1,8 @@
-//! Takes a tokenizer, yields the exact bytes that each token id stands for. Leaves it to `drawn` to make characters of
+//! Takes a tokenizer, yields the exact bytes that each token id stands for. Leaves it to `look` to make characters of
 //! the bytes of several tokens.
 //!
 //! The tokenizers crate decodes lists of ids into valid UTF-8, and so cannot say which bytes are whose. Here its decoder
-//! is applied to each token alone; what it does at the ends of a text is done by `drawn`.
+//! is applied to each token alone; what it does at the ends of a text is done in `look`.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -10,14 +10,15 @@ use std::path::Path;
 use anyhow::Context as _;
 use tokenizers::{Decoder, DecoderWrapper, Tokenizer, pre_tokenizers::metaspace::PrependScheme};
 
-use crate::tokenization::TokenizerError;
+use super::TokenizerError;
+use crate::screen::is_unseen;
 
 /// The bytes of tokens.
 pub(crate) struct Pieces<'a> {
     tokenizer: Cow<'a, Tokenizer>,
     steps: Vec<Step>,
     /// Whether the decoder drops a space at the beginning of a text, which its tokenizer has put there.
-    pub(super) drops_leading_space: bool,
+    pub(crate) drops_leading_space: bool,
 }
 
 /// What a decoder does to one token.
@@ -205,7 +206,7 @@ pub(crate) fn quoted(bytes: &[u8]) -> String {
                 '\n' => text += "\\n",
                 '\t' => text += "\\t",
                 '\r' => text += "\\r",
-                _ if super::drawn::is_unseen(character) => {
+                _ if is_unseen(character) => {
                     text += &format!("\\u{{{:x}}}", u32::from(character));
                 }
                 _ => text.push(character),

@@ -5,8 +5,6 @@ use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::drawn::is_unseen;
-
 /// What is drawn for a character in its place; none where it is drawn as itself.
 ///
 /// Controls become their pictures (U+241B for escape), others their numbers. Joiners stay: scripts and emoji need them,
@@ -19,6 +17,23 @@ pub(crate) fn stand_in(character: char) -> Option<String> {
         _ if is_unseen(character) => Some(format!("⟨{:x}⟩", u32::from(character))),
         _ => None,
     }
+}
+
+/// Whether a character is not to be seen as such, or changes how others are seen: controls, joiners, marks of direction.
+pub(crate) fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
 }
 
 /// A line of text, safe to print.
