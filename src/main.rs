@@ -4,15 +4,15 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use rho_mask::{cli::Cli, commands, hint, stop, terminal};
+use rho_mask::{cli::Cli, commands, hint, outcome::Outcome, stop, terminal};
 
 fn main() -> ExitCode {
     keep_to_ourselves();
     let cli = Cli::parse();
-    match commands::run(cli) {
-        Ok(commands::Outcome::Done) => ExitCode::SUCCESS,
-        Ok(commands::Outcome::Incomplete) => ExitCode::from(1),
-        Ok(commands::Outcome::Interrupted) => ExitCode::from(stop::INTERRUPTED),
+    match commands::run(&cli) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Incomplete) => ExitCode::from(1),
+        Ok(Outcome::Interrupted) => ExitCode::from(stop::INTERRUPTED),
         Err(error) if stop::was_asked_for(&error) => {
             terminal::line(&error.to_string());
             ExitCode::from(stop::INTERRUPTED)

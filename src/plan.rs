@@ -1,4 +1,5 @@
-//! What a run of `score` does. A [`Plan`] has no open ends; after it nobody looks at the arguments.
+//! What a run of `score` does: a [`ScoringRequest`] to a [`Plan`]. A plan has no open ends; after it nobody looks at the
+//! arguments.
 
 use std::{collections::BTreeMap, path::PathBuf};
 

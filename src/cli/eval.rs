@@ -30,7 +30,7 @@ Exit codes: 0 everything was measured; 1 measured, but rows without a document w
 130 interrupted.";
 
 /// Arguments of `eval`.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct EvalArgs {
     /// Model: whatever `score --model` takes, such as the folder of a training run, or org/name[@REVISION] on the Hub.
     #[arg(long, short, value_name = "MODEL", help_heading = "Model")]

@@ -77,6 +77,20 @@ pub struct ExportArgs {
     pub portable: bool,
 }
 
+impl ExportArgs {
+    /// In f32, for this program: what `export CHECKPOINT --out DIR` says.
+    pub(crate) fn plain(checkpoint: PathBuf, out: PathBuf) -> Self {
+        Self {
+            checkpoint,
+            out,
+            ignore_setting: Vec::new(),
+            dtype: ExportDtype::default(),
+            head: HeadOutput::default(),
+            portable: false,
+        }
+    }
+}
+
 /// Types of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ExportDtype {

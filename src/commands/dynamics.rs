@@ -5,7 +5,7 @@ use crate::{
     cli::DynamicsArgs,
     dynamics::{
         plan::{self, DynamicsPlan},
-        run::{self, Begun},
+        run::{self, Started},
         summary::Summary,
     },
     screen::safe,
@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn run(args: &DynamicsArgs) -> anyhow::Result<Outcome> {
     let mut plan = plan::resolve(args)?;
     if args.show_plan {
-        let shown = serde_json::to_string_pretty(&plan.what_changes_files())?;
+        let shown = serde_json::to_string_pretty(&plan.recorded().settings)?;
         terminal::data(&shown);
         return Ok(Outcome::Done);
     }
@@ -42,7 +42,7 @@ pub(super) fn run(args: &DynamicsArgs) -> anyhow::Result<Outcome> {
 }
 
 /// Scores under all models, one after the other; false where it was stopped.
-fn scored(plan: &mut DynamicsPlan, begun: &Begun, stop: &Stop) -> anyhow::Result<bool> {
+fn scored(plan: &mut DynamicsPlan, begun: &Started, stop: &Stop) -> anyhow::Result<bool> {
     let count = plan.models().count();
     let tokenization = plan.checkpoints[0].prepared.tokenization.take();
     let mut stopped = false;

@@ -4,5 +4,5 @@ use super::Outcome;
 use crate::{cli::ExperimentArgs, experiment::run};
 
 pub(super) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
-    run::run(args)
+    run::run(args, super::perform)
 }

@@ -6,7 +6,8 @@ use super::{Outcome, score::corpus};
 use crate::{
     cli::FinishArgs,
     hint::Advised,
-    pipeline::{conclude::Standing, noted::Noted},
+    pipeline::conclude::Standing,
+    run_folder::{Command, RecordedPlan},
     terminal,
 };
 
@@ -27,7 +28,8 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
     let standing = match begun {
         true => {
             let folder = MasksFolder::create(&args.masks)?;
-            if Noted::read(&folder)?.is_some_and(|noted| noted.is_of_select()) {
+            let recorded = RecordedPlan::read(&folder)?;
+            if recorded.is_some_and(|recorded| recorded.command() == Command::Select) {
                 return Err(Advised::error(
                     format!("{shown}: expected a folder that `score` writes, got one of `select`"),
                     "start the same `rho-mask select` again: it completes the folder by itself",

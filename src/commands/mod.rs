@@ -18,47 +18,43 @@ mod stats;
 mod train;
 mod verify;
 
-#[cfg(feature = "train")]
-pub(crate) use eval::evaluated;
-
 use crate::cli::{Cli, Command};
-
-/// How a command ended, if it did not stop with an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// All done.
-    Done,
-    /// Finished, with something left out.
-    Incomplete,
-    /// Stopped because a signal said so.
-    Interrupted,
-}
+use crate::outcome::Outcome;
 
 /// Runs the command that was typed.
-pub fn run(cli: Cli) -> anyhow::Result<Outcome> {
-    match cli.command {
-        Command::Score(args) => score::run(&args),
-        Command::Select(args) => select::run(&args),
-        Command::Convert(args) => convert::run(&args),
-        Command::Show(args) => show::run(&args),
-        Command::Stats(args) => stats::run(&args),
-        Command::Export(args) => export::run(&args),
+///
+/// # Errors
+///
+/// Whatever stops a command; [`crate::hint`] has the advice to it.
+pub fn run(cli: &Cli) -> anyhow::Result<Outcome> {
+    perform(&cli.command)
+}
+
+/// Runs a command.
+fn perform(command: &Command) -> anyhow::Result<Outcome> {
+    match command {
+        Command::Score(args) => score::run(args),
+        Command::Select(args) => select::run(args),
+        Command::Convert(args) => convert::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Stats(args) => stats::run(args),
+        Command::Export(args) => export::run(args),
         #[cfg(feature = "train")]
-        Command::Train(args) => train::run(&args),
+        Command::Train(args) => train::run(args),
         #[cfg(not(feature = "train"))]
         Command::Train { .. } | Command::Experiment { .. } => Err(crate::hint::Advised::error(
             "train, experiment: expected a build with the feature `train`, got one without",
             "build with the default features: cargo build --release",
         )),
-        Command::Verify(args) => verify::run(&args),
-        Command::Eval(args) => eval::run(&args),
+        Command::Verify(args) => verify::run(args),
+        Command::Eval(args) => eval::run(args),
         #[cfg(feature = "train")]
-        Command::Experiment(args) => experiment::run(&args),
-        Command::Finish(args) => finish::run(&args),
-        Command::Report(args) => report::run(&args),
-        Command::Dynamics(args) => dynamics::run(&args),
-        Command::Setup(args) => setup::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
+        Command::Experiment(args) => experiment::run(args),
+        Command::Finish(args) => finish::run(args),
+        Command::Report(args) => report::run(args),
+        Command::Dynamics(args) => dynamics::run(args),
+        Command::Setup(args) => setup::run(args),
+        Command::Doctor(args) => doctor::run(args),
     }
 }
 

@@ -1,10 +1,7 @@
 //! From what was typed after `convert` to what it means. Everything that can be wrong with it is found here, before
 //! anything is written.
 
-use std::{
-    ops::Range,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use rho_formats::MasksFolder;
 use serde_json::{Value, json};
@@ -16,6 +13,7 @@ use super::{
 use crate::{
     cli::{ConvertArgs, TargetName},
     hint::Advised,
+    run_folder::{Command, RecordedPlan},
     select::{input::Input, place},
     threads,
 };
@@ -51,24 +49,16 @@ impl ConvertPlan {
         self.target.note()
     }
 
-    /// The size of each shard of the masks.
-    pub(super) fn shard_bytes(&self) -> Vec<u64> {
-        let files = |shard: &Range<usize>| &self.input.files[shard.clone()];
-        let bytes = |shard| files(shard).iter().map(|file| file.identity.bytes).sum();
-        self.input.shards.iter().map(bytes).collect()
-    }
-
-    /// Everything that must be the same for a run to be gone on with.
-    pub(super) fn what_changes_bytes(&self) -> Value {
-        let files = self.input.files.iter();
-        let input: serde_json::Map<String, Value> = files
-            .map(|file| (file.name.clone(), json!(file.identity)))
-            .collect();
-        json!({
-            "command": "convert",
-            "metadata": self.settings.metadata,
-            "input": input,
-        })
+    /// Everything that must be the same for a run to be resumed.
+    pub(super) fn recorded(&self) -> RecordedPlan {
+        RecordedPlan {
+            settings: json!({
+                "command": Command::Convert.name(),
+                "metadata": self.settings.metadata,
+                "input": self.input.identities(),
+            }),
+            shards: self.input.recorded(),
+        }
     }
 }
 

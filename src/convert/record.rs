@@ -1,16 +1,10 @@
-//! What is known of a shard that was converted. A shard has a record only when its files are complete.
+//! What is recorded of a shard that was converted.
 
-use std::{fs, io};
-
-use anyhow::Context as _;
-use rho_formats::MasksFolder;
+use rho_formats::{MaskFile, MasksFolder, OutputError, trainers::NewFiles};
 use serde::{Deserialize, Serialize};
 
 use super::targets::Written;
-use crate::pipeline::noted::damaged;
-
-/// The folder of the records, among the notes.
-const SHARDS: &str = "shards";
+use crate::run_folder::ShardRecord;
 
 /// The record of one shard.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,48 +39,19 @@ impl Counts {
     }
 }
 
-impl Record {
-    /// The record of a shard; none where it is not done.
-    pub(super) fn read(folder: &MasksFolder, stem: &str) -> anyhow::Result<Option<Self>> {
-        let note = note(stem);
-        let Some(bytes) = folder.noted(&note)? else {
-            return Ok(None);
-        };
-        match serde_json::from_slice(&bytes) {
-            Ok(record) => Ok(Some(record)),
-            Err(source) => Err(damaged(folder, &note, source)),
-        }
+impl ShardRecord for Record {
+    const NOTES: &'static str = "shards";
+
+    fn files(&self) -> &[MaskFile] {
+        &self.written.files
     }
 
-    /// The stems of all shards that have a record.
-    pub(super) fn all(folder: &MasksFolder) -> anyhow::Result<Vec<String>> {
-        let top = folder.note_path(SHARDS);
-        let (mut stems, mut folders) = (Vec::new(), vec![top.clone()]);
-        while let Some(path) = folders.pop() {
-            let entries = match fs::read_dir(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                entries => {
-                    entries.with_context(|| format!("{}: cannot be read", path.display()))?
-                }
-            };
-            for entry in entries {
-                let path = entry?.path();
-                if path.is_dir() {
-                    folders.push(path);
-                    continue;
-                }
-                let name = path.strip_prefix(&top)?.to_string_lossy().into_owned();
-                stems.extend(name.strip_suffix(".json").map(str::to_owned));
-            }
-        }
-        Ok(stems)
+    fn publish(folder: &MasksFolder, file: &MaskFile) -> Result<bool, OutputError> {
+        NewFiles::of(folder).publish(file)
     }
 
-    pub(super) fn write(&self, folder: &MasksFolder, stem: &str) -> anyhow::Result<()> {
-        Ok(folder.note(&note(stem), &serde_json::to_vec(self)?)?)
+    fn missing(shard: &str, file: &MaskFile) -> String {
+        let name = &file.name;
+        format!("{name}: is not there any more; {shard} is converted anew")
     }
-}
-
-fn note(stem: &str) -> String {
-    format!("{SHARDS}/{stem}.json")
 }

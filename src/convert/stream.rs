@@ -41,7 +41,7 @@ fn convert(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Resul
     };
     let mut writer = writer?;
     let shards = plan.input.shards.len();
-    let progress = Progress::of(plan.shard_bytes(), shards, kind);
+    let progress = Progress::of(plan.input.shard_bytes(), shards, kind);
     let mut counts = Counts::default();
     let mut all = || {
         for shard in 0..shards {

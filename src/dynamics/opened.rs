@@ -5,7 +5,12 @@ use std::{fs, path::Path};
 use rho_formats::MasksFolder;
 
 use super::summary::{Summary, Time};
-use crate::{document::Document, hint::Advised, look::files::Masks, pipeline::noted::Noted};
+use crate::{
+    document::Document,
+    hint::Advised,
+    look::files::Masks,
+    run_folder::{Command, RecordedPlan},
+};
 
 /// What is written last.
 pub(super) const SUMMARY: &str = "summary.json";
@@ -18,9 +23,9 @@ pub(crate) struct Opened {
 
 /// Whether `dynamics` wrote to this folder, or this file.
 pub(crate) fn is_dynamics(path: &Path) -> bool {
-    let begun = Noted::read(&MasksFolder::existing(path));
-    let begun = begun.ok().flatten();
-    begun.is_some_and(|noted| noted.is_of_dynamics())
+    let recorded = RecordedPlan::read(&MasksFolder::existing(path));
+    let recorded = recorded.ok().flatten();
+    recorded.is_some_and(|recorded| recorded.command() == Command::Dynamics)
         || Masks::open(path).is_ok_and(|masks| masks.metadata()["dynamics"].is_object())
 }
 

@@ -19,6 +19,7 @@ use crate::{
     hint::Advised,
     hub::{self, Need},
     plan::{self, MaskFiles, Plan, Prepared, ScoringRequest},
+    run_folder::{Command, RecordedPlan, RecordedShard},
 };
 
 /// Where the scores of each model wait, among the notes of the folder: starting over removes them with the rest.
@@ -112,8 +113,8 @@ impl DynamicsPlan {
         metadata
     }
 
-    /// Everything that must be the same for a run to be gone on with.
-    pub(crate) fn what_changes_files(&self) -> Value {
+    /// Everything that must be the same for a run to be resumed.
+    pub(crate) fn recorded(&self) -> RecordedPlan {
         let mut scoring = self.common().what_changes_masks();
         scoring["metadata"] = json!(null);
         let mut metadata = self.metadata();
@@ -131,12 +132,15 @@ impl DynamicsPlan {
             });
             metadata["dynamics"]["checkpoints"] = Value::Object(numbered.collect::<Map<_, _>>());
         }
-        json!({
-            "command": "dynamics",
-            "metadata": metadata,
-            "scoring": scoring,
-            "top": self.top,
-        })
+        RecordedPlan {
+            settings: json!({
+                "command": Command::Dynamics.name(),
+                "metadata": metadata,
+                "scoring": scoring,
+                "top": self.top,
+            }),
+            shards: self.shards().iter().map(RecordedShard::of).collect(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One shard: the losses of its tokens under all checkpoints to lines, categories and counts, into its file under a
 //! temporary name.
 
-use rho_formats::{ListsCopy, MaskFile, MasksFolder, NewLists};
+use rho_formats::{ListsCopy, MaskFile, MasksFolder, NewLists, OutputError};
 use rho_selection::{Marker, Seen};
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use super::{
     plan::{DynamicsPlan, REFERENCE_LOSS},
     scored::{Batch, Folders},
 };
-use crate::stop::Stop;
+use crate::{run_folder::ShardRecord, stop::Stop};
 
 /// Columns that are numbers and not losses, in their order.
 const NUMBERS: [&str; 5] = ["slope", "l_start", "l_end", "change", "variance"];
@@ -30,6 +30,22 @@ pub(super) struct Record {
     pub(super) counts: Counts,
     /// What it holds of the boundaries of what each checkpoint selects: later shards go on from there.
     seen: Vec<(u64, u64)>,
+}
+
+impl ShardRecord for Record {
+    const NOTES: &'static str = "dynamics";
+
+    fn files(&self) -> &[MaskFile] {
+        std::slice::from_ref(&self.file)
+    }
+
+    fn publish(folder: &MasksFolder, file: &MaskFile) -> Result<bool, OutputError> {
+        folder.publish_copy(file)
+    }
+
+    fn missing(shard: &str, _: &MaskFile) -> String {
+        format!("{shard}: its file is not there any more; it is written anew")
+    }
 }
 
 impl Record {

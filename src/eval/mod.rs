@@ -5,7 +5,7 @@
 //! data ── tokens ──► score (as `score` does) ──► sums of each document ──► means and intervals
 //! ```
 //!
-//! * `measure`: all of it together.
+//! * `run`: from the request to the report; `measure`: the model over all sets.
 //! * `text`: a document with its losses to sums; `choices`: questions to documents, and likelihoods to answers.
 //! * `masks`: which tokens of a document masks keep.
 //! * `statistics`: sums to means and intervals.
@@ -13,12 +13,13 @@
 //!
 //! Reading shards, cutting documents and scoring are the pipeline's: [`crate::pipeline::alone`].
 
-pub(crate) mod choices;
-pub(crate) mod masks;
-pub(crate) mod measure;
+mod choices;
+mod masks;
+mod measure;
 pub(crate) mod report;
-pub(crate) mod statistics;
-pub(crate) mod text;
+pub(crate) mod run;
+mod statistics;
+mod text;
 
 use std::path::Path;
 

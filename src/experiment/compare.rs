@@ -4,62 +4,8 @@
 //! them. Learning rates end at each run's own end, so a value from the middle of a run is not what a run of that length
 //! would have reached: at equal tokens trained on, that speaks against `clm`, whose value is from the middle.
 
-use serde::Serialize;
-
-use super::{
-    curves::{Axis, Measure, Run, at},
-    student::Mean,
-};
-
-/// What is said of a difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) enum Verdict {
-    /// The whole interval is below 0.
-    #[serde(rename = "lower")]
-    Lower,
-    /// Above.
-    #[serde(rename = "higher")]
-    Higher,
-    /// It holds 0.
-    #[serde(rename = "no difference found")]
-    NotFound,
-    /// No interval.
-    #[serde(rename = "one seed: not known")]
-    OneSeed,
-}
-
-/// All arms by one measure, made equal in one way.
-#[derive(Debug, Serialize)]
-pub(super) struct Comparison {
-    pub(super) axis: Axis,
-    /// Where on it.
-    pub(super) at: f64,
-    #[serde(flatten)]
-    pub(super) measure: Measure,
-    /// Of the base, before its first step.
-    pub(super) base: Option<f64>,
-    pub(super) arms: Vec<Compared>,
-}
-
-/// An arm in it.
-#[derive(Debug, Serialize)]
-pub(super) struct Compared {
-    pub(super) arm: String,
-    /// By seed, in the order of the seeds.
-    pub(super) values: Vec<f64>,
-    #[serde(flatten)]
-    pub(super) mean: Mean,
-    /// The arm minus the baseline, paired by seed; none for the baseline.
-    pub(super) difference: Option<Difference>,
-}
-
-/// A difference.
-#[derive(Debug, Serialize)]
-pub(super) struct Difference {
-    #[serde(flatten)]
-    pub(super) mean: Mean,
-    pub(super) verdict: Verdict,
-}
+use super::curves::{Run, at};
+use crate::results::{Axis, ComparedArm, Comparison, Difference, Mean, Verdict};
 
 impl Difference {
     /// Of values paired by seed.
@@ -74,6 +20,11 @@ impl Difference {
         };
         Some(Self { mean, verdict })
     }
+}
+
+/// What JSON has a number for.
+pub(super) fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
 }
 
 /// Compares the runs of arms, each arm's in the order of the seeds; the baseline is one of them.
@@ -96,10 +47,10 @@ pub(super) fn compare(arms: &[(&str, &[Run])], baseline: usize) -> Vec<Compariso
             let compared = arms.iter().enumerate().filter_map(|(i, (name, runs))| {
                 let values = values(runs)?;
                 let difference = (i != baseline).then(|| Difference::of(&values, &of_baseline));
-                Some(Compared {
+                Some(ComparedArm {
                     arm: (*name).to_owned(),
                     mean: Mean::of(&values)?,
-                    values,
+                    values: values.into_iter().map(finite).collect(),
                     difference: difference.flatten(),
                 })
             });

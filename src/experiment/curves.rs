@@ -3,38 +3,9 @@
 use std::{fs, path::Path};
 
 use anyhow::Context as _;
-use serde::Serialize;
 use serde_json::Value;
 
-/// By what runs are made equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Axis {
-    TokensSeen,
-    TokensTrained,
-    Seconds,
-}
-
-impl Axis {
-    pub(super) const ALL: [Self; 3] = [Self::TokensSeen, Self::TokensTrained, Self::Seconds];
-
-    pub(super) fn words(self) -> &'static str {
-        match self {
-            Self::TokensSeen => "tokens seen",
-            Self::TokensTrained => "tokens trained on",
-            Self::Seconds => "seconds of steps",
-        }
-    }
-}
-
-/// A part of an evaluation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Measure {
-    /// The file's name.
-    pub(super) set: String,
-    /// Of what comes after the marker alone.
-    pub(super) after: bool,
-}
+use crate::results::{Axis, Measure};
 
 /// How far a run was.
 #[derive(Debug, Clone, Copy, Default)]

@@ -5,41 +5,20 @@
 //! mean loss of the tokens that `slm` would keep (or, beside it, of the others) over the steps since the evaluation before.
 //! The tokens are chosen by the run's own excess loss, as in the paper.
 
-use serde::Serialize;
 use serde_json::Value;
 
-use super::curves::{Measure, Run};
-
-/// An evaluation of a run.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Point {
-    pub(super) arm: String,
-    pub(super) seed: u64,
-    pub(super) step: u64,
-    /// Loss of the selected tokens, and of the others.
-    pub(super) selected: f64,
-    pub(super) unselected: f64,
-    pub(super) score: f64,
-}
-
-/// A power law.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(super) struct Fit {
-    pub(super) a: f64,
-    pub(super) c: f64,
-    pub(super) r_squared: f64,
-    pub(super) points: usize,
-}
+use super::curves::Run;
+use crate::results::{DownstreamPoint, Fit, Measure};
 
 /// The evaluations of a run that have steps before them.
-pub(super) fn points(arm: &str, seed: u64, run: &Run, measure: &Measure) -> Vec<Point> {
+pub(super) fn points(arm: &str, seed: u64, run: &Run, measure: &Measure) -> Vec<DownstreamPoint> {
     let mut before = 0;
     let mut points = Vec::new();
     for (place, score) in run.curve(measure) {
         let means = losses(&run.steps, before, place.step);
         before = place.step;
         if let Some((selected, unselected)) = means {
-            points.push(Point {
+            points.push(DownstreamPoint {
                 arm: arm.to_owned(),
                 seed,
                 step: place.step,

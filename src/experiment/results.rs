@@ -1,23 +1,28 @@
-//! results.json: what came of an experiment, complete enough to draw every picture from. Written again after each run; what
-//! is not done yet is not in it.
+//! Gathers what came of an experiment into results.json, again after each run; what is not done yet is not in it.
 
 use std::path::Path;
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
+use serde::Deserialize;
 
 use super::{
-    compare::{self, Difference},
-    curves::{Axis, Measure, Run},
-    downstream::{self, Point},
+    compare::{self, finite},
+    curves::Run,
+    downstream,
     plan::{Plan, PlannedArm, PlannedRun},
-    run::{ANSWERS, Notes, RESULTS},
-    student::Mean,
+    run::{ANSWERS, Notes},
     table,
 };
-use crate::{files::write_whole, hint::Advised};
+use crate::{
+    files::write_whole,
+    hint::Advised,
+    results::{
+        AnsweringArm, Answers, ArmResults, CurvePoint, Difference, Downstream, DownstreamPoint,
+        EvaluationCurve, FORMAT_VERSION, FinishedStep, LossCurve, Mean, Measure, RESULTS, Results,
+        RunEnd, Sweep, SweptRatio, SweptSet,
+    },
+};
 
-const FORMAT: u64 = 1;
 /// Points of a curve of steps: more lie on one another.
 const POINTS: u64 = 60;
 
@@ -28,7 +33,7 @@ struct Done<'a> {
 }
 
 /// Gathers and writes it.
-pub(super) fn write(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Value> {
+pub(super) fn write(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Results> {
     let arms = done(plan, &plan.arms, notes)?;
     let sweep = done(plan, &plan.sweep, notes)?;
     same_batches(plan, &arms)?;
@@ -40,28 +45,32 @@ pub(super) fn write(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Va
     let baseline = arms.iter().position(|done| done.arm.name == *baseline_name);
     let comparisons = baseline.map(|baseline| compare::compare(&named, baseline));
     let measure = downstream_measure(plan, &arms);
-    let mut results = json!({
-        "format_version": FORMAT,
-        "experiment": plan.title,
-        "version": env!("CARGO_PKG_VERSION"),
-        "seeds": plan.seeds,
-        "baseline": baseline_name,
-        "after": plan.after,
-        "complete": arms.len() == plan.arms.len() && sweep.len() == plan.sweep.len(),
-        "arms_planned": plan.arms.len(),
-        "steps": plan.steps.iter().filter(|step| notes.is_done(step)).map(|step| json!({
-            "name": step.name,
-            "folder": step.folder_name(),
-            "seconds": notes.seconds(step),
-        })).collect::<Vec<_>>(),
-        "arms": arms.iter().map(|done| arm(plan, done)).collect::<anyhow::Result<Vec<_>>>()?,
-        "comparisons": comparisons.unwrap_or_default(),
-        "answers": answers(plan, &arms)?,
-        "sweep": sweep_results(plan, &sweep),
-        "downstream": measure.map(|measure| downstream_results(&measure, &arms)),
-    });
-    results["read_as"] = json!(table::honest(&results));
-    write_whole(&out.join(RESULTS), &format!("{results:#}\n"))?;
+    let finished = plan.steps.iter().filter(|step| notes.is_done(step));
+    let mut results = Results {
+        format_version: FORMAT_VERSION,
+        experiment: plan.title.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        seeds: plan.seeds.clone(),
+        baseline: baseline_name.clone(),
+        after: plan.after.clone(),
+        complete: arms.len() == plan.arms.len() && sweep.len() == plan.sweep.len(),
+        arms_planned: plan.arms.len() as u64,
+        steps: finished
+            .map(|step| FinishedStep {
+                name: step.name.clone(),
+                folder: step.folder_name(),
+                seconds: notes.seconds(step),
+            })
+            .collect(),
+        arms: arms.iter().map(|done| arm(plan, done)).collect(),
+        comparisons: comparisons.unwrap_or_default(),
+        answers: answers(plan, &arms)?,
+        sweep: sweep_results(plan, &sweep),
+        downstream: measure.map(|measure| downstream_results(&measure, &arms)),
+        read_as: String::new(),
+    };
+    results.read_as = table::honest(&results);
+    write_whole(&out.join(RESULTS), &results.text()?)?;
     Ok(results)
 }
 
@@ -108,47 +117,50 @@ fn same_batches(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn arm(plan: &Plan, done: &Done<'_>) -> anyhow::Result<Value> {
+fn arm(plan: &Plan, done: &Done<'_>) -> ArmResults {
     let runs = done.arm.runs.iter().zip(&done.runs).map(|(planned, run)| {
         let end = run.end();
-        json!({
-            "seed": planned.seed,
-            "folder": plan.steps[planned.train].folder_name(),
-            "steps": end.step,
-            "tokens_seen": end.seen,
-            "tokens_trained": end.trained,
-            "seconds": end.seconds,
-        })
+        RunEnd {
+            seed: planned.seed,
+            folder: plan.steps[planned.train].folder_name(),
+            steps: end.step,
+            tokens_seen: end.seen,
+            tokens_trained: end.trained,
+            seconds: end.seconds,
+        }
     });
-    Ok(json!({
-        "name": done.arm.name,
-        "objective": done.arm.objective,
-        "keep": done.arm.keep,
-        "described": done.arm.described,
-        "same_batches": done.arm.same_batches,
-        "runs": runs.collect::<Vec<_>>(),
-        "evaluations": evaluation_curves(&done.runs),
-        "losses": step_curves(&done.runs),
-    }))
+    ArmResults {
+        name: done.arm.name.clone(),
+        objective: done.arm.objective.name().to_owned(),
+        keep: done.arm.keep,
+        described: done.arm.described.clone(),
+        same_batches: done.arm.same_batches,
+        runs: runs.collect(),
+        evaluations: evaluation_curves(&done.runs),
+        losses: step_curves(&done.runs),
+    }
 }
 
 /// Mean curves of what was evaluated, with the lowest and the highest of the seeds.
-fn evaluation_curves(runs: &[Run]) -> Vec<Value> {
+fn evaluation_curves(runs: &[Run]) -> Vec<EvaluationCurve> {
     let measures = runs.first().map(Run::measures).unwrap_or_default();
-    let curves = measures.iter().map(|measure| {
-        let curves: Vec<_> = runs.iter().map(|run| run.curve(measure)).collect();
+    let curves = measures.into_iter().map(|measure| {
+        let curves: Vec<_> = runs.iter().map(|run| run.curve(&measure)).collect();
         let points = (0..curves.iter().map(Vec::len).min().unwrap_or(0)).map(|i| {
             let values: Vec<f64> = curves.iter().map(|curve| curve[i].1).collect();
             let place = curves[0][i].0;
             point(place.step, place.seen, &values)
         });
-        json!({"set": measure.set, "after": measure.after, "points": points.collect::<Vec<_>>()})
+        EvaluationCurve {
+            points: points.collect(),
+            measure,
+        }
     });
     curves.collect()
 }
 
 /// Mean curves of the losses of steps, in as many points as find room.
-fn step_curves(runs: &[Run]) -> Vec<Value> {
+fn step_curves(runs: &[Run]) -> Vec<LossCurve> {
     let names = [
         "loss",
         "loss_kept",
@@ -177,50 +189,80 @@ fn step_curves(runs: &[Run]) -> Vec<Value> {
                 points.push(point(last, place.seen, &values));
             }
         }
-        (!points.is_empty())
-            .then(|| json!({"loss": name, "steps_per_point": every, "points": points}))
+        (!points.is_empty()).then(|| LossCurve {
+            loss: (*name).to_owned(),
+            steps_per_point: every,
+            points,
+        })
     });
     curves.collect()
 }
 
-fn point(step: u64, seen: u64, values: &[f64]) -> Value {
+fn point(step: u64, seen: u64, values: &[f64]) -> CurvePoint {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mean = Mean::of(values).map(|mean| mean.mean.clamp(low, high));
-    json!({"step": step, "tokens_seen": seen, "mean": mean, "low": low, "high": high})
+    CurvePoint {
+        step,
+        tokens_seen: seen,
+        mean,
+        low,
+        high,
+    }
 }
 
+/// What `eval` wrote about questions, as far as it is read here.
+#[derive(Deserialize)]
+struct Answered {
+    sets: Vec<AnsweredSet>,
+}
+
+#[derive(Deserialize)]
+struct AnsweredSet {
+    name: String,
+    questions: u64,
+    accuracy: Share,
+    accuracy_normalised: Share,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+struct Share {
+    value: f64,
+}
+
+/// Picks a share of a set.
+type ShareOf = fn(&AnsweredSet) -> Share;
+
 /// Accuracies on questions, beside the baseline's.
-fn answers(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<Vec<Value>> {
-    let read = |run: &PlannedRun| -> anyhow::Result<Option<Value>> {
+fn answers(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<Vec<Answers>> {
+    let read = |run: &PlannedRun| -> anyhow::Result<Option<Answered>> {
         let Some(ask) = run.ask else {
             return Ok(None);
         };
         let path = plan.steps[ask].folder.join(ANSWERS);
-        let text =
-            std::fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
-        Ok(Some(serde_json::from_slice(&text)?))
+        let context = || format!("{}: cannot be read", path.display());
+        let text = std::fs::read(&path).with_context(context)?;
+        Ok(Some(serde_json::from_slice(&text).with_context(context)?))
     };
-    let mut all: Vec<(&str, Vec<Value>)> = Vec::new();
+    let mut all: Vec<(&str, Vec<Answered>)> = Vec::new();
     for done in arms {
         let answers = done.arm.runs.iter().map(&read);
-        let answers: Option<Vec<Value>> = answers.collect::<anyhow::Result<_>>()?;
+        let answers: Option<Vec<Answered>> = answers.collect::<anyhow::Result<_>>()?;
         all.extend(answers.map(|answers| (done.arm.name.as_str(), answers)));
     }
-    let Some((_, first)) = all.first() else {
+    let Some(first) = all.first().and_then(|(_, reports)| reports.first()) else {
         return Ok(Vec::new());
     };
-    let sets = first
-        .first()
-        .and_then(|report| report["sets"].as_array().cloned());
+    let measures: [(&str, ShareOf); 2] = [
+        ("accuracy", |set| set.accuracy),
+        ("accuracy_normalised", |set| set.accuracy_normalised),
+    ];
     let mut compared = Vec::new();
-    for (i, set) in sets.unwrap_or_default().iter().enumerate() {
-        for measure in ["accuracy", "accuracy_normalised"] {
-            let values = |reports: &[Value]| -> Vec<f64> {
-                let values = reports
-                    .iter()
-                    .map(|report| &report["sets"][i][measure]["value"]);
-                values.filter_map(Value::as_f64).collect()
+    for (i, set) in first.sets.iter().enumerate() {
+        for (name, measure) in measures {
+            let values = |reports: &[Answered]| -> Vec<f64> {
+                let sets = reports.iter().filter_map(|report| report.sets.get(i));
+                sets.map(|set| measure(set).value).collect()
             };
             let baseline = all
                 .iter()
@@ -230,47 +272,55 @@ fn answers(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<Vec<Value>> {
                 let values = values(reports);
                 let is_baseline = *name == plan.arms[plan.baseline].name;
                 let others = baseline.as_ref().filter(|_| !is_baseline);
-                let difference = others.and_then(|baseline| Difference::of(&values, baseline));
-                json!({"arm": name, "mean": Mean::of(&values), "values": values, "difference": difference})
+                AnsweringArm {
+                    arm: (*name).to_owned(),
+                    mean: Mean::of(&values),
+                    difference: others.and_then(|baseline| Difference::of(&values, baseline)),
+                    values,
+                }
             });
-            compared.push(json!({
-                "set": set["name"],
-                "questions": set["questions"],
-                "measure": measure,
-                "arms": arms.collect::<Vec<_>>(),
-            }));
+            compared.push(Answers {
+                set: set.name.clone(),
+                questions: set.questions,
+                measure: name.to_owned(),
+                arms: arms.collect(),
+            });
         }
     }
     Ok(compared)
 }
 
 /// Figure 9: the end of each run, by the ratio.
-fn sweep_results(plan: &Plan, sweep: &[Done<'_>]) -> Value {
-    let Some(objective) = plan.sweep_objective else {
-        return Value::Null;
-    };
+fn sweep_results(plan: &Plan, sweep: &[Done<'_>]) -> Option<Sweep> {
+    let objective = plan.sweep_objective?;
     let measures = sweep
         .first()
         .and_then(|done| done.runs.first())
         .map(Run::measures)
         .unwrap_or_default();
-    let sets = measures.iter().map(|measure| {
+    let sets = measures.into_iter().map(|measure| {
         let ratios = sweep.iter().filter_map(|done| {
-            let ends = done.runs.iter().map(|run| run.curve(measure).last().map(|(_, loss)| *loss));
+            let ends = done.runs.iter();
+            let ends = ends.map(|run| run.curve(&measure).last().map(|(_, loss)| *loss));
             let values: Vec<f64> = ends.collect::<Option<_>>()?;
-            let mean = Mean::of(&values)?;
-            Some(json!({
-                "keep": done.arm.keep, "values": values, "mean": mean.mean, "half_width": mean.half_width,
-            }))
+            Some(SweptRatio {
+                keep: done.arm.keep,
+                mean: Mean::of(&values)?,
+                values: values.into_iter().map(finite).collect(),
+            })
         });
-        json!({"set": measure.set, "after": measure.after, "ratios": ratios.collect::<Vec<_>>()})
+        SweptSet {
+            ratios: ratios.collect(),
+            measure,
+        }
     });
-    let first = sweep.first().and_then(|done| done.runs.first());
-    json!({
-        "objective": objective,
-        "tokens_seen": first.map(|run| run.end().seen),
-        "seeds": sweep.first().map(|done| done.arm.runs.iter().map(|run| run.seed).collect::<Vec<_>>()),
-        "sets": sets.collect::<Vec<_>>(),
+    let first = sweep.first();
+    let run = first.and_then(|done| done.runs.first());
+    Some(Sweep {
+        objective: objective.to_owned(),
+        tokens_seen: run.map(|run| run.end().seen),
+        seeds: first.map(|done| done.arm.runs.iter().map(|run| run.seed).collect()),
+        sets: sets.collect(),
     })
 }
 
@@ -283,28 +333,19 @@ fn downstream_measure(plan: &Plan, arms: &[Done<'_>]) -> Option<Measure> {
     Some(of_set.next().unwrap_or(all))
 }
 
-fn downstream_results(measure: &Measure, arms: &[Done<'_>]) -> Value {
+fn downstream_results(measure: &Measure, arms: &[Done<'_>]) -> Downstream {
     let runs = arms.iter().flat_map(|done| {
         let runs = done.arm.runs.iter().zip(&done.runs);
         runs.map(|(planned, run)| (done.arm.name.as_str(), planned.seed, run))
     });
-    let points: Vec<Point> = runs
+    let points: Vec<DownstreamPoint> = runs
         .flat_map(|(arm, seed, run)| downstream::points(arm, seed, run, measure))
         .collect();
-    json!({
-        "set": measure.set,
-        "after": measure.after,
-        "law": "log(score) = a log(loss) + c",
-        "selected": downstream::fit(points.iter().map(|p| (p.selected, p.score))),
-        "unselected": downstream::fit(points.iter().map(|p| (p.unselected, p.score))),
-        "points": points,
-    })
-}
-
-/// The axes in words, for whoever draws it.
-pub(super) fn axis_words(axis: &Value) -> &'static str {
-    let found = Axis::ALL
-        .into_iter()
-        .find(|known| serde_json::to_value(known).is_ok_and(|known| known == *axis));
-    found.map_or("unknown", Axis::words)
+    Downstream {
+        measure: measure.clone(),
+        law: "log(score) = a log(loss) + c".to_owned(),
+        selected: downstream::fit(points.iter().map(|p| (p.selected, p.score))),
+        unselected: downstream::fit(points.iter().map(|p| (p.unselected, p.score))),
+        points,
+    }
 }

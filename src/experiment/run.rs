@@ -1,17 +1,14 @@
 //! Does the steps that are not done, and writes the results after each run, so that a look at them needs no patience.
 //!
-//! A step is done when its note says so, which is written last; what is begun goes on in its folder, for the commands can.
+//! A step is done when its record says so, which is written last; what is started is resumed in its folder, for the commands
+//! can.
 //! All of it happens in this process: a kill leaves nobody at work.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    time::Instant,
-};
+use std::{fs, path::Path, time::Instant};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use rho_files::Lock;
+use rho_formats::MasksFolder;
 use serde_json::{Value, json};
 
 use super::{
@@ -22,26 +19,38 @@ use super::{
     table,
 };
 use crate::{
-    cli::{Cli, Command, ExperimentArgs, ProgressKind},
-    commands::{self, Outcome},
+    cli::{Cli, Command, EvalArgs, ExperimentArgs, ExportArgs, ProgressKind},
+    eval::run::evaluated,
     files::{remove_folder, write_whole},
     hint::Advised,
+    outcome::Outcome,
     report,
+    results::{RESULTS, Results},
+    run_folder::{notes, owner::Owner},
     stop::Stop,
     terminal,
 };
 
-/// Where notes are that are no results.
-const NOTES: &str = ".rho-mask";
-/// The results.
-pub(crate) const RESULTS: &str = "results.json";
+/// The records of steps, among the notes; the steps themselves lie beside them.
+const STEPS: &str = "steps";
+const OWNER: Owner = Owner {
+    note: STEPS,
+    others: &[STEPS, RESULTS, REPORT],
+    lock: "experiment.lock",
+    run: "another experiment",
+    expected: "a new folder, or one that an experiment began",
+    hint: "name another folder",
+};
 /// Their pictures.
 const REPORT: &str = "report.html";
 /// The answers of a run to questions, in its step's folder.
 pub(super) const ANSWERS: &str = "eval.json";
 
-/// Runs an experiment.
-pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
+/// What runs a command of this program.
+pub(crate) type Perform = fn(&Command) -> anyhow::Result<Outcome>;
+
+/// Runs an experiment, its commands by `command`.
+pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Outcome> {
     let file = file::read(&args.file, &args.path)?;
     let aside = Aside {
         threads: args.threads.threads,
@@ -55,7 +64,7 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
     };
     let plan = Plan::of(&file, &args.file, &args.out, &aside)?;
     let notes = Notes {
-        folder: args.out.join(NOTES).join("steps"),
+        files: MasksFolder::existing(&args.out),
     };
     if args.show_plan {
         let steps = plan.steps.iter().map(|step| shown(step, &notes));
@@ -64,13 +73,12 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     // Words that a command does not take are found before the first of them runs for an hour.
-    for step in &plan.steps {
-        parsed(step)?;
-    }
-    let shown = args.out.display();
-    check(&args.out)?;
-    fs::create_dir_all(&notes.folder).with_context(|| format!("{shown}: cannot be made"))?;
-    let _lock = lock(&args.out.join(NOTES).join("experiment.lock"), &args.out)?;
+    let commands = plan.steps.iter().map(parsed);
+    let commands: Vec<Option<Command>> = commands.collect::<Result<_, _>>()?;
+    let folder = OWNER.open(&args.out)?;
+    let records = folder.files.note_path(STEPS);
+    fs::create_dir_all(&records)
+        .with_context(|| format!("{}: cannot be made", records.display()))?;
     let stop = Stop::at_signals()?;
     let todo = plan
         .steps
@@ -84,7 +92,7 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
     ));
     remove_leftovers(&args.out)?;
     say_unused(&plan, &args.out);
-    for (number, step) in (1..).zip(&plan.steps) {
+    for ((number, step), planned) in (1..).zip(&plan.steps).zip(&commands) {
         if notes.is_done(step) {
             continue;
         }
@@ -94,7 +102,8 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
             step.name
         ));
         let start = Instant::now();
-        let outcome = perform(step, &stop).with_context(|| format!("step {}", step.name))?;
+        let outcome = perform(step, planned.as_ref(), command, &stop)
+            .with_context(|| format!("step {}", step.name))?;
         if outcome == Outcome::Interrupted || stop.requested() && !is_finished(step) {
             // Commands say it themselves.
             if matches!(step.work, Work::Data(_)) {
@@ -113,7 +122,7 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
     }
     let results = written(&plan, &notes, &args.out)?;
     match args.json {
-        true => terminal::data(&serde_json::to_string(&results)?),
+        true => terminal::data(&serde_json::to_value(&results)?.to_string()),
         false => terminal::data(table::tables(&results, terminal::data_width()).trim_end()),
     }
     terminal::line(&format!(
@@ -125,41 +134,38 @@ pub(crate) fn run(args: &ExperimentArgs) -> anyhow::Result<Outcome> {
 }
 
 /// Writes the results of what is done, and the report beside them as soon as an arm is: they never tell of different runs.
-fn written(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Value> {
+fn written(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Results> {
     let results = results::write(plan, notes, out)?;
-    if results["arms"]
-        .as_array()
-        .is_some_and(|arms| !arms.is_empty())
-    {
+    if !results.arms.is_empty() {
         write_whole(&out.join(REPORT), &report::experiment::report(out)?)?;
     }
     Ok(results)
 }
 
-/// What is noted of steps that are done.
+/// What is recorded of steps that are done.
 pub(super) struct Notes {
-    folder: PathBuf,
+    files: MasksFolder,
 }
 
 impl Notes {
-    fn path(&self, step: &Step) -> PathBuf {
-        self.folder.join(format!("{}.json", step.folder_name()))
+    fn name(step: &Step) -> String {
+        format!("{STEPS}/{}.json", step.folder_name())
     }
 
     /// Whether a step is done and what it made is there.
     pub(super) fn is_done(&self, step: &Step) -> bool {
-        self.path(step).is_file() && step.folder.is_dir()
+        self.files.note_path(&Self::name(step)).is_file() && step.folder.is_dir()
     }
 
     /// Seconds of the start that ended it.
     pub(super) fn seconds(&self, step: &Step) -> Option<f64> {
-        let note = fs::read(self.path(step)).ok()?;
-        serde_json::from_slice::<Value>(&note).ok()?["seconds"].as_f64()
+        let record = notes::read::<Value>(&self.files, &Self::name(step));
+        record.ok()??["seconds"].as_f64()
     }
 
     fn write(&self, step: &Step, seconds: f64) -> anyhow::Result<()> {
-        let note = json!({"name": step.name, "command": words(step), "seconds": seconds});
-        write_whole(&self.path(step), &format!("{note:#}\n"))
+        let record = json!({"name": step.name, "command": words(step), "seconds": seconds});
+        notes::write_readable(&self.files, &Self::name(step), &record)
     }
 }
 
@@ -211,14 +217,14 @@ fn typed(words: &[Word], out: Option<&Path>) -> Vec<String> {
     words
 }
 
-/// The command of a step; none of a small task.
-fn parsed(step: &Step) -> anyhow::Result<Option<Cli>> {
+/// The command of a step, which the words of the file must make; none of a task that is no command.
+fn parsed(step: &Step) -> anyhow::Result<Option<Command>> {
     let words = match &step.work {
         Work::Data(_) => return Ok(None),
         _ => words(step),
     };
     let cli = Cli::try_parse_from(std::iter::once("rho-mask".to_owned()).chain(words));
-    cli.map(Some).map_err(|error| {
+    cli.map(|cli| Some(cli.command)).map_err(|error| {
         let said = error.to_string();
         let said = said.trim_start_matches("error: ");
         let first = said.split("\n\n").next().unwrap_or(said).replace('\n', " ");
@@ -234,50 +240,49 @@ fn is_finished(step: &Step) -> bool {
     step.folder.join("summary.json").is_file()
 }
 
-fn perform(step: &Step, stop: &Stop) -> anyhow::Result<Outcome> {
-    match &step.work {
-        Work::Data(data) => Ok(match data::write(data, &step.folder, stop)? {
+fn perform(
+    step: &Step,
+    planned: Option<&Command>,
+    command: Perform,
+    stop: &Stop,
+) -> anyhow::Result<Outcome> {
+    match (&step.work, planned) {
+        (Work::Data(data), _) => Ok(match data::write(data, &step.folder, stop)? {
             true => Outcome::Done,
             false => Outcome::Interrupted,
         }),
-        Work::Command(words) => {
-            // Renamed when it was whole, but not noted: an export does not go on in a folder that is there.
-            if matches!(&words[..], [Word::Text(name), ..] if name == "export") {
+        (Work::Ask { model, .. }, Some(Command::Eval(args))) => ask(step, model, args, command),
+        (_, Some(planned)) => {
+            // Renamed when it was whole, but not recorded: an export is not resumed in a folder that is there.
+            if matches!(planned, Command::Export(_)) {
                 remove_folder(&step.folder)?;
             }
-            let outcome = match parsed(step)? {
-                Some(cli) => commands::run(cli)?,
-                None => Outcome::Done,
-            };
+            let outcome = command(planned)?;
             if outcome != Outcome::Interrupted && step.sheds_checkpoints {
                 remove_folder(&step.folder.join("checkpoints"))?;
             }
             Ok(outcome)
         }
-        Work::Ask { model, .. } => ask(step, model),
+        (_, None) => anyhow::bail!("expected a command, got none: please report it"),
     }
 }
 
 /// Answers questions with a finished model: exported beside the answers, for a while.
-fn ask(step: &Step, model: &Input) -> anyhow::Result<Outcome> {
+fn ask(step: &Step, model: &Input, args: &EvalArgs, command: Perform) -> anyhow::Result<Outcome> {
     let folder = &step.folder;
     fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
     let onnx = folder.join("onnx");
     remove_folder(&onnx)?;
-    let export = ["rho-mask", "export"].map(PathBuf::from).into_iter();
-    let export = export.chain([model.path.clone(), "--out".into(), onnx.clone()]);
-    let outcome = commands::run(Cli::try_parse_from(export)?)?;
+    let export = Command::Export(ExportArgs::plain(model.path.clone(), onnx.clone()));
+    let outcome = command(&export)?;
     if outcome == Outcome::Interrupted {
         return Ok(outcome);
     }
-    let Some(Cli {
-        command: Command::Eval(mut args),
-    }) = parsed(step)?
-    else {
-        return Ok(Outcome::Done);
+    let args = EvalArgs {
+        model: onnx.clone(),
+        ..args.clone()
     };
-    args.model = onnx.clone();
-    let Some(report) = commands::evaluated(&args)? else {
+    let Some(report) = evaluated(&args)? else {
         return Ok(Outcome::Interrupted);
     };
     write_whole(&folder.join(ANSWERS), &serde_json::to_string(&report)?)?;
@@ -285,48 +290,9 @@ fn ask(step: &Step, model: &Input) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Refuses a folder that holds something else.
-fn check(out: &Path) -> anyhow::Result<()> {
-    let known = [NOTES, "steps", RESULTS, REPORT];
-    let mut entries = match fs::read_dir(out) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.with_context(|| format!("{}: cannot be read", out.display()))?,
-    };
-    if out.join(NOTES).join("steps").is_dir() {
-        return Ok(());
-    }
-    let other = entries.find_map(|entry| {
-        let name = entry.ok()?.file_name();
-        (!known.iter().any(|known| name == *known)).then_some(name)
-    });
-    match other {
-        None => Ok(()),
-        Some(name) => Err(Advised::error(
-            format!(
-                "{}: expected a new folder, or one that an experiment began, found {} in it",
-                out.display(),
-                name.display()
-            ),
-            "name another folder",
-        )),
-    }
-}
-
-/// One at a time.
-fn lock(path: &Path, out: &Path) -> anyhow::Result<Lock> {
-    let lock = Lock::try_take(path);
-    let lock = lock.with_context(|| format!("{}: cannot be locked", path.display()))?;
-    lock.ok_or_else(|| {
-        Advised::error(
-            format!("{}: another experiment is writing to it", out.display()),
-            "wait for it to end, or name another folder",
-        )
-    })
-}
-
 /// Removes what exports that were killed have left; nobody else is at work here, for the experiment is locked.
 fn remove_leftovers(out: &Path) -> anyhow::Result<()> {
-    for entry in fs::read_dir(out.join("steps"))
+    for entry in fs::read_dir(out.join(STEPS))
         .into_iter()
         .flatten()
         .flatten()
@@ -343,7 +309,7 @@ fn remove_leftovers(out: &Path) -> anyhow::Result<()> {
 /// Says which folders are of steps that the file does not have any more.
 fn say_unused(plan: &Plan, out: &Path) {
     let planned: Vec<String> = plan.steps.iter().map(Step::folder_name).collect();
-    let entries = fs::read_dir(out.join("steps")).into_iter().flatten();
+    let entries = fs::read_dir(out.join(STEPS)).into_iter().flatten();
     let names = entries.flatten().map(|entry| entry.file_name());
     let names = names.map(|name| name.to_string_lossy().into_owned());
     let mut unused: Vec<String> = names.filter(|name| !planned.contains(name)).collect();
@@ -353,7 +319,7 @@ fn say_unused(plan: &Plan, out: &Path) {
             "note: {} of the folders in {} are of steps that the file does not have any more, such as {first}: they are left as \
              they are",
             unused.len(),
-            out.join("steps").display()
+            out.join(STEPS).display()
         ));
     }
 }

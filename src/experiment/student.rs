@@ -1,17 +1,9 @@
 //! Means over a few seeds and their intervals, by Student's t.
 
-use serde::Serialize;
+use crate::results::Mean;
 
 /// The probability within an interval.
 const LEVEL: f64 = 0.95;
-
-/// A mean over seeds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(super) struct Mean {
-    pub(super) mean: f64,
-    /// Half of the interval; none of one value.
-    pub(super) half_width: Option<f64>,
-}
 
 impl Mean {
     /// None of no values.

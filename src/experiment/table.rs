@@ -1,154 +1,146 @@
 //! The results for people: a table for each way to make arms equal and each measure.
 
-use serde_json::Value;
-
-use super::results::axis_words;
-use crate::{look::table::Table, numbers::grouped};
+use crate::{
+    look::table::Table,
+    numbers::grouped,
+    results::{Axis, Difference, Mean, Measure, Results, Sweep},
+};
 
 /// Columns of tables that go to no terminal.
 const WIDTH: usize = 120;
 /// Digits after the point.
 const DIGITS: usize = 4;
 
-/// All tables, from results.json.
-pub(super) fn tables(results: &Value, width: Option<usize>) -> String {
+/// All tables.
+pub(super) fn tables(results: &Results, width: Option<usize>) -> String {
     let width = width.unwrap_or(WIDTH);
-    let seeds = results["seeds"].as_array().map_or(0, Vec::len);
-    let baseline = results["baseline"].as_str().unwrap_or_default();
+    let of = of(results.seeds.len());
+    let baseline = &results.baseline;
     let mut text = String::new();
-    for comparison in list(&results["comparisons"]) {
-        let unit = axis_words(&comparison["axis"]);
-        let at = comparison["at"].as_f64().unwrap_or_default();
-        let at = match comparison["axis"] == "seconds" {
-            true => format!("{at:.1}"),
-            false => grouped(at.round() as u64),
+    for comparison in &results.comparisons {
+        let at = match comparison.axis {
+            Axis::Seconds => format!("{:.1}", comparison.at),
+            _ => grouped(comparison.at.round() as u64),
         };
-        let after = if comparison["after"] == true {
-            ", after the marker"
-        } else {
-            ""
-        };
-        let set = comparison["set"].as_str().unwrap_or_default();
-        let of = of(seeds);
-        text += &format!("{set}{after}: loss in nats at {at} {unit}, {of}\n");
-        text += &rows(&comparison["base"], &comparison["arms"], baseline).lines(width);
-        text.push('\n');
-    }
-    for answers in list(&results["answers"]) {
-        let (set, measure) = (&answers["set"], &answers["measure"]);
         text += &format!(
-            "{}: {}, {} questions, {}\n",
-            set.as_str().unwrap_or_default(),
-            measure.as_str().unwrap_or_default().replace('_', ", "),
-            answers["questions"],
-            of(seeds)
+            "{}: loss in nats at {at} {}, {of}\n",
+            name(&comparison.measure),
+            comparison.axis.words()
         );
-        text += &rows(&Value::Null, &answers["arms"], baseline).lines(width);
+        let mut table = head(baseline);
+        if let Some(base) = comparison.base {
+            let mut cells = vec!["(base)".to_owned(), number(base)];
+            cells.resize(6, String::new());
+            table.row(cells);
+        }
+        for arm in &comparison.arms {
+            table.row(row(&arm.arm, Some(arm.mean), arm.difference.as_ref()));
+        }
+        text += &table.lines(width);
         text.push('\n');
     }
-    text += &sweep(&results["sweep"], width);
-    text + results["read_as"].as_str().unwrap_or_default()
+    for answers in &results.answers {
+        text += &format!(
+            "{}: {}, {} questions, {of}\n",
+            answers.set,
+            answers.measure.replace('_', ", "),
+            answers.questions,
+        );
+        let mut table = head(baseline);
+        for arm in &answers.arms {
+            table.row(row(&arm.arm, arm.mean, arm.difference.as_ref()));
+        }
+        text += &table.lines(width);
+        text.push('\n');
+    }
+    if let Some(sweep) = &results.sweep {
+        text += &self::sweep(sweep, width);
+    }
+    text + &results.read_as
+}
+
+/// What was measured.
+fn name(measure: &Measure) -> String {
+    let after = if measure.after {
+        ", after the marker"
+    } else {
+        ""
+    };
+    format!("{}{after}", measure.set)
 }
 
 /// Held-out losses by the ratio.
-fn sweep(sweep: &Value, width: usize) -> String {
-    let sets = list(&sweep["sets"]);
-    let Some(first) = sets.first() else {
+fn sweep(sweep: &Sweep, width: usize) -> String {
+    let Some(first) = sweep.sets.first() else {
         return String::new();
     };
     let mut head = vec!["keep".to_owned()];
-    head.extend(sets.iter().map(|set| {
-        let after = if set["after"] == true {
-            ", after the marker"
-        } else {
-            ""
-        };
-        format!("{}{after}", set["set"].as_str().unwrap_or_default())
-    }));
+    head.extend(sweep.sets.iter().map(|set| name(&set.measure)));
     let mut table = Table::new(head);
-    for (i, ratio) in list(&first["ratios"]).iter().enumerate() {
-        let losses = sets.iter().map(|set| {
-            let ratio = &set["ratios"][i];
-            let half = ratio["half_width"]
-                .as_f64()
-                .map_or(String::new(), |half| format!(" ± {half:.4}"));
-            ratio["mean"]
-                .as_f64()
-                .map_or("–".to_owned(), |mean| format!("{mean:.4}{half}"))
+    for (i, ratio) in first.ratios.iter().enumerate() {
+        let losses = sweep.sets.iter().map(|set| match set.ratios.get(i) {
+            None => "–".to_owned(),
+            Some(ratio) => {
+                let half = ratio.mean.half_width;
+                let half = half.map_or_else(String::new, |half| format!(" ± {half:.DIGITS$}"));
+                format!("{}{half}", number(ratio.mean.mean))
+            }
         });
-        table.row(std::iter::once(ratio["keep"].to_string()).chain(losses));
+        let keep = ratio
+            .keep
+            .map_or("–".to_owned(), |keep| format!("{keep:?}"));
+        table.row(std::iter::once(keep).chain(losses));
     }
-    let objective = sweep["objective"].as_str().unwrap_or_default();
-    let seeds = list(&sweep["seeds"]).len();
-    let of = of(seeds);
+    let of = of(sweep.seeds.as_ref().map_or(0, Vec::len));
+    let objective = &sweep.objective;
     let runs = format!("{objective} by keep ratio: loss in nats at the end of runs, {of}\n");
     runs + &table.lines(width) + "\n"
 }
 
-/// The arms, after the base that they start from where that was measured.
-fn rows(base: &Value, arms: &Value, baseline: &str) -> Table {
+/// A table of arms beside the baseline.
+fn head(baseline: &str) -> Table {
     let difference = format!("minus {baseline}");
-    let mut table = Table::new(["arm", "mean", "95 %", &difference, "95 %", "says"]).with_text(5);
-    let number = |value: &Value| {
-        value
-            .as_f64()
-            .map_or("–".to_owned(), |v| format!("{v:.DIGITS$}"))
-    };
-    let half = |mean: &Value| match mean["half_width"].as_f64() {
+    Table::new(["arm", "mean", "95 %", &difference, "95 %", "says"]).with_text(5)
+}
+
+fn row(arm: &str, mean: Option<Mean>, difference: Option<&Difference>) -> [String; 6] {
+    let half = |mean: Mean| match mean.half_width {
         Some(half) => format!("± {half:.DIGITS$}"),
         None => "–".to_owned(),
     };
-    if base.is_number() {
-        let empty = String::new;
-        table.row([
-            "(base)".to_owned(),
-            number(base),
-            empty(),
-            empty(),
-            empty(),
-            empty(),
-        ]);
+    let (minus, its_half, verdict) = match difference {
+        None => (String::new(), String::new(), String::new()),
+        Some(Difference { mean, verdict }) => (
+            match mean.mean.is_finite() {
+                true => format!("{:+.DIGITS$}", mean.mean),
+                false => String::new(),
+            },
+            half(*mean),
+            verdict.words().to_owned(),
+        ),
+    };
+    [
+        arm.to_owned(),
+        mean.map_or("–".to_owned(), |mean| number(mean.mean)),
+        mean.map_or("–".to_owned(), half),
+        minus,
+        its_half,
+        verdict,
+    ]
+}
+
+fn number(value: f64) -> String {
+    match value.is_finite() {
+        true => format!("{value:.DIGITS$}"),
+        false => "–".to_owned(),
     }
-    for arm in list(arms) {
-        // Of answers the mean stands in an object of its own.
-        let mean = if arm["mean"].is_object() {
-            &arm["mean"]
-        } else {
-            arm
-        };
-        let difference = &arm["difference"];
-        let (minus, its_half, verdict) = match difference.is_object() {
-            false => (String::new(), String::new(), String::new()),
-            true => (
-                difference["mean"]
-                    .as_f64()
-                    .map_or_else(String::new, |d| format!("{d:+.DIGITS$}")),
-                half(difference),
-                difference["verdict"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned(),
-            ),
-        };
-        let name = arm["arm"].as_str().unwrap_or_default().to_owned();
-        table.row([
-            name,
-            number(&mean["mean"]),
-            half(mean),
-            minus,
-            its_half,
-            verdict,
-        ]);
-    }
-    table
 }
 
 /// What must be known to read the tables.
-pub(super) fn honest(results: &Value) -> String {
-    let arms = list(&results["arms"]).len();
-    let seeds = results["seeds"].as_array().map_or(0, Vec::len);
-    let comparisons = list(&results["comparisons"]).len() * arms.saturating_sub(1);
-    let mut text = match seeds {
+pub(super) fn honest(results: &Results) -> String {
+    let arms = results.arms.len();
+    let comparisons = results.comparisons.len() * arms.saturating_sub(1);
+    let mut text = match results.seeds.len() {
         1 => "One seed: no intervals, and no difference can be told from chance.\n".to_owned(),
         seeds => format!(
             "{} compared with {}, in {comparisons} differences; each interval is by Student's t over {seeds} seeds and holds \
@@ -157,25 +149,22 @@ pub(super) fn honest(results: &Value) -> String {
                 1 => "1 arm was".to_owned(),
                 others => format!("{others} arms were"),
             },
-            results["baseline"].as_str().unwrap_or_default()
+            results.baseline
         ),
     };
     text += "Seeds differ in the order of the data alone (and in the choice of random): base, reference and scores are the same for all \
              of them.\n";
     text += "Learning rates end at each run's own end: a value from the middle of a run, as clm's at equal tokens trained on, \
              is not what a run of that length would have reached.\n";
-    let others: Vec<&str> = list(&results["arms"])
-        .iter()
-        .filter(|arm| arm["same_batches"] == false)
-        .filter_map(|arm| arm["name"].as_str())
-        .collect();
+    let others = results.arms.iter().filter(|arm| !arm.same_batches);
+    let others: Vec<&str> = others.map(|arm| arm.name.as_str()).collect();
     if !others.is_empty() {
         text += &format!(
             "Other batches than the rest were seen by {}.\n",
             others.join(", ")
         );
     }
-    if results["complete"] == false {
+    if !results.complete {
         text += "Not all runs are done yet.\n";
     }
     text
@@ -187,8 +176,4 @@ fn of(seeds: usize) -> String {
         1 => "one seed".to_owned(),
         seeds => format!("mean of {seeds} seeds"),
     }
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
 }

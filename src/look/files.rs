@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::{
     hint::Advised,
-    pipeline::{conclude::Standing, noted::Noted, record::State},
+    pipeline::{conclude::Standing, record::State},
+    run_folder::{Command, RecordedPlan},
 };
 
 /// Masks to look at.
@@ -142,11 +143,11 @@ fn in_folder(path: &Path) -> anyhow::Result<(Vec<RowFile>, Vec<String>)> {
     let folder = MasksFolder::existing(path);
     // It is written last.
     if !path.join("summary.json").exists()
-        && let Some(noted) = Noted::read(&folder)?
+        && let Some(recorded) = RecordedPlan::read(&folder)?
     {
-        return match noted.is_of_select() {
-            true => Ok(of_select(path, &noted)),
-            false => of_score(&folder),
+        return match recorded.command() {
+            Command::Select => Ok(of_select(path, &recorded)),
+            _ => of_score(&folder),
         };
     }
     let names = listed_masks(path)?.unwrap_or_default();
@@ -181,9 +182,9 @@ fn of_score(folder: &MasksFolder) -> anyhow::Result<(Vec<RowFile>, Vec<String>)>
 }
 
 /// Of a run of `select` that is not done: the files that are, for only they have their final names.
-fn of_select(folder: &Path, noted: &Noted) -> (Vec<RowFile>, Vec<String>) {
+fn of_select(folder: &Path, recorded: &RecordedPlan) -> (Vec<RowFile>, Vec<String>) {
     let (mut files, mut missing) = (Vec::new(), Vec::new());
-    for shard in &noted.shards {
+    for shard in &recorded.shards {
         let path = folder.join(&shard.name);
         match path.exists() {
             true => files.push(RowFile::complete(path)),

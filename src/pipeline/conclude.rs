@@ -7,17 +7,19 @@ use std::{
     io::{self, Read},
 };
 
-use rho_formats::{MaskFile, MasksFolder, Shard};
+use rho_formats::{MaskFile, MasksFolder};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    noted::{Noted, damaged},
     output::Totals,
     record::{Identity, ShardRecord, State},
     shard_files::{record_note, rejections_note},
     summary::{Seconds, Subject, Summary},
 };
-use crate::hint::Advised;
+use crate::{
+    hint::Advised,
+    run_folder::{RecordedPlan, notes},
+};
 
 /// The times that a rank has measured, over all its runs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -30,7 +32,7 @@ pub(crate) struct RankTimes {
 
 /// How the shards of a folder stand.
 pub(crate) struct Standing {
-    noted: Noted,
+    plan: RecordedPlan,
     records: Vec<Option<ShardRecord>>,
     /// Whether the complete files of each shard are there: its rank may have been killed before it named them.
     there: Vec<bool>,
@@ -39,10 +41,10 @@ pub(crate) struct Standing {
 impl Standing {
     /// Looks at all records; none where nothing was begun.
     pub(crate) fn look(folder: &MasksFolder) -> anyhow::Result<Option<Self>> {
-        let Some(noted) = Noted::read(folder)? else {
+        let Some(plan) = RecordedPlan::read(folder)? else {
             return Ok(None);
         };
-        let records = noted.shards.iter().map(|s| record(folder, &s.name));
+        let records = plan.shards.iter().map(|s| record(folder, &s.name));
         let records = records.collect::<anyhow::Result<Vec<_>>>()?;
         let whole = |file: &MaskFile| {
             let found = fs::metadata(folder.path().join(&file.name));
@@ -54,14 +56,14 @@ impl Standing {
         };
         Ok(Some(Self {
             there: records.iter().map(there).collect(),
-            noted,
+            plan,
             records,
         }))
     }
 
     /// The shards that were begun, with their records.
     pub(crate) fn records(&self) -> impl Iterator<Item = (&str, &ShardRecord)> {
-        let names = self.noted.shards.iter().map(|shard| shard.name.as_str());
+        let names = self.plan.shards.iter().map(|shard| shard.name.as_str());
         let records = names.zip(&self.records);
         records.filter_map(|(name, record)| Some((name, record.as_ref()?)))
     }
@@ -69,7 +71,7 @@ impl Standing {
     /// The shards that are not done, and why.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
-        for (i, shard) in self.noted.shards.iter().enumerate() {
+        for (i, shard) in self.plan.shards.iter().enumerate() {
             match self.records[i].as_ref().map(|record| &record.state) {
                 None => missing.push(format!("{} (not begun)", shard.name)),
                 Some(State::Open(durable)) => {
@@ -102,7 +104,7 @@ impl Standing {
             })
         };
         if files().next().is_some() {
-            folder.list(&self.noted.plan["metadata"], files())?;
+            folder.list(&self.plan.settings["metadata"], files())?;
         }
         if !self.missing().is_empty() {
             return Ok(None);
@@ -111,12 +113,10 @@ impl Standing {
         self.records.iter().flatten().for_each(|r| totals.add(r));
         let mut times = Vec::new();
         for name in folder.notes("times")? {
-            let bytes = folder.noted(&format!("times/{name}"))?;
-            let rank: RankTimes = serde_json::from_slice(&bytes.unwrap_or_default())
-                .map_err(|source| damaged(folder, &format!("times/{name}"), source))?;
+            let rank: RankTimes = notes::required(folder, &format!("times/{name}"))?;
             times.push(rank);
         }
-        let subject = Subject::noted(&self.noted.plan).ok_or_else(|| {
+        let subject = Subject::noted(&self.plan.settings).ok_or_else(|| {
             Advised::error(
                 format!(
                     "{}: expected the plan of a run, got something else",
@@ -132,7 +132,7 @@ impl Standing {
 
     /// What the shards were when they were scored.
     pub(crate) fn inputs(&self) -> BTreeMap<String, Identity> {
-        let names = self.noted.shards.iter().map(|shard| shard.name.clone());
+        let names = self.plan.shards.iter().map(|shard| shard.name.clone());
         let inputs = names.zip(&self.records);
         inputs
             .filter_map(|(name, record)| Some((name, record.as_ref()?.input.clone())))
@@ -140,7 +140,7 @@ impl Standing {
     }
 
     fn rejections(&self, folder: &MasksFolder, to: &mut dyn io::Write) -> io::Result<()> {
-        for (shard, record) in self.noted.shards.iter().zip(&self.records) {
+        for (shard, record) in self.plan.shards.iter().zip(&self.records) {
             let bytes = record.as_ref().map_or(0, |r| r.rejections);
             if bytes > 0 {
                 let file = File::open(folder.note_path(&rejections_note(&shard.name)))?;
@@ -164,35 +164,24 @@ pub(crate) fn add_times(
         .unwrap_or_default();
     times.tokens += run.tokens;
     times.seconds.add(&run.seconds);
-    folder.note(&note, &serde_json::to_vec(&times)?)?;
+    notes::write(folder, &note, &times)?;
     Ok(times)
 }
 
-/// The record of a shard; none where it was not begun.
+/// The record of a shard; none where it was not started.
 pub(super) fn record(folder: &MasksFolder, shard: &str) -> anyhow::Result<Option<ShardRecord>> {
-    let note = record_note(shard);
-    let Some(bytes) = folder.noted(&note)? else {
-        return Ok(None);
-    };
-    match serde_json::from_slice(&bytes) {
-        Ok(record) => Ok(Some(record)),
-        Err(source) => Err(damaged(folder, &note, source)),
-    }
+    notes::read(folder, &record_note(shard))
 }
 
-/// Removes everything that was written to the folder, also for shards that the corpus does not have any more.
-pub(super) fn clear(folder: &MasksFolder, shards: &[Shard]) -> anyhow::Result<()> {
-    let noted = Noted::read(folder).ok().flatten();
-    let noted = noted.map(|noted| noted.shards).unwrap_or_default();
-    let mut names: Vec<&str> = shards.iter().map(|s| s.name.as_str()).collect();
-    names.extend(noted.iter().map(|s| s.name.as_str()));
+/// Removes everything that was written of these shards.
+pub(super) fn clear(folder: &MasksFolder, shards: &[&str]) -> anyhow::Result<()> {
     let mut files = Vec::new();
-    for name in &names {
+    for shard in shards {
         // A record that cannot be read names no files; those of its shard stay and are replaced.
-        if let Ok(Some(record)) = record(folder, name) {
+        if let Ok(Some(record)) = record(folder, shard) {
             files.extend(record.files);
             files.extend(record.replaces);
         }
     }
-    Ok(folder.clear(names.iter().copied(), &files)?)
+    Ok(folder.clear(shards.iter().copied(), &files)?)
 }

@@ -32,7 +32,6 @@ pub(crate) mod columns;
 pub(crate) mod conclude;
 mod load;
 mod mask;
-pub(crate) mod noted;
 pub(crate) mod output;
 pub(crate) mod pieces;
 pub mod progress;

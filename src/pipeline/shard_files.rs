@@ -15,6 +15,7 @@ use rho_formats::{
 };
 
 use super::record::{Counts, Durable, From, Identity, ShardRecord, State};
+use crate::run_folder::notes;
 
 /// The same for all shards of a folder.
 #[derive(Debug, Clone)]
@@ -177,7 +178,7 @@ impl ShardFiles {
     }
 }
 
-/// Where the record of a shard is noted.
+/// Where the record of a shard is.
 pub(super) fn record_note(shard: &str) -> String {
     format!("shards/{shard}.json")
 }
@@ -189,7 +190,7 @@ pub(super) fn rejections_note(shard: &str) -> String {
 
 /// Writes a record.
 pub(super) fn put(folder: &MasksFolder, shard: &str, record: &ShardRecord) -> anyhow::Result<()> {
-    Ok(folder.note(&record_note(shard), &serde_json::to_vec(record)?)?)
+    notes::write(folder, &record_note(shard), record)
 }
 
 /// A list of rejections that grows.

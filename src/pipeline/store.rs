@@ -1,25 +1,29 @@
-//! A masks folder that a run works on, beside others that mask other shards: what is done, what is left, and what was
-//! planned when it was begun.
+//! A masks folder that a run works on, beside others that mask other shards: what is done, and what is left.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
-use rho_files::Lock;
 use rho_formats::{
     MaskRow, MaskSchema, MasksFolder, OutputError, Place, ScoreType, Shard, WriteOptions,
 };
 
 use super::{
     conclude,
-    noted::{Noted, NotedShard},
     output::{Totals, lock},
     record::{Counts, From, Identity, ShardRecord, State},
     shard_files::{Columns, ShardFiles, put},
 };
-use crate::{hint::Advised, look::tokenizer, plan::Plan, ranks, terminal};
+use crate::{
+    hint::Advised,
+    look::tokenizer,
+    plan::Plan,
+    ranks,
+    run_folder::{Command, Opening, RecordedPlan, RecordedShard, RunFolder, STARTING},
+    terminal,
+};
 
 /// The folder of a run.
 pub(crate) struct Store<'a> {
-    folder: MasksFolder,
+    folder: RunFolder,
     plan: &'a Plan,
     shards: &'a [Shard],
     columns: Columns,
@@ -30,39 +34,30 @@ pub(crate) struct Store<'a> {
     found: Mutex<BTreeMap<usize, Identity>>,
     /// Shards that were begun by an earlier run, opened where they stopped.
     resumed: Mutex<BTreeMap<usize, (ShardFiles, Vec<MaskRow>)>>,
-    _lock: Lock,
 }
 
 impl<'a> Store<'a> {
     /// Makes or opens the folder. Refuses where another run writes the same shards, and where what was begun there had
     /// another plan or other input.
     pub(crate) fn open(plan: &'a Plan, shards: &'a [Shard], restart: bool) -> anyhow::Result<Self> {
-        let folder = MasksFolder::begin(&plan.out)?;
-        let held = locked(&folder, plan.rank, plan.world_size)?;
-        Noted::must_not_be_converted(&folder)?;
-        let folder = MasksFolder::create(&plan.out)?;
-        if restart {
-            conclude::clear(&folder, shards)?;
-        }
-        let noted = {
-            let _starting = folder.lock("start")?;
-            let noted = match Noted::read(&folder)? {
-                Some(noted) => {
-                    noted.must_equal(plan, shards)?;
-                    noted
-                }
-                None => {
-                    let shards = shards.iter().map(NotedShard::of).collect();
-                    let noted = Noted::of(plan, shards);
-                    noted.write(&folder)?;
-                    noted
-                }
-            };
-            tokenizer::put(&folder, plan)?;
-            noted
+        let opening = Opening {
+            path: &plan.out,
+            command: Command::Score,
+            plan: RecordedPlan {
+                settings: plan.what_changes_masks(),
+                shards: shards.iter().map(RecordedShard::of).collect(),
+            },
+            restart,
+            rank: Some((plan.rank, plan.world_size)),
         };
-        // By the sizes that were noted first: the same for all ranks, whatever changed since.
-        let sizes: Vec<(u64, &str)> = noted
+        let folder = RunFolder::open(&opening, conclude::clear)?;
+        {
+            let _starting = folder.files.lock(STARTING)?;
+            tokenizer::put(&folder.files, plan)?;
+        }
+        // By the sizes that were recorded first: the same for all ranks, whatever changed since.
+        let sizes: Vec<(u64, &str)> = folder
+            .plan
             .shards
             .iter()
             .map(|s| (s.bytes, s.name.as_str()))
@@ -76,7 +71,6 @@ impl<'a> Store<'a> {
             folder,
             plan,
             shards,
-            _lock: held,
         };
         for &i in &store.mine {
             store.take_up(i)?;
@@ -89,18 +83,18 @@ impl<'a> Store<'a> {
         let shard = &self.shards[i];
         let now = Identity::of(shard);
         lock(&self.found).insert(i, now.clone());
-        let Some(record) = conclude::record(&self.folder, &shard.name)? else {
+        let Some(record) = conclude::record(&self.folder.files, &shard.name)? else {
             return Ok(());
         };
         let again = |why: &str| terminal::line(&format!("note: {}: {why}", shard.name));
         // One that broke is read anew in any case.
         if !matches!(record.state, State::Incomplete { .. }) {
-            must_be_the_input(&self.folder, shard, &record.input, &now)?;
+            must_be_the_input(&self.folder.files, shard, &record.input, &now)?;
         }
         match &record.state {
             State::Open(durable) => {
                 let opened = ShardFiles::resume(
-                    &self.folder,
+                    &self.folder.files,
                     &self.columns,
                     &shard.name,
                     record.clone(),
@@ -114,9 +108,10 @@ impl<'a> Store<'a> {
                 }
             }
             _ => {
-                let there = self
-                    .folder
-                    .publish(&shard.name, &record.files, &record.replaces)?;
+                let there =
+                    self.folder
+                        .files
+                        .publish(&shard.name, &record.files, &record.replaces)?;
                 match &record.state {
                     State::Complete if !there => {
                         again("its masks are not there any more; it is scored anew");
@@ -133,7 +128,7 @@ impl<'a> Store<'a> {
                 if !record.replaces.is_empty() {
                     let mut record = record.clone();
                     record.replaces.clear();
-                    put(&self.folder, &shard.name, &record)?;
+                    put(&self.folder.files, &shard.name, &record)?;
                 }
             }
         }
@@ -217,7 +212,13 @@ impl<'a> Store<'a> {
         // Not as it is now: the reader is ahead of this stage.
         let found = lock(&self.found).remove(&i);
         let input = found.unwrap_or_else(|| Identity::of(shard));
-        let files = ShardFiles::begin(&self.folder, &self.columns, &shard.name, input, earlier)?;
+        let files = ShardFiles::begin(
+            &self.folder.files,
+            &self.columns,
+            &shard.name,
+            input,
+            earlier,
+        )?;
         Ok((files, Vec::new()))
     }
 
@@ -227,14 +228,16 @@ impl<'a> Store<'a> {
         // Alone in the folder, so that the dataset opens from the first shard on.
         if self.plan.world_size == 1 {
             let files = records.values().flat_map(|r| r.files.iter());
-            self.folder.list(&self.columns.schema.metadata, files)?;
+            self.folder
+                .files
+                .list(&self.columns.schema.metadata, files)?;
         }
         Ok(())
     }
 
     /// The folder.
     pub(crate) fn folder(&self) -> &MasksFolder {
-        &self.folder
+        &self.folder.files
     }
 }
 
@@ -270,31 +273,6 @@ pub(crate) fn must_be_the_input(
         ),
         "put the file back, name another folder, or start over with --restart",
     ))
-}
-
-/// Takes the lock of this rank, if nobody else writes the same shards.
-pub(crate) fn locked(folder: &MasksFolder, rank: usize, world_size: usize) -> anyhow::Result<Lock> {
-    let own = format!("{rank}-of-{world_size}");
-    let refuse = |who: &str| {
-        Advised::error(
-            format!(
-                "{}: another run is writing to it (rank {who})",
-                folder.path().display()
-            ),
-            "wait for it to end, or name another folder",
-        )
-    };
-    let Some(held) = folder.try_lock(&own)? else {
-        return Err(refuse(&own.replace('-', " ")));
-    };
-    // Runs that share out the shards in another way would meet in some of them.
-    let same = format!("-of-{world_size}");
-    for name in folder.notes("locks")? {
-        if name.contains("-of-") && !name.ends_with(&same) && folder.try_lock(&name)?.is_none() {
-            return Err(refuse(&name.replace('-', " ")));
-        }
-    }
-    Ok(held)
 }
 
 /// The columns of the masks and how they are stored.

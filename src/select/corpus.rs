@@ -1,10 +1,7 @@
 //! The cuts of the scope `corpus`: counted over all files before anything is written, on several threads, in memory that
 //! does not grow with the corpus. Of the files only the columns that are counted are read.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Mutex, PoisonError};
 
 use rho_formats::{MaskBatch, MaskColumns};
 use rho_selection::{Coarse, Cut, Direction, Fine, Seen, Share};
@@ -15,7 +12,7 @@ use super::{
     rule::{Pick, Rule, Selection},
     scores,
 };
-use crate::stop::Stop;
+use crate::{run_folder::on_threads, stop::Stop};
 
 /// The cuts of a corpus, one for each selection.
 #[derive(Debug, Clone)]
@@ -248,37 +245,4 @@ fn each_batch(
         }
     }
     Ok(())
-}
-
-/// Runs some threads that take numbers below `count` until there are none, or one of them fails, or the run is to stop.
-/// The first error is the one to tell.
-pub(crate) fn on_threads(
-    threads: usize,
-    count: usize,
-    stop: &Stop,
-    work: impl Fn(&dyn Fn() -> Option<usize>) -> anyhow::Result<()> + Sync,
-) -> anyhow::Result<()> {
-    let (taken, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let next = || {
-        let go_on = failed.load(Ordering::Relaxed) == 0 && !stop.requested();
-        let i = taken.fetch_add(1, Ordering::Relaxed);
-        (go_on && i < count).then_some(i)
-    };
-    std::thread::scope(|scope| {
-        let run = || {
-            work(&next).inspect_err(|_| {
-                failed.fetch_add(1, Ordering::Relaxed);
-            })
-        };
-        let threads = threads.min(count);
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        let mut result = Ok(());
-        for thread in threads {
-            let ended = thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            result = result.and(ended);
-        }
-        result
-    })
 }

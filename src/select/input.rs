@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use rho_formats::{MaskColumns, MaskError, MasksFolder, listed_masks};
+use serde_json::{Map, Value, json};
 
 use crate::{
     dynamics::opened::must_be_masks,
     hint::Advised,
-    pipeline::{conclude::Standing, noted::Noted, record::Identity},
+    pipeline::{conclude::Standing, record::Identity},
+    run_folder::{Command, RecordedPlan, RecordedShard},
 };
 
 /// Shards that are named when they are missing.
@@ -74,6 +76,32 @@ impl Input {
         &self.files[self.shards[shard].start].name
     }
 
+    /// The size of each shard.
+    pub(crate) fn shard_bytes(&self) -> Vec<u64> {
+        let files = |shard: &std::ops::Range<usize>| &self.files[shard.clone()];
+        let bytes = |shard| files(shard).iter().map(|file| file.identity.bytes).sum();
+        self.shards.iter().map(bytes).collect()
+    }
+
+    /// By what each file is known again.
+    pub(crate) fn identities(&self) -> Map<String, Value> {
+        let files = self.files.iter();
+        files
+            .map(|file| (file.name.clone(), json!(file.identity)))
+            .collect()
+    }
+
+    /// The files as a run that reads them records them.
+    pub(crate) fn recorded(&self) -> Vec<RecordedShard> {
+        let files = self.files.iter();
+        files
+            .map(|file| RecordedShard {
+                name: file.name.clone(),
+                bytes: file.identity.bytes,
+            })
+            .collect()
+    }
+
     /// Refuses a file that was written to since it was found.
     pub(crate) fn must_be_unchanged(&self, file: usize) -> anyhow::Result<()> {
         let now = Identity::of_file(&self.path(file)).unwrap_or_default();
@@ -112,8 +140,8 @@ pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
         )
     };
     let folder = MasksFolder::existing(path);
-    let noted = Noted::read(&folder)?;
-    if noted.is_some_and(|noted| !noted.is_of_select())
+    let recorded = RecordedPlan::read(&folder)?;
+    if recorded.is_some_and(|recorded| recorded.command() != Command::Select)
         && let Some(standing) = Standing::look(&folder)?
     {
         let mut missing = standing.missing();

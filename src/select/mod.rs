@@ -11,7 +11,7 @@
 //! * `corpus`: the cuts of the scope `corpus`, found by counting before anything is written.
 //! * `mark`: the numbers of a shard to bits, scope by scope; `shard`: its files, read and written.
 //! * `usual`: the column of masks that is taken where none is named.
-//! * `run`: all shards, on several threads; what is done of them is noted in `record`, and `summary` tells of it.
+//! * `run`: all shards, on several threads; what is done of them is recorded in [`crate::run_folder`] by `record`, and `summary` reports it.
 //!
 //! `score` selects by the same rules, from what it has just scored: with `options`, `rule` and `mark`.
 //!

@@ -11,7 +11,13 @@ use super::{
     options, place,
     rule::{BASE_LOSS, Rule, Scope},
 };
-use crate::{cli::SelectArgs, hint::Advised, plan::Plan, threads};
+use crate::{
+    cli::SelectArgs,
+    hint::Advised,
+    plan::Plan,
+    run_folder::{Command, RecordedPlan},
+    threads,
+};
 
 /// Everything `select` does, decided.
 pub(crate) struct SelectPlan {
@@ -49,17 +55,16 @@ impl SelectPlan {
         metadata
     }
 
-    /// Everything that must be the same for a run to be gone on with.
-    pub(super) fn what_changes_masks(&self) -> Value {
-        let files = self.input.files.iter();
-        let input: serde_json::Map<String, Value> = files
-            .map(|file| (file.name.clone(), json!(file.identity)))
-            .collect();
-        json!({
-            "command": "select",
-            "metadata": self.metadata(|_, _| ()),
-            "input": input,
-        })
+    /// Everything that must be the same for a run to be resumed.
+    pub(super) fn recorded(&self) -> RecordedPlan {
+        RecordedPlan {
+            settings: json!({
+                "command": Command::Select.name(),
+                "metadata": self.metadata(|_, _| ()),
+                "input": self.input.identities(),
+            }),
+            shards: self.input.recorded(),
+        }
     }
 }
 

@@ -1,11 +1,10 @@
-//! What is known of a shard that was selected from. A shard has a record only when its files
-//! are complete.
+//! What is recorded of a shard that was selected from.
 
-use rho_formats::{MaskFile, MasksFolder};
+use rho_formats::{MaskFile, MasksFolder, OutputError};
 use serde::{Deserialize, Serialize};
 
 use super::counted::Counts;
-use crate::pipeline::noted::damaged;
+use crate::run_folder::ShardRecord;
 
 /// The record of one shard.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,24 +14,18 @@ pub(super) struct Record {
     pub(super) counts: Counts,
 }
 
-impl Record {
-    /// The record of a shard; none where it is not done.
-    pub(super) fn read(folder: &MasksFolder, shard: &str) -> anyhow::Result<Option<Self>> {
-        let note = note(shard);
-        let Some(bytes) = folder.noted(&note)? else {
-            return Ok(None);
-        };
-        match serde_json::from_slice(&bytes) {
-            Ok(record) => Ok(Some(record)),
-            Err(source) => Err(damaged(folder, &note, source)),
-        }
+impl ShardRecord for Record {
+    const NOTES: &'static str = "shards";
+
+    fn files(&self) -> &[MaskFile] {
+        &self.files
     }
 
-    pub(super) fn write(&self, folder: &MasksFolder, shard: &str) -> anyhow::Result<()> {
-        Ok(folder.note(&note(shard), &serde_json::to_vec(self)?)?)
+    fn publish(folder: &MasksFolder, file: &MaskFile) -> Result<bool, OutputError> {
+        folder.publish_copy(file)
     }
-}
 
-fn note(shard: &str) -> String {
-    format!("shards/{shard}.json")
+    fn missing(shard: &str, _: &MaskFile) -> String {
+        format!("{shard}: its masks are not there any more; it is selected from anew")
+    }
 }

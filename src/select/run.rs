@@ -1,21 +1,15 @@
-//! All shards, on several threads, into a folder that can be gone on with.
-//!
-//! First the record of a shard, then the final names of its files: should it end in between, the names are given at the
-//! next start. `state.json` and `summary.json` come last, so that nobody takes a part for the whole.
+//! All shards, on several threads, into a folder that can be resumed. `state.json` and `summary.json` come last, so that
+//! nobody takes a part for the whole.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Instant,
-};
+use std::time::Instant;
 
-use rho_files::Lock;
 use rho_formats::{MaskFile, MasksFolder, NewColumns};
 use rho_selection::Direction;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    corpus::{Cuts, cuts, on_threads},
+    corpus::{Cuts, cuts},
     counted::Counts,
     plan::SelectPlan,
     record::Record,
@@ -25,15 +19,10 @@ use super::{
 };
 use crate::{
     cli::ProgressKind,
-    hint::Advised,
     look::tokenizer,
-    pipeline::{
-        noted::{Noted, NotedShard},
-        progress::Progress,
-        store::locked,
-    },
+    pipeline::progress::Progress,
+    run_folder::{Command, Opening, RunFolder, Shards, notes},
     stop::Stop,
-    terminal,
 };
 
 const METADATA: &str = "metadata.json";
@@ -58,121 +47,75 @@ pub(super) struct Times {
 /// Selects from everything that is not done yet.
 pub(crate) fn run(plan: &SelectPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Result<Ended> {
     let start = Instant::now();
-    let (folder, _lock) = open(plan)?;
-    tokenizer::copy(&plan.input.folder, &folder)?;
-    let records = (0..plan.input.shards.len()).map(|shard| take_up(plan, &folder, shard));
-    let records = records.collect::<anyhow::Result<Vec<_>>>()?;
-    let mut todo: Vec<usize> = (0..records.len())
-        .filter(|&i| records[i].is_none())
-        .collect();
-    let before: u64 = records.iter().flatten().map(|r| r.counts.tokens).sum();
-    if !todo.is_empty() {
-        let bytes = |i: usize| -> u64 {
-            let files = plan.input.shards[i].clone();
-            files
-                .map(|file| plan.input.files[file].identity.bytes)
-                .sum()
-        };
-        let progress = Progress::of((0..records.len()).map(bytes).collect(), records.len(), kind);
-        let done = (0..records.len()).filter(|i| records[*i].is_some());
-        done.for_each(|i| progress.done_before(i));
-        progress.counting(plan.scope == Scope::Corpus);
-        let cuts = match plan.scope {
-            Scope::Corpus => match cuts(plan, stop)? {
-                Some(cuts) => Some(cuts),
-                None => return Ok(stopped(&records)),
-            },
-            _ => None,
-        };
-        progress.counting(false);
-        let metadata = plan.metadata(|i, said| known(plan, cuts.as_ref(), i, said));
-        folder.note(METADATA, metadata.to_string().as_bytes())?;
-        let columns = NewColumns {
-            masks: plan.rule.masks(),
-            weights: plan.rule.weights(),
-            metadata,
-        };
-        // The largest first, so that no thread is left alone with one at the end.
-        todo.sort_by_key(|&i| std::cmp::Reverse(bytes(i)));
-        let target = Target {
-            folder: &folder,
-            columns: &columns,
-            progress: &progress,
-        };
-        let records = Mutex::new(records);
-        let worked = on_threads(plan.threads, todo.len(), stop, |next| {
-            while let Some(i) = next() {
-                let shard = todo[i];
-                let Some(record) = shard::select(plan, &target, shard, cuts.as_ref(), stop)? else {
-                    break;
-                };
-                record.write(&folder, plan.input.shard_name(shard))?;
-                for file in &record.files {
-                    folder.publish_copy(file)?;
-                }
-                let mut all = records.lock().unwrap_or_else(PoisonError::into_inner);
-                all[shard] = Some(record);
-                progress.shard_done(plan.input.shard_name(shard), None);
-            }
-            Ok(())
-        });
-        progress.finish();
-        worked?;
-        let records = records.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let times = add_times(&folder, &records, before, start)?;
-        return conclude(plan, &folder, &records, times, true);
+    let folder = open(plan)?;
+    let files = &folder.files;
+    tokenizer::copy(&plan.input.folder, files)?;
+    let count = plan.input.shards.len();
+    let names = (0..count).map(|shard| plan.input.shard_name(shard));
+    let mut shards = Shards::<Record>::resume(files, names)?;
+    if shards.todo().next().is_none() {
+        let times = times(files)?;
+        return conclude(plan, files, &shards, times, false);
     }
-    let times = times(&folder)?;
-    conclude(plan, &folder, &records, times, false)
+    let before = tokens(&shards);
+    let bytes = plan.input.shard_bytes();
+    let progress = Progress::of(bytes.clone(), count, kind);
+    shards.done().for_each(|i| progress.done_before(i));
+    progress.counting(plan.scope == Scope::Corpus);
+    let cuts = match plan.scope {
+        Scope::Corpus => match cuts(plan, stop)? {
+            Some(cuts) => Some(cuts),
+            None => return Ok(stopped(&shards)),
+        },
+        _ => None,
+    };
+    progress.counting(false);
+    let metadata = plan.metadata(|i, said| known(plan, cuts.as_ref(), i, said));
+    files.note(METADATA, metadata.to_string().as_bytes())?;
+    let columns = NewColumns {
+        masks: plan.rule.masks(),
+        weights: plan.rule.weights(),
+        metadata,
+    };
+    let target = Target {
+        folder: files,
+        columns: &columns,
+        progress: &progress,
+    };
+    let worked = shards.work(
+        plan.threads,
+        &bytes,
+        stop,
+        |shard| shard::select(plan, &target, shard, cuts.as_ref(), stop),
+        |shard| progress.shard_done(plan.input.shard_name(shard), None),
+    );
+    progress.finish();
+    worked?;
+    let times = add_times(files, tokens(&shards) - before, start)?;
+    conclude(plan, files, &shards, times, true)
 }
 
-/// Makes or opens the folder. Refuses one that others write or wrote, and one that was begun with something else.
-fn open(plan: &SelectPlan) -> anyhow::Result<(MasksFolder, Lock)> {
-    let folder = MasksFolder::begin(&plan.out)?;
-    let lock = locked(&folder, 0, 1)?;
-    Noted::must_not_be_converted(&folder)?;
-    let files = plan.input.files.iter();
-    let wanted = Noted {
-        plan: plan.what_changes_masks(),
-        shards: files
-            .map(|file| NotedShard {
-                name: file.name.clone(),
-                bytes: file.identity.bytes,
-            })
-            .collect(),
-    };
-    let noted = match Noted::read(&folder) {
-        Err(_) if plan.restart => None,
-        noted => noted?,
-    };
-    if noted.as_ref().is_some_and(|noted| !noted.is_of_select()) {
-        return Err(Advised::error(
-            format!(
-                "{}: expected a new folder, or one of `select`, got one that `score` writes",
-                plan.out.display()
-            ),
-            "name another folder: scores are dear",
-        ));
-    }
-    let folder = MasksFolder::create(&plan.out)?;
-    if plan.restart {
-        let shards = noted.iter().flat_map(|noted| &noted.shards);
-        clear(&folder, shards.chain(&wanted.shards))?;
-        wanted.write(&folder)?;
-    } else if let Some(noted) = noted {
-        noted.must_be(&wanted, &plan.out)?;
-    } else {
-        wanted.write(&folder)?;
-    }
-    Ok((folder, lock))
+/// Tokens of the shards that are done.
+fn tokens(shards: &Shards<'_, Record>) -> u64 {
+    shards.records().map(|record| record.counts.tokens).sum()
 }
 
-/// Removes what was selected into a folder, from these files.
-pub(crate) fn clear<'a>(
-    folder: &MasksFolder,
-    shards: impl Iterator<Item = &'a NotedShard>,
-) -> anyhow::Result<()> {
-    let names: Vec<&str> = shards.map(|shard| shard.name.as_str()).collect();
+/// Opens the folder of a run.
+fn open(plan: &SelectPlan) -> anyhow::Result<RunFolder> {
+    RunFolder::open(
+        &Opening {
+            path: &plan.out,
+            command: Command::Select,
+            plan: plan.recorded(),
+            restart: plan.restart,
+            rank: None,
+        },
+        clear,
+    )
+}
+
+/// Removes what was selected into these files of a folder.
+pub(crate) fn clear(folder: &MasksFolder, names: &[&str]) -> anyhow::Result<()> {
     let files = names.iter().map(|&name| MaskFile {
         name: name.to_owned(),
         bytes: 0,
@@ -180,27 +123,6 @@ pub(crate) fn clear<'a>(
     let files: Vec<MaskFile> = files.collect();
     let shards = names.iter().filter_map(|name| name.strip_suffix(".arrow"));
     Ok(folder.clear(shards, &files)?)
-}
-
-/// What an earlier run left of a shard, if it completed it.
-fn take_up(
-    plan: &SelectPlan,
-    folder: &MasksFolder,
-    shard: usize,
-) -> anyhow::Result<Option<Record>> {
-    let name = plan.input.shard_name(shard);
-    let Some(record) = Record::read(folder, name)? else {
-        return Ok(None);
-    };
-    for file in &record.files {
-        if !folder.publish_copy(file)? {
-            terminal::line(&format!(
-                "note: {name}: its masks are not there any more; it is selected from anew"
-            ));
-            return Ok(None);
-        }
-    }
-    Ok(Some(record))
 }
 
 /// What the counting of a corpus tells before the first row.
@@ -233,32 +155,30 @@ fn known(plan: &SelectPlan, cuts: Option<&Cuts>, i: usize, said: &mut Value) {
 fn conclude(
     plan: &SelectPlan,
     folder: &MasksFolder,
-    records: &[Option<Record>],
+    shards: &Shards<'_, Record>,
     times: Times,
     worked: bool,
 ) -> anyhow::Result<Ended> {
-    let done: Vec<&Record> = records.iter().flatten().collect();
-    if done.len() < records.len() {
-        return Ok(stopped(records));
+    if shards.todo().next().is_some() {
+        return Ok(stopped(shards));
     }
     let mut counts = Counts::default();
-    done.iter().for_each(|record| counts.add(&record.counts));
-    let metadata = folder.noted(METADATA)?.unwrap_or_default();
-    let metadata: Value = serde_json::from_slice(&metadata)
-        .map_err(|source| crate::pipeline::noted::damaged(folder, METADATA, source))?;
-    folder.list(&metadata, done.iter().flat_map(|record| &record.files))?;
+    shards.records().for_each(|r| counts.add(&r.counts));
+    let metadata: Value = notes::required(folder, METADATA)?;
+    folder.list(&metadata, shards.records().flat_map(|r| &r.files))?;
     let summary = Summary::of(plan, &counts, times);
     folder.summary(&serde_json::to_value(&summary)?)?;
     Ok(Ended::Done(summary, worked))
 }
 
-fn stopped(records: &[Option<Record>]) -> Ended {
+fn stopped(shards: &Shards<'_, Record>) -> Ended {
     Ended::Stopped {
-        done: records.iter().flatten().count(),
-        of: records.len(),
+        done: shards.done().count(),
+        of: shards.len(),
     }
 }
 
+/// What earlier runs measured; nothing where that cannot be read.
 fn times(folder: &MasksFolder) -> anyhow::Result<Times> {
     let noted = folder.noted(TIMES)?;
     Ok(noted
@@ -267,16 +187,10 @@ fn times(folder: &MasksFolder) -> anyhow::Result<Times> {
 }
 
 /// Adds what this run measured.
-fn add_times(
-    folder: &MasksFolder,
-    records: &[Option<Record>],
-    before: u64,
-    start: Instant,
-) -> anyhow::Result<Times> {
+fn add_times(folder: &MasksFolder, tokens: u64, start: Instant) -> anyhow::Result<Times> {
     let mut times = times(folder)?;
-    let tokens: u64 = records.iter().flatten().map(|r| r.counts.tokens).sum();
-    times.tokens += tokens - before;
+    times.tokens += tokens;
     times.seconds += start.elapsed().as_secs_f64();
-    folder.note(TIMES, &serde_json::to_vec(&times)?)?;
+    notes::write(folder, TIMES, &times)?;
     Ok(times)
 }

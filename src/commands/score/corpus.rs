@@ -20,14 +20,11 @@ use crate::{
     files::remove_folder,
     hint::Advised,
     pipeline::{
-        LoadedModels,
-        conclude::Standing,
-        noted::{Noted, NotedShard, damaged},
-        record::Identity,
-        store::{locked, must_be_the_input},
+        LoadedModels, conclude::Standing, record::Identity, store::must_be_the_input,
         summary::Summary,
     },
     plan::Plan,
+    run_folder::{Command, RecordedPlan, RecordedShard, lock, notes},
     select::{
         Chosen,
         plan::SelectPlan,
@@ -46,7 +43,8 @@ const SCORED: &str = ".rho-mask-scored";
 #[derive(Serialize, Deserialize)]
 struct Done {
     /// By which plan.
-    noted: Noted,
+    #[serde(rename = "noted")]
+    plan: RecordedPlan,
     /// What the shards were.
     inputs: BTreeMap<String, Identity>,
 }
@@ -69,28 +67,34 @@ pub(super) fn run(
         scope: Scope::None,
         ..plan.clone()
     };
-    let wanted = Noted::of(plan, shards.iter().map(NotedShard::of).collect());
-    let begun = Noted::read(&folder)?;
-    if begun.as_ref().is_some_and(|noted| !noted.is_of_select()) {
+    let wanted = RecordedPlan {
+        settings: plan.what_changes_masks(),
+        shards: shards.iter().map(RecordedShard::of).collect(),
+    };
+    let started = RecordedPlan::read(&folder)?;
+    let is_other = |started: &RecordedPlan| started.command() != Command::Select;
+    if started.as_ref().is_some_and(is_other) {
         return Err(Advised::error(
             format!(
                 "{}: expected a new folder, or one that was begun with --scope corpus, got one of another scope",
                 plan.out.display()
             ),
-            "name another folder: scores are dear",
+            "name another folder: scores are expensive",
         ));
     }
     if request.restart {
-        let _held = locked(
+        let _held = lock::take_rank(
             &MasksFolder::create(&scored.out)?,
             plan.rank,
             plan.world_size,
         )?;
-        select::clear(&folder, begun.iter().flat_map(|noted| &noted.shards))?;
+        let shards = started.iter().flat_map(|started| &started.shards);
+        let names: Vec<&str> = shards.map(|shard| shard.name.as_str()).collect();
+        select::clear(&folder, &names)?;
     }
-    let done = done(&folder)?;
+    let done: Option<Done> = notes::read(&folder, DONE)?;
     if let Some(done) = &done {
-        done.noted.must_be(&wanted, &plan.out)?;
+        done.plan.must_equal(&wanted, &plan.out)?;
         if let Some(outcome) = nothing_to_do(job, &folder, done)? {
             return Ok(outcome);
         }
@@ -113,7 +117,7 @@ pub(super) fn run(
     };
     let _selecting = folder.lock("corpus")?;
     // Another rank that ended at the same time may have been first.
-    if done.is_none() && self::done(&folder)?.is_some() {
+    if done.is_none() && notes::read::<Done>(&folder, DONE)?.is_some() {
         return Ok(outcome);
     }
     let Some(mut summary) = standing.conclude(&scores)? else {
@@ -127,10 +131,10 @@ pub(super) fn run(
     summary.chosen = chosen;
     finish(&folder, &scores, &summary, plan)?;
     let done = Done {
-        noted: wanted,
+        plan: wanted,
         inputs: standing.inputs(),
     };
-    folder.note(DONE, &serde_json::to_vec(&done)?)?;
+    notes::write(&folder, DONE, &done)?;
     // The scores are in the masks now; where a shard broke they wait until it is whole.
     if summary.broken_shards == 0 {
         remove_folder(&scored.out)?;
@@ -201,15 +205,6 @@ fn finish(
     let mut told = serde_json::to_value(summary)?;
     plan.scope.tell(&mut told);
     Ok(folder.summary(&told)?)
-}
-
-fn done(folder: &MasksFolder) -> anyhow::Result<Option<Done>> {
-    let Some(bytes) = folder.noted(DONE)? else {
-        return Ok(None);
-    };
-    let done = serde_json::from_slice(&bytes);
-    done.map(Some)
-        .map_err(|source| damaged(folder, DONE, source))
 }
 
 /// Whether a folder was begun with `--scope corpus` and is not done.

@@ -1,17 +1,16 @@
 //! Curves of the arms, at most four to a picture: the baseline and three others. Figures 6 and 9 of the paper.
 
-use maud::{Markup, html};
-use serde_json::Value;
-
 use super::super::charts::{Line, Lines, Point, Unit};
 use super::super::page::{Page, figure};
-use super::{list, measure, of_what, tokens_seen, told};
+use super::{named, of_what, tokens_seen};
+use crate::results::{ArmResults, CurvePoint, Results};
+use maud::{Markup, html};
 
 /// Lines beside the baseline's that can be told apart.
 const OTHERS: usize = 3;
 
 /// Losses of steps, held-out losses, and the sweep.
-pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
+pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()> {
     let mut figures = Vec::new();
     for (field, title, says) in [
         (
@@ -35,11 +34,11 @@ pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
             "the tokens that each run does not learn from",
         ),
     ] {
-        let points = |arm: &Value| {
-            let mut losses = list(&arm["losses"]).iter();
+        let points = |arm: &ArmResults| {
+            let mut losses = arm.losses.iter();
             losses
-                .find(|loss| loss["loss"] == field)
-                .map(|loss| points(&loss["points"]))
+                .find(|loss| loss.loss == field)
+                .map(|loss| points(&loss.points))
         };
         let caption = html! {
             "Own loss of " (says) ": mean over " (of_what(results, tokens_seen(results)))
@@ -50,19 +49,18 @@ pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
     section(page, "figure-6", "Figure 6: losses of the steps", &figures);
 
     let mut figures = Vec::new();
-    let first = list(&results["arms"]).first();
-    for wanted in first.map_or(&[][..], |arm| list(&arm["evaluations"])) {
-        let points = |arm: &Value| {
-            let mut sets = list(&arm["evaluations"]).iter();
-            let same =
-                |set: &&Value| set["set"] == wanted["set"] && set["after"] == wanted["after"];
-            sets.find(same).map(|set| points(&set["points"]))
+    let first = results.arms.first();
+    for wanted in first.map_or(&[][..], |arm| &arm.evaluations) {
+        let points = |arm: &ArmResults| {
+            let mut sets = arm.evaluations.iter();
+            sets.find(|set| set.measure == wanted.measure)
+                .map(|set| points(&set.points))
         };
         let caption = html! {
             "Loss of text that is not trained on: mean over " (of_what(results, tokens_seen(results)))
             "; the band goes from the lowest seed to the highest."
         };
-        let title = format!("{} over the tokens seen", measure(wanted));
+        let title = format!("{} over the tokens seen", named(&wanted.measure));
         figures.extend(pictures(results, &title, points, &caption)?);
     }
     section(page, "held-out", "Held-out losses", &figures);
@@ -80,14 +78,16 @@ fn section(page: &mut Page, id: &'static str, title: &'static str, figures: &[Ma
 }
 
 /// The points of a curve over the tokens seen.
-fn points(points: &Value) -> Vec<Point> {
-    let points = list(points).iter().filter_map(|point| {
-        let step = point["step"].as_u64()?;
+fn points(points: &[CurvePoint]) -> Vec<Point> {
+    let known = points
+        .iter()
+        .filter(|point| point.low.is_finite() && point.high.is_finite());
+    let points = known.filter_map(|point| {
         Some(Point {
-            steps: (step, step),
-            x: point["tokens_seen"].as_u64()?,
-            mean: point["mean"].as_f64()?,
-            range: (point["low"].as_f64()?, point["high"].as_f64()?),
+            steps: (point.step, point.step),
+            x: point.tokens_seen,
+            mean: point.mean?,
+            range: (point.low, point.high),
         })
     });
     points.collect()
@@ -96,16 +96,16 @@ fn points(points: &Value) -> Vec<Point> {
 /// As many pictures as the arms need. An arm has the same place, and so the same colour and mark, in all of them; what it
 /// has not recorded is not drawn.
 fn pictures(
-    results: &Value,
+    results: &Results,
     title: &str,
-    points: impl Fn(&Value) -> Option<Vec<Point>>,
+    points: impl Fn(&ArmResults) -> Option<Vec<Point>>,
     caption: &Markup,
 ) -> anyhow::Result<Vec<Markup>> {
     let groups = groups(results);
     let mut drawn = Vec::new();
     for group in &groups {
         let lines = group.iter().map(|arm| Line {
-            name: told(&arm["name"]).to_owned(),
+            name: arm.name.clone(),
             points: points(arm).unwrap_or_default(),
         });
         let lines: Vec<Line> = lines.collect();
@@ -137,11 +137,10 @@ fn pictures(
 }
 
 /// The baseline and up to three other arms each: what can be told apart in one picture.
-pub(super) fn groups(results: &Value) -> Vec<Vec<&Value>> {
-    let baseline = &results["baseline"];
-    let arms = list(&results["arms"]).iter();
-    let (of_baseline, others): (Vec<&Value>, Vec<&Value>) =
-        arms.partition(|arm| arm["name"] == *baseline);
+pub(super) fn groups(results: &Results) -> Vec<Vec<&ArmResults>> {
+    let arms = results.arms.iter();
+    let (of_baseline, others): (Vec<&ArmResults>, Vec<&ArmResults>) =
+        arms.partition(|arm| arm.name == results.baseline);
     let groups = others.chunks(OTHERS);
     groups
         .map(|others| of_baseline.iter().chain(others).copied().collect())
@@ -149,14 +148,19 @@ pub(super) fn groups(results: &Value) -> Vec<Vec<&Value>> {
 }
 
 /// Held-out loss by keep ratio, all that belongs to a set in one picture.
-fn sweep(results: &Value, page: &mut Page) -> anyhow::Result<()> {
-    let sweep = &results["sweep"];
+fn sweep(results: &Results, page: &mut Page) -> anyhow::Result<()> {
+    let Some(sweep) = &results.sweep else {
+        return Ok(());
+    };
     let mut figures: Vec<Markup> = Vec::new();
-    for set in list(&sweep["sets"]) {
-        let points = list(&set["ratios"]).iter().filter_map(|ratio| {
-            let percent = (ratio["keep"].as_f64()? * 100.0).round() as u64;
-            let mean = ratio["mean"].as_f64()?;
-            let half = ratio["half_width"].as_f64().unwrap_or(0.0);
+    for set in &sweep.sets {
+        let points = set.ratios.iter().filter_map(|ratio| {
+            let percent = (ratio.keep? * 100.0).round() as u64;
+            let mean = ratio.mean.mean;
+            let half = ratio.mean.half_width.unwrap_or(0.0);
+            if !mean.is_finite() {
+                return None;
+            }
             Some(Point {
                 steps: (percent, percent),
                 x: percent,
@@ -165,7 +169,7 @@ fn sweep(results: &Value, page: &mut Page) -> anyhow::Result<()> {
             })
         });
         let lines = [Line {
-            name: told(&sweep["objective"]).to_owned(),
+            name: sweep.objective.clone(),
             points: points.collect(),
         }];
         let chart = Lines {
@@ -174,19 +178,19 @@ fn sweep(results: &Value, page: &mut Page) -> anyhow::Result<()> {
             unit: Unit::Plain,
             lines: &lines,
         };
-        let seeds = list(&sweep["seeds"]).len();
+        let seeds = sweep.seeds.as_ref().map_or(0, Vec::len);
         let caption = html! {
-            "Loss at the end of runs of " (told(&sweep["objective"])) " that keep so large a share of each step's tokens, "
+            "Loss at the end of runs of " (sweep.objective) " that keep so large a share of each step's tokens, "
             @match seeds {
                 1 => "one seed, so without an interval",
                 seeds => { "mean of " (seeds) " seeds; the band is the 95 % interval" }
             }
             "; "
-            @if let Some(tokens) = sweep["tokens_seen"].as_u64() {
+            @if let Some(tokens) = sweep.tokens_seen {
                 (crate::numbers::grouped(tokens)) " tokens seen by each."
             }
         };
-        let title = format!("{} by keep ratio", measure(set));
+        let title = format!("{} by keep ratio", named(&set.measure));
         figures.push(figure(&title, &chart.chart()?, &caption));
     }
     section(page, "figure-9", "Figure 9: the keep ratio", &figures);

@@ -1,29 +1,28 @@
 //! Figure 7 of the paper: what the loss of kept tokens says about the task, with the fit of its eq. 7.
 
-use maud::{Markup, html};
-use serde_json::Value;
-
 use super::super::charts::{Scatter, Series};
 use super::super::page::{Page, figure};
-use super::{list, measure, of_what, told};
+use super::{named, of_what};
+use crate::results::{Downstream, DownstreamPoint, Fit, Results};
+use maud::{Markup, html};
 
 /// Points of the drawn law.
 const POINTS: u32 = 60;
 
 /// The section, where the results have it.
-pub(super) fn section(results: &Value, page: &mut Page) -> anyhow::Result<()> {
-    let law = &results["downstream"];
-    let points = list(&law["points"]);
-    if points.is_empty() {
+pub(super) fn section(results: &Results, page: &mut Page) -> anyhow::Result<()> {
+    let Some(law) = &results.downstream else {
+        return Ok(());
+    };
+    if law.points.is_empty() {
         return Ok(());
     }
-    let mut figures = Vec::new();
-    for (field, of) in [("selected", "selected"), ("unselected", "unselected")] {
-        figures.extend(pictures(results, law, field, of)?);
-    }
+    let selected = pictures(results, law, "selected", law.selected, |p| p.selected)?;
+    let unselected = pictures(results, law, "unselected", law.unselected, |p| p.unselected)?;
+    let figures: Vec<Markup> = selected.into_iter().chain(unselected).collect();
     let body = html! {
         p {
-            "log(S) = a log(L) + C, by least squares over all points: S is the loss of " (measure(law))
+            "log(S) = a log(L) + C, by least squares over all points: S is the loss of " (named(&law.measure))
             ", L the mean loss of the tokens that excess loss selects at the keep ratio (or of the others) in the steps since \
              the evaluation before. The paper's S is an accuracy; a loss rises where an accuracy falls, so a has the other sign."
         }
@@ -37,23 +36,29 @@ pub(super) fn section(results: &Value, page: &mut Page) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn pictures(results: &Value, law: &Value, field: &str, of: &str) -> anyhow::Result<Vec<Markup>> {
-    let points = list(&law["points"]);
+fn pictures(
+    results: &Results,
+    law: &Downstream,
+    of: &str,
+    fit: Option<Fit>,
+    loss: fn(&DownstreamPoint) -> f64,
+) -> anyhow::Result<Vec<Markup>> {
+    let points = &law.points;
     let series = |arm: &&str| Series {
         name: (*arm).to_owned(),
         points: points
             .iter()
-            .filter(|point| point["arm"] == *arm)
-            .filter_map(|point| {
-                let name = format!("{arm}, seed {}, step {}", point["seed"], point["step"]);
-                Some((name, point[field].as_f64()?, point["score"].as_f64()?))
+            .filter(|point| point.arm == **arm)
+            .filter(|point| loss(point).is_finite() && point.score.is_finite())
+            .map(|point| {
+                let name = format!("{arm}, seed {}, step {}", point.seed, point.step);
+                (name, loss(point), point.score)
             })
             .collect(),
     };
-    let fit = &law[field];
-    let has_points = |arm: &&str| points.iter().any(|point| point["arm"] == **arm);
+    let has_points = |arm: &&str| points.iter().any(|point| point.arm == **arm);
     let groups = super::curves::groups(results).into_iter().map(|group| {
-        let names = group.into_iter().map(|arm| told(&arm["name"]));
+        let names = group.into_iter().map(|arm| arm.name.as_str());
         names.collect::<Vec<&str>>()
     });
     let groups: Vec<Vec<&str>> = groups
@@ -64,12 +69,12 @@ fn pictures(results: &Value, law: &Value, field: &str, of: &str) -> anyhow::Resu
     for (number, group) in (1..).zip(&groups) {
         let series: Vec<Series> = group.iter().map(series).collect();
         let x = format!("loss of {of} tokens, nats");
-        let y = format!("{}, nats", measure(law));
+        let y = format!("{}, nats", named(&law.measure));
         let chart = Scatter {
             x: &x,
             y: &y,
             series: &series,
-            curve: curve(fit, points, field),
+            curve: fit.and_then(|fit| curve(fit, points, loss)),
         };
         let title = match count {
             1 => format!("Loss of {of} tokens"),
@@ -77,7 +82,7 @@ fn pictures(results: &Value, law: &Value, field: &str, of: &str) -> anyhow::Resu
         };
         let caption = html! {
             "A point for each evaluation of each run after its first steps, " (of_what(results, None)) ". "
-            @match words(fit) {
+            @match fit.and_then(words) {
                 Some(words) => { "The line is the law through the points of all arms: " (words) "." }
                 None => "Too few points for a law.",
             }
@@ -87,21 +92,27 @@ fn pictures(results: &Value, law: &Value, field: &str, of: &str) -> anyhow::Resu
     Ok(figures)
 }
 
-fn words(fit: &Value) -> Option<String> {
-    let (a, c) = (fit["a"].as_f64()?, fit["c"].as_f64()?);
-    let r_squared = fit["r_squared"].as_f64()?;
-    Some(format!(
-        "a = {a:.3}, C = {c:.3}, R² = {r_squared:.3}, {} points",
-        fit["points"]
-    ))
+fn words(fit: Fit) -> Option<String> {
+    let Fit {
+        a,
+        c,
+        r_squared,
+        points,
+    } = fit;
+    let known = a.is_finite() && c.is_finite() && r_squared.is_finite();
+    known.then(|| format!("a = {a:.3}, C = {c:.3}, R² = {r_squared:.3}, {points} points"))
 }
 
-fn curve(fit: &Value, points: &[Value], field: &str) -> Option<(Vec<(f64, f64)>, String)> {
-    let (a, c) = (fit["a"].as_f64()?, fit["c"].as_f64()?);
-    let losses = points.iter().filter_map(|point| point[field].as_f64());
+fn curve(
+    fit: Fit,
+    points: &[DownstreamPoint],
+    loss: fn(&DownstreamPoint) -> f64,
+) -> Option<(Vec<(f64, f64)>, String)> {
+    let words = words(fit)?;
+    let losses = points.iter().map(loss).filter(|loss| loss.is_finite());
     let low = losses.clone().reduce(f64::min)?;
     let high = losses.reduce(f64::max)?;
     let place = |i: u32| low + (high - low) * f64::from(i) / f64::from(POINTS);
-    let law = (0..=POINTS).map(|i| (place(i), (a * place(i).ln() + c).exp()));
-    Some((law.collect(), words(fit)?))
+    let law = (0..=POINTS).map(|i| (place(i), (fit.a * place(i).ln() + fit.c).exp()));
+    Some((law.collect(), words))
 }

@@ -16,15 +16,13 @@ mod tables;
 use std::path::Path;
 
 use maud::{Markup, html};
-use serde_json::{Value, json};
 
 use super::charts::Table;
 use super::page::{self, Page};
 use crate::hint::Advised;
 use crate::numbers::grouped;
+use crate::results::{Axis, Mean, Measure, RESULTS, Results};
 use crate::screen::safe;
-
-const RESULTS: &str = "results.json";
 
 /// Whether `experiment` wrote to this folder.
 pub(crate) fn is_experiment(path: &Path) -> bool {
@@ -36,21 +34,19 @@ pub(crate) fn is_experiment(path: &Path) -> bool {
 /// # Errors
 /// Where the results cannot be read, or no arm is done yet.
 pub(crate) fn report(folder: &Path) -> anyhow::Result<String> {
-    let path = folder.join(RESULTS);
-    let results = super::masks::json_file(&path)?.unwrap_or_default();
-    let arms = list(&results["arms"]);
+    let results = &Results::read(folder)?;
+    let arms = &results.arms;
     if arms.is_empty() {
         return Err(Advised::error(
             format!(
                 "{}: expected an arm whose runs are done, got none",
-                path.display()
+                folder.join(RESULTS).display()
             ),
             "wait for the experiment, or start the same `rho-mask experiment` again",
         ));
     }
-    let results = &results;
-    let title = format!("Experiment: {}", safe(told(&results["experiment"])));
-    let seeds = list(&results["seeds"]).len();
+    let title = format!("Experiment: {}", safe(&results.experiment));
+    let seeds = results.seeds.len();
     let subtitle = format!(
         "{} arms, {seeds} {}. A report by rho-mask {}.",
         arms.len(),
@@ -58,7 +54,7 @@ pub(crate) fn report(folder: &Path) -> anyhow::Result<String> {
         env!("CARGO_PKG_VERSION")
     );
     let mut page = Page::new(title, subtitle);
-    if results["complete"] == false {
+    if !results.complete {
         page.notice("The experiment is not done: the numbers are those of the arms that are.");
     }
     page.section("overview", "Overview", overview(results));
@@ -70,46 +66,40 @@ pub(crate) fn report(folder: &Path) -> anyhow::Result<String> {
 }
 
 /// The arms, what was paid for them, and what they come to.
-fn overview(results: &Value) -> Markup {
-    let comparisons = list(&results["comparisons"]);
-    let seen: Vec<&Value> = comparisons
-        .iter()
-        .filter(|comparison| comparison["axis"] == "tokens_seen")
-        .collect();
+fn overview(results: &Results) -> Markup {
+    let seen = results.comparisons.iter();
+    let seen: Vec<_> = seen.filter(|c| c.axis == Axis::TokensSeen).collect();
     let mut header = ["arm", "is", "tokens seen", "trained on", "seconds"]
         .map(str::to_owned)
         .to_vec();
     header.extend(
         seen.iter()
-            .map(|comparison| format!("{}, nats", measure(comparison))),
+            .map(|comparison| format!("{}, nats", named(&comparison.measure))),
     );
-    let rows = list(&results["arms"]).iter().map(|arm| {
-        let name = told(&arm["name"]);
-        let mean = |field: &str| {
-            let runs = list(&arm["runs"])
-                .iter()
-                .filter_map(|run| run[field].as_f64());
-            let values: Vec<f64> = runs.collect();
-            values.iter().sum::<f64>() / values.len().max(1) as f64
-        };
-        let whole = |field: &str| grouped(mean(field).round() as u64);
+    let rows = results.arms.iter().map(|arm| {
+        let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let whole = |values: Vec<f64>| grouped(mean(values).round() as u64);
+        let runs = &arm.runs;
         let cells = [
-            name.to_owned(),
-            told(&arm["described"]).to_owned(),
-            whole("tokens_seen"),
-            whole("tokens_trained"),
-            format!("{:.1}", mean("seconds")),
+            arm.name.clone(),
+            arm.described.clone(),
+            whole(runs.iter().map(|run| run.tokens_seen as f64).collect()),
+            whole(runs.iter().map(|run| run.tokens_trained as f64).collect()),
+            format!("{:.1}", mean(runs.iter().map(|run| run.seconds).collect())),
         ];
         let losses = seen.iter().map(|comparison| {
-            let mut arms = list(&comparison["arms"]).iter();
-            arms.find(|arm| arm["arm"] == name)
-                .map_or("–".to_owned(), tables::with_half)
+            let mut arms = comparison.arms.iter();
+            arms.find(|other| other.arm == arm.name)
+                .map_or("–".to_owned(), |other| tables::with_half(other.mean))
         });
         cells.into_iter().chain(losses).collect()
     });
-    let start = seen
-        .iter()
-        .map(|comparison| tables::with_half(&json!({"mean": comparison["base"]})));
+    let start = seen.iter().map(|comparison| {
+        tables::with_half(Mean {
+            mean: comparison.base.unwrap_or(f64::NAN),
+            half_width: None,
+        })
+    });
     let empty = std::iter::repeat_n(String::new(), 3);
     let base = ["(base)", "what every arm starts from"].map(str::to_owned);
     let base: Vec<String> = base.into_iter().chain(empty).chain(start).collect();
@@ -120,17 +110,17 @@ fn overview(results: &Value) -> Markup {
     html! {
         (page::table(&table))
         p { "Means over the seeds, ± half of a 95 % interval where there are several; of losses at the end of the shortest run." }
-        @for line in told(&results["read_as"]).lines() { p.muted { (line) } }
+        @for line in results.read_as.lines() { p.muted { (line) } }
     }
 }
 
-fn made(results: &Value) -> Markup {
+fn made(results: &Results) -> Markup {
     let mut table = Table::new(["step", "folder in steps/", "seconds"]);
-    for step in list(&results["steps"]) {
-        let seconds = step["seconds"].as_f64();
+    for step in &results.steps {
+        let seconds = step.seconds;
         table.row([
-            told(&step["name"]).to_owned(),
-            told(&step["folder"]).to_owned(),
+            step.name.clone(),
+            step.folder.clone(),
             seconds.map_or("–".to_owned(), |seconds| format!("{seconds:.1}")),
         ]);
     }
@@ -141,19 +131,18 @@ fn made(results: &Value) -> Markup {
 }
 
 /// What was measured, in words.
-fn measure(value: &Value) -> String {
-    let after = if value["after"] == true {
+fn named(measure: &Measure) -> String {
+    let after = if measure.after {
         ", after the marker"
     } else {
         ""
     };
-    format!("{}{after}", safe(told(&value["set"])))
+    format!("{}{after}", safe(&measure.set))
 }
 
 /// `3 seeds, 1,200,000 tokens`: what every caption says.
-fn of_what(results: &Value, tokens: Option<f64>) -> String {
-    let seeds = list(&results["seeds"]).len();
-    let seeds = match seeds {
+fn of_what(results: &Results, tokens: Option<f64>) -> String {
+    let seeds = match results.seeds.len() {
         1 => "one seed".to_owned(),
         seeds => format!("{seeds} seeds"),
     };
@@ -167,16 +156,9 @@ fn of_what(results: &Value, tokens: Option<f64>) -> String {
 }
 
 /// The tokens that each run saw, by the first arm.
-fn tokens_seen(results: &Value) -> Option<f64> {
-    let comparisons = list(&results["comparisons"]).iter();
-    let mut seen = comparisons.filter(|comparison| comparison["axis"] == "tokens_seen");
-    seen.next()?["at"].as_f64()
-}
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-fn told(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
+fn tokens_seen(results: &Results) -> Option<f64> {
+    let mut comparisons = results.comparisons.iter();
+    comparisons
+        .find(|comparison| comparison.axis == Axis::TokensSeen)
+        .map(|comparison| comparison.at)
 }

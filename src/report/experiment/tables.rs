@@ -1,47 +1,56 @@
 //! Differences to the baseline: a picture for each measure, at equal tokens seen, tokens trained on, and time.
 
-use maud::html;
-use serde_json::Value;
-
 use super::super::charts::{Interval, Intervals};
 use super::super::page::{Page, figure};
-use super::{list, measure, of_what, told};
-use crate::numbers::grouped;
+use super::{named, of_what};
+use crate::{
+    numbers::grouped,
+    results::{Axis, Difference, Mean, Measure, Results},
+};
+use maud::html;
 
 /// A section for each way to make arms equal, and one for questions.
-pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
+pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()> {
     for (axis, id, title, unit) in [
-        ("tokens_seen", "seen", "At equal tokens seen", "tokens seen"),
         (
-            "tokens_trained",
+            Axis::TokensSeen,
+            "seen",
+            "At equal tokens seen",
+            "tokens seen",
+        ),
+        (
+            Axis::TokensTrained,
             "trained",
             "At equal tokens trained on",
             "tokens trained on",
         ),
-        ("seconds", "time", "At equal time", "seconds of steps"),
+        (Axis::Seconds, "time", "At equal time", "seconds of steps"),
     ] {
         let mut figures = Vec::new();
-        for comparison in list(&results["comparisons"]) {
-            if comparison["axis"] != axis {
+        for comparison in &results.comparisons {
+            if comparison.axis != axis {
                 continue;
             }
-            let at = comparison["at"].as_f64().unwrap_or_default();
+            let at = comparison.at;
             let at = match axis {
-                "seconds" => format!("{at:.1} {unit}"),
+                Axis::Seconds => format!("{at:.1} {unit}"),
                 _ => format!("{} {unit}", grouped(at.round() as u64)),
             };
             let caption = html! {
-                "Loss minus that of " (told(&results["baseline"])) ", paired by seed, at " (at) ", " (of_what(results, None))
+                "Loss minus that of " (results.baseline) ", paired by seed, at " (at) ", " (of_what(results, None))
                 "; lower is better. Lines are 95 % intervals by Student's t. Hollow: no difference found."
             };
             figures.extend(differences(
                 results,
                 &format!(
                     "{}, at equal {}",
-                    measure(comparison),
-                    if axis == "seconds" { "time" } else { unit }
+                    named(&comparison.measure),
+                    if axis == Axis::Seconds { "time" } else { unit }
                 ),
-                &comparison["arms"],
+                comparison
+                    .arms
+                    .iter()
+                    .map(|arm| (arm.arm.as_str(), Some(arm.mean), arm.difference)),
                 "difference, nats",
                 &caption,
             )?);
@@ -50,14 +59,14 @@ pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
             continue;
         }
         let note = match axis {
-            "tokens_seen" => {
+            Axis::TokensSeen => {
                 "Every run has seen as many tokens as the shortest one, and paid as many forward passes."
             }
-            "tokens_trained" => {
+            Axis::TokensTrained => {
                 "Runs are taken where gradients came from as many tokens: most of them in their middle, on a straight line \
                  between two evaluations, with a learning rate that was not yet at its end. That speaks against those arms."
             }
-            _ => {
+            Axis::Seconds => {
                 "Runs are taken where their steps had taken as long as the fastest one's, evaluations left out. Whatever else \
                  the machine did is in it."
             }
@@ -69,20 +78,27 @@ pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
         );
     }
     let mut figures = Vec::new();
-    for answers in list(&results["answers"]) {
-        let of = match told(&answers["measure"]) {
+    for answers in &results.answers {
+        let of = match answers.measure.as_str() {
             "accuracy" => "accuracy",
             _ => "accuracy by likelihood per byte",
         };
         let caption = html! {
-            "Share of " (answers["questions"]) " questions answered right, minus that of " (told(&results["baseline"]))
+            "Share of " (answers.questions) " questions answered right, minus that of " (results.baseline)
             ", paired by seed, " (of_what(results, None)) "; higher is better. Hollow: no difference found."
         };
-        let title = format!("{}: {of}", measure(answers));
+        let set = Measure {
+            set: answers.set.clone(),
+            after: false,
+        };
+        let title = format!("{}: {of}", named(&set));
         figures.extend(differences(
             results,
             &title,
-            &answers["arms"],
+            answers
+                .arms
+                .iter()
+                .map(|arm| (arm.arm.as_str(), arm.mean, arm.difference)),
             "difference of shares",
             &caption,
         )?);
@@ -97,28 +113,31 @@ pub(super) fn sections(results: &Value, page: &mut Page) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn differences(
-    results: &Value,
+/// The picture of some arms, each with its mean and its difference to the baseline; none where there is no difference.
+fn differences<'a>(
+    results: &Results,
     title: &str,
-    arms: &Value,
+    arms: impl Iterator<Item = (&'a str, Option<Mean>, Option<Difference>)> + Clone,
     x: &str,
     caption: &maud::Markup,
 ) -> anyhow::Result<Option<maud::Markup>> {
-    let baseline = told(&results["baseline"]);
-    let mean = |arm: &Value| match arm["mean"].is_object() {
-        true => with_half(&arm["mean"]),
-        false => with_half(arm),
-    };
-    let of_baseline = list(arms).iter().find(|arm| arm["arm"] == baseline);
-    let of_baseline = of_baseline.map_or("–".to_owned(), &mean);
-    let rows = list(arms).iter().filter_map(|arm| {
-        let difference = &arm["difference"];
+    let baseline = &results.baseline;
+    let shown = |mean: Option<Mean>| mean.map_or("–".to_owned(), with_half);
+    let mut of_baseline = arms.clone().filter(|(arm, ..)| arm == baseline);
+    let of_baseline = of_baseline
+        .next()
+        .map_or("–".to_owned(), |arm| shown(arm.1));
+    let rows = arms.filter_map(|(arm, mean, difference)| {
+        let Difference {
+            mean: minus,
+            verdict,
+        } = difference?;
         Some(Interval {
-            name: told(&arm["arm"]).to_owned(),
-            value: difference["mean"].as_f64()?,
-            half_width: difference["half_width"].as_f64(),
-            says: told(&difference["verdict"]).to_owned(),
-            cells: vec![mean(arm), of_baseline.clone()],
+            name: arm.to_owned(),
+            value: minus.mean.is_finite().then_some(minus.mean)?,
+            half_width: minus.half_width,
+            says: verdict.words().to_owned(),
+            cells: vec![shown(mean), of_baseline.clone()],
         })
     });
     let rows: Vec<Interval> = rows.collect();
@@ -135,11 +154,12 @@ fn differences(
 }
 
 /// `1.2345 ± 0.0100`.
-pub(super) fn with_half(mean: &Value) -> String {
-    let value = mean["mean"]
-        .as_f64()
-        .map_or("–".to_owned(), |mean| format!("{mean:.4}"));
-    match mean["half_width"].as_f64() {
+pub(super) fn with_half(mean: Mean) -> String {
+    let value = match mean.mean.is_finite() {
+        true => format!("{:.4}", mean.mean),
+        false => "–".to_owned(),
+    };
+    match mean.half_width {
         Some(half) => format!("{value} ± {half:.4}"),
         None => value,
     }

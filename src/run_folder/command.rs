@@ -1,0 +1,71 @@
+//! Which command writes a run folder, and in whose folders it does not write.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::hint::Advised;
+
+/// A command whose folder has a plan among its notes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    Score,
+    Select,
+    Convert,
+    Dynamics,
+}
+
+impl Command {
+    const ALL: [Self; 4] = [Self::Score, Self::Select, Self::Convert, Self::Dynamics];
+
+    /// As it is typed, and as the settings of a recorded plan name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Score => "score",
+            Self::Select => "select",
+            Self::Convert => "convert",
+            Self::Dynamics => "dynamics",
+        }
+    }
+
+    /// The one that recorded these settings: `score` names none.
+    pub(super) fn of(settings: &Value) -> Self {
+        let named = settings["command"].as_str();
+        let mut all = Self::ALL.into_iter();
+        all.find(|command| named == Some(command.name()))
+            .unwrap_or(Self::Score)
+    }
+
+    /// Whether its folder is a dataset as the `datasets` library reads it.
+    pub(super) fn writes_a_dataset(self) -> bool {
+        self != Self::Convert
+    }
+
+    /// Refuses the folder of another command by name.
+    pub(super) fn must_own(self, other: Self, path: &Path) -> anyhow::Result<()> {
+        let expected = match (self, other) {
+            (own, other) if own == other => return Ok(()),
+            // Masks go in the place of masks: the settings differ then, and --restart replaces them.
+            (Self::Score, Self::Select | Self::Dynamics) => return Ok(()),
+            (Self::Score | Self::Select, Self::Convert) => "one of masks".to_owned(),
+            (own, _) => format!("one of `{}`", own.name()),
+        };
+        let got = match (self, other) {
+            (Self::Select, Self::Score) => "one that `score` writes".to_owned(),
+            (Self::Convert, Self::Score | Self::Select) => "one of masks".to_owned(),
+            (Self::Dynamics, Self::Score | Self::Select) => "one with masks".to_owned(),
+            (_, other) => format!("one of `{}`", other.name()),
+        };
+        let hint = match self == Self::Convert || other == Self::Convert {
+            true => "name another folder",
+            false => "name another folder: scores are expensive",
+        };
+        Err(Advised::error(
+            format!(
+                "{}: expected a new folder, or {expected}, got {got}",
+                path.display()
+            ),
+            hint,
+        ))
+    }
+}

@@ -1,0 +1,35 @@
+//! One run at a time writes a shard.
+
+use rho_files::Lock;
+use rho_formats::MasksFolder;
+
+use crate::hint::Advised;
+
+/// Takes the lock of a rank, if nobody else writes the same shards.
+pub(crate) fn take_rank(
+    folder: &MasksFolder,
+    rank: usize,
+    world_size: usize,
+) -> anyhow::Result<Lock> {
+    let own = format!("{rank}-of-{world_size}");
+    let refuse = |who: &str| {
+        Advised::error(
+            format!(
+                "{}: another run is writing to it (rank {who})",
+                folder.path().display()
+            ),
+            "wait for it to end, or name another folder",
+        )
+    };
+    let Some(held) = folder.try_lock(&own)? else {
+        return Err(refuse(&own.replace('-', " ")));
+    };
+    // Runs that share out the shards in another way would meet in some of them.
+    let same = format!("-of-{world_size}");
+    for name in folder.notes("locks")? {
+        if name.contains("-of-") && !name.ends_with(&same) && folder.try_lock(&name)?.is_none() {
+            return Err(refuse(&name.replace('-', " ")));
+        }
+    }
+    Ok(held)
+}

@@ -1,0 +1,142 @@
+//! A folder that one command writes and that is no dataset of masks: `train`'s and `experiment`'s. Only they write there,
+//! and nothing of somebody else's may lie there when they start.
+
+use std::{fs, io, path::Path};
+
+use anyhow::Context as _;
+use rho_files::Lock;
+use rho_formats::MasksFolder;
+
+use crate::hint::Advised;
+
+/// Where the notes are.
+const NOTES: &str = ".rho-mask";
+
+/// A command, and what its folder is known by.
+pub(crate) struct Owner {
+    /// The note that only this command writes: where it is, the folder is the command's.
+    pub(crate) note: &'static str,
+    /// What else may lie there before that note does.
+    pub(crate) others: &'static [&'static str],
+    /// The file of the lock, among the notes.
+    pub(crate) lock: &'static str,
+    /// How a refusal calls a run of it, and what it expects in place of a folder with something else.
+    pub(crate) run: &'static str,
+    pub(crate) expected: &'static str,
+    /// What to do about such a folder.
+    pub(crate) hint: &'static str,
+}
+
+/// A folder that no other run writes to.
+pub(crate) struct OwnFolder {
+    pub(crate) files: MasksFolder,
+    _lock: Lock,
+}
+
+impl Owner {
+    /// Refuses a folder that holds something else: it must not be there, be empty, or be one that the command wrote to.
+    pub(crate) fn check(&self, path: &Path) -> anyhow::Result<()> {
+        let shown = path.display();
+        match fs::metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("{shown}: cannot be looked at"));
+            }
+            Ok(metadata) if !metadata.is_dir() => {
+                return Err(Advised::error(
+                    format!("{shown}: expected a folder, got something else"),
+                    "name another folder",
+                ));
+            }
+            Ok(_) if path.join(NOTES).join(self.note).exists() => return Ok(()),
+            Ok(_) => {}
+        }
+        let entries = fs::read_dir(path).with_context(|| format!("{shown}: cannot be read"))?;
+        // Of a run that was interrupted before its first note, the folder of the notes is there.
+        let known = |name: &std::ffi::OsStr| {
+            name == NOTES || self.others.iter().any(|other| name == *other)
+        };
+        let mut names = entries.flatten().map(|entry| entry.file_name());
+        match names.find(|name| !known(name)) {
+            None => Ok(()),
+            Some(name) => Err(Advised::error(
+                format!(
+                    "{shown}: expected {}, found {} in it",
+                    self.expected,
+                    name.display()
+                ),
+                self.hint,
+            )),
+        }
+    }
+
+    /// Creates or opens a folder. Refuses one that holds something else, and one that another run writes to.
+    pub(crate) fn open(&self, path: &Path) -> anyhow::Result<OwnFolder> {
+        self.check(path)?;
+        let shown = path.display();
+        let notes = path.join(NOTES);
+        fs::create_dir_all(&notes).with_context(|| format!("{shown}: cannot be made"))?;
+        let lock = notes.join(self.lock);
+        let held = Lock::try_take(&lock);
+        let held = held.with_context(|| format!("{}: cannot be locked", lock.display()))?;
+        let Some(held) = held else {
+            return Err(Advised::error(
+                format!("{shown}: {} is writing to it", self.run),
+                "wait for it to end, or name another folder",
+            ));
+        };
+        Ok(OwnFolder {
+            files: MasksFolder::existing(path),
+            _lock: held,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::run_folder::notes;
+
+    const OWNER: Owner = Owner {
+        note: "own.json",
+        others: &["results.json"],
+        lock: "own.lock",
+        run: "another run",
+        expected: "an empty folder",
+        hint: "empty it",
+    };
+
+    fn refused(path: &Path) -> String {
+        OWNER.open(path).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_folder_is_empty_or_its_owners() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("out");
+        OWNER.check(&path).unwrap();
+        assert!(!path.exists(), "a check creates nothing");
+        let held = OWNER.open(&path).unwrap();
+        let said = format!("{}: another run is writing to it", path.display());
+        assert_eq!(refused(&path), said);
+        drop(held);
+        // Killed before its first note.
+        fs::write(path.join("results.json"), "").unwrap();
+        drop(OWNER.open(&path).unwrap());
+        fs::write(path.join("mine"), "").unwrap();
+        let said = "expected an empty folder, found mine in it";
+        assert!(refused(&path).ends_with(said));
+        assert!(OWNER.check(&path).is_err());
+        let folder = MasksFolder::existing(&path);
+        notes::write_readable(&folder, "own.json", &json!({"seed": 1})).unwrap();
+        drop(OWNER.open(&path).unwrap());
+        let text = fs::read_to_string(path.join(".rho-mask/own.json")).unwrap();
+        assert_eq!(text, "{\n  \"seed\": 1\n}\n");
+
+        let file = place.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(refused(&file).ends_with("expected a folder, got something else"));
+    }
+}

@@ -1,0 +1,155 @@
+//! What a folder was started with: everything of a plan that changes a byte of its files, and the shards. Whoever resumes
+//! the run must want the same.
+
+use std::path::Path;
+
+use rho_formats::{MasksFolder, Shard};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Command, notes};
+use crate::hint::Advised;
+
+const NOTE: &str = "plan.json";
+/// Differences that are named.
+const SHOWN: usize = 5;
+
+/// The plan of a run, as it is recorded in its folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RecordedPlan {
+    /// What changes the files.
+    #[serde(rename = "plan")]
+    pub(crate) settings: Value,
+    /// The corpus, or the files that were read.
+    pub(crate) shards: Vec<RecordedShard>,
+}
+
+/// A shard as it was when the run started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RecordedShard {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+}
+
+impl RecordedShard {
+    pub(crate) fn of(shard: &Shard) -> Self {
+        Self {
+            name: shard.name.clone(),
+            bytes: shard.bytes,
+        }
+    }
+}
+
+impl RecordedPlan {
+    /// Reads the plan of a folder; none where nothing was started.
+    pub(crate) fn read(folder: &MasksFolder) -> anyhow::Result<Option<Self>> {
+        notes::read(folder, NOTE)
+    }
+
+    /// The command that writes the folder.
+    pub(crate) fn command(&self) -> Command {
+        Command::of(&self.settings)
+    }
+
+    pub(crate) fn write(&self, folder: &MasksFolder) -> anyhow::Result<()> {
+        notes::write_readable(folder, NOTE, &serde_json::to_value(self)?)
+    }
+
+    /// Refuses what is not the same but for the sizes of shards, naming what differs.
+    pub(crate) fn must_equal(&self, wanted: &Self, out: &Path) -> anyhow::Result<()> {
+        let mut differences = Vec::new();
+        let before: Vec<&str> = self.shards.iter().map(|s| s.name.as_str()).collect();
+        let now: Vec<&str> = wanted.shards.iter().map(|s| s.name.as_str()).collect();
+        compare("", &self.settings, &wanted.settings, &mut differences);
+        if before != now {
+            let missing = before.iter().find(|name| !now.contains(name));
+            let new = now.iter().find(|name| !before.contains(name));
+            let example = match (missing, new) {
+                (Some(name), _) => format!("{name} is missing now"),
+                (None, Some(name)) => format!("{name} is new"),
+                (None, None) => "another order".to_owned(),
+            };
+            let (before, now) = (before.len(), now.len());
+            differences.push(format!("shards: {before} before, {now} now ({example})"));
+        }
+        refuse(&differences, "the masks in it were", out)
+    }
+}
+
+/// Refuses a plan that is not the one that a run in a folder was started with.
+#[cfg(feature = "train")]
+pub(crate) fn must_equal(before: &Value, now: &Value, out: &Path) -> anyhow::Result<()> {
+    let mut differences = Vec::new();
+    compare("", before, now, &mut differences);
+    refuse(&differences, "the run in it was", out)
+}
+
+/// Names the first few differences, if there are any.
+fn refuse(differences: &[String], what: &str, out: &Path) -> anyhow::Result<()> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let more = differences.len().saturating_sub(SHOWN);
+    let mut shown = differences[..differences.len() - more].to_vec();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    Err(Advised::error(
+        format!(
+            "{}: expected what {what} begun with, got another plan: {}",
+            out.display(),
+            shown.join("; ")
+        ),
+        "start the same command to go on, name another folder, or start over with --restart",
+    ))
+}
+
+fn compare(name: &str, before: &Value, now: &Value, differences: &mut Vec<String>) {
+    match (before, now) {
+        (Value::Object(before), Value::Object(now)) => {
+            let mut keys: Vec<&String> = before.keys().chain(now.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            for key in keys {
+                let name = match name {
+                    "" => key.clone(),
+                    name => format!("{name}.{key}"),
+                };
+                let value = |map: &serde_json::Map<String, Value>| {
+                    map.get(key).cloned().unwrap_or(Value::Null)
+                };
+                compare(&name, &value(before), &value(now), differences);
+            }
+        }
+        (Value::Array(before), Value::Array(now)) if before.len() == now.len() => {
+            for (i, (before, now)) in before.iter().zip(now).enumerate() {
+                compare(&format!("{name}[{i}]"), before, now, differences);
+            }
+        }
+        (before, now) if before != now => {
+            differences.push(format!("{name}: {before} before, {now} now"));
+        }
+        _ => {}
+    }
+}
+
+#[cfg(all(test, feature = "train"))]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn differences_are_named_the_first_few() {
+        let out = Path::new("out");
+        let plan = |value: u64| json!([1, value, value, value, value, value, value, value]);
+        must_equal(&plan(1), &plan(1), out).unwrap();
+        let error = must_equal(&plan(1), &plan(2), out).unwrap_err().to_string();
+        let said = "out: expected what the run in it was begun with, got another plan: [1]: 1 before, 2 now; ";
+        assert!(error.starts_with(said), "{error}");
+        assert!(
+            error.ends_with("[5]: 1 before, 2 now; and 2 more"),
+            "{error}"
+        );
+    }
+}
