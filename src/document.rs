@@ -1,5 +1,5 @@
 //! One document of some masks, as those who look at it and the end of `score` hold it. How it is read from the files:
-//! see `look::documents`.
+//! see `masks::documents`.
 
 /// A document with all its columns. All lists speak of the same tokens.
 #[derive(Debug, Clone, Default, PartialEq)]

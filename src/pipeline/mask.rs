@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     document::Document,
-    select::{
+    selections::{
         mark::{self, Taken},
         rule::Scope,
         scores::Documents,

@@ -7,8 +7,8 @@ use super::{
     palette::{Marks, Palette, RESET},
 };
 use crate::{
-    look::drawn::Drawn,
     screen::{stand_in, width},
+    tokenization::token_texts::Drawn,
 };
 
 /// Tabulators stand at multiples of this.

@@ -16,10 +16,9 @@ pub(crate) use palette::Palette;
 
 use crate::{
     document::Document,
-    look::drawn::Drawn,
     numbers::grouped,
     screen::{safe, shorten},
-    tokenization::pieces::Pieces,
+    tokenization::{pieces::Pieces, token_texts::Drawn},
 };
 use levels::Levels;
 

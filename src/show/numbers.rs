@@ -2,7 +2,7 @@
 
 use super::levels::excess;
 use crate::{
-    document::Document, dynamics::CATEGORIES, look::table::Table, screen::shorten,
+    document::Document, dynamics::CATEGORIES, screen::shorten, table::Table,
     tokenization::pieces::Pieces,
 };
 

@@ -5,9 +5,9 @@ use super::{
     report::{Report, Told, ToldScore, ToldType},
 };
 use crate::{
-    look::table::Table,
     numbers::grouped,
     screen::{safe, shorten},
+    table::Table,
 };
 
 /// Columns of a token in the tables.

@@ -1,8 +1,8 @@
-//! Takes a tokenizer, yields the exact bytes that each token id stands for. Leaves it to `look` to make characters of
+//! Takes a tokenizer, yields the exact bytes that each token id stands for. Leaves it to `token_texts` to make characters of
 //! the bytes of several tokens.
 //!
 //! The tokenizers crate decodes lists of ids into valid UTF-8, and so cannot say which bytes are whose. Here its decoder
-//! is applied to each token alone; what it does at the ends of a text is done in `look`.
+//! is applied to each token alone; what it does at the ends of a text is done in `token_texts`.
 
 use std::borrow::Cow;
 use std::path::Path;

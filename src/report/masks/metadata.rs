@@ -8,8 +8,7 @@ use super::super::charts::{Table, Threshold, percent};
 use super::super::page;
 use super::verified;
 use super::{Subject, json_file, nats, share};
-use crate::numbers::grouped;
-use crate::{look::files::Masks, screen::safe};
+use crate::{masks::files::Masks, numbers::grouped, screen::safe};
 
 /// Metadata and summary.
 #[derive(Debug)]

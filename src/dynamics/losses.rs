@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rho_formats::{MaskBatch, MaskColumns};
 use rho_selection::{Direction, excess};
 
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// The folders of scores.
 #[derive(Debug, Clone)]

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::{FormulaName, RuleName, SelectionArgs},
-        select::options,
+        selections::options,
     };
 
     #[test]

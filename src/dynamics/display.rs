@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::summary::{CheckpointSummary, Summary};
 use crate::{
-    look::table::Table,
     numbers::grouped,
     screen::{safe, shorten},
+    table::Table,
 };
 
 /// Tokens that fluctuate, in what is printed.

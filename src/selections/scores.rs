@@ -39,7 +39,7 @@ impl Documents for MaskBatch {
 }
 
 /// Adds the scores of all tokens; NaN where there is none. Chance has no scores.
-pub(super) fn scores(
+pub(crate) fn scores(
     source: &Source,
     documents: &impl Documents,
     scores: &mut Vec<f32>,
@@ -62,7 +62,7 @@ pub(super) fn scores(
 }
 
 /// Adds the keys of all tokens. `space` is for scores on the way.
-pub(super) fn keys(
+pub(crate) fn keys(
     source: &Source,
     direction: Direction,
     documents: &impl Documents,

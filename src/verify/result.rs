@@ -10,9 +10,9 @@ use super::{
     transformers::{Class, Versions},
 };
 use crate::{
-    look::table::Table,
     numbers::{grouped, nats},
     plan::Plan,
+    table::Table,
 };
 
 /// Of verify.json.

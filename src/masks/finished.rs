@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use rho_formats::{MaskColumns, MaskError, MasksFolder, listed_masks};
 use serde_json::{Map, Value, json};
 
+use super::kind::must_be_masks;
 use crate::{
-    dynamics::opened::must_be_masks,
-    hint::Advised,
+    advised::Advised,
     pipeline::{conclude::Standing, record::Identity},
     run_folder::{Command, RecordedPlan, RecordedShard},
 };

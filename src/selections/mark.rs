@@ -7,14 +7,14 @@ use std::mem;
 use rho_selection::{Batches, Cut, Marker, Seen, UNSCORED, intersect, unite};
 
 use super::{
-    corpus::Cuts,
-    counted::{Counts, Selected},
+    counts::{Counts, Selected},
+    cuts::Cuts,
     rule::{Combined, Pick, Rule, Scope, Selection},
     scores::{self, Documents},
 };
 
 /// What is selected in one shard.
-pub(super) struct Marks<'a> {
+pub(crate) struct Marks<'a> {
     scope: Scope,
     combined: Option<Combined>,
     tracks: Vec<Track<'a>>,
@@ -26,7 +26,7 @@ pub(super) struct Marks<'a> {
     /// Tokens that are decided and not taken out yet.
     decided: usize,
     space: Vec<f32>,
-    pub(super) counts: Counts,
+    pub(crate) counts: Counts,
 }
 
 /// Selects among documents that are one scope.
@@ -59,7 +59,7 @@ pub(crate) struct Taken {
 
 impl<'a> Marks<'a> {
     /// Begins a shard.
-    pub(super) fn new(rule: &'a Rule, scope: Scope, shard: usize, cuts: Option<&Cuts>) -> Self {
+    pub(crate) fn new(rule: &'a Rule, scope: Scope, shard: usize, cuts: Option<&Cuts>) -> Self {
         let track = |(i, selection): (usize, &'a Selection)| {
             let mut counts = Selected::default();
             let marker = cuts.map(|cuts| {
@@ -95,7 +95,7 @@ impl<'a> Marks<'a> {
     }
 
     /// Takes in the next documents, and decides about the scopes that end with or before them.
-    pub(super) fn add(&mut self, batch: &impl Documents) -> anyhow::Result<()> {
+    pub(crate) fn add(&mut self, batch: &impl Documents) -> anyhow::Result<()> {
         for track in &mut self.tracks {
             track.take_in(batch, &mut self.space)?;
         }
@@ -135,17 +135,17 @@ impl<'a> Marks<'a> {
     }
 
     /// Decides about what is left at the end of the shard.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.close();
     }
 
     /// How many tokens can be taken out.
-    pub(super) fn decided(&self) -> usize {
+    pub(crate) fn decided(&self) -> usize {
         self.decided
     }
 
     /// Takes out the next tokens, which must be decided.
-    pub(super) fn take(&mut self, tokens: usize) -> Taken {
+    pub(crate) fn take(&mut self, tokens: usize) -> Taken {
         let mut taken = Taken {
             masks: Vec::new(),
             weights: Vec::new(),
@@ -170,7 +170,7 @@ impl<'a> Marks<'a> {
     }
 
     /// What was counted, all in all.
-    pub(super) fn counted(mut self) -> Counts {
+    pub(crate) fn counted(mut self) -> Counts {
         let selections = mem::take(&mut self.tracks).into_iter();
         self.counts.selections = selections.map(|track| track.counts).collect();
         self.counts

@@ -11,7 +11,7 @@
 //! Bytes that make no character, whatever comes after them, are drawn as U+FFFD with the token that holds the last of
 //! them. What of all this must not reach a terminal is `layout`'s business, in `show`.
 
-use crate::tokenization::pieces::Pieces;
+use super::pieces::Pieces;
 
 /// The text of a document, cut where its tokens end.
 #[derive(Debug, Clone, PartialEq, Eq)]

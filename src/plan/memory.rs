@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use super::Plan;
 use crate::{
-    plan::Plan,
-    select::rule::Scope,
+    selections::rule::Scope,
     tokenization::{BYTES_PER_BYTE, CACHE_BYTES, LARGEST_WINDOW, WINDOW},
 };
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// What is put to the end of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

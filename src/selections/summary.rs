@@ -6,7 +6,7 @@ use rho_selection::{Direction, Share};
 use serde::Serialize;
 
 use super::{
-    counted::{Counts, Selected},
+    counts::{Counts, Selected},
     rule::{Pick, Rule},
 };
 use crate::numbers::grouped;

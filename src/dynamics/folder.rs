@@ -2,15 +2,8 @@
 
 use std::{fs, path::Path};
 
-use rho_formats::MasksFolder;
-
 use super::summary::{Summary, Time};
-use crate::{
-    document::Document,
-    hint::Advised,
-    look::files::Masks,
-    run_folder::{Command, RecordedPlan},
-};
+use crate::{advised::Advised, document::Document, masks::files::Masks};
 
 /// What is written last.
 pub(super) const SUMMARY: &str = "summary.json";
@@ -19,28 +12,6 @@ pub(super) const SUMMARY: &str = "summary.json";
 pub(crate) struct Opened {
     pub(crate) masks: Masks,
     pub(crate) summary: Summary,
-}
-
-/// Whether `dynamics` wrote to this folder, or this file.
-pub(crate) fn is_dynamics(path: &Path) -> bool {
-    let recorded = RecordedPlan::read(&MasksFolder::existing(path));
-    let recorded = recorded.ok().flatten();
-    recorded.is_some_and(|recorded| recorded.command() == Command::Dynamics)
-        || Masks::open(path).is_ok_and(|masks| masks.metadata()["dynamics"].is_object())
-}
-
-/// Refuses such a folder where masks are expected.
-pub(crate) fn must_be_masks(path: &Path) -> anyhow::Result<()> {
-    if !is_dynamics(path) {
-        return Ok(());
-    }
-    Err(Advised::error(
-        format!(
-            "{}: expected masks, got what `dynamics` wrote",
-            path.display()
-        ),
-        "`show` and `report` take it, and its summary.json has all numbers; masks come of `score`",
-    ))
 }
 
 impl Opened {

@@ -7,7 +7,7 @@ use rho_formats::{MaskColumns, MaskError, MasksFolder, listed_masks};
 use serde_json::Value;
 
 use crate::{
-    hint::Advised,
+    advised::Advised,
     pipeline::{conclude::Standing, record::State},
     run_folder::{Command, RecordedPlan},
 };

@@ -19,7 +19,7 @@ const QUIET: Duration = Duration::from_secs(30);
 const REPORTED: Duration = Duration::from_secs(1);
 
 /// Counts what the stages have done.
-pub struct Progress {
+pub(crate) struct Progress {
     /// Bytes of each shard; 0 for those of others.
     sizes: Vec<u64>,
     shards: u64,
@@ -58,7 +58,7 @@ struct Now {
 
 impl Progress {
     /// For those of the shards that this run works on.
-    pub fn new(shards: &[Shard], mine: &[usize], kind: ProgressKind) -> Self {
+    pub(crate) fn new(shards: &[Shard], mine: &[usize], kind: ProgressKind) -> Self {
         let mut sizes = vec![0; shards.len()];
         for &i in mine {
             sizes[i] = shards[i].bytes;
@@ -106,14 +106,14 @@ impl Progress {
     }
 
     /// This shard was done by an earlier run.
-    pub fn done_before(&self, shard: usize) {
+    pub(crate) fn done_before(&self, shard: usize) {
         self.done.fetch_add(self.sizes[shard], Ordering::Relaxed);
         self.before.fetch_add(self.sizes[shard], Ordering::Relaxed);
         self.shards_done.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The shard with this number is being scored.
-    pub(super) fn shard(&self, i: usize) {
+    pub(crate) fn shard(&self, i: usize) {
         let last = self.shard.swap(i as u64, Ordering::Relaxed) as usize;
         // The one before is scored to its end by now; the first one is not the one before.
         if self.current.swap(0, Ordering::Relaxed) > 0 {
@@ -122,7 +122,7 @@ impl Progress {
     }
 
     /// So many bytes of the current shard are done.
-    pub(super) fn reach(&self, bytes: u64) {
+    pub(crate) fn reach(&self, bytes: u64) {
         self.current.store(bytes, Ordering::Relaxed);
         self.say();
     }
@@ -134,7 +134,7 @@ impl Progress {
     }
 
     /// So many more rows hold no document.
-    pub(super) fn rejected(&self, more: usize) {
+    pub(crate) fn rejected(&self, more: usize) {
         self.rejected.fetch_add(more as u64, Ordering::Relaxed);
     }
 
@@ -160,7 +160,7 @@ impl Progress {
     }
 
     /// Takes the bar away.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         match &self.shown {
             Shown::Bar(bar) => bar.finish_and_clear(),
             Shown::Json => self.event(json!({"event": "end"})),

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// Refuses an output folder that is the input folder, lies in it or holds it; links are followed.
 pub(crate) fn must_be_apart(masks: &Path, out: &Path) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 //! one that sees least, the smallest vocabulary.
 
 use super::plan::DynamicsPlan;
-use crate::{cli::DynamicsArgs, hint::Advised, plan::Plan};
+use crate::{advised::Advised, cli::DynamicsArgs, plan::Plan};
 
 /// Refuses models that do not score the same tokens.
 pub(super) fn must_agree(plan: &DynamicsPlan, args: &DynamicsArgs) -> anyhow::Result<()> {

@@ -7,9 +7,8 @@ use rho_selection::excess;
 use serde_json::{Value, json};
 
 use super::super::page::Page;
-use super::{Request, Subject, made::words};
-use crate::numbers::grouped;
-use crate::{document::Document, look::drawn::Drawn, screen};
+use super::{Request, Subject, metadata::words};
+use crate::{document::Document, numbers::grouped, screen, tokenization::token_texts::Drawn};
 
 /// Tokens shown of a document: a page stays a few megabytes at most.
 pub(in crate::report) const MOST: usize = 1_500;

@@ -8,7 +8,7 @@ use rho_formats::{MaskBatch, MaskColumns};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::files::Masks;
-use crate::{document::Document, hint::Advised};
+use crate::{advised::Advised, document::Document};
 
 /// Where a document stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

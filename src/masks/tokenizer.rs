@@ -1,68 +1,17 @@
-//! The tokenizer that a masks folder carries, so that its token ids can be read wherever it is: put there by `score`,
-//! copied by `select`, and found again.
-//!
-//! It needs no other file: what stood beside it when the masks were made is in it. The masks' metadata holds its fingerprint. A file with another one is refused, never used.
+//! Finds the tokenizer that some masks were made with, so that their token ids can be read. The masks' metadata holds its
+//! fingerprint. A file with another one is refused, never used.
 
-use std::{borrow::Cow, fs, path::Path};
+use std::{borrow::Cow, path::Path};
 
 use anyhow::Context as _;
-use rho_formats::MasksFolder;
 use rho_reference::source::fingerprint;
 
 use super::files::Masks;
 use crate::{
-    hint::Advised,
+    advised::Advised,
     hub::{self, Need},
-    plan::Plan,
-    tokenization::{TokenizerFiles, pieces::Pieces},
+    tokenization::{TokenizerFiles, pieces::Pieces, stored::NAME},
 };
-
-/// Its name in a masks folder.
-const NAME: &str = "tokenizer.json";
-
-/// Puts the tokenizer of a plan into its masks folder, if it has one: with all that the files beside it add. The folder must be locked against others that do
-/// the same.
-pub(crate) fn put(folder: &MasksFolder, plan: &Plan) -> anyhow::Result<()> {
-    let Some(path) = &plan.tokenizer else {
-        return Ok(());
-    };
-    if found(&folder.path().join(NAME))? == plan.tokenizer_fingerprint {
-        return Ok(());
-    }
-    let files = TokenizerFiles::open(path)?;
-    match plan.tokenizer_fingerprint.as_deref() == Some(files.fingerprint()) {
-        true => Ok(folder.file(NAME, Some(&|file| file.write_all(files.text())))?),
-        false => Err(Advised::error(
-            format!(
-                "{}: expected a file that stays as it is, got one that changed while it was read",
-                path.display()
-            ),
-            "start the same command again",
-        )),
-    }
-}
-
-/// Copies the tokenizer of one masks folder into another, if it has one.
-pub(crate) fn copy(from: &Path, to: &MasksFolder) -> anyhow::Result<()> {
-    let from = from.join(NAME);
-    let there = found(&from)?;
-    if there.is_none() || found(&to.path().join(NAME))? == there {
-        return Ok(());
-    }
-    let bytes = fs::read(&from).with_context(|| format!("{}: cannot be read", from.display()))?;
-    Ok(to.file(NAME, Some(&|file| file.write_all(&bytes)))?)
-}
-
-/// The fingerprint of a file; none where it is not there.
-fn found(path: &Path) -> anyhow::Result<Option<String>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let found = fingerprint(&[path.to_owned()]);
-    Ok(Some(found.with_context(|| {
-        format!("{}: cannot be read", path.display())
-    })?))
-}
 
 /// What the token ids of some masks stand for.
 pub(crate) struct Found {

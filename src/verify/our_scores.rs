@@ -7,10 +7,11 @@ use rho_formats::Rejection;
 
 use super::{TokenScores, sample::Sample};
 use crate::{
+    advised::Advised,
     cli::ProgressKind,
-    hint::Advised,
-    pipeline::{LoadedModels, Scorers, TokenDocument, Work, alone, progress::Progress},
+    pipeline::{LoadedModels, Scorers, TokenDocument, Work, in_memory},
     plan::{Plan, Prepared},
+    progress::Progress,
     stop::Stop,
 };
 
@@ -147,7 +148,7 @@ fn measure(
         };
         Ok(Ok(document))
     });
-    let each = |measured: Result<alone::Measured, Rejection>| match measured {
+    let each = |measured: Result<in_memory::Measured, Rejection>| match measured {
         Ok(measured) => {
             let wide = |scores: Vec<f32>| scores.into_iter().map(f64::from).collect();
             scores[measured.row as usize] = TokenScores {
@@ -167,5 +168,5 @@ fn measure(
             ))
         }
     };
-    alone::measure(work, (shard, &work.shards[shard].name), rows, scorers, each)
+    in_memory::measure(work, (shard, &work.shards[shard].name), rows, scorers, each)
 }

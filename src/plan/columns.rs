@@ -36,7 +36,7 @@ impl ScoreColumns {
     }
 
     /// Models that score, the base last.
-    pub(super) fn models(&self) -> usize {
+    pub(crate) fn models(&self) -> usize {
         self.references + usize::from(self.base)
     }
 
@@ -50,7 +50,7 @@ impl ScoreColumns {
     }
 
     /// The columns of a document from those of each model in turn, which are rounded as they are stored; `round` does so.
-    pub(super) fn of(&self, mut own: Vec<Vec<f32>>, round: impl Fn(f32) -> f32) -> Vec<Vec<f32>> {
+    pub(crate) fn of(&self, mut own: Vec<Vec<f32>>, round: impl Fn(f32) -> f32) -> Vec<Vec<f32>> {
         let base = self.base.then(|| own.pop()).flatten();
         let mut columns = if self.references > 1 {
             let combined = |first: usize| -> Vec<f32> {
