@@ -16,7 +16,7 @@ use rho_graph::{Dtype, ExportError, ExportOptions, Exported, Prepared, export};
 use rho_reference::{Device, ResolvedDevice, source};
 use rho_runtime::LibraryOptions;
 
-use crate::{hint::Advised, numbers::grouped, stop::Stop, terminal};
+use crate::{advised::Advised, numbers::grouped, stop::Stop, terminal};
 
 /// How much is said of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -27,14 +27,16 @@
 //! that are named as on the Hugging Face Hub are found in `hub`; what a checkpoint means is read by `rho_checkpoint`, for
 //! exporter, trainer and reference alike, and `checkpoint` exports one into the cache where a reference is wanted.
 //! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, masks for other trainers
-//! are in `convert`, training is in `train`, comparing ways to train in `experiment`; looking at masks is in `look`,
-//! `show`, `stats` and `report`, at models in `eval`, at their numbers in `verify`, at how tokens changed over a run in `dynamics`.
+//! are in `convert`, training is in `train`, comparing ways to train in `experiment`; how tokens are selected is in `selections`; masks are read
+//! in `masks` and looked at in `show`, `stats` and `report`, at models in `eval`, at their numbers in `verify`, at how tokens changed over a run in `dynamics`.
 
+pub mod advised;
 mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod convert;
 mod demo;
+mod document;
 mod dynamics;
 mod eval;
 #[cfg(feature = "train")]
@@ -43,20 +45,23 @@ mod files;
 pub mod hint;
 mod hub;
 mod join;
-mod look;
-pub mod memory;
+mod masks;
 mod numbers;
 pub mod outcome;
 pub mod pipeline;
 pub mod plan;
+mod progress;
 mod ranks;
 mod report;
 mod results;
 mod run_folder;
+mod screen;
 mod select;
+mod selections;
 mod show;
 mod stats;
 pub mod stop;
+mod table;
 pub mod terminal;
 mod threads;
 pub mod tokenization;

@@ -3,28 +3,28 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use rho_formats::{BatchCompression, ReadOptions, ScoreType};
+use rho_formats::{BatchCompression, MasksFolder, ReadOptions, ScoreType};
 use rho_selection::Combine;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::{
     cli::SpecialToken,
-    memory::Memory,
-    pipeline::columns::ScoreColumns,
-    select::rule::{Rule, Scope},
+    selections::rule::{Rule, Scope},
+    tokenization::stored,
 };
 
+mod columns;
+mod memory;
 mod models;
 mod request;
 mod resolve;
 
+pub(crate) use columns::ScoreColumns;
+pub use memory::Memory;
 pub(crate) use models::name;
 pub(crate) use request::{MaskFiles, ScoringRequest};
 pub(crate) use resolve::{Prepared, resolve, say};
-
-/// Paper, appendix H: loss 70 % and entropy 70 %, intersected, did best.
-pub(crate) const DEFAULT_KEEP: f64 = 0.7;
 
 /// Everything `score` does, decided.
 #[derive(Debug, Clone, Serialize)]
@@ -264,6 +264,14 @@ impl Plan {
             "keep_text": self.keep_text,
             "shard_size": self.shard_bytes,
         })
+    }
+
+    /// Writes the tokenizer into the masks folder, if there is one.
+    pub(crate) fn put_tokenizer(&self, folder: &MasksFolder) -> anyhow::Result<()> {
+        match &self.tokenizer {
+            Some(path) => stored::put(folder, path, self.tokenizer_fingerprint.as_deref()),
+            None => Ok(()),
+        }
     }
 
     /// How the corpus is read.

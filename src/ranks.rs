@@ -1,6 +1,6 @@
 //! Which part of the work is ours, where several runs share a corpus, and who does what.
 
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// One of several runs.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// What the file is called, in the experiment's folder.
 pub(crate) const RESULTS: &str = "results.json";

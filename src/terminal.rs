@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::look::screen;
+use crate::screen;
 
 /// Lines for people. What a terminal would obey is shown instead: names and values come from files that others made.
 /// Where nobody takes it, it is lost; that is no reason to stop.

@@ -1,6 +1,6 @@
 //! How many threads a command works with.
 
-use crate::{cli::ThreadsArgs, hint::Advised};
+use crate::{advised::Advised, cli::ThreadsArgs};
 
 /// What `--threads` says, or one per core.
 ///

@@ -6,6 +6,9 @@
 // The program without arguments of its own: the bundled reference on the bundled corpus, and what a person sees.
 #[cfg(test)]
 mod demo;
+// Which rooms of the program use which: downwards, in no circle.
+#[cfg(test)]
+mod rooms;
 // The map, the tables of what to touch, and links: they name what is there.
 #[cfg(test)]
 mod documents;

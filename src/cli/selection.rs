@@ -1,5 +1,5 @@
 //! What may be typed about selecting: the same after `score` and after `select`. What it means is decided in
-//! `crate::select::options`.
+//! `crate::selections::options`.
 
 use clap::{Args, ValueEnum};
 use rho_selection::KeepRatio;

@@ -8,7 +8,7 @@ use crate::{
         run::{self, Started},
         summary::Summary,
     },
-    look::screen::safe,
+    screen::safe,
     stop::Stop,
     terminal,
 };

@@ -4,8 +4,8 @@ use rho_formats::MasksFolder;
 
 use super::{Outcome, score::corpus};
 use crate::{
+    advised::Advised,
     cli::FinishArgs,
-    hint::Advised,
     pipeline::conclude::Standing,
     run_folder::{Command, RecordedPlan},
     terminal,

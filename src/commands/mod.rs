@@ -18,8 +18,10 @@ mod stats;
 mod train;
 mod verify;
 
-use crate::cli::{Cli, Command};
-use crate::outcome::Outcome;
+use crate::{
+    cli::{Cli, Command},
+    outcome::Outcome,
+};
 
 /// Runs the command that was typed.
 ///
@@ -42,7 +44,7 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(args),
         #[cfg(not(feature = "train"))]
-        Command::Train { .. } | Command::Experiment { .. } => Err(crate::hint::Advised::error(
+        Command::Train { .. } | Command::Experiment { .. } => Err(crate::advised::Advised::error(
             "train, experiment: expected a build with the feature `train`, got one without",
             "build with the default features: cargo build --release",
         )),

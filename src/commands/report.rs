@@ -5,11 +5,10 @@ use std::path::Path;
 
 use super::Outcome;
 use crate::{
+    advised::Advised,
     cli::ReportArgs,
-    dynamics::opened,
     files::write_whole_beside_others,
-    hint::Advised,
-    look::files::Masks,
+    masks::{files::Masks, kind::is_dynamics},
     report::{
         dynamics, experiment,
         masks::{Request, report},
@@ -43,7 +42,7 @@ fn html(args: &ReportArgs) -> anyhow::Result<String> {
         no_masks_options(args, "a training run")?;
         return training::report(&args.paths);
     }
-    if args.paths.iter().any(|path| opened::is_dynamics(path)) {
+    if args.paths.iter().any(|path| is_dynamics(path)) {
         return of_dynamics(args);
     }
     if let [path] = args.paths.as_slice()

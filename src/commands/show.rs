@@ -2,21 +2,18 @@
 
 use super::Outcome;
 use crate::{
+    advised::Advised,
     cli::{ColorWhen, ShowArgs, ShowBy},
-    dynamics::opened::{self, Opened},
-    hint::Advised,
-    look::{
-        documents::{Document, Place},
-        files::Masks,
-        pieces::Pieces,
-        tokenizer,
-    },
+    document::Document,
+    dynamics::folder::Opened,
+    masks::{documents::Place, files::Masks, kind::is_dynamics, tokenizer},
     show::{self, By, Palette, View, default_mask},
     terminal,
+    tokenization::pieces::Pieces,
 };
 
 pub(super) fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {
-    if opened::is_dynamics(&args.masks) {
+    if is_dynamics(&args.masks) {
         return dynamics(args);
     }
     let masks = Masks::open(&args.masks)?;

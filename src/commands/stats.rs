@@ -2,10 +2,9 @@
 
 use super::Outcome;
 use crate::{
+    advised::Advised,
     cli::StatsArgs,
-    dynamics::opened::must_be_masks,
-    hint::Advised,
-    look::{files::Masks, tokenizer},
+    masks::{files::Masks, kind::must_be_masks, tokenizer},
     show::default_mask,
     stats::{self, report::Report, table},
     terminal, threads,

@@ -12,21 +12,22 @@ use rho_runtime::LibraryOptions;
 
 use super::Outcome;
 use crate::{
+    advised::Advised,
     cli::{PrecisionChoice, ProgressArgs, ProgressKind, VerifyArgs},
     demo, files,
-    hint::Advised,
     hub::{self, Need},
     numbers::grouped,
-    pipeline::{Work, pieces::spans, progress::Progress},
+    pipeline::{Work, pieces::spans},
     plan::{self, Prepared, ScoringRequest},
+    progress::Progress,
     stop::Stop,
     terminal,
     verify::{
         TokenScores,
         difference::{agreement, difference, entropy, loss},
-        finding::{AllVersions, Batches, Counted, FORMAT_VERSION, Files, Finding, VerifiedModel},
+        our_scores::{self, Scored},
+        result::{AllVersions, Batches, Counted, FORMAT_VERSION, Files, Finding, VerifiedModel},
         sample::Sample,
-        scored::{self, Scored},
         transformers::{Class, Settings, Transformers, Versions, Window},
     },
 };
@@ -114,7 +115,7 @@ fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Finding>> {
         "scoring {} documents with rho-mask, in 4 ways of batching",
         grouped(sample.documents.len() as u64)
     ));
-    let Some(scored) = scored::score(&prepared, &sample, &stop)? else {
+    let Some(scored) = our_scores::score(&prepared, &sample, &stop)? else {
         return Ok(None);
     };
     terminal::line(&format!(

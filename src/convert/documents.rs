@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use rho_formats::MaskBatch;
 
-use super::{alignment::Chosen, ending::Ending};
-use crate::hint::Advised;
+use super::{alignment::Chosen, end_of_document::Ending};
+use crate::advised::Advised;
 
 /// The column that says what to train on.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! * `plan` and `settings`: all that was typed, decided; what a target cannot express is refused there.
-//! * `documents`: a record batch as targets take it; `ending`: the token at the end of a document; `alignment`: which way
+//! * `documents`: a record batch as targets take it; `end_of_document`: the token at the end of a document; `alignment`: which way
 //!   round a trainer wants what is token-aligned in the masks; `packing`: documents into sequences of one length. Each of
 //!   these is decided in that one place.
 //! * `targets`: the formats. The bytes of their files are made by `rho_formats::trainers`.
@@ -19,7 +19,7 @@
 
 pub(crate) mod alignment;
 pub(crate) mod documents;
-pub(crate) mod ending;
+pub(crate) mod end_of_document;
 mod packing;
 pub(crate) mod plan;
 mod record;

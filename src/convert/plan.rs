@@ -11,10 +11,10 @@ use super::{
     targets::{self, Abilities, Target},
 };
 use crate::{
+    advised::Advised,
     cli::{ConvertArgs, TargetName},
-    hint::Advised,
+    masks::{finished::Input, out_folder},
     run_folder::{Command, RecordedPlan},
-    select::{input::Input, place},
     threads,
 };
 
@@ -68,7 +68,7 @@ pub(crate) fn resolve(args: &ConvertArgs) -> anyhow::Result<ConvertPlan> {
     refuse(args, abilities)?;
     let standard_output = args.out.as_os_str() == "-";
     if !standard_output {
-        place::must_be_apart(&args.masks, &args.out)?;
+        out_folder::must_be_apart(&args.masks, &args.out)?;
         MasksFolder::check(&args.out)?;
     }
     let input = Input::open(&args.masks)?;
@@ -76,7 +76,7 @@ pub(crate) fn resolve(args: &ConvertArgs) -> anyhow::Result<ConvertPlan> {
         for file in 0..input.files.len() {
             // The folder may consist of links to files elsewhere.
             if let Some(folder) = input.path(file).canonicalize()?.parent() {
-                place::must_be_apart(folder, &args.out)?;
+                out_folder::must_be_apart(folder, &args.out)?;
             }
         }
     }

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use super::{
     documents::Column,
-    ending::{self, Ending},
+    end_of_document::{self, Ending},
     targets::Abilities,
 };
 use crate::{
+    advised::Advised,
     cli::{ConvertArgs, IdsDtype},
-    hint::Advised,
-    select::usual::{USUAL_MASK, chosen},
+    selections::default_mask::{USUAL_MASK, chosen},
 };
 
 /// What a target is to write, decided.
@@ -48,7 +48,7 @@ impl Settings {
             false => Ending::AsTheyAre,
             true => {
                 let tokenizer = args.masks.join("tokenizer.json");
-                Ending::With(ending::eos(args.eos_id, metadata, &tokenizer)?)
+                Ending::With(end_of_document::eos(args.eos_id, metadata, &tokenizer)?)
             }
         };
         let vocabulary = metadata["reference"]["vocabulary"].as_u64();

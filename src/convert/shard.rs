@@ -10,7 +10,7 @@ use super::{
     record::Counts,
     targets::Writer,
 };
-use crate::{pipeline::progress::Progress, stop::Stop};
+use crate::{progress::Progress, stop::Stop};
 
 /// Record batches that are read ahead.
 const AHEAD: usize = 2;

@@ -6,7 +6,7 @@ use std::{io, time::Instant};
 use rho_formats::{OutputError, trainers::Sink};
 
 use super::{plan::ConvertPlan, record::Counts, shard, summary::Summary};
-use crate::{cli::ProgressKind, hint::Advised, pipeline::progress::Progress, stop::Stop};
+use crate::{advised::Advised, cli::ProgressKind, progress::Progress, stop::Stop};
 
 /// How a run ended.
 pub(crate) enum Ended {

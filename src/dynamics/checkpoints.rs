@@ -11,7 +11,7 @@ use rho_checkpoint::Checkpoint;
 use rho_reference::{Source, source::fingerprint};
 
 use crate::{
-    hint::Advised,
+    advised::Advised,
     hub::{self, Need},
     plan, terminal,
 };

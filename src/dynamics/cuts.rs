@@ -4,8 +4,8 @@
 
 use rho_selection::{Coarse, Cut, Direction, Fine, KeepRatio, Share};
 
-use super::{plan::DynamicsPlan, scored::Folders};
-use crate::{hint::Advised, stop::Stop};
+use super::{losses::Folders, plan::DynamicsPlan};
+use crate::{advised::Advised, stop::Stop};
 
 /// The shares of the way from the first checkpoint to the last at which preference is shown (paper, figure 14).
 pub(super) const TIMES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
@@ -136,7 +136,7 @@ fn each(
     plan: &DynamicsPlan,
     folders: &Folders,
     stop: &Stop,
-    mut see: impl FnMut(&super::scored::Batch),
+    mut see: impl FnMut(&super::losses::Batch),
 ) -> anyhow::Result<bool> {
     for shard in plan.shards() {
         let mut files = folders.open(&shard.name, false)?;

@@ -10,13 +10,13 @@ use rho_selection::KeepRatio;
 use serde_json::{Map, Value, json};
 
 use super::{
-    agree::{must_agree, share_windows},
     checkpoints::{self, Named},
+    same_tokens::{must_agree, share_windows},
 };
 use crate::{
+    advised::Advised,
     checkpoint::{self, Say},
     cli::{DynamicsArgs, LinePlaces, ModelArgs},
-    hint::Advised,
     hub::{self, Need},
     plan::{self, MaskFiles, Plan, Prepared, ScoringRequest},
     run_folder::{Command, RecordedPlan, RecordedShard},

@@ -13,18 +13,17 @@ use rho_selection::Seen;
 use serde_json::Value;
 
 use super::{
-    counted::Counts,
+    counts::Counts,
     cuts::cuts,
+    folder,
     line::Places,
-    opened,
+    losses::Folders,
     plan::{DynamicsPlan, SCORES, Scored},
-    scored::Folders,
     shard::{Describing, columns},
     summary::{Corpus, Summary},
 };
 use crate::{
     files::remove_folder,
-    look::tokenizer,
     run_folder::{Command, Opening, RunFolder, shards},
     stop::Stop,
 };
@@ -62,17 +61,17 @@ fn clear(folder: &MasksFolder, shards: &[&str]) -> anyhow::Result<()> {
 impl Started {
     /// What came of it, where all is done already.
     pub(crate) fn finished(&self) -> anyhow::Result<Option<Summary>> {
-        if !self.folder.files.path().join(opened::SUMMARY).exists() {
+        if !self.folder.files.path().join(folder::SUMMARY).exists() {
             return Ok(None);
         }
         // The run that was done with them may have been killed over it.
         self.remove_scores()?;
-        opened::summary(self.folder.files.path()).map(Some)
+        folder::summary(self.folder.files.path()).map(Some)
     }
 
     /// Whether a model's scores are all there.
     pub(crate) fn is_scored(&self, model: &Scored) -> bool {
-        model.request.out.join(opened::SUMMARY).exists()
+        model.request.out.join(folder::SUMMARY).exists()
     }
 
     /// Describes all shards that are not done yet, and completes the folder; none where it is to stop.
@@ -91,7 +90,7 @@ impl Started {
             return Ok(None);
         };
         let files = &self.folder.files;
-        tokenizer::put(files, plan.common())?;
+        plan.common().put_tokenizer(files)?;
         let describing = Describing {
             plan,
             folders: &folders,
@@ -143,7 +142,7 @@ const REJECTED: &str = "rejected.jsonl";
 
 /// What the scores of the first checkpoint say of the corpus.
 fn corpus(scores: &Path) -> anyhow::Result<Corpus> {
-    let path = scores.join(opened::SUMMARY);
+    let path = scores.join(folder::SUMMARY);
     let read = || -> anyhow::Result<Corpus> {
         let summary: Value = serde_json::from_slice(&fs::read(&path)?)?;
         Ok(serde_json::from_value(summary)?)

@@ -6,11 +6,11 @@ use rho_selection::{Marker, Seen};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    counted::{Counts, Fluctuating},
+    counts::{Counts, Fluctuating},
     cuts::Cuts,
     line::{Line, Places},
+    losses::{Batch, Folders},
     plan::{DynamicsPlan, REFERENCE_LOSS},
-    scored::{Batch, Folders},
 };
 use crate::{run_folder::ShardRecord, stop::Stop};
 

@@ -1,16 +1,16 @@
 //! What came of it: for programs as `summary.json`, for `show` and `report` as they read it back. As tables for people:
-//! see `told`.
+//! see `display`.
 
 use rho_selection::Direction;
 use serde::{Deserialize, Serialize};
 
 use super::{
     CATEGORIES, PAPER_SHARES,
-    counted::{Counts, Fluctuating},
+    counts::{Counts, Fluctuating},
     cuts::{Cuts, TIMES},
     plan::{DynamicsPlan, loss_column},
 };
-use crate::look::{drawn::Drawn, pieces::Pieces};
+use crate::tokenization::{pieces::Pieces, token_texts::Drawn};
 
 /// Everything that is told of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::text::Sum;
-use crate::{hint::Advised, pipeline::TokenDocument, tokenization::Tokenization};
+use crate::{advised::Advised, pipeline::TokenDocument, tokenization::Tokenization};
 
 /// A question as it is written in a line.
 #[derive(Debug, Deserialize)]

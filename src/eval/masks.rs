@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rho_formats::{DocumentColumns, MaskColumns, MaskDocuments, MaskError};
 
-use crate::{hint::Advised, join::Join, plan::Plan, select::input::finished_files};
+use crate::{advised::Advised, join::Join, masks::finished::finished_files, plan::Plan};
 
 /// The mask that `score` writes.
 const DEFAULT_MASK: &str = "mask_intersection";

@@ -15,10 +15,11 @@ use super::{
     text,
 };
 use crate::{
+    advised::Advised,
     cli::EvalArgs,
-    hint::Advised,
-    pipeline::{LoadedModels, Panel, Work, alone, progress::Progress, tokenize},
+    pipeline::{LoadedModels, Panel, Work, in_memory, tokenize},
     plan::Prepared,
+    progress::Progress,
     stop::Stop,
     terminal,
     tokenization::below,
@@ -178,7 +179,7 @@ fn documents<'a>(
                     .map(|record| tokenize::tokenize(work, &shard.name, record)),
             )
         });
-        let each = |measured: Result<alone::Measured, Rejection>| {
+        let each = |measured: Result<in_memory::Measured, Rejection>| {
             let measured = match measured {
                 Ok(measured) => measured,
                 Err(rejection) => {
@@ -194,7 +195,7 @@ fn documents<'a>(
             documents.push(text::sums(&measured, work.tokenization, after, mask)?);
             Ok(())
         };
-        if !alone::measure(work, (number, &shard.name), rows, scorers, each)? {
+        if !in_memory::measure(work, (number, &shard.name), rows, scorers, each)? {
             return Ok(None);
         }
     }
@@ -245,13 +246,13 @@ fn ask(
             }),
         })
     });
-    let each = |measured: Result<alone::Measured, Rejection>| {
+    let each = |measured: Result<in_memory::Measured, Rejection>| {
         if let Ok(measured) = measured {
             losses.insert(measured.row, measured.loss);
         }
         Ok(())
     };
-    if !alone::measure(work, (number, &shard.name), rows, scorers, each)? {
+    if !in_memory::measure(work, (number, &shard.name), rows, scorers, each)? {
         return Ok(None);
     }
     let asked: Vec<_> = (0..)

@@ -11,7 +11,7 @@
 //! * `statistics`: sums to means and intervals.
 //! * `report`: what is printed.
 //!
-//! Reading shards, cutting documents and scoring are the pipeline's: [`crate::pipeline::alone`].
+//! Reading shards, cutting documents and scoring are the pipeline's: [`crate::pipeline::in_memory`].
 
 mod choices;
 mod masks;

@@ -8,7 +8,7 @@ use super::{
     statistics::{Bootstrap, Estimate},
     text::{DocumentSums, Sum},
 };
-use crate::{look::table::Table, numbers::grouped};
+use crate::{numbers::grouped, table::Table};
 
 /// All of it.
 #[derive(Debug, Serialize)]

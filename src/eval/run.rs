@@ -8,8 +8,8 @@ use super::{
     report::Report,
 };
 use crate::{
+    advised::Advised,
     cli::{EvalArgs, InputArgs},
-    hint::Advised,
     plan::{self, MaskFiles, Plan, ScoringRequest},
     stop::Stop,
 };

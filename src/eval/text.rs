@@ -12,7 +12,7 @@
 //! So bits per byte are of the bytes whose tokens were scored, whatever the tokenizer: tokens that stand for no byte of the
 //! text, such as an end of sequence, are in the loss and the perplexity, not in them.
 
-use crate::{pipeline::alone::Measured, tokenization::Tokenization};
+use crate::{pipeline::in_memory::Measured, tokenization::Tokenization};
 
 /// Nats of some tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -6,7 +6,7 @@ use super::{
     file::{Budget, File, Model, Objective},
     plan::{is_baseline, keeps_a_share},
 };
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// Refuses what no experiment can be made of.
 pub(super) fn check(file: &File, path: &Path) -> anyhow::Result<()> {

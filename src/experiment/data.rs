@@ -15,7 +15,7 @@ use super::{
     file::Part,
     step::{Data, Input},
 };
-use crate::{hint::Advised, numbers::grouped, stop::Stop, terminal};
+use crate::{advised::Advised, numbers::grouped, stop::Stop, terminal};
 
 /// Writes it; false where it was stopped before the end.
 pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<bool> {

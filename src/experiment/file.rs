@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize, de};
 
 use super::paths::resolved;
 use crate::{
-    hint::Advised,
+    advised::Advised,
     hub::{self, Need},
 };
 

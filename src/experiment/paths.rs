@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// A path with its placeholder replaced.
 pub(super) fn resolved(

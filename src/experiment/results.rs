@@ -14,8 +14,8 @@ use super::{
     table,
 };
 use crate::{
+    advised::Advised,
     files::write_whole,
-    hint::Advised,
     results::{
         AnsweringArm, Answers, ArmResults, CurvePoint, Difference, Downstream, DownstreamPoint,
         EvaluationCurve, FORMAT_VERSION, FinishedStep, LossCurve, Mean, Measure, RESULTS, Results,

@@ -19,10 +19,10 @@ use super::{
     table,
 };
 use crate::{
+    advised::Advised,
     cli::{Cli, Command, EvalArgs, ExperimentArgs, ExportArgs, ProgressKind},
     eval::run::evaluated,
     files::{remove_folder, write_whole},
-    hint::Advised,
     outcome::Outcome,
     report,
     results::{RESULTS, Results},

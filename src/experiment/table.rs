@@ -1,9 +1,9 @@
 //! The results for people: a table for each way to make arms equal and each measure.
 
 use crate::{
-    look::table::Table,
     numbers::grouped,
     results::{Axis, Difference, Mean, Measure, Results, Sweep},
+    table::Table,
 };
 
 /// Columns of tables that go to no terminal.

@@ -19,7 +19,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::id::{Id, is_commit};
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// What a model's folder begins with.
 const MODELS: &str = "models--";

@@ -29,7 +29,7 @@ use super::{
     settings::{Settings, Token},
 };
 use crate::{
-    hint::{Advised, chain_of},
+    advised::{Advised, chain_of},
     stop::{Stop, Stopped},
 };
 

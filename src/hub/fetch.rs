@@ -18,7 +18,7 @@ use super::{
     cache::{Repository, make_parent},
     client::{Client, Failure, Part, Remote},
 };
-use crate::{hint::Advised, terminal};
+use crate::{advised::Advised, terminal};
 
 /// How often a lock is looked at.
 const LOOK: Duration = Duration::from_millis(200);

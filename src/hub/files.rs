@@ -11,7 +11,7 @@ use rho_reference::source;
 use serde_json::Value;
 
 use super::{cache::Repository, id::Id};
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// What stands beside weights and says what they mean.
 pub(super) const BESIDE: [&str; 7] = [

@@ -44,7 +44,7 @@ use self::{
     id::Id,
     settings::Settings,
 };
-use crate::{hint::Advised, stop::Stop, terminal};
+use crate::{advised::Advised, stop::Stop, terminal};
 
 pub(crate) use files::Need;
 

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use reqwest::header::HeaderValue;
 use url::Url;
 
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 const ENDPOINT: &str = "https://huggingface.co";
 

@@ -17,7 +17,7 @@ use super::{
     summary::{Seconds, Subject, Summary},
 };
 use crate::{
-    hint::Advised,
+    advised::Advised,
     run_folder::{RecordedPlan, notes},
 };
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rho_reference::{HeadChoice, Reference, ReferenceOptions};
 
 use super::Panel;
-use crate::{hint, plan::Prepared, terminal};
+use crate::{advised, plan::Prepared, terminal};
 
 /// The models of a plan, loaded: on each device all of them.
 pub(crate) struct LoadedModels {
@@ -56,7 +56,7 @@ impl LoadedModels {
                 terminal::line(&format!(
                     "note: {}: attention is computed as the graph has it, which is slower: {}",
                     planned.path.display(),
-                    hint::chain_of(reason)
+                    advised::chain_of(reason)
                 ));
             }
         }

@@ -14,8 +14,8 @@ use super::{
     rejected::Rejected,
 };
 use crate::{
-    look::documents::Document,
-    select::{
+    document::Document,
+    selections::{
         mark::{self, Taken},
         rule::Scope,
         scores::Documents,

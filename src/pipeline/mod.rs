@@ -9,12 +9,12 @@
 //! * `tokenize`: documents to token ids, gathered into look-aheads.
 //! * `pieces`: a document to the stretches that are scored alone.
 //! * `batches`: the pieces of a look-ahead to batches of little padding.
-//! * `score`: batches to loss and entropy, back in the documents' order; `columns`: those of several models.
+//! * `score`: batches to loss and entropy, back in the documents' order; those of several models are combined by `plan::columns`.
 //! * `mask`: scores to masks, scope by scope; `rejected` counts the rows without a document.
 //!
 //! * `output`: the folder (`store`, `shard_files`, `record`) or the stream that takes them.
 //! * `conclude`, `summary`: what came of it.
-//! * `alone`: scores without a folder.
+//! * `in_memory`: scores without a folder.
 //!
 //! Memory: at most two look-aheads wait between two stages, and one scope of masks before the writer; nothing grows
 //! with the corpus. What is batched and ranked together depends on the shard alone: look-aheads and scopes start anew
@@ -26,15 +26,13 @@
 //!
 //! A stage that fails returns its error and lets go of its channels; its neighbours find them closed and end quietly.
 
-pub(crate) mod alone;
 mod batches;
-pub(crate) mod columns;
 pub(crate) mod conclude;
+pub(crate) mod in_memory;
 mod load;
 mod mask;
 pub(crate) mod output;
 pub(crate) mod pieces;
-pub mod progress;
 mod read;
 pub(crate) mod record;
 mod rejected;
@@ -49,10 +47,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use rho_formats::{Rejection, Shard};
 use rho_reference::Scorer;
 
-use crate::{look::documents::Document, plan::Plan, stop::Stop, tokenization::Tokenization};
+use crate::{
+    document::Document, plan::Plan, progress::Progress, stop::Stop, tokenization::Tokenization,
+};
 pub(crate) use load::LoadedModels;
 use output::{Output, Totals};
-use progress::Progress;
 use record::From;
 use score::Cost;
 use summary::Seconds;

@@ -11,7 +11,7 @@ use rho_formats::{Content, Place, Record, Shard, ShardError, ShardReader};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{Break, Flow, Work, record::From, send};
-use crate::hint::{self, Advised};
+use crate::advised::{self, Advised};
 
 /// A handful is handed on when it holds this many records ...
 const RECORDS: usize = 256;
@@ -173,6 +173,6 @@ fn size(record: &Record) -> usize {
 fn broken(error: ShardError) -> Break {
     Break {
         row: error.row(),
-        reason: hint::chain(&error.into()),
+        reason: advised::chain(&error.into()),
     }
 }

@@ -6,7 +6,7 @@ use std::{fs, path::Path, time::UNIX_EPOCH};
 use rho_formats::{MaskFile, MaskRow, Place, Shard, SpillMark};
 use serde::{Deserialize, Serialize};
 
-use crate::select::counted::Counts as Selected;
+use crate::selections::counts::Counts as Selected;
 
 /// By what a file is known again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

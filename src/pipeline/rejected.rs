@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rho_formats::Rejection;
 
 use super::record::Counts;
-use crate::{hint::Advised, plan::Plan};
+use crate::{advised::Advised, plan::Plan};
 
 /// Rows before the share says something.
 const FIRST_ROWS: u64 = 1_000;

@@ -12,20 +12,14 @@ use super::{
     Report, Work,
     conclude::{RankTimes, Standing},
     output::Output,
-    progress::Progress,
     run,
     store::Store,
     summary::{Subject, Summary},
     testing::{plan, rule},
 };
 use crate::{
-    cli::ProgressKind,
-    hint,
-    look::{documents::Document, files::Masks},
-    plan::Plan,
-    select::rule::Scope,
-    stats::gather,
-    stop::Stop,
+    cli::ProgressKind, document::Document, hint, masks::files::Masks, plan::Plan,
+    progress::Progress, selections::rule::Scope, stats::gather, stop::Stop,
 };
 
 /// Scores that follow from a token and the one before it. Asks for a stop, or breaks, after some batches.

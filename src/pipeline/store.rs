@@ -13,8 +13,7 @@ use super::{
     shard_files::{Columns, ShardFiles, put},
 };
 use crate::{
-    hint::Advised,
-    look::tokenizer,
+    advised::Advised,
     plan::Plan,
     ranks,
     run_folder::{Command, Opening, RecordedPlan, RecordedShard, RunFolder, STARTING},
@@ -53,7 +52,7 @@ impl<'a> Store<'a> {
         let folder = RunFolder::open(&opening, conclude::clear)?;
         {
             let _starting = folder.files.lock(STARTING)?;
-            tokenizer::put(&folder.files, plan)?;
+            plan.put_tokenizer(&folder.files)?;
         }
         // By the sizes that were recorded first: the same for all ranks, whatever changed since.
         let sizes: Vec<(u64, &str)> = folder

@@ -10,7 +10,7 @@ use super::{conclude::RankTimes, output::Totals};
 use crate::{
     numbers::grouped,
     plan::Plan,
-    select::{Chosen, rule::Rule},
+    selections::{Chosen, rule::Rule},
 };
 
 /// Counts and times of a run.

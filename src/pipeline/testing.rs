@@ -7,9 +7,8 @@ use rho_selection::KeepRatio;
 
 use crate::{
     cli::{RuleName, SelectionArgs, SpecialToken},
-    memory::Memory,
-    plan::{Plan, PlannedModel, SpecialTokens},
-    select::{
+    plan::{Memory, Plan, PlannedModel, SpecialTokens},
+    selections::{
         options,
         rule::{Rule, Scope},
     },

@@ -15,13 +15,14 @@ use super::{
     Panel, Work,
     conclude::Standing,
     output::Output,
-    progress::Progress,
     record::Counts,
     run,
     store::Store,
     testing::{self, rule},
 };
-use crate::{cli::ProgressKind, plan::Plan, select::rule::Scope, stop::Stop};
+use crate::{
+    cli::ProgressKind, plan::Plan, progress::Progress, selections::rule::Scope, stop::Stop,
+};
 
 /// The token whose scores the fake cannot tell.
 const NOT_A_NUMBER: u32 = 13;

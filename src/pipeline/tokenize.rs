@@ -19,7 +19,7 @@ use super::{
     record::From,
     send,
 };
-use crate::{select::rule::Scope, tokenization::below};
+use crate::{selections::rule::Scope, tokenization::below};
 
 /// Tokenises everything; the answer is the time spent on it, not waiting.
 pub(super) fn run(

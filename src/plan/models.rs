@@ -13,13 +13,12 @@ use rho_reference::{OpenedReference, Precision, ResolvedDevice, Source, source::
 use rho_runtime::LibraryOptions;
 use rho_selection::Combine;
 
-use super::{PlannedModel, ScoringRequest};
+use super::{PlannedModel, ScoringRequest, columns::ScoreColumns};
 use crate::{
+    advised::Advised,
     checkpoint::{self, Say},
     cli::{Combination, ModelArgs, PrecisionChoice, SpecialToken},
-    hint::Advised,
     hub::{self, Need},
-    pipeline::columns::ScoreColumns,
     terminal,
     tokenization::{Tokenization, TokenizerFiles},
 };

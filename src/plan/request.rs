@@ -24,8 +24,6 @@ pub(crate) struct ScoringRequest {
     pub(crate) base: Option<PathBuf>,
     /// How the scores of several references become one.
     pub(crate) combine: Option<Combination>,
-    /// Files that `verify` wrote about these models.
-    pub(crate) verified: Vec<PathBuf>,
     pub(crate) model_args: ModelArgs,
     pub(crate) input: InputArgs,
     /// What to select by; none: scores alone.
@@ -69,7 +67,6 @@ impl ScoringRequest {
             references: vec![model],
             base: None,
             combine: None,
-            verified: Vec::new(),
             model_args,
             input: InputArgs::default(),
             selection: None,
@@ -90,7 +87,6 @@ impl From<&ScoreArgs> for ScoringRequest {
             references: args.model.clone(),
             base: args.base.clone(),
             combine: args.combine,
-            verified: args.verified.clone(),
             model_args: args.model_args.clone(),
             input: args.input.clone(),
             selection: Some((args.by, args.selection.clone())),

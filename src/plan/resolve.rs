@@ -8,19 +8,16 @@ use rho_formats::{MasksFolder, ReadOptions, Shard, find_shards};
 use rho_reference::{Device, OpenedReference, Precision, ResolvedDevice, product::Multiplier};
 use rho_runtime::{Library, LibraryOptions};
 
-use super::{Plan, ScoringRequest, SpecialTokens, models::Models};
+use super::{Memory, Plan, ScoringRequest, SpecialTokens, models::Models};
 use crate::{
-    demo,
-    hint::Advised,
-    memory::Memory,
-    ranks,
-    select::{
+    advised::Advised,
+    demo, ranks,
+    selections::{
         options,
         rule::{BASE_LOSS, Rule, Scope},
     },
     terminal, threads,
     tokenization::Tokenization,
-    verify::certificate,
 };
 
 /// Documents in one look-ahead, at most.
@@ -167,7 +164,6 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         world_size: rank.world_size,
         memory: Memory::default(),
     };
-    plan.verified = certificate::of_run(&request.verified, &plan)?;
     plan.memory = Memory::of(&plan);
     Ok(Prepared {
         plan,

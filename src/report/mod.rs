@@ -9,7 +9,7 @@
 //! page      sections, figures and data to HTML with its styles and scripts
 //! ```
 //!
-//! Text of documents reaches a page with its control characters made visible ([`crate::look::screen`]), and escaped by
+//! Text of documents reaches a page with its control characters made visible ([`crate::screen`]), and escaped by
 //! the page. `charts` and `page` know nothing of them.
 
 mod charts;

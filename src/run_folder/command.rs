@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// A command whose folder has a plan among its notes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use rho_files::Lock;
 use rho_formats::MasksFolder;
 
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// Takes the lock of a rank, if nobody else writes the same shards.
 pub(crate) fn take_rank(

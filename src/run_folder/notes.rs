@@ -4,7 +4,7 @@ use rho_formats::MasksFolder;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// Reads a note; none where there is none.
 pub(crate) fn read<T: DeserializeOwned>(

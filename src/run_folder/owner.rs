@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use rho_files::Lock;
 use rho_formats::MasksFolder;
 
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 /// Where the notes are.
 const NOTES: &str = ".rho-mask";

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Command, notes};
-use crate::hint::Advised;
+use crate::advised::Advised;
 
 const NOTE: &str = "plan.json";
 /// Differences that are named.

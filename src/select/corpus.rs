@@ -6,23 +6,17 @@ use std::sync::{Mutex, PoisonError};
 use rho_formats::{MaskBatch, MaskColumns};
 use rho_selection::{Coarse, Cut, Direction, Fine, Seen, Share};
 
-use super::{
-    input::Input,
-    plan::SelectPlan,
-    rule::{Pick, Rule, Selection},
-    scores,
+use super::plan::SelectPlan;
+use crate::{
+    masks::finished::Input,
+    run_folder::on_threads,
+    selections::{
+        cuts::Cuts,
+        rule::{Pick, Rule, Selection},
+        scores,
+    },
+    stop::Stop,
 };
-use crate::{run_folder::on_threads, stop::Stop};
-
-/// The cuts of a corpus, one for each selection.
-#[derive(Debug, Clone)]
-pub(super) struct Cuts {
-    pub(super) cuts: Vec<Cut>,
-    /// Scored tokens and kept ones, by selection.
-    pub(super) counts: Vec<(u64, u64)>,
-    /// What each shard's predecessors hold of the boundaries' keys, by shard and selection.
-    pub(super) before: Vec<Vec<Seen>>,
-}
 
 /// A selection that ranks.
 struct Ranked<'a> {

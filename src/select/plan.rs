@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use rho_formats::MasksFolder;
 use serde_json::{Value, json};
 
-use super::{
-    input::Input,
-    options, place,
-    rule::{BASE_LOSS, Rule, Scope},
-};
 use crate::{
+    advised::Advised,
     cli::SelectArgs,
-    hint::Advised,
+    masks::{finished::Input, out_folder},
     plan::Plan,
     run_folder::{Command, RecordedPlan},
+    selections::{
+        options,
+        rule::{BASE_LOSS, Rule, Scope},
+    },
     threads,
 };
 
@@ -76,13 +76,13 @@ pub(crate) fn resolve(args: &SelectArgs) -> anyhow::Result<SelectPlan> {
             "name a new folder for the masks",
         ));
     }
-    place::must_be_apart(&args.masks, &args.out)?;
+    out_folder::must_be_apart(&args.masks, &args.out)?;
     MasksFolder::check(&args.out)?;
     let input = Input::open(&args.masks)?;
     for file in 0..input.files.len() {
         // The folder may consist of links to files elsewhere.
         if let Some(folder) = input.path(file).canonicalize()?.parent() {
-            place::must_be_apart(folder, &args.out)?;
+            out_folder::must_be_apart(folder, &args.out)?;
         }
     }
     let there = input.first.scores();

@@ -3,8 +3,7 @@
 use rho_formats::{MaskFile, MasksFolder, OutputError};
 use serde::{Deserialize, Serialize};
 
-use super::counted::Counts;
-use crate::run_folder::ShardRecord;
+use crate::{run_folder::ShardRecord, selections::counts::Counts};
 
 /// The record of one shard.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,20 +9,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    corpus::{Cuts, cuts},
-    counted::Counts,
+    corpus::cuts,
     plan::SelectPlan,
     record::Record,
-    rule::{Pick, Scope},
     shard::{self, Target},
     summary::Summary,
 };
 use crate::{
     cli::ProgressKind,
-    look::tokenizer,
-    pipeline::progress::Progress,
+    progress::Progress,
     run_folder::{Command, Opening, RunFolder, Shards, notes},
+    selections::{
+        counts::Counts,
+        cuts::Cuts,
+        rule::{Pick, Scope},
+    },
     stop::Stop,
+    tokenization::stored,
 };
 
 const METADATA: &str = "metadata.json";
@@ -49,7 +52,7 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop, kind: ProgressKind) -> anyhow:
     let start = Instant::now();
     let folder = open(plan)?;
     let files = &folder.files;
-    tokenizer::copy(&plan.input.folder, files)?;
+    stored::copy(&plan.input.folder, files)?;
     let count = plan.input.shards.len();
     let names = (0..count).map(|shard| plan.input.shard_name(shard));
     let mut shards = Shards::<Record>::resume(files, names)?;

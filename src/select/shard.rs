@@ -10,8 +10,12 @@ use rho_formats::{
     BatchCompression, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder, NewColumns,
 };
 
-use super::{corpus::Cuts, mark::Marks, plan::SelectPlan, record::Record};
-use crate::{pipeline::progress::Progress, stop::Stop};
+use super::{plan::SelectPlan, record::Record};
+use crate::{
+    progress::Progress,
+    selections::{cuts::Cuts, mark::Marks},
+    stop::Stop,
+};
 
 /// Record batches that are read ahead.
 const AHEAD: usize = 2;

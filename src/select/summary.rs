@@ -5,8 +5,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Chosen, counted::Counts, plan::SelectPlan, run::Times};
-use crate::numbers::grouped;
+use super::{plan::SelectPlan, run::Times};
+use crate::{
+    numbers::grouped,
+    selections::{Chosen, counts::Counts},
+};
 
 /// Counts and times.
 #[derive(Debug, Clone, Serialize)]

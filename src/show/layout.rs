@@ -6,9 +6,9 @@ use super::{
     levels::Look,
     palette::{Marks, Palette, RESET},
 };
-use crate::look::{
-    drawn::Drawn,
+use crate::{
     screen::{stand_in, width},
+    tokenization::token_texts::Drawn,
 };
 
 /// Tabulators stand at multiples of this.

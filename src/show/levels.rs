@@ -4,7 +4,7 @@
 //! The levels are fifths of the document's own scored tokens, bounded by the scores of rank `n/5`, `2n/5`, `3n/5` and
 //! `4n/5` from the preferred end; equal scores have one level, so that levels are of equal size only where scores differ.
 
-use crate::{dynamics::CATEGORIES, hint::Advised, look::documents::Document, numbers::grouped};
+use crate::{advised::Advised, document::Document, dynamics::CATEGORIES, numbers::grouped};
 
 use super::palette::{Marks, Palette};
 

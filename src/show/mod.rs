@@ -15,13 +15,10 @@ pub(crate) use levels::{By, default_mask};
 pub(crate) use palette::Palette;
 
 use crate::{
-    look::{
-        documents::Document,
-        drawn::Drawn,
-        pieces::Pieces,
-        screen::{safe, shorten},
-    },
+    document::Document,
     numbers::grouped,
+    screen::{safe, shorten},
+    tokenization::{pieces::Pieces, token_texts::Drawn},
 };
 use levels::Levels;
 

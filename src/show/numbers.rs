@@ -2,8 +2,8 @@
 
 use super::levels::excess;
 use crate::{
-    dynamics::CATEGORIES,
-    look::{documents::Document, pieces::Pieces, screen::shorten, table::Table},
+    document::Document, dynamics::CATEGORIES, screen::shorten, table::Table,
+    tokenization::pieces::Pieces,
 };
 
 /// Columns of a piece in the table.

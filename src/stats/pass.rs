@@ -8,7 +8,7 @@ use rho_formats::MaskBatch;
 use rho_selection::excess;
 
 use super::{Group, Joint, TokenTypes, group::Loaded};
-use crate::look::files::Masks;
+use crate::masks::files::Masks;
 
 /// What is counted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::{
     joint,
     types::TokenType,
 };
-use crate::look::{files::Masks, pieces::Pieces};
+use crate::{masks::files::Masks, tokenization::pieces::Pieces};
 
 /// The percentiles that are told. JSON has no infinity: what is one is null there.
 #[derive(Debug, Clone, Copy, Serialize)]

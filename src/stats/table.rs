@@ -5,11 +5,9 @@ use super::{
     report::{Report, Told, ToldScore, ToldType},
 };
 use crate::{
-    look::{
-        screen::{safe, shorten},
-        table::Table,
-    },
     numbers::grouped,
+    screen::{safe, shorten},
+    table::Table,
 };
 
 /// Columns of a token in the tables.

@@ -1,8 +1,14 @@
-//! Text to token ids, with the special tokens that the plan asks for.
+//! Text to token ids, with the special tokens that the plan asks for; and back, for people.
+//!
+//! * `files`: a tokenizer.json with the files beside it. `words` and `long`: fast, and in bounded memory. `marker`: the
+//!   byte-order mark. `pieces`: tokens to their bytes; `token_texts`: to what is drawn. `stored`: in a masks folder.
 
 mod files;
 mod long;
 mod marker;
+pub(crate) mod pieces;
+pub(crate) mod stored;
+pub(crate) mod token_texts;
 mod words;
 
 pub use files::{FilesError, TokenizerFiles};
@@ -15,7 +21,8 @@ use anyhow::Context as _;
 use rho_checkpoint::Outline;
 use tokenizers::Tokenizer;
 
-use crate::{cli::SpecialToken, hint::Advised, look::pieces::Pieces};
+use crate::{advised::Advised, cli::SpecialToken};
+use pieces::Pieces;
 use words::Words;
 
 /// A tokenizer and what it puts around each text.

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::documents::{Meaning, Weight};
 use crate::{
+    advised::Advised,
     cli::{ObjectiveName, TrainArgs},
-    hint::Advised,
-    select::usual::{USUAL_MASK, chosen},
+    selections::default_mask::{USUAL_MASK, chosen},
 };
 
 /// The columns to be read.

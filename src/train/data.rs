@@ -14,8 +14,8 @@ use super::{
     tokens::{self, Counts, Tokenising},
 };
 use crate::{
+    advised::Advised,
     files::{remove_folder, write_whole},
-    hint::Advised,
     join::Join,
     numbers::grouped,
     stop::Stop,

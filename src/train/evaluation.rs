@@ -8,7 +8,7 @@ use rho_trainer::{data::Document, run::EvaluationSet};
 
 use super::tokens::REJECTED;
 use crate::{
-    hint::Advised,
+    advised::Advised,
     terminal,
     tokenization::{Tokenization, below},
 };

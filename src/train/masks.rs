@@ -6,7 +6,7 @@ use rho_formats::{MaskColumns, MaskError};
 use serde_json::Value;
 
 use super::columns::Columns;
-use crate::{cli::TrainArgs, hint::Advised, select::input::finished_files, terminal};
+use crate::{advised::Advised, cli::TrainArgs, masks::finished::finished_files, terminal};
 
 /// A masks folder, as far as a plan needs it.
 pub(super) struct Masks {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use rho_checkpoint::Outline;
 
 use crate::{
+    advised::Advised,
     cli::TrainArgs,
-    hint::Advised,
     hub::{self, Need},
     terminal,
     tokenization::TokenizerFiles,

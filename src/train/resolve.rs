@@ -17,9 +17,9 @@ use super::{
     plan::{Prepared, TrainPlan},
 };
 use crate::{
+    advised::Advised,
     checkpoint,
     cli::{ObjectiveName, SpecialToken, TrainArgs},
-    hint::Advised,
     terminal, threads,
     tokenization::Tokenization,
 };

@@ -18,7 +18,7 @@ use super::{
     summary::{SUMMARY, Summary},
     tensorboard::Events,
 };
-use crate::{cli::TrainArgs, files::write_whole, hint::Advised, stop::Stop, terminal};
+use crate::{advised::Advised, cli::TrainArgs, files::write_whole, stop::Stop, terminal};
 
 /// How it ended.
 pub(crate) enum Finished {
@@ -182,7 +182,7 @@ fn train(
     let ended = run.train(Box::new(documents), &|| stop.requested(), &mut observe);
     progress.finish();
     if let Some(error) = broken {
-        terminal::line(&format!("note: {}", crate::hint::chain(&error)));
+        terminal::line(&format!("note: {}", crate::advised::chain(&error)));
     }
     let state: RunState = match ended? {
         Ended::Done(state) => state,

@@ -15,8 +15,7 @@ use serde_json::Value;
 
 use super::columns::Columns;
 use crate::{
-    hint,
-    hint::Advised,
+    advised::{self, Advised},
     join::Join,
     stop::Stop,
     tokenization::{Tokenization, below},
@@ -94,7 +93,7 @@ pub(super) fn tokenise(
         let mut reader = match runtime.block_on(ShardReader::open(shard, work.read)) {
             Ok(reader) => reader,
             Err(error) => {
-                taken.broken(shard, error.row(), hint::chain(&error.into()))?;
+                taken.broken(shard, error.row(), advised::chain(&error.into()))?;
                 continue;
             }
         };
@@ -109,7 +108,7 @@ pub(super) fn tokenise(
                     Ok(Some(record)) => records.push(record),
                     Ok(None) => ended = true,
                     Err(error) => {
-                        taken.broken(shard, error.row(), hint::chain(&error.into()))?;
+                        taken.broken(shard, error.row(), advised::chain(&error.into()))?;
                         ended = true;
                     }
                 }

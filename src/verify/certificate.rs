@@ -5,9 +5,9 @@ use std::{fs, path::Path};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::finding::{FORMAT_VERSION, Finding, provider};
+use super::result::{FORMAT_VERSION, Finding, provider};
 use crate::{
-    hint::Advised,
+    advised::Advised,
     plan::{Plan, PlannedModel},
 };
 
@@ -122,7 +122,7 @@ fn differences(
 
 /// What the masks keep.
 fn kept(finding: &Finding) -> Value {
-    let batches = |kind: fn(&super::finding::Batches) -> f64| {
+    let batches = |kind: fn(&super::result::Batches) -> f64| {
         finding.batches.iter().map(kind).fold(0.0, f64::max)
     };
     json!({

@@ -5,7 +5,7 @@ use rho_formats::ShardReader;
 use tokio::runtime::Runtime;
 
 use crate::{
-    hint::Advised,
+    advised::Advised,
     pipeline::{TokenDocument, Work, pieces::spans, tokenize::tokenize},
 };
 

@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{hint::Advised, stop::Stop, terminal};
+use crate::{advised::Advised, stop::Stop, terminal};
 
 const SCRIPT: &str = include_str!("transformers.py");
 /// How often a signal is looked for while Python computes.
@@ -256,7 +256,7 @@ mod tests {
         let error = |python: &str| {
             let started = Transformers::start(Path::new(python), &Stop::default());
             match started {
-                Err(error) => crate::hint::chain(&error),
+                Err(error) => crate::advised::chain(&error),
                 Ok(_) => panic!("{python} started"),
             }
         };

@@ -17,8 +17,8 @@ use serde_json::Value;
 
 use super::{Job, Outcome, say_where_rejected, to_folder};
 use crate::{
+    advised::Advised,
     files::remove_folder,
-    hint::Advised,
     pipeline::{
         LoadedModels, conclude::Standing, record::Identity, store::must_be_the_input,
         summary::Summary,
@@ -26,10 +26,12 @@ use crate::{
     plan::Plan,
     run_folder::{Command, RecordedPlan, RecordedShard, lock, notes},
     select::{
-        Chosen,
         plan::SelectPlan,
-        rule::{Rule, Scope},
         run::{self as select, Ended},
+    },
+    selections::{
+        Chosen,
+        rule::{Rule, Scope},
     },
     terminal,
 };

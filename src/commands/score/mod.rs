@@ -9,28 +9,30 @@ pub(super) mod corpus;
 use super::Outcome;
 use crate::{
     cli::ScoreArgs,
-    look::documents::Document,
+    document::Document,
     numbers::grouped,
     pipeline::{
         self, LoadedModels, Report, Work,
         conclude::{RankTimes, Standing, add_times},
         output::{Output, StreamOutput},
-        progress::Progress,
         store::{Store, schema},
         summary::{Subject, Summary},
     },
     plan::{self, Plan, Prepared, ScoringRequest},
+    progress::Progress,
     ranks,
-    select::rule::Scope,
+    selections::rule::Scope,
     show::{self, By, Palette, View},
     stop::Stop,
     terminal,
     tokenization::Tokenization,
+    verify::certificate,
 };
 
 pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     let request = &ScoringRequest::from(args);
-    let prepared = plan::resolve(request)?;
+    let mut prepared = plan::resolve(request)?;
+    prepared.plan.verified = certificate::of_run(&args.verified, &prepared.plan)?;
     let plan = &prepared.plan;
     if args.show_plan {
         terminal::data(&serde_json::to_string_pretty(plan)?);

@@ -8,7 +8,7 @@ use rho_formats::{
 };
 use serde_json::Value;
 
-use super::{Abilities, Settings, ShardFiles, Target, Writer, Written, later::LaterFiles};
+use super::{Abilities, Settings, ShardFiles, Target, Writer, Written, on_demand::LaterFiles};
 use crate::convert::{alignment, documents::Documents};
 
 pub(super) const ABILITIES: Abilities = Abilities {

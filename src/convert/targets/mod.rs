@@ -4,12 +4,12 @@
 
 mod jsonl;
 mod labels;
-mod later;
 mod levanter;
 mod litdata;
 mod mds;
 mod neox;
 mod olmo;
+mod on_demand;
 mod parquet;
 mod rows;
 mod torchtitan;

@@ -5,7 +5,7 @@
 
 use rho_formats::trainers::Indexed;
 
-use super::{Abilities, Settings, ShardFiles, Target, Writer, Written, later::LaterFiles};
+use super::{Abilities, Settings, ShardFiles, Target, Writer, Written, on_demand::LaterFiles};
 use crate::convert::{alignment, documents::Documents};
 
 pub(super) const ABILITIES: Abilities = Abilities {

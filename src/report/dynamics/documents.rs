@@ -8,10 +8,14 @@ use serde_json::{Value, json};
 
 use super::super::page::Page;
 use super::{Request, Subject};
-use crate::dynamics::{CATEGORIES, summary::Time};
-use crate::look::{documents::Document, drawn::Drawn, screen};
-use crate::numbers::grouped;
-use crate::report::masks::sampled::{MOST, SCRIPT, STYLE, rounded, seen, viewer};
+use crate::{
+    document::Document,
+    dynamics::{CATEGORIES, summary::Time},
+    numbers::grouped,
+    report::masks::documents::{MOST, SCRIPT, STYLE, rounded, seen, viewer},
+    screen,
+    tokenization::token_texts::Drawn,
+};
 
 const OWN_STYLE: &str = include_str!("dynamics.css");
 

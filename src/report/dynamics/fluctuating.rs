@@ -6,9 +6,11 @@ use maud::{Markup, html};
 use super::super::charts::{Curve, Curves};
 use super::super::page::{Page, figure};
 use super::{Subject, categories::range};
-use crate::dynamics::summary::Token;
-use crate::look::screen::{safe, shorten};
-use crate::report::masks::sampled::seen;
+use crate::{
+    dynamics::summary::Token,
+    report::masks::documents::seen,
+    screen::{safe, shorten},
+};
 
 /// Lines in a picture that can be told apart, and pictures.
 const LINES: usize = 4;

@@ -18,15 +18,21 @@ use std::path::Path;
 
 use maud::{Markup, html};
 
-use super::charts::Table;
-use super::masks::{made::flatten, named};
-use super::page::{self, Page};
-use crate::dynamics::{
-    opened::Opened,
-    summary::{CheckpointSummary, Summary},
+use super::{
+    charts::Table,
+    masks::{metadata::flatten, named},
+    page::{self, Page},
 };
-use crate::look::{pieces::Pieces, screen::safe, tokenizer};
-use crate::numbers::grouped;
+use crate::{
+    dynamics::{
+        folder::Opened,
+        summary::{CheckpointSummary, Summary},
+    },
+    masks::tokenizer,
+    numbers::grouped,
+    screen::safe,
+    tokenization::pieces::Pieces,
+};
 
 /// What to report, and on what.
 #[derive(Debug)]

@@ -17,12 +17,16 @@ use std::path::Path;
 
 use maud::{Markup, html};
 
-use super::charts::Table;
-use super::page::{self, Page};
-use crate::hint::Advised;
-use crate::look::screen::safe;
-use crate::numbers::grouped;
-use crate::results::{Axis, Mean, Measure, RESULTS, Results};
+use super::{
+    charts::Table,
+    page::{self, Page},
+};
+use crate::{
+    advised::Advised,
+    numbers::grouped,
+    results::{Axis, Mean, Measure, RESULTS, Results},
+    screen::safe,
+};
 
 /// Whether `experiment` wrote to this folder.
 pub(crate) fn is_experiment(path: &Path) -> bool {

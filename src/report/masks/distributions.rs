@@ -4,9 +4,11 @@ use maud::{Markup, html};
 
 use super::super::charts::{Bin, Cell, Heat, Histogram, percent};
 use super::super::page::{Page, figure};
-use super::{Subject, key, made::words, nats};
-use crate::numbers::grouped;
-use crate::stats::{CELLS, Distribution, Joint, WIDTH};
+use super::{Subject, key, metadata::words, nats};
+use crate::{
+    numbers::grouped,
+    stats::{CELLS, Distribution, Joint, WIDTH},
+};
 
 /// Intervals of a histogram that is not cut by the plane.
 const BINS: usize = 48;

@@ -8,12 +8,12 @@
 //! sampled        documents by chance, token by token, for `documents.js`
 //! ```
 //!
-//! Counts come from [`crate::stats`], documents from [`crate::look`]. Whatever columns are missing, the rest is told.
+//! Counts come from [`crate::stats`], documents from [`crate::masks`]. Whatever columns are missing, the rest is told.
 
 mod distributions;
-pub(super) mod made;
+pub(super) mod documents;
+pub(super) mod metadata;
 mod rates;
-pub(super) mod sampled;
 mod verified;
 
 use std::path::Path;
@@ -21,13 +21,17 @@ use std::path::Path;
 use anyhow::Context as _;
 use maud::{Markup, html};
 
-use self::made::Made;
+use self::metadata::Made;
 use super::page::Page;
-use crate::hint::Advised;
-use crate::look::{files::Masks, pieces::Pieces, screen::safe, tokenizer};
-use crate::numbers::grouped;
-use crate::show::default_mask;
-use crate::stats::{Columns, Statistics, gather};
+use crate::{
+    advised::Advised,
+    masks::{files::Masks, tokenizer},
+    numbers::grouped,
+    screen::safe,
+    show::default_mask,
+    stats::{Columns, Statistics, gather},
+    tokenization::pieces::Pieces,
+};
 
 /// What to report, and on what.
 #[derive(Debug)]
@@ -98,11 +102,11 @@ pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
     for notice in notices(&subject, tokenizer.note) {
         page.notice(notice);
     }
-    page.section("overview", "Overview", made::overview(&subject));
-    page.section("made", "How it was made", made::section(&subject));
+    page.section("overview", "Overview", metadata::overview(&subject));
+    page.section("made", "How it was made", metadata::section(&subject));
     distributions::sections(&subject, &mut page)?;
     rates::sections(&subject, &mut page)?;
-    sampled::section(&subject, request, &mut page)?;
+    documents::section(&subject, request, &mut page)?;
     Ok(page.html())
 }
 

@@ -4,10 +4,12 @@ use maud::{Markup, html};
 
 use super::super::charts::{Bar, Bars, Curve, Curves, Table, percent};
 use super::super::page::{self, Page, figure};
-use super::{Subject, key, made::words, nats, share};
-use crate::look::screen::safe;
-use crate::numbers::grouped;
-use crate::stats::{Group, SourceOf, TokenType, position_range};
+use super::{Subject, key, metadata::words, nats, share};
+use crate::{
+    numbers::grouped,
+    screen::safe,
+    stats::{Group, SourceOf, TokenType, position_range},
+};
 
 /// Lines in one picture; the table has all.
 const LINES: usize = 4;

@@ -19,12 +19,12 @@ use maud::{Markup, html};
 use serde_json::{Value, json};
 
 use self::recorded::Recorded;
-use super::charts::{Table, percent};
-use super::masks::{made::flatten, nats};
-use super::page::{self, Page};
-use crate::hint::Advised;
-use crate::look::screen::safe;
-use crate::numbers::grouped;
+use super::{
+    charts::{Table, percent},
+    masks::{metadata::flatten, nats},
+    page::{self, Page},
+};
+use crate::{advised::Advised, numbers::grouped, screen::safe};
 
 pub(crate) use recorded::is_run;
 

@@ -1,0 +1,154 @@
+//! The folders of scores of all models, side by side: record batch by record batch, the losses of the same tokens under
+//! each of them. Refuses folders that do not hold the same documents.
+
+use std::path::{Path, PathBuf};
+
+use rho_formats::{MaskBatch, MaskColumns};
+use rho_selection::{Direction, excess};
+
+use crate::advised::Advised;
+
+/// The folders of scores.
+#[derive(Debug, Clone)]
+pub(super) struct Folders {
+    /// One for each checkpoint.
+    pub(super) checkpoints: Vec<PathBuf>,
+    pub(super) reference: Option<PathBuf>,
+}
+
+/// The files of one shard, being read.
+pub(super) struct Files {
+    /// The checkpoints', then the reference's.
+    files: Vec<(PathBuf, MaskColumns)>,
+    checkpoints: usize,
+    /// Whether token ids and names of documents are read too.
+    whole: bool,
+}
+
+/// A record batch of each file.
+pub(super) struct Batch {
+    /// That of the first checkpoint.
+    pub(super) first: MaskBatch,
+    /// By checkpoint and token; NaN where nothing was scored.
+    pub(super) losses: Vec<Vec<f32>>,
+    pub(super) reference: Option<Vec<f32>>,
+    /// Whether all checkpoints have a number for it.
+    pub(super) complete: Vec<bool>,
+}
+
+/// What is read of a file, beside the columns that are copied.
+const READ: [&str; 4] = ["shard", "row", "token_hash", "loss"];
+
+impl Folders {
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        self.checkpoints.iter().chain(&self.reference)
+    }
+
+    /// Opens the files of a shard.
+    pub(super) fn open(&self, shard: &str, whole: bool) -> anyhow::Result<Files> {
+        let open = |folder: &PathBuf| {
+            let path = folder.join(format!("{shard}.arrow"));
+            let columns = MaskColumns::open(&path)?;
+            anyhow::Ok((path, columns))
+        };
+        Ok(Files {
+            files: self.all().map(open).collect::<Result<_, _>>()?,
+            checkpoints: self.checkpoints.len(),
+            whole,
+        })
+    }
+}
+
+impl Files {
+    /// The file of the first checkpoint.
+    pub(super) fn first(&self) -> &MaskColumns {
+        &self.files[0].1
+    }
+
+    /// The next record batch of each file; none at the end of all of them.
+    pub(super) fn next(&mut self) -> anyhow::Result<Option<Batch>> {
+        let mut first: Option<MaskBatch> = None;
+        let mut columns = Vec::with_capacity(self.files.len());
+        for (i, (path, file)) in self.files.iter_mut().enumerate() {
+            let batch = match (i, self.whole) {
+                (0, true) => file.next_batch()?,
+                _ => file.next_of(&READ)?,
+            };
+            match (batch, &first) {
+                (None, None) if i == 0 => {}
+                (None, None) => continue,
+                (Some(batch), _) => {
+                    match &first {
+                        Some(first) if !same_documents(first, &batch) => return Err(others(path)),
+                        None if i > 0 => return Err(others(path)),
+                        _ => {}
+                    }
+                    let mut losses = Vec::with_capacity(batch.tokens());
+                    if !batch.scores("loss", &mut losses) {
+                        return Err(others(path));
+                    }
+                    columns.push(losses);
+                    first.get_or_insert(batch);
+                }
+                (None, Some(_)) => return Err(others(path)),
+            }
+        }
+        let Some(first) = first else { return Ok(None) };
+        let reference = match columns.len() > self.checkpoints {
+            true => columns.pop(),
+            false => None,
+        };
+        let complete = |i: usize| columns.iter().all(|losses| losses[i].is_finite());
+        Ok(Some(Batch {
+            complete: (0..first.tokens()).map(complete).collect(),
+            first,
+            losses: columns,
+            reference,
+        }))
+    }
+}
+
+impl Batch {
+    /// Tokens in it.
+    pub(super) fn tokens(&self) -> usize {
+        self.first.tokens()
+    }
+
+    /// What a checkpoint ranks tokens by: its excess loss over the reference, in f32, or its own loss where there is none.
+    /// NaN for tokens that not all checkpoints have scored.
+    pub(super) fn ranked_by(&self, checkpoint: usize) -> Vec<f32> {
+        let own = &self.losses[checkpoint];
+        let mut scores = match &self.reference {
+            Some(reference) => excess(own, reference),
+            None => own.clone(),
+        };
+        for (score, complete) in scores.iter_mut().zip(&self.complete) {
+            if !complete {
+                *score = f32::NAN;
+            }
+        }
+        scores
+    }
+
+    /// The keys of [`ranked_by`](Self::ranked_by), the highest first.
+    pub(super) fn keys(&self, checkpoint: usize) -> Vec<u32> {
+        let mut keys = Vec::with_capacity(self.tokens());
+        Direction::High.keys(&self.ranked_by(checkpoint), &mut keys);
+        keys
+    }
+}
+
+fn same_documents(a: &MaskBatch, b: &MaskBatch) -> bool {
+    let same = |row| a.token_hash_and_row(row) == b.token_hash_and_row(row);
+    a.rows() == b.rows() && a.tokens() == b.tokens() && (0..a.rows()).all(same)
+}
+
+fn others(path: &Path) -> anyhow::Error {
+    Advised::error(
+        format!(
+            "{}: expected the documents that were scored under the first checkpoint, got others",
+            path.display()
+        ),
+        "the corpus changed while it was scored: start over with --restart",
+    )
+}

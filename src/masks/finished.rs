@@ -1,0 +1,166 @@
+//! A finished masks folder, and its files, shard by shard.
+
+use std::path::{Path, PathBuf};
+
+use rho_formats::{MaskColumns, MaskError, MasksFolder, listed_masks};
+use serde_json::{Map, Value, json};
+
+use super::kind::must_be_masks;
+use crate::{
+    advised::Advised,
+    pipeline::{conclude::Standing, record::Identity},
+    run_folder::{Command, RecordedPlan, RecordedShard},
+};
+
+/// Shards that are named when they are missing.
+const SHOWN: usize = 5;
+
+/// The files of a masks folder.
+pub(crate) struct Input {
+    pub(crate) folder: PathBuf,
+    pub(crate) files: Vec<InputFile>,
+    /// Neighbouring files that hold one shard of the corpus.
+    pub(crate) shards: Vec<std::ops::Range<usize>>,
+    /// The first file, for its columns.
+    pub(crate) first: MaskColumns,
+}
+
+/// A file as it was found.
+pub(crate) struct InputFile {
+    pub(crate) name: String,
+    pub(crate) identity: Identity,
+}
+
+impl Input {
+    /// Looks at a folder. Refuses one that is not finished.
+    pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
+        let names = finished_files(folder)?;
+        let empty = || MaskError::Empty {
+            path: folder.to_path_buf(),
+        };
+        let first = MaskColumns::open(&folder.join(names.first().ok_or_else(empty)?))?;
+        let (mut files, mut shards) = (Vec::new(), Vec::<std::ops::Range<usize>>::new());
+        let mut last = String::new();
+        for (i, name) in names.into_iter().enumerate() {
+            let path = folder.join(&name);
+            let mut columns = MaskColumns::open(&path)?;
+            if !columns.same_schema(&first) {
+                return Err(MaskError::OtherSchema { path }.into());
+            }
+            let identity = Identity::of_file(&path).unwrap_or_default();
+            let batch = columns.next_of(&["shard"])?;
+            let shard = batch.filter(|batch| batch.rows() > 0);
+            let shard = shard.map_or(String::new(), |batch| batch.shard(0).to_owned());
+            match shards.last_mut() {
+                Some(files) if !shard.is_empty() && shard == last => files.end = i + 1,
+                _ => shards.push(i..i + 1),
+            }
+            last = shard;
+            files.push(InputFile { name, identity });
+        }
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            files,
+            shards,
+            first,
+        })
+    }
+
+    /// Where a file lies.
+    pub(crate) fn path(&self, file: usize) -> PathBuf {
+        self.folder.join(&self.files[file].name)
+    }
+
+    /// What a shard is called: after its first file.
+    pub(crate) fn shard_name(&self, shard: usize) -> &str {
+        &self.files[self.shards[shard].start].name
+    }
+
+    /// The size of each shard.
+    pub(crate) fn shard_bytes(&self) -> Vec<u64> {
+        let files = |shard: &std::ops::Range<usize>| &self.files[shard.clone()];
+        let bytes = |shard| files(shard).iter().map(|file| file.identity.bytes).sum();
+        self.shards.iter().map(bytes).collect()
+    }
+
+    /// By what each file is known again.
+    pub(crate) fn identities(&self) -> Map<String, Value> {
+        let files = self.files.iter();
+        files
+            .map(|file| (file.name.clone(), json!(file.identity)))
+            .collect()
+    }
+
+    /// The files as a run that reads them records them.
+    pub(crate) fn recorded(&self) -> Vec<RecordedShard> {
+        let files = self.files.iter();
+        files
+            .map(|file| RecordedShard {
+                name: file.name.clone(),
+                bytes: file.identity.bytes,
+            })
+            .collect()
+    }
+
+    /// Refuses a file that was written to since it was found.
+    pub(crate) fn must_be_unchanged(&self, file: usize) -> anyhow::Result<()> {
+        let now = Identity::of_file(&self.path(file)).unwrap_or_default();
+        match self.files[file].identity.difference(&now) {
+            None => Ok(()),
+            Some(difference) => Err(Advised::error(
+                format!(
+                    "{}: expected a file that stays as it is, got one that changed while it was read: {difference}",
+                    self.path(file).display()
+                ),
+                "wait until the masks are finished, then start over with --restart",
+            )),
+        }
+    }
+}
+
+/// The names of the files of a folder that is done.
+pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
+    let shown = path.display();
+    if !path.is_dir() {
+        let got = if path.exists() {
+            "something else"
+        } else {
+            "nothing"
+        };
+        return Err(Advised::error(
+            format!("{shown}: expected a masks folder, got {got}"),
+            "name the folder that `rho-mask score` or `select` wrote",
+        ));
+    }
+    must_be_masks(path)?;
+    let unfinished = |why: String| {
+        Advised::error(
+            format!("{shown}: expected a finished masks folder, got one that is not: {why}"),
+            "start the run that writes it again: it goes on where it stopped",
+        )
+    };
+    let folder = MasksFolder::existing(path);
+    let recorded = RecordedPlan::read(&folder)?;
+    if recorded.is_some_and(|recorded| recorded.command() != Command::Select)
+        && let Some(standing) = Standing::look(&folder)?
+    {
+        let mut missing = standing.missing();
+        let count = missing.len();
+        if count > 0 {
+            missing.truncate(SHOWN);
+            if count > SHOWN {
+                missing.push(format!("and {} more", count - SHOWN));
+            }
+            let shards = missing.join(", ");
+            return Err(unfinished(format!("{count} shards are not done: {shards}")));
+        }
+    }
+    let Some(names) = listed_masks(path)? else {
+        return Err(unfinished("it has no state.json".to_owned()));
+    };
+    // It is written last.
+    if !path.join("summary.json").exists() {
+        return Err(unfinished("it has no summary.json".to_owned()));
+    }
+    Ok(names)
+}

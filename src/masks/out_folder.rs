@@ -1,0 +1,85 @@
+//! Where masks may not be written: into the folder they are made from, or around it, by whatever name.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::advised::Advised;
+
+/// Refuses an output folder that is the input folder, lies in it or holds it; links are followed.
+pub(crate) fn must_be_apart(masks: &Path, out: &Path) -> anyhow::Result<()> {
+    let (input, output) = (real(masks), real(out));
+    let (Ok(input), Ok(output)) = (input, output) else {
+        // What cannot be looked at is refused with its reason when it is opened.
+        return Ok(());
+    };
+    let relation = match (inside(&output, &input), inside(&input, &output)) {
+        (true, true) => "the same",
+        (true, false) => "one inside it",
+        (false, true) => "one around it",
+        (false, false) => return Ok(()),
+    };
+    Err(Advised::error(
+        format!(
+            "--out {}: expected another folder than {}, got {relation}",
+            out.display(),
+            masks.display()
+        ),
+        "the masks that are read are never changed: name a new folder beside them",
+    ))
+}
+
+/// A path without links, whose end need not be there yet.
+fn real(path: &Path) -> io::Result<PathBuf> {
+    let path = std::path::absolute(path)?;
+    let mut end = Vec::new();
+    let mut there = path.as_path();
+    loop {
+        match there.canonicalize() {
+            Ok(mut found) => {
+                for part in end.iter().rev() {
+                    match Path::new(part).components().next() {
+                        Some(std::path::Component::ParentDir) => {
+                            found.pop();
+                        }
+                        _ => found.push(part),
+                    }
+                }
+                return Ok(found);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let part = there.components().next_back();
+                let (Some(part), Some(parent)) = (part, there.parent()) else {
+                    return Err(error);
+                };
+                end.push(part.as_os_str().to_owned());
+                there = parent;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Whether a folder is another one or lies in it.
+fn inside(inner: &Path, outer: &Path) -> bool {
+    inner
+        .ancestors()
+        .any(|folder| folder == outer || same(folder, outer))
+}
+
+/// Whether two paths lead to the same folder, which the system may know by several (mounted twice, or in letters of
+/// another case).
+#[cfg(unix)]
+fn same(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (Ok(a), Ok(b)) = (fs::metadata(a), fs::metadata(b)) else {
+        return false;
+    };
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+#[cfg(not(unix))]
+fn same(a: &Path, b: &Path) -> bool {
+    matches!((fs::canonicalize(a), fs::canonicalize(b)), (Ok(a), Ok(b)) if a == b)
+}

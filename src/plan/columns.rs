@@ -1,0 +1,113 @@
+//! Which columns of scores come of which models, and how.
+//!
+//! ```text
+//! reference            ─► loss entropy
+//! references 1, 2 ...  ─► loss_1 entropy_1 loss_2 ... ─ combined token by token ─► loss entropy
+//! base                 ─► base_loss ─ less loss ─► excess
+//! ```
+//!
+//! What is computed from scores is computed in f32 from the scores as they are stored, and then stored like them: whoever
+//! has the columns can compute the same again, bit for bit.
+
+use rho_selection::{Combine, excess};
+
+/// What the models of a run make of a token.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ScoreColumns {
+    /// How many references there are, at least one.
+    pub(crate) references: usize,
+    /// How the scores of several become one.
+    pub(crate) combine: Combine,
+    /// Whether a base scores too.
+    pub(crate) base: bool,
+}
+
+impl ScoreColumns {
+    /// The columns, in the order of the masks.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names = vec!["loss".to_owned(), "entropy".to_owned()];
+        if self.base {
+            names.extend(["base_loss", "excess"].map(String::from));
+        }
+        if self.references > 1 {
+            names.extend((0..self.references).flat_map(|i| self.of_model(i)));
+        }
+        names
+    }
+
+    /// Models that score, the base last.
+    pub(crate) fn models(&self) -> usize {
+        self.references + usize::from(self.base)
+    }
+
+    /// The columns that hold a model's own scores.
+    pub(crate) fn of_model(&self, model: usize) -> Vec<String> {
+        match model {
+            base if base >= self.references => vec!["base_loss".to_owned()],
+            _ if self.references == 1 => vec!["loss".to_owned(), "entropy".to_owned()],
+            i => vec![format!("loss_{}", i + 1), format!("entropy_{}", i + 1)],
+        }
+    }
+
+    /// The columns of a document from those of each model in turn, which are rounded as they are stored; `round` does so.
+    pub(crate) fn of(&self, mut own: Vec<Vec<f32>>, round: impl Fn(f32) -> f32) -> Vec<Vec<f32>> {
+        let base = self.base.then(|| own.pop()).flatten();
+        let mut columns = if self.references > 1 {
+            let combined = |first: usize| -> Vec<f32> {
+                let scores = own[first..].iter().step_by(2).map(Vec::as_slice);
+                let combined = self.combine.of(&scores.collect::<Vec<_>>());
+                combined.into_iter().map(&round).collect()
+            };
+            vec![combined(0), combined(1)]
+        } else {
+            std::mem::take(&mut own)
+        };
+        if let Some(base) = base {
+            let excess = excess(&base, &columns[0]).into_iter().map(&round).collect();
+            columns.extend([base, excess]);
+        }
+        columns.append(&mut own);
+        columns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_has_its_columns() {
+        let columns = |references, base| ScoreColumns {
+            references,
+            combine: Combine::Mean,
+            base,
+        };
+        assert_eq!(columns(1, false).names().join(" "), "loss entropy");
+        assert_eq!(
+            columns(2, true).names().join(" "),
+            "loss entropy base_loss excess loss_1 entropy_1 loss_2 entropy_2"
+        );
+        assert_eq!(columns(1, true).of_model(1), ["base_loss"]);
+        let own = vec![
+            vec![1.0, 2.0],
+            vec![3.0, 4.0],
+            vec![2.0, 3.0],
+            vec![5.0, 5.0],
+            vec![1.0, 9.0],
+        ];
+        let all = columns(2, true).of(own, |score| score.floor());
+        let expected = [
+            [1.0, 2.0],
+            [4.0, 4.0],
+            [1.0, 9.0],
+            [0.0, 7.0],
+            [1.0, 2.0],
+            [3.0, 4.0],
+            [2.0, 3.0],
+            [5.0, 5.0],
+        ];
+        assert_eq!(all, expected);
+        let alone = columns(1, true).of(vec![vec![1.0], vec![2.0], vec![4.5]], |score| score);
+        assert_eq!(alone, [[1.0], [2.0], [4.5], [3.5]]);
+    }
+}

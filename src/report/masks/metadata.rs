@@ -1,0 +1,425 @@
+//! What a masks folder says of itself: facts, rules in words, thresholds. Takes the metadata of its files and its
+//! summary as JSON: what it does not know it shows as it stands, so that nothing that is said there is lost.
+
+use maud::{Markup, html};
+use serde_json::Value;
+
+use super::super::charts::{Table, Threshold, percent};
+use super::super::page;
+use super::verified;
+use super::{Subject, json_file, nats, share};
+use crate::{masks::files::Masks, numbers::grouped, screen::safe};
+
+/// Metadata and summary.
+#[derive(Debug)]
+pub(super) struct Made {
+    metadata: Value,
+    /// Null where the masks are not finished, or not in a folder.
+    summary: Value,
+}
+
+impl Made {
+    /// Reads what the folder says.
+    pub(super) fn read(masks: &Masks) -> anyhow::Result<Self> {
+        // One file of a folder is not what its summary speaks of.
+        let folder = masks.folder.as_ref().filter(|_| masks.path.is_dir());
+        let summary = match folder {
+            Some(folder) => json_file(&folder.join("summary.json"))?,
+            None => None,
+        };
+        Ok(Self {
+            metadata: masks.metadata().clone(),
+            summary: summary.unwrap_or_default(),
+        })
+    }
+
+    /// What of the corpus is not in the masks, in words.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        let count = |name: &str| self.summary[name].as_u64().filter(|&count| count > 0);
+        let mut told = Vec::new();
+        if let Some(rejected) = count("rejected") {
+            told.push(format!(
+                "{} rows of the corpus hold no document that could be scored; rejected.jsonl says why.",
+                grouped(rejected)
+            ));
+        }
+        if let Some(broken) = count("broken_shards") {
+            told.push(format!(
+                "{} shards of the corpus ended early.",
+                grouped(broken)
+            ));
+        }
+        told
+    }
+
+    fn selections(&self) -> &[Value] {
+        self.metadata["selections"]
+            .as_array()
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// What divides kept from dropped among the values of a score.
+    pub(super) fn thresholds(&self, score: &str) -> Vec<Threshold> {
+        let mut thresholds = Vec::new();
+        for selection in self.selections().iter().filter(|s| s["by"] == score) {
+            let Some(column) = selection["column"].as_str() else {
+                continue;
+            };
+            let Some(name) = column.strip_prefix("mask_") else {
+                continue;
+            };
+            let kept = &self.summary["kept"][name];
+            let high = kept["side"] == "from" || selection["keep_highest"].is_number();
+            for (bound, from) in [("lowest", true), ("threshold", high)] {
+                if let [Some(low), Some(high)] = [0, 1].map(|i| kept[bound][i].as_f64()) {
+                    thresholds.push(Threshold {
+                        mask: column.to_owned(),
+                        from,
+                        low,
+                        high,
+                    });
+                }
+            }
+        }
+        thresholds
+    }
+
+    /// Each selection: its column, and its rule in words.
+    fn rules(&self) -> Vec<(String, String)> {
+        let rules = self.selections().iter().map(|selection| {
+            let column = selection["column"].as_str().unwrap_or("?").to_owned();
+            (column, rule(selection))
+        });
+        rules.collect()
+    }
+
+    /// What is known of the making, name and value.
+    fn facts(&self) -> Vec<(String, String)> {
+        let mut facts = Vec::new();
+        let mut metadata = self.metadata.clone();
+        if let Some(known) = metadata.as_object_mut() {
+            known.remove("selections");
+        }
+        let scope = match (&metadata["scope"], metadata["scope_tokens"].as_u64()) {
+            (Value::String(scope), Some(tokens)) if scope == "batch" => Some(format!(
+                "batch: whole documents of a shard up to {} tokens",
+                grouped(tokens)
+            )),
+            (Value::String(scope), _) if scope == "document" => {
+                Some("document: each by itself".to_owned())
+            }
+            (Value::String(scope), _) if scope == "corpus" => {
+                Some("corpus: all tokens of all shards".to_owned())
+            }
+            _ => None,
+        };
+        if let (Some(scope), Some(known)) = (scope, metadata.as_object_mut()) {
+            known.remove("scope");
+            known.remove("scope_tokens");
+            facts.push(("ranked within".to_owned(), scope));
+        }
+        match &mut metadata["verified"] {
+            Value::Array(several) => facts.extend(several.iter_mut().map(verified::fact)),
+            Value::Object(_) => facts.push(verified::fact(&mut metadata["verified"])),
+            _ => {}
+        }
+        let mut told = Vec::new();
+        flatten("", &metadata, &mut told);
+        // What matters most comes first, what is not known here last.
+        told.sort_by_key(|(name, _)| {
+            let mut known = ORDER.iter();
+            let place = known.position(|known| name.starts_with(known));
+            place.unwrap_or(ORDER.len())
+        });
+        facts.extend(told);
+        let said = [("device", "computed on"), ("shards", "shards")];
+        for (name, words) in said {
+            let said = &self.summary[name];
+            if !said.is_null() && said != "unknown" {
+                facts.push((words.to_owned(), plain(said)));
+            }
+        }
+        let speed = &self.summary["speed"];
+        let seconds = speed["seconds"]["total"]
+            .as_f64()
+            .or(speed["seconds"].as_f64());
+        if let (Some(speed), Some(seconds)) = (speed["tokens_per_second"].as_f64(), seconds) {
+            let speed = format!("{} tokens/s, {seconds:.1} s", grouped(speed as u64));
+            facts.push(("speed".to_owned(), speed));
+        }
+        facts
+    }
+}
+
+/// What facts are called, the ones that matter most first.
+const ORDER: [&str; 11] = [
+    "reference",
+    "model",
+    "base",
+    "combine",
+    "tokenizer",
+    "precision",
+    "provider",
+    "context",
+    "overlap",
+    "verified",
+    "format version",
+];
+
+/// Numbers that are read first.
+pub(super) fn overview(subject: &Subject<'_>) -> Markup {
+    let total = &subject.statistics.total;
+    let columns = subject.columns();
+    let scores = columns.scores.iter().zip(&total.scores).take(3);
+    html! {
+        dl.tiles {
+            div { dt { "documents" } dd { (grouped(total.documents)) } }
+            div {
+                dt { "tokens" }
+                dd { (grouped(total.tokens)) small { (grouped(total.scored)) " scored" } }
+            }
+            @for (name, score) in scores {
+                div {
+                    dt { "mean " (words(name)) ", nats" }
+                    dd { (nats(score.sum.mean())) small { "median " (nats(score.percentile(0.5))) } }
+                }
+            }
+            @for (name, kept) in columns.masks.iter().zip(&total.masks) {
+                div {
+                    dt { "kept by " (words(name.strip_prefix("mask_").unwrap_or(name))) }
+                    dd {
+                        (share(kept.tokens, total.scored).map_or_else(|| "–".to_owned(), percent))
+                        small { (grouped(kept.tokens)) " tokens" }
+                    }
+                }
+            }
+            @for (name, weighed) in columns.weights.iter().zip(&total.weights) {
+                div { dt { "mean of " code { (name) } } dd { (nats(weighed.sum.mean())) } }
+            }
+        }
+    }
+}
+
+/// Rules and facts.
+pub(super) fn section(subject: &Subject<'_>) -> Markup {
+    let mut rules = Table::new(["column", "rule", "threshold, nats"]);
+    for (column, rule) in subject.made.rules() {
+        let scores = subject.columns().scores.iter();
+        let thresholds = scores.flat_map(|score| subject.made.thresholds(score));
+        let own = thresholds.filter(|threshold| threshold.mask == column);
+        let told: Vec<String> = own.map(|threshold| threshold.bound()).collect();
+        rules.row([column, rule, told.join(", ")]);
+    }
+    html! {
+        div.figures {
+            div {
+                @if !rules.rows.is_empty() {
+                    h3 { "Selections" }
+                    div.words { (page::table(&rules)) }
+                }
+                p.muted {
+                    "Loss and entropy are those of the reference, in nats, of each token given the tokens before it. A token "
+                    "without context is not scored, never kept, and counted in no share. Percentiles are off by less than 0.4 %."
+                }
+            }
+            div {
+                h3 { "Facts" }
+                div.table-frame tabindex="0" role="group" aria-label="Facts" {
+                    table.facts {
+                        tbody {
+                            @for (name, value) in subject.made.facts() {
+                                tr { th scope="row" { (safe(&name)) } td { code { (safe(&value)) } } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A column's name in a sentence.
+pub(super) fn words(column: &str) -> String {
+    column.replace('_', " ")
+}
+
+/// A rule as people say it.
+fn rule(selection: &Value) -> String {
+    let number = |name: &str| selection[name].as_f64();
+    let by = selection["by"].as_str().unwrap_or("?");
+    for (key, how) in [("and", "both of"), ("or", "one of")] {
+        if let Some(columns) = selection[key].as_array() {
+            let columns: Vec<&str> = columns.iter().filter_map(Value::as_str).collect();
+            return format!("{how} {}", columns.join(", "));
+        }
+    }
+    if let Some(formula) = selection["weights"].as_str() {
+        let temperature = number("temperature").map(|t| format!(", temperature {t} nats"));
+        return format!(
+            "weights by {by}: {formula}{}",
+            temperature.unwrap_or_default()
+        );
+    }
+    if let (Some(low), Some(high)) = (number("drop_lowest"), number("drop_highest")) {
+        return format!(
+            "all but the {} of lowest and the {} of highest {by}",
+            percent(low),
+            percent(high)
+        );
+    }
+    for (key, how) in [("keep_lowest", "of lowest"), ("keep_highest", "of highest")] {
+        if let Some(keep) = number(key) {
+            return format!("the {} {how} {by}", percent(keep));
+        }
+    }
+    if let (Some(keep), Some(seed)) = (number("keep"), selection["seed"].as_u64()) {
+        return format!("{} by chance, seed {seed}", percent(keep));
+    }
+    match (number("at_least"), number("at_most")) {
+        (Some(least), Some(most)) => format!("{by} from {least} to {most} nats"),
+        (Some(least), None) => format!("{by} of at least {least} nats"),
+        (None, Some(most)) => format!("{by} of at most {most} nats"),
+        (None, None) => selection.to_string(),
+    }
+}
+
+/// Nested objects as a line per value.
+pub(in crate::report) fn flatten(name: &str, value: &Value, facts: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                let field = words(field);
+                let name = match name {
+                    "" => field,
+                    name => format!("{name} {field}"),
+                };
+                flatten(&name, value, facts);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (number, item) in (1..).zip(items) {
+                flatten(&format!("{name} {number}"), item, facts);
+            }
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(plain).collect();
+            let told = if items.is_empty() {
+                "none".to_owned()
+            } else {
+                items.join(", ")
+            };
+            facts.push((name.to_owned(), told));
+        }
+        Value::Null => {}
+        value => facts.push((name.to_owned(), plain(value))),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), grouped),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_rule_has_words() {
+        let said = [
+            (
+                json!({"by": "loss", "keep_lowest": 0.7}),
+                "the 70.0 % of lowest loss",
+            ),
+            (
+                json!({"by": "excess", "keep_highest": 0.6}),
+                "the 60.0 % of highest excess",
+            ),
+            (
+                json!({"by": "random", "keep": 0.5, "seed": 3, "scored": "loss"}),
+                "50.0 % by chance, seed 3",
+            ),
+            (
+                json!({"by": "loss", "drop_lowest": 0.1, "drop_highest": 0.2}),
+                "all but the 10.0 % of lowest and the 20.0 % of highest loss",
+            ),
+            (
+                json!({"by": "loss", "at_least": null, "at_most": 2.5}),
+                "loss of at most 2.5 nats",
+            ),
+            (
+                json!({"by": "excess", "weights": "sigmoid", "temperature": 0.5}),
+                "weights by excess: sigmoid, temperature 0.5 nats",
+            ),
+            (
+                json!({"and": ["mask_loss", "mask_entropy"]}),
+                "both of mask_loss, mask_entropy",
+            ),
+            (json!({"new": 1}), r#"{"new":1}"#),
+        ];
+        for (selection, words) in said {
+            assert_eq!(rule(&selection), words);
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_said_is_lost() {
+        let metadata = json!({
+            "reference": {"models": [{"name": "a", "columns": ["loss_1", "entropy_1"]}, {"name": "b"}]},
+            "bos": {"tokens": []}, "vocabulary": 2048, "scope": null,
+        });
+        let mut facts = Vec::new();
+        flatten("", &metadata, &mut facts);
+        facts.sort();
+        let told: Vec<String> = facts
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        let expected = [
+            "bos tokens: none",
+            "reference models 1 columns: loss_1, entropy_1",
+            "reference models 1 name: a",
+            "reference models 2 name: b",
+            "vocabulary: 2,048",
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn thresholds_are_found_by_their_score() {
+        let made = Made {
+            metadata: json!({"selections": [
+                {"column": "mask_loss", "by": "loss", "keep_lowest": 0.7},
+                {"column": "mask_entropy", "by": "entropy", "keep_lowest": 0.7},
+                {"column": "mask_excess", "by": "excess", "keep_highest": 0.7},
+                {"column": "mask_band", "by": "loss", "drop_lowest": 0.1, "drop_highest": 0.1},
+            ]}),
+            summary: json!({"kept": {
+                "loss": {"threshold": [1.0, 2.0]},
+                "excess": {"threshold": [0.5, 0.5]},
+                "band": {"side": "up to", "threshold": [4.0, 4.0], "lowest": [0.25, 0.25]},
+            }}),
+        };
+        let told = |score: &str| -> Vec<String> {
+            let thresholds = made.thresholds(score).into_iter();
+            thresholds
+                .map(|t| format!("{} {}", t.mask, t.bound()))
+                .collect()
+        };
+        assert_eq!(
+            told("loss"),
+            [
+                "mask_loss ≤ 1.000–2.000",
+                "mask_band ≥ 0.250",
+                "mask_band ≤ 4.000"
+            ]
+        );
+        assert_eq!(told("entropy"), [""; 0]);
+        assert_eq!(told("excess"), ["mask_excess ≥ 0.500"]);
+    }
+}

@@ -1,0 +1,295 @@
+//! What was typed about selecting, after `score` or `select`, to a rule and a scope. Everything that can be wrong with it is
+//! found here, except columns that are not there.
+
+use rho_selection::{Batches, Bounds, Direction, Formula, KeepRatio, Share, Weights};
+use serde_json::json;
+
+use super::rule::{Combined, LOSS, Pick, Rule, Scope, Selection, Source};
+use crate::{
+    advised::Advised,
+    cli::{FormulaName, RuleName, ScopeName, SelectionArgs},
+};
+
+/// Paper, appendix H: loss 70 % and entropy 70 %, intersected, did best.
+const DEFAULT_KEEP: f64 = 0.7;
+
+/// The rule and the scope that options come to, for masks with these columns of scores.
+pub(crate) fn resolve(
+    by: RuleName,
+    args: &SelectionArgs,
+    there: &[&str],
+) -> anyhow::Result<(Rule, Scope)> {
+    must_belong(by, args)?;
+    let rule = rule(by, args, there)?;
+    let scope = scope(args, &rule)?;
+    Ok((rule, scope))
+}
+
+/// Refuses options of other rules.
+fn must_belong(by: RuleName, args: &SelectionArgs) -> anyhow::Result<()> {
+    use RuleName::{Band, Entropy, Excess, Intersection, Loss, Random, Threshold, Union};
+    let weights = args.weights.is_some();
+    let both = matches!(by, Intersection | Union);
+    let ranked = by != Threshold && matches!(args.weights, None | Some(FormulaName::Rank));
+    let options = [
+        (
+            "--keep",
+            args.keep.is_some(),
+            !weights && !matches!(by, Threshold | Band),
+        ),
+        ("--keep-loss", args.keep_loss.is_some(), both),
+        ("--keep-entropy", args.keep_entropy.is_some(), both),
+        ("--scope", args.scope.is_some(), ranked),
+        ("--batch", args.batch.is_some(), ranked),
+        ("--seed", args.seed.is_some(), by == Random),
+        (
+            "--score",
+            args.score.is_some(),
+            matches!(by, Threshold | Band),
+        ),
+        ("--above", args.above.is_some(), by == Threshold),
+        ("--below", args.below.is_some(), by == Threshold),
+        ("--drop-easiest", args.drop_easiest.is_some(), by == Band),
+        ("--drop-hardest", args.drop_hardest.is_some(), by == Band),
+        ("--weights", weights, matches!(by, Loss | Entropy | Excess)),
+        (
+            "--temperature",
+            args.temperature.is_some(),
+            weights && !ranked,
+        ),
+        ("--min-weight", args.min_weight.is_some(), weights),
+        ("--max-weight", args.max_weight.is_some(), weights),
+    ];
+    let rule = format!("--by {}", json!(by).as_str().unwrap_or_default());
+    let by = match args.weights {
+        Some(formula) => format!(
+            "{rule} --weights {}",
+            json!(formula).as_str().unwrap_or_default()
+        ),
+        None => rule,
+    };
+    for (option, given, belongs) in options {
+        if given && !belongs {
+            let fits: Vec<&str> = options.iter().filter(|o| o.2).map(|o| o.0).collect();
+            let fits = match fits.is_empty() {
+                true => "no option of other rules".to_owned(),
+                false => format!("one of {}", fits.join(", ")),
+            };
+            return Err(Advised::error(
+                format!("{option}: expected an option that belongs to {by}, got one that does not"),
+                format!("leave it out; {by} takes {fits}"),
+            ));
+        }
+    }
+    if args.batch.is_some() && args.scope.unwrap_or_default() != ScopeName::Batch {
+        return Err(Advised::error(
+            "--batch: expected --scope batch beside it, got another scope",
+            "leave one of them out",
+        ));
+    }
+    if args.batch == Some(0) {
+        return Err(Advised::error(
+            "--batch: expected at least 1 token, got 0",
+            "leave it out for the default",
+        ));
+    }
+    Ok(())
+}
+
+fn scope(args: &SelectionArgs, rule: &Rule) -> anyhow::Result<Scope> {
+    let ranks = |selection: &Selection| match selection.pick {
+        Pick::Ranked(..) => true,
+        Pick::Weighed(weights) => matches!(weights.formula, Formula::Rank(_)),
+        Pick::Bounded(_) => false,
+    };
+    if !rule.selections.iter().any(ranks) {
+        return Ok(Scope::None);
+    }
+    match args.scope.unwrap_or_default() {
+        ScopeName::Document => Ok(Scope::Document),
+        ScopeName::Batch => Ok(Scope::Batch(args.batch.unwrap_or(Batches::PAPER))),
+        ScopeName::Corpus if args.weights.is_some() => Err(Advised::error(
+            "--weights rank: expected --scope document or batch, got corpus",
+            "the rank of every token of a corpus cannot be told in bounded memory without sorting it on the disk: take --scope batch with a large --batch",
+        )),
+        ScopeName::Corpus => Ok(Scope::Corpus),
+    }
+}
+
+fn rule(by: RuleName, args: &SelectionArgs, there: &[&str]) -> anyhow::Result<Rule> {
+    let keep = |own: Option<KeepRatio>| match own.or(args.keep) {
+        Some(ratio) => Ok(ratio),
+        None => KeepRatio::new(DEFAULT_KEEP),
+    };
+    let best = |own, direction| keep(own).map(|k| Pick::Ranked(direction, Share::Best(k)));
+    let excess = || match there.contains(&"excess") {
+        true => Source::Column("excess".to_owned()),
+        false => Source::Excess,
+    };
+    let column = |name: &str| Source::Column(name.to_owned());
+    let named = || match args.score.as_deref().unwrap_or(LOSS) {
+        "excess" => excess(),
+        name => column(name),
+    };
+    let one = |name: &str, source: Source, pick: Pick| Selection {
+        name: name.to_owned(),
+        source,
+        pick,
+    };
+    let weighed = |direction, pick| match weights(by, args, direction)? {
+        Some(weights) => anyhow::Ok(Pick::Weighed(weights)),
+        None => Ok(pick),
+    };
+    use Direction::{High, Low};
+    let (selections, combined) = match by {
+        RuleName::Loss => {
+            let pick = weighed(Low, best(None, Low)?)?;
+            (vec![one("loss", column(LOSS), pick)], None)
+        }
+        RuleName::Entropy => {
+            let pick = weighed(Low, best(None, Low)?)?;
+            (vec![one("entropy", column("entropy"), pick)], None)
+        }
+        RuleName::Excess => {
+            let pick = weighed(High, best(None, High)?)?;
+            (vec![one("excess", excess(), pick)], None)
+        }
+        RuleName::Random => {
+            // Scored is what has a loss, or whatever score comes first.
+            let scored = match there.first() {
+                Some(first) if !there.contains(&LOSS) => first,
+                _ => LOSS,
+            };
+            let source = Source::Random {
+                seed: args.seed.unwrap_or(0),
+                scored: scored.to_owned(),
+            };
+            (vec![one("random", source, best(None, Low)?)], None)
+        }
+        RuleName::Threshold => (
+            vec![one("threshold", named(), Pick::Bounded(bounds(args)?))],
+            None,
+        ),
+        RuleName::Band => (
+            vec![one("band", named(), Pick::Ranked(Low, band(args)?))],
+            None,
+        ),
+        RuleName::Intersection | RuleName::Union => {
+            let combined = match by {
+                RuleName::Union => Combined::Union,
+                _ => Combined::Intersection,
+            };
+            let loss = one("loss", column(LOSS), best(args.keep_loss, Low)?);
+            let entropy = one("entropy", column("entropy"), best(args.keep_entropy, Low)?);
+            (vec![loss, entropy], Some(combined))
+        }
+    };
+    Ok(Rule {
+        selections,
+        combined,
+    })
+}
+
+fn bounds(args: &SelectionArgs) -> anyhow::Result<Bounds> {
+    if args.above.is_none() && args.below.is_none() {
+        return Err(Advised::error(
+            "--by threshold: expected --above or --below, got neither",
+            "say from or up to how many nats tokens are kept",
+        ));
+    }
+    for (option, given) in [("--above", args.above), ("--below", args.below)] {
+        if let Some(bound) = given
+            && !bound.is_finite()
+        {
+            return Err(Advised::error(
+                format!("{option}: expected a number of nats, got {bound}"),
+                "leave it out where there is no bound",
+            ));
+        }
+    }
+    let bounds = Bounds {
+        least: args.above.unwrap_or(f32::NEG_INFINITY),
+        most: args.below.unwrap_or(f32::INFINITY),
+    };
+    if bounds.least > bounds.most {
+        return Err(Advised::error(
+            format!(
+                "--above {}: expected at most --below {}, got more",
+                bounds.least, bounds.most
+            ),
+            "with both, tokens between them are kept",
+        ));
+    }
+    Ok(bounds)
+}
+
+fn band(args: &SelectionArgs) -> anyhow::Result<Share> {
+    let none = KeepRatio::new(0.0)?;
+    if args.drop_easiest.is_none() && args.drop_hardest.is_none() {
+        return Err(Advised::error(
+            "--by band: expected --drop-easiest or --drop-hardest, got neither",
+            "say which shares are dropped at the ends",
+        ));
+    }
+    let (easiest, hardest) = (
+        args.drop_easiest.unwrap_or(none),
+        args.drop_hardest.unwrap_or(none),
+    );
+    if easiest.get() + hardest.get() > 1.0 {
+        return Err(Advised::error(
+            format!(
+                "--drop-easiest {easiest}: expected shares that leave something with --drop-hardest {hardest}, got more than all"
+            ),
+            "together they are at most 100%",
+        ));
+    }
+    Ok(Share::Between { easiest, hardest })
+}
+
+fn weights(
+    by: RuleName,
+    args: &SelectionArgs,
+    direction: Direction,
+) -> anyhow::Result<Option<Weights>> {
+    let Some(formula) = args.weights else {
+        return Ok(None);
+    };
+    if formula != FormulaName::Rank && by != RuleName::Excess {
+        return Err(Advised::error(
+            format!(
+                "--weights {}: expected --by excess, got another rule",
+                json!(formula).as_str().unwrap_or_default()
+            ),
+            "losses and entropies have no middle to weigh around: take --weights rank",
+        ));
+    }
+    let temperature = args.temperature.unwrap_or(1.0);
+    if !(temperature.is_finite() && temperature > 0.0) {
+        return Err(Advised::error(
+            format!("--temperature: expected a number of nats above 0, got {temperature}"),
+            "leave it out for 1",
+        ));
+    }
+    let (least, most) = (
+        args.min_weight.unwrap_or(0.0),
+        args.max_weight.unwrap_or(1.0),
+    );
+    if !(0.0 <= least && least <= most && most <= 1.0) {
+        return Err(Advised::error(
+            format!(
+                "--min-weight and --max-weight: expected 0 <= min <= max <= 1, got {least} and {most}"
+            ),
+            "leave them out for 0 and 1",
+        ));
+    }
+    let formula = match formula {
+        FormulaName::Rank => Formula::Rank(direction),
+        FormulaName::Sigmoid => Formula::Sigmoid { temperature },
+        FormulaName::Clipped => Formula::Clipped { temperature },
+    };
+    Ok(Some(Weights {
+        formula,
+        least,
+        most,
+    }))
+}

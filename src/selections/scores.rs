@@ -1,0 +1,88 @@
+//! Some documents to the numbers that a rule compares.
+
+use std::ops::Range;
+
+use anyhow::Context as _;
+use rho_formats::MaskBatch;
+use rho_selection::{Direction, RandomDocument, UNSCORED, excess};
+
+use super::rule::{BASE_LOSS, LOSS, Source};
+
+/// Documents with scores for their tokens: a record batch of a mask file, or what was scored just now.
+pub(crate) trait Documents {
+    /// The places of each document's tokens among those of all.
+    fn documents(&self) -> impl Iterator<Item = Range<usize>>;
+    /// Adds the scores of a column to `scores`, NaN where there is none. False where the column is not there.
+    fn scores(&self, column: &str, scores: &mut Vec<f32>) -> bool;
+    /// The shard of a document.
+    fn shard(&self, document: usize) -> &str;
+    /// The token hash of a document, and its row in the shard.
+    fn token_hash_and_row(&self, document: usize) -> (i64, i64);
+}
+
+impl Documents for MaskBatch {
+    fn documents(&self) -> impl Iterator<Item = Range<usize>> {
+        self.documents()
+    }
+
+    fn scores(&self, column: &str, scores: &mut Vec<f32>) -> bool {
+        self.scores(column, scores)
+    }
+
+    fn shard(&self, document: usize) -> &str {
+        self.shard(document)
+    }
+
+    fn token_hash_and_row(&self, document: usize) -> (i64, i64) {
+        self.token_hash_and_row(document)
+    }
+}
+
+/// Adds the scores of all tokens; NaN where there is none. Chance has no scores.
+pub(crate) fn scores(
+    source: &Source,
+    documents: &impl Documents,
+    scores: &mut Vec<f32>,
+) -> anyhow::Result<()> {
+    let read = |column: &str, scores: &mut Vec<f32>| {
+        // The columns were looked at in the plan, and all files have the same.
+        let found = documents.scores(column, scores).then_some(());
+        found.with_context(|| format!("expected a column {column:?} beside the others"))
+    };
+    match source {
+        Source::Column(column) | Source::Random { scored: column, .. } => read(column, scores),
+        Source::Excess => {
+            let (mut base, mut loss) = (Vec::new(), Vec::new());
+            read(BASE_LOSS, &mut base)?;
+            read(LOSS, &mut loss)?;
+            scores.append(&mut excess(&base, &loss));
+            Ok(())
+        }
+    }
+}
+
+/// Adds the keys of all tokens. `space` is for scores on the way.
+pub(crate) fn keys(
+    source: &Source,
+    direction: Direction,
+    documents: &impl Documents,
+    space: &mut Vec<f32>,
+    keys: &mut Vec<u32>,
+) -> anyhow::Result<()> {
+    space.clear();
+    scores(source, documents, space)?;
+    let Source::Random { seed, .. } = source else {
+        direction.keys(space, keys);
+        return Ok(());
+    };
+    for (row, tokens) in documents.documents().enumerate() {
+        let (hash, number) = documents.token_hash_and_row(row);
+        let document = RandomDocument::new(*seed, documents.shard(row), number, hash);
+        let scored = space[tokens].iter().enumerate();
+        keys.extend(scored.map(|(i, score)| match score.is_nan() {
+            true => UNSCORED,
+            false => document.key(i),
+        }));
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! What a rule chose: what was counted, as shares and scores, for people and for programs.
+
+use std::{collections::BTreeMap, fmt};
+
+use rho_selection::{Direction, Share};
+use serde::Serialize;
+
+use super::{
+    counts::{Counts, Selected},
+    rule::{Pick, Rule},
+};
+use crate::numbers::grouped;
+
+/// What each selection of a rule kept, or how it weighed.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Chosen {
+    /// What was kept, by the names of the masks without their prefix.
+    kept: BTreeMap<String, Kept>,
+    /// What was weighed, by the names of the columns without their prefix.
+    weights: BTreeMap<String, Weighed>,
+    /// For people: the names in the order of the columns.
+    #[serde(skip)]
+    order: Vec<String>,
+}
+
+/// What one mask keeps.
+#[derive(Debug, Clone, Serialize)]
+struct Kept {
+    tokens: u64,
+    scored: u64,
+    share: f64,
+    /// Which scores are kept: those from or up to the threshold.
+    side: Option<&'static str>,
+    /// The last score kept, in the scope where that was lowest and where it was highest.
+    threshold: Option<(f32, f32)>,
+    /// Of a band: the lowest score kept, in the same way.
+    lowest: Option<(f32, f32)>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Weighed {
+    scored: u64,
+    sum: f64,
+    /// Over the scored tokens.
+    mean: Option<f64>,
+}
+
+impl Chosen {
+    /// Of what was counted by a rule.
+    pub(crate) fn of(rule: &Rule, counts: &Counts) -> Self {
+        let share = |part: u64, whole: u64| match whole {
+            0 => 0.0,
+            whole => part as f64 / whole as f64,
+        };
+        let mut chosen = Self::default();
+        let nothing = Selected::default();
+        for (i, selection) in rule.selections.iter().enumerate() {
+            let counted = counts.selections.get(i).unwrap_or(&nothing);
+            chosen.order.push(selection.name.clone());
+            if selection.is_weights() {
+                let weighed = Weighed {
+                    scored: counted.scored,
+                    sum: counted.weights,
+                    mean: (counted.scored > 0).then(|| counted.weights / counted.scored as f64),
+                };
+                chosen.weights.insert(selection.name.clone(), weighed);
+                continue;
+            }
+            let mut kept = Kept {
+                tokens: counted.kept,
+                scored: counted.scored,
+                share: share(counted.kept, counted.scored),
+                side: None,
+                threshold: None,
+                lowest: None,
+            };
+            if rule.by_scores(i) {
+                kept.bounds(counted, selection.pick);
+            }
+            chosen.kept.insert(selection.name.clone(), kept);
+        }
+        if let Some(combined) = rule.combined {
+            let scored = counts.scored();
+            let kept = Kept {
+                tokens: counts.combined,
+                scored,
+                share: share(counts.combined, scored),
+                side: None,
+                threshold: None,
+                lowest: None,
+            };
+            chosen.order.push(combined.name().to_owned());
+            chosen.kept.insert(combined.name().to_owned(), kept);
+        }
+        chosen
+    }
+}
+
+impl Kept {
+    fn bounds(&mut self, counted: &Selected, pick: Pick) {
+        match pick {
+            Pick::Ranked(direction, share) => {
+                let scores = |(low, high): (u32, u32)| {
+                    let (a, b) = (direction.score(low), direction.score(high));
+                    (a.min(b), a.max(b))
+                };
+                self.side = Some(match direction {
+                    Direction::Low => "up to",
+                    Direction::High => "from",
+                });
+                self.threshold = counted.last.map(scores);
+                if matches!(share, Share::Between { .. }) {
+                    self.lowest = counted.first.map(scores);
+                }
+            }
+            Pick::Bounded(bounds) => {
+                let both = |bound: f32| bound.is_finite().then_some((bound, bound));
+                (self.side, self.threshold, self.lowest) = match both(bounds.most) {
+                    Some(most) => (Some("up to"), Some(most), both(bounds.least)),
+                    None => (Some("from"), both(bounds.least), None),
+                };
+            }
+            Pick::Weighed(_) => {}
+        }
+    }
+}
+
+/// A line for each selection.
+impl fmt::Display for Chosen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut title = "kept";
+        for name in &self.order {
+            if let Some(kept) = self.kept.get(name) {
+                writeln!(f, "  {title:<12}by {name:<13}{kept}")?;
+            }
+            if let Some(weighed) = self.weights.get(name) {
+                let mean = weighed.mean;
+                let mean = mean.map_or("-".to_owned(), |mean| format!("{mean:.3}"));
+                writeln!(f, "  {:<12}by {name:<13}mean {mean}", "weights")?;
+            }
+            title = "";
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:.1} %)", grouped(self.tokens), self.share * 100.0)?;
+        let range = |(low, high): (f32, f32)| match low == high {
+            true => format!("{high:.3} nats"),
+            false => format!("{low:.3} to {high:.3} nats, by scope"),
+        };
+        if let Some(lowest) = self.lowest {
+            write!(f, ", from {}", range(lowest))?;
+        }
+        if let (Some(side), Some(threshold)) = (self.side, self.threshold) {
+            write!(f, ", {side} {}", range(threshold))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,324 @@
+//! Takes a tokenizer, yields the exact bytes that each token id stands for. Leaves it to `token_texts` to make characters of
+//! the bytes of several tokens.
+//!
+//! The tokenizers crate decodes lists of ids into valid UTF-8, and so cannot say which bytes are whose. Here its decoder
+//! is applied to each token alone; what it does at the ends of a text is done in `token_texts`.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use anyhow::Context as _;
+use tokenizers::{Decoder, DecoderWrapper, Tokenizer, pre_tokenizers::metaspace::PrependScheme};
+
+use super::TokenizerError;
+use crate::screen::is_unseen;
+
+/// The bytes of tokens.
+pub(crate) struct Pieces<'a> {
+    tokenizer: Cow<'a, Tokenizer>,
+    steps: Vec<Step>,
+    /// Whether the decoder drops a space at the beginning of a text, which its tokenizer has put there.
+    pub(crate) drops_leading_space: bool,
+}
+
+/// What a decoder does to one token.
+enum Step {
+    /// Every character stands for a byte (GPT-2's alphabet).
+    ByteLevel,
+    /// `<0x0A>` stands for a byte.
+    ByteFallback,
+    /// A character stands for a space.
+    Space(char),
+    /// Words have a space before them, except continuations, which begin so.
+    Words(Option<String>),
+    /// What ends so has a space behind it.
+    Suffix(String),
+    /// What the tokenizers crate does to each token of a list alone.
+    Alone(DecoderWrapper),
+}
+
+/// A token on its way through the steps.
+enum Piece {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl<'a> Pieces<'a> {
+    /// Of a tokenizer that is at hand.
+    pub(crate) fn of(tokenizer: Cow<'a, Tokenizer>) -> Self {
+        let mut pieces = Self {
+            steps: Vec::new(),
+            drops_leading_space: false,
+            tokenizer,
+        };
+        match pieces.tokenizer.get_decoder().cloned() {
+            Some(decoder) => pieces.add(&decoder, &mut false),
+            // The crate joins the tokens with spaces then.
+            None => {
+                pieces.steps.push(Step::Words(None));
+                pieces.drops_leading_space = true;
+            }
+        }
+        pieces
+    }
+
+    /// Of a tokenizer.json.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is none.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Pieces<'static>> {
+        let tokenizer = Tokenizer::from_file(path).map_err(TokenizerError);
+        let tokenizer = tokenizer.with_context(|| {
+            format!(
+                "{}: expected a tokenizer.json of Hugging Face tokenizers",
+                path.display()
+            )
+        })?;
+        Ok(Pieces::of(Cow::Owned(tokenizer)))
+    }
+
+    /// Adds what a decoder does. `fused`: the tokens are one text by now.
+    fn add(&mut self, decoder: &DecoderWrapper, fused: &mut bool) {
+        match decoder {
+            DecoderWrapper::Sequence(sequence) => {
+                for decoder in sequence.get_decoders() {
+                    self.add(decoder, fused);
+                }
+            }
+            DecoderWrapper::ByteLevel(_) => self.steps.push(Step::ByteLevel),
+            DecoderWrapper::ByteFallback(_) => self.steps.push(Step::ByteFallback),
+            DecoderWrapper::Metaspace(metaspace) => {
+                self.steps.push(Step::Space(metaspace.get_replacement()));
+                self.drops_leading_space |= metaspace.get_prepend_scheme() != PrependScheme::Never;
+            }
+            DecoderWrapper::WordPiece(words) => {
+                self.steps.push(Step::Words(Some(words.prefix.clone())));
+                self.drops_leading_space = true;
+            }
+            DecoderWrapper::BPE(bpe) => self.steps.push(Step::Suffix(bpe.suffix.clone())),
+            DecoderWrapper::Fuse(_) => *fused = true,
+            DecoderWrapper::Strip(strip) if *fused => {
+                self.drops_leading_space |= strip.content == ' ' && strip.start > 0;
+            }
+            // It takes a list apart that speech models make: each token alone is itself.
+            DecoderWrapper::CTC(_) => {}
+            other => self.steps.push(Step::Alone(other.clone())),
+        }
+    }
+
+    /// The bytes of a token; none where the tokenizer knows no such id.
+    pub(crate) fn bytes(&self, id: u32) -> Option<Vec<u8>> {
+        let added = self.tokenizer.get_added_vocabulary();
+        let added = added.get_added_tokens_decoder().get(&id);
+        // It was looked for in the text itself.
+        if let Some(added) = added.filter(|added| added.special || !added.normalized) {
+            return Some(added.content.clone().into_bytes());
+        }
+        let mut piece = Piece::Text(self.tokenizer.id_to_token(id)?);
+        for step in &self.steps {
+            if let Piece::Text(text) = piece {
+                // In a normalised text an added token stands as such, before any byte becomes a character.
+                piece = match (step, added) {
+                    (Step::ByteLevel, Some(_)) => Piece::Bytes(text.into_bytes()),
+                    _ => step.apply(text),
+                };
+            }
+        }
+        Some(match piece {
+            Piece::Text(text) => text.into_bytes(),
+            Piece::Bytes(bytes) => bytes,
+        })
+    }
+
+    /// Whether a token is one of those that stand for no text, such as the end of a sequence.
+    pub(crate) fn is_special(&self, id: u32) -> bool {
+        let added = self.tokenizer.get_added_vocabulary();
+        let added = added.get_added_tokens_decoder().get(&id);
+        added.is_some_and(|added| added.special)
+    }
+
+    /// A token as tables show it, in quotes: bytes that are no character, and characters that do something to a
+    /// terminal, as escapes. An id that the tokenizer does not know as itself.
+    pub(crate) fn quoted(&self, id: u32) -> String {
+        match self.bytes(id) {
+            Some(bytes) => quoted(&bytes),
+            None => format!("<{id}>"),
+        }
+    }
+}
+
+impl Step {
+    fn apply(&self, text: String) -> Piece {
+        match self {
+            Self::ByteLevel => {
+                let bytes: Option<Vec<u8>> = text.chars().map(byte_of).collect();
+                Piece::Bytes(bytes.unwrap_or_else(|| text.into_bytes()))
+            }
+            Self::ByteFallback => match fallback(&text) {
+                Some(byte) => Piece::Bytes(vec![byte]),
+                None => Piece::Text(text),
+            },
+            Self::Space(character) => Piece::Text(text.replace(*character, " ")),
+            Self::Words(prefix) => {
+                let rest = prefix.as_ref().and_then(|p| text.strip_prefix(p.as_str()));
+                Piece::Text(rest.map_or_else(|| format!(" {text}"), str::to_owned))
+            }
+            Self::Suffix(suffix) => Piece::Text(text.replace(suffix.as_str(), " ")),
+            // The crate counts the characters of a token without looking whether there are any.
+            Self::Alone(_) if text.is_empty() => Piece::Text(text),
+            Self::Alone(decoder) => {
+                let decoded = decoder.decode_chain(vec![text.clone()]);
+                Piece::Text(decoded.map_or(text, |parts| parts.concat()))
+            }
+        }
+    }
+}
+
+/// The byte of `<0x0A>`.
+fn fallback(text: &str) -> Option<u8> {
+    let digits = text.strip_prefix("<0x")?.strip_suffix('>')?;
+    let is_hex = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    is_hex
+        .then(|| u8::from_str_radix(digits, 16).ok())
+        .flatten()
+}
+
+/// The byte that a character of GPT-2's alphabet stands for: printable ones of Latin-1 for themselves, those from U+0100
+/// on for the others in their order (`bytes_to_unicode` in its `encoder.py`).
+fn byte_of(character: char) -> Option<u8> {
+    let code = u32::from(character);
+    match code {
+        0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff => u8::try_from(code).ok(),
+        0x100..=0x120 => u8::try_from(code - 0x100).ok(),
+        0x121..=0x142 => u8::try_from(code - 0x121 + 0x7f).ok(),
+        0x143 => Some(0xad),
+        _ => None,
+    }
+}
+
+/// Bytes in quotes, with escapes for everything that is not plainly to be seen.
+pub(crate) fn quoted(bytes: &[u8]) -> String {
+    let mut text = String::from("\"");
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            match character {
+                '"' | '\\' => text.extend(['\\', character]),
+                '\n' => text += "\\n",
+                '\t' => text += "\\t",
+                '\r' => text += "\\r",
+                _ if is_unseen(character) => {
+                    text += &format!("\\u{{{:x}}}", u32::from(character));
+                }
+                _ => text.push(character),
+            }
+        }
+        for byte in chunk.invalid() {
+            text += &format!("\\x{byte:02x}");
+        }
+    }
+    text.push('"');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tokenizer of these entries, with a decoder as tokenizer.json writes it.
+    fn pieces(entries: &[&str], decoder: &str, added: &str) -> Pieces<'static> {
+        let entries: Vec<String> = (0..)
+            .zip(entries)
+            .map(|(id, entry)| format!("{}:{id}", serde_json::json!(entry)))
+            .collect();
+        let json = format!(
+            r#"{{"version":"1.0","added_tokens":[{added}],"normalizer":null,"pre_tokenizer":null,"post_processor":null,
+            "decoder":{decoder},"model":{{"type":"WordLevel","vocab":{{{}}},"unk_token":"?"}}}}"#,
+            entries.join(",")
+        );
+        Pieces::of(Cow::Owned(json.parse().unwrap()))
+    }
+
+    fn text(pieces: &Pieces<'_>, id: u32) -> String {
+        String::from_utf8(pieces.bytes(id).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_alphabet_is_that_of_the_tokenizers_crate() {
+        let decoder: DecoderWrapper = tokenizers::decoders::byte_level::ByteLevel::default().into();
+        let mut found = 0;
+        for character in '\0'..='\u{200}' {
+            let Some(byte) = byte_of(character) else {
+                continue;
+            };
+            found += 1;
+            // A lone byte above 127 is no text; two of a character are.
+            if byte < 128 {
+                let alone = decoder.decode_chain(vec![character.to_string()]).unwrap();
+                assert_eq!(alone.concat().as_bytes(), [byte]);
+            }
+        }
+        assert_eq!(found, 256);
+        for character in ['é', '中', '😀', '\u{ad}', '\u{7f}'] {
+            let encoded: String = character
+                .to_string()
+                .bytes()
+                .map(|b| ('\0'..='\u{200}').find(|&c| byte_of(c) == Some(b)).unwrap())
+                .collect();
+            let decoded = decoder.decode_chain(vec![encoded]).unwrap().concat();
+            assert_eq!(decoded, character.to_string());
+        }
+    }
+
+    #[test]
+    fn every_decoder_that_is_in_use() {
+        let added = r#"{"id":2,"content":"<s>","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true},
+            {"id":3,"content":"é ","single_word":false,"lstrip":false,"rstrip":false,"normalized":true,"special":false}"#;
+        let byte_level =
+            r#"{"type":"ByteLevel","add_prefix_space":false,"trim_offsets":true,"use_regex":true}"#;
+        let bytes = pieces(&["Ġthe", "ðŁ"], byte_level, added);
+        assert_eq!(text(&bytes, 0), " the");
+        assert_eq!(bytes.bytes(1).unwrap(), [0xf0, 0x9f]);
+        assert_eq!(
+            (text(&bytes, 2), text(&bytes, 3)),
+            ("<s>".into(), "é ".into())
+        );
+        assert!(bytes.is_special(2) && !bytes.is_special(3) && !bytes.is_special(0));
+        assert_eq!(bytes.bytes(9), None);
+
+        // Llama's.
+        let llama = r#"{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},
+            {"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]}"#;
+        let llama = pieces(&["▁the▁", "<0xE2>", "<0xZZ>", "<0x+1>"], llama, "");
+        assert_eq!(text(&llama, 0), " the ");
+        assert_eq!(llama.bytes(1).unwrap(), [0xe2]);
+        assert_eq!(
+            (text(&llama, 2), text(&llama, 3)),
+            ("<0xZZ>".into(), "<0x+1>".into())
+        );
+        assert!(llama.drops_leading_space);
+
+        let metaspace =
+            r#"{"type":"Metaspace","replacement":"▁","prepend_scheme":"always","split":true}"#;
+        let metaspace = pieces(&["▁a"], metaspace, "");
+        assert_eq!(text(&metaspace, 0), " a");
+        assert!(metaspace.drops_leading_space);
+
+        let words = r###"{"type":"WordPiece","prefix":"##","cleanup":true}"###;
+        let words = pieces(&["a", "##b"], words, "");
+        assert_eq!(
+            (text(&words, 0), text(&words, 1)),
+            (" a".into(), "b".into())
+        );
+        let none = pieces(&["a"], "null", "");
+        assert_eq!(text(&none, 0), " a");
+        let bpe = pieces(&["a</w>"], r#"{"type":"BPEDecoder","suffix":"</w>"}"#, "");
+        assert_eq!(text(&bpe, 0), "a ");
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_stays() {
+        assert_eq!(quoted(b" a\"\\\n"), r#"" a\"\\\n""#);
+        assert_eq!(quoted(b"\x1b[31m\xf0\x9f"), r#""\u{1b}[31m\xf0\x9f""#);
+        assert_eq!(quoted("\u{202e}é\u{9b}".as_bytes()), r#""\u{202e}é\u{9b}""#);
+    }
+}

@@ -1,0 +1,172 @@
+//! A sample to its scores by rho-mask: as `score` computes them, and in other batches. What a token's score is may not
+//! depend on what it is batched with.
+
+use std::ops::Range;
+
+use rho_formats::Rejection;
+
+use super::{TokenScores, sample::Sample};
+use crate::{
+    advised::Advised,
+    cli::ProgressKind,
+    pipeline::{LoadedModels, Scorers, TokenDocument, Work, in_memory},
+    plan::{Plan, Prepared},
+    progress::Progress,
+    stop::Stop,
+};
+
+/// Times the usual tokens of a batch, for large ones.
+const LARGE: usize = 8;
+/// Documents that are batched together in the other order.
+const TOGETHER: usize = 8;
+
+/// The scores of a sample.
+pub(crate) struct Scored {
+    /// As `score` computes them.
+    pub(crate) scores: Vec<TokenScores>,
+    /// In other batches.
+    pub(crate) others: Vec<(Batching, Vec<TokenScores>)>,
+}
+
+/// A way to make batches.
+#[derive(Debug, Clone)]
+pub(crate) struct Batching {
+    /// What is different.
+    pub(crate) name: &'static str,
+    pub(crate) batch_tokens: usize,
+    documents: usize,
+    reversed: bool,
+}
+
+impl Batching {
+    fn others(plan: &Plan) -> [Self; 3] {
+        let usual = |name| Self {
+            name,
+            batch_tokens: plan.batch_tokens,
+            documents: usize::MAX,
+            reversed: false,
+        };
+        [
+            Self {
+                batch_tokens: 1,
+                ..usual("each window alone")
+            },
+            Self {
+                batch_tokens: plan.batch_tokens.saturating_mul(LARGE),
+                ..usual("larger batches")
+            },
+            // In look-aheads of few documents, so that other documents come together.
+            Self {
+                documents: TOGETHER,
+                reversed: true,
+                ..usual("the other order")
+            },
+        ]
+    }
+
+    fn plan(&self, plan: &Plan) -> Plan {
+        Plan {
+            batch_tokens: self.batch_tokens,
+            look_ahead_documents: self.documents,
+            look_ahead_tokens: usize::MAX,
+            ..plan.clone()
+        }
+    }
+}
+
+/// Loads the model, scores the sample in all ways, and lets go of the model; none where it was stopped.
+pub(crate) fn score(
+    prepared: &Prepared,
+    sample: &Sample,
+    stop: &Stop,
+) -> anyhow::Result<Option<Scored>> {
+    let plan = &prepared.plan;
+    // One device: a sample is small.
+    let mut loaded = LoadedModels::of(prepared, 1)?;
+    let mut scorers = loaded.panels();
+    let progress = Progress::new(&prepared.shards, &[], ProgressKind::None);
+    let work = Work {
+        plan,
+        shards: &prepared.shards,
+        tokenization: prepared.tokenization.as_ref(),
+        progress: &progress,
+        stop,
+    };
+    // As `score` does it: batches are made anew in each shard.
+    let by_shard = sample.documents.chunk_by(|a, b| a.shard == b.shard);
+    let mut from = 0;
+    let runs: Vec<Range<usize>> = by_shard
+        .map(|documents| {
+            from += documents.len();
+            from - documents.len()..from
+        })
+        .collect();
+    let mut scores = vec![TokenScores::default(); sample.documents.len()];
+    for run in runs {
+        if !measure(&work, sample, run, &mut scorers, &mut scores)? {
+            return Ok(None);
+        }
+    }
+    let mut others = Vec::new();
+    for batching in Batching::others(plan) {
+        let plan = batching.plan(plan);
+        let work = Work {
+            plan: &plan,
+            ..work
+        };
+        let all = 0..sample.documents.len();
+        let mut scores = vec![TokenScores::default(); all.len()];
+        let done = match batching.reversed {
+            true => measure(&work, sample, all.rev(), &mut scorers, &mut scores)?,
+            false => measure(&work, sample, all, &mut scorers, &mut scores)?,
+        };
+        if !done {
+            return Ok(None);
+        }
+        others.push((batching, scores));
+    }
+    Ok(Some(Scored { scores, others }))
+}
+
+/// Scores some documents of a sample, given by their numbers; false where it was stopped.
+fn measure(
+    work: &Work<'_>,
+    sample: &Sample,
+    documents: impl Iterator<Item = usize> + Clone,
+    scorers: &mut Scorers<'_>,
+    scores: &mut [TokenScores],
+) -> anyhow::Result<bool> {
+    let Some(first) = documents.clone().next() else {
+        return Ok(true);
+    };
+    let shard = sample.documents[first].shard;
+    // The row is the number, so that scores find their place.
+    let rows = documents.map(|number| {
+        let document = TokenDocument {
+            row: number as i64,
+            ..sample.documents[number].document.clone()
+        };
+        Ok(Ok(document))
+    });
+    let each = |measured: Result<in_memory::Measured, Rejection>| match measured {
+        Ok(measured) => {
+            let wide = |scores: Vec<f32>| scores.into_iter().map(f64::from).collect();
+            scores[measured.row as usize] = TokenScores {
+                loss: wide(measured.loss),
+                entropy: wide(measured.entropy),
+            };
+            Ok(())
+        }
+        Err(Rejection { row, reason, .. }) => {
+            let sampled = &sample.documents[row as usize];
+            Err(Advised::error(
+                format!(
+                    "{} row {}: {reason}",
+                    work.shards[sampled.shard].name, sampled.document.row
+                ),
+                "`score` leaves such a document out; here it says that the model cannot be verified as it is",
+            ))
+        }
+    };
+    in_memory::measure(work, (shard, &work.shards[shard].name), rows, scorers, each)
+}
