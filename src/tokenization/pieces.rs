@@ -114,7 +114,12 @@ impl<'a> Pieces<'a> {
         if let Some(added) = added.filter(|added| added.special || !added.normalized) {
             return Some(added.content.clone().into_bytes());
         }
-        let mut piece = Piece::Text(self.tokenizer.id_to_token(id)?);
+        // As it is written: `id_to_token` gives an added token as it is normalised.
+        let text = match added {
+            Some(added) => added.content.clone(),
+            None => self.tokenizer.id_to_token(id)?,
+        };
+        let mut piece = Piece::Text(text);
         for step in &self.steps {
             if let Piece::Text(text) = piece {
                 // In a normalised text an added token stands as such, before any byte becomes a character.
