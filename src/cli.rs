@@ -32,6 +32,7 @@ pub use eval::EvalArgs;
 #[cfg(feature = "train")]
 pub use experiment::ExperimentArgs;
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
+pub(crate) use input::OPTION_NAMES;
 pub use input::{InputArgs, TextArgs};
 pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use model::ModelArgs;

@@ -1,65 +1,172 @@
-//! What to do about an error: the hint that is printed on the line after it.
+//! What to do about an error: the hint that is printed on the line after it. The crates report facts; what a user of this
+//! program can do about each is said here, a file for each crate.
 
-use rho_checkpoint::CheckpointError;
-use rho_formats::{CorpusError, MaskError, OutputError};
-use rho_graph::ExportError;
-use rho_reference::ReferenceError;
-use rho_runtime::LibraryError;
+mod checkpoint;
+mod export;
+mod formats;
+mod reference;
+mod runtime;
+mod tokenizer;
+#[cfg(feature = "train")]
+mod training;
 
-use crate::{
-    advised::Advised,
-    tokenization::{FilesError, TokenizerError},
-};
+use std::error::Error;
 
-/// The first hint along the chain.
+pub(crate) use runtime::runtime;
+
+use crate::advised::Advised;
+
+/// What to do about one cause, if it is of the kind that this is for.
+type Hint = fn(&(dyn Error + 'static)) -> Option<String>;
+
+/// Everything that has hints.
+const HINTS: &[Hint] = &[
+    |cause| about(cause, |error: &Advised| Some(error.hint().to_owned())),
+    #[cfg(feature = "train")]
+    |cause| about(cause, training::training),
+    |cause| about(cause, reference::reference),
+    |cause| about(cause, runtime),
+    |cause| about(cause, formats::corpus),
+    |cause| about(cause, formats::shard),
+    |cause| about(cause, formats::output),
+    |cause| about(cause, formats::masks),
+    |cause| about(cause, export::export),
+    |cause| about(cause, tokenizer::files),
+    |cause| about(cause, checkpoint::checkpoint),
+    |cause| about(cause, tokenizer::tokenizer),
+];
+
+/// The first hint along the chain of causes.
 pub fn of(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| {
-        if let Some(advised) = cause.downcast_ref::<Advised>() {
-            return Some(advised.hint().to_owned());
+    let mut causes = error.chain();
+    causes.find_map(|cause| HINTS.iter().find_map(|hint| hint(cause)))
+}
+
+/// What is known of a cause that has this type.
+fn about<E: Error + 'static, S: Into<String>>(
+    cause: &(dyn Error + 'static),
+    hint: impl Fn(&E) -> Option<S>,
+) -> Option<String> {
+    hint(cause.downcast_ref()?).map(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io, path::PathBuf};
+
+    use rho_checkpoint::CheckpointError;
+    use rho_formats::{CorpusError, MasksFolder, ShardError, find_shards};
+    use rho_graph::ExportError;
+    use rho_reference::{Precision, ReferenceError, ResolvedDevice};
+    use rho_runtime::LibraryError;
+
+    use super::of;
+    use crate::tokenization::TokenizerFiles;
+
+    /// The hint of an error under a context, as `main` finds it.
+    fn hint(error: impl std::error::Error + Send + Sync + 'static) -> String {
+        let error = anyhow::Error::from(error).context("while something was done");
+        of(&error).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_cannot_be_found_has_a_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("a.jsonl"), "{}").unwrap();
+        let found = |arguments: &[PathBuf]| hint(find_shards(arguments).unwrap_err());
+        for (arguments, said) in [
+            (vec![], "name the corpus"),
+            (vec![at("gone.txt")], "check the spelling"),
+            (vec![at("*.parquet")], "check the pattern"),
+            (vec![at("a[")], "put [*] for a star"),
+            (vec![at("s-{0..9999999}.tar")], "name the folder instead"),
+            (vec!["/dev/null".into()], "write what comes out of a pipe"),
+            (vec![at("a.jsonl"), at("")], "would count twice"),
+            (vec!["nowhere://a/b.jsonl".into()], "check the address"),
+        ] {
+            let got = found(&arguments);
+            assert!(got.contains(said), "{arguments:?}: {got}");
         }
-        #[cfg(feature = "train")]
-        if let Some(error) = cause.downcast_ref::<rho_trainer::run::RunError>()
-            && let Some(hint) = error.hint()
-        {
-            return Some(hint.to_owned());
-        }
-        let hint = cause
-            .downcast_ref::<ReferenceError>()
-            .and_then(ReferenceError::hint);
-        hint.or_else(|| {
-            cause
-                .downcast_ref::<LibraryError>()?
-                .hint()
-                .map(|h| h.to_string())
-        })
-        .or_else(|| {
-            cause
-                .downcast_ref::<CorpusError>()?
-                .hint()
-                .map(|h| h.to_string())
-        })
-        .or_else(|| {
-            cause
-                .downcast_ref::<OutputError>()?
-                .hint()
-                .map(|h| h.to_string())
-        })
-        .or_else(|| {
-            cause
-                .downcast_ref::<MaskError>()?
-                .hint()
-                .map(|h| h.to_string())
-        })
-        .or_else(|| cause.downcast_ref::<ExportError>()?.hint())
-        .or_else(|| cause.downcast_ref::<FilesError>()?.hint())
-        .or_else(|| {
-            let hint = cause.downcast_ref::<CheckpointError>()?.hint();
-            hint.map(str::to_owned)
-        })
-        .or_else(|| {
-            cause.downcast_ref::<TokenizerError>()?;
-            let hint = "save the model's tokenizer as tokenizer.json: AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)";
-            Some(hint.to_owned())
-        })
-    })
+    }
+
+    #[test]
+    fn shards_that_end_early_have_a_hint() {
+        let cut = |kind: io::ErrorKind| ShardError::Damaged {
+            path: "a".into(),
+            row: 3,
+            kind: rho_formats::Kind::Parquet,
+            source: kind.into(),
+        };
+        assert!(hint(cut(io::ErrorKind::UnexpectedEof)).contains("cut short"));
+        assert!(hint(cut(io::ErrorKind::InvalidData)).contains("damaged"));
+    }
+
+    #[test]
+    fn folders_that_cannot_be_written_have_a_hint() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("file");
+        fs::write(&file, "").unwrap();
+        let refused = |path: PathBuf| hint(MasksFolder::create(path).err().unwrap());
+        assert!(refused(file).contains("name another place"));
+        assert!(refused(place.path().to_owned()).contains("name a new folder"));
+        let full = rho_formats::OutputError::Write {
+            path: "a".into(),
+            source: io::ErrorKind::StorageFull.into(),
+        };
+        assert!(hint(full).contains("make room on the disk"));
+    }
+
+    #[test]
+    fn a_library_that_is_missing_has_a_hint() {
+        let offline = |package| hint(LibraryError::Offline { package });
+        assert_eq!(
+            offline("onnxruntime"),
+            "run `rho-mask setup` without RHO_MASK_OFFLINE, or `pip install onnxruntime==1.31.1` and name its library file \
+             with --ort-lib or ORT_DYLIB_PATH"
+        );
+        assert!(offline("onnxruntime-gpu").starts_with("run `rho-mask setup --cuda` without"));
+        let overwritten = LibraryError::Overwritten {
+            path: "a.so".into(),
+            version: "1.31.1".to_owned(),
+        };
+        let overwritten = LibraryError::NoCudaLibrary {
+            looked: Vec::new(),
+            overwritten: Some(Box::new(overwritten)),
+        };
+        let command = "`pip install --force-reinstall --no-deps onnxruntime-gpu==1.31.1`";
+        assert!(hint(overwritten).contains(command));
+    }
+
+    #[test]
+    fn models_that_are_refused_have_a_hint() {
+        let device = ReferenceError::PrecisionOnDevice {
+            precision: Precision::Int8,
+            device: ResolvedDevice::Cuda(0),
+        };
+        assert!(hint(device).contains("--device cpu"));
+        let config = || CheckpointError::NotACheckpoint {
+            path: "a".into(),
+            got: "no config.json".to_owned(),
+        };
+        let said = hint(config());
+        assert!(said.contains("save_pretrained"), "{said}");
+        assert_eq!(hint(ExportError::Checkpoint(config())), said);
+    }
+
+    #[test]
+    fn tokenizers_that_are_refused_have_a_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("tokenizer.json"), "{}").unwrap();
+        fs::write(folder.path().join("tokenizer_config.json"), "[]").unwrap();
+        let refused = TokenizerFiles::open(folder.path()).unwrap_err();
+        assert!(hint(refused).contains("another name"));
+    }
+
+    #[test]
+    fn where_nothing_is_known_there_is_none() {
+        assert_eq!(hint(io::Error::from(io::ErrorKind::Other)), "");
+        let known = CorpusError::NoArguments;
+        assert_eq!(hint(known), "name the corpus: a folder, or its files");
+    }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    cli::SpecialToken,
+    cli::{OPTION_NAMES, SpecialToken},
     selections::rule::{Rule, Scope},
     tokenization::stored,
 };
@@ -283,6 +283,7 @@ impl Plan {
             source_field: self.source_field.clone(),
             lines: self.lines,
             max_document_bytes: self.max_document_bytes,
+            names: OPTION_NAMES,
         }
     }
 }

@@ -22,7 +22,8 @@ pub mod trainers;
 
 pub use corpus::{CorpusError, Found, Place, Shard, find_shards};
 pub use input::{
-    Compression, Content, Document, Kind, ReadOptions, Record, Rejection, ShardError, ShardReader,
+    Compression, Content, Document, Kind, OptionNames, ReadOptions, Record, Rejection, ShardError,
+    ShardReader,
 };
 pub use masks::{
     BatchCompression, DocumentColumns, DocumentName, DocumentRead, ListsCopy, MaskBatch,
@@ -30,4 +31,5 @@ pub use masks::{
     MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, ScoreType, Spill,
     SpillMark, WriteOptions, listed_masks, read_masks, token_hash,
 };
+pub use object_store::Error as RemoteError;
 pub use remote::Remote;

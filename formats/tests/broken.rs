@@ -52,10 +52,6 @@ fn a_stream_cut_anywhere_gives_every_row_before_the_cut() {
             match outcome.error {
                 Some(error @ ShardError::Broken { row, .. }) => {
                     assert_eq!(row, rows as i64, "{name} cut at {cut}");
-                    assert!(
-                        error.hint().unwrap().contains("cut short"),
-                        "{name} cut at {cut}: {error:?}"
-                    );
                     let expected =
                         format!("{name} row {row}: expected a whole {compression} stream");
                     assert!(error.to_string().contains(&expected), "{error}");
@@ -112,7 +108,6 @@ fn damage_and_rubbish_after_the_end_are_errors_after_the_rows() {
     let outcome = read_bytes("a.jsonl.gz", &bytes, &ReadOptions::default());
     assert_eq!(outcome.records.len(), lines.len());
     let error = outcome.error.unwrap();
-    assert!(error.hint().unwrap().contains("damaged"), "{error:?}");
     assert!(std::error::Error::source(&error).is_some());
 }
 
@@ -150,7 +145,7 @@ fn bad_rows_are_rejected_and_the_next_row_follows() {
             ),
             (
                 3,
-                Err(r#"no field "text"; the line has "content" (name it with --text-field)"#)
+                Err(r#"no field "text"; the line has "content" (name it with text_field)"#)
             ),
             (4, Err("invalid UTF-8 at byte 9 of the line")),
             (5, Err("expected one object per line, got a list")),
@@ -221,5 +216,4 @@ fn a_file_that_has_gone_is_an_error() {
     let opened = rho_formats::ShardReader::open(&shard, &options);
     let error = crate::support::block_on(opened).err().unwrap();
     assert!(matches!(error, ShardError::Open { .. }), "{error:?}");
-    assert!(error.hint().is_some());
 }

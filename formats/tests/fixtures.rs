@@ -115,7 +115,7 @@ fn one_message_in_three_containers() {
             Content::Text("this is a test".to_owned())
         );
         let outcome = read(&path, &ReadOptions::default());
-        let reason = r#"no field "text"; the line has "message" (name it with --text-field)"#;
+        let reason = r#"no field "text"; the line has "message" (name it with text_field)"#;
         assert_eq!(outcome.told(), [(0, Err(reason))]);
     }
 }

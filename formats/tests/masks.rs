@@ -398,7 +398,7 @@ fn a_place_that_is_taken_is_an_error() {
     let file = place.path().join("file");
     fs::write(&file, "").unwrap();
     let error = MasksFolder::create(&file).err().unwrap();
-    assert!(matches!(error, OutputError::NotAFolder { .. }) && error.hint().is_some());
+    assert!(matches!(error, OutputError::NotAFolder { .. }));
     let error = MasksFolder::create(file.join("masks")).err().unwrap();
     assert!(matches!(error, OutputError::Create { .. }), "{error:?}");
     let error = MasksFolder::create(place.path()).err().unwrap();
@@ -408,7 +408,6 @@ fn a_place_that_is_taken_is_an_error() {
             .to_string()
             .ends_with("expected an empty folder, found file in it")
     );
-    assert!(error.hint().is_some());
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
 }
 
@@ -474,7 +473,6 @@ fn a_folder_that_goes_away_is_an_error() {
     assert!(!folder.publish("a", &files, &[]).unwrap());
     let error = folder.note("shards/a.json", b"{}").unwrap_err();
     assert!(matches!(error, OutputError::Write { .. }), "{error:?}");
-    assert!(error.hint().unwrap().contains("has gone"));
     assert!(folder.summary(&json!({})).is_err());
 }
 

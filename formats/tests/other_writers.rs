@@ -249,7 +249,7 @@ pub(crate) fn nulls(path: &Path, place: &str) {
         (
             "content",
             &format!(
-                "no field \"content\"; {place} has \"text\", \"input_ids\", \"id\", \"meta\" (name it with --text-field)"
+                "no field \"content\"; {place} has \"text\", \"input_ids\", \"id\", \"meta\" (name it with text_field)"
             ),
         ),
     ] {

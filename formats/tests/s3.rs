@@ -36,7 +36,7 @@ fn child() {
     );
     assert_eq!(names("s3://corpus/z.txt"), ["z.txt"]);
     for gone in ["s3://corpus/gone/", "s3://corpus/gone", "s3://nothing/"] {
-        assert!(find_shards(&[gone.into()]).unwrap_err().hint().is_some());
+        assert!(find_shards(&[gone.into()]).is_err(), "{gone}");
     }
     let expected = [(0, Ok("one")), (1, Ok("two"))];
     for shard in find_shards(&["s3://corpus/a%20b/".into()]).unwrap().shards {

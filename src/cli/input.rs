@@ -1,8 +1,15 @@
 //! What of a corpus is read: the options of every command that reads one.
 
 use clap::Args;
+use rho_formats::OptionNames;
 
 use super::values::share;
+
+/// What messages call the options below.
+pub(crate) const OPTION_NAMES: OptionNames = OptionNames {
+    text_field: "--text-field",
+    tokens_field: "--tokens-field",
+};
 
 /// Where a row's text is.
 #[derive(Debug, Clone, Args)]

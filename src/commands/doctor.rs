@@ -8,7 +8,7 @@ use rho_reference::{
 use rho_runtime::{LibraryOptions, PINNED_VERSION, REQUIRED_VERSION};
 
 use super::Outcome;
-use crate::{advised, cli::DoctorArgs, terminal, threads};
+use crate::{advised, cli::DoctorArgs, hint, terminal, threads};
 
 pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
     let mut options = LibraryOptions::from_environment();
@@ -71,7 +71,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
     say("from", &library.origin.to_string());
     if let Some(overwritten) = rho_runtime::overwritten(&library) {
         say("not CUDA's", &overwritten.to_string());
-        say("", &overwritten.hint().unwrap_or_default());
+        say("", &hint::runtime(&overwritten).unwrap_or_default());
     }
     if let Err(error) = rho_runtime::verify(&library) {
         say("damaged", &advised::chain(&error.into()));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{columns::Columns, model::Model};
 use crate::{
-    cli::{ObjectiveName, ScheduleName},
+    cli::{OPTION_NAMES, ObjectiveName, ScheduleName},
     tokenization::Tokenization,
 };
 
@@ -122,6 +122,7 @@ impl TrainPlan {
             tokens_field: self.tokens_field.clone(),
             id_field: self.id_field.clone(),
             lines: self.lines,
+            names: OPTION_NAMES,
             ..ReadOptions::default()
         }
     }

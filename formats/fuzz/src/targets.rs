@@ -196,7 +196,6 @@ fn read_shard(shard: &Shard, options: &ReadOptions) {
                 !cause.contains("its decoder gave up"),
                 "a panic inside {error}"
             );
-            let _ = error.hint();
         }
     });
 }

@@ -63,40 +63,6 @@ impl ShardError {
             Self::Broken { row, .. } | Self::Damaged { row, .. } | Self::Read { row, .. } => *row,
         }
     }
-
-    /// What to do about it, where there is something to say.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Open { source, .. } => match source.kind() {
-                io::ErrorKind::NotFound => Some("it was there before: was it moved?"),
-                io::ErrorKind::PermissionDenied => Some("check its permissions"),
-                _ => None,
-            },
-            Self::Broken { source, .. } | Self::Damaged { source, .. } => {
-                Some(match source.kind() {
-                    io::ErrorKind::UnexpectedEof => {
-                        "the file is cut short: fetch it again; the rows before the cut were read"
-                    }
-                    _ => {
-                        "the file is damaged: fetch it again; the rows before the damage were read"
-                    }
-                })
-            }
-            Self::Read { source, .. } => {
-                let elsewhere = source.get_ref()?.downcast_ref::<object_store::Error>()?;
-                Some(match elsewhere {
-                    object_store::Error::NotSupported { .. } => {
-                        "such a file is read in parts: use a server that answers requests for ranges, or fetch the file first"
-                    }
-                    object_store::Error::NotFound { .. } => "it was there before: was it moved?",
-                    object_store::Error::Precondition { .. } => {
-                        "it has changed since it was found: start again"
-                    }
-                    _ => "the rows before the break were read: try again later",
-                })
-            }
-        }
-    }
 }
 
 /// What is wrong with the bytes of a format, as far as this crate found it itself.

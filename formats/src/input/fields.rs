@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{ReadOptions, Said};
+use super::{OptionNames, ReadOptions, Said};
 
 /// How many field names a message lists, and how much of each.
 const LISTED: usize = 8;
@@ -79,10 +79,10 @@ impl<'a> Object<'a> {
     }
 
     /// The text at `path`, or why there is none.
-    pub(crate) fn text(&self, path: &str) -> Result<String, String> {
+    pub(crate) fn text(&self, path: &str, names: OptionNames) -> Result<String, String> {
         let value = self
             .find(path)
-            .ok_or_else(|| self.missing(path, "--text-field"))?;
+            .ok_or_else(|| self.missing(path, names.text_field))?;
         if !value.get().starts_with('"') {
             let kind = kind(value);
             return Err(format!("field {path:?} is {kind}, expected a string"));
@@ -92,10 +92,10 @@ impl<'a> Object<'a> {
     }
 
     /// The token ids at `path`, or why there are none.
-    pub(crate) fn tokens(&self, path: &str) -> Result<Vec<u32>, String> {
+    pub(crate) fn tokens(&self, path: &str, names: OptionNames) -> Result<Vec<u32>, String> {
         let value = self
             .find(path)
-            .ok_or_else(|| self.missing(path, "--tokens-field"))?;
+            .ok_or_else(|| self.missing(path, names.tokens_field))?;
         if !value.get().starts_with('[') {
             let kind = kind(value);
             return Err(format!(
@@ -222,7 +222,10 @@ mod tests {
     use super::*;
 
     fn text(json: &str, path: &str) -> Option<String> {
-        Object::parse(json).unwrap().text(path).ok()
+        Object::parse(json)
+            .unwrap()
+            .text(path, OptionNames::default())
+            .ok()
     }
 
     #[test]
@@ -264,8 +267,18 @@ mod tests {
             "[".repeat(1 << 20),
             "]".repeat(1 << 20)
         );
-        assert!(Object::parse(&deep).unwrap().text("text").is_err());
-        assert!(Object::parse(&deep).unwrap().tokens("text").is_err());
+        assert!(
+            Object::parse(&deep)
+                .unwrap()
+                .text("text", OptionNames::default())
+                .is_err()
+        );
+        assert!(
+            Object::parse(&deep)
+                .unwrap()
+                .tokens("text", OptionNames::default())
+                .is_err()
+        );
         assert!(Object::parse(&"[".repeat(1 << 20)).is_err());
     }
 
@@ -276,7 +289,7 @@ mod tests {
             .collect();
         let reason = Object::parse(&format!("{{{}}}", names.join(",")))
             .unwrap()
-            .text("text");
+            .text("text", OptionNames::default());
         let reason = reason.unwrap_err();
         assert!(reason.contains(" and 12 more (name it"), "{reason}");
         assert!(reason.chars().count() < 500, "{reason}");

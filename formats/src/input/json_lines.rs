@@ -52,8 +52,8 @@ fn document(line: &[u8], options: &ReadOptions) -> Result<(Said, Content), Strin
         .map_err(|error| format!("invalid UTF-8 at byte {} of the line", error.valid_up_to()))?;
     let object = Object::parse(line)?;
     let content = match &options.tokens_field {
-        Some(field) => Content::Tokens(object.tokens(field)?),
-        None => Content::Text(object.text(&options.text_field)?),
+        Some(field) => Content::Tokens(object.tokens(field, options.names)?),
+        None => Content::Text(object.text(&options.text_field, options.names)?),
     };
     Ok((object.said(options), content))
 }
@@ -125,7 +125,7 @@ mod tests {
             ),
             (
                 r#"{"text":""}"#,
-                "no field \"input_ids\"; the line has \"text\" (name it with --tokens-field)",
+                "no field \"input_ids\"; the line has \"text\" (name it with tokens_field)",
             ),
         ] {
             let got = content(line).unwrap_err();
@@ -139,11 +139,11 @@ mod tests {
         for (line, reason) in [
             (
                 r#"{"content":1,"id":2}"#,
-                r#"no field "text"; the line has "content", "id" (name it with --text-field)"#,
+                r#"no field "text"; the line has "content", "id" (name it with text_field)"#,
             ),
             (
                 "{}",
-                r#"no field "text"; the line has no fields (name it with --text-field)"#,
+                r#"no field "text"; the line has no fields (name it with text_field)"#,
             ),
             (
                 r#"{"text":5}"#,

@@ -51,6 +51,26 @@ pub struct ReadOptions {
     pub lines: bool,
     /// A document whose line or file is larger (decompressed) is rejected, and never held in memory.
     pub max_document_bytes: usize,
+    /// What these options are called where they were set.
+    pub names: OptionNames,
+}
+
+/// What a person calls options, for messages that say which one to change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OptionNames {
+    /// [`ReadOptions::text_field`].
+    pub text_field: &'static str,
+    /// [`ReadOptions::tokens_field`].
+    pub tokens_field: &'static str,
+}
+
+impl Default for OptionNames {
+    fn default() -> Self {
+        Self {
+            text_field: "text_field",
+            tokens_field: "tokens_field",
+        }
+    }
 }
 
 impl Default for ReadOptions {
@@ -62,6 +82,7 @@ impl Default for ReadOptions {
             source_field: None,
             lines: false,
             max_document_bytes: 256 << 20,
+            names: OptionNames::default(),
         }
     }
 }
@@ -122,10 +143,9 @@ pub struct Rejection {
 impl ReadOptions {
     /// Why a text that has no fields is no list of token ids, if one is wanted.
     fn no_tokens_in_text(&self) -> Option<String> {
+        let option = self.names.tokens_field;
         self.tokens_field.as_ref().map(|field| {
-            format!(
-                "expected a field {field:?}, got a text file, which has no fields (leave out --tokens-field)"
-            )
+            format!("expected a field {field:?}, got a text file, which has no fields (leave out {option})")
         })
     }
 }

@@ -135,30 +135,6 @@ pub enum OutputError {
     },
 }
 
-impl OutputError {
-    /// What to do about it, where there is something to say.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NotAFolder { .. } => Some("name another place for the masks"),
-            Self::TooWide { .. } => Some("name --dtype u32, or leave it out"),
-            Self::NotEmpty { .. } => Some("name a new folder for the masks, or empty this one"),
-            Self::Create { source, .. } | Self::Write { source, .. } => match source.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                    Some("check its permissions, or name another place for the masks")
-                }
-                io::ErrorKind::StorageFull
-                | io::ErrorKind::QuotaExceeded
-                | io::ErrorKind::FileTooLarge => Some(
-                    "make room on the disk, then start the same command again: it goes on where it stopped",
-                ),
-                io::ErrorKind::NotFound => Some("the folder has gone: was it moved or removed?"),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-}
-
 /// Why masks could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum MaskError {
@@ -258,19 +234,4 @@ pub enum MaskError {
         /// What it should be.
         expected: &'static str,
     },
-}
-
-impl MaskError {
-    /// What to do about it, where there is something to say.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NotMasks { .. } => Some("name a folder or file that rho-mask wrote"),
-            Self::Empty { .. } => {
-                Some("a run that finished no shard leaves no masks: start it again")
-            }
-            Self::Row { .. } => Some("the file is damaged: make it again"),
-            Self::Compressed { .. } => Some("write them without --compression"),
-            _ => None,
-        }
-    }
 }

@@ -99,7 +99,6 @@ mod tests {
         let error = bytes(IdType::U16, &[1, 65_536]).unwrap_err();
         let said = "a.npy: expected token ids from 0 to 65535, got 65536";
         assert_eq!(error.to_string(), said);
-        assert!(error.hint().unwrap().contains("u32"));
         assert!(bytes(IdType::U32, &[i32::MAX]).is_ok());
         for of in [IdType::U16, IdType::U32] {
             assert!(bytes(of, &[-1]).is_err());

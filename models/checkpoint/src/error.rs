@@ -171,57 +171,6 @@ pub enum CheckpointError {
     },
 }
 
-impl CheckpointError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::NotACheckpoint { .. } => {
-                "a checkpoint is what save_pretrained(DIR) writes; weights in pytorch_model.bin have to be saved again \
-                 with safe_serialization=True"
-            }
-            Self::Adapter { .. } => {
-                "merge it (merge_and_unload) and save the model again; where it is merged already, move \
-                 adapter_config.json away"
-            }
-            Self::Pointer { .. } => {
-                "the weights were not fetched: run git lfs pull in the repository, or download the model again"
-            }
-            Self::Json { .. } | Self::JsonSize { .. } | Self::Index { .. } => {
-                "download or save the checkpoint again"
-            }
-            Self::Family { .. } | Self::Setting { .. } => {
-                "what is not understood is not guessed: docs/export.md lists the families and what of them is supported"
-            }
-            Self::UnknownSettings { .. } => {
-                "--ignore-setting NAME lets one through that changes no score; the masks' metadata will say so"
-            }
-            Self::Quantisation { .. } => {
-                "save the model unquantised: from_pretrained(DIR, dtype=\"bfloat16\")"
-            }
-            Self::Safetensors { .. } => {
-                "the file was cut short or damaged on its way: compare its size and SHA-256 with the original's, and \
-                 fetch it again"
-            }
-            Self::MissingTensor { name, .. }
-                if name.contains("head") || name == "embed_out.weight" =>
-            {
-                "a model whose head is its embedding says \"tie_word_embeddings\": true in config.json"
-            }
-            Self::MissingTensor { .. } | Self::ExtraTensors { .. } | Self::Shape { .. } => {
-                "config.json and weights do not belong to one model, or it was changed after config.json was written; \
-                 adapters have to be merged first (merge_and_unload)"
-            }
-            Self::TensorType { .. } => {
-                "save the model unquantised: from_pretrained(DIR, dtype=\"bfloat16\")"
-            }
-            Self::Tied { .. } => {
-                "remove the head from the file, or say \"tie_word_embeddings\": false if it is the one to use"
-            }
-            Self::Read { .. } => return None,
-        })
-    }
-}
-
 /// What the error says of a type.
 pub(crate) fn type_name(dtype: DataType) -> String {
     let name = match dtype {

@@ -1,4 +1,4 @@
-//! What can go wrong with a reference, as situations with fields; [`ReferenceError::hint`] says what to do.
+//! What can go wrong with a reference, as situations with fields.
 
 use std::path::PathBuf;
 
@@ -83,7 +83,7 @@ pub enum ReferenceError {
         path: PathBuf,
     },
     /// CUDA was asked for and cannot be had.
-    #[error("--device cuda:{index} was asked for, but {reason}")]
+    #[error("device cuda:{index} was asked for, but {reason}")]
     NoCuda {
         /// The device's number.
         index: u32,
@@ -109,7 +109,7 @@ pub enum ReferenceError {
         got: String,
     },
     /// The processor has no instructions for a precision.
-    #[error("--precision {precision}: expected a processor with {needed}, got one without")]
+    #[error("precision {precision}: expected a processor with {needed}, got one without")]
     NoInstructions {
         /// What was asked for.
         precision: Precision,
@@ -117,7 +117,7 @@ pub enum ReferenceError {
         needed: &'static str,
     },
     /// A precision is not computed on the device.
-    #[error("--precision {precision} is computed on the cpu, got device {device}")]
+    #[error("precision {precision} is computed on the cpu, got device {device}")]
     PrecisionOnDevice {
         /// What was asked for.
         precision: Precision,
@@ -125,7 +125,7 @@ pub enum ReferenceError {
         device: crate::ResolvedDevice,
     },
     /// The graph's products cannot be computed in another precision.
-    #[error("{path}: --precision {precision} cannot be had: {source}")]
+    #[error("{path}: precision {precision} cannot be had: {source}")]
     NotReducible {
         /// The model.
         path: PathBuf,
@@ -145,60 +145,6 @@ pub enum ReferenceError {
 }
 
 impl ReferenceError {
-    /// What the user might do about it.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::NoModel { .. } => {
-                "name a Hugging Face checkpoint (config.json, model.safetensors) or its name on the Hub, or an export of \
-                 `rho-mask export` or optimum"
-            }
-            Self::Bf16OnCpu { .. } => {
-                "export it with --dtype f32 (--precision bf16 then computes in bf16 where the processor can), or score on \
-                 CUDA"
-            }
-            Self::SeveralModels { .. } => "name the file: --model DIR/FILE.onnx",
-            Self::NoLogits { .. } => {
-                "name the checkpoint itself, or export it with `rho-mask export` (with optimum: --task text-generation)"
-            }
-            Self::EncoderDecoder { .. } => {
-                "a reference predicts a text from itself alone: take a causal language model"
-            }
-            Self::UnknownInput { .. } => {
-                "name the checkpoint itself, or export it with `rho-mask export` (with optimum: --task text-generation)"
-            }
-            Self::InputShape { .. } => "export with free batch and sequence axes, as optimum does",
-            Self::UnknownVocabulary { .. } => "put the checkpoint's config.json beside the model",
-            Self::NoCuda { .. } => {
-                "`rho-mask setup --cuda` installs what is needed, `rho-mask doctor` shows what is there; --device cpu works everywhere"
-            }
-            Self::Config(_) => "fetch it again; without it --context says how long inputs may be",
-            Self::Graph(GraphError::NotOnnx { .. } | GraphError::NoGraph { .. }) => {
-                "was it copied whole? export again: rho-mask export CHECKPOINT --out DIR"
-            }
-            Self::Graph(GraphError::Read { .. } | GraphError::TensorBytes { .. }) => {
-                "weights may lie in other files beside the model (model.onnx_data): copy all of them, whole"
-            }
-            Self::Graph(GraphError::SeveralFolders { .. }) => {
-                "put the model and all files of its weights into one folder"
-            }
-            Self::NoInstructions { .. } => {
-                "--precision int8 works on every processor, and so does f32"
-            }
-            Self::PrecisionOnDevice { .. } => {
-                "--device cpu, or leave --precision out: a GPU takes the model as it is stored (export it as f16)"
-            }
-            Self::NotReducible { .. } => {
-                "leave --precision out to compute as the model is stored, or export in f32: rho-mask export \
-                 CHECKPOINT --out DIR"
-            }
-            Self::Graph(_)
-            | Self::Runtime { .. }
-            | Self::HiddenShape { .. }
-            | Self::Threads { .. } => return None,
-        };
-        Some(hint.to_owned())
-    }
-
     /// Wraps an error of ONNX Runtime with what was being done.
     pub(crate) fn runtime<R>(doing: impl Into<String>) -> impl FnOnce(ort::Error<R>) -> Self {
         let doing = doing.into();

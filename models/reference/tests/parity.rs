@@ -300,9 +300,8 @@ fn a_reduced_precision_is_the_cpus() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "--precision int8 is computed on the cpu, got device cuda:0"
+        "precision int8 is computed on the cpu, got device cuda:0"
     );
-    assert!(error.hint().unwrap().contains("--device cpu"));
     reference
         .check_precision(Precision::AsStored, cuda)
         .unwrap();

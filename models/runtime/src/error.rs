@@ -1,10 +1,10 @@
 //! What can go wrong between "where is it?" and "it runs". Each situation carries its facts as fields; the message is
-//! one line, and [`LibraryError::hint`] says what the user can do.
+//! one line. What the user can do about it the program says.
 
 use std::io;
 use std::path::PathBuf;
 
-use crate::library::{EXAMPLE, Looked};
+use crate::library::Looked;
 use crate::version::REQUIRED_VERSION;
 use crate::wheels::VERSION;
 
@@ -187,56 +187,6 @@ pub enum LibraryError {
 }
 
 impl LibraryError {
-    /// What the user can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        const NAME_IT: &str = "name its library file with --ort-lib or ORT_DYLIB_PATH";
-        Some(match self {
-            Self::NotFound { .. } => {
-                format!("run `rho-mask setup`, or `pip install onnxruntime=={VERSION}` in the active Python environment, or {NAME_IT}")
-            }
-            Self::NoCudaLibrary {
-                overwritten: Some(overwritten),
-                ..
-            } => return overwritten.hint(),
-            Self::NoCudaLibrary { .. } | Self::NoCudaProvider { .. } => format!(
-                "run `rho-mask setup --cuda`, or `pip install onnxruntime-gpu[cuda,cudnn]=={VERSION}` in the active Python environment, or {NAME_IT}"
-            ),
-            Self::Overwritten { version, .. } => format!(
-                "pip keeps both, and the last has the library: `pip install --force-reinstall --no-deps onnxruntime-gpu=={version}` in that environment puts it right"
-            ),
-            Self::NotAFile { .. } => format!("name the library file itself, such as {}", EXAMPLE),
-            Self::Truncated { .. } => "copy or install the library again".to_owned(),
-            Self::Open { .. } | Self::NoEntryPoint { .. } => format!(
-                "a library for this system is needed, such as {} of the PyPI package onnxruntime; `rho-mask setup` installs one",
-                EXAMPLE
-            ),
-            Self::Version { .. } => {
-                format!("`pip install onnxruntime=={VERSION}` has one that fits; `rho-mask setup` installs it")
-            }
-            Self::NoWheel { package: "onnxruntime-gpu", .. } => {
-                "CUDA is installed by rho-mask on Linux x86_64 only; elsewhere install ONNX Runtime with CUDA yourself and name its library file with --ort-lib".to_owned()
-            }
-            Self::NoWheel { .. } => format!("install or build ONNX Runtime {REQUIRED_VERSION} and {NAME_IT}"),
-            Self::Offline { package } => {
-                let cuda = if *package == "onnxruntime-gpu" { " --cuda" } else { "" };
-                format!("run `rho-mask setup{cuda}` without RHO_MASK_OFFLINE, or `pip install {package}=={VERSION}` and {NAME_IT}")
-            }
-            Self::NoCacheFolder => "set HOME (or XDG_CACHE_HOME; LOCALAPPDATA on Windows) to a folder of yours".to_owned(),
-            Self::PythonMissing { .. } => format!("install Python 3 with pip, or get ONNX Runtime {REQUIRED_VERSION} another way and {NAME_IT}"),
-            Self::PipMissing { python } => {
-                format!("run `{} -m ensurepip` or install the system's python3-pip", python.display())
-            }
-            Self::PipFailed { requirement, .. } => {
-                format!("`python3 -m pip download --no-deps {requirement}` shows whether pip reaches its index")
-            }
-            Self::WheelHash { .. } => "nothing of it was used; try again, and if it comes again do not trust the index that pip is set to".to_owned(),
-            Self::Damaged { .. } => "run `rho-mask setup` (with --cuda for CUDA) to install it again".to_owned(),
-            Self::Disk { .. } => "is there room, and may this user write there?".to_owned(),
-            Self::Wheel { .. } | Self::AlreadyLoaded { .. } | Self::Load { .. } | Self::Start { .. } => return None,
-        })
-    }
-
     pub(crate) fn disk(
         action: &'static str,
         path: &std::path::Path,

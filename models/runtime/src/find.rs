@@ -138,8 +138,9 @@ impl Search<'_> {
 
     fn places(&self, origin: Origin) -> Vec<Place> {
         let not_set = || vec![Place::Nothing(None, "not set".to_owned())];
+        let none_named = || vec![Place::Nothing(None, "none".to_owned())];
         match origin {
-            Origin::Given => self.options.path.as_ref().map_or_else(not_set, |path| {
+            Origin::Given => self.options.path.as_ref().map_or_else(none_named, |path| {
                 // A bare name would be looked up in the system's folders; a file is meant.
                 vec![Place::Library(
                     std::path::absolute(path).unwrap_or_else(|_| path.clone()),

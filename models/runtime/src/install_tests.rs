@@ -130,7 +130,6 @@ fn a_wheel_with_another_hash_is_not_unpacked() {
     assert_eq!(name, "fake-1.0-cp312-cp312-any.whl");
     assert_eq!(*expected, wrong);
     assert_eq!(*got, sha256_of(&wheel).unwrap());
-    assert!(error.hint().unwrap().starts_with("nothing of it was used"));
     assert_eq!(names_in(&cache), [".lock"]);
 }
 

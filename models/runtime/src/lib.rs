@@ -46,7 +46,7 @@ mod wheels;
 pub use cuda::Preloaded;
 pub use error::LibraryError;
 pub use find::find;
-pub use library::{Library, Looked, Origin, State};
+pub use library::{EXAMPLE as LIBRARY_NAME, Library, Looked, Origin, State};
 pub use load::{has_cuda_provider, load, preloaded};
 pub use options::{LibraryOptions, offline};
 pub use version::REQUIRED_VERSION;

@@ -4,8 +4,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a library's file is called here.
-pub(crate) const EXAMPLE: &str = if cfg!(windows) {
+/// What a library's file is called on this system.
+pub const EXAMPLE: &str = if cfg!(windows) {
     "onnxruntime.dll"
 } else if cfg!(target_os = "macos") {
     "libonnxruntime.1.31.1.dylib"
@@ -33,7 +33,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Given => "--ort-lib or ORT_DYLIB_PATH",
+            Self::Given => "the library that was named",
             Self::OwnEnvironment => "where rho-mask is installed",
             Self::VirtualEnvironment => "VIRTUAL_ENV",
             Self::Conda => "CONDA_PREFIX",

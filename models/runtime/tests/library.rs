@@ -202,7 +202,6 @@ fn a_given_library_is_used_or_is_the_error() {
                 .starts_with(&root.join(name).display().to_string()),
             "{error}"
         );
-        assert!(error.hint().is_some(), "{error}");
         // Nothing else is tried, and nothing is installed.
         let mut say = |line: &str| assert!(line.starts_with("passing over"), "{line}");
         assert_eq!(
@@ -269,20 +268,16 @@ fn offline_is_an_error_that_names_the_command() {
         error.to_string(),
         "onnxruntime 1.31.1 is not installed, and RHO_MASK_OFFLINE forbids to download it"
     );
-    assert_eq!(
-        error.hint().unwrap(),
-        "run `rho-mask setup` without RHO_MASK_OFFLINE, or `pip install onnxruntime==1.31.1` and name its library file with \
-         --ort-lib or ORT_DYLIB_PATH"
-    );
     if cfg!(target_arch = "x86_64") {
         let error = install(&offline, true, &mut |_| {}).unwrap_err();
         assert!(
-            error
-                .hint()
-                .unwrap()
-                .starts_with("run `rho-mask setup --cuda` without"),
-            "{:?}",
-            error.hint()
+            matches!(
+                error,
+                LibraryError::Offline {
+                    package: "onnxruntime-gpu"
+                }
+            ),
+            "{error:?}"
         );
     }
     assert!(!offline.cache.exists());
@@ -365,12 +360,6 @@ fn cuda_takes_a_library_with_the_provider_or_none() {
             .contains("it has no CUDA provider beside it"),
         "{error}"
     );
-    assert!(
-        error
-            .hint()
-            .unwrap()
-            .starts_with("run `rho-mask setup --cuda`")
-    );
 }
 
 /// As pip leaves it where both packages are asked for and the one for the CPU comes last.
@@ -410,9 +399,12 @@ fn the_cpu_package_over_the_gpu_package_is_told() {
             .any(|place| place.state == State::Unusable && place.found.ends_with(said)),
         "{looked:?}"
     );
-    let hint = found.unwrap_err().hint().unwrap();
-    let command = "`pip install --force-reinstall --no-deps onnxruntime-gpu==1.31.1`";
-    assert!(hint.contains(command), "{hint}");
+    let error = found.unwrap_err();
+    let named = match &error {
+        LibraryError::NoCudaLibrary { overwritten, .. } => overwritten.is_some(),
+        _ => false,
+    };
+    assert!(named, "{error:?}");
 
     // For the CPU it will do, and can be told all the same.
     options.cuda = false;
@@ -444,7 +436,6 @@ fn what_pip_says_is_shown() {
         "echo '/usr/bin/python3: No module named pip' >&2; exit 1",
     );
     assert!(matches!(error, LibraryError::PipMissing { .. }), "{error}");
-    assert!(error.hint().unwrap().contains("-m ensurepip"), "{error}");
     let error = failing(
         "no-network",
         "echo 'trying' >&2; echo 'ERROR: no route' >&2; exit 1",

@@ -70,20 +70,3 @@ pub enum FilesError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
-
-impl FilesError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Read { .. } => return None,
-            Self::Tokenizer { .. } => {
-                "save the model's tokenizer as tokenizer.json: AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)"
-            }
-            Self::Json { .. } | Self::Setting { .. } | Self::Id { .. } | Self::Taken { .. } => {
-                "correct the file; or, where tokenizer.json alone gives the right ids, copy it under another name and name \
-                 that with --tokenizer"
-            }
-        };
-        Some(hint.to_owned())
-    }
-}

@@ -100,8 +100,8 @@ impl Layout {
     /// The column with the document, or why there is none.
     pub(super) fn content(&self, options: &ReadOptions) -> Result<Column, String> {
         let (field, option, expected) = match &options.tokens_field {
-            Some(field) => (field, "--tokens-field", "a list of token ids"),
-            None => (&options.text_field, "--text-field", "a string"),
+            Some(field) => (field, options.names.tokens_field, "a list of token ids"),
+            None => (&options.text_field, options.names.text_field, "a string"),
         };
         let Some((around, node)) = find(&self.nodes, field) else {
             let names = self.nodes.iter().map(|node| node.name.as_str());

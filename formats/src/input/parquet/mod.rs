@@ -131,8 +131,8 @@ impl Wanted {
     fn find(metadata: &ParquetMetaData, options: &ReadOptions) -> Self {
         let schema = metadata.file_metadata().schema_descr();
         let (field, option, expected) = match &options.tokens_field {
-            Some(field) => (field, "--tokens-field", "a list of token ids"),
-            None => (&options.text_field, "--text-field", "a string"),
+            Some(field) => (field, options.names.tokens_field, "a list of token ids"),
+            None => (&options.text_field, options.names.text_field, "a string"),
         };
         let find = |path: &str, tokens: bool| {
             let mut found = None;

@@ -181,8 +181,10 @@ fn fields(text: &str, options: &ReadOptions) -> Result<Fields, String> {
     Ok(Fields {
         said: object.said(options),
         content: match &options.tokens_field {
-            Some(field) => object.tokens(field).map(Content::Tokens),
-            None => object.text(&options.text_field).map(Content::Text),
+            Some(field) => object.tokens(field, options.names).map(Content::Tokens),
+            None => object
+                .text(&options.text_field, options.names)
+                .map(Content::Text),
         },
     })
 }

@@ -13,7 +13,7 @@ pub enum ExportError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// A part that has no standard operators.
-    #[error("--portable: expected a model of standard operators, got one with {part}")]
+    #[error("expected a model of standard operators, got one with {part}")]
     NotPortable {
         /// The part.
         part: &'static str,
@@ -67,23 +67,4 @@ pub enum ExportError {
     /// A mapped file.
     #[error(transparent)]
     Graph(#[from] GraphError),
-}
-
-impl ExportError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Checkpoint(error) => return error.hint().map(str::to_owned),
-            Self::NotPortable { .. } => "leave --portable out: ONNX Runtime has operators for it",
-            Self::OutOfRange { dtype: "f16", .. } => "export it with --dtype bf16 or f32",
-            Self::OutOfRange { .. } => {
-                "the checkpoint is broken: training has diverged before it was saved"
-            }
-            Self::OutExists { .. } => "name another folder with --out, or remove this one first",
-            Self::Read { .. } | Self::Write { .. } | Self::Stopped { .. } | Self::Graph(_) => {
-                return None;
-            }
-        };
-        Some(hint.to_owned())
-    }
 }

@@ -338,7 +338,7 @@ impl Prepared {
             .any(|n| n.op_type.as_deref() == Some("GroupQueryAttention"));
         match (self.options.dtype, self.options.portable) {
             (Dtype::F32, false) if ours => {
-                "the CPU; on CUDA attention would go back to the processor: --dtype f16 is for that"
+                "the CPU; on CUDA attention would go back to the processor: f16 is for that"
             }
             (Dtype::F32, _) => "the CPU and CUDA",
             (Dtype::F16, _) => "CUDA, and the CPU, which takes f32 where it has nothing for f16",

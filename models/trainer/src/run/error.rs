@@ -104,24 +104,6 @@ pub enum RunError {
     },
 }
 
-impl RunError {
-    /// What to do about it, where there is something to say.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Diverged(_) => Some(
-                "lower --learning-rate, or look at these documents; the checkpoints before it are whole",
-            ),
-            Self::Save { .. } | Self::Write { .. } => Some(
-                "where the disk is full, make room, then start the same command again: it goes on from the last checkpoint",
-            ),
-            Self::Load { .. } => Some(
-                "remove that checkpoint to go on from the one before, or start over with --restart",
-            ),
-            _ => None,
-        }
-    }
-}
-
 fn some(documents: &[String], list: &std::path::Path) -> String {
     let named = documents.iter().take(SHOWN).cloned().collect::<Vec<_>>();
     match documents.len().saturating_sub(SHOWN) {

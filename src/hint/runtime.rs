@@ -1,0 +1,82 @@
+//! What to do where there is no ONNX Runtime, or none that can be used.
+
+use rho_runtime::{LIBRARY_NAME, LibraryError, PINNED_VERSION, REQUIRED_VERSION};
+
+/// The option and the variable that name a library.
+const NAME_IT: &str = "name its library file with --ort-lib or ORT_DYLIB_PATH";
+
+/// A library that is not found, not installed or not the right one.
+pub(crate) fn runtime(error: &LibraryError) -> Option<String> {
+    use LibraryError as E;
+    Some(match error {
+        E::NotFound { .. } => format!(
+            "run `rho-mask setup`, or `pip install onnxruntime=={PINNED_VERSION}` in the active \
+             Python environment, or {NAME_IT}"
+        ),
+        E::NoCudaLibrary {
+            overwritten: Some(overwritten),
+            ..
+        } => return runtime(overwritten),
+        E::NoCudaLibrary { .. } | E::NoCudaProvider { .. } => format!(
+            "run `rho-mask setup --cuda`, or `pip install \
+             onnxruntime-gpu[cuda,cudnn]=={PINNED_VERSION}` in the active Python environment, or \
+             {NAME_IT}"
+        ),
+        E::Overwritten { version, .. } => format!(
+            "pip keeps both, and the last has the library: `pip install --force-reinstall \
+             --no-deps onnxruntime-gpu=={version}` in that environment puts it right"
+        ),
+        E::NotAFile { .. } => format!("name the library file itself, such as {LIBRARY_NAME}"),
+        E::Truncated { .. } => "copy or install the library again".to_owned(),
+        E::Open { .. } | E::NoEntryPoint { .. } => format!(
+            "a library for this system is needed, such as {LIBRARY_NAME} of the PyPI package \
+             onnxruntime; `rho-mask setup` installs one"
+        ),
+        E::Version { .. } => format!(
+            "`pip install onnxruntime=={PINNED_VERSION}` has one that fits; `rho-mask setup` \
+             installs it"
+        ),
+        E::NoWheel { package, .. } => match *package {
+            "onnxruntime-gpu" => {
+                "CUDA is installed by rho-mask on Linux x86_64 only; elsewhere install ONNX \
+                 Runtime with CUDA yourself and name its library file with --ort-lib"
+                    .to_owned()
+            }
+            _ => format!("install or build ONNX Runtime {REQUIRED_VERSION} and {NAME_IT}"),
+        },
+        E::Offline { package } => {
+            let cuda = match *package {
+                "onnxruntime-gpu" => " --cuda",
+                _ => "",
+            };
+            format!(
+                "run `rho-mask setup{cuda}` without RHO_MASK_OFFLINE, or `pip install \
+                 {package}=={PINNED_VERSION}` and {NAME_IT}"
+            )
+        }
+        E::NoCacheFolder => {
+            "set HOME (or XDG_CACHE_HOME; LOCALAPPDATA on Windows) to a folder of yours".to_owned()
+        }
+        E::PythonMissing { .. } => format!(
+            "install Python 3 with pip, or get ONNX Runtime {REQUIRED_VERSION} another way and \
+             {NAME_IT}"
+        ),
+        E::PipMissing { python } => format!(
+            "run `{} -m ensurepip` or install the system's python3-pip",
+            python.display()
+        ),
+        E::PipFailed { requirement, .. } => format!(
+            "`python3 -m pip download --no-deps {requirement}` shows whether pip reaches its index"
+        ),
+        E::WheelHash { .. } => {
+            "nothing of it was used; try again, and if it comes again do not trust the index that \
+             pip is set to"
+                .to_owned()
+        }
+        E::Damaged { .. } => {
+            "run `rho-mask setup` (with --cuda for CUDA) to install it again".to_owned()
+        }
+        E::Disk { .. } => "is there room, and may this user write there?".to_owned(),
+        _ => return None,
+    })
+}
