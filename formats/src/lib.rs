@@ -15,6 +15,7 @@
 
 pub mod corpus;
 pub mod input;
+mod ipc;
 pub mod masks;
 pub mod remote;
 mod small_file;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::lines::BYTE_ORDER_MARK;
 use super::{Compression, arrow, tar};
+use crate::ipc::CONTINUATION;
 
 /// What the rows of a shard look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,7 +78,7 @@ impl Kind {
             return Self::Parquet;
         }
         // No text begins like the one or the other.
-        if head.starts_with(arrow::FILE) || head.starts_with(&arrow::CONTINUATION) {
+        if head.starts_with(arrow::FILE) || head.starts_with(&CONTINUATION) {
             return Self::Arrow;
         }
         if tar::begins(head) {

@@ -1,9 +1,8 @@
 //! Takes the bytes of an Arrow IPC stream, yields its schema and record batches. Knows the types that masks have, not the
 //! columns: see `schema`.
 //!
-//! Arrow's own stream reader takes the lengths and places in a file at their word and panics where they lie (as of
-//! version 60), and takes a stream that is cut between two batches for a whole one. Here everything that a message
-//! says of places is compared with what is there before Arrow decodes it, and a stream must have its end mark.
+//! Everything that a message says of places is compared with what is there before Arrow decodes it (see [`crate::ipc`]),
+//! and a stream must have its end mark: Arrow's own reader takes one that is cut between two batches for a whole one.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,14 +13,13 @@ use arrow_array::RecordBatch;
 use arrow_buffer::{Buffer, MutableBuffer};
 use arrow_ipc::convert::try_fb_to_schema;
 use arrow_ipc::reader::read_record_batch;
-use arrow_ipc::{CompressionType, Message, root_as_message};
+use arrow_ipc::{CompressionType, Message};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 
-/// What stands before the length of a message, except in very old files.
-const CONTINUATION: [u8; 4] = [0xff; 4];
+use crate::ipc::{self, Announced};
 
 /// Where buffers may begin in a body: at multiples of this, by Arrow's format.
-const ALIGNMENT: i64 = 8;
+const ALIGNMENT: u64 = 8;
 
 /// The most that the compressed buffers of a batch may stand for: a document of 300 million tokens fits.
 const MOST_UNPACKED: u64 = 1 << 32;
@@ -35,7 +33,7 @@ pub(super) struct Frames {
     unfinished: bool,
     schema: SchemaRef,
     /// The size of an item in each buffer of a batch, in bytes.
-    widths: Vec<i64>,
+    widths: Vec<u64>,
     /// Which of the buffers are those of each column.
     columns: Vec<Range<usize>>,
     /// Whether the buffers of the batch that was read last are compressed.
@@ -145,7 +143,7 @@ impl Frames {
             if self.compressed && !range.is_empty() {
                 let length = unpacked_length(&body[range])?;
                 unpacked += length;
-                if length % self.widths[i] as u64 != 0 || unpacked > MOST_UNPACKED {
+                if !length.is_multiple_of(self.widths[i]) || unpacked > MOST_UNPACKED {
                     return Err(wrong("buffers of whole items, and not too many of them"));
                 }
             }
@@ -201,7 +199,7 @@ impl Frames {
         let batch = message
             .header_as_record_batch()
             .ok_or_else(|| wrong("a record batch"))?;
-        let length = message.bodyLength();
+        let length = u64::try_from(message.bodyLength()).unwrap_or(0);
         let buffers = batch.buffers().unwrap_or_default();
         if buffers.len() != self.widths.len() {
             return Err(wrong("a buffer for each column"));
@@ -224,13 +222,15 @@ impl Frames {
         };
         let mut places = Vec::with_capacity(buffers.len());
         for (buffer, width) in buffers.iter().zip(&self.widths) {
-            let end = buffer.offset().checked_add(buffer.length());
-            let starts = buffer.offset() >= 0 && buffer.offset() % ALIGNMENT == 0;
-            let ends = buffer.length() >= 0 && end.is_some_and(|end| end <= length);
-            if !starts || !ends || !self.compressed && buffer.length() % width != 0 {
-                return Err(wrong("buffers of whole items inside their message"));
-            }
-            places.push(buffer.offset() as usize..(buffer.offset() + buffer.length()) as usize);
+            let place = ipc::buffer_range(buffer, length).ok();
+            let whole = |place: &Range<u64>| {
+                place.start.is_multiple_of(ALIGNMENT)
+                    && (self.compressed || (place.end - place.start).is_multiple_of(*width))
+            };
+            let place = place.filter(whole);
+            let place =
+                place.ok_or_else(|| wrong("buffers of whole items inside their message"))?;
+            places.push(place.start as usize..place.end as usize);
         }
         Ok(Some((frame, places)))
     }
@@ -254,15 +254,13 @@ fn unpacked_length(buffer: &[u8]) -> Result<u64, ArrowError> {
     let Some((length, packed)) = buffer.split_first_chunk() else {
         return Err(wrong("the length of a compressed buffer"));
     };
-    match i64::from_le_bytes(*length) {
-        // Not compressed, for it would have become longer.
-        -1 => Ok(packed.len() as u64),
-        0 => Ok(0),
-        length if length > 0 && length as u64 <= MOST_UNPACKED => {
-            let one_more = length as u64 + 1;
-            let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?.take(one_more);
+    match Announced::of(*length) {
+        Some(Announced::Plain) => Ok(packed.len() as u64),
+        Some(Announced::Compressed(0)) => Ok(0),
+        Some(Announced::Compressed(length)) if length <= MOST_UNPACKED => {
+            let mut decoder = zstd::stream::read::Decoder::with_buffer(packed)?.take(length + 1);
             let got = std::io::copy(&mut decoder, &mut std::io::sink())?;
-            (got == length as u64)
+            (got == length)
                 .then_some(got)
                 .ok_or_else(|| wrong("a compressed buffer of the length it says"))
         }
@@ -271,9 +269,9 @@ fn unpacked_length(buffer: &[u8]) -> Result<u64, ArrowError> {
 }
 
 /// Adds the sizes of the items of a column's buffers, in the order of Arrow's format.
-fn add_widths(kind: &DataType, widths: &mut Vec<i64>) -> Result<(), ArrowError> {
-    const BITS: i64 = 1;
-    const OFFSET: i64 = 4;
+fn add_widths(kind: &DataType, widths: &mut Vec<u64>) -> Result<(), ArrowError> {
+    const BITS: u64 = 1;
+    const OFFSET: u64 = 4;
     match kind {
         DataType::Boolean => widths.extend([BITS, BITS]),
         DataType::UInt8 => widths.extend([BITS, 1]),
@@ -297,8 +295,7 @@ struct Frame {
 
 impl Frame {
     fn message(&self) -> Result<Message<'_>, ArrowError> {
-        root_as_message(&self.message)
-            .map_err(|error| ArrowError::ParseError(format!("not a message: {error}")))
+        ipc::message(&self.message).map_err(ArrowError::ParseError)
     }
 }
 
@@ -318,19 +315,16 @@ fn read_message(file: &mut BufReader<File>, left: &mut u64) -> Result<Option<Fra
         file.read_exact(&mut bytes)?;
         Ok::<_, ArrowError>(bytes)
     };
-    let mut word = read(4)?;
-    if word.as_slice() == CONTINUATION {
-        word = read(4)?;
-    }
-    let length = word
-        .as_slice()
-        .iter()
-        .rev()
-        .fold(0, |length, byte| length << 8 | i64::from(*byte));
-    if length == 0 {
+    let mut word = || {
+        let mut word = [0; 4];
+        word.copy_from_slice(&read(4)?);
+        Ok::<_, ArrowError>(word)
+    };
+    let first = word()?;
+    let Some(length) = ipc::message_length(first, word)? else {
         return Ok(None);
-    }
-    let message = read(length)?.as_slice().to_vec();
+    };
+    let message = read(length.into())?.as_slice().to_vec();
     Ok(Some(Frame { message }))
 }
 

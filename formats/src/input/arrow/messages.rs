@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use arrow_ipc::{CompressionType, MetadataVersion, RecordBatch, Schema, root_as_message};
+use arrow_ipc::{CompressionType, MetadataVersion, RecordBatch, Schema};
 
 use super::super::cell::Cell;
 use super::super::error::malformed;
@@ -13,6 +13,7 @@ use super::super::{Content, ReadOptions, Record, Said};
 use super::column::Loaded;
 use super::schema::{Column, Layout, Next, Node, Place, Values};
 use super::source::{Buffer, Raw, Source};
+use crate::ipc::{self, Misplaced};
 
 /// What a stream may hold of a batch, in documents.
 const DOCUMENTS_PER_BATCH: usize = 16;
@@ -65,8 +66,7 @@ impl<'a> Messages<'a> {
         shard: &str,
         sink: &mut Sink,
     ) -> io::Result<bool> {
-        let message = root_as_message(message)
-            .map_err(|error| malformed(format!("not a message: {error}")))?;
+        let message = ipc::message(message).map_err(malformed)?;
         let version = message.version();
         let body = u64::try_from(message.bodyLength());
         let body = body.map_err(|_| malformed("a message of negative length"))?;
@@ -256,15 +256,12 @@ fn raws(
         if *index >= buffers.len() {
             return Err(lacks());
         }
-        let buffer = buffers.get(*index);
-        let (Ok(offset), Ok(length)) = (buffer.offset().try_into(), buffer.length().try_into())
-        else {
-            return Err(malformed("a buffer of negative length"));
-        };
-        let (offset, length): (u64, u64) = (offset, length);
-        if offset.checked_add(length).is_none_or(|end| end > body) {
-            return Err(malformed("a buffer lies outside its message"));
-        }
+        let place = ipc::buffer_range(buffers.get(*index), body);
+        let place = place.map_err(|misplaced| match misplaced {
+            Misplaced::Negative => malformed("a buffer of negative length"),
+            Misplaced::Outside => malformed("a buffer lies outside its message"),
+        })?;
+        let (offset, length) = (place.start, place.end - place.start);
         // Writers put no place for what is empty.
         let offset = match length {
             0 => wanted.last().map_or(0, |(offset, length)| offset + length),

@@ -1,8 +1,7 @@
 //! Takes an Arrow IPC file or stream, yields a document per row. Reads the columns that are asked for and no others.
 //!
-//! Arrow's own readers hold whole batches, and take what a file says of lengths and places at its word: they panic
-//! where it lies (as of version 60). Here the messages are taken apart by Arrow's verified accessors, and each value is
-//! read from its buffer where it is asked for, see `column`. A file that is cut or compressed is read like the
+//! Arrow's own readers hold whole batches. Here the messages are taken apart by [`crate::ipc`], and each value is read from
+//! its buffer where it is asked for, see `column`. A file that is cut or compressed is read like the
 //! stream inside it; batches of a file pass through the same memory whatever their size, those of a pipe or of a
 //! compressed file are held as far as their columns are asked for.
 
@@ -26,10 +25,10 @@ use super::worker::Sink;
 use messages::Messages;
 use source::Source;
 
+use crate::ipc;
+
 /// How an Arrow file begins; the stream in it follows after two more bytes.
 pub(super) const FILE: &[u8] = b"ARROW1\0\0";
-/// What stands before the length of a message, except in very old streams.
-pub(super) const CONTINUATION: [u8; 4] = [0xff; 4];
 /// No message says more about a batch than this.
 const LARGEST_MESSAGE: usize = 256 << 20;
 /// Where the bytes of an Arrow file or stream come from.
@@ -115,15 +114,13 @@ fn file(
 }
 
 /// The message that begins with `word`; nothing at the end mark.
-fn message(mut word: Bytes, source: &mut Source) -> io::Result<Option<Bytes>> {
-    if word == CONTINUATION[..] {
-        word = source.read(4)?;
-    }
-    let length = u32::from_le_bytes([word[0], word[1], word[2], word[3]]) as usize;
-    match length {
-        0 => Ok(None),
-        _ if length > LARGEST_MESSAGE => Err(malformed("a message that makes no sense")),
-        _ => source.read(length).map(Some),
+fn message(first: Bytes, source: &mut Source) -> io::Result<Option<Bytes>> {
+    let word = |bytes: Bytes| [bytes[0], bytes[1], bytes[2], bytes[3]];
+    let length = ipc::message_length(word(first), || source.read(4).map(word))?;
+    match length.map(|length| length as usize) {
+        None => Ok(None),
+        Some(length) if length > LARGEST_MESSAGE => Err(malformed("a message that makes no sense")),
+        Some(length) => source.read(length).map(Some),
     }
 }
 

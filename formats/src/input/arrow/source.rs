@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use super::super::compression::Plain;
 use super::super::error::{cut_short, malformed};
 use super::super::ranges::{Ranges, Window};
+use crate::ipc::Announced;
 
 /// Read at once from a stream or decoder.
 const CHUNK: usize = 256 * 1024;
@@ -149,11 +150,12 @@ impl Buffer {
         if raw.length() == 0 {
             return Ok(raw);
         }
-        let length = raw.get(0, 8)?.get_i64_le();
-        if length == -1 {
-            return Ok(raw.after(8));
-        }
-        let length = u64::try_from(length).map_err(|_| outside())?;
+        let mut announced = [0; 8];
+        announced.copy_from_slice(&raw.get(0, 8)?);
+        let length = match Announced::of(announced).ok_or_else(outside)? {
+            Announced::Plain => return Ok(raw.after(8)),
+            Announced::Compressed(length) => length,
+        };
         let compressed = Stretch {
             buffer: raw,
             position: 8,
