@@ -4,9 +4,8 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{
-    Chart, DROPPED, GRID, HALO, INK, KEPT, MUTED, Table, anchored, line, percent, px, svg, text,
-};
+use super::axes::{Axes, Axis};
+use super::{Chart, DROPPED, HALO, INK, KEPT, Table, anchored, line, percent, px, svg, text};
 
 /// One bar.
 #[derive(Debug, Clone)]
@@ -58,26 +57,20 @@ impl Bars<'_> {
         let count = bars.len().max(1);
         let height = 68 + 20 * u32::try_from(count)?;
         svg((640, height), |area| {
-            let mut chart = ChartBuilder::on(area)
-                .margin(px(6.0))
-                .margin_top(px(20.0))
-                .margin_left(px(208.0))
-                .margin_right(px(72.0))
-                .x_label_area_size(px(40.0))
-                .build_cartesian_2d(0.0..1.0, 0.0..count as f64)?;
-            chart
-                .configure_mesh()
-                .disable_y_mesh()
-                .light_line_style(TRANSPARENT)
-                .bold_line_style(line(GRID, 1.0))
-                .axis_style(line(MUTED, 1.0))
-                .label_style(text(12.0, MUTED))
-                .axis_desc_style(text(13.0, INK))
-                .x_labels(6)
-                .y_labels(0)
-                .x_label_formatter(&|x| format!("{:.0} %", x * 100.0))
-                .x_desc(self.length)
-                .draw()?;
+            let x = Axis {
+                title: self.length,
+                range: 0.0..1.0,
+                marks: 6,
+                format: &|x| format!("{:.0} %", x * 100.0),
+                room: 40.0,
+                grid: true,
+            };
+            let axes = Axes {
+                x,
+                y: Axis::of_rows(count),
+                around: [208.0, 72.0, 20.0],
+            };
+            let mut chart = axes.draw(area)?;
             for (i, bar) in bars.iter().enumerate() {
                 let low = (count - i) as f64 - 0.86;
                 let high = low + 0.72;

@@ -3,7 +3,8 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Area, Chart, GRID, INK, MUTED, SERIES, Table, anchored, line, px, short, svg, text};
+use super::axes::{AROUND, Axes, Axis, Plot};
+use super::{Area, Chart, INK, SERIES, Table, anchored, line, px, short, svg, text};
 
 /// One line.
 #[derive(Debug, Clone)]
@@ -66,32 +67,30 @@ impl Curves<'_> {
         let last = if last > first { last } else { first + 1.0 };
         let (low, high) = self.range;
         svg((640, 300), |area| {
-            let mut chart = ChartBuilder::on(area)
-                .margin(px(6.0))
-                .margin_right(px(128.0))
-                .x_label_area_size(px(44.0))
-                .y_label_area_size(px(58.0))
-                .build_cartesian_2d(first..last, low..high)?;
-            chart
-                .configure_mesh()
-                .light_line_style(TRANSPARENT)
-                .bold_line_style(line(GRID, 1.0))
-                .axis_style(line(MUTED, 1.0))
-                .label_style(text(12.0, MUTED))
-                .axis_desc_style(text(13.0, INK))
-                .x_labels(12)
-                .y_labels(6)
-                .x_label_formatter(&|x| match self.x.1 {
+            let x = Axis {
+                title: self.x.0,
+                range: first..last,
+                marks: 12,
+                format: &|x| match self.x.1 {
                     true => short(x.exp2()),
                     false => short(*x),
-                })
-                .y_label_formatter(&|y| match self.is_share() {
+                },
+                room: 44.0,
+                grid: true,
+            };
+            let y = Axis {
+                title: self.y,
+                range: low..high,
+                marks: 6,
+                format: &|y| match self.is_share() {
                     true => format!("{} %", short(y * 100.0)),
                     false => short(*y),
-                })
-                .x_desc(self.x.0)
-                .y_desc(self.y)
-                .draw()?;
+                },
+                room: 58.0,
+                grid: true,
+            };
+            let around = [AROUND, 128.0, AROUND];
+            let mut chart = Axes { x, y, around }.draw(area)?;
             let mut ends = Vec::new();
             for (i, curve) in self.curves.iter().take(self.drawn).enumerate() {
                 let colour = SERIES[i % SERIES.len()];
@@ -101,17 +100,7 @@ impl Curves<'_> {
                 let Some(&(_, end)) = points.last() else {
                     continue;
                 };
-                match dash(i) {
-                    None => {
-                        chart.draw_series(LineSeries::new(points.clone(), line(colour, 2.0)))?
-                    }
-                    Some(dash) => chart.draw_series(DashedLineSeries::new(
-                        points.clone(),
-                        px(dash),
-                        px(3.5),
-                        line(colour, 2.0),
-                    ))?,
-                };
+                series_line(&mut chart, i, &points)?;
                 let marks = points.iter().map(|at| chart.backend_coord(at));
                 for at in marks.collect::<Vec<_>>() {
                     mark(area, i, at, colour)?;
@@ -161,9 +150,19 @@ impl Curves<'_> {
     }
 }
 
-/// How long a line's dashes are; none where it is whole.
-pub(super) fn dash(series: usize) -> Option<f64> {
-    [None, Some(8.0), Some(2.5), Some(5.0)][series % 4]
+/// The line of a series: whole, or with dashes of its own.
+pub(super) fn series_line(
+    chart: &mut Plot<'_, '_>,
+    series: usize,
+    points: &[(f64, f64)],
+) -> anyhow::Result<()> {
+    let style = line(SERIES[series % SERIES.len()], 2.0);
+    let points = points.iter().copied();
+    match [None, Some(8.0), Some(2.5), Some(5.0)][series % 4] {
+        None => chart.draw_series(LineSeries::new(points, style))?,
+        Some(dash) => chart.draw_series(DashedLineSeries::new(points, px(dash), px(3.5), style))?,
+    };
+    Ok(())
 }
 
 /// A point of a series: circles, squares, triangles, diamonds.

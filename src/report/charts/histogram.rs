@@ -3,9 +3,10 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
+use super::axes::{AROUND, Axes, Axis};
 use super::{
-    BAND, Chart, DROPPED, GRID, HALO, INK, KEPT, MUTED, Table, Threshold, anchored, line, percent,
-    px, short, svg, text,
+    BAND, Chart, DROPPED, HALO, INK, KEPT, MUTED, Table, Threshold, anchored, line, percent, short,
+    svg, text,
 };
 use crate::numbers::grouped;
 
@@ -58,27 +59,24 @@ impl Histogram<'_> {
         let first = self.bins.first().map_or(0.0, |bin| bin.from);
         let last = self.bins.last().map_or(1.0, |bin| bin.to);
         svg((640, 300), |area| {
-            let mut chart = ChartBuilder::on(area)
-                .margin(px(6.0))
-                .margin_right(px(14.0))
-                .x_label_area_size(px(44.0))
-                .y_label_area_size(px(58.0))
-                .build_cartesian_2d(first..last, 0.0..top)?;
-            chart
-                .configure_mesh()
-                .disable_x_mesh()
-                .light_line_style(TRANSPARENT)
-                .bold_line_style(line(GRID, 1.0))
-                .axis_style(line(MUTED, 1.0))
-                .label_style(text(12.0, MUTED))
-                .axis_desc_style(text(13.0, INK))
-                .x_labels(12)
-                .y_labels(6)
-                .x_label_formatter(&|x| short(*x))
-                .y_label_formatter(&|y| format!("{} %", short(y * 100.0)))
-                .x_desc(format!("{}, nats", self.score))
-                .y_desc("share of scored tokens")
-                .draw()?;
+            let x = Axis {
+                title: &format!("{}, nats", self.score),
+                range: first..last,
+                marks: 12,
+                format: &|x| short(*x),
+                room: 44.0,
+                grid: false,
+            };
+            let y = Axis {
+                title: "share of scored tokens",
+                range: 0.0..top,
+                marks: 6,
+                format: &|y| format!("{} %", short(y * 100.0)),
+                room: 58.0,
+                grid: true,
+            };
+            let around = [AROUND, 14.0, AROUND];
+            let mut chart = Axes { x, y, around }.draw(area)?;
             let bands = self.thresholds.iter().filter(|t| t.low < t.high);
             chart.draw_series(bands.map(|t| {
                 let (low, high) = (t.low.max(first), t.high.min(last));

@@ -3,7 +3,8 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::{Chart, DROPPED_LINE, GRID, INK, KEPT, MUTED, Table, anchored, line, px, svg, text};
+use super::axes::{AROUND, Axes, Axis};
+use super::{Chart, DROPPED_LINE, INK, KEPT, MUTED, Table, anchored, line, px, svg, text};
 
 /// A row.
 #[derive(Debug, Clone)]
@@ -61,32 +62,27 @@ impl Intervals<'_> {
 
     fn draw(&self) -> anyhow::Result<String> {
         const ROW: u32 = 26;
-        const AROUND: u32 = 62;
+        const ABOVE_AND_BELOW: u32 = 62;
         let count = self.rows.len();
-        let height = ROW * u32::try_from(count)? + AROUND;
+        let height = ROW * u32::try_from(count)? + ABOVE_AND_BELOW;
         let (low, high) = self.range();
         // Enough to tell the marks of the axis apart.
         let digits = (1.0 - (high - low).log10()).ceil().clamp(0.0, 9.0) as usize;
         svg((640, height), |area| {
-            let mut chart = ChartBuilder::on(area)
-                .margin(px(6.0))
-                .margin_left(px(132.0))
-                .margin_right(px(150.0))
-                .x_label_area_size(px(44.0))
-                .build_cartesian_2d(low..high, 0.0..count as f64)?;
-            chart
-                .configure_mesh()
-                .disable_y_mesh()
-                .light_line_style(TRANSPARENT)
-                .bold_line_style(line(GRID, 1.0))
-                .axis_style(line(MUTED, 1.0))
-                .label_style(text(12.0, MUTED))
-                .axis_desc_style(text(13.0, INK))
-                .x_labels(6)
-                .y_labels(0)
-                .x_label_formatter(&|x| signed(*x, digits))
-                .x_desc(self.x)
-                .draw()?;
+            let x = Axis {
+                title: self.x,
+                range: low..high,
+                marks: 6,
+                format: &|x| signed(*x, digits),
+                room: 44.0,
+                grid: true,
+            };
+            let axes = Axes {
+                x,
+                y: Axis::of_rows(count),
+                around: [132.0, 150.0, AROUND],
+            };
+            let mut chart = axes.draw(area)?;
             let zero = [(0.0, 0.0), (0.0, count as f64)];
             chart.draw_series(DashedLineSeries::new(
                 zero,

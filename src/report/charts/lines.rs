@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::curves::{dash, mark};
-use super::{Chart, GRID, INK, MUTED, SERIES, Table, anchored, line, percent, px, svg, text};
+use super::axes::{AROUND, Axes, Axis};
+use super::curves::{mark, series_line};
+use super::{Chart, INK, SERIES, Table, anchored, percent, px, svg, text};
 
 /// Some steps of a run, as one point.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,26 +120,24 @@ impl Lines<'_> {
         let last = self.points().map(|p| p.x).max().unwrap_or(1).max(first + 1);
         let (low, high) = self.range();
         svg((640, 300), |area| {
-            let mut chart = ChartBuilder::on(area)
-                .margin(px(6.0))
-                .margin_right(px(136.0))
-                .x_label_area_size(px(44.0))
-                .y_label_area_size(px(64.0))
-                .build_cartesian_2d(first as f64..last as f64, low..high)?;
-            chart
-                .configure_mesh()
-                .light_line_style(TRANSPARENT)
-                .bold_line_style(line(GRID, 1.0))
-                .axis_style(line(MUTED, 1.0))
-                .label_style(text(12.0, MUTED))
-                .axis_desc_style(text(13.0, INK))
-                .x_labels(8)
-                .y_labels(6)
-                .x_label_formatter(&|x| many(*x))
-                .y_label_formatter(&|y| self.unit.at_axis(*y, (low, high)))
-                .x_desc(self.x)
-                .y_desc(self.y)
-                .draw()?;
+            let x = Axis {
+                title: self.x,
+                range: first as f64..last as f64,
+                marks: 8,
+                format: &|x| many(*x),
+                room: 44.0,
+                grid: true,
+            };
+            let y = Axis {
+                title: self.y,
+                range: low..high,
+                marks: 6,
+                format: &|y| self.unit.at_axis(*y, (low, high)),
+                room: 64.0,
+                grid: true,
+            };
+            let around = [AROUND, 136.0, AROUND];
+            let mut chart = Axes { x, y, around }.draw(area)?;
             let mut ends = Vec::new();
             for (i, drawn) in self.lines.iter().enumerate() {
                 let colour = SERIES[i % SERIES.len()];
@@ -153,17 +152,7 @@ impl Lines<'_> {
                 }
                 let points: Vec<(f64, f64)> =
                     drawn.points.iter().map(|p| (p.x as f64, p.mean)).collect();
-                match dash(i) {
-                    None => {
-                        chart.draw_series(LineSeries::new(points.clone(), line(colour, 2.0)))?
-                    }
-                    Some(dash) => chart.draw_series(DashedLineSeries::new(
-                        points.clone(),
-                        px(dash),
-                        px(3.5),
-                        line(colour, 2.0),
-                    ))?,
-                };
+                series_line(&mut chart, i, &points)?;
                 let every = points.len().div_ceil(MARKS).max(1);
                 // Marks of lines that lie on one another stand beside one another.
                 for at in points.iter().skip((i * every / 4) % every).step_by(every) {

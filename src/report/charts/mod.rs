@@ -5,6 +5,7 @@
 //! (`[fill="#0072B2"]` to `--kept`), so that one drawing serves light, dark and print; a colour that is used here and
 //! not named there does not change with the page, which a test forbids.
 
+mod axes;
 mod bars;
 mod curves;
 mod heat;

@@ -3,8 +3,9 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
+use super::axes::{AROUND, Axes, Axis};
 use super::curves::mark;
-use super::{Chart, GRID, INK, MUTED, SERIES, Table, anchored, line, mark_of_axis, px, svg, text};
+use super::{Chart, INK, SERIES, Table, anchored, line, mark_of_axis, px, svg, text};
 
 /// A series of points.
 #[derive(Debug, Clone)]
@@ -53,26 +54,24 @@ impl Scatter<'_> {
         };
         let (across, up) = (range(|p| p.0), range(|p| p.1));
         svg((640, 320), |area| {
-            let mut chart = ChartBuilder::on(area)
-                .margin(px(6.0))
-                .margin_right(px(136.0))
-                .x_label_area_size(px(44.0))
-                .y_label_area_size(px(64.0))
-                .build_cartesian_2d(across.clone(), up.clone())?;
-            chart
-                .configure_mesh()
-                .light_line_style(TRANSPARENT)
-                .bold_line_style(line(GRID, 1.0))
-                .axis_style(line(MUTED, 1.0))
-                .label_style(text(12.0, MUTED))
-                .axis_desc_style(text(13.0, INK))
-                .x_labels(8)
-                .y_labels(6)
-                .x_label_formatter(&|x| mark_of_axis(*x, (across.start, across.end)))
-                .y_label_formatter(&|y| mark_of_axis(*y, (up.start, up.end)))
-                .x_desc(self.x)
-                .y_desc(self.y)
-                .draw()?;
+            let x = Axis {
+                title: self.x,
+                range: across.clone(),
+                marks: 8,
+                format: &|x| mark_of_axis(*x, (across.start, across.end)),
+                room: 44.0,
+                grid: true,
+            };
+            let y = Axis {
+                title: self.y,
+                range: up.clone(),
+                marks: 6,
+                format: &|y| mark_of_axis(*y, (up.start, up.end)),
+                room: 64.0,
+                grid: true,
+            };
+            let around = [AROUND, 136.0, AROUND];
+            let mut chart = Axes { x, y, around }.draw(area)?;
             if let Some((curve, _)) = &self.curve {
                 let inside =
                     |point: &&(f64, f64)| across.contains(&point.0) && up.contains(&point.1);
