@@ -82,7 +82,7 @@ fn braces_name_each() {
             "s-12.tar: expected a file or a folder, found nothing",
         ),
         ("s-{0..9999999}.tar", "at most 1048576 names"),
-        ("*.parquet", "expected files of such names, found none"),
+        ("*.parquet", "expected files that match, found none"),
         ("a[", "expected a pattern"),
     ] {
         let error = find_shards(&[at(pattern)]).unwrap_err();
