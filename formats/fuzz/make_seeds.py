@@ -35,7 +35,7 @@ for target, files in {
             old.unlink()
     written = set()
     for name, content in files.items():
-        # Some edits come to the same.
+        # Some edits give the same bytes.
         if content in written:
             continue
         written.add(content)

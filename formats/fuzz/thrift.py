@@ -101,7 +101,7 @@ def struct(fields):
     for number, kind, what in fields:
         delta = number - last
         out += bytes([delta << 4 | kind]) if 0 < delta < 16 else bytes([kind]) + signed(number)
-        # Bytes where there is no string are written as they are.
+        # Bytes that are not a string are written unchanged.
         out += what if isinstance(what, bytes) and kind not in (BINARY, DOUBLE) else value(kind, what)
         last = number
     return bytes(out) + b"\0"
