@@ -1,4 +1,4 @@
-"""Seeds that hold others: tar files and compressed streams."""
+"""Container seeds: tar files and compressed streams."""
 
 import bz2
 import gzip
@@ -30,7 +30,7 @@ def archive(members, form=tarfile.USTAR_FORMAT, **header):
 
 
 def edited(data, changes, at=0):
-    """A header with bytes changed and its checksum made right again."""
+    """A header with changed bytes and a corrected checksum."""
     data = bytearray(data)
     for place, new in changes:
         data[at + place : at + place + len(new)] = new

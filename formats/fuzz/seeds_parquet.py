@@ -1,5 +1,5 @@
-"""Seeds of Parquet: files of every codec, encoding and shape, and those classes of hostile files that other fuzzers are
-known to have found: made by editing the headers of whole ones."""
+"""Parquet seeds: files of every codec, encoding and shape, and the classes of hostile files that other fuzzers are
+known to have found, made by editing the headers of valid files."""
 
 import io
 import struct
@@ -34,7 +34,7 @@ def write(what, **options):
 
 
 class File:
-    """A file taken apart: the footer, and the pages of each column as `[header, data]`."""
+    """The parts of a file: the footer, and the pages of each column as `[header, data]`."""
 
     def __init__(self, data):
         length = struct.unpack("<I", data[-8:-4])[0]

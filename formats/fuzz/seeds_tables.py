@@ -92,7 +92,7 @@ def arrow_streams():
 
 
 def claims(data, rows):
-    """Batches with other numbers of rows, and other lengths of their body."""
+    """Batches with wrong numbers of rows and wrong body lengths."""
     found = {}
     at = [at for at in range(0, len(data) - 8, 8) if struct.unpack_from("<q", data, at)[0] == rows]
     for name, lie in {"negative": -1, "million": 1 << 20, "huge": 2**62}.items():

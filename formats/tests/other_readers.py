@@ -1,4 +1,4 @@
-"""Opens a masks folder with other people's readers. The rows are those of `row` in masks.rs, made here once more."""
+"""Opens a masks folder with other readers. The rows are those of `row` in masks.rs, computed here again."""
 
 import json
 import math

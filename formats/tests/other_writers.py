@@ -1,4 +1,4 @@
-"""Writes the same documents with other people's writers into a folder. `other_writers.rs` knows the documents."""
+"""Writes the same documents with other writers into a folder. `other_writers.rs` has the same documents."""
 
 import pathlib
 import sys
