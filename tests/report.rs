@@ -378,7 +378,7 @@ fn an_unfinished_folder_says_so() {
     run.args(&["--rank", "0", "--world-size", "2"]).ends_with(0);
     let html = report(&out, &[]);
     let text = text(&html);
-    let note = text.find("not finished: ").expect("no word of it");
+    let note = text.find("not finished: ").expect("the note is missing");
     assert!(note < text.find("Overview documents").unwrap(), "{text}");
     let there = data(&html)["documents"].as_array().unwrap().len();
     assert!((1..3).contains(&there), "{there}");

@@ -76,8 +76,8 @@ pub struct Found {
 /// skipped. A file that is reached twice is an error, because its documents would count twice.
 ///
 /// # Errors
-/// If an argument is missing, unreadable or of an unknown kind, if a folder holds no shard, or if a file is given
-/// twice.
+/// If there is no argument; if one is missing, unreadable, malformed, not UTF-8 or of an unknown kind; if a folder,
+/// prefix or pattern holds no shard; if braces expand to too many names; or if a file is given twice.
 pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
     if arguments.is_empty() {
         return Err(CorpusError::NoArguments);

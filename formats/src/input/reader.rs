@@ -51,7 +51,7 @@ impl ShardReader {
     /// Opens a shard and detects its kind from its first bytes.
     ///
     /// # Errors
-    /// If the file cannot be opened or read.
+    /// If the file cannot be opened or read, or if Parquet is inside a compressed stream or comes through a pipe.
     pub async fn open(shard: &Shard, options: &ReadOptions) -> Result<Self, ShardError> {
         let cannot_open = |source| ShardError::Open {
             path: shard.path.clone(),

@@ -91,7 +91,8 @@ impl MaskCopy {
     /// Adds a batch, with masks and weights for its tokens in the order of [`NewColumns`].
     ///
     /// # Errors
-    /// If their lengths differ from the number of tokens, or the file cannot be written.
+    /// If there are fewer of them than columns, their lengths differ from the number of tokens, or the file cannot be
+    /// written.
     pub fn write(
         &mut self,
         batch: &MaskBatch,

@@ -51,7 +51,8 @@ impl ListsCopy {
     /// Adds a batch, with numbers (NaN for a missing one) and codes for its tokens in the order of [`NewLists`].
     ///
     /// # Errors
-    /// If their lengths differ from the number of tokens, or the file cannot be written.
+    /// If there are fewer of them than columns, their lengths differ from the number of tokens, or the file cannot be
+    /// written.
     pub fn write(
         &mut self,
         batch: &MaskBatch,
