@@ -291,7 +291,10 @@ fn a_reader_that_goes_and_one_that_waits() {
         let mut stdout = child.stdout.take().unwrap();
         // The output exceeds the pipe's buffer, so the program waits.
         std::thread::sleep(std::time::Duration::from_millis(300));
-        assert!(child.try_wait().unwrap().is_none(), "{to}: nobody read it");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "{to}: it ended before its output was read"
+        );
         stdout.read_exact(&mut [0; 100]).unwrap();
         drop(stdout);
         let ended = child.wait_with_output().unwrap();

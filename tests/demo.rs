@@ -125,7 +125,7 @@ fn on_a_terminal(no_colours: bool) -> Option<String> {
     let output = match script.output() {
         Ok(output) if output.status.success() => output,
         _ => {
-            skipped("no util-linux script to make a terminal with");
+            skipped("no util-linux script to open a terminal");
             return None;
         }
     };

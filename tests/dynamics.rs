@@ -132,7 +132,7 @@ fn real_checkpoints_are_described_as_numpy_does() {
         .args(&["--source-field", "source", "--top", "30", "--reference"])
         .arg(&reference)
         .ends_with(0);
-    assert_eq!(ended.stdout, "", "what is told is for people");
+    assert_eq!(ended.stdout, "", "the messages go to standard error");
     for said in [
         "6, from step 4 (",
         "34\n",

@@ -27,7 +27,7 @@ fn every_command_and_option_is_described() {
         let path: &[&str] = if name == "rho-mask" { &[] } else { &[name] };
         let long = Run::new(&[path, &["--help"]].concat()).ends_with(0);
         let short = Run::new(&[path, &["-h"]].concat()).ends_with(0);
-        assert_eq!(long.stderr, "", "help is what was asked for, so it is data");
+        assert_eq!(long.stderr, "", "requested help goes to standard output");
         let (long, short) = (flat(&long.stdout), flat(&short.stdout));
         let about = command.get_about().unwrap().to_string();
         assert!(long.contains(&flat(&about)), "{name}: {about}");

@@ -129,7 +129,7 @@ fn a_library_of_another_major_version_is_refused_with_both_versions() {
         .stdin(Stdio::piped())
         .spawn();
     let Ok(mut compiler) = compiler else {
-        skipped("no C compiler (cc) to make a library with");
+        skipped("no C compiler (cc) to build a library");
         return;
     };
     let mut source = compiler.stdin.take().unwrap();

@@ -309,7 +309,7 @@ fn on_a_terminal(masks: &Path, name: &str, value: &str) -> Option<String> {
             Some(String::from_utf8(output.stdout).unwrap().replace('\r', ""))
         }
         _ => {
-            skipped("no util-linux script to make a terminal with");
+            skipped("no util-linux script to open a terminal");
             None
         }
     }

@@ -479,7 +479,7 @@ fn masks_that_are_compressed_give_the_same_run() {
     assert_eq!(metrics(&plain), metrics(&joined));
     assert!(
         !joined.join(".rho-mask/masks").exists(),
-        "made for the joining alone"
+        "the joined masks are temporary"
     );
 }
 

@@ -167,7 +167,10 @@ fn a_signal_ends_python_too() {
     assert!(kill(&["-TERM", &child.id().to_string()]).success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let python = fs::read_to_string(&pid).unwrap();
-    assert!(!kill(&["-0", python.trim()]).success(), "Python goes on");
+    assert!(
+        !kill(&["-0", python.trim()]).success(),
+        "Python is still running"
+    );
     assert!(!out.exists());
 }
 
@@ -251,7 +254,7 @@ fn masks_keep_what_was_verified() {
         .ends_with(0);
     let page = fs::read_to_string(&page).unwrap();
     let said = "with Transformers 5.16.1 in float64 on 64 documents, 12,281 tokens: losses differ by at most 2.5e-6 nats";
-    assert!(page.contains(said), "the report does not say it");
+    assert!(page.contains(said), "the report does not mention it");
 
     // Another verification is another plan, like any other change of the metadata.
     let mut other = found.clone();

@@ -68,10 +68,7 @@ fn documents_are_the_rows_in_any_order() {
             WriteOptions::default(),
             kind,
         );
-        assert!(
-            first.len() > 1,
-            "several files, to be gone through by number"
-        );
+        assert!(first.len() > 1, "expected several files");
         list(&folder, &[&first, &second]);
 
         let mut documents = MaskDocuments::open(files(&folder), &columns()).unwrap();

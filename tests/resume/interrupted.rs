@@ -22,7 +22,10 @@ fn wait_until_begun(out: &Path) {
     let record = out.join(".rho-mask/shards/a.jsonl.json");
     let begun = Instant::now();
     while !fs::read_to_string(&record).is_ok_and(|text| text.contains("\"hash\"")) {
-        assert!(begun.elapsed() < Duration::from_secs(600), "nothing begun");
+        assert!(
+            begun.elapsed() < Duration::from_secs(600),
+            "nothing was started"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }

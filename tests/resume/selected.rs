@@ -128,7 +128,10 @@ fn interrupted_locked_and_gone_on_with() {
     };
     let begun = Instant::now();
     while !at("out/.rho-mask/shards").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(300), "nothing begun");
+        assert!(
+            begun.elapsed() < Duration::from_secs(300),
+            "nothing was started"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
     // Paused, so that it does not end before the second one has started.
