@@ -12,7 +12,7 @@ use crate::{remote, small_file};
 /// The argument that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
-/// What the arguments name, and the files of unknown kind that match a pattern.
+/// The files and folders that the arguments name, and the files of unknown kind that match a pattern.
 pub(super) fn expand(arguments: &[PathBuf]) -> Result<(Vec<Root>, Vec<PathBuf>), CorpusError> {
     let mut found = Expanded::default();
     for argument in arguments {

@@ -47,7 +47,7 @@ pub enum CorpusError {
     Pattern {
         /// The argument.
         pattern: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         source: glob::PatternError,
     },
 

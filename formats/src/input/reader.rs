@@ -1,4 +1,4 @@
-//! Opens a shard, detects its kind, hands its bytes to the reader of that kind, and yields what that reads.
+//! Opens a shard, detects its kind, passes its bytes to the reader of that kind, and yields its records.
 
 use std::io;
 use std::path::PathBuf;

@@ -19,7 +19,7 @@ pub(crate) fn python() -> Option<PathBuf> {
             panic!("cannot test with Python: {missing}")
         }
         Err(missing) => {
-            // Not by `eprintln!`, which the test harness keeps to itself where a test passes.
+            // Not with `eprintln!`, whose output the test harness hides for passing tests.
             let _ = writeln!(std::io::stderr(), "SKIPPED: no test with Python: {missing}");
             None
         }

@@ -37,7 +37,7 @@ impl Members {
         }
     }
 
-    /// The next file; `None` at the end-of-archive mark. Skips what was not read of the one before.
+    /// The next file; `None` at the end-of-archive mark. Skips the unread rest of the one before.
     pub(super) async fn next(&mut self) -> io::Result<Option<Member>> {
         let mut long_name = None;
         let mut long_size = None;
