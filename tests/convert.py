@@ -1,8 +1,8 @@
-"""Reads converted masks with the libraries that trainers read them with, and compares every entry with what plain Python
-makes of the masks.
+"""Reads converted masks with the trainers' own reading libraries, and compares every entry with what plain Python
+computes from the masks.
 
-convert.py MASKS CASES, the cases as JSON: folder, to, column, and length and eos where they were named; with `rows`, what
-is read is compared with these instead.
+convert.py MASKS CASES, the cases as JSON: folder, to, column, and length and eos if they were given; with `rows`, the
+result is compared with these instead.
 """
 
 import itertools
@@ -35,7 +35,7 @@ rows = own.to_pylist()
 
 
 def ordered(folder, ending):
-    """The files of a target without an index, in the order of the corpus: those of the masks, by shard."""
+    """The files of a target without an index, in the order of the corpus: that of the mask files, by shard."""
     stems, found = [], {str(path.relative_to(folder)) for path in folder.rglob(f"*{ending}")}
     for name in files(masks):
         stem = name.removesuffix(".arrow")
@@ -48,7 +48,7 @@ def ordered(folder, ending):
 
 
 def documents(case):
-    """Ids and weights of each document that has a target, of a few formats of each that has tokens; bits are weights of 0
+    """Ids and weights of each document that has a target; for a few formats, of each that has tokens. Bits are weights of 0
     and 1."""
     for row in rows:
         ids, weights = list(row["input_ids"]), [float(weight or 0) for weight in row[case["column"]]]
@@ -61,14 +61,14 @@ def documents(case):
 
 
 def pieces(case, table, ids_of):
-    """The rows of a table as (row, piece, begin, end), by the positions, which are 0 where a piece begins."""
+    """The rows of a table as (row, window, begin, end), by the positions, which are 0 at the start of a window."""
     for row in table:
         starts = [i for i, position in enumerate(row) if position == 0] + [len(row)]
         yield list(itertools.pairwise(starts))
 
 
 def packed(case, length, sequences):
-    """Checks sequences, given as (ids, weights by token, ends of the pieces): all targets are there, each once."""
+    """Checks sequences, given as (ids, weights by token, ends of the windows): every target occurs exactly once."""
     left = {}
     for ids, weights in documents(case):
         if len(ids) <= length:
@@ -92,15 +92,15 @@ def packed(case, length, sequences):
                 if not left[key]:
                     del left[key]
             else:
-                # Padding, the last part: one token, and nothing to be learned.
+                # Padding, the last part: one token repeated, without targets.
                 assert (ids, weights) == parts[-1] and not any(weights) and len(set(ids)) == 1, (ids, weights)
-    # A sequence without a target is left out: a piece of a long document.
+    # A sequence without a target is dropped: a window of a long document.
     assert all(not any(weights) for _, weights in left), left
     assert count, "nothing was packed"
 
 
 def of_labels(case, ids, labels):
-    """Token-aligned weights of token-aligned labels."""
+    """Token-aligned weights from token-aligned labels."""
     assert all(label in (IGNORE, token) for token, label in zip(ids, labels, strict=True))
     return [0.0 if label == IGNORE else 1.0 for label in labels]
 
@@ -141,7 +141,7 @@ def labels(case, folder):
 
 
 def shifted(entries, none):
-    """Token-aligned entries, prediction-aligned."""
+    """Shifts token-aligned entries to prediction-aligned ones."""
     return [*entries[1:], none]
 
 
@@ -199,7 +199,7 @@ def torchtitan(case, folder):
 
 
 def torchtune(case, folder):
-    # As its SFTDataset does it.
+    # As in its SFTDataset.
     paths = [str(path) for path in ordered(folder, ".parquet")]
     data = datasets.load_dataset("parquet", data_files=paths, split="train", cache_dir=str(folder) + "-cache")
     assert data.column_names == ["tokens", "mask"]
@@ -208,7 +208,7 @@ def torchtune(case, folder):
 
 
 def own_columns(case):
-    """The masks' own columns: all, or without those of selections that were not named."""
+    """The masks' own columns: all, or without those of selections that were not requested."""
     selected = [name for name in own.column_names if name.startswith(("mask_", "weight_"))]
     return [name for name in own.column_names if not case.get("column") or name not in selected or name == case["column"]]
 
@@ -248,7 +248,7 @@ def jsonl(case, folder):
     for one, other in zip(got, expected, strict=True):
         for name, entry in other.items():
             if isinstance(entry, list) and any(isinstance(item, float) for item in entry):
-                # The shortest digits that come back to the same 32 bits.
+                # The shortest decimal that parses to the same 32 bits.
                 assert same(np.float32(one[name]).tolist(), np.float32(entry).tolist()), (name, one["id"])
             else:
                 assert one[name] == entry, (name, one["id"])
@@ -273,7 +273,7 @@ def of_webdataset(case, folder):
 
 
 def stems():
-    """What files are called, shard by shard."""
+    """The names of the files, shard by shard."""
     names = [name.removesuffix(".arrow") for name in files(masks)]
     several = [name.rpartition(".")[0] for name in names if name.endswith(".00001")]
     names = [name.rpartition(".")[0] if name.rpartition(".")[0] in several else name for name in names]

@@ -1,4 +1,4 @@
-//! `convert`: masks in the formats of others, read back with the libraries of others.
+//! `convert`: masks in other formats, read back with the libraries of those formats.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,13 +21,13 @@ const ORACLE: &str = concat!(
     include_str!("convert.py")
 );
 
-/// The targets, and what each of them needs beside the masks of these tests.
+/// The targets, and the options each needs for the masks of these tests.
 const TARGETS: [(&str, &[&str]); 11] = [
     ("labels", &[]),
     ("olmo", EOS),
     ("levanter", EOS),
     ("neox", EOS),
-    // Cut into many.
+    // Many shards.
     ("mds", &["--dtype", "u32", "--shard-size", "10kB"]),
     ("litdata", &["--eos-id", "50", "--shard-size", "10kB"]),
     ("torchtitan", EOS),
@@ -36,7 +36,7 @@ const TARGETS: [(&str, &[&str]); 11] = [
     ("jsonl", &[]),
     ("webdataset", &[]),
 ];
-/// No token of the masks: documents do not end with it, and it stands in none.
+/// A token id that is not in the masks: no document contains it or ends with it.
 const EOS: &[&str] = &["--eos-id", "50"];
 
 /// `convert MASKS --to TARGET --out OUT` with more arguments.
@@ -45,7 +45,7 @@ fn convert(from: &Path, to: &str, out: &Path, arguments: &[&str]) -> Run {
     run.arg("--out").arg(out).args(arguments)
 }
 
-/// A finished masks folder: several shards, files, kinds of scores; masks by chance and weights.
+/// A finished masks folder: several shards, files and kinds of scores; random masks, and weights.
 fn selected(place: &Path, score_type: ScoreType) -> std::path::PathBuf {
     let (scored, out) = (place.join("scored"), place.join("masks"));
     masks(&scored, score_type);
@@ -81,7 +81,7 @@ fn refused(ended: &Ended, what: &[&str]) {
     }
 }
 
-/// The shift, the polarity and the token at the end, in every format.
+/// Checks the shift, the polarity and the last token in every format.
 #[test]
 fn the_five_tokens() {
     let Some(python) = python() else { return };
@@ -125,7 +125,7 @@ fn the_five_tokens() {
             }),
         ),
         (
-            // It ends with the token: none is added, and its own bit stays.
+            // The document ends with this token: none is added, and its own bit stays.
             "levanter",
             &["--eos-id", "262"],
             json!({"input_ids": ids, "loss_weights": [1.0, 0.0, 1.0, 1.0, 0.0]}),
@@ -150,7 +150,7 @@ fn the_five_tokens() {
     ] {
         let out = at(&format!("{}-{}", to, cases.len()));
         let ended = convert(&at("masks"), to, &out, arguments).ends_with(0);
-        // What goes wrong without a sound.
+        // The program warns of what would go wrong silently in training.
         let packed = to == "labels" && !arguments.is_empty();
         assert_eq!(
             ended.lines_with("no attention_mask").len(),
@@ -207,8 +207,8 @@ fn everything_comes_back_as_the_libraries_of_others_read_it() {
     }
 }
 
-/// As `score` leaves them, with everything that it can: compressed, half-precision, with texts and sources, and without
-/// end-of-sequence tokens, which are then found in the tokenizer that lies beside the masks.
+/// Masks written by `score` with all its options: compressed, half precision, with texts and sources. Documents lack
+/// end-of-sequence tokens, whose id is found in the tokenizer beside the masks.
 #[test]
 fn what_score_wrote_without_the_last_tokens() {
     let place = tempfile::tempdir().unwrap();
@@ -277,7 +277,8 @@ fn a_stream_holds_what_the_files_hold() {
     }
 }
 
-/// A reader that has had enough ends the run, and that is no error; as long as it reads nothing, nothing is piled up.
+/// A reader that closes the pipe ends the run without an error; while it reads nothing, the run waits instead of
+/// buffering.
 #[cfg(unix)]
 #[test]
 fn a_reader_that_goes_and_one_that_waits() {
@@ -288,9 +289,12 @@ fn a_reader_that_goes_and_one_that_waits() {
         let piped = run.0.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().unwrap();
         let mut stdout = child.stdout.take().unwrap();
-        // More than the pipe holds is still to come: it waits.
+        // The output exceeds the pipe's buffer, so the program waits.
         std::thread::sleep(std::time::Duration::from_millis(300));
-        assert!(child.try_wait().unwrap().is_none(), "{to}: nobody read it");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "{to}: it ended before its output was read"
+        );
         stdout.read_exact(&mut [0; 100]).unwrap();
         drop(stdout);
         let ended = child.wait_with_output().unwrap();
@@ -318,7 +322,7 @@ fn threads_and_another_run_change_nothing() {
         assert!(again.stderr.contains(said), "{}", again.stderr);
         assert!(bytes(&out("three")) == expected, "{to}");
 
-        // A file that is gone comes back.
+        // A missing file is written again.
         let name = expected.keys().find(|name| name.contains("d.jsonl"));
         fs::remove_file(out("three").join(name.unwrap())).unwrap();
         convert(&masks, to, &out("three"), &one).ends_with(0);
@@ -348,7 +352,7 @@ fn another_plan_is_refused_and_started_over() {
     }
     assert!(bytes(&out) == before, "a refusal changed something");
 
-    // Other masks of the same names are another input.
+    // Other masks with the same names are another input.
     let other = at("other");
     let select = Run::new(&["select"]).arg(at("scored")).arg("--out");
     select.arg(&other).args(&["--by", "loss"]).ends_with(0);
@@ -361,7 +365,7 @@ fn another_plan_is_refused_and_started_over() {
         bytes(&out) == bytes(&at("fresh")),
         "something was left over"
     );
-    // What is masks is not converted over, and what is converted no masks.
+    // Converted files do not replace masks, and are not masks.
     let ended = convert(&masks, "jsonl", &other, &["--restart"]).ends_with(2);
     refused(&ended, &["one of `convert`, got one of masks"]);
     let select = Run::new(&["select"]).arg(&masks).arg("--out").arg(&out);
@@ -446,7 +450,7 @@ fn masks_that_are_not_whole_and_folders_that_are_not_empty() {
         refused(&ended, &["expected another folder than"]);
     }
 
-    // A file that the list names and is not there; no list; no summary.
+    // A listed file is missing; the list is missing; the summary is missing.
     fs::rename(masks.join("d.jsonl.arrow"), at("kept")).unwrap();
     refuse(&["d.jsonl.arrow"]);
     fs::rename(at("kept"), masks.join("d.jsonl.arrow")).unwrap();
@@ -455,7 +459,7 @@ fn masks_that_are_not_whole_and_folders_that_are_not_empty() {
         refuse(&["expected a finished masks folder", name]);
         fs::rename(at("kept"), masks.join(name)).unwrap();
     }
-    // Damage is found before anything has a name.
+    // Damage is found before any file gets its final name.
     let mut damaged = fs::read(masks.join("d.jsonl.arrow")).unwrap();
     let middle = damaged.len() / 3;
     damaged[middle..middle + 64].fill(0xff);
@@ -488,7 +492,7 @@ fn masks_of_another_version_are_refused() {
     assert!(!at("out").exists());
 }
 
-/// What was done to the masks stands beside the files.
+/// The metadata beside the files records what was done to the masks.
 #[test]
 fn the_metadata_says_what_was_done() {
     let place = tempfile::tempdir().unwrap();

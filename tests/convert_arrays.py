@@ -1,7 +1,7 @@
-"""Reads the formats that are arrays in files with NumPy alone, as their own descriptions say; the trainers' own readers are
-in python/tests/consumers. Each gives the documents of a folder in the order of the corpus, as (ids, bits).
+"""Reads the array formats with NumPy alone, following their documentation; the trainers' own readers are
+in python/tests/consumers. Each reader yields the documents of a folder in the order of the corpus, as (ids, bits).
 
-Stands before convert.py, in the same program.
+Runs before convert.py, in the same program.
 """
 
 import gzip

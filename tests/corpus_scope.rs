@@ -36,8 +36,8 @@ impl Place {
         self.score(out).args(&RULE).args(&["--scope", "corpus"])
     }
 
-    /// What `select` makes of the same scores: those of a rule that forms no scopes, as none are formed while a corpus
-    /// is scored that is ranked as a whole.
+    /// The masks that `select` computes from the same scores. They come from a rule without scopes, because a corpus
+    /// that is ranked as a whole is scored without scopes.
     fn selected(&self, out: &str) {
         let scored = format!("{out}-scored");
         let unscoped = ["--by", "threshold", "--below", "1"];
@@ -84,7 +84,7 @@ fn it_gives_the_files_of_select() {
     let said = metadata(&place.at("masks"), "pages.jsonl");
     assert_eq!(said["selections"][0]["kept"], (0.35 * scored).round());
     assert_eq!(ended.lines_with("by union").len(), 1, "{}", ended.stderr);
-    // The scores do not lie there twice.
+    // The scores are not kept twice.
     assert!(!place.at("masks/.rho-mask-scored").exists());
 
     let again = place.in_corpus("masks").ends_with(0);
@@ -111,7 +111,7 @@ fn it_gives_the_files_of_select() {
         "{}",
         changed.stderr
     );
-    // Over again, of the other corpus.
+    // Restarted, with the other corpus.
     place.in_corpus("masks").arg("--restart").ends_with(0);
     place.selected("expected-anew");
     assert!(place.arrows("masks") == place.arrows("expected-anew"));

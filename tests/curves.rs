@@ -11,7 +11,7 @@ use crate::{
     train::{held_out, lines, on_masks, steps, words},
 };
 
-/// A short run with everything in its metrics.
+/// A short run that writes every metric.
 fn run(place: &Path, objective: &str) -> std::path::PathBuf {
     let out = place.join(objective);
     on_masks(place, objective, &out)
@@ -55,7 +55,7 @@ fn table(html: &str, title: &str) -> (Vec<String>, Vec<Vec<String>>) {
                 .collect::<String>()
         };
         let mut cells: Vec<String> = cells.map(text).collect();
-        // What closes the row stands after its last cell.
+        // The end of the row comes after its last cell.
         cells.pop();
         cells
     });
@@ -63,7 +63,7 @@ fn table(html: &str, title: &str) -> (Vec<String>, Vec<Vec<String>>) {
     (header, rows.collect())
 }
 
-/// What a table must have of these fields: a row for each line in which one of them is known.
+/// The expected rows of a table for these fields: one for each line that has at least one of them.
 fn expected(lines: &[Value], fields: &[&str], write: impl Fn(f64) -> String) -> Vec<Vec<String>> {
     let rows = lines
         .iter()
@@ -196,7 +196,7 @@ fn runs_side_by_side() {
     let (header, rows) = table(&html, "Selected and unselected tokens: unselected");
     assert_eq!(header, ["steps", "tokens seen", "slm", "clm"]);
     let of = |out: &Path| expected(&steps(out), &["loss_unselected"], nats);
-    // The same batches: both have the same places.
+    // The same batches: both have the same steps.
     let both = of(&slm)
         .into_iter()
         .zip(of(&clm))

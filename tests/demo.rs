@@ -1,5 +1,5 @@
-//! The program as a new user runs it: the bundled reference on the bundled corpus. What is said, what is shown, which
-//! files are there, and that the method does what it promises: tokens of mathematics are kept more than junk.
+//! The program as a new user runs it: the bundled reference on the bundled corpus. Checks its messages, its output and
+//! its files, and that the method works: tokens of mathematics are kept more often than junk.
 
 use std::collections::HashMap;
 use std::fs;
@@ -50,7 +50,7 @@ fn a_run_says_what_it_did() {
             "{line:?}: {said}"
         );
     }
-    // Of three files and six texts, no two have the same threshold.
+    // No two of the three files and six texts have the same threshold.
     for by in ["by loss ", "by entropy "] {
         assert!(
             ended.lines_with(by)[0].ends_with(" nats, by scope"),
@@ -76,9 +76,9 @@ fn the_first_document_is_shown_with_its_kept_tokens() {
         .find(&head)
         .unwrap_or_else(|| panic!("expected {head:?} in {said}"));
     let shown = &said[at + head.len()..];
-    // What follows says how characters of several tokens are drawn.
+    // The rest explains how characters of several tokens are drawn.
     let (shown, _) = shown.rsplit_once("\n(").unwrap();
-    // Brackets stand around runs of kept tokens; nothing else is added or lost.
+    // Brackets surround runs of kept tokens; nothing else is added or lost.
     let text = &texts(SHARDS[0])[&0];
     let letters = |text: &str| {
         text.chars()
@@ -90,7 +90,7 @@ fn the_first_document_is_shown_with_its_kept_tokens() {
     runs.dedup();
     let runs = runs.into_iter().filter(|kept| *kept).count();
     let brackets = |of: &str, which: char| of.chars().filter(|c| *c == which).count();
-    // A character that is cut by the edge of a run is shown whole, so that a run of one token may vanish.
+    // A character that crosses the edge of a run is shown whole, so a run of one token may vanish.
     let (opened, closed) = (
         brackets(shown, '[') - brackets(text, '['),
         brackets(shown, ']') - brackets(text, ']'),
@@ -100,7 +100,7 @@ fn the_first_document_is_shown_with_its_kept_tokens() {
     assert!(!shown.contains('\u{FFFD}'), "{shown}");
 }
 
-/// Runs with standard error on a terminal of its own, if there is a way to have one.
+/// Runs with standard error on a terminal of its own; `None` if the system cannot provide one.
 fn on_a_terminal(no_colours: bool) -> Option<String> {
     let place = tempfile::tempdir().unwrap();
     let (corpus, out) = (place.path().join("a.txt"), place.path().join("masks"));
@@ -108,7 +108,7 @@ fn on_a_terminal(no_colours: bool) -> Option<String> {
         &corpus,
         "Mia has 5 apples and buys 7 more. How many has she? 5 + 7 = 12.",
     );
-    // util-linux has the options; the script of other systems has not.
+    // Only util-linux's `script` has these options.
     let command = "\"$RHO_MASK\" score \"$CORPUS\" --out \"$MASKS\" --device cpu";
     let mut script = Command::new("script");
     script
@@ -125,7 +125,7 @@ fn on_a_terminal(no_colours: bool) -> Option<String> {
     let output = match script.output() {
         Ok(output) if output.status.success() => output,
         _ => {
-            skipped("no util-linux script to make a terminal with");
+            skipped("no util-linux script to open a terminal");
             return None;
         }
     };

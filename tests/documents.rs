@@ -1,4 +1,4 @@
-//! Documents that name what is there: every path in the map and in the tables of what to touch, every link.
+//! Checks that every path in the map and in the tables of CONTRIBUTING.md exists, and every link in the documents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ fn documents() -> Vec<PathBuf> {
     paths
 }
 
-/// What stands between backticks.
+/// The text between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     let lines = text.lines().filter(|line| !line.starts_with("    "));
     lines.flat_map(|line| line.split('`').skip(1).step_by(2))
@@ -92,7 +92,7 @@ fn links_lead_somewhere() {
     assert!(seen > 30, "only {seen} links were found in the documents");
 }
 
-/// Whether a heading has this anchor, as GitHub makes them.
+/// Whether a heading has this anchor, as GitHub generates them.
 fn has(text: &str, anchor: &str) -> bool {
     let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
     headings.into_iter().any(|heading| {

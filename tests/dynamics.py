@@ -1,4 +1,4 @@
-"""Computes everything that `dynamics` tells, with NumPy in float64 from the losses in its Arrow files, and compares.
+"""Computes everything that `dynamics` reports, with NumPy in float64 from the losses in its Arrow files, and compares.
 
     dynamics.py DYNAMICS
 
@@ -39,7 +39,7 @@ else:
 
 
 def numbers(name):
-    """All tokens of a column, one after the other, NaN for null."""
+    """All tokens of a column, concatenated, NaN for null."""
     return np.concatenate([np.array([math.nan if v is None else v for v in row[name]]) for row in rows])
 
 
@@ -50,7 +50,7 @@ def close(got, expected, what, tolerance=1e-9):
     assert not off.any(), (what, got[off][:3], expected[off][:3])
 
 
-# Float32 as they are stored; everything else is computed from them in float64.
+# Stored in float32; everything else is computed from them in float64.
 losses = np.stack([numbers(name) for name in columns])
 for row in rows:
     assert all(row[name][0] is None for name in columns + ["slope", "category"]), row["id"]
@@ -75,7 +75,7 @@ low = y[-1] <= means[-1]
 category = np.where(change < -threshold, 0, np.where(change > threshold, 3, np.where(low, 1, 2)))
 codes = numbers("category")
 assert np.isnan(codes[~fitted]).all()
-# Rounding decides of a token whose change is the threshold.
+# For a token whose change equals the threshold, rounding decides.
 doubtful = np.abs(np.abs(change) - threshold) < 1e-9
 assert (codes[fitted] == category)[~doubtful].all() and doubtful.sum() < 3
 category = codes[fitted].astype(int)
@@ -107,7 +107,7 @@ for token in top:
     close(token["losses"], y[:, i], "losses", 1e-7)
 assert len(top) == min(len(variance), json.loads((folder / ".rho-mask/plan.json").read_text())["plan"]["top"])
 
-# What each checkpoint would select, among all tokens, the earlier of equals.
+# The selection of each checkpoint, among all tokens; among equals, the earlier ones.
 scores = y.astype(np.float32)
 if summary["selection"] is not None:
     reference = numbers("reference_loss")[fitted]

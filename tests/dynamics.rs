@@ -1,4 +1,4 @@
-//! `dynamics`: real checkpoints of a run against NumPy, interruptions, what is shown and what is refused.
+//! `dynamics`: real checkpoints of a run against NumPy, interruptions, output and refusals.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::train::words;
 
 const ORACLE: &str = include_str!("dynamics.py");
 
-/// With a cache folder of its own: checkpoints of tests are not to stay in the user's.
+/// Uses a cache folder of its own, so that checkpoints of tests do not stay in the user's cache.
 fn with_cache(run: Run, place: &Path) -> Run {
     static LIBRARY: LazyLock<PathBuf> = LazyLock::new(library);
     run.env("XDG_CACHE_HOME", place.join("cache"))
@@ -99,7 +99,7 @@ fn corpus(place: &Path) -> PathBuf {
     folder
 }
 
-/// Models of next to nothing that agree on nothing.
+/// Tiny models with different random weights.
 fn drawn(place: &Path, count: u32) -> Vec<PathBuf> {
     let models = (0..count).map(|seed| {
         let folder = place.join(format!("model-{seed}"));
@@ -132,7 +132,7 @@ fn real_checkpoints_are_described_as_numpy_does() {
         .args(&["--source-field", "source", "--top", "30", "--reference"])
         .arg(&reference)
         .ends_with(0);
-    assert_eq!(ended.stdout, "", "what is told is for people");
+    assert_eq!(ended.stdout, "", "the messages go to standard error");
     for said in [
         "6, from step 4 (",
         "34\n",
@@ -144,10 +144,10 @@ fn real_checkpoints_are_described_as_numpy_does() {
         assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
     }
     numpy_agrees(&out);
-    // The scores are in the files by now.
+    // The scores are in the files now.
     assert!(!out.join(".rho-mask/scores").exists());
 
-    // What `score` says of the same checkpoints, to the last bit.
+    // `score` of the same checkpoints gives the same bits.
     let last = run.join("checkpoints/step-000024");
     for (model, column) in [
         (run.join("checkpoints/step-000004"), "loss_1"),
@@ -171,7 +171,7 @@ fn real_checkpoints_are_described_as_numpy_does() {
             }
         }
     }
-    // Nothing to do, and nothing is done.
+    // A finished run changes nothing.
     let before = everything(&out);
     let again = dynamics(&[&run], &corpus, &out)
         .args(&["--source-field", "source", "--top", "30", "--reference"])
@@ -231,7 +231,7 @@ fn without_a_reference_and_over_steps() {
     let chosen: Vec<PathBuf> = (0..4)
         .map(|i| run.join("checkpoints").join(chosen[i]))
         .collect();
-    // By themselves they are models, and no steps.
+    // Named one by one they are models without steps.
     let refused = dynamics(&paths(&chosen), &corpus, &out)
         .args(&["--x", "step"])
         .ends_with(2);
@@ -263,7 +263,7 @@ fn without_a_reference_and_over_steps() {
     assert!(html.contains("by more than 0.5 nats"));
     in_browser(&out, &page);
 
-    // The model in the folder is another checkpoint where its weights are others.
+    // A model with other weights in the folder is another checkpoint.
     copy(&run.join("checkpoints/step-000016"), &some);
     let ended = dynamics(&[&some], &corpus, &place.path().join("five")).ends_with(0);
     assert!(
@@ -284,7 +284,7 @@ fn killed_anywhere_it_comes_to_the_same_bytes() {
     let models = drawn(place.path(), 4);
     let folder = place.path().join("corpus");
     for shard in ["a.jsonl", "b/c.jsonl", "d.jsonl"] {
-        // A row that holds no document, in each.
+        // A row without a document in each shard.
         let lines = pages();
         write(
             &folder.join(shard),
@@ -314,7 +314,7 @@ fn killed_anywhere_it_comes_to_the_same_bytes() {
     run(&killed).ends_with(1);
     assert_eq!(results(&killed), results(&whole));
 
-    // Stopped in all politeness it says how to go on; what was scored stays.
+    // When stopped by a signal, it says how to resume; the scores so far stay.
     let stopped = place.path().join("stopped");
     let mut polite = run(&stopped);
     polite.0.stdout(Stdio::null()).stderr(Stdio::piped());
@@ -341,7 +341,7 @@ fn killed_anywhere_it_comes_to_the_same_bytes() {
     }
     assert_eq!(results(&stopped), results(&whole));
 
-    // Another plan is another folder, unless it is started over.
+    // Another plan needs another folder, or a restart.
     let other = run(&whole).args(&["--threshold", "0.3"]);
     let refused = other.ends_with(2).stderr;
     assert!(
@@ -376,7 +376,7 @@ fn documents_are_shown_by_preference_and_by_category() {
     for (head, time) in heads.iter().zip(["0 %", "33 %", "66 %", "100 %"]) {
         assert!(head.contains(&format!(": {time} (model-")), "{head}");
     }
-    // The levels are those of the numbers, by the bounds in the summary.
+    // The levels follow from the numbers and the bounds in the summary.
     let summary = read_json(&out.join("summary.json"));
     let first = &rows(&out, "a.jsonl")[0];
     let columns = schema(&out, "a.jsonl");
@@ -465,7 +465,7 @@ fn documents_are_shown_by_preference_and_by_category() {
         report().end(),
         "finished, got a folder without summary.json",
     );
-    // A folder with masks in it stays what it is.
+    // A folder with masks is left alone.
     let scored = place.path().join("scored");
     Run::score(&corpus, &scored)
         .arg("--model")
@@ -478,7 +478,7 @@ fn documents_are_shown_by_preference_and_by_category() {
 #[test]
 fn documents_have_no_power_over_the_page() {
     let place = tempfile::tempdir().unwrap();
-    // More checkpoints than find room for numbers, and names that are too long.
+    // More checkpoints than the charts have room to number, and names that are too long.
     let models = (0..11).map(|seed| {
         let folder = place
             .path()
@@ -587,7 +587,7 @@ fn what_is_refused() {
             "got another (SHA-256 ",
         ],
     );
-    // One that is named stands for all.
+    // A named tokenizer applies to all.
     let named = dynamics(&paths(&models[..3]), &corpus, &at("named"));
     named.arg("--tokenizer").arg(demo()).ends_with(0);
     // A damaged checkpoint, and a damaged model.
@@ -618,7 +618,7 @@ fn what_is_refused() {
     );
     let keep = on(&three).args(&["--keep", "0.5"]).ends_with(2).stderr;
     assert!(keep.contains("--reference"), "{keep}");
-    // Nothing that has a loss is known only when all is scored.
+    // Only after scoring is it known that no token has a loss.
     write(&at("short.jsonl"), "{\"text\": \"\"}\n");
     let never = words("--bos never --eos never");
     let nothing = dynamics(&three, &at("short.jsonl"), &at("nothing"))
@@ -638,7 +638,7 @@ fn what_is_refused() {
     assert!(!out.exists());
 }
 
-/// The names of the columns of scores of a file.
+/// The names of the score columns of a file.
 fn schema(out: &Path, shard: &str) -> Vec<String> {
     let reader = rho_formats::read_masks(out.join(format!("{shard}.arrow"))).unwrap();
     reader.schema().scores.clone()
@@ -669,7 +669,7 @@ fn table(html: &str, title: &str) -> Vec<Vec<String>> {
     rows.collect()
 }
 
-/// What a run came to: all files but its notes, and the bytes of each.
+/// The result of a run: all files but its records, and the bytes of each.
 fn results(out: &Path) -> Vec<(String, Vec<u8>)> {
     let names = files(out).into_iter();
     names

@@ -1,6 +1,6 @@
 """Point estimates and bootstrap intervals of `eval`, by NumPy: `eval.py MASKS EVAL.JSON`.
 
-Estimates must be the same; intervals are of other draws, so near.
+Estimates must be equal; intervals come from other draws, so they are only close.
 """
 
 import json
@@ -27,7 +27,7 @@ def check(name, got, numerators, denominators, through=lambda x: x):
     value = through(numerators.sum() / denominators.sum())
     assert np.isclose(got["value"], value, rtol=1e-9), (name, got["value"], value)
     ends = through(np.percentile(ratios, [2.5, 97.5]))
-    # 1,000 draws know an end to a tenth of the interval.
+    # 1,000 draws give each end to within a tenth of the interval.
     near = 0.1 * (ends[1] - ends[0])
     assert np.allclose(got["interval"], ends, atol=near), (name, got["interval"], ends)
     if got["standard_error"] is not None:
@@ -39,7 +39,7 @@ losses = [np.array(row["loss"][1:], float) for row in rows]
 kept = [np.array(row["mask_intersection"][1:]) for row in rows]
 check("loss", found["loss"], [x.sum() for x in losses], [len(x) for x in losses])
 check("perplexity", found["perplexity"], [x.sum() for x in losses], [len(x) for x in losses], np.exp)
-# The end of a sequence stands for no byte of the text.
+# The end-of-sequence token has no bytes of text.
 bits = [x[:-1].sum() / np.log(2) for x in losses]
 check("bits per byte", found["bits_per_byte"], bits, [len(row["text"].encode()) for row in rows])
 for name, which in [("kept", kept), ("dropped", [~k for k in kept])]:

@@ -1,5 +1,4 @@
-//! `eval`: against the scores that `score` writes, against PyTorch's, against what `train` says of the same model, and its
-//! statistics against NumPy.
+//! `eval`: against the scores of `score`, of PyTorch, and of `train` for the same model; its statistics against NumPy.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Run, beside, demo, python::python, rows, tiny::tiny, write};
 use crate::train::{held_out, lines, on_masks, words};
 
-/// What PyTorch's float64 and the reference's f32 may differ by.
+/// The tolerance between PyTorch's float64 and the reference's f32.
 const PARITY: f64 = 1e-4;
 
 fn eval(model: &Path, data: &[&Path]) -> Run {
@@ -75,7 +74,7 @@ fn losses_are_those_of_score() {
                 *nats += f64::from(loss);
                 *count += 1;
             }
-            // The last one is the end of the sequence, and stands for no byte.
+            // The last token is the end of the sequence; it has no bytes.
             nats += if i < last { f64::from(loss) } else { 0.0 };
         }
         bytes += row.text.unwrap().len();
@@ -100,7 +99,7 @@ fn losses_are_those_of_score() {
     near(&set["masks"]["dropped"]["loss"]["value"], mean(dropped));
     assert_eq!(set["after"]["documents"], 14);
 
-    // Masks and tokens of other text have nothing to do with one another.
+    // Masks of other text do not match these tokens.
     let other = place.path().join("other.jsonl");
     write(
         &other,
@@ -261,7 +260,7 @@ fn choices_are_ranked_by_likelihood() {
     let tokenization = Tokenization::of(tokenizer);
     let (mut right, mut right_by_bytes) = (0, 0);
     for ((question, choices, answer), rows) in questions.iter().zip(scored.chunks(3)) {
-        // The space before a choice belongs to it: so lm-evaluation-harness cuts too. One token for the beginning.
+        // The space before a choice belongs to it, as in lm-evaluation-harness. The beginning takes one token.
         let context = context(question);
         let first = 1 + tokenization.encode(context.trim_end()).unwrap().len();
         let sum = |row: &rho_formats::MaskRow| -> f32 {

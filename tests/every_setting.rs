@@ -1,5 +1,5 @@
-//! Each setting of each family's real configuration, changed in turn: what Transformers then computes is what an export
-//! computes, or the setting is refused by name. Thousands of cases, made by the real Transformers (see
+//! Changes each setting of each family's real configuration in turn: the export computes what Transformers computes, or
+//! refuses the setting by name. The real Transformers generates thousands of cases (see
 //! models/graph/tests/settings_sweep.py).
 
 use std::{
@@ -20,19 +20,21 @@ use serde_json::Value;
 
 use crate::support::torch::python_with_torch;
 
-/// What an export in f32 owes to float64; changed settings may make numbers larger than the fixtures' own.
+/// The tolerance of an export in f32 against float64; changed settings may make numbers larger than those of the
+/// fixtures.
 const PARITY: f64 = 5e-4;
 
-/// Where Transformers 5.16 itself reads what no model was trained with: we follow the training code (docs/export.md).
+/// Settings that Transformers 5.16 itself reads differently from any trained model: we follow the training code
+/// (docs/export.md).
 fn is_known_otherwise(case: &Value) -> bool {
     let text = |name: &str| case[name].as_str().unwrap_or_default();
     let key = text("key");
     match text("family") {
-        // Eager attention adds ALiBi's bias a second time; the fixture's own values are of the other implementation.
+        // Eager attention adds ALiBi's bias twice; the fixture's own values are from the other implementation.
         "falcon" => {
             key == "alibi" || (text("fixture") == "falcon_alibi" && key == "output_attentions")
         }
-        // One rotation for all layers is stretched on those with full attention alone, and not left out.
+        // A rotation for all layers is scaled on those with full attention only, not omitted.
         "olmo3" => {
             key.starts_with("rope_parameters")
                 || key.starts_with("rope_scaling")
@@ -42,7 +44,7 @@ fn is_known_otherwise(case: &Value) -> bool {
     }
 }
 
-/// `RHO_MASK_SWEEP` names a folder of cases that is there already.
+/// `RHO_MASK_SWEEP` names an existing folder of cases.
 fn sweep() -> (PathBuf, Option<tempfile::TempDir>) {
     if let Some(folder) = std::env::var_os("RHO_MASK_SWEEP") {
         return (PathBuf::from(folder), None);
@@ -77,7 +79,7 @@ fn rows(expected: &Path) -> Vec<(Vec<u32>, [Vec<f64>; 2])> {
     rows.collect()
 }
 
-/// The largest difference of any score; `Err` where the checkpoint is refused.
+/// The largest difference of any score; `Err` if the checkpoint is refused.
 fn distance(
     folder: &Path,
     environment: &ort::environment::Environment,
@@ -174,7 +176,7 @@ fn every_setting_is_read_or_refused() {
         cases.len(),
         wrong.join("\n")
     );
-    // Refusing everything would be right as well, and of no use.
+    // Refusing everything would pass as well, and be useless.
     assert!(
         same * 2 > refused.values().sum::<usize>(),
         "{same} taken, refused {refused:?}"

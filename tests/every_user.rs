@@ -1,4 +1,4 @@
-//! One checkpoint, all who read it: what exporter, trainer and reference take from each fixture is the same.
+//! The exporter, the trainer and the reference read the same values from each fixture's checkpoint.
 
 use std::{collections::BTreeMap, fs, ops::ControlFlow, path::Path};
 
@@ -50,7 +50,7 @@ fn all_take_the_same_from_every_fixture() {
         let opened = Checkpoint::open(&folder).unwrap();
         let decoder = opened.decoder().unwrap();
 
-        // The reference, of tokens and lengths.
+        // The reference: tokens and lengths.
         let reference = Source::find(&out).unwrap().config;
         let files = ["config.json", "generation_config.json"].map(|name| folder.join(name));
         let outline = Outline::of_files(files.iter().filter(|path| path.is_file())).unwrap();
@@ -63,7 +63,7 @@ fn all_take_the_same_from_every_fixture() {
         );
         assert_eq!(reference.vocabulary, Some(decoder.vocabulary), "{shown}");
 
-        // The trainer, of settings and weights.
+        // The trainer: settings and weights.
         let learned = match checkpoint::open(&folder, &[]) {
             Ok(learned) => learned,
             Err(TrainerError::NotTrainable { family, part }) => {
@@ -102,7 +102,7 @@ fn all_take_the_same_from_every_fixture() {
     assert!(refused > 50, "{refused} refused");
 }
 
-/// Both files in one folder: all take `model.safetensors`, as Transformers does.
+/// With both files in one folder, all take `model.safetensors`, as Transformers does.
 #[test]
 fn all_take_the_same_of_two_files() {
     let place = tempfile::tempdir().unwrap();

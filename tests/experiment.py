@@ -1,4 +1,4 @@
-"""The numbers of results.json, computed again from the runs' own files by NumPy: `experiment.py RESULTS`."""
+"""Recomputes the numbers of results.json from the runs' own files with NumPy: `experiment.py RESULTS`."""
 
 import json
 import math
@@ -76,12 +76,12 @@ for comparison in results["comparisons"]:
         told = "no difference found" if abs(paired.mean()) <= interval(paired) else "lower" if paired.mean() < 0 else "higher"
         assert difference["verdict"] == told, what
 
-# The same batches for every arm of a seed.
+# Every arm of a seed has the same batches.
 for name in [arm["name"] for arm in results["arms"] if arm["same_batches"]]:
     for run, clm in zip(arms[name], arms[results["baseline"]]):
         assert [(s["step"], s["targets"]) for s in run[0]] == [(s["step"], s["targets"]) for s in clm[0]], name
 
-# Figure 7: the law through all points, with what they are made of.
+# Figure 7: the law through all points, and the inputs of the points.
 law = results["downstream"]
 found = {(point["arm"], point["seed"], point["step"]): point for point in law["points"]}
 points = []
@@ -116,7 +116,7 @@ for sets in results["sweep"]["sets"]:
         own = [l for l in lines(folders[name], "metrics.jsonl") if l.get("evaluation") == sets["set"]]
         same(ratio["mean"], (own[-1]["after"] if sets["after"] else own[-1])["loss"], name)
 
-# Questions: what `eval` said of each run.
+# Questions: the results of `eval` for each run.
 for answers in results["answers"]:
     for arm in answers["arms"]:
         said = []

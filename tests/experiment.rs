@@ -1,4 +1,4 @@
-//! `experiment`: a tiny one from end to end; killed and gone on with; changed; its numbers counted again; its report.
+//! `experiment`: a tiny one from end to end; killed and resumed; changed; its numbers recomputed; its report.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,7 +85,7 @@ keep = [0.3, 0.6]
 seeds = [0]
 "#;
 
-/// The file and what lies beside it.
+/// The experiment's file and the files beside it.
 fn experiment(place: &Path) -> PathBuf {
     let config = json!({
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 2048, "hidden_size": 16,
@@ -119,7 +119,7 @@ fn run(file: &Path, out: &Path) -> Run {
         .arg(out)
 }
 
-/// The results without what another run of the same would have otherwise: times, and what is compared by them.
+/// The results without what differs between runs: times, and comparisons by time.
 fn timeless(out: &Path) -> Value {
     fn strip(value: &mut Value) {
         match value {
@@ -169,13 +169,13 @@ fn from_end_to_end() {
     let results = read_json(&out.join("results.json"));
     assert_eq!(results["complete"], true);
     assert_eq!(folders(&out).len(), plan.len());
-    // Two sets, one of them with the marker in it too, made equal in three ways.
+    // Two sets, one of them also by the marker, matched in three ways.
     assert_eq!(results["comparisons"].as_array().unwrap().len() % 3, 0);
-    // No checkpoint was asked for, so none takes room.
+    // No checkpoint was requested, so none takes space.
     let clm = results["arms"][0]["runs"][0]["folder"].as_str().unwrap();
     let clm = out.join("steps").join(clm);
     assert!(clm.join("model.safetensors").exists() && !clm.join("checkpoints").exists());
-    // The sweep's 0.6 is the arm: it is not trained twice.
+    // The sweep's 0.6 equals the arm, which is not trained twice.
     assert!(
         folders(&out)
             .iter()
@@ -259,7 +259,7 @@ fn report(out: &Path, place: &Path) {
     );
 }
 
-/// An arm with another option costs itself alone; other data costs what depends on it.
+/// An arm with another option reruns only itself; other data reruns what depends on it.
 fn changed(file: &Path, out: &Path) {
     let before = folders(out);
     let text = fs::read_to_string(file).unwrap();
@@ -289,7 +289,7 @@ fn changed(file: &Path, out: &Path) {
         "{}",
         ended.stderr
     );
-    // Back again: nothing is lost.
+    // Changed back, nothing is lost.
     write(file, text);
     assert!(run(file, out).ends_with(0).stderr.contains(", 0 to do"));
     let good = file.parent().unwrap().join("data/good.jsonl.gz");
@@ -424,7 +424,7 @@ fn what_is_wrong_is_said_with_its_line() {
     );
 }
 
-/// The examples are experiments.
+/// The examples are valid experiments.
 #[test]
 fn the_examples_can_be_planned() {
     let place = tempfile::tempdir().unwrap();
@@ -444,7 +444,7 @@ fn the_examples_can_be_planned() {
         names.filter(|name| name.contains("-seed-")).count()
     };
     assert_eq!(runs(&small), 4 * 3 + 3);
-    // Paths are what the command says: any files will do to plan it.
+    // The plan does not read the files, so any will do.
     let text = root().join("examples/small/good.jsonl.gz");
     for name in ["svamp", "aqua_dev", "mathqa_test", "general_overlap"] {
         fs::copy(&text, place.path().join(format!("eval_{name}.jsonl"))).unwrap();
@@ -468,7 +468,7 @@ fn the_examples_can_be_planned() {
     assert_eq!(runs(&math), 6 * 3 + 3);
     let mixed = on_data("examples/experiment-mixed.toml");
     assert_eq!(runs(&mixed), 2 * 3);
-    // In a copy of the results of the former the base is there.
+    // In a copy of the former's results the base exists.
     let base = |steps: &[Value]| {
         let base = steps.iter().find(|step| step["name"] == "base");
         base.unwrap()["folder"].clone()

@@ -1,6 +1,7 @@
 """Checks exports: ONNX's own checker with shape inference, and loss and entropy through onnxruntime.
 
-Arguments: EXPORT=FIXTURE=TOLERANCE; without a fixture the export is only checked, for no operators of the CPU run it.
+Arguments: EXPORT=FIXTURE=TOLERANCE; without a fixture the export is only checked, because
+the CPU has no operators to run it.
 """
 
 import json
@@ -16,7 +17,7 @@ KEYS = {"rho_mask.version", "rho_mask.checkpoint", "rho_mask.family", "rho_mask.
 
 
 def head(model, metadata, output, hidden):
-    """Logits in float64, of a graph that hands out hidden states."""
+    """Logits in float64, of a graph that outputs hidden states."""
     if output == "logits":
         return hidden.astype(np.float64)
     parts = json.loads(metadata["rho_mask.head"])
@@ -52,7 +53,7 @@ for argument in sys.argv[1:]:
     for line in pathlib.Path(fixture, "expected.jsonl").read_text().splitlines():
         row = json.loads(line)
         ids = np.array(row["input_ids"])
-        # Twice, with rubbish behind the end: a causal model does not look there.
+        # Twice, with garbage after the end: a causal model does not look there.
         padded = np.stack([np.append(ids, [3, 5]), np.append(ids, [7, 7])])
         (given,) = session.run(None, {"input_ids": padded})
         assert given.shape[:2] == padded.shape, given.shape

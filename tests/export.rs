@@ -1,5 +1,5 @@
-//! Checkpoints: exported by command, taken by `score` as they are, and refused with reasons. What an export computes is
-//! tested in models/reference/tests/export.rs.
+//! Checkpoints: exported by the command, read directly by `score`, and refused with reasons.
+//! models/reference/tests/export.rs tests the numbers of an export.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ fn fixtures() -> PathBuf {
     root().join("models/graph/tests/fixtures")
 }
 
-/// A copy of a fixture, to be spoilt.
+/// A copy of a fixture, to be modified.
 fn checkpoint(name: &str, to: &Path) -> PathBuf {
     let folder = to.join(name);
     fs::create_dir_all(&folder).unwrap();
@@ -97,7 +97,7 @@ fn exports_pass_the_checker_and_run_in_python() {
             &["--dtype", "f16"],
         ];
         for (i, options) in options.into_iter().enumerate() {
-            // Its layers have operators of ONNX Runtime alone.
+            // Its layers use operators of ONNX Runtime only.
             if name.starts_with("qwen3_5") && options.contains(&"--portable") {
                 continue;
             }
@@ -111,7 +111,7 @@ fn exports_pass_the_checker_and_run_in_python() {
             ));
         }
     }
-    // Two more types that only the checker sees.
+    // Two more types, only for the checker.
     for dtype in ["bf16", "int8"] {
         let out = place.path().join(dtype);
         let fixture = fixtures().join("llama_tied");
@@ -154,7 +154,7 @@ fn the_summary_says_what_was_written() {
         "tokenizer.json",
     ];
     assert_eq!(files(&out), expected);
-    // What has been written is not written over.
+    // An existing export is not overwritten.
     let said = export(&folder, &out).ends_with(2).stderr;
     assert!(
         said.contains("does not exist yet or is empty, got a folder with 4 entries"),
@@ -229,7 +229,7 @@ fn a_checkpoint_is_scored_as_it_is_and_exported_once() {
         let got = rows(&place.path().join(out), "corpus.jsonl");
         assert_same_scores(&got, &expected, 0.0, out);
     }
-    // Another content under the same name is another reference.
+    // Other content under the same name is another reference.
     let path = folder.join("model.safetensors");
     let mut changed = tensors(&path);
     changed[0].2[0] ^= 1;
@@ -266,7 +266,7 @@ fn a_checkpoint_is_taken_before_the_onnx_files_beside_it() {
     let (exported, other) = (place.path().join("ref"), place.path().join("other"));
     export(&folder, &exported).ends_with(0);
     export(&fixtures().join("qwen3"), &other).ends_with(0);
-    // No checkpoint is there: nothing is said.
+    // Without a checkpoint, nothing is said.
     let ended = score("expected", &exported).ends_with(0);
     assert!(ended.lines_with("ONNX").is_empty(), "{}", ended.stderr);
     score("of-other", &other).ends_with(0);
@@ -287,7 +287,7 @@ fn a_checkpoint_is_taken_before_the_onnx_files_beside_it() {
         assert_eq!(said.len(), 1, "{}", ended.stderr);
         same("got", "expected");
     }
-    // Who names the others gets them, or hears that there are several.
+    // Other files are used if they are named; otherwise the error lists them.
     let ended = score("got", &onnx).ends_with(2);
     assert!(ended.stderr.contains("model_q4.onnx"), "{}", ended.stderr);
     for named in ["onnx/model_q4.onnx", "model.onnx"] {
@@ -302,7 +302,7 @@ fn a_checkpoint_is_taken_before_the_onnx_files_beside_it() {
 #[test]
 fn the_bundled_reference_exported_again_gives_the_same_masks() {
     let place = tempfile::tempdir().unwrap();
-    // Its weights as a checkpoint: products are stored the other way round there.
+    // Its weights as a checkpoint, which stores matmul weights transposed.
     let bytes = fs::read(demo().join("model.onnx")).unwrap();
     let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
     let products = graph.node.iter().filter(|n| n.op_type() == "MatMul");
@@ -356,7 +356,7 @@ fn the_bundled_reference_exported_again_gives_the_same_masks() {
 }
 
 /// The library that a run without settings finds.
-/// The library that is used, for runs with a cache folder of their own.
+/// The library in use, for runs with a cache folder of their own.
 pub(crate) fn library() -> PathBuf {
     let ended = Run::new(&["doctor"]).end();
     let mut words = ended.stdout.split_whitespace();
@@ -568,7 +568,7 @@ fn tensors_that_do_not_fit_are_named() {
         &broken,
         "expected numbers that f32 can hold, got NaN at element 2",
     );
-    // The same head again is no other head.
+    // A second copy of the same head is not another head.
     let same_head = |all: &mut Tensors| {
         let (_, entry, bytes) = all[at(all, "model.embed_tokens.weight")].clone();
         all.push(("lm_head.weight".into(), entry, bytes));
@@ -651,7 +651,7 @@ fn files_that_are_cut_or_lie_are_named() {
     );
 }
 
-/// Expects exit code 2, these words, a hint where there is one to give, and nothing left behind.
+/// Expects exit code 2, these words, a hint if there is one to give, and no files left behind.
 #[track_caller]
 fn refused(folder: &Path, expected: &str) {
     let place = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
-//! How an ONNX file may be written: every way that exporters write a head is cut off and scores as it should, what
-//! cannot be cut is scored all the same, and what cannot work is refused by name.
+//! The ways to write an ONNX file: every form of a head that exporters write is cut off and scores correctly, a graph
+//! that cannot be cut is scored anyway, and one that cannot work is refused by name.
 //!
-//! The models are tiny and made here: the logits that predict token `i + 1` depend on token `i` alone, so that loss and
-//! entropy can be computed in a few lines of f64.
+//! The models are tiny and built here: the logits that predict token `i + 1` depend on token `i` alone, so loss and
+//! entropy take a few lines of f64.
 
 use std::path::{Path, PathBuf};
 
@@ -18,14 +18,14 @@ use crate::support::{
     random_tokens, rows, token_lines, write,
 };
 
-/// f32 against f64, over some dozens of products.
+/// The tolerance of f32 against f64, over some dozens of products.
 const ROUNDING: f32 = 1e-4;
 const VOCABULARY: usize = 600;
-/// So that constants are larger than those which stay in the graph.
+/// Large enough that constants exceed those that stay in the graph.
 const HIDDEN: usize = 16;
 const CONTEXT: usize = 128;
 
-/// Weights of a model, drawn once.
+/// Random weights of a model.
 struct Tiny {
     /// `[vocabulary, hidden]`
     embedding: Vec<f32>,
@@ -36,7 +36,7 @@ struct Tiny {
     positions: Vec<f32>,
 }
 
-/// A model on disk, in a place that goes with it.
+/// A model in a temporary folder.
 struct Place {
     folder: tempfile::TempDir,
 }
@@ -77,7 +77,7 @@ impl Tiny {
         (0..VOCABULARY * HIDDEN).map(place).collect()
     }
 
-    /// Inputs as optimum names them, the embedding, and the output. The value `hidden` is f32.
+    /// The inputs with optimum's names, the embedding, and the output. The value `hidden` is f32.
     fn begin(&self) -> Graph {
         self.begin_with(I64)
     }
@@ -95,7 +95,7 @@ impl Tiny {
             .node("Gather", "embedding input_ids", "hidden")
     }
 
-    /// The head's weights as MatMul takes them.
+    /// The head's weights in MatMul's layout.
     fn with_head(&self, graph: Graph) -> Graph {
         graph.floats("head", F32, &[HIDDEN, VOCABULARY], &self.head)
     }
@@ -105,7 +105,7 @@ impl Tiny {
         row.iter().map(|&x| f64::from(x)).collect()
     }
 
-    /// The product of a hidden state with the head.
+    /// The logits of a hidden state: its matmul with the head.
     fn product(&self, hidden: &[f64]) -> Vec<f64> {
         let logit = |v: usize| {
             let terms = hidden.iter().enumerate();
@@ -122,7 +122,7 @@ impl Tiny {
     }
 }
 
-/// Documents of many lengths, so that a batch has padding; the first is long enough for a look at it.
+/// Documents of many lengths, so that a batch has padding; the first is long enough for the check of the model.
 fn documents() -> Vec<Vec<u32>> {
     [40, 0, 1, 2, 97, 3, 128, 64]
         .into_iter()
@@ -140,8 +140,8 @@ fn loss_and_entropy(logits: &[f64], target: usize) -> (f32, f32) {
     (-log_p(logits[target]) as f32, entropy as f32)
 }
 
-/// Scores the documents with the model in the place and compares with the logits that token and position should have.
-/// Returns the notes that speak of the cut.
+/// Scores the documents with the model and compares with the logits expected for each token and position. Returns the
+/// notes about the cut.
 fn scores_as(what: &str, place: &Place, logits: impl Fn(usize, usize) -> Vec<f64>) -> Vec<String> {
     let (corpus, out) = (place.at("documents.jsonl"), place.at("masks"));
     write(&corpus, token_lines(&documents()));
@@ -171,14 +171,14 @@ fn scores_as(what: &str, place: &Place, logits: impl Fn(usize, usize) -> Vec<f64
     notes.map(str::to_owned).collect()
 }
 
-/// The graph is cut, and scores as it should.
+/// Checks that the graph is cut, and scores correctly.
 fn is_cut(what: &str, graph: Graph, logits: impl Fn(usize, usize) -> Vec<f64>) {
     let place = Place::new();
     graph.write(&place.model());
     assert_eq!(scores_as(what, &place, logits), [] as [&str; 0], "{what}");
 }
 
-/// The graph is not cut, which is said once with the reason, and scores as it should.
+/// Checks that the graph is not cut, that this is reported once with the reason, and that it scores correctly.
 fn is_not_cut(what: &str, reason: &str, graph: Graph, logits: impl Fn(usize, usize) -> Vec<f64>) {
     let place = Place::new();
     graph.write(&place.model());
@@ -227,7 +227,7 @@ fn heads_are_cut_off_however_they_are_written() {
         (0..VOCABULARY).map(logit).collect()
     });
 
-    // As PyTorch's Linear over flattened rows is exported.
+    // The export of PyTorch's Linear over flattened rows.
     let flat = |graph: Graph| {
         graph
             .integers("flat", &[-1, HIDDEN as i64])
@@ -303,14 +303,14 @@ fn heads_are_cut_off_however_they_are_written() {
     let graph = scalar(product(), "scale", -0.5).node("Mul", "product scale", "logits");
     is_cut("negative scale", graph, each(|z| -0.5 * z));
 
-    // Old exporters list constants among the inputs as well.
+    // Old exporters list constants among the inputs too.
     let graph = tiny
         .with_head(tiny.begin())
         .input("head", F32, &format!("{HIDDEN} {VOCABULARY}"))
         .node("MatMul", "hidden head", "logits");
     is_cut("weights among the inputs", graph, plain);
 
-    // Beside others, and under another name.
+    // Beside other outputs, and under another name.
     let mut graph = tiny
         .with_head(tiny.begin())
         .node("MatMul", "hidden head", "scores")
@@ -353,7 +353,7 @@ fn half_precision_is_cut_and_computed_in_single() {
         all_f16.logits(token)
     });
 
-    // Weights that are only stored in fewer bits.
+    // Weights stored in fewer bits.
     for (what, dtype, to) in [
         ("f16 weights cast to f32", F16, to_f16 as fn(f32) -> f32),
         ("bf16 weights cast to f32", Bf16, to_bf16),
@@ -414,7 +414,7 @@ fn inputs_are_fed_however_they_are_declared() {
         .node("Mul", "hidden column", "fed");
     is_cut("attention_mask", head(graph), plain);
 
-    // A cache of length 0 adds up to nothing; one of any other length has no values to give.
+    // A cache of length 0 contributes nothing; one of another length has no values to give.
     for dtype in [F32, F16] {
         let cache = "batch_size 2 past_sequence_length 4";
         let graph = tiny
@@ -438,7 +438,7 @@ fn inputs_are_fed_however_they_are_declared() {
         is_cut(&format!("past_key_values {dtype:?}"), head(graph), plain);
     }
 
-    // Converters put what they add at the end, behind its readers.
+    // Converters append the nodes they add at the end, after their readers.
     let graph = tiny
         .begin()
         .input("position_ids", I64, axes)
@@ -473,8 +473,8 @@ fn external_data_is_found_beside_the_model() {
     let notes = scores_as("external data", &place, |token, _| tiny.logits(token));
     assert_eq!(notes, [] as [&str; 0]);
 
-    // Links to the model are as good as the model: beside the link as a download cache has it, where both lead to files
-    // of other names, and with the data beside the real file only.
+    // Links to the model work like the model: with the data beside the link, as in a download cache, where both lead to
+    // files with other names, and with the data beside the real file only.
     #[cfg(unix)]
     for links in [
         &[("model.onnx", "1111"), ("model.onnx_data", "2222")][..],
@@ -534,7 +534,7 @@ fn graphs_that_cannot_be_cut_are_scored_all_the_same() {
         let logits = tiny.logits(token).into_iter();
         logits.map(|z| z.clamp(-1.0, 2.0)).collect()
     });
-    // One that changes nothing: the same as with a cut.
+    // One that changes nothing gives the same scores as a cut graph.
     let graph =
         product()
             .floats("lowest", F32, &[], &[-1e9])
@@ -563,7 +563,7 @@ fn graphs_that_cannot_be_cut_are_scored_all_the_same() {
         |token, _| tiny.logits(token).into_iter().map(|z| 2.0 * z).collect(),
     );
 
-    // Nothing but config.json says how wide the logits are.
+    // Only config.json has the width of the logits.
     let mut graph = product().node("Abs", "product", "logits");
     graph.0.output.clear();
     let graph = graph.output_of_unknown_shape("logits", F32);
@@ -577,7 +577,8 @@ fn graphs_that_cannot_be_cut_are_scored_all_the_same() {
     assert_eq!(notes.len(), 1);
 }
 
-/// The model is refused with exit code 2, by words that hold all of these, and nothing is written.
+/// Expects that the model is refused with exit code 2, that the message contains all these words, and that nothing is
+/// written.
 fn is_refused(graph: Graph, words: &[&str]) {
     let place = Place::new();
     graph.write(&place.model());
@@ -592,7 +593,7 @@ fn is_refused(graph: Graph, words: &[&str]) {
     assert_eq!(files(place.folder.path()), before);
 }
 
-/// Error and hint; the error begins with the model's path.
+/// The error and the hint; the error starts with the model's path.
 fn refusal(model: &Path, stderr: &str) -> String {
     let start = format!("error: {}: ", model.canonicalize().unwrap().display());
     let at = stderr.find(&start);
@@ -663,7 +664,7 @@ fn graphs_that_cannot_work_are_refused_by_name() {
         &["past_key_values.0.key", "with heads and head size given"],
     );
 
-    // Nothing says how wide the logits are.
+    // Nothing has the width of the logits.
     let mut graph = product().node("Abs", "logits", "positive");
     graph.0.output.clear();
     is_refused(
@@ -675,8 +676,8 @@ fn graphs_that_cannot_work_are_refused_by_name() {
     );
 }
 
-/// Attention is computed by our operator, of as many axes as there are; what only looks like it, as the graph has it,
-/// and that is said.
+/// Our operator computes attention, for any number of axes. A graph that only looks like attention is computed as
+/// exported, and that is reported.
 #[test]
 fn attention_of_an_unknown_shape_is_computed_as_exported() {
     let tiny = Tiny::new();
@@ -684,7 +685,7 @@ fn attention_of_an_unknown_shape_is_computed_as_exported() {
     for (axes, mask, softmax, noted) in [
         (&[1][..], "mask", 3, false),
         (&[1, 2][..], "mask", -1, false),
-        // Not the last axis, and a mask that does not say what each column is.
+        // Not the last axis, and a mask without the meaning of each column.
         (&[1, 2][..], "mask", 3, true),
         (&[1][..], "zero", -1, true),
     ] {
@@ -697,7 +698,7 @@ fn attention_of_an_unknown_shape_is_computed_as_exported() {
             r#type: Some(7),
             ..Default::default()
         };
-        // It adds nothing, so that a token's logits are those of the plain model.
+        // It adds nothing, so a token's logits are those of the plain model.
         let graph = tiny
             .begin()
             .integers("axes", axes)

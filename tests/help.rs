@@ -1,4 +1,4 @@
-//! What `--help` says, and the plan that `--show-plan` prints.
+//! The text of `--help`, and the plan that `--show-plan` prints.
 
 use clap::{Command, CommandFactory};
 use rho_mask::cli::Cli;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Run, demo, read_json, root, write};
 
-/// Text with every run of spaces and line ends as one space, so that it does not matter where lines are broken.
+/// Text with every run of whitespace as one space, so that line breaks do not matter.
 fn flat(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -27,7 +27,7 @@ fn every_command_and_option_is_described() {
         let path: &[&str] = if name == "rho-mask" { &[] } else { &[name] };
         let long = Run::new(&[path, &["--help"]].concat()).ends_with(0);
         let short = Run::new(&[path, &["-h"]].concat()).ends_with(0);
-        assert_eq!(long.stderr, "", "help is what was asked for, so it is data");
+        assert_eq!(long.stderr, "", "requested help goes to standard output");
         let (long, short) = (flat(&long.stdout), flat(&short.stdout));
         let about = command.get_about().unwrap().to_string();
         assert!(long.contains(&flat(&about)), "{name}: {about}");
@@ -68,7 +68,7 @@ fn without_arguments_the_help_is_shown() {
     assert_eq!(version, format!("rho-mask {}\n", env!("CARGO_PKG_VERSION")));
 }
 
-/// The plan that these arguments come to; nothing may be written for it.
+/// The plan for these arguments; nothing may be written for it.
 fn plan(run: impl FnOnce(&std::path::Path) -> Run) -> Value {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("masks");
@@ -77,7 +77,7 @@ fn plan(run: impl FnOnce(&std::path::Path) -> Run) -> Value {
     serde_json::from_str(&ended.stdout).unwrap()
 }
 
-/// The fields of an object that are null, wherever they stand.
+/// The paths of all null fields of an object.
 fn nulls(value: &Value, path: &str, found: &mut Vec<String>) {
     match value {
         Value::Null => found.push(path.to_owned()),
@@ -94,7 +94,7 @@ fn nulls(value: &Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// What the plan says of the default rule.
+/// The default rule in the plan.
 fn intersection(keep: f64) -> Value {
     let by = |by: &str| json!({"column": format!("mask_{by}"), "by": by, "keep_lowest": keep});
     let both = json!({"column": "mask_intersection", "and": ["mask_loss", "mask_entropy"]});
@@ -127,12 +127,12 @@ fn the_plan_has_no_open_ends() {
     }
     assert_eq!(text["shards"].as_array().unwrap().len(), 9);
     assert!(text["threads"].as_u64().unwrap() > 0);
-    // A number that is tuned now and then; the help must follow.
+    // This number is tuned now and then; the help must follow.
     let help = flat(&Run::new(&["score", "--help"]).ends_with(0).stdout);
     let default = format!("[default: {} on the CPU", text["batch_tokens"]);
     assert!(help.contains(&default), "expected {default:?} in {help}");
 
-    // Token ids, and no tokenizer anywhere near.
+    // Token ids, without any tokenizer.
     let place = tempfile::tempdir().unwrap();
     let (ids, model) = (place.path().join("ids.jsonl"), place.path().join("model"));
     write(&ids, "{\"input_ids\": [1]}");

@@ -1,4 +1,5 @@
-"""A model in the cache of huggingface_hub: HF_HOME and HF_ENDPOINT say where. Downloads with `download`, else looks alone."""
+"""A model in the cache of huggingface_hub, located by HF_HOME and HF_ENDPOINT. With `download` it is downloaded, else only
+looked up."""
 
 import sys
 

@@ -1,5 +1,5 @@
 //! Models by their names on the Hub: `--model org/model[@revision]`, from the cache or from a server on loopback that
-//! speaks the Hub's protocol, with what servers and networks do wrong.
+//! speaks the Hub's protocol, with the faults of servers and networks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ use crate::support::{
     token_lines, write,
 };
 
-/// Nobody listens there.
+/// An address without a server.
 const NOBODY: &str = "http://127.0.0.1:1";
 const TOKEN: &str = "hf_secretOfTheTest";
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
-/// A folder that stands for the user's home.
+/// A folder in place of the user's home.
 struct Place {
     folder: tempfile::TempDir,
 }
@@ -68,7 +68,7 @@ impl Place {
         for name in variables {
             run.0.env_remove(name);
         }
-        // Where no folder is called as a model is.
+        // In a folder without a subfolder named like a model.
         run.0.current_dir(self.folder.path());
         run
     }
@@ -101,7 +101,7 @@ fn fixture(name: &str) -> PathBuf {
     root().join("models/graph/tests/fixtures").join(name)
 }
 
-/// Files of a fixture, with others that are not to be taken.
+/// Files of a fixture, with others that must not be downloaded.
 fn checkpoint(name: &str) -> Vec<(&'static str, Vec<u8>)> {
     let mut names = vec!["config.json", "generation_config.json"];
     names.extend(match name {
@@ -184,7 +184,7 @@ fn a_model_is_downloaded_once_and_then_taken_from_the_cache() {
         let exported = |out: &str| fs::read(place.at(out).join("model.onnx")).unwrap();
         assert_eq!(exported("first"), exported("expected"));
 
-        // Only what is wanted was asked for.
+        // Only wanted files were requested.
         let requests = hub.requests();
         for other in ["README", ".bin", ".pth", "training"] {
             assert!(
@@ -192,7 +192,7 @@ fn a_model_is_downloaded_once_and_then_taken_from_the_cache() {
                 "{requests:?}"
             );
         }
-        // The layout: links to blobs under their tags, the branch's commit, what is known to be absent.
+        // The layout: links to blobs named by their tags, the branch's commit, files known to be absent.
         let snapshot = place.snapshot('1');
         let expected: Vec<_> = checkpoint(name)
             .into_iter()
@@ -220,7 +220,7 @@ fn a_model_is_downloaded_once_and_then_taken_from_the_cache() {
             "{blobs:?}"
         );
 
-        // The server is gone, or must not be asked.
+        // The server is down, or must not be asked.
         place.export("org/model", NOBODY, "second").ends_with(0);
         let third = place
             .export("org/model@main", &hub.url, "third")
@@ -266,7 +266,7 @@ fn offline_is_offline() {
         .env("RHO_MASK_OFFLINE", "0")
         .ends_with(0);
 
-    // Another program leaves no word about files that a repository does not have.
+    // Other programs do not record which files a repository lacks.
     fs::remove_dir_all(place.cached().join(".no_exist")).unwrap();
     let ended = place
         .export("org/model", NOBODY, "second")
@@ -279,20 +279,20 @@ fn offline_is_offline() {
             "added_tokens.json",
         ],
     );
-    // Where it may be asked, it is; and then no more.
+    // If the server may be asked, it is asked once.
     hub.requests();
     place.export("org/model", &hub.url, "third").ends_with(0);
     assert_eq!(hub.requests().len(), 1);
     place.export("org/model", &hub.url, "fourth").ends_with(0);
     assert!(hub.requests().is_empty());
-    // A part is said to be one.
+    // An incomplete snapshot is reported.
     fs::remove_file(place.snapshot('1').join(WEIGHTS)).unwrap();
     let ended = place
         .export("org/model", NOBODY, "fifth")
         .env("HF_HUB_OFFLINE", "1")
         .ends_with(2);
     says(&ended, &["got only a part of it"]);
-    // And completed.
+    // And it is completed.
     place.export("org/model", &hub.url, "fifth").ends_with(0);
 }
 
@@ -342,7 +342,7 @@ fn revisions_have_commits_and_masks_name_them() {
         main["references"][0]["fingerprint"],
         second["references"][0]["fingerprint"]
     );
-    // What is the same in both was downloaded once.
+    // Files that are equal in both were downloaded once.
     let requests = hub.requests();
     let got = |name: &str| {
         requests
@@ -359,7 +359,7 @@ fn revisions_have_commits_and_masks_name_them() {
         let other = plan(&format!("org/model@{revision}"), &hub.url);
         assert_eq!(other["references"], second["references"], "{revision}");
     }
-    // The branch moves: what is in the cache stays what it is.
+    // The branch moves; the cache keeps the old commit.
     hub.state().revisions.insert("main".to_owned(), commit('2'));
     assert_eq!(
         plan("org/model", &hub.url)["references"],
@@ -377,7 +377,7 @@ fn revisions_have_commits_and_masks_name_them() {
         said["reference"]["fingerprint"],
         main["references"][0]["fingerprint"]
     );
-    // Where it moved in the cache too, masks that were begun are not gone on with.
+    // If it moves in the cache too, started masks are not resumed.
     fs::write(place.cached().join("refs/main"), commit('2')).unwrap();
     let ended = score().ends_with(2);
     says(&ended, &["fingerprint"]);
@@ -418,7 +418,7 @@ fn tokens_go_to_the_server_that_was_named_and_are_not_shown() {
         .export("org/model", &hub.url, "out")
         .env("HF_TOKEN", "hf_wrong")
         .ends_with(2);
-    // The server says it back.
+    // The server echoes the token.
     says(
         &ended,
         &[
@@ -456,7 +456,7 @@ fn tokens_go_to_the_server_that_was_named_and_are_not_shown() {
     assert!(!large(&requests).is_empty());
     assert!(requests.iter().filter(|r| !r.elsewhere).all(|r| sent(&r)));
 
-    // As `hf auth login` leaves it.
+    // The file that `hf auth login` writes.
     fs::remove_dir_all(place.cached()).unwrap();
     write(&place.at("hf/token"), format!("{TOKEN}\n"));
     let plan = place
@@ -493,7 +493,7 @@ fn downloads_that_break_off_are_gone_on_with() {
             .collect()
     };
 
-    // Each start of a file breaks off, small ones too.
+    // Each first request for a file breaks off, also for small ones.
     hub.state().cuts = vec![40; 4];
     hub.state().unavailable = 2;
     place.export("org/model", &hub.url, "first").ends_with(0);
@@ -501,7 +501,7 @@ fn downloads_that_break_off_are_gone_on_with() {
 
     let place = Place::new();
     hub.requests();
-    // Three small files are whole before; then each request brings some, and then none does.
+    // Three small files complete first; then each request yields some bytes, and at last none does.
     hub.state().cuts = [vec![2000; 6], vec![0; 4]].concat();
     let small = place.export("org/model", &hub.url, "out").ends_with(2);
     says(
@@ -528,7 +528,7 @@ fn downloads_that_break_off_are_gone_on_with() {
     assert_eq!(ranges(&hub.requests()), [format!("bytes={kept}-")]);
     assert!(whole(&place));
 
-    // A server that knows no ranges sends the whole file again: it is not put behind the half of one.
+    // A server without ranges sends the whole file again: it is not appended to a partial one.
     let place = Place::new();
     hub.state().cuts = vec![30_000; 6];
     hub.state().no_ranges = true;
@@ -536,7 +536,7 @@ fn downloads_that_break_off_are_gone_on_with() {
     assert!(whole(&place));
     hub.state().no_ranges = false;
 
-    // What was left is not of this file: it is found by the hash, and downloaded from its beginning.
+    // The leftover is not from this file: its hash differs, and the file is downloaded from the beginning.
     let place = Place::new();
     write(&place.cached().join("blobs").join(left), "something else");
     hub.requests();
@@ -1047,7 +1047,7 @@ objective = "clm"
     let snapshot = place.snapshot('1');
     let said = run(place.folder.path());
     assert!(said.contains(snapshot.to_str().unwrap()), "{said}");
-    // Beside the file is what counts, not where the command is typed.
+    // A folder beside the file counts, not one in the current folder.
     fs::create_dir_all(place.at("elsewhere/org/model")).unwrap();
     assert_eq!(run(&place.at("elsewhere")), said);
 }
@@ -1070,14 +1070,14 @@ fn the_cache_is_shared_with_huggingface_hub() {
         assert!(output.status.success(), "{said}");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
-    // What we brought is there for Python.
+    // Python finds what we downloaded.
     let place = Place::new();
     place.export("org/model", &hub.url, "out").ends_with(0);
     for revision in ["main", &commit('1')] {
         let folder = in_python(&place, &["look", revision], "1");
         assert_eq!(Path::new(&folder), place.snapshot('1'));
     }
-    // What Python brought is there for us.
+    // We find what Python downloaded.
     let theirs = Place::new();
     in_python(&theirs, &["download", "main"], "0");
     let ended = theirs
@@ -1088,7 +1088,7 @@ fn the_cache_is_shared_with_huggingface_hub() {
     hub.requests();
     theirs.export("org/model", &hub.url, "again").ends_with(0);
     assert!(large(&hub.requests()).is_empty());
-    // Blobs and links of both are the same.
+    // Both write the same blobs and links.
     let listed = |place: &Place| {
         let blobs = files(&place.cached().join("blobs"));
         let links = files(&place.snapshot('1')).into_iter().map(|name| {

@@ -1,5 +1,5 @@
-//! Which ONNX Runtime is used, and what is said where there is none that can be. Downloads are tested with the library
-//! module itself; here an installation is only ever used.
+//! Which ONNX Runtime is used, and the error if none can be. The library's own module tests downloads; these tests only
+//! use an existing installation.
 
 use std::fs;
 use std::io::Write;
@@ -107,7 +107,7 @@ fn a_library_that_was_named_is_used_or_an_error() {
     );
 }
 
-/// Speaks like ONNX Runtime as far as asking for the version goes.
+/// A library that implements ONNX Runtime's interface up to its version.
 #[cfg(unix)]
 const FAKE: &str = r#"
 struct base { const void *(*get_api)(unsigned); const char *(*get_version)(void); };
@@ -129,7 +129,7 @@ fn a_library_of_another_major_version_is_refused_with_both_versions() {
         .stdin(Stdio::piped())
         .spawn();
     let Ok(mut compiler) = compiler else {
-        skipped("no C compiler (cc) to make a library with");
+        skipped("no C compiler (cc) to build a library");
         return;
     };
     let mut source = compiler.stdin.take().unwrap();

@@ -1,5 +1,4 @@
-//! The machine under a run: memory that does not grow with the corpus, disks that are full or may not be written to,
-//! folders that vanish.
+//! The machine under a run: memory that does not grow with the corpus, full or read-only disks, folders that vanish.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +12,7 @@ use crate::support::{
     token_lines, write,
 };
 
-/// A corpus of so many shards with the same 1.3 million tokens each: more than one scope.
+/// A corpus of this many shards with 1.3 million tokens each: more than one scope.
 fn corpus(folder: &Path, shards: usize) -> PathBuf {
     let mut random = Random(11);
     let mut document = || -> String {
@@ -28,7 +27,7 @@ fn corpus(folder: &Path, shards: usize) -> PathBuf {
     folder.to_owned()
 }
 
-/// Runs, and says how many kilobytes of memory it had at the most.
+/// Runs, and returns the peak memory in kilobytes.
 #[cfg(target_os = "linux")]
 fn peak(mut run: Run) -> u64 {
     let quiet = run.0.stdout(Stdio::null()).stderr(Stdio::null());
@@ -36,7 +35,7 @@ fn peak(mut run: Run) -> u64 {
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     loop {
-        // The highest so far, as the system counts it: what is missed is the last moment alone.
+        // The kernel's peak so far: only the last moment can be missed.
         let status = fs::read_to_string(&status).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         if let Some(line) = line {
@@ -68,7 +67,7 @@ fn is_flat(place: &Path, once: &Path, more: &Path) {
     let plan = plan.arg(&model).args(&["--show-plan"]).ends_with(0);
     let plan: serde_json::Value = serde_json::from_str(&plan.stdout).unwrap();
     let bound = plan["memory"]["sum"].as_u64().unwrap();
-    // The model, the tokenizer and ONNX Runtime come on top.
+    // Plus the model, the tokenizer and ONNX Runtime.
     assert!(
         more * 1024 < bound + (100 << 20),
         "{more} kB, {bound} bytes"
@@ -101,7 +100,7 @@ fn memory_does_not_grow_from_one_noisy_corpus_to_ten() {
     is_flat(place.path(), &noisy, &ten);
 }
 
-/// A batch of 4,096 tokens of this vocabulary has logits of 2.4 GB; they are never all there.
+/// A batch of 4,096 tokens of this vocabulary has logits of 2.4 GB, which are never in memory at once.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_logits_of_a_batch_are_never_in_memory() {
@@ -119,8 +118,8 @@ fn the_logits_of_a_batch_are_never_in_memory() {
     assert!(peak < 400 << 10, "{peak} kB");
 }
 
-/// Runs in a name space of its own, where `mount` puts a file system at the folder `disk`. None where this system does
-/// not let us.
+/// Runs in a mount namespace of its own, where `mount` mounts a file system at the folder `disk`. `None` if the system
+/// does not allow it.
 #[cfg(target_os = "linux")]
 fn with_disk(place: &Path, options: &str) -> Option<Ended> {
     let disk = place.join("disk");
@@ -218,7 +217,7 @@ fn a_folder_that_is_taken_away_and_an_input_that_grows() {
     assert_eq!(ended.status.code(), Some(2), "{said}");
     assert!(said.contains("masks"), "{said}");
 
-    // What was done is still good: put back, it is gone on with.
+    // The finished part is still valid: moved back, the run is resumed.
     fs::rename(place.path().join("elsewhere"), &out).unwrap();
     let mut run = score();
     let quiet = run.0.stdout(Stdio::null()).stderr(Stdio::piped());

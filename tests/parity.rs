@@ -1,8 +1,8 @@
-//! Loss and entropy of real exports, as a user gets them, against PyTorch in float64.
+//! Loss and entropy of real exports against PyTorch in float64.
 //!
-//! The models and their `expected.jsonl` were made by `generate.py` in the folder `shared/parity` beside the project:
-//! `log_softmax` of the Hugging Face model in double precision, one row per document. The rows hold `input_ids`, so
-//! the file of expectations is the corpus as well.
+//! `generate.py` in the folder `shared/parity` beside the project wrote the models and their `expected.jsonl`:
+//! `log_softmax` of the Hugging Face model in double precision, one row per document. The rows hold `input_ids`, so the
+//! file of expectations is also the corpus.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::{Run, assert_close, beside, rows, write};
 
-/// What the exports owe to float64.
+/// The tolerance of the exports against float64.
 const PARITY: f32 = 1e-4;
 
 #[test]

@@ -1,5 +1,5 @@
-//! Corpora that lie elsewhere: a web server and a bucket, and what networks do to them. The masks are those of the
-//! same files on this machine.
+//! Remote corpora: a web server, a bucket, and faults of networks. The masks equal those of the same files on this
+//! machine.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::support::{
     write,
 };
 
-/// More than one piece of what is fetched at once, most of it in fields that are not scored and compress badly.
+/// More than one block of a download, most of it in fields that are not scored and compress badly.
 fn lines() -> String {
     let mut random = Random(3);
     let mut line = |i: usize| {
@@ -58,7 +58,7 @@ impl Place {
         self.masks("expected", name)
     }
 
-    /// A mask file as it lies there.
+    /// The bytes of a mask file.
     fn masks(&self, out: &str, name: &str) -> Vec<u8> {
         fs::read(self.at(out).join(format!("{name}.arrow"))).unwrap()
     }
@@ -97,7 +97,7 @@ fn a_web_server_and_what_can_happen_to_it() {
     assert!(place.masks("cut", "a.jsonl") == expected);
     assert!(server.ranges().len() > 2, "{:?}", server.ranges());
 
-    // Gone for good after its first piece: what came is kept, and the next start tries again.
+    // The file vanishes after its first block: the rows so far are kept, and the next start tries again.
     let (_, url) = served(Faults {
         gone_after: 2,
         ..Faults::default()
@@ -107,7 +107,7 @@ fn a_web_server_and_what_can_happen_to_it() {
     let kept = rows(&place.at("gone"), "a.jsonl");
     let all = rows(&place.at("expected"), "a.jsonl");
     assert!(!kept.is_empty() && kept.len() < all.len());
-    // A look-ahead that ends earlier has other batches.
+    // A shorter read-ahead block has other batches.
     assert_same_scores(&kept, &all[..kept.len()], 1e-5, "kept");
 
     let (server, url) = served(Faults::default());
@@ -157,7 +157,7 @@ fn a_bucket_behind_a_bad_network() {
     assert!(slow_and_cut.handfuls() >= 16, "nothing was cut");
     assert!(place.masks("cut", "a.jsonl.gz") == expected);
 
-    // What was changed on the way does not pass for what lies there, and the next start tries again.
+    // Bytes corrupted in transit are not accepted, and the next start tries again.
     let corrupting = Proxy::start(
         &bucket.address,
         proxy::Faults {
@@ -165,7 +165,7 @@ fn a_bucket_behind_a_bad_network() {
             ..proxy::Faults::default()
         },
     );
-    // Until the checksum at its end it may look like bad rows.
+    // Before the checksum at the end, they may look like bad rows.
     let ended = score(&corrupting.url, "corrupted")
         .args(&["--max-rejected", "100%"])
         .ends_with(1);

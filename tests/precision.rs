@@ -1,4 +1,4 @@
-//! `--precision`: how near int8 and bf16 are to f32 on a trained model, that masks say so, and what is refused.
+//! `--precision`: how close int8 and bf16 are to f32 on a trained model, the metadata of the masks, and refusals.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use crate::support::{
     write,
 };
 
-/// Share of mask bits that must equal those of f32, for each mask at keep 0.6.
+/// The share of mask bits that must equal those of f32, for each mask at keep 0.6.
 const AGREEMENT: f64 = 0.99;
-/// How far the mean loss may be off, relatively.
+/// The relative tolerance of the mean loss.
 const MEAN_LOSS: f64 = 0.005;
 
 /// Scores the bundled corpus with the bundled model, which is trained.
@@ -91,7 +91,7 @@ fn the_plan_names_the_precision() {
     }
 }
 
-/// A folder that was begun in f32 is not gone on with in int8.
+/// A folder that was started in f32 is not resumed in int8.
 #[test]
 fn another_precision_is_another_run() {
     let place = tempfile::tempdir().unwrap();
@@ -164,7 +164,7 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
     }
 }
 
-/// Documents in one batch score as they do alone.
+/// Documents in one batch get the same scores as alone.
 #[test]
 fn batches_do_not_change_scores() {
     let place = tempfile::tempdir().unwrap();

@@ -32,7 +32,7 @@ def check(row):
     lists = ["loss", "entropy", "mask_loss", "mask_entropy", "mask_intersection"]
     assert all(len(row[name]) == len(ids) for name in lists), row["id"]
     for name in ["loss", "entropy"]:
-        # No context, no score: null, and it is the only one.
+        # The first token has no context, so no score: it alone is null.
         assert row[name][0] is None, row["id"]
         assert all(score is not None and math.isfinite(score) and score >= 0 for score in row[name][1:]), row["id"]
     assert not any(row[name][0] for name in lists[2:]), row["id"]
@@ -55,7 +55,7 @@ for shard in shards:
     assert rows and all(row["shard"] == shard for row in rows), shard
     for row in rows:
         check(row)
-    # One scope, for no shard is longer than a batch: the lowest scores of all its documents together.
+    # One scope, because no shard is longer than a batch: the lowest scores of all its documents together.
     for mask, score in [("mask_loss", "loss"), ("mask_entropy", "entropy")]:
         keep = next(rule["keep_lowest"] for rule in metadata["selections"] if rule["column"] == mask)
         scores = np.array([s for row in rows for s in row[score][1:]], np.float32)
@@ -79,6 +79,6 @@ assert dataset.features["mask_loss"] == datasets.List(datasets.Value("bool")), d
 assert list(dict.fromkeys(dataset["shard"])) == shards
 in_numpy = dataset.with_format("numpy")[0]
 assert math.isnan(in_numpy["loss"][0]) and not np.isnan(in_numpy["loss"][1:]).any()
-# The labels of a trainer that takes -100 as "do not learn this one".
+# The labels of a trainer in which -100 means "do not learn this one".
 labels = [token if keep else -100 for token, keep in zip(in_numpy["input_ids"], in_numpy["mask_loss"])]
 assert labels[0] == -100 and 0 < labels.count(-100) < len(labels)

@@ -1,5 +1,5 @@
-//! The masks of the bundled corpus in the programs that read them (`datasets`, `pyarrow`, `polars`), and the Python package:
-//! its own tests, its wheel, its example.
+//! The masks of the bundled corpus in the programs that read them (`datasets`, `pyarrow`, `polars`), and the Python
+//! package: its own tests, its wheel, its example.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -31,7 +31,7 @@ fn masks_of_the_bundled_corpus_open_in_python() {
     passes(&mut check);
 }
 
-/// What needs nothing large; the rest is left to the tests that are ignored here, and said.
+/// The tests without large dependencies; the others are ignored here, and reported as such.
 #[test]
 fn the_package() {
     let Some(python) = python() else { return };
@@ -75,9 +75,9 @@ fn pytest(python: &Path, arguments: &[&str]) {
         .current_dir(root())
         .env("RHO_MASK_BINARY", env!("CARGO_BIN_EXE_rho-mask"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        // Tests run beside others: threads that wait for one another are slower than one.
+        // Tests run in parallel: threads that wait for each other are slower than one.
         .env("OMP_NUM_THREADS", "1")
-        // No test needs a GPU, and PyTorch is installed without what it needs for one.
+        // No test needs a GPU, and PyTorch is installed without its GPU libraries.
         .env("CUDA_VISIBLE_DEVICES", "")
         .env("HF_HOME", home.path())
         .env("HF_HUB_OFFLINE", "1");
@@ -87,7 +87,7 @@ fn pytest(python: &Path, arguments: &[&str]) {
     }
 }
 
-/// The wheel is all that is needed: no active environment, no download, no other folder, no setting.
+/// The wheel needs nothing else: no active environment, no download, no other folder, no setting.
 #[cfg(unix)]
 #[test]
 #[ignore = "builds the program by itself, which unites other features of its crates; run it with --ignored"]
@@ -117,7 +117,7 @@ fn the_wheel_in_a_fresh_environment() {
     let used = found.lines().find(|line| line.starts_with("use"));
     let used = used.unwrap_or_else(|| panic!("{found}"));
     assert!(used.contains(packages.to_str().unwrap()), "{found}");
-    // Another environment is active, and the program is called by another name.
+    // Another environment is active, and the program runs under another name.
     fs::create_dir_all(at("other/lib/python3.12/site-packages")).unwrap();
     std::os::unix::fs::symlink(&program, at("called")).unwrap();
     let mut elsewhere = alone(&at("called"));
@@ -143,7 +143,7 @@ with rho_mask.score_stream('text.txt', quiet=True) as stream:
     assert!(!installed.contains("test"), "{installed}");
 }
 
-/// The wheel that `RHO_MASK_WHEEL` names, else one with the program as it was built for these tests.
+/// The wheel that `RHO_MASK_WHEEL` names, else one with the program as built for these tests.
 fn wheel(python: &Path, into: &Path) -> PathBuf {
     if let Some(wheel) = std::env::var_os("RHO_MASK_WHEEL") {
         return PathBuf::from(wheel);
@@ -160,7 +160,7 @@ fn wheel(python: &Path, into: &Path) -> PathBuf {
     wheels.next().unwrap()
 }
 
-/// Runs a command, expects success, and gives what it printed.
+/// Runs a command, expects success, and returns its output.
 #[track_caller]
 fn passes(command: &mut Command) -> String {
     let output = command.output().unwrap();

@@ -14,7 +14,7 @@ use crate::support::{
 
 const SHARD: &str = "pages.jsonl";
 
-/// Models that differ in their weights alone, and a corpus.
+/// Models that differ only in their weights, and a corpus.
 pub(crate) struct Place(tempfile::TempDir);
 
 impl Place {
@@ -50,7 +50,7 @@ impl Place {
     }
 }
 
-/// One column of scores of all documents, by its name; the bits, for NaN equals nothing.
+/// One column of scores of all documents, by its name; as bits, so that NaN equals NaN.
 fn column(place: &Place, out: &str, name: &str) -> Vec<u32> {
     values(place, out, name)
         .iter()
@@ -74,7 +74,7 @@ fn columns(place: &Place, out: &str) -> Vec<String> {
         .clone()
 }
 
-/// Scores of 16 bits, as they are stored.
+/// A score as stored in 16 bits.
 fn half(score: f32) -> f32 {
     half::f16::from_f32(score).to_f32()
 }
@@ -128,7 +128,7 @@ fn a_base_scores_the_same_tokens_in_the_same_pass() {
         let difference: Vec<u32> = difference.map(f32::to_bits).collect();
         assert!(column(&place, &both, "excess") == difference);
 
-        // The highest 60 %, the earlier of equals first.
+        // The highest 60 %; among equal scores, the earlier ones.
         let excess = values(&place, &both, "excess");
         let mut ranked: Vec<usize> = (0..excess.len()).filter(|&i| !excess[i].is_nan()).collect();
         ranked.sort_by(|&a, &b| excess[b].total_cmp(&excess[a]));
@@ -190,7 +190,7 @@ fn several_references_become_one_token_by_token() {
     };
     for how in ["min", "mean", "max"] {
         let run = place.score(how, &models);
-        // The mean is what is taken where nothing is said.
+        // The mean is the default.
         let run = if how == "mean" {
             run
         } else {
@@ -291,7 +291,7 @@ fn a_base_and_references_are_what_pytorch_computes() {
         let all = [loss, mean("entropy"), base, excess, column(&llama, "loss")];
         for (i, expected) in all.into_iter().enumerate() {
             let expected: Vec<f32> = expected.iter().map(|&score| score as f32).collect();
-            // Twice what one export owes: a difference of two.
+            // Twice the tolerance of one export, because it is a difference of two.
             assert_close(
                 &got.scores[i],
                 &expected,
@@ -326,7 +326,7 @@ fn models_that_do_not_belong_together_are_refused() {
     ];
     refuses(&both, &[], &words);
     refuses(&[("model", "ref"), ("model", "base")], &[], &words);
-    // Whoever names one knows that it is that of both.
+    // A tokenizer named explicitly applies to both.
     let tokenizer = place.at("ref/tokenizer.json");
     let named = ["--tokenizer", tokenizer.to_str().unwrap(), "--show-plan"];
     place.score("out", &both).args(&named).ends_with(0);
@@ -355,7 +355,7 @@ fn models_that_do_not_belong_together_are_refused() {
     );
     refuses(&both, &["--by", "loss", "--batch", "0"], &["--batch"]);
 
-    // The smaller context of both, unless another is asked for that both allow.
+    // The smaller context of the two, unless another that both allow is requested.
     write(
         &place.at("base/config.json"),
         r#"{"max_position_embeddings": 100}"#,

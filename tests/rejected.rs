@@ -1,5 +1,4 @@
-//! Bad documents and broken shards: recorded with their reason and counted, the others scored, and the program ends
-//! with 1.
+//! Bad documents and broken shards: recorded with their reason and counted, the others scored, and the exit code is 1.
 
 use std::fs;
 
@@ -28,7 +27,7 @@ fn rejected(out: &std::path::Path) -> Vec<(String, i64, String)> {
         .collect()
 }
 
-/// Shard, row, and what the reason must hold.
+/// Shard, row, and parts of the reason.
 type Expected<'a> = (&'a str, i64, &'a [&'a str]);
 
 #[track_caller]
@@ -47,7 +46,7 @@ fn assert_rejected(out: &std::path::Path, expected: &[Expected<'_>]) {
     }
 }
 
-/// What every run that left something out says at its end.
+/// Checks the final messages of a run that rejected something.
 fn assert_said(ended: &Ended, out: &std::path::Path, lines: &[&str]) {
     for line in lines {
         assert!(
@@ -122,7 +121,7 @@ fn bad_documents_are_left_out_and_the_others_scored() {
     let expected = "a.jsonl.arrow b.txt.arrow c.txt.arrow dataset_info.json rejected.jsonl state.json summary.json tokenizer.json";
     assert_eq!(files(&out).join(" "), expected);
 
-    // They score as without their neighbours.
+    // They get the same scores as without the bad documents.
     let (clean, clean_out) = (
         place.path().join("clean/a.jsonl"),
         place.path().join("clean-masks"),
@@ -260,7 +259,7 @@ fn documents_that_the_model_answers_with_nan_are_left_out() {
         .node("Gather", "embedding input_ids", "hidden")
         .node("MatMul", "hidden head", "logits")
         .write(&model);
-    // The bad token's logits say what comes after it: as the last token it does no harm.
+    // The bad token's logits predict the next token, so as the last token it does no harm.
     let documents = [
         vec![1, 2, 3],
         vec![1, 2, BAD, 4, 5],

@@ -1,4 +1,5 @@
-//! `report`: what masks look like, in one HTML file; of training runs, see `curves.rs`. What happens in a browser is looked at by `report/browser.py`.
+//! `report`: the report of masks, in one HTML file; for training runs see `curves.rs`. `report/browser.py` checks what
+//! happens in a browser.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +15,7 @@ use crate::support::{
 
 const IN_BROWSER: &str = include_str!("report/browser.py");
 
-/// What the example was made with, and how it is made anew.
+/// The example, and the command that regenerates it.
 const EXAMPLE: &str = "examples/report.html";
 const AGAIN: &str = "rho-mask score examples/corpus/ --source-field source --out masks/ && rho-mask report masks/ --out examples/report.html --force";
 
@@ -24,7 +25,7 @@ fn report(masks: &Path, arguments: &[&str]) -> String {
     run.args(arguments).ends_with(0).stdout
 }
 
-/// What stands between two marks, the first time.
+/// The text between two marks, at their first occurrence.
 pub(crate) fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
     let from = text.find(start).unwrap_or_else(|| panic!("no {start}")) + start.len();
     let to = from + text[from..].find(end).unwrap();
@@ -50,7 +51,7 @@ fn all_rows(folder: &Path) -> Vec<MaskRow> {
     read_masks(folder).unwrap().map(Result::unwrap).collect()
 }
 
-/// Opens a report in Chromium, if there is one; says so aloud where there is none.
+/// Opens a report in Chromium; reports a skipped test if it is missing.
 pub(crate) fn in_browser(masks: &Path, page: &Path) {
     for program in ["chromium", "chromedriver"] {
         if Command::new(program).arg("--version").output().is_err() {
@@ -151,7 +152,7 @@ fn the_report_of_the_bundled_corpus() {
         assert!(text.contains(&expected), "{expected}: {text}");
     }
     assert!(!text.contains("Note:"), "{text}");
-    // Addresses stand in the documents and name the kind of a drawing; nothing is to be fetched from one.
+    // Documents contain addresses, and one names the namespace of a drawing; nothing may be fetched from them.
     let plain = html.replace(r#" xmlns="http://www.w3.org/2000/svg""#, "");
     for address in [
         "=\"http", "='http", "=\"//", "url(h", "url(/", "@import", "srcset", " src=",
@@ -171,7 +172,7 @@ fn the_example_is_what_the_program_writes() {
     score.arg("--out").arg(&masks).ends_with(0);
     let fresh = report(&masks, &[]);
     let hint = format!("make {EXAMPLE} anew: {AGAIN}");
-    // Styles, scripts and titles; numbers differ from processor to processor in their last digits.
+    // Styles, scripts and titles must match; the last digits of numbers differ between processors.
     for (start, end) in [
         ("<style>", "</style>"),
         ("<script>", "</script>"),
@@ -334,12 +335,12 @@ fn all_columns_there_may_be() {
         assert_eq!(both.concat(), [columns], "{name}");
         let page = at(&format!("{name}.html"));
         fs::write(&page, html).unwrap();
-        // The others differ in words and numbers only.
+        // The others differ only in words and numbers.
         if ["wide", "excess", "weights"].contains(&name) {
             in_browser(&at(name), &page);
         }
     }
-    // Of an excess that is stored nowhere, thresholds are shown all the same.
+    // Thresholds are shown even for an excess that is not stored.
     assert!(text(&report(&at("excess"), &[])).contains("mask_excess ≥ "));
 }
 
@@ -358,7 +359,7 @@ fn masks_with_next_to_nothing() {
         fs::write(&page, html).unwrap();
         in_browser(&at(name), &page);
     }
-    // One file of a folder is masks too.
+    // A single file of a folder works too.
     let one = bundled().out.join("pages.jsonl.arrow");
     assert!(text(&report(&one, &["--mask", "loss"])).contains("kept by mask_loss"));
 }
@@ -372,12 +373,12 @@ fn an_unfinished_folder_says_so() {
         let documents = [random_tokens(30 * i, 2000, i as u32)];
         write(&corpus.join(name), token_lines(&documents));
     }
-    // One of two ranks, of which the other has not begun.
+    // One of two ranks; the other has not started.
     let run = Run::score_tokens(&corpus, &model, &out);
     run.args(&["--rank", "0", "--world-size", "2"]).ends_with(0);
     let html = report(&out, &[]);
     let text = text(&html);
-    let note = text.find("not finished: ").expect("no word of it");
+    let note = text.find("not finished: ").expect("the note is missing");
     assert!(note < text.find("Overview documents").unwrap(), "{text}");
     let there = data(&html)["documents"].as_array().unwrap().len();
     assert!((1..3).contains(&there), "{there}");

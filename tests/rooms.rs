@@ -1,5 +1,5 @@
-//! The rooms of `src/` use each other downwards only, in the order that ARCHITECTURE.md gives: no two rooms import each
-//! other, and there is no circle through several.
+//! The rooms of `src/` use each other downwards only, in the order of ARCHITECTURE.md: no two rooms import each other,
+//! and there is no cycle through several.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,10 +7,10 @@ use std::path::Path;
 
 use crate::support::root;
 
-/// What each room uses, and one file in which it does.
+/// The rooms that each room uses, with one file as an example.
 type Uses = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Adds what the Rust files of a folder use. A room is a folder or a file at the top of `src/`.
+/// Adds the rooms that the Rust files of a folder use. A room is a folder or a file at the top of `src/`.
 fn gather(folder: &Path, room: Option<&str>, uses: &mut Uses) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -55,7 +55,7 @@ fn rooms_used(code: &str) -> BTreeSet<String> {
             rooms.insert(word(named));
             continue;
         };
-        // The first word of each part between commas, where no inner list is open.
+        // The first word of each part between commas outside inner lists.
         rooms.insert(word(list));
         let mut open = 1;
         for (i, c) in list.char_indices() {
@@ -76,7 +76,7 @@ fn rooms_used(code: &str) -> BTreeSet<String> {
     rooms
 }
 
-/// The arrows that do not lead to a lower layer, and rooms that are in none or in several.
+/// The uses that do not lead to a lower layer, and rooms that are in no layer or in several.
 fn wrong(layers: &[Vec<String>], uses: &Uses) -> Vec<String> {
     let layer = |room: &str| {
         layers
@@ -103,7 +103,7 @@ fn wrong(layers: &[Vec<String>], uses: &Uses) -> Vec<String> {
     wrong
 }
 
-/// The layers as the map draws them, the highest first.
+/// The layers of the map, the highest first.
 fn layers() -> Vec<Vec<String>> {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let drawn = map.split("<!-- layers -->").nth(1).unwrap();

@@ -1,4 +1,4 @@
-//! Every rule while scoring: what it marks is what `select` marks by the same rule.
+//! Every rule while scoring gives the masks that `select` gives by the same rule.
 
 use std::fs;
 
@@ -59,7 +59,7 @@ fn every_rule_gives_the_files_of_select() {
             "0.1",
         ],
     ];
-    // Scopes of 2,000 tokens end inside of record batches and of files.
+    // Scopes of 2,000 tokens end inside record batches and files.
     let scopes: [&[&str]; 2] = [&["--batch", "2000"], &["--scope", "document"]];
     for (i, rule) in rules.iter().enumerate() {
         let scopeless = rule.contains(&"threshold") || rule.contains(&"--temperature");

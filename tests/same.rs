@@ -1,4 +1,4 @@
-//! What the scores and masks must not depend on: batches, threads, what a document is packed in, and chance.
+//! Things that scores and masks must not depend on: batches, threads, containers, and chance.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use crate::support::{
     tiny::tiny, token_lines, write,
 };
 
-/// What padding and other kernels may change in a loss or an entropy. A mask may differ where two tokens are as close
-/// as that, so masks are compared only where the same batches are computed.
+/// The tolerance of a loss or an entropy for other padding and other kernels. Masks of two such close tokens may
+/// differ, so masks are compared only between equal batches.
 const SAME: f32 = 1e-5;
 
 /// Documents of token ids, of very different lengths.
@@ -55,7 +55,7 @@ fn two_runs_write_the_same_files() {
         score(place.path(), name, &[]);
         let out = place.path().join(name);
         let all = files(&out).into_iter();
-        // The summary tells times.
+        // The summary has times.
         all.filter(|file| file != "summary.json")
             .map(|file| (fs::read(out.join(&file)).unwrap(), file))
             .collect::<Vec<_>>()
@@ -131,7 +131,8 @@ fn what_documents_are_packed_in_does_not_show() {
     assert_eq!(texts[0].id, "text/0.txt#0");
 }
 
-/// In these shards all documents have the same tokens, scores and masks; ids are others where a container has none.
+/// Checks that all documents of these shards have the same tokens, scores and masks; ids differ if a container has
+/// none.
 #[track_caller]
 fn assert_all_the_same(out: &Path, shards: usize, documents: usize) {
     let told = |shard: &str| -> Vec<String> {
@@ -152,7 +153,7 @@ fn assert_all_the_same(out: &Path, shards: usize, documents: usize) {
     }
 }
 
-/// Written by other people's programs (gzip, pyarrow, tar), and some of them again in every other wrapping.
+/// Files of other programs (gzip, pyarrow, tar), some of them repacked in every other container.
 #[test]
 fn the_same_documents_in_every_container_have_the_same_masks() {
     let Some(formats) = beside("data/formats") else {
@@ -174,7 +175,7 @@ fn the_same_documents_in_every_container_have_the_same_masks() {
     for ending in ["gz", "zst", "bz2", "xz"] {
         let packed = compress(&[&some], ending);
         write(&at(&format!("some/packed.jsonl.{ending}")), &packed);
-        // What is inside has the first word, not the name.
+        // The content takes precedence over the name.
         write(&at(&format!("some/{ending}.json")), packed);
     }
     let mut tar = tar::Builder::new(Vec::new());

@@ -1,6 +1,6 @@
 """Sorts all scores of a masks folder, and compares what is kept with what the program kept, bit for bit.
 
-select.py MASKS CASES, the cases as JSON: pairs of the folder that was made and the rule: by, scope, batch and the options by
+select.py MASKS CASES, the cases as JSON: pairs of the output folder and the rule: by, scope, batch and the options by
 their names.
 """
 
@@ -46,7 +46,7 @@ shards, rows, hashes = (old[name].to_pylist() for name in ["shard", "row", "toke
 
 
 def scopes():
-    """The places of the tokens of each scope."""
+    """The token indexes of each scope."""
     scope = rule.get("scope", "batch")
     if scope == "corpus":
         yield np.arange(ends[-1])
@@ -67,7 +67,7 @@ def share(ratio, scored):
 
 
 def ranked(values, first, count):
-    """Drops the first of the ranking, the later of equals first; keeps so many of the rest, the earlier of equals first."""
+    """Drops the first of the ranking, among equals the later; keeps `count` of the rest, among equals the earlier."""
     kept = np.zeros(len(values), bool)
     places = np.arange(len(values))
     # -0 is 0.
@@ -112,7 +112,7 @@ for out, rule in cases:
     stays = [name for name, field in zip(old.column_names, old.schema) if not name.startswith("mask_")]
     assert [name for name in new.column_names if not name.startswith(("mask_", "weight_"))] == stays, new.column_names
     for name in stays:
-        # By their bytes: NaN is no value of its own, but a null.
+        # Compared by bytes: missing scores are null, never NaN.
         assert old[name].combine_chunks().equals(new[name].combine_chunks()), name
 
     by, ratio = rule["by"], rule.get("keep", 0.7)

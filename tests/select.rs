@@ -20,7 +20,7 @@ fn select(from: &Path, out: &Path, arguments: &[&str]) -> Run {
     run.args(arguments)
 }
 
-/// The bytes of all files but the times in the summary.
+/// The bytes of all files, without the times in the summary.
 fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let content = |name: String| {
         let mut bytes = fs::read(folder.join(&name)).unwrap();
@@ -53,7 +53,7 @@ fn the_rule_of_score_gives_the_files_of_score() {
         "--keep-entropy",
         ".6",
     ];
-    // Scopes end inside of record batches and of files: the corpus is small, and so is a batch of 4,000 tokens to it.
+    // Scopes end inside record batches and files, because the corpus and a batch of 4,000 tokens are small.
     for (name, stored, scope) in [
         ("plain", &[][..], &[][..]),
         (
@@ -147,7 +147,7 @@ fn every_rule_in_every_scope_is_what_sorting_gives() {
     for rule in &rules {
         cases.extend(scopes.iter().map(|scope| merged(rule, scope)));
     }
-    // Ranks of a whole corpus are refused.
+    // Rank weights of a whole corpus are refused.
     cases.retain(|c| c["weights"] != "rank" || c["scope"] != "corpus");
     let mut checked = 0;
     for from in [&at("wide"), &at("narrow"), &bundled().out] {
@@ -184,7 +184,7 @@ fn every_rule_in_every_scope_is_what_sorting_gives() {
     assert!(checked > 120, "{checked}");
 }
 
-/// The summary for people has the numbers of the one for programs.
+/// Checks that the human-readable summary has the numbers of the JSON summary.
 fn says_what_was_kept(ended: &Ended, out: &Path) {
     let summary = read_json(&out.join("summary.json"));
     for (name, kept) in summary["kept"].as_object().unwrap() {
@@ -270,7 +270,7 @@ fn the_new_masks_are_masks() {
         said["selections"][2],
         json!({"column": "mask_union", "or": ["mask_loss", "mask_entropy"]})
     );
-    // Weights are no scores, and selecting again replaces them.
+    // Weights are not scores, and selecting again replaces them.
     let sigmoid = ["--by", "excess", "--weights", "sigmoid"];
     select(&at("union"), &at("weights"), &sigmoid).ends_with(0);
     let written = rows(&at("weights"), "c.txt");
@@ -282,7 +282,7 @@ fn the_new_masks_are_masks() {
     assert!(arrows(&at("again")) == arrows(&at("union")));
 }
 
-/// An error with what it is about and a hint.
+/// Expects an error with these words and a hint.
 #[track_caller]
 fn refused(run: Run, expected: &[&str]) {
     let ended = run.ends_with(2);
@@ -480,7 +480,7 @@ fn unfinished_and_changed_masks_are_refused() {
     over.ends_with(0);
     let said = metadata(&at("done"), "c.txt");
     assert_eq!(said["selections"][0]["keep_lowest"], 0.5);
-    // Scores are not for `select` to remove.
+    // `select` must not remove scores.
     let copy = at("scored");
     Run::score(Path::new("examples/corpus/texts/page.txt"), &copy).ends_with(0);
     let into = select(&at("masks"), &copy, &["--by", "loss", "--restart"]);

@@ -1,5 +1,5 @@
-//! Settings that cannot work: each stops the program before any work, with exit code 2, with nothing written, and with
-//! words that say where, what was expected, what was got, and what to do.
+//! Settings that cannot work: each stops the program before any work, with exit code 2, nothing written, and a message
+//! that says where, what was expected, what was got, and what to do.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Run, demo, files, read_json, skipped, write};
 
-/// A good corpus, and a place for masks that nothing may be written to.
+/// A good corpus, and an output path that must stay unused.
 struct Place {
     folder: tempfile::TempDir,
 }
@@ -29,7 +29,7 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// `score` of the good corpus with these arguments.
+    /// Expects that `score` of the good corpus refuses these arguments.
     #[track_caller]
     fn refuses(&self, arguments: &[&str], words: &[&str]) {
         self.refuses_corpus(&self.at("corpus"), arguments, words);
@@ -41,7 +41,7 @@ impl Place {
         self.is_refused(run, words);
     }
 
-    /// The run is refused with an error and a hint that hold these words.
+    /// Expects that the run is refused with an error and a hint that contain these words.
     #[track_caller]
     fn is_refused(&self, run: Run, words: &[&str]) {
         let before = files(self.folder.path());
@@ -52,7 +52,7 @@ impl Place {
         let error = said.lines().position(|line| line.starts_with("error: "));
         let error = error.unwrap_or_else(|| panic!("no error in {said}"));
         let told: Vec<_> = said.lines().skip(error).collect();
-        // The parser of the arguments gives advice in its own form.
+        // The argument parser formats its hints in its own way.
         let advice = ["hint: ", "  tip: ", "For more information, try '--help'"];
         let advised = |line: &&str| advice.iter().any(|start| line.starts_with(start));
         assert!(told.iter().any(advised), "no hint in {said}");
@@ -198,7 +198,7 @@ fn a_device_that_cannot_be_had() {
         );
     }
 
-    // The library that is used on the processor, asked for CUDA: an error, never a silent run on the processor.
+    // The CPU library, asked for CUDA: an error, never a silent run on the CPU.
     let plan = score()
         .args(&["--device", "cpu", "--show-plan"])
         .ends_with(0);
@@ -241,7 +241,7 @@ fn model_with_tokenizer(place: &Place, tokenizer: Option<&Value>) -> PathBuf {
 
 #[test]
 fn a_tokenizer_that_cannot_be_used() {
-    // The token that the template puts behind each text has no row in the model: no document could be scored.
+    // The token that the template appends to each text is outside the model's vocabulary: no document could be scored.
     let mut other = read_json(&demo().join("tokenizer.json"));
     other["post_processor"]["special_tokens"]["</s>"]["ids"] = json!([2048]);
     let place = Place::new();
@@ -286,7 +286,7 @@ fn tokens_that_nobody_can_put() {
     }
     place.refuses(&["--bos", "sometimes"], &["--bos", "auto, always, never"]);
 
-    // Neither the tokenizer nor config.json knows a token for the beginning.
+    // Neither the tokenizer nor config.json has a beginning-of-sequence token.
     let mut bare = read_json(&demo().join("tokenizer.json"));
     bare["post_processor"] = Value::Null;
     let place = Place::new();
@@ -324,7 +324,7 @@ fn a_model_that_is_none() {
     write(&place.at("old/pytorch_model.bin"), "");
     let not_exported = "a checkpoint that was not exported to ONNX";
     refuses(&place.at("old"), &[expected, not_exported, export]);
-    // This one is exported on the way, if it can be.
+    // This one is exported first, if possible.
     write(&place.at("checkpoint/config.json"), "{}");
     write(&place.at("checkpoint/model.safetensors"), "");
     refuses(

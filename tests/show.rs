@@ -1,4 +1,4 @@
-//! `show`: documents as people see them, and the tokenizer that masks carry.
+//! `show`: human-readable documents, and the tokenizer that masks carry.
 
 use std::fs;
 use std::path::Path;
@@ -40,7 +40,7 @@ fn alphabet(bytes: &[u8]) -> String {
     bytes.iter().map(letter).collect()
 }
 
-/// Masks of documents whose tokens are these pieces, in turn dropped and kept, with rising losses.
+/// Masks of documents with these token texts, alternately dropped and kept, with rising losses.
 fn masks(out: &Path, decoder: &str, documents: &[(&str, &[String])]) {
     let mut entries: Vec<String> = Vec::new();
     for (_, pieces) in documents {
@@ -195,7 +195,7 @@ fn nothing_in_a_text_reaches_the_terminal_raw() {
     ] {
         let shown = show(&out, arguments);
         let mut rest = shown.as_str();
-        // The only escapes are our own: colours.
+        // The only escape sequences are our own colours.
         while let Some(at) = rest.find('\u{1b}') {
             let end = rest[at..].find('m').unwrap();
             let inside = &rest[at + 1..at + end];
@@ -287,13 +287,13 @@ fn lines_are_wrapped_at_the_width() {
             "qrstuvwxyz]"
         ]
     );
-    // Elsewhere than on a terminal lines end where the document's do.
+    // Without a terminal, lines end where the document's do.
     assert_eq!(show(&out, &[]).lines().count(), 3);
 }
 
-/// What `show` says to a terminal of 20 columns, if there is a way to have one.
+/// The output of `show` on a terminal of 20 columns; `None` if the system cannot provide one.
 fn on_a_terminal(masks: &Path, name: &str, value: &str) -> Option<String> {
-    // util-linux has the options; the script of other systems has not.
+    // Only util-linux's `script` has these options.
     let command = "stty rows 9 cols 20; \"$RHO_MASK\" show \"$MASKS\" --limit 3";
     let mut script = Command::new("script");
     script
@@ -309,7 +309,7 @@ fn on_a_terminal(masks: &Path, name: &str, value: &str) -> Option<String> {
             Some(String::from_utf8(output.stdout).unwrap().replace('\r', ""))
         }
         _ => {
-            skipped("no util-linux script to make a terminal with");
+            skipped("no util-linux script to open a terminal");
             None
         }
     }
@@ -371,7 +371,7 @@ fn documents_are_found_by_id_by_row_and_by_chance() {
             .count(),
         11
     );
-    // A file alone: the tokenizer is that of the folder around it.
+    // A single file: the tokenizer is that of the folder around it.
     assert_eq!(
         show(&out.join("s.jsonl.arrow"), &["--row", "2"]),
         show(&out, &["--row", "2"])
@@ -435,7 +435,7 @@ fn masks_carry_their_tokenizer() {
     let at = |name: &str| place.path().join(name);
     let own = fs::read(demo().join("tokenizer.json")).unwrap();
     assert_eq!(fs::read(bundled().out.join("tokenizer.json")).unwrap(), own);
-    // `select` hands it on.
+    // `select` copies it.
     Run::new(&["select", "--by", "loss"])
         .arg(&bundled().out)
         .arg("--out")
@@ -444,7 +444,7 @@ fn masks_carry_their_tokenizer() {
     assert_eq!(fs::read(at("selected/tokenizer.json")).unwrap(), own);
     assert!(show(&at("selected"), &[]).contains("tokens kept by mask_loss"));
 
-    // Another one is refused, whether it lies there or is named.
+    // Another one is refused, whether it is in the folder or named.
     let other = String::from_utf8(own.clone()).unwrap() + "\n";
     write(&at("other.json"), &other);
     let (wanted, got) = (sha256(&own), sha256(other.as_bytes()));
@@ -468,7 +468,7 @@ fn masks_carry_their_tokenizer() {
     }
     write(&at("selected/tokenizer.json"), &other);
     refused(Run::new(&["show"]).arg(at("selected")));
-    // Without one, ids; named, as before.
+    // Without one, ids are shown; with a named one, texts as before.
     fs::remove_file(at("selected/tokenizer.json")).unwrap();
     let ended = Run::new(&["show", "--limit", "3"])
         .arg(at("selected"))
@@ -548,7 +548,7 @@ fn a_folder_that_is_begun_again_keeps_its_tokenizer() {
         .arg(&out)
         .ends_with(0);
     assert_eq!(rows(&selected, "a.jsonl")[0].source.as_deref(), Some("web"));
-    // Token ids that nobody has a tokenizer of.
+    // Token ids without any tokenizer.
     let (ids, model) = (place.path().join("ids.jsonl"), place.path().join("model"));
     write(&ids, "{\"input_ids\": [5, 6, 7]}");
     for name in ["model.onnx", "config.json"] {

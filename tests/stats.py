@@ -1,6 +1,6 @@
-"""Counts everything that `stats --json` tells, from the mask files with NumPy in float64, and compares.
+"""Counts everything that `stats --json` reports, from the mask files with NumPy in float64, and compares.
 
-stats.py MASKS REPORT [SOURCE], the report as it was printed; SOURCE is the column that names sources.
+stats.py MASKS REPORT [SOURCE], the printed report; SOURCE is the column that names sources.
 """
 
 import json

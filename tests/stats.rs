@@ -15,7 +15,7 @@ fn stats(masks: &Path, arguments: &[&str]) -> Run {
     Run::new(&["stats"]).arg(masks).args(arguments)
 }
 
-/// The JSON of `stats`, as the oracle counts it; on one thread and on five it is the same to the last bit.
+/// Checks the JSON of `stats` against the oracle; one thread and five give the same bits.
 #[track_caller]
 fn check(masks: &Path, source: &str, arguments: &[&str]) -> Option<Value> {
     let place = tempfile::tempdir().unwrap();
@@ -56,7 +56,7 @@ fn every_number_is_that_of_numpy() {
             assert_eq!(report["total"]["scores"][3]["column"], "excess");
         }
     }
-    // Weights in the place of masks.
+    // Weights instead of masks.
     let weights = [
         "--by",
         "excess",
@@ -72,7 +72,7 @@ fn every_number_is_that_of_numpy() {
         .arg(at("weights"))
         .ends_with(0);
     check(&at("weights"), "shard", &[]);
-    // What a trained model scored.
+    // Scores of a trained model.
     let report = check(&bundled().out, "shard", &[]);
     if let Some(report) = report {
         assert_eq!(report["finished"], true);
@@ -181,7 +181,7 @@ token  id  scored  kept  share   loss
     let at = ended.stdout.find("scored and kept").unwrap();
     assert_eq!(&ended.stdout[at..], expected);
     check(&out, "source", &["--min-count", "1"]);
-    // The largest only; the others as one.
+    // Only the largest; the others as one.
     let ended = stats(&out, &["--sources", "1"]).ends_with(0);
     assert!(
         ended

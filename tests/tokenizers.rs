@@ -1,5 +1,5 @@
-//! The files of a tokenizer: tokens that stand beside tokenizer.json, what is random in it, and tokens that the model has
-//! no row for.
+//! The files of a tokenizer: tokens outside tokenizer.json, randomness in it, and tokens outside the model's
+//! vocabulary.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ fn tokens_of_tokenizer_config_json_are_taken_in() {
     let note = "tokenizer.json: takes added tokens of tokenizer_config.json: \"[PAD]\", \"<x>\"";
     assert!(ended.stderr.contains(note), "{}", ended.stderr);
 
-    // The masks hold the tokenizer that was used, and say what it came of.
+    // The masks hold the tokenizer that was used, and record its files.
     let said = &metadata(&out, "corpus.jsonl")["tokenizer"];
     assert_eq!(said["fingerprint"], sha256(&out.join("tokenizer.json")));
     let expected = json!({
@@ -91,7 +91,7 @@ fn tokens_of_tokenizer_config_json_are_taken_in() {
             .contains("expected the tokenizer that the masks were made with")
     );
 
-    // A file of another name stands alone, and so do masks of tokenizer.json as it is.
+    // A file with another name is used without the files beside it, and the masks record it unchanged.
     let named = model.join("alone.json");
     fs::copy(model.join("tokenizer.json"), &named).unwrap();
     let out = place.path().join("alone");
@@ -184,7 +184,7 @@ fn only_documents_with_tokens_beyond_the_embedding_are_rejected() {
         json!({"shard": "corpus.jsonl", "row": 1, "reason": reason})
     );
 
-    // Token ids, too; none of the tokens has to be in a text.
+    // The same for token ids; none of the tokens has to be in a text.
     let tokens = place.path().join("tokens.jsonl");
     write(&tokens, token_lines(&[vec![5, 6, 7], vec![5, 2049, 7]]));
     let out = place.path().join("of-ids");

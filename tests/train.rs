@@ -14,7 +14,7 @@ use crate::support::{
     rows, skipped, write,
 };
 
-/// A Llama of next to nothing, with the tokenizer of the demonstration: config.json for `--init`.
+/// A tiny Llama with the tokenizer of the demonstration: config.json for `--init`.
 fn config(place: &Path) -> PathBuf {
     let folder = place.join("config");
     fs::create_dir_all(&folder).unwrap();
@@ -45,12 +45,12 @@ fn train(place: &Path, objective: &str, out: &Path) -> Run {
     .arg(out)
 }
 
-/// Options as they are typed.
+/// Splits options at spaces.
 pub(crate) fn words(options: &str) -> Vec<&str> {
     options.split_whitespace().collect()
 }
 
-/// The same run with other values of options that it has.
+/// The same run with other values of its options.
 fn instead(run: Run, options: &str) -> Run {
     let mut arguments: Vec<OsString> = run.0.get_args().map(OsString::from).collect();
     for pair in words(options).chunks(2) {
@@ -68,7 +68,7 @@ pub(crate) fn on_masks(place: &Path, objective: &str, out: &Path) -> Run {
         .arg(&bundled().out)
 }
 
-/// The lines of the steps.
+/// The lines of training steps.
 pub(crate) fn steps(out: &Path) -> Vec<Value> {
     let mut lines = lines(out);
     lines.retain(|line| line.get("evaluation").is_none());
@@ -102,7 +102,7 @@ pub(crate) fn held_out(place: &Path) -> PathBuf {
     path
 }
 
-/// What must be the same of two runs.
+/// Checks what must be equal between two runs.
 #[track_caller]
 fn assert_same(got: &Path, expected: &Path) {
     for name in ["metrics.jsonl", "model.safetensors", "config.json"] {
@@ -123,7 +123,7 @@ fn assert_same(got: &Path, expected: &Path) {
     );
 }
 
-/// A run with everything on that a resumed one must repeat.
+/// A run with every option that a resumed run must repeat.
 fn long(place: &Path, out: &Path) -> Run {
     on_masks(place, "slm", out)
         .args(&words(
@@ -139,7 +139,7 @@ fn start(mut run: Run) -> std::process::Child {
     run.0.spawn().unwrap()
 }
 
-/// Waits until so many steps are done, or the run ended.
+/// Waits until this many steps are done, or the run ended.
 fn wait_for(child: &mut std::process::Child, out: &Path, steps: usize) {
     let done = || fs::read_to_string(out.join("timings.jsonl")).map_or(0, |t| t.lines().count());
     while done() < steps && child.try_wait().unwrap().is_none() {
@@ -313,7 +313,7 @@ fn accumulated_batches_are_ranked_as_one() {
             assert!((one - four).abs() < 1e-4 * one, "{name}: {one}, {four}");
         }
     }
-    // The reference's loss is read, not computed: of the same tokens it is the same number.
+    // The reference's loss is read, not computed, so equal tokens have equal numbers.
     assert_eq!(
         one[0]["reference_loss_kept"],
         four[0]["reference_loss_kept"]
@@ -352,7 +352,7 @@ fn another_plan_is_refused() {
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
     run("1").args(&["--restart"]).ends_with(0);
-    // A folder of something else is left alone.
+    // A folder of another command is left alone.
     let ended = on_masks(place.path(), "slm", &bundled().out).ends_with(2);
     assert!(
         ended.stderr.contains("expected an empty folder"),
@@ -361,7 +361,7 @@ fn another_plan_is_refused() {
     );
 }
 
-/// A corpus takes its masks by its tokens, whatever file they were scored in; and one without masks is refused.
+/// A corpus finds its masks by its tokens, whatever file they were scored in; one without masks is refused.
 #[test]
 fn a_corpus_takes_the_masks_of_its_tokens() {
     let place = tempfile::tempdir().unwrap();
@@ -444,7 +444,7 @@ fn documents_with_tokens_beyond_the_embedding_are_rejected() {
         "{}",
         ended.stderr
     );
-    // What says so goes along with the model.
+    // The file with that setting is copied along with the model.
     assert_eq!(
         fs::read_to_string(out.join("tokenizer_config.json")).unwrap(),
         settings
@@ -467,7 +467,7 @@ fn masks_that_are_compressed_give_the_same_run() {
         .arg(&packed)
         .args(&["--steps", "3"])
         .ends_with(0);
-    // The corpus takes what they say of its tokens; its shards are those of the masks, in the same order.
+    // The corpus takes its tokens' masks; its shards are those of the masks, in the same order.
     let joined = place.path().join("joined");
     train(place.path(), "slm", &joined)
         .arg("--masks")
@@ -479,7 +479,7 @@ fn masks_that_are_compressed_give_the_same_run() {
     assert_eq!(metrics(&plain), metrics(&joined));
     assert!(
         !joined.join(".rho-mask/masks").exists(),
-        "made for the joining alone"
+        "the joined masks are temporary"
     );
 }
 
@@ -564,7 +564,7 @@ fn settings_that_cannot_be_meant_are_refused_before_anything_is_written() {
     assert!(!out.exists());
 }
 
-/// Runs where `disk` holds so much, then copies the run's folder out of it.
+/// Runs on a disk of this size, then copies the run's folder out of it.
 #[cfg(target_os = "linux")]
 fn on_a_small_disk(place: &Path, size: &str) -> Option<Ended> {
     let disk = place.join("disk");
@@ -639,7 +639,7 @@ fn held_out_text_is_measured_before_in_between_and_after() {
         }
         assert!(number(&line["after"], "tokens") < number(line, "tokens"));
     }
-    // A model that knows nothing is as unsure as it can be.
+    // An untrained model has maximal entropy.
     assert!((number(&evaluations[0], "loss") - 2048_f64.ln()).abs() < 0.1);
     assert!(number(&evaluations[4], "loss") < number(&evaluations[0], "loss"));
     assert!(
@@ -652,7 +652,7 @@ fn held_out_text_is_measured_before_in_between_and_after() {
     assert_eq!(changed.count(), 6);
 }
 
-/// TensorBoard's own reader finds each step once, also after an interruption.
+/// TensorBoard's own reader finds each step once, even after an interruption.
 #[test]
 fn tensorboard_reads_the_curves() {
     const READ: &str = "\

@@ -1,4 +1,4 @@
-//! `verify`: what stops it, what masks keep of it, and, where PyTorch is there, its numbers.
+//! `verify`: its refusals, what masks record of it, and, if PyTorch is installed, its numbers.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ fn fixture(name: &str) -> PathBuf {
     root().join("models/graph/tests/fixtures").join(name)
 }
 
-/// `verify` of token ids with the processor.
+/// `verify` of token ids on the CPU.
 fn verify(model: &Path, corpus: &Path, out: &Path) -> Run {
     Run::new(&["verify", "--device", "cpu", "--tokens-field", "input_ids"])
         .arg("--model")
@@ -30,7 +30,7 @@ fn verify(model: &Path, corpus: &Path, out: &Path) -> Run {
         .arg(out)
 }
 
-/// Documents below a vocabulary of 96: one too short to score, one longer than four windows of 64 tokens.
+/// Documents with token ids below 96: one too short to score, one longer than four windows of 64 tokens.
 fn corpus(place: &Path) -> PathBuf {
     let lengths = [1, 2, 11, 40, 64, 65, 150, 500];
     let documents = lengths.map(|length| random_tokens(length, 96, length as u32));
@@ -44,7 +44,7 @@ fn a_python_without_torch_is_told_what_to_install() {
     let Some(python) = python() else { return };
     let place = tempfile::tempdir().unwrap();
     let ids = corpus(place.path());
-    // Whatever Python imports is looked for in the current folder last of all, that is, never.
+    // Python looks for imports in the current folder last, so never.
     let here = place.path().join("here");
     for module in ["json", "os", "site", "torch", "transformers"] {
         write(
@@ -129,7 +129,7 @@ fn what_cannot_be_compared_is_named() {
     assert!(said.contains("expected a number of nats"), "{said}");
 }
 
-/// A signal ends it while Python is at work, and Python with it.
+/// A signal ends it while Python is running, and ends Python too.
 #[cfg(unix)]
 #[test]
 fn a_signal_ends_python_too() {
@@ -137,7 +137,7 @@ fn a_signal_ends_python_too() {
     let place = tempfile::tempdir().unwrap();
     let ids = corpus(place.path());
     let (python, pid) = (place.path().join("python"), place.path().join("pid"));
-    // It answers nothing, and says that it is there.
+    // It answers nothing, but writes its process id.
     let script = format!(
         "#!/bin/sh\necho $$ > {0}.new\nmv {0}.new {0}\nexec sleep 600\n",
         pid.display()
@@ -167,11 +167,14 @@ fn a_signal_ends_python_too() {
     assert!(kill(&["-TERM", &child.id().to_string()]).success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let python = fs::read_to_string(&pid).unwrap();
-    assert!(!kill(&["-0", python.trim()]).success(), "Python goes on");
+    assert!(
+        !kill(&["-0", python.trim()]).success(),
+        "Python is still running"
+    );
     assert!(!out.exists());
 }
 
-/// What `verify` would write about the bundled model, as the plan of `score` has it.
+/// What `verify` would write about the bundled model, taken from the plan of `score`.
 fn finding(corpus: &Path, place: &Path) -> Value {
     let plan = Run::score(corpus, &place.join("none"))
         .arg("--show-plan")
@@ -251,9 +254,9 @@ fn masks_keep_what_was_verified() {
         .ends_with(0);
     let page = fs::read_to_string(&page).unwrap();
     let said = "with Transformers 5.16.1 in float64 on 64 documents, 12,281 tokens: losses differ by at most 2.5e-6 nats";
-    assert!(page.contains(said), "the report does not say it");
+    assert!(page.contains(said), "the report does not mention it");
 
-    // Another verification is another plan, as every other change of the metadata is.
+    // Another verification is another plan, like any other change of the metadata.
     let mut other = found.clone();
     other["sample"]["documents"] = 65.into();
     write(&certificate, other.to_string());
@@ -336,7 +339,7 @@ fn what_was_verified_must_be_of_this_run() {
     let said = run().ends_with(2).stderr;
     assert!(said.contains("verify.json: cannot be read"), "{said}");
 
-    // In a shorter context every window is one that was looked at.
+    // Every window of a shorter context was verified.
     write(&certificate, found.to_string());
     run()
         .args(&["--context", "100", "--show-plan"])
@@ -349,7 +352,7 @@ fn scores_with_torch() {
     let python = python_with_torch();
     let place = tempfile::tempdir().unwrap();
     let (ids, out) = (corpus(place.path()), place.path().join("verify.json"));
-    // Of so few tokens that there are several.
+    // Batches of few tokens, so that there are several.
     let run = |model: &Path| {
         verify(model, &ids, &out)
             .args(&["--batch-tokens", "128", "--python"])
@@ -366,7 +369,7 @@ fn scores_with_torch() {
         let ended = run(&fixture(name)).ends_with(0);
         let found = read_json(&out);
         assert_eq!(found["passed"], true, "{name}");
-        // Of 500 tokens four windows are compared: 64, and 32 more with each.
+        // Four windows of the 500 tokens are compared: 64 tokens, and 32 more with each.
         let expected =
             json!({"documents": 7, "tokens": 492, "scored": 485, "windows": 14, "cut": 1});
         assert_eq!(found["sample"], expected, "{name}");
@@ -397,7 +400,7 @@ fn scores_with_torch() {
         );
     }
 
-    // The masks of the same model take it.
+    // Masks of the same model accept it.
     let masks = place.path().join("masks");
     Run::score_tokens(&ids, &fixture("qwen3"), &masks)
         .arg("--verified")
@@ -406,7 +409,7 @@ fn scores_with_torch() {
     let kept = &metadata(&masks, "ids.jsonl")["verified"];
     assert_eq!(kept["loss"]["largest"], read_json(&out)["loss"]["largest"]);
 
-    // An export of a checkpoint whose setting was another.
+    // An export of a checkpoint with another setting.
     let (reference, other) = (place.path().join("ref"), place.path().join("other"));
     let llama = fixture("llama_tied");
     Run::new(&["export"])
@@ -440,7 +443,7 @@ fn scores_with_torch() {
         .stderr;
     assert!(said.contains("got one that failed"), "{said}");
 
-    // A graph that sees what it is batched with: the mean of all rows is in each.
+    // A graph that depends on the rest of the batch: the mean of all rows is in each.
     let blurred = place.path().join("blurred");
     let draw = |n: usize| -> Vec<f32> {
         let mut random = Random(3);
@@ -477,7 +480,7 @@ fn scores_with_torch() {
         );
     }
 
-    // A sample in int8 that passes by a tolerance of its own.
+    // A sample in int8 that passes with a tolerance of its own.
     run(&fixture("llama_tied"))
         .args(&["--precision", "int8", "--tolerance", "3", "--dtype", "f32"])
         .ends_with(0);

@@ -1,13 +1,13 @@
-//! Documents longer than the context: scored in windows, each of which scores as if it stood alone.
+//! Documents longer than the context: scored in windows, each as if it were alone.
 
 use crate::support::{Run, assert_close, demo, random_tokens, rows, token_lines, write};
 
-/// What another batch may change.
+/// The tolerance for other batches.
 const SAME: f32 = 1e-4;
 const CONTEXT: usize = 32;
 
-/// Windows as the documentation has them: each later one starts `overlap` tokens (at least one) before the first token
-/// that has no score yet. Start, end, and the first token scored.
+/// Windows as documented: each later one starts `overlap` tokens (at least one) before the first token without a score.
+/// Start, end, and the first token scored.
 fn windows(length: usize, overlap: usize) -> Vec<(usize, usize, usize)> {
     let mut windows = vec![(0, CONTEXT.min(length), 1)];
     while let Some(&(_, end, _)) = windows.last()
@@ -80,7 +80,7 @@ fn windows_score_as_their_tokens_alone() {
 
 #[test]
 fn more_overlap_is_another_context() {
-    // The counterpart: were windows ignored, the test above would say so only by luck.
+    // The counterpart: if windows were ignored, the test above would notice only by luck.
     let place = tempfile::tempdir().unwrap();
     let corpus = place.path().join("long.jsonl");
     write(&corpus, token_lines(&[random_tokens(100, 2048, 1)]));

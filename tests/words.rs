@@ -9,7 +9,7 @@ use tokenizers::Tokenizer;
 
 use crate::support::{beside, demo, root};
 
-/// Documents of the noisy corpus that are looked at.
+/// Documents of the noisy corpus to compare.
 const DOCUMENTS: usize = 1_000;
 
 /// Llama 3's pattern, and Qwen 2's.
@@ -18,7 +18,7 @@ const PATTERNS: [&str; 2] = [
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 ];
 
-/// The bundled tokenizer, also as it would be with other patterns, and those beside the project.
+/// The bundled tokenizer, also with other patterns, and those beside the project.
 fn tokenizers() -> Vec<Tokenizer> {
     let text = fs::read_to_string(demo().join("tokenizer.json")).unwrap();
     let bundled: Value = serde_json::from_str(&text).unwrap();
@@ -60,7 +60,7 @@ fn all_noisy_documents_have_the_tokens_of_the_crate() {
     }
 }
 
-/// How many documents were the same for all tokenizers.
+/// The number of documents that are equal for all tokenizers.
 fn compare(corpus: &Path, most: usize) -> usize {
     let texts = texts(corpus, most);
     for theirs in tokenizers() {

@@ -1,8 +1,8 @@
-"""Writes the seeds of the fuzz targets: small files of every variant, whole and damaged. All content is made up here.
+"""Writes the seeds of the fuzz targets: small files of every variant, whole and damaged. All content is synthetic.
 
     python3 -m venv VENV && VENV/bin/pip install -r ../../tests/requirements.txt && VENV/bin/python make_seeds.py
 
-Files that a fuzzer found are called `found-*`; they stay.
+Files named `found-*` were found by a fuzzer; they are kept.
 """
 
 import pathlib
@@ -35,7 +35,7 @@ for target, files in {
             old.unlink()
     written = set()
     for name, content in files.items():
-        # Some edits come to the same.
+        # Some edits give the same bytes.
         if content in written:
             continue
         written.add(content)

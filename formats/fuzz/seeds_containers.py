@@ -1,4 +1,4 @@
-"""Seeds that hold others: tar files and compressed streams."""
+"""Container seeds: tar files and compressed streams."""
 
 import bz2
 import gzip
@@ -24,13 +24,13 @@ def archive(members, form=tarfile.USTAR_FORMAT, **header):
             for key, value in header.items():
                 setattr(info, key, value)
             tar.addfile(info, io.BytesIO(content))
-    # One block of the end mark is enough here; the rest would only be padding.
+    # One block of the end-of-archive mark is enough here; the rest would only be padding.
     data = out.getvalue().rstrip(b"\0")
     return data + bytes(-len(data) % 512) + bytes(512)
 
 
 def edited(data, changes, at=0):
-    """A header with bytes changed and its checksum made right again."""
+    """A header with changed bytes and a corrected checksum."""
     data = bytearray(data)
     for place, new in changes:
         data[at + place : at + place + len(new)] = new
@@ -84,7 +84,7 @@ def zstd(data):
 
 
 def compressed():
-    # The first byte says what it is called: see `compressed` in `src/targets.rs`.
+    # The first byte selects the name: see `compressed` in `src/targets.rs`.
     def called(kind, codec):
         kinds, codecs = ["jsonl", "txt", "tar", "arrow", "parquet"], ["gz", "zst", "bz2", "xz"]
         return bytes([kinds.index(kind) * 4 + codecs.index(codec)])
@@ -121,7 +121,7 @@ def compressed():
             found[f"bomb-name-{codec}"] = called("tar", codec) + pack(long_name + b"a" * (2 << 20) + bytes(1024))
             message = b"\xff" * 4 + struct.pack("<I", 2 << 20) + bytes(2 << 20)
             found[f"bomb-arrow-{codec}"] = called("arrow", codec) + pack(message)
-    # A window of a gigabyte and a half in the frame's header, and a dictionary of four in xz's.
+    # A window of 1.5 GB in the frame's header, and a dictionary of 4 GB in xz's.
     found["window-zst"] = called("jsonl", "zst") + b"\x28\xb5\x2f\xfd\x00\xa4" + zstd(lines)[6:]
     found["skippable-zst"] = called("jsonl", "zst") + b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + zstd(lines)
     found["skippable-huge-zst"] = called("jsonl", "zst") + b"\x50\x2a\x4d\x18\xff\xff\xff\xff" + zstd(lines)

@@ -1,5 +1,5 @@
-"""Seeds of Parquet: files of every codec, encoding and shape, and those classes of hostile files that other fuzzers are
-known to have found: made by editing the headers of whole ones."""
+"""Parquet seeds: files of every codec, encoding and shape, and the classes of hostile files that other fuzzers are
+known to have found, made by editing the headers of valid files."""
 
 import io
 import struct
@@ -34,7 +34,7 @@ def write(what, **options):
 
 
 class File:
-    """A file taken apart: the footer, and the pages of each column as `[header, data]`."""
+    """The parts of a file: the footer, and the pages of each column as `[header, data]`."""
 
     def __init__(self, data):
         length = struct.unpack("<I", data[-8:-4])[0]
@@ -176,7 +176,7 @@ def footers():
     }.items():
         footer(f"statistics-{name}", lambda tree: put(tree, (4, 0, 1, 0, 3, 12), statistics, STRUCT))
 
-    # A schema of groups in groups; 8 bytes each are enough for any depth.
+    # A schema of nested groups; 8 bytes each are enough for any depth.
     def group(children):
         return [[3, I32, 0], [4, BINARY, b"g"], [5, I32, children]]
 
@@ -191,7 +191,7 @@ def footers():
     schema("schema-recursive", [root] + [group(2**31 - 1)] * 20)
     schema("schema-repeated", [root] + [[[3, I32, 2], [4, BINARY, b"g"], [5, I32, 1]]] * 300 + [leaf])
     schema("schema-wide", [[[4, BINARY, b"r"], [5, I32, 200]]] + [leaf] * 200)
-    # Structs in structs, lists in lists, and lists that claim what is not there.
+    # Nested structs, nested lists, and lists that claim missing items.
     raw("thrift-structs", b"\x1c" * 3000)
     raw("thrift-lists", b"\x19" + b"\x19" * 3000)
     raw("thrift-unknown-structs", b"\x15\x04" + b"\xfc" + b"\x1c" * 2000)
@@ -251,7 +251,7 @@ def pages():
     twice.pages[0][1].insert(1, twice.pages[0][1][0])
     found["dictionary-twice"] = twice.join()
 
-    # What stands in pages. Levels of an old page: their length in 4 bytes, then runs.
+    # Page contents. Levels of a version 1 page: their length in 4 bytes, then runs.
     def content(name, file, new, at=0):
         def change(header, data):
             out = new(data)
@@ -280,7 +280,7 @@ def pages():
     content("cut-texts", texts(**PLAIN), lambda data: data[:-20])
     for encoding in ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"]:
         options = {"use_dictionary": False, "column_encoding": {"text": encoding}}
-        # A delta's header: values in a block, miniblocks in it, values in all, the first one.
+        # The header of a delta block: values per block, miniblocks per block, values in total, the first value.
         for name, head in {
             "block-0": b"\0\4\6\0",
             "miniblocks-0": b"\x80\1\0\6\0",
@@ -298,7 +298,7 @@ def pages():
     for name, head in {"block-0": b"\0\4\6\0", "miniblocks-0": b"\x80\1\0\6\0", "values": b"\x80\1\4" + many + b"\0"}.items():
         content(f"packed-{name}", lists(**options), lambda data: data[:-12] + head + data[-8:])
 
-    # Few bytes that stand for many.
+    # Few bytes that decode to many values.
     big = 2 << 20
     for codec in ["snappy", "gzip", "zstd", "brotli", "lz4"]:
         bomb = pa.compress(b"\2\0\0\0\x0c\1" + struct.pack("<I", big) + bytes(big), codec="lz4_raw" if codec == "lz4" else codec, asbytes=True)
@@ -307,7 +307,7 @@ def pages():
                 page(f"bomb-{codec}-{name}", texts(compression=codec, **PLAIN), lambda header, data: (put(header, (2,), size), put(header, (3,), len(bomb)), bomb)[2])
     page("run-of-values", texts(), lambda header, data: (put(header, (5, 1), 30_000), put(header, (2,), 13), put(header, (3,), 13), b"\4\0\0\0\xe0\xd4\3\1" + b"\1\xe0\xd4\3\0")[3], 1)
     page("statistics-in-page", texts(**PLAIN), lambda header, data: put(header, (5, 5), [[1, BINARY, b"a" * 500], [5, BINARY, b"z"]], STRUCT))
-    # A string of a length that is not there; size and type once more, in another order; a struct without end.
+    # A string longer than the bytes; size and type twice, in another order; an endless struct.
     page("statistics-claim", texts(**PLAIN), lambda header, data: put(header, (5, 5), b"\x18" + many + b"\0", STRUCT))
     page("size-twice", texts(**PLAIN), lambda header, data: header.append([2, I32, 2**31 - 1]))
     page("size-late", texts(**PLAIN), lambda header, data: header.append(header.pop(1)))

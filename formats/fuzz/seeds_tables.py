@@ -52,7 +52,7 @@ def tables():
 
 def damaged(data):
     found = {"cut": data[: len(data) // 2], "cut-message": data[:60], "no-end": data[:-8], "after-the-end": data + b"rubbish"}
-    # Numbers in the messages, wherever they stand: most are lengths, places and counts.
+    # Numbers anywhere in the messages: most are lengths, offsets and counts.
     places = [at for at in range(16, len(data) - 8, 4) if 0 < struct.unpack_from("<i", data, at)[0] < 4096]
     for lie in [-1, 0x7FFFFFFF]:
         for at in places[:: max(1, len(places) // 7)]:
@@ -86,13 +86,13 @@ def arrow_streams():
     found["message-claims"] = b"\xff" * 4 + b"\xff\xff\xff\x0f" + bytes(100)
     found["message-negative"] = b"\xff" * 8 + bytes(100)
     found["end-mark-only"] = b"\xff" * 4 + bytes(4)
-    # Batches that claim rows and bodies.
+    # Batches that claim rows and bodies they do not have.
     found |= claims(write(pa.table({"other": pa.nulls(3)})), 3)
     return found
 
 
 def claims(data, rows):
-    """Batches with other numbers of rows, and other lengths of their body."""
+    """Batches with wrong numbers of rows and wrong body lengths."""
     found = {}
     at = [at for at in range(0, len(data) - 8, 8) if struct.unpack_from("<q", data, at)[0] == rows]
     for name, lie in {"negative": -1, "million": 1 << 20, "huge": 2**62}.items():
@@ -120,7 +120,7 @@ def arrow_files():
     for name, lie in {"zero": 0, "more": len(whole), "huge": 2**32 - 1, "one-less": 1}.items():
         found[f"footer-length-{name}"] = whole[:-10] + struct.pack("<I", lie) + whole[-6:]
     found |= claims(write(pa.table({"other": pa.nulls(3)}), pa.ipc.new_file), 3)
-    # A batch whose place in the footer is elsewhere.
+    # A batch with a wrong offset in the footer.
     footer = len(whole) - 10 - struct.unpack("<I", whole[-10:-6])[0]
     for name, lie in {"negative": -8, "footer": footer, "end": len(whole), "start": 0}.items():
         lying = bytearray(whole)

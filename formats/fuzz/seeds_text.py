@@ -1,4 +1,4 @@
-"""Seeds that are text: JSON lines, plain text, arguments, and descriptions of datasets."""
+"""Text seeds: JSON lines, plain text, arguments, and descriptions of datasets."""
 
 import json
 

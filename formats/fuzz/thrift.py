@@ -1,6 +1,6 @@
-"""Thrift's compact protocol, as far as Parquet's headers use it: bytes to a tree that can be edited, and back.
+"""The part of Thrift's compact protocol that Parquet's headers use: decodes bytes to an editable tree, and back.
 
-A struct is a list of `[id, type, value]`, a list `(type, [values])`. What is written need not make sense.
+A struct is a list of `[id, type, value]`, a list `(type, [values])`. The writer does not check that the result is valid.
 """
 
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
@@ -101,7 +101,7 @@ def struct(fields):
     for number, kind, what in fields:
         delta = number - last
         out += bytes([delta << 4 | kind]) if 0 < delta < 16 else bytes([kind]) + signed(number)
-        # Bytes where there is no string are written as they are.
+        # Bytes that are not a string are written unchanged.
         out += what if isinstance(what, bytes) and kind not in (BINARY, DOUBLE) else value(kind, what)
         last = number
     return bytes(out) + b"\0"
@@ -118,7 +118,7 @@ def get(fields, *path):
 
 
 def put(fields, path, new, kind=None):
-    """Sets the value at a path of field numbers; adds the field, of a type, if it is not there."""
+    """Sets the value at a path of field numbers; adds the field, with this type, if it is missing."""
     for step in path[:-1]:
         fields = get(fields, step)
     for field in fields:

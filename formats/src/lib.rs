@@ -1,17 +1,17 @@
-//! Takes the paths of a corpus, and masks made elsewhere; yields documents, and a folder of mask files.
+//! Reads the files of a corpus and yields documents; writes masks as a folder of mask files, and reads them back.
 //!
-//! Everything that touches the bytes of a corpus or of its masks lives here:
+//! The rest of the project reads and writes the bytes of a corpus or of its masks through this crate:
 //!
-//! | room | comes in | goes out |
+//! | module | takes | yields |
 //! |---|---|---|
-//! | [`corpus`] | files and folders as a user names them | [`Shard`]s in a fixed order |
-//! | [`input`] | one shard | [`Record`]s: documents, and rows that hold none |
-//! | [`remote`] | URLs | files elsewhere, and their bytes |
+//! | [`corpus`] | files and folders as the user names them | [`Shard`]s in a fixed order |
+//! | [`input`] | one shard | [`Record`]s: documents, and rows without one |
+//! | [`remote`] | URLs | remote files and their bytes |
 //! | [`masks`] | scores and masks of documents | Arrow files in a Hugging Face dataset folder, and back |
-//! | [`trainers`] | what a trainer is to read | files in the formats of other trainers |
+//! | [`trainers`] | what a trainer reads | files in the formats of other trainers |
 //!
-//! Leaves to others: what a document's tokens are, how they score, and which of them are kept. Nothing here prints,
-//! and no error is swallowed: a bad row is a [`Rejection`], a bad shard a [`ShardError`].
+//! Tokenizing, scoring and selecting tokens are not done here. Nothing here prints, and no error is swallowed: a bad
+//! row is a [`Rejection`], a bad shard a [`ShardError`].
 
 pub mod corpus;
 pub mod input;

@@ -1,14 +1,13 @@
-//! Takes the path of a file that describes others (a list, a `state.json`), yields all of it, as long as it is one that can
-//! be held.
+//! Reads a whole file that describes others (a list, a `state.json`), up to a size limit.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// A million names of 256 bytes.
+/// The limit: a million names of 256 bytes.
 const MOST: u64 = 256 << 20;
 
-/// What stands in the file.
+/// The bytes of the file.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;

@@ -71,7 +71,7 @@ fn braces_name_each() {
         names(&[at("s-{1?,09}.tar")]),
         ["s-10.tar", "s-11.tar", "s-09.tar"]
     );
-    // What is there is meant.
+    // A path that exists is taken literally.
     assert_eq!(
         names(&[at("{x,y}.txt"), at("[x].txt")]),
         ["{x,y}.txt", "[x].txt"]
@@ -82,7 +82,7 @@ fn braces_name_each() {
             "s-12.tar: expected a file or a folder, found nothing",
         ),
         ("s-{0..9999999}.tar", "at most 1048576 names"),
-        ("*.parquet", "expected files of such names, found none"),
+        ("*.parquet", "expected files that match, found none"),
         ("a[", "expected a pattern"),
     ] {
         let error = find_shards(&[at(pattern)]).unwrap_err();
@@ -150,7 +150,7 @@ fn a_file_named_one_by_one_may_be_called_as_it_likes() {
     }
     let packed = read(&corpus.path().join("packed"), &ReadOptions::default());
     assert_eq!(packed.told(), [(0, Ok("a"))]);
-    // In a folder, nobody named them.
+    // In a folder, files without a known name are ignored.
     assert!(find_shards(&[corpus.path().to_path_buf()]).is_err());
 }
 
@@ -183,7 +183,7 @@ fn datasets_of_hugging_face() {
     assert!(splits == whole);
     let (file, _) = texts(&folder.join("arrow/file-None.arrow"));
     assert!(file == whole);
-    // Found on the way, and nothing else in it.
+    // Inside a corpus, a dataset's folder contributes only its listed files.
     let corpus = tempfile::tempdir().unwrap();
     let inner = corpus.path().join("m");
     fs::create_dir(&inner).unwrap();
@@ -214,7 +214,7 @@ fn datasets_of_hugging_face() {
         names(&[corpus.path().to_path_buf()]),
         ["m/other.jsonl", "m/state.json", "z.jsonl"]
     );
-    // Tars of one set.
+    // The tar files of one set.
     let shards = names(&[folder.join("tar/shard-{000000..000003}.tar")]);
     assert_eq!(shards.len(), 4);
     check(&folder.join("tar/json.tar"));
@@ -222,7 +222,7 @@ fn datasets_of_hugging_face() {
 
 const CHILD: &str = "RHO_FORMATS_TEST_READS_STANDARD_INPUT";
 
-/// Not a test by itself: what the next one runs as another process.
+/// Not a test of its own: the next one runs it as a child process.
 #[test]
 fn standard_input_child() {
     if std::env::var_os(CHILD).is_none() {
@@ -251,7 +251,7 @@ fn standard_input_is_told_by_its_first_bytes() {
             .unwrap();
         let mut input = child.stdin.take().unwrap();
         let writer = std::thread::spawn(move || {
-            // A few bytes at a time, as pipes like it. The reader may have gone.
+            // Write a few bytes first, as pipes do. The reader may have ended.
             let (first, rest) = bytes.split_at(bytes.len().min(3));
             let _ = input.write_all(first).and_then(|()| input.write_all(rest));
         });

@@ -1,5 +1,5 @@
-//! Broken and hostile files: the rows before a break come out, a bad row is rejected. That nothing panics is for
-//! `fuzzed`.
+//! Broken and hostile files: the rows before a break are yielded, a bad row is rejected. `fuzzed` checks that nothing
+//! panics.
 
 use rho_formats::{Compression, ReadOptions, ShardError};
 
@@ -28,7 +28,7 @@ fn a_stream_cut_anywhere_gives_every_row_before_the_cut() {
         let whole = read_bytes(name, &bytes, &options);
         assert!(whole.error.is_none());
         assert_eq!(whole.records.len(), lines.len());
-        // Their decoders take megabytes for each cut.
+        // These decoders allocate megabytes for each cut.
         let step = match compression {
             Compression::Bzip2 | Compression::Xz => 11,
             _ => 1,
@@ -40,7 +40,7 @@ fn a_stream_cut_anywhere_gives_every_row_before_the_cut() {
                 whole.records.starts_with(&outcome.records),
                 "{name} cut at {cut}"
             );
-            // A block of bzip2 is read whole or not at all.
+            // A bzip2 block is decoded whole or not at all.
             let readable = match compression {
                 Compression::Bzip2 => 0,
                 _ => ends.iter().filter(|end| **end <= cut).count(),
@@ -101,7 +101,7 @@ fn damage_and_rubbish_after_the_end_are_errors_after_the_rows() {
             "{name}"
         );
     }
-    // A checksum that does not fit.
+    // A wrong checksum.
     let mut bytes = compress(lines.concat().as_bytes(), Compression::Gzip);
     let checksum = bytes.len() - 8;
     bytes[checksum] ^= 1;
@@ -189,7 +189,7 @@ fn what_is_too_large_is_passed_over() {
         let outcome = read_bytes("a.jsonl", &bytes, &options);
         assert!(outcome.error.is_none());
         assert_eq!(outcome.told(), rows, "{compression}");
-        // Cut inside the large line: it did not come whole, so it is not a row.
+        // Cut inside the large line: it is incomplete, so it is not a row.
         let outcome = read_bytes("a.jsonl", &bytes[..bytes.len() / 2], &options);
         assert_eq!(outcome.told(), rows[..1], "{compression}");
         assert!(matches!(

@@ -1,4 +1,4 @@
-//! The same documents in every container are the same documents.
+//! A corpus yields the same documents in every container.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -34,7 +34,7 @@ fn json_lines_in_every_container() {
     let zstd = |text: &str| compress(text.as_bytes(), Compression::Zstd);
     let bzip2 = |text: &str| compress(text.as_bytes(), Compression::Bzip2);
     let xz = |text: &str| compress(text.as_bytes(), Compression::Xz);
-    // Cut inside a line, so that a document spans two members.
+    // Split inside a line, so that a document spans two members.
     let (head, tail) = LINES.split_at(40);
     let skippable = [b"\x50\x2a\x4d\x18\x03\0\0\0xyz".to_vec(), zstd(LINES)].concat();
     for (name, bytes) in [
@@ -65,7 +65,7 @@ fn json_lines_in_every_container() {
             [zstd(head), zstd(""), zstd(tail)].concat(),
         ),
         ("skippable.jsonl.zst", skippable),
-        // The content has the first word.
+        // The content takes precedence over the name.
         ("named_plain.jsonl", gzip(LINES)),
         ("named_plain.json", zstd(LINES)),
         ("named_gzip.jsonl.gz", zstd(LINES)),
@@ -148,7 +148,7 @@ fn a_line_of_fifty_megabytes() {
     ] {
         let read = read(name, &bytes);
         assert_eq!(read.len(), 2);
-        assert!(read[0].2 == text, "{name}: the text came back different");
+        assert!(read[0].2 == text, "{name}: the text differs");
         assert_eq!(read[1].2, "after");
     }
 }

@@ -1,4 +1,4 @@
-//! Which files a corpus is, in which order, and under which names.
+//! Which files belong to a corpus, in which order, and under which names.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -95,7 +95,7 @@ fn names_are_relative_to_the_deepest_common_folder() {
         names(&[at("x/a/../b"), at("y/../x/a/./1.txt")]),
         ["b/1.txt", "a/1.txt"]
     );
-    // Named explicitly, a hidden file is meant.
+    // A hidden file counts if it is named explicitly.
     assert_eq!(names(&[at(".h.txt")]), [".h.txt"]);
 }
 
@@ -185,7 +185,7 @@ mod links {
         );
     }
 
-    /// Folders that all link to one another have more ways through them than there are atoms.
+    /// Folders that all link to each other have more paths through them than there are atoms.
     #[test]
     fn many_links_end_soon() {
         let corpus = folder(&["1.txt"]);

@@ -1,12 +1,12 @@
-//! Files with rows in columns or members, cut at many places: the rows before come out, the rest is an error. What is
-//! damaged in other ways is for `fuzzed`.
+//! Files with rows in columns or members, cut at many offsets: the rows before the cut are yielded, the rest is an
+//! error. `fuzzed` tests other damage.
 
 use rho_formats::{ReadOptions, ShardError};
 
 use crate::other_writers::written;
 use crate::support::read_bytes;
 
-/// A file that is cut gives no row that the whole one does not, and the error stands behind the last.
+/// A cut file yields only rows of the whole one, and the error comes after the last of them.
 fn cut(name: &str, bytes: &[u8], places: usize) {
     let options = ReadOptions::default();
     let whole = read_bytes(name, bytes, &options);
@@ -34,9 +34,9 @@ fn parquet() {
     let Some(folder) = written() else { return };
     let file = |name: &str| std::fs::read(folder.join("parquet").join(name)).unwrap();
     let plain = file("none-1.0.parquet");
-    // Without its end, a Parquet file says nothing.
+    // Without its footer, a Parquet file has no readable rows.
     cut("a.parquet", &plain, 50);
-    // A page that fails its checksum: the pages before it are read.
+    // If a page fails its checksum, the pages before it are read.
     let text = "text 3 é".as_bytes();
     let windows = plain.windows(text.len()).enumerate();
     let places: Vec<_> = windows
@@ -53,7 +53,7 @@ fn parquet() {
                 assert!(source.to_string().contains("CRC"), "{source}");
                 rows.push(*row);
             }
-            // The same texts stand in a column that is not read.
+            // The same texts are in a column that is not read.
             None => assert_eq!(outcome.records.len(), 1000),
             other => panic!("{other:?}"),
         }

@@ -1,4 +1,4 @@
-//! What is no mask file, or a damaged one, is an error, never a panic.
+//! A file that is not a mask file, or a damaged one, is an error, never a panic.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn what_holds_no_masks_is_refused() {
         error(&place.path().join("gone")),
         MaskError::Read { .. }
     ));
-    // Before the first finished shard a folder lists nothing.
+    // A folder lists nothing before its first finished shard.
     let folder = MasksFolder::create(place.path().join("masks")).unwrap();
     let empty = error(folder.path());
     assert!(matches!(empty, MaskError::Empty { .. }));
@@ -54,7 +54,7 @@ fn what_holds_no_masks_is_refused() {
     assert!(matches!(error(&file), MaskError::Json { .. }));
 }
 
-/// Mask files that are cut anywhere are an error. What is damaged in other ways is for `fuzzed`.
+/// A mask file cut at any byte is an error. `fuzzed` tests other damage.
 #[test]
 fn what_is_cut_is_an_error() {
     for compression in [BatchCompression::None, BatchCompression::Zstd] {
@@ -77,7 +77,7 @@ fn what_is_cut_is_an_error() {
     }
 }
 
-/// A folder's list leads to no other folder.
+/// A folder's list may not name files outside the folder.
 #[test]
 fn what_lies_elsewhere_is_refused() {
     let place = tempfile::tempdir().unwrap();

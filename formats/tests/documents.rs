@@ -1,4 +1,4 @@
-//! Documents read by their number are the rows that were written, in any order; and what cannot be read so is refused.
+//! Documents read by number equal the written rows, in any order; files that do not allow that are refused.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use rho_formats::{
 
 use crate::masks::{list, row, schema};
 
-/// Rows of all kinds of lengths, over more than one record batch.
+/// Rows of many lengths, over more than one record batch.
 fn rows() -> Vec<MaskRow> {
     let length = |i: i64| match i % 7 {
         0 => 0,
@@ -68,10 +68,7 @@ fn documents_are_the_rows_in_any_order() {
             WriteOptions::default(),
             kind,
         );
-        assert!(
-            first.len() > 1,
-            "several files, to be gone through by number"
-        );
+        assert!(first.len() > 1, "expected several files");
         list(&folder, &[&first, &second]);
 
         let mut documents = MaskDocuments::open(files(&folder), &columns()).unwrap();
@@ -79,7 +76,7 @@ fn documents_are_the_rows_in_any_order() {
         let tokens: usize = rows.iter().map(|row| row.input_ids.len()).sum();
         assert_eq!(documents.tokens(), tokens as u64);
         let mut read = DocumentRead::default();
-        // 1,009 is prime: every document once, neighbours far apart.
+        // 1,009 is prime, so this visits every document once, with neighbours far apart.
         for i in (0..rows.len()).map(|i| i * 1009 % rows.len()) {
             let expected = &rows[i];
             assert_eq!(documents.length(i), expected.input_ids.len());
@@ -88,7 +85,7 @@ fn documents_are_the_rows_in_any_order() {
             for (got, wanted) in read.scores.iter().zip([1, 0]) {
                 let wanted = expected.scores[wanted].iter().map(|&s| kind.round(s));
                 let wanted: Vec<f32> = wanted.collect();
-                // As text, in which NaN equals NaN.
+                // Compare as text, in which NaN equals NaN.
                 let (got, wanted) = (format!("{got:?}"), format!("{wanted:?}"));
                 assert_eq!(got, wanted, "document {i}");
             }
@@ -97,7 +94,7 @@ fn documents_are_the_rows_in_any_order() {
                 [&expected.masks[2], &expected.masks[0]].map(Vec::clone)
             );
         }
-        // A part is the whole's.
+        // A part of a document equals that part of the whole.
         let long = rows
             .iter()
             .position(|row| row.input_ids.len() == 300)

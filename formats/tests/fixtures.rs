@@ -1,4 +1,4 @@
-//! Files that other people's programs wrote, where they lie beside the project.
+//! Files written by other programs; skipped if they are not beside the project.
 
 use rho_formats::{Compression, Content, ReadOptions};
 
@@ -55,7 +55,7 @@ fn the_same_documents_in_every_container() {
             return;
         };
         assert!(read(&path, &options).documents() == documents, "{name}");
-        // Whatever it is called.
+        // Under a misleading name.
         let bytes = std::fs::read(&path).unwrap();
         let outcome = read_bytes("misnamed.jsonl", &bytes, &options);
         assert!(outcome.documents() == documents, "{name}");

@@ -1,4 +1,4 @@
-//! Tests of the crate as others use it: files in, documents out; rows in, masks out.
+//! Tests of the public interface: files in, documents out; rows in, masks out.
 
 #[cfg(test)]
 mod arguments;

@@ -1,4 +1,4 @@
-//! Masks written are masks read; a folder is what it should be at every moment.
+//! Masks read back equal the masks written, and a folder is valid at every moment.
 
 use std::fs;
 use std::path::Path;
@@ -25,7 +25,7 @@ pub(crate) fn schema() -> MaskSchema {
     }
 }
 
-/// A row of `tokens` tokens, the first unscored.
+/// A row of `tokens` tokens; the first has no scores.
 pub(crate) fn row(index: i64, tokens: u32) -> MaskRow {
     let unscored_first = |score: fn(u32) -> f32| {
         (0..tokens)
@@ -123,7 +123,7 @@ fn rows_come_back_in_the_order_of_the_list() {
     let mut first = begin(&folder, "b/z.jsonl.gz");
     let a = write(&folder, "a.txt", &rows[3..]);
     list(&folder, &[&a]);
-    // Begun, but not finished: a partial file, which the folder does not list.
+    // Started, but not finished: a partial file that the folder does not list.
     let files: Vec<_> = bytes_of(&path).into_iter().map(|(name, _)| name).collect();
     assert_eq!(
         files,
@@ -191,7 +191,7 @@ fn the_same_rows_give_the_same_bytes() {
     assert_eq!(batches("long.arrow"), [2, 2, 1]);
 }
 
-/// However often a file is left off and gone on with, also after bytes that do not count, it is the same file.
+/// A file is identical whether or not its writing was interrupted, even after bytes that were not synced.
 #[test]
 fn a_file_gone_on_with_is_the_same_file() {
     let place = tempfile::tempdir().unwrap();
@@ -497,7 +497,7 @@ fn other_lists_stand_beside_the_same_documents() {
         batch.scores("loss", &mut losses);
         let numbers = [losses.clone(), vec![f32::NAN; tokens]];
         let codes: Vec<Option<u8>> = (0..tokens).map(|i| (i > 0).then_some(i as u8)).collect();
-        // As many of each as there are columns.
+        // The number of lists must be that of the columns.
         assert!(
             copy.write(&batch, &numbers[..1], std::slice::from_ref(&codes))
                 .is_err()

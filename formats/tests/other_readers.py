@@ -1,4 +1,4 @@
-"""Opens a masks folder with other people's readers. The rows are those of `row` in masks.rs, made here once more."""
+"""Opens a masks folder with other readers. The rows are those of `row` in masks.rs, computed here again."""
 
 import json
 import math
@@ -58,7 +58,7 @@ FILES = {
 }
 
 if stage == "empty":
-    # Nothing is finished: no dataset yet, and the library says just that.
+    # No shard is finished: there is no dataset yet, and the library says so.
     try:
         datasets.load_from_disk(str(folder))
         raise SystemExit("expected an error")
@@ -66,7 +66,7 @@ if stage == "empty":
         assert "neither a `Dataset` directory" in str(error), error
     sys.exit()
 
-# In the order in which the shards were begun.
+# In the order in which the shards were started.
 files = ["a.jsonl.gz"] if stage == "first" else ["b/z.jsonl", "a.jsonl.gz", "sub/folder/none.txt"]
 expected = [row for file in files for row in FILES[file]]
 

@@ -1,4 +1,4 @@
-//! Masks open in the programs of others: `datasets`, `pyarrow`, `polars`; and `xxhash` computes the same keys.
+//! Other programs open the masks: `datasets`, `pyarrow`, `polars`; and `xxhash` computes the same keys.
 
 use std::process::Command;
 
@@ -27,7 +27,7 @@ fn masks_open_in_python() {
         assert!(output.status.success(), "{stage}: {said}");
     };
     run("empty");
-    // `other_readers.py` makes the same rows: change both.
+    // `other_readers.py` has the same rows: change both.
     let rows: Vec<_> = [0, 1, 5, 300, 0, 2]
         .into_iter()
         .zip(0..)

@@ -1,4 +1,4 @@
-"""Writes the same documents with other people's writers into a folder. `other_writers.rs` knows the documents."""
+"""Writes the same documents with other writers into a folder. `other_writers.rs` has the same documents."""
 
 import pathlib
 import sys
@@ -15,7 +15,7 @@ folder = pathlib.Path(sys.argv[1])
 COUNT = 1000
 
 ids = [f"document {index}" for index in range(COUNT)]
-# Some texts repeat, so that dictionaries are worth it; some are long, so that pages are many.
+# Some texts repeat, so that dictionaries pay off; some are long, so that there are many pages.
 texts = [f"text {index % 7} é" * (index % 11) + ("x" * 5000 if index % 100 == 0 else "") for index in range(COUNT)]
 tokens = [[(index * token) % 50_000 for token in range(index % 13)] for index in range(COUNT)]
 numbers = list(range(COUNT))

@@ -1,4 +1,4 @@
-//! The same documents, written by other people's programs: `pyarrow` in many ways.
+//! The same documents, written by other programs: `pyarrow` in many ways.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::support::{compress, read};
 
 const WRITE: &str = include_str!("other_writers.py");
 
-/// The folder that the script wrote, once for all tests; nothing where there is no Python.
+/// The folder that the script wrote, once for all tests; `None` without Python.
 pub(crate) fn written() -> Option<PathBuf> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     FOLDER
@@ -38,7 +38,7 @@ pub(crate) fn written() -> Option<PathBuf> {
 
 const COUNT: usize = 1000;
 
-/// What `other_writers.py` writes: change both.
+/// The texts of `other_writers.py`: change both.
 fn text(index: usize) -> String {
     let long = if index.is_multiple_of(100) { 5000 } else { 0 };
     format!("text {} é", index % 7).repeat(index % 11) + &"x".repeat(long)
@@ -173,11 +173,11 @@ fn arrow_files_and_streams() {
     ] {
         let path = folder.join("arrow").join(name);
         check(&path);
-        // The stream inside is not one there.
+        // Files of polars have no stream inside.
         if name.starts_with("polars") {
             continue;
         }
-        // As a stream that is not to be read at any place.
+        // Compressed, so it is read as a stream without random access.
         let bytes = std::fs::read(&path).unwrap();
         let compressed = compress(&bytes, Compression::Gzip);
         let copy = folder.join("arrow").join(format!("copy-of-{name}.gz"));
@@ -204,7 +204,7 @@ fn tar_files_of_samples() {
     }
 }
 
-/// What a file with nulls in all places gives.
+/// Checks the rows of a file with nulls everywhere.
 pub(crate) fn nulls(path: &Path, place: &str) {
     let null = Err("field \"text\" is null, expected a string");
     let outcome = read(path, &ReadOptions::default());

@@ -1,4 +1,4 @@
-//! Corpora elsewhere: a web server with and without ranges, and with faults.
+//! Remote corpora: a web server with and without ranges, and with faults.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use rho_formats::{
 use crate::support::server::{Faults, Server};
 use crate::support::{Outcome, block_on, compress, read_all, read_bytes};
 
-/// Documents that come to more than two pieces.
+/// Documents that take more than two blocks.
 fn lines() -> Vec<u8> {
     let line = |index: usize| {
         let text = format!("{index} ").repeat(1000 + index % 1000);
@@ -86,7 +86,7 @@ fn a_web_server_with_and_without_ranges_and_with_faults() {
 #[test]
 fn a_file_that_goes_away_is_an_error_after_its_rows() {
     let bytes = lines();
-    // Once to find it, once for the first piece.
+    // One request finds it, one fetches the first block.
     let faults = Faults {
         gone_after: 2,
         ..Faults::default()
@@ -156,7 +156,7 @@ fn of_columns_only_what_is_asked_for_is_fetched() {
         );
         assert!(texts(read_url(&url).documents()) == expected, "{name}");
         assert!(!server.ranges().is_empty());
-        // Without ranges it cannot be read, and says so.
+        // Without ranges it cannot be read, and the error says so.
         let (_server, url) = served(
             name,
             bytes,

@@ -1,4 +1,4 @@
-//! Corpora in an object store: a server that speaks S3's protocol, on loopback.
+//! Corpora in an object store: an S3-compatible server on loopback.
 
 use std::fs;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::support::{compress, read_all};
 
 const CHILD: &str = "RHO_FORMATS_TEST_READS_S3";
 
-/// Not a test by itself: what the next one runs as another process, for the environment says where the store is.
+/// Not a test of its own: the next one runs it as a child process, because the environment names the store.
 #[test]
 fn child() {
     if std::env::var_os(CHILD).is_none() {

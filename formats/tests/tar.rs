@@ -1,4 +1,4 @@
-//! Tar files as nobody should write them.
+//! Unusual and hostile tar files.
 
 use rho_formats::{Compression, Document, ReadOptions, Record, ShardError};
 use tar::{Builder, EntryType, Header};
@@ -91,7 +91,7 @@ fn long_names_of_both_kinds() {
     builder.append_pax_extensions(pax).unwrap();
     let mut short = Header::new_ustar();
     short.set_path("short.txt").unwrap();
-    // A size that does not fit its header stands in the extended one.
+    // A size that does not fit into the header is in the extended header.
     short.set_size(0);
     short.set_cksum();
     builder.append(&short, &b""[..]).unwrap();
@@ -103,7 +103,7 @@ fn long_names_of_both_kinds() {
     bytes.extend(END);
     let outcome = read_bytes("a.tar", &bytes, &ReadOptions::default());
     let key = name.strip_suffix(".txt").unwrap();
-    // The same key in a row is the same sample: the later text counts.
+    // Consecutive members with the same key are one sample: the last text counts.
     assert_eq!(ids(&outcome.records), [key, "last"]);
     assert_eq!(outcome.told(), [(0, Ok("2")), (1, Ok("3"))]);
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
@@ -132,7 +132,7 @@ fn what_is_too_large_is_passed_over() {
         outcome.told(),
         [(0, Ok("1")), (1, Err(reason)), (2, Ok("3"))]
     );
-    // A name of that size is no name.
+    // A name of that size is refused.
     let long = kind_of_member(b"x", &zeros, EntryType::GNULongName);
     let outcome = read_bytes("a.tar", &[member(b"a.txt", b"1"), long].concat(), &options);
     assert!(matches!(

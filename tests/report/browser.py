@@ -1,10 +1,10 @@
-"""Opens a report in headless Chromium and uses it as people do: by keyboard, by pointer, in light and dark, on a phone.
+"""Opens a report in headless Chromium and uses it like a person: by keyboard, by pointer, in light and dark, on a phone.
 
     python browser.py MASKS REPORT [FOLDER FOR SCREENSHOTS]
 
 Numbers are compared with the Arrow files of the masks. Nothing may reach the console or the network, all text must have a
-contrast of at least 4.5 (WCAG 2.2, 1.4.3), and no page may be wider than its window. Speaks WebDriver to chromedriver
-with the standard library alone; pyarrow reads the masks.
+contrast of at least 4.5 (WCAG 2.2, 1.4.3), and no page may be wider than its window. Uses WebDriver with chromedriver
+through the standard library alone; pyarrow reads the masks.
 """
 
 import base64
@@ -31,7 +31,7 @@ FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run -
 KEYS = {"Tab": "\ue004", "Escape": "\ue00c", "ArrowLeft": "\ue012", "ArrowUp": "\ue013", "ArrowRight": "\ue014"}
 KEYS |= {"ArrowDown": "\ue015", "Home": "\ue011", "End": "\ue010", "Space": " "}
 
-# The colours of all text that is seen, with what lies behind it; any notation of CSS becomes bytes on a canvas.
+# The colours of all visible text, with those behind it; a canvas converts any CSS notation to bytes.
 CONTRAST = """
 const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
 const bytes = (...layers) => {
@@ -147,10 +147,10 @@ def rows_of(masks):
 
 
 def computed(data, name, row):
-    """A column of scores: as it is stored, or what pages compute from stored ones."""
+    """A column of scores: as stored, or as pages compute it from stored ones."""
     if name in row:
         return row[name]
-    # Of token dynamics: what a checkpoint prefers tokens by. One column for each of the times, which come first.
+    # For token dynamics: the score by which a checkpoint selects. One column per time; the times come first.
     if name in data["scores"] and "excess" in data:
         own = row[data["excess"][data["scores"].index(name)]]
         base = row.get("reference_loss") or [0.0] * len(own)
@@ -160,14 +160,14 @@ def computed(data, name, row):
 
 
 def selected(data, name, row):
-    """A mask: as it is stored, or of token dynamics the scores that reach what a checkpoint selects."""
+    """A mask: as stored, or for token dynamics the scores that reach a checkpoint's threshold."""
     if name in row:
         return row[name]
     place = data["masks"].index(name)
     summary = json.loads((masks / "summary.json").read_text())
     columns = [checkpoint["column"] for checkpoint in summary["checkpoints"]]
     lowest = summary["selection"]["lowest_excess"][columns.index(data["excess"][place])]
-    # Computed in float32, as the program does; NumPy is not needed for a difference of two.
+    # Computed in float32, like the program; a difference of two needs no NumPy.
     scores = computed(data, data["scores"][place], row)
     return [score is not None and float32(score) >= lowest for score in scores]
 
@@ -177,7 +177,7 @@ def float32(number):
 
 
 def row_of(entry, rows):
-    """The row that a document is of. Ids and shards are shown with what is hidden in them, so they are not compared."""
+    """The row of a document. Ids and shards are shown with hidden characters made visible, so they are not compared."""
     length = len(entry["ids"])
     same = [row for row in rows if row["row"] == entry["row"] and row["input_ids"][:length] == entry["ids"]]
     assert same, f"no row for {entry['id']}"
@@ -191,7 +191,7 @@ def near(got, expected):
 
 
 def told(browser):
-    """What the tooltip says: its title, and its rows by name."""
+    """The text of the tooltip: its title, and its rows by name."""
     return browser.run(
         """const tooltip = document.getElementById("tooltip");
         if (tooltip.hidden) return null;
@@ -266,7 +266,7 @@ def documents(browser):
             assert all(near(str(a).replace("Infinity", "inf") if a is not None else a, b) for a, b in zip(column, expected)), name
         for name, column in zip(data["masks"], entry["masks"]):
             assert [bit == "1" for bit in column] == selected(data, name, row)[:length], name
-        # The next one through the chooser, as its arrow keys do it.
+        # The next document through the chooser, by its arrow keys.
         if number > 0:
             before = browser.run("return document.getElementById('tokens').textContent")
             browser.run("document.getElementById('document').focus()")
@@ -295,14 +295,14 @@ def documents(browser):
         return len(data["documents"])
     number, entry = next((n, entry) for n, entry in enumerate(data["documents"]) if entry["ids"])
     browser.run("const chooser = document.getElementById('document'); chooser.value = arguments[0]; chooser.dispatchEvent(new Event('change'))", number)
-    # From the chooser to the tokens by the tabulator alone.
+    # From the chooser to the tokens with the Tab key alone.
     browser.run("document.getElementById('document').focus()")
     for _ in range(20):
         browser.press("Tab")
         if focus_is_token(browser) is not None:
             break
     assert focus_is_token(browser) == "0", "the tabulator does not reach the tokens"
-    # Escape closes what is told, a movement opens it again; arrows move between lines.
+    # Escape closes the tooltip, a movement opens it again; arrows move between lines.
     browser.press("Escape")
     assert told(browser) is None, "Escape leaves the tooltip open"
     browser.press("ArrowDown")
@@ -321,7 +321,7 @@ def documents(browser):
     browser.run("document.getElementById('tokens').scrollIntoView()")
     browser.point(tokens[place])
     check_tooltip(browser, data, row, place)
-    # Colourings: masks say what is kept, levels have five classes.
+    # Colourings: masks show kept tokens, levels have five classes.
     for number, colouring in enumerate(data["colourings"]):
         browser.run("document.querySelectorAll('#colourings input')[arguments[0]].click()", number)
         classes = browser.run("return [...document.querySelectorAll('#tokens > [data-i]')].map((token) => [token.className, token.getAttribute('aria-selected')])")
@@ -368,7 +368,7 @@ def percent(part, of):
 
 
 def numbers(browser):
-    """The charts' numbers, counted again from the rows, a token at a time."""
+    """The charts' numbers, recounted from the rows, token by token."""
     rows = list(rows_of(masks).values())
     data = json.loads(browser.run("return document.getElementById('documents-data').textContent"))
     if "excess" in data:
@@ -376,7 +376,7 @@ def numbers(browser):
     if not data["masks"] or not data["scores"] or data["scores"][:2] != ["loss", "entropy"]:
         return 0
     mask = data["colourings"][0]["name"]
-    # Position, loss, entropy, kept, and where it is from; only what is scored.
+    # Position, loss, entropy, kept, and source; only scored tokens.
     tokens = [
         (i, loss, entropy, kept, row.get("source", row["shard"]))
         for row in rows
@@ -417,7 +417,7 @@ def numbers(browser):
 
 
 def dynamics(browser, rows):
-    """Of token dynamics: the categories, counted again, and the list of tokens that fluctuate."""
+    """For token dynamics: the categories, recounted, and the list of tokens that fluctuate."""
     names = ["H->L", "L->L", "H->H", "L->H"]
     codes = [code for row in rows for code in row["category"] if code is not None]
     found, checked = tables(browser), 0
@@ -447,14 +447,14 @@ def main():
     profile = tempfile.TemporaryDirectory(prefix="report-", ignore_cleanup_errors=True)
     browser = Browser(profile.name)
     try:
-        # The browser's own first page asks for things of its own.
+        # The browser's own first page makes requests of its own.
         browser.ask("POST", "/url", {"url": "about:blank"})
         browser.logs("browser")
         browser.logs("performance")
         browser.ask("POST", "/url", {"url": report.as_uri()})
         quiet(browser, "opened")
         size = browser.tools("Page.getLayoutMetrics")["cssContentSize"]
-        # Light and dark by the system's wish, and by the button.
+        # Light and dark by the system's preference, and by the button.
         seen = []
         for theme in ("light", "dark"):
             browser.tools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
@@ -471,7 +471,7 @@ def main():
         assert seen[0] == seen[2] != seen[1], f"light, dark, light again: {seen}"
         browser.run("delete document.documentElement.dataset.theme")
         browser.tools("Emulation.setEmulatedMedia", features=[])
-        # Every chart says something to those who do not see it, and has its numbers.
+        # Every chart has a text alternative, and its numbers.
         charts = browser.run(
             """return [...document.querySelectorAll("figure")].map((figure) => [
               figure.querySelector("[role=img]").getAttribute("aria-label").length,

@@ -1,4 +1,4 @@
-//! `convert`, killed and gone on with.
+//! `convert`, killed and resumed.
 
 use std::{
     path::Path,
@@ -11,7 +11,7 @@ use crate::{
     support::{assert_same, ended, said, start},
 };
 
-/// Kills of each target.
+/// Kills per target.
 const KILLS: usize = 5;
 
 fn convert(masks: &Path, to: &[&str], out: &Path) -> Command {
@@ -28,7 +28,7 @@ fn killed_at_random_moments_and_gone_on_with() {
     let at = |name: &str| place.path().join(name);
     masks(&at("masks"));
     let mut state = 2404_07965u64;
-    // One of each kind: lines, a dataset with an index, sequences that gather a window, tar, Parquet, several files.
+    // One of each kind: lines, a dataset with an index, sequences packed to a length, tar, Parquet, several files.
     for to in [
         &["jsonl"][..],
         &["labels", "--length", "512"],
@@ -63,7 +63,7 @@ fn killed_at_random_moments_and_gone_on_with() {
                 }
                 let Some(code) = child.wait().unwrap().code() else {
                     kills += 1;
-                    // Nobody takes a part for the whole.
+                    // No reader can mistake a part for the whole.
                     assert!(!out.join("summary.json").exists() || folder_is_whole(&out, &expected));
                     continue;
                 };
@@ -75,7 +75,7 @@ fn killed_at_random_moments_and_gone_on_with() {
     }
 }
 
-/// Whether all files but those of a temporary name are there.
+/// Whether all files are there, temporary ones aside.
 fn folder_is_whole(folder: &Path, expected: &Path) -> bool {
     let names = |folder| -> Vec<_> {
         let files = crate::support::files(folder).into_iter();

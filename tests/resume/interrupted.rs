@@ -1,4 +1,4 @@
-//! Killed, interrupted, out of room: the folder in the end is that of an uninterrupted run.
+//! Killed, interrupted, out of disk space: the final folder is identical to that of an uninterrupted run.
 
 use std::{
     fs,
@@ -14,15 +14,18 @@ use crate::support::{
 /// Kills in the short test, and in the long one.
 const FEW: usize = 12;
 const MANY: usize = 200;
-/// The moments of the kills follow from it.
+/// The random seed of the moments of the kills.
 const SEED: u64 = 2404_07965;
 
-/// Waits until some of a shard is done, and more is to do.
+/// Waits until a part of a shard is done, but not all.
 fn wait_until_begun(out: &Path) {
     let record = out.join(".rho-mask/shards/a.jsonl.json");
     let begun = Instant::now();
     while !fs::read_to_string(&record).is_ok_and(|text| text.contains("\"hash\"")) {
-        assert!(begun.elapsed() < Duration::from_secs(600), "nothing begun");
+        assert!(
+            begun.elapsed() < Duration::from_secs(600),
+            "nothing was started"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -63,7 +66,7 @@ fn killed_and_gone_on_with(kills: usize, scope: Option<&str>) {
         loop {
             let begun = Instant::now();
             let mut child = start(&mut score(&out));
-            // Up to a third of what is left of the run, the rest of which the next starts have before them.
+            // Up to a third of the remaining time of the run; the rest is for later starts.
             let moment = takes.mul_f64(random() / 3.0);
             while done < kills && begun.elapsed() < moment && child.try_wait().unwrap().is_none() {
                 std::thread::sleep(Duration::from_millis(1));
@@ -76,7 +79,7 @@ fn killed_and_gone_on_with(kills: usize, scope: Option<&str>) {
                 continue;
             };
             assert_eq!(code, 1);
-            // It ended before its moment: other programs let it run faster than the one that was measured.
+            // It ended before its moment: the machine is less busy than during the measured run.
             takes = takes.min(begun.elapsed().max(Duration::from_millis(200)));
             break;
         }
@@ -122,7 +125,7 @@ fn interrupted_refused_and_gone_on_with() {
         assert!(sent.unwrap().success());
     };
     wait_until_begun(&out);
-    // Held, so that it does not end before the second one has come.
+    // Paused, so that it does not end before the second one has started.
     signal("-STOP");
     let second = ended(&mut score(&corpus, &out));
     assert_eq!(second.status.code(), Some(2));
@@ -172,7 +175,7 @@ fn interrupted_refused_and_gone_on_with() {
     assert_same(&out, &expected);
 }
 
-/// A file that may not grow any more stands for a full disk. Each start gets a little further.
+/// A limit on the file size acts as a full disk. Each start gets a little further.
 #[test]
 fn no_room_and_then_room() {
     let place = tempfile::tempdir().unwrap();

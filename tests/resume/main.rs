@@ -1,6 +1,6 @@
-//! The program itself, interrupted in every way: the folder it leaves in the end is that of an uninterrupted run.
+//! The program itself, interrupted in every way: the final folder is identical to that of an uninterrupted run.
 //!
-//! With the bundled demonstration model, and batches so small that even a small corpus has many look-aheads.
+//! Uses the bundled demonstration model, and batches so small that even a small corpus has many read-ahead blocks.
 
 #[cfg(unix)]
 #[cfg(test)]

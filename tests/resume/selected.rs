@@ -1,4 +1,4 @@
-//! `select`, killed and gone on with.
+//! `select`, killed and resumed.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::{assert_same, ended, said, start};
 
-/// Kills in the test.
+/// The number of kills.
 const KILLS: usize = 12;
 
 /// A masks folder of many shards, some of several files.
@@ -95,7 +95,8 @@ fn killed_at_random_moments_and_gone_on_with() {
             }
             let Some(code) = child.wait().unwrap().code() else {
                 kills += 1;
-                // Nobody takes a part for the whole: either there is no list of files, or all of them are there.
+                // No reader can mistake a part for the whole: either there is no list of files, or all of them are
+                // there.
                 let whole = out.join("state.json").exists();
                 let names = fs::read_dir(out.join("part")).map_or(0, Iterator::count);
                 assert!(!whole || names >= 24, "{names}");
@@ -127,10 +128,13 @@ fn interrupted_locked_and_gone_on_with() {
     };
     let begun = Instant::now();
     while !at("out/.rho-mask/shards").exists() {
-        assert!(begun.elapsed() < Duration::from_secs(300), "nothing begun");
+        assert!(
+            begun.elapsed() < Duration::from_secs(300),
+            "nothing was started"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
-    // Held, so that it does not end before the second one has come.
+    // Paused, so that it does not end before the second one has started.
     signal("-STOP");
     let second = ended(&mut select(&at("masks"), &at("out")));
     assert_eq!(second.status.code(), Some(2));
@@ -139,7 +143,7 @@ fn interrupted_locked_and_gone_on_with() {
         refused.contains("another run is writing to it"),
         "{refused}"
     );
-    // What is not finished is not selected from.
+    // `select` refuses an unfinished folder.
     let from = ended(&mut select(&at("out"), &at("other")));
     assert_eq!(from.status.code(), Some(2));
     assert!(

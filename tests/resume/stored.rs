@@ -1,4 +1,4 @@
-//! Shared among ranks, streamed, packed: the same masks.
+//! Split among ranks, streamed, compressed: the masks are the same.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ fn ranks_side_by_side() {
     let rank = |rank: usize| {
         let mut command = score(&corpus, &out);
         command.args(["--world-size", "7"]);
-        // As SLURM says it, and as it is typed.
+        // The rank from SLURM's variables, or from the command line.
         if rank < 3 {
             command.env("SLURM_ARRAY_TASK_ID", (rank + 1).to_string());
             command.env("SLURM_ARRAY_TASK_MIN", "1");

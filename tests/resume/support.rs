@@ -1,4 +1,4 @@
-//! Starts the program on a small corpus, and compares what it leaves.
+//! Runs the program on a small corpus, and compares the files it writes.
 
 use std::{
     fs,
@@ -33,7 +33,7 @@ pub(crate) fn score(corpus: &Path, out: &Path) -> Command {
     command.arg("score").arg(corpus).arg("--out").arg(out);
     command.args(["--device", "cpu", "--threads", "2"]);
     command.args(["--batch-tokens", "16", "--context", "128"]);
-    // What a scheduler around the tests says is not meant for the program in them.
+    // The variables of a scheduler around the tests do not apply inside them.
     for name in ["SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX", "RANK"] {
         command.env_remove(name);
     }
@@ -54,7 +54,7 @@ pub(crate) fn start(command: &mut Command) -> Child {
     quiet.spawn().unwrap()
 }
 
-/// Every file with its bytes, without what only rho-mask reads, and without times.
+/// Every file with its bytes, without the run's own records and without times.
 pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     fn walk(top: &Path, folder: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -102,7 +102,7 @@ pub(crate) fn whole(corpus: &Path, out: &Path) -> Duration {
     whole_of(&mut score(corpus, out))
 }
 
-/// The same, of a command.
+/// The same for a command.
 pub(crate) fn whole_of(command: &mut Command) -> Duration {
     let start = Instant::now();
     let output = ended(command);
@@ -111,7 +111,7 @@ pub(crate) fn whole_of(command: &mut Command) -> Duration {
     start.elapsed()
 }
 
-/// The demonstration model with some bits of its embedding turned over, so that it scores otherwise.
+/// The demonstration model with some bits of its embedding flipped, so that its scores differ.
 pub(crate) fn another_model(folder: &Path) {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/demo");
     fs::create_dir_all(folder).unwrap();

@@ -1,4 +1,4 @@
-//! The bundled corpus scored by the bundled reference, once for all tests that look at it.
+//! The bundled corpus scored by the bundled reference, once for all tests that use it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -6,15 +6,15 @@ use std::sync::OnceLock;
 
 use super::{Ended, Run};
 
-/// What `score examples/corpus/ --out OUT` left behind.
+/// The result of `score examples/corpus/ --out OUT`.
 pub(crate) struct Bundled {
     pub(crate) out: PathBuf,
     pub(crate) ended: Ended,
-    /// Another run of the tests waits with making the same folder anew until this one ends.
+    /// While it is held, another run of the tests waits before it replaces the folder.
     _lock: File,
 }
 
-/// The files of the corpus that name the spans of mathematics in their documents.
+/// The files of the corpus that mark the spans of mathematics in their documents.
 pub(crate) const JSON_SHARDS: [&str; 3] =
     ["forum/threads.jsonl.zst", "notes.jsonl.gz", "pages.jsonl"];
 
@@ -34,7 +34,8 @@ pub(crate) const SHARDS: [&str; 9] = [
 pub(crate) fn bundled() -> &'static Bundled {
     static BUNDLED: OnceLock<Bundled> = OnceLock::new();
     BUNDLED.get_or_init(|| {
-        // It outlives every test, so nobody could remove a temporary folder: the next run replaces this one.
+        // It is used until the process ends, so no test could remove a temporary folder: the next run replaces this
+        // one.
         let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bundled-masks");
         let lock = File::create(out.with_extension("lock")).unwrap();
         lock.lock().unwrap();

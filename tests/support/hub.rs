@@ -1,5 +1,5 @@
-//! A server on loopback that speaks the Hub's protocol, and one beside it that has the bytes of large files, as the Hub's
-//! has them elsewhere; with the faults of both.
+//! A server on loopback that speaks the Hub's protocol, and a second one for the bytes of large files, which the Hub
+//! serves from another host; with the faults of both.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,39 +16,39 @@ pub(crate) fn commit(digit: char) -> String {
     digit.to_string().repeat(40)
 }
 
-/// What is asked.
+/// A request.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) path: String,
-    /// Whether it came to the server of the bytes.
+    /// Whether it went to the server of the bytes.
     pub(crate) elsewhere: bool,
-    /// With names in small letters.
+    /// The headers, with lower-case names.
     pub(crate) headers: BTreeMap<String, String>,
 }
 
-/// What the servers have, and what they do wrong. May be changed while they serve.
+/// The content and the faults of the servers. Tests may change it while they serve.
 #[derive(Default)]
 pub(crate) struct State {
-    /// Of each commit.
+    /// The files of each commit.
     pub(crate) files: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     /// Branches and tags.
     pub(crate) revisions: BTreeMap<String, String>,
-    /// Who has no such token is refused.
+    /// Requests without this token are refused.
     pub(crate) token: Option<String>,
-    /// Everybody else is refused with this status and these headers.
+    /// All other requests are refused with this status and these headers.
     pub(crate) refuse: Option<(u16, String)>,
-    /// What every request gets that is not refused: an answer as it goes over the line.
+    /// The raw answer to every request that is not refused.
     pub(crate) answer: Option<Vec<u8>>,
-    /// Headers of the answers about files in place of the right ones, by their names.
+    /// Headers that replace the right ones in answers about files, by their names.
     pub(crate) headers: BTreeMap<String, String>,
-    /// The next answers with bytes break off after so many, one after the other.
+    /// The next answers with bytes break off after these numbers of bytes, one after the other.
     pub(crate) cuts: Vec<usize>,
-    /// So many answers are "unavailable".
+    /// This many answers are "unavailable".
     pub(crate) unavailable: usize,
-    /// The server of the bytes has the whole file for every range.
+    /// The server of the bytes answers every range with the whole file.
     pub(crate) no_ranges: bool,
-    /// The server of the bytes has other bytes, of the same number.
+    /// The server of the bytes sends wrong bytes, equally many.
     pub(crate) corrupted: bool,
     /// A pause before each thousand bytes of a large file.
     pub(crate) slowly: Duration,
@@ -69,7 +69,7 @@ impl Hub {
             (listener, port)
         };
         let ((here, port), (there, other)) = (listen(), listen());
-        // Another name for the same host: to clients, it is another.
+        // Another name for the same host, which clients take for another host.
         let (url, elsewhere) = (
             format!("http://127.0.0.1:{port}"),
             format!("http://localhost:{other}"),
@@ -85,7 +85,7 @@ impl Hub {
             thread::spawn(move || {
                 for stream in listener.incoming().flatten() {
                     let (state, elsewhere) = (Arc::clone(&state), elsewhere.clone());
-                    // A client that goes away is no fault of the server.
+                    // A closed connection is not a fault of the server.
                     thread::spawn(move || drop(serve(stream, &state, &elsewhere, is_elsewhere)));
                 }
             });
@@ -107,7 +107,7 @@ impl Hub {
             .insert(commit.to_owned(), files.collect());
     }
 
-    /// What was asked since this was called last.
+    /// The requests since the last call.
     pub(crate) fn requests(&self) -> Vec<Request> {
         std::mem::take(&mut self.state().requests)
     }
@@ -117,7 +117,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Such files lie elsewhere.
+/// Whether the server of the bytes has the file.
 fn is_large(name: &str) -> bool {
     [".safetensors", ".onnx", ".onnx_data"]
         .iter()
@@ -187,9 +187,9 @@ fn serve(
 struct Answer {
     head: Vec<u8>,
     body: Vec<u8>,
-    /// Then the connection breaks.
+    /// Bytes sent before the connection breaks.
     sent: usize,
-    /// As it does here in any case.
+    /// Whether the connection is closed afterwards.
     ends: bool,
 }
 
@@ -218,7 +218,7 @@ fn answer(state: &mut State, request: &Request, elsewhere: &str) -> Answer {
     let sent = request.headers.get("authorization");
     let wanted = state.token.as_ref().map(|token| format!("Bearer {token}"));
     if wanted.is_some() && sent != wanted.as_ref() {
-        // As a server that says too much.
+        // Like a server that reveals too much.
         let headers = format!(
             "X-Error-Message: not for {}\r\n",
             sent.map_or("you", String::as_str)
@@ -257,7 +257,7 @@ fn answer(state: &mut State, request: &Request, elsewhere: &str) -> Answer {
             json.to_string().into_bytes(),
         );
     }
-    // As the Hub does with models that were renamed.
+    // Like the Hub, for models that were renamed.
     if let Some(rest) = request.path.strip_prefix("/api/models/old/name/") {
         let headers = format!("Location: /api/models/org/model/{rest}\r\n");
         return Answer::new("307 Temporary Redirect", &headers, Vec::new());

@@ -1,4 +1,4 @@
-//! A finished masks folder with scores of our choice, as `score` would leave it.
+//! A finished masks folder with chosen scores, as `score` would write it.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Random;
 
 /// Three shards with every kind of score: common ones, equal ones, infinities, both zeros, documents without any.
-/// `base_loss`, `loss` and `entropy`; small record files, so that shards have several.
+/// `base_loss`, `loss` and `entropy`; small files, so that shards have several.
 pub(crate) fn masks(out: &Path, score_type: ScoreType) {
     let schema = MaskSchema {
         scores: ["base_loss", "loss", "entropy"].map(String::from).to_vec(),
@@ -22,7 +22,7 @@ pub(crate) fn masks(out: &Path, score_type: ScoreType) {
     let folder = MasksFolder::create(out).unwrap();
     let mut random = Random(7);
     let mut files = Vec::new();
-    // One has so many documents that its record batches, and so its files, are several.
+    // One has so many documents that it has several record batches and files.
     for (shard, documents) in [
         ("b/two.jsonl", 2600),
         ("a", 0),
@@ -81,7 +81,7 @@ fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
     }
 }
 
-/// The five tokens by which everything is explained, as the only document of a shard `five.jsonl`; with bits, and with
+/// The five tokens of the documentation's examples, as the only document of a shard `five.jsonl`; with bits and with
 /// weights.
 pub(crate) fn five_tokens(out: &Path) {
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();

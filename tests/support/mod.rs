@@ -1,4 +1,4 @@
-//! What the tests share: running the program, reading what it wrote, making corpora, finding things.
+//! Shared by the tests: running the program, reading its files, creating corpora, finding files.
 
 #[path = "../../formats/tests/support/bucket.rs"]
 pub(crate) mod bucket;
@@ -26,10 +26,10 @@ use rho_formats::{MaskRow, read_masks};
 use serde_json::{Value, json};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-/// The program, still to be run.
+/// The program with its arguments, not yet run.
 pub(crate) struct Run(pub(crate) Command);
 
-/// How a run ended.
+/// The result of a run.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -37,8 +37,8 @@ pub(crate) struct Ended {
 }
 
 impl Run {
-    /// The program with these arguments, in the root of the project, in the user's own environment: a library that was
-    /// found or installed once serves all tests.
+    /// The program with these arguments, in the root of the project, in the user's own environment, so that an ONNX
+    /// Runtime that was found or installed once serves all tests.
     pub(crate) fn new(arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rho-mask"));
         command
@@ -49,7 +49,7 @@ impl Run {
         Self(command)
     }
 
-    /// `score CORPUS --out OUT` on the processor, so that numbers are the same on every machine.
+    /// `score CORPUS --out OUT` on the CPU, so that numbers are the same on every machine.
     pub(crate) fn score(corpus: &Path, out: &Path) -> Self {
         Self::new(&["score", "--device", "cpu"])
             .arg(corpus)
@@ -79,8 +79,7 @@ impl Run {
         self
     }
 
-    /// An environment in which no ONNX Runtime can be found or downloaded; `empty` is a folder to stand in for the
-    /// cache.
+    /// An environment in which no ONNX Runtime can be found or downloaded; `empty` is a folder in place of the cache.
     pub(crate) fn without_library(mut self, empty: &Path) -> Self {
         for name in ["ORT_DYLIB_PATH", "VIRTUAL_ENV", "CONDA_PREFIX"] {
             self.0.env_remove(name);
@@ -131,7 +130,7 @@ pub(crate) fn demo() -> PathBuf {
     root().join("models/demo")
 }
 
-/// A file of the data that lies beside the project on some machines; where it does not, says so.
+/// A file of the data beside the project; reports it as skipped if it is missing, as on most machines.
 pub(crate) fn beside(name: &str) -> Option<PathBuf> {
     let path = root().join("../shared").join(name);
     let there = path.exists();
@@ -141,13 +140,13 @@ pub(crate) fn beside(name: &str) -> Option<PathBuf> {
     there.then_some(path)
 }
 
-/// Says that a test, or a part of one, was not run.
+/// Reports that a test, or a part of one, was skipped.
 pub(crate) fn skipped(why: &str) {
-    // Not by `eprintln!`, which the test harness keeps to itself where a test passes.
+    // Not with `eprintln!`, whose output the test harness hides for passing tests.
     let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
-/// Writes a file, and its folder where that is missing.
+/// Writes a file, and creates its folder if needed.
 pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
@@ -161,18 +160,18 @@ pub(crate) fn token_lines(documents: &[Vec<u32>]) -> String {
         .collect()
 }
 
-/// Token ids below `vocabulary`, the same for the same seed.
+/// Random token ids below `vocabulary`, the same for the same seed.
 pub(crate) fn random_tokens(length: usize, vocabulary: u32, seed: u32) -> Vec<u32> {
     let mut random = Random(seed);
     (0..length).map(|_| random.next() % vocabulary).collect()
 }
 
-/// Numbers that look random, the same for the same seed.
+/// Pseudo-random numbers, the same for the same seed.
 pub(crate) struct Random(pub(crate) u32);
 
 impl Random {
     pub(crate) fn next(&mut self) -> u32 {
-        // Numerical Recipes' constants; the low bits are poor and left out.
+        // Numerical Recipes' constants; the low bits are poor and dropped.
         self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         self.0 >> 8
     }
@@ -183,13 +182,13 @@ impl Random {
     }
 }
 
-/// As [`compress_bytes`], of text.
+/// Like [`compress_bytes`], for text.
 pub(crate) fn compress(parts: &[&str], ending: &str) -> Vec<u8> {
     let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
     compress_bytes(&parts, ending)
 }
 
-/// Compresses `parts` as one stream, flushed after each so that all of it can be read where the next one breaks.
+/// Compresses `parts` as one stream, flushed after each, so that a part can be decoded even if the next one is cut.
 pub(crate) fn compress_bytes(parts: &[&[u8]], ending: &str) -> Vec<u8> {
     async fn encode<E: AsyncWrite + Unpin>(mut encoder: E, parts: &[&[u8]]) -> E {
         for part in parts {
@@ -239,7 +238,7 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
     fn walk(folder: &Path, top: &Path, found: &mut Vec<String>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            // What the program notes for itself, to go on from.
+            // The records the program keeps to resume a run.
             if path.file_name().is_some_and(|name| name == ".rho-mask") {
                 continue;
             }
@@ -257,7 +256,7 @@ pub(crate) fn files(folder: &Path) -> Vec<String> {
     found
 }
 
-/// Scores that may differ by so much; NaN stands for "not scored" and equals only itself.
+/// Checks that scores differ by at most the tolerance; NaN means "not scored" and equals only itself.
 #[track_caller]
 pub(crate) fn assert_close(got: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     assert_eq!(got.len(), expected.len(), "{what}");
@@ -270,7 +269,7 @@ pub(crate) fn assert_close(got: &[f32], expected: &[f32], tolerance: f32, what: 
     }
 }
 
-/// The same tokens, with losses and entropies that may differ by so much.
+/// Checks that tokens are equal, and losses and entropies within the tolerance.
 #[track_caller]
 pub(crate) fn assert_same_scores(
     got: &[MaskRow],

@@ -11,7 +11,7 @@ use rho_graph::onnx::{
     ValueInfoProto,
 };
 
-/// A graph that is being written.
+/// A graph under construction.
 #[derive(Clone, Default)]
 pub(crate) struct Graph(pub(crate) GraphProto);
 
@@ -27,7 +27,7 @@ impl Graph {
         self
     }
 
-    /// An output of which the file does not say the shape.
+    /// An output without a shape in the file.
     pub(crate) fn output_of_unknown_shape(mut self, name: &str, dtype: DataType) -> Self {
         self.0.output.push(value(name, dtype, None));
         self
@@ -119,7 +119,7 @@ impl Graph {
         super::write(path, model.encode_to_vec());
     }
 
-    /// Writes the graph, and the bytes of its constants into a second file beside it.
+    /// Writes the graph, with the bytes of its constants in a second file beside it.
     pub(crate) fn write_with_external_data(mut self, path: &Path, location: &str) {
         let mut data = Vec::new();
         for tensor in &mut self.0.initializer {

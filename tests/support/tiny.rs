@@ -1,4 +1,4 @@
-//! A reference that takes next to no time, for tests of everything around it.
+//! A very fast reference, for tests of everything around it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,24 +9,24 @@ use super::{Random, demo, onnx::Graph, write};
 
 const HIDDEN: usize = 8;
 
-/// Writes a model whose prediction depends on the token before alone, with the tokenizer of the demonstration.
+/// Writes a model whose prediction depends only on the previous token, with the tokenizer of the demonstration.
 pub(crate) fn tiny(folder: &Path) -> PathBuf {
     with_tokenizer(folder);
     tiny_of(folder, 2048)
 }
 
-/// Puts the tokenizer of the demonstration beside a model.
+/// Copies the tokenizer of the demonstration beside a model.
 pub(crate) fn with_tokenizer(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     fs::copy(demo().join("tokenizer.json"), folder.join("tokenizer.json")).unwrap();
 }
 
-/// The same, of any vocabulary and without a tokenizer.
+/// The same for any vocabulary, without a tokenizer.
 pub(crate) fn tiny_of(folder: &Path, vocabulary: usize) -> PathBuf {
     tiny_drawn(folder, vocabulary, 7)
 }
 
-/// The same, with other weights for another seed.
+/// The same with a seed for the weights.
 pub(crate) fn tiny_drawn(folder: &Path, vocabulary: usize, seed: u32) -> PathBuf {
     let mut random = Random(seed);
     let mut draw = |n: usize| -> Vec<f32> { (0..n).map(|_| random.signed() * 2.0).collect() };

@@ -1,5 +1,5 @@
-//! Files that are whole or not there, and locks between processes. Below all other crates: whoever writes a file that
-//! somebody else reads, or works in a folder that another process may work in, does it with these.
+//! Atomic file replacement, and locks between processes. Every crate that writes files for other readers, or works in a
+//! folder that another process may use, builds on this one.
 //!
 //! ```
 //! use rho_files::{Lock, write_whole};

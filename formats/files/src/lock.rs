@@ -1,14 +1,14 @@
-//! A lock file that at most one process holds. The file stays: to remove it while another process waits for it would give
-//! the lock to both.
+//! A lock file that at most one process holds. The file is never removed: removing it while another process waits for
+//! it would give the lock to both.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
 
-/// Held until it is dropped, or its process ends in any way.
+/// A held lock. It is released when it is dropped or when its process ends, however it ends.
 ///
-/// Some network file systems have no locks. There every process gets one: what they write is still whole, because files
-/// are written beside and renamed.
+/// Some network file systems do not support locks. There every process gets one: its files are still whole, because
+/// they are written beside the old ones and renamed.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -16,16 +16,16 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Whether nobody else has it: false on file systems without locks. Leftovers of others may be removed only then, for
-    /// they may be at work on them.
+    /// Whether the lock keeps other processes out: false on file systems without locks. Remove leftovers of other
+    /// processes only if it is true; otherwise their owners may still be running.
     pub fn excludes_others(&self) -> bool {
         self.excludes_others
     }
 
-    /// Takes the lock at `path`; `None` where another process, or another `Lock` of this one, holds it.
+    /// Takes the lock at `path`. `None` if another process, or another `Lock` of this process, holds it.
     ///
     /// # Errors
-    /// Where the file cannot be made or locked.
+    /// If the file cannot be created or locked.
     pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
         let file = open(path)?;
         match file.try_lock() {
@@ -35,10 +35,10 @@ impl Lock {
         }
     }
 
-    /// Takes the lock at `path`. Where it is held, calls `waiting` once and waits.
+    /// Takes the lock at `path`. If it is held, calls `waiting` once and then waits for it.
     ///
     /// # Errors
-    /// Where the file cannot be made or locked.
+    /// If the file cannot be created or locked.
     pub fn take(path: &Path, waiting: impl FnOnce()) -> io::Result<Self> {
         if let Some(lock) = Self::try_take(path)? {
             return Ok(lock);

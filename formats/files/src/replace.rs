@@ -1,15 +1,15 @@
-//! Takes bytes for a file, and leaves either the old file or the whole new one, whatever happens: they are written beside,
-//! put onto the disk, and renamed; then the folder is put onto the disk too.
+//! Replaces files atomically: after a crash, either the old file or the whole new one is there. The new file is written
+//! beside the old one, synced and renamed; then the folder is synced.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-/// Makes the content of a file.
+/// Writes the content of a file.
 pub type WriteTo<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
 
-/// Where a file is written until it is complete: `.NAME.partial` in the same folder.
+/// The path a file has until it is complete: `.NAME.partial` in the same folder.
 pub fn partial(path: &Path) -> PathBuf {
     beside(path, ".partial")
 }
@@ -21,10 +21,10 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Gives a partial file, complete by now, its final name.
+/// Syncs a partial file that is now complete, and gives it its final name.
 ///
 /// # Errors
-/// Where it cannot be put onto the disk or renamed.
+/// If it cannot be synced or renamed.
 pub fn complete(partial: &Path, file: &File, path: &Path) -> io::Result<()> {
     file.sync_all()?;
     rename(partial, path)
@@ -33,21 +33,21 @@ pub fn complete(partial: &Path, file: &File, path: &Path) -> io::Result<()> {
 /// Renames a file or folder so that its new name survives a crash.
 ///
 /// # Errors
-/// Where it cannot be renamed, or the folder cannot be put onto the disk.
+/// If it cannot be renamed, or the folder cannot be synced.
 pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     match to.parent() {
-        // A name alone lies in the working folder.
+        // A bare name is in the working folder.
         Some(folder) if folder.as_os_str().is_empty() => sync_folder(Path::new(".")),
         Some(folder) => sync_folder(folder),
         None => Ok(()),
     }
 }
 
-/// Puts a folder's names onto the disk. Systems other than Unix open no folders, and need not.
+/// Syncs a folder, so that new names in it survive a crash. Only Unix can open a folder; other systems do not need it.
 ///
 /// # Errors
-/// Where the folder cannot be opened or written.
+/// If the folder cannot be opened or synced.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
@@ -56,32 +56,32 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file in the place of what stood there. For one writer at a time, who holds a lock or shares the file with
-/// nobody: the partial file of a killed one is overwritten by the next.
+/// Replaces the file at `path`. Only one writer may do so at a time: hold a lock, or share the file with nobody. The
+/// partial file of a killed writer is overwritten by the next one.
 ///
 /// # Errors
-/// Where it cannot be written; the old file is still there.
+/// If it cannot be written; the old file is still there.
 pub fn replace_with(path: &Path, write: &WriteTo<'_>) -> io::Result<()> {
     into(&partial(path), path, write)
 }
 
-/// As [`replace_with`], with these bytes.
+/// Like [`replace_with`], for bytes in memory.
 ///
 /// # Errors
-/// Where it cannot be written; the old file is still there.
+/// If it cannot be written; the old file is still there.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_with(path, &|file| file.write_all(bytes))
 }
 
-/// As [`write_whole`], where other processes may write the same file at the same time: the last one wins, and no reader
-/// sees a mixture. Nothing partial stays where it fails.
+/// Like [`write_whole`], but other processes may write the same file at the same time: the last one wins, and no reader
+/// sees a mixture. Leaves no partial file behind if it fails.
 ///
 /// # Errors
-/// Where it cannot be written; the old file is still there.
+/// If it cannot be written; the old file is still there.
 pub fn write_whole_beside_others(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let partial = beside(path, &format!(".{}.partial", std::process::id()));
     into(&partial, path, &|file| file.write_all(bytes)).inspect_err(|_| {
-        // The error that led here says more than that there is nothing to remove.
+        // The first error says more than a failure to remove the partial file.
         let _ = fs::remove_file(&partial);
     })
 }

@@ -1,12 +1,12 @@
-//! Takes bytes, has them read as each kind of file, and fails where a reader panics or takes more memory than it may.
+//! Reads bytes as each kind of file, and fails if a reader panics or takes more memory than allowed.
 //!
-//! `targets` and `memory` are part of the crate's ordinary tests as well (`tests/fuzzed`): what libFuzzer tries and what
-//! every run of the tests tries is judged by the same functions.
+//! The crate's ordinary tests (`tests/fuzzed`) use `targets` and `memory` too, so libFuzzer and every test run check
+//! the same things.
 
 mod memory;
 mod targets;
 
-/// Has `bytes` read by the target of this name.
+/// Reads `bytes` with the target of this name.
 pub fn try_bytes(name: &str, bytes: &[u8]) {
     let target = targets::ALL.iter().find(|target| target.name == name);
     target

@@ -1,6 +1,6 @@
-//! Counts the memory that is taken from Rust's allocator, and remembers the most that was held at once.
+//! Counts the bytes allocated from Rust's allocator, and their peak.
 //!
-//! What the C libraries of Zstandard and xz take is not seen; they have limits of their own.
+//! Allocations of the C libraries of Zstandard and xz are not counted; they have limits of their own.
 
 #![expect(unsafe_code, reason = "the allocator's trait is unsafe to implement")]
 
@@ -15,7 +15,7 @@ static MOST: AtomicUsize = AtomicUsize::new(0);
 
 struct Counted;
 
-/// What `work` held at most, beyond what was held before.
+/// The peak of the bytes held during `work`, beyond those held before.
 pub(crate) fn most_held(work: impl FnOnce()) -> usize {
     let before = HELD.load(Relaxed);
     MOST.store(before, Relaxed);
@@ -32,7 +32,7 @@ fn given_back(bytes: usize) {
     HELD.fetch_sub(bytes, Relaxed);
 }
 
-// SAFETY: every call is handed on to the system's allocator as it came.
+// SAFETY: every call is forwarded unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counted {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         taken(layout.size());

@@ -1,8 +1,8 @@
-//! What is done with the bytes of an input, and what is wrong with the outcome.
+//! Reads the bytes of an input, and checks the outcome.
 //!
-//! A reader may say that a row or the file is bad, in any words. It may not panic, not even where a thread of its own
-//! would catch that; not go back to a row that it handed out; not hand out what is larger than it may be; not leave
-//! its folder; and not hold more memory than [`Target::most`].
+//! A reader may report that a row or the file is bad, in any words. It may not panic, not even if a thread of its own
+//! catches that; not return to an earlier row; not yield a document above the size limit; not leave its folder; and not
+//! hold more memory than [`Target::most`].
 
 use std::error::Error;
 use std::fs;
@@ -18,22 +18,22 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::memory::most_held;
 
-/// What `--max-document-bytes` is here.
+/// The value of `--max-document-bytes` here.
 const DOCUMENT: usize = 64 << 10;
 
-/// A file may claim millions of rows, each of which is one to be rejected: so many will do.
+/// Rows to read at most: a file may claim millions of rows that are all rejected.
 const ROWS: usize = 5_000;
 
 /// One way to read bytes.
 pub(crate) struct Target {
     pub(crate) name: &'static str,
-    /// What it may hold at once, in bytes, beside sixteen times its input.
+    /// Bytes that it may hold at once, beside sixteen times its input.
     most: usize,
     /// Reads the bytes; the folder is empty.
     read: fn(&Path, &[u8]),
 }
 
-/// All of them.
+/// All targets.
 pub(crate) const ALL: [Target; 10] = [
     Target {
         name: "json_lines",
@@ -104,14 +104,14 @@ impl Target {
     /// Reads `bytes`.
     ///
     /// # Panics
-    /// Where the reader did what it may not do.
+    /// If the reader broke one of the rules above.
     pub(crate) fn try_bytes(&self, bytes: &[u8]) {
         let folder = tempfile::tempdir().unwrap();
         let held = most_held(|| (self.read)(folder.path(), bytes));
         let most = self.most + 16 * bytes.len();
         assert!(
             held <= most,
-            "{}: {held} bytes were held at once, expected {most} at most",
+            "{}: {held} bytes were held at once, expected at most {most}",
             self.name
         );
     }
@@ -143,7 +143,7 @@ fn put(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Reads a file of this name in all these ways.
+/// Reads a file of this name with each of these options.
 fn read(folder: &Path, name: &str, bytes: &[u8], ways: &[ReadOptions]) {
     let path = folder.join(name);
     put(&path, bytes);
@@ -162,7 +162,7 @@ fn read(folder: &Path, name: &str, bytes: &[u8], ways: &[ReadOptions]) {
 }
 
 fn read_shard(shard: &Shard, options: &ReadOptions) {
-    // One for all inputs: its threads take longer to start than an input to read.
+    // One for all inputs: its threads take longer to start than an input takes to read.
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let start = || Builder::new_current_thread().build().unwrap();
     let runtime = RUNTIME.get_or_init(start);
@@ -193,14 +193,14 @@ fn read_shard(shard: &Shard, options: &ReadOptions) {
             let cause = error.source().map(ToString::to_string).unwrap_or_default();
             assert!(!cause.is_empty(), "{error} without a cause");
             assert!(
-                !cause.contains("its decoder gave up"),
+                !cause.contains("its decoder panicked"),
                 "a panic inside {error}"
             );
         }
     });
 }
 
-/// The row after that of `record`, which must not lie before `next`.
+/// The row after that of `record`, which must not be before `next`.
 fn row_after(record: &Record, next: i64, options: &ReadOptions) -> i64 {
     let row = match record {
         Record::Rejected(rejection) => {
@@ -224,7 +224,7 @@ fn row_after(record: &Record, next: i64, options: &ReadOptions) -> i64 {
     row + 1
 }
 
-/// A tar file whose headers have the checksums of what stands in them: of a changed one, little would be read else.
+/// A tar file with corrected header checksums: otherwise little of a changed file would be read.
 fn with_checksums(bytes: &[u8]) -> Vec<u8> {
     const CHECKSUM: std::ops::Range<usize> = 148..156;
     let mut bytes = bytes.to_vec();
@@ -238,7 +238,7 @@ fn with_checksums(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The first byte says what the rest is called.
+/// The first byte selects the name of the rest.
 fn compressed(folder: &Path, bytes: &[u8]) {
     let Some((first, bytes)) = bytes.split_first() else {
         return;
@@ -250,14 +250,14 @@ fn compressed(folder: &Path, bytes: &[u8]) {
     read(folder, &name, bytes, &[text(), tokens()]);
 }
 
-/// The first byte says which description the rest is: that of a dataset, of its splits, or of masks.
+/// The first byte selects the description that the rest is: of a dataset, of its splits, or of masks.
 fn dataset(folder: &Path, bytes: &[u8]) {
     let Some((first, bytes)) = bytes.split_first() else {
         return;
     };
     let inner = folder.join("train");
     fs::create_dir(&inner).unwrap();
-    // Outside of the folder that is described.
+    // Outside the described folder.
     put(&folder.join("outside.arrow"), b"");
     put(&inner.join("a.arrow"), b"");
     put(&inner.join("b.bin"), b"");
@@ -282,7 +282,8 @@ fn dataset(folder: &Path, bytes: &[u8]) {
     }
 }
 
-/// The bytes are the lines of a list, each a name in the folder. What could lead elsewhere is taken out before.
+/// The bytes are the lines of a list, each a name in the folder. Characters that could lead elsewhere are replaced
+/// first.
 fn arguments(folder: &Path, bytes: &[u8]) {
     let corpus = folder.join("corpus");
     fs::create_dir(&corpus).unwrap();
@@ -308,7 +309,7 @@ fn arguments(folder: &Path, bytes: &[u8]) {
     inside(&[argument.into()], &corpus);
 }
 
-/// What the arguments name lies in the folder, or they are refused.
+/// Checks that the arguments are refused or name only files in the folder.
 fn inside(arguments: &[PathBuf], folder: &Path) {
     let folder = fs::canonicalize(folder).unwrap();
     match find_shards(arguments) {

@@ -1,5 +1,5 @@
-//! Takes arguments as they were typed, yields files, folders and standard input: follows lists, expands braces and
-//! patterns, and looks into files whose names tell nothing. What is in a folder is for `walk` to find.
+//! Takes the command-line arguments, yields files, folders and standard input: reads lists, expands braces and
+//! patterns, and looks into files whose names tell no kind. `walk` looks into the folders.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,7 +12,7 @@ use crate::{remote, small_file};
 /// The argument that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
-/// What the arguments name, and files that fit a pattern and are of no known kind.
+/// The files and folders that the arguments name, and the files of unknown kind that match a pattern.
 pub(super) fn expand(arguments: &[PathBuf]) -> Result<(Vec<Root>, Vec<PathBuf>), CorpusError> {
     let mut found = Expanded::default();
     for argument in arguments {
@@ -32,7 +32,7 @@ struct Expanded {
 }
 
 impl Expanded {
-    /// What each line of a file names; relative paths are those of the current folder, as on the command line.
+    /// Adds what each line of a file names; relative paths start at the current folder, as on the command line.
     fn list(&mut self, path: &Path) -> Result<(), CorpusError> {
         let lines = small_file::read(path).and_then(|bytes| {
             String::from_utf8(bytes)
@@ -65,7 +65,7 @@ impl Expanded {
             });
             return Ok(());
         }
-        // What is there is meant, even if its name looks like a pattern.
+        // A path that exists is taken literally, even if it looks like a pattern.
         let text = match argument.to_str() {
             Some(text) if !argument.exists() => text,
             _ => return self.one(argument),
@@ -93,7 +93,7 @@ impl Expanded {
         Ok(())
     }
 
-    /// What a URL names: a file, or what is below a prefix, but nothing whose name starts with a dot.
+    /// Adds what a URL names: a file, or all files below a prefix except those with a part that starts with a dot.
     fn remote(&mut self, url: &str) -> Result<(), CorpusError> {
         let failed = |source| CorpusError::Remote {
             url: url.to_owned(),
@@ -138,7 +138,7 @@ impl Expanded {
         }
     }
 
-    /// What fits a pattern: folders, and files of known names.
+    /// Adds what matches a pattern: folders, and files of known kinds.
     fn pattern(&mut self, pattern: &str) -> Result<(), CorpusError> {
         let options = glob::MatchOptions {
             require_literal_separator: true,
@@ -162,7 +162,7 @@ impl Expanded {
         });
         let before = (self.roots.len(), self.ignored.len());
         for path in paths {
-            // `**` fits folders as well as what is in them; only a pattern of folders means folders.
+            // `**` matches folders as well as the files in them; only other patterns may name folders.
             if path.is_dir() && pattern.contains("**") {
                 continue;
             }
@@ -181,8 +181,8 @@ impl Expanded {
     }
 }
 
-/// What the first bytes of a file say whose name says nothing. One that is compressed and has no other ending is taken
-/// for JSON lines, unless what is inside says otherwise once it is read.
+/// The kind by the first bytes, for a file whose name tells none. A compressed file without another ending is taken as
+/// JSON lines; its content is checked again when it is read.
 pub(super) fn kind_by_content(path: &Path) -> io::Result<Option<(Kind, Compression)>> {
     const HEAD: u64 = 512;
     let mut head = Vec::new();

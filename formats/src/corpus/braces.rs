@@ -1,15 +1,15 @@
-//! Takes a name with braces, yields the names it stands for, as shells and WebDataset do: `{a,b}` and `{000..099}`.
+//! Expands a name with braces as shells and WebDataset do: `{a,b}` and `{000..099}`.
 
-/// More names than this nobody means.
+/// The most names a pattern may expand to.
 pub(super) const MOST: usize = 1 << 20;
-/// Nor a longer pattern: braces in braces are searched again and again.
+/// The longest pattern, in bytes: nested braces are searched repeatedly.
 const LONGEST: usize = 64 << 10;
-/// Nor names that come to more bytes.
+/// The most bytes that all names may have together.
 const MOST_BYTES: usize = 64 << 20;
-/// Nor so many braces, in one another or in a row. Each takes a stretch of the stack.
+/// The most braces, nested or in a row. Each takes a stack frame.
 const MOST_BRACES: usize = 100;
 
-/// The names; nothing where they are too many. Braces with neither comma nor range stand for themselves.
+/// The names; `None` if they are too many. Braces with neither comma nor range are literal.
 pub(super) fn expand(name: &str) -> Option<Vec<String>> {
     if name.len() > LONGEST && name.contains('{') {
         return None;
@@ -75,7 +75,7 @@ fn closing(name: &str, open: usize) -> Option<usize> {
     None
 }
 
-/// What stands between commas that are in no inner braces; nothing without a comma.
+/// The parts between commas outside inner braces; `None` without a comma.
 fn alternatives(inside: &str) -> Option<Vec<&str>> {
     let (mut depth, mut start, mut parts) = (0_i64, 0, Vec::new());
     for (at, byte) in inside.bytes().enumerate() {
@@ -93,7 +93,8 @@ fn alternatives(inside: &str) -> Option<Vec<&str>> {
     (parts.len() > 1).then_some(parts)
 }
 
-/// The numbers of a range, as wide as its ends; nothing inside where they are too many, nothing at all where it is none.
+/// The numbers of a range, padded to the width of its ends. `None` if it is not a range, `Some(None)` if it has too
+/// many numbers.
 fn range(inside: &str) -> Option<Option<Vec<String>>> {
     let (first, last) = inside.split_once("..")?;
     let number = |text: &str| {

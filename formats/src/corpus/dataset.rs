@@ -1,5 +1,5 @@
-//! Takes a folder, tells which of its files are the data of a Hugging Face dataset, if it is one. `state.json` lists the
-//! files of a dataset, `dataset_dict.json` the folders of several.
+//! Takes a folder, yields its data files if it is a Hugging Face dataset. `state.json` lists the files of one dataset,
+//! `dataset_dict.json` the folders of several.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::CorpusError;
 use crate::small_file;
 
-/// The data files under `folder`, which holds `names`, in their order; nothing where it is no dataset.
+/// The data files under `folder`, whose entries are `names`, in their order; `None` if it is not a dataset.
 pub(super) fn files(
     folder: &Path,
     names: &[OsString],
@@ -53,13 +53,13 @@ fn of_one(folder: &Path) -> Result<Option<Vec<PathBuf>>, CorpusError> {
     }))
 }
 
-/// Whether a name leads to no other folder than those below.
+/// Whether a path stays inside the folder.
 fn is_inside(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// What stands in a file; nothing where it is another program's.
+/// Parses a file; `None` if another program wrote it.
 fn read<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<Option<T>, CorpusError> {
     match small_file::read(path) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),

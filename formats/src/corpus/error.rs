@@ -1,4 +1,4 @@
-//! What can be wrong with the paths of a corpus. All of it is found before the first byte of a shard is read.
+//! Errors in the paths of a corpus. All are found before the first byte of a shard is read.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::input::Kind;
 /// Why the arguments name no corpus.
 #[derive(Debug, thiserror::Error)]
 pub enum CorpusError {
-    /// No argument at all.
+    /// There is no argument.
     #[error("expected at least one file or folder, got none")]
     NoArguments,
 
@@ -17,59 +17,59 @@ pub enum CorpusError {
     Missing {
         /// The argument.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 
-    /// Something elsewhere that cannot be looked at.
+    /// A URL that cannot be reached or listed.
     #[error("{url}: cannot be reached or listed")]
     Remote {
         /// The argument.
         url: String,
-        /// What the store or server said.
+        /// The error of the store or server.
         source: object_store::Error,
     },
 
-    /// A pattern that nothing fits.
-    #[error("{}: expected files of such names, found {}", .pattern.display(), match .ignored {
+    /// A pattern that matches no file.
+    #[error("{}: expected files that match, found {}", .pattern.display(), match .ignored {
         0 => "none".to_owned(),
         ignored => format!("{ignored} of no known kind"),
     })]
     NoMatch {
         /// The argument.
         pattern: PathBuf,
-        /// How many files of no known kind fit.
+        /// Number of files of unknown kind that match.
         ignored: usize,
     },
 
-    /// A pattern that is none.
+    /// A malformed pattern.
     #[error("{}: expected a pattern of file names", .pattern.display())]
     Pattern {
         /// The argument.
         pattern: PathBuf,
-        /// What is wrong with it.
+        /// The parser's error.
         source: glob::PatternError,
     },
 
-    /// Braces that stand for more than anybody means.
-    #[error("{}: expected braces that stand for at most {most} names", .pattern.display())]
+    /// Braces that expand to too many names.
+    #[error("{}: expected braces that expand to at most {most} names", .pattern.display())]
     TooManyNames {
         /// The argument.
         pattern: PathBuf,
-        /// How many there may be.
+        /// The limit.
         most: usize,
     },
 
-    /// A file or folder that cannot be looked at.
+    /// A file or folder that cannot be read.
     #[error("{}: cannot be read", .path.display())]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 
-    /// A file, named explicitly, whose name tells no known kind.
+    /// A file, named explicitly, whose name and content tell no known kind.
     #[error("{}: expected a file named {}, got another name", .path.display(), Kind::expected_names())]
     UnknownKind {
         /// The argument.
@@ -92,7 +92,7 @@ pub enum CorpusError {
     NoShards {
         /// The argument.
         path: PathBuf,
-        /// How many files of no known kind lie in it.
+        /// Number of files of unknown kind in it.
         ignored: usize,
     },
 
@@ -105,7 +105,7 @@ pub enum CorpusError {
         second: PathBuf,
     },
 
-    /// A shard whose path cannot stand in the masks' `shard` column.
+    /// A shard whose path is not UTF-8, as the masks' `shard` column needs.
     #[error("{}: expected a path in UTF-8, got other bytes", .path.display())]
     NotUtf8 {
         /// The shard.

@@ -1,19 +1,19 @@
-//! Takes files and folders as a user names them, yields shards in a fixed order.
+//! Takes files and folders as the user names them, yields shards in a fixed order.
 //!
-//! | argument | what it names |
+//! | argument | shards |
 //! |---|---|
-//! | a file | itself; a name that tells no kind will do, if its first bytes do |
-//! | a folder | the files of known names in it and below |
+//! | a file | the file itself; if its name tells no kind, its first bytes must |
+//! | a folder | the files with known endings in it and below |
 //! | a folder of a Hugging Face dataset, or of several splits | the data files that it lists |
-//! | `data/*.jsonl.zst`, `data/**/part?.parquet` | what is there of that name, unknown kinds left out |
+//! | `data/*.jsonl.zst`, `data/**/part?.parquet` | the files that match; unknown kinds are skipped |
 //! | `shard-{000000..000099}.tar`, `{a,b}.jsonl` | each of these |
 //! | `@list.txt` | what its lines name |
-//! | `s3://bucket/corpus/`, `https://host/file` | see [`crate::remote`]; what is below a prefix is walked like a folder |
+//! | `s3://bucket/corpus/`, `https://host/file` | see [`crate::remote`]; a prefix is walked like a folder |
 //! | `-` | standard input |
 //!
-//! A file or folder that exists is itself, whatever signs its name holds. The order is that of the arguments, and within
-//! a folder or pattern that of the paths' bytes, so that two machines see the same corpus. Does not read the shards: see
-//! [`crate::input`].
+//! An argument that exists is taken literally, whatever special characters its name has. Shards come in the order of
+//! the arguments, and within a folder or pattern in the byte order of their paths, so that every machine sees the same
+//! corpus. Nothing here reads the shards: see [`crate::input`].
 
 mod arguments;
 mod braces;
@@ -34,22 +34,22 @@ use crate::remote::Remote;
 /// One file of a corpus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shard {
-    /// Where the file lies, as reached from the arguments.
+    /// The path of the file, as reached from the arguments.
     pub path: PathBuf,
-    /// What is there.
+    /// Where the bytes come from.
     pub place: Place,
-    /// The path relative to the deepest folder that holds all arguments, with `/` between its parts. Unique within
-    /// a corpus; the mask file is named after it.
+    /// The path relative to the deepest folder that holds all arguments, with `/` between its parts. Unique within a
+    /// corpus; the mask file is named after it.
     pub name: String,
-    /// Size of the file as it lies there, compressed or not.
+    /// Size of the file as stored, compressed or not.
     pub bytes: u64,
-    /// What the rows look like, by the name.
+    /// The format of the rows, by the file's name.
     pub kind: Kind,
-    /// What the name says about compression; on reading, the content has the first word.
+    /// The compression, by the file's name; on reading, the content takes precedence.
     pub compression: Compression,
 }
 
-/// What kind of place a shard lies in.
+/// Where the bytes of a shard come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Place {
     /// The file system.
@@ -61,23 +61,23 @@ pub enum Place {
     Remote(Remote),
 }
 
-/// What stood under the arguments.
+/// The result of [`find_shards`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
     /// The shards, in the corpus's order.
     pub shards: Vec<Shard>,
-    /// Files in folders that are of no known kind. Hidden files are not listed.
+    /// Files in folders whose kind is unknown. Hidden files are not listed.
     pub ignored: Vec<PathBuf>,
 }
 
-/// Finds the shards that `arguments` name, in the ways of the table above.
+/// Finds the shards that `arguments` name, as in the table of this module.
 ///
 /// Folders are walked recursively, following symbolic links; files and folders whose names start with a dot are
-/// skipped there. A file that is reached twice is an error, for its documents would be counted twice.
+/// skipped. A file that is reached twice is an error, because its documents would count twice.
 ///
 /// # Errors
-/// Where an argument is missing, of no known kind or unreadable, where a folder holds no shard, or a file is given
-/// twice.
+/// If there is no argument; if one is missing, unreadable, malformed, not UTF-8 or of an unknown kind; if a folder,
+/// prefix or pattern holds no shard; if braces expand to too many names; or if a file is given twice.
 pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
     if arguments.is_empty() {
         return Err(CorpusError::NoArguments);
@@ -161,18 +161,18 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
     Ok(found)
 }
 
-/// One argument, and where it really lies.
+/// One argument and its real path.
 struct Root {
     given: PathBuf,
-    /// Absolute, without `.` and `..`, but with the last part as the user named it: the file behind a symbolic link
-    /// often has a name that says nothing.
+    /// Absolute, without `.` and `..`. The last part stays as the user named it: the target of a symbolic link often
+    /// has a name without meaning.
     anchored: PathBuf,
     place: Placed,
-    /// The prefix below which it was found, for what was found below one.
+    /// The prefix it was found below, if any.
     below: Option<PathBuf>,
 }
 
-/// What an argument is.
+/// The kind of an argument.
 #[derive(PartialEq, Eq)]
 enum Placed {
     Folder,
@@ -234,7 +234,7 @@ impl Root {
         }
     }
 
-    /// The shard at `relative` under this argument (empty for the argument itself).
+    /// The shard at `relative` below this argument (empty for the argument itself).
     fn shard(&self, relative: &Path, base: &Path) -> Result<Shard, CorpusError> {
         // Joining an empty path would add a slash at the end.
         let join = |path: &Path| match relative.as_os_str().is_empty() {
@@ -244,7 +244,7 @@ impl Root {
         let path = join(&self.given);
         let (kind, compression) = match self.place {
             Placed::File(kind, compression) => (kind, compression),
-            // A dataset's data files may be called as they like.
+            // A dataset's data files may have any name.
             _ => kind_of(&path).unwrap_or((Kind::Arrow, Compression::None)),
         };
         let Some(name) = name_under(base, &join(&self.anchored)) else {
@@ -264,12 +264,12 @@ impl Root {
     }
 }
 
-/// Kind and compression as the path's last part tells them.
+/// Kind and compression by the last part of the path.
 fn kind_of(path: &Path) -> Option<(Kind, Compression)> {
     Kind::of_name(&path.file_name()?.to_string_lossy())
 }
 
-/// `path` relative to `base`, with `/` between the parts; nothing where a part is not UTF-8.
+/// `path` relative to `base`, with `/` between the parts; `None` if a part is not UTF-8.
 fn name_under(base: &Path, path: &Path) -> Option<String> {
     let relative = path.strip_prefix(base).unwrap_or(path);
     let parts = relative

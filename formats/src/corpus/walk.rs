@@ -1,7 +1,7 @@
-//! Takes a folder, yields the paths of its shards (relative, sorted by their bytes) and of the files of no known kind.
+//! Takes a folder, yields the paths of its shards (relative, sorted by their bytes) and of the files of unknown kind.
 //!
-//! Every real folder is entered once, however many symbolic links lead to it, so a loop of links ends. Does not
-//! decide what the shards are called: see the module above.
+//! Every real folder is entered once, however many symbolic links lead to it, so a loop of links ends. The parent
+//! module names the shards.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use super::{CorpusError, dataset, kind_of};
 
-/// What a folder holds.
+/// The content of a folder.
 pub(super) struct Walked {
     /// Shards, relative to the folder.
     pub(super) files: Vec<PathBuf>,
-    /// Files of no known kind, with the folder's path.
+    /// Files of unknown kind, with the folder's path.
     pub(super) ignored: Vec<PathBuf>,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn walk(folder: &Path) -> Result<Walked, CorpusError> {
     };
     walk.enter(Path::new(""))?;
 
-    // A second way to a folder that holds shards is a second way to each of them.
+    // A second path to a folder that holds shards is a second path to each of them.
     for (first, second) in &walk.again {
         for (_, file) in &walk.files {
             if let Ok(inside) = file.strip_prefix(first) {
@@ -55,7 +55,7 @@ fn bytes(path: &Path) -> &[u8] {
 
 struct Walk<'a> {
     top: &'a Path,
-    /// Each with the path by which it is sorted: that of a dataset's file holds its number instead of its name.
+    /// Sort key and path of each file. The sort key of a dataset's file has its number instead of its name.
     files: Vec<(PathBuf, PathBuf)>,
     ignored: Vec<PathBuf>,
     /// The real paths of the folders that are being walked, outermost first.
@@ -90,7 +90,7 @@ impl Walk<'_> {
                     .collect::<io::Result<Vec<_>>>()
             })
             .map_err(unreadable)?;
-        // The first way to a folder must not depend on the file system's order.
+        // Which path reaches a folder first must not depend on the file system's order.
         names.sort();
         if let Some(listed) = dataset::files(&folder, &names)? {
             for (index, file) in listed.into_iter().enumerate() {
@@ -117,7 +117,7 @@ impl Walk<'_> {
             Ok(metadata) if metadata.is_file() && known => {
                 self.files.push((relative.clone(), relative));
             }
-            // A shard that a dangling link stands for is missing: that is not to be passed over.
+            // A dangling link with the name of a shard is a missing shard: do not skip it.
             Err(source) if known => return Err(CorpusError::Unreadable { path, source }),
             _ => self.ignored.push(path),
         }

@@ -1,9 +1,9 @@
-//! Takes what stands in one row of a column, yields what the document holds, or why it holds nothing. The columns are
-//! those of `parquet` and `arrow`.
+//! Takes the value in one row of a column, yields the content of the document, or the reason why there is none.
+//! `parquet` and `arrow` read the columns.
 
 use super::{Content, ReadOptions, fields};
 
-/// A 64-bit integer as what it stands for.
+/// The value of a 64-bit integer that may be unsigned.
 pub(crate) fn wide(integer: i64, unsigned: bool) -> i128 {
     match unsigned {
         true => i128::from(integer.cast_unsigned()),
@@ -11,20 +11,20 @@ pub(crate) fn wide(integer: i64, unsigned: bool) -> i128 {
     }
 }
 
-/// What stands in one row.
+/// The value in one row.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Cell<'a> {
     Null,
-    /// Larger than any document may be, and not read.
+    /// Larger than a document may be, and not read.
     TooLarge,
     Text(&'a [u8]),
     Integer(i128),
-    /// Items, and whether they are unsigned.
+    /// The items, and whether they are unsigned.
     Integers(&'a [Option<i64>], bool),
 }
 
 impl Cell<'_> {
-    /// The document's own id, if this is one.
+    /// The document's own id, if the value can be one.
     pub(crate) fn id(&self) -> Option<String> {
         match self {
             Self::Text(text) => std::str::from_utf8(text).ok().map(str::to_owned),
@@ -33,7 +33,7 @@ impl Cell<'_> {
         }
     }
 
-    /// What the document holds, or why there is none.
+    /// The content of the document, or the reason why there is none.
     pub(crate) fn content(&self, field: &str, options: &ReadOptions) -> Result<Content, String> {
         let most = options.max_document_bytes;
         let expected = match options.tokens_field {

@@ -1,7 +1,6 @@
-//! Takes a file's bytes, yields the bytes they stand for.
+//! Takes a file's bytes, yields the decompressed bytes.
 //!
-//! The content has the first word about the compression (magic numbers), the name the second. Knows nothing of lines
-//! or documents: see `lines`.
+//! The content (magic numbers) takes precedence over the name. `lines` splits the bytes into lines.
 
 use std::fmt;
 use std::io;
@@ -15,7 +14,7 @@ use super::peek::Peeked;
 /// How a shard is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compression {
-    /// Not at all.
+    /// Not compressed.
     None,
     /// gzip, with any number of members.
     Gzip,
@@ -30,10 +29,10 @@ pub enum Compression {
 /// Bytes after decompression.
 pub(crate) type Plain = Box<dyn AsyncBufRead + Send + Unpin>;
 
-/// What an xz stream may ask for.
+/// The memory that an xz stream may need, in bytes.
 const XZ_MEMORY: u64 = 512 << 20;
 
-/// Read at once: large enough that the hop to another thread for each read of a file does not show.
+/// Bytes per read: large enough to hide the hop to another thread for each read of a file.
 pub(crate) const CHUNK: usize = 256 * 1024;
 
 const ENDINGS: [(&str, Compression); 4] = [
@@ -56,7 +55,7 @@ impl fmt::Display for Compression {
 }
 
 impl Compression {
-    /// What the last ending of `name` says, and the name without that ending.
+    /// The compression by the last ending of `name`, and the name without that ending.
     pub(crate) fn of_name(name: &str) -> (&str, Self) {
         for (ending, compression) in ENDINGS {
             if let Some((stem, last)) = name.rsplit_once('.')
@@ -68,14 +67,14 @@ impl Compression {
         (name, Self::None)
     }
 
-    /// What the first bytes of a file say, where they say something.
+    /// The compression by the first bytes of a file; `None` if there is no magic number.
     pub(crate) fn of_content(start: &[u8]) -> Option<Self> {
         match start {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
-            // A skippable frame: parallel compressors begin with one.
+            // A skippable frame: parallel compressors start with one.
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Self::Zstd),
-            // A first block, or the end of a stream without any.
+            // A first block, or the end of an empty stream.
             [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, ..]
             | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, ..] => Some(Self::Bzip2),
             [0xfd, b'7', b'z', b'X', b'Z', 0x00, ..] => Some(Self::Xz),
@@ -83,16 +82,16 @@ impl Compression {
         }
     }
 
-    /// The endings that are known, for a message.
+    /// The known endings, for a message.
     pub(crate) fn endings() -> String {
         ENDINGS.map(|(ending, _)| format!(".{ending}")).join(", ")
     }
 }
 
-/// Decompresses `raw`; `named` is what its name says.
+/// Decompresses `raw`; `named` is the compression by its name.
 ///
-/// A file that is named as compressed and holds readable text or a known format instead is taken as that: servers that decompress
-/// on the way leave such files behind.
+/// A file that is named as compressed but holds readable text or a known format is taken as uncompressed: servers that
+/// decompress in transit leave such files behind.
 pub(crate) fn decompress<R>(raw: Peeked<R>, named: Compression) -> (Compression, Plain)
 where
     R: AsyncBufRead + Send + Unpin + 'static,
@@ -100,7 +99,7 @@ where
     let start = raw.head();
     let compression = match Compression::of_content(start) {
         Some(compression) => compression,
-        // Of a stream that is cut inside its magic number, the beginning may be readable.
+        // If a stream is cut inside its magic number, its beginning may be readable text.
         None if named == Compression::Bzip2 && start.starts_with(b"BZ") => named,
         None if is_text(start) || Kind::of_content(start, Kind::Text) != Kind::Text => {
             Compression::None
@@ -128,8 +127,8 @@ fn buffered<R: AsyncRead + Send + Unpin + 'static>(raw: R) -> Plain {
     Box::new(BufReader::with_capacity(CHUNK, raw))
 }
 
-/// What a decoder's error means. That of xz says that memory is lacking where it means input (its library has one
-/// number for both); asking for more memory than it may have is another error.
+/// The real cause of a decoder's error. The xz decoder reports missing input as missing memory (its library has one
+/// code for both); exceeding the memory limit is a different error.
 pub(crate) fn cause(compression: Compression, error: io::Error) -> io::Error {
     match (compression, error.kind()) {
         (Compression::Xz, io::ErrorKind::OutOfMemory) => io::ErrorKind::UnexpectedEof.into(),
@@ -137,8 +136,8 @@ pub(crate) fn cause(compression: Compression, error: io::Error) -> io::Error {
     }
 }
 
-/// Whether `start` is the beginning of a text: longer than a cut magic number, UTF-8 up to its cut end, without control
-/// characters.
+/// Whether `start` is the beginning of a text: longer than a cut magic number, UTF-8 up to its cut end, and without
+/// control characters.
 fn is_text(start: &[u8]) -> bool {
     let control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c);
     let utf8 = match std::str::from_utf8(start) {

@@ -1,4 +1,4 @@
-//! What can be wrong with a whole shard. What is wrong with one row is a [`super::Rejection`].
+//! Errors of a whole shard. Those of one row are [`super::Rejection`]s.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,55 +8,55 @@ use super::{Compression, Kind};
 /// Why a shard could not be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ShardError {
-    /// It cannot be opened.
+    /// The file cannot be opened.
     #[error("{}: cannot be opened", .path.display())]
     Open {
         /// The shard.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 
-    /// Its compressed stream is cut short or damaged.
+    /// The compressed stream is truncated or damaged.
     #[error("{} row {row}: expected a whole {compression} stream, got a broken one", .path.display())]
     Broken {
         /// The shard.
         path: PathBuf,
-        /// The first row that could not be read; the rows before it were handed out.
+        /// The first row that could not be read; the rows before it were yielded.
         row: i64,
-        /// What the stream is, or was taken to be.
+        /// The compression, as detected.
         compression: Compression,
-        /// What the decoder said.
+        /// The decoder's error.
         source: io::Error,
     },
 
-    /// It is cut short or damaged, and that is not the compression's doing.
+    /// The file is truncated or damaged, and the compression is not the cause.
     #[error("{} row {row}: expected a whole {kind}, got a broken one", .path.display())]
     Damaged {
         /// The shard.
         path: PathBuf,
-        /// The first row that could not be read; the rows before it were handed out.
+        /// The first row that could not be read; the rows before it were yielded.
         row: i64,
-        /// What the file is, or was taken to be.
+        /// The kind of the file, as detected.
         kind: Kind,
-        /// What its reader said.
+        /// The reader's error.
         source: io::Error,
     },
 
-    /// The system could not read on.
-    #[error("{} row {row}: cannot be read on", .path.display())]
+    /// Reading failed before the end of the file.
+    #[error("{} row {row}: cannot be read further", .path.display())]
     Read {
         /// The shard.
         path: PathBuf,
-        /// The first row that could not be read; the rows before it were handed out.
+        /// The first row that could not be read; the rows before it were yielded.
         row: i64,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl ShardError {
-    /// The first row that could not be read; the rows before it were handed out.
+    /// The first row that could not be read; the rows before it were yielded.
     pub fn row(&self) -> i64 {
         match self {
             Self::Open { .. } => 0,
@@ -65,17 +65,17 @@ impl ShardError {
     }
 }
 
-/// What is wrong with the bytes of a format, as far as this crate found it itself.
+/// An error in the bytes of a format that this crate found itself.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Malformed(String);
 
-/// Damage.
+/// An error for damaged bytes.
 pub(crate) fn malformed(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, Malformed(what.into()))
 }
 
-/// An end that comes too early.
+/// An error for a file that ends too early.
 pub(crate) fn cut_short(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, Malformed(what.into()))
 }

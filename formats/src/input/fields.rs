@@ -1,5 +1,5 @@
 //! Takes one JSON object, yields single fields of it: a text, a list of token ids, an id. Reads no more of the object
-//! than these; what is nested in other fields is only passed over, without recursion, however deep it is.
+//! than these. Values nested in other fields are skipped without recursion, however deep they are.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,18 +10,18 @@ use serde_json::value::RawValue;
 
 use super::{OptionNames, ReadOptions, Said};
 
-/// How many field names a message lists, and how much of each.
+/// How many field names a message lists, and how many characters of each.
 const LISTED: usize = 8;
 const LISTED_CHARACTERS: usize = 40;
 
-/// The greatest token id: the masks hold 32-bit signed integers.
+/// The largest token id: the masks hold 32-bit signed integers.
 const GREATEST_TOKEN: u32 = i32::MAX as u32;
 
-/// The fields of one object, in their order, unread.
+/// The fields of one object, in order, unparsed.
 pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Object<'a> {
-    /// Takes the object apart, or says why it is none.
+    /// Splits the object into its fields, or says why it is not an object.
     pub(crate) fn parse(json: &'a str) -> Result<Self, String> {
         let not_json = |error: serde_json::Error| {
             let message = error.to_string();
@@ -39,8 +39,8 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The field that `path` names: literally, or step by step into nested objects (`a.b.c`). The literal name wins;
-    /// of a name that stands twice, the last.
+    /// The field that `path` names: literally, or step by step into nested objects (`a.b.c`). The literal name takes
+    /// precedence; if a name occurs twice, the last one counts.
     fn find(&self, path: &str) -> Option<&'a RawValue> {
         if let Some(value) = self.get(path) {
             return Some(value);
@@ -63,13 +63,13 @@ impl<'a> Object<'a> {
         let value = self.find(path)?.get();
         let digits = value.strip_prefix('-').unwrap_or(value);
         match digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            // As written, for it may be greater than any integer type.
+            // As written, because it may exceed every integer type.
             true => Some(value.to_owned()),
             false => serde_json::from_str(value).ok(),
         }
     }
 
-    /// What the document says of itself.
+    /// The document's own id and source.
     pub(crate) fn said(&self, options: &ReadOptions) -> Said {
         let source = options.source_field.as_ref();
         Said {
@@ -88,7 +88,7 @@ impl<'a> Object<'a> {
             return Err(format!("field {path:?} is {kind}, expected a string"));
         }
         serde_json::from_str(value.get())
-            .map_err(|error| format!("field {path:?} is no valid string: {error}"))
+            .map_err(|error| format!("field {path:?} is not a valid string: {error}"))
     }
 
     /// The token ids at `path`, or why there are none.
@@ -114,7 +114,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// That there is no field `path` in `place`, which has `names`.
+/// A message that `place`, which has the fields `names`, lacks the field `path`.
 pub(crate) fn missing<'a>(
     path: &str,
     option: &str,
@@ -130,7 +130,7 @@ pub(crate) fn missing<'a>(
     format!("no field {path:?}; {place} has {names} (name it with {option})")
 }
 
-/// A list of token ids from integers of any type, or why it is none. `None` is null.
+/// A list of token ids from integers of any type, or the reason why it is not one. A `None` item is null.
 pub(crate) fn tokens_of(
     path: &str,
     items: impl Iterator<Item = Option<i128>>,
@@ -175,7 +175,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
     }
 }
 
-/// Which item of a list is no token id.
+/// A message that names the first item of a list that is not a token id.
 fn bad_token(path: &str, list: &RawValue) -> String {
     let items: Vec<&RawValue> = serde_json::from_str(list.get()).unwrap_or_default();
     let is_token = |item: &&RawValue| {
@@ -193,7 +193,7 @@ fn bad_token(path: &str, list: &RawValue) -> String {
     format!("field {path:?}: item {index} is {got}, expected an integer from 0 to {GREATEST_TOKEN}")
 }
 
-/// What a value is, for a message. The first byte tells it, for the value is known to be JSON.
+/// The type of a value, for a message. The first byte is enough, because the value is known to be JSON.
 fn kind(value: &RawValue) -> &'static str {
     match value.get().as_bytes().first() {
         Some(b'{') => "an object",
@@ -205,7 +205,7 @@ fn kind(value: &RawValue) -> &'static str {
     }
 }
 
-/// A name as a message shows it: quoted, escaped, not too long.
+/// A name for a message: quoted, escaped, shortened.
 fn shown(name: &str) -> String {
     format!("{:?}", shorten(name))
 }

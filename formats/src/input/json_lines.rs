@@ -1,5 +1,5 @@
-//! Takes lines, yields a document for each JSON object. Blank lines are passed over, but counted as rows. What stands
-//! in an object is found by `fields`.
+//! Takes lines, yields a document for each JSON object. Blank lines are skipped, but counted as rows. `fields` reads
+//! the objects.
 
 use std::io;
 
@@ -26,7 +26,7 @@ impl JsonLines {
         }
     }
 
-    /// How many rows came whole so far.
+    /// The number of complete rows so far.
     pub(super) fn rows(&self) -> i64 {
         self.rows
     }
@@ -46,7 +46,7 @@ impl JsonLines {
     }
 }
 
-/// The document of one line and what it says of itself, or why there is none.
+/// The document of one line with its own id and source, or the reason why there is none.
 fn document(line: &[u8], options: &ReadOptions) -> Result<(Said, Content), String> {
     let line = std::str::from_utf8(line)
         .map_err(|error| format!("invalid UTF-8 at byte {} of the line", error.valid_up_to()))?;
@@ -166,7 +166,10 @@ mod tests {
                 "{\"text\":\"\"} x",
                 "not JSON: trailing characters at column 13 (expected one object per line)",
             ),
-            (r#"{"text":"\ud800"}"#, "field \"text\" is no valid string:"),
+            (
+                r#"{"text":"\ud800"}"#,
+                "field \"text\" is not a valid string:",
+            ),
         ] {
             let got = read(line, &options).unwrap_err();
             assert!(got.starts_with(reason), "{line}: {got}");

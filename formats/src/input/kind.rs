@@ -1,5 +1,5 @@
-//! Takes a file's name, yields what its rows look like and how it is compressed. Looks at no content: see
-//! `compression` for that. A new kind is one line in the table here, one variant, and one file beside this one.
+//! Takes a file's name, yields the format of its rows and its compression. `compression` looks at the content. A new
+//! kind takes one line in the table here, one variant, and one file beside this one.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::lines::BYTE_ORDER_MARK;
 use super::{Compression, arrow, tar};
 use crate::ipc::CONTINUATION;
 
-/// What the rows of a shard look like.
+/// The format of a shard's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// One JSON object per line, one document per object.
@@ -35,7 +35,7 @@ const ENDINGS: [(&str, Kind); 10] = [
     ("tar", Kind::WebDataset),
 ];
 
-/// How Parquet files begin and end.
+/// The magic number at both ends of a Parquet file.
 pub(crate) const PARQUET: &[u8] = b"PAR1";
 
 impl fmt::Display for Kind {
@@ -51,7 +51,7 @@ impl fmt::Display for Kind {
 }
 
 impl Kind {
-    /// What a name like `part-0.jsonl.gz` says, in upper or lower case; nothing where it says nothing known.
+    /// Kind and compression by a name like `part-0.jsonl.gz`, in upper or lower case; `None` if its ending is unknown.
     pub fn of_name(name: &str) -> Option<(Self, Compression)> {
         let (name, compression) = Compression::of_name(name);
         if let Some((stem, ending)) = name.rsplit_once('.')
@@ -71,13 +71,13 @@ impl Kind {
         Some((*kind, compression))
     }
 
-    /// What the first bytes say, after decompression, where they say it for sure; else what the name says. Any text
-    /// may begin with a brace, so JSON is only told from formats that are not text.
+    /// The kind by the first bytes after decompression if they are unambiguous, else by the name. Any text may start
+    /// with a brace, so JSON is detected only if the name is not that of a text file.
     pub(crate) fn of_content(head: &[u8], named: Self) -> Self {
         if head.starts_with(PARQUET) {
             return Self::Parquet;
         }
-        // No text begins like the one or the other.
+        // No text starts like either of them.
         if head.starts_with(arrow::FILE) || head.starts_with(&CONTINUATION) {
             return Self::Arrow;
         }
@@ -92,7 +92,7 @@ impl Kind {
         }
     }
 
-    /// What the first bytes of a file say whose name says nothing.
+    /// The kind by the first bytes, for a file whose name tells none.
     pub(crate) fn told_by(head: &[u8]) -> Option<Self> {
         let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
         match Self::of_content(head, Self::Text) {
@@ -102,7 +102,7 @@ impl Kind {
         }
     }
 
-    /// The names that are known, for a message.
+    /// The known names, for a message.
     pub(crate) fn expected_names() -> String {
         let endings: Vec<_> = ENDINGS
             .iter()

@@ -1,5 +1,5 @@
-//! Takes decompressed bytes, yields lines, never holding more of one than the limit. Does not look into them, nor
-//! count rows: see `json_lines`.
+//! Takes decompressed bytes, yields lines, and never holds more than the limit of one. `json_lines` parses them and
+//! counts rows.
 
 use std::io;
 
@@ -7,10 +7,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 
 use super::compression::Plain;
 
-/// What programs on some systems write at the start of a UTF-8 file.
+/// The mark that programs on some systems write at the start of a UTF-8 file.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// How much of a line that is too long is dropped at a time.
+/// Bytes dropped at a time of a line that is too long.
 const SKIP: u64 = 64 * 1024;
 
 /// One line, without its end (`\n` or `\r\n`).
@@ -18,7 +18,7 @@ const SKIP: u64 = 64 * 1024;
 pub(crate) enum Line<'a> {
     /// A line that fits.
     Whole(&'a [u8]),
-    /// A line over the limit, passed over.
+    /// A line over the limit, skipped.
     TooLong,
 }
 
@@ -40,8 +40,8 @@ impl Lines {
         }
     }
 
-    /// The next line; nothing at the end. The last one may lack its newline, but a line that an error cuts in two is
-    /// never handed out.
+    /// The next line; `None` at the end. The last line may lack its newline, but a line that an error cuts in two is
+    /// never yielded.
     pub(crate) async fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         let at_start = std::mem::take(&mut self.at_start);

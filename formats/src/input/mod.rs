@@ -8,9 +8,9 @@
 //! file -> ranges -> parquet, arrow -> cell -> worker -/
 //! ```
 //!
-//! A row that holds no document is a [`Rejection`], with its reason, and the next row follows. A break of the stream
-//! itself is a [`ShardError`]; every row that came whole before it is handed out first. Does not search for shards
-//! (see [`crate::corpus`]) and knows nothing of tokens beyond lists of their ids.
+//! A row without a document becomes a [`Rejection`] with its reason, and reading continues with the next row. If the
+//! stream itself breaks, that is a [`ShardError`]; every complete row before it is yielded first. [`crate::corpus`]
+//! finds the shards. Nothing here knows more of tokens than lists of their ids.
 
 mod arrow;
 mod cell;
@@ -36,20 +36,20 @@ pub use error::ShardError;
 pub use kind::Kind;
 pub use reader::ShardReader;
 
-/// What is a document in a shard. Field names may be paths into nested objects: `a.b.c`.
+/// Which fields of a row make a document. Field names may be paths into nested objects: `a.b.c`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadOptions {
-    /// Where the text stands.
+    /// The field with the text.
     pub text_field: String,
-    /// Where the token ids stand. If set, they are the document, and its text is not looked at.
+    /// The field with the token ids. If set, they are the document, and the text is ignored.
     pub tokens_field: Option<String>,
-    /// Where the document's own id stands, if it has one.
+    /// The field with the document's own id; it may be missing.
     pub id_field: String,
-    /// Where the document says which source it is from, if that is asked for.
+    /// The field with the document's source, if it is wanted.
     pub source_field: Option<String>,
-    /// Text files hold a document per line, not one each.
+    /// Read text files as one document per line, not per file.
     pub lines: bool,
-    /// A document whose line or file is larger (decompressed) is rejected, and never held in memory.
+    /// The largest line or file of a document, decompressed. A larger one is rejected and never held in memory.
     pub max_document_bytes: usize,
     /// What these options are called where they were set.
     pub names: OptionNames,
@@ -97,17 +97,17 @@ impl ReadOptions {
 /// One document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
-    /// Its own id (a string or an integer), else `shard#row`.
+    /// The document's own id (a string or an integer), else `shard#row`.
     pub id: String,
-    /// Its row in the shard, from 0. Rejected rows and blank lines count as well.
+    /// Row number in the shard, from 0. Rejected rows and blank lines count as well.
     pub row: i64,
-    /// What it holds.
+    /// The text or the token ids.
     pub content: Content,
-    /// Where it says it is from, if that was asked for and it does.
+    /// The document's source, if it is wanted and the row has it.
     pub source: Option<String>,
 }
 
-/// What a document says of itself beside what it holds.
+/// The metadata of a document.
 #[derive(Debug, Default)]
 struct Said {
     id: Option<String>,
@@ -120,28 +120,28 @@ impl Document {
     }
 }
 
-/// What a document holds.
+/// The content of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Text, still to be cut into tokens.
+    /// Text that is not yet tokenized.
     Text(String),
     /// Token ids, all within the range of a 32-bit signed integer.
     Tokens(Vec<u32>),
 }
 
-/// A row that holds no document.
+/// A row without a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rejection {
     /// The shard's name.
     pub shard: String,
-    /// The row, from 0.
+    /// The row number, from 0.
     pub row: i64,
-    /// What was expected, what was there, and what to do about it.
+    /// What was expected, what was found, and what to do about it.
     pub reason: String,
 }
 
 impl ReadOptions {
-    /// Why a text that has no fields is no list of token ids, if one is wanted.
+    /// The reason to reject a plain text if token ids are wanted.
     fn no_tokens_in_text(&self) -> Option<String> {
         let option = self.names.tokens_field;
         self.tokens_field.as_ref().map(|field| {
@@ -153,9 +153,9 @@ impl ReadOptions {
 /// One row of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
-    /// A row that holds a document.
+    /// A row with a document.
     Document(Document),
-    /// A row that does not.
+    /// A row without one.
     Rejected(Rejection),
 }
 
@@ -167,7 +167,7 @@ impl Record {
         }
     }
 
-    /// The record of one row, from what its document says of itself and holds; or from why it holds nothing.
+    /// The record of one row, from its document or from the reason why there is none.
     fn of(shard: &str, row: i64, document: Result<(Said, Content), String>) -> Self {
         match document {
             Ok((Said { id, source }, content)) => Self::Document(Document {

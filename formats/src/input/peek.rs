@@ -1,4 +1,4 @@
-//! Takes a stream, looks at its first bytes and yields them again. What they mean is for `compression` and `kind` to say.
+//! Takes a stream, looks at its first bytes and yields them again. `compression` and `kind` interpret them.
 
 use std::io;
 use std::pin::Pin;
@@ -6,21 +6,21 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, ReadBuf};
 
-/// Enough for every magic number that is known; that of a tar file stands at byte 257.
+/// Enough for every known magic number; that of a tar file is at byte 257.
 const HEAD: usize = 512;
 
 /// A stream whose first bytes are known.
 pub(crate) struct Peeked<R> {
     head: Vec<u8>,
-    /// How much of the head was handed out.
+    /// Bytes of the head that were yielded already.
     read: usize,
-    /// What went wrong after the head. It is told where it stands, so that the rows before it are read.
+    /// The error after the head. It is reported at its position, so that the rows before it are read.
     error: Option<io::Error>,
     rest: R,
 }
 
 impl<R: AsyncBufRead + Unpin> Peeked<R> {
-    /// Reads the first bytes, however few at a time they come.
+    /// Reads the first bytes, even if they arrive one by one.
     pub(crate) async fn new(mut rest: R) -> Self {
         let mut head = Vec::with_capacity(HEAD);
         let mut error = None;
@@ -46,12 +46,12 @@ impl<R: AsyncBufRead + Unpin> Peeked<R> {
         }
     }
 
-    /// The first bytes: all there are, up to 512.
+    /// The first bytes: at most 512, fewer if the stream is shorter.
     pub(crate) fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// What kept the head from being longer, if it was no end.
+    /// The error, if the stream failed before its first byte.
     pub(crate) fn take_error_of_empty(&mut self) -> Option<io::Error> {
         match self.head.is_empty() {
             true => self.error.take(),

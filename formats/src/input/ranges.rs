@@ -1,5 +1,5 @@
-//! Takes a file, here or elsewhere, yields any stretch of its bytes. For formats that are not read from front to back; runs on a thread
-//! that may wait, see `worker`.
+//! Takes a local or remote file, yields any range of its bytes. For formats that are not read from front to back.
+//! Blocks, so it runs on a thread of its own: see `worker`.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,9 +11,9 @@ use tokio::runtime::Handle;
 use crate::corpus::{Place, Shard};
 use crate::remote::Opened;
 
-/// How much is fetched at least.
+/// Bytes read at a time, at least, from a local file.
 const WINDOW: usize = 1 << 20;
-/// The same from elsewhere, where each request takes its time.
+/// The same for a remote file, where each request costs a round trip.
 const REMOTE_WINDOW: usize = 4 << 20;
 
 /// The bytes of a file.
@@ -29,7 +29,7 @@ enum Kind {
 }
 
 impl Ranges {
-    /// Opens a shard that can be read at any place. Needs a running tokio runtime for what lies elsewhere.
+    /// Opens a shard for random access. Needs a running tokio runtime for a remote file.
     pub(super) fn open(shard: &Shard) -> io::Result<Self> {
         if let Place::Remote(remote) = &shard.place {
             let opened = Opened::new(remote)?;
@@ -57,7 +57,7 @@ impl Ranges {
         }
     }
 
-    /// `length` bytes from `start` on. An end before that is an error; nothing is allocated for what is not there.
+    /// `length` bytes from `start` on. Fails if the file ends before that; nothing is allocated in that case.
     pub(super) fn read(&self, start: u64, length: usize) -> io::Result<Bytes> {
         let end = start.checked_add(length as u64);
         if end.is_none_or(|end| end > self.length) {
@@ -66,7 +66,7 @@ impl Ranges {
         match &self.bytes {
             Kind::File(file) => {
                 let mut bytes = vec![0; length];
-                // A thread that panicked while it held the lock left nothing behind that matters: each read seeks first.
+                // A poisoned lock is harmless: each read seeks first.
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 file.seek(SeekFrom::Start(start))?;
                 file.read_exact(&mut bytes)?;
@@ -80,7 +80,7 @@ impl Ranges {
     }
 }
 
-/// A view that reads ahead a little, for small reads one after the other.
+/// A view with a read-ahead block, for small reads in sequence.
 pub(super) struct Window {
     ranges: Arc<Ranges>,
     start: u64,
@@ -96,7 +96,7 @@ impl Window {
         }
     }
 
-    /// As [`Ranges::read`].
+    /// Like [`Ranges::read`].
     pub(super) fn read(&mut self, start: u64, length: usize) -> io::Result<Bytes> {
         let inside = |window: &Self| {
             let from = usize::try_from(start.checked_sub(window.start)?).ok()?;

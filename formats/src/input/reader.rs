@@ -1,4 +1,4 @@
-//! Takes a shard, opens it, finds out what it is and hands its bytes to the reader of that kind; yields what that reads.
+//! Opens a shard, detects its kind, passes its bytes to the reader of that kind, and yields its records.
 
 use std::io;
 use std::path::PathBuf;
@@ -25,10 +25,10 @@ use super::{Kind, ReadOptions, Record, ShardError, arrow, parquet};
 use crate::corpus::{Place, Shard};
 use crate::remote::{Opened, RemoteStream};
 
-/// Reads one shard. Needs a running tokio runtime, whose other threads the file is read on.
+/// Reads one shard. Needs a running tokio runtime, on whose other threads the file is read.
 ///
-/// Holds some rows (each bounded by [`ReadOptions::max_document_bytes`], together by a mebibyte and one row) beside
-/// buffers of fixed size, and for Parquet a page of each column that is asked for, of at most four times that bound.
+/// Memory: a few rows (each bounded by [`ReadOptions::max_document_bytes`], together by one mebibyte and one row),
+/// buffers of fixed size, and for Parquet one page per wanted column, of at most four times that bound.
 pub struct ShardReader {
     path: PathBuf,
     kind: Kind,
@@ -38,7 +38,7 @@ pub struct ShardReader {
     broken: bool,
 }
 
-/// One variant for each way to read.
+/// The reader of each kind.
 enum Rows {
     JsonLines(JsonLines),
     Text(TextFile),
@@ -48,10 +48,10 @@ enum Rows {
 }
 
 impl ShardReader {
-    /// Opens a shard and looks at its first bytes.
+    /// Opens a shard and detects its kind from its first bytes.
     ///
     /// # Errors
-    /// Where the file cannot be opened or read.
+    /// If the file cannot be opened or read, or if Parquet is inside a compressed stream or comes through a pipe.
     pub async fn open(shard: &Shard, options: &ReadOptions) -> Result<Self, ShardError> {
         let cannot_open = |source| ShardError::Open {
             path: shard.path.clone(),
@@ -91,12 +91,12 @@ impl ShardReader {
             Kind::WebDataset => Rows::Samples(Samples::new(name, options, Box::new(plain))),
             Kind::Parquet if compression != Compression::None => {
                 return Err(cannot_open(malformed(format!(
-                    "expected a Parquet file as it is, got one inside a {compression} stream"
+                    "expected an uncompressed Parquet file, got one inside a {compression} stream"
                 ))));
             }
             Kind::Parquet if !is_file => {
                 return Err(cannot_open(malformed(
-                    "expected a Parquet file that can be read at any place, got one through a pipe",
+                    "expected a Parquet file with random access, got one through a pipe",
                 )));
             }
             Kind::Parquet => {
@@ -138,10 +138,10 @@ impl ShardReader {
         })
     }
 
-    /// The next row; nothing at the end, and nothing after an error.
+    /// The next row; `None` at the end, and after an error.
     ///
     /// # Errors
-    /// Where the stream breaks: once, after all rows that came whole before the break.
+    /// If the stream breaks: once, after all complete rows before the break.
     pub async fn next(&mut self) -> Result<Option<Record>, ShardError> {
         if self.broken {
             return Ok(None);
@@ -159,7 +159,7 @@ impl ShardReader {
         })
     }
 
-    /// How many bytes of the file were read, before decompression: for showing progress against [`Shard::bytes`].
+    /// Bytes of the file read so far, before decompression: compare with [`Shard::bytes`] to show progress.
     pub fn bytes_read(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -177,7 +177,7 @@ impl ShardReader {
             .get_ref()
             .is_some_and(|inner| inner.is::<Malformed>());
         let container = !matches!(self.kind, Kind::JsonLines | Kind::Text);
-        // Decoders make up their errors, the system's have a number.
+        // Errors of decoders have no error number, those of the system do.
         let unreachable = source
             .get_ref()
             .is_some_and(|inner| inner.is::<object_store::Error>());
@@ -203,7 +203,7 @@ impl ShardReader {
     }
 }
 
-/// Whether a file ends as Parquet files do. A text may well begin like one.
+/// Whether a file ends like a Parquet file. A text may start like one.
 async fn ends_as_parquet(shard: &Shard) -> bool {
     let Ok(ranges) = Ranges::open(shard) else {
         return false;
@@ -216,7 +216,7 @@ async fn ends_as_parquet(shard: &Shard) -> bool {
     end.is_ok_and(|end| end.is_ok_and(|end| end == PARQUET))
 }
 
-/// Counts what is read through it.
+/// Counts the bytes that are read through it.
 struct Counted<R> {
     inner: R,
     bytes: Arc<AtomicU64>,

@@ -1,5 +1,5 @@
-//! Takes decompressed bytes, yields them as one document. Keeps every character, line ends included; only a
-//! byte-order mark goes.
+//! Takes decompressed bytes, yields them as one document. Keeps every character, line ends included; only a byte-order
+//! mark is removed.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use super::{Content, ReadOptions, Record, Said};
 pub(super) struct TextFile {
     shard: String,
     options: ReadOptions,
-    /// Gone once it was read.
+    /// `None` once it was read.
     input: Option<Plain>,
 }
 
@@ -26,7 +26,8 @@ impl TextFile {
         }
     }
 
-    /// How many rows came whole so far. It is asked for where the stream broke, and then the only row did not.
+    /// The number of complete rows so far. It is asked for only if the stream breaks, and then the only row is
+    /// incomplete.
     pub(super) fn rows(&self) -> i64 {
         0
     }

@@ -1,4 +1,4 @@
-//! Takes lines of text, yields a document for each. Blank lines are passed over, but counted as rows.
+//! Takes lines of text, yields a document for each. Blank lines are skipped, but counted as rows.
 
 use std::io;
 
@@ -24,7 +24,7 @@ impl TextLines {
         }
     }
 
-    /// How many rows came whole so far.
+    /// The number of complete rows so far.
     pub(super) fn rows(&self) -> i64 {
         self.rows
     }

@@ -1,7 +1,7 @@
-//! Takes a reader that waits for its bytes, runs it on a thread of its own, yields its records one by one.
+//! Takes a blocking reader, runs it on a thread of its own, yields its records one by one.
 //!
-//! For formats whose crates know no futures. Between the threads there is one handful of records, so what waits in
-//! memory is bounded. A panic of such a crate, which damaged bytes can cause, ends the shard, not the program.
+//! For formats whose crates are not async. At most one batch of records waits between the threads, so memory is
+//! bounded. If damaged bytes make such a crate panic, that ends the shard, not the program.
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,29 +13,29 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use super::error::malformed;
 use super::{Content, Record};
 
-/// A handful is handed on when it holds this many records ...
+/// A batch is sent when it holds this many records ...
 const RECORDS: usize = 256;
 /// ... or this many bytes.
 const BYTES: usize = 1 << 20;
 
-/// What the thread sends.
+/// A message from the thread.
 enum Part {
     Records(Vec<Record>),
-    /// The last thing: how many rows came whole, and why there are no more.
+    /// The last message: the number of complete rows, and the error that ended them.
     Broken(i64, io::Error),
 }
 
 /// The records that a thread reads.
 pub(super) struct Worker {
-    /// Gone once the thread said its last.
+    /// `None` once the thread has ended.
     parts: Option<Receiver<Part>>,
     ready: VecDeque<Record>,
     rows: i64,
 }
 
 impl Worker {
-    /// Starts `read` on a thread. It hands out records through the sink and returns at the end of its input, on an
-    /// error, or when the sink says that nobody listens any more.
+    /// Starts `read` on a thread. It pushes records into the sink and returns at the end of its input, on an error, or
+    /// when the sink says that the receiver is gone.
     pub(super) fn start<F>(read: F) -> io::Result<Self>
     where
         F: FnOnce(&mut Sink) -> io::Result<()> + Send + 'static,
@@ -51,7 +51,7 @@ impl Worker {
             .name("shard".to_owned())
             .spawn(move || {
                 let end = catch_unwind(AssertUnwindSafe(|| read(&mut sink)))
-                    .unwrap_or_else(|_| Err(malformed("its decoder gave up on it")));
+                    .unwrap_or_else(|_| Err(malformed("its decoder panicked")));
                 sink.end(end);
             })?;
         Ok(Self {
@@ -61,7 +61,7 @@ impl Worker {
         })
     }
 
-    /// How many rows came whole so far.
+    /// The number of complete rows so far.
     pub(super) fn rows(&self) -> i64 {
         self.rows
     }
@@ -88,7 +88,7 @@ impl Worker {
     }
 }
 
-/// Where the thread puts what it read.
+/// Where the thread pushes its records.
 pub(super) struct Sink {
     sender: Sender<Part>,
     records: Vec<Record>,
@@ -97,12 +97,12 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// How many rows were handed out.
+    /// The number of rows pushed.
     pub(super) fn rows(&self) -> i64 {
         self.rows
     }
 
-    /// Hands out a row; false where nobody listens any more.
+    /// Pushes a row; false if the receiver is gone.
     pub(super) fn push(&mut self, record: Record) -> bool {
         self.rows = record.row() + 1;
         self.bytes += match &record {
@@ -129,7 +129,7 @@ impl Sink {
         if self.flush()
             && let Err(error) = end
         {
-            // Nobody listens: nobody wants to know.
+            // If the receiver is gone, nobody needs the error.
             let _ = self.sender.blocking_send(Part::Broken(self.rows, error));
         }
     }

@@ -1,5 +1,5 @@
-//! Takes rows, yields record batches. Cuts them by content alone, so that the same rows give the same bytes. Writes
-//! nothing: see `writer`.
+//! Takes rows, yields record batches. Cuts them by content alone, so that the same rows give the same bytes. `writer`
+//! writes them.
 
 use std::iter::repeat_n;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use half::f16;
 
 use super::{MaskRow, MaskSchema, ScoreType, token_hash};
 
-/// A batch is full at this many rows, tokens, or bytes of ids or texts, whichever comes first. Tokens are what
-/// counts as a rule; the bytes are for strings so long that Arrow's 32-bit offsets would not reach across a batch of them.
+/// A batch is full at this many rows, tokens, or bytes of ids or texts, whichever comes first. Usually that is the
+/// tokens; the limit on bytes is for strings so long that a batch of them would exceed Arrow's 32-bit offsets.
 const FULL_ROWS: usize = 1_000;
 const FULL_TOKENS: usize = 1 << 18;
 const FULL_STRING_BYTES: usize = 1 << 24;
@@ -112,7 +112,7 @@ impl Pending {
         }
     }
 
-    /// Adds a row whose lists are known to fit one another and the schema.
+    /// Adds a row whose lists are known to match each other and the schema.
     pub(super) fn push(&mut self, row: &MaskRow) {
         self.id.append_value(&row.id);
         self.row.append_value(row.row);
@@ -156,7 +156,7 @@ impl Pending {
             || self.id_bytes.max(self.text_bytes) >= FULL_STRING_BYTES
     }
 
-    /// Takes out what was added, as a batch.
+    /// Takes the added rows as a batch.
     pub(super) fn take(&mut self) -> Result<RecordBatch, ArrowError> {
         let shard = StringArray::from_iter_values(repeat_n(&self.shard, self.rows));
         let mut columns: Vec<ArrayRef> = vec![

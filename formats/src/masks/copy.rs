@@ -1,5 +1,5 @@
-//! Takes the record batches of a mask file with other masks for the same tokens, yields a mask file of the same name:
-//! the columns that stay are copied as they lie. Which tokens are kept is decided elsewhere.
+//! Takes the record batches of a mask file and new masks for the same tokens, yields a mask file of the same name: the
+//! other columns are copied unchanged. The caller decides which tokens are kept.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,24 +17,24 @@ use super::schema::{self, METADATA_KEY, TEXT, WEIGHT};
 use super::writer::writing;
 use super::{BatchCompression, MaskBatch, MaskColumns, MaskFile, MasksFolder, OutputError};
 
-/// What stands in the place of the masks and weights of a file, and how it was made.
+/// The columns that replace the masks and weights of a file, and how they were computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewColumns {
-    /// Names of columns of masks.
+    /// Names of the mask columns.
     pub masks: Vec<String>,
-    /// Names of columns of weights; they begin with `weight_`.
+    /// Names of the weight columns; they start with `weight_`.
     pub weights: Vec<String>,
     /// The metadata of the new file.
     pub metadata: Value,
 }
 
-/// Writes a mask file from another one. Blocks, as files do. It has a temporary name until
+/// Writes a mask file from another one. Blocks on file I/O. The file has a temporary name until
 /// [`publish_copy`](MasksFolder::publish_copy).
 pub struct MaskCopy {
     name: String,
     path: PathBuf,
     schema: SchemaRef,
-    /// For each column the place of the one it is copied from; none for new ones.
+    /// For each column the index of the one it is copied from; `None` for new ones.
     from: Vec<Option<usize>>,
     encoder: Encoder,
     file: File,
@@ -42,10 +42,10 @@ pub struct MaskCopy {
 }
 
 impl MaskCopy {
-    /// Begins the file `name` of a folder, whatever lay there under its temporary name.
+    /// Starts the file `name` of a folder, overwriting a leftover with its temporary name.
     ///
     /// # Errors
-    /// Where the name leads out of the folder, two columns have one name, or the file cannot be made.
+    /// If the name leads out of the folder, two columns have the same name, or the file cannot be created.
     pub fn create(
         folder: &MasksFolder,
         name: &str,
@@ -57,7 +57,7 @@ impl MaskCopy {
         Self::begin(folder, name, schema, from, compression)
     }
 
-    /// Begins the file with these columns, `from` saying where each is copied from.
+    /// Starts the file with these columns; `from` says which column each is copied from.
     pub(super) fn begin(
         folder: &MasksFolder,
         name: &str,
@@ -91,7 +91,8 @@ impl MaskCopy {
     /// Adds a batch, with masks and weights for its tokens in the order of [`NewColumns`].
     ///
     /// # Errors
-    /// Where there are not as many of them as tokens, or the file cannot be written.
+    /// If there are fewer of them than columns, their lengths differ from the number of tokens, or the file cannot be
+    /// written.
     pub fn write(
         &mut self,
         batch: &MaskBatch,
@@ -108,7 +109,7 @@ impl MaskCopy {
         self.put_batch(batch, masks.chain(weights))
     }
 
-    /// Adds a batch, with the columns that are not copied.
+    /// Adds a batch; `new` yields the columns that are not copied.
     pub(super) fn put_batch(
         &mut self,
         batch: &MaskBatch,
@@ -137,10 +138,10 @@ impl MaskCopy {
         self.bytes
     }
 
-    /// Completes the file and puts it onto the disk, still under its temporary name.
+    /// Completes the file and syncs it, still under its temporary name.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn finish(mut self) -> Result<MaskFile, OutputError> {
         self.put(&END)?;
         self.file.sync_all().map_err(|source| OutputError::Write {
@@ -164,7 +165,8 @@ impl MaskCopy {
     }
 }
 
-/// The schema of the new file, and where its columns are from. New ones stand where masks do: before the text.
+/// The schema of the new file, and the column each of its columns is copied from. New ones go where masks do: before
+/// the text.
 fn new_schema(
     old: &SchemaRef,
     new: &NewColumns,
@@ -205,7 +207,7 @@ fn bits(mask: &[bool]) -> BooleanArray {
     BooleanArray::new(BooleanBuffer::collect_bool(mask.len(), |i| mask[i]), None)
 }
 
-/// Items as the lists of the documents of a batch.
+/// Items as one list per document of a batch.
 pub(super) fn list(
     batch: &MaskBatch,
     items: ArrayRef,

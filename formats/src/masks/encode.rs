@@ -1,6 +1,6 @@
-//! Takes record batches, yields the bytes of an Arrow IPC stream, piece by piece: the schema, each batch, the end. The
-//! pieces of a batch depend on nothing that came before, so that a stream can be cut between two of them and gone on
-//! with. Writes no file: see `writer`.
+//! Takes record batches, yields the bytes of an Arrow IPC stream in parts: the schema, each batch, the end-of-stream
+//! marker. The bytes of a batch do not depend on earlier batches, so a stream can be cut between two of them and
+//! resumed there. `writer` writes the file.
 
 use arrow_array::RecordBatch;
 use arrow_ipc::CompressionType;
@@ -8,21 +8,21 @@ use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::{ArrowError, Schema};
 use serde::{Deserialize, Serialize};
 
-/// The end mark of a stream.
+/// The end-of-stream marker.
 pub(crate) const END: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
 /// How the buffers of the record batches are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BatchCompression {
-    /// As they are, so that files can be memory-mapped.
+    /// Uncompressed, so that files can be memory-mapped.
     #[default]
     None,
-    /// Each by itself as a Zstandard frame.
+    /// Each as a Zstandard frame of its own.
     Zstd,
 }
 
-/// Turns record batches into bytes.
+/// Encodes record batches.
 pub(crate) struct Encoder {
     schema: Vec<u8>,
     stream: StreamWriter<Vec<u8>>,
@@ -41,12 +41,12 @@ impl Encoder {
         Ok(Self { schema, stream })
     }
 
-    /// What a stream begins with.
+    /// The bytes of the schema, which start a stream.
     pub(crate) fn schema(&self) -> &[u8] {
         &self.schema
     }
 
-    /// The next batch as bytes.
+    /// The bytes of the next batch.
     pub(crate) fn batch(&mut self, batch: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
         self.stream.write(batch)?;
         self.stream.flush()?;

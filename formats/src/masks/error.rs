@@ -1,4 +1,4 @@
-//! What can be wrong with a masks folder: on writing it, and on reading one back.
+//! Errors of writing a masks folder and of reading one.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,28 +10,28 @@ use super::schema::METADATA_KEY;
 /// Why masks could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
-    /// The folder's place is taken.
+    /// The path exists and is not a folder.
     #[error("{}: expected a folder, got something else", .path.display())]
     NotAFolder {
-        /// The place.
+        /// The path.
         path: PathBuf,
     },
 
-    /// The folder holds something.
+    /// The folder is not empty.
     #[error("{}: expected an empty folder, found {} in it", .path.display(), .entry.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
-        /// One of the things in it.
+        /// One of its entries.
         entry: PathBuf,
     },
 
-    /// A folder or file that cannot be made.
-    #[error("{}: cannot be made", .path.display())]
+    /// A folder or file that cannot be created.
+    #[error("{}: cannot be created", .path.display())]
     Create {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 
@@ -40,7 +40,7 @@ pub enum OutputError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 
@@ -49,23 +49,23 @@ pub enum OutputError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 
-    /// Whoever read the stream wants no more of it.
-    #[error("standard output: nobody reads it any more")]
+    /// The reader of the stream closed it.
+    #[error("standard output: its reader closed it")]
     ReaderGone {
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 
-    /// Rows that are no Arrow.
-    #[error("{}: cannot be put into Arrow", .path.display())]
+    /// Rows that cannot be encoded in Arrow.
+    #[error("{}: cannot be encoded in Arrow", .path.display())]
     Encode {
         /// The file.
         path: PathBuf,
-        /// What Arrow said.
+        /// Arrow's error.
         source: ArrowError,
     },
 
@@ -76,29 +76,29 @@ pub enum OutputError {
         name: String,
     },
 
-    /// Two columns of one name.
-    #[error("column {name:?}: expected a name of its own, got one of another column")]
+    /// Two columns with the same name.
+    #[error("column {name:?}: expected a unique name, got that of another column")]
     ColumnTwice {
         /// The name.
         name: String,
     },
 
-    /// A row that does not fit.
+    /// A row that does not match the schema.
     #[error("{shard} row {row}: expected {expected} {what}, got {got}")]
     Row {
         /// The shard's name.
         shard: String,
-        /// The row.
+        /// The row number.
         row: i64,
-        /// What was counted.
+        /// The thing that was counted.
         what: String,
-        /// How many there should have been.
+        /// The expected number.
         expected: usize,
-        /// How many there were.
+        /// The actual number.
         got: usize,
     },
 
-    /// A token id that does not fit into 32 bits with a sign.
+    /// A token id that does not fit into a signed 32-bit integer.
     #[error(
         "{shard} row {row}: expected token ids of at most {}, got {token}",
         i32::MAX
@@ -106,13 +106,13 @@ pub enum OutputError {
     Token {
         /// The shard's name.
         shard: String,
-        /// The row.
+        /// The row number.
         row: i64,
         /// The id.
         token: u32,
     },
 
-    /// A token id that the type of ids in the file does not hold.
+    /// A token id that does not fit into the file's type of ids.
     #[error("{}: expected token ids from 0 to {largest}, got {token}", .path.display())]
     TooWide {
         /// The file.
@@ -128,9 +128,9 @@ pub enum OutputError {
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// What is counted.
+        /// The thing that is counted.
         what: &'static str,
-        /// The most that it counts.
+        /// The largest number the format can count.
         most: u64,
     },
 }
@@ -143,31 +143,31 @@ pub enum MaskError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 
-    /// A file that is no Arrow stream, or a broken one.
+    /// A file that is not an Arrow stream, or a broken one.
     #[error("{}: expected an Arrow IPC stream, got something else or a broken one", .path.display())]
     Arrow {
         /// The file.
         path: PathBuf,
-        /// What Arrow said.
+        /// Arrow's error.
         source: ArrowError,
     },
 
-    /// JSON that is none, or not what it should be.
+    /// Invalid JSON, or not the expected one.
     #[error("{}: expected {expected}, got something else", .path.display())]
     Json {
         /// The file.
         path: PathBuf,
-        /// What it should be.
+        /// The expected content.
         expected: &'static str,
-        /// What the parser said.
+        /// The parser's error.
         source: serde_json::Error,
     },
 
-    /// A folder that lists a file which is not in it.
+    /// A folder that lists a file outside it.
     #[error("{}: expected names of files in this folder, got {name:?}", .path.display())]
     Outside {
         /// The list.
@@ -183,7 +183,7 @@ pub enum MaskError {
         path: PathBuf,
     },
 
-    /// An Arrow file that says nothing of masks.
+    /// An Arrow file without metadata of masks.
     #[error("{}: expected metadata under {METADATA_KEY:?}, found none", .path.display())]
     NotMasks {
         /// The file.
@@ -208,8 +208,8 @@ pub enum MaskError {
         expected: DataType,
     },
 
-    /// A column that was asked for by its name and is not there.
-    #[error("{}: expected a column {column:?} of numbers or masks, as asked for, found none", .path.display())]
+    /// A column that was requested by name and is missing.
+    #[error("{}: expected the requested column {column:?} of numbers or masks, found none", .path.display())]
     NoColumn {
         /// The file.
         path: PathBuf,
@@ -218,20 +218,20 @@ pub enum MaskError {
     },
 
     /// A file whose documents cannot be read one by one.
-    #[error("{}: expected record batches as they are, got compressed ones", .path.display())]
+    #[error("{}: expected uncompressed record batches, got compressed ones", .path.display())]
     Compressed {
         /// The file.
         path: PathBuf,
     },
 
-    /// A row whose lists do not fit one another.
+    /// A row whose lists do not match each other.
     #[error("{} row {row}: expected {expected}, got something else", .path.display())]
     Row {
         /// The file.
         path: PathBuf,
-        /// The row, counted in the file.
+        /// The row number in the file.
         row: usize,
-        /// What it should be.
+        /// The expected content.
         expected: &'static str,
     },
 }

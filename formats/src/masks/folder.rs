@@ -1,6 +1,5 @@
-//! Takes the name of a folder, yields a Hugging Face dataset that grows shard by shard, and can be gone on with after
-//! an interruption. What stands in a mask file is `writer`'s business; what the notes in `.rho-mask` say is that of
-//! whoever leaves them there.
+//! A folder of masks: a Hugging Face dataset that grows shard by shard, and can be resumed after an interruption.
+//! `writer` writes the mask files; the caller writes the records in `.rho-mask`.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,12 +15,12 @@ use super::{
     MaskFile, MaskRow, MaskSchema, MaskWriter, OutputError, Spill, SpillMark, WriteOptions,
 };
 
-/// Where notes are kept that are no masks.
+/// The folder of the run's records, which are not masks.
 const NOTES: &str = ".rho-mask";
-/// Where the locks are, among the notes. They stay as long as the folder does.
+/// The folder of the locks, inside that of the records. They stay as long as the folder does.
 const LOCKS: &str = "locks";
 
-/// A folder of masks that is being written. May be shared among threads, and among programs that write different
+/// A folder of masks that is being written. May be shared among threads, and among processes that write different
 /// shards.
 #[derive(Debug, Clone)]
 pub struct MasksFolder {
@@ -29,11 +28,11 @@ pub struct MasksFolder {
 }
 
 impl MasksFolder {
-    /// Whether masks may be written to `path`: nothing is there, an empty folder, or one that masks were written to
-    /// before (the answer is true then). Makes nothing.
+    /// Checks that masks may be written to `path`: it does not exist, is an empty folder, or is a folder that masks
+    /// were written to before (then it returns true). Creates nothing.
     ///
     /// # Errors
-    /// Where something else stands in its place or in it, or it cannot be looked at.
+    /// If it is not a folder, holds something else, or cannot be read.
     pub fn check(path: &Path) -> Result<bool, OutputError> {
         let path = path.to_owned();
         let cannot_create = |source| OutputError::Create {
@@ -49,7 +48,7 @@ impl MasksFolder {
         }
         match fs::read_dir(&path).map_err(cannot_create)?.next() {
             None => Ok(false),
-            // Another rank has made it just now.
+            // Another rank has just created it.
             Some(_) if path.join(NOTES).is_dir() => Ok(true),
             Some(entry) => {
                 let entry = entry.map_err(cannot_create)?.file_name().into();
@@ -58,16 +57,16 @@ impl MasksFolder {
         }
     }
 
-    /// Makes the folder, or opens one that masks were written to before.
+    /// Creates the folder, or opens one that masks were written to before.
     ///
-    /// `dataset_info.json` is written here, `state.json` by [`list`](Self::list): a dataset without files is none to
-    /// the `datasets` library, and it says so clearly only where there is no `state.json`.
+    /// Writes `dataset_info.json` here; `state.json` comes with [`list`](Self::list). The `datasets` library rejects a
+    /// dataset without files, with a clear message only if `state.json` is missing.
     ///
     /// # Errors
-    /// Where something else stands in its place or in it, or it cannot be made.
+    /// If it is not a folder, holds something else, or cannot be created.
     pub fn create(path: impl Into<PathBuf>) -> Result<Self, OutputError> {
         let folder = Self::begin(path)?;
-        // Ranks that start at the same time would take the file from each other while it has its temporary name.
+        // Ranks that start at the same time would overwrite each other's temporary file.
         let _making = folder.lock("make")?;
         if !folder.path.join("dataset_info.json").exists() {
             folder.replace(Path::new("dataset_info.json"), b"{}")?;
@@ -75,10 +74,11 @@ impl MasksFolder {
         Ok(folder)
     }
 
-    /// As [`create`](Self::create), for what is no dataset of masks: nothing is written but the folder of the notes.
+    /// Like [`create`](Self::create), for a folder that is not a dataset of masks: creates only the folder of the
+    /// records.
     ///
     /// # Errors
-    /// Where something else stands in its place or in it, or it cannot be made.
+    /// If it is not a folder, holds something else, or cannot be created.
     pub fn begin(path: impl Into<PathBuf>) -> Result<Self, OutputError> {
         let path = path.into();
         Self::check(&path)?;
@@ -87,25 +87,25 @@ impl MasksFolder {
         Ok(folder)
     }
 
-    /// A folder that was written before, to look at; nothing is made or checked.
+    /// A folder that was written before, for reading; creates and checks nothing.
     pub fn existing(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// Where it lies.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where file `i` of a shard lies until it is complete.
+    /// The path of file `i` of a shard until it is complete.
     pub fn unfinished_file(&self, shard: &str, i: usize) -> PathBuf {
         partial(&self.path, shard, i)
     }
 
-    /// Begins the mask file of a shard, `<shard>.arrow`.
+    /// Starts the mask file of a shard, `<shard>.arrow`.
     ///
     /// # Errors
-    /// Where the shard's name leads out of the folder, two columns have one name, or the file cannot be made.
+    /// If the shard's name leads out of the folder, two columns have the same name, or the file cannot be created.
     pub fn writer(
         &self,
         shard: &str,
@@ -121,11 +121,11 @@ impl MasksFolder {
         MaskWriter::create(&self.path, shard, schema, options)
     }
 
-    /// Goes on with the mask file of a shard, after what [`MaskWriter::sync`] said of it. None where less than that is
+    /// Resumes the mask file of a shard after the bytes that [`MaskWriter::sync`] reported. `None` if fewer bytes are
     /// there.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn resume(
         &self,
         shard: &str,
@@ -136,11 +136,11 @@ impl MasksFolder {
         MaskWriter::resume(&self.path, shard, schema, options, files)
     }
 
-    /// Gives the complete files of a shard their final names, unless they have them already, and removes what they
-    /// replace and what was kept beside them. True where all of them are there then, in their full size.
+    /// Gives the complete files of a shard their final names, unless they have them already, and removes the files they
+    /// replace and the shard's spill files. True if all of them are there afterwards, in their full size.
     ///
     /// # Errors
-    /// Where a file cannot be renamed.
+    /// If a file cannot be renamed.
     pub fn publish(
         &self,
         shard: &str,
@@ -158,7 +158,7 @@ impl MasksFolder {
         }
         for old in replaced {
             if !files.iter().any(|file| file.name == old.name) {
-                // Listed nowhere any more: it counts for nothing, even where it cannot be removed.
+                // It is no longer listed, so it is ignored even if it cannot be removed.
                 let _ = fs::remove_file(self.path.join(&old.name));
             }
         }
@@ -169,16 +169,16 @@ impl MasksFolder {
         Ok(files.iter().all(whole))
     }
 
-    /// Gives a complete file of a [`MaskCopy`](super::MaskCopy) its final name, unless it has it already. True where it
-    /// is there then, in its full size.
+    /// Gives a complete file of a [`MaskCopy`](super::MaskCopy) its final name, unless it has it already. True if it is
+    /// there afterwards, in its full size.
     ///
     /// # Errors
-    /// Where it cannot be renamed.
+    /// If it cannot be renamed.
     pub fn publish_copy(&self, file: &MaskFile) -> Result<bool, OutputError> {
         let to = self.path.join(&file.name);
         let from = rho_files::partial(&to);
         let whole = |path: &Path| fs::metadata(path).is_ok_and(|m| m.len() == file.bytes);
-        // What another run began since is not what was complete.
+        // A partial file that another run has started since is not the complete one.
         if whole(&from) && !whole(&to) {
             let renamed =
                 File::open(&from).and_then(|opened| rho_files::complete(&from, &opened, &to));
@@ -190,10 +190,10 @@ impl MasksFolder {
         Ok(whole(&to))
     }
 
-    /// Begins to keep the documents of an open scope, beside the mask file of their shard.
+    /// Starts a spill file for the documents of an open scope, beside the mask file of their shard.
     ///
     /// # Errors
-    /// Where the file cannot be made.
+    /// If the file cannot be created.
     pub fn spill(&self, shard: &str, columns: &MaskSchema, turn: u8) -> Result<Spill, OutputError> {
         Spill::create(
             spill_file(&self.mask_file(shard), turn),
@@ -203,11 +203,11 @@ impl MasksFolder {
         )
     }
 
-    /// Goes on with such a file, after what [`Spill::sync`] said of it, and gives back its rows. None where the file is
-    /// not what was written.
+    /// Resumes a spill file after the bytes that [`Spill::sync`] reported, and yields its rows. `None` if the file
+    /// differs from what was written.
     ///
     /// # Errors
-    /// Where the file cannot be read or written.
+    /// If the file cannot be read or written.
     pub fn resume_spill(
         &self,
         shard: &str,
@@ -222,18 +222,18 @@ impl MasksFolder {
         )
     }
 
-    /// Removes such files, except the one of a turn.
+    /// Removes the spill files of a shard, except the one of a turn.
     pub fn remove_spills(&self, shard: &str, except: Option<u8>) {
         remove_spills(&self.mask_file(shard), except);
     }
 
-    /// Writes `state.json`: these files are the dataset, in this order.
+    /// Writes `state.json`: the files of the dataset, in this order.
     ///
-    /// The library caches what it computes from a dataset by its fingerprint: it must change when the files do, and be
-    /// the same for the same files. So it is a hash of the metadata, and of the names and sizes of the files.
+    /// The `datasets` library caches its results by the dataset's fingerprint, so it must change with the files, and be
+    /// equal for equal files. It is a hash of the metadata and of the names and sizes of the files.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn list<'a>(
         &self,
         metadata: &Value,
@@ -261,7 +261,7 @@ impl MasksFolder {
     /// Writes `summary.json`.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn summary(&self, summary: &Value) -> Result<(), OutputError> {
         self.replace(
             Path::new("summary.json"),
@@ -269,10 +269,10 @@ impl MasksFolder {
         )
     }
 
-    /// Writes a file whose content is made piece by piece, in the place of what stood there; `None` removes it.
+    /// Replaces a file with what `write` writes; `None` removes it.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn file(&self, name: &str, write: Option<&WriteTo<'_>>) -> Result<(), OutputError> {
         let path = self.path.join(name);
         let done = match write {
@@ -285,13 +285,13 @@ impl MasksFolder {
         done.map_err(|source| OutputError::Write { path, source })
     }
 
-    /// Leaves a note (a file in `.rho-mask`), whole or not at all.
+    /// Writes a record (a file in `.rho-mask`) atomically.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn note(&self, name: &str, bytes: &[u8]) -> Result<(), OutputError> {
         let path = Path::new(NOTES).join(name);
-        // Only a note makes its folder: where the whole output has gone, that is an error.
+        // Create only folders of records: if the whole output is missing, that is an error.
         if let Some(parent) = path.parent()
             && self.path.join(NOTES).is_dir()
         {
@@ -300,10 +300,10 @@ impl MasksFolder {
         self.replace(&path, bytes)
     }
 
-    /// A note that was left; none where there is none.
+    /// The bytes of a record; `None` if it does not exist.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If it cannot be read.
     pub fn noted(&self, name: &str) -> Result<Option<Vec<u8>>, OutputError> {
         let path = self.path.join(NOTES).join(name);
         match fs::read(&path) {
@@ -313,15 +313,15 @@ impl MasksFolder {
         }
     }
 
-    /// Where a note lies, for those that grow.
+    /// The path of a record, for records that are appended to.
     pub fn note_path(&self, name: &str) -> PathBuf {
         self.path.join(NOTES).join(name)
     }
 
-    /// The names of the notes in a folder of notes.
+    /// The names of the records in a subfolder.
     ///
     /// # Errors
-    /// Where the folder is there and cannot be read.
+    /// If the folder exists and cannot be read.
     pub fn notes(&self, under: &str) -> Result<Vec<String>, OutputError> {
         let path = self.path.join(NOTES).join(under);
         let read = match fs::read_dir(&path) {
@@ -338,19 +338,19 @@ impl MasksFolder {
         Ok(names)
     }
 
-    /// Takes the lock `name`. None where somebody else has it.
+    /// Takes the lock `name`. `None` if another process holds it.
     ///
     /// # Errors
-    /// Where its file cannot be made or locked.
+    /// If its file cannot be created or locked.
     pub fn try_lock(&self, name: &str) -> Result<Option<Lock>, OutputError> {
         let path = self.lock_file(name)?;
         Lock::try_take(&path).map_err(|source| OutputError::Write { path, source })
     }
 
-    /// Takes the lock `name`, waiting for it.
+    /// Takes the lock `name`, and waits for it if needed.
     ///
     /// # Errors
-    /// Where its file cannot be made or locked.
+    /// If its file cannot be created or locked.
     pub fn lock(&self, name: &str) -> Result<Lock, OutputError> {
         let path = self.lock_file(name)?;
         Lock::take(&path, || {}).map_err(|source| OutputError::Write { path, source })
@@ -364,11 +364,11 @@ impl MasksFolder {
         Ok(path)
     }
 
-    /// Removes everything that was written here for these shards, and the notes last: whatever interrupts it, it can
-    /// be called again. Other files stay, and so do locks.
+    /// Removes everything that was written here for these shards, the records last, so that it can be called again
+    /// after an interruption. Other files and the locks stay.
     ///
     /// # Errors
-    /// Where something is there and cannot be removed.
+    /// If something exists and cannot be removed.
     pub fn clear<'a>(
         &self,
         shards: impl IntoIterator<Item = &'a str>,
@@ -396,7 +396,7 @@ impl MasksFolder {
         }
         for path in paths {
             gone(&path, fs::remove_file(&path))?;
-            // Folders that were made for shards go with the last of them; others are not empty.
+            // Removes folders of shards once they are empty; others are not empty.
             let mut parent = path.parent();
             while let Some(folder) = parent
                 && folder != self.path
@@ -409,10 +409,10 @@ impl MasksFolder {
         self.replace(Path::new("dataset_info.json"), b"{}")
     }
 
-    /// Removes the notes, but for locks. What they tell of must be gone before.
+    /// Removes the records, except the locks. Remove the files they describe first.
     ///
     /// # Errors
-    /// Where something is there and cannot be removed.
+    /// If something exists and cannot be removed.
     pub fn clear_notes(&self) -> Result<(), OutputError> {
         let notes = self.path.join(NOTES);
         let entries = fs::read_dir(&notes).and_then(Iterator::collect::<io::Result<Vec<_>>>);
@@ -420,7 +420,7 @@ impl MasksFolder {
             path: notes.clone(),
             source,
         })?;
-        // Folders first: the notes beside them say what the folder is.
+        // Folders first: the records beside them say what the folder is.
         let (folders, files): (Vec<_>, Vec<_>) = entries
             .into_iter()
             .filter(|entry| entry.file_name() != LOCKS)
@@ -452,7 +452,7 @@ impl MasksFolder {
     }
 }
 
-/// Passes over what was not there to be removed.
+/// Ignores that a removed file did not exist.
 fn gone(path: &Path, result: io::Result<()>) -> Result<(), OutputError> {
     match result {
         Err(source) if source.kind() != io::ErrorKind::NotFound => Err(OutputError::Write {

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// XXH3 (64 bits, seed 0) over the ids as little-endian 32-bit integers, as the same bits with a sign.
+/// XXH3 (64 bits, seed 0) over the ids as little-endian 32-bit integers, reinterpreted as a signed integer.
 ///
 /// In Python: `numpy.uint64(xxhash.xxh3_64_intdigest(numpy.array(ids, "<i4").tobytes())).astype("int64")`.
 pub fn token_hash(input_ids: &[u32]) -> i64 {

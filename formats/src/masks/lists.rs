@@ -1,6 +1,6 @@
-//! Takes the record batches of a mask file with other lists for the same tokens, yields a file whose rows are the same
-//! documents: what names a document is copied as it lies, scores and masks give way to the new lists. What the lists say
-//! is decided elsewhere.
+//! Takes the record batches of a mask file and other lists for the same tokens, yields a file whose rows are the same
+//! documents: the columns that name a document are copied unchanged, the new lists replace scores and masks. The caller
+//! decides what the lists hold.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,28 +15,28 @@ use super::{
     BatchCompression, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder, OutputError,
 };
 
-/// The lists of a file, and how they were made.
+/// The lists of a file, and how they were computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewLists {
-    /// Names of columns of numbers: `list<float32>`, null where there is none.
+    /// Names of the columns of numbers: `list<float32>`, with nulls for missing items.
     pub numbers: Vec<String>,
-    /// Names of columns of codes, which stand for words that the metadata tells: `list<uint8>`, null where there is none.
+    /// Names of the columns of codes, whose meanings are in the metadata: `list<uint8>`, with nulls for missing items.
     pub codes: Vec<String>,
     /// The metadata of the file.
     pub metadata: Value,
 }
 
-/// Writes a file of lists. Blocks, as files do. It has a temporary name until
+/// Writes a file of lists. Blocks on file I/O. The file has a temporary name until
 /// [`publish_copy`](MasksFolder::publish_copy).
 pub struct ListsCopy {
     copy: MaskCopy,
 }
 
 impl ListsCopy {
-    /// Begins the file `name` of a folder, whatever lay there under its temporary name.
+    /// Starts the file `name` of a folder, overwriting a leftover with its temporary name.
     ///
     /// # Errors
-    /// Where the name leads out of the folder, two columns have one name, or the file cannot be made.
+    /// If the name leads out of the folder, two columns have the same name, or the file cannot be created.
     pub fn create(
         folder: &MasksFolder,
         name: &str,
@@ -48,10 +48,11 @@ impl ListsCopy {
         Ok(Self { copy })
     }
 
-    /// Adds a batch, with numbers (NaN for none) and codes for its tokens in the order of [`NewLists`].
+    /// Adds a batch, with numbers (NaN for a missing one) and codes for its tokens in the order of [`NewLists`].
     ///
     /// # Errors
-    /// Where there are not as many of them as tokens, or the file cannot be written.
+    /// If there are fewer of them than columns, their lengths differ from the number of tokens, or the file cannot be
+    /// written.
     pub fn write(
         &mut self,
         batch: &MaskBatch,
@@ -70,16 +71,16 @@ impl ListsCopy {
         self.copy.put_batch(batch, numbers.chain(codes))
     }
 
-    /// Completes the file and puts it onto the disk, still under its temporary name.
+    /// Completes the file and syncs it, still under its temporary name.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn finish(self) -> Result<MaskFile, OutputError> {
         self.copy.finish()
     }
 }
 
-/// The schema of the new file, and where its columns are from. New ones stand before the text.
+/// The schema of the new file, and the column each of its columns is copied from. New ones go before the text.
 fn new_schema(
     old: &SchemaRef,
     new: &NewLists,

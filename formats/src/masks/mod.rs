@@ -6,15 +6,15 @@
 //!   state.json                the finished files, in the order of the corpus
 //!   part-0.jsonl.zst.arrow    one Arrow IPC stream for each shard, named after it
 //!   sub/part-1.jsonl.arrow
-//!   tokenizer.json            the tokenizer of the token ids, where texts were scored
-//!   rejected.jsonl            the rows that hold no document, if there were any
-//!   summary.json              what came of it
-//!   .rho-mask/                how far a run is, so that it can be gone on with
+//!   tokenizer.json            the tokenizer of the token ids, if texts were scored
+//!   rejected.jsonl            the rows without a document, if there were any
+//!   summary.json              the summary of the run
+//!   .rho-mask/                the records of a run, so that it can be resumed
 //! ```
 //!
 //! `datasets.load_from_disk` opens the folder from the first finished shard on, `pyarrow.ipc.open_stream` and
-//! `polars.read_ipc_stream` each file. A file has its final name only when it is complete. The same rows give the same
-//! bytes. Does not decide what is kept: the masks come in as they are.
+//! `polars.read_ipc_stream` open each file. A file gets its final name only when it is complete. The same rows give the
+//! same bytes. The caller decides which tokens are kept.
 
 mod batch;
 mod columns;
@@ -49,23 +49,23 @@ pub use stream::MaskStream;
 pub(crate) use writer::writing;
 pub use writer::{MaskFile, MaskWriter, WriteOptions};
 
-/// One document's scores and masks. All lists speak of the same tokens: item `i` of each is about token `i`.
+/// One document's scores and masks. Item `i` of each list belongs to token `i`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaskRow {
     /// The document's own id, else `shard#row`.
     pub id: String,
-    /// Its row in the shard.
+    /// The row number in the shard.
     pub row: i64,
-    /// Exactly what the reference saw.
+    /// The token ids, exactly as the reference model saw them.
     pub input_ids: Vec<u32>,
-    /// One list for each of [`MaskSchema::scores`]. NaN says "not scored", and is null in the file.
+    /// One list for each of [`MaskSchema::scores`]. NaN means "not scored", and is null in the file.
     pub scores: Vec<Vec<f32>>,
     /// One list for each of [`MaskSchema::masks`].
     pub masks: Vec<Vec<bool>>,
-    /// One list for each of [`MaskSchema::weights`]; numbers all of them.
+    /// One list for each of [`MaskSchema::weights`], without NaN.
     pub weights: Vec<Vec<f32>>,
-    /// Its text, where [`MaskSchema::text`] asks for it.
+    /// The text, if [`MaskSchema::text`] is set.
     pub text: Option<String>,
-    /// Where it says it is from, where [`MaskSchema::source`] asks for it; not every document says so.
+    /// The document's source, if [`MaskSchema::source`] is set and the document has one.
     pub source: Option<String>,
 }

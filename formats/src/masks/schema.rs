@@ -1,7 +1,7 @@
 //! Takes the names of the scores and masks, yields the schema of a mask file; and back from a file's schema.
 //!
-//! All fields and items are nullable, as pyarrow's own defaults are, so that `pa.list_(pa.int32())` equals the
-//! column's type; only scores do hold nulls.
+//! All fields and items are nullable, like pyarrow's own defaults, so that `pa.list_(pa.int32())` equals the column's
+//! type; only scores actually hold nulls.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::batch::{MOST_STRING_BYTES, MOST_TOKENS};
 use super::{MaskRow, OutputError};
 
-/// The key of the schema's metadata under which a mask file says how it was made.
+/// The key of a mask file's metadata about how the masks were made.
 pub const METADATA_KEY: &str = "rho_mask";
 
 pub(super) const ID: &str = "id";
@@ -25,7 +25,7 @@ pub(super) const INPUT_IDS: &str = "input_ids";
 pub(super) const TEXT: &str = "text";
 pub(super) const SOURCE: &str = "source";
 
-/// What the names of columns of weights begin with. They are lists of numbers as scores are, and none.
+/// The prefix of the names of weight columns. They have the type of scores, but are not scores.
 pub(super) const WEIGHT: &str = "weight_";
 
 /// How scores are stored.
@@ -35,13 +35,13 @@ pub enum ScoreType {
     /// 32 bits.
     #[default]
     Float32,
-    /// 16 bits: half the space, three digits.
+    /// 16 bits: half the space, three significant digits.
     Float16,
 }
 
 impl ScoreType {
-    /// The score as it comes back when it was stored. Beyond the range of 16 bits lies their greatest number, not
-    /// infinity: a score stays a number.
+    /// The score after a round trip through the file. A score beyond the range of 16 bits becomes the largest finite
+    /// number, not infinity.
     pub fn round(self, score: f32) -> f32 {
         match self {
             Self::Float32 => score,
@@ -54,26 +54,26 @@ impl ScoreType {
     }
 }
 
-/// What the files of a masks folder hold beside `id`, `shard`, `row`, `token_hash` and `input_ids`.
+/// The columns of a mask file beside `id`, `shard`, `row`, `token_hash` and `input_ids`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MaskSchema {
-    /// Columns of scores: lists with nulls where nothing was scored.
+    /// Columns of scores: lists with nulls for tokens that were not scored.
     pub scores: Vec<String>,
     /// The type of these lists' items.
     pub score_type: ScoreType,
     /// Columns of masks: lists of `bool`.
     pub masks: Vec<String>,
-    /// Columns of weights: lists of 32-bit numbers. Their names begin with `weight_`.
+    /// Columns of weights: lists of 32-bit floats. Their names start with `weight_`.
     pub weights: Vec<String>,
     /// Whether there is a column `text`.
     pub text: bool,
     /// Whether there is a column `source`.
     pub source: bool,
-    /// How the masks were made: what is known before the first row, as JSON under [`METADATA_KEY`].
+    /// How the masks were made, as known before the first row: JSON under [`METADATA_KEY`].
     pub metadata: Value,
 }
 
-/// Why the schema of a file is not that of masks.
+/// Why the schema of a file is not that of a mask file.
 #[derive(Debug)]
 pub(super) enum Unfit {
     NoMetadata,
@@ -85,7 +85,7 @@ pub(super) enum Unfit {
 }
 
 impl MaskSchema {
-    /// The first column name that stands twice, if any.
+    /// The first duplicate column name, if any.
     pub(super) fn name_twice(&self) -> Option<&str> {
         let mut seen = HashSet::new();
         [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS, TEXT, SOURCE]
@@ -176,7 +176,7 @@ impl MaskSchema {
         })
     }
 
-    /// Whether a row fits.
+    /// Checks that a row matches the schema.
     pub(super) fn check(&self, shard: &str, row: &MaskRow) -> Result<(), OutputError> {
         let unfit = |what: String, expected: usize, got: usize| OutputError::Row {
             shard: shard.to_owned(),
@@ -241,7 +241,7 @@ impl MaskRow {
     }
 }
 
-/// The greatest token id: the masks hold 32-bit signed integers.
+/// The largest token id: the masks hold 32-bit signed integers.
 const GREATEST_TOKEN: u32 = i32::MAX as u32;
 
 fn fixed() -> [(&'static str, DataType); 5] {
@@ -254,7 +254,7 @@ fn fixed() -> [(&'static str, DataType); 5] {
     ]
 }
 
-/// Whether a column holds what a selection made, not what it is made from.
+/// Whether a column is the result of a selection (masks, weights), not its input.
 pub(super) fn is_selected(field: &Field) -> bool {
     field.data_type().equals_datatype(&masks()) || field.name().starts_with(WEIGHT)
 }

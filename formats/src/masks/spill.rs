@@ -1,8 +1,8 @@
-//! Takes the scored documents of a scope that is not complete yet, keeps them on the disk, and gives them back after an
-//! interruption. Does not know when a scope ends.
+//! Keeps the scored documents of an unfinished scope on the disk, and reads them back after an interruption. The caller
+//! decides when a scope ends.
 //!
-//! The file is an Arrow stream like the masks, without masks and without an end mark. What of it counts is said by a
-//! [`SpillMark`], which also holds its hash: a spill that is not what was written is refused, not read.
+//! The file is an Arrow stream like the masks, without masks and without an end-of-stream marker. A [`SpillMark`] says
+//! how many of its bytes are valid, and has their hash: a spill file that does not match is refused, not read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,12 +16,12 @@ use super::encode::{BatchCompression, END, Encoder};
 use super::writer::writing;
 use super::{MaskError, MaskRow, MaskSchema, OutputError, read_masks};
 
-/// How far a spill file is safe.
+/// The synced part of a spill file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpillMark {
-    /// Which of the shard's two spill files: they take turns, so that the old one stays until the new one counts.
+    /// Which of the shard's two spill files: they alternate, so that the old one stays until the new one is valid.
     pub turn: u8,
-    /// Its bytes.
+    /// Size of the valid part, in bytes.
     pub bytes: u64,
     /// XXH3 of these bytes.
     pub hash: u64,
@@ -38,7 +38,7 @@ pub struct Spill {
 }
 
 impl Spill {
-    /// Begins an empty one beside the mask file of the same shard.
+    /// Starts an empty one beside the mask file of the same shard.
     pub(super) fn create(
         path: PathBuf,
         turn: u8,
@@ -70,7 +70,7 @@ impl Spill {
         Ok(spill)
     }
 
-    /// Goes on with one that is safe up to `mark`; also its rows. None where the file is not what was written.
+    /// Resumes one that is valid up to `mark`, and yields its rows. `None` if the file differs from what was written.
     pub(super) fn resume(
         path: PathBuf,
         mark: SpillMark,
@@ -96,7 +96,7 @@ impl Spill {
         if bytes.len() as u64 != mark.bytes || hash.digest() != mark.hash {
             return Ok(None);
         }
-        // With an end mark it is a whole stream, which the reader of masks reads.
+        // With an end-of-stream marker it is a whole stream, which the reader of masks can read.
         file.set_len(mark.bytes)
             .and_then(|()| file.seek(SeekFrom::End(0)))
             .and_then(|_| file.write_all(&END))
@@ -121,10 +121,10 @@ impl Spill {
         Ok(Some((spill, rows)))
     }
 
-    /// Adds a row; it counts after [`sync`](Self::sync).
+    /// Adds a row; it is valid after [`sync`](Self::sync).
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
         self.pending.push(row);
         if self.pending.is_full() {
@@ -133,10 +133,10 @@ impl Spill {
         Ok(())
     }
 
-    /// Puts all rows onto the disk.
+    /// Syncs all rows.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn sync(&mut self) -> Result<SpillMark, OutputError> {
         if !self.pending.is_empty() {
             self.write_batch()?;
@@ -170,7 +170,7 @@ impl Spill {
     }
 }
 
-/// Where the spill file of a turn lies, by the place of the shard's mask file.
+/// The path of the spill file of a turn, by that of the shard's mask file.
 pub(super) fn spill_file(mask_file: &Path, turn: u8) -> PathBuf {
     let name = mask_file.file_name().unwrap_or_default();
     let mut with_turn = name.to_os_string();
@@ -182,7 +182,7 @@ pub(super) fn spill_file(mask_file: &Path, turn: u8) -> PathBuf {
 pub(super) fn remove_spills(mask_file: &Path, except: Option<u8>) {
     for turn in [0, 1] {
         if Some(turn) != except {
-            // What cannot be removed is overwritten or left over; it counts for nothing.
+            // A file that cannot be removed is overwritten or left over; it is never read.
             let _ = fs::remove_file(spill_file(mask_file, turn));
         }
     }

@@ -1,5 +1,5 @@
-//! Takes rows, yields one Arrow IPC stream to whatever takes bytes: standard output, most often. Every record batch is
-//! handed on at once. Nothing can be gone on with here: see `writer`.
+//! Takes rows, writes one Arrow IPC stream, usually to standard output. Every record batch is flushed at once. A stream
+//! cannot be resumed; for files see `writer`.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ impl MaskStream {
     /// Writes the schema.
     ///
     /// # Errors
-    /// Where two columns have one name, or the bytes are not taken.
+    /// If two columns have the same name, or the sink rejects the bytes.
     pub fn new(
         sink: Box<dyn Write + Send>,
         columns: &MaskSchema,
@@ -49,10 +49,10 @@ impl MaskStream {
         Ok(stream)
     }
 
-    /// The rows from here on are of this shard.
+    /// Starts a shard: later rows belong to it.
     ///
     /// # Errors
-    /// Where the bytes of what came before are not taken.
+    /// If the sink rejects the bytes of the rows before.
     pub fn begin(&mut self, shard: &str) -> Result<(), OutputError> {
         self.flush()?;
         shard.clone_into(&mut self.shard);
@@ -64,7 +64,7 @@ impl MaskStream {
     /// Adds a row.
     ///
     /// # Errors
-    /// As for a file.
+    /// If its lists do not match each other and the schema (then it is not added), or the sink rejects the bytes.
     pub fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
         self.columns.check(&self.shard, row)?;
         self.pending.push(row);
@@ -74,10 +74,10 @@ impl MaskStream {
         Ok(())
     }
 
-    /// Ends the record batch and hands it on.
+    /// Ends the record batch and writes it.
     ///
     /// # Errors
-    /// Where the bytes are not taken.
+    /// If the sink rejects the bytes.
     pub fn flush(&mut self) -> Result<(), OutputError> {
         if self.pending.is_empty() {
             return Ok(());
@@ -92,7 +92,7 @@ impl MaskStream {
     /// Ends the stream.
     ///
     /// # Errors
-    /// Where the bytes are not taken.
+    /// If the sink rejects the bytes.
     pub fn finish(mut self) -> Result<(), OutputError> {
         self.flush()?;
         self.put(&END)

@@ -1,5 +1,5 @@
-//! Takes the rows of one shard, yields its mask file: an Arrow IPC stream, under its final name once it is complete. A
-//! large one is split into several, between two record batches. Where they lie among the others is `folder`'s business.
+//! Takes the rows of one shard, yields its mask file: an Arrow IPC stream that gets its final name once it is complete.
+//! A large one is split into several files, between two record batches. `folder` keeps the list of all files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -13,12 +13,12 @@ use super::batch::Pending;
 use super::encode::{BatchCompression, END, Encoder};
 use super::{MaskRow, MaskSchema, OutputError};
 
-/// How a mask file is stored; none of it changes a mask.
+/// How a mask file is stored; no option changes a mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteOptions {
-    /// Of the record batches.
+    /// The compression of the record batches.
     pub compression: BatchCompression,
-    /// A file that would become larger than this is continued in another.
+    /// A file that would exceed this is continued in another.
     pub file_bytes: u64,
 }
 
@@ -34,16 +34,16 @@ impl Default for WriteOptions {
 /// A complete file of a masks folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaskFile {
-    /// Its path in the folder, with `/` between the parts.
+    /// The path in the folder, with `/` between the parts.
     pub name: String,
-    /// Its size.
+    /// The size of the file.
     pub bytes: u64,
 }
 
-/// Writes the mask file of one shard. Blocks, as files do.
+/// Writes the mask file of one shard. Blocks on file I/O.
 ///
 /// Holds one batch of rows. Until [`publish`](super::MasksFolder::publish) the files have temporary names,
-/// `.<name>.partial`, and they keep those where a writer is dropped before.
+/// `.<name>.partial`, which they keep if the writer is dropped before.
 pub struct MaskWriter {
     folder: PathBuf,
     shard: String,
@@ -57,7 +57,7 @@ pub struct MaskWriter {
 }
 
 impl MaskWriter {
-    /// Begins a shard's first file, whatever lay there under its temporary name.
+    /// Starts a shard's first file, overwriting a leftover with its temporary name.
     pub(super) fn create(
         folder: &Path,
         shard: &str,
@@ -78,7 +78,7 @@ impl MaskWriter {
         Ok(writer)
     }
 
-    /// Goes on after the first bytes of each file; none where they are not there any more.
+    /// Resumes after the first bytes of each file; `None` if they are missing.
     pub(super) fn resume(
         folder: &Path,
         shard: &str,
@@ -136,7 +136,7 @@ impl MaskWriter {
     /// Adds a row.
     ///
     /// # Errors
-    /// Where its lists fit neither one another nor the schema (it is not added then), or the file cannot be written.
+    /// If its lists do not match each other and the schema (then it is not added), or the file cannot be written.
     pub fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
         self.columns.check(&self.shard, row)?;
         self.pending.push(row);
@@ -146,11 +146,11 @@ impl MaskWriter {
         Ok(())
     }
 
-    /// Ends the record batch, and puts everything onto the disk. The answer is the bytes of each file: what
-    /// [`resume`](super::MasksFolder::resume) needs.
+    /// Ends the record batch, and syncs everything. Returns the bytes of each file, as
+    /// [`resume`](super::MasksFolder::resume) needs them.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn sync(&mut self) -> Result<Vec<u64>, OutputError> {
         if !self.pending.is_empty() {
             self.write_batch()?;
@@ -164,7 +164,7 @@ impl MaskWriter {
     /// Completes the files, still under their temporary names.
     ///
     /// # Errors
-    /// Where they cannot be written.
+    /// If they cannot be written.
     pub fn finish(mut self) -> Result<Vec<MaskFile>, OutputError> {
         if !self.pending.is_empty() {
             self.write_batch()?;
@@ -222,7 +222,7 @@ impl MaskWriter {
     }
 }
 
-/// The names of a shard's files in the folder: the plain one where one is enough.
+/// The names of a shard's files in the folder: without a number if there is one.
 pub(super) fn file_names(shard: &str, files: usize) -> Vec<String> {
     if files == 1 {
         vec![format!("{shard}.arrow")]
@@ -233,7 +233,7 @@ pub(super) fn file_names(shard: &str, files: usize) -> Vec<String> {
     }
 }
 
-/// Where file `i` of a shard is written until it is complete.
+/// The path of file `i` of a shard until it is complete.
 pub(super) fn partial(folder: &Path, shard: &str, i: usize) -> PathBuf {
     let name = if i == 0 {
         format!("{shard}.arrow")
@@ -250,7 +250,7 @@ fn make(path: &Path) -> Result<File, OutputError> {
     })
 }
 
-/// An error of the Arrow writer; where it is one of the file, as that.
+/// An error of the Arrow writer; an I/O error inside it becomes that of the file.
 pub(crate) fn writing(path: &Path, source: ArrowError) -> OutputError {
     let path = path.to_path_buf();
     match source {

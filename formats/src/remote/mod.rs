@@ -1,13 +1,13 @@
-//! Takes URLs of object stores and web servers, yields what is there, and its bytes: in order (see `stream`) or any
-//! stretch of them. Credentials, regions and endpoints come from the environment variables that each store's own tools
-//! read; what they are is for `object_store` to say.
+//! Takes URLs of object stores and web servers, yields the files there and their bytes: in order (see `stream`) or any
+//! range of them. Credentials, regions and endpoints come from the environment variables that each store's own tools
+//! read; `object_store` interprets them.
 //!
 //! | URL | store |
 //! |---|---|
-//! | `s3://bucket/key` | Amazon S3 and what speaks its protocol (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` ...) |
+//! | `s3://bucket/key` | Amazon S3 and compatible stores (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` ...) |
 //! | `gs://bucket/key` | Google Cloud Storage (`GOOGLE_SERVICE_ACCOUNT` ...) |
 //! | `az://container/key` | Azure Blob Storage (`AZURE_STORAGE_ACCOUNT_NAME` ...) |
-//! | `http://`, `https://` | a web server: single files, for there is no way to list |
+//! | `http://`, `https://` | a web server: single files only, because it cannot list |
 
 mod stream;
 
@@ -31,21 +31,21 @@ use url::Url;
 
 pub(crate) use stream::RemoteStream;
 
-/// How often in a row a request may bring nothing, beside what the client itself does about servers that say "later".
+/// How often in a row a request may yield no bytes. The client itself retries on top of that if the server is busy.
 const TRIES: u32 = 5;
-/// Before the next try; twice as long after each that brings nothing.
+/// The pause before the next try; it doubles after each try without bytes.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// A file in an object store or on a web server, as it was when it was found.
+/// A file in an object store or on a web server, as found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
-    /// Where it is.
+    /// The address of the file.
     pub url: String,
-    /// What the server calls this version of it, if it does.
+    /// The server's tag of this version, if it has one.
     pub etag: Option<String>,
-    /// When the server says it was changed last, in nanoseconds since 1970, if it does.
+    /// The time of the last change, in nanoseconds since 1970, if the server reports it.
     pub modified: Option<u64>,
-    /// Its size.
+    /// The size of the file.
     pub bytes: u64,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn is_url(argument: &str) -> bool {
     })
 }
 
-/// A URL as if it were a path, for naming what is there: `/scheme/host/folder/file`, without escapes.
+/// A URL in the form of a path, for names: `/scheme/host/folder/file`, without escapes.
 pub(crate) fn as_path(url: &str) -> PathBuf {
     match parse(url).and_then(|url| Ok((Path::from_url_path(url.path())?, url))) {
         Ok((path, url)) => PathBuf::from(format!(
@@ -64,12 +64,12 @@ pub(crate) fn as_path(url: &str) -> PathBuf {
             url.scheme(),
             url.host_str().unwrap_or_default()
         )),
-        // What is no URL was refused before.
+        // Invalid URLs were refused before.
         Err(_) => PathBuf::from(url),
     }
 }
 
-/// A store and a place in it.
+/// A store and a file in it.
 pub(crate) struct Opened {
     store: Arc<dyn ObjectStore>,
     path: Path,
@@ -79,7 +79,7 @@ pub(crate) struct Opened {
 
 /// The store that `url` names.
 fn store(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), Error> {
-    // One of the process, which an embedding program may have chosen before.
+    // There is one per process; an embedding program may have installed its own.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let text = url.as_str();
     let path = Path::from_url_path(url.path())?;
@@ -120,7 +120,7 @@ fn store(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), Error> {
     Ok((store, path))
 }
 
-/// That an endpoint is an address: the client takes it for one without looking, and panics later.
+/// Checks that an endpoint is an address: the client does not check it, and panics later.
 fn address(endpoint: Option<String>, variable: &str) -> Result<(), Error> {
     match endpoint {
         Some(endpoint) if Url::parse(&endpoint).is_err() => Err(Error::NotSupported {
@@ -137,14 +137,14 @@ fn parse(url: &str) -> Result<Url, Error> {
     })
 }
 
-/// What a URL names: one file, or all below it, sorted by their keys. The flag says which.
+/// The files that a URL names: one file (then the flag is true), or all below a prefix, sorted by their keys.
 pub(crate) async fn find(url: &str) -> Result<(bool, Vec<Remote>), Error> {
     let parsed = parse(url)?;
     let (store, path) = store(&parsed)?;
     let listable = !parsed.scheme().starts_with("http");
     let remote = |meta: ObjectMeta| {
         let mut url = parsed.clone();
-        // As in the path of a URL, where `%` and `?` mean something.
+        // Escape as in a URL's path, where `%` and `?` are special.
         url.set_path(&Url::parse("x:/").map_or_else(
             |_| meta.location.to_string(),
             |mut empty| {
@@ -155,7 +155,7 @@ pub(crate) async fn find(url: &str) -> Result<(bool, Vec<Remote>), Error> {
         Remote {
             url: url.to_string(),
             etag: meta.e_tag,
-            // The client puts 1970 where the server says nothing.
+            // The client reports 1970 if the server reports nothing.
             modified: meta
                 .last_modified
                 .timestamp_nanos_opt()
@@ -200,8 +200,8 @@ impl Opened {
         self.bytes
     }
 
-    /// `length` bytes from `start` on, of the version that was found. A connection that breaks is taken up where it
-    /// broke; only tries that bring nothing are counted.
+    /// `length` bytes from `start` on, of the version that was found. If a connection breaks, the request is resumed
+    /// from the last byte received; only tries without bytes are counted.
     pub(crate) async fn range(&self, start: u64, length: u64) -> Result<Bytes, Error> {
         let mut bytes = BytesMut::new();
         let mut tries = 0;
@@ -222,7 +222,7 @@ impl Opened {
         }
     }
 
-    /// Adds the bytes of `range` to `bytes`, as many as come.
+    /// Appends the bytes of `range` to `bytes`, as many as arrive.
     async fn range_once(&self, range: Range<u64>, bytes: &mut BytesMut) -> Result<(), Error> {
         let options = GetOptions {
             range: Some(GetRange::Bounded(range.clone())),
@@ -252,7 +252,7 @@ impl Opened {
     }
 }
 
-/// Whether an error may be gone a moment later.
+/// Whether an error may be transient.
 fn may_pass(error: &Error) -> bool {
     matches!(error, Error::Generic { .. })
 }

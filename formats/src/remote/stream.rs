@@ -1,6 +1,6 @@
-//! Takes a remote file, yields its bytes in order. A task fetches them in pieces, one ahead of the reader, so that memory
-//! is bounded, and a connection that breaks costs one piece. A web server that knows no ranges sends the file at once;
-//! then a broken connection is the end.
+//! Takes a remote file, yields its bytes in order. A task fetches them in blocks, one ahead of the reader, so that
+//! memory is bounded, and a broken connection costs one block. A web server without range requests sends the whole file
+//! at once; then a broken connection is an error.
 
 use std::io;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::Opened;
 
-/// What is fetched at once.
+/// Bytes fetched at once.
 const PIECE: u64 = 4 << 20;
 
 /// The bytes of a remote file.
@@ -24,12 +24,12 @@ pub(crate) struct RemoteStream {
 }
 
 impl RemoteStream {
-    /// Starts to fetch. Needs a running tokio runtime.
+    /// Starts fetching. Needs a running tokio runtime.
     pub(crate) fn start(opened: Opened) -> Self {
         let (sender, pieces) = channel(1);
         tokio::spawn(async move {
             if let Err(error) = fetch(&opened, &sender).await {
-                // Nobody listens: nobody wants to know.
+                // If the reader is gone, nobody needs the error.
                 let _ = sender.send(Err(error.into())).await;
             }
         });

@@ -1,15 +1,15 @@
 //! Takes sequences of numbers, yields an indexed dataset of Megatron (`MMapIndexedDataset`; in Megatron Core,
-//! `IndexedDataset`): the numbers one behind the other in `.bin`, where each sequence lies in `.idx`.
+//! `IndexedDataset`): `.bin` has the concatenated numbers, `.idx` the offset of each sequence.
 //!
 //! ```text
 //! .bin   i32 ...
 //! .idx   "MMIDIDX\0\0"   u64 version 1   u8 type, 4 is i32   u64 sequences   u64 entries of the last table
 //!        i32 lengths of the sequences
-//!        i64 where they begin in .bin, in bytes
-//!        i64 the sequences that documents begin with, and one behind the last
+//!        i64 byte offsets of the sequences in .bin
+//!        i64 the first sequence of each document, and one past the last
 //! ```
 //!
-//! A document is one sequence here. Source: `megatron/core/datasets/indexed_dataset.py`, and GPT-NeoX's
+//! Here a document is one sequence. Source: `megatron/core/datasets/indexed_dataset.py`, and GPT-NeoX's
 //! `megatron/data/indexed_dataset.py`, which agree about i32.
 
 use super::{IdType, Sink};
@@ -24,13 +24,13 @@ const INT32: u8 = 4;
 pub struct Indexed {
     bin: Sink,
     idx: Sink,
-    /// Of the documents so far: all that stays in memory.
+    /// The lengths of the documents so far: all that stays in memory.
     lengths: Vec<i32>,
     bytes: Vec<u8>,
 }
 
 impl Indexed {
-    /// Of these files.
+    /// Writes to these files.
     pub fn new(bin: Sink, idx: Sink) -> Self {
         Self {
             bin,
@@ -43,7 +43,7 @@ impl Indexed {
     /// Adds a document: its token ids, or its labels.
     ///
     /// # Errors
-    /// Where it is too long, or the bytes are not taken.
+    /// If it is too long, or the bytes cannot be written.
     pub fn write(&mut self, numbers: &[i32]) -> Result<(), OutputError> {
         let length = i32::try_from(numbers.len()).map_err(|_| OutputError::TooLarge {
             path: self.bin.path().to_owned(),
@@ -56,10 +56,10 @@ impl Indexed {
         self.bin.put(&self.bytes)
     }
 
-    /// Writes the index, and ends both files.
+    /// Writes the index, and completes both files.
     ///
     /// # Errors
-    /// Where one cannot be written.
+    /// If one cannot be written.
     pub fn finish(mut self) -> Result<[MaskFile; 2], OutputError> {
         let count = self.lengths.len() as u64;
         let idx = &mut self.idx;
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::trainers::test_files;
 
-    /// What Megatron Core 0.16.1 writes: `IndexedDatasetBuilder("x.bin", dtype=numpy.int32)`, `add_item` and
+    /// The output of Megatron Core 0.16.1: `IndexedDatasetBuilder("x.bin", dtype=numpy.int32)`, `add_item` and
     /// `end_document` for each of the two, `finalize("x.idx")`; then `xxd -p`.
     const THEIRS: &str = "4d4d494449445800000100000000000000040200000000000000030000000000000005000000\
         0300000000000000000000001400000000000000000000000000000001000000000000000200000000000000";

@@ -1,5 +1,5 @@
-//! Takes record batches of masks, yields JSON lines: an object for each document, with the columns as its fields. Lists are
-//! arrays; a score that is missing is `null`, and so is one that is no finite number, which JSON has none of.
+//! Takes record batches of masks, yields JSON lines: an object for each document, with the columns as its fields. Lists
+//! are arrays. Missing scores and those that JSON cannot express (NaN, infinity) are `null`.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
@@ -18,7 +18,7 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Of these columns of the masks, in this order.
+    /// Writes these columns of the masks, in this order.
     pub fn new(sink: Sink, columns: Vec<String>) -> Self {
         Self {
             sink,
@@ -30,7 +30,7 @@ impl JsonLines {
     /// Adds the documents of a record batch.
     ///
     /// # Errors
-    /// Where a column is not there or of a type that masks do not have, or the bytes are not taken.
+    /// If a column is missing or has a type that masks do not have, or the bytes cannot be written.
     pub fn write(&mut self, batch: &MaskBatch) -> Result<(), OutputError> {
         let arrays = self.columns.iter().map(|name| batch.array(name));
         let arrays: Vec<Option<ArrayRef>> = arrays.collect();
@@ -42,7 +42,9 @@ impl JsonLines {
                 let column = array.as_ref().and_then(|array| Column::of(array));
                 let column = column.ok_or_else(|| OutputError::Encode {
                     path: self.sink.path().to_owned(),
-                    source: ArrowError::SchemaError(format!("column {name:?} is none of masks")),
+                    source: ArrowError::SchemaError(format!(
+                        "column {name:?} is not one of the masks"
+                    )),
                 })?;
                 Ok((name.as_str(), column))
             })
@@ -61,16 +63,16 @@ impl JsonLines {
         self.sink.pass_on()
     }
 
-    /// Ends the file.
+    /// Completes the file.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn finish(self) -> Result<MaskFile, OutputError> {
         self.sink.finish()
     }
 }
 
-/// A column of the types that masks have.
+/// A column of one of the types that masks have.
 enum Column<'a> {
     Strings(&'a arrow_array::StringArray),
     Integers(&'a arrow_array::Int64Array),
@@ -137,7 +139,7 @@ impl Serialize for List<'_> {
             }
         } else {
             return Err(serde::ser::Error::custom(
-                "a list of another type than masks have",
+                "a list of a type that masks do not have",
             ));
         }
         sequence.end()

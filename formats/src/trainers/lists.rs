@@ -1,4 +1,4 @@
-//! Takes lists of numbers row by row, yields them as columns of an Arrow record batch. All columns are lists that hold no
+//! Takes lists of numbers row by row, yields them as columns of an Arrow record batch. All columns are lists without
 //! nulls; the rows of different columns may differ in length.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::TableSchema;
 
-/// The column of one name.
+/// One column of lists.
 #[derive(Debug, Clone)]
 pub struct Lists<T> {
     items: Vec<T>,
@@ -28,36 +28,36 @@ impl<T> Default for Lists<T> {
 }
 
 impl<T> Lists<T> {
-    /// Adds a row of what `fill` adds to the items.
+    /// Adds a row: the items that `fill` appends.
     pub fn push(&mut self, fill: impl FnOnce(&mut Vec<T>)) {
         fill(&mut self.items);
-        // Batches are taken long before 32-bit offsets end; a longer list is refused when it becomes an array.
+        // Callers take batches long before 32-bit offsets overflow; an overflow (-1) is refused in `array`.
         let end = i32::try_from(self.items.len()).unwrap_or(-1);
         self.offsets.push(end);
     }
 
-    /// Rows in it.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.offsets.len() - 1
     }
 
-    /// Items of all rows.
+    /// The number of items in all rows.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether it has no items.
+    /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 }
 
-/// A type of items.
+/// An item type.
 pub trait Item: Sized {
-    /// In Arrow.
+    /// Its Arrow type.
     const TYPE: DataType;
 
-    /// Items as an array.
+    /// Converts items to an array.
     fn array(items: Vec<Self>) -> ArrayRef;
 }
 
@@ -85,22 +85,22 @@ impl Item for bool {
     }
 }
 
-/// The columns of a table that are to come, by name and type.
+/// The names and types of a table's columns.
 #[derive(Debug, Clone, Default)]
 pub struct ListFields(Vec<Field>);
 
 impl ListFields {
-    /// With a column more.
+    /// Adds a column.
     #[must_use]
     pub fn with<T: Item>(mut self, name: &str) -> Self {
-        // Nullable, as pyarrow's own defaults are.
+        // Nullable, like pyarrow's own defaults.
         let item = Field::new_list_field(T::TYPE, true);
         let kind = DataType::List(Arc::new(item));
         self.0.push(Field::new(name, kind, true));
         self
     }
 
-    /// The schema of the table, which says under `rho_mask` how it was made.
+    /// The schema of the table, with `made` as its metadata under `rho_mask`.
     pub fn schema(self, made: &Value) -> TableSchema {
         TableSchema::new(self.0, made)
     }
@@ -111,7 +111,7 @@ impl ListFields {
 pub struct ListColumns(Vec<Result<ArrayRef, ArrowError>>);
 
 impl ListColumns {
-    /// With a column more: what `lists` holds, which is empty afterwards.
+    /// Adds a column with the content of `lists`, which is empty afterwards.
     #[must_use]
     pub fn with<T: Item>(mut self, lists: &mut Lists<T>) -> Self {
         let Lists { items, offsets } = std::mem::take(lists);
@@ -127,7 +127,7 @@ impl ListColumns {
 
 fn array<T: Item>(items: Vec<T>, offsets: Vec<i32>) -> Result<ArrayRef, ArrowError> {
     if offsets.contains(&-1) {
-        let what = "a batch of lists with more items than 32-bit offsets reach";
+        let what = "a batch of lists has more items than 32-bit offsets can address";
         return Err(ArrowError::InvalidArgumentError(what.to_owned()));
     }
     let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));

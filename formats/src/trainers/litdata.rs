@@ -1,30 +1,31 @@
-//! Takes documents as ids and bits, yields chunks of litdata for its `TokensLoader`: in two folders, one of token ids and
-//! one of bits, with as many entries in each chunk, so that the same block of both is of the same tokens.
+//! Takes documents as ids and bits, yields chunks of litdata for its `TokensLoader`, in two folders: one of token ids
+//! and one of bits. Corresponding chunks have equally many entries, so a block of one matches the same block of the
+//! other.
 //!
 //! ```text
-//! u32 items   u32 where each item begins in the file, and where the last one ends   the items, without headers
+//! u32 items   u32 byte offset of each item in the file, and the end of the last one   the items, without headers
 //! ```
 //!
-//! An item is a document. The loader cuts a chunk into blocks of one length, whatever the items are; the rest of a
-//! chunk that fills no block is not read. Where items lie is known at the end only, so a chunk stays in memory until
-//! it is full. Source: `litdata/streaming/writer.py` (`_create_chunk`), `item_loader.py` (`TokensLoader`).
+//! An item is a document. The loader cuts a chunk into blocks of equal length, regardless of items; it does not read an
+//! incomplete block at the end of a chunk. The offsets of the items are known only at the end, so a chunk stays in
+//! memory until it is full. Source: `litdata/streaming/writer.py` (`_create_chunk`), `item_loader.py` (`TokensLoader`).
 
 use serde_json::{Value, json};
 
 use super::{IdType, Sink, numbers::put_bits};
 use crate::masks::{MaskFile, OutputError};
 
-/// What a chunk of token ids is cut at where nobody says otherwise.
+/// The default size of a chunk of token ids, in bytes.
 pub const CHUNK_BYTES: u64 = 1 << 26;
 
-/// No chunk is larger: places in it are 32 bits.
+/// The largest chunk: its offsets are 32 bits.
 const MOST_BYTES: u64 = u32::MAX as u64;
 
-/// The numbers that litdata has for types of PyTorch (`_TORCH_DTYPES_MAPPING`).
+/// litdata's numbers of PyTorch types (`_TORCH_DTYPES_MAPPING`).
 const TORCH_INT32: u8 = 16;
 const TORCH_BOOL: u8 = 19;
 
-/// Gathers one chunk of ids and the chunk of bits that goes with it.
+/// Collects one chunk of ids and its chunk of bits.
 #[derive(Default)]
 pub struct LitChunks {
     /// Tokens up to the end of each document.
@@ -34,14 +35,15 @@ pub struct LitChunks {
 }
 
 impl LitChunks {
-    /// Whether a document of so many tokens still has a place in a chunk of `limit` bytes. An empty one has one for any.
+    /// Whether a document of `tokens` tokens still fits into a chunk of `limit` bytes. Every document fits into an
+    /// empty one.
     pub fn has_place(&self, tokens: usize, limit: u64) -> bool {
         let limit = limit.min(MOST_BYTES);
         let more = 4 + tokens * IdType::I32.width();
         self.ends.is_empty() || self.head() + (self.ids.len() + more) as u64 <= limit
     }
 
-    /// Documents so far.
+    /// The number of documents so far.
     pub fn documents(&self) -> usize {
         self.ends.len()
     }
@@ -53,11 +55,11 @@ impl LitChunks {
         self.ends.push(self.bits.len());
     }
 
-    /// Writes both files; in their order, and with what their indices tell of them. The indices lie in the folders
-    /// of the files, whose names they tell without them.
+    /// Writes both files. Returns each with its entry for the index of its folder; the index names the file relative to
+    /// that folder.
     ///
     /// # Errors
-    /// Where one cannot be written, or would be too large: one document can.
+    /// If one cannot be written, or is too large, as a single document can make it.
     pub fn finish(self, tokens: Sink, mask: Sink) -> Result<[(MaskFile, Value); 2], OutputError> {
         if self.head() + self.ids.len() as u64 > MOST_BYTES {
             return Err(OutputError::TooLarge {
@@ -94,7 +96,7 @@ impl LitChunks {
     }
 }
 
-/// What a folder of chunks holds.
+/// The content of a folder of chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LitStream {
     /// `torch.int32`.
@@ -103,7 +105,7 @@ pub enum LitStream {
     Bits,
 }
 
-/// `index.json` of one folder: what was told of its chunks, in the order in which they are to be read.
+/// `index.json` of one folder, from the entries of its chunks in reading order.
 pub fn litdata_index(stream: LitStream, limit: u64, chunks: &[&Value]) -> Vec<u8> {
     let number = match stream {
         LitStream::Ids => TORCH_INT32,
@@ -116,7 +118,7 @@ pub fn litdata_index(stream: LitStream, limit: u64, chunks: &[&Value]) -> Vec<u8
             "chunk_size": null,
             "compression": null,
             "data_format": [format!("no_header_tensor:{number}")],
-            // One leaf, as PyTorch's pytree says it.
+            // One leaf, in the notation of PyTorch's pytree.
             "data_spec": r#"[1, {"type": null, "context": null, "children_spec": []}]"#,
             "encryption": null,
             "item_loader": "TokensLoader",

@@ -1,43 +1,43 @@
-//! Takes documents as ids and bits, yields shards of MosaicML's streaming datasets (MDS, version 2), a sample for each
-//! document, with two arrays of one length.
+//! Takes documents as ids and bits, yields shards of MosaicML's streaming datasets (MDS, version 2): a sample for each
+//! document, with two arrays of equal length.
 //!
 //! ```text
-//! u32 samples   u32 where each sample begins in the file, and where the last one ends   JSON: the columns
+//! u32 samples   u32 byte offset of each sample in the file, and the end of the last one   JSON: the columns
 //! a sample:     u32 bytes of the mask, u32 bytes of the tokens, then both
 //! an array:     u8 4 * dimensions + k   the length, an unsigned integer of 2^k bytes   the values
 //! ```
 //!
-//! Columns are in the order of their names. Their type is in the JSON (`ndarray:uint32`), for there are no arrays of bits:
-//! the mask is `uint8`, 1 for true. Where samples lie is known at the end only, so a shard stays in memory until it
-//! is full. Source: `streaming/base/format/mds/{writer,encodings}.py`.
+//! Columns are in the order of their names. Their type is in the JSON (`ndarray:uint32`). There are no arrays of bits,
+//! so the mask is `uint8`, 1 for true. The offsets of the samples are known only at the end, so a shard stays in memory
+//! until it is full. Source: `streaming/base/format/mds/{writer,encodings}.py`.
 
 use serde_json::{Value, json};
 
 use super::{IdType, Sink, numbers::put_bits};
 use crate::masks::{MaskFile, OutputError};
 
-/// What a shard is cut at where nobody says otherwise: as `MDSWriter` has it.
+/// The default size of a shard in bytes, as in `MDSWriter`.
 pub const SHARD_BYTES: u64 = 1 << 26;
 
-/// No shard is larger: places in it are 32 bits.
+/// The largest shard: its offsets are 32 bits.
 const MOST_BYTES: u64 = u32::MAX as u64;
 
-/// Gathers the samples of one shard.
+/// Collects the samples of one shard.
 pub struct MdsShard {
     ids: IdType,
     header: String,
     size_limit: u64,
-    /// Where each sample ends in `samples`.
+    /// The end of each sample in `samples`.
     ends: Vec<usize>,
     samples: Vec<u8>,
 }
 
 impl MdsShard {
-    /// Without samples, to be full at `limit` bytes.
+    /// An empty shard that is full at `limit` bytes.
     pub fn new(ids: IdType, limit: u64) -> Self {
         Self {
             ids,
-            // As Python's `json.dumps` writes it.
+            // The format of Python's `json.dumps`.
             header: format!(
                 concat!(
                     r#"{{"column_encodings": ["ndarray:uint8", "ndarray:{}"], "#,
@@ -53,22 +53,23 @@ impl MdsShard {
         }
     }
 
-    /// Whether a document of so many tokens still has a place. An empty shard has one for any.
+    /// Whether a document of `tokens` tokens still fits. Every document fits into an empty shard.
     pub fn has_place(&self, tokens: usize) -> bool {
         let limit = self.size_limit.min(MOST_BYTES);
         let sample = 8 + 2 * 9 + tokens * (1 + self.ids.width());
         self.ends.is_empty() || self.bytes() + 4 + sample as u64 <= limit
     }
 
-    /// Samples so far.
+    /// The number of samples so far.
     pub fn samples(&self) -> usize {
         self.ends.len()
     }
 
-    /// Adds a document: as many bits as ids, and not none. `sink` is the file that the shard will be written to.
+    /// Adds a document: as many bits as ids, at least one. `sink` is the file that the shard will be written to.
     ///
     /// # Errors
-    /// Where an id does not fit into its type, or the document alone is larger than a shard can be.
+    /// If an id does not fit into its type, or the shard exceeds what the format can address, as a single document can
+    /// make it.
     pub fn add(&mut self, ids: &[i32], bits: &[bool], sink: &Sink) -> Result<(), OutputError> {
         let head = array_head(ids.len());
         let sizes = [bits.len(), ids.len() * self.ids.width()].map(|bytes| head.len() + bytes);
@@ -91,10 +92,10 @@ impl MdsShard {
         }
     }
 
-    /// Writes the file, and says what the index tells of it.
+    /// Writes the file. Returns it with its entry for the index.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn finish(self, mut sink: Sink) -> Result<(MaskFile, Value), OutputError> {
         let count = self.ends.len();
         let first = (self.bytes() as usize).saturating_sub(self.samples.len());
@@ -121,20 +122,20 @@ impl MdsShard {
         Ok((file, told))
     }
 
-    /// Of the file, as it is so far.
+    /// The size of the file so far, in bytes.
     fn bytes(&self) -> u64 {
         (4 + 4 * (self.ends.len() + 1) + self.header.len() + self.samples.len()) as u64
     }
 }
 
-/// `index.json`: what was told of all shards, in the order in which they are to be read.
+/// `index.json`, from the entries of all shards in reading order.
 pub fn mds_index(shards: &[Value]) -> Vec<u8> {
     json!({"version": 2, "shards": shards})
         .to_string()
         .into_bytes()
 }
 
-/// What stands before the values of an array with one dimension.
+/// The header of an array with one dimension.
 fn array_head(length: usize) -> Vec<u8> {
     let length = length as u64;
     let (k, bytes) = match length {
@@ -163,8 +164,8 @@ mod tests {
     use super::*;
     use crate::trainers::test_files;
 
-    /// What mosaicml-streaming 0.13.0 writes: `MDSWriter(columns={"tokens": "ndarray:uint16", "mask": "ndarray:uint8"})`
-    /// with the five tokens and then `[7]`, `[0]`; `xxd -p`.
+    /// The output of mosaicml-streaming 0.13.0: `MDSWriter(columns={"tokens": "ndarray:uint16", "mask":
+    /// "ndarray:uint8"})` with the five tokens and then `[7]`, `[0]`; `xxd -p`.
     const THEIRS: &str = include_str!("mds.hex");
 
     fn made(ids: IdType, limit: u64, documents: &[(&[i32], &[bool])]) -> (Vec<u8>, Value) {

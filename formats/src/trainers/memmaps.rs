@@ -1,15 +1,15 @@
-//! Takes documents as ids and bits, yields OLMo's arrays: token ids and a mask of as many entries, documents one behind the
-//! other, without a header, and a table of where each document begins and ends.
+//! Takes documents as ids and bits, yields OLMo's arrays: concatenated token ids and a mask of the same length, both
+//! without a header, and a table with the start and end of each document.
 //!
 //! ```text
 //! a.npy        u16 or u32   464 3290 3332 319 262 0 ...
 //! a.npy        np.bool_       0    1    0   1   1 0 ...    of the same length, in another folder
-//! a.csv.gz     text         0,6,<id>,<shard>,<row>         start, end (behind the last), origin: a line for each document
+//! a.csv.gz     text         0,6,<id>,<shard>,<row>         start, end (exclusive), origin: a line for each document
 //! ```
 //!
-//! In spite of their names these are no files of `numpy.save`: OLMo, OLMo-core and dolma read and write them with
-//! `numpy.memmap`. OLMo-core finds the table by the name of the tokens' file, with `.npy` replaced, and takes its lines
-//! apart at commas, of which it uses the first two.
+//! Despite their names these are not files of `numpy.save`: OLMo, OLMo-core and dolma read and write them with
+//! `numpy.memmap`. OLMo-core finds the table by the name of the token file, with `.npy` replaced, splits its lines at
+//! commas, and uses the first two fields.
 
 use std::io::Write as _;
 
@@ -29,19 +29,19 @@ pub struct Memmaps {
     bytes: Vec<u8>,
 }
 
-/// Where a document is from.
+/// The origin of a document.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
-    /// Its own id.
+    /// The document's own id.
     pub id: &'a str,
     /// The shard of the corpus.
     pub shard: &'a str,
-    /// Its row there.
+    /// The row number in the shard.
     pub row: i64,
 }
 
 impl Memmaps {
-    /// Of these files.
+    /// Writes to these files.
     pub fn new(tokens: Sink, mask: Sink, table: Sink, ids: IdType) -> Self {
         Self {
             // Without name and time, so that the same documents give the same bytes.
@@ -57,7 +57,7 @@ impl Memmaps {
     /// Adds a document: as many bits as ids.
     ///
     /// # Errors
-    /// Where an id does not fit into its type, or the bytes are not taken.
+    /// If an id does not fit into its type, or the bytes cannot be written.
     pub fn write(
         &mut self,
         ids: &[i32],
@@ -79,21 +79,21 @@ impl Memmaps {
         written.map_err(|source| self.table.get_ref().error(source))
     }
 
-    /// Ends the files.
+    /// Completes the files.
     ///
     /// # Errors
-    /// Where one cannot be written.
+    /// If one cannot be written.
     pub fn finish(mut self) -> Result<[MaskFile; 3], OutputError> {
         let ended = self.table.try_finish();
         ended.map_err(|source| self.table.get_ref().error(source))?;
-        // All is out: this gives the sink back.
+        // Everything is flushed: this only returns the sink.
         let table = self.table.finish();
         let table = table.map_err(|source| self.tokens.error(source))?;
         Ok([self.tokens.finish()?, self.mask.finish()?, table.finish()?])
     }
 }
 
-/// A cell of the table: in quotes where it must be. A line break would end the line for OLMo-core even there, and
+/// A cell of the table, quoted if necessary. A line break would end the line for OLMo-core even inside quotes, so it
 /// becomes a space.
 fn cell(text: &str) -> String {
     let text = text.replace(['\n', '\r'], " ");

@@ -1,8 +1,8 @@
-//! Takes what a trainer is to read (ids, labels, weights, tables of them), yields files in that trainer's own format, one
-//! file here for each format. Which token is a target, and which way round that is said, is decided before: the writers
-//! put down numbers.
+//! Takes the data for a trainer (ids, labels, weights, tables of them), yields files in that trainer's own format.
+//! There is one module per format. The caller decides which tokens are targets and how that is encoded; the writers
+//! only store numbers.
 //!
-//! All of them write to a [`Sink`]: a file of a folder that has its final name only when its shard is complete, or a
+//! All writers write to a [`Sink`]: a file in a folder that gets its final name only when its shard is complete, or a
 //! stream. The same calls give the same bytes.
 
 mod indexed;
@@ -27,7 +27,7 @@ pub use sink::{NewFiles, Sink};
 pub use table::{Table, TableKind, TableSchema};
 pub use tar::Samples;
 
-/// A folder of tests, and what makes files in it.
+/// A temporary folder for tests, and a creator of files in it.
 #[cfg(test)]
 fn test_files() -> (tempfile::TempDir, NewFiles) {
     let folder = tempfile::tempdir().expect("a folder for tests");

@@ -1,5 +1,5 @@
-//! Takes token ids and bits, yields the bytes of NumPy arrays of them: little-endian, one behind the other. An id that does
-//! not fit into the type is an error, and is not cut.
+//! Takes token ids and bits, yields the bytes of NumPy arrays of them: little-endian, without padding. An id that does
+//! not fit into the type is an error; it is not truncated.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use crate::masks::OutputError;
 /// How a token id is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdType {
-    /// 16 bits without a sign.
+    /// Unsigned, 16 bits.
     U16,
-    /// 32 bits without a sign.
+    /// Unsigned, 32 bits.
     U32,
-    /// 32 bits with a sign.
+    /// Signed, 32 bits.
     I32,
 }
 
 impl IdType {
-    /// As NumPy calls it.
+    /// NumPy's name of the type.
     pub fn name(self) -> &'static str {
         match self {
             Self::U16 => "uint16",
@@ -26,7 +26,7 @@ impl IdType {
         }
     }
 
-    /// Bytes of one id.
+    /// Bytes per id.
     pub fn width(self) -> usize {
         match self {
             Self::U16 => 2,
@@ -34,15 +34,15 @@ impl IdType {
         }
     }
 
-    /// Adds the bytes of these ids; `path` is the file that they are for.
+    /// Appends the bytes of these ids; `path` is the file they are written to.
     ///
     /// # Errors
-    /// Where an id does not fit.
+    /// If an id does not fit.
     pub(super) fn put(self, ids: &[i32], to: &mut Vec<u8>, path: &Path) -> Result<(), OutputError> {
         let (least, largest) = match self {
             Self::U16 => (0, i32::from(u16::MAX)),
             Self::U32 => (0, i32::MAX),
-            // Labels say with a number below 0 what is no target.
+            // Labels are below 0 for tokens that are not targets.
             Self::I32 => (i32::MIN, i32::MAX),
         };
         if let Some(&token) = ids.iter().find(|&&id| id < least || id > largest) {
@@ -56,17 +56,17 @@ impl IdType {
         Ok(())
     }
 
-    /// As [`put`](Self::put), of ids that fit: any do into `I32`.
+    /// Like [`put`](Self::put), for ids that are known to fit; any fit into `I32`.
     pub(super) fn put_all(self, ids: &[i32], to: &mut Vec<u8>) {
         to.reserve(ids.len() * self.width());
         for id in ids {
-            // The bytes that matter come first.
+            // Little-endian: the low bytes come first.
             to.extend_from_slice(&id.to_le_bytes()[..self.width()]);
         }
     }
 }
 
-/// Adds the bytes of these bits: a byte each, as `np.bool_` has it.
+/// Appends these bits, one byte each, like `np.bool_`.
 pub(super) fn put_bits(bits: &[bool], to: &mut Vec<u8>) {
     to.extend(bits.iter().map(|&bit| u8::from(bit)));
 }

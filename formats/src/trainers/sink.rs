@@ -1,5 +1,6 @@
-//! Takes bytes, yields a file of a folder or a stream. Files lie under `.rho-mask/partial` until all files of their shard
-//! are complete, so that no reader of the folder sees a part of one, and all that an interruption leaves is in one place.
+//! Takes bytes, yields a file in a folder or a stream. Files are under `.rho-mask/partial` until all files of their
+//! shard are complete, so that no reader of the folder sees an incomplete one, and all leftovers of an interruption are
+//! in one folder.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -7,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use crate::masks::{MaskFile, MasksFolder, OutputError, stays_inside};
 
-/// Where files lie until they are complete, among the notes of the folder.
+/// The folder of incomplete files, inside that of the records.
 const PARTIAL: &str = "partial";
 
-/// What is gathered before it is handed to the system.
+/// Size of the write buffer, in bytes.
 const BUFFER: usize = 1 << 20;
 
-/// Makes the files of a folder.
+/// Creates the files of a folder.
 #[derive(Debug, Clone)]
 pub struct NewFiles {
     folder: PathBuf,
@@ -21,7 +22,7 @@ pub struct NewFiles {
 }
 
 impl NewFiles {
-    /// Of this folder.
+    /// Creates files in this folder.
     pub fn of(folder: &MasksFolder) -> Self {
         Self {
             folder: folder.path().to_owned(),
@@ -29,10 +30,11 @@ impl NewFiles {
         }
     }
 
-    /// Begins a file, whatever an earlier run left of it. `name` is its path in the folder, with `/` between the parts.
+    /// Starts a file, overwriting what an earlier run left of it. `name` is its path in the folder, with `/` between
+    /// the parts.
     ///
     /// # Errors
-    /// Where the name leads out of the folder, or the file cannot be made.
+    /// If the name leads out of the folder, or the file cannot be created.
     pub fn create(&self, name: &str) -> Result<Sink, OutputError> {
         stays_inside(name)?;
         let path = self.partial.join(name);
@@ -49,14 +51,15 @@ impl NewFiles {
         })
     }
 
-    /// Gives a complete file its final name, unless it has it already. True where it is there then, in its full size.
+    /// Gives a complete file its final name, unless it has it already. True if it is there afterwards, in its full
+    /// size.
     ///
     /// # Errors
-    /// Where it cannot be renamed.
+    /// If it cannot be renamed.
     pub fn publish(&self, file: &MaskFile) -> Result<bool, OutputError> {
         let (from, to) = (self.partial.join(&file.name), self.folder.join(&file.name));
         let whole = |path: &Path| fs::metadata(path).is_ok_and(|m| m.len() == file.bytes);
-        // What another run began since is not what was complete.
+        // A partial file that another run has started since is not the complete one.
         if whole(&from) && !whole(&to) {
             let renamed = to.parent().map_or(Ok(()), fs::create_dir_all);
             let renamed = renamed
@@ -70,10 +73,10 @@ impl NewFiles {
         Ok(whole(&to))
     }
 
-    /// Removes files by their final names, and the folders that were made for them; what is not there is passed over.
+    /// Removes files by their final names, and their folders if these are empty then. Missing files are ignored.
     ///
     /// # Errors
-    /// Where something is there and cannot be removed.
+    /// If something exists and cannot be removed.
     pub fn remove<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<(), OutputError> {
         for name in names {
             stays_inside(name)?;
@@ -84,7 +87,7 @@ impl NewFiles {
                 }
                 _ => {}
             }
-            // Folders that were made for files go with the last of them; others are not empty.
+            // Removes folders of these files once they are empty; others are not empty.
             let mut parent = path.parent();
             while let Some(folder) = parent
                 && folder != self.folder
@@ -96,10 +99,10 @@ impl NewFiles {
         Ok(())
     }
 
-    /// Removes what interrupted runs left of files.
+    /// Removes the incomplete files of interrupted runs.
     ///
     /// # Errors
-    /// Where something is there and cannot be removed.
+    /// If something exists and cannot be removed.
     pub fn clear_partial(&self) -> Result<(), OutputError> {
         let path = self.partial.clone();
         match fs::remove_dir_all(&path) {
@@ -111,7 +114,7 @@ impl NewFiles {
     }
 }
 
-/// Takes the bytes of one file, or of a stream.
+/// Takes the bytes of one file or of a stream.
 pub struct Sink {
     name: String,
     path: PathBuf,
@@ -125,7 +128,7 @@ enum Out {
 }
 
 impl Sink {
-    /// A stream: standard output, most often.
+    /// A sink that writes to a stream, usually standard output.
     pub fn stream(out: Box<dyn Write + Send>) -> Self {
         Self {
             name: "-".to_owned(),
@@ -135,23 +138,23 @@ impl Sink {
         }
     }
 
-    /// Bytes so far.
+    /// Bytes written so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Adds bytes.
+    /// Writes bytes.
     ///
     /// # Errors
-    /// Where they are not taken.
+    /// If they cannot be written.
     pub fn put(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
         self.write_all(bytes).map_err(|source| self.error(source))
     }
 
-    /// Hands on what is gathered, where somebody reads along.
+    /// Flushes the buffer of a stream, for a reader at its other end. Does nothing for a file.
     ///
     /// # Errors
-    /// Where it is not taken.
+    /// If the bytes cannot be written.
     pub fn pass_on(&mut self) -> Result<(), OutputError> {
         let passed = match &mut self.out {
             Out::File(_) => Ok(()),
@@ -160,10 +163,10 @@ impl Sink {
         passed.map_err(|source| self.error(source))
     }
 
-    /// Ends it, and puts a file onto the disk, still under its temporary name.
+    /// Completes the sink; syncs a file, still under its temporary name.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn finish(mut self) -> Result<MaskFile, OutputError> {
         let flushed = self.out_mut().flush();
         flushed.map_err(|source| self.error(source))?;
@@ -177,7 +180,7 @@ impl Sink {
         })
     }
 
-    /// What the system says of a write, as an error of this file. For encoders that write here through [`Write`].
+    /// Converts a system error to one of this file. For encoders that write here through [`Write`].
     pub fn error(&self, source: io::Error) -> OutputError {
         match (&self.out, source.kind()) {
             (Out::Stream(_), io::ErrorKind::BrokenPipe) => OutputError::ReaderGone { source },
@@ -188,7 +191,7 @@ impl Sink {
         }
     }
 
-    /// Where the bytes go; `-` for a stream.
+    /// The path of the file; `-` for a stream.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -208,7 +211,7 @@ impl Write for Sink {
         Ok(written)
     }
 
-    /// Does nothing: encoders flush at moments of their own. See [`pass_on`](Self::pass_on).
+    /// Does nothing, because encoders flush whenever they like. See [`pass_on`](Self::pass_on).
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -224,7 +227,7 @@ mod tests {
         let folder = MasksFolder::begin(place.path().join("out")).unwrap();
         let new = NewFiles::of(&folder);
         let path = folder.path().join("sub/a.bin");
-        // An earlier run left a longer beginning.
+        // An earlier run left a longer partial file.
         new.create("sub/a.bin").unwrap().put(&[7; 100]).unwrap();
         let mut sink = new.create("sub/a.bin").unwrap();
         sink.put(b"12").unwrap();
@@ -234,7 +237,7 @@ mod tests {
         assert!(!path.exists());
         assert!(new.publish(&file).unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"123");
-        // Once more changes nothing; a file that has gone is missed.
+        // Publishing again changes nothing; a removed file is noticed.
         assert!(new.publish(&file).unwrap());
         fs::remove_file(&path).unwrap();
         assert!(!new.publish(&file).unwrap());
@@ -245,7 +248,7 @@ mod tests {
         fs::write(&other, "").unwrap();
         new.clear_partial().unwrap();
         new.remove(["sub/a.bin", "sub/b.bin"]).unwrap();
-        assert!(other.exists(), "what is not ours is removed");
+        assert!(other.exists(), "a file of somebody else was removed");
         fs::remove_file(&other).unwrap();
         new.remove(["sub/a.bin"]).unwrap();
         assert!(!folder.path().join("sub").exists());
@@ -262,7 +265,7 @@ mod tests {
         }
     }
 
-    /// Takes some bytes, then nobody reads.
+    /// Accepts some bytes, then fails as if its reader had closed it.
     struct Gone(usize);
 
     impl Write for Gone {

@@ -1,5 +1,5 @@
-//! Takes record batches, yields a file of them: an Arrow IPC stream, as `datasets` memory-maps it, or Parquet. What is in
-//! the columns is decided before: see `lists`, and the masks.
+//! Takes record batches, yields a file of them: an Arrow IPC stream, which `datasets` memory-maps, or Parquet. The
+//! columns come from `lists` or from the masks.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::masks::{
     writing,
 };
 
-/// A row group of Parquet ends when it has so many bytes, encoded: what a writer holds.
+/// Encoded size at which a row group of Parquet ends, in bytes: the writer holds that much in memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
-/// The columns of a table, and how it was made.
+/// The columns of a table, with metadata about how it was made.
 #[derive(Debug, Clone)]
 pub struct TableSchema(pub(super) SchemaRef);
 
@@ -33,7 +33,7 @@ impl TableSchema {
         Self(Arc::new(Schema::new_with_metadata(fields, metadata)))
     }
 
-    /// Of some columns of masks, in the order of the masks; names that are not there are passed over.
+    /// A schema of some columns of masks, in the order of the masks. Unknown names are ignored.
     pub fn of_masks(masks: &MaskColumns, columns: &[String], made: &Value) -> Self {
         let fields = masks.arrow().fields().iter();
         let fields = fields.filter(|field| columns.contains(field.name()));
@@ -41,7 +41,7 @@ impl TableSchema {
     }
 }
 
-/// Which kind of file.
+/// The file format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableKind {
     /// Arrow IPC stream, uncompressed.
@@ -50,7 +50,7 @@ pub enum TableKind {
     Parquet,
 }
 
-/// A table that is being written. Blocks, as files do.
+/// A table that is being written. Blocks on file I/O.
 pub struct Table {
     schema: TableSchema,
     file: Kind,
@@ -67,10 +67,10 @@ enum Kind {
 }
 
 impl Table {
-    /// Begins a table.
+    /// Starts a table.
     ///
     /// # Errors
-    /// Where the bytes are not taken, or the schema cannot be written.
+    /// If the bytes cannot be written, or the schema cannot be encoded.
     pub fn new(kind: TableKind, mut sink: Sink, schema: TableSchema) -> Result<Self, OutputError> {
         let path = sink.path().to_owned();
         let file = match kind {
@@ -82,7 +82,7 @@ impl Table {
             }
             TableKind::Parquet => {
                 let level = ZstdLevel::try_new(1).map_err(|source| failed(&sink, source))?;
-                // Readers without Arrow's schema find the metadata here.
+                // Readers that ignore Arrow's schema find the metadata here.
                 let said = schema.0.metadata().iter();
                 let said = said.map(|(key, text)| KeyValue::new(key.clone(), text.clone()));
                 let properties = WriterProperties::builder()
@@ -103,7 +103,7 @@ impl Table {
     /// Adds rows.
     ///
     /// # Errors
-    /// Where the columns are not those of the schema, or the bytes are not taken.
+    /// If the columns do not match the schema, or the bytes cannot be written.
     pub fn write(&mut self, columns: ListColumns) -> Result<(), OutputError> {
         let batch = columns.batch(&self.schema);
         self.put(batch)
@@ -112,7 +112,7 @@ impl Table {
     /// Adds the rows of a record batch of masks.
     ///
     /// # Errors
-    /// Where one of the columns is not there, or the bytes are not taken.
+    /// If a column is missing, or the bytes cannot be written.
     pub fn write_masks(&mut self, batch: &MaskBatch) -> Result<(), OutputError> {
         let batch = project(batch, &self.schema.0);
         self.put(batch)
@@ -138,7 +138,7 @@ impl Table {
     /// Completes the table.
     ///
     /// # Errors
-    /// Where the bytes are not taken.
+    /// If the bytes cannot be written.
     pub fn finish(self) -> Result<MaskFile, OutputError> {
         match self.file {
             Kind::Arrow(mut stream) => {
@@ -165,7 +165,7 @@ fn project(batch: &MaskBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowEr
     RecordBatch::try_new(Arc::clone(schema), columns.collect::<Result<_, _>>()?)
 }
 
-/// An error of the Parquet writer; where it is one of the file, as that.
+/// An error of the Parquet writer; an I/O error inside it becomes that of the file.
 fn failed(sink: &Sink, source: ParquetError) -> OutputError {
     match source {
         ParquetError::External(source) => match source.downcast::<std::io::Error>() {

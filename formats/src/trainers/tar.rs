@@ -1,14 +1,14 @@
-//! Takes record batches of masks, yields a tar file as WebDataset reads it: the members of a sample follow one another and
-//! have its key as their name, up to the first dot.
+//! Takes record batches of masks, yields a tar file for WebDataset: the members of a sample are consecutive, and their
+//! names up to the first dot are its key.
 //!
 //! ```text
-//! part-0.jsonl/000000000.json                     what is no list: {"id": ..., "shard": ..., "row": ..., ...}
-//! part-0.jsonl/000000000.input_ids.npy            a list, as NumPy keeps it; scores that are missing are NaN
+//! part-0.jsonl/000000000.json                     all but the lists: {"id": ..., "shard": ..., "row": ..., ...}
+//! part-0.jsonl/000000000.input_ids.npy            a list as a NumPy file; missing scores are NaN
 //! part-0.jsonl/000000000.mask_intersection.npy    bits as bool
 //! ```
 //!
-//! The key is the document's shard and its row there. Owners and times are none, so that the same samples give the same
-//! bytes.
+//! The key is the document's shard and its row number there. Owners and times are zero, so that the same samples give
+//! the same bytes.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
@@ -21,13 +21,13 @@ use tar::{EntryType, Header};
 use super::Sink;
 use crate::masks::{MaskBatch, MaskFile, OutputError, writing};
 
-/// Tar files are made of blocks of so many bytes.
+/// The block size of tar files, in bytes.
 const BLOCK: usize = 512;
 
-/// What a tar file ends with.
+/// The end-of-archive mark of a tar file.
 const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
-/// The longest name that a header holds; a longer one has a member of its own before it, as GNU tar does it.
+/// The longest name that fits into a header. A longer one gets a member of its own before it, as in GNU tar.
 const MOST_NAME: usize = 100;
 
 /// Writes samples.
@@ -38,7 +38,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// Of these columns of the masks.
+    /// Writes these columns of the masks.
     pub fn new(sink: Sink, columns: Vec<String>) -> Self {
         Self {
             sink,
@@ -50,7 +50,7 @@ impl Samples {
     /// Adds the documents of a record batch.
     ///
     /// # Errors
-    /// Where a column is not there or of a type that masks do not have, or the bytes are not taken.
+    /// If a column is missing or has a type that masks do not have, or the bytes cannot be written.
     pub fn write(&mut self, batch: &MaskBatch) -> Result<(), OutputError> {
         let arrays = self
             .columns
@@ -58,14 +58,14 @@ impl Samples {
             .map(|name| (name.clone(), batch.array(name)));
         let arrays: Vec<(String, Option<ArrayRef>)> = arrays.collect();
         for row in 0..batch.rows() {
-            // A dot ends the key, but only in the last part of a name.
+            // A dot ends the key, but only in the last part of a path.
             let (_, number) = batch.token_hash_and_row(row);
             let key = format!("{}/{number:09}", batch.shard(row));
             let mut object = Map::new();
             let mut lists = Vec::new();
             for (name, array) in &arrays {
                 let unknown = || {
-                    let what = format!("column {name:?} is none of masks");
+                    let what = format!("column {name:?} is not one of the masks");
                     writing(self.sink.path(), ArrowError::SchemaError(what))
                 };
                 let array = array.as_ref().ok_or_else(unknown)?;
@@ -86,7 +86,7 @@ impl Samples {
             for (name, list) in lists {
                 self.member.clear();
                 if !npy(list.as_ref(), &mut self.member) {
-                    let what = format!("column {name:?} is none of masks");
+                    let what = format!("column {name:?} is not one of the masks");
                     return Err(writing(self.sink.path(), ArrowError::SchemaError(what)));
                 }
                 self.put(&format!("{key}.{name}.npy"))?;
@@ -95,16 +95,16 @@ impl Samples {
         self.sink.pass_on()
     }
 
-    /// Ends the file.
+    /// Completes the file.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn finish(mut self) -> Result<MaskFile, OutputError> {
         self.sink.put(&END)?;
         self.sink.finish()
     }
 
-    /// Writes the member that was gathered.
+    /// Writes the collected member.
     fn put(&mut self, name: &str) -> Result<(), OutputError> {
         let member = std::mem::take(&mut self.member);
         if name.len() > MOST_NAME {
@@ -133,7 +133,7 @@ impl Samples {
     }
 }
 
-/// Adds the items of a list as a file of NumPy; false where they are of a type that masks do not have.
+/// Appends the items of a list as a NumPy file; false if their type is one that masks do not have.
 ///
 /// Format version 1.0: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 fn npy(items: &dyn Array, to: &mut Vec<u8>) -> bool {
@@ -161,11 +161,11 @@ fn header(kind: &str, items: usize, to: &mut Vec<u8>) {
     const MAGIC: &[u8] = b"\x93NUMPY\x01\x00";
     let mut text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({items},), }}")
         .into_bytes();
-    // With the magic and the length before it, and the line's end, a multiple of 64.
+    // With the magic, the length and the newline, a multiple of 64.
     let whole = (MAGIC.len() + 2 + text.len() + 1).next_multiple_of(64);
     text.resize(whole - MAGIC.len() - 2 - 1, b' ');
     text.push(b'\n');
-    // It fits: numbers have at most twenty digits.
+    // It fits: a number has at most twenty digits.
     let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
     to.extend_from_slice(MAGIC);
     to.extend_from_slice(&length.to_le_bytes());
@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    /// Bytes that can be looked at afterwards.
+    /// Keeps the written bytes for inspection.
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
 

@@ -1,5 +1,5 @@
-//! A short run of what `formats/fuzz` does for hours: every seed of every target, and some damage to each kind of them.
-//! The same functions judge the outcome; of the compiler nothing special is asked.
+//! A short version of the fuzzing in `formats/fuzz`: every seed of every target, and some damage to each kind of them.
+//! The same functions check the outcome; no special compiler is needed.
 
 #[cfg(test)]
 #[path = "../../fuzz/src/memory.rs"]

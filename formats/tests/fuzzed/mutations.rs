@@ -1,6 +1,6 @@
-//! Takes seeds, yields damaged ones: the same for the same number.
+//! Takes seeds, yields damaged ones. The same random seed gives the same damage.
 
-/// SplitMix64: numbers that look random.
+/// SplitMix64, a pseudo-random number generator.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -11,13 +11,13 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`; 0 where there is none.
+    /// A number below `end`; 0 if `end` is 0.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 }
 
-/// Numbers at which programs go wrong.
+/// Edge cases of integers.
 const EXTREMES: [i64; 14] = [
     0,
     1,
@@ -35,7 +35,7 @@ const EXTREMES: [i64; 14] = [
     i64::MIN,
 ];
 
-/// Larger inputs only take longer.
+/// The largest input in bytes; larger ones only take longer.
 const MOST_BYTES: usize = 16 << 10;
 
 /// One of the `seeds`, damaged in one to four ways.
@@ -80,7 +80,7 @@ fn damage(bytes: &mut Vec<u8>, other: &[u8], random: &mut Random) {
     }
 }
 
-/// What says how long things are stands at the ends.
+/// An offset, more often near the ends, where lengths are stored.
 fn place(length: usize, random: &mut Random) -> usize {
     let near = random.below(length.min(200) + 1);
     match random.below(3) {
@@ -90,7 +90,7 @@ fn place(length: usize, random: &mut Random) -> usize {
     }
 }
 
-/// Sets the next number that is written in digits.
+/// Replaces the next decimal number.
 fn digits(bytes: &mut Vec<u8>, from: usize, random: &mut Random) {
     let is_digit = |byte: &u8| byte.is_ascii_digit();
     let Some(start) = bytes[from..].iter().position(is_digit) else {

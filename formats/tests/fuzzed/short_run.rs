@@ -1,4 +1,4 @@
-//! A test for each target. They take turns, for each counts the memory that the whole program holds.
+//! A test for each target. They run one at a time, because each counts the memory of the whole process.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::mutations::{Random, mutation};
 use crate::targets::{ALL, Target};
 
-/// Where the damage begins. Any number will do; the same one does the same damage.
+/// The random seed of the damage. Any number will do.
 const START: u64 = 2026;
 
-/// No input may take longer, not even on a machine that is busy with others.
+/// The time limit of an input, even on a busy machine.
 const LONGEST: Duration = Duration::from_secs(20);
 
 static TURN: Mutex<()> = Mutex::new(());
@@ -47,7 +47,7 @@ fn run(name: &str, mutations: usize) {
     assert!(failed.is_empty(), "from {START} on: {failed:#?}");
 }
 
-/// Tries an input.
+/// Whether an input passes.
 fn passes(target: &Target, bytes: &[u8]) -> bool {
     let begun = Instant::now();
     let outcome = catch_unwind(AssertUnwindSafe(|| target.try_bytes(bytes)));
@@ -62,7 +62,7 @@ macro_rules! runs {
             run(stringify!($name), $mutations);
         })*
 
-        /// No target is left out.
+        /// Checks that no target is missing.
         #[test]
         fn all_targets_run() {
             let names = ALL.map(|target| target.name);

@@ -1,4 +1,4 @@
-"""Serves a folder as a bucket in the S3 protocol until its standard input ends; says its address first."""
+"""Serves a folder as an S3 bucket until its standard input ends; prints its address first."""
 
 import pathlib
 import sys

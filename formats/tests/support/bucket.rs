@@ -1,4 +1,4 @@
-//! A bucket: a server from PyPI that speaks the protocol of S3, on loopback.
+//! An S3 bucket: a server from PyPI that speaks the S3 protocol, on loopback.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -36,7 +36,7 @@ impl Bucket {
         Self { address, server }
     }
 
-    /// What `command` needs to find a bucket behind `endpoint`.
+    /// Environment variables that point a command to a bucket behind `endpoint`.
     pub(crate) fn environment(endpoint: &str) -> [(&'static str, String); 5] {
         [
             ("AWS_ENDPOINT_URL", endpoint.to_owned()),
@@ -51,7 +51,7 @@ impl Bucket {
 impl Drop for Bucket {
     fn drop(&mut self) {
         drop(self.server.stdin.take());
-        // It ends with its input; how is of no matter.
+        // It ends with its input; its exit status does not matter.
         let _ = self.server.wait();
     }
 }

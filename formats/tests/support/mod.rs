@@ -1,4 +1,4 @@
-//! What the tests share: reading a file to its end, making compressed files, finding things beside the project.
+//! Shared by the tests: reading a file to its end, compressing, finding files beside the project.
 
 pub(crate) mod bucket;
 pub(crate) mod python;
@@ -14,7 +14,7 @@ use rho_formats::{
 };
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-/// What a file gave, and how it ended.
+/// The records of a file, and the error that ended it.
 pub(crate) struct Outcome {
     pub(crate) records: Vec<Record>,
     pub(crate) error: Option<ShardError>,
@@ -22,7 +22,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// The documents, where nothing was wrong.
+    /// The documents; panics on an error or a rejection.
     pub(crate) fn documents(self) -> Vec<Document> {
         assert!(self.error.is_none(), "{:?}", self.error);
         self.records
@@ -57,7 +57,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// Reads a file to its end, as if it were named alone on a command line.
+/// Reads a file to its end, as the only argument of a command.
 pub(crate) fn read(path: &Path, options: &ReadOptions) -> Outcome {
     let shard = find_shards(&[path.to_path_buf()]).unwrap().shards.remove(0);
     read_all(&shard, options)
@@ -103,7 +103,7 @@ pub(crate) fn compress(bytes: &[u8], compression: Compression) -> Vec<u8> {
     compress_flushed(&[bytes], compression).0
 }
 
-/// Compresses `parts` as one stream, flushed after each, and tells where in it each part's end can be read.
+/// Compresses `parts` as one stream, flushed after each; also returns the offsets up to which each part can be decoded.
 pub(crate) fn compress_flushed(parts: &[&[u8]], compression: Compression) -> (Vec<u8>, Vec<usize>) {
     async fn encode<E: AsyncWrite + Unpin>(
         mut encoder: E,
@@ -137,14 +137,14 @@ pub(crate) fn compress_flushed(parts: &[&[u8]], compression: Compression) -> (Ve
     })
 }
 
-/// A file of the data that lies beside the project on some machines; where it does not, says so.
+/// A file of the data beside the project; reports it as skipped if it is missing, as on most machines.
 pub(crate) fn beside(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../shared")
         .join(name);
     let there = path.exists();
     if !there {
-        // Not by `eprintln!`, which the test harness keeps to itself where a test passes.
+        // Not with `eprintln!`, whose output the test harness hides for passing tests.
         let _ = writeln!(std::io::stderr(), "SKIPPED: {} is missing", path.display());
     }
     there.then_some(path)

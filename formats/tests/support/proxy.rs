@@ -1,4 +1,4 @@
-//! Stands between a client and a server, and does to what the server says what bad networks do.
+//! A proxy between a client and a server that injects the faults of bad networks into the answers.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -7,28 +7,28 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// An answer's bytes at once from here on are taken for the content of a file, not for headers.
+/// Reads of at least this many bytes are taken for file content, not headers.
 const CONTENT: usize = 4096;
 
-/// What happens on the way.
+/// The injected faults.
 #[derive(Clone, Default)]
 pub(crate) struct Faults {
-    /// Before each handful of bytes.
+    /// The delay before each read of bytes is passed on.
     pub(crate) delay: Duration,
-    /// Every so many handfuls of content are cut in the middle, and the connection with them; 0 for none.
+    /// Cut every n-th read of content in the middle, and close the connection; 0 for never.
     pub(crate) cut_every: usize,
-    /// In so many handfuls of content a byte is changed.
+    /// Change a byte in each of the first reads of content, up to this number.
     pub(crate) corrupted: usize,
 }
 
 pub(crate) struct Proxy {
-    /// Where it listens.
+    /// The address it listens on.
     pub(crate) url: String,
     handfuls: Arc<AtomicUsize>,
 }
 
 impl Proxy {
-    /// Passes everything on to `server` (host and port) until the process ends.
+    /// Forwards to `server` (host and port) until the process ends.
     pub(crate) fn start(server: &str, faults: Faults) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -41,7 +41,7 @@ impl Proxy {
                 };
                 let (faults, count) = (faults.clone(), Arc::clone(&count));
                 let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                // Whoever goes away, it is no fault of the proxy.
+                // A closed connection is not a fault of the proxy.
                 thread::spawn(move || asked(from, to));
                 thread::spawn(move || answered(server, client, &faults, &count));
             }
@@ -49,7 +49,7 @@ impl Proxy {
         Self { url, handfuls }
     }
 
-    /// How many handfuls of content came by.
+    /// The number of reads of content so far.
     pub(crate) fn handfuls(&self) -> usize {
         self.handfuls.load(Ordering::Relaxed)
     }

@@ -1,7 +1,7 @@
-//! Takes the pinned requirements of the workspace's tests, yields a Python that has them.
+//! Takes the pinned requirements of the workspace's tests, yields a Python with them installed.
 //!
-//! The virtual environment lies in the target folder, named after a hash of the requirements: made once, by whichever
-//! test asks first. Uses nothing but the standard library, so that the tests of other packages can include this file.
+//! The virtual environment is in the target folder, named after a hash of the requirements. The first test that needs
+//! it creates it. Uses only the standard library, so that the tests of other packages can include this file.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The Python of the virtual environment; nothing, and a word on standard error, where it cannot be made. On a
+/// The Python of the virtual environment; `None`, with a message on standard error, if it cannot be created. On a
 /// continuous-integration machine that is a failure: there, a skipped test would go unnoticed.
 pub(crate) fn python() -> Option<PathBuf> {
     match python_with("tests/requirements.txt", None) {
@@ -19,15 +19,15 @@ pub(crate) fn python() -> Option<PathBuf> {
             panic!("cannot test with Python: {missing}")
         }
         Err(missing) => {
-            // Not by `eprintln!`, which the test harness keeps to itself where a test passes.
+            // Not with `eprintln!`, whose output the test harness hides for passing tests.
             let _ = writeln!(std::io::stderr(), "SKIPPED: no test with Python: {missing}");
             None
         }
     }
 }
 
-/// The Python of a virtual environment with other requirements, a file by its path in the project. Where a script is named
-/// too, they are all that is installed, without what they depend on, and the script completes them.
+/// The Python of a virtual environment with other requirements, a file by its path in the project. With a script, only
+/// the requirements are installed, without their dependencies, and the script completes them.
 pub(crate) fn python_with(requirements: &str, script: Option<&str>) -> Result<PathBuf, String> {
     let in_project = |name: &str| {
         Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -49,7 +49,8 @@ pub(crate) fn python_with(requirements: &str, script: Option<&str>) -> Result<Pa
     let folder = target.join(format!("python-{:016x}", hasher.finish()));
     let python = in_environment(&folder);
 
-    // Several test binaries may ask at once; the lock goes with the file handle, even if this one is killed.
+    // Several test binaries may need it at once. The lock is released with the file handle, even if the process is
+    // killed.
     let lock = File::create(folder.with_extension("lock")).map_err(|error| error.to_string())?;
     lock.lock().map_err(|error| error.to_string())?;
     let complete = folder.join("complete");
@@ -80,11 +81,11 @@ pub(crate) fn in_environment(folder: &Path) -> PathBuf {
     })
 }
 
-/// Makes a virtual environment and lets pip install into it.
+/// Creates a virtual environment and installs into it with pip.
 pub(crate) fn install_into(folder: &Path, what: &[&OsStr]) -> Result<(), String> {
     let python = in_environment(folder);
     let system = if cfg!(windows) { "python" } else { "python3" };
-    // Some systems package venv without the pip that goes into it; the system's own pip can fill it as well.
+    // Some systems package venv without the pip that goes into it; the system's own pip can install into it as well.
     if run(Command::new(system).args(["-m", "venv"]).arg(folder)).is_ok() {
         let install = ["-m", "pip", "install", "--quiet"];
         return run(Command::new(&python).args(install).args(what));
@@ -96,7 +97,7 @@ pub(crate) fn install_into(folder: &Path, what: &[&OsStr]) -> Result<(), String>
     run(pip.args(["install", "--quiet"]).args(what))
 }
 
-/// Runs a command; where it fails, tells the last lines it said.
+/// Runs a command; if it fails, returns the last lines it printed.
 fn run(command: &mut Command) -> Result<(), String> {
     let output = command
         .output()

@@ -1,4 +1,4 @@
-//! A small web server on loopback, with the faults that real ones and the networks before them have.
+//! A small web server on loopback, with the faults of real servers and networks.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,27 +9,27 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What the server does wrong.
+/// The faults of the server.
 #[derive(Default)]
 pub(crate) struct Faults {
-    /// It answers every request with the whole file.
+    /// Answer every request with the whole file.
     pub(crate) no_ranges: bool,
-    /// Every so many answers are cut in the middle; 0 for none.
+    /// Cut every n-th answer in the middle; 0 for never.
     pub(crate) cut_every: usize,
-    /// So many requests, from the third on, get "service unavailable".
+    /// Answer this many requests, from the third on, with "service unavailable".
     pub(crate) unavailable: usize,
-    /// Files vanish after so many requests; 0 for never.
+    /// Files vanish after this many requests; 0 for never.
     pub(crate) gone_after: usize,
-    /// Before each answer.
+    /// The delay before each answer.
     pub(crate) delay: Duration,
 }
 
-/// What lies where.
+/// The files by their paths.
 type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
 pub(crate) struct Server {
     pub(crate) url: String,
-    /// May be changed while it serves.
+    /// Tests may change it while it serves.
     pub(crate) files: Files,
     requests: Arc<Mutex<Vec<String>>>,
 }
@@ -52,7 +52,7 @@ impl Server {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
                     let (files, faults, count, requests) = &*shared;
-                    // A client that goes away is no fault of the server.
+                    // A closed connection is not a fault of the server.
                     let _ = serve(stream, files, faults, count, requests);
                 });
             }
@@ -60,7 +60,7 @@ impl Server {
         server
     }
 
-    /// The ranges that were asked for so far.
+    /// The ranges requested so far.
     pub(crate) fn ranges(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! Takes the pages of one column, yields a cell per row. What the cells mean together is for the module above.
+//! Takes the pages of one column, yields a cell per row. The parent module turns cells into documents.
 
 use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::column::page::PageReader;
@@ -15,25 +15,25 @@ use super::super::error::cut_short;
 use super::cause;
 use super::pages::{Budget, may_share};
 
-/// Rows that are decoded at once, at most.
+/// The most rows decoded at once.
 const ROWS: usize = 256;
-/// Fewer, where they come to more bytes than this.
+/// Fewer rows, if they take more bytes than this.
 const BYTES: usize = 1 << 20;
 
-/// What a column's values are.
+/// The type of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// Bytes that should be UTF-8.
     Text,
     /// An integer.
     Integer { unsigned: bool },
-    /// A list of integers. An item is there from this definition level on, and the list itself from one less.
+    /// A list of integers. An item exists from this definition level on, the list itself from one less.
     Integers { unsigned: bool, item: i16 },
 }
 
 impl Role {
-    /// How to read the `column` as a text (or as a list of token ids), or what it is instead. `exact`: it is the
-    /// field itself, not something inside it.
+    /// How to read the `column` as a text (or as a list of token ids), or what it is instead. `exact`: the column is
+    /// the field itself, not something nested in it.
     pub(super) fn of(
         column: &ColumnDescriptor,
         exact: bool,
@@ -76,22 +76,22 @@ fn is_unsigned(column: &ColumnDescriptor) -> bool {
     }
 }
 
-/// The definition level from which on the column's one list has an item.
+/// The definition level from which on the column's list has an item.
 fn item_level(column: &ColumnDescriptor) -> i16 {
-    // Below the list there is at most the item itself that may be null.
+    // Below the list, at most the item itself can be null.
     let optional_item = column.self_type().is_optional();
     column.max_def_level() - i16::from(optional_item)
 }
 
-/// The cells of a column, some rows decoded ahead.
+/// The cells of a column, with some rows decoded ahead.
 pub(super) struct Column {
     reader: ColumnReader,
     role: Role,
-    /// The definition level of a value that is there; none where every one is.
+    /// The definition level of a value that is not null.
     present: i16,
     budget: Budget,
     full_budget: usize,
-    /// How many rows to decode at once, and how many at most.
+    /// The number of rows to decode at once, and its maximum.
     many: usize,
     most: usize,
     definition: Vec<i16>,
@@ -99,7 +99,7 @@ pub(super) struct Column {
     texts: Vec<ByteArray>,
     integers: Vec<i64>,
     items: Vec<Option<i64>>,
-    /// The next level, and the next value, to be handed out; the number of levels there are.
+    /// Index of the next level and of the next value to yield; the number of levels.
     level: usize,
     value: usize,
     levels: usize,
@@ -120,7 +120,7 @@ impl Column {
             full_budget: budget.load(Ordering::Relaxed),
             budget,
             many: 1,
-            // Each text of such a page may be as large as the page; of others, all together.
+            // In such a page each text may be as large as the page; in other pages, all texts together.
             most: if may_share(chunk) { 1 } else { ROWS },
             definition: Vec::new(),
             repetition: Vec::new(),
@@ -133,7 +133,7 @@ impl Column {
         }
     }
 
-    /// The next row's cell. A column with fewer cells than the file has rows is cut short.
+    /// The next row's cell. Fails if the column has fewer cells than the file has rows.
     pub(super) fn next(&mut self) -> io::Result<Cell<'_>> {
         if self.level == self.levels {
             self.fill()?;
@@ -157,7 +157,7 @@ impl Column {
         })
     }
 
-    /// The list that begins with the level before the next one.
+    /// The list that starts at the level before the next one.
     fn list(&mut self, definition: i16, item: i16, unsigned: bool) -> Cell<'_> {
         if definition < item {
             return match definition + 1 == item {
@@ -232,7 +232,7 @@ impl Column {
     }
 }
 
-/// Decodes `many` rows; the answer is the number of levels and the values that are there.
+/// Decodes `many` rows; returns the number of levels, and the values that are not null.
 fn decode<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
     many: usize,

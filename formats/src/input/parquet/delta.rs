@@ -1,12 +1,12 @@
-//! Takes the values of a page whose texts are stored by their lengths, yields whether the lengths are true. Parquet's
-//! decoder makes room for as many lengths as there are said to be, and panics where one leads out of the page.
+//! Checks the lengths of delta-encoded texts in a page. Parquet's decoder allocates as many lengths as the page claims,
+//! and panics if one leads out of the page.
 
-/// Whether the texts, of which there are `most` or fewer, lie in `bytes`: first their lengths, then themselves.
+/// Whether at most `most` texts are in `bytes`: first their lengths, then the texts.
 pub(super) fn texts_lie_in(bytes: &[u8], most: usize) -> bool {
     texts(bytes, most).is_some()
 }
 
-/// The same, where before them stands how much of the text before each begins with.
+/// The same for texts that share prefixes with the text before: the lengths of the prefixes come first.
 pub(super) fn shared_texts_lie_in(bytes: &[u8], most: usize) -> bool {
     let shared = integers(bytes, most, |length| (length >= 0).then_some(()));
     let count = shared.and_then(|(count, end)| Some((count, texts(bytes.get(end..)?, most)?)));
@@ -22,7 +22,7 @@ fn texts(bytes: &[u8], most: usize) -> Option<usize> {
     (all <= bytes.len() - end).then_some(count)
 }
 
-/// Hands out 32-bit integers that are stored by how far they are from one another; yields how many, and where they end.
+/// Decodes delta-encoded 32-bit integers and calls `each` with them; yields their number and the byte where they end.
 fn integers(
     bytes: &[u8],
     most: usize,
@@ -33,7 +33,7 @@ fn integers(
     let parts = usize::try_from(number(&mut rest)?).ok()?;
     let count = usize::try_from(number(&mut rest)?).ok()?;
     let mut value = signed(number(&mut rest)?);
-    // What the format asks of them; the bits of each part then fill whole bytes.
+    // The format requires these sizes; the bits of each part then fill whole bytes.
     let sizes = parts > 0 && block > 0 && block % 128 == 0 && block % parts == 0;
     (sizes && (block / parts) % 32 == 0 && count <= most).then_some(())?;
     if count > 0 {
@@ -57,7 +57,7 @@ fn integers(
                 each(value)?;
             }
             left -= here;
-            // The last part may lack what it does not need.
+            // The last part may be shorter: unused values need not be stored.
             let length = (block / parts).checked_mul(width)? / 8;
             rest = &rest[length.min(rest.len())..];
         }
@@ -65,7 +65,7 @@ fn integers(
     Some((count, bytes.len() - rest.len()))
 }
 
-/// `width` bits from `start` on, the lowest first. They are there.
+/// `width` bits from `start` on, the lowest first. The caller has checked that they exist.
 fn bits(bytes: &[u8], start: usize, width: usize) -> i32 {
     let last = (start + width).div_ceil(8);
     let found = bytes[start / 8..last]
@@ -97,7 +97,8 @@ fn signed(zigzag: u64) -> i32 {
 mod tests {
     use super::*;
 
-    /// Lengths 1, 3, 2: the first, then the least step (-1), one part of four with steps of 3 and 0 in 2 bits.
+    /// Lengths 1, 3, 2: the first length, then the smallest step (-1), one part of four with steps of 3 and 0 in 2
+    /// bits.
     fn lengths() -> Vec<u8> {
         let head = [0x80, 0x01, 4, 3, 2, 1, 2, 0, 0, 0];
         [&head[..], &[0b11], &[0; 7]].concat()

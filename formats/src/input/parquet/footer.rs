@@ -1,6 +1,6 @@
-//! Takes a Parquet file, yields its footer: all that Parquet's parser is to see, once it is sure that the parser comes
-//! through. It goes into groups of the schema by calling itself, so that a small file could use up the stack, and
-//! makes room for as many fields as a group claims, and for a column's whole path once per column.
+//! Takes a Parquet file, yields its footer after checking that Parquet's parser can handle it. The parser recurses into
+//! the groups of the schema, so a small file could overflow the stack; it allocates as many fields as a group claims,
+//! and the whole path of a column once per column.
 
 use std::io;
 
@@ -11,18 +11,19 @@ use super::super::kind::PARQUET;
 use super::super::ranges::Ranges;
 use super::thrift::{BINARY, I32, LIST, STRUCT, Walk};
 
-/// What follows the footer: its length and the mark.
+/// Bytes after the footer: its length and the magic number.
 const TAIL: usize = 8;
-/// How files end whose footer is encrypted.
+/// The magic number at the end of a file with an encrypted footer.
 const ENCRYPTED: &[u8] = b"PARE";
-/// No footer says more than this.
+/// The largest footer, in bytes.
 const LARGEST: usize = 256 << 20;
-/// No group lies deeper in others.
+/// The deepest nesting of groups.
 const DEEPEST_GROUP: usize = 100;
-/// What the names of all columns come to at most, each with those of the groups around it.
+/// The most bytes that the paths of all columns may have together; a path includes the names of the groups around the
+/// column.
 const LONGEST_PATHS: usize = 256 << 20;
 
-/// The footer, without its length.
+/// The footer without its length.
 pub(super) fn read(ranges: &Ranges) -> io::Result<Bytes> {
     let end = ranges.length().checked_sub(TAIL as u64);
     let end = end.ok_or_else(|| cut_short("it is shorter than the end of a Parquet file"))?;
@@ -31,7 +32,7 @@ pub(super) fn read(ranges: &Ranges) -> io::Result<Bytes> {
         return Err(malformed("expected a plain footer, got an encrypted one"));
     }
     if &tail[4..] != PARQUET {
-        return Err(cut_short("it does not end as a Parquet file does"));
+        return Err(cut_short("it does not end like a Parquet file"));
     }
     let length = u32::from_le_bytes([tail[0], tail[1], tail[2], tail[3]]);
     let start = end.checked_sub(u64::from(length));
@@ -46,11 +47,11 @@ pub(super) fn read(ranges: &Ranges) -> io::Result<Bytes> {
     let footer = ranges.read(start, length)?;
     match check(&footer) {
         Some(()) => Ok(footer),
-        None => Err(malformed("its footer makes no sense")),
+        None => Err(malformed("its footer is invalid")),
     }
 }
 
-/// Nothing where the footer is not to be parsed.
+/// `None` if the footer must not be parsed.
 fn check(footer: &[u8]) -> Option<()> {
     const SCHEMA: i16 = 2;
     let mut whole = Walk(footer);
@@ -62,17 +63,17 @@ fn check(footer: &[u8]) -> Option<()> {
         }
         Some(is_schema)
     };
-    // Once more, for the schema. Where it is no list, the parser will say so.
+    // A second pass for the schema. If it is not a list, the parser reports that.
     Walk(footer).fields(look)
 }
 
-/// Checks the list of a schema's elements: a group stands before the fields in it, and says how many they are.
+/// Checks the list of a schema's elements: a group comes before its fields and has their number.
 fn schema(walk: &mut Walk<'_>) -> Option<()> {
     const NAME: i16 = 4;
     const CHILDREN: i16 = 5;
     let (kind, count) = walk.list()?;
     (kind == STRUCT).then_some(())?;
-    // How many fields are to come in each group around the next element, and how long their path is up to there.
+    // For each group around the next element: the number of fields still to come, and the length of its path.
     let mut around: Vec<(i64, usize)> = Vec::new();
     let mut paths = 0_usize;
     for _ in 0..count {
@@ -92,7 +93,7 @@ fn schema(walk: &mut Walk<'_>) -> Option<()> {
         }
         match children {
             0 => paths = paths.checked_add(path)?,
-            // Each takes room in the list that is still to come.
+            // Each child is an element of this list too.
             1.. if children as usize <= count => around.push((children, path)),
             _ => return None,
         }
@@ -101,7 +102,7 @@ fn schema(walk: &mut Walk<'_>) -> Option<()> {
             around.pop();
         }
     }
-    // Groups lack no fields.
+    // No group may lack fields.
     around.is_empty().then_some(())
 }
 
@@ -109,10 +110,10 @@ fn schema(walk: &mut Walk<'_>) -> Option<()> {
 mod tests {
     use super::*;
 
-    /// A footer with a schema of these elements: their names' lengths and their numbers of fields.
+    /// A footer with a schema of these elements: the length of each name and the number of its fields.
     fn footer(elements: &[(u8, u8)]) -> Vec<u8> {
         let count = elements.len() as u32;
-        // The version, the list's head, and its length in five bytes.
+        // The version, the head of the list, and its length in five bytes.
         let mut bytes = vec![0x15, 0x04, 0x19, 0xfc];
         bytes.extend((0..4).map(|group| (count >> (7 * group)) as u8 | 0x80));
         bytes.push((count >> 28) as u8);

@@ -1,10 +1,10 @@
-//! Takes a Parquet file, yields a document per row. Reads the columns that are asked for and no others, page by page:
-//! row groups of any size pass through the same memory.
+//! Takes a Parquet file, yields a document per row. Reads only the wanted columns, page by page, so memory does not
+//! depend on the size of the row groups.
 //!
-//! Columns are read value by value (see `column`), not as Arrow arrays: a value is then a piece of its page, a
-//! dictionary's value stands in memory once, and an invalid or too large text is one bad row, not the end of a batch.
-//! What pages may hold is checked in `pages`, and the headers around them in `footer` and `thrift`: Parquet's own parser
-//! takes their word for what to make room for.
+//! Columns are read value by value (see `column`), not as Arrow arrays: a value is then a slice of its page, a
+//! dictionary's value is in memory once, and an invalid or too large text is one bad row, not the end of a batch.
+//! `pages` checks the pages, `footer` and `thrift` the headers around them: Parquet's own parser trusts the sizes in
+//! them when it allocates.
 
 mod column;
 mod delta;
@@ -27,10 +27,10 @@ use super::{Content, ReadOptions, Record, Said};
 use column::{Column, Role};
 use pages::{Chunk, Limited};
 
-/// More rows than this for each byte of a file are no rows.
+/// The most rows per byte of the file; a file that claims more is damaged.
 const ROWS_PER_BYTE: u64 = 4096;
 
-/// Reads all rows. `progress` is told which share of them is done.
+/// Reads all rows. Calls `progress` with the number of rows done and their total.
 pub(super) fn read(
     ranges: Arc<Ranges>,
     shard: &str,
@@ -49,7 +49,7 @@ pub(super) fn read(
             };
             let chunk = group.column(*index);
             if !lies_in(chunk, ranges.length()) {
-                return Err(malformed("a column lies outside the file"));
+                return Err(malformed("a column is outside the file"));
             }
             let limit = options.max_document_bytes;
             let bytes = Arc::new(Chunk::column(Arc::clone(&ranges), chunk, limit));
@@ -96,7 +96,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Whether a column's pages can be where they are said to be. Parquet panics where they begin before the file.
+/// Whether a column's pages are inside the file. Parquet panics if they start before it.
 fn lies_in(chunk: &ColumnChunkMetaData, length: u64) -> bool {
     let start = chunk
         .dictionary_page_offset()
@@ -107,21 +107,21 @@ fn lies_in(chunk: &ColumnChunkMetaData, length: u64) -> bool {
     }
 }
 
-/// The number of rows, where it can be true.
+/// The number of rows, if it is plausible.
 fn total_rows(metadata: &ParquetMetaData, bytes: u64) -> io::Result<u64> {
     let groups = metadata.row_groups().iter();
     groups
         .map(|group| u64::try_from(group.num_rows()).ok())
         .try_fold(0_u64, |sum, rows| sum.checked_add(rows?))
         .filter(|rows| *rows <= bytes.saturating_mul(ROWS_PER_BYTE))
-        .ok_or_else(|| malformed("it claims more rows than it has room for"))
+        .ok_or_else(|| malformed("it claims more rows than fit into its size"))
 }
 
-/// The columns that are asked for.
+/// The wanted columns.
 struct Wanted {
     /// The field with the document.
     field: String,
-    /// The column and how to read it, or why there is none.
+    /// The column and how to read it, or the reason why there is none.
     content: Result<(usize, Role), String>,
     id: Option<(usize, Role)>,
     source: Option<(usize, Role)>,
@@ -180,7 +180,7 @@ impl Wanted {
     }
 }
 
-/// What kept Parquet from reading, as an error of the input: one of the system stays what it is.
+/// Parquet's error as an input error; an error of the system stays unchanged.
 fn cause(error: ParquetError) -> io::Error {
     let kind = match &error {
         ParquetError::EOF(_) => io::ErrorKind::UnexpectedEof,

@@ -1,6 +1,6 @@
-//! Takes a file's bytes, yields them to Parquet's page reader, and its pages to the column: both only where they are of
-//! a size that memory can hold. A page's header says how large it is when decompressed; gzip, Brotli and LZ4 frames
-//! may hold more than that, so they are measured before Parquet decompresses them.
+//! Passes a file's bytes to Parquet's page reader, and its pages to the column, after checking that their sizes fit
+//! into memory. A page's header has the decompressed size; gzip, Brotli and LZ4 frames may hold more than that, so they
+//! are measured before Parquet decompresses them.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,13 +18,13 @@ use super::super::ranges::{Ranges, Window};
 use super::delta;
 use super::thrift::Walk;
 
-/// Writers look at a page's size only now and then, so that pages may hold several large documents.
+/// Documents of the largest size that a page may hold: writers check a page's size only now and then.
 const DOCUMENTS_PER_PAGE: usize = 4;
 
-/// How far a page's header is looked into.
+/// Bytes of a page's header that are parsed here.
 const HEADER: usize = 96;
 
-/// How far a page's header reaches at most: it may hold statistics, which are a value each.
+/// The longest page header, in bytes: it may hold statistics, each of which is a value.
 const LONGEST_HEADER: usize = 16 << 20;
 
 /// The bytes of one column of a row group.
@@ -33,8 +33,8 @@ pub(super) struct Chunk {
     window: Arc<Mutex<Window>>,
     compression: Compression,
     largest: usize,
-    /// Where reading began last and before. One of them is a page's header: it may be read ahead, and then reading
-    /// begins once more behind it.
+    /// The last two offsets where reading started. One of them is that of a page's header: the header may be read
+    /// ahead, and then reading starts again after it.
     begun: Mutex<[u64; 2]>,
 }
 
@@ -85,10 +85,12 @@ impl ChunkReader for Chunk {
         let known = usize::try_from(start.saturating_sub(header)).unwrap_or(HEADER);
         let header = self.window(header, known.min(HEADER)).map_err(external)?;
         let header = Header::parse(&header)
-            .ok_or_else(|| external(malformed("a page's header makes no sense")))?;
+            .ok_or_else(|| external(malformed("a page's header is invalid")))?;
         let size = header.size.max(length);
         if header.levels > header.size {
-            return Err(external(malformed("a page's levels are longer than it")));
+            return Err(external(malformed(
+                "a page's levels are longer than the page",
+            )));
         }
         if size > self.largest {
             let most = self.largest;
@@ -100,26 +102,26 @@ impl ChunkReader for Chunk {
         let compressed = bytes.get(header.levels..).unwrap_or_default();
         if holds_more(compressed, header.size, self.compression) {
             return Err(external(malformed(
-                "a page holds more than its header says",
+                "a page decompresses to more than its header says",
             )));
         }
         Ok(bytes)
     }
 }
 
-/// What matters of a page's header.
+/// The needed fields of a page's header.
 #[derive(Debug, PartialEq, Eq)]
 struct Header {
-    /// The page's size when decompressed.
+    /// Decompressed size of the page, in bytes.
     size: usize,
-    /// How many bytes of levels stand uncompressed in front of a newer page's values.
+    /// Bytes of uncompressed levels before the values of a version 2 page.
     levels: usize,
 }
 
 impl Header {
-    /// Reads it as far as needed; all fields that are not optional stand there in their order, as writers must put them.
+    /// Parses the needed fields. Writers must put the required fields first and in order.
     fn parse(header: &[u8]) -> Option<Self> {
-        /// Thrift's compact protocol: how far the field's number is from the one before, and its type.
+        /// Thrift's compact protocol: the step from the previous field's number, and the type.
         const NEXT_INTEGER: u8 = 0x15;
         const DATA_PAGE_V2: usize = 3;
         const V2_AFTER_SIZE: u8 = 0x5c;
@@ -149,7 +151,7 @@ impl Header {
     }
 }
 
-/// An integer that must be there, as the field that `field` says.
+/// A required integer; `field` is its field head.
 fn integer(bytes: &mut impl Iterator<Item = u8>, field: u8) -> Option<usize> {
     (bytes.next()? == field).then_some(())?;
     let zigzag = value(bytes)?;
@@ -173,7 +175,7 @@ fn value(bytes: &mut impl Iterator<Item = u8>) -> Option<u64> {
 fn holds_more(compressed: &[u8], claimed: usize, compression: Compression) -> bool {
     let longer = |stream: &mut dyn Read| {
         let most = claimed as u64 + 1;
-        // Damage is found once more, and told, by Parquet itself.
+        // Parquet finds and reports damage itself.
         let length = io::copy(&mut stream.take(most), &mut io::sink());
         length.is_ok_and(|length| length == most)
     };
@@ -194,7 +196,7 @@ pub(super) struct Bytewise {
     window: Arc<Mutex<Window>>,
     position: u64,
     end: u64,
-    /// Whether what begins here is known to be a header.
+    /// Whether a valid header is known to start here.
     is_header: bool,
 }
 
@@ -208,13 +210,13 @@ impl Bytewise {
         window.read(self.position, length)
     }
 
-    /// Whether what begins here is a header: Parquet's parser makes room for what it claims.
+    /// Checks that a valid header starts here: Parquet's parser allocates what it claims.
     fn check(&self) -> io::Result<()> {
         let most = self.left().min(LONGEST_HEADER);
         let mut length = HEADER.min(most);
         while Walk(&self.peek(length)?).skip_struct().is_none() {
             if length == most {
-                return Err(malformed("a page's header makes no sense"));
+                return Err(malformed("a page's header is invalid"));
             }
             length = (length * 4).min(most);
         }
@@ -235,23 +237,23 @@ impl Read for Bytewise {
     }
 }
 
-/// How many more values pages may hold until the column says that it read something.
+/// The number of values that further pages may hold until the column resets it.
 pub(super) type Budget = Arc<AtomicUsize>;
 
-/// Pages whose values, once decoded, fit into memory: a few bytes can stand for any number of equal values.
+/// Pages whose decoded values fit into memory: a few bytes can encode any number of equal values.
 pub(super) struct Limited {
     pages: Box<dyn PageReader>,
     budget: Budget,
-    /// How many bits a level of repetition takes, and one of definition.
+    /// Bits per repetition level and per definition level.
     level_bits: [usize; 2],
-    /// Whether texts may hold the beginning of the one before.
+    /// Whether texts may share a prefix with the text before.
     may_share: bool,
     is_text: bool,
-    /// Whether its dictionary came already.
+    /// Whether the dictionary page was read.
     has_dictionary: bool,
 }
 
-/// Whether `most` texts lie in these bytes, each behind its length.
+/// Whether `most` texts are in these bytes, each after its length.
 fn plain_texts_lie_in(mut bytes: &[u8], most: usize) -> bool {
     (0..most).all(|_| {
         let Some((length, rest)) = bytes.split_first_chunk() else {
@@ -263,8 +265,8 @@ fn plain_texts_lie_in(mut bytes: &[u8], most: usize) -> bool {
     })
 }
 
-/// Whether a column says that its texts may hold the beginning of the one before: then a small page may hold any number
-/// of large ones. What a column does not say beforehand its pages may not do.
+/// Whether a column declares that its texts may share a prefix with the text before: then a small page may hold any
+/// number of large texts. Its pages may not use an encoding that it does not declare.
 pub(super) fn may_share(chunk: &ColumnChunkMetaData) -> bool {
     chunk
         .encodings()
@@ -294,7 +296,7 @@ impl Limited {
         (limited, budget)
     }
 
-    /// What Parquet does not look at before it takes a page apart.
+    /// Checks what Parquet does not check before it decodes a page.
     fn check(&self, page: &Page) -> io::Result<()> {
         let length = page.buffer().len();
         let levels_end = match page {
@@ -310,12 +312,12 @@ impl Limited {
                 for (encoding, bits) in encodings.into_iter().zip(self.level_bits) {
                     end += match encoding {
                         _ if bits == 0 => 0,
-                        // Before them stands how long they are.
+                        // Their length comes first.
                         Encoding::RLE => match buf.get(end..).and_then(<[u8]>::first_chunk) {
                             Some(length) => 4 + u32::from_le_bytes(*length) as usize,
                             None => return Err(malformed("a page without its levels")),
                         },
-                        // The one other way, from before there was the first.
+                        // BIT_PACKED, the only other encoding, is older than RLE.
                         _ => (*num_values as usize * bits).div_ceil(8),
                     };
                 }
@@ -329,7 +331,7 @@ impl Limited {
             Page::DictionaryPage { .. } => 0,
         };
         if levels_end > length {
-            return Err(malformed("a page's levels are longer than it"));
+            return Err(malformed("a page's levels are longer than the page"));
         }
         let values = page.buffer().slice(levels_end..);
         let most = page.num_values() as usize;
@@ -340,7 +342,7 @@ impl Limited {
                 Encoding::DELTA_LENGTH_BYTE_ARRAY if is_text => delta::texts_lie_in(&values, most),
                 Encoding::DELTA_BYTE_ARRAY if is_text && !self.may_share => {
                     return Err(malformed(
-                        "a page of an encoding that its column does not name",
+                        "a page with an encoding that its column does not declare",
                     ));
                 }
                 Encoding::DELTA_BYTE_ARRAY if is_text => delta::shared_texts_lie_in(&values, most),
@@ -348,7 +350,7 @@ impl Limited {
                     if !self.has_dictionary && page.is_data_page() =>
                 {
                     return Err(malformed(
-                        "a page that needs a dictionary, and there is none",
+                        "a page that needs a dictionary before any was read",
                     ));
                 }
                 _ => true,
@@ -356,7 +358,7 @@ impl Limited {
         };
         match fits {
             true => Ok(()),
-            false => Err(malformed("a page whose texts are longer than it")),
+            false => Err(malformed("a page whose texts are longer than the page")),
         }
     }
 }
@@ -370,7 +372,9 @@ impl PageReader for Limited {
             let values = page.num_values() as usize;
             let budget = self.budget.load(Ordering::Relaxed).checked_sub(values);
             let left = budget.ok_or_else(|| {
-                external(malformed("a row or page holds more values than memory may"))
+                external(malformed(
+                    "a row or page has more values than fit into memory",
+                ))
             })?;
             self.budget.store(left, Ordering::Relaxed);
         }

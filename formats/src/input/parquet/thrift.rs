@@ -1,14 +1,14 @@
-//! Takes bytes in Thrift's compact protocol, which Parquet's headers are written in, and tells whether they are what they
-//! claim: structs inside structs no deeper than any header is, lists with as many items as are there, strings that end
-//! inside, fields in their order and once each.
+//! Checks bytes in Thrift's compact protocol, the encoding of Parquet's headers: structs are nested no deeper than in
+//! any real header, lists have as many items as they claim, strings end inside the bytes, and fields come in order and
+//! once each.
 //!
-//! Parquet's own parser makes room for what lists and strings claim before it reads them, and of a field that stands
-//! twice it takes the last. Nothing here takes memory.
+//! Parquet's own parser allocates what lists and strings claim before it reads them, and takes the last of two equal
+//! fields. Nothing here allocates.
 
-/// Headers have structs in lists in structs, but not so many.
+/// The deepest nesting of structs and lists; real headers have less.
 const DEEPEST: usize = 24;
 
-/// A type, as the protocol numbers it.
+/// The protocol's number of a type.
 type Kind = u8;
 const TRUE: Kind = 1;
 const FALSE: Kind = 2;
@@ -22,11 +22,11 @@ pub(super) const LIST: Kind = 9;
 const SET: Kind = 10;
 pub(super) const STRUCT: Kind = 12;
 
-/// What is left to read. All methods yield nothing where it makes no sense.
+/// The bytes left to read. All methods return `None` if the bytes are invalid.
 pub(super) struct Walk<'a>(pub(super) &'a [u8]);
 
 impl<'a> Walk<'a> {
-    /// Passes over a struct. Those of its fields that `look` knows it reads itself, and says so.
+    /// Skips a struct. `look` may read a field itself; it returns whether it did.
     pub(super) fn fields(
         &mut self,
         look: impl FnMut(&mut Self, i16, Kind) -> Option<bool>,
@@ -58,7 +58,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Passes over a struct.
+    /// Skips a struct.
     pub(super) fn skip_struct(&mut self) -> Option<()> {
         self.fields(|_, _, _| Some(false))
     }
@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
                 Some(())
             }
             STRUCT => self.fields_in(depth, |_, _, _| Some(false)),
-            // Maps and unique identifiers stand in no header.
+            // No header has maps or UUIDs.
             _ => None,
         }
     }
@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn what_is_there_is_passed_over() {
-        // An integer, a string, a list of two structs, a field far off, and the end; then a byte that is left.
+        // An integer, a string, a list of two structs, a field with a large number, and the end; then one byte left
+        // over.
         let whole = b"\x15\x04\x18\x02ab\x19\x2c\x11\x00\x00\x05\xc8\x01\x02\x00z";
         let mut walk = Walk(whole);
         walk.skip_struct().unwrap();
@@ -151,7 +152,7 @@ mod tests {
     #[test]
     fn lies_are_found() {
         for lie in [
-            // A string and a list longer than the rest; a field twice; structs in structs; a map; a long integer.
+            // A string and a list longer than the rest; a field twice; nested structs; a map; an overlong integer.
             b"\x18\xff\xff\xff\xff\x0f\x00".to_vec(),
             b"\x19\xf5\xff\xff\xff\xff\x07\x00".to_vec(),
             b"\x15\x00\x05\x02\x00\x00".to_vec(),

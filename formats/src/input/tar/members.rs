@@ -1,5 +1,5 @@
-//! Takes the bytes of a tar file, yields its members one after the other: their names, sizes, and as much of what they
-//! hold as is asked for. Nothing is ever written anywhere, so names lead nowhere, whatever stands in them.
+//! Takes the bytes of a tar file, yields its members in order: their names, their sizes, and as much of their content
+//! as the caller reads. Nothing is ever written, so hostile names are harmless.
 
 use std::io;
 
@@ -11,13 +11,13 @@ use super::super::error::{cut_short, malformed};
 
 const BLOCK: u64 = 512;
 
-/// Longer names are no names.
+/// The longest name or extended header, in bytes.
 const LONGEST_NAME: u64 = 1 << 20;
 
 /// The members of a tar file.
 pub(super) struct Members {
     input: Plain,
-    /// How much of the current member is to be passed over, up to the next header.
+    /// Bytes of the current member that are left, up to its padding.
     left: u64,
     padding: u64,
 }
@@ -37,7 +37,7 @@ impl Members {
         }
     }
 
-    /// The next file; nothing at the end mark. What was not read of the one before is passed over.
+    /// The next file; `None` at the end-of-archive mark. Skips the unread rest of the one before.
     pub(super) async fn next(&mut self) -> io::Result<Option<Member>> {
         let mut long_name = None;
         let mut long_size = None;
@@ -48,7 +48,7 @@ impl Members {
             };
             let size = header
                 .entry_size()
-                .map_err(|_| malformed("a member of no size"))?;
+                .map_err(|_| malformed("a member without a valid size"))?;
             let kind = header.entry_type();
             let pax = kind == EntryType::XHeader;
             let size = match long_size.take() {
@@ -71,25 +71,26 @@ impl Members {
             } else if pax {
                 let extension = self.extension().await?;
                 for entry in PaxExtensions::new(&extension) {
-                    let entry =
-                        entry.map_err(|_| malformed("an extended header that makes no sense"))?;
+                    let entry = entry.map_err(|_| malformed("an invalid extended header"))?;
                     match entry.key_bytes() {
                         b"path" => long_name = Some(entry.value_bytes().to_vec()),
                         b"size" => {
                             let size = entry.value().ok().and_then(|size| size.parse().ok());
-                            long_size = Some(size.ok_or_else(|| malformed("a member of no size"))?);
+                            long_size = Some(
+                                size.ok_or_else(|| malformed("a member without a valid size"))?,
+                            );
                         }
                         _ => {}
                     }
                 }
             } else if kind == EntryType::GNUSparse {
-                return Err(malformed("expected whole members, got one with holes"));
+                return Err(malformed("expected whole members, got a sparse one"));
             } else if matches!(kind, EntryType::Regular | EntryType::Continuous) {
                 let name = long_name.unwrap_or_else(|| header.path_bytes().into_owned());
                 let name = String::from_utf8_lossy(&name).into_owned();
                 return Ok(Some(Member { name, size }));
             } else {
-                // Folders, links and devices hold nothing. A name or size that stood before one of them is its own.
+                // Folders, links and devices have no content. A name or size before one of them belongs to it.
                 let keeps = kind == EntryType::XGlobalHeader || kind == EntryType::GNULongLink;
                 if !keeps {
                     (long_name, long_size) = (None, None);
@@ -98,7 +99,7 @@ impl Members {
         }
     }
 
-    /// What the current member holds. It must be asked for its size first.
+    /// The content of the current member. The caller must check its size first.
     pub(super) async fn read(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let mut part = (&mut self.input).take(self.left);
@@ -117,14 +118,14 @@ impl Members {
         }
     }
 
-    /// Passes over the rest of a member.
+    /// Skips the rest of a member.
     async fn skip(&mut self) -> io::Result<()> {
         let rest = self.left.checked_add(self.padding);
-        let mut rest = rest.ok_or_else(|| malformed("a member of no size"))?;
+        let mut rest = rest.ok_or_else(|| malformed("a member without a valid size"))?;
         while rest > 0 {
             let some = self.input.fill_buf().await?.len() as u64;
             if some == 0 {
-                // The last padding may be missing, as other readers allow; there is no end mark then either.
+                // Other readers allow the last padding to be missing; then the end-of-archive mark is missing too.
                 return Err(cut_short("it ends inside a member"));
             }
             let some = some.min(rest);
@@ -135,7 +136,7 @@ impl Members {
         Ok(())
     }
 
-    /// The next header; nothing at the end mark.
+    /// The next header; `None` at the end-of-archive mark.
     async fn header(&mut self) -> io::Result<Option<Header>> {
         let mut header = Header::new_old();
         let mut filled = 0;
@@ -146,7 +147,7 @@ impl Members {
                 .await?;
             if read == 0 {
                 let what = match filled {
-                    0 => "it ends without its end mark",
+                    0 => "it ends without an end-of-archive mark",
                     _ => "it ends inside a header",
                 };
                 return Err(cut_short(what));
@@ -154,7 +155,7 @@ impl Members {
             filled += read;
         }
         if header.as_bytes().iter().all(|byte| *byte == 0) {
-            // What follows is padding, to be read so that a damaged stream around it does not go unnoticed.
+            // Read the padding that follows, so that damage to a compressed stream around it is noticed.
             loop {
                 let rest = self.input.fill_buf().await?.len();
                 if rest == 0 {
@@ -170,7 +171,7 @@ impl Members {
     }
 }
 
-/// Whether `head` is that of a tar file: a first header with its checksum.
+/// Whether `head` is the start of a tar file: a first header with a valid checksum.
 pub(in super::super) fn begins(head: &[u8]) -> bool {
     let Some(head) = head.first_chunk::<512>() else {
         return false;

@@ -1,11 +1,11 @@
-//! Takes a tar file in WebDataset's way, yields a document per sample: the members that follow one another and share a
-//! key, which is all of their path before the first dot of its last part. `.txt` holds the text, `.json` an object with
-//! the fields: the text, where there is no `.txt`, token ids, and the document's own id, if it is not to be the key.
-//! Other members are passed over.
+//! Takes a tar file in WebDataset format, yields a document per sample. A sample is a run of members with the same key:
+//! the path up to the first dot of its last part. `.txt` holds the text; `.json` holds an object with the fields: the
+//! text if there is no `.txt`, the token ids, and the document's own id if it differs from the key. Other members are
+//! skipped.
 //!
-//! The crate `webdataset` (0.0.1) was tried first. It reads every member whole, those that nobody asks for and long
-//! names as well, before it can be refused, so that a small compressed file takes any amount of memory. Of the crate
-//! `tar` only what knows the header's formats is used: its archive reader does the same to long names, and waits.
+//! Why no crate does this: `webdataset` (0.0.1) reads every member whole, even unwanted ones and long names, before it
+//! can be refused, so a small compressed file can take any amount of memory. The archive reader of `tar` does the same
+//! to long names, and blocks; of that crate only the header formats are used.
 
 mod members;
 
@@ -24,25 +24,25 @@ pub(super) struct Samples {
     options: ReadOptions,
     members: Members,
     sample: Option<Sample>,
-    /// What went wrong after a row that is handed out first.
+    /// The error after a row that is yielded first.
     error: Option<io::Error>,
     rows: i64,
     ended: bool,
 }
 
-/// What is known of a sample so far. Of two members with the same ending the later one counts.
+/// The members of a sample so far. Of two members with the same ending the last one counts.
 #[derive(Default)]
 struct Sample {
     key: String,
-    /// The text of `.txt`, or why there is none.
+    /// The text of `.txt`, or the reason why there is none.
     text: Option<Result<String, String>>,
-    /// What stands in `.json`, or why that is no object.
+    /// The fields of `.json`, or the reason why it is not an object.
     fields: Option<Result<Fields, String>>,
     /// Endings of other members, for a message.
     others: Vec<String>,
 }
 
-/// What stands in an object.
+/// The fields of an object.
 struct Fields {
     said: Said,
     content: Result<Content, String>,
@@ -61,7 +61,7 @@ impl Samples {
         }
     }
 
-    /// How many rows came whole so far.
+    /// The number of complete rows so far.
     pub(super) fn rows(&self) -> i64 {
         self.rows
     }
@@ -71,7 +71,7 @@ impl Samples {
             return Err(error);
         }
         while !self.ended {
-            // A sample that an error cuts in two is not handed out.
+            // A sample that an error cuts in two is not yielded.
             let Some(member) = self.members.next().await? else {
                 self.ended = true;
                 break;
@@ -112,7 +112,7 @@ impl Samples {
 }
 
 impl Sample {
-    /// Reads a member, if it is one that counts.
+    /// Reads a member if it is `.txt` or `.json`.
     async fn add(
         &mut self,
         members: &mut Members,
@@ -139,7 +139,7 @@ impl Sample {
         Ok(())
     }
 
-    /// Its own id, else its key, and what it holds; or why it holds nothing.
+    /// Its own id, else its key, and its content; or the reason why there is none.
     fn document(self, options: &ReadOptions) -> Result<(Said, Content), String> {
         let (mut said, content) = match self.fields {
             Some(Ok(Fields { said, content })) => (said, Some(content)),
@@ -189,7 +189,7 @@ fn fields(text: &str, options: &ReadOptions) -> Result<Fields, String> {
     })
 }
 
-/// Key and ending of a member; nothing where it has none.
+/// Key and ending of a member; `None` if it lacks one of them.
 fn split(path: &str) -> Option<(&str, &str)> {
     let last = path.rfind('/').map_or(0, |slash| slash + 1);
     let dot = last + path[last..].find('.')?;
