@@ -1,6 +1,5 @@
 //! results.json: the results of an experiment. [`crate::experiment`] writes it and its tables; [`crate::report`] reads
-//! it. It
-//! is complete enough to draw every chart from.
+//! it. It is complete enough to draw every chart from.
 
 use std::path::Path;
 

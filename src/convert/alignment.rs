@@ -1,10 +1,8 @@
 //! The only place in `convert` that knows about alignment (the shift by one) and about the meaning of a bit.
 //!
 //! Masks are *token-aligned*: entry `i` is about token `i` as a target, given the tokens before it. Some trainers
-//! expect this
-//! and shift by themselves. Others expect *prediction-aligned* entries: entry `i` is about the token predicted at `i`,
-//! which
-//! is token `i + 1`. One expects inverted bits.
+//! expect this and shift by themselves. Others expect *prediction-aligned* entries: entry `i` is about the token
+//! predicted at `i`, which is token `i + 1`. One expects inverted bits.
 //!
 //! ```text
 //! input_ids        464   3290   3332    319    262
@@ -102,8 +100,7 @@ pub(crate) fn shifted_weights(chosen: Chosen<'_>, to: &mut Vec<f32>) {
 }
 
 /// The shift: makes token-aligned entries from `at` on prediction-aligned. The last entry becomes `none`, because the
-/// last
-/// token has nothing to predict.
+/// last token has nothing to predict.
 fn shift<T: Copy>(entries: &mut [T], at: usize, none: T) {
     if let Some(last) = entries.len().checked_sub(1).filter(|&last| last >= at) {
         entries.copy_within(at + 1.., at);

@@ -1,6 +1,6 @@
 //! The documents of a record batch of masks, as targets read them: token ids, with an end-of-sequence token if the
-//! target
-//! needs one, and the selection. Everything here is token-aligned; `alignment` converts it to what a target expects.
+//! target needs one, and the selection. Everything here is token-aligned; `alignment` converts it to what a target
+//! expects.
 
 use std::ops::Range;
 

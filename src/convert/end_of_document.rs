@@ -1,12 +1,9 @@
 //! The end of a document. The token ids of masks are exactly what the reference saw. A target that separates documents
-//! by an
-//! end-of-sequence token needs one even if the masks were made without.
+//! by an end-of-sequence token needs one even if the masks were made without.
 //!
 //! The rule for all such targets: a document that ends with the token stays unchanged; to any other the token is added,
-//! and
-//! is no target there, because it was not scored. The beginning is never changed: a beginning-of-sequence token in the
-//! masks
-//! stays, and none is added.
+//! and is no target there, because it was not scored. The beginning is never changed: a beginning-of-sequence token in
+//! the masks stays, and none is added.
 
 use std::path::Path;
 
@@ -65,8 +62,7 @@ const NAMES: [&str; 7] = [
 ];
 
 /// The end-of-sequence token of masks: `--eos-id`; else the token that the masks' metadata says was added to documents;
-/// else
-/// the token that the tokenizer's post-processor adds; else the only special token with a common name.
+/// else the token that the tokenizer's post-processor adds; else the only special token with a common name.
 pub(super) fn eos(named: Option<u32>, metadata: &Value, tokenizer: &Path) -> anyhow::Result<i32> {
     let whole = |id: u32| {
         i32::try_from(id).map_err(|_| {

@@ -6,18 +6,16 @@
 //!
 //! * `plan` and `settings`: resolve the arguments; refuse what a target cannot express.
 //! * `documents`: the documents of a record batch; `end_of_document`: the token at the end of a document; `alignment`:
-//!   token-
-//!   or prediction-aligned entries; `packing`: documents into sequences of one length. Each is decided only there.
+//!   token- or prediction-aligned entries; `packing`: documents into sequences of one length. Each is decided only
+//!   there.
 //! * `targets`: the formats. `rho_formats::trainers` encodes their files.
 //! * `shard`: passes the documents of a shard to a target's writer; `run`: all shards, on several threads, into a
-//!   folder that
-//!   can be resumed; `stream`: all shards to standard output; `record` and `summary`: the results.
+//!   folder that can be resumed; `stream`: all shards to standard output; `record` and `summary`: the results.
 //!
 //! One thread converts a shard of the masks, in order, while another reads ahead. A run resumes after the last finished
 //! shard. The output of a shard depends only on the shard and the plan. Memory, for each shard in progress: the current
 //! record batch, two that are read ahead, and what the target buffers (see its file). Only the list of files grows with
-//! the
-//! corpus.
+//! the corpus.
 
 pub(crate) mod alignment;
 pub(crate) mod documents;

@@ -1,15 +1,12 @@
 //! Packs documents into sequences of one length, window by window: best fit, longest first (`rho_selection::pack`).
 //!
 //! A document that fits is never cut. A longer one is cut into pieces of the full length. Each piece begins with the
-//! last
-//! token of the piece before, as context and not as a target, so that every token is a target once. Only the last piece
-//! shares its sequence with others. The pieces of a sequence are in the order of the documents, and the sequences of a
-//! window
-//! are in the order of their first pieces. The rest of a sequence is padding.
+//! last token of the piece before, as context and not as a target, so that every token is a target once. Only the last
+//! piece shares its sequence with others. The pieces of a sequence are in the order of the documents, and the sequences
+//! of a window are in the order of their first pieces. The rest of a sequence is padding.
 //!
 //! Memory: a window of documents. Windows restart at each shard, and end with the document that fills them. So
-//! sequences do
-//! not depend on record batches, threads or interruptions.
+//! sequences do not depend on record batches, threads or interruptions.
 
 use rho_selection::pack;
 

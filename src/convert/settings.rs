@@ -1,6 +1,5 @@
 //! The settings of a target: the column, the end of documents, types. What the arguments leave open comes from the
-//! masks;
-//! what does not fit the masks is refused.
+//! masks; what does not fit the masks is refused.
 
 use rho_formats::MaskColumns;
 use serde_json::{Value, json};
@@ -146,8 +145,7 @@ fn column(
 }
 
 /// The columns, in order, that a target writing the masks' own columns writes: all, or of the columns that selections
-/// made
-/// only the named one.
+/// made only the named one.
 fn own_columns(first: &MaskColumns, named: Option<&str>) -> Vec<String> {
     let weights = first.weights();
     let selected = |name: &str| {
@@ -159,8 +157,7 @@ fn own_columns(first: &MaskColumns, named: Option<&str>) -> Vec<String> {
 }
 
 /// The type of token ids: `--dtype`, else the smallest that holds the vocabulary. If the vocabulary is unknown, ids
-/// that do
-/// not fit are found while writing.
+/// that do not fit are found while writing.
 fn dtype(args: &ConvertArgs, vocabulary: Option<u64>, ending: Ending) -> anyhow::Result<IdsDtype> {
     const OF_U16: u64 = 1 << 16;
     // The end-of-sequence token must fit too, even if it is beyond the masks' vocabulary.

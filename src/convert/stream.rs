@@ -1,6 +1,5 @@
 //! Converts all shards, one after another, to standard output. Waits for a slow reader. A reader that closes the pipe
-//! ends
-//! the run, which is not an error: it has all it wanted.
+//! ends the run, which is not an error: it has all it wanted.
 
 use std::{io, time::Instant};
 

@@ -1,6 +1,5 @@
 //! The counts of a run, human-readable and, as summary.json, for programs. The file is identical whether or not the run
-//! was
-//! interrupted; the speed is only printed.
+//! was interrupted; the speed is only printed.
 
 use std::{fmt, time::Duration};
 

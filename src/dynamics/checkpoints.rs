@@ -1,6 +1,5 @@
 //! Resolves the paths of `--checkpoints` to checkpoints, in order: a training folder to its checkpoints by step, any
-//! other
-//! path to itself. Opens no model.
+//! other path to itself. Opens no model.
 
 use std::{
     fs,

@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Counts of tokens and sums of losses, in double precision and always in the order of the corpus: identical whether or
-/// not
-/// the run was interrupted.
+/// not the run was interrupted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Counts {
     pub(super) documents: u64,

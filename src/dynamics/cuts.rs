@@ -1,6 +1,5 @@
 //! Statistics of all tokens that are needed before the first token is described: the mean loss under each checkpoint,
-//! and
-//! the score above which each checkpoint would select a token. Exact, in two passes over the scores and constant
+//! and the score above which each checkpoint would select a token. Exact, in two passes over the scores and constant
 //! memory.
 
 use rho_selection::{Coarse, Cut, Direction, Fine, KeepRatio, Share};

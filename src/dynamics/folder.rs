@@ -44,8 +44,7 @@ impl Opened {
     }
 
     /// The score that ranks a document's tokens at a time: the excess loss, or without a reference the checkpoint's own
-    /// loss;
-    /// NaN where there is none.
+    /// loss; NaN where there is none.
     pub(crate) fn preference(&self, document: &Document, time: &Time) -> Vec<f32> {
         let own = document.score(&time.column).unwrap_or_default();
         match document.score(super::plan::REFERENCE_LOSS) {

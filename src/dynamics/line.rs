@@ -75,8 +75,7 @@ impl Line {
     }
 
     /// The token's index in [`CATEGORIES`]: by its change if that exceeds the threshold, else by whether its last loss
-    /// is at
-    /// most the mean of all tokens' last losses.
+    /// is at most the mean of all tokens' last losses.
     pub(super) fn category(&self, threshold: f64, last: f64, mean_of_last: f64) -> u8 {
         match self.change() {
             change if change < -threshold => 0,

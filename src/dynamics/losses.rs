@@ -1,6 +1,5 @@
 //! Reads the folders of scores of all models in parallel: record batch by record batch, the losses of the same tokens
-//! under
-//! each model. Refuses folders that do not hold the same documents.
+//! under each model. Refuses folders that do not hold the same documents.
 
 use std::path::{Path, PathBuf};
 
@@ -116,8 +115,7 @@ impl Batch {
     }
 
     /// The scores by which a checkpoint ranks tokens: its excess loss over the reference, in f32, or without a
-    /// reference its
-    /// own loss. NaN for tokens that not all checkpoints scored.
+    /// reference its own loss. NaN for tokens that not all checkpoints scored.
     pub(super) fn ranked_by(&self, checkpoint: usize) -> Vec<f32> {
         let own = &self.losses[checkpoint];
         let mut scores = match &self.reference {

@@ -1,6 +1,5 @@
 //! Resolves the arguments of `dynamics` to a plan: the checkpoints and the reference, each with its own plan for
-//! scoring, and
-//! what must be equal in all of them. Wrong settings are found here, before anything is scored.
+//! scoring, and what must be equal in all of them. Wrong settings are found here, before anything is scored.
 
 use std::path::PathBuf;
 

@@ -1,8 +1,7 @@
 //! The folder of a run: its finished shards and their summary.
 //!
 //! `state.json` and `summary.json` are written last, so that a partial folder is never taken for a finished one. Then
-//! the
-//! scores are removed.
+//! the scores are removed.
 
 use std::{
     fs, io,

@@ -1,6 +1,5 @@
 //! Makes all models score the same tokens: refuses settings that differ, and gives all models the shortest context and
-//! the
-//! smallest vocabulary among them.
+//! the smallest vocabulary among them.
 
 use super::plan::DynamicsPlan;
 use crate::{advised::Advised, cli::DynamicsArgs, plan::Plan};

@@ -1,6 +1,5 @@
 //! Describes one shard: turns the losses of its tokens under all checkpoints into lines, categories and counts, and
-//! writes
-//! its file under a temporary name.
+//! writes its file under a temporary name.
 
 use rho_formats::{ListsCopy, MaskFile, MasksFolder, NewLists, OutputError};
 use rho_selection::{Marker, Seen};

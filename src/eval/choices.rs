@@ -1,13 +1,10 @@
 //! Multiple choice by likelihood. Each choice of a question makes a document: the question with this choice. The loss
-//! of
-//! the choice's tokens is compared.
+//! of the choice's tokens is compared.
 //!
 //! The tokens of a choice are those that extend beyond the context before it. Most tokenizers put the space before a
-//! word
-//! into its first token, so it counts; with the others it does not. Accuracy takes the choice of highest likelihood.
-//! Length-normalised accuracy takes the highest likelihood per UTF-8 byte of the choice; for ASCII this is `acc_norm`
-//! of
-//! lm-evaluation-harness, which divides by characters. Ties go to the first choice, as there.
+//! word into its first token, so it counts; with the others it does not. Accuracy takes the choice of highest
+//! likelihood. Length-normalised accuracy takes the highest likelihood per UTF-8 byte of the choice; for ASCII this is
+//! `acc_norm` of lm-evaluation-harness, which divides by characters. Ties go to the first choice, as there.
 
 use std::{
     fs,

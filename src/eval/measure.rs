@@ -1,6 +1,5 @@
 //! Loads the model and measures it on sets of documents or questions. Reads nothing twice and keeps no scores: only the
-//! sums
-//! of each document.
+//! sums of each document.
 
 use std::{collections::HashMap, path::Path};
 

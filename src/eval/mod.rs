@@ -1,6 +1,5 @@
 //! Measures how well a model predicts sets of text: loss, perplexity and bits per byte, on all tokens, on those that
-//! masks
-//! keep, and on those after a marker. Also finds the likeliest of several choices.
+//! masks keep, and on those after a marker. Also finds the likeliest of several choices.
 //!
 //! ```text
 //! data ── tokens ──► score (as in `score`) ──► sums of each document ──► means and intervals

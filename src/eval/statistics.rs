@@ -1,12 +1,9 @@
 //! Means with their intervals. From the numerators and denominators of documents (such as nats and tokens) it computes
-//! the
-//! ratio of their sums, and how much the ratio depends on the choice of documents.
+//! the ratio of their sums, and how much the ratio depends on the choice of documents.
 //!
 //! The bootstrap (Efron 1979) draws as many documents as there are, with replacement, many times. The interval is from
-//! the
-//! 2.5th to the 97.5th percentile of the ratios; the standard error is their standard deviation. SplitMix64 draws
-//! resample
-//! `r` from `seed` and `r` alone, so that all numbers of a set use the same draws.
+//! the 2.5th to the 97.5th percentile of the ratios; the standard error is their standard deviation. SplitMix64 draws
+//! resample `r` from `seed` and `r` alone, so that all numbers of a set use the same draws.
 
 use serde::Serialize;
 
@@ -52,8 +49,7 @@ pub(crate) struct Bootstrap {
 
 impl Bootstrap {
     /// The ratio of the sums; None if all denominators are 0. Documents with denominator 0 do not belong to this
-    /// measure and
-    /// are not drawn.
+    /// measure and are not drawn.
     pub(crate) fn ratio(&self, pairs: &[(f64, f64)]) -> Option<Estimate> {
         let pairs: Vec<(f64, f64)> = pairs.iter().copied().filter(|p| p.1 > 0.0).collect();
         let ratio = |drawn: &mut dyn Iterator<Item = (f64, f64)>| {

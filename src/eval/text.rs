@@ -10,8 +10,7 @@
 //! ```
 //!
 //! So bits per byte cover the bytes whose tokens were scored, with any tokenizer. Tokens without bytes of the text,
-//! such as
-//! an end of sequence, count for the loss and the perplexity, but not for bits per byte.
+//! such as an end of sequence, count for the loss and the perplexity, but not for bits per byte.
 
 use crate::{pipeline::in_memory::Measured, tokenization::Tokenization};
 

@@ -1,10 +1,9 @@
 //! Compares the arms with the baseline at equal tokens seen, equal tokens trained on, and equal time.
 //!
 //! Runs are compared where the shortest of them ends. A value between two evaluations is interpolated linearly. Each
-//! run's
-//! learning rate decays to that run's own end, so a value from the middle of a run is not what a run of that length
-//! would
-//! have reached: at equal tokens trained on, this is to the disadvantage of `clm`, whose value is from the middle.
+//! run's learning rate decays to that run's own end, so a value from the middle of a run is not what a run of that
+//! length would have reached: at equal tokens trained on, this is to the disadvantage of `clm`, whose value is from the
+//! middle.
 
 use super::curves::{Run, at};
 use crate::results::{Axis, ComparedArm, Comparison, Difference, Mean, Verdict};

@@ -1,6 +1,5 @@
 //! How well the loss of kept tokens predicts the task: eq. 7 of the paper, `log(S) = a log(L) + C`, a power law fitted
-//! by
-//! least squares; figure 7.
+//! by least squares; figure 7.
 //!
 //! `S` is the score on the task (the loss after the marker, or the share of questions answered right). `L` is the mean
 //! loss of the tokens that `slm` would keep (or, for comparison, of the others) over the steps since the previous

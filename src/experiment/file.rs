@@ -2,8 +2,7 @@
 //! follows from it.
 //!
 //! Paths are relative to the file. `${name}` in a path is replaced by PATH of `--path name=PATH` (relative to the
-//! current
-//! folder) or, without that option, by the entry `name` of the table `[paths]`.
+//! current folder) or, without that option, by the entry `name` of the table `[paths]`.
 
 use std::{
     collections::BTreeMap,

@@ -10,11 +10,9 @@
 //! ```
 //!
 //! * `file`: the keys of the TOML file, with its `paths`; `check`: what is refused. `plan`: what follows from it;
-//!   `planner`
-//!   builds it from `step`s, each with a `fingerprint`.
+//!   `planner` builds it from `step`s, each with a `fingerprint`.
 //! * `run`: does the steps that are not done. Commands run through the same code as on the command line. `data`: the
-//!   small
-//!   tasks between them.
+//!   small tasks between them.
 //! * `curves`: the records of a run. `compare`: arms at equal tokens and time; `student`: intervals by Student's t.
 //!   `downstream`: eq. 7 of the paper.
 //! * `results`: results.json; `table`: the same, human-readable. [`crate::report`] draws charts from results.json.

@@ -1,11 +1,9 @@
 //! A step of an experiment: a command of this program, or a small task between two commands. Its folder is named after
-//! a
-//! fingerprint of its inputs.
+//! a fingerprint of its inputs.
 //!
 //! The fingerprint covers a step's options and inputs. An input that another step makes is identified by that step's
 //! fingerprint. So all fingerprints are known before anything runs, and exactly those steps are done again that changed
-//! or
-//! depend on a changed step.
+//! or depend on a changed step.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,5 @@
 //! The documents of a run: those of the masks, or token shards built from the corpus first. Compressed masks are
-//! unpacked
-//! first.
+//! unpacked first.
 
 use std::{fs, path::Path};
 

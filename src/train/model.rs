@@ -1,6 +1,5 @@
 //! The model a run starts from, as far as the plan needs it: its configuration, its tokenizer, and the files that go
-//! into
-//! the run's folder beside the weights.
+//! into the run's folder beside the weights.
 
 use std::path::{Path, PathBuf};
 

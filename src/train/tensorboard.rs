@@ -1,6 +1,5 @@
 //! The curves for TensorBoard, in `out/tensorboard/`. Each start rewrites the event file from the metrics lines up to
-//! the
-//! checkpoint it resumes from, so that no step appears twice after an interruption. Their times are those of the
+//! the checkpoint it resumes from, so that no step appears twice after an interruption. Their times are those of the
 //! restart.
 
 use std::{

@@ -1,6 +1,5 @@
 //! Turns a corpus into token shards in the run's folder: Arrow files in the format of masks, without scores, or with
-//! the
-//! scores of those masks that have the same tokens. Done once, before the first step; an interrupted attempt starts
+//! the scores of those masks that have the same tokens. Done once, before the first step; an interrupted attempt starts
 //! over.
 
 use std::io::Write as _;
@@ -328,8 +327,7 @@ fn tokens(work: &Tokenising<'_>, shard: &Shard, record: Record) -> Result<MaskRo
 }
 
 /// Copies compressed masks uncompressed, because single documents cannot be read from them. None if the run was asked
-/// to
-/// stop.
+/// to stop.
 pub(super) fn unpack(
     masks: &Path,
     files: &[PathBuf],

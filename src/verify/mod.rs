@@ -1,6 +1,5 @@
 //! Compares a model's losses and entropies with those that Transformers computes for the same tokens in the user's
-//! Python,
-//! and with its own scores in other batches.
+//! Python, and with its own scores in other batches.
 //!
 //! ```text
 //! corpus ── sample ─┬─► our scores: as in `score`, and in other batches ───┬─► differences, masks ──► verify.json

@@ -1,6 +1,5 @@
 //! Runs Transformers in the user's Python with a script (`transformers.py`). Each window is a line of JSON to it, and
-//! its
-//! scores a line back. Nothing is written to disk, and nothing is imported from the current folder.
+//! its scores a line back. Nothing is written to disk, and nothing is imported from the current folder.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

@@ -1,7 +1,6 @@
 //! litdata: two parallel folders of chunks for its `TokensLoader`, `tokens` and `mask`. `ParallelStreamingDataset`
-//! yields the
-//! same block of both. The mask is token-aligned, true for tokens to train on; the trainer shifts both. The loader cuts
-//! blocks across documents, so each document ends with the end-of-sequence token.
+//! yields the same block of both. The mask is token-aligned, true for tokens to train on; the trainer shifts both. The
+//! loader cuts blocks across documents, so each document ends with the end-of-sequence token.
 
 use std::fs;
 

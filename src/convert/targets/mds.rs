@@ -1,6 +1,5 @@
 //! MosaicML's streaming datasets: a sample per document with the arrays `tokens` and `mask`, token-aligned, 1 for
-//! tokens to
-//! train on. Documents are unchanged, because their readers pack them. One `index.json` lists all shards.
+//! tokens to train on. Documents are unchanged, because their readers pack them. One `index.json` lists all shards.
 
 use rho_formats::{
     MaskFile, MasksFolder,

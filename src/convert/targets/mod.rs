@@ -1,8 +1,6 @@
 //! The formats that masks can be converted to, one file each. To add one: a name in `cli::convert`, a file here, and
-//! its
-//! lines in [`abilities`] and [`make`]. Formats that are tables of documents or sequences share `rows`, and define only
-//! their
-//! columns.
+//! its lines in [`abilities`] and [`make`]. Formats that are tables of documents or sequences share `rows`, and define
+//! only their columns.
 
 mod jsonl;
 mod labels;
@@ -35,8 +33,7 @@ use crate::cli::{IdsDtype, TargetName};
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Abilities {
     /// The masks' own columns are written: all of them, or with `--mask` or `--weights` only that one of the columns
-    /// that
-    /// selections made. Otherwise one column is chosen.
+    /// that selections made. Otherwise one column is chosen.
     pub(crate) own_columns: bool,
     /// Weights instead of bits.
     pub(crate) weights: bool,
@@ -73,8 +70,7 @@ pub(crate) trait Target: Sync {
     }
 
     /// Writes files about all shards, such as an index. `shards` are in the order of the corpus. May be called again,
-    /// and then
-    /// writes the same.
+    /// and then writes the same.
     fn conclude(&self, _folder: &MasksFolder, _shards: &[&Written]) -> anyhow::Result<()> {
         Ok(())
     }
@@ -112,8 +108,7 @@ pub(crate) struct Written {
 pub(crate) struct ShardFiles<'a> {
     pub(super) new: &'a NewFiles,
     /// The start of the names of the shard's files: the shard's own name, which may contain folders (`a/b.jsonl`). It
-    /// is
-    /// unique.
+    /// is unique.
     pub(super) stem: &'a str,
 }
 

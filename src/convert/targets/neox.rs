@@ -1,9 +1,7 @@
 //! GPT-NeoX: for each shard an indexed dataset of token ids (`train_data_paths`) and a parallel one of labels
 //! (`train_label_data_paths`), -100 for tokens that are no targets. GPT-NeoX joins documents and cuts them into
-//! samples, the
-//! same way for both, so each document must end with the end-of-sequence token. It shifts labels itself ("not shifted
-//! by 1
-//! yet", as its arguments say), so they are token-aligned.
+//! samples, the same way for both, so each document must end with the end-of-sequence token. It shifts labels itself
+//! ("not shifted by 1 yet", as its arguments say), so they are token-aligned.
 
 use rho_formats::trainers::Indexed;
 

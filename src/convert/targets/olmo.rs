@@ -1,8 +1,7 @@
 //! OLMo and OLMo-core: `tokens/` and `label_mask/` with an array per shard, and beside the tokens the bounds of
-//! documents.
-//! OLMo-core joins documents and cuts them into sequences, so each document must end with the end-of-sequence token.
-//! Its
-//! `get_labels` masks and then shifts, so the mask is token-aligned, true for tokens to train on.
+//! documents. OLMo-core joins documents and cuts them into sequences, so each document must end with the
+//! end-of-sequence token. Its `get_labels` masks and then shifts, so the mask is token-aligned, true for tokens to
+//! train on.
 
 use rho_formats::trainers::{IdType, Memmaps, Place};
 

@@ -1,6 +1,5 @@
 //! Files of a shard that are created when there is something to write, so a shard without documents has none. Readers
-//! that
-//! memory-map files cannot map empty ones.
+//! that memory-map files cannot map empty ones.
 
 use rho_formats::{
     OutputError,

@@ -2,8 +2,7 @@
 //! columns and their alignment.
 //!
 //! Documents without targets are left out before packing, and so are rows without targets: they teach nothing, and in
-//! some
-//! trainers their mean loss over no tokens would be NaN.
+//! some trainers their mean loss over no tokens would be NaN.
 
 use std::marker::PhantomData;
 

@@ -1,6 +1,5 @@
 //! Parquet for torchtune's `SFTDataset`: `tokens` (int32) and `mask` (bool), token-aligned and *inverted*: true for
-//! tokens not
-//! to train on. torchtune makes the labels, shifts them in its recipes, and packs by itself.
+//! tokens not to train on. torchtune makes the labels, shifts them in its recipes, and packs by itself.
 
 use rho_formats::trainers::{ListColumns, ListFields, Lists, TableKind, TableSchema};
 
