@@ -415,7 +415,7 @@ fn documents_are_shown_by_preference_and_by_category() {
         .ends_with(0)
         .stdout;
     assert!(
-        shown.contains("tokens by what their loss did: H->L "),
+        shown.contains("tokens by how their loss changed: H->L "),
         "{shown}"
     );
     let codes = shown

@@ -52,7 +52,7 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
     };
     page.section(
         "categories",
-        "What losses did",
+        "How losses changed",
         html! {
             div.figures {
                 (figure("Mean loss by category", &lines.chart()?, &html! { (rule) (subject.counted()) }))
