@@ -1,5 +1,5 @@
-//! results.json: what came of an experiment. [`crate::experiment`] writes it, its tables and [`crate::report`] read it: it is
-//! complete enough to draw every picture from.
+//! results.json: the results of an experiment. [`crate::experiment`] writes it and its tables; [`crate::report`] reads
+//! it. It is complete enough to draw every chart from.
 
 use std::path::Path;
 
@@ -8,55 +8,55 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::advised::Advised;
 
-/// What the file is called, in the experiment's folder.
+/// The file name, in the experiment's folder.
 pub(crate) const RESULTS: &str = "results.json";
-/// Of files that this program reads and writes.
+/// The version of the file format that this program reads and writes.
 pub(crate) const FORMAT_VERSION: u64 = 1;
 
-/// All of it. What is not done yet is not in it.
+/// The whole file. Unfinished arms are not in it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) format_version: u64,
     /// The title.
     pub(crate) experiment: String,
-    /// The program's.
+    /// The program's version.
     pub(crate) version: String,
     pub(crate) seeds: Vec<u64>,
     /// The arm that the others are compared with.
     pub(crate) baseline: String,
     /// The marker after which evaluations also count.
     pub(crate) after: Option<String>,
-    /// Whether all arms are done.
+    /// Whether all arms are finished.
     pub(crate) complete: bool,
     pub(crate) arms_planned: u64,
-    /// Steps that are done, in their order.
+    /// The finished steps, in order.
     pub(crate) steps: Vec<FinishedStep>,
     pub(crate) arms: Vec<ArmResults>,
     pub(crate) comparisons: Vec<Comparison>,
     pub(crate) answers: Vec<Answers>,
     pub(crate) sweep: Option<Sweep>,
     pub(crate) downstream: Option<Downstream>,
-    /// What must be known to read the numbers.
+    /// What a reader of the numbers must know.
     pub(crate) read_as: String,
 }
 
-/// A step that is done.
+/// A finished step.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FinishedStep {
     pub(crate) name: String,
-    /// In steps/.
+    /// Its folder's name in steps/.
     pub(crate) folder: String,
-    /// Of the start that ended it.
+    /// Seconds of the start that finished it.
     pub(crate) seconds: Option<f64>,
 }
 
-/// An arm whose runs are all done.
+/// An arm whose runs are all finished.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ArmResults {
     pub(crate) name: String,
     pub(crate) objective: String,
     pub(crate) keep: Option<f64>,
-    /// In words.
+    /// A human-readable description.
     pub(crate) described: String,
     /// Whether it sees the baseline's batches.
     pub(crate) same_batches: bool,
@@ -66,25 +66,25 @@ pub(crate) struct ArmResults {
     pub(crate) losses: Vec<LossCurve>,
 }
 
-/// How far a run came.
+/// The end of a run.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct RunEnd {
     pub(crate) seed: u64,
-    /// In steps/.
+    /// Its folder's name in steps/.
     pub(crate) folder: String,
     pub(crate) steps: u64,
     pub(crate) tokens_seen: u64,
     pub(crate) tokens_trained: u64,
-    /// Of its steps.
+    /// Seconds of its steps.
     pub(crate) seconds: f64,
 }
 
-/// A part of an evaluation.
+/// What an evaluation measures: a set, or the part of it after the marker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Measure {
-    /// The file's name.
+    /// The name of the evaluation file, without extensions.
     pub(crate) set: String,
-    /// Of what comes after the marker alone.
+    /// Whether only the text after the marker counts.
     pub(crate) after: bool,
 }
 
@@ -96,7 +96,7 @@ pub(crate) struct EvaluationCurve {
     pub(crate) points: Vec<CurvePoint>,
 }
 
-/// Losses of an arm's steps.
+/// Training losses of an arm.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LossCurve {
     /// Its name in metrics.jsonl.
@@ -105,7 +105,7 @@ pub(crate) struct LossCurve {
     pub(crate) points: Vec<CurvePoint>,
 }
 
-/// A point of a curve: over the seeds, in nats.
+/// A point of a curve: mean and range over the seeds, in nats.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct CurvePoint {
     pub(crate) step: u64,
@@ -117,7 +117,7 @@ pub(crate) struct CurvePoint {
     pub(crate) high: f64,
 }
 
-/// By what runs are made equal.
+/// The quantity at which runs are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Axis {
@@ -143,37 +143,37 @@ impl Axis {
 pub(crate) struct Mean {
     #[serde(deserialize_with = "number")]
     pub(crate) mean: f64,
-    /// Half of the 95 % interval by Student's t; none of one value.
+    /// Half of the 95 % interval by Student's t; None for a single value.
     pub(crate) half_width: Option<f64>,
 }
 
-/// All arms by one measure, made equal in one way. In nats.
+/// All arms by one measure, compared at equal values of one axis. In nats.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Comparison {
     pub(crate) axis: Axis,
-    /// Where on it.
+    /// The value on the axis.
     #[serde(deserialize_with = "number")]
     pub(crate) at: f64,
     #[serde(flatten)]
     pub(crate) measure: Measure,
-    /// Of the base, before its first step.
+    /// The loss of the base, before the first step.
     pub(crate) base: Option<f64>,
     pub(crate) arms: Vec<ComparedArm>,
 }
 
-/// An arm in it.
+/// An arm in a comparison.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ComparedArm {
     pub(crate) arm: String,
-    /// In the order of the seeds; null where there is no number.
+    /// In the order of the seeds; null for a number that is not finite.
     pub(crate) values: Vec<Option<f64>>,
     #[serde(flatten)]
     pub(crate) mean: Mean,
-    /// The arm minus the baseline, paired by seed; none for the baseline.
+    /// The arm minus the baseline, paired by seed; None for the baseline.
     pub(crate) difference: Option<Difference>,
 }
 
-/// A difference to the baseline.
+/// A difference from the baseline.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Difference {
     #[serde(flatten)]
@@ -181,25 +181,25 @@ pub(crate) struct Difference {
     pub(crate) verdict: Verdict,
 }
 
-/// What is said of a difference.
+/// The verdict on a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Verdict {
     /// The whole interval is below 0.
     #[serde(rename = "lower")]
     Lower,
-    /// Above.
+    /// The whole interval is above 0.
     #[serde(rename = "higher")]
     Higher,
-    /// It holds 0.
+    /// The interval contains 0.
     #[serde(rename = "no difference found")]
     NotFound,
-    /// No interval.
+    /// There is no interval.
     #[serde(rename = "one seed: not known")]
     OneSeed,
 }
 
 impl Verdict {
-    /// As results.json has it.
+    /// The text in results.json.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Lower => "lower",
@@ -210,12 +210,12 @@ impl Verdict {
     }
 }
 
-/// Shares of questions that the arms answered right.
+/// The shares of questions that the arms answered correctly.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Answers {
     pub(crate) set: String,
     pub(crate) questions: u64,
-    /// accuracy, or accuracy_normalised: by likelihood per byte.
+    /// `accuracy`, or `accuracy_normalised`: by likelihood per byte.
     pub(crate) measure: String,
     pub(crate) arms: Vec<AnsweringArm>,
 }
@@ -227,11 +227,11 @@ pub(crate) struct AnsweringArm {
     pub(crate) mean: Option<Mean>,
     /// In the order of the seeds.
     pub(crate) values: Vec<f64>,
-    /// The arm minus the baseline, paired by seed; none for the baseline.
+    /// The arm minus the baseline, paired by seed; None for the baseline.
     pub(crate) difference: Option<Difference>,
 }
 
-/// Held-out losses by the keep ratio.
+/// Held-out losses by keep ratio.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sweep {
     pub(crate) objective: String,
@@ -240,7 +240,7 @@ pub(crate) struct Sweep {
     pub(crate) sets: Vec<SweptSet>,
 }
 
-/// Those of a set.
+/// The losses of one measure.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SweptSet {
     #[serde(flatten)]
@@ -248,17 +248,17 @@ pub(crate) struct SweptSet {
     pub(crate) ratios: Vec<SweptRatio>,
 }
 
-/// At the end of the runs of a ratio.
+/// The losses at the end of the runs with one ratio.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SweptRatio {
     pub(crate) keep: Option<f64>,
-    /// In the order of the seeds; null where there is no number.
+    /// In the order of the seeds; null for a number that is not finite.
     pub(crate) values: Vec<Option<f64>>,
     #[serde(flatten)]
     pub(crate) mean: Mean,
 }
 
-/// What the loss of kept tokens says about the task: eq. 7 of the paper.
+/// How the loss of kept tokens predicts the task: eq. 7 of the paper.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Downstream {
     #[serde(flatten)]
@@ -269,13 +269,13 @@ pub(crate) struct Downstream {
     pub(crate) points: Vec<DownstreamPoint>,
 }
 
-/// An evaluation of a run, and the losses of the steps before it.
+/// An evaluation of a run and the losses of the steps before it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DownstreamPoint {
     pub(crate) arm: String,
     pub(crate) seed: u64,
     pub(crate) step: u64,
-    /// Loss of the selected tokens, and of the others.
+    /// Loss of the selected tokens; `unselected` is that of the others.
     #[serde(deserialize_with = "number")]
     pub(crate) selected: f64,
     #[serde(deserialize_with = "number")]
@@ -296,7 +296,7 @@ pub(crate) struct Fit {
     pub(crate) points: usize,
 }
 
-/// JSON has no number for one that is not finite: it is written as null.
+/// Reads null as NaN: JSON has no number for values that are not finite.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
@@ -306,17 +306,15 @@ impl Results {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, or that another version of the format made.
+    /// If the file cannot be read or has another format version.
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join(RESULTS);
         let shown = path.display();
         let text = std::fs::read(&path).with_context(|| format!("{shown}: cannot be read"))?;
         let read: Self = serde_json::from_slice(&text).map_err(|error| {
             Advised::error(
-                format!(
-                    "{shown}: expected the results of an experiment, got JSON that is not: {error}"
-                ),
-                "start the same `rho-mask experiment` again: it writes them anew",
+                format!("{shown}: expected the results of an experiment, got other JSON: {error}"),
+                "run the same `rho-mask experiment` again: it rewrites them",
             )
         })?;
         if read.format_version != FORMAT_VERSION {
@@ -325,15 +323,15 @@ impl Results {
                     "{shown}: expected format_version {FORMAT_VERSION}, got {}",
                     read.format_version
                 ),
-                "start the same `rho-mask experiment` again with this version",
+                "run the same `rho-mask experiment` again with this version",
             ));
         }
         Ok(read)
     }
 
-    /// As the file has it.
+    /// The text of the file.
     pub(crate) fn text(&self) -> anyhow::Result<String> {
-        // By way of a value, whose fields are in the order of their names.
+        // Through a `Value`, which sorts the fields by name.
         Ok(format!("{:#}\n", serde_json::to_value(self)?))
     }
 }

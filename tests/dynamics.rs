@@ -259,7 +259,7 @@ fn without_a_reference_and_over_steps() {
     let report = Run::new(&["report"]).arg(&out).arg("--out").arg(&page);
     report.args(&["--documents", "2"]).ends_with(0);
     let html = fs::read_to_string(&page).unwrap();
-    assert!(html.contains("Not told: what a checkpoint would select"));
+    assert!(html.contains("Not shown: what a checkpoint would select"));
     assert!(html.contains("by more than 0.5 nats"));
     in_browser(&out, &page);
 
@@ -415,7 +415,7 @@ fn documents_are_shown_by_preference_and_by_category() {
         .ends_with(0)
         .stdout;
     assert!(
-        shown.contains("tokens by what their loss did: H->L "),
+        shown.contains("tokens by how their loss changed: H->L "),
         "{shown}"
     );
     let codes = shown

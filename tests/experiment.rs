@@ -161,7 +161,7 @@ fn from_end_to_end() {
         "after the marker",
         "by keep ratio",
         "5 arms were compared",
-        "seen by mixed.",
+        "than the rest: mixed.",
         "(base)",
     ] {
         assert!(ended.stdout.contains(said), "{said}: {}", ended.stdout);

@@ -309,7 +309,7 @@ fn all_columns_there_may_be() {
     for (name, columns, said) in [
         ("wide", "mask_old", "excess"),
         ("half", "mask_old", "token ids are shown"),
-        ("random", "mask_random", "60.0 % by chance, seed 0"),
+        ("random", "mask_random", "60.0 % at random, seed 0"),
         ("excess", "mask_excess", "the 60.0 % of highest excess"),
         ("band", "mask_band", "all but the 10.0 % of lowest"),
         (

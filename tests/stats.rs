@@ -155,7 +155,7 @@ web/x   1.500  0.501  0.501  0.501  1.002  3.000  3.000  3.000
 maths       -      -      -      -      -      -      -      -
 all     1.500  0.501  0.501  0.501  1.002  1.502  3.000  3.000
 
-means of what is kept and of what is dropped, in nats
+means of kept and of dropped tokens, in nats
 mask       kept   share  loss kept  dropped
 mask_loss     3  75.0 %      1.000    3.000
 

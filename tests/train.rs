@@ -187,7 +187,7 @@ fn interrupted_it_saves_and_says_how_to_go_on() {
     );
     let ended = long(place.path(), &stopped).ends_with(0);
     assert!(
-        ended.stderr.contains("going on after step "),
+        ended.stderr.contains("resuming after step "),
         "{}",
         ended.stderr
     );
@@ -404,7 +404,7 @@ fn a_corpus_takes_the_masks_of_its_tokens() {
     );
     let rejected = fs::read_to_string(out.join("rejected.jsonl")).unwrap();
     assert!(
-        rejected.contains("no masks speak of these tokens"),
+        rejected.contains("the masks have no document with these tokens"),
         "{rejected}"
     );
     let ended = run(&place.path().join("none"))

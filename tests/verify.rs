@@ -299,7 +299,7 @@ fn what_was_verified_must_be_of_this_run() {
         (
             "/model/context",
             json!(256),
-            "got another context: 256 tokens at most, here 512",
+            "got another context: at most 256 tokens, here at most 512 tokens",
         ),
         (
             "/versions/onnxruntime",

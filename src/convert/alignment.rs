@@ -1,8 +1,8 @@
-//! The one place of `convert` that knows which way round things are: the shift by one, and what a bit means.
+//! The only place in `convert` that knows about alignment (the shift by one) and about the meaning of a bit.
 //!
-//! Masks are *token-aligned*: entry `i` speaks of token `i` as a target, given the tokens before it. Some trainers want that,
-//! and shift by themselves; others want what is *prediction-aligned*, where entry `i` speaks of the token that is predicted
-//! there, `i + 1`; and one wants bits that say the opposite.
+//! Masks are *token-aligned*: entry `i` is about token `i` as a target, given the tokens before it. Some trainers
+//! expect this and shift by themselves. Others expect *prediction-aligned* entries: entry `i` is about the token
+//! predicted at `i`, which is token `i + 1`. One expects inverted bits.
 //!
 //! ```text
 //! input_ids        464   3290   3332    319    262
@@ -14,13 +14,13 @@
 //! shifted weights    1      0      1      1      0    prediction-aligned: levanter
 //! ```
 //!
-//! The first token of a document, or of a piece of one, has nothing before it in the sequence: it is never a target,
-//! whatever its bit says. All functions add the entries of one document, or one piece, to `to`.
+//! The first token of a document, or of a piece of one, has no token before it in the sequence: it is never a target,
+//! whatever its bit. All functions append the entries of one document, or one piece, to `to`.
 
-/// The label of a token that is no target, as `torch.nn.functional.cross_entropy` skips it by default.
+/// The label of a token that is not a target: the default `ignore_index` of `torch.nn.functional.cross_entropy`.
 pub(crate) const IGNORE: i32 = -100;
 
-/// What was chosen of the tokens of a document: bits, or weights.
+/// The selection for a document's tokens: bits or weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Chosen<'a> {
     Mask(&'a [bool]),
@@ -33,18 +33,18 @@ impl<'a> Chosen<'a> {
         self.weight(i) != 0.0
     }
 
-    /// How much token `i` counts as a target: 0 or 1 where there are bits.
+    /// The weight of token `i` as a target; bits are 0 or 1.
     fn weight(&self, i: usize) -> f32 {
         match self {
             _ if i == 0 => 0.0,
             Self::Mask(mask) => f32::from(u8::from(mask[i])),
-            // What was not weighed is no target.
+            // A token without a weight is not a target.
             Self::Weights(weights) if weights[i].is_nan() => 0.0,
             Self::Weights(weights) => weights[i],
         }
     }
 
-    /// Tokens it speaks of.
+    /// The number of tokens.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Mask(mask) => mask.len(),
@@ -52,12 +52,12 @@ impl<'a> Chosen<'a> {
         }
     }
 
-    /// How many tokens are targets.
+    /// The number of target tokens.
     pub(crate) fn targets(&self) -> usize {
         (1..self.len()).filter(|&i| self.is_target(i)).count()
     }
 
-    /// Adds how much each token counts as a target.
+    /// Appends the weight of each token as a target.
     pub(crate) fn weights(&self, to: &mut Vec<f32>) {
         to.extend((0..self.len()).map(|i| self.weight(i)));
     }
@@ -73,7 +73,7 @@ pub(crate) fn dropped(chosen: Chosen<'_>, to: &mut Vec<bool>) {
     to.extend((0..chosen.len()).map(|i| !chosen.is_target(i)));
 }
 
-/// Labels, token-aligned: the token itself where it is a target.
+/// Labels, token-aligned: the token itself if it is a target, else [`IGNORE`].
 pub(crate) fn labels(ids: &[i32], chosen: Chosen<'_>, to: &mut Vec<i32>) {
     to.extend(
         ids.iter()
@@ -85,22 +85,22 @@ pub(crate) fn labels(ids: &[i32], chosen: Chosen<'_>, to: &mut Vec<i32>) {
     );
 }
 
-/// Labels, prediction-aligned: entry `i` is token `i + 1` where that is a target. Nothing is predicted at the last token.
+/// Labels, prediction-aligned: entry `i` is token `i + 1` if that is a target. The last entry is [`IGNORE`].
 pub(crate) fn shifted_labels(ids: &[i32], chosen: Chosen<'_>, to: &mut Vec<i32>) {
     let at = to.len();
     labels(ids, chosen, to);
     shift(to, at, IGNORE);
 }
 
-/// Weights, prediction-aligned: entry `i` is how much token `i + 1` counts as a target; the last one is 0.
+/// Weights, prediction-aligned: entry `i` is the weight of token `i + 1` as a target; the last one is 0.
 pub(crate) fn shifted_weights(chosen: Chosen<'_>, to: &mut Vec<f32>) {
     let at = to.len();
     chosen.weights(to);
     shift(to, at, 0.0);
 }
 
-/// The shift: what is token-aligned from `at` on becomes prediction-aligned, and `none` stands at the last token, which
-/// predicts what comes after the end.
+/// The shift: makes token-aligned entries from `at` on prediction-aligned. The last entry becomes `none`, because the
+/// last token has nothing to predict.
 fn shift<T: Copy>(entries: &mut [T], at: usize, none: T) {
     if let Some(last) = entries.len().checked_sub(1).filter(|&last| last >= at) {
         entries.copy_within(at + 1.., at);

@@ -1,6 +1,6 @@
-//! A record batch of masks as targets take it: the token ids of its documents, with an end-of-sequence token where the
-//! target needs one, and what was chosen of them. Everything is token-aligned here; which way round a target wants it is
-//! `alignment`'s business.
+//! The documents of a record batch of masks, as targets read them: token ids, with an end-of-sequence token if the
+//! target needs one, and the selection. Everything here is token-aligned; `alignment` converts it to what a target
+//! expects.
 
 use std::ops::Range;
 
@@ -9,12 +9,12 @@ use rho_formats::MaskBatch;
 use super::{alignment::Chosen, end_of_document::Ending};
 use crate::advised::Advised;
 
-/// The column that says what to train on.
+/// The column with the tokens to train on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Column {
-    /// Of bits.
+    /// A column of bits.
     Mask(String),
-    /// Of weights.
+    /// A column of weights.
     Weights(String),
 }
 
@@ -25,14 +25,14 @@ impl Column {
     }
 }
 
-/// Some documents, in order.
+/// The documents of a record batch, in order.
 pub(crate) struct Documents {
     masks: MaskBatch,
     ids: Vec<i32>,
     chosen: Values,
-    /// Where each document's tokens end; the first begins at 0.
+    /// The end of each document's tokens; the first begins at 0.
     ends: Vec<usize>,
-    /// Documents that an end-of-sequence token was put to.
+    /// Documents that an end-of-sequence token was added to.
     pub(crate) ended: usize,
 }
 
@@ -50,16 +50,16 @@ pub(crate) struct Document<'a> {
     pub(crate) shard: &'a str,
     /// Its row there.
     pub(crate) row: i64,
-    /// XXH3 of the ids in the masks, before an end-of-sequence token was put to them.
+    /// XXH3 of the ids in the masks, before an end-of-sequence token was added.
     pub(crate) token_hash: i64,
     /// At least one.
     pub(crate) input_ids: &'a [i32],
-    /// As many entries as ids.
+    /// One entry per id.
     pub(crate) chosen: Chosen<'a>,
 }
 
 impl Documents {
-    /// Of a record batch with these columns.
+    /// Reads the documents of a record batch, with the selection of `column`.
     pub(super) fn of(
         masks: MaskBatch,
         column: Option<&Column>,
@@ -68,7 +68,7 @@ impl Documents {
         let tokens = masks.tokens();
         let (mut bits, mut weights) = (Vec::new(), Vec::new());
         let (found, chosen) = match column {
-            // Nothing was chosen: no token is a target.
+            // No selection: no token is a target.
             None => (true, Values::Bits(vec![false; tokens])),
             Some(Column::Mask(name)) => (masks.mask(name, &mut bits), Values::Bits(bits)),
             Some(Column::Weights(name)) => {
@@ -77,10 +77,10 @@ impl Documents {
         };
         if !found {
             let name = column.map_or("", Column::name);
-            // The columns were looked at in the plan, and all files have the same.
+            // The plan has checked the columns, and all files have the same ones.
             return Err(Advised::error(
                 format!("expected a column {name:?} beside the others"),
-                "the file is damaged: make it again",
+                "the file is damaged: create it again",
             ));
         }
         let ranges: Vec<Range<usize>> = masks.documents().collect();
@@ -102,7 +102,7 @@ impl Documents {
         Ok(documents)
     }
 
-    /// Copies the ids with a token more at the end of some documents, which is no target there: the reference never saw it.
+    /// Copies the ids and appends a token to some documents. It is no target, because the reference never saw it there.
     fn put(&mut self, ranges: &[Range<usize>], added: &[Option<i32>]) {
         let tokens = self.masks.tokens() + self.ended;
         let mut ids = Vec::with_capacity(tokens);
@@ -129,7 +129,7 @@ impl Documents {
         };
     }
 
-    /// The documents; those without tokens are left out.
+    /// The documents; those without tokens are skipped.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Document<'_>> {
         let rows = (0..self.ends.len()).map(|row| (row, self.range(row)));
         let rows = rows.filter(|(_, tokens)| !tokens.is_empty());
@@ -149,12 +149,12 @@ impl Documents {
         })
     }
 
-    /// Tokens that are targets.
+    /// The number of target tokens.
     pub(crate) fn targets(&self) -> usize {
         self.iter().map(|document| document.chosen.targets()).sum()
     }
 
-    /// The record batch, for targets that take the masks' own columns.
+    /// The record batch, for targets that write the masks' own columns.
     pub(crate) fn masks(&self) -> &MaskBatch {
         &self.masks
     }

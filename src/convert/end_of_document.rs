@@ -1,9 +1,9 @@
-//! What stands at the end of a document. The token ids of masks are exactly what the reference saw; a target that
-//! keeps documents apart by an end-of-sequence token needs one where the masks were made without.
+//! The end of a document. The token ids of masks are exactly what the reference saw. A target that separates documents
+//! by an end-of-sequence token needs one even if the masks were made without.
 //!
-//! The rule, for all such targets: a document that ends with the token stays as it is; to any other it is added, and is no
-//! target there, for nothing scored it. Nothing is done about tokens at the beginning: a
-//! beginning-of-sequence token in the masks stays where it is, and none is added.
+//! The rule for all such targets: a document that ends with the token stays unchanged; to any other the token is added,
+//! and is no target there, because it was not scored. The beginning is never changed: a beginning-of-sequence token in
+//! the masks stays, and none is added.
 
 use std::path::Path;
 
@@ -12,17 +12,17 @@ use serde_json::{Value, json};
 
 use crate::advised::Advised;
 
-/// What is put to the end of documents.
+/// What is added to the end of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Nothing: documents stay as they are.
+    /// Nothing: documents stay unchanged.
     AsTheyAre,
-    /// This token, where it does not stand there.
+    /// This token, unless the document already ends with it.
     With(i32),
 }
 
 impl Ending {
-    /// What is added to a document.
+    /// The token to add to a document.
     pub(super) fn added(self, ids: &[i32]) -> Option<i32> {
         match self {
             Self::With(eos) if ids.last().is_some_and(|&last| last != eos) => Some(eos),
@@ -38,7 +38,7 @@ impl Ending {
         }
     }
 
-    /// What the metadata says of it.
+    /// Its entry in the metadata.
     pub(super) fn metadata(self) -> Value {
         match self {
             Self::AsTheyAre => json!({"rule": "as in the masks"}),
@@ -61,8 +61,8 @@ const NAMES: [&str; 7] = [
     "<｜end▁of▁sentence｜>",
 ];
 
-/// The end-of-sequence token of some masks: what was named; else what the masks say was put to their documents; else what
-/// the tokenizer's post-processor puts there; else the one special token of a usual name.
+/// The end-of-sequence token of masks: `--eos-id`; else the token that the masks' metadata says was added to documents;
+/// else the token that the tokenizer's post-processor adds; else the only special token with a common name.
 pub(super) fn eos(named: Option<u32>, metadata: &Value, tokenizer: &Path) -> anyhow::Result<i32> {
     let whole = |id: u32| {
         i32::try_from(id).map_err(|_| {
@@ -112,7 +112,7 @@ pub(super) fn eos(named: Option<u32>, metadata: &Value, tokenizer: &Path) -> any
         .collect();
     match usual[..] {
         [(_, id)] => whole(u32::try_from(id)?),
-        [] => Err(unknown(format!("{shown} without one of a usual name"))),
+        [] => Err(unknown(format!("{shown} with none of the common names"))),
         _ => {
             let names: Vec<&str> = usual.iter().map(|(name, _)| *name).collect();
             Err(unknown(format!(
@@ -123,7 +123,7 @@ pub(super) fn eos(named: Option<u32>, metadata: &Value, tokenizer: &Path) -> any
     }
 }
 
-/// The last token of a post-processor's template, where that is a special one behind the text.
+/// The last token of a post-processor's template, if it is a special token after the text.
 fn of_template(tokenizer: &Value) -> Option<u32> {
     let processor = &tokenizer["post_processor"];
     let inner = processor["processors"].as_array();

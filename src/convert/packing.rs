@@ -1,42 +1,42 @@
-//! Documents into sequences of one length, window by window: best fit, longest first (`rho_selection::pack`).
+//! Packs documents into sequences of one length, window by window: best fit, longest first (`rho_selection::pack`).
 //!
-//! A document that fits is never cut. A longer one is cut into pieces of the whole length, each beginning with the last
-//! token of the one before: there it is context and no target, so that every token is a target once. Only the last
-//! piece shares its sequence with others. In a sequence the pieces come in the order of the documents, and the sequences of a
-//! window in the order of their first pieces. What is left of a sequence is padding.
+//! A document that fits is never cut. A longer one is cut into pieces of the full length. Each piece begins with the
+//! last token of the piece before, as context and not as a target, so that every token is a target once. Only the last
+//! piece shares its sequence with others. The pieces of a sequence are in the order of the documents, and the sequences
+//! of a window are in the order of their first pieces. The rest of a sequence is padding.
 //!
-//! Memory: a window of documents. Windows restart at each shard and end with the document in which they are full: what
-//! is in a sequence does not depend on record batches, threads or interruptions.
+//! Memory: a window of documents. Windows restart at each shard, and end with the document that fills them. So
+//! sequences do not depend on record batches, threads or interruptions.
 
 use rho_selection::pack;
 
 use super::{alignment::Chosen, documents::Document};
 
-/// Tokens of a window; documents longer than that are windows of their own.
+/// Tokens of a window. The document that reaches this number completes it.
 const WINDOW: usize = 1 << 22;
 
-/// Cutting documents to fill gaps is never worth their context.
+/// Accept any amount of padding: cutting documents to fill gaps would cost context.
 const ANY_PADDING: f64 = 1.0;
 
-/// Tokens of one document that follow one another in a row.
+/// Consecutive tokens of one document.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Piece<'a> {
     pub(super) ids: &'a [i32],
-    /// Its first token is no target, whatever is said of it.
+    /// The first token is never a target, whatever its entry.
     pub(super) chosen: Chosen<'a>,
 }
 
-/// Gathers documents, and packs them.
+/// Collects documents and packs them.
 pub(super) struct Packer {
     length: usize,
     ids: Vec<i32>,
-    /// Bits are 0 and 1.
+    /// A bit is stored as 0 or 1.
     weights: Vec<f32>,
     ends: Vec<usize>,
 }
 
 impl Packer {
-    /// Into sequences of so many tokens, at least two.
+    /// For sequences of `length` tokens, at least two.
     pub(super) fn new(length: usize) -> Self {
         Self {
             length,
@@ -53,12 +53,12 @@ impl Packer {
         self.ends.push(self.ids.len());
     }
 
-    /// Whether the window is to be packed before the next document is added.
+    /// Whether the window must be packed before the next document is added.
     pub(super) fn is_full(&self) -> bool {
         self.ids.len() >= WINDOW
     }
 
-    /// Packs the window, which is empty afterwards: `each` takes the pieces of a sequence, and how much of it is padding.
+    /// Packs the window and empties it. `each` takes the pieces of a sequence and its number of padding tokens.
     pub(super) fn pack<E>(
         &mut self,
         mut each: impl FnMut(&[Piece<'_>], usize) -> Result<(), E>,
@@ -107,7 +107,7 @@ mod tests {
         }
     }
 
-    /// The sequences as (ids, targets) of each piece.
+    /// The sequences, with (ids, targets) of each piece.
     fn packed(
         documents: &[(Vec<i32>, Vec<bool>)],
         length: usize,
@@ -137,7 +137,7 @@ mod tests {
         let all = |n: i32, from: i32| ((from..from + n).collect(), vec![true; n as usize]);
         let sequences = packed(&[all(3, 0), all(7, 10), all(2, 20)], 5);
         let expected = [
-            // What fits best beside three tokens.
+            // The best fit beside three tokens.
             vec![(vec![0, 1, 2], vec![1, 2]), (vec![20, 21], vec![21])],
             vec![(vec![10, 11, 12, 13, 14], vec![11, 12, 13, 14])],
             vec![(vec![14, 15, 16], vec![15, 16])],

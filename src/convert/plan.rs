@@ -1,5 +1,4 @@
-//! From what was typed after `convert` to what it means. Everything that can be wrong with it is found here, before
-//! anything is written.
+//! Resolves the arguments of `convert` to a plan. All wrong arguments are found here, before anything is written.
 
 use std::path::{Path, PathBuf};
 
@@ -18,13 +17,13 @@ use crate::{
     threads,
 };
 
-/// The format of masks that is read.
+/// The format version of masks that can be read.
 const FORMAT_VERSION: u64 = 1;
 
-/// The least tokens of a sequence: one to predict from, one to predict.
+/// The shortest sequence: one token to predict from, and one to predict.
 const LEAST_LENGTH: usize = 2;
 
-/// Everything `convert` does, decided.
+/// The plan of `convert`: everything is decided.
 pub(crate) struct ConvertPlan {
     pub(super) input: Input,
     pub(super) out: PathBuf,
@@ -34,22 +33,22 @@ pub(crate) struct ConvertPlan {
     pub(super) target: Box<dyn Target>,
     pub(super) threads: usize,
     pub(super) restart: bool,
-    /// What the files of each shard are called, but for their endings.
+    /// The names of each shard's files, without their extensions.
     pub(super) stems: Vec<String>,
 }
 
 impl ConvertPlan {
-    /// Whether it goes to standard output.
+    /// Whether the output is standard output.
     pub(crate) fn to_standard_output(&self) -> bool {
         self.out.as_os_str() == "-"
     }
 
-    /// What whoever trains on it should know.
+    /// What a user of the output should know.
     pub(crate) fn note(&self) -> Option<&'static str> {
         self.target.note()
     }
 
-    /// Everything that must be the same for a run to be resumed.
+    /// Everything that must be equal for a run to be resumed.
     pub(super) fn recorded(&self) -> RecordedPlan {
         RecordedPlan {
             settings: json!({
@@ -74,7 +73,7 @@ pub(crate) fn resolve(args: &ConvertArgs) -> anyhow::Result<ConvertPlan> {
     let input = Input::open(&args.masks)?;
     if !standard_output {
         for file in 0..input.files.len() {
-            // The folder may consist of links to files elsewhere.
+            // The folder may contain links to files elsewhere.
             if let Some(folder) = input.path(file).canonicalize()?.parent() {
                 out_folder::must_be_apart(folder, &args.out)?;
             }
@@ -105,7 +104,7 @@ fn refuse(args: &ConvertArgs, abilities: Abilities) -> anyhow::Result<()> {
             "--weights",
             args.weights.is_some(),
             abilities.weights,
-            "it has bits alone",
+            "it has only bits",
         ),
         (
             "--length",
@@ -117,7 +116,7 @@ fn refuse(args: &ConvertArgs, abilities: Abilities) -> anyhow::Result<()> {
             "--eos-id",
             args.eos_id.is_some(),
             abilities.ends_documents,
-            "its documents stay as they are in the masks",
+            "its documents stay unchanged",
         ),
         (
             "--dtype",
@@ -129,7 +128,7 @@ fn refuse(args: &ConvertArgs, abilities: Abilities) -> anyhow::Result<()> {
             "--shard-size",
             args.shard_size.is_some(),
             abilities.file_bytes.is_some(),
-            "it has a file for each shard of the masks",
+            "it has one file per shard of the masks",
         ),
         (
             "--out -",
@@ -144,7 +143,7 @@ fn refuse(args: &ConvertArgs, abilities: Abilities) -> anyhow::Result<()> {
                 format!(
                     "{option}: expected an option that --to {to} can express, got one that it cannot: {why}"
                 ),
-                "leave the option out, or convert to another format",
+                "omit the option, or convert to another format",
             ));
         }
     }
@@ -170,7 +169,7 @@ fn version_fits(masks: &Path, metadata: &Value) -> anyhow::Result<()> {
     }
 }
 
-/// What the files of each shard are called: as the shard's first file, without its ending and number.
+/// The names of each shard's files: that of the shard's first file, without extension and number.
 fn stems(input: &Input) -> Vec<String> {
     let plain = |shard: usize| {
         let name = input.shard_name(shard);
@@ -187,7 +186,7 @@ fn stems(input: &Input) -> Vec<String> {
     let mut sorted = stems.clone();
     sorted.sort();
     match sorted.windows(2).any(|two| two[0] == two[1]) {
-        // Files have different names.
+        // The full file names are always different.
         true => (0..input.shards.len()).map(plain).collect(),
         false => stems,
     }

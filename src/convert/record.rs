@@ -1,4 +1,4 @@
-//! What is recorded of a shard that was converted.
+//! The record of a converted shard.
 
 use rho_formats::{MaskFile, MasksFolder, OutputError, trainers::NewFiles};
 use serde::{Deserialize, Serialize};
@@ -13,23 +13,23 @@ pub(super) struct Record {
     pub(super) counts: Counts,
 }
 
-/// What was counted in a shard.
+/// The counts of a shard.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counts {
-    /// In the masks.
+    /// Documents in the masks.
     pub(super) documents: u64,
-    /// Of them without tokens.
+    /// Documents without tokens.
     pub(super) empty: u64,
-    /// In the masks.
+    /// Tokens in the masks.
     pub(super) tokens: u64,
-    /// Tokens that are targets.
+    /// Target tokens.
     pub(super) targets: u64,
-    /// Documents that an end-of-sequence token was put to.
+    /// Documents that an end-of-sequence token was added to.
     pub(super) ended: u64,
 }
 
 impl Counts {
-    /// Adds another shard's.
+    /// Adds the counts of another shard.
     pub(super) fn add(&mut self, other: &Self) {
         self.documents += other.documents;
         self.empty += other.empty;
@@ -52,6 +52,6 @@ impl ShardRecord for Record {
 
     fn missing(shard: &str, file: &MaskFile) -> String {
         let name = &file.name;
-        format!("{name}: is not there any more; {shard} is converted anew")
+        format!("{name}: is missing; {shard} is converted again")
     }
 }

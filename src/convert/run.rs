@@ -1,5 +1,5 @@
-//! All shards, on several threads, into a folder that can be resumed. What speaks of all shards comes after them, and
-//! `summary.json` last, so that nobody takes a part for the whole.
+//! Converts all shards, on several threads, into a folder that can be resumed. Files about all shards are written after
+//! them, and `summary.json` last, so that a partial folder is never taken for a finished one.
 
 use std::time::Instant;
 
@@ -21,20 +21,20 @@ use crate::{
     tokenization::stored,
 };
 
-/// How the files were made.
+/// The file that says how the others were made.
 const MADE: &str = "rho_mask.json";
-/// The note of the files that speak of all shards.
+/// The list, in the hidden folder, of the files about all shards.
 const INDEX: &str = "index.json";
 
 /// How a run ended.
 pub(crate) enum Ended {
-    /// All shards are done; also whether this run had anything to do.
+    /// All shards are done. The flag says whether this start had anything to do.
     Done(Summary, bool),
     /// It was asked to stop.
     Stopped { done: usize, of: usize },
 }
 
-/// Converts everything that is not done yet.
+/// Converts all shards that are not done yet.
 pub(crate) fn run(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Result<Ended> {
     let start = Instant::now();
     let folder = open(plan)?;
@@ -86,8 +86,8 @@ fn open(plan: &ConvertPlan) -> anyhow::Result<RunFolder> {
     )
 }
 
-/// Removes what was converted into a folder, by the records of its shards; the notes last, so that it can be done again
-/// where it is interrupted.
+/// Removes the converted files of a folder, found through the records of its shards. The records go last, so that an
+/// interrupted removal can be repeated.
 fn clear(folder: &MasksFolder) -> anyhow::Result<()> {
     let new = NewFiles::of(folder);
     new.clear_partial()?;
@@ -98,7 +98,7 @@ fn clear(folder: &MasksFolder) -> anyhow::Result<()> {
     };
     new.remove(index.iter().map(String::as_str))?;
     for stem in shards::recorded::<Record>(folder)? {
-        // What a damaged record told of is left over, and is in the way of nothing.
+        // The files of a damaged record stay behind; they do no harm.
         if let Ok(Some(record)) = shards::read::<Record>(folder, &stem) {
             let files = record.written.files.iter();
             new.remove(files.map(|file| file.name.as_str()))?;
@@ -107,7 +107,7 @@ fn clear(folder: &MasksFolder) -> anyhow::Result<()> {
     Ok(folder.clear_notes()?)
 }
 
-/// Completes the folder where all is done.
+/// Completes the folder if all shards are done.
 fn conclude(
     plan: &ConvertPlan,
     folder: &MasksFolder,
@@ -123,7 +123,7 @@ fn conclude(
         });
     }
     let written: Vec<&Written> = shards.records().map(|record| &record.written).collect();
-    // First their names, by which another start removes them, should it end in between.
+    // Their names first: if this start ends in between, --restart can still remove them.
     folder.note(INDEX, json!(plan.target.index()).to_string().as_bytes())?;
     plan.target.conclude(folder, &written)?;
     NewFiles::of(folder).clear_partial()?;

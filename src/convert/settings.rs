@@ -1,5 +1,5 @@
-//! What a target is to write: which column, how documents end, of which types. What of it was not typed is found in the
-//! masks; what does not fit them is refused.
+//! The settings of a target: the column, the end of documents, types. What the arguments leave open comes from the
+//! masks; what does not fit the masks is refused.
 
 use rho_formats::MaskColumns;
 use serde_json::{Value, json};
@@ -15,27 +15,27 @@ use crate::{
     selections::default_mask::{USUAL_MASK, chosen},
 };
 
-/// What a target is to write, decided.
+/// The settings of a target.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// What says which tokens are targets; there is one, but where the own columns are written.
+    /// The column that says which tokens are targets. Only targets that write the masks' own columns may have none.
     pub(crate) column: Option<Column>,
-    /// The columns of the masks that are written, in order, of a target that writes them.
+    /// For a target that writes the masks' own columns: those columns, in order.
     pub(crate) own_columns: Vec<String>,
-    /// Tokens in a sequence.
+    /// Tokens per sequence.
     pub(crate) length: Option<usize>,
-    /// The type of token ids, where the target has a choice: as it was named, else the smallest that holds the vocabulary.
+    /// The type of token ids, if the target has a choice: `--dtype`, else the smallest that holds the vocabulary.
     pub(crate) dtype: IdsDtype,
-    /// What files are split at.
+    /// The size at which files are split.
     pub(crate) file_bytes: u64,
-    /// What is put to the end of documents, by the time they come here.
+    /// What is added to the end of documents.
     pub(crate) ending: Ending,
-    /// How all of it was made: the masks' metadata, and under `convert` what was done to them.
+    /// How the files were made: the masks' metadata, and under `convert` what was done to the masks.
     pub(crate) metadata: Value,
 }
 
 impl Settings {
-    /// From what was typed, and what the first file of the masks says.
+    /// From the arguments and the first file of the masks.
     pub(super) fn of(
         args: &ConvertArgs,
         abilities: Abilities,
@@ -66,14 +66,13 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What stands where there is nothing: the token that ends documents, where that is known, for trainers that keep
-    /// documents apart by it.
+    /// The padding token: the end-of-sequence token if it is known, for trainers that separate documents by it.
     pub(crate) fn pad(&self) -> i32 {
         self.ending.eos().unwrap_or(0)
     }
 }
 
-/// What the files say of how they were made: what the masks say, and what was done to them.
+/// The metadata of the files: that of the masks, and what was done to the masks.
 fn described(
     args: &ConvertArgs,
     abilities: Abilities,
@@ -105,7 +104,7 @@ fn described(
     metadata
 }
 
-/// The column that says which tokens are targets; a target that writes the masks' own columns needs none.
+/// Finds the column that says which tokens are targets. A target that writes the masks' own columns needs none.
 fn column(
     args: &ConvertArgs,
     abilities: Abilities,
@@ -118,7 +117,7 @@ fn column(
         };
         Advised::error(
             format!("{}: expected {what}, got {there}", args.masks.display()),
-            format!("name another column with {option}, or select anew with `rho-mask select`"),
+            format!("name another column with {option}, or create one with `rho-mask select`"),
         )
     };
     if let Some(named) = &args.weights {
@@ -145,8 +144,8 @@ fn column(
     }
 }
 
-/// The columns that are written, in order, by a target that writes the masks' own: all, or of what selections made only the
-/// one that was named.
+/// The columns, in order, that a target writing the masks' own columns writes: all, or of the columns that selections
+/// made only the named one.
 fn own_columns(first: &MaskColumns, named: Option<&str>) -> Vec<String> {
     let weights = first.weights();
     let selected = |name: &str| {
@@ -157,11 +156,11 @@ fn own_columns(first: &MaskColumns, named: Option<&str>) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// The type of token ids: the smallest that holds the vocabulary, where nobody named another. Where the vocabulary is not
-/// known, ids that do not fit are found when they are written.
+/// The type of token ids: `--dtype`, else the smallest that holds the vocabulary. If the vocabulary is unknown, ids
+/// that do not fit are found while writing.
 fn dtype(args: &ConvertArgs, vocabulary: Option<u64>, ending: Ending) -> anyhow::Result<IdsDtype> {
     const OF_U16: u64 = 1 << 16;
-    // The end-of-sequence token is one of them, whatever the masks say of their vocabulary.
+    // The end-of-sequence token must fit too, even if it is beyond the masks' vocabulary.
     let eos = ending
         .eos()
         .map_or(0, |eos| u64::from(eos.cast_unsigned()) + 1);
@@ -169,7 +168,7 @@ fn dtype(args: &ConvertArgs, vocabulary: Option<u64>, ending: Ending) -> anyhow:
     match args.dtype {
         Some(IdsDtype::U16) if known > OF_U16 => Err(Advised::error(
             format!("--dtype u16: expected a vocabulary of at most {OF_U16} tokens, got {known}"),
-            "name u32, or leave it out",
+            "use u32, or omit --dtype",
         )),
         Some(named) => Ok(named),
         None if vocabulary.is_some() && known <= OF_U16 => Ok(IdsDtype::U16),

@@ -1,4 +1,4 @@
-//! The documents of one shard, read ahead on a thread of their own, to a writer.
+//! Passes the documents of one shard to a writer, while a thread reads ahead.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{progress::Progress, stop::Stop};
 
-/// Record batches that are read ahead.
+/// Record batches to read ahead.
 const AHEAD: usize = 2;
 
-/// Gives the documents of a shard to a writer; none where the run is to stop before the shard's end.
+/// Passes the documents of a shard to a writer; None if the run was asked to stop before the end of the shard.
 pub(super) fn convert(
     plan: &ConvertPlan,
     shard: usize,
@@ -27,7 +27,7 @@ pub(super) fn convert(
     let whole = std::thread::scope(|scope| {
         let (sender, batches) = sync_channel(AHEAD);
         let reader = scope.spawn(move || read(plan, shard, stop, &sender));
-        // Ends when the reader does; where this side fails, the reader finds a closed channel.
+        // Ends with the reader; if this side fails, the reader finds the channel closed.
         let write = || {
             for (batch, bytes) in batches {
                 let batch: MaskBatch = batch;
@@ -57,7 +57,7 @@ pub(super) fn convert(
     Ok(Some(counts))
 }
 
-/// Reads the files of a shard; false where the run is to stop before its end, or nobody listens any more.
+/// Reads the files of a shard; false if the run was asked to stop before the end, or the channel is closed.
 fn read(
     plan: &ConvertPlan,
     shard: usize,

@@ -1,5 +1,5 @@
-//! All shards, one after the other, to standard output. A slow reader is waited for; one that goes ends the run, and that
-//! is no error: it has what it wanted.
+//! Converts all shards, one after another, to standard output. Waits for a slow reader. A reader that closes the pipe
+//! ends the run, which is not an error: it has all it wanted.
 
 use std::{io, time::Instant};
 
@@ -10,15 +10,15 @@ use crate::{advised::Advised, cli::ProgressKind, progress::Progress, stop::Stop}
 
 /// How a run ended.
 pub(crate) enum Ended {
-    /// Everything was written.
+    /// All shards were written.
     Done(Summary),
-    /// Nobody reads any more.
+    /// The reader closed the pipe.
     ReaderGone,
     /// It was asked to stop.
     Stopped,
 }
 
-/// Converts everything.
+/// Converts all shards.
 pub(crate) fn run(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Result<Ended> {
     match convert(plan, stop, kind) {
         Err(error) if reader_gone(&error) => Ok(Ended::ReaderGone),
@@ -30,7 +30,7 @@ fn convert(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Resul
     let start = Instant::now();
     let sink = Sink::stream(Box::new(io::stdout()));
     let Some(writer) = plan.target.stream(sink) else {
-        // Abilities say otherwise; the plan has asked them.
+        // Unreachable: the plan has checked the target's abilities.
         return Err(Advised::error(
             format!(
                 "--out -: expected a format that is one stream, got {}",

@@ -1,5 +1,5 @@
-//! What came of it: counts, for people and, as summary.json, for programs. The file is the same however often a run was
-//! interrupted; how fast it went is for people alone.
+//! The counts of a run, human-readable and, as summary.json, for programs. The file is identical whether or not the run
+//! was interrupted; the speed is only printed.
 
 use std::{fmt, time::Duration};
 
@@ -11,24 +11,24 @@ use crate::numbers::grouped;
 /// The file that is written last: a folder that has it is complete.
 pub(super) const NAME: &str = "summary.json";
 
-/// Counts.
+/// The counts of a run.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Summary {
     to: String,
     shards: u64,
-    /// In the masks.
+    /// Documents in the masks.
     documents: u64,
-    /// In the masks.
+    /// Tokens in the masks.
     tokens: u64,
     /// The column of masks or weights.
     column: Option<String>,
-    /// Tokens that are targets by it.
+    /// Target tokens of that column.
     targets: u64,
-    /// Documents that an end-of-sequence token was put to.
+    /// Documents that an end-of-sequence token was added to.
     ended: u64,
-    /// Documents that were left out: those without tokens, and those without targets where the trainer cannot take such.
+    /// Skipped documents: those without tokens, and those without targets if the trainer cannot read them.
     left_out: u64,
-    /// Rows or sequences: what the trainer counts.
+    /// Rows or sequences, as the trainer counts.
     rows: u64,
     files: u64,
     bytes: u64,
@@ -64,7 +64,7 @@ impl Summary {
         }
     }
 
-    /// With how fast it went.
+    /// Adds the speed.
     pub(super) fn with_speed(self, tokens: u64, took: Duration) -> Self {
         let rate = tokens as f64 / took.as_secs_f64().max(1e-9);
         Self {
@@ -82,7 +82,7 @@ impl fmt::Display for Summary {
         line(f, "format", self.to.clone())?;
         let left_out = match self.left_out {
             0 => String::new(),
-            some => format!(", {} left out", grouped(some)),
+            some => format!(", {} skipped", grouped(some)),
         };
         line(f, "documents", grouped(self.documents) + &left_out)?;
         let targets = self.column.as_ref().map_or(String::new(), |column| {

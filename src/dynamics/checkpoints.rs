@@ -1,5 +1,5 @@
-//! Takes the paths that were typed, yields the checkpoints they stand for, in order: those of a training folder by their
-//! steps, anything else as it is. Opens no model.
+//! Resolves the paths of `--checkpoints` to checkpoints, in order: a training folder to its checkpoints by step, any
+//! other path to itself. Opens no model.
 
 use std::{
     fs,
@@ -16,26 +16,26 @@ use crate::{
     plan, terminal,
 };
 
-/// The fewest that a line says anything of.
+/// A line needs at least this many points.
 const FEWEST: usize = 3;
 
-/// What the names of folders of checkpoints begin with: those of `rho-mask train` and of Transformers' Trainer first.
+/// Prefixes of the folder names of checkpoints: first those of `rho-mask train` and of Transformers' Trainer.
 const NAMES: [&str; 3] = ["step-", "checkpoint-", "step_"];
 
 /// A checkpoint before it is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named {
-    /// What it is called: its step, or the last part of its path.
+    /// Its name: its step, or the last part of its path.
     pub(crate) name: String,
-    /// After how many steps of training it was saved, where its folder's name tells.
+    /// The training step it was saved after, if its folder's name has one.
     pub(crate) step: Option<u64>,
     pub(crate) path: PathBuf,
 }
 
-/// All checkpoints of these paths.
+/// All checkpoints at these paths.
 ///
 /// # Errors
-/// Where there is nothing, where what is there is none, and where there are too few for a line.
+/// If a path does not exist or is no checkpoint, and if there are too few for a line.
 pub(crate) fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<Named>> {
     let mut found = Vec::new();
     for typed in paths {
@@ -49,7 +49,7 @@ pub(crate) fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<Named>> {
                 found.len(),
                 names.join(", ")
             ),
-            "train with --save-every STEPS and --keep-last 0, which keeps all; the model that was begun with may stand \
+            "train with --save-every STEPS and --keep-last 0, which keeps all; the initial model may come \
              first: --checkpoints base/ run/",
         ));
     }
@@ -78,7 +78,7 @@ fn at(path: &Path) -> anyhow::Result<Vec<Named>> {
             step: None,
             path: path.to_owned(),
         }]),
-        // A model that cannot be read is told when it is opened, with the reason.
+        // An unreadable model is reported when it is opened, with the reason.
         (None, false) if path.join("config.json").exists() || path.is_file() => Ok(vec![Named {
             name: last_part(path),
             step: None,
@@ -94,7 +94,7 @@ fn at(path: &Path) -> anyhow::Result<Vec<Named>> {
         (Some(last), true) if !same_weights(&last.path, path)? => {
             let name = format!("{} (final)", last_part(path));
             terminal::line(&format!(
-                "note: {shown}: the model in the folder has other weights than {}: it is taken as the last checkpoint",
+                "note: {shown}: the model in the folder has other weights than {}: it is used as the last checkpoint",
                 last.name
             ));
             steps.push(Named {
@@ -108,7 +108,7 @@ fn at(path: &Path) -> anyhow::Result<Vec<Named>> {
     }
 }
 
-/// The checkpoints in a folder, by their numbers.
+/// The checkpoints in a folder, sorted by step.
 fn steps_in(folder: &Path) -> anyhow::Result<Vec<Named>> {
     if !folder.is_dir() {
         return Ok(Vec::new());
@@ -136,7 +136,7 @@ fn steps_in(folder: &Path) -> anyhow::Result<Vec<Named>> {
     Ok(steps)
 }
 
-/// Whether two checkpoints hold the same tensors in the same files; false where one is none.
+/// Whether two checkpoints have identical weight files; false if one is not a checkpoint.
 fn same_weights(a: &Path, b: &Path) -> anyhow::Result<bool> {
     let (Ok(a), Ok(b)) = (Checkpoint::open(a), Checkpoint::open(b)) else {
         return Ok(false);
@@ -153,7 +153,7 @@ fn same_weights(a: &Path, b: &Path) -> anyhow::Result<bool> {
     Ok(hash(a)? == hash(b)?)
 }
 
-/// What a model is called that tells no step.
+/// The name of a model without a step.
 pub(super) fn last_part(path: &Path) -> String {
     plan::name(path)
 }

@@ -1,46 +1,46 @@
-//! What is counted of the tokens of a shard, and what several shards come to together.
+//! Counts over the tokens of a shard, and their totals over several shards.
 
 use serde::{Deserialize, Serialize};
 
-/// Counts of tokens and sums of losses, in double precision and always in the order of the corpus: the same however often a
-/// run was interrupted.
+/// Counts of tokens and sums of losses, in double precision and always in the order of the corpus: identical whether or
+/// not the run was interrupted.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Counts {
     pub(super) documents: u64,
     pub(super) tokens: u64,
-    /// Tokens that have a line: all checkpoints have scored them.
+    /// Tokens that have a line, because all checkpoints scored them.
     pub(super) fitted: u64,
     /// Tokens of each category.
     pub(super) categories: [u64; 4],
-    /// The sum of their losses under each checkpoint.
+    /// For each category, the sums of its tokens' losses under each checkpoint.
     pub(super) curves: [Vec<f64>; 4],
-    /// Of the tokens that each checkpoint would select: how many they are, and the sums of their losses under each.
+    /// For each checkpoint, the tokens it would select.
     pub(super) selected: Vec<Selected>,
     pub(super) fluctuating: Top,
 }
 
-/// The tokens that one checkpoint would select.
+/// The tokens that one checkpoint would select: their number, and the sums of their losses under each checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Selected {
     pub(super) tokens: u64,
     pub(super) losses: Vec<f64>,
 }
 
-/// The tokens that fluctuate most: the highest variance first, of equals the earlier.
+/// The tokens that fluctuate most: highest variance first, ties in the order of the corpus.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Top {
-    /// How many there may be.
+    /// The maximum number of tokens.
     most: usize,
     pub(super) tokens: Vec<Fluctuating>,
 }
 
-/// One of them, with the token ids around it.
+/// A fluctuating token with the token ids around it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Fluctuating {
     pub(super) document: String,
     pub(super) shard: String,
     pub(super) row: i64,
-    /// Its place in the document.
+    /// Its index in the document.
     pub(super) token: usize,
     pub(super) before: Vec<u32>,
     pub(super) id: u32,
@@ -54,7 +54,8 @@ pub(super) struct Fluctuating {
 }
 
 impl Counts {
-    /// Nothing yet, of so many checkpoints; `selecting` says whether they select.
+    /// Zero counts. `selecting`: whether to count what checkpoints would select; `most`: how many fluctuating tokens to
+    /// keep.
     pub(super) fn new(checkpoints: usize, selecting: bool, most: usize) -> Self {
         let zeros = || vec![0.0; checkpoints];
         let selected = Selected {
@@ -80,7 +81,7 @@ impl Counts {
         add(&mut self.curves[category], losses);
     }
 
-    /// Adds the next shard's.
+    /// Adds the counts of the next shard.
     pub(super) fn add(&mut self, next: &Self) {
         self.documents += next.documents;
         self.tokens += next.tokens;
@@ -102,7 +103,7 @@ impl Counts {
 }
 
 impl Selected {
-    /// Adds a token that is selected.
+    /// Adds a selected token.
     pub(super) fn token(&mut self, losses: &[f64]) {
         self.tokens += 1;
         add(&mut self.losses, losses);
@@ -110,7 +111,7 @@ impl Selected {
 }
 
 impl Top {
-    /// Takes the next token in, if it is one of them.
+    /// Inserts the next token if its variance is high enough.
     pub(super) fn offer(&mut self, variance: f64, token: impl FnOnce() -> Fluctuating) {
         let place = self.tokens.partition_point(|t| t.variance >= variance);
         if place < self.most {

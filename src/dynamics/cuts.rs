@@ -1,28 +1,29 @@
-//! What must be known of all tokens before the first one is described: the mean loss under each checkpoint, and where each
-//! checkpoint would draw the line between the tokens it selects and the others. Exact, in two passes over the scores and in
-//! memory that does not grow with them.
+//! Statistics of all tokens that are needed before the first token is described: the mean loss under each checkpoint,
+//! and the score above which each checkpoint would select a token. Exact, in two passes over the scores and constant
+//! memory.
 
 use rho_selection::{Coarse, Cut, Direction, Fine, KeepRatio, Share};
 
 use super::{losses::Folders, plan::DynamicsPlan};
 use crate::{advised::Advised, stop::Stop};
 
-/// The shares of the way from the first checkpoint to the last at which preference is shown (paper, figure 14).
+/// The times at which preference is shown, as shares of the way from the first to the last checkpoint (paper, figure
+/// 14).
 pub(super) const TIMES: [f64; 4] = [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0];
 
-/// The bounds of five levels of equal size, from the preferred end.
+/// The bounds of five levels of equal size, from the most preferred.
 const LEVELS: [f64; 4] = [0.2, 0.4, 0.6, 0.8];
 
-/// What was counted.
+/// The statistics.
 #[derive(Debug, Clone)]
 pub(super) struct Cuts {
-    /// Their mean loss under each checkpoint, in nats.
+    /// The mean loss under each checkpoint, in nats.
     pub(super) means: Vec<f64>,
-    /// Under the reference.
+    /// The mean loss under the reference, in nats.
     pub(super) reference_mean: Option<f64>,
-    /// What each checkpoint would select; none without a reference.
+    /// What each checkpoint would select; empty without a reference.
     pub(super) selected: Vec<Cut>,
-    /// For each of [`TIMES`] the checkpoint nearest to it and the bounds of its levels, in nats.
+    /// For each of [`TIMES`]: the index of the nearest checkpoint, and the bounds of its levels in nats.
     pub(super) times: Vec<(usize, [f32; 4])>,
 }
 
@@ -38,13 +39,13 @@ pub(super) fn nearest(x: &[f64]) -> Vec<usize> {
     TIMES.iter().map(at).collect()
 }
 
-/// What is ranked: by which checkpoint, and the share that is asked for.
+/// A cut to find: the checkpoint that ranks, and the share to select.
 struct Ranked {
     checkpoint: usize,
     share: Share,
 }
 
-/// Counts; none where the run is to stop.
+/// Computes the statistics; None if the run was asked to stop.
 pub(super) fn cuts(
     plan: &DynamicsPlan,
     folders: &Folders,
@@ -113,7 +114,7 @@ pub(super) fn cuts(
     }
     let mut cuts: Vec<Cut> = fine.iter().map(Fine::cut).collect();
     let bounds = cuts.split_off(cuts.len() - times.len() * LEVELS.len());
-    // The lowest score of each level; where there are fewer tokens than levels, the first ones are empty.
+    // The lowest score of each level. With fewer tokens than levels, the first levels are empty.
     let bound = |cut: &Cut| {
         let (_, last) = cut.bounds();
         last.map_or(f32::MAX, |key| Direction::High.score(key))
@@ -131,7 +132,7 @@ pub(super) fn cuts(
     }))
 }
 
-/// Goes through all shards; false where the run is to stop.
+/// Calls `see` for each batch of all shards; false if the run was asked to stop.
 fn each(
     plan: &DynamicsPlan,
     folders: &Folders,

@@ -1,4 +1,4 @@
-//! What came of it, for people: a few lines and three tables.
+//! The human-readable summary: a few lines and three tables.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ use crate::{
     table::Table,
 };
 
-/// Tokens that fluctuate, in what is printed.
+/// Fluctuating tokens to print.
 const SHOWN: usize = 5;
-/// Checkpoints up to which the matrix of perplexities is printed.
+/// The matrix of perplexities is printed for up to this many checkpoints.
 const WIDEST: usize = 9;
-/// Columns of the text before a token.
+/// Columns for the text before a token.
 const CONTEXT: usize = 36;
 
 impl fmt::Display for Summary {
@@ -120,7 +120,7 @@ impl Summary {
 
     fn table_of_selected(&self) -> String {
         let Some(selection) = &self.selection else {
-            return "what each checkpoint would select is not told: it needs --reference"
+            return "what each checkpoint would select is not shown: it needs --reference"
                 .to_owned();
         };
         let keep = format!("{:.0} %", selection.keep * 100.0);

@@ -1,14 +1,14 @@
-//! A folder of dynamics that is done, as `show` and `report` read it.
+//! A finished folder of dynamics, read by `show` and `report`.
 
 use std::{fs, path::Path};
 
 use super::summary::{Summary, Time};
 use crate::{advised::Advised, document::Document, masks::files::Masks};
 
-/// What is written last.
+/// The file that is written last.
 pub(super) const SUMMARY: &str = "summary.json";
 
-/// Its files and its summary.
+/// A finished folder: its files and its summary.
 pub(crate) struct Opened {
     pub(crate) masks: Masks,
     pub(crate) summary: Summary,
@@ -16,7 +16,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// # Errors
-    /// Where it is not finished, or cannot be read.
+    /// If it is not finished or cannot be read.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         if path.is_dir() && !path.join(SUMMARY).exists() {
             return Err(Advised::error(
@@ -24,14 +24,14 @@ impl Opened {
                     "{}: expected the dynamics of tokens, finished, got a folder without {SUMMARY}",
                     path.display()
                 ),
-                "start the run that writes it again: it goes on where it stopped",
+                "start the run that writes it again: it resumes where it stopped",
             ));
         }
         let masks = Masks::open(path)?;
         let Some(folder) = masks.folder.clone() else {
             return Err(Advised::error(
                 format!(
-                    "{}: expected a file in the folder that `dynamics` wrote, got one alone",
+                    "{}: expected a file in a folder that `dynamics` wrote, got a file without its folder",
                     path.display()
                 ),
                 "name the folder",
@@ -43,8 +43,8 @@ impl Opened {
         })
     }
 
-    /// What tokens of a document are preferred by at a time: the excess loss, or the checkpoint's own loss without a
-    /// reference; NaN where there is none.
+    /// The score that ranks a document's tokens at a time: the excess loss, or without a reference the checkpoint's own
+    /// loss; NaN where there is none.
     pub(crate) fn preference(&self, document: &Document, time: &Time) -> Vec<f32> {
         let own = document.score(&time.column).unwrap_or_default();
         match document.score(super::plan::REFERENCE_LOSS) {
@@ -53,7 +53,7 @@ impl Opened {
         }
     }
 
-    /// What a time is called: `33 % (step 40)`.
+    /// The name of a time, such as `33 % (step 40)`.
     pub(crate) fn time_name(&self, time: &Time) -> String {
         let mut checkpoints = self.summary.checkpoints.iter();
         let checkpoint = checkpoints.find(|checkpoint| checkpoint.column == time.column);
@@ -61,7 +61,7 @@ impl Opened {
         format!("{:.0} % ({name})", (time.share * 100.0).floor())
     }
 
-    /// What preference is by, in words.
+    /// The name of the score behind the preference.
     pub(crate) fn preferred_by(&self) -> &'static str {
         match self.summary.selection {
             Some(_) => "excess loss over the reference",
@@ -80,7 +80,7 @@ pub(super) fn summary(folder: &Path) -> anyhow::Result<Summary> {
                 "{}: expected the summary of `rho-mask dynamics`, got something else",
                 path.display()
             ),
-            "write the folder anew: rho-mask dynamics ... --restart",
+            "write the folder again: rho-mask dynamics ... --restart",
         ))
     })
 }

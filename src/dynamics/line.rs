@@ -1,44 +1,44 @@
-//! The line through a token's losses (eq. 6), and which of the four categories it makes of the token (appendix D.1).
+//! The line through a token's losses (eq. 6), and the token's category, one of four (appendix D.1).
 //!
 //! ```text
 //! loss   │ ×  ×                 l_start ┐
 //!        │    ╲ ×  ×                    │ change = l_end - l_start
 //!        │     ──────×──× l_end         ┘
-//!        └─────────────────── x: the places of the checkpoints
+//!        └─────────────────── x: the positions of the checkpoints
 //! ```
 //!
-//! In double precision, from the losses as they are stored.
+//! In double precision, from the stored losses.
 
-/// What tokens do over a run, in the order of the codes in column `category`: from a high to a low loss, and so on.
+/// The categories, in the order of their codes in column `category`: from a high (H) to a low (L) loss, and so on.
 pub(crate) const CATEGORIES: [&str; 4] = ["H->L", "L->L", "H->H", "L->H"];
 
-/// What the paper found of each, training a model of 1B parameters on OpenWebMath (section 2.1).
+/// The paper's share of each, from training a model of 1B parameters on OpenWebMath (section 2.1).
 pub(crate) const PAPER_SHARES: [f64; 4] = [0.26, 0.51, 0.11, 0.12];
 
-/// What is the same for the lines of all tokens.
+/// The positions of the checkpoints, prepared for the lines of all tokens.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
-    /// How far each checkpoint is from the middle of all.
+    /// The distance of each checkpoint from the mean position.
     from_middle: Vec<f64>,
-    /// The sum of their squares.
+    /// The sum of the squared distances.
     spread: f64,
 }
 
 /// The line of one token, in nats.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Line {
-    /// By place.
+    /// Nats per unit of x.
     pub(super) slope: f64,
     /// Its value at the first checkpoint.
     pub(super) start: f64,
     /// Its value at the last one.
     pub(super) end: f64,
-    /// The mean of the squared distances from it, in nats squared.
+    /// The mean squared distance of the losses from the line, in nats squared.
     pub(super) variance: f64,
 }
 
 impl Places {
-    /// Rising places, not all of them the same.
+    /// From the positions, which must rise and not all be equal.
     pub(super) fn new(x: &[f64]) -> Self {
         let middle = x.iter().sum::<f64>() / x.len() as f64;
         let from_middle: Vec<f64> = x.iter().map(|x| x - middle).collect();
@@ -48,7 +48,7 @@ impl Places {
         }
     }
 
-    /// The least-squares line through as many losses as there are places; none where one of them is no number.
+    /// The least-squares line through the losses, one for each position; None if one is not finite.
     pub(super) fn line(&self, losses: &[f64]) -> Option<Line> {
         if !losses.iter().all(|loss| loss.is_finite()) {
             return None;
@@ -69,13 +69,13 @@ impl Places {
 }
 
 impl Line {
-    /// How far it rises, in nats.
+    /// How much the line rises, in nats.
     pub(super) fn change(&self) -> f64 {
         self.end - self.start
     }
 
-    /// The token's place in [`CATEGORIES`]: by its change, else by whether its last loss is at most the mean of all
-    /// tokens' last losses.
+    /// The token's index in [`CATEGORIES`]: by its change if that exceeds the threshold, else by whether its last loss
+    /// is at most the mean of all tokens' last losses.
     pub(super) fn category(&self, threshold: f64, last: f64, mean_of_last: f64) -> u8 {
         match self.change() {
             change if change < -threshold => 0,
@@ -117,7 +117,7 @@ mod tests {
         };
         assert_eq!(of(-0.5, 9.0), "H->L");
         assert_eq!(of(0.5, 0.0), "L->H");
-        // The threshold itself is no change, the mean itself is low.
+        // A change equal to the threshold is none; a loss equal to the mean is low.
         assert_eq!(of(-0.25, 2.0), "L->L");
         assert_eq!(of(0.25, 2.1), "H->H");
         assert!((PAPER_SHARES.iter().sum::<f64>() - 1.0).abs() < 1e-12);
@@ -133,7 +133,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(2404_07965), ..ProptestConfig::default() })]
 
-        /// No other line is nearer, and what lies on a line has that line.
+        /// No other line is nearer, and points on a line give that line.
         #[test]
         fn nothing_is_nearer(
             losses in prop::collection::vec(0.0..12.0f64, 3..9),

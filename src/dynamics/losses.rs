@@ -1,5 +1,5 @@
-//! The folders of scores of all models, side by side: record batch by record batch, the losses of the same tokens under
-//! each of them. Refuses folders that do not hold the same documents.
+//! Reads the folders of scores of all models in parallel: record batch by record batch, the losses of the same tokens
+//! under each model. Refuses folders that do not hold the same documents.
 
 use std::path::{Path, PathBuf};
 
@@ -11,32 +11,32 @@ use crate::advised::Advised;
 /// The folders of scores.
 #[derive(Debug, Clone)]
 pub(super) struct Folders {
-    /// One for each checkpoint.
+    /// One per checkpoint.
     pub(super) checkpoints: Vec<PathBuf>,
     pub(super) reference: Option<PathBuf>,
 }
 
-/// The files of one shard, being read.
+/// Readers of one shard's files.
 pub(super) struct Files {
-    /// The checkpoints', then the reference's.
+    /// Those of the checkpoints, then that of the reference.
     files: Vec<(PathBuf, MaskColumns)>,
     checkpoints: usize,
-    /// Whether token ids and names of documents are read too.
+    /// Whether to read token ids and document ids too.
     whole: bool,
 }
 
 /// A record batch of each file.
 pub(super) struct Batch {
-    /// That of the first checkpoint.
+    /// The record batch of the first checkpoint.
     pub(super) first: MaskBatch,
-    /// By checkpoint and token; NaN where nothing was scored.
+    /// By checkpoint and token; NaN for tokens not scored.
     pub(super) losses: Vec<Vec<f32>>,
     pub(super) reference: Option<Vec<f32>>,
-    /// Whether all checkpoints have a number for it.
+    /// For each token, whether all checkpoints scored it.
     pub(super) complete: Vec<bool>,
 }
 
-/// What is read of a file, beside the columns that are copied.
+/// The columns read from a file whose other columns are not copied.
 const READ: [&str; 4] = ["shard", "row", "token_hash", "loss"];
 
 impl Folders {
@@ -65,7 +65,7 @@ impl Files {
         &self.files[0].1
     }
 
-    /// The next record batch of each file; none at the end of all of them.
+    /// The next record batch of each file; None at the end of all files.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Batch>> {
         let mut first: Option<MaskBatch> = None;
         let mut columns = Vec::with_capacity(self.files.len());
@@ -109,13 +109,13 @@ impl Files {
 }
 
 impl Batch {
-    /// Tokens in it.
+    /// The number of tokens.
     pub(super) fn tokens(&self) -> usize {
         self.first.tokens()
     }
 
-    /// What a checkpoint ranks tokens by: its excess loss over the reference, in f32, or its own loss where there is none.
-    /// NaN for tokens that not all checkpoints have scored.
+    /// The scores by which a checkpoint ranks tokens: its excess loss over the reference, in f32, or without a
+    /// reference its own loss. NaN for tokens that not all checkpoints scored.
     pub(super) fn ranked_by(&self, checkpoint: usize) -> Vec<f32> {
         let own = &self.losses[checkpoint];
         let mut scores = match &self.reference {
@@ -130,7 +130,7 @@ impl Batch {
         scores
     }
 
-    /// The keys of [`ranked_by`](Self::ranked_by), the highest first.
+    /// The sort keys of [`ranked_by`](Self::ranked_by), highest score first.
     pub(super) fn keys(&self, checkpoint: usize) -> Vec<u32> {
         let mut keys = Vec::with_capacity(self.tokens());
         Direction::High.keys(&self.ranked_by(checkpoint), &mut keys);
@@ -146,7 +146,7 @@ fn same_documents(a: &MaskBatch, b: &MaskBatch) -> bool {
 fn others(path: &Path) -> anyhow::Error {
     Advised::error(
         format!(
-            "{}: expected the documents that were scored under the first checkpoint, got others",
+            "{}: expected the documents that the first checkpoint scored, got others",
             path.display()
         ),
         "the corpus changed while it was scored: start over with --restart",

@@ -1,24 +1,24 @@
-//! Takes checkpoints of a training run and a corpus that was not trained on, yields how the loss of each token changed
-//! (paper, section 2.1 and appendix D): lines, categories, the tokens that fluctuate, and what each checkpoint would
-//! select.
+//! Shows how the loss of each token changed over a training run, from checkpoints of the run and a corpus that was not
+//! trained on (paper, section 2.1 and appendix D): lines, categories, the tokens that fluctuate, and what each
+//! checkpoint would select.
 //!
 //! ```text
-//! checkpoints ── the scorer of `score`, one after the other ──► a folder of scores each
-//!                                 │ shard by shard, all of them side by side
+//! checkpoints ── scored one after another, as in `score` ──► a folder of scores each
+//!                                 │ shard by shard, all folders in parallel
 //!                                 ▼
 //! dynamics/*.arrow: loss_1 loss_2 ... slope l_start l_end change variance category       summary.json
 //! ```
 //!
-//! * `checkpoints`: what was typed to a list of models in order; `plan`: what all of them are scored by; `same_tokens`: what they
-//!   must have in common.
+//! * `checkpoints`: from the arguments to a list of models in order; `plan`: how they are scored; `same_tokens`: what
+//!   they must have in common.
 //! * `line`: the line through a token's losses, and its category.
-//! * `losses`: the folders of scores, side by side; `cuts`: what must be counted over all tokens first.
-//! * `counts`: what is counted of a shard; `shard`: its file; `run`: all of them, in a folder that can be gone on with.
-//! * `summary`: what came of it; `display`: the same for people; `folder`: the same, read back by `show` and `report`.
+//! * `losses`: reads the folders of scores in parallel; `cuts`: statistics of all tokens that are needed first.
+//! * `counts`: the counts of a shard; `shard`: writes its file; `run`: all shards, in a folder that can be resumed.
+//! * `summary`: the results; `display`: the same, human-readable; `folder`: the same, read back by `show` and `report`.
 //!
-//! The scores of a checkpoint are gone on with look-ahead by look-ahead, as `score` does it; the files that come of them
-//! shard by shard. Memory: one model, and of one record batch its losses under all checkpoints. The scores lie on the disk
-//! beside what is made of them until all is done.
+//! Scoring a checkpoint resumes at the last read-ahead block, as in `score`; describing tokens resumes at the last
+//! shard. Memory: one model, and one record batch of losses under all checkpoints. The scores stay on disk until
+//! everything is done.
 
 pub(crate) mod checkpoints;
 mod counts;

@@ -1,6 +1,5 @@
-//! From what was typed after `dynamics` to what it means: the checkpoints and the reference, each with a plan of its own by
-//! which `score` scores it, and what must be the same in all of them. Everything that can be wrong with a setting is found
-//! here, before anything is scored.
+//! Resolves the arguments of `dynamics` to a plan: the checkpoints and the reference, each with its own plan for
+//! scoring, and what must be equal in all of them. Wrong settings are found here, before anything is scored.
 
 use std::path::PathBuf;
 
@@ -22,21 +21,21 @@ use crate::{
     run_folder::{Command, RecordedPlan, RecordedShard},
 };
 
-/// Where the scores of each model wait, among the notes of the folder: starting over removes them with the rest.
+/// The folder of all models' scores, inside the hidden folder, so that --restart removes it too.
 pub(super) const SCORES: &str = ".rho-mask/scores";
 
-/// Paper, section 3: 60 % for the model of 1B parameters.
+/// 60 %, as in the paper for the model of 1B parameters (section 3).
 const DEFAULT_KEEP: f64 = 0.6;
 
-/// A model and what it is scored by.
+/// A model and how it is scored.
 pub(crate) struct Scored {
     pub(crate) named: Named,
-    /// With the folder of this model's scores.
+    /// Its output is the folder of this model's scores.
     pub(crate) request: ScoringRequest,
     pub(crate) prepared: Prepared,
 }
 
-/// Everything `dynamics` does, decided.
+/// The plan of `dynamics`: everything is decided.
 pub(crate) struct DynamicsPlan {
     pub(crate) out: PathBuf,
     /// In the order of training.
@@ -45,19 +44,19 @@ pub(crate) struct DynamicsPlan {
     pub(crate) threshold: f64,
     pub(crate) keep: KeepRatio,
     pub(crate) places: LinePlaces,
-    /// The checkpoints' places on the line.
+    /// The positions of the checkpoints on the x axis.
     pub(crate) x: Vec<f64>,
     pub(crate) top: usize,
     pub(crate) restart: bool,
 }
 
 impl DynamicsPlan {
-    /// All models, the reference last.
+    /// All models, with the reference last.
     pub(crate) fn models(&self) -> impl Iterator<Item = &Scored> {
         self.checkpoints.iter().chain(&self.reference)
     }
 
-    /// What stands for all of them: corpus, tokenizer, windows.
+    /// The plan whose corpus, tokenizer and windows all models share.
     pub(crate) fn common(&self) -> &Plan {
         &self.checkpoints[0].prepared.plan
     }
@@ -67,12 +66,12 @@ impl DynamicsPlan {
         &self.checkpoints[0].prepared.shards
     }
 
-    /// The columns of losses.
+    /// The names of the loss columns.
     pub(crate) fn losses(&self) -> Vec<String> {
         (1..=self.checkpoints.len()).map(loss_column).collect()
     }
 
-    /// What the files' metadata says: what is known before the first row.
+    /// The metadata of the files: what is known before the first row.
     pub(crate) fn metadata(&self) -> Value {
         let mut metadata = self.common().metadata();
         let model = |scored: &Scored| {
@@ -113,12 +112,12 @@ impl DynamicsPlan {
         metadata
     }
 
-    /// Everything that must be the same for a run to be resumed.
+    /// Everything that must be equal for a run to be resumed.
     pub(crate) fn recorded(&self) -> RecordedPlan {
         let mut scoring = self.common().what_changes_masks();
         scoring["metadata"] = json!(null);
         let mut metadata = self.metadata();
-        // By number, so that a difference names one checkpoint and not all.
+        // Keyed by number, so that an error names the checkpoint that differs.
         if let Some(list) = metadata["dynamics"]["checkpoints"].as_array() {
             let numbered = (1..).zip(list).map(|(number, said)| {
                 let (name, fingerprint) = (&said["name"], &said["fingerprint"]);
@@ -144,7 +143,7 @@ impl DynamicsPlan {
     }
 }
 
-/// The column of a checkpoint's losses, from 1.
+/// The column of a checkpoint's losses; numbers start at 1.
 pub(crate) fn loss_column(number: usize) -> String {
     format!("loss_{number}")
 }
@@ -164,7 +163,7 @@ pub(crate) fn resolve(args: &DynamicsArgs) -> anyhow::Result<DynamicsPlan> {
     }
     if args.corpus.iter().any(|path| path.as_os_str() == "-") {
         return Err(Advised::error(
-            "--corpus: expected files, for they are read once for each checkpoint, got - (standard input)",
+            "--corpus: expected files, because they are read once per checkpoint, got - (standard input)",
             "write it to a file first",
         ));
     }
@@ -174,7 +173,7 @@ pub(crate) fn resolve(args: &DynamicsArgs) -> anyhow::Result<DynamicsPlan> {
                 "--threshold: expected a number of nats of at least 0, got {}",
                 args.threshold
             ),
-            "leave it out for the paper's 0.2",
+            "omit it for the paper's 0.2",
         ));
     }
     MasksFolder::check(&args.out)?;
@@ -182,7 +181,7 @@ pub(crate) fn resolve(args: &DynamicsArgs) -> anyhow::Result<DynamicsPlan> {
     for (number, named) in (1..).zip(named) {
         let mut scored = scored(args, named, &format!("{number:04}"))?;
         if number > 1 {
-            // They must mean the same: one is enough in memory.
+            // All tokenizers must be equal, so one in memory is enough.
             scored.prepared.tokenization = None;
         }
         checkpoints.push(scored);
@@ -217,7 +216,7 @@ pub(crate) fn resolve(args: &DynamicsArgs) -> anyhow::Result<DynamicsPlan> {
     Ok(plan)
 }
 
-/// Where the checkpoints stand.
+/// The positions of the checkpoints on the x axis.
 fn places(named: &[Named], places: LinePlaces) -> anyhow::Result<Vec<f64>> {
     if places == LinePlaces::Index {
         return Ok((0..named.len()).map(|i| i as f64).collect());
@@ -230,7 +229,7 @@ fn places(named: &[Named], places: LinePlaces) -> anyhow::Result<Vec<f64>> {
                     "--x step: expected a number of steps in the name of each checkpoint, got {}",
                     checkpoint.path.display()
                 ),
-                "leave --x out: the checkpoints then stand at 0, 1, 2 and so on",
+                "omit --x: the checkpoints are then at 0, 1, 2 and so on",
             ));
         };
         let step = step as f64;
@@ -248,7 +247,7 @@ fn places(named: &[Named], places: LinePlaces) -> anyhow::Result<Vec<f64>> {
     Ok(x)
 }
 
-/// A model as `score` opens it, for scores alone.
+/// A model opened as in `score`, for scores only.
 fn scored(args: &DynamicsArgs, named: Named, folder: &str) -> anyhow::Result<Scored> {
     let mut libraries = LibraryOptions::from_environment();
     libraries.path = args.model_args.ort_lib.clone();
@@ -259,7 +258,7 @@ fn scored(args: &DynamicsArgs, named: Named, folder: &str) -> anyhow::Result<Sco
         &libraries,
         Say::Little,
     )?;
-    // Its export has been made.
+    // It is exported already.
     let model_args = ModelArgs {
         ignore_setting: Vec::new(),
         ..args.model_args.clone()
@@ -268,7 +267,7 @@ fn scored(args: &DynamicsArgs, named: Named, folder: &str) -> anyhow::Result<Sco
         out: args.out.join(SCORES).join(folder),
         input: args.input.clone(),
         files: MaskFiles {
-            // One file for each shard, so that those of all models hold the same rows.
+            // One file per shard, so that the files of all models hold the same rows.
             shard_bytes: u64::MAX,
             ..MaskFiles::default()
         },

@@ -1,6 +1,7 @@
-//! The folder of a run: the shards that are done, and what all of them come to.
+//! The folder of a run: its finished shards and their summary.
 //!
-//! `state.json` and `summary.json` come last, so that nobody takes a part for the whole; then the scores go.
+//! `state.json` and `summary.json` are written last, so that a partial folder is never taken for a finished one. Then
+//! the scores are removed.
 
 use std::{
     fs, io,
@@ -48,7 +49,7 @@ pub(crate) fn open(plan: &DynamicsPlan) -> anyhow::Result<Started> {
     Ok(Started { folder })
 }
 
-/// Removes what was written of these shards.
+/// Removes the output of these shards.
 fn clear(folder: &MasksFolder, shards: &[&str]) -> anyhow::Result<()> {
     let files = shards.iter().map(|shard| MaskFile {
         name: format!("{shard}.arrow"),
@@ -59,22 +60,22 @@ fn clear(folder: &MasksFolder, shards: &[&str]) -> anyhow::Result<()> {
 }
 
 impl Started {
-    /// What came of it, where all is done already.
+    /// The summary, if the run is already finished.
     pub(crate) fn finished(&self) -> anyhow::Result<Option<Summary>> {
         if !self.folder.files.path().join(folder::SUMMARY).exists() {
             return Ok(None);
         }
-        // The run that was done with them may have been killed over it.
+        // An earlier start may have been killed while removing them.
         self.remove_scores()?;
         folder::summary(self.folder.files.path()).map(Some)
     }
 
-    /// Whether a model's scores are all there.
+    /// Whether a model's scores are complete.
     pub(crate) fn is_scored(&self, model: &Scored) -> bool {
         model.request.out.join(folder::SUMMARY).exists()
     }
 
-    /// Describes all shards that are not done yet, and completes the folder; none where it is to stop.
+    /// Describes the shards that are not done yet, and completes the folder; None if the run was asked to stop.
     pub(crate) fn describe(
         &self,
         plan: &DynamicsPlan,
@@ -140,7 +141,7 @@ impl Started {
 
 const REJECTED: &str = "rejected.jsonl";
 
-/// What the scores of the first checkpoint say of the corpus.
+/// Reads the counts of the corpus from the first checkpoint's scores.
 fn corpus(scores: &Path) -> anyhow::Result<Corpus> {
     let path = scores.join(folder::SUMMARY);
     let read = || -> anyhow::Result<Corpus> {

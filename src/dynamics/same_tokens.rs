@@ -1,5 +1,5 @@
-//! What must be the same in all models, so that they score the same tokens, and what is made the same: the windows of the
-//! one that sees least, the smallest vocabulary.
+//! Makes all models score the same tokens: refuses settings that differ, and gives all models the shortest context and
+//! the smallest vocabulary among them.
 
 use super::plan::DynamicsPlan;
 use crate::{advised::Advised, cli::DynamicsArgs, plan::Plan};
@@ -26,11 +26,11 @@ pub(super) fn must_agree(plan: &DynamicsPlan, args: &DynamicsArgs) -> anyhow::Re
                     told(expected),
                     told(got)
                 ),
-                "losses are compared token by token, so all models need the same tokenizer; where the files differ but mean \
+                "losses are compared token by token, so all models need the same tokenizer; if the files differ but mean \
                  the same, name one with --tokenizer",
             ));
         }
-        // Without a tokenizer the width of the logits is all that tells models apart.
+        // Without a tokenizer only the size of the vocabulary can be compared.
         if args.input.text.tokens_field.is_some()
             && got.tokenizer_fingerprint.is_none()
             && expected.vocabulary != got.vocabulary
@@ -50,20 +50,20 @@ pub(super) fn must_agree(plan: &DynamicsPlan, args: &DynamicsArgs) -> anyhow::Re
         if special(expected) != special(got) {
             return Err(Advised::error(
                 format!(
-                    "{}: expected the tokens {:?} around texts, as {} puts them, got {:?}",
+                    "{}: expected the tokens {:?} around texts, as for {}, got {:?}",
                     other.named.path.display(),
                     special(expected),
                     first.named.path.display(),
                     special(got)
                 ),
-                "say what is put with --bos never and --eos never, or write the same token ids into each config.json",
+                "use --bos never and --eos never, or write the same token ids into each config.json",
             ));
         }
     }
     Ok(())
 }
 
-/// Gives all models the windows of the one that sees least, and the first one's tokenizer.
+/// Gives all models the shortest context among them, and the first model's tokenizer.
 pub(super) fn share_windows(plan: &mut DynamicsPlan, args: &DynamicsArgs) {
     let least = plan
         .models()
@@ -83,7 +83,7 @@ pub(super) fn share_windows(plan: &mut DynamicsPlan, args: &DynamicsArgs) {
         let of = &mut scored.prepared;
         (of.plan.context, of.plan.overlap) = (context, overlap);
         of.plan.tokenizer = first.clone();
-        // So that all of them leave out the same documents.
+        // So that all of them skip the same documents.
         of.plan.vocabulary = vocabulary;
     }
 }

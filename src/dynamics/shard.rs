@@ -1,5 +1,5 @@
-//! One shard: the losses of its tokens under all checkpoints to lines, categories and counts, into its file under a
-//! temporary name.
+//! Describes one shard: turns the losses of its tokens under all checkpoints into lines, categories and counts, and
+//! writes its file under a temporary name.
 
 use rho_formats::{ListsCopy, MaskFile, MasksFolder, NewLists, OutputError};
 use rho_selection::{Marker, Seen};
@@ -14,21 +14,22 @@ use super::{
 };
 use crate::{run_folder::ShardRecord, stop::Stop};
 
-/// Columns that are numbers and not losses, in their order.
+/// Number columns that are not losses, in order.
 const NUMBERS: [&str; 5] = ["slope", "l_start", "l_end", "change", "variance"];
-/// The column of categories.
+/// The category column.
 pub(crate) const CATEGORY: &str = "category";
 
-/// Tokens shown before and after one that fluctuates.
+/// Tokens shown before and after a fluctuating token.
 const BEFORE: usize = 24;
 const AFTER: usize = 8;
 
-/// A shard that is done.
+/// The record of a finished shard.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) file: MaskFile,
     pub(super) counts: Counts,
-    /// What it holds of the boundaries of what each checkpoint selects: later shards go on from there.
+    /// For each checkpoint, the tokens of this shard at the boundaries of its selection; later shards continue from
+    /// there.
     seen: Vec<(u64, u64)>,
 }
 
@@ -44,12 +45,12 @@ impl ShardRecord for Record {
     }
 
     fn missing(shard: &str, _: &MaskFile) -> String {
-        format!("{shard}: its file is not there any more; it is written anew")
+        format!("{shard}: its file is missing; it is written again")
     }
 }
 
 impl Record {
-    /// Adds what this shard holds of the boundaries.
+    /// Adds the boundary tokens of this shard.
     pub(super) fn add_seen(&self, seen: &mut [Seen]) {
         for (sum, (floor, ceiling)) in seen.iter_mut().zip(&self.seen) {
             sum.floor += floor;
@@ -70,7 +71,7 @@ pub(super) fn columns(plan: &DynamicsPlan) -> NewLists {
     }
 }
 
-/// What all shards are described by.
+/// What describing a shard needs.
 pub(super) struct Describing<'a> {
     pub(super) plan: &'a DynamicsPlan,
     pub(super) folders: &'a Folders,
@@ -81,7 +82,7 @@ pub(super) struct Describing<'a> {
 }
 
 impl Describing<'_> {
-    /// Describes a shard, `before` saying what the shards before it hold of the boundaries; none where the run is to
+    /// Describes a shard. `before` counts the boundary tokens of the shards before it. None if the run was asked to
     /// stop.
     pub(super) fn shard(
         &self,
@@ -191,7 +192,7 @@ impl Described {
     }
 }
 
-/// A token with what stands around it.
+/// A token with the tokens around it.
 fn fluctuating(
     batch: &Batch,
     (row, document, i): (usize, &std::ops::Range<usize>, usize),
@@ -199,7 +200,7 @@ fn fluctuating(
     category: u8,
 ) -> Fluctuating {
     let ids = batch.first.input_ids();
-    // None is negative: that was checked when the batch was read.
+    // No id is negative: that was checked when the batch was read.
     let ids = |range: std::ops::Range<usize>| -> Vec<u32> {
         ids[range].iter().map(|id| id.cast_unsigned()).collect()
     };

@@ -1,5 +1,4 @@
-//! What came of it: for programs as `summary.json`, for `show` and `report` as they read it back. As tables for people:
-//! see `display`.
+//! The results: `summary.json`, which programs, `show` and `report` read. `display` prints them as tables.
 
 use rho_selection::Direction;
 use serde::{Deserialize, Serialize};
@@ -12,12 +11,12 @@ use super::{
 };
 use crate::tokenization::{pieces::Pieces, token_texts::Drawn};
 
-/// Everything that is told of a run.
+/// The results of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) documents: u64,
     pub(crate) tokens: u64,
-    /// Tokens that have a line: those that every checkpoint has a loss of.
+    /// Tokens that have a line: those with a loss under every checkpoint.
     pub(crate) fitted: u64,
     /// Shards of the corpus.
     pub(crate) shards: u64,
@@ -28,14 +27,14 @@ pub(crate) struct Summary {
     /// In the order of training.
     pub(crate) checkpoints: Vec<CheckpointSummary>,
     pub(crate) reference: Option<Reference>,
-    /// Nats of change from which a token falls or rises.
+    /// A token falls or rises if its change exceeds this, in nats.
     pub(crate) threshold: f64,
-    /// In the order of their codes.
+    /// In the order of the codes.
     pub(crate) categories: Vec<Category>,
-    /// What each checkpoint would select; none without a reference.
+    /// What each checkpoint would select; None without a reference.
     pub(crate) selection: Option<Selection>,
     pub(crate) preference: Preference,
-    /// The highest variance first.
+    /// Highest variance first.
     pub(crate) fluctuating: Vec<Token>,
 }
 
@@ -44,11 +43,11 @@ pub(crate) struct Summary {
 pub(crate) struct CheckpointSummary {
     pub(crate) name: String,
     pub(crate) step: Option<u64>,
-    /// Its place on the line.
+    /// Its position on the x axis.
     pub(crate) x: f64,
     /// The column of its losses.
     pub(crate) column: String,
-    /// Of the tokens that have a line, in nats.
+    /// Mean over the tokens that have a line, in nats.
     pub(crate) mean_loss: f64,
     pub(crate) perplexity: f64,
 }
@@ -65,11 +64,11 @@ pub(crate) struct Reference {
 pub(crate) struct Category {
     pub(crate) name: String,
     pub(crate) tokens: u64,
-    /// Of the tokens that have a line.
+    /// The share of the tokens that have a line.
     pub(crate) share: f64,
-    /// What the paper found.
+    /// The share in the paper.
     pub(crate) paper: f64,
-    /// Their mean loss under each checkpoint, in nats; none where there are none.
+    /// The mean loss of its tokens under each checkpoint, in nats; None for a category without tokens.
     pub(crate) curve: Vec<Option<f64>>,
 }
 
@@ -78,56 +77,56 @@ pub(crate) struct Category {
 pub(crate) struct Selection {
     /// The share of the tokens that have a line.
     pub(crate) keep: f64,
-    /// How many each checkpoint selects.
+    /// The number of tokens that each checkpoint selects.
     pub(crate) tokens: Vec<u64>,
     /// The lowest excess loss that each checkpoint selects, in nats.
     pub(crate) lowest_excess: Vec<f32>,
-    /// `perplexity[j][i]`: of the tokens that checkpoint j selects, under checkpoint i.
+    /// `perplexity[j][i]`: perplexity of the tokens that checkpoint j selects, under checkpoint i.
     pub(crate) perplexity: Vec<Vec<f64>>,
 }
 
 /// Five levels of preference at four times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Preference {
-    /// `excess`, or `loss` where there is no reference; high ones are preferred.
+    /// `excess`, or `loss` without a reference; high scores are preferred.
     pub(crate) by: String,
     pub(crate) times: Vec<Time>,
 }
 
-/// One of the times.
+/// One of the four times.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Time {
-    /// The share of the way from the first checkpoint to the last that was asked for.
+    /// The share of the way from the first checkpoint to the last.
     pub(crate) share: f64,
-    /// The column of the checkpoint nearest to it.
+    /// The column of the nearest checkpoint.
     pub(crate) column: String,
     /// The lowest scores of levels 5, 4, 3 and 2, in nats: fifths of all tokens that have a line.
     pub(crate) bounds: [f32; 4],
 }
 
-/// A token that fluctuates.
+/// A fluctuating token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Token {
     pub(crate) document: String,
     pub(crate) shard: String,
     pub(crate) row: i64,
-    /// Its place in the document.
+    /// Its index in the document.
     pub(crate) token: usize,
     pub(crate) id: u32,
     pub(crate) before: String,
     pub(crate) text: String,
     pub(crate) after: String,
     pub(crate) category: String,
-    /// About its own line, in nats squared.
+    /// Around its own line, in nats squared.
     pub(crate) variance: f64,
-    /// In nats by place.
+    /// In nats per unit of x.
     pub(crate) slope: f64,
     pub(crate) l_start: f64,
     pub(crate) l_end: f64,
     pub(crate) losses: Vec<f32>,
 }
 
-/// What is known of the corpus beside its tokens.
+/// Counts of the corpus other than tokens.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub(super) struct Corpus {
     pub(super) shards: u64,
@@ -136,7 +135,7 @@ pub(super) struct Corpus {
 }
 
 impl Summary {
-    /// Of what was counted.
+    /// The summary of these counts.
     pub(super) fn of(
         plan: &DynamicsPlan,
         corpus: Corpus,
@@ -206,7 +205,7 @@ impl Summary {
         }
     }
 
-    /// Whether something of the corpus was left out.
+    /// Whether part of the corpus was skipped.
     pub(crate) fn incomplete(&self) -> bool {
         self.rejected > 0 || self.broken_shards > 0
     }
@@ -242,7 +241,7 @@ impl Token {
             row: token.row,
             token: token.token,
             id: token.id,
-            // It may begin within a character.
+            // The first token may start inside a character.
             before: text(0..at)
                 .trim_start_matches(char::REPLACEMENT_CHARACTER)
                 .to_owned(),

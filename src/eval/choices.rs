@@ -1,10 +1,10 @@
-//! Multiple choice by likelihood. A question with each of its choices is a document; what is compared is the loss of the
-//! tokens that say the choice.
+//! Multiple choice by likelihood. Each choice of a question makes a document: the question with this choice. The loss
+//! of the choice's tokens is compared.
 //!
-//! The tokens of a choice are those that reach beyond what stands before it: the space before a word is in its first
-//! token for most tokenizers, and not counted for the others. Accuracy takes the choice of highest likelihood,
-//! length-normalised accuracy that of highest likelihood per UTF-8 byte of the choice, which is what `acc_norm` of
-//! lm-evaluation-harness is for ASCII (it divides by characters). The first of equal ones counts, there and here.
+//! The tokens of a choice are those that extend beyond the context before it. Most tokenizers put the space before a
+//! word into its first token, so it counts; with the others it does not. Accuracy takes the choice of highest
+//! likelihood. Length-normalised accuracy takes the highest likelihood per UTF-8 byte of the choice; for ASCII this is
+//! `acc_norm` of lm-evaluation-harness, which divides by characters. Ties go to the first choice, as there.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::text::Sum;
 use crate::{advised::Advised, pipeline::TokenDocument, tokenization::Tokenization};
 
-/// A question as it is written in a line.
+/// A question as a line of the file.
 #[derive(Debug, Deserialize)]
 struct Line {
     question: String,
@@ -30,13 +30,13 @@ struct Line {
 /// A question.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Question {
-    /// What stands before every choice.
+    /// The text before every choice.
     context: String,
     choices: Vec<String>,
     right: usize,
 }
 
-/// A document of a question: which choice it holds, and where that begins.
+/// A document of a question: its choice and the range of the choice's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) question: usize,
@@ -45,14 +45,14 @@ pub(crate) struct Asked {
     end: usize,
 }
 
-/// What came of a question.
+/// The answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Answered {
-    /// The likeliest choice is the right one.
+    /// Whether the likeliest choice is the right one.
     pub(crate) right: bool,
-    /// The likeliest per byte is.
+    /// Whether the likeliest per byte is.
     pub(crate) right_by_bytes: bool,
-    /// The right choice's tokens.
+    /// The loss of the right choice's tokens.
     pub(crate) answer: Sum,
 }
 
@@ -72,7 +72,7 @@ pub(crate) fn read(path: &Path, marker: Option<&str>) -> anyhow::Result<Vec<Ques
         questions.push(question.map_err(|problem| {
             Advised::error(
                 format!("{shown} line {number}: {problem}"),
-                r#"a line is {"question": "...", "choices": ["...", "..."], "answer": 0, "B" or the text of a choice}"#,
+                r#"write lines such as {"question": "...", "choices": ["...", "..."], "answer": 0, "B" or the text of a choice}"#,
             )
         })?);
     }
@@ -94,7 +94,7 @@ fn question(line: &str, marker: Option<&str>) -> Result<Question, String> {
     }
     let mut context = line.question;
     match marker {
-        // Whoever has put it there already need not leave it out.
+        // The question may already end with the marker.
         Some(marker) if context.ends_with(marker) => {}
         Some(marker) => context = format!("{context}\n{marker}"),
         None if context.ends_with(char::is_whitespace) => {}
@@ -107,7 +107,8 @@ fn question(line: &str, marker: Option<&str>) -> Result<Question, String> {
     })
 }
 
-/// Which choice is right: its text, its letter (A is the first) or its index (from 0), looked at in this order.
+/// The index of the right choice, given as its text, its letter (A is the first) or its index (from 0), tried in this
+/// order.
 fn right(answer: &Value, choices: &[String]) -> Result<usize, String> {
     let by_text = |text: &str| choices.iter().position(|choice| choice == text);
     let found = match answer {
@@ -162,7 +163,7 @@ pub(crate) fn documents(
     Ok(documents)
 }
 
-/// The answers, from the loss of each document; none of a question of which a choice could not be scored.
+/// The answers, from the losses of each document. None for a question if one of its choices could not be scored.
 pub(crate) fn answers(
     questions: &[Question],
     asked: &[(Asked, Option<Vec<f32>>)],
@@ -206,7 +207,7 @@ mod tests {
         for (answer, expected) in [
             (json!(2), Some(2)),
             (json!("c"), Some(2)),
-            // A text comes before a letter.
+            // A text takes precedence over a letter.
             (json!("B"), Some(1)),
             (json!("7"), Some(2)),
             (json!("1"), Some(1)),

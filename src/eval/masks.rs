@@ -1,4 +1,5 @@
-//! Which tokens of a document masks keep: found by the tokens, whatever shard and row they came from.
+//! Looks up which tokens of a document the masks keep. Documents are found by their tokens, whatever their shard and
+//! row.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +7,7 @@ use rho_formats::{DocumentColumns, MaskColumns, MaskDocuments, MaskError};
 
 use crate::{advised::Advised, join::Join, masks::finished::finished_files, plan::Plan};
 
-/// The mask that `score` writes.
+/// The mask that `score` writes by default.
 const DEFAULT_MASK: &str = "mask_intersection";
 
 /// One column of a masks folder.
@@ -53,7 +54,7 @@ impl Masks {
             };
             Advised::error(
                 format!("{shown}: expected a column of masks{expected}, got {there}"),
-                "name one with --mask, or make one with `rho-mask select`",
+                "name one with --mask, or create one with `rho-mask select`",
             )
         })?;
         let columns = DocumentColumns {
@@ -66,7 +67,7 @@ impl Masks {
         })
     }
 
-    /// The mask of these tokens.
+    /// The mask of the document with these tokens.
     pub(crate) fn find(&mut self, tokens: &[u32]) -> Result<Option<&[bool]>, MaskError> {
         let found = self.join.find(tokens)?;
         Ok(found.and_then(|read| read.masks.first().map(Vec::as_slice)))

@@ -1,5 +1,5 @@
-//! Takes sets of documents or questions and a model that is not loaded yet, yields what they come to. Reads nothing twice
-//! and keeps no scores: a document is its sums.
+//! Loads the model and measures it on sets of documents or questions. Reads nothing twice and keeps no scores: only the
+//! sums of each document.
 
 use std::{collections::HashMap, path::Path};
 
@@ -46,7 +46,7 @@ pub(crate) fn sets(args: &EvalArgs) -> anyhow::Result<Vec<Named<'_>>> {
                     "--data: expected files of different names, got two called {}",
                     named.name
                 ),
-                "rename one of them: the rows of the table are called after them",
+                "rename one of them: the rows of the table are named after the files",
             ));
         }
         sets.push(named);
@@ -54,7 +54,7 @@ pub(crate) fn sets(args: &EvalArgs) -> anyhow::Result<Vec<Named<'_>>> {
     Ok(sets)
 }
 
-/// Loads the model and measures all sets; none where that was stopped.
+/// Loads the model and measures all sets; None if stopped.
 pub(crate) fn measure(
     args: &EvalArgs,
     prepared: &Prepared,
@@ -67,7 +67,7 @@ pub(crate) fn measure(
         resamples: args.resamples,
         seed: args.seed,
     };
-    // Read before the weights are: a line may be wrong.
+    // Read before the weights are loaded: a line may be wrong.
     let mut questions = Vec::new();
     if args.choices {
         for set in sets {
@@ -84,7 +84,7 @@ pub(crate) fn measure(
         progress: &progress,
         stop,
     };
-    // One device: the sets of an evaluation are small.
+    // One device is enough: the sets of an evaluation are small.
     let mut loaded = LoadedModels::of(prepared, 1)?;
     let mut scorers = loaded.panels();
     let mut measured = Vec::new();
@@ -130,7 +130,7 @@ pub(crate) fn measure(
     Ok(Some(measured))
 }
 
-/// Refuses a marker, or masks, that have to do with none of the sets.
+/// Refuses a marker or masks that match none of the sets.
 fn must_have(args: &EvalArgs, sets: &[Set]) -> anyhow::Result<()> {
     let text = |of: fn(&TextSet) -> bool| move |set: &Set| matches!(set, Set::Text(set) if of(set));
     if let (Some(marker), false) = (&args.after, args.choices)
@@ -138,7 +138,7 @@ fn must_have(args: &EvalArgs, sets: &[Set]) -> anyhow::Result<()> {
     {
         return Err(Advised::error(
             format!("--after: expected the marker {marker:?} in some document, found it in none"),
-            "name what stands before the answers, or leave it out",
+            "give the text that comes before the answers, or omit --after",
         ));
     }
     if let (Some(masks), true) = (&args.masks, sets.iter().all(text(TextSet::no_masks))) {
@@ -153,7 +153,7 @@ fn must_have(args: &EvalArgs, sets: &[Set]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The sums of a set's documents, and how many rows hold none; none where it was stopped.
+/// The sums of a set's documents, and the number of rows without one; None if stopped.
 fn documents<'a>(
     args: &EvalArgs,
     work: &Work<'_>,
@@ -213,14 +213,14 @@ fn documents<'a>(
             ));
         }
         terminal::line(&format!(
-            "note: {} of {rows} rows are left out, such as {first}",
+            "note: {} of {rows} rows are skipped, such as {first}",
             rejected.len()
         ));
     }
     Ok(Some((documents, rejected.len() as u64)))
 }
 
-/// The answers to a set's questions; none where it was stopped.
+/// The answers to a set's questions; None if stopped.
 fn ask(
     work: &Work<'_>,
     shard: Option<(usize, &Shard)>,
@@ -234,7 +234,7 @@ fn ask(
     let documents = choices::documents(questions, tokenization)?;
     let (asked, documents): (Vec<_>, Vec<_>) = documents.into_iter().unzip();
     let mut losses: HashMap<i64, Vec<f32>> = HashMap::new();
-    // A choice with a token that the model has no row for is not scored, and so is its question.
+    // A choice with a token id beyond the model's vocabulary is not scored, and neither is its question.
     let rows = documents.into_iter().map(|document| {
         let beyond = below(Some(tokenization), &document.tokens, work.plan.vocabulary);
         Ok(match beyond {

@@ -1,17 +1,17 @@
-//! Takes a model and sets of text, yields how well it predicts them: loss, perplexity and bits per byte, on all tokens, on
-//! those that masks keep, on what comes after a marker; and which choice of several it finds likeliest.
+//! Measures how well a model predicts sets of text: loss, perplexity and bits per byte, on all tokens, on those that
+//! masks keep, and on those after a marker. Also finds the likeliest of several choices.
 //!
 //! ```text
-//! data ── tokens ──► score (as `score` does) ──► sums of each document ──► means and intervals
+//! data ── tokens ──► score (as in `score`) ──► sums of each document ──► means and intervals
 //! ```
 //!
-//! * `run`: from the request to the report; `measure`: the model over all sets.
-//! * `text`: a document with its losses to sums; `choices`: questions to documents, and likelihoods to answers.
-//! * `masks`: which tokens of a document masks keep.
+//! * `run`: from the arguments to the report; `measure`: runs the model over all sets.
+//! * `text`: sums the losses of a document; `choices`: turns questions into documents, and likelihoods into answers.
+//! * `masks`: which tokens of a document the masks keep.
 //! * `statistics`: sums to means and intervals.
-//! * `report`: what is printed.
+//! * `report`: the output.
 //!
-//! Reading shards, cutting documents and scoring are the pipeline's: [`crate::pipeline::in_memory`].
+//! The pipeline reads shards, splits documents into windows and scores them: [`crate::pipeline::in_memory`].
 
 mod choices;
 mod masks;
@@ -23,7 +23,7 @@ mod text;
 
 use std::path::Path;
 
-/// What a set is called: its file's name without endings.
+/// The name of a set: its file's name without extensions.
 pub(crate) fn name(file: &Path) -> String {
     let name = file.file_name().unwrap_or(file.as_os_str());
     let name = name.to_string_lossy();

@@ -1,4 +1,4 @@
-//! What `eval` prints: one JSON object, or tables.
+//! The output of `eval`: one JSON object, or tables.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,17 +10,17 @@ use super::{
 };
 use crate::{numbers::grouped, table::Table};
 
-/// All of it.
+/// The whole report.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    /// How it was measured: the model, the tokenizer, windows.
+    /// How it was measured: model, tokenizer, windows.
     pub(crate) made: Value,
     pub(crate) resamples: usize,
     pub(crate) seed: u64,
     pub(crate) sets: Vec<Set>,
 }
 
-/// What a set comes to.
+/// The results of a set.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Set {
@@ -29,7 +29,7 @@ pub(crate) enum Set {
 }
 
 impl Set {
-    /// What was left out.
+    /// The number of skipped rows or questions.
     pub(crate) fn rejected(&self) -> u64 {
         match self {
             Self::Text(set) => set.rejected,
@@ -38,10 +38,10 @@ impl Set {
     }
 }
 
-/// Loss of some tokens.
+/// The loss of a group of tokens.
 #[derive(Debug, Serialize)]
 pub(crate) struct Tokens {
-    /// Documents that have some of them.
+    /// Documents that have at least one of them.
     documents: u64,
     tokens: u64,
     /// Nats per token.
@@ -64,11 +64,11 @@ pub(crate) struct TextSet {
     masks: Option<Masked>,
 }
 
-/// What masks say of a set.
+/// The results by mask.
 #[derive(Debug, Serialize)]
 struct Masked {
     column: String,
-    /// Documents of which the masks do not speak; they are not in kept and dropped.
+    /// Documents that the masks do not have; kept and dropped do not count them.
     unmatched: u64,
     kept: Option<Tokens>,
     dropped: Option<Tokens>,
@@ -79,7 +79,7 @@ struct Masked {
 pub(crate) struct ChoiceSet {
     name: String,
     questions: u64,
-    /// Questions of which a choice could not be scored.
+    /// Questions with a choice that could not be scored.
     rejected: u64,
     accuracy: Estimate,
     /// By likelihood per UTF-8 byte of the choice.
@@ -103,7 +103,7 @@ impl Tokens {
 }
 
 impl TextSet {
-    /// None where nothing was scored.
+    /// None if nothing was scored.
     pub(crate) fn of(
         name: &str,
         documents: &[DocumentSums],
@@ -136,18 +136,18 @@ impl TextSet {
         })
     }
 
-    /// Whether the masks speak of none of its documents.
+    /// Whether the masks have none of its documents.
     pub(crate) fn no_masks(&self) -> bool {
         let nothing = |masks: &Masked| masks.kept.is_none() && masks.dropped.is_none();
         self.masks.as_ref().is_some_and(nothing)
     }
 
-    /// Whether the marker stands in some document.
+    /// Whether a document has the marker.
     pub(crate) fn has_marker(&self) -> bool {
         self.after.is_some()
     }
 
-    /// The rows of its table: what is measured, and on what.
+    /// Adds its rows to the table.
     fn rows(&self, table: &mut Table) {
         let mut row = |of: &str, tokens: &Tokens, bits: Option<Estimate>| {
             table.row([
@@ -174,7 +174,7 @@ impl TextSet {
 }
 
 impl ChoiceSet {
-    /// None where no question could be scored.
+    /// None if no question could be scored.
     pub(crate) fn of(
         name: &str,
         answers: &[Option<Answered>],
@@ -198,7 +198,7 @@ impl ChoiceSet {
 }
 
 impl Report {
-    /// For people, in so many columns where that can be.
+    /// Human-readable tables, at most `width` columns wide if possible.
     pub(crate) fn tables(&self, width: usize) -> String {
         let mut text = Table::new([
             "set",

@@ -1,4 +1,4 @@
-//! From what was asked of `eval` to its report.
+//! Runs `eval`, from its arguments to its report.
 
 use serde_json::json;
 
@@ -14,12 +14,12 @@ use crate::{
     stop::Stop,
 };
 
-/// Measures; none where that was stopped.
+/// Measures; None if stopped.
 pub(crate) fn evaluated(args: &EvalArgs) -> anyhow::Result<Option<Report>> {
     if args.data.iter().any(|path| path.as_os_str() == "-") {
         return Err(Advised::error(
             "--data: expected files or folders, got standard input",
-            "put it into a file",
+            "write it to a file",
         ));
     }
     let prepared = plan::resolve(&request(args))?;
@@ -39,7 +39,7 @@ pub(crate) fn evaluated(args: &EvalArgs) -> anyhow::Result<Option<Report>> {
     }))
 }
 
-/// Scores of all data, with its text: bits are per byte.
+/// Requests scores of all data, with the texts, because bits are per byte.
 fn request(args: &EvalArgs) -> ScoringRequest {
     let scores = ScoringRequest::scores(
         args.data.clone(),

@@ -1,27 +1,28 @@
-//! Means with their intervals. Takes numerators and denominators of documents (nats and tokens, say), yields the ratio of
-//! their sums and what chance in the choice of documents makes of it.
+//! Means with their intervals. From the numerators and denominators of documents (such as nats and tokens) it computes
+//! the ratio of their sums, and how much the ratio depends on the choice of documents.
 //!
-//! The bootstrap (Efron 1979) draws as many documents with replacement as there are, many times; the interval is from the
-//! 2.5th to the 97.5th percentile of the ratios, the standard error their standard deviation. Resample `r` is drawn by
-//! SplitMix64 from `seed` and `r` alone, so that all numbers of a set are of the same draws.
+//! The bootstrap (Efron 1979) draws as many documents as there are, with replacement, many times. The interval is from
+//! the 2.5th to the 97.5th percentile of the ratios; the standard error is their standard deviation. SplitMix64 draws
+//! resample `r` from `seed` and `r` alone, so that all numbers of a set use the same draws.
 
 use serde::Serialize;
 
-/// Share of the resamples within the interval.
+/// The share of the resamples within the interval.
 const LEVEL: f64 = 0.95;
 
-/// A number and how sure it is.
+/// A number and its uncertainty.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Estimate {
     pub(crate) value: f64,
-    /// Standard deviation of the resamples; none of fewer than two documents.
+    /// Standard deviation of the resamples; None for fewer than two documents.
     pub(crate) standard_error: Option<f64>,
     /// The interval's ends.
     pub(crate) interval: Option<(f64, f64)>,
 }
 
 impl Estimate {
-    /// Of a rising function of the same number. A standard error does not go through one, an interval does.
+    /// The estimate of an increasing function of the number. The function maps the interval, but not the standard
+    /// error.
     pub(crate) fn through(self, function: impl Fn(f64) -> f64) -> Self {
         Self {
             value: function(self.value),
@@ -39,7 +40,7 @@ impl Estimate {
     }
 }
 
-/// How documents are drawn again.
+/// How documents are resampled.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bootstrap {
     pub(crate) resamples: usize,
@@ -47,8 +48,8 @@ pub(crate) struct Bootstrap {
 }
 
 impl Bootstrap {
-    /// The ratio of the sums. None where the denominators are all 0; documents whose denominator is 0 are no documents of
-    /// this measure and are not drawn.
+    /// The ratio of the sums; None if all denominators are 0. Documents with denominator 0 do not belong to this
+    /// measure and are not drawn.
     pub(crate) fn ratio(&self, pairs: &[(f64, f64)]) -> Option<Estimate> {
         let pairs: Vec<(f64, f64)> = pairs.iter().copied().filter(|p| p.1 > 0.0).collect();
         let ratio = |drawn: &mut dyn Iterator<Item = (f64, f64)>| {
@@ -86,7 +87,7 @@ impl Bootstrap {
     }
 }
 
-/// Between the two nearest of sorted numbers in a straight line, as NumPy does by default.
+/// A percentile of sorted numbers, interpolated linearly between the two nearest, as NumPy does by default.
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let below = place.floor() as usize;
@@ -94,7 +95,7 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
     sorted[below] + (sorted[above] - sorted[below]) * (place - below as f64)
 }
 
-/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+/// SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 pub(crate) struct SplitMix(u64);
 
 impl SplitMix {
@@ -116,7 +117,7 @@ impl SplitMix {
         Self::mix(self.0)
     }
 
-    /// Below `count`. Its unevenness is at most `count / 2^64`.
+    /// A random number below `count`. Its bias is at most `count / 2^64`.
     pub(crate) fn below(&mut self, count: usize) -> usize {
         ((u128::from(self.next()) * count as u128) >> 64) as usize
     }
@@ -141,7 +142,7 @@ mod tests {
         let got = DRAWS.ratio(&pairs).unwrap();
         assert!((got.value - mean).abs() < 1e-9);
         let error = got.standard_error.unwrap();
-        // Of 1,000 resamples a standard deviation is known to about 1 / sqrt(2,000).
+        // 1,000 resamples give a standard deviation to a relative error of about 1 / sqrt(2,000).
         assert!((error / expected - 1.0).abs() < 0.1, "{error} {expected}");
         let (low, high) = got.interval.unwrap();
         assert!((low - (mean - 1.96 * expected)).abs() < 0.4 * expected);

@@ -1,20 +1,20 @@
-//! A document with its losses to the sums that means are made of.
+//! Sums the losses of a document; means are computed from these sums.
 //!
 //! ```text
-//! token      <s>   The   cat  sat.  </s>          with a token before the text, all of its bytes are scored
+//! token      <s>   The   cat  sat.  </s>          a token comes before the text: all bytes of the text are scored
 //! loss         -   3.1   2.2   4.0   0.5
 //! bytes            |--------------|               bits per byte: (3.1 + 2.2 + 4.0) / ln 2 / 12
 //!
-//! token      The   cat  sat.                      without one, the first token is not: neither its loss nor its bytes
-//! loss         -   2.2   4.0                      count: (2.2 + 4.0) / ln 2 / 9
+//! token      The   cat  sat.                      no token before the text: neither the loss nor the bytes of the
+//! loss         -   2.2   4.0                      first token count: (2.2 + 4.0) / ln 2 / 9
 //! ```
 //!
-//! So bits per byte are of the bytes whose tokens were scored, whatever the tokenizer: tokens that stand for no byte of the
-//! text, such as an end of sequence, are in the loss and the perplexity, not in them.
+//! So bits per byte cover the bytes whose tokens were scored, with any tokenizer. Tokens without bytes of the text,
+//! such as an end of sequence, count for the loss and the perplexity, but not for bits per byte.
 
 use crate::{pipeline::in_memory::Measured, tokenization::Tokenization};
 
-/// Nats of some tokens.
+/// The total loss of a group of tokens, in nats.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Sum {
     pub(crate) nats: f64,
@@ -29,33 +29,33 @@ impl Sum {
         }
     }
 
-    /// Of the tokens with a loss.
+    /// The sum over the tokens that have a loss.
     pub(crate) fn of(losses: impl IntoIterator<Item = f32>) -> Self {
         let mut sum = Self::default();
         losses.into_iter().for_each(|loss| sum.add(loss));
         sum
     }
 
-    /// For means per token.
+    /// Numerator and denominator of the mean per token.
     pub(crate) fn pair(self) -> (f64, f64) {
         (self.nats, self.tokens as f64)
     }
 }
 
-/// What one document comes to.
+/// The sums of one document.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct DocumentSums {
     /// All scored tokens.
     pub(crate) all: Sum,
-    /// Nats of the tokens that stand for bytes of the text, and these bytes; none where there is no text.
+    /// Nats of the tokens that have bytes of the text, and the number of these bytes; None without a text.
     pub(crate) bytes: Option<(f64, u64)>,
-    /// What comes after the marker, where it stands.
+    /// The tokens after the marker, if the text has it.
     pub(crate) after: Option<Sum>,
-    /// What masks keep, and what they drop, where they speak of it.
+    /// The tokens that the masks keep and drop, if they have this document.
     pub(crate) masked: Option<(Sum, Sum)>,
 }
 
-/// Sums a document up.
+/// Sums the losses of a document.
 pub(crate) fn sums(
     measured: &Measured,
     tokenization: Option<&Tokenization>,
@@ -88,7 +88,7 @@ pub(crate) fn sums(
     Ok(sums)
 }
 
-/// Nats of the scored tokens that stand for bytes of the text, and how many bytes that is.
+/// Nats of the scored tokens that have bytes of the text, and the number of these bytes.
 fn bytes(tokenization: &Tokenization, text: &str, loss: &[f32]) -> anyhow::Result<(f64, u64)> {
     let own = tokenization.prefix.len()..loss.len() - tokenization.suffix.len();
     if own.is_empty() {

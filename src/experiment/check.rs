@@ -1,4 +1,4 @@
-//! Refuses experiments that make no sense, by their file alone and before anything is read.
+//! Refuses experiments that make no sense. Looks only at the experiment's file and reads nothing else.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::advised::Advised;
 
-/// Refuses what no experiment can be made of.
+/// Refuses a file that no experiment can be made from.
 pub(super) fn check(file: &File, path: &Path) -> anyhow::Result<()> {
     let wrong = |message: String, hint: &str| {
         Err(Advised::error(
@@ -20,7 +20,7 @@ pub(super) fn check(file: &File, path: &Path) -> anyhow::Result<()> {
         (Some(1..), None) | (None, Some(1..)) => Ok(()),
         _ => wrong(
             format!("{name}: expected either steps or tokens, of at least 1"),
-            "say how long it is trained",
+            "set one of them: the length of the training",
         ),
     };
     let model = |name: &str, model: &Model, init: bool| {
@@ -52,12 +52,12 @@ pub(super) fn check(file: &File, path: &Path) -> anyhow::Result<()> {
     if file.seeds.is_empty() || has_twice(&file.seeds) {
         return wrong(
             "seeds: expected different numbers, at least one".to_owned(),
-            "three are the least that an interval is worth",
+            "use at least three for a useful interval",
         );
     }
     if !file.arms.iter().any(is_baseline) {
         return wrong(
-            "arms: expected one with objective clm and no mix, which the others are compared with"
+            "arms: expected one with objective clm and no mix, as the baseline of the others"
                 .to_owned(),
             r#"add [[arms]] with name = "clm" and objective = "clm""#,
         );
@@ -71,7 +71,7 @@ pub(super) fn check(file: &File, path: &Path) -> anyhow::Result<()> {
     {
         return wrong(
             "arms: expected different names of letters, digits and -_.".to_owned(),
-            "folders are called after them",
+            "folders are named after them",
         );
     }
     for arm in &file.arms {
@@ -81,14 +81,14 @@ pub(super) fn check(file: &File, path: &Path) -> anyhow::Result<()> {
                 format!(
                     "{of}: keep: expected an objective that keeps a share (slm, random, hard, easy)"
                 ),
-                "put it into select, or leave it out",
+                "move it to select, or omit it",
             );
         }
         if let Some(share) = arm.mix {
             if arm.objective != Objective::Clm || arm.select.is_some() {
                 return wrong(
                     format!("{of}: mix: expected objective clm without select"),
-                    "other objectives need masks of the data that is mixed in",
+                    "other objectives would need masks of the data mixed in",
                 );
             }
             if file.reference.model.is_some() {
@@ -123,7 +123,7 @@ pub(super) fn check(file: &File, path: &Path) -> anyhow::Result<()> {
     if evaluation.files.is_empty() {
         return wrong(
             "evaluation: expected files to evaluate on, got none".to_owned(),
-            "text that is held out from all training",
+            "use text that is held out from all training",
         );
     }
     let names = || evaluation.files.iter().map(|file| crate::eval::name(file));
@@ -134,7 +134,7 @@ pub(super) fn check(file: &File, path: &Path) -> anyhow::Result<()> {
     {
         return wrong(
             format!("evaluation: parts: expected the name of one of the files, got {name:?}"),
-            "a set is called after its file, without endings",
+            "a set has the name of its file, without extensions",
         );
     }
     if let Some(name) = &evaluation.downstream
@@ -142,7 +142,7 @@ pub(super) fn check(file: &File, path: &Path) -> anyhow::Result<()> {
     {
         return wrong(
             format!("evaluation: downstream: expected the name of one of the files, got {name:?}"),
-            "a set is called after its file, without endings",
+            "a set has the name of its file, without extensions",
         );
     }
     Ok(())

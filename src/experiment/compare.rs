@@ -1,14 +1,15 @@
-//! Arms beside the baseline, at equal tokens seen, equal tokens trained on and equal time.
+//! Compares the arms with the baseline at equal tokens seen, equal tokens trained on, and equal time.
 //!
-//! Runs are made equal at the smallest end among all of them; a value between two evaluations is on the straight line between
-//! them. Learning rates end at each run's own end, so a value from the middle of a run is not what a run of that length
-//! would have reached: at equal tokens trained on, that speaks against `clm`, whose value is from the middle.
+//! Runs are compared where the shortest of them ends. A value between two evaluations is interpolated linearly. Each
+//! run's learning rate decays to that run's own end, so a value from the middle of a run is not what a run of that
+//! length would have reached: at equal tokens trained on, this is to the disadvantage of `clm`, whose value is from the
+//! middle.
 
 use super::curves::{Run, at};
 use crate::results::{Axis, ComparedArm, Comparison, Difference, Mean, Verdict};
 
 impl Difference {
-    /// Of values paired by seed.
+    /// The mean difference of values paired by seed.
     pub(super) fn of(values: &[f64], baseline: &[f64]) -> Option<Self> {
         let pairs = values.iter().zip(baseline);
         let mean = Mean::of(&pairs.map(|(a, b)| a - b).collect::<Vec<_>>())?;
@@ -22,12 +23,12 @@ impl Difference {
     }
 }
 
-/// What JSON has a number for.
+/// None for a number that JSON cannot hold.
 pub(super) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-/// Compares the runs of arms, each arm's in the order of the seeds; the baseline is one of them.
+/// Compares the runs of the arms. Each arm's runs are in the order of the seeds. `baseline` is an index into `arms`.
 pub(super) fn compare(arms: &[(&str, &[Run])], baseline: usize) -> Vec<Comparison> {
     let runs = || arms.iter().flat_map(|(_, runs)| runs.iter());
     let measures = runs().next().map(Run::measures).unwrap_or_default();
@@ -81,7 +82,7 @@ mod tests {
         assert_eq!(verdict(&[1.5, 1.51, 1.49]), Verdict::Higher);
         assert_eq!(verdict(&[0.5, 1.6, 0.9]), Verdict::NotFound);
         assert_eq!(verdict(&[0.5]), Verdict::OneSeed);
-        // Pairs count: seeds differ by more than arms do.
+        // Pairing matters: the seeds differ by more than the arms do.
         let of = Difference::of(&[1.1, 2.1, 3.1], &[1.0, 2.0, 3.0]).unwrap();
         assert_eq!(of.verdict, Verdict::Higher);
     }

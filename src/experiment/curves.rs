@@ -1,4 +1,4 @@
-//! What a run recorded, as curves: evaluations by how many tokens were seen, trained on, and how long it took.
+//! The records of a run as curves: evaluations over tokens seen, tokens trained on, and time.
 
 use std::{fs, path::Path};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::results::{Axis, Measure};
 
-/// How far a run was.
+/// How far a run had come.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place {
     pub(super) step: u64,
@@ -26,14 +26,14 @@ impl Place {
     }
 }
 
-/// One run.
+/// The records of one run.
 #[derive(Debug)]
 pub(super) struct Run {
-    /// After each step; the first is before all of them.
+    /// The state after each step; the first is before the first step.
     pub(super) places: Vec<Place>,
-    /// The lines of the steps.
+    /// The metrics lines of the steps.
     pub(super) steps: Vec<Value>,
-    /// Evaluations: how far the run was, and the line.
+    /// Evaluations: how far the run had come, and the metrics line.
     pub(super) evaluations: Vec<(Place, Value)>,
 }
 
@@ -67,12 +67,12 @@ impl Run {
         })
     }
 
-    /// How far it came.
+    /// The state after its last step.
     pub(super) fn end(&self) -> Place {
         self.places.last().copied().unwrap_or_default()
     }
 
-    /// The curve of a measure: where it was taken, and its loss.
+    /// The curve of a measure: how far the run had come, and the loss.
     pub(super) fn curve(&self, measure: &Measure) -> Vec<(Place, f64)> {
         let of = |line: &Value| match measure.after {
             true => line["after"]["loss"].as_f64(),
@@ -85,7 +85,7 @@ impl Run {
             .collect()
     }
 
-    /// What it measured.
+    /// The measures that were taken.
     pub(super) fn measures(&self) -> Vec<Measure> {
         let mut measures: Vec<Measure> = Vec::new();
         for (_, line) in &self.evaluations {
@@ -102,7 +102,7 @@ impl Run {
                 }
             }
         }
-        // All of a set before what comes after its marker, sets in their order.
+        // Sets in their order; of each, the whole set before the part after the marker.
         let place = |set: &str| measures.iter().position(|other| other.set == set);
         let mut sorted = measures.clone();
         sorted.sort_by_key(|measure| (place(&measure.set), measure.after));
@@ -110,7 +110,7 @@ impl Run {
     }
 }
 
-/// The value of a curve at a place between two of its points, on a straight line; none outside of it.
+/// The value of a curve at `place`, interpolated linearly between two of its points; None outside the curve.
 pub(super) fn at(curve: &[(Place, f64)], axis: Axis, place: f64) -> Option<f64> {
     let after = curve
         .iter()

@@ -1,4 +1,4 @@
-//! Documents of several files to one: a part of them, or with others mixed in.
+//! Writes the documents of several files to one file: all, a part of them, or with others mixed in.
 
 use std::{
     fs,
@@ -17,9 +17,10 @@ use super::{
 };
 use crate::{advised::Advised, numbers::grouped, stop::Stop, terminal};
 
-/// Writes it; false where it was stopped before the end.
+/// Writes the file; false if it was stopped before the end.
 pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<bool> {
-    fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    fs::create_dir_all(folder)
+        .with_context(|| format!("{}: cannot be created", folder.display()))?;
     let partial = folder.join("documents.partial");
     let context = || format!("{}: cannot be written", partial.display());
     let file = fs::File::create(&partial).with_context(context)?;
@@ -53,7 +54,7 @@ pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<b
 }
 
 impl Part {
-    /// Whether a document of this id is in it.
+    /// Whether the document with this id is in the part.
     fn has(self, id: &str) -> bool {
         let place = xxh3_64(id.as_bytes()) % self.of + 1;
         (self.from..=self.to).contains(&place)
@@ -74,8 +75,8 @@ impl Written {
     }
 }
 
-/// Adds what is to be mixed in: all of it as often as it is needed, and of the last time a part by chance. It is held in
-/// memory. The order does not matter: `train` goes through a corpus in an order of its own.
+/// Mixes in the other documents: all of them as many times as needed, then a random part of them. They are held in
+/// memory. The order does not matter, because `train` goes through a corpus in an order of its own.
 fn mix(data: &Data, out: &mut Written, stop: &Stop) -> anyhow::Result<bool> {
     let Some((share, files)) = &data.mixed else {
         return Ok(true);
@@ -112,7 +113,7 @@ fn mix(data: &Data, out: &mut Written, stop: &Stop) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Hands on all texts with their ids; false where it was stopped before the end.
+/// Calls `take` with each id and text; false if it was stopped before the end.
 fn each(
     files: &[Input],
     stop: &Stop,
@@ -143,7 +144,7 @@ fn each(
     }
     if rejected > 0 {
         terminal::line(&format!(
-            "note: {}: {} of {} rows hold no document and are left out",
+            "note: {}: {} of {} rows hold no document and are skipped",
             shown(files),
             grouped(rejected),
             grouped(rows)

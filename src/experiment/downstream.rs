@@ -1,16 +1,16 @@
-//! What the loss of kept tokens says about the task: eq. 7 of the paper, `log(S) = a log(L) + C`, a power law fitted by least
-//! squares; figure 7.
+//! How well the loss of kept tokens predicts the task: eq. 7 of the paper, `log(S) = a log(L) + C`, a power law fitted
+//! by least squares; figure 7.
 //!
-//! `S` is what the training is for (the loss after the marker, or the share of questions that were answered right), `L` the
-//! mean loss of the tokens that `slm` would keep (or, beside it, of the others) over the steps since the evaluation before.
-//! The tokens are chosen by the run's own excess loss, as in the paper.
+//! `S` is the score on the task (the loss after the marker, or the share of questions answered right). `L` is the mean
+//! loss of the tokens that `slm` would keep (or, for comparison, of the others) over the steps since the previous
+//! evaluation. The tokens are selected by the run's own excess loss, as in the paper.
 
 use serde_json::Value;
 
 use super::curves::Run;
 use crate::results::{DownstreamPoint, Fit, Measure};
 
-/// The evaluations of a run that have steps before them.
+/// One point per evaluation of a run that has steps before it.
 pub(super) fn points(arm: &str, seed: u64, run: &Run, measure: &Measure) -> Vec<DownstreamPoint> {
     let mut before = 0;
     let mut points = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn points(arm: &str, seed: u64, run: &Run, measure: &Measure) -> Vec<
     points
 }
 
-/// The means of the steps after `from` up to `to`; none where there is no reference to select by.
+/// The mean losses of the steps after `from`, up to and including `to`; None without a reference to select by.
 pub(super) fn losses(steps: &[Value], from: u64, to: u64) -> Option<(f64, f64)> {
     let steps = || {
         let within = |step: &&Value| {
@@ -47,7 +47,8 @@ pub(super) fn losses(steps: &[Value], from: u64, to: u64) -> Option<(f64, f64)> 
     Some((mean("loss_selected")?, mean("loss_unselected")?))
 }
 
-/// The law through points of loss and score; none of fewer than three, or where a number has no logarithm.
+/// Fits the law to points of loss and score. Points that are not positive are skipped; None for fewer than three
+/// points.
 pub(super) fn fit(points: impl Iterator<Item = (f64, f64)>) -> Option<Fit> {
     let logs: Vec<(f64, f64)> = points
         .filter(|(loss, score)| *loss > 0.0 && *score > 0.0)

@@ -1,8 +1,8 @@
-//! The file of an experiment: what may stand in it. Takes TOML, yields its tables with every path resolved. What follows
-//! from them is decided in [`super::plan`].
+//! The experiment's TOML file: its keys and their types. Reads it and resolves every path. [`super::plan`] decides what
+//! follows from it.
 //!
-//! Paths are relative to the file. `${name}` in one stands for what `--path name=PATH` says (relative to where the command
-//! was typed) or, where that says nothing, for the entry `name` of the table `[paths]`.
+//! Paths are relative to the file. `${name}` in a path is replaced by PATH of `--path name=PATH` (relative to the
+//! current folder) or, without that option, by the entry `name` of the table `[paths]`.
 
 use std::{
     collections::BTreeMap,
@@ -19,18 +19,18 @@ use crate::{
     hub::{self, Need},
 };
 
-/// All of it.
+/// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
-    /// What the report is called.
+    /// The report's title.
     pub(super) title: Option<String>,
     #[serde(default)]
     paths: BTreeMap<String, PathBuf>,
     pub(super) base: Model,
     pub(super) reference: Model,
     pub(super) corpus: Corpus,
-    /// What base, reference and arms have in common.
+    /// Settings shared by base, reference and arms.
     #[serde(default)]
     pub(super) train: Training,
     #[serde(default)]
@@ -43,17 +43,17 @@ pub(super) struct File {
     pub(super) evaluation: Evaluation,
 }
 
-/// A model: one that is there, or one to be trained.
+/// A model: an existing one, or one to train.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Model {
-    /// One that is there.
+    /// An existing model.
     pub(super) model: Option<PathBuf>,
-    /// Of a base from scratch: config.json.
+    /// The config.json of a base from scratch.
     pub(super) init: Option<PathBuf>,
-    /// Of a base, where it is not beside.
+    /// The tokenizer of a base, if it is not beside the config.json.
     pub(super) tokenizer: Option<PathBuf>,
-    /// What it is trained on; a reference from the base.
+    /// The files it is trained on. A reference starts from the base.
     #[serde(default)]
     pub(super) files: Vec<PathBuf>,
     pub(super) part: Option<Part>,
@@ -65,7 +65,7 @@ pub(super) struct Model {
     pub(super) train: Training,
 }
 
-/// What is scored and trained on.
+/// The text that is scored and trained on.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Corpus {
@@ -73,7 +73,7 @@ pub(super) struct Corpus {
     pub(super) part: Option<Part>,
 }
 
-/// Some of the documents, by a hash of their ids: `2/4` is the second of four parts, `3-4/4` the third and the fourth.
+/// A part of the documents, by a hash of their ids: `2/4` is the second of four parts, `3-4/4` the third and fourth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) struct Part {
     pub(super) from: u64,
@@ -127,12 +127,12 @@ pub(super) struct Training {
     pub(super) spike: Option<f64>,
     pub(super) gradient_checkpointing: Option<bool>,
     pub(super) device: Option<String>,
-    /// So many checkpoints stay; without it, none but the model.
+    /// The number of checkpoints to keep; without it, only the final model is kept.
     pub(super) checkpoints: Option<u64>,
 }
 
 impl Training {
-    /// What this says, and where it says nothing, the other.
+    /// These settings, with those of `other` where a value is not set.
     pub(super) fn over(&self, other: &Self) -> Self {
         Self {
             length: self.length.or(other.length),
@@ -163,7 +163,7 @@ pub(super) struct Scoring {
     pub(super) device: Option<String>,
 }
 
-/// How long: so many steps, or as many as so many tokens make.
+/// The length of a training: a number of steps, or of tokens.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Budget {
@@ -171,7 +171,7 @@ pub(super) struct Budget {
     pub(super) tokens: Option<u64>,
 }
 
-/// A way to train.
+/// An arm: one way to train.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Arm {
@@ -180,12 +180,12 @@ pub(super) struct Arm {
     pub(super) keep: Option<f64>,
     pub(super) keep_schedule: Option<String>,
     pub(super) mix_clm: Option<f64>,
-    /// Masks or weights of another rule than `score`'s.
+    /// Masks or weights from another rule than the one of `score`.
     pub(super) select: Option<Selecting>,
-    /// Whose scores it goes by.
+    /// The model whose scores it uses.
     #[serde(default)]
     pub(super) scores: Scorer,
-    /// Of clm: the share of the reference's own data in what it is trained on, by bytes of text.
+    /// Only for clm: the share of the reference's own data in the training data, by bytes of text.
     pub(super) mix: Option<f64>,
     #[serde(default)]
     pub(super) train: Training,
@@ -205,7 +205,7 @@ pub(super) enum Objective {
 }
 
 impl Objective {
-    /// As it is typed.
+    /// Its name on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Slm => "slm",
@@ -219,7 +219,7 @@ impl Objective {
     }
 }
 
-/// Which model scores.
+/// The model that scores.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Scorer {
@@ -249,35 +249,35 @@ pub(super) struct Selecting {
     pub(super) drop_hardest: Option<String>,
 }
 
-/// The same objective at several ratios (figure 9).
+/// One objective at several keep ratios (figure 9).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sweep {
     pub(super) objective: Objective,
     pub(super) keep: Vec<f64>,
-    /// Of the experiment, where they are not named.
+    /// Default: the seeds of the experiment.
     pub(super) seeds: Option<Vec<u64>>,
 }
 
-/// What is measured, and how often.
+/// What is evaluated, and how often.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Evaluation {
     pub(super) files: Vec<PathBuf>,
-    /// So much of a file, by the name of its set.
+    /// The part to use of a file, by the name of its set.
     #[serde(default)]
     pub(super) parts: BTreeMap<String, Part>,
     pub(super) after: Option<String>,
-    /// Steps between two evaluations; a tenth of all.
+    /// Steps between two evaluations; default: a tenth of all steps.
     pub(super) every: Option<u64>,
-    /// Multiple choice, answered by the finished models.
+    /// Multiple-choice questions, answered by the finished models.
     #[serde(default)]
     pub(super) choices: Vec<PathBuf>,
-    /// The set that stands for what the training is for; the first of the files, what comes after the marker where it stands.
+    /// The set that stands for the downstream task. Default: the first file, after the marker if it has one.
     pub(super) downstream: Option<String>,
 }
 
-/// Reads the file; `given` are the names of `--path`.
+/// Reads the file; `given` are the values of `--path`.
 pub(super) fn read(path: &Path, given: &[(String, PathBuf)]) -> anyhow::Result<File> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).with_context(|| format!("{shown}: cannot be read"))?;
@@ -301,13 +301,13 @@ pub(super) fn read(path: &Path, given: &[(String, PathBuf)]) -> anyhow::Result<F
     {
         return Err(Advised::error(
             format!("--path {name}: expected a name that {shown} uses, got another"),
-            format!("write ${{{name}}} into a path of the file, or leave it out"),
+            format!("use ${{{name}}} in a path of the file, or omit this --path"),
         ));
     }
     Ok(file)
 }
 
-/// What the parser says, with the line that it means.
+/// The parser's error with its line number.
 fn wrong(path: &Path, text: &str, error: &toml::de::Error) -> anyhow::Error {
     let line = error.span().map_or(String::new(), |span| {
         let before = &text.as_bytes()[..span.start.min(text.len())];
@@ -316,12 +316,12 @@ fn wrong(path: &Path, text: &str, error: &toml::de::Error) -> anyhow::Error {
     });
     Advised::error(
         format!("{}{line}: {}", path.display(), error.message()),
-        "docs/analyses.md says what may stand in an experiment",
+        "docs/analyses.md describes the experiment file",
     )
 }
 
 impl File {
-    /// Each with what it needs where it may be the name of a model on the Hub.
+    /// All paths, each with the files it needs if it may be the name of a model on the Hub.
     fn all_paths(&mut self) -> impl Iterator<Item = (&mut PathBuf, Option<Need>)> {
         let mut files: Vec<&mut PathBuf> = Vec::new();
         let mut named = Vec::new();

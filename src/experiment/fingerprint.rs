@@ -1,4 +1,4 @@
-//! What an input is known by: the bytes of its files, wherever they lie and whatever they are called.
+//! Fingerprints of inputs: of the bytes of their files, wherever the files are and whatever they are called.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::hub;
 
-/// Digits of a step's fingerprint: 48 bits, of which a folder has some hundred.
+/// Hexadecimal digits of a step's fingerprint: 48 bits are plenty for the hundred or so steps in a folder.
 const DIGITS: usize = 12;
 
 /// Fingerprints of files and folders, each read once.
@@ -20,14 +20,14 @@ const DIGITS: usize = 12;
 pub(super) struct Inputs(BTreeMap<PathBuf, String>);
 
 impl Inputs {
-    /// Of a file, or of all files under a folder with their names in it.
+    /// The fingerprint of a file, or of all files in a folder and their relative names.
     pub(super) fn of(&mut self, path: &Path) -> anyhow::Result<String> {
         if let Some(known) = self.0.get(path) {
             return Ok(known.clone());
         }
         let mut hash = Sha256::new();
         let read = match hub::name(path) {
-            // A commit is what it is, whichever of its files are in the cache.
+            // The name of a commit identifies it, no matter which of its files are in the cache.
             Some(name) => {
                 hash.update(name);
                 Ok(())
@@ -62,7 +62,7 @@ fn add(path: &Path, name: &Path, hash: &mut Sha256) -> std::io::Result<()> {
     }
 }
 
-/// Of what a step is made of.
+/// The fingerprint of everything a step is made of.
 pub(super) fn of(what: &serde_json::Value) -> String {
     let mut digits = hex(&Sha256::digest(what.to_string()));
     digits.truncate(DIGITS);

@@ -1,20 +1,21 @@
-//! From a TOML file to an honest comparison: base, reference, scores, and every arm with every seed.
+//! Runs the experiment that a TOML file describes: base, reference, scores, and every arm with every seed, then a
+//! comparison.
 //!
 //! ```text
-//! experiment.toml ── file ──► plan: steps, each known by what it is made of
+//! experiment.toml ── file ──► plan: steps, each identified by a fingerprint of its inputs
 //!                                │
 //!                               run ──► results/steps/NAME-FINGERPRINT/   folders as the commands write them
 //!                                │
 //!           curves ── metrics.jsonl, timings.jsonl ──► compare, downstream ──► results/results.json
 //! ```
 //!
-//! * `file`: what may stand in the TOML file (its `paths`), `check`: what may not. `plan`: what follows from it, made by `planner` of `step`s
-//!   with a `fingerprint` each.
-//! * `run`: does what is not done. Commands are run through the same code as when they are typed. `data`: the small tasks
-//!   between them.
-//! * `curves`: what a run recorded. `compare`: arms at equal tokens and time, `student`: by Student's t. `downstream`:
-//!   eq. 7 of the paper.
-//! * `results`: results.json; `table`: the same for people. Pictures are drawn from results.json by [`crate::report`].
+//! * `file`: the keys of the TOML file, with its `paths`; `check`: what is refused. `plan`: what follows from it;
+//!   `planner` builds it from `step`s, each with a `fingerprint`.
+//! * `run`: does the steps that are not done. Commands run through the same code as on the command line. `data`: the
+//!   small tasks between them.
+//! * `curves`: the records of a run. `compare`: arms at equal tokens and time; `student`: intervals by Student's t.
+//!   `downstream`: eq. 7 of the paper.
+//! * `results`: results.json; `table`: the same, human-readable. [`crate::report`] draws charts from results.json.
 
 mod check;
 mod compare;

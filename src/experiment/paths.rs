@@ -1,4 +1,4 @@
-//! Paths of an experiment's file: relative to it, or what a name at their beginning stands for.
+//! Paths in an experiment's file: relative to the file, or beginning with a placeholder.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::advised::Advised;
 
-/// A path with its placeholder replaced.
+/// Resolves a path and replaces its placeholder.
 pub(super) fn resolved(
     path: &Path,
     folder: &Path,
@@ -22,7 +22,7 @@ pub(super) fn resolved(
     let Some((name, rest)) = rest.split_once('}') else {
         return Err(Advised::error(
             format!("{text}: expected }} after ${{"),
-            "a placeholder is written ${name}",
+            "write a placeholder as ${name}",
         ));
     };
     let rest = rest.trim_start_matches('/');
@@ -31,7 +31,7 @@ pub(super) fn resolved(
         rest => start.join(rest),
     };
     if let Some(i) = given.iter().rposition(|(known, _)| known == name) {
-        // An earlier one of the same name is used too, in that the later one has the word.
+        // The last `--path` of a name takes precedence; earlier ones of the same name also count as used.
         for (used, (known, _)) in used.iter_mut().zip(given) {
             *used |= known == name;
         }

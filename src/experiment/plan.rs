@@ -1,4 +1,4 @@
-//! From the file of an experiment to its steps, in the order in which they are done.
+//! Plans an experiment: from its file to its steps, in the order in which they run.
 //!
 //! ```text
 //! data-base ──► base ──┬──► reference ──► export ──► scores ──┬──► select ──► arm, seed 0, 1, 2 ──► answers
@@ -6,7 +6,7 @@
 //!                      └── every arm starts from it
 //! ```
 //!
-//! Everything that can be wrong with the file is found here, before anything is run.
+//! All errors in the file are found here, before anything runs.
 
 use std::path::Path;
 
@@ -17,33 +17,33 @@ use super::{
     step::Step,
 };
 
-/// What is to be done.
+/// The plan of an experiment.
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) title: String,
-    /// In an order in which each comes after those that it needs.
+    /// Ordered so that each step comes after those it needs.
     pub(super) steps: Vec<Step>,
     pub(super) arms: Vec<PlannedArm>,
-    /// Runs of the sweep, by rising ratio.
+    /// The arms of the sweep, by increasing keep ratio.
     pub(super) sweep: Vec<PlannedArm>,
     pub(super) sweep_objective: Option<&'static str>,
-    /// The arm that the others are compared with.
+    /// The index of the arm that the others are compared with.
     pub(super) baseline: usize,
     pub(super) seeds: Vec<u64>,
-    /// The evaluation that stands for what the training is for.
+    /// The evaluation set that stands for the downstream task.
     pub(super) downstream: Option<String>,
     pub(super) after: Option<String>,
 }
 
-/// An arm, and its runs.
+/// An arm and its runs.
 #[derive(Debug)]
 pub(super) struct PlannedArm {
     pub(super) name: String,
     pub(super) objective: Objective,
     pub(super) keep: Option<f64>,
-    /// In words, for people.
+    /// A human-readable description.
     pub(super) described: String,
-    /// Whether it sees what the baseline sees.
+    /// Whether it sees the baseline's batches.
     pub(super) same_batches: bool,
     pub(super) runs: Vec<PlannedRun>,
 }
@@ -52,12 +52,12 @@ pub(super) struct PlannedArm {
 #[derive(Debug, Clone)]
 pub(super) struct PlannedRun {
     pub(super) seed: u64,
-    /// Places in [`Plan::steps`].
+    /// Index into [`Plan::steps`], as is `ask`.
     pub(super) train: usize,
     pub(super) ask: Option<usize>,
 }
 
-/// What a run of the program adds to every command.
+/// Options passed on to every command; they do not change results.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Aside {
     pub(super) threads: Option<usize>,
@@ -65,14 +65,14 @@ pub(super) struct Aside {
 }
 
 impl Plan {
-    /// Plans it in this folder.
+    /// Plans the experiment in the folder `out`.
     pub(super) fn of(file: &File, path: &Path, out: &Path, aside: &Aside) -> anyhow::Result<Self> {
         check(file, path)?;
         Planner::new(file, aside, out.join("steps")).plan(path)
     }
 }
 
-/// What an arm does, in words.
+/// A human-readable description of an arm.
 pub(super) fn described(arm: &Arm) -> String {
     let mut words = vec![arm.objective.name().to_owned()];
     let mut say = |name: &str, value: Option<String>| {
@@ -107,7 +107,7 @@ pub(super) fn described(arm: &Arm) -> String {
     words.join(", ")
 }
 
-/// Whether `keep` is an option of it.
+/// Whether the objective has a keep ratio.
 pub(super) fn keeps_a_share(objective: Objective) -> bool {
     matches!(
         objective,
@@ -115,7 +115,7 @@ pub(super) fn keeps_a_share(objective: Objective) -> bool {
     )
 }
 
-/// The arm to compare with: all tokens of the same data.
+/// Whether it is the arm to compare with: all tokens of the same data.
 pub(super) fn is_baseline(arm: &Arm) -> bool {
     arm.objective == Objective::Clm && arm.mix.is_none()
 }

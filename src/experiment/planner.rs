@@ -1,4 +1,4 @@
-//! The tables of an experiment's file to steps, each added once: what comes to the same is the same step.
+//! Turns the tables of an experiment's file into steps. Steps with the same fingerprint are added only once.
 
 use std::{
     collections::BTreeMap,
@@ -12,12 +12,12 @@ use super::{
     step::{Data, Input, Step, Words, Work},
 };
 
-/// Steps between two checkpoints of a run that keeps none.
+/// Steps between two checkpoints of a run that keeps none of them.
 const SAVE_EVERY: u64 = 100;
-/// What `train` takes where the file says nothing.
+/// The default of `train --batch-tokens`.
 const BATCH_TOKENS: u64 = 1 << 14;
 
-/// Steps as they grow.
+/// Collects the steps.
 pub(super) struct Planner<'a> {
     file: &'a File,
     aside: &'a Aside,
@@ -28,7 +28,7 @@ pub(super) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    /// Of this file, with steps in this folder.
+    /// A planner for `file`, with step folders in `steps`.
     pub(super) fn new(file: &'a File, aside: &'a Aside, steps: PathBuf) -> Self {
         Self {
             file,
@@ -40,7 +40,7 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// All of it.
+    /// Plans the whole experiment.
     pub(super) fn plan(mut self, path: &Path) -> anyhow::Result<Plan> {
         let file = self.file;
         let base = self.base()?;
@@ -89,7 +89,7 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Adds a step, unless there is one that comes to the same.
+    /// Adds a step, or finds the one with the same fingerprint; its index.
     fn add(&mut self, step: Step) -> usize {
         let same = |other: &Step| other.fingerprint == step.fingerprint;
         if let Some(i) = self.planned.iter().position(same) {
@@ -110,7 +110,7 @@ impl<'a> Planner<'a> {
         paths.iter().map(|path| self.input(path)).collect()
     }
 
-    /// Files whose names are told in what comes out.
+    /// Files whose names appear in the results, and so are part of their fingerprints.
     fn named_inputs(&mut self, paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
         let mut inputs = self.all_inputs(paths)?;
         for input in &mut inputs {
@@ -120,7 +120,7 @@ impl<'a> Planner<'a> {
         Ok(inputs)
     }
 
-    /// The files themselves, or the part of them that is wanted.
+    /// The files themselves, or a step's file with the requested part of them.
     fn data(
         &mut self,
         name: &str,
@@ -140,14 +140,14 @@ impl<'a> Planner<'a> {
         Ok(vec![self.written(name, data)])
     }
 
-    /// The file that a step writes.
+    /// Adds a step that writes a file; the file.
     fn written(&mut self, name: &str, data: Data) -> Input {
         let file = data.file();
         let step = self.add(Step::new(&self.steps, name, Work::Data(data)));
         self.planned[step].file(&file)
     }
 
-    /// What is evaluated on: files, or parts of them under the same names.
+    /// The evaluation files, or parts of them under the same names.
     fn evaluations(&mut self) -> anyhow::Result<Vec<Input>> {
         let evaluation = &self.file.evaluation;
         let mut inputs = self.named_inputs(&evaluation.files)?;
@@ -187,7 +187,7 @@ impl<'a> Planner<'a> {
         Ok(self.planned[step].output())
     }
 
-    /// The reference's data and where it is scored from; the data is none where the reference was there.
+    /// Adds the steps for the reference and the scores. Returns the reference's data; None if the reference was given.
     fn reference(&mut self, base: &Input, corpus: &[Input]) -> anyhow::Result<Option<Vec<Input>>> {
         let file = self.file;
         let reference = &file.reference;
@@ -257,7 +257,7 @@ impl<'a> Planner<'a> {
         self.planned[step].output()
     }
 
-    /// Adds a run of `train` of which what it learns from is said.
+    /// Adds a run of `train`; `words` already say what it learns from.
     fn training(
         &mut self,
         name: &str,
@@ -288,7 +288,8 @@ impl<'a> Planner<'a> {
             Some(true) => words.text("--gradient-checkpointing"),
             _ => words,
         };
-        // Whoever wants checkpoints of a run that has none must have it done again.
+        // With `checkpoints` set, these options are part of the fingerprint: a run without checkpoints must be done
+        // again.
         let words = match training.checkpoints {
             Some(_) => words
                 .option("save-every", Some(every))

@@ -1,4 +1,4 @@
-//! Gathers what came of an experiment into results.json, again after each run; what is not done yet is not in it.
+//! Collects the results of an experiment in results.json, again after each run. Unfinished arms are not in it.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// Points of a curve of steps: more lie on one another.
+/// Points of a step curve: more would overlap.
 const POINTS: u64 = 60;
 
 /// An arm whose runs are all done.
@@ -32,7 +32,7 @@ struct Done<'a> {
     runs: Vec<Run>,
 }
 
-/// Gathers and writes it.
+/// Collects and writes the results.
 pub(super) fn write(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Results> {
     let arms = done(plan, &plan.arms, notes)?;
     let sweep = done(plan, &plan.sweep, notes)?;
@@ -91,7 +91,7 @@ fn done<'a>(plan: &Plan, arms: &'a [PlannedArm], notes: &Notes) -> anyhow::Resul
     read.collect()
 }
 
-/// Refuses arms that are to see the same batches and do not: their comparison would be of the data.
+/// Fails if arms that should see the same batches did not: their comparison would be one of the data.
 fn same_batches(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<()> {
     let seen = |run: &Run| -> Vec<(u64, u64)> {
         let places = run.places.iter();
@@ -109,7 +109,7 @@ fn same_batches(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<()> {
                         "arm {}, seed {seed}: expected the batches of {}, got steps with other numbers of tokens",
                         other.arm.name, first.arm.name
                     ),
-                    "this should not happen: the folders of the runs say more; please report it",
+                    "this should not happen: please report it, with the folders of the runs",
                 ));
             }
         }
@@ -141,7 +141,7 @@ fn arm(plan: &Plan, done: &Done<'_>) -> ArmResults {
     }
 }
 
-/// Mean curves of what was evaluated, with the lowest and the highest of the seeds.
+/// Mean evaluation curves, with the lowest and the highest value over the seeds.
 fn evaluation_curves(runs: &[Run]) -> Vec<EvaluationCurve> {
     let measures = runs.first().map(Run::measures).unwrap_or_default();
     let curves = measures.into_iter().map(|measure| {
@@ -159,7 +159,7 @@ fn evaluation_curves(runs: &[Run]) -> Vec<EvaluationCurve> {
     curves.collect()
 }
 
-/// Mean curves of the losses of steps, in as many points as find room.
+/// Mean curves of the step losses, in at most [`POINTS`] points.
 fn step_curves(runs: &[Run]) -> Vec<LossCurve> {
     let names = [
         "loss",
@@ -211,7 +211,7 @@ fn point(step: u64, seen: u64, values: &[f64]) -> CurvePoint {
     }
 }
 
-/// What `eval` wrote about questions, as far as it is read here.
+/// The part of `eval`'s report on questions that is read here.
 #[derive(Deserialize)]
 struct Answered {
     sets: Vec<AnsweredSet>,
@@ -230,10 +230,10 @@ struct Share {
     value: f64,
 }
 
-/// Picks a share of a set.
+/// Selects one of the accuracies of a set.
 type ShareOf = fn(&AnsweredSet) -> Share;
 
-/// Accuracies on questions, beside the baseline's.
+/// Accuracies on questions, compared with the baseline's.
 fn answers(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<Vec<Answers>> {
     let read = |run: &PlannedRun| -> anyhow::Result<Option<Answered>> {
         let Some(ask) = run.ask else {
@@ -290,7 +290,7 @@ fn answers(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<Vec<Answers>> {
     Ok(compared)
 }
 
-/// Figure 9: the end of each run, by the ratio.
+/// Figure 9: the losses at the end of each run, by keep ratio.
 fn sweep_results(plan: &Plan, sweep: &[Done<'_>]) -> Option<Sweep> {
     let objective = plan.sweep_objective?;
     let measures = sweep
@@ -324,7 +324,7 @@ fn sweep_results(plan: &Plan, sweep: &[Done<'_>]) -> Option<Sweep> {
     })
 }
 
-/// What stands for the task.
+/// The measure that stands for the task: after the marker if the set has one.
 fn downstream_measure(plan: &Plan, arms: &[Done<'_>]) -> Option<Measure> {
     let measures = arms.first()?.runs.first()?.measures();
     let set = plan.downstream.as_ref()?;

@@ -1,8 +1,7 @@
-//! Does the steps that are not done, and writes the results after each run, so that a look at them needs no patience.
+//! Runs the steps that are not done, and writes the results after each run so that they can be looked at early.
 //!
-//! A step is done when its record says so, which is written last; what is started is resumed in its folder, for the commands
-//! can.
-//! All of it happens in this process: a kill leaves nobody at work.
+//! A step is done if its record exists, which is written last. A started step is resumed in its folder, because the
+//! commands can resume. Everything runs in this process, so a kill leaves no process behind.
 
 use std::{fs, path::Path, time::Instant};
 
@@ -31,25 +30,25 @@ use crate::{
     terminal,
 };
 
-/// The records of steps, among the notes; the steps themselves lie beside them.
+/// The folder of the steps' records inside the hidden folder, and of the steps themselves beside it.
 const STEPS: &str = "steps";
 const OWNER: Owner = Owner {
     note: STEPS,
     others: &[STEPS, RESULTS, REPORT],
     lock: "experiment.lock",
     run: "another experiment",
-    expected: "a new folder, or one that an experiment began",
+    expected: "a new folder, or one that an experiment started",
     hint: "name another folder",
 };
-/// Their pictures.
+/// The report on the results.
 const REPORT: &str = "report.html";
-/// The answers of a run to questions, in its step's folder.
+/// A model's answers to questions, in the folder of the step.
 pub(super) const ANSWERS: &str = "eval.json";
 
-/// What runs a command of this program.
+/// Runs a command of this program.
 pub(crate) type Perform = fn(&Command) -> anyhow::Result<Outcome>;
 
-/// Runs an experiment, its commands by `command`.
+/// Runs an experiment; `command` runs its commands.
 pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Outcome> {
     let file = file::read(&args.file, &args.path)?;
     let aside = Aside {
@@ -72,13 +71,13 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
         terminal::data(&serde_json::to_string_pretty(&steps)?);
         return Ok(Outcome::Done);
     }
-    // Words that a command does not take are found before the first of them runs for an hour.
+    // Arguments that a command refuses are found now, not after the first command has run for an hour.
     let commands = plan.steps.iter().map(parsed);
     let commands: Vec<Option<Command>> = commands.collect::<Result<_, _>>()?;
     let folder = OWNER.open(&args.out)?;
     let records = folder.files.note_path(STEPS);
     fs::create_dir_all(&records)
-        .with_context(|| format!("{}: cannot be made", records.display()))?;
+        .with_context(|| format!("{}: cannot be created", records.display()))?;
     let stop = Stop::at_signals()?;
     let todo = plan
         .steps
@@ -105,9 +104,9 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
         let outcome = perform(step, planned.as_ref(), command, &stop)
             .with_context(|| format!("step {}", step.name))?;
         if outcome == Outcome::Interrupted || stop.requested() && !is_finished(step) {
-            // Commands say it themselves.
+            // Commands print this themselves.
             if matches!(step.work, Work::Data(_)) {
-                terminal::line("stopped: the same command goes on");
+                terminal::line("stopped: run the same command again to resume");
             }
             return Ok(Outcome::Interrupted);
         }
@@ -116,7 +115,7 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
             written(&plan, &notes, &args.out)?;
         }
         if stop.requested() {
-            terminal::line("stopped: the same command goes on");
+            terminal::line("stopped: run the same command again to resume");
             return Ok(Outcome::Interrupted);
         }
     }
@@ -126,14 +125,14 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
         false => terminal::data(table::tables(&results, terminal::data_width()).trim_end()),
     }
     terminal::line(&format!(
-        "wrote {}, and {} of it",
+        "wrote {}, and the report {}",
         args.out.join(RESULTS).display(),
         args.out.join(REPORT).display()
     ));
     Ok(Outcome::Done)
 }
 
-/// Writes the results of what is done, and the report beside them as soon as an arm is: they never tell of different runs.
+/// Writes the results, and the report once an arm is finished. Both always cover the same runs.
 fn written(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Results> {
     let results = results::write(plan, notes, out)?;
     if !results.arms.is_empty() {
@@ -142,7 +141,7 @@ fn written(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Results> {
     Ok(results)
 }
 
-/// What is recorded of steps that are done.
+/// The records of finished steps.
 pub(super) struct Notes {
     files: MasksFolder,
 }
@@ -152,12 +151,12 @@ impl Notes {
         format!("{STEPS}/{}.json", step.folder_name())
     }
 
-    /// Whether a step is done and what it made is there.
+    /// Whether a step is done and its folder exists.
     pub(super) fn is_done(&self, step: &Step) -> bool {
         self.files.note_path(&Self::name(step)).is_file() && step.folder.is_dir()
     }
 
-    /// Seconds of the start that ended it.
+    /// Seconds of the start that finished it.
     pub(super) fn seconds(&self, step: &Step) -> Option<f64> {
         let record = notes::read::<Value>(&self.files, &Self::name(step));
         record.ok()??["seconds"].as_f64()
@@ -169,7 +168,7 @@ impl Notes {
     }
 }
 
-/// A step of the plan as people see it.
+/// A step as `--show-plan` prints it.
 fn shown(step: &Step, notes: &Notes) -> Value {
     json!({
         "name": step.name,
@@ -179,7 +178,7 @@ fn shown(step: &Step, notes: &Notes) -> Value {
     })
 }
 
-/// What a step does, as it would be typed; the small tasks in their own words.
+/// The command line of a step; a description for the small tasks.
 fn words(step: &Step) -> Vec<String> {
     let inputs = |inputs: &[Input]| -> Vec<String> {
         let paths = inputs.iter().map(|input| input.path.display().to_string());
@@ -217,7 +216,7 @@ fn typed(words: &[Word], out: Option<&Path>) -> Vec<String> {
     words
 }
 
-/// The command of a step, which the words of the file must make; none of a task that is no command.
+/// Parses the command of a step, which fails for bad values in the file; None for a task that is no command.
 fn parsed(step: &Step) -> anyhow::Result<Option<Command>> {
     let words = match &step.work {
         Work::Data(_) => return Ok(None),
@@ -230,12 +229,12 @@ fn parsed(step: &Step) -> anyhow::Result<Option<Command>> {
         let first = said.split("\n\n").next().unwrap_or(said).replace('\n', " ");
         Advised::error(
             format!("step {}: {}", step.name, first.trim()),
-            "change the value in the experiment's file; `rho-mask train --help` and `select --help` say what is expected",
+            "change the value in the experiment's file; see `rho-mask train --help` and `rho-mask select --help`",
         )
     })
 }
 
-/// Whether a run of `train` has all its steps: a signal may come when it is just done.
+/// Whether a run of `train` has done all its steps: a signal may come just when it finishes.
 fn is_finished(step: &Step) -> bool {
     step.folder.join("summary.json").is_file()
 }
@@ -253,7 +252,8 @@ fn perform(
         }),
         (Work::Ask { model, .. }, Some(Command::Eval(args))) => ask(step, model, args, command),
         (_, Some(planned)) => {
-            // Renamed when it was whole, but not recorded: an export is not resumed in a folder that is there.
+            // A complete export may exist without its record. An export does not resume in an existing folder: start
+            // over.
             if matches!(planned, Command::Export(_)) {
                 remove_folder(&step.folder)?;
             }
@@ -267,10 +267,11 @@ fn perform(
     }
 }
 
-/// Answers questions with a finished model: exported beside the answers, for a while.
+/// Answers questions with a finished model, using a temporary export beside the answers.
 fn ask(step: &Step, model: &Input, args: &EvalArgs, command: Perform) -> anyhow::Result<Outcome> {
     let folder = &step.folder;
-    fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    fs::create_dir_all(folder)
+        .with_context(|| format!("{}: cannot be created", folder.display()))?;
     let onnx = folder.join("onnx");
     remove_folder(&onnx)?;
     let export = Command::Export(ExportArgs::plain(model.path.clone(), onnx.clone()));
@@ -290,7 +291,7 @@ fn ask(step: &Step, model: &Input, args: &EvalArgs, command: Perform) -> anyhow:
     Ok(Outcome::Done)
 }
 
-/// Removes what exports that were killed have left; nobody else is at work here, for the experiment is locked.
+/// Removes the partial files of killed exports. Nobody else is working here, because the experiment is locked.
 fn remove_leftovers(out: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(out.join(STEPS))
         .into_iter()
@@ -306,7 +307,7 @@ fn remove_leftovers(out: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says which folders are of steps that the file does not have any more.
+/// Reports folders of steps that are no longer in the file.
 fn say_unused(plan: &Plan, out: &Path) {
     let planned: Vec<String> = plan.steps.iter().map(Step::folder_name).collect();
     let entries = fs::read_dir(out.join(STEPS)).into_iter().flatten();
@@ -316,7 +317,7 @@ fn say_unused(plan: &Plan, out: &Path) {
     unused.sort();
     if let Some(first) = unused.first() {
         terminal::line(&format!(
-            "note: {} of the folders in {} are of steps that the file does not have any more, such as {first}: they are left as \
+            "note: {} of the folders in {} belong to steps that are no longer in the file, such as {first}: they are left as \
              they are",
             unused.len(),
             out.join(STEPS).display()

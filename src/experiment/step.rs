@@ -1,9 +1,9 @@
-//! A step of an experiment: a command of this program, or a small task between two of them, with a folder of its own that is
-//! called after what it is made of.
+//! A step of an experiment: a command of this program, or a small task between two commands. Its folder is named after
+//! a fingerprint of its inputs.
 //!
-//! The fingerprint of a step is of its options and of its inputs, and the input that another step makes is known by that
-//! step's fingerprint. So all of them are known before anything is run, and a step is done again where something before it
-//! has changed, and nowhere else.
+//! The fingerprint covers a step's options and inputs. An input that another step makes is identified by that step's
+//! fingerprint. So all fingerprints are known before anything runs, and exactly those steps are done again that changed
+//! or depend on a changed step.
 
 use std::path::{Path, PathBuf};
 
@@ -11,64 +11,64 @@ use serde_json::{Value, json};
 
 use super::{file::Part, fingerprint};
 
-/// Fingerprints of an earlier way to do steps do not count.
+/// Raised when steps are done differently: earlier fingerprints then no longer match.
 const VERSION: u64 = 1;
 
-/// Something that a step reads.
+/// An input of a step.
 #[derive(Debug, Clone)]
 pub(super) struct Input {
     pub(super) path: PathBuf,
     pub(super) fingerprint: String,
 }
 
-/// A word of a command.
+/// An argument of a command.
 #[derive(Debug, Clone)]
 pub(super) enum Word {
-    /// As it is.
+    /// Plain text.
     Text(String),
-    /// A path, known by what is there.
+    /// A path, identified by its contents.
     Input(Input),
-    /// One that changes nothing in what comes out, such as the number of threads.
+    /// An argument that does not change the result, such as the number of threads.
     Aside(String),
 }
 
 /// What a step does.
 #[derive(Debug, Clone)]
 pub(super) enum Work {
-    /// A command of this program, without the option for its folder.
+    /// A command of this program, without the option for its output folder.
     Command(Vec<Word>),
-    /// Documents of files to one file of JSON lines.
+    /// Documents of several files written to one file of JSON lines.
     Data(Data),
     /// A finished model's answers to questions.
     Ask { model: Input, words: Vec<Word> },
 }
 
-/// Which documents.
+/// The documents to write.
 #[derive(Debug, Clone)]
 pub(super) struct Data {
-    /// What the file is called, without its ending.
+    /// The name of the file, without its extension.
     pub(super) name: String,
     pub(super) files: Vec<Input>,
     pub(super) part: Option<Part>,
-    /// So large a share of the bytes from these files, by chance and as often as needed.
+    /// The share of the bytes to take from these other files, at random and as often as needed.
     pub(super) mixed: Option<(f64, Vec<Input>)>,
 }
 
 /// A step.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
-    /// What people call it.
+    /// The human-readable name.
     pub(super) name: String,
     pub(super) fingerprint: String,
-    /// Where it writes.
+    /// The folder it writes to.
     pub(super) folder: PathBuf,
     pub(super) work: Work,
-    /// Its checkpoints are of no use when it is done.
+    /// Whether its checkpoints are removed when it is done.
     pub(super) sheds_checkpoints: bool,
 }
 
 impl Step {
-    /// A step in the folder of all steps.
+    /// A step with its folder in `steps`.
     pub(super) fn new(steps: &Path, name: &str, work: Work) -> Self {
         let fingerprint = fingerprint::of(&work.made_of());
         Self {
@@ -80,12 +80,12 @@ impl Step {
         }
     }
 
-    /// What it makes, for another step.
+    /// Its output folder, as an input of another step.
     pub(super) fn output(&self) -> Input {
         self.file("")
     }
 
-    /// A file in its folder, for another step.
+    /// A file in its folder, as an input of another step.
     pub(super) fn file(&self, name: &str) -> Input {
         Input {
             path: match name {
@@ -96,7 +96,7 @@ impl Step {
         }
     }
 
-    /// The last part of its folder.
+    /// The name of its folder.
     pub(super) fn folder_name(&self) -> String {
         let name = self.folder.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
@@ -104,14 +104,14 @@ impl Step {
 }
 
 impl Data {
-    /// The file in the step's folder.
+    /// The name of the file in the step's folder.
     pub(super) fn file(&self) -> String {
         format!("{}.jsonl", self.name)
     }
 }
 
 impl Work {
-    /// Everything that its result follows from.
+    /// Everything the result depends on.
     fn made_of(&self) -> Value {
         let input = |input: &Input| json!({"input": input.fingerprint});
         let inputs = |inputs: &[Input]| inputs.iter().map(input).collect::<Vec<_>>();
@@ -142,19 +142,19 @@ impl Work {
     }
 }
 
-/// A command as it grows.
+/// Builds the arguments of a command.
 #[derive(Debug, Default)]
 pub(super) struct Words(pub(super) Vec<Word>);
 
 impl Words {
-    /// One word, or several with spaces between them.
+    /// One argument, or several separated by spaces.
     pub(super) fn text(mut self, text: &str) -> Self {
         self.0
             .extend(text.split(' ').map(|word| Word::Text(word.to_owned())));
         self
     }
 
-    /// An option with a value; neither where there is none.
+    /// An option with its value; nothing for None.
     pub(super) fn option(mut self, name: &str, value: Option<impl ToString>) -> Self {
         if let Some(value) = value {
             self.0.push(Word::Text(format!("--{name}")));
@@ -163,7 +163,7 @@ impl Words {
         self
     }
 
-    /// An option whose value changes nothing in what comes out.
+    /// An option whose value does not change the result.
     pub(super) fn aside(mut self, name: &str, value: Option<impl ToString>) -> Self {
         if let Some(value) = value {
             self.0.push(Word::Aside(format!("--{name}")));
@@ -172,7 +172,7 @@ impl Words {
         self
     }
 
-    /// Inputs after an option; neither where there are none.
+    /// Inputs after an option; nothing for no inputs.
     pub(super) fn inputs(mut self, name: &str, inputs: &[Input]) -> Self {
         if !inputs.is_empty() && !name.is_empty() {
             self.0.push(Word::Text(format!("--{name}")));
@@ -202,11 +202,7 @@ mod tests {
     #[test]
     fn what_changes_the_result_changes_the_fingerprint() {
         let first = step(0.1, 1, "a");
-        assert_eq!(
-            first,
-            step(0.1, 2, "a"),
-            "places and threads change nothing"
-        );
+        assert_eq!(first, step(0.1, 2, "a"), "paths and threads change nothing");
         assert_ne!(first, step(0.2, 1, "a"));
         assert_ne!(first, step(0.1, 1, "b"));
         assert_eq!(first.len(), 12);

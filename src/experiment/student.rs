@@ -1,12 +1,12 @@
-//! Means over a few seeds and their intervals, by Student's t.
+//! Means over a few seeds with Student's t intervals.
 
 use crate::results::Mean;
 
-/// The probability within an interval.
+/// The coverage of an interval.
 const LEVEL: f64 = 0.95;
 
 impl Mean {
-    /// None of no values.
+    /// The mean of `values`; None for no values.
     pub(super) fn of(values: &[f64]) -> Option<Self> {
         let count = values.len() as f64;
         let mean = (!values.is_empty()).then(|| values.iter().sum::<f64>() / count)?;
@@ -18,16 +18,16 @@ impl Mean {
         Some(Self { mean, half_width })
     }
 
-    /// Whether chance explains it: the interval holds 0. None where there is no interval.
+    /// Whether the interval contains 0, so that chance explains the difference. None without an interval.
     pub(super) fn holds_zero(self) -> Option<bool> {
         self.half_width.map(|half| self.mean.abs() <= half)
     }
 }
 
-/// The t that bounds the interval for so many degrees of freedom.
+/// The t that bounds the interval, for `freedom` degrees of freedom.
 fn quantile(freedom: u32) -> f64 {
     let (mut low, mut high) = (0.0, 1e3);
-    // Until neighbouring numbers are left.
+    // Bisect until the two are neighbouring numbers.
     for _ in 0..200 {
         let middle = 0.5 * (low + high);
         match within(middle, freedom) < LEVEL {

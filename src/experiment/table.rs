@@ -1,4 +1,4 @@
-//! The results for people: a table for each way to make arms equal and each measure.
+//! The human-readable results: a table for each way to equate the arms and each measure.
 
 use crate::{
     numbers::grouped,
@@ -6,9 +6,9 @@ use crate::{
     table::Table,
 };
 
-/// Columns of tables that go to no terminal.
+/// The width of tables that do not go to a terminal.
 const WIDTH: usize = 120;
-/// Digits after the point.
+/// Decimal places.
 const DIGITS: usize = 4;
 
 /// All tables.
@@ -59,7 +59,7 @@ pub(super) fn tables(results: &Results, width: Option<usize>) -> String {
     text + &results.read_as
 }
 
-/// What was measured.
+/// The name of a measure.
 fn name(measure: &Measure) -> String {
     let after = if measure.after {
         ", after the marker"
@@ -69,7 +69,7 @@ fn name(measure: &Measure) -> String {
     format!("{}{after}", measure.set)
 }
 
-/// Held-out losses by the ratio.
+/// Held-out losses by keep ratio.
 fn sweep(sweep: &Sweep, width: usize) -> String {
     let Some(first) = sweep.sets.first() else {
         return String::new();
@@ -97,10 +97,10 @@ fn sweep(sweep: &Sweep, width: usize) -> String {
     runs + &table.lines(width) + "\n"
 }
 
-/// A table of arms beside the baseline.
+/// An empty table of arms compared with the baseline.
 fn head(baseline: &str) -> Table {
     let difference = format!("minus {baseline}");
-    Table::new(["arm", "mean", "95 %", &difference, "95 %", "says"]).with_text(5)
+    Table::new(["arm", "mean", "95 %", &difference, "95 %", "verdict"]).with_text(5)
 }
 
 fn row(arm: &str, mean: Option<Mean>, difference: Option<&Difference>) -> [String; 6] {
@@ -136,15 +136,16 @@ fn number(value: f64) -> String {
     }
 }
 
-/// What must be known to read the tables.
+/// What a reader of the tables must know.
 pub(super) fn honest(results: &Results) -> String {
     let arms = results.arms.len();
     let comparisons = results.comparisons.len() * arms.saturating_sub(1);
     let mut text = match results.seeds.len() {
-        1 => "One seed: no intervals, and no difference can be told from chance.\n".to_owned(),
+        1 => "One seed: no intervals, and no difference can be distinguished from chance.\n"
+            .to_owned(),
         seeds => format!(
-            "{} compared with {}, in {comparisons} differences; each interval is by Student's t over {seeds} seeds and holds \
-             95 % by itself, so of twenty differences that are none one is expected to look like one.\n",
+            "{} compared with {}, in {comparisons} differences; each interval is by Student's t over {seeds} seeds and has 95 % \
+             coverage on its own, so one in twenty true zero differences is expected to look real.\n",
             match arms.saturating_sub(1) {
                 1 => "1 arm was".to_owned(),
                 others => format!("{others} arms were"),
@@ -152,15 +153,15 @@ pub(super) fn honest(results: &Results) -> String {
             results.baseline
         ),
     };
-    text += "Seeds differ in the order of the data alone (and in the choice of random): base, reference and scores are the same for all \
+    text += "Seeds differ only in the order of the data (and in the choices of random): base, reference and scores are the same for all \
              of them.\n";
-    text += "Learning rates end at each run's own end: a value from the middle of a run, as clm's at equal tokens trained on, \
+    text += "Each learning rate decays to its own run's end: a value from the middle of a run, as clm's at equal tokens trained on, \
              is not what a run of that length would have reached.\n";
     let others = results.arms.iter().filter(|arm| !arm.same_batches);
     let others: Vec<&str> = others.map(|arm| arm.name.as_str()).collect();
     if !others.is_empty() {
         text += &format!(
-            "Other batches than the rest were seen by {}.\n",
+            "Trained on other batches than the rest: {}.\n",
             others.join(", ")
         );
     }
@@ -170,7 +171,7 @@ pub(super) fn honest(results: &Results) -> String {
     text
 }
 
-/// Of how many runs a number is.
+/// The number of runs behind a value, in words.
 fn of(seeds: usize) -> String {
     match seeds {
         1 => "one seed".to_owned(),

@@ -1,16 +1,16 @@
-//! Takes results, yields one HTML file that needs nothing else: no network, no fonts, no scripts but its own.
+//! Turns results into one HTML file that needs nothing else: no network, no fonts, only its own scripts.
 //!
 //! ```text
-//! masks     what a masks folder has to say: facts, charts, documents
-//! dynamics  what the losses of tokens did over a training run: categories, fluctuation, preference
-//! training  what the folders of training runs have to say: curves, side by side
-//! experiment what an experiment has to say: arms beside the baseline, curves, laws
-//! charts    numbers to SVG, a message and a table
-//! page      sections, figures and data to HTML with its styles and scripts
+//! masks       report on a masks folder: facts, charts, documents
+//! dynamics    report on the losses of tokens over a training run: categories, fluctuation, preference
+//! training    report on training runs: curves, side by side
+//! experiment  report on an experiment: arms compared with the baseline, curves, laws
+//! charts      numbers to SVG, a message and a table
+//! page        sections, figures and data to HTML with its styles and scripts
 //! ```
 //!
-//! Text of documents reaches a page with its control characters made visible ([`crate::screen`]), and escaped by
-//! the page. `charts` and `page` know nothing of them.
+//! Text of documents is shown with visible control characters ([`crate::screen`]), and the page escapes it. `charts`
+//! and `page` do not depend on what they show.
 
 mod charts;
 pub(crate) mod dynamics;

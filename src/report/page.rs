@@ -1,7 +1,7 @@
-//! Takes sections, charts and data, yields HTML. Does not know what they are about.
+//! Renders sections, charts and data to HTML, whatever they are about.
 //!
-//! All text is escaped by the template library. The page's policy allows the scripts and styles that stand in it, by
-//! their hashes, and nothing else: no network, no inline handlers, nothing that a document could bring along.
+//! The template library escapes all text. The page's content security policy allows only its own scripts and styles, by
+//! their hashes: no network, no inline handlers, nothing that a document could inject.
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -12,7 +12,7 @@ use super::charts::{Chart, Table};
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
-/// Hatching, for what must not be told apart by colour alone. In the page's own colours: see `page.css`.
+/// A hatch pattern, so that colour alone does not carry meaning. Its colours are in `page.css`.
 const PATTERNS: &str = concat!(
     r#"<svg class="patterns" aria-hidden="true" focusable="false" width="0" height="0">"#,
     r#"<defs><pattern id="hatch" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">"#,
@@ -20,7 +20,7 @@ const PATTERNS: &str = concat!(
     r#"</pattern></defs></svg>"#
 );
 
-/// A page as it grows.
+/// Builds a page.
 #[derive(Debug)]
 pub(super) struct Page {
     title: String,
@@ -32,7 +32,7 @@ pub(super) struct Page {
     styles: Vec<&'static str>,
 }
 
-/// A part of a page.
+/// A section of a page.
 #[derive(Debug)]
 struct Section {
     id: &'static str,
@@ -54,33 +54,33 @@ impl Page {
         }
     }
 
-    /// Something that must be known before anything else is read.
+    /// Adds a notice above the sections.
     pub(super) fn notice(&mut self, text: impl Into<String>) {
         self.notices.push(text.into());
     }
 
-    /// A section, which the table of contents leads to.
+    /// Adds a section, listed in the table of contents.
     pub(super) fn section(&mut self, id: &'static str, title: &'static str, body: Markup) {
         self.sections.push(Section { id, title, body });
     }
 
-    /// Data for a script: JSON in the element with this id.
+    /// Adds data for a script, as JSON in the element with this id.
     pub(super) fn data(&mut self, id: &'static str, data: &serde_json::Value) {
         self.data.push((id, script_safe(&data.to_string())));
     }
 
-    /// A script that runs when the page is there, with its styles.
+    /// Adds a script that runs after the page has loaded, and its styles.
     pub(super) fn script(&mut self, script: &'static str, style: &'static str) {
         self.scripts.push(script);
         self.styles.push(style);
     }
 
-    /// More styles.
+    /// Adds styles.
     pub(super) fn style(&mut self, style: &'static str) {
         self.styles.push(style);
     }
 
-    /// The file.
+    /// The HTML file.
     pub(super) fn html(&self) -> String {
         let (style, script) = (self.styles.concat(), self.scripts.concat());
         let policy = format!(
@@ -140,7 +140,7 @@ impl Page {
     }
 }
 
-/// A chart under its title, with what it shows in words and its numbers.
+/// A chart with its title, a caption and a table of its numbers.
 pub(super) fn figure(title: &str, chart: &Chart, caption: &Markup) -> Markup {
     html! {
         figure {
@@ -177,7 +177,7 @@ pub(super) fn table(table: &Table) -> Markup {
     }
 }
 
-/// JSON that no HTML parser mistakes for the end of the script it stands in.
+/// JSON in which no HTML parser finds the end of the script around it.
 fn script_safe(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
@@ -191,7 +191,7 @@ fn script_safe(json: &str) -> String {
     safe
 }
 
-/// As a content security policy names a script or a style.
+/// The hash by which a content security policy allows a script or style.
 fn hash(text: &str) -> String {
     format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
 }

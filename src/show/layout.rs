@@ -1,5 +1,5 @@
-//! Takes the text of tokens and what each looks like, yields lines. Runs of tokens that look alike are drawn together;
-//! every line begins and ends by itself, so that no colour runs over its end.
+//! Lays out the text of tokens as lines. Runs of tokens with the same look are drawn together. Colours are reset at the
+//! end of every line, so that none runs over.
 
 use super::{
     View,
@@ -11,15 +11,15 @@ use crate::{
     tokenization::token_texts::Drawn,
 };
 
-/// Tabulators stand at multiples of this.
+/// Tab stops are at multiples of this.
 const TAB: usize = 8;
 
-/// What is drawn in one place.
+/// A unit of drawing.
 #[derive(Debug, Clone, PartialEq)]
 enum Cell {
-    /// A character, or what stands in for it, or a bracket.
+    /// A character or its substitute, or a bracket.
     Text(String, Option<Look>),
-    /// A space, where a line may be broken.
+    /// A space, after which a line may wrap.
     Space(Option<Look>),
     Tab(Option<Look>),
     LineEnd,
@@ -45,7 +45,7 @@ fn cells(drawn: &Drawn, looks: &[Look], palette: Palette, marks: Marks) -> Vec<C
     let mut open: Option<(Look, Option<char>)> = None;
     for (i, &look) in looks.iter().enumerate() {
         let text = drawn.token(i);
-        // A token that draws nothing is no run of its own.
+        // A token that draws nothing does not interrupt a run.
         if text.is_empty() {
             continue;
         }
@@ -83,12 +83,12 @@ fn cells(drawn: &Drawn, looks: &[Look], palette: Palette, marks: Marks) -> Vec<C
     cells
 }
 
-/// Lines on their way.
+/// Builds the lines.
 struct Lines {
     palette: Palette,
     width: usize,
     done: String,
-    /// The cells of the last line, with the columns they take.
+    /// The cells of the current line, each with its width in columns.
     line: Vec<(Cell, usize)>,
     column: usize,
 }
@@ -109,7 +109,7 @@ impl Lines {
             let is_space = matches!(cell, Cell::Space(_) | Cell::Tab(_));
             self.wrap(is_space);
             if is_space {
-                // The end of the line stands for it.
+                // The line end replaces the space.
                 return;
             }
         }
@@ -117,7 +117,7 @@ impl Lines {
         self.line.push((cell, columns));
     }
 
-    /// Ends a line that is full: behind its last space, where it has one.
+    /// Wraps a full line: after its last space if it has one.
     fn wrap(&mut self, whole: bool) {
         let space = |(cell, _): &(Cell, usize)| matches!(cell, Cell::Space(_) | Cell::Tab(_));
         let last = self.line.iter().rposition(space).map(|at| at + 1);

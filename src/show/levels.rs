@@ -1,34 +1,34 @@
-//! Takes a document, yields what each of its tokens looks like: kept or dropped, or one of five levels of preference, as
-//! in figure 14 of the paper.
+//! Decides the look of each token of a document: kept or dropped, or one of five levels of preference, as in figure 14
+//! of the paper.
 //!
 //! The levels are fifths of the document's own scored tokens, bounded by the scores of rank `n/5`, `2n/5`, `3n/5` and
-//! `4n/5` from the preferred end; equal scores have one level, so that levels are of equal size only where scores differ.
+//! `4n/5` from the preferred end. Equal scores have the same level, so levels are of equal size only if scores differ.
 
 use crate::{advised::Advised, document::Document, dynamics::CATEGORIES, numbers::grouped};
 
 use super::palette::{Marks, Palette};
 
-/// What tokens are drawn by.
+/// The values that decide the look of tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum By {
     /// A column of masks.
     Mask(String),
-    /// A column of scores, of which low ones are preferred.
+    /// A column of scores; low scores are preferred.
     Low(String),
-    /// As that, of which high ones are.
+    /// A column of scores; high scores are preferred.
     High(String),
-    /// Scores that are no column, of which high ones are preferred, and the lowest of levels 5, 4, 3 and 2 among more
-    /// tokens than this document's.
+    /// Scores that are not a column; high scores are preferred. The bounds are the lowest scores of levels 5, 4, 3 and
+    /// 2 over more tokens than this document's.
     Given {
         title: String,
         scores: Vec<f32>,
         bounds: [f32; 4],
     },
-    /// What a token's loss did over a training run: a column of codes.
+    /// A column of codes: how the token's loss changed over a training run.
     Category(String),
 }
 
-/// What a token looks like.
+/// The look of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
     Kept,
@@ -37,14 +37,14 @@ pub(crate) enum Look {
     Level(u8),
     /// One of the categories of a training run.
     Category(u8),
-    /// It has no such score.
+    /// The token has no such score.
     Unscored,
 }
 
-/// How many levels there are.
+/// The number of levels.
 const LEVELS: u8 = 5;
 
-/// A document's tokens by what they look like.
+/// The looks of a document's tokens.
 #[derive(Debug)]
 pub(super) struct Levels {
     pub(super) looks: Vec<Look>,
@@ -70,12 +70,12 @@ enum What {
         bounds: [f32; 4],
     },
     Category {
-        /// How many tokens there are of each.
+        /// The number of tokens of each category.
         counts: [u64; 4],
     },
 }
 
-/// The mask that is shown where none was named: what two were combined to, else the first.
+/// The mask to show if none was named: the combination of two masks, else the first.
 pub(crate) fn default_mask(masks: &[String]) -> Option<&String> {
     let combined = ["mask_intersection", "mask_union"];
     let combined = masks.iter().find(|mask| combined.contains(&mask.as_str()));
@@ -84,7 +84,7 @@ pub(crate) fn default_mask(masks: &[String]) -> Option<&String> {
 
 impl Levels {
     /// # Errors
-    /// Where the document has no such column.
+    /// If the document has no such column.
     pub(super) fn of(document: &Document, by: &By) -> anyhow::Result<Self> {
         match by {
             By::Mask(column) => {
@@ -150,7 +150,7 @@ impl Levels {
                 };
                 let names = || document.scores.iter().map(|(name, _)| name.as_str());
                 let scores = scores.ok_or_else(|| missing("scores", column, names()))?;
-                // From the preferred end: the lower, the better.
+                // Lower ranks are preferred.
                 let ranked = |score: f32| if low { score } else { -score };
                 let mut sorted: Vec<f32> = scores.iter().copied().filter(|s| !s.is_nan()).collect();
                 sorted.sort_by(|a, b| ranked(*a).total_cmp(&ranked(*b)));
@@ -180,7 +180,7 @@ impl Levels {
         }
     }
 
-    /// What is to be seen, in words: a line, for levels a second one with their bounds.
+    /// The legend: one line, and for levels a second one with their bounds.
     pub(super) fn legend(&self, palette: Palette, marks: Marks) -> String {
         match &self.what {
             What::Mask {
@@ -208,7 +208,7 @@ impl Levels {
                         format!("{sample} {}", grouped(*count))
                     });
                 let told: Vec<String> = told.collect();
-                format!("tokens by what their loss did: {}", told.join("  "))
+                format!("tokens by how their loss changed: {}", told.join("  "))
             }
             What::Score {
                 column,
@@ -246,7 +246,7 @@ fn levels(palette: Palette, bounds: &[f32; 4], low: bool) -> String {
     levels.join("  ")
 }
 
-/// Excess loss, where it is no column of its own.
+/// The excess loss, computed from `base_loss` and `loss`.
 pub(super) fn excess(document: &Document) -> Option<Vec<f32>> {
     let (base, loss) = (document.score("base_loss")?, document.score("loss")?);
     Some(rho_selection::excess(base, loss))
@@ -260,7 +260,7 @@ fn missing<'a>(what: &str, column: &str, there: impl Iterator<Item = &'a str>) -
     };
     let hint = match column {
         "excess" => "excess loss needs a column excess, or base_loss beside loss",
-        _ => "name a column that is there",
+        _ => "name an existing column",
     };
     Advised::error(
         format!("expected a column of {what} {column:?}, got {got}"),

@@ -1,8 +1,7 @@
-//! Takes a document with its masks and scores, yields it as text for a terminal, or for a pipe: at the end of `score`,
-//! and in `show`.
+//! Renders a document with its masks and scores as text for a terminal or a pipe, at the end of `score` and in `show`.
 //!
-//! * `levels`: a mask or a score to what each token looks like.
-//! * `palette`: what that is in colours, or in brackets and digits.
+//! * `levels`: the look of each token, by a mask or a score.
+//! * `palette`: draws looks as colours, or as brackets and digits.
 //! * `layout`: tokens to lines.
 //! * `numbers`: a line for each token.
 
@@ -22,23 +21,23 @@ use crate::{
 };
 use levels::Levels;
 
-/// How documents are shown.
+/// How to show documents.
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     pub(crate) by: By,
     pub(crate) palette: Palette,
-    /// Columns to wrap at; none: lines end where the document's do.
+    /// The width to wrap lines at; None: do not wrap.
     pub(crate) width: Option<usize>,
-    /// Tokens that are shown at most.
+    /// The most tokens to show.
     pub(crate) limit: Option<usize>,
-    /// Whether a table of all tokens follows.
+    /// Whether to add a table of all tokens.
     pub(crate) numbers: bool,
 }
 
-/// A document: a line about it, what the colours or brackets say, its tokens.
+/// Renders a document: a heading, the legend, the tokens.
 ///
 /// # Errors
-/// Where it has no such mask or score.
+/// If it has no such mask or score.
 pub(crate) fn document(
     document: &Document,
     pieces: Option<&Pieces<'_>>,
@@ -56,7 +55,7 @@ pub(crate) fn document(
         text += &body;
     }
     if shown < total {
-        // Where lines are wrapped, it may not fit behind the last one.
+        // If lines are wrapped, it may not fit after the last one.
         let gap = if view.width.is_some() { '\n' } else { ' ' };
         text += &format!("{gap}... ({} more tokens)", grouped((total - shown) as u64));
     }
@@ -78,7 +77,7 @@ pub(crate) fn document(
     Ok(text)
 }
 
-/// Which document it is, and what its tokens are drawn by.
+/// The heading with the legend.
 fn head(document: &Document, view: &View, levels: &Levels, marks: palette::Marks) -> String {
     let mut name = safe(&document.id).into_owned();
     if document.id != format!("{}#{}", document.shard, document.row) && !document.shard.is_empty() {

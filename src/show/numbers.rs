@@ -1,4 +1,4 @@
-//! A line for each token of a document: its place, bytes and id, and what each column says of it.
+//! A table with a line for each token of a document: its index, text and id, and its value in each column.
 
 use super::levels::excess;
 use crate::{
@@ -6,10 +6,10 @@ use crate::{
     tokenization::pieces::Pieces,
 };
 
-/// Columns of a piece in the table.
+/// The width of a token's text in the table.
 const PIECE: usize = 24;
 
-/// The table of the first tokens.
+/// The table of the first `shown` tokens.
 pub(super) fn table(
     document: &Document,
     pieces: Option<&Pieces<'_>>,

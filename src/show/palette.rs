@@ -1,23 +1,23 @@
-//! What kept tokens and levels look like: colours of a terminal, or brackets and digits where there are none.
+//! Draws the looks of tokens: with terminal colours, or without colours as brackets and digits.
 
 use super::levels::Look;
 use crate::dynamics::CATEGORIES;
 
-/// The colours that may be used.
+/// The available colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Palette {
-    /// None.
+    /// No colours.
     None,
-    /// The 256 of xterm.
+    /// The 256 colours of xterm.
     Ansi256,
-    /// 24 bits.
+    /// 24-bit colours.
     True,
 }
 
-/// Red, green and blue, the nearest of the 256 colours, and whether the text on it is light.
+/// Red, green and blue; the nearest of the 256 colours; whether text on it is light.
 type Colour = ([u8; 3], u8, bool);
 
-/// Behind the text of levels 1 to 5: deep blue, blue, none, orange, deep orange, each with the text that stands out.
+/// Backgrounds of levels 1 to 5: deep blue, blue, none, orange, deep orange.
 const LEVELS: [Option<Colour>; 5] = [
     Some(([31, 80, 154], 25, true)),
     Some(([158, 202, 225], 153, false)),
@@ -26,8 +26,8 @@ const LEVELS: [Option<Colour>; 5] = [
     Some(([217, 95, 2], 166, true)),
 ];
 
-/// Behind the text of tokens that fall, stay low, stay high, and rise: blue, none, yellow, deep orange. The common one is
-/// plain; the others differ in lightness too.
+/// Backgrounds of tokens that fall, stay low, stay high, and rise: blue, none, yellow, deep orange. The most common
+/// category has none; the others differ in lightness too.
 const OF_CATEGORIES: [Option<Colour>; 4] = [
     Some(([158, 202, 225], 153, false)),
     None,
@@ -36,7 +36,7 @@ const OF_CATEGORIES: [Option<Colour>; 4] = [
 ];
 
 impl Palette {
-    /// The colours of a stream, where there are any: what the terminal says of itself in the environment.
+    /// The palette for a stream: if it has colours, COLORTERM says which.
     pub(crate) fn of(colours: bool) -> Self {
         let variable = std::env::var("COLORTERM").unwrap_or_default();
         match (colours, variable.as_str()) {
@@ -46,7 +46,7 @@ impl Palette {
         }
     }
 
-    /// What stands before text that looks so, if anything does; [`RESET`] ends it.
+    /// The escape sequence before text with this look, if it needs one; [`RESET`] ends it.
     pub(super) fn start(self, look: Look) -> Option<String> {
         let colour = match (self, look) {
             (Self::None, _) | (_, Look::Kept) => return None,
@@ -67,7 +67,7 @@ impl Palette {
         })
     }
 
-    /// A level or a category in the legend.
+    /// A sample of a level or category for the legend.
     pub(super) fn sample(self, look: Look, name: &str) -> String {
         match self.start(look) {
             Some(start) => format!("{start} {name} {RESET}"),
@@ -75,7 +75,7 @@ impl Palette {
         }
     }
 
-    /// The brackets to use where there are no colours: ones that the text has not.
+    /// The brackets to use without colours: a kind that the text does not contain.
     pub(super) fn marks<'a>(self, mut texts: impl Iterator<Item = &'a str>) -> Marks {
         Marks {
             double: texts.any(|text| text.contains(['[', ']'])),
@@ -83,18 +83,18 @@ impl Palette {
     }
 }
 
-/// Ends what [`Palette::start`] began.
+/// Ends a sequence of [`Palette::start`].
 pub(super) const RESET: &str = "\x1b[0m";
 
-/// Brackets around runs of tokens that look alike.
+/// Brackets around runs of tokens with the same look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Marks {
-    /// The text has brackets of its own: these are of another kind.
+    /// Whether to use double brackets, because the text contains single ones.
     double: bool,
 }
 
 impl Marks {
-    /// What stands before and behind a run; for dropped tokens nothing does.
+    /// The text before a run and the bracket after it; None for dropped tokens.
     pub(super) fn around(self, look: Look) -> Option<(String, char)> {
         let (open, close) = match self.double {
             true => ('⟦', '⟧'),
@@ -112,7 +112,7 @@ impl Marks {
         }
     }
 
-    /// What the legend calls them.
+    /// Their name in the legend.
     pub(super) fn named(self) -> &'static str {
         match self.double {
             true => "in ⟦brackets⟧",

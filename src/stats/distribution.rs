@@ -1,25 +1,25 @@
-//! The scores of many tokens, in bounded memory: how many there are, their mean, their percentiles, histograms.
+//! The distribution of the scores of many tokens in bounded memory: count, mean, percentiles, histograms.
 //!
-//! Scores are counted in narrow bins: from 1/64 on, 256 in each doubling (the upper bits of the floating-point number);
-//! nearer to zero, of 2^-14 each. A percentile is a place in the bin where the rank lies, so it is off by less than the
-//! width of that bin: [`RELATIVE_ERROR`] of its value, or [`ABSOLUTE_ERROR`], whichever is more. Counts are exact and
-//! means to 2^-32 nats: sums are of integers, so that they do not depend on their order.
+//! Scores are counted in narrow bins: from 1/64 on, 256 per doubling (the upper bits of the floating-point number);
+//! nearer to zero, bins of width 2^-14. A percentile is interpolated in the bin of its rank, so it is off by less than
+//! the width of that bin: [`RELATIVE_ERROR`] of its value or [`ABSOLUTE_ERROR`], whichever is more. Counts are exact,
+//! and means are exact to 2^-32 nats: sums are sums of integers, so they do not depend on the order.
 
 /// A percentile is off by less than this share of its value ...
 pub(crate) const RELATIVE_ERROR: f64 = 1.0 / 256.0;
-/// ... or by less than this, where that is more.
+/// ... or by less than this, if that is more.
 pub(crate) const ABSOLUTE_ERROR: f64 = 1.0 / 16_384.0;
 
 /// The lowest score that is counted by its bits: 1/64.
 const LOWEST: f32 = 0.015_625;
-/// Bits that are left out of a score: 8 of the 23 of its fraction stay.
+/// Bits dropped from a score: 8 of the 23 bits of its fraction stay.
 const SHIFT: u32 = 15;
 /// Bins below [`LOWEST`].
 const LINEAR: u32 = 256;
 
-/// A sum of scores and how many they are; infinities are not among them.
+/// A sum of finite scores, and their number.
 ///
-/// In units of 2^-32, in 128 bits: 2^64 scores of up to 2^31 nats fit, and what is greater counts as that.
+/// In units of 2^-32, in 128 bits: 2^64 scores of up to 2^31 nats fit. Greater scores count as 2^31.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
     units: i128,
@@ -29,9 +29,9 @@ pub(crate) struct Sum {
 impl Sum {
     const UNIT: f64 = 1.0 / 4_294_967_296.0;
 
-    /// Adds a score that is a number and finite.
+    /// Adds a finite score.
     pub(crate) fn add(&mut self, score: f32) {
-        // As integers: the cast ends at the bounds of 64 bits.
+        // The cast saturates at the bounds of 64 bits.
         self.units += i128::from((f64::from(score) / Self::UNIT) as i64);
         self.count += 1;
     }
@@ -41,12 +41,12 @@ impl Sum {
         self.count += other.count;
     }
 
-    /// None of nothing.
+    /// None without scores.
     pub(crate) fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.units as f64 * Self::UNIT / self.count as f64)
     }
 
-    /// As [`Self::mean`], of these and others without those.
+    /// The mean of these scores without `others`, which must be among them.
     pub(crate) fn mean_without(&self, others: &Self) -> Option<f64> {
         let rest = Self {
             units: self.units - others.units,
@@ -60,7 +60,7 @@ impl Sum {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Distribution {
     pub(crate) sum: Sum,
-    /// Scores that are infinite, below and above.
+    /// The number of scores that are -infinity, and +infinity.
     infinite: (u64, u64),
     range: Option<(f32, f32)>,
     /// The bin of the first count.
@@ -69,7 +69,7 @@ pub(crate) struct Distribution {
 }
 
 impl Distribution {
-    /// Counts a score that is a number.
+    /// Counts a score that is not NaN.
     pub(crate) fn add(&mut self, score: f32) {
         if score.is_infinite() {
             match score > 0.0 {
@@ -120,12 +120,12 @@ impl Distribution {
         }
     }
 
-    /// Scores counted, infinite ones too.
+    /// The number of scores, including infinite ones.
     pub(crate) fn count(&self) -> u64 {
         self.sum.count + self.infinite()
     }
 
-    /// Those of them that are infinite.
+    /// The number of infinite scores.
     pub(crate) fn infinite(&self) -> u64 {
         self.infinite.0 + self.infinite.1
     }
@@ -135,8 +135,8 @@ impl Distribution {
         self.range
     }
 
-    /// The score of rank `ceil(share * n)` among `n`, counted from 1 (the definition `inverted_cdf` of NumPy), within
-    /// the error of this module. None of nothing.
+    /// The score of rank `ceil(share * n)` among `n`, counted from 1 (NumPy's `inverted_cdf`), within the error of this
+    /// module. None without scores.
     pub(crate) fn percentile(&self, share: f64) -> Option<f64> {
         let count = self.count();
         let rank = ((share * count as f64).ceil() as u64).clamp(1, count.max(1)) - 1;
@@ -160,9 +160,9 @@ impl Distribution {
         Some(f64::INFINITY)
     }
 
-    /// How many scores are in each of `bins` intervals of `width` from `from` on, how many lie before and how many
-    /// behind them. Exact for scores from 0 to 64 where the intervals end at multiples of 1/4; else a score may count
-    /// in the neighbour where it is as near to the end as percentiles are off.
+    /// Counts scores in `bins` intervals of `width` starting at `from`, and those below and above. Exact for scores
+    /// from 0 to 64 if the intervals end at multiples of 1/4. Otherwise a score within the error of this module from
+    /// the end of an interval may count in its neighbour.
     pub(crate) fn histogram(&self, from: f64, width: f64, bins: usize) -> Histogram {
         let mut histogram = Histogram {
             from,
@@ -187,14 +187,14 @@ impl Distribution {
 /// Counts of intervals of equal width.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub(crate) struct Histogram {
-    /// Where the first interval begins, in nats.
+    /// The start of the first interval, in nats.
     pub(crate) from: f64,
-    /// The width of each.
+    /// The width of each interval, in nats.
     pub(crate) width: f64,
     pub(crate) counts: Vec<u64>,
-    /// How many are lower.
+    /// The number of scores below the first interval.
     pub(crate) below: u64,
-    /// How many are higher.
+    /// The number of scores above the last interval.
     pub(crate) above: u64,
 }
 
@@ -211,7 +211,7 @@ fn bin(score: f32) -> i32 {
     }
 }
 
-/// Where a bin begins.
+/// The lower bound of a bin.
 fn low(bin: i32) -> f64 {
     let start = |place: u32| match place.checked_sub(LINEAR) {
         None => f64::from(place) * f64::from(LOWEST) / f64::from(LINEAR),
@@ -221,7 +221,7 @@ fn low(bin: i32) -> f64 {
     };
     match u32::try_from(bin) {
         Ok(place) => start(place),
-        // It lies between the bounds of its mirror image.
+        // A negative bin mirrors a positive one.
         Err(_) => -start(bin.unsigned_abs()),
     }
 }
@@ -293,7 +293,7 @@ mod tests {
             let whole = of(&scores);
             let (mut a, b) = (of(&scores[cut..]), of(&scores[..cut]));
             a.merge(&b);
-            // Bins without counts may differ at the ends; what is told does not.
+            // Empty bins at the ends may differ; results do not.
             assert_eq!(a.sum, whole.sum);
             assert_eq!(a.range(), whole.range());
             let mean = scores.iter().map(|&s| f64::from(s)).sum::<f64>() / scores.len() as f64;

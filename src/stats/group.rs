@@ -1,15 +1,15 @@
-//! What is counted of the documents of a source, and of all sources together.
+//! Counts over the documents of a source, and over all sources.
 
 use std::ops::Range;
 
 use super::{Distribution, Sum};
 
-/// Counts of some documents. Lists are in the order of the columns.
+/// Counts of a group of documents. Lists are in the order of the columns.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Group {
     pub(crate) documents: u64,
     pub(crate) tokens: u64,
-    /// Tokens that have a loss; where there is no such column, the first score.
+    /// Tokens with a loss or, without a loss column, with the first score.
     pub(crate) scored: u64,
     pub(crate) scores: Vec<Distribution>,
     pub(crate) masks: Vec<Kept>,
@@ -18,23 +18,23 @@ pub(crate) struct Group {
     pub(crate) positions: Vec<Position>,
 }
 
-/// What a mask keeps.
+/// The tokens that a mask keeps.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Kept {
     pub(crate) tokens: u64,
-    /// Of their scores.
+    /// The sums of their scores.
     pub(crate) scores: Vec<Sum>,
 }
 
-/// What a column of weights gives to tokens that are scored.
+/// The weights of scored tokens in a column of weights.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Weighed {
     pub(crate) sum: Sum,
-    /// Weights above 0.
+    /// The number of weights above 0.
     pub(crate) above_zero: u64,
 }
 
-/// Tokens at some places of their documents.
+/// Tokens in a range of positions in their documents.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Position {
     pub(crate) scored: u64,
@@ -44,17 +44,17 @@ pub(crate) struct Position {
     pub(crate) scores: Vec<Sum>,
 }
 
-/// The columns of a record batch, in memory; all of them as long as it has tokens.
+/// The columns of a record batch in memory, each with one entry per token.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     pub(super) scores: Vec<Vec<f32>>,
     pub(super) masks: Vec<Vec<bool>>,
     pub(super) weights: Vec<Vec<f32>>,
-    /// Which of the scores says what is scored.
+    /// The index of the score that says which tokens are scored.
     pub(super) scored: Option<usize>,
 }
 
-/// The places in a document that bin `i` holds: 0; 1; 2 and 3; 4 to 7; 8 to 15; ...
+/// The positions in a document in bin `i`: 0; 1; 2 and 3; 4 to 7; 8 to 15; ...
 pub(crate) fn position_range(bin: usize) -> Range<usize> {
     let end = |bin: usize| 1usize.checked_shl(bin as u32).unwrap_or(usize::MAX);
     match bin {
@@ -77,7 +77,7 @@ impl Group {
         }
     }
 
-    /// Counts a document: these tokens of a batch.
+    /// Counts a document, whose tokens are this range of a batch.
     pub(super) fn add(&mut self, batch: &Loaded, tokens: Range<usize>) {
         self.documents += 1;
         self.tokens += tokens.len() as u64;

@@ -1,15 +1,15 @@
-//! Loss and entropy of the same tokens, and what is kept where: the plane in which self-reference selects.
+//! Counts of tokens by loss and entropy, and of those kept: the plane in which self-reference selects.
 
-/// Cells along each side, the last one open.
+/// Cells along each axis; the last one has no upper bound.
 pub(crate) const CELLS: usize = 65;
-/// The width of a cell, in nats; the open one begins at 16.
+/// The width of a cell, in nats; the last one begins at 16.
 pub(crate) const WIDTH: f32 = 0.25;
 
 /// Counts of tokens by loss and entropy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Joint {
     masks: usize,
-    /// Of each cell: tokens, and how many of them each mask keeps. By loss, then by entropy.
+    /// For each cell its tokens, then those that each mask keeps. By loss, then by entropy.
     counts: Vec<u64>,
 }
 
@@ -21,7 +21,7 @@ impl Joint {
         }
     }
 
-    /// Counts a token that has both.
+    /// Counts a token with both scores.
     pub(super) fn add(&mut self, loss: f32, entropy: f32, kept: impl Iterator<Item = bool>) {
         let at = self.at(cell(loss), cell(entropy));
         self.counts[at] += 1;
@@ -36,12 +36,12 @@ impl Joint {
         }
     }
 
-    /// Tokens in a cell.
+    /// The number of tokens in a cell.
     pub(crate) fn tokens(&self, loss: usize, entropy: usize) -> u64 {
         self.counts[self.at(loss, entropy)]
     }
 
-    /// Tokens of a cell that a mask keeps.
+    /// The number of tokens of a cell that a mask keeps.
     pub(crate) fn kept(&self, loss: usize, entropy: usize, mask: usize) -> u64 {
         self.counts[self.at(loss, entropy) + 1 + mask]
     }
@@ -51,9 +51,9 @@ impl Joint {
     }
 }
 
-/// The cell of a score; below 0, where rounding may lead, is the first.
+/// The cell of a score; a negative score, which rounding may cause, is in the first.
 fn cell(score: f32) -> usize {
-    // The cast takes what is negative as 0.
+    // The cast saturates: negative values become 0.
     ((score / WIDTH) as usize).min(CELLS - 1)
 }
 

@@ -1,19 +1,19 @@
-//! What masks look like as a whole: one pass over all tokens, for `stats` and whoever draws its numbers.
+//! Statistics of whole masks: one pass over all tokens, for `stats` and the report.
 //!
 //! ```text
 //! masks/ ── record batches, on all cores ──► statistics ──► a table, or JSON
 //! ```
 //!
-//! * `distribution`: the scores of many tokens: how many, their mean, percentiles, histograms.
-//! * `group`: what is counted of a source, and of all sources together.
-//! * `types`: what is counted of each token id.
+//! * `distribution`: the distribution of scores: count, mean, percentiles, histograms.
+//! * `group`: counts of a source, and of all sources.
+//! * `types`: counts of each token id.
 //! * `joint`: loss and entropy of the same tokens.
-//! * `pass`: goes through the files.
-//! * `report`, `table`: the numbers as JSON, and as people read them.
+//! * `pass`: the pass over the files.
+//! * `report`, `table`: the numbers as JSON, and human-readable.
 //!
-//! All that is counted adds up, and sums are of integers: whatever the number of threads and the order of the files, the
-//! result is the same to the last bit. Memory: for each thread some megabytes and a table with a row per token id; for
-//! each source about 20 kB per column of scores; nothing grows with the number of tokens.
+//! All counts can be merged, and sums are sums of integers, so the result is bit-identical for any number of threads
+//! and any order of the files. Memory: per thread some megabytes and a table with a row per token id; per source about
+//! 20 kB per column of scores. Nothing grows with the number of tokens.
 
 mod distribution;
 mod group;

@@ -1,4 +1,4 @@
-//! Takes masks, yields their statistics: one pass over the record batches, on several threads.
+//! Gathers the statistics of masks in one pass over the record batches, on several threads.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,37 +10,37 @@ use rho_selection::excess;
 use super::{Group, Joint, TokenTypes, group::Loaded};
 use crate::masks::files::Masks;
 
-/// What is counted.
+/// The columns to count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Columns {
     /// Columns of scores. `excess` may be computed, as `base_loss - loss`.
     pub(crate) scores: Vec<String>,
-    /// Whether there is no such column, but what it is computed from.
+    /// Whether `excess` is computed because it is not a column.
     pub(crate) excess_is_computed: bool,
     pub(crate) masks: Vec<String>,
     pub(crate) weights: Vec<String>,
     pub(crate) source: SourceOf,
 }
 
-/// What is called a source.
+/// What the source of a document is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum SourceOf {
-    /// What the documents themselves say, in a column `source`.
+    /// The document's value in the column `source`.
     Column,
-    /// The file that they are from.
+    /// The shard of the document.
     Shard,
 }
 
-/// What was counted.
+/// The statistics of masks.
 #[derive(Debug)]
 pub(crate) struct Statistics {
     pub(crate) columns: Columns,
-    /// Sources in the order in which the corpus has them; `None` are the documents that name none.
+    /// Sources in the order of the corpus; `None` are the documents without a source.
     pub(crate) sources: Vec<(Option<String>, Group)>,
     pub(crate) total: Group,
     pub(crate) types: TokenTypes,
-    /// None where there is no loss or no entropy.
+    /// None without loss or entropy.
     pub(crate) joint: Option<Joint>,
 }
 
@@ -52,7 +52,7 @@ impl Columns {
         if excess_is_computed {
             scores.push("excess".to_owned());
         }
-        // Loss and entropy first, whatever other columns there are.
+        // Loss and entropy always come first.
         let rank = |name: &String| match name.as_str() {
             "loss" => 0,
             "entropy" => 1,
@@ -71,7 +71,7 @@ impl Columns {
         }
     }
 
-    /// The place of a score.
+    /// The index of a score.
     pub(crate) fn score(&self, name: &str) -> Option<usize> {
         self.scores.iter().position(|score| score == name)
     }
@@ -81,13 +81,13 @@ impl Columns {
     }
 }
 
-/// Counts everything.
+/// Gathers all statistics.
 ///
 /// # Errors
-/// Where a file cannot be read, or is broken.
+/// If a file cannot be read or is damaged.
 pub(crate) fn gather(masks: &Masks, threads: usize) -> anyhow::Result<Statistics> {
     let columns = Columns::of(masks);
-    // Few files are shared out batch by batch.
+    // If there are fewer files than threads, the threads share each file batch by batch.
     let parts = if masks.files.len() < threads {
         threads
     } else {
@@ -120,10 +120,10 @@ pub(crate) fn gather(masks: &Masks, threads: usize) -> anyhow::Result<Statistics
     Ok(all.statistics())
 }
 
-/// What one thread counts.
+/// The counts of one thread.
 struct Counter<'a> {
     columns: &'a Columns,
-    /// Where the documents of a source stand first, and what was counted of them.
+    /// For each source the position of its first document, and its counts.
     sources: HashMap<Option<String>, (Seen, Group)>,
     types: TokenTypes,
     joint: Option<Joint>,
@@ -205,7 +205,7 @@ impl<'a> Counter<'a> {
         if let Some(scored) = loaded.scored {
             for (i, (&id, &score)) in ids.iter().zip(&loaded.scores[scored]).enumerate() {
                 if !score.is_nan() {
-                    // A negative id is none; it would not fit its hash either.
+                    // A negative id is invalid; it would not match its hash either.
                     let id = u32::try_from(id).context("expected token ids of 0 or more")?;
                     self.types.add(id, score, kept(i));
                 }

@@ -1,5 +1,5 @@
-//! Takes statistics, yields the numbers that are told of them: the JSON object of `stats --json` (docs/looking.md says what
-//! its fields mean), and what the tables are made of.
+//! The reported numbers: the JSON object of `stats --json` (docs/looking.md describes its fields), and the input of the
+//! tables.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{masks::files::Masks, tokenization::pieces::Pieces};
 
-/// The percentiles that are told. JSON has no infinity: what is one is null there.
+/// The reported percentiles. JSON has no infinity: infinite values are null there.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Percentiles {
     pub(crate) p1: Option<f64>,
@@ -26,14 +26,14 @@ pub(crate) struct Percentiles {
     pub(crate) p99: Option<f64>,
 }
 
-/// Intervals of a histogram, from 0 on; of excess loss from -8 on.
+/// Intervals of a histogram, which starts at 0, or at -8 if there are negative scores.
 const BINS: usize = 64;
 const BIN_WIDTH: f64 = 0.25;
 
 /// Numbers by column.
 pub(crate) type ByColumn<T> = BTreeMap<String, T>;
 
-/// Everything that is told.
+/// The whole report.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) masks: String,
@@ -41,7 +41,7 @@ pub(crate) struct Report {
     pub(crate) finished: bool,
     pub(crate) files: usize,
     pub(crate) source: SourceOf,
-    /// The field of the corpus that the column is from, where the masks say so.
+    /// The field of the corpus that the source column is from, if the masks say so.
     pub(crate) source_field: Option<String>,
     pub(crate) percentile_error: PercentileError,
     pub(crate) total: Told,
@@ -51,7 +51,7 @@ pub(crate) struct Report {
     pub(crate) joint: Option<ToldJoint>,
 }
 
-/// By how much percentiles may be off: by this share of their value or by so many nats, whichever is more.
+/// The error bound of percentiles: this share of their value or this many nats, whichever is more.
 #[derive(Debug, Serialize)]
 pub(crate) struct PercentileError {
     pub(crate) relative: f64,
@@ -61,13 +61,13 @@ pub(crate) struct PercentileError {
 /// A source.
 #[derive(Debug, Serialize)]
 pub(crate) struct ToldSource {
-    /// None for documents that name none.
+    /// None for documents without a source.
     pub(crate) source: Option<String>,
     #[serde(flatten)]
     pub(crate) told: Told,
 }
 
-/// What is told of some documents.
+/// The reported numbers of a group of documents.
 #[derive(Debug, Serialize)]
 pub(crate) struct Told {
     pub(crate) documents: u64,
@@ -79,19 +79,19 @@ pub(crate) struct Told {
     pub(crate) positions: Vec<ToldPosition>,
 }
 
-/// What a mask keeps.
+/// The tokens that a mask keeps.
 #[derive(Debug, Serialize)]
 pub(crate) struct ToldMask {
     pub(crate) column: String,
     pub(crate) kept: u64,
-    /// Of the scored tokens.
+    /// The share of the scored tokens.
     pub(crate) share: Option<f64>,
-    /// Means of what is kept and of what is dropped, by score.
+    /// The mean of kept tokens by score; `mean_dropped` is that of dropped tokens.
     pub(crate) mean_kept: ByColumn<Option<f64>>,
     pub(crate) mean_dropped: ByColumn<Option<f64>>,
 }
 
-/// What a column of weights gives.
+/// The weights in a column of weights.
 #[derive(Debug, Serialize)]
 pub(crate) struct ToldWeight {
     pub(crate) column: String,
@@ -99,7 +99,7 @@ pub(crate) struct ToldWeight {
     pub(crate) above_zero: u64,
 }
 
-/// How a score is distributed.
+/// The distribution of a score.
 #[derive(Debug, Serialize)]
 pub(crate) struct ToldScore {
     pub(crate) column: String,
@@ -112,11 +112,11 @@ pub(crate) struct ToldScore {
     pub(crate) percentiles: Percentiles,
 }
 
-/// Tokens at some places of their documents.
+/// Tokens in a range of positions in their documents.
 #[derive(Debug, Serialize)]
 pub(crate) struct ToldPosition {
     pub(crate) from: usize,
-    /// The last place.
+    /// The last position.
     pub(crate) to: usize,
     pub(crate) scored: u64,
     /// By mask.
@@ -125,7 +125,7 @@ pub(crate) struct ToldPosition {
     pub(crate) mean: ByColumn<Option<f64>>,
 }
 
-/// How often a score is where.
+/// The histogram of a score.
 #[derive(Debug, Serialize)]
 pub(crate) struct ToldHistogram {
     pub(crate) column: String,
@@ -133,12 +133,12 @@ pub(crate) struct ToldHistogram {
     pub(crate) histogram: Histogram,
 }
 
-/// What is told of token ids.
+/// The reported numbers of token ids.
 #[derive(Debug, Serialize)]
 pub(crate) struct Tokens {
-    /// How often a token must be scored to be listed.
+    /// The number of times a token must be scored to be listed.
     pub(crate) min_count: u64,
-    /// Different ids that are scored at all, and so often.
+    /// The number of different ids that are scored; `frequent`: at least `min_count` times.
     pub(crate) different: usize,
     pub(crate) frequent: usize,
     pub(crate) masks: Vec<ToldTypes>,
@@ -156,16 +156,17 @@ pub(crate) struct ToldTypes {
 #[derive(Debug, Serialize)]
 pub(crate) struct ToldType {
     pub(crate) id: u32,
-    /// Its bytes in quotes, with escapes.
+    /// The token text in quotes, with escapes.
     pub(crate) token: Option<String>,
     pub(crate) scored: u64,
     pub(crate) kept: u64,
     pub(crate) share: f64,
-    /// Of the first score.
+    /// The mean of the first score.
     pub(crate) mean: Option<f64>,
 }
 
-/// Loss and entropy together: rows by loss, columns by entropy, of one width; the last of each is open.
+/// Counts by loss and entropy: rows by loss, columns by entropy, all of the same width. The last of each has no upper
+/// bound.
 #[derive(Debug, Serialize)]
 pub(crate) struct ToldJoint {
     pub(crate) width: f32,
@@ -173,7 +174,7 @@ pub(crate) struct ToldJoint {
     pub(crate) kept: Vec<ToldKept>,
 }
 
-/// What a mask keeps there.
+/// The tokens that a mask keeps in each cell.
 #[derive(Debug, Serialize)]
 pub(crate) struct ToldKept {
     pub(crate) column: String,
@@ -181,7 +182,7 @@ pub(crate) struct ToldKept {
 }
 
 impl Report {
-    /// Of what was counted in some masks; so many of the token ids that were scored at least so often are listed.
+    /// The report on these statistics. Lists `top` of the token ids that were scored at least `min_count` times.
     pub(crate) fn of(
         masks: &Masks,
         statistics: &Statistics,
@@ -267,7 +268,7 @@ impl Report {
         }
     }
 
-    /// Sources beyond the largest, as one: what the tables show of them.
+    /// The sources other than the largest, merged into one for the tables.
     pub(crate) fn others(statistics: &Statistics, largest: &[usize]) -> Option<(usize, Told)> {
         let mut group: Option<Group> = None;
         let mut count = 0;

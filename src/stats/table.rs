@@ -1,4 +1,4 @@
-//! Takes a report, yields tables for people: sources, scores, what masks keep, places in documents, tokens.
+//! The human-readable tables of a report: sources, scores, what masks keep, positions in documents, tokens.
 
 use super::{
     SourceOf, Statistics,
@@ -10,11 +10,11 @@ use crate::{
     table::Table,
 };
 
-/// Columns of a token in the tables.
+/// The width of a token's text in the tables.
 const TOKEN: usize = 30;
 
-/// All tables, of so many columns; the sources with most tokens, and the others summed up. `mask` names the one whose
-/// most and least kept tokens are listed.
+/// All tables, at most `width` columns wide. Lists the sources with the most tokens, and the others as one. `mask` is
+/// the one whose most and least kept tokens are listed.
 pub(crate) fn tables(
     report: &Report,
     statistics: &Statistics,
@@ -37,7 +37,7 @@ pub(crate) fn tables(
     }
     if !report.total.masks.is_empty() {
         part(
-            "means of what is kept and of what is dropped, in nats",
+            "means of kept and of dropped tokens, in nats",
             &means(report),
         );
     }
@@ -79,7 +79,7 @@ fn head(report: &Report) -> String {
     };
     let source = match (report.source, &report.source_field) {
         (SourceOf::Column, Some(field)) => format!("their field {:?}", safe(field)),
-        (SourceOf::Column, None) => "what stands in the column source".to_owned(),
+        (SourceOf::Column, None) => "the column source".to_owned(),
         (SourceOf::Shard, _) => "their shard".to_owned(),
     };
     let unfinished = if report.finished { "" } else { " so far" };
@@ -91,7 +91,7 @@ fn head(report: &Report) -> String {
     )
 }
 
-/// The sources that the tables list.
+/// The sources in the tables.
 struct Sources<'a> {
     rows: Vec<(String, &'a Told)>,
     others: Option<(String, Told)>,
@@ -99,7 +99,7 @@ struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
-    /// Those with most tokens, in the order of the corpus.
+    /// Those with the most tokens, in the order of the corpus.
     fn of(report: &'a Report, statistics: &Statistics, most: usize) -> Self {
         let mut largest: Vec<usize> = (0..report.sources.len()).collect();
         largest.sort_by_key(|&i| std::cmp::Reverse(report.sources[i].told.tokens));
@@ -118,7 +118,7 @@ impl<'a> Sources<'a> {
         }
     }
 
-    /// Each row's name and numbers, and all together last.
+    /// Each row's name and numbers, with the total last.
     fn each(&self) -> impl Iterator<Item = (&str, &Told)> {
         let rows = self.rows.iter().map(|(name, told)| (name.as_str(), *told));
         let others = self.others.iter().map(|(name, told)| (name.as_str(), told));

@@ -1,36 +1,36 @@
-//! What is counted of each token id: a row per entry of the vocabulary.
+//! Counts of each token id: a row per entry of the vocabulary.
 
 use std::collections::BTreeMap;
 
 use super::Sum;
 
-/// Ids up to here have their rows in one table; others, which no tokenizer of today has, are looked up.
+/// Ids below this are rows of one table. Others, which no current tokenizer has, are in a map.
 const DENSE: usize = 1 << 20;
 
 /// Counts by token id.
 #[derive(Debug, Clone)]
 pub(crate) struct TokenTypes {
     masks: usize,
-    /// Of each id: how often it is scored, and how often each mask keeps it.
+    /// For each id how often it is scored, then how often each mask keeps it.
     counts: Vec<u64>,
-    /// The sum of its scores.
+    /// For each id the sum of its first scores.
     losses: Vec<Sum>,
     others: BTreeMap<u32, (Vec<u64>, Sum)>,
 }
 
-/// What was counted of one token id.
+/// The counts of one token id.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct TokenType {
     pub(crate) id: u32,
     pub(crate) scored: u64,
-    /// By the mask that was asked for.
+    /// How often the requested mask keeps it.
     pub(crate) kept: u64,
-    /// The mean of what says that it is scored: its loss, most often.
+    /// The mean of its first score, usually the loss.
     pub(crate) mean: Option<f64>,
 }
 
 impl TokenType {
-    /// The share of it that is kept.
+    /// The share that is kept.
     pub(crate) fn share(&self) -> f64 {
         self.kept as f64 / self.scored.max(1) as f64
     }
@@ -92,14 +92,14 @@ impl TokenTypes {
         }
     }
 
-    /// How many ids were scored at least so often.
+    /// The number of ids that were scored at least `least` times.
     pub(crate) fn different(&self, least: u64) -> usize {
         let dense = self.counts.chunks(self.masks + 1);
         let all = dense.chain(self.others.values().map(|(counts, _)| counts.as_slice()));
         all.filter(|counts| counts[0] >= least.max(1)).count()
     }
 
-    /// All ids that were scored at least so often, with what a mask keeps of them.
+    /// All ids that were scored at least `least` times, with what a mask keeps of them.
     pub(crate) fn of_mask(&self, mask: usize, least: u64) -> Vec<TokenType> {
         let width = self.masks + 1;
         let dense = (0..).zip(self.counts.chunks(width).zip(&self.losses));
@@ -117,8 +117,8 @@ impl TokenTypes {
         types.collect()
     }
 
-    /// The ids of which a mask keeps the largest share, and those of which it keeps the smallest: so many each, the more
-    /// frequent first among equals. None stands in both.
+    /// The ids of which a mask keeps the largest and the smallest share, at most `count` of each. Ties are in order of
+    /// frequency. No id is in both.
     pub(crate) fn most_and_least(
         &self,
         mask: usize,
@@ -127,7 +127,7 @@ impl TokenTypes {
     ) -> (Vec<TokenType>, Vec<TokenType>) {
         let mut types = self.of_mask(mask, least);
         let order = |a: &TokenType, b: &TokenType| {
-            // Shares as fractions, multiplied out.
+            // Compares the shares as fractions, by cross-multiplication.
             let (left, right) = (
                 u128::from(a.kept) * u128::from(b.scored),
                 u128::from(b.kept) * u128::from(a.scored),

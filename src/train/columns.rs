@@ -1,4 +1,4 @@
-//! What of the masks an objective asks for, found in the columns that are there.
+//! The columns of the masks that an objective needs, found among those that exist.
 
 use std::path::Path;
 
@@ -12,19 +12,19 @@ use crate::{
     selections::default_mask::{USUAL_MASK, chosen},
 };
 
-/// The columns to be read.
+/// The columns to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Columns {
-    /// The reference's loss; for objectives that do not rank by it, only to be reported.
+    /// The reference's loss; objectives that do not rank by it only report it.
     pub(super) loss: Option<String>,
-    /// Bits.
+    /// The mask.
     pub(super) mask: Option<String>,
-    /// Weights.
+    /// The weights.
     pub(super) weight: Option<String>,
 }
 
 impl Columns {
-    /// What is needed of a masks folder, whose first file is this. Refuses what is not there.
+    /// The columns needed from a masks folder whose first file is `first`. Fails if one is missing.
     pub(super) fn of(args: &TrainArgs, masks: &Path, first: &MaskColumns) -> anyhow::Result<Self> {
         let shown = masks.display();
         let missing = |what: &str, there: &[String], option: &str| {
@@ -72,7 +72,7 @@ impl Columns {
         Ok(columns)
     }
 
-    /// In the order in which they are read.
+    /// The columns in reading order.
     pub(super) fn read(&self) -> DocumentColumns {
         let scores = self.loss.iter().chain(&self.weight);
         DocumentColumns {

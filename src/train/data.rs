@@ -1,5 +1,5 @@
-//! Where the documents of a run are: in the masks, or in token shards that are made of the corpus first. Masks that are compressed
-//! are unpacked first.
+//! The documents of a run: those of the masks, or token shards built from the corpus first. Compressed masks are
+//! unpacked first.
 
 use std::{fs, path::Path};
 
@@ -22,18 +22,18 @@ use crate::{
     terminal,
 };
 
-/// The note that the token shards are complete, and what was counted.
+/// Marks the token shards as complete, and holds their counts.
 const DONE: &str = "done.json";
 
-/// The documents, and what was left out of them.
+/// The documents, and counts of what was skipped.
 pub(super) struct Data {
     pub(super) documents: MaskedDocuments,
-    /// Tokens of each document.
+    /// The number of tokens of each document.
     pub(super) lengths: Vec<usize>,
     pub(super) counts: Counts,
 }
 
-/// Opens the documents, made into tokens first where they are texts. None where the run is to stop.
+/// Opens the documents, tokenised first if they are texts. None if the run was asked to stop.
 pub(super) fn open(
     prepared: &Prepared,
     folder: &RunFolder,
@@ -65,7 +65,7 @@ pub(super) fn open(
     }))
 }
 
-/// The masks where documents can be read one by one: as they are, or unpacked into the run's folder first.
+/// The masks in a form that allows reading single documents: unchanged, or unpacked into the run's folder first.
 fn masks(
     prepared: &Prepared,
     folder: &RunFolder,
@@ -86,7 +86,7 @@ fn masks(
     counts.map(|_| documents(&path, columns)).transpose()
 }
 
-/// The corpus as token shards, each document with what the masks say of its tokens where there are masks.
+/// The corpus as token shards. With masks, each document also has their columns.
 fn tokenised(
     prepared: &Prepared,
     folder: &RunFolder,
@@ -121,11 +121,11 @@ fn tokenised(
     let Some(counts) = counts else {
         return Ok(None);
     };
-    // The token shards hold what the masks said.
+    // The token shards hold the columns of the masks.
     remove_folder(&folder.unpacked())?;
     if counts.incomplete() {
         terminal::line(&format!(
-            "note: of {} rows, {} hold no document and {} documents have no masks; {} shards ended early: {} says which",
+            "note: of {} rows, {} hold no document and {} documents have no masks; {} shards ended early: see {}",
             grouped(counts.rows),
             grouped(counts.rejected),
             grouped(counts.unmatched),
@@ -136,7 +136,7 @@ fn tokenised(
     Ok(Some((documents(&path, &plan.columns)?, counts)))
 }
 
-/// Makes a folder of the run unless it is complete, and gives what was counted; None where the run is to stop.
+/// Fills a folder of the run unless it is complete, and returns its counts. None if the run was asked to stop.
 fn made(
     path: &Path,
     make: impl FnOnce(&MasksFolder) -> anyhow::Result<Option<Counts>>,

@@ -1,23 +1,23 @@
-//! The documents of mask files, as the trainer reads them.
+//! The documents of mask files, in the form the trainer reads.
 
 use std::ops::Range;
 
 use rho_formats::{DocumentRead, MaskDocuments};
 use rho_trainer::data::{DataError, Document, Documents};
 
-/// What the columns that were opened hold, in their order.
+/// What the opened columns hold, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Meaning {
-    /// The first column of numbers is the reference's loss.
+    /// Whether the first score column is the reference's loss.
     pub(super) reference_loss: bool,
-    /// Bits or weights come after it.
+    /// The bits or weights that come after it.
     pub(super) weight: Option<Weight>,
 }
 
-/// What is said of a token beside its loss.
+/// What a token has besides its loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Weight {
-    /// The bit of a mask.
+    /// A mask bit.
     Bit,
     /// A weight.
     Number,

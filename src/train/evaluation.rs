@@ -1,4 +1,4 @@
-//! Text that is not trained on, as tokens, and where in it a marker ends.
+//! Held-out text as tokens, and where a marker ends in it.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::{
     tokenization::{Tokenization, below},
 };
 
-/// Reads the files, one set each.
+/// Reads the files, one evaluation set each.
 pub(super) fn sets(
     files: &[PathBuf],
     after: Option<&str>,
@@ -32,7 +32,7 @@ pub(super) fn sets(
                     "--eval: expected files of different names, got two called {}",
                     set.name
                 ),
-                "rename one of them: the curves are called after them",
+                "rename one of them: the curves are named after the files",
             ));
         }
     }
@@ -43,7 +43,7 @@ pub(super) fn sets(
             format!(
                 "--eval-after: expected the marker {marker:?} in some document, found it in none"
             ),
-            "name what stands before the answers, or leave it out",
+            "give the text that comes before the answers, or omit --eval-after",
         ));
     }
     Ok(sets)
@@ -109,7 +109,7 @@ fn set(
     }
     if left_out > 0 {
         terminal::line(&format!(
-            "note: {shown}: {left_out} rows hold no document and are not evaluated on{}",
+            "note: {shown}: {left_out} rows hold no document and are skipped{}",
             first_beyond.unwrap_or_default()
         ));
     }
@@ -121,7 +121,7 @@ fn set(
             ),
         ));
     }
-    // Text without the marker beside text with it: it has no part that comes after.
+    // No document of this set has the marker, though another set may: it has no part after the marker.
     if set.after.iter().all(Option::is_none) {
         set.after.clear();
     }

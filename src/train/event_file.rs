@@ -1,10 +1,10 @@
-//! TensorBoard's event files: records of TFRecord, each an `Event` of protocol buffers. Scalars alone.
+//! TensorBoard's event files: TFRecord records, each holding a protocol buffer `Event`. Scalars only.
 //!
 //! ```text
 //! record   length u64 │ checksum of the length u32 │ Event │ checksum of the Event u32        little-endian
 //! ```
 //!
-//! The numbers of the fields are those of `event.proto` and `summary.proto` of TensorFlow.
+//! The field numbers are those of TensorFlow's `event.proto` and `summary.proto`.
 
 use std::{
     io::{self, Write},
@@ -27,7 +27,7 @@ struct Event {
 
 #[derive(Clone, PartialEq, Oneof)]
 enum What {
-    /// In the first event of a file.
+    /// Only in the first event of a file.
     #[prost(string, tag = "3")]
     FileVersion(String),
     #[prost(message, tag = "5")]
@@ -48,18 +48,18 @@ struct Scalar {
     simple_value: f32,
 }
 
-/// An event file that is being written.
+/// An event file being written.
 pub(super) struct EventFile<W>(W);
 
 impl<W: Write> EventFile<W> {
-    /// Begins it.
+    /// Writes the header event.
     pub(super) fn new(writer: W) -> io::Result<Self> {
         let mut file = Self(writer);
         file.event(0, What::FileVersion("brain.Event:2".to_owned()))?;
         Ok(file)
     }
 
-    /// Adds a point to the curve that is called `tag`.
+    /// Adds a point to the curve named `tag`.
     pub(super) fn scalar(&mut self, tag: String, step: i64, value: f32) -> io::Result<()> {
         let scalar = Scalar {
             tag,
@@ -86,7 +86,8 @@ impl<W: Write> EventFile<W> {
     }
 }
 
-/// The checksum of TFRecord: CRC-32C, turned and shifted so that checksums of checksums are no special numbers.
+/// TFRecord's masked checksum: CRC-32C, rotated and offset, because checksums of data that contains CRCs are
+/// problematic.
 fn masked(bytes: &[u8]) -> u32 {
     let sum = checksum(Crc32Iscsi, bytes) as u32;
     sum.rotate_right(15).wrapping_add(0xa282_ead8)

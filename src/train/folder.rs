@@ -1,4 +1,4 @@
-//! The folder of a run: whether it may be written to, and what it was started with.
+//! The folder of a run: may it be written to, and what was it started with?
 
 use std::path::{Path, PathBuf};
 
@@ -24,20 +24,20 @@ const OWNER: Owner = Owner {
     hint: "name a new folder for the run, or empty this one",
 };
 const PLAN: &str = "train.json";
-/// Token shards, among the notes.
+/// The folder of the token shards, inside the run's hidden folder.
 const TOKENS: &str = "tokens";
 const UNPACKED: &str = "masks";
 
-/// A run's folder, held against other runs.
+/// A run's folder, locked against other runs.
 pub(super) struct RunFolder(OwnFolder);
 
-/// Refuses a folder that `train` may not write to: it must not be there, be empty, or be one that it wrote to before.
+/// Refuses a folder that `train` may not write to. It must be missing, empty, or written by `train` before.
 pub(super) fn check(path: &Path) -> anyhow::Result<()> {
     OWNER.check(path)
 }
 
 impl RunFolder {
-    /// Creates or opens it. Refuses where another run writes to it, and where what was started there had another plan.
+    /// Creates or opens it. Fails if another run is writing to it, or if the run in it was started with another plan.
     pub(super) fn open(path: &Path, plan: &Value, restart: bool) -> anyhow::Result<Self> {
         // Refused also with --restart: only what `train` wrote is removed, never a model that somebody keeps there.
         let folder = Self(OWNER.open(path)?);
@@ -52,22 +52,22 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         self.0.files.path()
     }
 
-    /// Where the tokens of a corpus are kept.
+    /// The folder for the tokens of a corpus.
     pub(super) fn tokens(&self) -> PathBuf {
         self.0.files.note_path(TOKENS)
     }
 
-    /// Where masks are unpacked that cannot be read as they are.
+    /// The folder for unpacked copies of compressed masks.
     pub(super) fn unpacked(&self) -> PathBuf {
         self.0.files.note_path(UNPACKED)
     }
 
-    /// Removes what `train` wrote here.
+    /// Removes everything `train` wrote here.
     fn clear(&self) -> anyhow::Result<()> {
         let model = ["config.json", "generation_config.json", "model.safetensors"];
         let tokenizer = [
@@ -90,12 +90,12 @@ impl RunFolder {
         for name in files {
             remove_file(&self.path().join(name))?;
         }
-        // Last: by it the folder is known as ours.
+        // Last: this file marks the folder as ours.
         remove_file(&self.0.files.note_path(PLAN))
     }
 }
 
-/// What a plan says of files that it reads: their names and sizes.
+/// Names and sizes of the files a plan reads.
 pub(super) fn identities<'a>(files: impl IntoIterator<Item = (&'a str, u64)>) -> Vec<Value> {
     let files = files.into_iter();
     files

@@ -1,4 +1,4 @@
-//! The model and its optimiser, opened as the plan says.
+//! The model and its optimiser, built from the plan.
 
 use anyhow::Context as _;
 use rho_reference::Device;
@@ -12,7 +12,7 @@ use rho_trainer::{
 use super::plan::{Prepared, TrainPlan};
 use crate::cli::{ObjectiveName, ScheduleName};
 
-/// Where the trainer is to compute.
+/// The device as the trainer names it.
 pub(super) fn place(device: &Device) -> Where {
     match device {
         Device::Auto => Where::Auto,
@@ -22,7 +22,7 @@ pub(super) fn place(device: &Device) -> Where {
     }
 }
 
-/// Reads the weights, or makes them.
+/// Loads the weights, or initialises them.
 pub(super) fn open(prepared: &Prepared, steps: u64) -> anyhow::Result<Learner> {
     let (plan, model) = (&prepared.plan, &prepared.model);
     let start = match &model.initial {
@@ -71,7 +71,7 @@ fn objective(plan: &TrainPlan, keep: KeepRatio) -> Objective {
 }
 
 fn schedule(plan: &TrainPlan, steps: u64) -> Schedule {
-    // The last tenth falls, as in MiniCPM (arXiv 2404.06395).
+    // WSD decays over the last tenth of the steps, as in MiniCPM (arXiv 2404.06395).
     let decay = match plan.schedule {
         ScheduleName::Cosine => Decay::Cosine,
         ScheduleName::Linear => Decay::Linear,

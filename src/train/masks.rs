@@ -1,4 +1,4 @@
-//! A masks folder to train on: whether it is finished, whether its tokens are the model's, and which columns are read.
+//! A masks folder to train on: is it finished, are its tokens the model's, and which columns are read?
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::columns::Columns;
 use crate::{advised::Advised, cli::TrainArgs, masks::finished::finished_files, terminal};
 
-/// A masks folder, as far as a plan needs it.
+/// A masks folder, as far as the plan needs it.
 pub(super) struct Masks {
     folder: PathBuf,
     pub(super) files: Vec<PathBuf>,
@@ -17,7 +17,7 @@ pub(super) struct Masks {
 }
 
 impl Masks {
-    /// Opens it. Refuses one that is not finished, or has not what the objective asks for.
+    /// Opens it. Fails if it is not finished or lacks a column that the objective needs.
     pub(super) fn open(args: &TrainArgs, folder: &Path) -> anyhow::Result<Self> {
         let names = finished_files(folder)?;
         let files: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
@@ -33,7 +33,7 @@ impl Masks {
         })
     }
 
-    /// Refuses a model with another tokenizer than that of the masks.
+    /// Refuses a model whose tokenizer is not that of the masks.
     pub(super) fn must_be_of(
         &self,
         tokenizer: Option<&str>,
@@ -52,15 +52,15 @@ impl Masks {
             )),
             (Some(theirs), None) => Err(Advised::error(
                 format!(
-                    "{shown}: expected a tokenizer.json beside the model to compare with that of the masks (SHA-256 \
+                    "{shown}: expected a tokenizer.json beside the model, to compare with that of the masks (SHA-256 \
                      {theirs}), got none"
                 ),
                 "name it with --tokenizer",
             )),
             (None, _) => {
                 terminal::line(&format!(
-                    "note: {shown}: the masks are of token ids and name no tokenizer; that they are this model's is not \
-                     checked, beyond ids below {vocabulary}"
+                    "note: {shown}: the masks were made from token ids and name no tokenizer; only that ids are below \
+                     {vocabulary} is checked, not that they are this model's"
                 ));
                 Ok(())
             }
@@ -68,7 +68,7 @@ impl Masks {
         }
     }
 
-    /// The tokens that were put around each text.
+    /// The tokens that were added before and after each text.
     pub(super) fn around(&self) -> Option<(Vec<u32>, Vec<u32>)> {
         let tokens = |name: &str| -> Option<Vec<u32>> {
             serde_json::from_value(self.metadata[name]["tokens"].clone()).ok()

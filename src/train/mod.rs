@@ -1,5 +1,5 @@
-//! From what was typed after `train` to a trained model. The training itself is the crate `rho-trainer`; here is what it
-//! knows nothing of: the corpus, its tokens, the masks, and people.
+//! The `train` command, from its arguments to a trained model. The crate `rho-trainer` does the training itself. This
+//! module handles what that crate knows nothing about: the corpus, its tokens, the masks and the terminal.
 //!
 //! ```text
 //! masks folder ────────────────────────────┐
@@ -7,14 +7,14 @@
 //! corpus ── tokens ── join by token hash ──┘
 //! ```
 //!
-//! * `resolve`: from what was typed to a `plan`; `model`: the model and its tokenizer.
-//! * `masks`: a masks folder; `columns`: what of it an objective asks for.
-//! * `data`: where the documents are, tokenised once into `out/.rho-mask/` where they are texts: `tokens`, [`crate::join`].
-//! * `documents`: mask files as the trainer reads documents.
-//! * `evaluation`: text that is not trained on.
-//! * `folder`: the run's folder, and what it was begun with.
-//! * `learner`: the model and its optimiser as the plan wants them.
-//! * `run`: all of it together; `progress`, `tensorboard` (an `event_file`), `summary` tell of it.
+//! * `resolve`: from the arguments to a `plan`; `model`: the model and its tokenizer.
+//! * `masks`: a masks folder; `columns`: the columns of it that an objective needs.
+//! * `data`: the documents; a corpus of texts is tokenised once into `out/.rho-mask/`: `tokens`, [`crate::join`].
+//! * `documents`: mask files as the trainer's documents.
+//! * `evaluation`: held-out text.
+//! * `folder`: the run's folder and the plan it was started with.
+//! * `learner`: the model and its optimiser, built from the plan.
+//! * `run`: runs all of this; `progress`, `tensorboard` (an `event_file`) and `summary` report on it.
 
 mod columns;
 mod data;

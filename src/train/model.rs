@@ -1,5 +1,5 @@
-//! The model that a run starts from, as far as a plan needs it: its configuration, its tokenizer, and what goes into the
-//! run's folder beside the weights.
+//! The model a run starts from, as far as the plan needs it: its configuration, its tokenizer, and the files that go
+//! into the run's folder beside the weights.
 
 use std::path::{Path, PathBuf};
 
@@ -13,15 +13,15 @@ use crate::{
     tokenization::TokenizerFiles,
 };
 
-/// Where the model is and what stands beside it.
+/// The model's path and the files beside it.
 pub(super) struct Model {
-    /// The checkpoint's folder, or that of the config.json that is begun with.
+    /// The checkpoint's folder, or the folder of the config.json of a model from scratch.
     pub(super) folder: PathBuf,
-    /// config.json of a model from scratch; none where there are weights.
+    /// config.json of a model from scratch; None for a checkpoint.
     pub(super) initial: Option<PathBuf>,
-    /// What its configuration says.
+    /// Its configuration.
     pub(super) config: Outline,
-    /// The tokenizer's files, where there are some.
+    /// The tokenizer's files, if it has any.
     pub(super) tokenizer: Option<TokenizerFiles>,
 }
 

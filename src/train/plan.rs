@@ -1,4 +1,4 @@
-//! Everything a run does, decided; what was typed becomes it in `resolve`.
+//! The plan of a run: everything is decided. `resolve` makes it from the arguments.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::{
     tokenization::Tokenization,
 };
 
-/// Everything `train` does but for what follows from the lengths of the documents: how many steps there are.
+/// Everything `train` does, except what follows from the lengths of the documents: the number of steps.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct TrainPlan {
     pub(super) out: PathBuf,
@@ -22,13 +22,13 @@ pub(super) struct TrainPlan {
     /// The keep ratio over the steps.
     pub(super) keep: String,
     pub(super) mix_clm: f64,
-    /// What is read of the masks.
+    /// The columns read from the masks.
     pub(super) columns: Columns,
-    /// The checkpoint's folder, or config.json of a model from scratch.
+    /// The checkpoint's folder, or the config.json of a model from scratch.
     pub(super) model: PathBuf,
     /// SHA-256 of its configuration and weights.
     pub(super) model_fingerprint: String,
-    /// Settings of config.json that were left out of account on request.
+    /// Settings of config.json that are ignored on request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) ignored_settings: Vec<String>,
     pub(super) vocabulary: usize,
@@ -42,9 +42,9 @@ pub(super) struct TrainPlan {
     pub(super) masks: Option<PathBuf>,
     /// Its files and their sizes.
     pub(super) mask_files: Vec<Value>,
-    /// The corpus's shards and their sizes; none where the masks' own documents are trained on.
+    /// The corpus's shards and their sizes; empty if the masks' own documents are trained on.
     pub(super) corpus: Vec<Value>,
-    /// Tokens before each text, and after it.
+    /// Tokens before and after each text.
     pub(super) bos: Vec<u32>,
     pub(super) eos: Vec<u32>,
     pub(super) text_field: String,
@@ -55,9 +55,9 @@ pub(super) struct TrainPlan {
     pub(super) max_rejected: f64,
     /// How documents become rows.
     pub(super) packing: Packing,
-    /// Rows of a step.
+    /// Rows per step.
     pub(super) batch_rows: usize,
-    /// Rows that are computed at once.
+    /// Rows computed at once.
     pub(super) micro_rows: usize,
     pub(super) epochs: Option<u64>,
     pub(super) steps: Option<u64>,
@@ -71,7 +71,7 @@ pub(super) struct TrainPlan {
     pub(super) clip: f64,
     pub(super) save_every: u64,
     pub(super) keep_last: usize,
-    /// Files to evaluate on, and their sizes.
+    /// The evaluation files and their sizes.
     pub(super) evaluations: Vec<Value>,
     pub(super) eval_every: Option<u64>,
     pub(super) eval_after: Option<String>,
@@ -79,7 +79,7 @@ pub(super) struct TrainPlan {
     pub(super) spike: Option<f64>,
 }
 
-/// A plan with the things it has opened on the way.
+/// A plan with everything that was opened to make it.
 pub(super) struct Prepared {
     pub(super) plan: TrainPlan,
     pub(super) keep: KeepSchedule,
@@ -92,7 +92,7 @@ pub(super) struct Prepared {
 }
 
 impl TrainPlan {
-    /// Everything that must be the same for a run to be gone on with: what the curve and the lines of metrics follow from.
+    /// Everything that must be equal for a run to be resumed: whatever the curves and metrics depend on.
     pub(super) fn what_changes_the_curve(&self) -> anyhow::Result<Value> {
         let mut plan = serde_json::to_value(self)?;
         let irrelevant = [

@@ -1,4 +1,4 @@
-//! How a run is shown while it goes on: a bar on a terminal, lines elsewhere, JSON for programs.
+//! The progress of a run: a bar on a terminal, lines elsewhere, JSON for programs.
 
 use std::time::{Duration, Instant};
 
@@ -8,16 +8,16 @@ use serde_json::json;
 
 use crate::{cli::ProgressKind, numbers::grouped, terminal};
 
-/// Between two lines.
+/// The time between two lines.
 const QUIET: Duration = Duration::from_secs(30);
-/// Steps over which the speed is averaged: so many of the last.
+/// The weight of the past in the moving average of the speed.
 const MEMORY: f64 = 0.95;
 
 /// Shows a run.
 pub(super) struct Progress {
     shown: Shown,
     steps: u64,
-    /// Targets per second, and seconds per step, of the last steps.
+    /// Moving averages: target tokens per second, seconds per step.
     rate: Option<(f64, f64)>,
     last_line: Option<Instant>,
 }
@@ -30,7 +30,7 @@ enum Shown {
 }
 
 impl Progress {
-    /// Of so many steps, some of which are done.
+    /// A run of `steps` steps, of which `done` are done.
     pub(super) fn new(kind: ProgressKind, steps: u64, done: u64) -> Self {
         let shown = match kind {
             ProgressKind::None => Shown::Nothing,
@@ -46,7 +46,7 @@ impl Progress {
         }
     }
 
-    /// Takes in what happened.
+    /// Reports an event.
     pub(super) fn event(&mut self, event: &Event<'_>) {
         match event {
             Event::Step(metrics, timing) => self.step(metrics, timing),
@@ -63,7 +63,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Clears the bar.
     pub(super) fn finish(&self) {
         if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();

@@ -1,4 +1,4 @@
-//! From what was typed to what it means, cheapest checks first and before any weight is read or anything is written.
+//! Resolves the arguments to a plan. The cheapest checks come first, before any weight is read or anything is written.
 
 use std::path::PathBuf;
 
@@ -24,13 +24,13 @@ use crate::{
     tokenization::Tokenization,
 };
 
-/// The paper's share for a model of a billion parameters.
+/// The paper's keep ratio for a model of a billion parameters.
 const DEFAULT_KEEP: f64 = 0.6;
-/// Longer rows are for those who ask: attention takes time with their square.
+/// Longer rows only on request: attention takes time quadratic in the row length.
 const MAX_DEFAULT_LENGTH: usize = 1024;
-/// Tokens of a step.
+/// Tokens per step.
 const DEFAULT_BATCH_TOKENS: usize = 1 << 14;
-/// Tokens that are computed at once.
+/// Tokens computed at once, on the CPU and on CUDA.
 const MICRO_TOKENS: (usize, usize) = (4096, 16_384);
 
 /// Resolves the arguments.
@@ -171,7 +171,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     })
 }
 
-/// Numbers that are out of any range.
+/// Refuses numbers out of range.
 fn numbers(args: &TrainArgs) -> anyhow::Result<()> {
     let wrong = |option: &str, expected: &str, got: f64| {
         Err(Advised::error(
@@ -207,7 +207,7 @@ fn numbers(args: &TrainArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Refuses an objective without what it learns by, and options that it does not have.
+/// Refuses an objective without the inputs it needs, and options it does not have.
 fn needs(args: &TrainArgs) -> anyhow::Result<()> {
     let name = serde_json::to_value(args.objective)?;
     let name = name.as_str().unwrap_or_default();
@@ -237,7 +237,7 @@ fn needs(args: &TrainArgs) -> anyhow::Result<()> {
     }
     if args.keep.is_some() && scheduled {
         return Err(Advised::error(
-            "--keep-schedule: expected no --keep beside a schedule that names its ratios, got one",
+            "--keep-schedule: expected no --keep with a schedule that sets its own ratios, got one",
             "leave --keep out",
         ));
     }
@@ -266,7 +266,7 @@ fn corpus(args: &TrainArgs) -> anyhow::Result<Vec<Shard>> {
     if args.corpus.iter().any(|path| path.as_os_str() == "-") {
         return Err(Advised::error(
             "--corpus: expected files or folders, got standard input",
-            "a run that was interrupted reads its corpus again: put it into a file",
+            "an interrupted run reads its corpus again: write it to a file",
         ));
     }
     let found = find_shards(&args.corpus)?;
@@ -280,7 +280,7 @@ fn corpus(args: &TrainArgs) -> anyhow::Result<Vec<Shard>> {
     Ok(found.shards)
 }
 
-/// The tokenizer, where there are texts to read.
+/// The tokenizer, if there are texts to read.
 fn tokenization(
     args: &TrainArgs,
     model: &Model,
@@ -319,7 +319,7 @@ fn length(args: &TrainArgs, model: &Model) -> anyhow::Result<usize> {
         let most = most.map_or("any number".to_owned(), |most| most.to_string());
         return Err(Advised::error(
             format!("--length: expected 2 to {most} tokens, got {length}"),
-            "the upper end is what the model's config.json allows",
+            "the upper limit comes from the model's config.json",
         ));
     }
     Ok(length)

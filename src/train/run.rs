@@ -1,4 +1,4 @@
-//! A run, from its plan to its end.
+//! Runs a training plan.
 
 use std::{fs, path::Path, sync::OnceLock};
 
@@ -20,19 +20,19 @@ use super::{
 };
 use crate::{advised::Advised, cli::TrainArgs, files::write_whole, stop::Stop, terminal};
 
-/// How it ended.
+/// How a run ended.
 pub(crate) enum Finished {
     /// All steps are done.
     Done {
         summary: String,
-        /// Something of the corpus was left out.
+        /// Part of the corpus was skipped.
         incomplete: bool,
     },
-    /// All steps were done by an earlier start.
+    /// An earlier start had done all steps.
     AlreadyDone,
-    /// Only the plan was asked for.
+    /// Only the plan was requested.
     Shown,
-    /// Stopped by a signal, after so many steps of so many; none where there was no step yet.
+    /// Stopped by a signal: steps done and steps in all; None if it was before the first step.
     Stopped(Option<(u64, u64)>),
 }
 
@@ -70,7 +70,8 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
     train(args, &prepared, data, &run_plan, &mut learner, &stop)
 }
 
-/// The trainer computes in the common pool of threads. It is made only once; a later run of the same process finds it.
+/// Starts the global thread pool that the trainer computes in. It is created only once per process: a later run finds
+/// it.
 fn common_pool(threads: usize) -> anyhow::Result<()> {
     static MADE: OnceLock<usize> = OnceLock::new();
     if MADE.get() == Some(&threads) {
@@ -84,7 +85,7 @@ fn common_pool(threads: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How many rows and steps there are.
+/// The number of rows and steps.
 #[derive(Debug, Clone, Copy)]
 struct Lengths {
     rows: u64,
@@ -140,7 +141,7 @@ fn run_plan(
     }
 }
 
-/// The steps themselves.
+/// Runs the steps.
 fn train(
     args: &TrainArgs,
     prepared: &Prepared,
@@ -155,7 +156,7 @@ fn train(
     let before = run.state().clone();
     if before.step > 0 {
         terminal::line(&format!(
-            "going on after step {} of {}",
+            "resuming after step {} of {}",
             before.step, run_plan.steps
         ));
     }
@@ -173,7 +174,7 @@ fn train(
             Event::Saved(_) => Ok(()),
         };
         if let Err(error) = written {
-            // Curves for the eye: no reason to end a run, but one to say so.
+            // The curves are only for display: report the error, but do not end the run.
             broken.get_or_insert(error);
         }
         progress.event(&event);
@@ -208,7 +209,7 @@ fn train(
     })
 }
 
-/// The evaluations after a step: from the lines of metrics, for they may be of an earlier start.
+/// The evaluations after a step, from the metrics file because an earlier start may have made them.
 fn evaluations(out: &Path, step: u64) -> anyhow::Result<Vec<Evaluated>> {
     let path = out.join(METRICS);
     let text =

@@ -1,4 +1,5 @@
-//! What came of a run, for people and, as `summary.json`, for programs. Written last: where it is, the run is done.
+//! The summary of a run, human-readable and, as `summary.json`, for programs. Written last: if it exists, the run is
+//! done.
 
 use std::fmt;
 
@@ -8,39 +9,39 @@ use serde::Serialize;
 use super::{plan::TrainPlan, tokens::Counts};
 use crate::numbers::grouped;
 
-/// The file.
+/// The file name.
 pub(super) const SUMMARY: &str = "summary.json";
 
-/// Numbers of a run that is done.
+/// Numbers of a finished run.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Summary {
     pub(super) objective: String,
     /// The keep ratio over the steps, where the objective has one.
     pub(super) keep: Option<String>,
     pub(super) steps: u64,
-    /// Targets that were seen.
+    /// Target tokens seen.
     pub(super) tokens_seen: u64,
-    /// Targets that were trained on.
+    /// Target tokens trained on.
     pub(super) tokens_trained: u64,
     pub(super) documents: u64,
-    /// What packing comes to, over all epochs.
+    /// Packing counts over all epochs.
     pub(super) packing: PackingCounts,
     /// The share of the rows' tokens that is padding.
     pub(super) padding: f64,
     pub(super) parameters: u64,
     pub(super) device: String,
-    /// Seconds of all steps, of all starts of the run; evaluations and checkpoints are not in it.
+    /// Seconds of all steps over all starts of the run, without evaluations and checkpoints.
     pub(super) seconds: f64,
     pub(super) tokens_per_second: f64,
-    /// The share of this start's time for which steps waited for data.
+    /// The share of this start's time that steps waited for data.
     pub(super) waited: Option<f64>,
-    /// The last evaluations.
+    /// The evaluations after the last step.
     pub(super) evaluations: Vec<Evaluated>,
     pub(super) corpus: Counts,
 }
 
 impl Summary {
-    /// Of a run that is done.
+    /// The summary of a finished run; the caller fills in the remaining fields.
     pub(super) fn new(plan: &TrainPlan, state: &RunState, corpus: Counts) -> Self {
         let objective = serde_json::to_value(plan.objective).ok();
         let name = objective.as_ref().and_then(|name| name.as_str());

@@ -1,5 +1,6 @@
-//! The curves as TensorBoard reads them, in `out/tensorboard/`. The event file is made again from the lines of metrics
-//! that a checkpoint counts, so that after an interruption no step is in it twice; times are then those of the restart.
+//! The curves for TensorBoard, in `out/tensorboard/`. Each start rewrites the event file from the metrics lines up to
+//! the checkpoint it resumes from, so that no step appears twice after an interruption. Their times are those of the
+//! restart.
 
 use std::{
     fs::{self, File},
@@ -16,7 +17,7 @@ use super::event_file::EventFile;
 
 /// The folder of the event file.
 pub(super) const TENSORBOARD: &str = "tensorboard";
-/// TensorBoard looks for `tfevents` in names.
+/// TensorBoard looks for `tfevents` in file names.
 const FILE: &str = "events.out.tfevents.rho-mask";
 
 /// The event file.
@@ -26,7 +27,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Begins the file, with what the run's metrics say so far.
+    /// Creates the file with the metrics the run has so far.
     pub(super) fn open(run: &Path) -> anyhow::Result<Self> {
         let folder = run.join(TENSORBOARD);
         let path = folder.join(FILE);
@@ -34,7 +35,7 @@ impl Events {
             fs::create_dir_all(&folder)?;
             EventFile::new(BufWriter::new(File::create(&path)?))
         };
-        let writer = begin().with_context(|| format!("{}: cannot be made", path.display()))?;
+        let writer = begin().with_context(|| format!("{}: cannot be created", path.display()))?;
         let mut events = Self { path, writer };
         let metrics = run.join(METRICS);
         if metrics.exists() {
@@ -63,7 +64,7 @@ impl Events {
     }
 }
 
-/// The curves that a line belongs to, and its value on each.
+/// The curves a metrics line belongs to, and its value on each.
 fn scalars(line: &Value) -> Vec<(String, f64)> {
     let mut scalars = Vec::new();
     let mut add = |tag: String, value: &Value| {

@@ -1,5 +1,6 @@
-//! A corpus to token shards in the run's folder: Arrow files like those of masks, without scores or with those of the masks
-//! that speak of the same tokens. Done once, before the first step; what an interruption leaves is made anew.
+//! Turns a corpus into token shards in the run's folder: Arrow files in the format of masks, without scores, or with
+//! the scores of those masks that have the same tokens. Done once, before the first step; an interrupted attempt starts
+//! over.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -21,14 +22,14 @@ use crate::{
     tokenization::{Tokenization, below},
 };
 
-/// Documents that are tokenised together.
+/// Documents tokenised together.
 const HANDFUL: usize = 256;
-/// Rows and documents before a share says something.
+/// The limits on shares apply from this many rows on.
 const FIRST: u64 = 1_000;
-/// The list of what was left out.
+/// The list of skipped rows.
 pub(super) const REJECTED: &str = "rejected.jsonl";
 
-/// What is made into tokens, and how.
+/// What to tokenise, and how.
 pub(super) struct Tokenising<'a> {
     pub(super) shards: &'a [Shard],
     pub(super) read: &'a ReadOptions,
@@ -38,34 +39,34 @@ pub(super) struct Tokenising<'a> {
     pub(super) threads: usize,
     pub(super) max_rejected: f64,
     pub(super) max_unmatched: f64,
-    /// Where what is left out is listed.
+    /// The folder for [`REJECTED`].
     pub(super) out: &'a Path,
     pub(super) stop: &'a Stop,
 }
 
-/// What came of it.
+/// Counts of the result.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counts {
     /// Rows read.
     pub(super) rows: u64,
     /// Documents written.
     pub(super) documents: u64,
-    /// Rows that hold no document, or one that cannot be tokenised.
+    /// Rows without a document, or with one that cannot be tokenised.
     pub(super) rejected: u64,
-    /// Documents that no masks speak of.
+    /// Documents that the masks do not have.
     pub(super) unmatched: u64,
     /// Shards that ended early.
     pub(super) broken_shards: u64,
 }
 
 impl Counts {
-    /// Whether something was left out.
+    /// Whether anything was skipped.
     pub(super) fn incomplete(&self) -> bool {
         self.rejected + self.unmatched + self.broken_shards > 0
     }
 }
 
-/// Writes all of it. None where the run is to stop.
+/// Writes all token shards. None if the run was asked to stop.
 pub(super) fn tokenise(
     work: &Tokenising<'_>,
     folder: &MasksFolder,
@@ -144,7 +145,7 @@ pub(super) fn schema(columns: &Columns) -> MaskSchema {
     }
 }
 
-/// What comes out of the shards, document by document.
+/// Takes the documents of the shards one by one and counts them.
 struct Taken<'a, 'b> {
     work: &'a Tokenising<'a>,
     join: Option<&'b mut Join>,
@@ -184,7 +185,7 @@ impl Taken<'_, '_> {
                 let rejection = Rejection {
                     shard: shard.name.clone(),
                     row: row.row,
-                    reason: "no masks speak of these tokens".to_owned(),
+                    reason: "the masks have no document with these tokens".to_owned(),
                 };
                 self.list(&rejection)?;
                 let first = format!("such as {} ({} row {})", row.id, shard.name, row.row);
@@ -193,7 +194,7 @@ impl Taken<'_, '_> {
                     self.work.max_unmatched,
                     "documents without masks",
                     &first,
-                    "score this corpus first, with the same --bos and --eos; or raise --max-unmatched to leave them out",
+                    "score this corpus first, with the same --bos and --eos, or raise --max-unmatched to skip these documents",
                 );
             };
             row.scores.clone_from(&found.scores);
@@ -204,7 +205,7 @@ impl Taken<'_, '_> {
         Ok(())
     }
 
-    /// Refuses more than a share of the rows.
+    /// Fails once more than the share `most` of the rows is affected.
     fn within(
         &self,
         count: u64,
@@ -258,7 +259,7 @@ impl Taken<'_, '_> {
         writeln!(file, "{line}").with_context(cannot_write)
     }
 
-    /// All shards are read: small corpora too are measured now.
+    /// Called after all shards: now the limits also apply to small corpora.
     fn end(mut self) -> anyhow::Result<Counts> {
         if let Some(file) = &mut self.rejected {
             file.flush()
@@ -273,7 +274,7 @@ impl Taken<'_, '_> {
                 self.work.max_unmatched,
                 "documents without masks",
                 &listed,
-                "score this corpus first, with the same --bos and --eos; or raise --max-unmatched to leave them out",
+                "score this corpus first, with the same --bos and --eos, or raise --max-unmatched to skip these documents",
             ));
         }
         if too_many(counts.rejected, self.work.max_rejected) {
@@ -289,7 +290,7 @@ impl Taken<'_, '_> {
     }
 }
 
-/// A record as a row without columns, checked against the vocabulary.
+/// Tokenises a record to a row without columns, and checks its ids against the vocabulary.
 fn tokens(work: &Tokenising<'_>, shard: &Shard, record: Record) -> Result<MaskRow, Rejection> {
     let Document {
         id, row, content, ..
@@ -308,7 +309,7 @@ fn tokens(work: &Tokenising<'_>, shard: &Shard, record: Record) -> Result<MaskRo
             .encode(&text)
             .map_err(|error| reject(format!("cannot tokenize: {error}")))?,
         (Content::Text(_), None) => {
-            let reason = "a text, but no tokenizer; expected token ids";
+            let reason = "expected token ids, got a text and no tokenizer";
             return Err(reject(reason.to_owned()));
         }
     };
@@ -325,7 +326,8 @@ fn tokens(work: &Tokenising<'_>, shard: &Shard, record: Record) -> Result<MaskRo
     })
 }
 
-/// Copies masks that are compressed, for documents are read one by one. None where the run is to stop.
+/// Copies compressed masks uncompressed, because single documents cannot be read from them. None if the run was asked
+/// to stop.
 pub(super) fn unpack(
     masks: &Path,
     files: &[PathBuf],

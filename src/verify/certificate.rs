@@ -1,4 +1,4 @@
-//! A verify.json that a run of `score` is to keep in the masks' metadata: refused where it speaks of something else.
+//! A verify.json that `score --verified` stores in the masks' metadata. It is refused if it verified another setup.
 
 use std::{fs, path::Path};
 
@@ -11,10 +11,10 @@ use crate::{
     plan::{Plan, PlannedModel},
 };
 
-/// A file with one place for each token's difference is small; more is something else.
+/// A verify.json is small; a larger file is something else.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// What the masks of this run keep of some files.
+/// The metadata that the masks of this run keep from these files.
 pub(crate) fn of_run(files: &[impl AsRef<Path>], plan: &Plan) -> anyhow::Result<Vec<Value>> {
     let of = |file| of_file(file, plan);
     files.iter().map(AsRef::as_ref).map(of).collect()
@@ -29,7 +29,7 @@ fn of_file(file: &Path, plan: &Plan) -> anyhow::Result<Value> {
                 "--verified {shown}: expected a comparison that passed, got one that failed: {}",
                 finding.verdict()
             ),
-            "leave --verified out, or find out why the model's scores differ; docs/verify.md says where to look",
+            "omit --verified, or find out why the model's scores differ; docs/verify.md says where to look",
         ));
     }
     let its = &finding.model.fingerprint;
@@ -77,7 +77,7 @@ fn read(file: &Path) -> anyhow::Result<Finding> {
     }
 }
 
-/// What of a run differs from what was verified: its name, here, there.
+/// The settings of the run that differ from those verified: name, value here, value there.
 fn differences(
     finding: &Finding,
     model: &PlannedModel,
@@ -106,7 +106,7 @@ fn differences(
             finding.versions.rho_mask.clone(),
         ),
     ];
-    // Token ids that are given are what they are, whatever made them.
+    // Token ids that are given directly need no tokenizer.
     if let (Some(here), Some(there)) =
         (&plan.tokenizer_fingerprint, &verified.tokenizer_fingerprint)
     {
@@ -114,13 +114,13 @@ fn differences(
     }
     all.retain(|(_, here, there)| here != there);
     if plan.context > verified.context {
-        let tokens = |context: usize| format!("{context} tokens at most");
+        let tokens = |context: usize| format!("at most {context} tokens");
         all.push(("context", tokens(plan.context), tokens(verified.context)));
     }
     all
 }
 
-/// What the masks keep.
+/// The metadata that the masks keep.
 fn kept(finding: &Finding) -> Value {
     let batches = |kind: fn(&super::result::Batches) -> f64| {
         finding.batches.iter().map(kind).fold(0.0, f64::max)

@@ -1,4 +1,4 @@
-//! Two sets of scores of the same tokens to how far they are apart, and to how many bits of their masks agree.
+//! Compares two sets of scores of the same tokens: how far they are apart, and how many bits of their masks agree.
 
 use rho_selection::{Direction, KeepRatio, intersect, select};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use super::{TokenScores, sample::Sampled};
 pub(crate) struct Difference {
     pub(crate) largest: f64,
     pub(crate) mean: f64,
-    /// Where the largest is, the first of several; none where nothing differs.
+    /// The location of the largest difference, the first of several; None if nothing differs.
     pub(crate) at: Option<Place>,
 }
 
@@ -20,13 +20,13 @@ pub(crate) struct Place {
     pub(crate) document: String,
     pub(crate) shard: String,
     pub(crate) row: i64,
-    /// Counted from 0 in the document.
+    /// Index in the document, from 0.
     pub(crate) token: usize,
     pub(crate) got: f64,
     pub(crate) expected: f64,
 }
 
-/// The share of mask bits that agree, where this share of the tokens is kept by each.
+/// The share of mask bits that agree if both keep this share of the tokens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Agreement {
     pub(crate) keep: f64,
@@ -35,7 +35,7 @@ pub(crate) struct Agreement {
     pub(crate) intersection: f64,
 }
 
-/// How far one kind of score is apart; `shards` are the names. Tokens without a score are passed over.
+/// Compares one kind of score; `shards` are the names. Tokens without a score are skipped.
 pub(crate) fn difference(
     documents: &[Sampled],
     shards: &[&str],
@@ -73,14 +73,14 @@ pub(crate) fn difference(
     }
 }
 
-/// How many bits agree where the scored tokens of all documents are ranked together.
+/// The share of bits that agree if the scored tokens of all documents are ranked together.
 pub(crate) fn agreement(
     keep: KeepRatio,
     (got, expected): (&[TokenScores], &[TokenScores]),
 ) -> Agreement {
     let masks = |scores: &[TokenScores]| {
         let mask = |kind: fn(&TokenScores) -> &[f64]| {
-            // As they are stored and ranked.
+            // In f32, in which scores are stored and ranked.
             let all = scores.iter().flat_map(kind).map(|&score| score as f32);
             select(&all.collect::<Vec<_>>(), keep, Direction::Low)
         };

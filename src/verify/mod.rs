@@ -1,17 +1,17 @@
-//! Takes a model, its checkpoint and documents, yields how far losses and entropies are from those that Transformers
-//! computes for the same tokens in the user's Python, and from those of other batches.
+//! Compares a model's losses and entropies with those that Transformers computes for the same tokens in the user's
+//! Python, and with its own scores in other batches.
 //!
 //! ```text
-//! corpus ── sample ─┬─► our scores: as `score` does, and in other batches ─┬─► differences, masks ──► verify.json
+//! corpus ── sample ─┬─► our scores: as in `score`, and in other batches ───┬─► differences, masks ──► verify.json
 //!                   └─► transformers: the same windows, one at a time ─────┘
 //! ```
 //!
-//! * `sample`: which documents, as token ids.
+//! * `sample`: the documents to compare, as token ids.
 //! * `our_scores`: their scores by rho-mask.
-//! * `transformers`: those by Transformers; `transformers.py` is what runs there.
-//! * `difference`: two sets of scores to the largest and the mean difference, and to mask bits that agree.
-//! * `result`: all of it together, as verify.json and as tables.
-//! * `certificate`: a verify.json that `score` is to keep in the masks.
+//! * `transformers`: their scores by Transformers; `transformers.py` is the script that runs in Python.
+//! * `difference`: the largest and the mean difference of two sets of scores, and the mask bits that agree.
+//! * `result`: the results, as verify.json and as tables.
+//! * `certificate`: a verify.json that `score` stores in the masks.
 
 pub(crate) mod certificate;
 pub(crate) mod difference;
@@ -20,7 +20,7 @@ pub(crate) mod result;
 pub(crate) mod sample;
 pub(crate) mod transformers;
 
-/// Loss and entropy of each token of a document, NaN where it is not scored.
+/// Loss and entropy of each token of a document; NaN for tokens not scored.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct TokenScores {
     pub(crate) loss: Vec<f64>,

@@ -1,5 +1,5 @@
-//! A sample to its scores by rho-mask: as `score` computes them, and in other batches. What a token's score is may not
-//! depend on what it is batched with.
+//! Scores a sample with rho-mask, as `score` does and in other batches. A token's score must not depend on what it is
+//! batched with.
 
 use std::ops::Range;
 
@@ -15,14 +15,14 @@ use crate::{
     stop::Stop,
 };
 
-/// Times the usual tokens of a batch, for large ones.
+/// Factor on the tokens of a batch, for large batches.
 const LARGE: usize = 8;
-/// Documents that are batched together in the other order.
+/// Documents batched together in the reversed order.
 const TOGETHER: usize = 8;
 
 /// The scores of a sample.
 pub(crate) struct Scored {
-    /// As `score` computes them.
+    /// As `score` computes them; in the order of the sample.
     pub(crate) scores: Vec<TokenScores>,
     /// In other batches.
     pub(crate) others: Vec<(Batching, Vec<TokenScores>)>,
@@ -31,7 +31,7 @@ pub(crate) struct Scored {
 /// A way to make batches.
 #[derive(Debug, Clone)]
 pub(crate) struct Batching {
-    /// What is different.
+    /// What is different about it.
     pub(crate) name: &'static str,
     pub(crate) batch_tokens: usize,
     documents: usize,
@@ -55,7 +55,7 @@ impl Batching {
                 batch_tokens: plan.batch_tokens.saturating_mul(LARGE),
                 ..usual("larger batches")
             },
-            // In look-aheads of few documents, so that other documents come together.
+            // In read-ahead blocks of few documents, so that other documents are batched together.
             Self {
                 documents: TOGETHER,
                 reversed: true,
@@ -74,14 +74,14 @@ impl Batching {
     }
 }
 
-/// Loads the model, scores the sample in all ways, and lets go of the model; none where it was stopped.
+/// Loads the model, scores the sample in all ways, and drops the model; None if stopped.
 pub(crate) fn score(
     prepared: &Prepared,
     sample: &Sample,
     stop: &Stop,
 ) -> anyhow::Result<Option<Scored>> {
     let plan = &prepared.plan;
-    // One device: a sample is small.
+    // One device is enough: a sample is small.
     let mut loaded = LoadedModels::of(prepared, 1)?;
     let mut scorers = loaded.panels();
     let progress = Progress::new(&prepared.shards, &[], ProgressKind::None);
@@ -92,7 +92,7 @@ pub(crate) fn score(
         progress: &progress,
         stop,
     };
-    // As `score` does it: batches are made anew in each shard.
+    // As in `score`, no batch spans two shards.
     let by_shard = sample.documents.chunk_by(|a, b| a.shard == b.shard);
     let mut from = 0;
     let runs: Vec<Range<usize>> = by_shard
@@ -128,7 +128,7 @@ pub(crate) fn score(
     Ok(Some(Scored { scores, others }))
 }
 
-/// Scores some documents of a sample, given by their numbers; false where it was stopped.
+/// Scores some documents of a sample, given by index; false if stopped.
 fn measure(
     work: &Work<'_>,
     sample: &Sample,
@@ -140,7 +140,7 @@ fn measure(
         return Ok(true);
     };
     let shard = sample.documents[first].shard;
-    // The row is the number, so that scores find their place.
+    // The row is set to the document's index, to match its scores to it.
     let rows = documents.map(|number| {
         let document = TokenDocument {
             row: number as i64,
@@ -164,7 +164,7 @@ fn measure(
                     "{} row {}: {reason}",
                     work.shards[sampled.shard].name, sampled.document.row
                 ),
-                "`score` leaves such a document out; here it says that the model cannot be verified as it is",
+                "`score` skips such a document, but the model cannot be verified with it",
             ))
         }
     };

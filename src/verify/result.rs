@@ -1,4 +1,4 @@
-//! What a comparison came to: verify.json, and tables for people.
+//! The result of a comparison: verify.json, and human-readable tables.
 
 use std::fmt::Write as _;
 
@@ -15,19 +15,19 @@ use crate::{
     table::Table,
 };
 
-/// Of verify.json.
+/// The format version of verify.json.
 pub(crate) const FORMAT_VERSION: u64 = 1;
 
-/// All of it.
+/// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Finding {
     pub(crate) format_version: u64,
-    /// Every difference is within its tolerance.
+    /// Whether every difference is within its tolerance.
     pub(crate) passed: bool,
     pub(crate) model: VerifiedModel,
-    /// What Transformers loaded.
+    /// The checkpoint that Transformers loaded.
     pub(crate) checkpoint: Files,
-    /// What it loaded it as.
+    /// The class it was loaded as.
     pub(crate) oracle: Class,
     pub(crate) versions: AllVersions,
     pub(crate) sample: Counted,
@@ -41,7 +41,7 @@ pub(crate) struct Finding {
     pub(crate) batches: Vec<Batches>,
 }
 
-/// The model as it was scored with.
+/// The model that was scored, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct VerifiedModel {
     pub(crate) name: String,
@@ -64,7 +64,7 @@ pub(crate) struct Files {
     pub(crate) fingerprint: String,
 }
 
-/// What computed.
+/// The versions of everything that computed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AllVersions {
     pub(crate) rho_mask: String,
@@ -73,7 +73,7 @@ pub(crate) struct AllVersions {
     pub(crate) python: Versions,
 }
 
-/// What was compared.
+/// The size of the sample.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Counted {
     pub(crate) documents: usize,
@@ -81,11 +81,11 @@ pub(crate) struct Counted {
     /// Tokens with scores.
     pub(crate) scored: usize,
     pub(crate) windows: usize,
-    /// Documents of which only the first windows were taken.
+    /// Documents of which only the first windows were compared.
     pub(crate) cut: usize,
 }
 
-/// How far scores are from those of other batches.
+/// The differences from scores in other batches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Batches {
     pub(crate) name: String,
@@ -117,7 +117,7 @@ pub(crate) fn provider(plan: &Plan) -> &str {
 }
 
 impl Finding {
-    /// Whether each difference is within its tolerance.
+    /// Sets `passed`: whether each difference is within its tolerance.
     pub(crate) fn judge(&mut self) {
         let mut batches = self.batches.iter().flat_map(|b| [&b.loss, &b.entropy]);
         self.passed = [&self.loss, &self.entropy]
@@ -126,7 +126,7 @@ impl Finding {
             && batches.all(|difference| difference.largest <= self.batch_tolerance);
     }
 
-    /// For people, in so many columns where that can be.
+    /// Human-readable tables, at most `width` columns wide if possible.
     pub(crate) fn tables(&self, width: usize) -> String {
         let sample = &self.sample;
         let mut text = format!(
@@ -194,7 +194,7 @@ impl Finding {
         text
     }
 
-    /// In a line.
+    /// The result in one line.
     pub(crate) fn verdict(&self) -> String {
         let largest = self.loss.largest.max(self.entropy.largest);
         let batches = self.batches.iter();
@@ -218,7 +218,7 @@ fn part(text: &mut String, table: &Table, width: usize) {
     *text += &table.lines(width);
 }
 
-/// Where a difference is largest.
+/// Adds the location of the largest difference.
 fn place(text: &mut String, kind: &str, apart: &Difference, other: &str) {
     if let Some(Place {
         document,

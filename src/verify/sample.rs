@@ -1,4 +1,4 @@
-//! Which documents are compared: the first of each shard, as token ids. The same corpus gives the same sample.
+//! Samples the documents to compare: the first ones of each shard, as token ids. The same corpus gives the same sample.
 
 use anyhow::Context as _;
 use rho_formats::ShardReader;
@@ -9,9 +9,9 @@ use crate::{
     pipeline::{TokenDocument, Work, pieces::spans, tokenize::tokenize},
 };
 
-/// Windows of a document that are compared: the later ones are cut like the second, and a book is no reason to wait.
+/// Windows of a document that are compared: later ones are cut like the second, and a book would take too long.
 const WINDOWS: usize = 4;
-/// So many rows in a row without a document are a wrong setting.
+/// So many consecutive rows without a document mean a wrong setting.
 const PATIENCE: usize = 1000;
 
 /// Documents to compare.
@@ -19,22 +19,22 @@ const PATIENCE: usize = 1000;
 pub(crate) struct Sample {
     /// By shard, in the order of the corpus.
     pub(crate) documents: Vec<Sampled>,
-    /// Rows before them that hold no document, or one with nothing to score.
+    /// Skipped rows: without a document, or with one that has nothing to score.
     pub(crate) passed_over: usize,
     /// Documents of which only the first windows are compared.
     pub(crate) cut: usize,
 }
 
-/// A document with its place.
+/// A document and its shard.
 #[derive(Debug)]
 pub(crate) struct Sampled {
-    /// The number of its shard.
+    /// The index of its shard.
     pub(crate) shard: usize,
     pub(crate) document: TokenDocument,
 }
 
 impl Sample {
-    /// Takes so many documents, or all there are; none where it was stopped.
+    /// Takes `count` documents, or all if there are fewer; None if stopped.
     pub(crate) fn draw(work: &Work<'_>, count: usize) -> anyhow::Result<Option<Self>> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -43,7 +43,7 @@ impl Sample {
             .context("cannot start the reader's runtime")?;
         let mut reading: Vec<Reading> = chosen(work.shards.len(), count).map(Reading::of).collect();
         let mut missing = count;
-        // The second time around what short shards lack is taken from the others.
+        // The second pass takes from the other shards what short shards lack.
         for again in [false, true] {
             let shards = reading.len();
             for (i, shard) in reading.iter_mut().enumerate() {
@@ -74,13 +74,13 @@ impl Sample {
     }
 }
 
-/// All shards, or so many of them at equal distances.
+/// All shards, or `count` of them at equal distances.
 fn chosen(shards: usize, count: usize) -> impl Iterator<Item = usize> {
     let taken = shards.min(count);
     (0..taken).map(move |i| i * shards / taken)
 }
 
-/// What was read of a shard.
+/// The documents read from a shard.
 #[derive(Debug, Default)]
 struct Reading {
     number: usize,
@@ -89,7 +89,7 @@ struct Reading {
     ended: bool,
     passed_over: usize,
     cut: usize,
-    /// Why the first row that was passed over was.
+    /// Why the first skipped row was skipped.
     reason: Option<String>,
 }
 
@@ -101,7 +101,7 @@ impl Reading {
         }
     }
 
-    /// Reads on until so many documents more are there, or the shard ends. The answer is how many came.
+    /// Reads `count` more documents, or up to the end of the shard; the number read.
     fn read(&mut self, work: &Work<'_>, runtime: &Runtime, count: usize) -> anyhow::Result<usize> {
         if count == 0 || self.ended {
             return Ok(0);

@@ -1,7 +1,7 @@
-"""Losses and entropies of windows of tokens, as Transformers computes them.
+"""Computes losses and entropies of windows of tokens with Transformers.
 
-Started as `python -I -c`: nothing is imported from the current folder. First it says which versions there are. Then it
-reads lines of JSON, and answers each with one: the checkpoint to load, then windows, one at a time.
+Started as `python -I -c`, so nothing is imported from the current folder. First it prints the versions. Then it reads
+lines of JSON and answers each with one: the checkpoint to load, then windows, one at a time.
 """
 
 import json
@@ -10,11 +10,11 @@ import platform
 import site
 import sys
 
-# Answers go where standard output went; whatever a library prints goes to standard error.
+# Answers go to the original standard output; what libraries print goes to standard error.
 answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
 os.dup2(2, 1)
 
-# Rows of logits that are turned into scores at once: the copies of 128 rows are small beside the logits themselves.
+# Rows of logits turned into scores at once: the copies of 128 rows are small compared to the logits.
 ROWS = 128
 
 
@@ -27,7 +27,8 @@ def number(text):
     return tuple(int("".join(filter(str.isdigit, part)) or 0) for part in text.split(".")[:2])
 
 
-# Isolated mode leaves out what `pip install --user` installs. That folder is the user's own; environments leave it out.
+# Isolated mode ignores packages installed with `pip install --user`. Add them, except in virtual environments, which
+# ignore them too.
 if sys.prefix == sys.base_prefix:
     site.addsitedir(site.getusersitepackages())
 
@@ -55,7 +56,7 @@ answer(
 
 
 def load(checkpoint, dtype, threads):
-    """The model of a checkpoint, and what was noticed about it."""
+    """The model of a checkpoint, and facts about it."""
     torch.set_num_threads(threads)
     version = number(transformers.__version__)
     options = {
@@ -72,15 +73,15 @@ def load(checkpoint, dtype, threads):
         checkpoint, local_files_only=True, trust_remote_code=False
     )
     if config.model_type == "falcon" and getattr(config, "alibi", False):
-        # Eager attention adds the bias of ALiBi twice, which is not what these models were trained with.
+        # Eager attention adds the ALiBi bias twice, but these models were trained with it once.
         options["attn_implementation"] = "sdpa"
-    # Models that also see pictures have their text model inside, and take text alone.
+    # Models that also take images contain a text model and accept text alone.
     kinds = [transformers.AutoModelForCausalLM, getattr(transformers, "AutoModelForImageTextToText", None)]
     kinds = [kind for kind in kinds if kind is not None and type(config) in kind._model_mapping.keys()]
     if not kinds:
         return None, {"error": f"{config.model_type}: expected a model that predicts the next token, got none for {type(config).__name__}"}
     model, found = kinds[0].from_pretrained(checkpoint, **options)
-    # What has no weights is random, and what it computes says nothing.
+    # A tensor without weights is random, so its scores would be meaningless.
     lacking = [str(name) for name in sorted(found["missing_keys"])]
     lacking += [str(name) for name in sorted(found["mismatched_keys"])]
     if lacking:
@@ -91,7 +92,7 @@ def load(checkpoint, dtype, threads):
 
 
 def finite(tensor):
-    """Numbers of JSON, which has neither infinity nor NaN."""
+    """The values as JSON numbers, with None for infinity and NaN, which JSON does not have."""
     return [value if abs(value) < float("inf") else None for value in tensor.tolist()]
 
 

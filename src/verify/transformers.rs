@@ -1,5 +1,5 @@
-//! Transformers in the user's Python: a program that is handed to it (`transformers.py`), a line of JSON for each window
-//! there, and one back. Nothing is written, and nothing of the current folder is imported.
+//! Runs Transformers in the user's Python with a script (`transformers.py`). Each window is a line of JSON to it, and
+//! its scores a line back. Nothing is written to disk, and nothing is imported from the current folder.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{advised::Advised, stop::Stop, terminal};
 
 const SCRIPT: &str = include_str!("transformers.py");
-/// How often a signal is looked for while Python computes.
+/// How often to check for a signal while Python computes.
 const PATIENCE: Duration = Duration::from_millis(100);
-/// What is kept of standard error, from its end.
+/// The number of bytes of standard error to keep, from its end.
 const SAID: usize = 8 << 10;
 
-/// A Python at work. It ends when this is dropped.
+/// A running Python process. Dropping this ends it.
 pub(crate) struct Transformers {
     python: PathBuf,
     child: Child,
@@ -31,7 +31,7 @@ pub(crate) struct Transformers {
     stop: Stop,
 }
 
-/// What runs there.
+/// The versions in that Python.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Versions {
     pub(crate) python: String,
@@ -39,7 +39,7 @@ pub(crate) struct Versions {
     pub(crate) transformers: String,
 }
 
-/// What it said first.
+/// Its first line.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Greeting {
@@ -47,7 +47,7 @@ enum Greeting {
     Missing { missing: Vec<String> },
 }
 
-/// What is to be loaded.
+/// What to load.
 #[derive(Debug, Serialize)]
 pub(crate) struct Settings<'a> {
     pub(crate) checkpoint: &'a Path,
@@ -55,10 +55,10 @@ pub(crate) struct Settings<'a> {
     pub(crate) threads: usize,
 }
 
-/// A model that is loaded.
+/// A loaded model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Class {
-    /// What Transformers calls it.
+    /// Its class in Transformers.
     pub(crate) class: String,
     pub(crate) dtype: String,
     /// Tensors of the checkpoint that it does not read.
@@ -80,7 +80,7 @@ pub(crate) struct Window<'a> {
     pub(crate) scored_from: usize,
 }
 
-/// Scores of a window from its first scored token on; none where one is no number.
+/// Scores of a window from its first scored token on; None for a score that is not finite.
 #[derive(Debug, Deserialize)]
 pub(crate) struct WindowScores {
     pub(crate) loss: Vec<Option<f64>>,
@@ -88,7 +88,7 @@ pub(crate) struct WindowScores {
 }
 
 impl Transformers {
-    /// Starts Python and has it import what it needs; none where it was stopped.
+    /// Starts Python and has it import what it needs; None if stopped.
     pub(crate) fn start(python: &Path, stop: &Stop) -> anyhow::Result<Option<(Self, Versions)>> {
         let mut child = Command::new(python)
             // Isolated: neither the current folder nor PYTHONPATH is searched for modules.
@@ -153,7 +153,7 @@ impl Transformers {
         }
     }
 
-    /// Loads a checkpoint; none where it was stopped.
+    /// Loads a checkpoint; None if stopped.
     pub(crate) fn load(&mut self, settings: &Settings<'_>) -> anyhow::Result<Option<Class>> {
         match self.ask(settings)? {
             None => Ok(None),
@@ -168,7 +168,7 @@ impl Transformers {
         }
     }
 
-    /// Scores a window; none where it was stopped.
+    /// Scores a window; None if stopped.
     pub(crate) fn score(&mut self, window: &Window<'_>) -> anyhow::Result<Option<WindowScores>> {
         let Some(scores) = self.ask::<WindowScores>(window)? else {
             return Ok(None);
@@ -188,7 +188,7 @@ impl Transformers {
 
     fn ask<T: DeserializeOwned>(&mut self, question: &impl Serialize) -> anyhow::Result<Option<T>> {
         let line = serde_json::to_string(question)? + "\n";
-        // Where it has ended, the missing answer tells why.
+        // If Python has ended, this fails; waiting for the answer below finds the reason.
         let _ = self
             .input
             .write_all(line.as_bytes())
@@ -216,9 +216,9 @@ impl Transformers {
         }
     }
 
-    /// Why it ended; what it said goes to standard error.
+    /// Why it ended; prints what it wrote to standard error.
     fn ended(&mut self) -> anyhow::Error {
-        // Its standard output is closed; it may still be on its way out.
+        // Its standard output is closed, but it may still be exiting.
         let ended = self.child.wait();
         let said = self.said.take().and_then(|said| said.join().ok());
         let said = said.unwrap_or_default();
@@ -234,7 +234,7 @@ impl Transformers {
                 "{}: expected scores from Transformers, Python ended {how}",
                 self.python.display()
             ),
-            "what it said stands above; where memory was short, --dtype f32 takes half of it",
+            "see its output above; if it ran out of memory, --dtype f32 needs half as much",
         )
     }
 }

@@ -1,4 +1,4 @@
-//! JSON lines with the masks' own columns, a file for each shard; what the metadata of masks says is in `rho_mask.json`.
+//! JSON lines with the masks' own columns, one file per shard. The metadata of the masks is in `rho_mask.json`.
 
 use rho_formats::trainers::{JsonLines, Sink};
 

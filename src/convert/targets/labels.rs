@@ -1,15 +1,15 @@
-//! A Hugging Face dataset for Transformers, TRL and axolotl, as `datasets.load_from_disk` opens it. Everything is
-//! token-aligned: the models shift labels by themselves.
+//! A Hugging Face dataset for Transformers, TRL and axolotl, to open with `datasets.load_from_disk`. Everything is
+//! token-aligned, because the models shift labels themselves.
 //!
 //! | column | | in |
 //! |---|---|---|
 //! | `input_ids` | list&lt;int32&gt; | documents, sequences |
 //! | `attention_mask` | list&lt;int8&gt;, 0 in the padding | documents, sequences |
-//! | `labels` | list&lt;int32&gt;, -100 where nothing is to be learned | documents, sequences |
-//! | `position_ids` | list&lt;int32&gt;, from 0 in every piece, and in the padding | sequences |
-//! | `seq_lengths` | list&lt;int32&gt;, the tokens of each piece, the padding last: as TRL calls it | sequences |
+//! | `labels` | list&lt;int32&gt;, -100 for tokens that are no targets | documents, sequences |
+//! | `position_ids` | list&lt;int32&gt;, from 0 in every piece and in the padding | sequences |
+//! | `seq_lengths` | list&lt;int32&gt;, the length of each piece, padding last; the name is TRL's | sequences |
 //!
-//! Transformers keeps the documents of a sequence apart by `position_ids`, but only where it gets no `attention_mask`.
+//! Transformers separates the documents of a sequence by `position_ids`, but only if it gets no `attention_mask`.
 
 use rho_formats::trainers::{ListColumns, ListFields, Lists, TableKind, TableSchema};
 
@@ -42,7 +42,7 @@ impl Layout for Labels {
     const KIND: TableKind = TableKind::Arrow;
 
     const NOTE: Option<&'static str> = Some(
-        "Transformers keeps the documents of a sequence apart only where it gets no attention_mask: leave that column out \
+        "Transformers separates the documents of a sequence only if it gets no attention_mask: remove that column \
          there (docs/trainers.md)",
     );
 
@@ -82,7 +82,7 @@ impl Layout for Labels {
             .with(&mut self.input_ids)
             .with(&mut self.attention_mask)
             .with(&mut self.labels);
-        // Of documents they say nothing that is not known.
+        // Only sequences have these two columns: for single documents they would be trivial.
         let (mut positions, mut lengths) = (
             std::mem::take(&mut self.position_ids),
             std::mem::take(&mut self.seq_lengths),

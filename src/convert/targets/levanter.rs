@@ -1,8 +1,8 @@
-//! Parquet for levanter's `prebuilt` format: `input_ids` (int32) and `loss_weights` (f32), *prediction-aligned*: weight `i`
-//! speaks of token `i + 1`, and the last one is 0.
+//! Parquet for levanter's `prebuilt` format: `input_ids` (int32) and `loss_weights` (f32), *prediction-aligned*: weight
+//! `i` is that of token `i + 1`, and the last one is 0.
 //!
-//! levanter neither packs nor pads such rows: with `--length` they are as long as its sequences. It keeps documents apart by
-//! their end-of-sequence tokens, and padding consists of that token.
+//! levanter neither packs nor pads such rows: with `--length` they have the length of its sequences. It separates
+//! documents by their end-of-sequence tokens, and padding consists of that token.
 
 use rho_formats::trainers::{ListColumns, ListFields, Lists, TableKind, TableSchema};
 

@@ -1,6 +1,6 @@
-//! litdata: two folders of chunks for its `TokensLoader`, `tokens` and `mask`, in step: `ParallelStreamingDataset` gives the
-//! same block of both. The mask is token-aligned, true where a token is trained on; the trainer shifts both. The loader
-//! cuts blocks across documents, so each ends with the end-of-sequence token.
+//! litdata: two parallel folders of chunks for its `TokensLoader`, `tokens` and `mask`. `ParallelStreamingDataset`
+//! yields the same block of both. The mask is token-aligned, true for tokens to train on; the trainer shifts both. The
+//! loader cuts blocks across documents, so each document ends with the end-of-sequence token.
 
 use std::fs;
 
@@ -24,7 +24,7 @@ pub(super) const ABILITIES: Abilities = Abilities {
     stream: false,
 };
 
-/// The folders, and what they hold, in the order of [`LitChunks::finish`].
+/// The folders and their contents, in the order of [`LitChunks::finish`].
 const STREAMS: [(&str, LitStream); 2] = [("tokens", LitStream::Ids), ("mask", LitStream::Bits)];
 
 pub(super) struct Litdata {
@@ -34,9 +34,9 @@ pub(super) struct Litdata {
 struct Chunks {
     files: LaterFiles,
     file_bytes: u64,
-    /// The pair that is filled.
+    /// The pair of chunks being filled.
     open: LitChunks,
-    /// The others.
+    /// The finished files.
     done: Vec<MaskFile>,
     told: [Vec<Value>; 2],
     rows: u64,
@@ -75,10 +75,10 @@ impl Target for Litdata {
                 .filter_map(|shard| shard.notes[name].as_array());
             let chunks: Vec<&Value> = told.flatten().collect();
             let index = litdata_index(stream, self.file_bytes, &chunks);
-            // Nothing made it yet where there are no documents.
+            // Without documents nothing has created the folder yet.
             let place = folder.path().join(name);
             fs::create_dir_all(&place)
-                .with_context(|| format!("{}: cannot be made", place.display()))?;
+                .with_context(|| format!("{}: cannot be created", place.display()))?;
             let name = format!("{name}/index.json");
             folder.file(&name, Some(&|file| file.write_all(&index)))?;
         }

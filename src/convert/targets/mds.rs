@@ -1,6 +1,5 @@
-//! MosaicML's streaming datasets: a sample for each document with the arrays `tokens` and `mask`, token-aligned, 1 where a
-//! token is trained on. Samples are documents as they are in the masks, for who reads them packs them. All shards are in
-//! one `index.json`.
+//! MosaicML's streaming datasets: a sample per document with the arrays `tokens` and `mask`, token-aligned, 1 for
+//! tokens to train on. Documents are unchanged, because their readers pack them. One `index.json` lists all shards.
 
 use rho_formats::{
     MaskFile, MasksFolder,
@@ -32,9 +31,9 @@ struct Shards {
     files: LaterFiles,
     ids: IdType,
     file_bytes: u64,
-    /// The one that is filled.
+    /// The shard being filled.
     open: Option<(Sink, MdsShard)>,
-    /// The others.
+    /// The finished files.
     done: Vec<MaskFile>,
     told: Vec<Value>,
     rows: u64,

@@ -1,6 +1,6 @@
-//! The formats that masks can be converted to, one file each. To add one: a name in `cli::convert`, a file here, and its
-//! lines in [`abilities`] and [`make`]. Those whose trainers read tables of documents or sequences share `rows`, and say only
-//! which columns they have.
+//! The formats that masks can be converted to, one file each. To add one: a name in `cli::convert`, a file here, and
+//! its lines in [`abilities`] and [`make`]. Formats that are tables of documents or sequences share `rows`, and define
+//! only their columns.
 
 mod jsonl;
 mod labels;
@@ -29,37 +29,37 @@ use super::documents::Documents;
 pub(crate) use super::settings::Settings;
 use crate::cli::{IdsDtype, TargetName};
 
-/// What a target can express. An option that it cannot is refused before anything is written.
+/// The options a target supports. Others are refused before anything is written.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Abilities {
-    /// The masks' own columns are written: all of them, or with `--mask` or `--weights` that one alone of what selections
-    /// made. Else one column is chosen.
+    /// The masks' own columns are written: all of them, or with `--mask` or `--weights` only that one of the columns
+    /// that selections made. Otherwise one column is chosen.
     pub(crate) own_columns: bool,
-    /// Weights in the place of bits.
+    /// Weights instead of bits.
     pub(crate) weights: bool,
     /// Sequences of one length.
     pub(crate) length: bool,
-    /// Token ids of a type that can be chosen.
+    /// A choice of the type of token ids.
     pub(crate) dtype: bool,
-    /// Files of a size that can be chosen; its default, in bytes.
+    /// A choice of the file size; the default, in bytes.
     pub(crate) file_bytes: Option<u64>,
-    /// Documents must end with an end-of-sequence token.
+    /// Documents end with an end-of-sequence token.
     pub(crate) ends_documents: bool,
     /// One stream, on standard output.
     pub(crate) stream: bool,
 }
 
-/// A format, as it is to be written.
+/// A format with its settings.
 pub(crate) trait Target: Sync {
-    /// Begins the files of a shard.
+    /// Creates the files of a shard.
     fn begin(&self, files: &ShardFiles<'_>) -> anyhow::Result<Box<dyn Writer>>;
 
-    /// Begins a stream of all shards, where the format has one.
+    /// Starts a stream of all shards; None if the format cannot be streamed.
     fn stream(&self, _sink: Sink) -> Option<anyhow::Result<Box<dyn Writer>>> {
         None
     }
 
-    /// What whoever trains on it should know, and would not notice.
+    /// What a user of the format should know and would not notice.
     fn note(&self) -> Option<&'static str> {
         None
     }
@@ -69,20 +69,20 @@ pub(crate) trait Target: Sync {
         &[]
     }
 
-    /// Writes what speaks of all shards, in the order of the corpus, such as an index. May be called again, and writes the
-    /// same then.
+    /// Writes files about all shards, such as an index. `shards` are in the order of the corpus. May be called again,
+    /// and then writes the same.
     fn conclude(&self, _folder: &MasksFolder, _shards: &[&Written]) -> anyhow::Result<()> {
         Ok(())
     }
 }
 
-/// Takes the documents of one shard, or of all of them in a stream. The same calls give the same bytes: a shard that was
-/// interrupted is written anew.
+/// Takes the documents of one shard, or in a stream of all shards. The same calls give the same bytes, because an
+/// interrupted shard is written again.
 pub(crate) trait Writer {
     /// Adds documents, all of one shard.
     fn write(&mut self, documents: &Documents) -> anyhow::Result<()>;
 
-    /// A shard ends: what was gathered of it is not to be mixed with what follows in a stream.
+    /// Ends a shard: in a stream, buffered documents must not be mixed with those of the next shard.
     fn end_shard(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
@@ -91,40 +91,40 @@ pub(crate) trait Writer {
     fn finish(self: Box<Self>) -> anyhow::Result<Written>;
 }
 
-/// What came of a shard.
+/// The output of a shard.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Written {
     /// Its files.
     pub(crate) files: Vec<MaskFile>,
-    /// Rows in them, or sequences: what a trainer counts.
+    /// Rows or sequences, as the trainer counts.
     pub(crate) rows: u64,
-    /// Documents that were left out for no token of them is a target, by targets whose trainers cannot take such.
+    /// Documents left out: none of their tokens is a target, and the trainer cannot read such documents.
     pub(crate) left_out: u64,
-    /// Whatever [`Target::conclude`] needs to know.
+    /// Data for [`Target::conclude`].
     pub(crate) notes: Value,
 }
 
-/// Makes the files of one shard.
+/// Creates the files of one shard.
 pub(crate) struct ShardFiles<'a> {
     pub(super) new: &'a NewFiles,
-    /// What the names of the shard's files begin with: the shard's own name, which may lie in folders (`a/b.jsonl`). No
-    /// other shard has it.
+    /// The start of the names of the shard's files: the shard's own name, which may contain folders (`a/b.jsonl`). It
+    /// is unique.
     pub(super) stem: &'a str,
 }
 
 impl ShardFiles<'_> {
-    /// Begins a file: the stem with this ending, such as `.tar`, or `.00001.mds`.
+    /// Creates a file named by the stem and this ending, such as `.tar` or `.00001.mds`.
     pub(crate) fn create(&self, ending: &str) -> Result<Sink, OutputError> {
         self.new.create(&format!("{}{ending}", self.stem))
     }
 
-    /// Begins a file in a folder of its own, as `tokens/a/b.jsonl.bin`.
+    /// Creates a file in a separate folder, such as `tokens/a/b.jsonl.bin`.
     pub(crate) fn create_in(&self, folder: &str, ending: &str) -> Result<Sink, OutputError> {
         self.new.create(&format!("{folder}/{}{ending}", self.stem))
     }
 }
 
-/// What a target can express.
+/// The options a target supports.
 pub(crate) fn abilities(name: TargetName) -> Abilities {
     match name {
         TargetName::Labels => labels::ABILITIES,
@@ -141,7 +141,7 @@ pub(crate) fn abilities(name: TargetName) -> Abilities {
     }
 }
 
-/// The target of a name.
+/// Creates the target with this name.
 pub(crate) fn make(
     name: TargetName,
     settings: &Settings,

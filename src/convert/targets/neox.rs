@@ -1,7 +1,7 @@
-//! GPT-NeoX: for each shard an indexed dataset of token ids (`train_data_paths`) and one of labels in step with it
-//! (`train_label_data_paths`), -100 where a token is no target. GPT-NeoX joins documents and cuts them into samples, the
-//! same way for both, so each must end with the end-of-sequence token; it shifts labels by itself ("not shifted by 1 yet",
-//! as its arguments say), so they are token-aligned.
+//! GPT-NeoX: for each shard an indexed dataset of token ids (`train_data_paths`) and a parallel one of labels
+//! (`train_label_data_paths`), -100 for tokens that are no targets. GPT-NeoX joins documents and cuts them into
+//! samples, the same way for both, so each document must end with the end-of-sequence token. It shifts labels itself
+//! ("not shifted by 1 yet", as its arguments say), so they are token-aligned.
 
 use rho_formats::trainers::Indexed;
 
@@ -22,7 +22,7 @@ pub(super) struct Neox;
 
 struct Pair {
     files: LaterFiles,
-    /// Of token ids, and of labels.
+    /// The dataset of token ids, and that of labels.
     datasets: Option<[Indexed; 2]>,
     rows: u64,
     labels: Vec<i32>,

@@ -1,6 +1,7 @@
-//! OLMo and OLMo-core: `tokens/` and `label_mask/` with an array for each shard, and beside the tokens where documents begin
-//! and end. OLMo-core joins documents and cuts them into sequences, so each must end with the end-of-sequence token; its
-//! `get_labels` masks and then shifts, so the mask is token-aligned, true where a token is trained on.
+//! OLMo and OLMo-core: `tokens/` and `label_mask/` with an array per shard, and beside the tokens the bounds of
+//! documents. OLMo-core joins documents and cuts them into sequences, so each document must end with the
+//! end-of-sequence token. Its `get_labels` masks and then shifts, so the mask is token-aligned, true for tokens to
+//! train on.
 
 use rho_formats::trainers::{IdType, Memmaps, Place};
 
@@ -57,7 +58,7 @@ impl Writer for Arrays {
                 None => self.memmaps.insert(Memmaps::new(
                     self.files.create_in("tokens", ".npy")?,
                     self.files.create_in("label_mask", ".npy")?,
-                    // By its name, which OLMo-core makes of that of the tokens.
+                    // OLMo-core derives this name from that of the tokens.
                     self.files.create_in("tokens", ".csv.gz")?,
                     self.ids,
                 )),

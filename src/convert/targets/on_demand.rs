@@ -1,5 +1,5 @@
-//! Files of a shard that are begun when there is something to write: a shard without documents has none then. Readers that
-//! map files into memory cannot map empty ones.
+//! Files of a shard that are created when there is something to write, so a shard without documents has none. Readers
+//! that memory-map files cannot map empty ones.
 
 use rho_formats::{
     OutputError,
@@ -8,7 +8,7 @@ use rho_formats::{
 
 use super::ShardFiles;
 
-/// Makes the files of one shard, whenever they are wanted.
+/// Creates the files of one shard when they are needed.
 pub(super) struct LaterFiles {
     new: NewFiles,
     stem: String,
@@ -22,12 +22,12 @@ impl LaterFiles {
         }
     }
 
-    /// Begins a file: the stem with this ending.
+    /// Creates a file named by the stem and this ending.
     pub(super) fn create(&self, ending: &str) -> Result<Sink, OutputError> {
         self.files().create(ending)
     }
 
-    /// Begins a file in a folder of its own.
+    /// Creates a file in a separate folder.
     pub(super) fn create_in(&self, folder: &str, ending: &str) -> Result<Sink, OutputError> {
         self.files().create_in(folder, ending)
     }

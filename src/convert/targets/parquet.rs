@@ -1,4 +1,4 @@
-//! Parquet with the masks' own columns, a file for each shard. The metadata of the masks is that of the files, too.
+//! Parquet with the masks' own columns, one file per shard. The files have the metadata of the masks.
 
 use rho_formats::{
     MaskColumns,

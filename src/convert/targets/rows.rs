@@ -1,8 +1,8 @@
-//! Tables whose rows are what a trainer learns from: documents, or sequences of one length that several share. Which
-//! columns there are, and which way round they speak of tokens, is the business of each [`Layout`].
+//! Tables whose rows are training examples: documents, or packed sequences of one length. Each [`Layout`] defines the
+//! columns and their alignment.
 //!
-//! A row without targets is left out, and so is a document without, before it is packed: it teaches nothing, and the mean
-//! over no token that some trainers would take of it is no number.
+//! Documents without targets are left out before packing, and so are rows without targets: they teach nothing, and in
+//! some trainers their mean loss over no tokens would be NaN.
 
 use std::marker::PhantomData;
 
@@ -17,26 +17,26 @@ use crate::convert::{
     packing::{Packer, Piece},
 };
 
-/// A record batch of a table is full at so many tokens.
+/// The most tokens in a record batch, unless a single row has more.
 const FULL: usize = 1 << 18;
 
-/// A row on its way into a table.
+/// A row to add to a table.
 pub(super) struct Row<'a> {
-    /// What it consists of: one document, or as many pieces as share a sequence.
+    /// One document, or the pieces that share a sequence.
     pub(super) pieces: &'a [Piece<'a>],
-    /// Entries behind the pieces that stand for nothing.
+    /// The number of padding entries after the pieces.
     pub(super) padding: usize,
-    /// The token id that stands there.
+    /// The token id of padding.
     pub(super) pad: i32,
 }
 
 impl Row<'_> {
-    /// Tokens, the padding aside.
+    /// The number of tokens, without padding.
     pub(super) fn tokens(&self) -> usize {
         self.pieces.iter().map(|piece| piece.ids.len()).sum()
     }
 
-    /// Adds its token ids.
+    /// Appends its token ids, with padding.
     pub(super) fn ids(&self, to: &mut Vec<i32>) {
         for piece in self.pieces {
             to.extend_from_slice(piece.ids);
@@ -44,14 +44,14 @@ impl Row<'_> {
         to.resize(to.len() + self.padding, self.pad);
     }
 
-    /// Adds the place of each token in its piece; the padding is counted as a piece.
+    /// Appends the position of each token in its piece; padding counts as a piece.
     pub(super) fn positions(&self, to: &mut Vec<i32>) {
         for length in self.lengths() {
             to.extend(0..length);
         }
     }
 
-    /// Tokens of each piece, and what there is of padding. They are below 2^31, as lists in masks are.
+    /// The length of each piece, and of the padding if there is any. They are below 2^31, as lists in masks are.
     pub(super) fn lengths(&self) -> impl Iterator<Item = i32> {
         let pieces = self.pieces.iter().map(|piece| piece.ids.len());
         let padding = (self.padding > 0).then_some(self.padding);
@@ -61,19 +61,19 @@ impl Row<'_> {
 
 /// The columns of a table.
 pub(super) trait Layout: Default + 'static {
-    /// Which kind of file the trainer reads.
+    /// The kind of file that the trainer reads.
     const KIND: TableKind;
 
-    /// What whoever trains on sequences should know, and would not notice.
+    /// What a user of packed sequences should know and would not notice.
     const NOTE: Option<&'static str> = None;
 
-    /// The columns, of documents or of sequences.
+    /// The columns, for documents or for sequences.
     fn schema(settings: &Settings) -> TableSchema;
 
     /// Adds a row.
     fn push(&mut self, row: &Row<'_>);
 
-    /// Takes out what was added, in the order of the schema. `packed`: sequences, not documents.
+    /// Takes the added rows, with columns in the order of the schema. `packed`: sequences, not documents.
     fn take(&mut self, packed: bool) -> ListColumns;
 }
 
@@ -134,7 +134,7 @@ impl<L: Layout> Target for Rows<L> {
         if L::KIND == TableKind::Parquet {
             return Ok(());
         }
-        // What `datasets.load_from_disk` opens.
+        // `datasets.load_from_disk` needs this file.
         folder.file(DATASET_INFO, Some(&|file| file.write_all(b"{}")))?;
         let files = shards.iter().flat_map(|shard| &shard.files);
         Ok(folder.list(&self.settings.metadata, files)?)
@@ -150,7 +150,7 @@ struct RowWriter<L> {
     left_out: u64,
 }
 
-/// The rows of the next record batch, and the table it goes to.
+/// The rows of the next record batch, and their table.
 struct Pending<L> {
     table: Table,
     layout: L,
@@ -171,7 +171,7 @@ impl<L: Layout> Pending<L> {
             pad: self.pad,
         };
         let tokens = row.tokens() + padding;
-        // Before, so that one long document does not come on top of an almost full batch.
+        // Flush before adding, so that a long document is not added to an almost full batch.
         if self.tokens > 0 && self.tokens + tokens > FULL {
             self.flush()?;
         }

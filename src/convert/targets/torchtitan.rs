@@ -1,8 +1,8 @@
-//! A Hugging Face dataset with what torchtitan's data loaders yield: `input`, `labels`, *shifted*: label `i` is token
-//! `i + 1`, or -100, and `positions`, which begin anew with each document. All are int32, as long as one another.
+//! A Hugging Face dataset with the columns that torchtitan's data loaders yield: `input`; `labels`, *shifted*: label
+//! `i` is token `i + 1` or -100; `positions`, which restart with each document. All are int32 and of equal length.
 //!
-//! torchtitan keeps documents apart by positions or, in other versions, by end-of-sequence tokens: there are both, and
-//! padding consists of the latter.
+//! torchtitan separates documents by positions or, in other versions, by end-of-sequence tokens. Rows have both, and
+//! padding consists of end-of-sequence tokens.
 
 use rho_formats::trainers::{ListColumns, ListFields, Lists, TableKind, TableSchema};
 

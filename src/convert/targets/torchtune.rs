@@ -1,5 +1,5 @@
-//! Parquet for torchtune's `SFTDataset`: `tokens` (int32) and `mask` (bool), token-aligned and *inverted*: true is what is not
-//! trained on. It makes labels of them, and its recipes shift; it packs by itself.
+//! Parquet for torchtune's `SFTDataset`: `tokens` (int32) and `mask` (bool), token-aligned and *inverted*: true for
+//! tokens not to train on. torchtune makes the labels, shifts them in its recipes, and packs by itself.
 
 use rho_formats::trainers::{ListColumns, ListFields, Lists, TableKind, TableSchema};
 

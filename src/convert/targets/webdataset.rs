@@ -1,4 +1,4 @@
-//! Tar files with the masks' own columns, one for each shard, as WebDataset reads them: see `rho_formats::trainers`.
+//! WebDataset: tar files with the masks' own columns, one per shard. See `rho_formats::trainers`.
 
 use rho_formats::trainers::{Samples, Sink};
 

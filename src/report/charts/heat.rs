@@ -1,4 +1,4 @@
-//! Two scores against each other: how many tokens lie where, and the region in which most of them are kept.
+//! A heat map of two scores: how many tokens have which scores, and the region in which most of them are kept.
 
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
@@ -10,46 +10,46 @@ use super::{
 };
 use crate::numbers::grouped;
 
-/// Where it is drawn.
+/// The drawing area with its axes.
 type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// Tokens whose two scores lie in two ranges.
+/// The tokens whose scores are in one range of x and one of y.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::report) struct Cell {
-    /// Tokens in it.
+    /// The number of tokens.
     pub(in crate::report) tokens: u64,
-    /// Of these, kept.
+    /// How many of them are kept.
     pub(in crate::report) kept: u64,
 }
 
 impl Cell {
-    /// Whether it belongs to the selected region.
+    /// Whether the cell is in the selected region: at least half of its tokens are kept.
     fn selected(self) -> bool {
         self.tokens > 0 && 2 * self.kept >= self.tokens
     }
 }
 
-/// What is drawn.
+/// A heat map.
 #[derive(Debug)]
 pub(in crate::report) struct Heat<'a> {
-    /// What the scores are called, and the range that is drawn of each.
+    /// The name of the score on the x axis, and the range drawn.
     pub(in crate::report) x: (&'a str, f64, f64),
-    /// As for `x`.
+    /// The same for the y axis.
     pub(in crate::report) y: (&'a str, f64, f64),
-    /// `columns` cells for each range of `y`, from the lowest.
+    /// `columns` cells for each range of `y`, lowest first.
     pub(in crate::report) cells: &'a [Cell],
-    /// Ranges of `x`.
+    /// The number of ranges of `x`.
     pub(in crate::report) columns: usize,
-    /// Tokens that lie outside.
+    /// Tokens outside of the ranges drawn.
     pub(in crate::report) outside: u64,
-    /// The mask whose region is drawn, if there is one.
+    /// The mask whose region is drawn, if any.
     pub(in crate::report) mask: Option<&'a str>,
-    /// Thresholds of `x` and of `y`.
+    /// The thresholds of `x` and of `y`.
     pub(in crate::report) thresholds: (&'a [Threshold], &'a [Threshold]),
 }
 
 impl Heat<'_> {
-    /// Draws it.
+    /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
         Ok(Chart {
             svg: self.draw()?,
@@ -68,8 +68,8 @@ impl Heat<'_> {
         cell.filter(|_| inside).copied().unwrap_or_default()
     }
 
-    /// The least number of tokens of each step of colour: round numbers (1, 2, 5, 10, ...) below the most there is, and
-    /// 1, so that rare cells show too.
+    /// The lowest number of tokens of each colour: round numbers (1, 2, 5, 10, ...) below the maximum, and always 1, so
+    /// that rare cells are visible too.
     fn steps(&self) -> Vec<u64> {
         let most = self.cells.iter().map(|cell| cell.tokens).max().unwrap_or(1);
         let powers = (0..19).map(|power| 10u64.pow(power));
@@ -113,7 +113,7 @@ impl Heat<'_> {
                 .x_desc(format!("{x_name}, nats"))
                 .y_desc(format!("{y_name}, nats"))
                 .draw()?;
-            // Neighbours of one colour are one rectangle: the page stays small.
+            // Neighbours of equal colour share one rectangle, which keeps the page small.
             let step = |cell: Cell| steps.iter().rposition(|&least| cell.tokens >= least);
             for row in 0..self.rows() {
                 let mut column = 0;
@@ -131,7 +131,7 @@ impl Heat<'_> {
                 }
             }
             if self.mask.is_some() {
-                // First all of the halo: the line goes around corners.
+                // The whole halo first, because the line turns corners.
                 for (colour, width) in [(GROUND, 5.0), (INK, 2.0)] {
                     chart.draw_series(self.outline().into_iter().map(|[from, to]| {
                         let ends = vec![at(from.0, from.1), at(to.0, to.1)];
@@ -144,13 +144,13 @@ impl Heat<'_> {
         })
     }
 
-    /// Dashed lines from edge to edge, their masks' names at their ends.
+    /// Dashed lines from edge to edge, with their masks' names at the ends.
     fn draw_thresholds(&self, area: &Area<'_>, chart: &mut Plane<'_, '_>) -> anyhow::Result<()> {
         let ((_, x0, x1), (_, y0, y1)) = (self.x, self.y);
         let upright = self.thresholds.0.iter().map(|threshold| (threshold, true));
         let lying = self.thresholds.1.iter().map(|threshold| (threshold, false));
         let all: Vec<(&Threshold, bool)> = upright.chain(lying).collect();
-        // First the halo of all: lines may lie side by side.
+        // All halos first, because lines may be close together.
         for (colour, width) in [(GROUND, 2.8), (INK, 1.2)] {
             for &(threshold, upright) in &all {
                 for at in [threshold.low, threshold.high] {
@@ -189,7 +189,7 @@ impl Heat<'_> {
         Ok(())
     }
 
-    /// The colours, at the right edge.
+    /// The legend of the colours, at the right edge.
     fn legend(&self, area: &Area<'_>, steps: &[u64]) -> anyhow::Result<()> {
         let (left, mut top) = (px(640.0 - 104.0), px(290.0));
         let label = anchored(&text(12.0, INK), HPos::Left, VPos::Center);
@@ -214,7 +214,7 @@ impl Heat<'_> {
         Ok(())
     }
 
-    /// The edges between the selected region and the rest, as long as they are straight: corners of cells.
+    /// The outline of the selected region: straight edges, each between two corners of cells.
     fn outline(&self) -> Vec<[(usize, usize); 2]> {
         let selected = |column: Option<usize>, row: Option<usize>| match (column, row) {
             (Some(column), Some(row)) => self.cell(column, row).selected(),
@@ -260,7 +260,7 @@ impl Heat<'_> {
             .sum();
         let (x, y) = (self.x.0, self.y.0);
         let mut message = format!(
-            "Where {} tokens lie in the plane of {x} and {y}",
+            "Where {} tokens are in the plane of {x} and {y}",
             grouped(tokens)
         );
         if let Some(mask) = self.mask {
@@ -271,7 +271,7 @@ impl Heat<'_> {
         message + "."
     }
 
-    /// Coarser than the picture: at most eight ranges of each score.
+    /// The table is coarser than the chart: at most eight ranges of each score.
     fn table(&self) -> Table {
         let mut table = Table::new(["", "", "tokens", "kept"]);
         table.header[0] = format!("{}, nats", self.y.0);
@@ -319,7 +319,7 @@ impl Heat<'_> {
     }
 }
 
-/// The colour of a step: few steps are spread over all colours.
+/// The colour of a step; few steps are spread over all colours.
 fn shade(step: usize, steps: usize) -> RGBColor {
     let last = HEAT.len() - 1;
     HEAT[(step * last / steps.saturating_sub(1).max(1)).min(last)]

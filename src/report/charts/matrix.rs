@@ -1,35 +1,35 @@
-//! Values by row and column, each in its cell on a ground that says how it compares with others; the colour alone where
-//! cells are too many for numbers.
+//! A matrix of values, each in its cell, with a background colour that compares it with others. With too many cells for
+//! numbers, only the colours are drawn.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::{Chart, GROUND, HEAT, INK, MUTED, Table, anchored, px, short, svg, text};
 
-/// What is drawn.
+/// A matrix chart.
 #[derive(Debug)]
 pub(in crate::report) struct Matrix<'a> {
-    /// What the rows are, and their names.
+    /// The title of the rows, and their names.
     pub(in crate::report) rows: (&'a str, &'a [String]),
-    /// What the columns are, and their names.
+    /// The title of the columns, and their names.
     pub(in crate::report) columns: (&'a str, &'a [String]),
-    /// What the values are.
+    /// The name of the values.
     pub(in crate::report) value: &'a str,
-    /// A row each.
+    /// The values, row by row.
     pub(in crate::report) values: &'a [Vec<f64>],
-    /// What the colours are.
+    /// The title of the colour legend.
     pub(in crate::report) shade: &'a str,
-    /// The shade of each cell, by the same places.
+    /// The shade of each cell, row by row.
     pub(in crate::report) shades: &'a [Vec<f64>],
-    /// A row of the table that is not drawn.
+    /// A last row of the table, not drawn in the chart.
     pub(in crate::report) last: Option<(&'a str, &'a [f64])>,
 }
 
-/// Columns up to which cells have numbers.
+/// With more columns than this, cells have no numbers.
 const NUMBERED: usize = 9;
-/// Names along an axis, at most.
+/// The most names along an axis.
 const NAMES: usize = 12;
-/// On the page: the width, what stands left of the cells, above, right and below.
+/// The width of the chart, and the margins left of, above, right of and below the cells.
 const WIDTH: f64 = 640.0;
 const LEFT: f64 = 96.0;
 const TOP: f64 = 8.0;
@@ -37,7 +37,7 @@ const RIGHT: f64 = 108.0;
 const BELOW: f64 = 44.0;
 
 impl Matrix<'_> {
-    /// Draws it.
+    /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
         Ok(Chart {
             svg: self.draw()?,
@@ -64,7 +64,7 @@ impl Matrix<'_> {
             let place = (shade - low) / (high - low) * HEAT.len() as f64;
             (place as usize).min(HEAT.len() - 1)
         };
-        // Not below what the legend takes.
+        // At least the height of the legend.
         let total = (bottom + BELOW).max(TOP + 190.0);
         svg((WIDTH as u32, total as u32), |area| {
             let label = text(12.0, MUTED);
@@ -80,7 +80,7 @@ impl Matrix<'_> {
                     if columns > NUMBERED || height < 22.0 {
                         continue;
                     }
-                    // On a plate of the page's colour: no ink is seen on all grounds.
+                    // On a plate in the page's background colour: no text colour is readable on all shades.
                     let middle = (left + (width - 1.0) / 2.0, top + (height - 1.0) / 2.0);
                     let (across, up) = ((width / 2.0 - 5.0).min(22.0), 8.0);
                     let plate = [
@@ -178,7 +178,7 @@ impl Matrix<'_> {
     }
 }
 
-/// A number that fits into a cell: three digits, or what stands before the point.
+/// A number that fits into a cell: three digits, or all digits before the decimal point.
 fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 99_999.5 => format!("{value:.0e}"),
@@ -188,7 +188,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// A name that fits beside its row; the table has all of it.
+/// A name shortened to fit beside its row; the table has it in full.
 fn cut(name: &str) -> String {
     const ROOM: usize = 11;
     if name.chars().count() <= ROOM {

@@ -1,16 +1,16 @@
-//! The numbers of a chart, as they are to be read.
+//! The numbers of a chart as a table.
 
-/// Rows under a header; the first column names the row.
+/// A table whose first column names the rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::report) struct Table {
     /// The names of the columns.
     pub(in crate::report) header: Vec<String>,
-    /// As many cells each as there are columns.
+    /// The rows, each with one cell per column.
     pub(in crate::report) rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// No rows yet.
+    /// A table without rows.
     pub(in crate::report) fn new<const N: usize>(header: [&str; N]) -> Self {
         Self {
             header: header.map(str::to_owned).to_vec(),
@@ -18,7 +18,7 @@ impl Table {
         }
     }
 
-    /// One more row.
+    /// Adds a row.
     pub(in crate::report) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.to_vec());
     }

@@ -1,4 +1,4 @@
-//! The four categories: how many tokens are of each, and their mean loss under each checkpoint (paper, figure 3).
+//! The four categories: how many tokens each has, and their mean loss under each checkpoint (paper, figure 3).
 
 use maud::html;
 
@@ -46,18 +46,18 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
         drawn: curves.len(),
     };
     let rule = html! {
-        "A line is fitted to each token's losses. Where it falls by more than " (threshold) " nats from the first checkpoint "
-        "to the last the token is H->L, where it rises by more L->H; of the others L->L are those whose last loss is at most "
-        "the mean of the last checkpoint, H->H the rest. "
+        "A line is fitted to each token's losses. If it falls by more than " (threshold) " nats from the first checkpoint "
+        "to the last, the token is H->L; if it rises by more, L->H. Of the others, L->L are those whose last loss is at most "
+        "the mean under the last checkpoint, and H->H the rest. "
     };
     page.section(
         "categories",
-        "What losses did",
+        "How losses changed",
         html! {
             div.figures {
                 (figure("Mean loss by category", &lines.chart()?, &html! { (rule) (subject.counted()) }))
                 (figure("Shares", &shares.chart()?, &html! {
-                    "The line across each bar is what the paper found for a model of 1B parameters that was trained on 15B "
+                    "The line across each bar is the paper's share, for a model of 1B parameters that was trained on 15B "
                     "tokens of OpenWebMath: 26 % H->L, 51 % L->L, 11 % H->H, 12 % L->H. " (subject.counted())
                 }))
             }
@@ -75,7 +75,7 @@ fn words(category: &Category) -> &'static str {
     }
 }
 
-/// From where to where values are drawn.
+/// The range of the y axis.
 pub(super) fn range<'a>(values: impl Iterator<Item = &'a f64> + Clone) -> (f64, f64) {
     let low = values.clone().copied().reduce(f64::min).unwrap_or(0.0);
     let high = values.copied().reduce(f64::max).unwrap_or(1.0);

@@ -1,5 +1,6 @@
-//! Some documents: the beginning of a few at four times, side by side (paper, figure 14), and all of them token by token,
-//! by preference, selection (figure 12), category (figure 10) and variance (figure 11), as data for `documents.js`.
+//! Sampled documents. The beginnings of a few are shown at four times, side by side (paper, figure 14). All are data
+//! for `documents.js`, which shows them token by token, by preference, selection (figure 12), category (figure 10) and
+//! variance (figure 11).
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ use crate::{
 
 const OWN_STYLE: &str = include_str!("dynamics.css");
 
-/// Documents whose beginning is drawn at all times, and tokens of each.
+/// Documents whose beginning is shown at all times, and tokens of each.
 const DRAWN: usize = 3;
 const BEGINNING: usize = 120;
 
@@ -43,7 +44,7 @@ pub(super) fn sections(
             p {
                 "The beginnings of " (documents.len().min(DRAWN)) " documents, at 0, 33, 66 and 100 % of the way from the first "
                 "checkpoint to the last. Five levels, each a fifth of the " (grouped(subject.summary().fitted)) " tokens of all "
-                "documents: from those of the lowest to those of the highest " (by) ", which are preferred."
+                "documents: from the lowest to the highest " (by) "; the highest are preferred."
             }
             p.level-key aria-label="Legend" {
                 @for level in 1..=5 {
@@ -80,9 +81,9 @@ pub(super) fn sections(
     page.style(OWN_STYLE);
     let body = html! {
         p {
-            (grouped(documents.len() as u64)) " of " (grouped(subject.summary().documents)) " documents, by chance (seed "
-            (request.seed) "), in the order of the corpus; of long ones, the beginning. Point at a token, or move to it with the "
-            "arrow keys, to see its losses and its line; Escape closes them. Levels of preference are fifths of all tokens, those of variance "
+            (grouped(documents.len() as u64)) " of " (grouped(subject.summary().documents)) " documents, chosen at random (seed "
+            (request.seed) "), in the order of the corpus; only the beginning of long ones. Point at a token, or move to it with the "
+            "arrow keys, to see its losses and its line; Escape closes them. Levels of preference are fifths of all tokens; levels of variance are "
             "fifths of the tokens shown here."
         }
         (viewer())
@@ -91,7 +92,7 @@ pub(super) fn sections(
     Ok(())
 }
 
-/// The times, each checkpoint once, with what it is called.
+/// The times with their names, each checkpoint only once.
 fn times<'a>(subject: &Subject<'a>) -> Vec<(String, &'a Time)> {
     let mut times: Vec<(String, &Time)> = Vec::new();
     for time in &subject.opened.summary.preference.times {
@@ -103,19 +104,19 @@ fn times<'a>(subject: &Subject<'a>) -> Vec<(String, &'a Time)> {
     times
 }
 
-/// The level of a score: fifths of all tokens.
+/// The level of a score, from 1 to 5: a fifth of all tokens each.
 fn level(time: &Time, score: f32) -> Option<usize> {
     let below = time.bounds.iter().filter(|bound| score < **bound).count();
     (!score.is_nan()).then_some(5 - below)
 }
 
-/// The beginning of a document, a row for each time.
+/// The beginning of a document, with one row per time.
 fn at_all_times(subject: &Subject<'_>, document: &Document, times: &[(String, &Time)]) -> Markup {
     let count = document.tokens.len().min(BEGINNING);
     let drawn = Drawn::of(&document.tokens[..count], subject.pieces);
     let row = |time: &Time| {
         let scores = subject.opened.preference(document, time);
-        // Neighbours of one level are one stretch.
+        // Neighbours of the same level share one span.
         let mut runs: Vec<(Option<usize>, String)> = Vec::new();
         for (i, &score) in scores.iter().take(count).enumerate() {
             let level = level(time, score);
@@ -148,12 +149,12 @@ fn at_all_times(subject: &Subject<'_>, document: &Document, times: &[(String, &T
     }
 }
 
-/// What is known of each token.
+/// The columns of each token.
 struct Columns {
     scores: Vec<String>,
-    /// Units of those that are no nats.
+    /// The units of scores that are not in nats.
     units: BTreeMap<&'static str, &'static str>,
-    /// What is selected at each time; none without a reference.
+    /// The selection at each time; empty without a reference.
     masks: Vec<String>,
 }
 
@@ -178,7 +179,7 @@ impl Columns {
         let masks = times.iter().filter(|_| selecting);
         Self {
             scores,
-            units: BTreeMap::from([("slope", "nats by place"), ("variance", "nats²")]),
+            units: BTreeMap::from([("slope", "nats per unit of x"), ("variance", "nats²")]),
             masks: masks
                 .map(|(name, _)| format!("selected at {name}"))
                 .collect(),
@@ -186,7 +187,7 @@ impl Columns {
     }
 }
 
-/// What the tokens may be coloured by: preference first.
+/// The colourings to choose from, preference first.
 fn colourings(times: &[(String, &Time)], columns: &Columns, documents: &[Document]) -> Vec<Value> {
     let preference = times.iter().enumerate().map(|(i, (name, time))| {
         let mut bounds = time.bounds;
@@ -211,7 +212,7 @@ fn colourings(times: &[(String, &Time)], columns: &Columns, documents: &[Documen
     if let (Some(_), Some(index)) = (variances.first(), index) {
         let bounds = [1, 2, 3, 4].map(|fifth| rounded(variances[variances.len() * fifth / 5]));
         colourings.push(json!({
-            "kind": "levels", "name": "variance about its line", "index": index, "high": true,
+            "kind": "levels", "name": "variance around its line", "index": index, "high": true,
             "bounds": bounds, "ends": ["fluctuates least", "fluctuates most"],
         }));
     }
@@ -260,7 +261,8 @@ fn entry(
             .get(place)
             .copied()
     };
-    // At the boundary itself the earlier tokens of the corpus are selected: equals are rare, and drawn alike here.
+    // Of tokens with exactly the lowest selected score, only the first in the corpus are selected. They are rare; here
+    // all are drawn as selected.
     let masks = times
         .iter()
         .zip(&preference)

@@ -1,5 +1,4 @@
-//! Single tokens whose losses are farthest from their own lines, with what stands around them (paper, appendix D and
-//! figure 11).
+//! Single tokens whose losses are farthest from their own lines, with their context (paper, appendix D and figure 11).
 
 use maud::{Markup, html};
 
@@ -12,10 +11,10 @@ use crate::{
     screen::{safe, shorten},
 };
 
-/// Lines in a picture that can be told apart, and pictures.
+/// The most lines in a chart that can be told apart, and the most charts.
 const LINES: usize = 4;
 const PICTURES: usize = 2;
-/// Columns of a token's text in a picture.
+/// Columns of a token's text in a chart.
 const TEXT: usize = 10;
 
 pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<()> {
@@ -23,7 +22,7 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
     if tokens.is_empty() {
         return Ok(());
     }
-    // A token that stands in many documents would take all lines.
+    // Each token once: a token that occurs in many documents would take all lines.
     let mut different: Vec<(usize, &Token)> = Vec::new();
     for (rank, token) in (1..).zip(tokens) {
         if different.iter().all(|(_, known)| known.id != token.id) {
@@ -53,7 +52,7 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
         let ranks: Vec<String> = some.iter().map(|(rank, _)| rank.to_string()).collect();
         let title = format!("Losses of tokens {}", ranks.join(", "));
         let caption = html! {
-            "The numbers are those of the list below; of tokens with the same text the first alone is drawn. Chosen from "
+            "The numbers are those of the list below; of tokens with the same text only the first is drawn. Chosen from "
             (subject.counted())
         };
         figures.push(figure(&title, &lines.chart()?, &caption));
@@ -63,8 +62,8 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
         "Tokens that fluctuate",
         html! {
             p {
-                "Those whose losses lie farthest from their own lines: the highest variance about them, in nats squared. "
-                "The token is marked; what stands before and after it shows where it was."
+                "Tokens whose losses are farthest from their own lines: the highest variance around them, in nats squared. "
+                "The token is marked, with the text before and after it."
             }
             div.figures { @for figure in &figures { (figure) } }
             (list(tokens))
@@ -80,7 +79,7 @@ fn list(tokens: &[Token]) -> Markup {
                 thead {
                     tr {
                         th scope="col" { "" }
-                        th scope="col" { "in its context" }
+                        th scope="col" { "in context" }
                         th scope="col" { "variance, nats²" }
                         th scope="col" { "category" }
                         th scope="col" { "l_start, nats" }
@@ -106,12 +105,12 @@ fn list(tokens: &[Token]) -> Markup {
     }
 }
 
-/// Text on one line, without power over what stands around it.
+/// Text on one line, with control characters made visible.
 fn line(text: &str) -> String {
     seen(text).replace('\n', "⏎").replace('\t', " ")
 }
 
-/// A token as a name: spaces are seen.
+/// A token in quotes, so that spaces are visible.
 fn quoted(text: &str) -> String {
     format!("“{}”", line(text))
 }

@@ -1,4 +1,4 @@
-//! Takes a folder that `dynamics` wrote, yields its report: what the losses of tokens did over a training run.
+//! The report on a folder that `dynamics` wrote: how the losses of tokens changed over a training run.
 //!
 //! ```text
 //! categories   the shares and mean curves of the four categories (paper, figure 3)
@@ -7,7 +7,7 @@
 //! documents    documents by preference, selection, category and variance (figures 10, 12 and 14)
 //! ```
 //!
-//! Numbers are those of `summary.json`; only documents are read from the files.
+//! All numbers come from `summary.json`; only documents are read from the files.
 
 mod categories;
 mod documents;
@@ -34,19 +34,19 @@ use crate::{
     tokenization::pieces::Pieces,
 };
 
-/// What to report, and on what.
+/// The arguments of a report.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) folder: &'a Path,
-    /// The tokenizer, where the folder does not hold it.
+    /// The tokenizer, if it is not in the folder.
     pub(crate) tokenizer: Option<&'a Path>,
-    /// Documents to show.
+    /// The number of documents to show.
     pub(crate) documents: usize,
-    /// Another seed shows other ones.
+    /// The seed that chooses them.
     pub(crate) seed: u64,
 }
 
-/// What all parts look at.
+/// The input of all sections.
 struct Subject<'a> {
     opened: &'a Opened,
     pieces: Option<&'a Pieces<'static>>,
@@ -57,14 +57,14 @@ impl Subject<'_> {
         &self.opened.summary
     }
 
-    /// The names of the checkpoints, fit to be seen.
+    /// The names of the checkpoints, with control characters made visible.
     fn names(&self) -> Vec<String> {
         let name = |checkpoint: &CheckpointSummary| safe(&checkpoint.name).into_owned();
         self.summary().checkpoints.iter().map(name).collect()
     }
 
-    /// Where the checkpoints stand in pictures, what each is called, and what the axis says: by steps where all of them
-    /// tell theirs and these rise.
+    /// The positions of the checkpoints in charts, their names, and the title of the axis: steps if all checkpoints
+    /// have them and they rise.
     fn places(&self) -> (Vec<(f64, String)>, &'static str) {
         let checkpoints = &self.summary().checkpoints;
         let steps: Vec<u64> = checkpoints.iter().filter_map(|c| c.step).collect();
@@ -80,20 +80,20 @@ impl Subject<'_> {
         )
     }
 
-    /// What every caption ends with: how much was looked at.
+    /// The end of every caption: the number of tokens and checkpoints.
     fn counted(&self) -> String {
         format!(
-            "{} tokens that every one of {} checkpoints has scored.",
+            "{} tokens that all {} checkpoints scored.",
             grouped(self.summary().fitted),
             self.summary().checkpoints.len()
         )
     }
 }
 
-/// Makes the report.
+/// Creates the report.
 ///
 /// # Errors
-/// Where the folder cannot be read or is not finished, or another tokenizer is named than it has.
+/// If the folder cannot be read or is not finished, or if the tokenizer is not its tokenizer.
 pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
     let opened = Opened::open(request.folder)?;
     let found = tokenizer::find(&opened.masks, request.tokenizer)?;
@@ -164,13 +164,13 @@ fn overview(subject: &Subject<'_>) -> Markup {
     }
 }
 
-/// The checkpoints, and the metadata of the files, one fact a row.
+/// The checkpoints, and the metadata of the files with one fact per row.
 fn made(subject: &Subject<'_>) -> Markup {
     let mut metadata = subject.opened.masks.metadata().clone();
     let stored = metadata["dynamics"]["checkpoints"].take();
     let mut checkpoints = Table::new([
         "checkpoint",
-        "place on the line",
+        "position on the line",
         "mean loss, nats",
         "perplexity",
         "precision",

@@ -1,4 +1,4 @@
-//! What each checkpoint would select, and how surprising these tokens are under the others (paper, figure 8).
+//! The tokens each checkpoint would select, and their perplexity under the others (paper, figure 8).
 
 use maud::html;
 
@@ -14,8 +14,8 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
             "Selected tokens",
             html! {
                 p {
-                    "Not told: what a checkpoint would select follows from its excess loss over a reference, and none was "
-                    "named. Start dynamics with " code { "--reference" } " in a new folder for the perplexity of the tokens "
+                    "Not shown: what a checkpoint would select follows from its excess loss over a reference, and none was "
+                    "given. Start dynamics with " code { "--reference" } " in a new folder for the perplexity of the tokens "
                     "that each checkpoint would select."
                 }
             },
@@ -69,17 +69,17 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
         html! {
             p {
                 "Each checkpoint would select the " (keep) " of all tokens on which it is furthest behind the reference: of "
-                "the highest excess loss, its own loss less the reference's. Their perplexity is the exponential of their mean "
+                "the highest excess loss, its own loss minus the reference's. Their perplexity is the exponential of their mean "
                 "loss."
             }
             div.figures {
                 (figure("Perplexity of selected tokens", &matrix.chart()?, &html! {
-                    "A row for the tokens that a checkpoint selects, a column for the checkpoint that they are scored by. The "
+                    "Each row has the tokens that one checkpoint selects, each column the checkpoint that scores them. The "
                     "colour is the perplexity as a multiple of that of all tokens under the same checkpoint. " (subject.counted())
                 }))
                 (figure("Selected against all", &lines.chart()?, &html! {
-                    "The same, against the perplexity of all tokens: below 1 they are easier than the rest. A line for what the "
-                    "checkpoints at 0, 33, 66 and 100 % of the way select. " (subject.counted())
+                    "The same, relative to the perplexity of all tokens: below 1 they are easier than the rest. Each line is for the tokens "
+                    "that a checkpoint at 0, 33, 66 or 100 % of the way selects. " (subject.counted())
                 }))
             }
         },

@@ -1,4 +1,4 @@
-//! Curves of the arms, at most four to a picture: the baseline and three others. Figures 6 and 9 of the paper.
+//! Curves of the arms, at most four in a chart: the baseline and three others. Figures 6 and 9 of the paper.
 
 use super::super::charts::{Line, Lines, Point, Unit};
 use super::super::page::{Page, figure};
@@ -6,17 +6,17 @@ use super::{named, of_what, tokens_seen};
 use crate::results::{ArmResults, CurvePoint, Results};
 use maud::{Markup, html};
 
-/// Lines beside the baseline's that can be told apart.
+/// The most lines beside the baseline's that can be told apart.
 const OTHERS: usize = 3;
 
-/// Losses of steps, held-out losses, and the sweep.
+/// Training losses, held-out losses, and the sweep.
 pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()> {
     let mut figures = Vec::new();
     for (field, title, says) in [
         (
             "loss_selected",
             "Selected tokens",
-            "the tokens with the highest excess loss at the keep ratio, whatever a run learns from",
+            "the tokens with the highest excess loss at the keep ratio, whatever a run trains on",
         ),
         (
             "loss_unselected",
@@ -26,12 +26,12 @@ pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()>
         (
             "loss_kept",
             "Kept tokens",
-            "the tokens that each run learns from",
+            "the tokens that each run trains on",
         ),
         (
             "loss_dropped",
             "Dropped tokens",
-            "the tokens that each run does not learn from",
+            "the tokens that each run does not train on",
         ),
     ] {
         let points = |arm: &ArmResults| {
@@ -42,7 +42,7 @@ pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()>
         };
         let caption = html! {
             "Own loss of " (says) ": mean over " (of_what(results, tokens_seen(results)))
-            ", and over the steps since the point before; the band goes from the lowest seed to the highest."
+            ", and over the steps since the previous point; the band goes from the lowest seed to the highest."
         };
         figures.extend(pictures(results, title, points, &caption)?);
     }
@@ -57,7 +57,7 @@ pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()>
                 .map(|set| points(&set.points))
         };
         let caption = html! {
-            "Loss of text that is not trained on: mean over " (of_what(results, tokens_seen(results)))
+            "Loss on held-out text: mean over " (of_what(results, tokens_seen(results)))
             "; the band goes from the lowest seed to the highest."
         };
         let title = format!("{} over the tokens seen", named(&wanted.measure));
@@ -93,8 +93,8 @@ fn points(points: &[CurvePoint]) -> Vec<Point> {
     points.collect()
 }
 
-/// As many pictures as the arms need. An arm has the same place, and so the same colour and mark, in all of them; what it
-/// has not recorded is not drawn.
+/// As many charts as the arms need. An arm has the same index, and so the same colour and mark, in all of them. What an
+/// arm did not record is not drawn.
 fn pictures(
     results: &Results,
     title: &str,
@@ -129,14 +129,14 @@ fn pictures(
         let without: Vec<&str> = without.map(|line| line.name.as_str()).collect();
         let caption = html! {
             (caption)
-            @if !without.is_empty() { " Not recorded, for there is nothing: " (without.join(", ")) "." }
+            @if !without.is_empty() { " Not recorded: " (without.join(", ")) "." }
         };
         Ok(figure(&title, &chart.chart()?, &caption))
     });
     pictures.collect()
 }
 
-/// The baseline and up to three other arms each: what can be told apart in one picture.
+/// Groups of the baseline and up to three other arms: as many as can be told apart in one chart.
 pub(super) fn groups(results: &Results) -> Vec<Vec<&ArmResults>> {
     let arms = results.arms.iter();
     let (of_baseline, others): (Vec<&ArmResults>, Vec<&ArmResults>) =
@@ -147,7 +147,7 @@ pub(super) fn groups(results: &Results) -> Vec<Vec<&ArmResults>> {
         .collect()
 }
 
-/// Held-out loss by keep ratio, all that belongs to a set in one picture.
+/// Held-out loss by keep ratio, one chart per set.
 fn sweep(results: &Results, page: &mut Page) -> anyhow::Result<()> {
     let Some(sweep) = &results.sweep else {
         return Ok(());
@@ -180,7 +180,7 @@ fn sweep(results: &Results, page: &mut Page) -> anyhow::Result<()> {
         };
         let seeds = sweep.seeds.as_ref().map_or(0, Vec::len);
         let caption = html! {
-            "Loss at the end of runs of " (sweep.objective) " that keep so large a share of each step's tokens, "
+            "Loss at the end of runs of " (sweep.objective) " by the share of each step's tokens that they keep, "
             @match seeds {
                 1 => "one seed, so without an interval",
                 seeds => { "mean of " (seeds) " seeds; the band is the 95 % interval" }

@@ -1,4 +1,4 @@
-//! Figure 7 of the paper: what the loss of kept tokens says about the task, with the fit of its eq. 7.
+//! Figure 7 of the paper: how the loss of kept tokens predicts the task, with the fit of its eq. 7.
 
 use super::super::charts::{Scatter, Series};
 use super::super::page::{Page, figure};
@@ -9,7 +9,7 @@ use maud::{Markup, html};
 /// Points of the drawn law.
 const POINTS: u32 = 60;
 
-/// The section, where the results have it.
+/// Adds the section if the results have the law.
 pub(super) fn section(results: &Results, page: &mut Page) -> anyhow::Result<()> {
     let Some(law) = &results.downstream else {
         return Ok(());
@@ -24,7 +24,7 @@ pub(super) fn section(results: &Results, page: &mut Page) -> anyhow::Result<()> 
         p {
             "log(S) = a log(L) + C, by least squares over all points: S is the loss of " (named(&law.measure))
             ", L the mean loss of the tokens that excess loss selects at the keep ratio (or of the others) in the steps since \
-             the evaluation before. The paper's S is an accuracy; a loss rises where an accuracy falls, so a has the other sign."
+             the previous evaluation. The paper's S is an accuracy; a loss rises where an accuracy falls, so a has the opposite sign."
         }
         div.figures { @for figure in &figures { (figure) } }
     };

@@ -1,5 +1,5 @@
-//! Takes the folder of an experiment, done or not, yields its report: arms beside the baseline, curves, the sweep over the
-//! ratio, and what the loss of kept tokens says about the task.
+//! The report on an experiment, finished or not: arms compared with the baseline, curves, the sweep over the keep
+//! ratio, and how the loss of kept tokens predicts the task.
 //!
 //! ```text
 //! results.json ──► tables   means and differences, at equal tokens and time
@@ -7,7 +7,7 @@
 //!              ──► law      figure 7 and eq. 7
 //! ```
 //!
-//! All numbers are those of results.json: nothing is computed here that is not there.
+//! All numbers are those of results.json; nothing else is computed here.
 
 mod curves;
 mod law;
@@ -33,20 +33,20 @@ pub(crate) fn is_experiment(path: &Path) -> bool {
     path.join(RESULTS).is_file() && path.join("steps").is_dir()
 }
 
-/// Makes the report.
+/// Creates the report.
 ///
 /// # Errors
-/// Where the results cannot be read, or no arm is done yet.
+/// If the results cannot be read, or no arm is finished.
 pub(crate) fn report(folder: &Path) -> anyhow::Result<String> {
     let results = &Results::read(folder)?;
     let arms = &results.arms;
     if arms.is_empty() {
         return Err(Advised::error(
             format!(
-                "{}: expected an arm whose runs are done, got none",
+                "{}: expected an arm whose runs are finished, got none",
                 folder.join(RESULTS).display()
             ),
-            "wait for the experiment, or start the same `rho-mask experiment` again",
+            "wait for the experiment, or run the same `rho-mask experiment` again",
         ));
     }
     let title = format!("Experiment: {}", safe(&results.experiment));
@@ -59,7 +59,7 @@ pub(crate) fn report(folder: &Path) -> anyhow::Result<String> {
     );
     let mut page = Page::new(title, subtitle);
     if !results.complete {
-        page.notice("The experiment is not done: the numbers are those of the arms that are.");
+        page.notice("The experiment is not finished: the numbers are those of the finished arms.");
     }
     page.section("overview", "Overview", overview(results));
     tables::sections(results, &mut page)?;
@@ -69,7 +69,7 @@ pub(crate) fn report(folder: &Path) -> anyhow::Result<String> {
     Ok(page.html())
 }
 
-/// The arms, what was paid for them, and what they come to.
+/// The arms, their cost and their losses.
 fn overview(results: &Results) -> Markup {
     let seen = results.comparisons.iter();
     let seen: Vec<_> = seen.filter(|c| c.axis == Axis::TokensSeen).collect();
@@ -113,7 +113,7 @@ fn overview(results: &Results) -> Markup {
     };
     html! {
         (page::table(&table))
-        p { "Means over the seeds, ± half of a 95 % interval where there are several; of losses at the end of the shortest run." }
+        p { "Means over the seeds, ± half of a 95 % interval if there are several seeds; losses are those at the end of the shortest run." }
         @for line in results.read_as.lines() { p.muted { (line) } }
     }
 }
@@ -129,12 +129,12 @@ fn made(results: &Results) -> Markup {
         ]);
     }
     html! {
-        p { "Steps that are done, in their order. A folder is called after a fingerprint of everything that its step was made of." }
+        p { "Finished steps, in order. The name of a folder ends with a fingerprint of everything its step was made from." }
         (page::table(&table))
     }
 }
 
-/// What was measured, in words.
+/// The name of a measure.
 fn named(measure: &Measure) -> String {
     let after = if measure.after {
         ", after the marker"
@@ -144,7 +144,7 @@ fn named(measure: &Measure) -> String {
     format!("{}{after}", safe(&measure.set))
 }
 
-/// `3 seeds, 1,200,000 tokens`: what every caption says.
+/// Seeds and tokens for captions, such as `3 seeds, 1,200,000 tokens seen by each run`.
 fn of_what(results: &Results, tokens: Option<f64>) -> String {
     let seeds = match results.seeds.len() {
         1 => "one seed".to_owned(),
@@ -159,7 +159,7 @@ fn of_what(results: &Results, tokens: Option<f64>) -> String {
     }
 }
 
-/// The tokens that each run saw, by the first arm.
+/// The tokens that each run saw.
 fn tokens_seen(results: &Results) -> Option<f64> {
     let mut comparisons = results.comparisons.iter();
     comparisons

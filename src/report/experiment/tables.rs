@@ -1,4 +1,4 @@
-//! Differences to the baseline: a picture for each measure, at equal tokens seen, tokens trained on, and time.
+//! Differences from the baseline: a chart for each measure, at equal tokens seen, tokens trained on, and time.
 
 use super::super::charts::{Interval, Intervals};
 use super::super::page::{Page, figure};
@@ -9,7 +9,7 @@ use crate::{
 };
 use maud::html;
 
-/// A section for each way to make arms equal, and one for questions.
+/// A section for each axis of comparison, and one for questions.
 pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()> {
     for (axis, id, title, unit) in [
         (
@@ -60,15 +60,15 @@ pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()>
         }
         let note = match axis {
             Axis::TokensSeen => {
-                "Every run has seen as many tokens as the shortest one, and paid as many forward passes."
+                "Every run is taken where it has seen as many tokens as the shortest one, at the cost of as many forward passes."
             }
             Axis::TokensTrained => {
-                "Runs are taken where gradients came from as many tokens: most of them in their middle, on a straight line \
-                 between two evaluations, with a learning rate that was not yet at its end. That speaks against those arms."
+                "Runs are taken where they have trained on equally many tokens. For most this is in their middle, interpolated linearly \
+                 between two evaluations, where the learning rate had not fully decayed. This is to the disadvantage of those arms."
             }
             Axis::Seconds => {
-                "Runs are taken where their steps had taken as long as the fastest one's, evaluations left out. Whatever else \
-                 the machine did is in it."
+                "Runs are taken where their steps had taken as long as those of the fastest run, without evaluations. Other load on \
+                 the machine affects this."
             }
         };
         page.section(
@@ -113,7 +113,7 @@ pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()>
     Ok(())
 }
 
-/// The picture of some arms, each with its mean and its difference to the baseline; none where there is no difference.
+/// The chart of some arms, each with its mean and its difference from the baseline; None without any difference.
 fn differences<'a>(
     results: &Results,
     title: &str,

@@ -1,4 +1,4 @@
-//! How the scores are distributed, and where in the plane of loss and entropy tokens are kept.
+//! The distributions of the scores, and where tokens are kept in the plane of loss and entropy.
 
 use maud::{Markup, html};
 
@@ -10,10 +10,10 @@ use crate::{
     stats::{CELLS, Distribution, Joint, WIDTH},
 };
 
-/// Intervals of a histogram that is not cut by the plane.
+/// Bins of a histogram that does not use the cells of the plane.
 const BINS: usize = 48;
 
-/// Histograms of all scores, then the plane.
+/// Adds histograms of all scores, then the plane.
 pub(super) fn sections(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<()> {
     if subject.statistics.total.scored == 0 {
         return Ok(());
@@ -61,7 +61,7 @@ fn histogram(subject: &Subject<'_>, score: usize, name: &str) -> anyhow::Result<
         }
         "Mean " (nats(distribution.sum.mean())) ", median " (at(0.5)) ", 5 % to 95 % from " (at(0.05)) " to " (at(0.95)) " nats."
         @if outside.0 + outside.1 > 0 {
-            " Outside of the picture: " (grouped(outside.0)) " tokens below, " (grouped(outside.1)) " above."
+            " Outside the chart: " (grouped(outside.0)) " tokens below, " (grouped(outside.1)) " above."
         }
         @if thresholds.iter().any(|t| t.low < t.high) {
             " A grey band goes from the lowest threshold among the scopes to the highest."
@@ -70,7 +70,7 @@ fn histogram(subject: &Subject<'_>, score: usize, name: &str) -> anyhow::Result<
     Ok(figure(&capital(&score), &chart.chart()?, &caption))
 }
 
-/// Where a picture ends: behind nearly all scores, at the end of a cell.
+/// The number of cells to draw: enough for nearly all scores.
 fn cells_shown(distribution: &Distribution) -> usize {
     let most = distribution
         .percentile(0.999)
@@ -79,7 +79,7 @@ fn cells_shown(distribution: &Distribution) -> usize {
     ((most / f64::from(WIDTH)).floor().max(0.0) as usize + 1).clamp(8, CELLS - 1)
 }
 
-/// Bins as the plane is cut, with what is kept of each.
+/// Bins that are the cells of the plane, with the kept tokens of each.
 fn of_plane(
     joint: &Joint,
     by_loss: bool,
@@ -105,9 +105,9 @@ fn of_plane(
     )
 }
 
-/// Bins of round width between the percentiles that hold nearly all.
+/// Bins of round width between percentiles that hold nearly all scores.
 fn alone(distribution: &Distribution) -> (Vec<Bin>, (u64, u64)) {
-    // Infinite scores are outside of every picture.
+    // Infinite scores are never drawn.
     let (least, most) = distribution.range().unwrap_or((0.0, 1.0));
     let finite = |share: f64, otherwise: f32| {
         let score = distribution.percentile(share);
@@ -139,7 +139,7 @@ fn alone(distribution: &Distribution) -> (Vec<Bin>, (u64, u64)) {
 
 fn plane(subject: &Subject<'_>, joint: &Joint) -> anyhow::Result<Markup> {
     let scores = &subject.statistics.total.scores;
-    // Loss and entropy come first wherever there is a plane.
+    // If there is a plane, the first two scores are loss and entropy.
     let shown = [0, 1].map(|i| cells_shown(&scores[i]));
     let mut cells = Vec::with_capacity(shown[0] * shown[1]);
     let (mut inside, mut selected) = (0, 0);
@@ -170,16 +170,16 @@ fn plane(subject: &Subject<'_>, joint: &Joint) -> anyhow::Result<Markup> {
         thresholds: (&thresholds[0], &thresholds[1]),
     };
     let caption = html! {
-        "Each cell is " (WIDTH) " nats wide and high; its colour says how many tokens lie in it, on a logarithmic scale. "
+        "Each cell is " (WIDTH) " nats wide and high; its colour shows the number of tokens in it, on a logarithmic scale. "
         @if let Some(mask) = subject.mask_name() {
             "The line goes around the cells of which " code { (mask) } " keeps at least half: in all it keeps "
-            (percent(selected as f64 / inside.max(1) as f64)) " of the tokens in the picture. "
+            (percent(selected as f64 / inside.max(1) as f64)) " of the tokens in the chart. "
         }
-        @if thresholds.iter().any(|t| !t.is_empty()) { "Dashed lines are the thresholds; two of a kind are the lowest and the highest among the scopes. " }
-        @if all > inside { (grouped(all - inside)) " tokens lie outside of the picture." }
+        @if thresholds.iter().any(|t| !t.is_empty()) { "Dashed lines are the thresholds; a pair shows the lowest and the highest among the scopes. " }
+        @if all > inside { (grouped(all - inside)) " tokens are outside the chart." }
     };
     Ok(figure(
-        "Where tokens lie, and which are kept",
+        "Where tokens are, and which are kept",
         &chart.chart()?,
         &caption,
     ))

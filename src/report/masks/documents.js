@@ -1,4 +1,4 @@
-// The sampled documents: a chooser, a colouring, and what is known of the token under the pointer or the focus.
+// Shows the sampled documents: a chooser, a colouring, and the numbers of the token under the pointer or the focus.
 (() => {
   const source = document.getElementById("documents-data");
   if (!source) return;
@@ -22,7 +22,7 @@
   const kept = (mask, i) => shown.masks[mask][i] === "1";
   const scored = (i) => shown.scores.some((scores) => scores[i] !== null) || data.scores.length === 0;
 
-  // From 1, least preferred, to 5; 0 where nothing was scored.
+  // From 1 (least preferred) to 5; 0 for a token that was not scored.
   const level = (i) => {
     const stored = shown.scores[colouring.index][i];
     if (stored === null) return 0;
@@ -91,7 +91,7 @@
       const span = element("span");
       span.dataset.i = i;
       span.setAttribute("role", "option");
-      // A line break is shown as a sign too; a token without text of its own has a sign only.
+      // A line break is also shown as a sign. A token without text of its own is only a sign.
       for (const part of text.split(/(\n)/)) {
         if (part === "\n") span.append(element("span", "sign", "⏎"), "\n");
         else if (part !== "") span.append(part);
@@ -145,7 +145,7 @@
     span.setAttribute("aria-describedby", "tooltip");
     place(span);
   };
-  // Under the token, or over it where there is no room; never outside of the window.
+  // Below the token, or above it if there is no room; never outside the window.
   const place = (span) => {
     const at = span.getClientRects()[0] ?? span.getBoundingClientRect();
     const { width, height } = tooltip.getBoundingClientRect();
@@ -166,7 +166,7 @@
     if (document.activeElement === spans[next]) tell(spans[next]);
     else spans[next].focus();
   };
-  // The token nearest to this one's place on the line above or below.
+  // Moves to the nearest token on the line above or below.
   const across = (step) => {
     const spans = [...tokens.querySelectorAll(":scope > [data-i]")];
     const box = (span) => span.getClientRects()[0] ?? span.getBoundingClientRect();
@@ -188,7 +188,7 @@
     if (span) tell(span);
   });
   tokens.addEventListener("pointerleave", (event) => {
-    // What is shown may itself be pointed at.
+    // The pointer may move onto the tooltip.
     if (event.relatedTarget && tooltip.contains(event.relatedTarget)) return;
     hide();
   });
@@ -198,7 +198,7 @@
     if (span) tell(span);
   });
   tokens.addEventListener("focusout", hide);
-  // What is told goes with its token, until that is scrolled out of sight.
+  // The tooltip follows its token until that is scrolled out of view.
   const follow = () => {
     const span = tokens.querySelector("[aria-describedby]");
     if (!span) return;

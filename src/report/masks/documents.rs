@@ -1,4 +1,4 @@
-//! Some documents by chance, token by token: as data for `documents.js`, which draws them.
+//! A random sample of documents, token by token, as data for `documents.js`, which draws them.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use super::super::page::Page;
 use super::{Request, Subject, metadata::words};
 use crate::{document::Document, numbers::grouped, screen, tokenization::token_texts::Drawn};
 
-/// Tokens shown of a document: a page stays a few megabytes at most.
+/// The most tokens shown of a document, which limits a page to a few megabytes.
 pub(in crate::report) const MOST: usize = 1_500;
 
 pub(in crate::report) const SCRIPT: &str = include_str!("documents.js");
 pub(in crate::report) const STYLE: &str = include_str!("documents.css");
 
-/// The documents, their chooser and what goes with it.
+/// The documents and the viewer.
 pub(super) fn section(
     subject: &Subject<'_>,
     request: &Request<'_>,
@@ -48,8 +48,8 @@ pub(super) fn section(
     let body = html! {
         p {
             (grouped(documents.len() as u64)) " of " (grouped(subject.statistics.total.documents))
-            " documents, by chance (seed " (request.seed) "), in the order of the corpus; of long ones, the beginning. Point at a token, or move to it with the arrow "
-            "keys, to see its numbers; Escape closes them. A character that is cut into several tokens is drawn with the one that "
+            " documents, chosen at random (seed " (request.seed) "), in the order of the corpus; only the beginning of long ones. Point at a token, or move to it with the arrow "
+            "keys, to see its numbers; Escape closes them. A character that is split into several tokens is drawn with the one that "
             "completes it; the others show " span.muted { "·" } ". Each of five levels holds a fifth of all scored tokens."
         }
         (viewer())
@@ -58,10 +58,10 @@ pub(super) fn section(
     Ok(())
 }
 
-/// What `documents.js` fills.
+/// The elements that `documents.js` fills.
 pub(in crate::report) fn viewer() -> Markup {
     html! {
-        noscript { p.notice { "The documents are drawn by a script, and scripts are switched off here." } }
+        noscript { p.notice { "The documents are drawn by a script, and scripts are disabled here." } }
         div #documents-body hidden {
             div.controls {
                 label { "Document " select #document {} }
@@ -81,7 +81,7 @@ pub(in crate::report) fn viewer() -> Markup {
     }
 }
 
-/// What the tokens may be coloured by: masks first, the one of the pictures before the others.
+/// The colourings to choose from: masks first, and of these the mask of the charts.
 fn colourings(subject: &Subject<'_>) -> Vec<Value> {
     let columns = subject.columns();
     let masks = columns.masks.iter().enumerate();
@@ -108,7 +108,7 @@ fn colourings(subject: &Subject<'_>) -> Vec<Value> {
             "name": format!("{}, five levels", words(name)),
             "index": i,
             "bounds": bounds.map(|bound| rounded(bound as f32)),
-            // High excess is preferred; of all others, low ones (self-reference).
+            // High excess is preferred; for all other scores, low values are (self-reference).
             "high": name == "excess",
         }));
     }
@@ -200,7 +200,7 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
     })
 }
 
-/// Text that shows what is in it and has no power over what stands around it; lines and tabs stay.
+/// Text with control characters made visible, so that they cannot affect the text around it. Newlines and tabs stay.
 pub(in crate::report) fn seen(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
@@ -212,7 +212,7 @@ pub(in crate::report) fn seen(text: &str) -> String {
     shown
 }
 
-/// To four digits after the point; null where there is none, and a word where it is infinite, for which JSON has none.
+/// A score to four decimal places as JSON: null for NaN, and a string for infinities, which JSON does not have.
 pub(in crate::report) fn rounded(score: f32) -> Value {
     match score {
         score if score.is_nan() => Value::Null,

@@ -1,5 +1,5 @@
-//! What a masks folder says of itself: facts, rules in words, thresholds. Takes the metadata of its files and its
-//! summary as JSON: what it does not know it shows as it stands, so that nothing that is said there is lost.
+//! The facts, rules in words and thresholds of a masks folder, from the metadata of its files and its summary. Both are
+//! read as JSON, and unknown fields are shown unchanged, so that nothing is lost.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -10,18 +10,18 @@ use super::verified;
 use super::{Subject, json_file, nats, share};
 use crate::{masks::files::Masks, numbers::grouped, screen::safe};
 
-/// Metadata and summary.
+/// Metadata and summary of a masks folder.
 #[derive(Debug)]
 pub(super) struct Made {
     metadata: Value,
-    /// Null where the masks are not finished, or not in a folder.
+    /// Null if the masks are not finished or not in a folder.
     summary: Value,
 }
 
 impl Made {
-    /// Reads what the folder says.
+    /// Reads both.
     pub(super) fn read(masks: &Masks) -> anyhow::Result<Self> {
-        // One file of a folder is not what its summary speaks of.
+        // The summary is about the whole folder, not about a single file of it.
         let folder = masks.folder.as_ref().filter(|_| masks.path.is_dir());
         let summary = match folder {
             Some(folder) => json_file(&folder.join("summary.json"))?,
@@ -33,13 +33,13 @@ impl Made {
         })
     }
 
-    /// What of the corpus is not in the masks, in words.
+    /// Notices about skipped parts of the corpus.
     pub(super) fn left_out(&self) -> Vec<String> {
         let count = |name: &str| self.summary[name].as_u64().filter(|&count| count > 0);
         let mut told = Vec::new();
         if let Some(rejected) = count("rejected") {
             told.push(format!(
-                "{} rows of the corpus hold no document that could be scored; rejected.jsonl says why.",
+                "{} rows of the corpus hold no document that could be scored; see rejected.jsonl.",
                 grouped(rejected)
             ));
         }
@@ -58,7 +58,7 @@ impl Made {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// What divides kept from dropped among the values of a score.
+    /// The thresholds between kept and dropped values of a score.
     pub(super) fn thresholds(&self, score: &str) -> Vec<Threshold> {
         let mut thresholds = Vec::new();
         for selection in self.selections().iter().filter(|s| s["by"] == score) {
@@ -84,7 +84,7 @@ impl Made {
         thresholds
     }
 
-    /// Each selection: its column, and its rule in words.
+    /// The column and the rule in words of each selection.
     fn rules(&self) -> Vec<(String, String)> {
         let rules = self.selections().iter().map(|selection| {
             let column = selection["column"].as_str().unwrap_or("?").to_owned();
@@ -93,7 +93,7 @@ impl Made {
         rules.collect()
     }
 
-    /// What is known of the making, name and value.
+    /// The facts about how the masks were made, as name and value.
     fn facts(&self) -> Vec<(String, String)> {
         let mut facts = Vec::new();
         let mut metadata = self.metadata.clone();
@@ -125,7 +125,7 @@ impl Made {
         }
         let mut told = Vec::new();
         flatten("", &metadata, &mut told);
-        // What matters most comes first, what is not known here last.
+        // The most important facts first, unknown ones last.
         told.sort_by_key(|(name, _)| {
             let mut known = ORDER.iter();
             let place = known.position(|known| name.starts_with(known));
@@ -151,7 +151,7 @@ impl Made {
     }
 }
 
-/// What facts are called, the ones that matter most first.
+/// The names of facts, most important first.
 const ORDER: [&str; 11] = [
     "reference",
     "model",
@@ -166,7 +166,7 @@ const ORDER: [&str; 11] = [
     "format version",
 ];
 
-/// Numbers that are read first.
+/// The key figures.
 pub(super) fn overview(subject: &Subject<'_>) -> Markup {
     let total = &subject.statistics.total;
     let columns = subject.columns();
@@ -200,7 +200,7 @@ pub(super) fn overview(subject: &Subject<'_>) -> Markup {
     }
 }
 
-/// Rules and facts.
+/// The section with rules and facts.
 pub(super) fn section(subject: &Subject<'_>) -> Markup {
     let mut rules = Table::new(["column", "rule", "threshold, nats"]);
     for (column, rule) in subject.made.rules() {
@@ -218,8 +218,8 @@ pub(super) fn section(subject: &Subject<'_>) -> Markup {
                     div.words { (page::table(&rules)) }
                 }
                 p.muted {
-                    "Loss and entropy are those of the reference, in nats, of each token given the tokens before it. A token "
-                    "without context is not scored, never kept, and counted in no share. Percentiles are off by less than 0.4 %."
+                    "Loss and entropy are those of each token under the reference, in nats, given the tokens before it. A token "
+                    "without context is not scored, never kept, and not counted in shares. Percentiles are off by less than 0.4 %."
                 }
             }
             div {
@@ -243,7 +243,7 @@ pub(super) fn words(column: &str) -> String {
     column.replace('_', " ")
 }
 
-/// A rule as people say it.
+/// A rule in words.
 fn rule(selection: &Value) -> String {
     let number = |name: &str| selection[name].as_f64();
     let by = selection["by"].as_str().unwrap_or("?");
@@ -273,7 +273,7 @@ fn rule(selection: &Value) -> String {
         }
     }
     if let (Some(keep), Some(seed)) = (number("keep"), selection["seed"].as_u64()) {
-        return format!("{} by chance, seed {seed}", percent(keep));
+        return format!("{} at random, seed {seed}", percent(keep));
     }
     match (number("at_least"), number("at_most")) {
         (Some(least), Some(most)) => format!("{by} from {least} to {most} nats"),
@@ -283,7 +283,7 @@ fn rule(selection: &Value) -> String {
     }
 }
 
-/// Nested objects as a line per value.
+/// Flattens nested objects to one line per value.
 pub(in crate::report) fn flatten(name: &str, value: &Value, facts: &mut Vec<(String, String)>) {
     match value {
         Value::Object(fields) => {
@@ -342,7 +342,7 @@ mod tests {
             ),
             (
                 json!({"by": "random", "keep": 0.5, "seed": 3, "scored": "loss"}),
-                "50.0 % by chance, seed 3",
+                "50.0 % at random, seed 3",
             ),
             (
                 json!({"by": "loss", "drop_lowest": 0.1, "drop_highest": 0.2}),

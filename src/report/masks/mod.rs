@@ -1,14 +1,14 @@
-//! Takes a masks folder, finished or not, yields its report: how it was made, what the scores and the masks look like,
-//! and some of its documents.
+//! The report on a masks folder, finished or not: how it was made, its scores and masks, and some of its documents.
 //!
 //! ```text
-//! made           what metadata and summary say: facts, rules in words, thresholds; `verified`: what `verify` found
+//! made           metadata and summary: facts, rules in words, thresholds; `verified`: the result of `verify`
 //! distributions  histograms of scores, the plane of loss and entropy
-//! rates          what is kept by position, by source, by token
-//! sampled        documents by chance, token by token, for `documents.js`
+//! rates          keep rates by position, by source, by token
+//! documents      a random sample of documents, token by token, for `documents.js`
 //! ```
 //!
-//! Counts come from [`crate::stats`], documents from [`crate::masks`]. Whatever columns are missing, the rest is told.
+//! Counts come from [`crate::stats`], documents from [`crate::masks`]. If columns are missing, the rest is still
+//! reported.
 
 mod distributions;
 pub(super) mod documents;
@@ -33,30 +33,30 @@ use crate::{
     tokenization::pieces::Pieces,
 };
 
-/// What to report, and on what.
+/// The arguments of a report.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
     /// A masks folder or file.
     pub(crate) masks: &'a Path,
-    /// The tokenizer, where the masks do not hold it.
+    /// The tokenizer, if it is not beside the masks.
     pub(crate) tokenizer: Option<&'a Path>,
-    /// The mask that pictures show, if not the one that is chosen for them.
+    /// The mask for charts; None for the default.
     pub(crate) mask: Option<&'a str>,
-    /// Documents to show.
+    /// The number of documents to show.
     pub(crate) documents: usize,
-    /// Another seed shows other ones.
+    /// The seed that chooses them.
     pub(crate) seed: u64,
     /// Threads to count with.
     pub(crate) threads: usize,
 }
 
-/// What all parts look at.
+/// The input of all sections.
 struct Subject<'a> {
     masks: &'a Masks,
     made: &'a Made,
     statistics: &'a Statistics,
     pieces: Option<&'a Pieces<'static>>,
-    /// The mask that pictures show: its place among the columns. None where there is none.
+    /// The index of the mask for charts; None if there are no masks.
     mask: Option<usize>,
 }
 
@@ -65,7 +65,7 @@ impl Subject<'_> {
         &self.statistics.columns
     }
 
-    /// The name of the mask that pictures show.
+    /// The name of the mask for charts.
     fn mask_name(&self) -> Option<&str> {
         let masks = &self.columns().masks;
         self.mask
@@ -74,10 +74,10 @@ impl Subject<'_> {
     }
 }
 
-/// Makes the report.
+/// Creates the report.
 ///
 /// # Errors
-/// Where the masks cannot be read, or another tokenizer or mask is named than they have.
+/// If the masks cannot be read, or if they do not have the given mask or tokenizer.
 pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
     let masks = Masks::open(request.masks)?;
     let mask = main_mask(&masks.masks(), request.mask)?;
@@ -110,7 +110,7 @@ pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
     Ok(page.html())
 }
 
-/// The mask for pictures: the one that was asked for, else the intersection or the union, else the first.
+/// The mask for charts: the named one, else the intersection or the union, else the first.
 fn main_mask(masks: &[String], named: Option<&str>) -> anyhow::Result<Option<usize>> {
     let place = |name: &str| masks.iter().position(|mask| mask == name);
     let Some(named) = named else {
@@ -119,7 +119,7 @@ fn main_mask(masks: &[String], named: Option<&str>) -> anyhow::Result<Option<usi
     let found = place(named).or_else(|| place(&format!("mask_{named}")));
     found.map(Some).ok_or_else(|| {
         let (there, hint) = match masks {
-            [] => ("none".to_owned(), "leave --mask out"),
+            [] => ("none".to_owned(), "omit --mask"),
             masks => (masks.join(", "), "name one of them"),
         };
         Advised::error(
@@ -129,13 +129,13 @@ fn main_mask(masks: &[String], named: Option<&str>) -> anyhow::Result<Option<usi
     })
 }
 
-/// What must be known before anything else is read.
+/// The notices at the top of the report.
 fn notices(subject: &Subject<'_>, tokenizer: Option<String>) -> Vec<String> {
     let mut notices = Vec::new();
     if !subject.masks.missing.is_empty() {
         let missing = subject.masks.missing.len() as u64;
         notices.push(format!(
-            "These masks are not finished: {} of the shards {} not complete. The numbers are those of what is there.",
+            "These masks are not finished: {} of the shards {} not complete. The numbers cover only what has been written.",
             grouped(missing),
             if missing == 1 { "is" } else { "are" }
         ));
@@ -150,7 +150,7 @@ fn notices(subject: &Subject<'_>, tokenizer: Option<String>) -> Vec<String> {
     notices
 }
 
-/// What a report calls what it is of: the last part of the path.
+/// The name of the subject in a report: the last part of its path.
 pub(super) fn named(path: &Path) -> String {
     let absolute = std::path::absolute(path);
     let path = absolute.as_deref().unwrap_or(path);
@@ -166,17 +166,17 @@ fn key() -> Markup {
     }
 }
 
-/// A number of nats, or what stands for none.
+/// A number of nats, or a dash for None.
 pub(super) fn nats(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
 }
 
-/// A part of a whole that may be nothing.
+/// The share of a part; None if the whole is 0.
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// The JSON of a file, none where there is no such file.
+/// The JSON of a file; None if the file does not exist.
 pub(super) fn json_file(path: &Path) -> anyhow::Result<Option<serde_json::Value>> {
     match std::fs::read(path) {
         Ok(bytes) => {

@@ -1,4 +1,4 @@
-//! What is kept where: by the position in the document, by source, by token.
+//! Keep rates: by position in the document, by source, by token.
 
 use maud::{Markup, html};
 
@@ -11,16 +11,16 @@ use crate::{
     stats::{Group, SourceOf, TokenType, position_range},
 };
 
-/// Lines in one picture; the table has all.
+/// The most lines in one chart; the table has all.
 const LINES: usize = 4;
-/// Bars in one picture; the table has all.
+/// The most bars in one chart; the table has all.
 const BARS: usize = 40;
-/// Sources in the table.
+/// The most sources in the table.
 const SOURCES: usize = 1_000;
-/// Tokens in each list.
+/// The most tokens in each list.
 const TYPES: usize = 25;
 
-/// By position and source, and the tokens.
+/// Adds keep rates by position and source, and the most and least kept tokens.
 pub(super) fn sections(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<()> {
     if subject.statistics.total.scored == 0 {
         return Ok(());
@@ -45,7 +45,7 @@ pub(super) fn sections(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result
 fn positions(subject: &Subject<'_>) -> anyhow::Result<Vec<Markup>> {
     let columns = subject.columns();
     let positions = &subject.statistics.total.positions;
-    // Token 0 has no context and so no score; where it has, the axis begins before 1.
+    // Token 0 usually has no context and so no score. If it has one, the axis begins before 1.
     let first = positions
         .iter()
         .position(|position| position.scored > 0)
@@ -68,7 +68,7 @@ fn positions(subject: &Subject<'_>) -> anyhow::Result<Vec<Markup>> {
     let places: Vec<(f64, String)> = places.collect();
     let axis = ("position in the document, tokens", true);
     let mut figures = Vec::new();
-    // The mask of the pictures first.
+    // The mask for charts first.
     let mut masks: Vec<usize> = (0..columns.masks.len()).collect();
     masks.sort_by_key(|&mask| Some(mask) != subject.mask);
     let rates = masks.into_iter().map(|mask| Curve {
@@ -88,7 +88,7 @@ fn positions(subject: &Subject<'_>) -> anyhow::Result<Vec<Markup>> {
             curves: &rates,
             drawn: LINES,
         };
-        let caption = html! { "The share of scored tokens that is kept, in ranges of positions that double." };
+        let caption = html! { "The share of scored tokens that is kept, in ranges of positions that double in length." };
         figures.push(figure("Keep rate by position", &chart.chart()?, &caption));
     }
     let means = columns.scores.iter().enumerate().map(|(i, name)| Curve {
@@ -111,7 +111,7 @@ fn positions(subject: &Subject<'_>) -> anyhow::Result<Vec<Markup>> {
         curves: &means,
         drawn: LINES,
     };
-    let caption = html! { "The mean score of the tokens there: with more context a reference is surprised less." };
+    let caption = html! { "The mean score of the tokens at these positions: with more context a reference is surprised less." };
     figures.push(figure("Mean scores by position", &chart.chart()?, &caption));
     Ok(figures)
 }
@@ -130,7 +130,7 @@ fn sources(subject: &Subject<'_>) -> anyhow::Result<Markup> {
         (None, None) => "kept".to_owned(),
     };
     let mut sources: Vec<_> = statistics.sources.iter().collect();
-    // The largest are shown, in the order of what is kept of them.
+    // The largest sources are shown, sorted by keep rate.
     sources.sort_by_key(|(_, group)| std::cmp::Reverse(group.scored));
     let (shown, all) = (sources.len().min(BARS), sources.len());
     sources.truncate(SOURCES);
@@ -178,10 +178,10 @@ fn sources(subject: &Subject<'_>) -> anyhow::Result<Markup> {
     let caption = html! {
         @if subject.mask.is_some() { (key()) ". " }
         @match columns.source {
-            SourceOf::Column => { "A source is what the documents say in their column " code { "source" } ". " },
-            SourceOf::Shard => { "A source is a shard here: the masks have no column " code { "source" } ". " },
+            SourceOf::Column => { "Sources come from the column " code { "source" } ". " },
+            SourceOf::Shard => { "Each shard is a source: the masks have no column " code { "source" } ". " },
         }
-        @if all > shown { "The picture shows the " (shown) " largest of " (grouped(all as u64)) ", the table " (grouped(bars.len() as u64)) "." }
+        @if all > shown { "The chart shows the " (shown) " largest of " (grouped(all as u64)) ", the table " (grouped(bars.len() as u64)) "." }
     };
     let title = match (subject.mask, columns.weights.first()) {
         (None, Some(_)) => "Mean weight by source",
@@ -192,7 +192,7 @@ fn sources(subject: &Subject<'_>) -> anyhow::Result<Markup> {
 
 fn types(subject: &Subject<'_>, mask: usize) -> Markup {
     let scored = subject.statistics.total.scored;
-    // Rarer ones say more of chance than of the rule.
+    // The rates of rarer tokens depend more on chance than on the rule.
     let least = (scored / 20_000).clamp(5, 1_000);
     let (most, fewest) = subject.statistics.types.most_and_least(mask, least, TYPES);
     let first_score = subject
@@ -219,7 +219,7 @@ fn types(subject: &Subject<'_>, mask: usize) -> Markup {
     html! {
         p {
             "Tokens of the vocabulary by the share of their occurrences that " code { (subject.mask_name().unwrap_or_default()) }
-            " keeps, among those that are scored at least " (grouped(least)) " times; the more frequent first among equals."
+            " keeps, among those that are scored at least " (grouped(least)) " times; ties in order of frequency."
         }
         div.figures {
             div { h3 { "Most kept" } (list(&most)) }

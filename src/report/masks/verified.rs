@@ -1,10 +1,10 @@
-//! What `verify` found of the reference, in words. Takes its part of the metadata and takes out of it what it says.
+//! The result of `verify` in words. Removes the fields that it covers from the metadata.
 
 use serde_json::Value;
 
 use crate::numbers::{grouped, nats};
 
-/// The fact; what is not in its words stays in `verified`.
+/// The fact; fields that its words do not cover stay in `verified`.
 pub(super) fn fact(verified: &mut Value) -> (String, String) {
     let said = words(verified).unwrap_or_default();
     if !said.is_empty()
@@ -25,7 +25,7 @@ fn words(verified: &Value) -> Option<String> {
         return None;
     };
     let masks = verified["masks"].as_array()?.iter().map(|masks| {
-        // Three digits: what is not whole must not look so.
+        // Three decimal places, so that shares just below 100 % do not look whole.
         let share = |kind: &str| Some(format!("{:.3} %", masks[kind].as_f64()? * 100.0));
         Some(format!(
             "of keep {} {} by loss, {} by entropy, {} by both",

@@ -1,5 +1,5 @@
 "use strict";
-// Light or dark: as the system says, until the button is pressed.
+// Light or dark: follows the system until the button is pressed.
 (() => {
   const button = document.getElementById("theme");
   const system = matchMedia("(prefers-color-scheme: dark)");

@@ -1,14 +1,14 @@
-//! Takes the values of steps, yields as many points as find room in a picture.
+//! Reduces the values of many steps to as many points as fit in a chart.
 
 use super::super::charts::Point;
 
-/// Points of a line: more lie on one another.
+/// The most points of a line: more would overlap.
 pub(super) const POINTS: usize = 120;
 
-/// A value: its step, its place, and it.
+/// A value as (step, x, value).
 pub(super) type Valued = (u64, u64, f64);
 
-/// Points of up to so many neighbouring values each that there are at most [`POINTS`]: their mean, and their range.
+/// Points with the mean and the range of neighbouring values, at most [`POINTS`] of them.
 pub(super) fn binned(values: &[Valued]) -> Vec<Point> {
     let size = per_point(values.len());
     let points = values.chunks(size).filter_map(|values| {
@@ -20,7 +20,7 @@ pub(super) fn binned(values: &[Valued]) -> Vec<Point> {
         Some(Point {
             steps: (from, to),
             x,
-            // Rounding must not take a mean out of the range.
+            // Rounding must not move the mean out of the range.
             mean: (values.sum::<f64>() / count).clamp(low, high),
             range: (low, high),
         })
@@ -28,7 +28,7 @@ pub(super) fn binned(values: &[Valued]) -> Vec<Point> {
     points.collect()
 }
 
-/// The last of each so many neighbouring values, of what only adds up: a mean would stand at another place than it belongs.
+/// The last of each group of neighbouring values, for cumulative values, whose mean would not belong to that x.
 pub(super) fn thinned(values: &[Valued]) -> Vec<Point> {
     let lasts = values.chunks(per_point(values.len()));
     let points = lasts.filter_map(|values| {
@@ -43,7 +43,7 @@ pub(super) fn thinned(values: &[Valued]) -> Vec<Point> {
     points.collect()
 }
 
-/// Values that a point stands for.
+/// The number of values per point.
 pub(super) fn per_point(values: usize) -> usize {
     values.div_ceil(POINTS).max(1)
 }

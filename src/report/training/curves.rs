@@ -1,5 +1,5 @@
-//! Takes runs, yields their curves. Of one run, what belongs together is in one picture; of several, each picture has one
-//! quantity, and a line for each run.
+//! The curves of runs. For a single run, related quantities share a chart. For several runs, each chart has one
+//! quantity and a line for each run.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -11,24 +11,24 @@ use super::recorded::Recorded;
 
 const SEEN: &str = "tokens seen";
 
-/// What finds the values of a quantity in a run.
+/// Finds the values of a quantity in a run.
 type Values = Box<dyn Fn(&Recorded) -> Vec<Valued>>;
 
-/// A number of each step.
+/// A quantity with a number per step.
 struct Quantity {
-    /// What its line is called where lines differ by it.
+    /// The name of its line in charts with several quantities.
     name: String,
-    /// Its values in a run.
+    /// Finds its values in a run.
     values: Values,
 }
 
 impl Quantity {
-    /// A field of metrics, over the tokens seen.
+    /// A field of the metrics, over the tokens seen.
     fn field(name: &str, field: &'static str) -> Self {
         Self::of(name, move |step| step[field].as_f64())
     }
 
-    /// What follows from a line of metrics.
+    /// A value computed from each line of metrics.
     fn of(name: &str, value: impl Fn(&Value) -> Option<f64> + 'static) -> Self {
         let values = move |run: &Recorded| {
             let steps = run.steps.iter().filter_map(|line| {
@@ -43,7 +43,7 @@ impl Quantity {
         }
     }
 
-    /// The loss of an evaluation over the steps; of what comes after the marker, or of all.
+    /// The loss of an evaluation over the steps: of all text, or of the text after the marker.
     fn evaluation(name: &str, set: &str, after: bool) -> Self {
         let set = set.to_owned();
         let values = move |run: &Recorded| {
@@ -78,21 +78,21 @@ impl Quantity {
     }
 }
 
-/// Quantities that belong together.
+/// Related quantities.
 struct Group {
     title: String,
     x: &'static str,
     y: &'static str,
     unit: Unit,
     quantities: Vec<Quantity>,
-    /// Whether values add up over the steps.
+    /// Whether values are cumulative over the steps.
     total: bool,
-    /// What must be known to read it.
+    /// What a reader must know.
     caption: &'static str,
 }
 
 impl Group {
-    /// Its pictures: one, or one for each quantity where there are several runs. None of what nobody recorded.
+    /// Its charts: one, or with several runs one for each quantity. Quantities that no run recorded have none.
     fn figures(&self, runs: &[Recorded]) -> anyhow::Result<Vec<Markup>> {
         let mut figures = Vec::new();
         if let [run] = runs {
@@ -153,7 +153,7 @@ impl Group {
                     " A point for every " (most) " steps and the last."
                 }
                 Some(most) if most > 1 => {
-                    " A point is the mean of up to " (most) " values that follow one another, at the place of the last of them; the band goes from the lowest of them to the highest."
+                    " A point is the mean of up to " (most) " consecutive values, at the position of the last of them; the band goes from the lowest of them to the highest."
                 }
                 _ => " A point for each value.",
             }
@@ -180,8 +180,8 @@ pub(super) fn sections(runs: &[Recorded], page: &mut Page) -> anyhow::Result<()>
             Quantity::field("selected", "loss_selected"),
             Quantity::field("unselected", "loss_unselected"),
         ],
-        "Own loss of the tokens with the highest excess loss at the step's keep ratio, and of the others, whatever the run \
-         learns from: figure 6 of the paper (arXiv 2404.07965).",
+        "Own loss of the tokens with the highest excess loss at the step's keep ratio, and of the others, whatever the run trains \
+         on: figure 6 of the paper (arXiv 2404.07965).",
     );
     let own = loss(
         "Own loss",
@@ -199,7 +199,7 @@ pub(super) fn sections(runs: &[Recorded], page: &mut Page) -> anyhow::Result<()>
             Quantity::field("kept", "reference_loss_kept"),
             Quantity::field("dropped", "reference_loss_dropped"),
         ],
-        "Of the same targets, as far as the reference scored them. The reference does not change; which tokens are kept does.",
+        "Of the same targets, if the reference scored them. The reference does not change, but the selection of tokens does.",
     );
     section(page, runs, "selected", "Figure 6", &[figure_6])?;
     section(page, runs, "loss", "Loss", &[own, reference])?;
@@ -229,7 +229,7 @@ fn evaluations(runs: &[Recorded]) -> Vec<Group> {
             unit: Unit::Plain,
             quantities,
             total: false,
-            caption: "Mean loss of text that is not trained on, after so many steps.",
+            caption: "Mean loss on held-out text, after so many steps.",
         }
     });
     groups.collect()
@@ -260,7 +260,7 @@ fn selection(runs: &[Recorded]) -> [Group; 3] {
         unit: Unit::Large,
         quantities: trained,
         total: true,
-        caption: "Kept targets so far, beside the targets that forward passes were paid for.",
+        caption: "Kept targets so far, compared with all targets of the forward passes.",
     };
     [
         share(
@@ -270,13 +270,13 @@ fn selection(runs: &[Recorded]) -> [Group; 3] {
                 Quantity::field("asked for", "keep"),
             ],
             "share of the targets",
-            "Of each step's targets. For clm, static and weighted the ratio asked for is that of figure 6.",
+            "Of each step's targets. For clm, static and weighted, the requested ratio is that of figure 6.",
         ),
         share(
             "Changed selection",
             vec![Quantity::field("changed", "changed")],
             "share of the kept tokens",
-            "Of the tokens kept in the run's first batch when it was ranked last, the share that is not kept any more.",
+            "Of the tokens of the run's first batch that were kept when it was last ranked, the share that is no longer kept.",
         ),
         trained,
     ]
@@ -312,12 +312,12 @@ fn optimiser() -> [Group; 3] {
             Quantity::speed(),
             "targets per second",
             Unit::Large,
-            "Targets of a step over its seconds, the wait for data included; evaluations and checkpoints are not in it.",
+            "Targets of a step divided by its seconds, including waits for data, without evaluations and checkpoints.",
         ),
     ]
 }
 
-/// A section of what was recorded; none where nothing was.
+/// A section with these groups, if anything of them was recorded.
 fn section(
     page: &mut Page,
     runs: &[Recorded],

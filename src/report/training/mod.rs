@@ -1,13 +1,13 @@
-//! Takes the folders of training runs, finished or not, yields their report: how each was made, what came of it, and its
-//! curves; of several runs, side by side.
+//! The report on training runs, finished or not: how each was made, its results and its curves. Several runs are shown
+//! side by side.
 //!
 //! ```text
-//! recorded   what a run's folder says: plan, summary, metrics, timings
-//! binned     values of many steps as few points
-//! curves     which quantities are drawn, of one run and of several
+//! recorded   the records in a run's folder: plan, summary, metrics, timings
+//! binned     reduces the values of many steps to few points
+//! curves     the quantities to draw, for one run and for several
 //! ```
 //!
-//! Nothing of the crate that trains is needed to look at what it wrote: this is there without the feature `train` too.
+//! This does not need the crate that trains, and is compiled without the feature `train` too.
 
 mod binned;
 mod curves;
@@ -28,13 +28,13 @@ use crate::{advised::Advised, numbers::grouped, screen::safe};
 
 pub(crate) use recorded::is_run;
 
-/// Runs whose lines can be told apart without colours.
+/// The most runs whose lines can be told apart without colours.
 const MOST_RUNS: usize = 4;
 
-/// Makes the report.
+/// Creates the report.
 ///
 /// # Errors
-/// Where a run cannot be read or has no step yet, and where there are more runs than lines can be told apart.
+/// If a run cannot be read or has no step yet, and if there are more than [`MOST_RUNS`] runs.
 pub(crate) fn report(folders: &[PathBuf]) -> anyhow::Result<String> {
     if folders.len() > MOST_RUNS {
         return Err(Advised::error(
@@ -42,12 +42,12 @@ pub(crate) fn report(folders: &[PathBuf]) -> anyhow::Result<String> {
                 "expected at most {MOST_RUNS} training runs in one report, got {}",
                 folders.len()
             ),
-            "leave some out: more lines than that are not told apart",
+            "omit some: more lines cannot be told apart",
         ));
     }
     let runs = folders.iter().map(|folder| Recorded::read(folder));
     let mut runs = runs.collect::<anyhow::Result<Vec<_>>>()?;
-    // Runs are told apart by the last parts of their paths, where these differ; else by the whole of them.
+    // Runs are named by the last parts of their paths if these differ, else by the whole paths.
     let names: Vec<String> = runs.iter().map(|run| run.name.clone()).collect();
     for (i, folder) in folders.iter().enumerate() {
         if names.iter().filter(|name| **name == names[i]).count() > 1 {
@@ -77,13 +77,13 @@ fn unfinished(run: &Recorded) -> String {
         .planned()
         .map_or_else(String::new, |planned| format!(" of {}", grouped(planned)));
     format!(
-        "{} is not finished: {}{planned} steps are done. The numbers are those of what is there.",
+        "{} is not finished: {}{planned} steps are done. The numbers cover only what has been written.",
         run.name,
         grouped(run.done())
     )
 }
 
-/// Numbers that are read first, name, value and what is said beside it.
+/// The key figures, each with name, value and a remark.
 fn numbers(run: &Recorded) -> Vec<(String, String, String)> {
     let last = run.last();
     let count = |name: &str| last[name].as_u64();
@@ -179,7 +179,7 @@ fn overview(runs: &[Recorded]) -> Markup {
     page::table(&table)
 }
 
-/// What a plan says, what matters most first.
+/// The fields of a plan, most important first.
 const ORDER: [&str; 12] = [
     "objective",
     "model",
@@ -231,7 +231,7 @@ fn facts(run: &Recorded) -> Vec<(String, String)> {
     let mut facts = Vec::new();
     flatten("", &plan, &mut facts);
     if facts.is_empty() {
-        facts.push(("plan".to_owned(), "not in the folder any more".to_owned()));
+        facts.push(("plan".to_owned(), "no longer in the folder".to_owned()));
     }
     facts.sort_by_key(|(name, _)| {
         let place = ORDER.iter().position(|known| name.starts_with(known));
@@ -240,7 +240,7 @@ fn facts(run: &Recorded) -> Vec<(String, String)> {
     facts
 }
 
-/// The names and sizes of files, a few of them by name.
+/// The number and total size of files, and the names of a few.
 fn files_in_words(files: &Value) -> Value {
     let Some(files) = files.as_array().filter(|files| !files.is_empty()) else {
         return Value::Null;

@@ -1,4 +1,4 @@
-//! Takes the folder of a training run, finished or not, yields what it recorded: plan, summary, steps, evaluations.
+//! Reads the records of a training run, finished or not: plan, summary, steps, evaluations.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,20 +21,20 @@ pub(crate) fn is_run(path: &Path) -> bool {
     path.join(METRICS).is_file() || path.join(PLAN).is_file()
 }
 
-/// A run.
+/// The records of a run.
 #[derive(Debug)]
 pub(super) struct Recorded {
-    /// What the report calls it.
+    /// Its name in the report.
     pub(super) name: String,
-    /// What it was begun with; null where that is not there any more.
+    /// The plan it was started with; null if it is missing.
     pub(super) plan: Value,
-    /// What came of it; none where it is not finished.
+    /// The summary; None if the run is not finished.
     pub(super) summary: Option<Value>,
     /// A line of metrics for each step.
     pub(super) steps: Vec<Value>,
     /// A line for each evaluation.
     pub(super) evaluations: Vec<Value>,
-    /// Seconds of each step, by its number.
+    /// Seconds of each step, by step.
     pub(super) seconds: BTreeMap<u64, f64>,
     /// Seconds of all steps.
     pub(super) total_seconds: Option<f64>,
@@ -44,7 +44,7 @@ impl Recorded {
     /// Reads a run's folder.
     ///
     /// # Errors
-    /// Where a file cannot be read, a line that is complete is no JSON object, or there is no step yet.
+    /// If a file cannot be read, if a complete line is not a JSON object, or if there is no step yet.
     pub(super) fn read(folder: &Path) -> anyhow::Result<Self> {
         let lines = lines(&folder.join(METRICS))?;
         let (evaluations, steps): (Vec<Value>, Vec<Value>) = lines
@@ -56,7 +56,7 @@ impl Recorded {
                     "{}: expected a step in {METRICS}, got none",
                     folder.display()
                 ),
-                "wait for the run to do its first step, or start the same `rho-mask train` again",
+                "wait for the run's first step, or run the same `rho-mask train` again",
             ));
         }
         let timings = self::lines(&folder.join(TIMINGS))?;
@@ -79,18 +79,18 @@ impl Recorded {
         self.steps.last().unwrap_or(&Value::Null)
     }
 
-    /// Steps that are done.
+    /// The number of finished steps.
     pub(super) fn done(&self) -> u64 {
         self.last()["step"].as_u64().unwrap_or_default()
     }
 
-    /// Steps that the run was planned for; none where it was planned by epochs and is not finished.
+    /// The planned number of steps; None if the run was planned by epochs and is not finished.
     pub(super) fn planned(&self) -> Option<u64> {
         let finished = self.summary.as_ref().and_then(|s| s["steps"].as_u64());
         finished.or_else(|| self.plan["steps"].as_u64())
     }
 
-    /// What it minimises.
+    /// Its objective.
     pub(super) fn objective(&self) -> String {
         let summary = self.summary.as_ref().map(|summary| &summary["objective"]);
         let name = summary.unwrap_or(&self.plan["objective"]).as_str();
@@ -113,7 +113,7 @@ impl Recorded {
     }
 }
 
-/// The lines of a file that are complete: the end of a file that is being written may not be. None where it is missing.
+/// The complete lines of a file: the last line of a file being written may be incomplete. Empty if the file is missing.
 fn lines(path: &Path) -> anyhow::Result<Vec<Value>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
