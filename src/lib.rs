@@ -46,6 +46,7 @@ pub mod hint;
 mod hub;
 mod join;
 mod masks;
+mod metadata;
 mod numbers;
 pub mod outcome;
 pub mod pipeline;

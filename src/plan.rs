@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::{
     cli::{OPTION_NAMES, SpecialToken},
+    metadata::{self, FORMAT_VERSION, Metadata, Reference},
     selections::rule::{Rule, Scope},
     tokenization::stored,
 };
@@ -152,69 +153,65 @@ pub struct SpecialTokens {
 }
 
 impl Plan {
-    /// The masks' metadata: what is known before the first row.
-    pub fn metadata(&self) -> serde_json::Value {
+    /// The masks' metadata, as far as it is known before the first row.
+    pub(crate) fn metadata(&self) -> Metadata {
         let columns = self.columns();
-        let with_ignored = |mut described: serde_json::Value, model: &PlannedModel| {
-            if !model.ignored_settings.is_empty() {
-                described["ignored_settings"] = json!(model.ignored_settings);
-            }
-            described
-        };
-        let model = |i: usize, model: &PlannedModel| {
-            let described = json!({
-                "name": model.name,
-                "fingerprint": model.fingerprint,
-                "vocabulary": model.vocabulary,
-                "precision": model.precision,
-                "columns": columns.of_model(i),
-            });
-            with_ignored(described, model)
+        let model = |i: usize, model: &PlannedModel| metadata::Model {
+            name: model.name.clone(),
+            fingerprint: model.fingerprint.clone(),
+            vocabulary: model.vocabulary,
+            precision: model.precision.clone(),
+            columns: columns.of_model(i),
+            ignored_settings: model.ignored_settings.clone(),
         };
         let reference = match &self.references[..] {
-            [one] => {
-                let mut said =
-                    json!({"fingerprint": one.fingerprint, "vocabulary": one.vocabulary});
+            [one] => Reference {
                 // A name that means the same everywhere; those of folders may change.
-                if let Some(name) = &one.hub {
-                    said["name"] = json!(name);
-                }
-                with_ignored(said, one)
-            }
-            several => json!({
-                "models": (0..).zip(several).map(|(i, m)| model(i, m)).collect::<Vec<_>>(),
-                "combine": self.combine,
-                "vocabulary": self.vocabulary,
-            }),
+                name: one.hub.clone(),
+                fingerprint: Some(one.fingerprint.clone()),
+                vocabulary: Some(one.vocabulary),
+                ignored_settings: one.ignored_settings.clone(),
+                ..Reference::default()
+            },
+            several => Reference {
+                models: Some((0..).zip(several).map(|(i, m)| model(i, m)).collect()),
+                combine: self.combine.clone(),
+                vocabulary: Some(self.vocabulary),
+                ..Reference::default()
+            },
         };
-        let mut metadata = json!({
-            "format_version": 1,
-            "reference": reference,
-            "tokenizer": {"fingerprint": self.tokenizer_fingerprint},
-            "provider": self.device.split(':').next(),
-            "precision": self.precision,
-            "context": self.context,
-            "overlap": self.overlap,
-            "bos": self.bos,
-            "eos": self.eos,
-            "selections": self.rule.metadata(),
-        });
-        if !self.tokenizer_files.is_empty() {
-            metadata["tokenizer"]["files"] = json!(self.tokenizer_files);
+        let special = |tokens: &SpecialTokens| metadata::SpecialTokens {
+            rule: Some(tokens.rule.name().to_owned()),
+            tokens: Some(tokens.tokens.clone()),
+        };
+        let verified = match &self.verified[..] {
+            [] => None,
+            [one] => Some(one.clone()),
+            several => Some(json!(several)),
+        };
+        Metadata {
+            format_version: Some(FORMAT_VERSION),
+            reference: Some(reference),
+            base: self
+                .base
+                .as_ref()
+                .map(|base| model(self.references.len(), base)),
+            tokenizer: metadata::Tokenizer {
+                fingerprint: self.tokenizer_fingerprint.clone(),
+                files: self.tokenizer_files.clone(),
+            },
+            provider: self.device.split(':').next().map(str::to_owned),
+            precision: Some(self.precision.clone()),
+            context: Some(self.context),
+            overlap: Some(self.overlap),
+            bos: special(&self.bos),
+            eos: special(&self.eos),
+            selections: Some(self.rule.metadata()),
+            scope: self.scope.metadata(),
+            source_field: self.source_field.clone(),
+            verified,
+            dynamics: None,
         }
-        if let Some(base) = &self.base {
-            metadata["base"] = model(self.references.len(), base);
-        }
-        match &self.verified[..] {
-            [] => {}
-            [one] => metadata["verified"] = one.clone(),
-            several => metadata["verified"] = json!(several),
-        }
-        if let Some(field) = &self.source_field {
-            metadata["source_field"] = json!(field);
-        }
-        self.scope.tell(&mut metadata);
-        metadata
     }
 
     /// What the models make of a token.

@@ -130,3 +130,13 @@ pub enum LinePlaces {
     /// At their numbers of steps, which their folders' names must tell.
     Step,
 }
+
+impl LinePlaces {
+    /// As it is typed.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Step => "step",
+        }
+    }
+}

@@ -8,9 +8,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
-use crate::advised::Advised;
+use crate::{advised::Advised, metadata::Metadata};
 
 /// What is added to the end of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +40,23 @@ impl Ending {
     }
 
     /// Its entry in the metadata.
-    pub(super) fn metadata(self) -> Value {
-        match self {
-            Self::AsTheyAre => json!({"rule": "as in the masks"}),
-            Self::With(eos) => json!({
-                "rule": "added where a document does not end with it, and not kept there",
-                "token": eos,
-            }),
+    pub(super) fn metadata(self) -> DocumentsEnd {
+        DocumentsEnd {
+            rule: match self {
+                Self::AsTheyAre => "as in the masks",
+                Self::With(_) => "added where a document does not end with it, and not kept there",
+            },
+            token: self.eos(),
         }
     }
+}
+
+/// What the metadata says of the end of documents.
+#[derive(Debug, Serialize)]
+pub(super) struct DocumentsEnd {
+    rule: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<i32>,
 }
 
 /// Names of the token in the vocabularies of common models.
@@ -63,7 +72,11 @@ const NAMES: [&str; 7] = [
 
 /// The end-of-sequence token of masks: `--eos-id`; else the token that the masks' metadata says was added to documents;
 /// else the token that the tokenizer's post-processor adds; else the only special token with a common name.
-pub(super) fn eos(named: Option<u32>, metadata: &Value, tokenizer: &Path) -> anyhow::Result<i32> {
+pub(super) fn eos(
+    named: Option<u32>,
+    metadata: &Metadata,
+    tokenizer: &Path,
+) -> anyhow::Result<i32> {
     let whole = |id: u32| {
         i32::try_from(id).map_err(|_| {
             Advised::error(
@@ -73,8 +86,8 @@ pub(super) fn eos(named: Option<u32>, metadata: &Value, tokenizer: &Path) -> any
         })
     };
     if let Some(named) = named {
-        return match metadata["reference"]["vocabulary"].as_u64() {
-            Some(vocabulary) if u64::from(named) >= vocabulary => Err(Advised::error(
+        return match metadata.vocabulary() {
+            Some(vocabulary) if named as usize >= vocabulary => Err(Advised::error(
                 format!(
                     "--eos-id: expected one of the reference's {vocabulary} tokens, got {named}"
                 ),
@@ -83,9 +96,8 @@ pub(super) fn eos(named: Option<u32>, metadata: &Value, tokenizer: &Path) -> any
             _ => whole(named),
         };
     }
-    let put = metadata["eos"]["tokens"].as_array().and_then(|t| t.last());
-    if let Some(id) = put.and_then(Value::as_u64) {
-        return whole(u32::try_from(id)?);
+    if let Some(&id) = metadata.eos.tokens.iter().flatten().next_back() {
+        return whole(id);
     }
     let unknown = |got: String| {
         Advised::error(
@@ -139,6 +151,8 @@ fn of_template(tokenizer: &Value) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -155,6 +169,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("tokenizer.json");
         let none = json!({});
+        let eos = |named, metadata: &Value, path: &Path| eos(named, &Metadata::of(metadata), path);
         assert!(eos(None, &none, &path).is_err());
         let found = |said: &Value, metadata: &Value| {
             std::fs::write(&path, said.to_string()).unwrap();

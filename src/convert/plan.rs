@@ -13,12 +13,10 @@ use crate::{
     advised::Advised,
     cli::{ConvertArgs, TargetName},
     masks::{finished::Input, out_folder},
+    metadata::{FORMAT_VERSION, Metadata},
     run_folder::{Command, RecordedPlan},
     threads,
 };
-
-/// The format version of masks that can be read.
-const FORMAT_VERSION: u64 = 1;
 
 /// The shortest sequence: one token to predict from, and one to predict.
 const LEAST_LENGTH: usize = 2;
@@ -157,12 +155,13 @@ fn refuse(args: &ConvertArgs, abilities: Abilities) -> anyhow::Result<()> {
 }
 
 fn version_fits(masks: &Path, metadata: &Value) -> anyhow::Result<()> {
-    match &metadata["format_version"] {
-        version if version.as_u64() == Some(FORMAT_VERSION) => Ok(()),
-        version => Err(Advised::error(
+    match Metadata::of(metadata).format_version {
+        Some(FORMAT_VERSION) => Ok(()),
+        _ => Err(Advised::error(
             format!(
-                "{}: expected masks of format version {FORMAT_VERSION}, got {version}",
-                masks.display()
+                "{}: expected masks of format version {FORMAT_VERSION}, got {}",
+                masks.display(),
+                metadata["format_version"]
             ),
             "convert them with the version of rho-mask that wrote them",
         )),

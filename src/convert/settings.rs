@@ -2,16 +2,18 @@
 //! masks; what does not fit the masks is refused.
 
 use rho_formats::MaskColumns;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
     documents::Column,
-    end_of_document::{self, Ending},
+    end_of_document::{self, DocumentsEnd, Ending},
     targets::Abilities,
 };
 use crate::{
     advised::Advised,
     cli::{ConvertArgs, IdsDtype},
+    metadata::Metadata,
     selections::default_mask::{USUAL_MASK, chosen},
 };
 
@@ -42,16 +44,17 @@ impl Settings {
         first: &MaskColumns,
     ) -> anyhow::Result<Self> {
         let metadata = &first.schema().metadata;
+        let known = Metadata::of(metadata);
         let column = column(args, abilities, first)?;
         let named = args.mask.as_ref().or(args.weights.as_ref());
         let ending = match abilities.ends_documents {
             false => Ending::AsTheyAre,
             true => {
                 let tokenizer = args.masks.join("tokenizer.json");
-                Ending::With(end_of_document::eos(args.eos_id, metadata, &tokenizer)?)
+                Ending::With(end_of_document::eos(args.eos_id, &known, &tokenizer)?)
             }
         };
-        let vocabulary = metadata["reference"]["vocabulary"].as_u64();
+        let vocabulary = known.vocabulary().map(|vocabulary| vocabulary as u64);
         let dtype = dtype(args, vocabulary, ending)?;
         let mut settings = Self {
             own_columns: own_columns(first, named.map(String::as_str)),
@@ -72,6 +75,33 @@ impl Settings {
     }
 }
 
+/// What was done to the masks, under `convert` in the metadata.
+#[derive(Debug, Serialize)]
+struct Convert<'a> {
+    to: &'a str,
+    documents_end: DocumentsEnd,
+    /// Of a target that writes the masks' own columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    columns: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mask: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    padding: Option<Padding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dtype: Option<IdsDtype>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard_size: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Padding {
+    token: i32,
+}
+
 /// The metadata of the files: that of the masks, and what was done to the masks.
 fn described(
     args: &ConvertArgs,
@@ -79,28 +109,27 @@ fn described(
     settings: &Settings,
     masks: &Value,
 ) -> Value {
-    let mut convert = json!({
-        "to": args.to.name(),
-        "documents_end": settings.ending.metadata(),
-    });
-    match (&settings.column, abilities.own_columns) {
-        (_, true) => convert["columns"] = json!(settings.own_columns),
-        (Some(Column::Mask(name)), _) => convert["mask"] = json!(name),
-        (Some(Column::Weights(name)), _) => convert["weights"] = json!(name),
-        (None, false) => {}
-    }
-    if let Some(length) = settings.length {
-        convert["length"] = json!(length);
-        convert["padding"] = json!({"token": settings.pad()});
-    }
-    if abilities.dtype {
-        convert["dtype"] = json!(settings.dtype);
-    }
-    if abilities.file_bytes.is_some() {
-        convert["shard_size"] = json!(settings.file_bytes);
-    }
+    let (mask, weights) = match (&settings.column, abilities.own_columns) {
+        (Some(Column::Mask(name)), false) => (Some(name.as_str()), None),
+        (Some(Column::Weights(name)), false) => (None, Some(name.as_str())),
+        _ => (None, None),
+    };
+    let convert = Convert {
+        to: &args.to.name(),
+        documents_end: settings.ending.metadata(),
+        columns: abilities.own_columns.then_some(&settings.own_columns[..]),
+        mask,
+        weights,
+        length: settings.length,
+        padding: settings.length.map(|_| Padding {
+            token: settings.pad(),
+        }),
+        dtype: abilities.dtype.then_some(settings.dtype),
+        shard_size: abilities.file_bytes.map(|_| settings.file_bytes),
+    };
+    // Whatever else the masks' metadata says is kept as it is.
     let mut metadata = masks.clone();
-    metadata["convert"] = convert;
+    metadata["convert"] = json!(convert);
     metadata
 }
 

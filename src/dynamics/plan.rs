@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rho_formats::{MasksFolder, Shard};
 use rho_runtime::LibraryOptions;
 use rho_selection::KeepRatio;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     checkpoints::{self, Named},
@@ -17,6 +17,7 @@ use crate::{
     checkpoint::{self, Say},
     cli::{DynamicsArgs, LinePlaces, ModelArgs},
     hub::{self, Need},
+    metadata::{Checkpoint, Dynamics, Metadata, Scope, ScoringModel},
     plan::{self, MaskFiles, Plan, Prepared, ScoringRequest},
     run_folder::{Command, RecordedPlan, RecordedShard},
 };
@@ -72,65 +73,57 @@ impl DynamicsPlan {
     }
 
     /// The metadata of the files: what is known before the first row.
-    pub(crate) fn metadata(&self) -> Value {
-        let mut metadata = self.common().metadata();
-        let model = |scored: &Scored| {
-            let [reference] = &scored.prepared.plan.references[..] else {
-                return json!(null);
-            };
-            json!({
-                "name": scored.named.name,
-                "fingerprint": reference.fingerprint,
-                "precision": reference.precision,
-            })
+    pub(crate) fn metadata(&self) -> Metadata {
+        let model = |scored: &Scored, column: String| {
+            // One model scores each folder, so there is one reference.
+            let reference = &scored.prepared.plan.references[0];
+            ScoringModel {
+                name: scored.named.name.clone(),
+                fingerprint: reference.fingerprint.clone(),
+                precision: reference.precision.clone(),
+                column,
+            }
         };
         let numbered = (1..).zip(&self.checkpoints).zip(&self.x);
-        let checkpoints = numbered.map(|((number, scored), x)| {
-            let mut said = model(scored);
-            said["column"] = json!(loss_column(number));
-            said["step"] = json!(scored.named.step);
-            said["x"] = json!(x);
-            said
+        let checkpoints = numbered.map(|((number, scored), &x)| Checkpoint {
+            model: model(scored, loss_column(number)),
+            step: scored.named.step,
+            x,
         });
-        metadata["dynamics"] = json!({
-            "checkpoints": checkpoints.collect::<Vec<_>>(),
-            "x": self.places,
-            "threshold": self.threshold,
-            "categories": super::CATEGORIES,
-        });
-        if let Some(reference) = &self.reference {
-            let mut said = model(reference);
-            said["column"] = json!(REFERENCE_LOSS);
-            metadata["dynamics"]["reference"] = said;
-            metadata["dynamics"]["keep"] = json!(self.keep.get());
+        let reference = self.reference.as_ref();
+        let reference = reference.map(|scored| model(scored, REFERENCE_LOSS.to_owned()));
+        Metadata {
+            reference: None,
+            selections: None,
+            scope: Scope::default(),
+            dynamics: Some(Dynamics {
+                checkpoints: checkpoints.collect(),
+                x: self.places.name().to_owned(),
+                threshold: self.threshold,
+                categories: super::CATEGORIES.map(str::to_owned).into(),
+                keep: reference.is_some().then(|| self.keep.get()),
+                reference,
+            }),
+            ..self.common().metadata()
         }
-        if let Some(metadata) = metadata.as_object_mut() {
-            for name in ["reference", "selections", "scope", "scope_tokens"] {
-                metadata.remove(name);
-            }
-        }
-        metadata
     }
 
     /// Everything that must be equal for a run to be resumed.
     pub(crate) fn recorded(&self) -> RecordedPlan {
         let mut scoring = self.common().what_changes_masks();
         scoring["metadata"] = json!(null);
-        let mut metadata = self.metadata();
+        let typed = self.metadata();
+        let mut metadata = json!(typed);
         // Keyed by number, so that an error names the checkpoint that differs.
-        if let Some(list) = metadata["dynamics"]["checkpoints"].as_array() {
-            let numbered = (1..).zip(list).map(|(number, said)| {
-                let (name, fingerprint) = (&said["name"], &said["fingerprint"]);
-                let told = format!(
-                    "{} {} at {}",
-                    name.as_str().unwrap_or_default(),
-                    fingerprint.as_str().unwrap_or_default(),
-                    said["x"]
-                );
-                (format!("{number:04}"), json!(told))
-            });
-            metadata["dynamics"]["checkpoints"] = Value::Object(numbered.collect::<Map<_, _>>());
-        }
+        let checkpoints = typed.dynamics.iter().flat_map(|d| &d.checkpoints);
+        let numbered = (1..).zip(checkpoints).map(|(number, checkpoint)| {
+            let ScoringModel {
+                name, fingerprint, ..
+            } = &checkpoint.model;
+            let shown = format!("{name} {fingerprint} at {}", json!(checkpoint.x));
+            (format!("{number:04}"), json!(shown))
+        });
+        metadata["dynamics"]["checkpoints"] = Value::Object(numbered.collect());
         RecordedPlan {
             settings: json!({
                 "command": Command::Dynamics.name(),

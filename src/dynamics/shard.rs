@@ -67,7 +67,7 @@ pub(super) fn columns(plan: &DynamicsPlan) -> NewLists {
     NewLists {
         numbers,
         codes: vec![CATEGORY.to_owned()],
-        metadata: plan.metadata(),
+        metadata: serde_json::json!(plan.metadata()),
     }
 }
 

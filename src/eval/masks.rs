@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rho_formats::{DocumentColumns, MaskColumns, MaskDocuments, MaskError};
 
-use crate::{advised::Advised, join::Join, masks::finished::finished_files, plan::Plan};
+use crate::{
+    advised::Advised, join::Join, masks::finished::finished_files, metadata::Metadata, plan::Plan,
+};
 
 /// The mask that `score` writes by default.
 const DEFAULT_MASK: &str = "mask_intersection";
@@ -27,8 +29,8 @@ impl Masks {
         })?;
         let first = MaskColumns::open(first)?;
         let schema = first.schema();
-        let theirs = schema.metadata["tokenizer"]["fingerprint"].as_str();
-        if let (Some(theirs), Some(ours)) = (theirs, &plan.tokenizer_fingerprint)
+        let theirs = Metadata::of(&schema.metadata).tokenizer.fingerprint;
+        if let (Some(theirs), Some(ours)) = (&theirs, &plan.tokenizer_fingerprint)
             && theirs != ours
         {
             return Err(Advised::error(

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     advised::Advised,
+    metadata::Metadata,
     pipeline::{conclude::Standing, record::State},
     run_folder::{Command, RecordedPlan},
 };
@@ -126,6 +127,11 @@ impl Masks {
     /// Whether the documents say where they are from.
     pub(crate) fn have_source(&self) -> bool {
         self.first.schema().source
+    }
+
+    /// What is known of [`metadata`](Self::metadata).
+    pub(crate) fn known_metadata(&self) -> Metadata {
+        Metadata::of(self.metadata())
     }
 
     /// How the masks were made.

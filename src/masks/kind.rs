@@ -15,7 +15,7 @@ pub(crate) fn is_dynamics(path: &Path) -> bool {
     let recorded = RecordedPlan::read(&MasksFolder::existing(path));
     let recorded = recorded.ok().flatten();
     recorded.is_some_and(|recorded| recorded.command() == Command::Dynamics)
-        || Masks::open(path).is_ok_and(|masks| masks.metadata()["dynamics"].is_object())
+        || Masks::open(path).is_ok_and(|masks| masks.known_metadata().dynamics.is_some())
 }
 
 /// Refuses such a folder where masks are expected.

@@ -26,7 +26,8 @@ pub(crate) struct Found {
 /// # Errors
 /// Where it is not the one that the masks were made with, or cannot be read.
 pub(crate) fn find(masks: &Masks, named: Option<&Path>) -> anyhow::Result<Found> {
-    let wanted = masks.metadata()["tokenizer"]["fingerprint"].as_str();
+    let metadata = masks.known_metadata();
+    let wanted = metadata.tokenizer.fingerprint.as_deref();
     let found = named.map(|typed| hub::resolve(typed, Need::Tokenizer));
     let path = match found.transpose()? {
         Some(named) if named.is_dir() => Some(named.join(NAME)),

@@ -283,7 +283,7 @@ pub(crate) fn schema(plan: &Plan) -> MaskSchema {
         weights: plan.rule.weights(),
         text: plan.keep_text,
         source: plan.source_field.is_some(),
-        metadata: plan.metadata(),
+        metadata: serde_json::json!(plan.metadata()),
     }
 }
 

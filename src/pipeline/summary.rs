@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{conclude::RankTimes, output::Totals};
 use crate::{
+    metadata::Metadata,
     numbers::grouped,
     plan::Plan,
     selections::{Chosen, rule::Rule},
@@ -108,15 +109,14 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Runs of which this is noted; none where that is something else.
+    /// From the recorded plan of a run; none if that is something else.
     pub(super) fn noted(plan: &Value) -> Option<Self> {
-        let metadata = &plan["metadata"];
-        let scores = plan["scores"].as_array()?.iter();
-        let scores: Option<Vec<String>> = scores.map(|s| Some(s.as_str()?.to_owned())).collect();
+        let metadata = Metadata::of(&plan["metadata"]);
+        let scores: Vec<String> = serde_json::from_value(plan["scores"].clone()).ok()?;
         Some(Self {
-            device: Cow::Owned(metadata["provider"].as_str()?.to_owned()),
-            scores: Cow::Owned(scores?),
-            rule: Cow::Owned(Rule::of_metadata(&metadata["selections"])?),
+            device: Cow::Owned(metadata.provider?),
+            scores: Cow::Owned(scores),
+            rule: Cow::Owned(Rule::of_metadata(&metadata.selections?)?),
         })
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     advised::Advised,
     cli::SelectArgs,
     masks::{finished::Input, out_folder},
+    metadata::Selection,
     plan::Plan,
     run_folder::{Command, RecordedPlan},
     selections::{
@@ -42,16 +43,25 @@ impl SelectPlan {
         })
     }
 
-    /// What the files' metadata says: that of the scores, and how these masks were selected. `found` adds to a selection
-    /// what is known of it before the first row.
-    pub(super) fn metadata(&self, found: impl Fn(usize, &mut Value)) -> Value {
-        let mut metadata = self.input.first.schema().metadata.clone();
+    /// The metadata of the files: that of the scores, and how these masks were selected. `found` adds to a selection what
+    /// is known of it before the first row.
+    pub(super) fn metadata(&self, found: impl Fn(usize, &mut Selection)) -> Value {
         let mut selections = self.rule.metadata();
-        for (i, said) in selections.iter_mut().enumerate() {
-            found(i, said);
+        for (i, selection) in selections.iter_mut().enumerate() {
+            found(i, selection);
         }
+        let scope = self.scope.metadata();
+        // Whatever else the scores' metadata says is kept as it is.
+        let mut metadata = self.input.first.schema().metadata.clone();
         metadata["selections"] = json!(selections);
-        self.scope.tell(&mut metadata);
+        metadata["scope"] = json!(scope.name);
+        match (scope.tokens, metadata.as_object_mut()) {
+            (Some(tokens), _) => metadata["scope_tokens"] = json!(tokens),
+            (None, Some(metadata)) => {
+                metadata.remove("scope_tokens");
+            }
+            (None, None) => {}
+        }
         metadata
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use rho_formats::{MaskFile, MasksFolder, NewColumns};
 use rho_selection::Direction;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     corpus::cuts,
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     cli::ProgressKind,
+    metadata::{Scored, Selection},
     progress::Progress,
     run_folder::{Command, Opening, RunFolder, Shards, notes},
     selections::{
@@ -129,14 +130,14 @@ pub(crate) fn clear(folder: &MasksFolder, names: &[&str]) -> anyhow::Result<()> 
 }
 
 /// What the counting of a corpus tells before the first row.
-fn known(plan: &SelectPlan, cuts: Option<&Cuts>, i: usize, said: &mut Value) {
+fn known(plan: &SelectPlan, cuts: Option<&Cuts>, i: usize, said: &mut Selection) {
     // Of what two selections have in common nothing is known yet.
     let Some((cuts, &(scored, kept))) = cuts.and_then(|cuts| Some((cuts, cuts.counts.get(i)?)))
     else {
         return;
     };
-    said["scored"] = json!(scored);
-    said["kept"] = json!(kept);
+    said.scored = Some(Scored::Tokens(scored));
+    said.kept = Some(kept);
     if let Pick::Ranked(direction, _) = plan.rule.selections[i].pick
         && plan.rule.by_scores(i)
     {
@@ -144,12 +145,10 @@ fn known(plan: &SelectPlan, cuts: Option<&Cuts>, i: usize, said: &mut Value) {
         let (first, last) = cuts.cuts[i].bounds();
         match direction {
             Direction::Low => {
-                said["highest_kept"] = json!(score(last));
-                if let Some(first) = score(first) {
-                    said["lowest_kept"] = json!(first);
-                }
+                said.highest_kept = Some(score(last));
+                said.lowest_kept = score(first).map(Some);
             }
-            Direction::High => said["lowest_kept"] = json!(score(last)),
+            Direction::High => said.lowest_kept = Some(score(last)),
         }
     }
 }

@@ -1,44 +1,46 @@
-//! A rule as the metadata of mask files says it, and back: whoever adds up what was counted by a rule has only that.
+//! A rule as the metadata of mask files has it, and back: counts of an earlier run are added up by that rule.
 
 use rho_selection::{Bounds, Direction, Formula, KeepRatio, Share, Weights};
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
 
 use super::rule::{BASE_LOSS, Combined, LOSS, Pick, Rule, Selection, Source};
+use crate::metadata::{self, Scored};
 
 impl Selection {
-    /// What the metadata says of it.
-    fn metadata(&self) -> Value {
-        let mut said = json!({"column": self.column()});
+    fn metadata(&self) -> metadata::Selection {
+        let mut said = metadata::Selection {
+            column: Some(self.column()),
+            ..metadata::Selection::default()
+        };
         match &self.source {
-            Source::Column(name) => said["by"] = json!(name),
+            Source::Column(name) => said.by = Some(name.clone()),
             Source::Excess => {
-                said["by"] = json!("excess");
-                said["difference"] = json!([BASE_LOSS, LOSS]);
+                said.by = Some("excess".to_owned());
+                said.difference = Some([BASE_LOSS, LOSS].map(str::to_owned));
             }
             Source::Random { seed, scored } => {
-                said["by"] = json!("random");
-                said["seed"] = json!(seed);
-                said["scored"] = json!(scored);
+                said.by = Some("random".to_owned());
+                said.seed = Some(*seed);
+                said.scored = Some(Scored::Column(scored.clone()));
             }
         }
         match self.pick {
             Pick::Ranked(direction, Share::Best(ratio)) => {
                 let keep = match (&self.source, direction) {
-                    (Source::Random { .. }, _) => "keep",
-                    (_, Direction::Low) => "keep_lowest",
-                    (_, Direction::High) => "keep_highest",
+                    (Source::Random { .. }, _) => &mut said.keep,
+                    (_, Direction::Low) => &mut said.keep_lowest,
+                    (_, Direction::High) => &mut said.keep_highest,
                 };
-                said[keep] = json!(ratio.get());
+                *keep = Some(ratio.get());
             }
             Pick::Ranked(_, Share::Between { easiest, hardest }) => {
-                said["drop_lowest"] = json!(easiest.get());
-                said["drop_highest"] = json!(hardest.get());
+                said.drop_lowest = Some(easiest.get());
+                said.drop_highest = Some(hardest.get());
             }
             Pick::Bounded(Bounds { least, most }) => {
-                let bound = |bound: f32| bound.is_finite().then_some(bound);
-                said["at_least"] = json!(bound(least));
-                said["at_most"] = json!(bound(most));
+                let bound = |bound: f32| Some(bound.is_finite().then_some(bound));
+                said.at_least = bound(least);
+                said.at_most = bound(most);
             }
             Pick::Weighed(Weights {
                 formula,
@@ -50,52 +52,48 @@ impl Selection {
                     Formula::Sigmoid { temperature } => ("sigmoid", Some(temperature)),
                     Formula::Clipped { temperature } => ("clipped", Some(temperature)),
                 };
-                said["weights"] = json!(name);
-                said["temperature"] = json!(temperature);
-                said["least"] = json!(least);
-                said["most"] = json!(most);
+                said.weights = Some(name.to_owned());
+                said.temperature = Some(temperature);
+                said.least = Some(least);
+                said.most = Some(most);
             }
         }
         said
     }
 
-    /// Of what the metadata says; none where that is something else.
-    fn of_metadata(said: &Value) -> Option<Self> {
-        let text = |key: &str| said.get(key).and_then(Value::as_str);
-        let number = |key: &str| said.get(key).and_then(Value::as_f64);
-        let ratio = |key: &str| number(key).and_then(|ratio| KeepRatio::new(ratio).ok());
-        let column = text("column")?;
+    /// None if the metadata has no such rule.
+    fn of_metadata(said: &metadata::Selection) -> Option<Self> {
+        let column = said.column.as_deref()?;
         let name = column
             .strip_prefix("mask_")
             .or_else(|| column.strip_prefix("weight_"))?;
-        let by = text("by")?;
-        let source = match (by, said.get("difference")) {
-            ("random", _) => Source::Random {
-                seed: said.get("seed")?.as_u64()?,
-                scored: text("scored")?.to_owned(),
+        let by = said.by.as_deref()?;
+        let source = match (by, &said.difference, &said.scored) {
+            ("random", _, Some(Scored::Column(scored))) => Source::Random {
+                seed: said.seed?,
+                scored: scored.clone(),
             },
-            (_, Some(_)) => Source::Excess,
-            (by, None) => Source::Column(by.to_owned()),
+            ("random", ..) => return None,
+            (_, Some(_), _) => Source::Excess,
+            (by, None, _) => Source::Column(by.to_owned()),
         };
-        let best = |key: &str, direction| {
-            let ratio = ratio(key)?;
-            Some(Pick::Ranked(direction, Share::Best(ratio)))
-        };
+        let share = |share: Option<f64>| KeepRatio::new(share?).ok();
+        let best = |ratio, direction| Some(Pick::Ranked(direction, Share::Best(share(ratio)?)));
         let between = || {
-            let (easiest, hardest) = (ratio("drop_lowest")?, ratio("drop_highest")?);
+            let easiest = share(said.drop_lowest)?;
+            let hardest = share(said.drop_highest)?;
             let share = Share::Between { easiest, hardest };
             Some(Pick::Ranked(Direction::Low, share))
         };
         let bounded = || {
-            said.get("at_least").or(said.get("at_most"))?;
+            said.at_least.or(said.at_most)?;
             Some(Pick::Bounded(Bounds {
-                least: number("at_least").map_or(f32::NEG_INFINITY, |bound| bound as f32),
-                most: number("at_most").map_or(f32::INFINITY, |bound| bound as f32),
+                least: said.at_least.flatten().unwrap_or(f32::NEG_INFINITY),
+                most: said.at_most.flatten().unwrap_or(f32::INFINITY),
             }))
         };
         let weighed = || {
-            let temperature = number("temperature");
-            let formula = match (text("weights")?, temperature) {
+            let formula = match (said.weights.as_deref()?, said.temperature.flatten()) {
                 ("rank", _) if by == "excess" => Formula::Rank(Direction::High),
                 ("rank", _) => Formula::Rank(Direction::Low),
                 ("sigmoid", Some(temperature)) => Formula::Sigmoid { temperature },
@@ -104,14 +102,14 @@ impl Selection {
             };
             Some(Pick::Weighed(Weights {
                 formula,
-                least: number("least")? as f32,
-                most: number("most")? as f32,
+                least: said.least?,
+                most: said.most?,
             }))
         };
         let pick = weighed()
-            .or_else(|| best("keep", Direction::Low))
-            .or_else(|| best("keep_lowest", Direction::Low))
-            .or_else(|| best("keep_highest", Direction::High))
+            .or_else(|| best(said.keep, Direction::Low))
+            .or_else(|| best(said.keep_lowest, Direction::Low))
+            .or_else(|| best(said.keep_highest, Direction::High))
             .or_else(between)
             .or_else(bounded)?;
         Some(Self {
@@ -123,26 +121,31 @@ impl Selection {
 }
 
 impl Rule {
-    /// What the metadata says of the selections.
-    pub(crate) fn metadata(&self) -> Vec<Value> {
-        let mut said: Vec<Value> = self.selections.iter().map(Selection::metadata).collect();
+    /// As the metadata has it: an entry for each column.
+    pub(crate) fn metadata(&self) -> Vec<metadata::Selection> {
+        let mut said: Vec<_> = self.selections.iter().map(Selection::metadata).collect();
         if let Some(combined) = self.combined {
-            let of: Vec<String> = self.selections.iter().map(Selection::column).collect();
-            let how = match combined {
-                Combined::Intersection => "and",
-                Combined::Union => "or",
+            let of = Some(self.selections.iter().map(Selection::column).collect());
+            let (and, or) = match combined {
+                Combined::Intersection => (of, None),
+                Combined::Union => (None, of),
             };
-            said.push(json!({"column": format!("mask_{}", combined.name()), how: of}));
+            said.push(metadata::Selection {
+                column: Some(format!("mask_{}", combined.name())),
+                and,
+                or,
+                ..metadata::Selection::default()
+            });
         }
         said
     }
 
-    /// Of what the metadata says; none where that is something else.
-    pub(crate) fn of_metadata(said: &Value) -> Option<Self> {
+    /// The rule of some metadata; none if it has no such rule.
+    pub(crate) fn of_metadata(said: &[metadata::Selection]) -> Option<Self> {
         let mut selections = Vec::new();
         let mut combined = None;
-        for said in said.as_array()? {
-            match (said.get("and"), said.get("or")) {
+        for said in said {
+            match (&said.and, &said.or) {
                 (Some(_), _) => combined = Some(Combined::Intersection),
                 (_, Some(_)) => combined = Some(Combined::Union),
                 (None, None) => selections.push(Selection::of_metadata(said)?),
@@ -155,7 +158,7 @@ impl Rule {
     }
 }
 
-/// As the metadata says it.
+/// As the metadata has it.
 impl Serialize for Rule {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.metadata().serialize(serializer)
@@ -264,17 +267,19 @@ mod tests {
                 &["loss", "entropy", "base_loss", "excess"],
             ] {
                 let (rule, _) = options::resolve(by, &args, there).unwrap();
-                let said: Value = serde_json::from_str(&json!(rule).to_string()).unwrap();
+                let said = serde_json::to_string(&rule).unwrap();
+                let said: Vec<metadata::Selection> = serde_json::from_str(&said).unwrap();
                 let back = Rule::of_metadata(&said).unwrap();
                 assert_eq!(format!("{back:?}"), format!("{rule:?}"));
             }
         }
-        for said in [
-            json!(null),
-            json!([{}]),
-            json!([{"column": "mask_loss", "by": "loss"}]),
-        ] {
-            assert!(Rule::of_metadata(&said).is_none(), "{said}");
+        let without_rule = metadata::Selection {
+            column: Some("mask_loss".to_owned()),
+            by: Some("loss".to_owned()),
+            ..metadata::Selection::default()
+        };
+        for said in [metadata::Selection::default(), without_rule] {
+            assert!(Rule::of_metadata(&[said]).is_none());
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use rho_selection::{Bounds, Direction, Share, Weights};
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+
+use crate::metadata;
 
 /// Among which tokens to rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,23 +77,21 @@ impl Scope {
         }
     }
 
-    /// Says it in metadata: `scope`, and `scope_tokens` where there are so many.
-    pub(crate) fn tell(self, metadata: &mut Value) {
-        metadata["scope"] = json!(self.name());
-        if let Some(metadata) = metadata.as_object_mut() {
-            metadata.remove("scope_tokens");
-        }
-        if let Self::Batch(tokens) = self {
-            metadata["scope_tokens"] = json!(tokens);
+    /// As the metadata of files has it.
+    pub(crate) fn metadata(self) -> metadata::Scope {
+        metadata::Scope {
+            name: Some(self.name().map(str::to_owned)),
+            tokens: match self {
+                Self::Batch(tokens) => Some(tokens as u64),
+                _ => None,
+            },
         }
     }
 }
 
 impl Serialize for Scope {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut said = json!({});
-        self.tell(&mut said);
-        said.serialize(serializer)
+        self.metadata().serialize(serializer)
     }
 }
 

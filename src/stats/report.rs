@@ -221,7 +221,7 @@ impl Report {
             finished: masks.missing.is_empty(),
             files: masks.files.len(),
             source: columns.source,
-            source_field: masks.metadata()["source_field"].as_str().map(str::to_owned),
+            source_field: masks.known_metadata().source_field,
             percentile_error: PercentileError {
                 relative: RELATIVE_ERROR,
                 absolute: ABSOLUTE_ERROR,

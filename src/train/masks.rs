@@ -3,16 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use rho_formats::{MaskColumns, MaskError};
-use serde_json::Value;
 
 use super::columns::Columns;
-use crate::{advised::Advised, cli::TrainArgs, masks::finished::finished_files, terminal};
+use crate::{
+    advised::Advised, cli::TrainArgs, masks::finished::finished_files, metadata::Metadata, terminal,
+};
 
 /// A masks folder, as far as the plan needs it.
 pub(super) struct Masks {
     folder: PathBuf,
     pub(super) files: Vec<PathBuf>,
-    metadata: Value,
+    metadata: Metadata,
     pub(super) columns: Columns,
 }
 
@@ -27,7 +28,7 @@ impl Masks {
         let first = MaskColumns::open(first)?;
         Ok(Self {
             columns: Columns::of(args, folder, &first)?,
-            metadata: first.schema().metadata.clone(),
+            metadata: Metadata::of(&first.schema().metadata),
             folder: folder.to_owned(),
             files,
         })
@@ -40,10 +41,7 @@ impl Masks {
         vocabulary: usize,
     ) -> anyhow::Result<()> {
         let shown = self.folder.display();
-        match (
-            self.metadata["tokenizer"]["fingerprint"].as_str(),
-            tokenizer,
-        ) {
+        match (self.metadata.tokenizer.fingerprint.as_deref(), tokenizer) {
             (Some(theirs), Some(ours)) if theirs != ours => Err(Advised::error(
                 format!(
                     "{shown}: expected masks of the model's tokenizer (SHA-256 {ours}), got masks of another ({theirs})"
@@ -70,9 +68,7 @@ impl Masks {
 
     /// The tokens that were added before and after each text.
     pub(super) fn around(&self) -> Option<(Vec<u32>, Vec<u32>)> {
-        let tokens = |name: &str| -> Option<Vec<u32>> {
-            serde_json::from_value(self.metadata[name]["tokens"].clone()).ok()
-        };
-        Some((tokens("bos")?, tokens("eos")?))
+        let (bos, eos) = (&self.metadata.bos.tokens, &self.metadata.eos.tokens);
+        Some((bos.clone()?, eos.clone()?))
     }
 }

@@ -10,15 +10,14 @@
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
-use anyhow::Context as _;
 use rho_formats::MasksFolder;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{Job, Outcome, say_where_rejected, to_folder};
 use crate::{
     advised::Advised,
     files::remove_folder,
+    masks::summary::SummaryFile,
     pipeline::{
         LoadedModels, conclude::Standing, record::Identity, store::must_be_the_input,
         summary::Summary,
@@ -154,12 +153,8 @@ fn nothing_to_do(
     folder: &MasksFolder,
     done: &Done,
 ) -> anyhow::Result<Option<Outcome>> {
-    let path = folder.path().join("summary.json");
-    let summary: Value = fs::read(&path)
-        .map_err(anyhow::Error::from)
-        .and_then(|bytes| Ok(serde_json::from_slice(&bytes)?))
-        .with_context(|| format!("{}: cannot be read", path.display()))?;
-    if summary["broken_shards"] != 0 {
+    let summary = SummaryFile::read(folder.path())?.unwrap_or_default();
+    if summary.broken_shards != Some(0) {
         return Ok(None);
     }
     for shard in job.shards {
@@ -171,7 +166,7 @@ fn nothing_to_do(
     remove_folder(&job.plan.out.join(SCORED))?;
     let out = job.plan.out.display();
     terminal::line(&format!("{out}: all shards are masked already"));
-    Ok(Some(match summary["rejected"] == 0 {
+    Ok(Some(match summary.rejected == Some(0) {
         true => Outcome::Done,
         false => Outcome::Incomplete,
     }))
@@ -204,9 +199,15 @@ fn finish(
     let rejected = scores.path().join("rejected.jsonl");
     let copy = |to: &mut dyn io::Write| io::copy(&mut fs::File::open(&rejected)?, to).map(|_| ());
     folder.file("rejected.jsonl", rejected.exists().then_some(&copy as _))?;
-    let mut told = serde_json::to_value(summary)?;
-    plan.scope.tell(&mut told);
-    Ok(folder.summary(&told)?)
+    #[derive(Serialize)]
+    struct WithScope<'a> {
+        #[serde(flatten)]
+        summary: &'a Summary,
+        #[serde(flatten)]
+        scope: crate::metadata::Scope,
+    }
+    let scope = plan.scope.metadata();
+    Ok(folder.summary(&serde_json::to_value(WithScope { summary, scope })?)?)
 }
 
 /// Whether a folder was begun with `--scope corpus` and is not done.

@@ -7,15 +7,24 @@ use serde_json::Value;
 use super::super::charts::{Table, Threshold, percent};
 use super::super::page;
 use super::verified;
-use super::{Subject, json_file, nats, share};
-use crate::{masks::files::Masks, numbers::grouped, screen::safe};
+use super::{Subject, nats, share};
+use crate::{
+    masks::{
+        files::Masks,
+        summary::{Seconds, SummaryFile},
+    },
+    metadata::Selection,
+    numbers::grouped,
+    screen::safe,
+};
 
 /// Metadata and summary of a masks folder.
 #[derive(Debug)]
 pub(super) struct Made {
     metadata: Value,
-    /// Null if the masks are not finished or not in a folder.
-    summary: Value,
+    selections: Vec<Selection>,
+    /// Of nothing if the masks are not finished or not in a folder.
+    summary: SummaryFile,
 }
 
 impl Made {
@@ -24,26 +33,27 @@ impl Made {
         // The summary is about the whole folder, not about a single file of it.
         let folder = masks.folder.as_ref().filter(|_| masks.path.is_dir());
         let summary = match folder {
-            Some(folder) => json_file(&folder.join("summary.json"))?,
+            Some(folder) => SummaryFile::read(folder)?,
             None => None,
         };
         Ok(Self {
             metadata: masks.metadata().clone(),
+            selections: masks.known_metadata().selections.unwrap_or_default(),
             summary: summary.unwrap_or_default(),
         })
     }
 
     /// Notices about skipped parts of the corpus.
     pub(super) fn left_out(&self) -> Vec<String> {
-        let count = |name: &str| self.summary[name].as_u64().filter(|&count| count > 0);
+        let some = |count: Option<u64>| count.filter(|&count| count > 0);
         let mut told = Vec::new();
-        if let Some(rejected) = count("rejected") {
+        if let Some(rejected) = some(self.summary.rejected) {
             told.push(format!(
                 "{} rows of the corpus hold no document that could be scored; see rejected.jsonl.",
                 grouped(rejected)
             ));
         }
-        if let Some(broken) = count("broken_shards") {
+        if let Some(broken) = some(self.summary.broken_shards) {
             told.push(format!(
                 "{} shards of the corpus ended early.",
                 grouped(broken)
@@ -52,33 +62,26 @@ impl Made {
         told
     }
 
-    fn selections(&self) -> &[Value] {
-        self.metadata["selections"]
-            .as_array()
-            .map_or(&[], Vec::as_slice)
-    }
-
     /// The thresholds between kept and dropped values of a score.
     pub(super) fn thresholds(&self, score: &str) -> Vec<Threshold> {
         let mut thresholds = Vec::new();
-        for selection in self.selections().iter().filter(|s| s["by"] == score) {
-            let Some(column) = selection["column"].as_str() else {
+        let of_score = |s: &&Selection| s.by.as_deref() == Some(score);
+        for selection in self.selections.iter().filter(of_score) {
+            let Some(column) = selection.column.as_deref() else {
                 continue;
             };
-            let Some(name) = column.strip_prefix("mask_") else {
+            let kept = column.strip_prefix("mask_");
+            let Some(kept) = kept.and_then(|name| self.summary.kept.get(name)) else {
                 continue;
             };
-            let kept = &self.summary["kept"][name];
-            let high = kept["side"] == "from" || selection["keep_highest"].is_number();
-            for (bound, from) in [("lowest", true), ("threshold", high)] {
-                if let [Some(low), Some(high)] = [0, 1].map(|i| kept[bound][i].as_f64()) {
-                    thresholds.push(Threshold {
-                        mask: column.to_owned(),
-                        from,
-                        low,
-                        high,
-                    });
-                }
+            let high = kept.side.as_deref() == Some("from") || selection.keep_highest.is_some();
+            for (bound, from) in [(kept.lowest, true), (kept.threshold, high)] {
+                thresholds.extend(bound.map(|(low, high)| Threshold {
+                    mask: column.to_owned(),
+                    from,
+                    low,
+                    high,
+                }));
             }
         }
         thresholds
@@ -86,9 +89,12 @@ impl Made {
 
     /// The column and the rule in words of each selection.
     fn rules(&self) -> Vec<(String, String)> {
-        let rules = self.selections().iter().map(|selection| {
-            let column = selection["column"].as_str().unwrap_or("?").to_owned();
-            (column, rule(selection))
+        let rules = self.selections.iter().enumerate().map(|(i, selection)| {
+            let column = selection.column.clone();
+            // A rule of another version is shown as it is.
+            let rule = rule(selection);
+            let rule = rule.unwrap_or_else(|| self.metadata["selections"][i].to_string());
+            (column.unwrap_or_else(|| "?".to_owned()), rule)
         });
         rules.collect()
     }
@@ -132,18 +138,14 @@ impl Made {
             place.unwrap_or(ORDER.len())
         });
         facts.extend(told);
-        let said = [("device", "computed on"), ("shards", "shards")];
-        for (name, words) in said {
-            let said = &self.summary[name];
-            if !said.is_null() && said != "unknown" {
-                facts.push((words.to_owned(), plain(said)));
-            }
-        }
-        let speed = &self.summary["speed"];
-        let seconds = speed["seconds"]["total"]
-            .as_f64()
-            .or(speed["seconds"].as_f64());
-        if let (Some(speed), Some(seconds)) = (speed["tokens_per_second"].as_f64(), seconds) {
+        let device = self.summary.device.as_ref();
+        let device = device.filter(|device| *device != "unknown");
+        facts.extend(device.map(|device| ("computed on".to_owned(), device.clone())));
+        let shards = self.summary.shards.map(grouped);
+        facts.extend(shards.map(|shards| ("shards".to_owned(), shards)));
+        let speed = &self.summary.speed;
+        let seconds = speed.seconds.as_ref().map(Seconds::total);
+        if let (Some(speed), Some(seconds)) = (speed.tokens_per_second, seconds) {
             let speed = format!("{} tokens/s, {seconds:.1} s", grouped(speed as u64));
             facts.push(("speed".to_owned(), speed));
         }
@@ -243,43 +245,47 @@ pub(super) fn words(column: &str) -> String {
     column.replace('_', " ")
 }
 
-/// A rule in words.
-fn rule(selection: &Value) -> String {
-    let number = |name: &str| selection[name].as_f64();
-    let by = selection["by"].as_str().unwrap_or("?");
-    for (key, how) in [("and", "both of"), ("or", "one of")] {
-        if let Some(columns) = selection[key].as_array() {
-            let columns: Vec<&str> = columns.iter().filter_map(Value::as_str).collect();
-            return format!("{how} {}", columns.join(", "));
+/// A rule in words; none if it is of another version.
+fn rule(selection: &Selection) -> Option<String> {
+    let by = selection.by.as_deref().unwrap_or("?");
+    for (columns, how) in [(&selection.and, "both of"), (&selection.or, "one of")] {
+        if let Some(columns) = columns {
+            return Some(format!("{how} {}", columns.join(", ")));
         }
     }
-    if let Some(formula) = selection["weights"].as_str() {
-        let temperature = number("temperature").map(|t| format!(", temperature {t} nats"));
-        return format!(
+    if let Some(formula) = &selection.weights {
+        let temperature = selection.temperature.flatten();
+        let temperature = temperature.map(|t| format!(", temperature {t} nats"));
+        return Some(format!(
             "weights by {by}: {formula}{}",
             temperature.unwrap_or_default()
-        );
+        ));
     }
-    if let (Some(low), Some(high)) = (number("drop_lowest"), number("drop_highest")) {
-        return format!(
+    if let (Some(low), Some(high)) = (selection.drop_lowest, selection.drop_highest) {
+        return Some(format!(
             "all but the {} of lowest and the {} of highest {by}",
             percent(low),
             percent(high)
-        );
+        ));
     }
-    for (key, how) in [("keep_lowest", "of lowest"), ("keep_highest", "of highest")] {
-        if let Some(keep) = number(key) {
-            return format!("the {} {how} {by}", percent(keep));
+    for (keep, how) in [
+        (selection.keep_lowest, "of lowest"),
+        (selection.keep_highest, "of highest"),
+    ] {
+        if let Some(keep) = keep {
+            return Some(format!("the {} {how} {by}", percent(keep)));
         }
     }
-    if let (Some(keep), Some(seed)) = (number("keep"), selection["seed"].as_u64()) {
-        return format!("{} at random, seed {seed}", percent(keep));
+    if let (Some(keep), Some(seed)) = (selection.keep, selection.seed) {
+        return Some(format!("{} at random, seed {seed}", percent(keep)));
     }
-    match (number("at_least"), number("at_most")) {
-        (Some(least), Some(most)) => format!("{by} from {least} to {most} nats"),
-        (Some(least), None) => format!("{by} of at least {least} nats"),
-        (None, Some(most)) => format!("{by} of at most {most} nats"),
-        (None, None) => selection.to_string(),
+    // As the JSON has them: in double precision.
+    let bound = |bound: Option<Option<f32>>| bound.flatten().map(f64::from);
+    match (bound(selection.at_least), bound(selection.at_most)) {
+        (Some(least), Some(most)) => Some(format!("{by} from {least} to {most} nats")),
+        (Some(least), None) => Some(format!("{by} of at least {least} nats")),
+        (None, Some(most)) => Some(format!("{by} of at most {most} nats")),
+        (None, None) => None,
     }
 }
 
@@ -360,11 +366,12 @@ mod tests {
                 json!({"and": ["mask_loss", "mask_entropy"]}),
                 "both of mask_loss, mask_entropy",
             ),
-            (json!({"new": 1}), r#"{"new":1}"#),
         ];
         for (selection, words) in said {
-            assert_eq!(rule(&selection), words);
+            let selection = serde_json::from_value(selection).unwrap();
+            assert_eq!(rule(&selection).unwrap(), words);
         }
+        assert_eq!(rule(&Selection::default()), None);
     }
 
     #[test]
@@ -392,18 +399,21 @@ mod tests {
 
     #[test]
     fn thresholds_are_found_by_their_score() {
+        let selections = json!([
+            {"column": "mask_loss", "by": "loss", "keep_lowest": 0.7},
+            {"column": "mask_entropy", "by": "entropy", "keep_lowest": 0.7},
+            {"column": "mask_excess", "by": "excess", "keep_highest": 0.7},
+            {"column": "mask_band", "by": "loss", "drop_lowest": 0.1, "drop_highest": 0.1},
+        ]);
+        let summary = json!({"kept": {
+            "loss": {"threshold": [1.0, 2.0]},
+            "excess": {"threshold": [0.5, 0.5]},
+            "band": {"side": "up to", "threshold": [4.0, 4.0], "lowest": [0.25, 0.25]},
+        }});
         let made = Made {
-            metadata: json!({"selections": [
-                {"column": "mask_loss", "by": "loss", "keep_lowest": 0.7},
-                {"column": "mask_entropy", "by": "entropy", "keep_lowest": 0.7},
-                {"column": "mask_excess", "by": "excess", "keep_highest": 0.7},
-                {"column": "mask_band", "by": "loss", "drop_lowest": 0.1, "drop_highest": 0.1},
-            ]}),
-            summary: json!({"kept": {
-                "loss": {"threshold": [1.0, 2.0]},
-                "excess": {"threshold": [0.5, 0.5]},
-                "band": {"side": "up to", "threshold": [4.0, 4.0], "lowest": [0.25, 0.25]},
-            }}),
+            metadata: Value::Null,
+            selections: serde_json::from_value(selections).unwrap(),
+            summary: serde_json::from_value(summary).unwrap(),
         };
         let told = |score: &str| -> Vec<String> {
             let thresholds = made.thresholds(score).into_iter();

@@ -1,6 +1,7 @@
 //! The result of `verify` in words. Removes the fields that it covers from the metadata.
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Number, Value};
 
 use crate::numbers::{grouped, nats};
 
@@ -17,38 +18,88 @@ pub(super) fn fact(verified: &mut Value) -> (String, String) {
     ("verified".to_owned(), said)
 }
 
+/// What of a verify.json is put into words.
+#[derive(Deserialize)]
+struct Verified {
+    documents: u64,
+    tokens: u64,
+    loss: Difference,
+    entropy: Difference,
+    batches: Batches,
+    masks: Vec<Agreement>,
+    oracle: Oracle,
+    versions: Versions,
+}
+
+/// In nats.
+#[derive(Deserialize)]
+struct Difference {
+    largest: f64,
+    mean: f64,
+}
+
+/// The largest differences from the scores of other batches, in nats.
+#[derive(Deserialize)]
+struct Batches {
+    loss: f64,
+    entropy: f64,
+}
+
+/// The shares of mask bits that agree.
+#[derive(Deserialize)]
+struct Agreement {
+    keep: Number,
+    loss: f64,
+    entropy: f64,
+    intersection: f64,
+}
+
+#[derive(Deserialize)]
+struct Oracle {
+    dtype: String,
+}
+
+#[derive(Deserialize)]
+struct Versions {
+    transformers: String,
+}
+
 fn words(verified: &Value) -> Option<String> {
-    let largest = |kind: &str| Some(nats(verified[kind]["largest"].as_f64()?));
-    let mean = |kind: &str| Some(nats(verified[kind]["mean"].as_f64()?));
-    let batches = ["loss", "entropy"].map(|kind| verified["batches"][kind].as_f64());
-    let [Some(loss), Some(entropy)] = batches else {
-        return None;
-    };
-    let masks = verified["masks"].as_array()?.iter().map(|masks| {
-        // Three decimal places, so that shares just below 100 % do not look whole.
-        let share = |kind: &str| Some(format!("{:.3} %", masks[kind].as_f64()? * 100.0));
-        Some(format!(
+    let Verified {
+        documents,
+        tokens,
+        loss,
+        entropy,
+        batches,
+        masks,
+        oracle,
+        versions,
+    } = serde_json::from_value(verified.clone()).ok()?;
+    // Three decimal places, so that shares just below 100 % do not look whole.
+    let share = |share: f64| format!("{:.3} %", share * 100.0);
+    let masks = masks.iter().map(|masks| {
+        format!(
             "of keep {} {} by loss, {} by entropy, {} by both",
-            masks["keep"],
-            share("loss")?,
-            share("entropy")?,
-            share("intersection")?
-        ))
+            masks.keep,
+            share(masks.loss),
+            share(masks.entropy),
+            share(masks.intersection)
+        )
     });
-    let masks: Option<Vec<String>> = masks.collect();
+    let masks: Vec<String> = masks.collect();
     Some(format!(
         "with Transformers {} in {} on {} documents, {} tokens: losses differ by at most {} nats (mean {}), entropies by \
          {} (mean {}); from other batches by {}; mask bits that agree: {}",
-        verified["versions"]["transformers"].as_str()?,
-        verified["oracle"]["dtype"].as_str()?,
-        grouped(verified["documents"].as_u64()?),
-        grouped(verified["tokens"].as_u64()?),
-        largest("loss")?,
-        mean("loss")?,
-        largest("entropy")?,
-        mean("entropy")?,
-        nats(loss.max(entropy)),
-        masks?.join("; ")
+        versions.transformers,
+        oracle.dtype,
+        grouped(documents),
+        grouped(tokens),
+        nats(loss.largest),
+        nats(loss.mean),
+        nats(entropy.largest),
+        nats(entropy.mean),
+        nats(batches.loss.max(batches.entropy)),
+        masks.join("; ")
     ))
 }
 
