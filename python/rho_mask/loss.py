@@ -82,7 +82,7 @@ def slm_loss(
     """
     if input_ids.shape != ref_loss.shape:
         raise ValueError(
-            f"expected token-aligned ref_loss with the shape of input_ids {tuple(input_ids.shape)}, got {tuple(ref_loss.shape)}"
+            f"expected token-aligned ref_loss, shaped as input_ids {tuple(input_ids.shape)}, got {tuple(ref_loss.shape)}"
         )
     losses = token_loss(logits, input_ids)
     reference = to_predictions(ref_loss)

@@ -1,4 +1,4 @@
-"""Opening masks, finding documents in them, refusing what does not fit."""
+"""Opening masks, finding documents in them, refusing mismatches."""
 
 import hashlib
 import pickle
@@ -14,7 +14,7 @@ from rho_mask import MasksError, MissingDocuments, TokenizerMismatch, open_masks
 
 
 def test_hashes_are_those_of_the_program():
-    # The same numbers stand in formats/src/masks/hash.rs.
+    # The same numbers are in formats/src/masks/hash.rs.
     cases = [
         ([], 3_244_421_341_483_603_138),
         ([0], 5_238_470_482_016_868_669),
@@ -52,7 +52,7 @@ def test_documents_of_several_files(example_masks, example):
 def test_masks_are_mapped_and_travel_as_their_path(example_masks):
     masks = open_masks(example_masks)
     before = pa.total_allocated_bytes()
-    # What is not copied cannot be written to, and Arrow's own memory does not grow.
+    # Views of the file are not writeable, and Arrow's own memory does not grow.
     assert not masks.values("input_ids", 0).flags.writeable
     assert masks.table.num_rows == 6 and pa.total_allocated_bytes() == before
     again = pickle.loads(pickle.dumps(masks))
