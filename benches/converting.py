@@ -1,10 +1,10 @@
-"""How fast `rho-mask convert` is, beside `cp` on the same files.
+"""Measures the speed of `rho-mask convert`, compared with `cp` on the same files.
 
     cargo build --release
     python benches/converting.py --tokens 32 --runs 3
 
-Makes a masks folder of so many million tokens, reads it once so that it lies in the page cache, and runs `convert` to each
-format and `cp -r` in turn; both wait for the disk. Needs what tests/requirements.txt names. Prints a table of medians;
+Writes a masks folder of `--tokens` million tokens, reads it once so that it is in the page cache, and runs `convert` to each
+format and `cp -r` in turn; both wait for the disk. Needs the packages of tests/requirements.txt. Prints a table of medians;
 `--write` puts it into docs/performance.md.
 """
 
@@ -28,9 +28,9 @@ arguments.add_argument("--shards", type=int, default=4)
 arguments.add_argument("--runs", type=int, default=3)
 arguments.add_argument("--threads", type=int, default=2)
 arguments.add_argument("--program", default=ROOT / "target/release/rho-mask")
-arguments.add_argument("--place", help="a folder on the disk to measure; else that for temporary files")
-arguments.add_argument("--to", action="append", help="a format with its options; by default all of this list")
-arguments.add_argument("--write", action="store_true", help="the table into docs/performance.md")
+arguments.add_argument("--place", help="a folder on the disk to measure; default: the folder for temporary files")
+arguments.add_argument("--to", action="append", help="a format with its options; default: all formats")
+arguments.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
 options = arguments.parse_args()
 made_by = tables.made_by()
 
@@ -74,7 +74,7 @@ with tempfile.TemporaryDirectory(dir=options.place) as place:
     written = {}
     for _ in range(options.runs):
         for name, command in commands.items():
-            # What the one before left for the disk to do is not this one's.
+            # Flush pending writes of the previous command, so that they do not count here.
             os.sync()
             runs[name].append(timed(command))
             written[name] = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())

@@ -9,12 +9,12 @@
 #
 # 1. parity: every model and export on CUDA, f32 within 1e-3, converted to f16 within 2e-2, and `rho-mask export` of hf/
 #    in f32 and f16 within 1e-3 and 5e-2
-# 2. figures: tokens/s of the whole command with onnx/ and with `rho-mask export --dtype f16` of hf/, against PyTorch (SDPA,
-#    chunked log-softmax) and the GPU's matrix rate, in turn
+# 2. figures: tokens/s of the whole command with onnx/ and with `rho-mask export --dtype f16` of hf/, in turn, against
+#    PyTorch (SDPA, chunked log-softmax) and the GPU's matmul rate
 # 3. leaks: ten minutes of scoring, memory of the process and of the device
 #
 # Settings: RHO_MASK (the program), PYTHON (with torch, transformers, onnx, onnxruntime, pyarrow, tokenizers),
-# ORT_DYLIB_PATH (ONNX Runtime for CUDA; else `rho-mask setup --cuda` first), DEVICE (cuda), RUNS (5), CONTEXT (2048),
+# ORT_DYLIB_PATH (ONNX Runtime for CUDA; or run `rho-mask setup --cuda` first), DEVICE (cuda), RUNS (5), CONTEXT (2048),
 # LEAK_SECONDS (600).
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -26,7 +26,7 @@ python=${PYTHON:-python3}
 
 [ -x "$RHO_MASK" ] || { echo "expected the program at $RHO_MASK (cargo build --release)" >&2; exit 2; }
 "$RHO_MASK" doctor
-# What cannot work is told once, before anything is measured.
+# Fail here, before anything is measured, if the command cannot work.
 "$RHO_MASK" score "$corpus" --model "$model/onnx" --device "$DEVICE" --out - --show-plan > /dev/null
 {
     echo "# CUDA, $(date -u +%Y-%m-%d)"

@@ -1,16 +1,15 @@
-"""Compares what `rho-mask export` writes with what optimum exports from the same checkpoint, on the CPU in f32.
+"""Compares the graphs of `rho-mask export` and of optimum for the same checkpoint, on the CPU in f32.
 
     cargo build --release
     python3 benches/exported.py MODEL CORPUS --runs 5
 
-MODEL has hf/ (the checkpoint) and onnx/ (optimum's export) with a tokenizer.json, as benches/compare makes under
-target/bench/; CORPUS is JSON lines with a field `text`. Each length is one pair of runs of the whole command, in turn and
-in turning order, so that whatever else the machine does falls on both; the table has medians and the median of the
-ratios. Documents are cut into windows of exactly that length, and those that are shorter are left out: attention counts
-as it does there.
+MODEL has hf/ (the checkpoint) and onnx/ (optimum's export) with a tokenizer.json, as benches/compare creates them under
+target/bench/; CORPUS is JSON lines with a field `text`. For each length the whole command runs with both graphs in turn, in
+alternating order, so that other load on the machine affects both. The table has medians and the median of the ratios. The
+tokens of the corpus are split into documents of exactly that length, so that attention is measured at that length.
 
-Needs pyarrow. With --python PYTHON (one that has pyarrow, onnxruntime and numpy) the graphs are also run by ONNX Runtime
-alone, with logits.
+Needs pyarrow. With --python PYTHON (one that has pyarrow, onnxruntime and numpy) the graphs also run in ONNX Runtime alone,
+with logits.
 """
 
 import argparse
@@ -74,7 +73,7 @@ def alone(model, length, _):
 
 
 def token_ids(folder):
-    """All of the corpus as one list, by the program itself."""
+    """The token ids of the whole corpus as one list, from the program itself."""
     out = os.path.join(folder, "ids")
     words = [options.ours, "score", options.corpus, "--model", os.path.join(options.model, "onnx"), "--out", out]
     subprocess.run(words + ["--device", "cpu", "--precision", "int8", "--progress", "none"], check=True, capture_output=True)

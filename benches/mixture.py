@@ -1,11 +1,11 @@
-"""Times experts: a model in which each token goes through an eighth of them, the same with all of them, and a dense one of
-the same width. Whole command, windows of 2,048 tokens, f32 and int8, in turn.
+"""Times mixtures of experts: a model in which each token uses an eighth of the experts, the same with all of them, and a
+dense model of the same total width. Whole command, windows of 2,048 tokens, f32 and int8, in turn.
 
     cargo build --release
     python3 benches/mixture.py --runs 5
 
-Makes its checkpoints itself (random weights, Qwen3's layout), in a folder that is removed. Needs numpy. The share is of the
-time that scoring takes, as `score` reports it, without loading.
+Creates its checkpoints (random weights, Qwen3's layout) in a temporary folder. Needs numpy. The share is of the scoring
+time that `score` reports, without loading.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def write(folder, settings, tensors):
 
 
 def checkpoint(folder, top):
-    """Experts of which `top` are taken, or a dense model of their width where there is no number."""
+    """A mixture with `top` active experts, or a dense model of their total width if `top` is None."""
     hidden, inner, experts = options.hidden, options.inner, options.experts
     settings = dict(
         model_type="qwen3_moe" if top else "qwen3", vocab_size=VOCABULARY, hidden_size=hidden, num_hidden_layers=options.layers,
@@ -112,7 +112,7 @@ with tempfile.TemporaryDirectory() as place:
         for key in taken:
             name, precision = key
             score, load = seconds(os.path.join(place, name), corpus, place, precision)
-            # The first run exports and warms the disk.
+            # The first run exports the checkpoint and warms the page cache.
             if run:
                 taken[key].append(score)
                 loads[key].append(load)

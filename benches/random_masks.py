@@ -1,4 +1,4 @@
-"""Masks folders as `score` writes them, of numbers that look random."""
+"""Masks folders as `score` writes them, with random numbers."""
 
 import itertools
 import json
@@ -11,7 +11,7 @@ METADATA = {"format_version": 1, "reference": {"vocabulary": 32000}, "eos": {"ru
 
 
 def make(folder, tokens, shards, base=False):
-    """Makes a folder of about so many tokens; says how many there are."""
+    """Writes a folder of about `tokens` tokens and returns their exact number."""
     folder.mkdir()
     random = np.random.default_rng(7)
     names = [f"{i:02}.jsonl" for i in range(shards)]

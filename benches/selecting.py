@@ -1,11 +1,11 @@
-"""How fast `rho-mask select` is, beside `cp` on the same files.
+"""Measures the speed of `rho-mask select`, compared with `cp` on the same files.
 
     cargo build --release
     python benches/selecting.py --tokens 32 --runs 3
 
-Makes a masks folder of so many million tokens (numbers look random, the files are as `score` writes them), reads it once
-so that it lies in the page cache, and runs each rule and `cp -r` in turn; `cp + sync` also waits for the disk, as `select`
-does. Needs what tests/requirements.txt names. Prints a table of medians; `--write` puts it into docs/performance.md.
+Writes a masks folder of `--tokens` million tokens (random-looking numbers, files as `score` writes them), reads it once so
+that it is in the page cache, and runs each rule and `cp -r` in turn; `cp + sync` also waits for the disk, as `select` does.
+Needs the packages of tests/requirements.txt. Prints a table of medians; `--write` puts it into docs/performance.md.
 """
 
 import argparse
@@ -28,9 +28,9 @@ arguments.add_argument("--shards", type=int, default=4)
 arguments.add_argument("--runs", type=int, default=3)
 arguments.add_argument("--threads", type=int, default=2)
 arguments.add_argument("--program", default=ROOT / "target/release/rho-mask")
-arguments.add_argument("--base", action="store_true", help="with a column base_loss, and the rule excess alone")
-arguments.add_argument("--place", help="a folder on the disk to measure; else that for temporary files")
-arguments.add_argument("--write", action="store_true", help="the table into docs/performance.md")
+arguments.add_argument("--base", action="store_true", help="add a column base_loss, and measure only the rule excess")
+arguments.add_argument("--place", help="a folder on the disk to measure; default: the folder for temporary files")
+arguments.add_argument("--write", action="store_true", help="write the table into docs/performance.md")
 options = arguments.parse_args()
 made_by = tables.made_by()
 
@@ -69,7 +69,7 @@ with tempfile.TemporaryDirectory(dir=options.place) as place:
     seconds = {name: [] for name in commands}
     for _ in range(options.runs):
         for name, command in commands.items():
-            # What the one before left for the disk to do is not this one's.
+            # Flush pending writes of the previous command, so that they do not count here.
             os.sync()
             seconds[name].append(timed(command))
             shutil.rmtree(out)

@@ -1,5 +1,5 @@
-"""Writes a bench's table into docs/performance.md, between `<!-- NAME -->` and `<!-- end of NAME -->`, with what made it:
-the command, the processor, the commit and the load. So a table and its caption cannot part."""
+"""Writes a bench's table into docs/performance.md, between `<!-- NAME -->` and `<!-- end of NAME -->`. Its caption, with the
+command, the processor, the commit and the load, is written together with the table, so that they always match."""
 
 import os
 import pathlib
@@ -12,7 +12,7 @@ DOCUMENT = pathlib.Path(__file__).resolve().parent.parent / "docs/performance.md
 
 
 def processor():
-    """The processor's name, and which of the instructions that matter to the kernels it has."""
+    """The processor's name, and those of its instruction sets that the kernels use."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -25,7 +25,7 @@ def processor():
 
 
 def commit():
-    """The commit that is checked out, and whether files other than the table's document differ from it."""
+    """The commit that is checked out, and whether files other than docs/performance.md differ from it."""
     def git(*words):
         asked = subprocess.run(["git", *words], cwd=DOCUMENT.parent.parent, capture_output=True, text=True)
         return asked.stdout.strip()
@@ -35,7 +35,7 @@ def commit():
 
 
 def made_by():
-    """The caption's second half. Where the program lies on this machine says nothing to a reader."""
+    """The second half of the caption. Omits the path of the program, which means nothing to a reader."""
     words = [word for word in sys.argv[1:] if word != "--write"]
     if "--program" in words:
         place = words.index("--program")
@@ -45,7 +45,7 @@ def made_by():
 
 
 def write(name, lines):
-    """Puts the lines in the place of those between the markers of `name`."""
+    """Replaces the lines between the markers of `name`."""
     text = DOCUMENT.read_text()
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
     if text.count(begin) != 1 or text.count(end) != 1:

@@ -1,9 +1,9 @@
-//! Reading and tokenising alone, on one thread: by the tokenizers crate, and as the program does it.
+//! Times reading and tokenising alone, on one thread: with the tokenizers crate, and with the program's own code.
 //!
 //!     cargo bench --bench tokenize -- [CORPUS [TOKENIZER...]]
 //!
-//! A corpus is what `rho-mask score` takes, a tokenizer a `tokenizer.json`. Both ways take turns, five times each, and
-//! each time anew: with empty caches, from the first byte of the corpus on.
+//! CORPUS is any input of `rho-mask score`, TOKENIZER a `tokenizer.json`. Both run in turn, five times each. Every run
+//! starts with empty caches, from the first byte of the corpus.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::{path::Path, time::Instant};
@@ -47,7 +47,7 @@ fn compare(corpus: &str, path: &str) -> anyhow::Result<()> {
     };
     ensure!(
         Tokenization::of(load()?).by_words(),
-        "{path}: no byte-level BPE whose words are known here"
+        "{path}: expected a byte-level BPE with a known pattern"
     );
     let mut seconds: [Vec<f64>; 3] = Default::default();
     let mut tokens = 0;
@@ -82,7 +82,7 @@ fn compare(corpus: &str, path: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads all documents and adds up what becomes of each.
+/// Reads all documents and sums the results of `encode`.
 fn read(
     corpus: &str,
     encode: &mut dyn FnMut(&str) -> anyhow::Result<usize>,

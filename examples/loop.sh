@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The whole loop: a reference (step 1), its scores (step 2), selective training (step 3), and the arms that a comparison
-# needs: all tokens, and a random share. Every arm sees the same tokens in the same order; what differs is the objective.
+# needs: all tokens, and a random share. Every arm sees the same tokens in the same order; only the objective differs.
 #
 #     examples/loop.sh                                  # the bundled corpus, a Llama of a million parameters, from scratch
 #     examples/loop.sh --out loop/ --corpus noisy.jsonl.zst --good good.jsonl.zst --eval held-out.jsonl ... [options]
 #
-# Prints a table whatever it says. Needs the program (RHO_MASK names it, else it is built) and python3.
+# Prints a table of the results. Needs the program (RHO_MASK names it; otherwise it is built) and python3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -43,7 +43,7 @@ fi
 mkdir -p "$out"
 
 if [ -z "$corpus" ]; then
-    # The bundled corpus marks its mathematics: that is what we want more of. A tenth is held out.
+    # The bundled corpus marks its mathematics, which is the text to learn. A tenth is held out.
     python3 examples/loop_data.py examples/corpus "$out/data"
     corpus=$out/data/corpus.jsonl good=$out/data/good.jsonl
     evals=("$out/data/held_out_math.jsonl" "$out/data/held_out_rest.jsonl")
@@ -57,15 +57,16 @@ if [ ${#evals[@]} -gt 0 ]; then
 fi
 common=(--length "$length" --batch-tokens "$batch" --learning-rate "$rate" --seed "$seed" --save-every 0)
 
-# A base that has seen the corpus (or other text like it: --base-corpus), so that the trainee and the reference start from the same.
+# A base trained on the corpus (or on similar text: --base-corpus), so that the arms and the reference start from the same
+# model.
 "$RHO_MASK" train --objective clm --init "$config" --tokenizer "$tokenizer" \
     --corpus "${base_corpus:-$corpus}" --out "$out/base" --steps "$base_steps" "${common[@]}"
-# 1: the reference, on what is good.
+# 1: the reference, on good text.
 "$RHO_MASK" train --objective clm --model "$out/base" --corpus "$good" --out "$out/reference" \
     --steps "$reference_steps" "${common[@]}"
-# 2: its scores of the corpus.
+# 2: the reference's scores of the corpus.
 "$RHO_MASK" score "$corpus" --model "$out/reference" --out "$out/masks" --context "$length"
-# 3: Rho-1, and the arms beside it.
+# 3: Rho-1, and the arms to compare with.
 for objective in slm clm random; do
     share=(--keep "$keep")
     if [ "$objective" = clm ]; then share=(); fi

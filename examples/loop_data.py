@@ -1,9 +1,9 @@
-"""The bundled corpus for `loop.sh`: `loop_data.py CORPUS OUT`.
+"""Splits the bundled corpus for `loop.sh`: `loop_data.py CORPUS OUT`.
 
-corpus.jsonl         all documents but those held out: mathematics and junk
-good.jsonl           the mathematics in them, a document each: what the reference is trained on
-held_out_math.jsonl  the mathematics of the documents held out
-held_out_rest.jsonl  what else is in them
+corpus.jsonl         all documents except the held-out ones: mathematics and junk
+good.jsonl           the mathematics in them, one document each: the training data of the reference
+held_out_math.jsonl  the mathematics of the held-out documents
+held_out_rest.jsonl  the rest of the held-out documents
 """
 
 import gzip
@@ -12,11 +12,11 @@ import json
 import pathlib
 import sys
 
-HELD_OUT = 10  # one of so many documents, by a hash of its id
+HELD_OUT = 10  # one document in 10, by a hash of its id
 
 
 def documents(corpus):
-    """The JSON files that the standard library can read; the one in zstd is left out."""
+    """The documents of the JSON files that the standard library can read; the zstd file is skipped."""
     for path, opened in ((corpus / "pages.jsonl", open), (corpus / "notes.jsonl.gz", gzip.open)):
         with opened(path, "rt", encoding="utf-8") as lines:
             yield from map(json.loads, lines)

@@ -1,4 +1,4 @@
-"""The table of the arms of `loop.sh`: `loop_table.py OUT ARM ...`, from their summaries."""
+"""Prints the table of the arms of `loop.sh` from their summaries: `loop_table.py OUT ARM ...`."""
 
 import json
 import pathlib

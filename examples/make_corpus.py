@@ -1,8 +1,8 @@
 """Writes the example corpus: pages that look scraped, with mathematics among navigation, spam and timetables.
 
 In: a seed. Out: the files of corpus/, the same bytes for the same seed (and the same zlib and zstd libraries).
-Everything is made up here, names and places included; the arithmetic is right, and checked before anything is written.
-README.md beside this file describes the fields. Does not score: see models/demo/contrast.py.
+Everything is made up here, including names and places; the arithmetic is right, and checked before anything is written.
+README.md in this folder describes the fields. Does not score: see models/demo/contrast.py.
 
     python examples/make_corpus.py --out examples/corpus
 """
@@ -36,7 +36,7 @@ DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
 
 
 class Words:
-    """Everything random comes from here, so that one seed fixes the whole corpus."""
+    """All randomness comes from here, so that one seed determines the whole corpus."""
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
@@ -81,7 +81,7 @@ class Words:
 
 
 # --------------------------------------------------------------------------------------------------------- word problems
-# Each returns (question, lines of the solution, answer). The numbers are drawn so that every step comes out whole.
+# Each returns (question, lines of the solution, answer). The numbers are drawn so that every step gives an integer.
 
 def shopping(w):
     name, he, his = w.person()
@@ -452,7 +452,7 @@ OTHER_MATHEMATICS = [linear, quadratic, euclid, series, fractions, marbles, tria
 
 
 def problem(w, number, times):
-    """One worked problem as it stands on a page. `times` is the page's multiplication sign."""
+    """One worked problem as it appears on a page. `times` is the page's multiplication sign."""
     question, lines, answer = w.one(WORD_PROBLEMS if w.chance(0.7) else OTHER_MATHEMATICS)(w)
     lines = [line.replace("@", times) for line in lines]
     if answer is not None and w.chance(0.6):
@@ -590,7 +590,7 @@ def weather(w):
 
 
 def chatter(w):
-    """What people write under a post: ordinary English, and still not mathematics."""
+    """Comments under a post: ordinary English that is not mathematics."""
     lines = ["thanks so much, you saved my evening!!", "bump, anyone?", "can a moderator move this to the right board please",
              "my teacher never explained this one, and the bus was late again", "lol same here", "does this page work for you on a phone?",
              "Sorry for the late reply, I was on holiday in {p} and the wifi there is awful.", "first post, please be gentle :)",
@@ -601,7 +601,7 @@ def chatter(w):
 
 
 def article(w):
-    """Local news and reviews: whole sentences, the junk that is hardest to tell by its looks."""
+    """Local news and reviews: whole sentences, the junk that is hardest to recognise."""
     sentences = [
         f"{w.proper()} - The council of {w.proper()} has approved the renovation of the old {w.one(MATERIALS)} depot on {w.proper()} {w.one(ROADS)}.",
         f"Residents complain that the works, led by {w.proper()} {w.one(['Ltd', 'GmbH', 'Oy'])}, have blocked the car park since {w.date()}.",
@@ -625,7 +625,7 @@ LARGE_JUNK = [bus, trains, products, server_log, members, results, chat, files, 
 # ---------------------------------------------------------------------------------------------------------------- pages
 
 class Page:
-    """A page under way: blocks of text, each mathematics or not."""
+    """A page under construction: blocks of text, each mathematics or not."""
 
     def __init__(self, w):
         self.w = w
@@ -648,7 +648,7 @@ class Page:
         return self
 
     def weight(self):
-        """About how many tokens the demo reference sees: junk comes apart into more tokens than mathematics."""
+        """Approximate number of tokens of the demo reference: junk splits into more tokens than mathematics."""
         return sum(len(text) / (3.2 if is_math else 1.9) for text, is_math in self.blocks)
 
     def finish(self):
@@ -718,7 +718,7 @@ def junk_listing(w):
     return grow(Page(w).junk(w.one(LARGE_JUNK)), w.number(170, 330), lambda page: page.junk(w.one(LARGE_JUNK + SMALL_JUNK)))
 
 
-# What stands in each file: (source, maker, how many). Shuffled inside the file.
+# The content of each file: (source, function, number of documents). Shuffled within the file.
 PAGES = [("math/worksheet", math_worksheet, 55), ("mixed/page", mixed_page, 60), ("junk/shop", junk_shop, 20),
          ("junk/timetable", junk_timetable, 15), ("junk/news", junk_news, 15), ("junk/listing", junk_listing, 10)]
 THREADS = [("mixed/forum", mixed_forum, 65), ("junk/forum", junk_forum, 25)]
@@ -743,9 +743,9 @@ EQUATION = re.compile(rf"({NUMBER}(?: [-+*/x×] {NUMBER})+) = ({NUMBER}(?: [-+*/
 
 
 def check_arithmetic(text):
-    """Every `a + b = c` in the mathematics is true, or the generator has a bug."""
+    """Asserts that every `a + b = c` in the mathematics is true."""
     def value(expression):
-        # Only digits, blanks and operators get here: the pattern lets nothing else through.
+        # Safe to evaluate: the pattern matches only digits, blanks and operators.
         return eval(re.sub(r"\d+", r"Fraction(\g<0>)", expression.replace("$", "").replace("x", "*").replace("×", "*")))
     for left, right in EQUATION.findall(text):
         assert value(left) == value(right), f"wrong arithmetic: {left} = {right}"

@@ -1,11 +1,11 @@
-"""Trains a small model on masks while they are being made, from an Arrow stream on standard input.
+"""Trains a small model on masks while they are being written, from an Arrow stream on standard input.
 
     rho-mask score examples/corpus --out - | python examples/pipe_train.py
     rho-mask convert masks/ --to labels --length 256 --out - | python examples/pipe_train.py
 
-Ranks each batch online, by excess loss over the reference's, as `rho_mask.slm_loss` does it; `--static` trains on the masks
-of the stream instead, as it does with the sequences of `convert`, which are labelled already. While this program learns, scoring goes on ahead of it, as far as a pipe and a few batches reach; and
-waits where this one is slower. Needs the packages rho-mask and torch.
+Ranks each batch online by excess loss (`rho_mask.slm_loss`). With `--static`, or on the labelled sequences of `convert`, it
+trains on the masks of the stream instead. Scoring runs ahead of training by as much as a pipe and a few batches hold, and
+waits if training is slower. Needs the packages rho-mask and torch.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Block(nn.Module):
 
 
 class Model(nn.Module):
-    """A decoder with learned positions; documents are kept apart by the mask."""
+    """A decoder with learned positions; the attention mask keeps documents apart."""
 
     def __init__(self, vocabulary, length, hidden, layers, heads):
         super().__init__()
@@ -55,7 +55,7 @@ class Model(nn.Module):
 
 
 def converted(stream):
-    """The sequences of `convert --to labels --length N`, with the documents of each numbered."""
+    """The sequences of `convert --to labels --length N`, with `segment_ids` that number their documents."""
     for batch in stream:
         for row in batch.to_pylist():
             sequence = {name: torch.tensor(row[name]) for name in ["input_ids", "labels", "position_ids"]}
@@ -78,11 +78,11 @@ def batches(sequences, size):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--length", type=int, default=256, help="tokens of a sequence")
-    arguments.add_argument("--batch", type=int, default=8, help="sequences of a step")
-    arguments.add_argument("--keep", type=float, default=0.6, help="share of a batch's scored tokens to learn from")
-    arguments.add_argument("--static", action="store_true", help="learn from the stream's masks, not by excess loss")
-    arguments.add_argument("--steps", type=int, help="stop, and so does the scoring, after this many")
+    arguments.add_argument("--length", type=int, default=256, help="tokens per sequence")
+    arguments.add_argument("--batch", type=int, default=8, help="sequences per step")
+    arguments.add_argument("--keep", type=float, default=0.6, help="share of a batch's scored tokens to train on")
+    arguments.add_argument("--static", action="store_true", help="train on the stream's masks, not by excess loss")
+    arguments.add_argument("--steps", type=int, help="stop training and scoring after this many steps")
     arguments.add_argument("--hidden", type=int, default=64)
     arguments.add_argument("--layers", type=int, default=2)
     arguments.add_argument("--learning-rate", type=float, default=1e-3)
@@ -94,7 +94,7 @@ def main():
         vocabulary = metadata["reference"]["vocabulary"]
         length, labelled = options.length, "labels" in stream.schema.names
         if labelled and "seq_lengths" not in stream.schema.names:
-            sys.exit("standard input: expected sequences of one length: convert with --length")
+            sys.exit("standard input: expected fixed-length sequences: convert with --length")
         if labelled:
             length = metadata["convert"]["length"]
         sequences = converted(stream) if labelled else rho_mask.pack_stream(stream, length)
@@ -118,7 +118,7 @@ def main():
             tokens, learned, latest = tokens + scored, learned + kept, [*latest[-9:], loss.item()]
             if step % 10 == 0:
                 mean = sum(latest) / len(latest)
-                print(f"step {step}: {tokens:,} tokens, loss of the kept {mean:.3f} nats", file=sys.stderr)
+                print(f"step {step}: {tokens:,} tokens, loss on kept tokens {mean:.3f} nats", file=sys.stderr)
             if step == options.steps:
                 break
         seconds = time.monotonic() - start

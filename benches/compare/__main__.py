@@ -1,16 +1,16 @@
-"""Compares `rho-mask score` with what people use today, whole command against whole command.
+"""Compares `rho-mask score` with common alternatives, whole command against whole command.
 
     cargo build --release
     python3 benches/compare --shape 35m --corpus corpus.jsonl.zst --documents 300 --runs 5
 
-Makes a virtual environment with the peers (once, under target/), a model of the shape (random weights, exported with
-optimum), and a corpus; then runs the programs in turn, so that whatever else the machine does falls on all of them, and
-prints one table: seconds, tokens/s, times the speed of Transformers, share of the machine's f32 matrix peak, peak memory.
+Creates a virtual environment with the peers (once, under target/), a model of the shape (random weights, exported with
+optimum), and a corpus; then runs the programs in turn, so that other load on the machine affects all of them, and prints
+one table: seconds, tokens/s, times the speed of Transformers, share of the machine's f32 matmul peak, peak memory.
 The peak is measured in the same run, before each round. FLOPs are 2 x parameters without the embedding table x tokens,
-and causal attention; the softmax is not counted.
+plus causal attention; the softmax is not counted.
 
-Peers: Transformers (PyTorch), ONNX Runtime with the logits handed out, and llama.cpp's `llama-perplexity` where that is on
-the PATH and --gguf names the same model for it. Linux and macOS.
+Peers: Transformers (PyTorch), ONNX Runtime with logits as output, and llama.cpp's `llama-perplexity` if it is on the PATH
+and --gguf names the same model for it. Linux and macOS.
 """
 
 import argparse
@@ -36,10 +36,10 @@ arguments.add_argument("--runs", type=int, default=5)
 arguments.add_argument("--context", type=int, default=1024)
 arguments.add_argument("--threads", type=int, default=os.cpu_count())
 arguments.add_argument("--ours", default=os.path.join(ROOT, "target/release/rho-mask"), help="the program to measure")
-arguments.add_argument("--options", action="append", default=[], help="run ours with these options too, such as '--precision int8'")
-arguments.add_argument("--without", action="append", default=[], help="leave out a program, such as onnxruntime")
+arguments.add_argument("--options", action="append", default=[], help="also run rho-mask with these options, such as '--precision int8'")
+arguments.add_argument("--without", action="append", default=[], help="skip a program, such as onnxruntime")
 arguments.add_argument("--gguf", help="the model for llama-perplexity")
-arguments.add_argument("--python", help="a Python that has benches/compare/requirements.txt; else one is made")
+arguments.add_argument("--python", help="a Python with benches/compare/requirements.txt; default: a new virtual environment")
 options = arguments.parse_args()
 
 
@@ -51,7 +51,7 @@ def environment():
     python = os.path.join(folder, "bin", "python")
     complete = os.path.join(folder, "complete")
     if not os.path.exists(complete):
-        print("making a virtual environment with the peers ...", file=sys.stderr, flush=True)
+        print("creating a virtual environment with the peers ...", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
         requirements = os.path.join(HERE, "requirements.txt")
         subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True)
@@ -68,7 +68,7 @@ def prepared(python):
 
 
 def run(words):
-    """Seconds and peak megabytes of one run; stops when it fails, for a failed run has no time."""
+    """Seconds and peak megabytes of one run; exits if it fails, because a failed run has no time."""
     folder = tempfile.mkdtemp()
     words = [word.replace("{out}", os.path.join(folder, "out")) for word in words]
     start = time.monotonic()
@@ -96,7 +96,7 @@ if options.gguf and shutil.which("llama-perplexity"):
     programs["llama-perplexity"] = ["llama-perplexity", "-m", options.gguf, "-f", model["corpus"], "-c", context, "-t", threads]
 programs = {name: words for name, words in programs.items() if name not in options.without}
 
-# The attention of token i reaches over i + 1 tokens: scores and sums, 2 FLOPs each per hidden unit.
+# Token i attends to i + 1 tokens: scores and weighted sums, 2 FLOPs each per hidden unit.
 tokens = sum(model["lengths"])
 spans = [min(options.context, n - start) for n in model["lengths"] for start in range(0, n, options.context)]
 attention = sum(4 * model["hidden"] * model["layers"] * n * (n + 1) // 2 for n in spans)
@@ -115,7 +115,7 @@ for i in range(options.runs):
 library, peak = max(((name, statistics.median(p[name] for p in peaks)) for name in peaks[0]), key=lambda pair: pair[1])
 print(f"{platform.machine()}, {options.threads} threads, {options.runs} rounds in turn; {options.shape}: "
       f"{model['parameters'] / 1e6:.1f}M parameters, {len(model['lengths'])} documents, {tokens:,} tokens, {flops / 1e12:.1f} TFLOP; "
-      f"f32 matrix peak {peak:.0f} GFLOP/s ({library})\n")
+      f"f32 matmul peak {peak:.0f} GFLOP/s ({library})\n")
 print("| | seconds (median, min to max) | tokens/s | times Transformers | share of peak | peak memory |\n|---|---|---|---|---|---|")
 for name, runs in results.items():
     seconds = [s for s, _ in runs]

@@ -1,5 +1,5 @@
-"""Makes what is compared on: a Llama with random weights (speed does not depend on their values) as a Hugging Face
-checkpoint and as optimum exports it, and a corpus as text or as token ids."""
+"""Creates the model and the corpus of the comparison: a Llama with random weights (speed does not depend on their values)
+as a Hugging Face checkpoint and as optimum's export, and a corpus as text or as token ids."""
 
 import json
 import os
@@ -7,12 +7,12 @@ import random
 import subprocess
 import sys
 
-# Hidden size, layers, vocabulary; the last one is scored from token ids, for it has no tokenizer of its own.
+# Hidden size, layers, vocabulary; the last shape is scored from token ids, because it has no tokenizer of its own.
 SHAPES = {"35m": (512, 6, 16384), "100m": (768, 12, 16384), "wide": (512, 6, 151936)}
 
 
 def documents(path, limit):
-    """Texts of a file of JSON lines, plain or .zst, or of a folder of such files."""
+    """The texts of a JSON lines file, plain or .zst, or of a folder of such files."""
     import zstandard
 
     paths = [path]
@@ -44,7 +44,7 @@ def tokenizer_for(texts, vocabulary):
 
 
 def prepare(folder, shape, corpus, count, train_count):
-    """Fills `folder` once; later runs take what is there. The answer is what main needs to know of it."""
+    """Fills `folder` once; later runs reuse it. Returns the paths and sizes that main needs."""
     note = os.path.join(folder, "note.json")
     if os.path.exists(note):
         with open(note) as file:
@@ -76,7 +76,7 @@ def prepare(folder, shape, corpus, count, train_count):
     for place in (hf, onnx) if shape != "wide" else ():
         tokenizer.save(os.path.join(place, "tokenizer.json"))
 
-    # Ids of the narrow vocabulary, spread over the wide one.
+    # The ids of the narrow vocabulary, mapped at random into the wide one.
     spread = list(range(config.vocab_size))
     random.Random(0).shuffle(spread)
     lengths = []

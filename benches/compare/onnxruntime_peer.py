@@ -1,4 +1,4 @@
-"""Loss and entropy from the same export with ONNX Runtime as it is commonly used: logits handed out, the rest in NumPy.
+"""Loss and entropy from the same export with ONNX Runtime in its common use: logits as output, the rest in NumPy.
 
     python onnxruntime_peer.py ONNX CORPUS OUT CONTEXT THREADS
 """
@@ -20,7 +20,7 @@ wanted = {value.name for value in session.get_inputs()}
 tokenizer_path = os.path.join(model_path, "tokenizer.json")
 tokenizer = Tokenizer.from_file(tokenizer_path) if os.path.exists(tokenizer_path) else None
 output = Output(out)
-# Smaller than the other peer's: the logits of a batch lie in memory twice.
+# Smaller batches than the other peer's, because the logits of a batch are in memory twice.
 for batch in batches(corpus, tokenizer, int(context), 4096):
     width = max(map(len, batch))
     ids = numpy.zeros((len(batch), width), numpy.int64)

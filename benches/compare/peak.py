@@ -1,4 +1,4 @@
-"""The machine's rate of f32 matrix products in GFLOP/s: the best of what well-known libraries reach on 4096^3.
+"""The machine's f32 matmul rate in GFLOP/s: the best of well-known libraries on 4096^3.
 
     python peak.py THREADS
 """

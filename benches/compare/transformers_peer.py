@@ -1,4 +1,4 @@
-"""Loss and entropy as a careful user writes it with Transformers: sorted batches, no cache, softmax row by row in f32.
+"""Loss and entropy as a careful user computes them with Transformers: sorted batches, no cache, softmax row by row in f32.
 
     python transformers_peer.py HF CORPUS OUT CONTEXT THREADS
 """

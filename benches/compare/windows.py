@@ -1,5 +1,5 @@
-"""What both peers share: documents to windows of a context without overlap, windows to batches of little padding, results
-to Parquet."""
+"""Code that both peers share: splits documents into windows without overlap, packs windows into batches with little
+padding, writes results to Parquet."""
 
 import json
 
@@ -8,7 +8,7 @@ import pyarrow.parquet
 
 
 def batches(corpus, tokenizer, context, batch_tokens, look_ahead=512):
-    """Lists of windows, of like lengths, of at most `batch_tokens` tokens with their padding."""
+    """Yields lists of windows of similar length, with at most `batch_tokens` tokens including padding."""
     waiting = []
     with open(corpus, encoding="utf-8") as lines:
         for line in lines:
@@ -35,7 +35,7 @@ def packed(windows, batch_tokens):
 
 
 class Output:
-    """Rows of (input_ids, loss, entropy) to a Parquet file, some thousand at a time."""
+    """Writes rows of (input_ids, loss, entropy) to a Parquet file, a thousand at a time."""
 
     def __init__(self, path):
         self.path, self.rows, self.writer = path, [], None

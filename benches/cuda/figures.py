@@ -1,4 +1,4 @@
-"""Whole command against whole command on one GPU, in turn, with the GPU's matrix rate measured before each round.
+"""Compares whole commands on one GPU, in turn. The GPU's matmul rate is measured before each round.
 
     python figures.py MODEL CORPUS
 """
@@ -41,7 +41,7 @@ with open(os.path.join(model, "hf", "config.json")) as file:
     config = json.load(file)
 hidden, layers, inner = config["hidden_size"], config["num_hidden_layers"], config["intermediate_size"]
 heads, groups = config["num_attention_heads"], config.get("num_key_value_heads") or config["num_attention_heads"]
-# Products of a Llama: queries and output, keys and values, three of the feed-forward, the head.
+# Weights of a Llama's matmuls: queries and output, keys and values, three of the MLP, the head.
 weights = layers * (2 * hidden**2 + 2 * hidden**2 * groups // heads + 3 * hidden * inner) + hidden * config["vocab_size"]
 exported = tempfile.TemporaryDirectory()
 ours = os.path.join(exported.name, "ref")
@@ -63,11 +63,11 @@ for i in range(int(os.environ["RUNS"])):
         summary = told or summary
         print(f"round {i + 1}: {name} {took:.1f} s", file=sys.stderr, flush=True)
 tokens, rate = summary["tokens"], statistics.median(rates)
-# The attention is not counted: at these lengths it is a few percent, so the share is a lower bound.
+# Attention is not counted: at these lengths it is a few percent, so the share is a lower bound.
 flops = 2 * weights * tokens
-print(f"\n## Speed\n\n{weights / 1e6:.0f}M weights in products, {tokens:,} tokens, context {context}, {len(rates)} rounds in turn; "
-      f"matrix rate (f16, 8192^3) {rate:.0f} TFLOP/s\n")
-print("| | seconds (median, min to max) | tokens/s | times PyTorch | share of the matrix rate |\n|---|---|---|---|---|")
+print(f"\n## Speed\n\n{weights / 1e6:.0f}M weights in matmuls, {tokens:,} tokens, context {context}, {len(rates)} rounds in turn; "
+      f"matmul rate (f16, 8192^3) {rate:.0f} TFLOP/s\n")
+print("| | seconds (median, min to max) | tokens/s | times PyTorch | share of the matmul rate |\n|---|---|---|---|---|")
 peer = seconds["PyTorch, SDPA, f16"]
 for name, took in seconds.items():
     median = statistics.median(took)
@@ -75,5 +75,5 @@ for name, took in seconds.items():
     print(f"| {name} | {median:.1f} ({min(took):.1f} to {max(took):.1f}) | {tokens / median:,.0f} | {ratio:.2f} | {flops / median / 1e12 / rate:.0%} |")
 theirs, own = seconds["rho-mask, optimum's export"], seconds["rho-mask, its own export in f16"]
 ratio = statistics.median(a / b for a, b in zip(theirs, own))
-print(f"\nOur own export against optimum's: {ratio:.2f} times (1.5 is the goal).")
+print(f"\n`rho-mask export` against optimum's export: {ratio:.2f} times (1.5 is the goal).")
 print(f"\nOf the last run: {json.dumps(summary['speed'])}", flush=True)

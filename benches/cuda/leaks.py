@@ -1,5 +1,5 @@
-"""Scores the corpus again and again in one run of the program, and looks at the memory of process and device every ten
-seconds. Exits with 1 where the last third of the time holds over 5 % more than the second third.
+"""Scores the corpus repeatedly in one run of the program, and samples the memory of process and device every ten seconds.
+Exits with 1 if the peak of the last third of the time is more than 5 % above that of the second third.
 
     python leaks.py MODEL CORPUS
 """
@@ -18,7 +18,7 @@ os.mkdir(os.path.join(folder, "corpus"))
 shard = os.path.join(folder, "corpus", "copies.jsonl")
 with open(corpus, "rb") as file:
     text = file.read()
-# More than can be scored in the time.
+# More text than can be scored in the time limit.
 with open(shard, "wb") as file:
     for _ in range(max(1, (4 << 30) // max(1, len(text)))):
         file.write(text)
@@ -54,7 +54,7 @@ shutil.rmtree(folder)
 if early not in (None, 0, 1) or len(samples) < 6:
     sys.exit(f"the run ended early ({early}), after {len(samples)} samples")
 third = len(samples) // 3
-print("\n## Leaks\n\n| memory | second third, most | last third, most | |\n|---|---|---|---|")
+print("\n## Leaks\n\n| memory | second third, peak | last third, peak | |\n|---|---|---|---|")
 leaks = False
 for i, name in enumerate(("process, MB", "device, MB")):
     before, after = (max(s[i] for s in part) for part in (samples[third : 2 * third], samples[2 * third :]))

@@ -1,5 +1,5 @@
-"""Scores token ids of known loss and entropy with each model and export, in f32 and converted to f16. Exits with 1 where
-one is off by more than is allowed.
+"""Scores token ids of known loss and entropy with each model and export, in f32 and converted to f16. Exits with 1 if an
+error exceeds the tolerance.
 
     python parity.py PARITY
 """
@@ -16,7 +16,7 @@ import pyarrow.ipc
 from onnx import numpy_helper
 
 ALLOWED = {"f32": 1e-3, "f16": 2e-2}
-# Of our own exports, which compute in f16 throughout, with rotary angles and sums in f32.
+# For exports of `rho-mask export`, which compute everything in f16 except rotary angles and sums, which are in f32.
 OWN = {"f32": 1e-3, "f16": 5e-2}
 
 
@@ -25,7 +25,7 @@ def numbers(values):
 
 
 def largest_error(model, expected, folder):
-    """Of loss and of entropy, over all tokens."""
+    """The largest errors of loss and of entropy over all tokens."""
     corpus, out = os.path.join(folder, "ids.jsonl"), os.path.join(folder, "masks")
     with open(corpus, "w") as file:
         file.writelines(json.dumps({"input_ids": row["input_ids"]}) + "\n" for row in expected)
@@ -38,15 +38,15 @@ def largest_error(model, expected, folder):
         error = 0.0
         for row, got in zip(expected, table[column]):
             wanted, got = numbers(row[column]), numbers(got.as_py())
-            assert (numpy.isnan(wanted) == numpy.isnan(got)).all(), f"{model}: other tokens are scored"
+            assert (numpy.isnan(wanted) == numpy.isnan(got)).all(), f"{model}: the scored tokens differ"
             error = max(error, numpy.nanmax(numpy.abs(wanted - got), initial=0.0))
         errors.append(error)
     return errors
 
 
 def halved(model, folder):
-    """The export with weights and the products with them in f16; everything between stays in f32. The common converters
-    also round the angles of rotary positions to f16, which no checkpoint of that precision does."""
+    """The export with weights and their matmuls in f16; everything else stays in f32. The common converters also round the
+    rotary angles to f16, which no f16 checkpoint does."""
     target = os.path.join(folder, "half")
     os.makedirs(target, exist_ok=True)
     graph = onnx.load(os.path.join(model, "model.onnx"))
@@ -78,7 +78,7 @@ def halved(model, folder):
 
 
 def exported(checkpoint, precision, folder):
-    """What `rho-mask export` makes of a checkpoint."""
+    """Exports a checkpoint with `rho-mask export`."""
     target = os.path.join(folder, "exported")
     words = [os.environ["RHO_MASK"], "export", checkpoint, "--out", target, "--dtype", precision]
     subprocess.run(words, check=True, stderr=subprocess.PIPE)

@@ -1,5 +1,5 @@
-"""Loss and entropy on a GPU as a careful user writes it with PyTorch: f16 weights, SDPA, sorted batches, the head and a
-log-softmax in chunks so that logits never lie there whole.
+"""Loss and entropy on a GPU as a careful user computes them with PyTorch: f16 weights, SDPA, sorted batches, the head and a
+log-softmax in chunks, so that the full logits are never in memory.
 
     python torch_peer.py HF CORPUS OUT CONTEXT DEVICE
 """

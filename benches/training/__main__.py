@@ -1,9 +1,9 @@
-"""Compares our training step with PyTorch's eager one: Transformers' Llama, AdamW, clipping, f32 on the processor.
+"""Compares rho-trainer's training step with PyTorch's eager mode: Transformers' Llama, AdamW, clipping, f32 on the CPU.
 
     python3 benches/training --python PYTHON [--shape VOCABULARY/HIDDEN/LAYERS/BATCH/LENGTH ...] [--runs 5]
 
-PYTHON has torch and transformers (benches/compare/requirements.txt). Both programs run in turn, so that whatever else the
-machine does falls on both; medians over the runs of each run's median step, and the ratio of each pair. Linux.
+PYTHON has torch and transformers (benches/compare/requirements.txt). Both programs run in turn, so that other load on the
+machine affects both. Prints medians over the runs of each run's median step, and the ratio of each pair. Linux.
 """
 
 import argparse

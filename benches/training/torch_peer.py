@@ -1,8 +1,8 @@
-"""Training steps of a Llama with random weights on random tokens, as Transformers and PyTorch's eager mode do them.
+"""Training steps of a Llama with random weights on random tokens, with Transformers and PyTorch's eager mode.
 
     python torch_peer.py VOCABULARY HIDDEN LAYERS BATCH LENGTH STEPS THREADS
 
-Prints the median of the steps' tokens/s (the first two find memory and do not count) and the process's peak memory.
+Prints the median tokens/s of the steps (the first two are warm-up and do not count) and the peak memory of the process.
 """
 
 import statistics

@@ -5,7 +5,7 @@
     loss = rho_mask.slm_loss(logits, input_ids, ref_loss, keep=0.6)
     rho_mask.score("corpus/", "masks/", model="ref/")           # runs the program
 
-What needs PyTorch is imported when it is asked for.
+Names that need PyTorch are imported on first use.
 """
 
 from __future__ import annotations

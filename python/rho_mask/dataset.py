@@ -1,7 +1,7 @@
-"""Masks as PyTorch datasets: packed sequences, by number (`MaskedDataset`) or as a stream brings them (`pack_stream`).
+"""Masks as PyTorch datasets: packed sequences, map-style (`MaskedDataset`) or from a stream (`pack_stream`).
 
-Takes masks, gives dictionaries of tensors that a data loader stacks. Which token is a target is decided in `alignment`,
-what goes into a sequence in `packing`.
+Takes masks, yields dictionaries of tensors that a data loader stacks. `alignment` decides which token is a target,
+`packing` what goes into a sequence.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ from .packing import Columns, Sequences, fill, plan
 class MaskedDataset(Dataset[dict[str, Tensor]]):
     """Sequences of `length` tokens, packed from the documents of a masks folder; see `packing` for how.
 
-    Each is a dictionary of tensors `[length]`, all token-aligned: `input_ids`, `labels` (-100 where nothing is to be
-    learned), `ref_loss` (nats, NaN where nothing was scored), `position_ids` (from 0 in each document), `segment_ids`
-    (1, 2, ... for the documents, 0 for the padding). Documents are to be kept apart by the attention: pass `position_ids`
-    to a model that looks at them, or `document_mask(segment_ids)`, or `cu_seqlens(segment_ids)`.
+    Each is a dictionary of tensors `[length]`, all token-aligned: `input_ids`, `labels` (-100 for tokens that are not
+    trained on), `ref_loss` (nats, NaN for unscored tokens), `position_ids` (from 0 in each document), `segment_ids`
+    (1, 2, ... for the documents, 0 for the padding). Attention must keep documents apart: pass `position_ids` to a model
+    that uses them, or `document_mask(segment_ids)`, or `cu_seqlens(segment_ids)`.
 
     Args:
-        masks: a masks folder, or masks that are open already.
-        length: tokens of a sequence, at least 2.
-        mask: the column of the mask; None makes every token but the first of a document a target, as an online selection
-            by `ref_loss` wants it.
-        ref_loss: the column of `ref_loss`; None leaves it out.
-        weights: a column of weights (`rho-mask select --weights`), given as `weights`, 0 where nothing is to be learned.
+        masks: a masks folder, or open masks.
+        length: tokens per sequence, at least 2.
+        mask: the mask column; None makes every token but the first of a document a target, for online selection by
+            `ref_loss`.
+        ref_loss: the column of `ref_loss`; None omits it.
+        weights: a column of weights (`rho-mask select --weights`), returned as `weights`, 0 for tokens that are not
+            trained on.
         documents: your own documents, as lists of token ids: they are joined with their masks by `token_hash`, and only
             they are packed, in their order. None: all documents of the masks.
-        missing: what to do about documents without masks: "error", or "drop" (`dropped` counts them).
-        tokenizer: tokenizer.json, or a folder with one: masks made with another one are refused.
-        pad: the token id of the padding. Documents come as the reference saw them; only the padding is added.
+        missing: how to treat documents without masks: "error", or "drop" (`dropped` counts them).
+        tokenizer: tokenizer.json, or a folder with one: masks made with another tokenizer are refused.
+        pad: the token id of the padding. Documents are as the reference saw them; only the padding is added.
 
-    The plan takes 40 bytes a document in memory; tokens and scores stay on disk.
+    The plan takes 40 bytes per document in memory; tokens and scores stay on disk.
     """
 
     def __init__(
@@ -96,10 +97,10 @@ def pack_stream(
     weights: str | None = None,
     pad: int = 0,
 ) -> Iterator[dict[str, Tensor]]:
-    """The sequences of masks that are still being made: of `rho_mask.score_stream`, or of an Arrow stream on standard input.
+    """Packs masks while they are being written: from `rho_mask.score_stream`, or from an Arrow stream on standard input.
 
-    As those of `MaskedDataset`, but each record batch (at most 1,000 documents, about 2^18 tokens) is packed by itself, so
-    that nothing is waited for and no more than one is in memory.
+    The sequences are those of `MaskedDataset`, but each record batch (at most 1,000 documents, about 2^18 tokens) is packed
+    by itself, so that sequences come without delay and only one batch is in memory.
     """
     columns = Columns(mask, ref_loss, weights)
     for batch in batches:
@@ -111,15 +112,15 @@ def pack_stream(
 
 
 def document_mask(segment_ids: Tensor) -> Tensor:
-    """Attention that is causal and stays within documents: bool `[B, 1, T, T]` from `[B, T]`, True where token `i` may look
-    at token `j`, as `torch.nn.functional.scaled_dot_product_attention` and Hugging Face's `attention_mask` take it."""
+    """The mask for causal attention within documents: bool `[B, 1, T, T]` from `[B, T]`, True where token `i` may attend
+    to token `j`, for `torch.nn.functional.scaled_dot_product_attention` and Hugging Face's `attention_mask`."""
     same = segment_ids[:, :, None] == segment_ids[:, None, :]
     return same.tril().unsqueeze(1)
 
 
 def cu_seqlens(segment_ids: Tensor) -> Tensor:
-    """Where documents begin and end in a batch laid end to end, as variable-length attention takes it: int32, from 0 to
-    the number of tokens. `segment_ids` is `[B, T]` or `[T]`; the padding of a sequence counts as a document."""
+    """The boundaries of documents in a flattened batch, for variable-length attention: int32, from 0 to the number of
+    tokens. `segment_ids` is `[B, T]` or `[T]`; the padding of a sequence counts as a document."""
     rows = segment_ids.reshape(-1, segment_ids.shape[-1])
     begins = torch.ones_like(rows, dtype=torch.bool)
     begins[:, 1:] = rows[:, 1:] != rows[:, :-1]

@@ -1,11 +1,10 @@
-"""What can go wrong, as exceptions. A message says where and what, expected and got; a hint, where there is one, what to
-do about it."""
+"""The exceptions. A message says where and what, expected and got; the hint, if there is one, says what to do."""
 
 from __future__ import annotations
 
 
 class RhoMaskError(Exception):
-    """An error of rho-mask, with a hint where one is known."""
+    """An error of rho-mask, with an optional hint."""
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message if hint is None else f"{message}\nhint: {hint}")
@@ -14,7 +13,7 @@ class RhoMaskError(Exception):
 
 
 class MasksError(RhoMaskError):
-    """A masks folder, file or stream that cannot be used as it is asked to be."""
+    """A masks folder, file or stream that cannot be used as requested."""
 
 
 class TokenizerMismatch(MasksError):
@@ -22,11 +21,11 @@ class TokenizerMismatch(MasksError):
 
 
 class MissingDocuments(MasksError):
-    """Documents that are to be joined with their masks, and have none."""
+    """Documents without masks to join them with."""
 
 
 class RunError(RhoMaskError):
-    """The program stopped. `code` is its exit code: 2, 130 where it was interrupted, negative for a signal."""
+    """The program stopped. `code` is its exit code: 2, 130 if it was interrupted, negative for a signal."""
 
     def __init__(self, message: str, hint: str | None, code: int) -> None:
         super().__init__(message, hint)
@@ -34,4 +33,4 @@ class RunError(RhoMaskError):
 
 
 class IncompleteWarning(UserWarning):
-    """A run finished, and left documents or shards out."""
+    """A run finished, but skipped documents or shards."""

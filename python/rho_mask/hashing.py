@@ -1,4 +1,4 @@
-"""The key by which documents find their masks."""
+"""The key that joins documents with their masks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import xxhash
 def token_hash(input_ids: Sequence[int] | npt.NDArray[np.integer]) -> int:
     """XXH3 (64 bits, seed 0) over the ids as little-endian 32-bit integers, as a signed integer: the column `token_hash`.
 
-    Raises `OverflowError` or `ValueError` where an id is no 32-bit number.
+    Raises `OverflowError` or `ValueError` if an id is not a 32-bit number.
     """
     ids = np.asarray(input_ids)
     if ids.size == 0:

@@ -1,6 +1,6 @@
-"""Selective language modelling in PyTorch: the loss of every token, which of them to keep, and their mean.
+"""Selective language modelling in PyTorch: the loss of every token, the tokens to keep, and their mean loss.
 
-Takes a model's logits, the tokens and the reference's losses, gives a loss to learn from. Nothing here knows of files.
+Takes a model's logits, the tokens and the reference's losses, returns a loss to train on. Independent of files.
 """
 
 from __future__ import annotations
@@ -15,36 +15,37 @@ from torch.autograd.function import once_differentiable
 from .alignment import to_predictions, with_target
 
 _ELEMENTS = 1 << 24
-"""Logits that are looked at together, in the precision of the loss: 64 MiB of f32."""
+"""Logits processed at once, in the precision of the loss: 64 MiB of f32."""
 
 
 def excess_loss_topk(per_token_loss: Tensor, ref_loss: Tensor, keep: float) -> Tensor:
-    """Which tokens to learn from: the `keep` share with the highest excess loss `per_token_loss - ref_loss` (eq. 3).
+    """Selects the tokens to train on: the `keep` share with the highest excess loss `per_token_loss - ref_loss` (eq. 3).
 
-    Both are of the same shape and *prediction-aligned*: `per_token_loss` is what
-    `cross_entropy(logits[:, :-1], input_ids[:, 1:], reduction="none")` gives, `ref_loss` is `to_predictions` of what lies in
-    the masks. (Both token-aligned will do as well; one of each is an error.) The answer is bool, of that shape, True: train
-    on this token; it has no gradient.
+    Both have the same shape and are *prediction-aligned*: `per_token_loss` is the result of
+    `cross_entropy(logits[:, :-1], input_ids[:, 1:], reduction="none")`, `ref_loss` is `to_predictions` of the loss in the
+    masks. (Both may also be token-aligned; one of each is an error.) The result is bool, of that shape, True: train on this
+    token; it has no gradient.
 
-    All tokens given are ranked together: the batch of this process. Ranking across processes, or across the parts of an
-    accumulated batch, is for the caller to do, by gathering both arguments first.
+    All tokens of the call are ranked together: the batch of this process. To rank across processes, or across the parts of
+    an accumulated batch, gather both arguments first.
 
-    Where either loss is NaN the token is not scored: it is neither kept nor counted. Exactly `round(keep * scored)` tokens
-    are kept, halves rounded up, of equal ones the earlier. The ranks are those of rho-mask itself; 16-bit losses are
-    compared in f32. Nothing waits for the device.
+    If either loss is NaN, the token is not scored: it is neither kept nor counted. Exactly `round(keep * scored)` tokens are
+    kept; halves round up, ties go to the earlier token. The ranks are those of rho-mask itself; 16-bit losses are compared
+    in f32. The call does not synchronise with the device.
     """
     if not 0.0 <= keep <= 1.0:
         raise ValueError(f"expected a keep ratio between 0 and 1, got {keep}")
     if per_token_loss.shape != ref_loss.shape:
         raise ValueError(
-            f"expected losses of one shape, got {tuple(per_token_loss.shape)} and {tuple(ref_loss.shape)}; "
-            "shift what is token-aligned with rho_mask.to_predictions"
+            f"expected losses of the same shape, got {tuple(per_token_loss.shape)} and {tuple(ref_loss.shape)}; "
+            "shift token-aligned losses with rho_mask.to_predictions"
         )
     with torch.no_grad():
         kind = torch.promote_types(torch.promote_types(per_token_loss.dtype, ref_loss.dtype), torch.float32)
         excess = per_token_loss.to(kind) - ref_loss.to(kind)
         scored = ~excess.isnan()
-        # Lowest first, then what was not scored. NaN is made anew and -0 becomes 0: sorting by bits would tell them apart.
+        # Highest excess first, then unscored tokens. Every NaN gets the same bits and -0 becomes 0, because a sort by bits
+        # would order them differently.
         order = (0.0 - excess).masked_fill(~scored, math.nan).flatten().argsort(stable=True)
         ranks = torch.empty_like(order)
         ranks[order] = torch.arange(len(order), device=order.device)
@@ -52,7 +53,7 @@ def excess_loss_topk(per_token_loss: Tensor, ref_loss: Tensor, keep: float) -> T
 
 
 def _round(scored: Tensor, keep: float) -> Tensor:
-    """`round(keep * scored)`, halves up, in f64 as rho-mask does it; on the CPU where the device has no f64."""
+    """`round(keep * scored)`, halves up, in f64 as in rho-mask; on the CPU if the device has no f64."""
     scored = scored.cpu() if scored.device.type == "mps" else scored
     share = scored.to(torch.float64) * keep
     return share.floor() + (share - share.floor() >= 0.5)
@@ -71,17 +72,17 @@ def slm_loss(
     Args:
         logits: `[B, T, V]`, of any floating type.
         input_ids: `[B, T]`.
-        ref_loss: `[B, T]`, token-aligned as in the masks, in nats. NaN where nothing was scored, and wherever a token must
-            not be learned (padding, prompts).
+        ref_loss: `[B, T]`, token-aligned as in the masks, in nats. NaN for unscored tokens, and for tokens that must not be
+            trained on (padding, prompts).
         keep: the share of the scored tokens to keep, of all `B * T` together; see `excess_loss_topk`.
         reduction: "mean" over the kept tokens; "sum" to divide by the count of a larger batch.
 
-    Where nothing is scored or kept the loss is 0, and so is its gradient. A token with a reference loss and a loss of NaN
-    makes the result NaN: a model that diverged is not hidden by leaving its tokens out.
+    If no token is scored or kept, the loss is 0, and so is its gradient. A token with a reference loss and a NaN loss makes
+    the result NaN, so that a diverged model is not hidden by skipping its tokens.
     """
     if input_ids.shape != ref_loss.shape:
         raise ValueError(
-            f"expected ref_loss token-aligned, of the shape of input_ids {tuple(input_ids.shape)}, got {tuple(ref_loss.shape)}"
+            f"expected token-aligned ref_loss, shaped as input_ids {tuple(input_ids.shape)}, got {tuple(ref_loss.shape)}"
         )
     losses = token_loss(logits, input_ids)
     reference = to_predictions(ref_loss)
@@ -94,9 +95,9 @@ def slm_loss(
 def token_loss(logits: Tensor, input_ids: Tensor) -> Tensor:
     """The loss of every token but the first, in nats: `[B, T - 1]`, prediction-aligned, f32 (f64 for logits in f64).
 
-    What `cross_entropy(logits[:, :-1].float(), input_ids[:, 1:], reduction="none")` gives, without a copy of the logits in
-    f32 and without keeping their softmax: a stretch of them at a time is looked at in f32. The gradient of the logits is in
-    their own type; it is zero, whatever the logits hold, where none of the loss is passed back.
+    The result of `cross_entropy(logits[:, :-1].float(), input_ids[:, 1:], reduction="none")`, without a copy of the logits
+    in f32 and without storing their softmax: one chunk at a time is converted to f32. The gradient of the logits has their
+    own type; it is zero, whatever the logits are, where the gradient of the loss is zero.
     """
     if logits.dim() != 3 or logits.shape[:2] != input_ids.shape:
         raise ValueError(
@@ -129,7 +130,7 @@ class _TokenLoss(torch.autograd.Function):
         result = torch.zeros_like(logits)
         into = with_target(result)
         for row, part in _parts(predictions):
-            # The gradient of the loss by the logits: softmax less one at the target.
+            # The gradient of the loss with respect to the logits: softmax minus one at the target.
             passed = grad[row, part, None]
             slope = (predictions[row, part].to(grad.dtype) - normalisers[row, part, None]).exp_()
             slope.scatter_add_(-1, targets[row, part, None], slope.new_full((), -1.0).expand(len(slope), 1))
@@ -138,7 +139,7 @@ class _TokenLoss(torch.autograd.Function):
 
 
 def _parts(predictions: Tensor) -> list[tuple[int, slice]]:
-    """Stretches of a sequence each, of about `_ELEMENTS` logits."""
+    """Chunks of one sequence each, of about `_ELEMENTS` logits."""
     batch, length, vocabulary = predictions.shape
     step = max(1, _ELEMENTS // max(vocabulary, 1))
     return [(row, slice(at, at + step)) for row in range(batch) for at in range(0, length, step)]

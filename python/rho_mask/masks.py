@@ -1,8 +1,8 @@
-"""Masks as they lie on disk, by document: takes a folder, a file or record batches, gives NumPy arrays and Arrow tables.
+"""Masks on disk, by document: takes a folder, a file or record batches, gives NumPy arrays and Arrow tables.
 
-Files are memory-mapped, so opening a folder reads the headers of its record batches and nothing else, and memory does
-not grow with it. Masks written with `--compression zstd` cannot be mapped: they are decompressed when they are opened.
-Leaves packing to `packing` and everything of torch to `dataset` and `loss`.
+Files are memory-mapped: opening a folder reads only the headers of its record batches, and memory does not grow with its
+size. Masks written with `--compression zstd` cannot be mapped: they are decompressed when they are opened. For packing see
+`packing`, for torch `dataset` and `loss`.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     import datasets
 
 METADATA_KEY = b"rho_mask"
-"""The key of the schema's metadata under which a mask file says how it was made."""
+"""The key of the schema metadata that records how a mask file was made."""
 
 FORMAT_VERSION = 1
-"""What this package reads."""
+"""The format version that this package reads."""
 
 _END = b"\xff\xff\xff\xff\0\0\0\0"
-"""What an Arrow stream ends with."""
+"""The end-of-stream marker of an Arrow stream."""
 
 StrPath = str | os.PathLike[str]
 
@@ -48,7 +48,7 @@ class Documents:
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def __getitem__(self, document: int) -> dict[str, Any]:
-        """A document's columns: lists as NumPy arrays, scores with NaN where nothing was scored."""
+        """A document's columns: lists as NumPy arrays, with NaN for null scores."""
         batch, row = self._find(document)
         return {
             name: self.values(name, document) if pa.types.is_list(kind) else batch.column(name)[row].as_py()
@@ -68,7 +68,7 @@ class Documents:
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """Tokens of every document."""
+        """The number of tokens of every document."""
         index = self._index("input_ids")
         lengths = [np.diff(batch.column(index).offsets.to_numpy()) for batch in self._batches]
         return np.concatenate([np.zeros(0, np.int64), *lengths]).astype(np.int64)
@@ -90,16 +90,16 @@ class Documents:
         if index < 0:
             raise MasksError(
                 f'no column "{column}" in the masks',
-                f"there are {', '.join(self.schema.names)}; rho-mask select makes others from the same scores",
+                f"the columns are {', '.join(self.schema.names)}; rho-mask select makes others from the same scores",
             )
         return index
 
 
 class Masks(Documents):
-    """The masks of a corpus: a folder that `rho-mask score` or `select` wrote, or one of its files.
+    """The masks of a corpus: a folder written by `rho-mask score` or `select`, or one of its files.
 
-    `masks[i]` is a document, `len(masks)` their number, `masks.metadata` how they were made. Can be sent to the workers of
-    a data loader: what is sent is the path.
+    `masks[i]` is a document, `len(masks)` the number of documents, `masks.metadata` records how they were made. Can be sent
+    to the workers of a data loader: only the path is pickled.
     """
 
     def __init__(self, path: StrPath) -> None:
@@ -110,19 +110,19 @@ class Masks(Documents):
         for file in self.files:
             try:
                 mapped = pa.memory_map(str(file))
-                # Arrow takes a stream that breaks off between two record batches for a whole one.
+                # Arrow accepts a stream that is truncated between two record batches.
                 if mapped.size() < len(_END) or mapped.read_at(len(_END), mapped.size() - len(_END)) != _END:
-                    raise OSError("the file is cut off: it has no end mark")
+                    raise OSError("the file is truncated: it has no end-of-stream marker")
                 with pa.ipc.open_stream(mapped) as stream:
                     found, read = stream.schema, stream.read_all()
             except (pa.ArrowInvalid, OSError) as error:
                 raise MasksError(f"{file}: {error}", "is the run that writes it finished?") from error
             if schema is not None and not schema.equals(found, check_metadata=True):
-                raise MasksError(f"{file}: other columns or metadata than {self.files[0]}")
+                raise MasksError(f"{file}: columns or metadata differ from those of {self.files[0]}")
             schema = found
             batches.extend(read.to_batches())
         if schema is None:
-            raise MasksError(f"{self.path}: the folder lists no files", "the corpus had no shards that could be read")
+            raise MasksError(f"{self.path}: the folder lists no files", "no shard of the corpus could be read")
         self.metadata = metadata_of(schema, self.path)
         super().__init__(batches, schema)
         self._hashes: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None
@@ -146,13 +146,13 @@ class Masks(Documents):
 
     def check_tokenizer(self, tokenizer: StrPath) -> None:
         """Raises `TokenizerMismatch` unless the masks were made with this tokenizer.json (or the one in this folder) and
-        what stands beside it, byte for byte."""
+        the files beside it, byte for byte."""
         check_tokenizer(self.metadata, tokenizer, str(self.path))
 
     def find(self, documents: Iterable[Sequence[int] | npt.NDArray[np.integer]]) -> npt.NDArray[np.int64]:
-        """For each list of token ids the number of the document with just these tokens, -1 where there is none.
+        """For each list of token ids the number of the document with exactly these tokens, -1 if there is none.
 
-        Of several equal documents it is the first. Special tokens count: what is sought is what the reference saw.
+        Of several equal documents it is the first. Special tokens count: the ids must be those that the reference saw.
         """
         if self._hashes is None:
             hashes: npt.NDArray[np.int64] = self.column("token_hash").to_numpy()
@@ -164,7 +164,7 @@ class Masks(Documents):
             wanted = np.asarray(tokens)
             at = int(np.searchsorted(sorted_hashes, token_hash(wanted)))
             match = -1
-            # Equal hashes are compared by their tokens: 64 bits are few for a large enough corpus.
+            # Compare the tokens of equal hashes: 64-bit hashes may collide in a large corpus.
             while match < 0 and at < len(order) and sorted_hashes[at] == token_hash(wanted):
                 if np.array_equal(self.values("input_ids", int(order[at])), wanted):
                     match = int(order[at])
@@ -173,14 +173,14 @@ class Masks(Documents):
         return np.array(found, np.int64)
 
     def join(self, documents: Iterable[Sequence[int] | npt.NDArray[np.integer]]) -> npt.NDArray[np.int64]:
-        """As `find`, and raises `MissingDocuments` where one has no masks."""
+        """Like `find`, but raises `MissingDocuments` if a document has no masks."""
         found = self.find(documents)
         missing = np.flatnonzero(found < 0)
         if len(missing):
             rules = {name: self.metadata.get(name) for name in ("bos", "eos")}
             raise MissingDocuments(
                 f"{len(missing)} of {len(found)} documents have no masks in {self.path}, the first is number {missing[0]}",
-                f"documents are found by all of their tokens, special ones included; in these masks: {json.dumps(rules)}",
+                f"documents are matched by all of their tokens, special ones included; in these masks: {json.dumps(rules)}",
             )
         return found
 
@@ -188,7 +188,7 @@ class Masks(Documents):
 def open_masks(path: StrPath, *, tokenizer: StrPath | None = None) -> Masks:
     """Opens a masks folder, or one of its files, memory-mapped.
 
-    With a `tokenizer` (tokenizer.json, or a folder with one), masks made with another one are refused.
+    With a `tokenizer` (tokenizer.json, or a folder with one), masks made with another tokenizer are refused.
     """
     masks = Masks(path)
     if tokenizer is not None:
@@ -197,10 +197,10 @@ def open_masks(path: StrPath, *, tokenizer: StrPath | None = None) -> Masks:
 
 
 def metadata_of(schema: pa.Schema, origin: object) -> dict[str, Any]:
-    """How masks were made, as their schema says it."""
+    """How masks were made, from the metadata of their schema."""
     text = (schema.metadata or {}).get(METADATA_KEY)
     if text is None:
-        raise MasksError(f"{origin}: no masks: the schema has no metadata {METADATA_KEY.decode()!r}")
+        raise MasksError(f"{origin}: expected masks: the schema has no metadata {METADATA_KEY.decode()!r}")
     metadata: dict[str, Any] = json.loads(text)
     version = metadata.get("format_version")
     if version != FORMAT_VERSION:
@@ -211,8 +211,8 @@ def metadata_of(schema: pa.Schema, origin: object) -> dict[str, Any]:
 
 
 def check_tokenizer(metadata: Mapping[str, Any], tokenizer: StrPath, origin: str) -> None:
-    """Raises `TokenizerMismatch` unless the metadata has the fingerprint of this tokenizer, or of each file that it came
-    of."""
+    """Raises `TokenizerMismatch` unless the metadata has the fingerprint of this tokenizer, or of each file that it was
+    built from."""
     path = Path(tokenizer)
     path = path / "tokenizer.json" if path.is_dir() else path
     try:
@@ -223,8 +223,8 @@ def check_tokenizer(metadata: Mapping[str, Any], tokenizer: StrPath, origin: str
     made_with = said.get("fingerprint")
     if made_with is None:
         raise TokenizerMismatch(
-            f"{origin}: no tokenizer is known: these masks were made from token ids",
-            "leave the tokenizer out where you know that the ids are its own",
+            f"{origin}: the tokenizer is unknown: these masks were made from token ids",
+            "omit the tokenizer if you know that the ids are its own",
         )
     if made_with != got and not _made_of(said.get("files") or {}, path):
         raise TokenizerMismatch(
@@ -234,7 +234,7 @@ def check_tokenizer(metadata: Mapping[str, Any], tokenizer: StrPath, origin: str
 
 
 def _made_of(files: Mapping[str, str], path: Path) -> bool:
-    """Whether the tokenizer of some masks came of this file and of those beside it."""
+    """Whether the tokenizer of some masks was built from this file and those beside it."""
     if path.name not in files:
         return False
     for name, expected in files.items():
@@ -256,6 +256,6 @@ def _files(path: Path) -> list[Path]:
     except FileNotFoundError as error:
         raise MasksError(
             f"{path}: expected a masks folder or file, got no {listed.name}" if path.exists() else f"{path}: not found",
-            "a run that did not finish is gone on with by the same command" if path.exists() else None,
+            "resume an unfinished run with the same command" if path.exists() else None,
         ) from error
     return [path / file["filename"] for file in state["_data_files"]]

@@ -1,10 +1,10 @@
-"""Documents into sequences of one length: takes lengths, says which stretch of which document goes where, and fills in
-the arrays of a sequence. Plain NumPy; `dataset` makes tensors of them.
+"""Packs documents into fixed-length sequences: from the lengths it plans which part of which document goes where, and
+fills in the arrays of a sequence. Plain NumPy; `dataset` turns them into tensors.
 
-A document that fits is never cut. A longer one is cut into pieces of `length` tokens, each beginning with the last token
-of the one before: there it is context and no target, so that every token of the document is a target once. Pieces
-are put, the longest first, where the least room is left that they fit into (best-fit decreasing); the sequences come in the
-order of their first documents.
+A document that fits is never split. A longer one is split into pieces of `length` tokens, each starting with the last
+token of the piece before: there it is context and not a target, so that every token of the document is a target once. Pieces
+are packed best-fit decreasing: the longest first, each into the sequence with the least room that fits. The sequences are in
+the order of their first documents.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Arrays(TypedDict, total=False):
     labels: Integers
     """Token ids where the mask is set, else -100."""
     ref_loss: npt.NDArray[np.float32]
-    """The reference's loss in nats; NaN where nothing was scored, at the beginning of pieces and in the padding."""
+    """The reference's loss in nats; NaN for unscored tokens, at the beginning of pieces and in the padding."""
     weights: npt.NDArray[np.float32]
-    """Where asked for; 0 where nothing is to be learned."""
+    """If requested; 0 for tokens that are not trained on."""
     position_ids: Integers
     """From 0 in every piece."""
     segment_ids: Integers
@@ -40,7 +40,7 @@ class Arrays(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of the masks a sequence is made from."""
+    """The columns of the masks that a sequence is made from."""
 
     mask: str | None
     """None: every token but the first is a target."""
@@ -48,7 +48,7 @@ class Columns:
     weights: str | None = None
 
     def check(self, documents: Documents) -> None:
-        """Raises `MasksError` where one is missing or is a column of something else."""
+        """Raises `MasksError` if a column is missing or has another type."""
         for name, kinds in [
             (self.mask, ["bool"]),
             (self.ref_loss, ["float", "halffloat"]),
@@ -63,7 +63,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Sequences:
-    """Which pieces make up each sequence: those from `ends[i - 1]` to `ends[i]` make up number `i`."""
+    """The pieces of each sequence: sequence `i` has the pieces from `ends[i - 1]` to `ends[i]`."""
 
     document: Integers
     start: Integers
@@ -78,7 +78,7 @@ def plan(lengths: Integers, length: int) -> Sequences:
     """Sequences of documents with these numbers of tokens. Those of less than two have no target and are left out."""
     if length < 2:
         raise ValueError(f"expected a length of at least 2, got {length}")
-    # The first piece has length - 1 targets, and so has every further one: its first token was the last target before.
+    # Every piece has at most length - 1 targets: the first token of a further piece was the last target before it.
     count = np.where(lengths < 2, 0, -((1 - lengths) // (length - 1)))
     document = np.repeat(np.arange(len(lengths)), count)
     number = np.arange(len(document)) - np.repeat(np.cumsum(count) - count, count)
@@ -95,8 +95,8 @@ def plan(lengths: Integers, length: int) -> Sequences:
 
 
 def _best_fit(sizes: Integers, length: int) -> Integers:
-    """For each size the bin it goes into, of bins that hold `length`."""
-    # Bins by the room left in them, and one bit for each room that some bin has: the lowest bit at or above a size is the
+    """The bin of each size, for bins of size `length`."""
+    # Bins grouped by the room left in them, and a bit set of the rooms that exist: the lowest bit at or above a size is the
     # tightest fit, found in one step.
     with_room: list[list[int]] = [[] for _ in range(length + 1)]
     rooms = 0
@@ -114,7 +114,7 @@ def _best_fit(sizes: Integers, length: int) -> Integers:
             opened += 1
         bins[i] = chosen
         left = room - size
-        # No piece has less than two tokens.
+        # No piece has fewer than two tokens.
         if left >= 2:
             with_room[left].append(chosen)
             rooms |= 1 << left
@@ -122,7 +122,7 @@ def _best_fit(sizes: Integers, length: int) -> Integers:
 
 
 def fill(documents: Documents, sequences: Sequences, index: int, length: int, columns: Columns, pad: int) -> Arrays:
-    """The arrays of one sequence. `sequences` speaks of the documents by their numbers."""
+    """The arrays of one sequence. `sequences` refers to documents by number."""
     first = int(sequences.ends[index - 1]) if index else 0
     arrays = Arrays(
         input_ids=np.full(length, pad, np.int64),

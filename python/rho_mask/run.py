@@ -1,7 +1,7 @@
-"""The program from Python: finds the binary, runs it, raises what it says.
+"""Runs the program from Python: finds the binary, runs it, raises its errors.
 
-Takes a corpus and the program's own options by their names, gives a masks folder or a stream of record batches. Decides
-nothing itself: what an option means, and whether it exists, is for the program to say.
+Takes a corpus and the program's options by name, returns a masks folder or a stream of record batches. The options are
+passed on unchecked: the program decides whether an option exists and what it means.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from .masks import StrPath, check_tokenizer, metadata_of
 Option = None | bool | str | int | float | os.PathLike[str]
 
 _LINES = 200
-"""Lines of standard error that are kept to find the error in."""
+"""Lines of standard error that are kept to extract the error from."""
 
 _PATIENCE = 10.0
-"""Seconds that a program whose masks are no longer wanted has to end by itself."""
+"""Seconds that the program has to exit after SIGTERM before it is killed."""
 
 
 def find_binary() -> Path:
-    """The program `rho-mask`: of this Python environment, of the user's own packages, or on the PATH, in this order."""
+    """The program `rho-mask`: of this Python environment, of the user's site packages, or on the PATH, in this order."""
     name = "rho-mask.exe" if os.name == "nt" else "rho-mask"
     schemes = [sysconfig.get_default_scheme(), sysconfig.get_preferred_scheme("user")]
     for scheme in schemes:
@@ -45,8 +45,8 @@ def find_binary() -> Path:
     on_path = shutil.which(name)
     if on_path is None:
         raise RhoMaskError(
-            f"no program {name} beside this Python or on the PATH",
-            "install the wheel of rho-mask, which has it, or name it: binary=...",
+            f"no program {name} in this Python environment or on the PATH",
+            "install the wheel of rho-mask, which contains it, or name it: binary=...",
         )
     return Path(on_path)
 
@@ -60,22 +60,22 @@ def score(
     quiet: bool = False,
     **options: Option,
 ) -> Path:
-    """Scores a corpus into a masks folder, which is the answer: `open_masks(score("corpus/", "masks/", model="ref/"))`.
+    """Scores a corpus into a masks folder and returns it: `open_masks(score("corpus/", "masks/", model="ref/"))`.
 
     Args:
-        corpus: files, folders, patterns and URLs, as the command takes them.
-        out: the masks folder; one that was begun is gone on with.
+        corpus: files, folders, patterns and URLs, as on the command line.
+        out: the masks folder; an unfinished one is resumed.
         model: the reference; without it the bundled demonstration model.
         binary: the program, if not that of `find_binary`.
-        quiet: do not pass on to `sys.stderr` what the program says.
+        quiet: do not print the program's messages to `sys.stderr`.
         options: those of `rho-mask score --help` by name: `keep_loss=0.7` is `--keep-loss 0.7`, `lines=True` is `--lines`;
-            None and False leave an option out.
+            None and False omit an option.
 
-    Raises `RunError` with the program's own error and hint where it stopped. Where it finished and left something out,
-    warns with `IncompleteWarning`: `rejected.jsonl` in the folder says what, and why.
+    If the program stopped, raises `RunError` with its error and hint. If it finished but skipped rows or shards, warns with
+    `IncompleteWarning`: `rejected.jsonl` in the folder lists them with the reasons.
     """
     if os.fspath(out) == "-":
-        raise ValueError('expected a folder, got "-": score_stream gives the masks as they come')
+        raise ValueError('expected a folder, got "-": use score_stream to stream the masks')
     run = _Run(_command(corpus, out, model, binary, options), stdout=subprocess.DEVNULL, quiet=quiet)
     try:
         run.process.wait()
@@ -94,17 +94,17 @@ def score_stream(
     quiet: bool = False,
     **options: Option,
 ) -> MaskStream:
-    """Scores a corpus and gives the masks as they come, as Arrow record batches, to train while scoring goes on.
+    """Scores a corpus and streams the masks as Arrow record batches, to train while scoring runs.
 
-    Arguments are those of `score`. The program waits while nothing is taken, so memory does not grow.
+    Arguments are those of `score`. The program waits for a slow reader, so memory does not grow.
     """
     return MaskStream(_Run(_command(corpus, "-", model, binary, options), stdout=subprocess.PIPE, quiet=quiet))
 
 
 class MaskStream(Iterator[pa.RecordBatch]):
-    """Record batches of a program that is still scoring. Closed, or left as a context manager, it ends the program.
+    """Record batches of a program that is still scoring. `close`, or leaving it as a context manager, ends the program.
 
-    `schema` is their schema, `metadata` how the masks are made.
+    `schema` is their schema, `metadata` records how the masks are made.
     """
 
     def __init__(self, run: _Run) -> None:
@@ -115,7 +115,7 @@ class MaskStream(Iterator[pa.RecordBatch]):
             if not isinstance(error, pa.ArrowInvalid):
                 run.stop()
                 raise
-            # Nothing came, so there is an error that says why.
+            # The stream is empty, so the program has an error that says why.
             run.end()
             raise
         self.schema: pa.Schema = self._reader.schema
@@ -125,7 +125,7 @@ class MaskStream(Iterator[pa.RecordBatch]):
         try:
             return self._reader.read_next_batch()
         except StopIteration:
-            # A stream that breaks off looks like one that ends; the exit code tells them apart.
+            # A truncated stream looks like a finished one; the exit code distinguishes them.
             self._run.end()
             raise
         except (pa.ArrowInvalid, OSError):
@@ -140,7 +140,7 @@ class MaskStream(Iterator[pa.RecordBatch]):
         check_tokenizer(self.metadata, tokenizer, "the stream")
 
     def close(self) -> None:
-        """Ends the program, if it has not ended by itself."""
+        """Ends the program, if it is still running."""
         self._run.stop()
 
     def __enter__(self) -> MaskStream:
@@ -155,7 +155,7 @@ class MaskStream(Iterator[pa.RecordBatch]):
 
 
 class _Run:
-    """A program that was started, and what it says on standard error."""
+    """A started program and its last lines of standard error."""
 
     def __init__(self, command: list[str], *, stdout: int, quiet: bool) -> None:
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=False)
@@ -174,7 +174,7 @@ class _Run:
                     print(line, file=echo)
 
     def stop(self) -> None:
-        """Ends the program where it still runs: its reader goes, and it is asked to."""
+        """Ends the program if it is still running: closes its pipe and sends SIGTERM, then SIGKILL."""
         if self.process.stdout is not None:
             self.process.stdout.close()
         if self.process.poll() is None:
@@ -188,7 +188,7 @@ class _Run:
         self._checked = True
 
     def end(self) -> None:
-        """Waits for the program, which has no more to give, and raises what went wrong."""
+        """Waits for the program, whose stream has ended, and raises its error."""
         if not self._checked:
             self._checked = True
             self.process.wait()
@@ -197,14 +197,14 @@ class _Run:
             self.check()
 
     def check(self) -> None:
-        """Raises or warns by the exit code of a program that has ended."""
+        """Raises or warns according to the exit code of the ended program."""
         self._listener.join()
         code = self.process.returncode
         if code == 0:
             return
         if code == 1:
             notes = [line for line in self._said if line.startswith("note: ")]
-            left_out = notes[-1] if notes else "documents or shards were left out"
+            left_out = notes[-1] if notes else "documents or shards were skipped"
             warnings.warn(f"rho-mask finished: {left_out}", IncompleteWarning, stacklevel=4)
             return
         message, hint = _error(list(self._said))
@@ -243,6 +243,6 @@ def _command(
         if value is True:
             command.append(flag)
         elif value is not None and value is not False:
-            # One argument, so that a value may begin with a dash.
+            # One argument, so that a value may start with a dash.
             command.append(f"{flag}={value if not isinstance(value, os.PathLike) else os.fspath(value)}")
     return [*command, "--", *(os.fspath(place) for place in places)]

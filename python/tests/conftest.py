@@ -1,5 +1,4 @@
-"""What the tests share. `RHO_MASK_BINARY` names the program; without it that of this Python environment, or on the PATH,
-is taken."""
+"""Shared fixtures. `RHO_MASK_BINARY` names the program; the default is that of this Python environment, or on the PATH."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What the trainers' own readers are tested with: masks of two kinds, `convert`, and what must come out of it, made here
-from the documents alone."""
+"""Test data for the trainers' own readers: two kinds of masks, `convert`, and the expected output, computed here from the
+documents alone."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from support import Example, write_masks
 
 IGNORE = -100
 END = 0
-"""The end-of-sequence token of all these masks. In the documents it stands nowhere but at the end of some."""
+"""The EOS token of all these masks. It occurs only at the end of some documents."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """Token ids, and which of them are to be trained on: token-aligned, and never the first one."""
+    """Token ids, and which of them to train on: token-aligned, never the first one."""
 
     ids: tuple[int, ...]
     kept: tuple[bool, ...]
@@ -29,7 +29,7 @@ class Document:
         return [token if kept else IGNORE for token, kept in zip(self.ids, self.kept)]
 
     def ended(self) -> Document:
-        """With an end-of-sequence token, which is not trained on where the masks did not have it."""
+        """The document with EOS at its end. An EOS that the masks did not have is not trained on."""
         return self if self.ids[-1] == END else Document((*self.ids, END), (*self.kept, False))
 
 
@@ -40,23 +40,23 @@ class Masks:
     folder: Path
     vocabulary: int
     shards: dict[str, list[Document]]
-    """By name; those that have no documents or only empty ones too."""
+    """By name, including shards with no documents or only empty ones."""
 
     def documents(self, *, ended: bool = False, targets: bool = False) -> list[Document]:
-        """Those with tokens, or only those with something to train on."""
+        """The documents with tokens, or only those with a target."""
         found = [document for shard in self.shards.values() for document in shard if document.ids]
         found = [document for document in found if any(document.kept) or not targets]
         return [document.ended() for document in found] if ended else found
 
 
 def five(folder: Path) -> Masks:
-    """The five tokens that everything about alignment is told with, and nothing else."""
+    """Only the five tokens of the alignment example."""
     return _written(folder, 4096, {"five": [Document(Example.input_ids, Example.mask)]}, "never")
 
 
 def many(folder: Path, vocabulary: int = 97, longest: int = 60, seed: int = 8) -> Masks:
-    """Documents by chance, in shards of several sizes and depths: empty ones, of one token, without anything to train on,
-    with everything but the first token, and some that end with the end-of-sequence token, which is then trained on or not."""
+    """Random documents, in shards of several sizes and depths: empty ones, of one token, with no token to train on, with
+    all tokens but the first, and some that end with EOS, which is then trained on or not."""
     random = np.random.default_rng(seed)
 
     def document(length: int) -> Document:
@@ -81,13 +81,13 @@ def _written(folder: Path, vocabulary: int, shards: dict[str, list[Document]], r
     rows = {name: [row(document) for document in documents] for name, documents in shards.items()}
     how = {"reference": {"vocabulary": vocabulary}, "eos": {"rule": rule, "tokens": []}}
     write_masks(folder, rows, **how)
-    # What a finished folder has.
+    # A finished folder has a summary.
     (folder / "summary.json").write_text("{}")
     return Masks(folder, vocabulary, shards)
 
 
 def convert(binary: Path, masks: Masks, to: str, out: Path, *options: str) -> Path:
-    """The folder that the program makes. Formats that end documents are told with what."""
+    """The folder written by `convert`. Formats that end documents with EOS get `--eos-id`."""
     command = [binary, "convert", masks.folder, "--to", to, "--out", out, "--progress", "none", *options]
     if to in {"olmo", "neox", "litdata", "levanter", "torchtitan"}:
         command += ["--eos-id", str(END)]

@@ -1,4 +1,4 @@
-"""What tests are made with: the five-token example, and masks folders of our own."""
+"""Test data: the five-token example, and generated masks folders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Example:
-    """The example that alignment.py draws."""
+    """The example in the docstring of alignment.py."""
 
     input_ids = (464, 3290, 3332, 319, 262)
     loss = (None, 7.21, 2.05, 0.88, 0.31)
@@ -59,7 +59,7 @@ def write_masks(folder: Path, shards: dict[str, list[tuple[Any, Any, Any]]], **m
             }
             for row, (ids, loss, mask) in enumerate(documents)
         ]
-        # Several record batches a file, as large ones have.
+        # Several record batches per file, as in large files.
         file = folder / f"{shard}.arrow"
         file.parent.mkdir(parents=True, exist_ok=True)
         with pa.ipc.new_stream(file, schema) as stream:
@@ -72,7 +72,7 @@ def write_masks(folder: Path, shards: dict[str, list[tuple[Any, Any, Any]]], **m
 
 
 def documents(count: int, longest: int, seed: int) -> list[tuple[Any, Any, Any]]:
-    """Documents of all lengths from 0, with losses some of which are null, and random masks."""
+    """Documents of all lengths from 0, with some null losses, and random masks."""
     random = np.random.default_rng(seed)
     made = []
     for number in range(count):
@@ -85,7 +85,7 @@ def documents(count: int, longest: int, seed: int) -> list[tuple[Any, Any, Any]]
 
 
 def tiny_model(folder: Path, vocabulary: int = 64) -> Path:
-    """A reference that takes next to no time: what it predicts depends on the token before alone."""
+    """A very fast reference: its prediction depends only on the previous token."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 

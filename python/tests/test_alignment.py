@@ -1,4 +1,4 @@
-"""The shift and the polarity, on the example that is drawn."""
+"""The shift and the polarity, on the example in the docstring of alignment.py."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def test_the_example(example):
 
 
 def test_predictions_stand_beside_their_targets(example):
-    # A model that is sure of the right next token: its logits are one-hot at the token that follows.
+    # A model that is certain of the correct next token: its logits are one-hot at that token.
     ids = np.array([example.input_ids])
     logits = np.zeros((1, 5, 4000))
     logits[0, np.arange(4), ids[0, 1:]] = 1.0

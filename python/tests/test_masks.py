@@ -1,4 +1,4 @@
-"""Opening masks, finding documents in them, refusing what does not fit."""
+"""Opening masks, finding documents in them, refusing mismatches."""
 
 import hashlib
 import pickle
@@ -14,7 +14,7 @@ from rho_mask import MasksError, MissingDocuments, TokenizerMismatch, open_masks
 
 
 def test_hashes_are_those_of_the_program():
-    # The same numbers stand in formats/src/masks/hash.rs.
+    # The same numbers are in formats/src/masks/hash.rs.
     cases = [
         ([], 3_244_421_341_483_603_138),
         ([0], 5_238_470_482_016_868_669),
@@ -52,7 +52,7 @@ def test_documents_of_several_files(example_masks, example):
 def test_masks_are_mapped_and_travel_as_their_path(example_masks):
     masks = open_masks(example_masks)
     before = pa.total_allocated_bytes()
-    # What is not copied cannot be written to, and Arrow's own memory does not grow.
+    # Views of the file are not writeable, and Arrow's own memory does not grow.
     assert not masks.values("input_ids", 0).flags.writeable
     assert masks.table.num_rows == 6 and pa.total_allocated_bytes() == before
     again = pickle.loads(pickle.dumps(masks))
@@ -144,7 +144,7 @@ def test_a_tokenizer_of_several_files_is_known_by_each(tmp_path):
 def test_what_is_no_masks_folder(tmp_path):
     with pytest.raises(MasksError, match="not found"):
         open_masks(tmp_path / "none")
-    with pytest.raises(MasksError, match=r"no state.json\nhint: .*gone on with"):
+    with pytest.raises(MasksError, match=r"no state.json\nhint: resume"):
         open_masks(tmp_path)
     with pytest.raises(MasksError, match="format 1, got 2"):
         open_masks(write_masks(tmp_path / "newer", {"a": []}, format_version=2))
@@ -153,7 +153,7 @@ def test_what_is_no_masks_folder(tmp_path):
         open_masks(tmp_path / "cut.arrow")
     broken = write_masks(tmp_path / "broken", {"a": documents(9, 5, seed=1)}) / "a.arrow"
     broken.write_bytes(broken.read_bytes()[:-8])
-    with pytest.raises(MasksError, match=r"a\.arrow: the file is cut off"):
+    with pytest.raises(MasksError, match=r"a\.arrow: the file is truncated"):
         open_masks(broken.parent)
     with pa.ipc.new_stream(tmp_path / "other.arrow", pa.schema({"x": pa.int64()})):
         pass
@@ -162,7 +162,7 @@ def test_what_is_no_masks_folder(tmp_path):
     folder = write_masks(tmp_path / "mixed", {"a": [], "b": []})
     with pa.ipc.new_stream(folder / "b.arrow", masks_schema(scope="document")):
         pass
-    with pytest.raises(MasksError, match="other columns or metadata"):
+    with pytest.raises(MasksError, match="columns or metadata differ"):
         open_masks(folder)
     masks = open_masks(write_masks(tmp_path / "good", {"a": []}))
     assert len(masks) == 0 and masks.lengths.tolist() == [] and masks.find([[1]]).tolist() == [-1]

@@ -1,4 +1,4 @@
-"""Documents into sequences: everything arrives, once, in its place."""
+"""Packing documents into sequences: every token is a target exactly once, at the right position."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_the_example(example_masks, example):
     sequences = plan(masks.lengths, 8)
     filled = [fill(masks, sequences, i, 8, COLUMNS, pad=0) for i in range(len(sequences))]
     (arrays,) = [a for a in filled if 464 in a["input_ids"]]
-    # Beside a document of three tokens: the least room that is left.
+    # Packed with a document of three tokens, which leaves the least room.
     assert arrays["input_ids"].tolist() == [7, 8, 9, *example.input_ids]
     assert arrays["labels"].tolist() == [-100, 8, 9, *example.labels]
     assert arrays["ref_loss"].tolist() == pytest.approx([np.nan, 1, 2, np.nan, *example.loss[1:]], nan_ok=True)
@@ -39,7 +39,7 @@ def test_every_target_comes_once(tmp_path, length):
         assert (np.diff(arrays["position_ids"])[~first[1:]] == 1).all()
         for array in [arrays["labels"] == -100, np.isnan(arrays["ref_loss"])]:
             assert array[first | padding].all()
-        # What a target is told of: the token before it, itself, its loss, its label.
+        # For each target: the previous token, the token itself, its loss, its label.
         for at in np.flatnonzero(~first & ~padding):
             told = (arrays["input_ids"][at - 1], arrays["input_ids"][at], arrays["ref_loss"][at], arrays["labels"][at])
             targets.append(tuple(value.item() for value in told))
@@ -48,7 +48,7 @@ def test_every_target_comes_once(tmp_path, length):
         for ids, loss, mask in made
         for at in range(1, len(ids))
     ]
-    # As text, for NaN is unlike itself.
+    # As text, because NaN != NaN.
     assert sorted(map(str, targets)) == sorted(map(str, expected))
 
 
@@ -69,7 +69,7 @@ def test_a_document_that_fits_is_not_cut():
         assert len(pieces) == (1 if length <= 256 else -(-(length - 1) // 255))
     sizes = np.add.reduceat(sequences.stop - sequences.start, np.r_[0, sequences.ends[:-1]])
     assert sizes.max() <= 256 and sizes.sum() == (sequences.stop - sequences.start).sum()
-    # No two sequences could have been one.
+    # No two sequences fit into one.
     assert np.sort(sizes)[:2].sum() > 256
     assert sizes.mean() > 0.97 * 256
     # In the order of their first documents.

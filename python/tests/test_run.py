@@ -1,4 +1,4 @@
-"""The program from Python: what it is asked, what it answers, and how a stream ends."""
+"""Running the program from Python: options, results and errors, and how a stream ends."""
 
 import gc
 import json
@@ -29,7 +29,7 @@ def corpus_of(folder: Path, documents: int, tokens: int = 400) -> Path:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """Options for a reference that takes next to no time, and masks that come as documents do."""
+    """Options for a very fast reference, and for masks that are streamed document by document."""
     model = tiny_model(tmp_path_factory.mktemp("tiny") / "model")
     return {"model": model, "tokens_field": "input_ids", "scope": "document", "device": "cpu"}
 
@@ -48,7 +48,7 @@ def test_a_folder(tmp_path, binary, capsys):
         assert document["mask_loss"].sum() == int(0.5 * scored + 0.5)
     said = capsys.readouterr()
     assert said.out == "" and "wrote " in said.err
-    # Gone on with: there is nothing left to do.
+    # Resumed: nothing is left to do.
     rho_mask.score(lines, out, binary=binary, lines=True, keep_loss=0.5, scope="document", quiet=True)
     assert capsys.readouterr().err == ""
 
@@ -97,7 +97,7 @@ def test_a_stream_has_the_rows_of_the_folder(binary, corpus, scored):
     rows = masks.find(ids.as_py() for ids in streamed["input_ids"])
     assert streamed.num_rows == len(rows) == 6
     expected = masks.table.take(rows)
-    # Alone in its folder a shard has a shorter name.
+    # A shard alone in its folder has a shorter name.
     for name in set(streamed.column_names) - {"shard", "id"}:
         assert streamed[name].combine_chunks().equals(expected[name].combine_chunks()), name
 
@@ -106,7 +106,7 @@ def test_a_stream_that_breaks_off_is_an_error(tmp_path, binary, tiny):
     corpus = corpus_of(tmp_path, 6000)
     with rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny) as stream:
         next(stream)
-        # The program is waiting for its reader: it has no way of knowing that this signal is not the user's.
+        # The program waits for its reader: it cannot know that this signal does not come from the user.
         stream._run.process.send_signal(signal.SIGTERM)
         with pytest.raises(RunError, match="stopped") as error:
             for _ in stream:
@@ -124,11 +124,11 @@ def test_a_slow_reader_is_waited_for(tmp_path, binary, tiny):
         fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
         return int(fields[11]) + int(fields[12])
 
-    # Masks of 60 MB in record batches of 4 MB: more than pipes and queues hold.
+    # 60 MB of masks in record batches of 4 MB: more than pipes and queues hold.
     corpus = corpus_of(tmp_path, 6000, tokens=500)
     with rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny) as stream:
         process, rows = stream._run.process, next(stream).num_rows
-        # Nothing is taken: before long nothing is done.
+        # Nothing is read, so the program soon stops working.
         still, used = 0, busy(process)
         for _ in range(600):
             time.sleep(0.1)
@@ -136,11 +136,11 @@ def test_a_slow_reader_is_waited_for(tmp_path, binary, tiny):
             still, used = (still + 1, used) if now == used else (0, now)
             if still == 10:
                 break
-        assert still == 10, "the program goes on although nobody reads"
+        assert still == 10, "the program keeps working without a reader"
         waited = peak(process)
         rows += sum(batch.num_rows for batch in stream)
         assert rows == 6000
-    # What was scored ahead is bounded: with a reader the peak is no lower.
+    # Scoring ahead is bounded: the peak memory with a reader is no lower.
     with rho_mask.score_stream(corpus, binary=binary, quiet=True, **tiny) as stream:
         for _ in stream:
             quick = peak(stream._run.process)
@@ -164,7 +164,7 @@ def test_a_reader_that_goes_ends_the_program(tmp_path, binary, tiny):
     gc.collect()
     assert process.returncode in (0, 130)
 
-    # As a shell does it: the reader dies, and nobody signals.
+    # As in a shell pipe: the reader dies, and nobody sends a signal.
     command = rho_mask.run._command(corpus, "-", tiny["model"], binary, {k: v for k, v in tiny.items() if k != "model"})
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         reader = pa.ipc.open_stream(process.stdout)

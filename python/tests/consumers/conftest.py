@@ -1,5 +1,5 @@
-"""Trainers' own readers, each in its own file. They warn of much that is not ours, when they are imported too, so warnings
-are no errors where these tests run."""
+"""Tests with the trainers' own readers, one file each. These packages give many unrelated warnings, also on import, so
+warnings are not errors here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", params=["five", "many"])
 def masks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Masks:
-    """The five tokens, and some hundred documents."""
+    """The five tokens, and a few hundred documents."""
     folder = tmp_path_factory.mktemp(request.param) / "masks"
     return {"five": five, "many": many}[request.param](folder)

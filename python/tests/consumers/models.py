@@ -1,5 +1,5 @@
-"""A tiny model, its tokenizer, and the loss over kept tokens computed apart: document by document, in float64, from the
-masks alone."""
+"""A tiny model, its tokenizer, and the loss over kept tokens, computed independently: document by document, in float64,
+from the masks alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tiny_model(vocabulary: int) -> transformers.PreTrainedModel:
         num_hidden_layers=2,
         num_attention_heads=2,
         max_position_embeddings=256,
-        # Logits far from equal, so that each token has another loss.
+        # Logits far from equal, so that every token has a different loss.
         initializer_range=0.6,
         pad_token_id=END,
         eos_token_id=END,
@@ -41,7 +41,7 @@ def tokenizer_of(vocabulary: int) -> transformers.PreTrainedTokenizerBase:
 
 
 def mean_loss(model: transformers.PreTrainedModel, documents: Iterable[Document]) -> float:
-    """The mean of -ln P(token | those before it in its document) over the tokens that are kept."""
+    """The mean of -ln P(token | previous tokens of its document) over the kept tokens."""
     model = copy.deepcopy(model).double().eval()
     total, count = 0.0, 0
     with torch.no_grad():

@@ -1,9 +1,9 @@
-"""`--to levanter`, by levanter's semantics: it cannot be installed beside the others, for it wants JAX and Marin's own
-schedulers. What is done here is what it does, as its sources say it (marin-levanter 0.2.20: `PrebuiltCacheProcessor` in
+"""`--to levanter`, with levanter's semantics. levanter cannot be installed beside the others, because it needs JAX and
+Marin's own schedulers. This test reproduces its steps from its sources (marin-levanter 0.2.20: `PrebuiltCacheProcessor` in
 data/text/formats.py, `GrugLmExample.causal` in data/text/examples.py):
 
 - ids become int32, weights float32;
-- weights are multiplied with a mask that is 1 but for the last position;
+- weights are multiplied by a mask that is 1 except at the last position;
 - the loss at position i is that of token i + 1, times weight i; its sum is divided by that of the weights.
 """
 
@@ -30,7 +30,7 @@ def test_the_loss_of_levanter(binary, masks, tmp_path, length):
             assert len(ids) == len(weights) == (length or len(ids))
             rows.append((ids.tolist(), weights.tolist()))
             counted = torch.tensor(weights * (np.arange(len(ids)) < len(ids) - 1))
-            # Documents are kept apart by their end-of-sequence tokens: segments begin behind them.
+            # EOS separates documents: a segment starts after each EOS.
             segments = torch.tensor(np.cumsum(np.r_[0, ids[:-1] == 0]))
             apart = torch.full((len(ids), len(ids)), float("-inf"))
             within = (segments[:, None] == segments[None]).tril()

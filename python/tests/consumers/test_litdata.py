@@ -15,7 +15,7 @@ def converted(request, tmp_path, binary, masks):
 
 
 def chunks(folder, masks):
-    """The documents of each chunk: what the index says, checked against the masks."""
+    """The documents of each chunk, from the index, checked against the masks."""
     indices = [json.loads((folder / part / "index.json").read_text()) for part in ("tokens", "mask")]
     for tokens, mask in zip(*(index["chunks"] for index in indices)):
         assert (tokens["dim"], tokens["chunk_size"]) == (mask["dim"], mask["chunk_size"])
@@ -37,7 +37,7 @@ def test_every_token_and_bit(converted, masks, block):
     for chunk in chunks(converted, masks):
         ids = [token for document in chunk for token in document.ids]
         kept = [kept for document in chunk for kept in document.kept]
-        # The loader cuts blocks out of each chunk, and leaves the rest of it.
+        # The loader splits each chunk into blocks and drops the remainder.
         for at in range(0, len(ids) - block + 1, block):
             tokens.append(ids[at : at + block])
             mask.append(kept[at : at + block])

@@ -1,4 +1,4 @@
-"""Megatron Core's reader over `--to neox`, and what GPT-NeoX makes of a pair."""
+"""Megatron Core's reader over `--to neox`, and GPT-NeoX's steps on a pair of files."""
 
 import numpy as np
 import torch
@@ -28,13 +28,13 @@ def test_every_token_and_label(binary, masks, tmp_path):
         for i, document in enumerate(documents):
             assert tokens[i].tolist() == list(document.ids)
             assert labels[i].tolist() == document.labels
-            # A piece, as samplers ask for it.
+            # A part of a document, as samplers request it.
             assert labels.get(i, offset=1).tolist() == document.labels[1:]
 
 
 def test_a_sample_of_gpt_neox(binary, masks, tmp_path):
-    """GPT-NeoX (training.py `_get_batch`, v2.0 and main of 2025): a sample is the same piece of both, one token longer than
-    the sequence; labels below 0 are masked, and both are shifted there."""
+    """GPT-NeoX (training.py `_get_batch`, v2.0 and main of 2025): a sample is the same slice of both files, one token longer
+    than the sequence; `_get_batch` masks labels below 0 and shifts both."""
     for documents, (tokens, labels) in pairs(binary, masks, tmp_path):
         text = torch.tensor(np.concatenate([tokens[i] for i in range(len(documents))])).long()
         label = torch.tensor(np.concatenate([labels[i] for i in range(len(documents))])).long()
@@ -42,5 +42,5 @@ def test_a_sample_of_gpt_neox(binary, masks, tmp_path):
         targets = torch.where(label >= 0, label, 0)[1:]
         kept = [kept for document in documents for kept in document.kept]
         assert loss_mask.tolist() == kept[1:]
-        # What is predicted from text[i] is text[i + 1], where it counts.
+        # The target predicted from text[i] is text[i + 1], where the loss mask is set.
         assert torch.equal(targets[loss_mask], text[1:][loss_mask])

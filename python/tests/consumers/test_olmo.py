@@ -43,7 +43,7 @@ def dataset(kind, dtype, masks, tokens, mask, work, **more):
 def test_every_token_and_bit(converted, masks, tmp_path):
     dtype, folder = converted
     _, tokens, mask = paths(folder, masks)
-    # OLMo-core cuts each array into instances of one length and leaves the rest: 1 leaves nothing.
+    # OLMo-core splits each array into fixed-length instances and drops the remainder: length 1 has none.
     read = dataset(numpy_dataset.NumpyFSLDataset, dtype, masks, tokens, mask, tmp_path, sequence_length=1)
     documents = masks.documents(ended=True)
     assert [int(read[i]["input_ids"]) for i in range(len(read))] == [t for d in documents for t in d.ids]
@@ -57,7 +57,7 @@ def test_where_documents_end(converted, masks):
         lengths = [len(document.ended().ids) for document in masks.shards[name] if document.ids]
         ends = np.cumsum(lengths).tolist()
         expected = list(zip([0, *ends], ends))
-        # By the table, and by the end-of-sequence tokens.
+        # From the table, and from the EOS tokens.
         assert list(utils.iter_document_indices(path)) == expected
         by_tokens = utils.iter_document_indices(path, eos_token_id=END, dtype=dtype)
         assert [(int(start), int(end)) for start, end in by_tokens] == expected
@@ -68,7 +68,7 @@ def test_where_documents_end(converted, masks):
 
 
 def test_instances_of_whole_documents(converted, masks, tmp_path):
-    """Padded: an instance for each document, with which the model's labels are those of the masks, shifted once."""
+    """Padded: one instance per document; the model's labels are those of the masks, shifted once."""
     dtype, folder = converted
     _, tokens, mask = paths(folder, masks)
     length = 128

@@ -35,5 +35,5 @@ def test_every_token_and_bit(binary, masks, tmp_path, dtype, size, remote):
         assert sample["tokens"].tolist() == list(document.ids)
         assert sample["mask"].astype(bool).tolist() == list(document.kept)
         assert set(sample["mask"].tolist()) <= {0, 1}
-    # In the order of a run, too.
+    # In the order of a training run, too.
     assert [tuple(sample["tokens"].tolist()) for sample in read] == [document.ids for document in expected]

@@ -20,7 +20,7 @@ def torchtune_dataset(binary, masks, tmp_path, monkeypatch):
         split="train",
         cache_dir=str(tmp_path / "cache"),
         message_transform=None,
-        # The columns are what it takes; rows need no tokenizer.
+        # The columns already have torchtune's names; rows need no tokenizer.
         model_transform=dict,
     )
 
@@ -31,7 +31,7 @@ def test_torchtune_makes_the_labels_of_the_masks(torchtune_dataset, masks):
 
 
 def test_the_loss_of_a_torchtune_batch(torchtune_dataset, masks):
-    """As its recipes do it: collate, shift the labels, divide by how many count."""
+    """As in torchtune's recipes: collate, shift the labels, divide by the number of targets."""
     from torchtune.data import padded_collate_sft
 
     batch = padded_collate_sft(list(torchtune_dataset), padding_idx=END)
@@ -57,7 +57,7 @@ def test_torchtune_packs_by_itself(torchtune_dataset, masks):
             pieces.append((pack["tokens"][begin:end].tolist(), pack["labels"][begin:end].tolist()))
     for (tokens, labels), document in zip(pieces, masks.documents(targets=True)):
         count = len(document.ids)
-        # The last of a pack has the padding behind it.
+        # The last document of a pack is followed by the padding.
         assert (tokens[:count], labels[:count]) == (list(document.ids), document.labels)
         assert set(labels[count:]) <= {IGNORE}
     assert len(pieces) == len(masks.documents(targets=True))
@@ -65,7 +65,7 @@ def test_torchtune_packs_by_itself(torchtune_dataset, masks):
 
 @pytest.mark.parametrize("length", [None, 64])
 def test_the_loss_of_torchtitan(binary, masks, tmp_path, length):
-    """Its labels are shifted already, and -100 is skipped (torchtitan/components/loss.py); its loss is a sum."""
+    """torchtitan's labels are already shifted, and -100 is ignored (torchtitan/components/loss.py); its loss is a sum."""
     from torchtitan.components import loss as loss_of
 
     options = ["--length", str(length)] if length else []
@@ -75,7 +75,7 @@ def test_the_loss_of_torchtitan(binary, masks, tmp_path, length):
     for row in datasets.load_from_disk(str(folder)).with_format("torch"):
         ids, labels, positions = (row[name][None] for name in ("input", "labels", "positions"))
         with torch.no_grad():
-            # With a cache, Transformers would not keep documents apart by their positions.
+            # With a KV cache, Transformers would not keep documents apart by their positions.
             logits = model(input_ids=ids, position_ids=positions, use_cache=False).logits
         total += float(loss_of.cross_entropy_loss(logits, labels))
         count += int((labels != loss_of.IGNORE_INDEX).sum())
@@ -89,7 +89,7 @@ def test_the_loss_of_torchtitan(binary, masks, tmp_path, length):
     if not length:
         assert pieces == shifted
     else:
-        # Padding is made of end-of-sequence tokens, in a piece of its own.
+        # Padding consists of EOS tokens, as a separate piece.
         padding = [piece for piece in pieces if set(piece[0]) == {END}]
         assert all(set(labels) == {IGNORE} for _, labels in padding)
         alone = [piece for piece in shifted if set(piece[0]) == {END}]

@@ -12,7 +12,8 @@ from models import TOLERANCE, mean_loss, tiny_model, tokenizer_of
 
 BATCH = 4
 LENGTH = 64
-"""Of packed sequences: longer than the longest document, so that none is cut and the masks say what the loss is."""
+"""The length of packed sequences: longer than the longest document, so that none is split and the masks determine the
+loss."""
 
 
 @pytest.fixture(params=["documents", "packed"])
@@ -23,7 +24,7 @@ def converted(request, tmp_path, binary, masks):
 
 
 def arguments(kind, dataset, tmp_path, **more):
-    """One step over everything: the loss that is logged is that of all batches together."""
+    """One step over all documents: the logged loss is that of all batches together."""
     return kind(
         output_dir=str(tmp_path / "run"),
         max_steps=1,
@@ -33,7 +34,7 @@ def arguments(kind, dataset, tmp_path, **more):
         report_to=[],
         save_strategy="no",
         use_cpu=True,
-        # TRL would take bfloat16, and the loss is to be exact.
+        # TRL defaults to bfloat16, and the loss must be exact.
         bf16=False,
         disable_tqdm=True,
         **more,
@@ -61,7 +62,7 @@ def test_every_label(converted, masks):
             ids, attended, labels = (row[name][at : at + length] for name in ("input_ids", "attention_mask", "labels"))
             at += length
             if 0 in attended:
-                # Padding, and the last of them.
+                # Padding comes last.
                 assert (set(attended), set(labels), at) == ({0}, {IGNORE}, LENGTH)
             else:
                 pieces.append((tuple(ids), labels))
@@ -91,7 +92,7 @@ def test_the_loss_of_trl(converted, masks, tmp_path):
     packed, dataset = converted
     model = tiny_model(masks.vocabulary)
     expected = mean_loss(model, masks.documents(targets=True))
-    # As they are: TRL takes packed sequences with `padding_free`, and computes positions from their `seq_lengths`.
+    # Unchanged: TRL takes packed sequences with `padding_free`, and computes positions from their `seq_lengths`.
     more = {"padding_free": True} if packed else {}
     trainer = trl.SFTTrainer(
         model=model,

@@ -1,4 +1,4 @@
-"""Packed sequences as tensors: through a data loader, joined with documents of one's own, and through a real model."""
+"""Packed sequences as tensors: through a data loader, joined with the user's documents, and through a real model."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_the_example(example_masks, example):
     torch.testing.assert_close(sequence["ref_loss"], torch.tensor([torch.nan, *example.loss[1:]]), equal_nan=True)
     every = MaskedDataset(example_masks, length=5, documents=[example.input_ids], mask=None, ref_loss=None)[0]
     assert every["labels"].tolist() == [-100, *example.targets] and "ref_loss" not in every
-    # Cut: the last token of a piece is context in the next one.
+    # Split: the last token of a piece is context in the next one.
     cut = MaskedDataset(example_masks, length=3, documents=[example.input_ids])
     assert [s["input_ids"].tolist() for s in cut] == [[464, 3290, 3332], [3332, 319, 262]]
     assert [s["labels"].tolist() for s in cut] == [[-100, 3290, -100], [-100, 319, 262]]
@@ -112,7 +112,7 @@ def test_segments():
 
 @pytest.mark.parametrize("by", ["document_mask", "position_ids"])
 def test_packed_documents_do_not_see_each_other(tmp_path, by):
-    """A model gives a packed document the loss that it gives the document alone."""
+    """A model computes the same loss for a packed document as for the document alone."""
     transformers = pytest.importorskip("transformers")
     config = transformers.LlamaConfig(
         vocab_size=60, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
@@ -146,5 +146,5 @@ def test_packed_documents_do_not_see_each_other(tmp_path, by):
             tokens = torch.tensor([ids])
             alone += float(model(input_ids=tokens, labels=tokens, use_cache=False).loss) * (len(ids) - 1)
     assert count == sum(len(ids) - 1 for ids, _, _ in made)
-    # The model itself takes the loss in f32.
+    # The model computes the loss in f32.
     assert total == pytest.approx(alone, rel=1e-7)

@@ -1,4 +1,4 @@
-"""The lines of docs/python.md, as they stand there."""
+"""Runs the code of docs/python.md."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def test_the_lines_of_the_document_run(tmp_path, monkeypatch, scored):
             vocab_size=vocabulary, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1
         )
     )
-    # As they stand there, but for their size.
+    # Unchanged except for the length and the documents.
     first = blocks[0].replace("length=2048", "length=256").replace("[464, 3290, ...], ...", "")
     names = {"torch": torch, "cross_entropy": cross_entropy, "model": model}
     exec(first, names)

@@ -17,7 +17,7 @@ NAN, INF = math.nan, math.inf
 
 
 def by_sorting(own, ref, keep):
-    """The rule, said plainly, in NumPy: sort everything, stable, keep the first."""
+    """The rule in plain NumPy: sort everything with a stable sort, keep the first ones."""
     with np.errstate(invalid="ignore"):
         excess = (own - ref).ravel()
     scored = np.flatnonzero(~np.isnan(excess))
@@ -31,18 +31,18 @@ def by_sorting(own, ref, keep):
 
 def test_the_example(example):
     loss = torch.tensor([NAN, *example.loss[1:]])[None]
-    # A model that has not yet learned the first, third and last target as well as the reference has.
+    # A model that is behind the reference on the first, third and last target.
     own = torch.tensor([[9.0, 2.1, 1.5, 1.0]])
     kept = excess_loss_topk(own, to_predictions(loss), keep=0.7)
     assert kept.tolist() == [list(example.target_mask)]
-    # Token-aligned on both sides it is the mask itself.
+    # With both token-aligned, the result is the mask itself.
     own = torch.tensor([[NAN, *own[0].tolist()]])
     assert excess_loss_topk(own, loss, keep=0.7).tolist() == [list(example.mask)]
-    # One of each is an error, not a shift that nobody sees.
+    # One of each is an error, not a silent shift.
     with pytest.raises(ValueError, match="to_predictions"):
         excess_loss_topk(torch.zeros(1, 4), loss, keep=0.7)
 
-    # Sure of the right next token everywhere but at the second target, where anything is as likely.
+    # Certain of the correct next token except at the second target, where all tokens are equally likely.
     ids = torch.tensor([example.input_ids])
     logits = torch.zeros(1, 5, 4000)
     for at in (0, 2, 3):
@@ -98,20 +98,20 @@ def test_keeps_what_score_keeps(scored):
 
 
 def test_keeps_what_select_keeps(tmp_path, binary, scored):
-    """Excess loss of a made-up base, ranked by `select` in batches that are shards here."""
+    """Excess loss of an invented base, ranked by `select` in batches, each a whole shard here."""
     import json
     import shutil
     import subprocess
 
     based = tmp_path / "based"
-    # Without the notes by which the program knows its files: these become other ones.
+    # Without the program's records of its files, because the files are rewritten.
     shutil.copytree(scored, based, ignore=shutil.ignore_patterns(".rho-mask"))
     random = np.random.default_rng(9)
     for file in open_masks(based).files:
         with pa.ipc.open_stream(file.read_bytes()) as stream:
             table = stream.read_all()
         base = [
-            # Steps of a quarter, so that many are equal.
+            # In steps of a quarter, so that many values are equal.
             [None if value is None else value + float(random.integers(-8, 8)) / 4 for value in row]
             for row in table["loss"].to_pylist()
         ]
@@ -138,7 +138,7 @@ def test_keeps_what_select_keeps(tmp_path, binary, scored):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_the_loss_is_that_of_cross_entropy(dtype, monkeypatch):
-    # Stretches of 3 rows and a rest.
+    # Chunks of 3 rows and a remainder.
     monkeypatch.setattr(rho_mask.loss, "_ELEMENTS", 3 * 50)
     generator = torch.Generator().manual_seed(1)
     logits = (torch.randn(3, 8, 50, generator=generator) * 4).to(dtype).requires_grad_()
@@ -153,7 +153,7 @@ def test_the_loss_is_that_of_cross_entropy(dtype, monkeypatch):
     (plain * passed).sum().backward()
     tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-5}[dtype]
     torch.testing.assert_close(losses, plain, rtol=tolerance, atol=tolerance)
-    # The gradient is rounded to the logits' own type.
+    # The gradient is rounded to the type of the logits.
     tolerance = 1e-2 if dtype == torch.bfloat16 else tolerance
     torch.testing.assert_close(mine, logits.grad, rtol=tolerance, atol=tolerance)
     assert mine.dtype == dtype and not mine[:, -1].any() and not mine[0, 2].any()
@@ -184,7 +184,7 @@ def test_only_kept_tokens_have_a_gradient():
     assert loss.item() == pytest.approx(plain[kept].mean().item(), rel=1e-6)
     assert slm_loss(logits, ids, ref, 0.6, reduction="sum").item() == pytest.approx(plain[kept].sum().item(), rel=1e-6)
     assert torch.equal(logits.grad[:, :-1].abs().sum(-1) > 0, kept)
-    # The five lines for a trainer with a loss of its own.
+    # The code for a trainer that already computes a loss per token.
     per_token_loss = token_loss(logits, ids)
     chosen = excess_loss_topk(per_token_loss, to_predictions(ref), keep=0.6)
     assert torch.equal(chosen, kept) and not chosen.requires_grad
@@ -198,7 +198,8 @@ def test_nothing_to_learn_from_is_a_loss_of_nothing():
         loss = slm_loss(logits, ids, ref, keep)
         loss.backward()
         assert loss.item() == 0.0 and not logits.grad.any()
-    # Infinite logits of a token that is not kept are no concern of the others; in one that is scored they are, and NaN is even if it ranks nowhere.
+    # Infinite logits of an unscored token do not affect the others. Those of a scored token do, and NaN does even though it
+    # has no rank.
     broken = torch.zeros(1, 4, 5)
     broken[0, 0, 0] = INF
     ref = torch.tensor([[NAN, NAN, 1.0, 1.0]])
@@ -217,7 +218,7 @@ def test_nothing_to_learn_from_is_a_loss_of_nothing():
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2"])
 def test_a_step_in_float64(family):
-    """Which tokens are kept, the loss and every gradient of a real architecture."""
+    """The kept tokens, the loss and every gradient of a real architecture."""
     folder = ROOT.parent / "shared/parity" / family
     step = folder / "slm_step.safetensors"
     if not step.exists():
@@ -244,7 +245,7 @@ def test_a_step_in_float64(family):
 
 
 def test_memory_does_not_hold_a_second_copy(tmp_path):
-    """A process that only has room for the logits and their gradient."""
+    """Peak memory allows only the logits, their gradient and a few chunks."""
     resource = pytest.importorskip("resource")
     import subprocess
     import sys
@@ -266,6 +267,6 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
         [sys.executable, "-c", script], check=True, capture_output=True, text=True, env={"PYTHONPATH": str(package)}
     )
     logits = 2 * 512 * 64000 * 2
-    # Logits, their gradient, and stretches of 64 MiB in f32: a few at a time. In f32 it would be five times the logits.
+    # Logits, their gradient, and a few chunks of 64 MiB in f32. All in f32 would be five times the logits.
     assert int(done.stdout) < 2 * logits + 5 * (64 << 20), int(done.stdout) / logits
     assert resource

@@ -1,4 +1,4 @@
-"""The example that trains while scoring goes on."""
+"""The example that trains while scoring runs."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def piped(score, *options):
         text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(packages), "OMP_NUM_THREADS": "1"},
     )
-    # The trainer's alone: when it goes, the pipe has no reader.
+    # Only the trainer keeps the pipe open: when it exits, the pipe has no reader.
     scoring.stdout.close()
     return scoring, training
 
@@ -57,7 +57,7 @@ def test_learns_while_scoring_goes_on_and_ends_it(binary, corpus):
     scoring, training = pipe(binary, corpus, "--steps", "20")
     first = training.stderr.readline()
     assert first.startswith("step 10: "), first
-    # Most of the masks are still to come, and a pipe holds 64 KiB of them.
+    # Most of the masks are still to be scored, because a pipe holds only 64 KiB of them.
     assert scoring.poll() is None
     _, said, complaint = ended(scoring, training)
     losses = [float(line.split()[-2]) for line in [first, *said.splitlines()]]
@@ -68,7 +68,7 @@ def test_learns_while_scoring_goes_on_and_ends_it(binary, corpus):
 def test_learns_from_what_is_converted(binary, scored):
     convert = [binary, "convert", scored, "--to", "labels", "--out", "-", "--progress", "none"]
     learned, said, complaint = ended(*piped([*convert, "--length", "64"], "--learning-rate", "1e-2"))
-    # Every target is one exactly once.
+    # Every target counts exactly once.
     kept = json.loads((scored / "summary.json").read_text())["kept"]["intersection"]["tokens"]
     assert learned.startswith(f"learned from {kept:,} of "), learned + said + complaint
     _, said, _ = ended(*piped(convert), code=1)
