@@ -4,8 +4,8 @@ use half::{bf16, f16};
 
 use crate::DataType;
 
-/// Converts all of `bytes` into `out`, which is cleared first. Returns `false`, with `out` empty, for dtypes that weights
-/// never have.
+/// Converts all of `bytes` into `out`, which is cleared first. Returns `false`, with `out` empty, for dtypes that
+/// weights never have.
 pub fn to_f32(dtype: DataType, bytes: &[u8], out: &mut Vec<f32>) -> bool {
     out.clear();
     match dtype {

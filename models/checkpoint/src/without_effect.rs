@@ -58,7 +58,7 @@ const NAMES: &[&str] = &[
     "fused_mlp",
     "pretraining_tp",            // The same matmuls in slices.
     "slow_but_exact",            // The same, for BLOOM.
-    "attention_softmax_in_fp32", // In f32 here, whatever it says.
+    "attention_softmax_in_fp32", // Always f32 here.
     "scale_attention_softmax_in_fp32",
     "masked_softmax_fusion",
     "bias_dropout_fusion",
@@ -107,7 +107,7 @@ const NAMES: &[&str] = &[
     "summary_activation",
     "summary_proj_to_labels",
     "summary_first_dropout",
-    // Only while training: where weights start, what is dropped, what is added to the loss.
+    // Used only in training: initialisation, dropout, auxiliary losses.
     "initializer_range",
     "init_std",
     "initializer_factor",
@@ -141,8 +141,8 @@ const NAMES: &[&str] = &[
     "use_gradient_checkpointing",
     "neftune_noise_alpha",
     "mup_base_width",
-    "initial_context_length", // GPT-OSS: what the rotation was stretched from, said again in its own settings.
-    // For generating: no token is generated here.
+    "initial_context_length", // GPT-OSS: repeats original_max_position_embeddings of the rotation.
+    // Used only in generation.
     "max_length",
     "min_length",
     "max_new_tokens",
@@ -172,7 +172,8 @@ const NAMES: &[&str] = &[
     "swiglu_fused",
 ];
 
-/// Parts that some families can have: `false` says that this model has none, which is so wherever nobody asks.
+/// Optional parts of some families. `false` means that the model does not have the part, which is what a family that
+/// never reads the setting assumes.
 const PARTS: &[&str] = &[
     "add_classification_head",
     "alibi",
@@ -193,7 +194,7 @@ const PARTS: &[&str] = &[
     "use_sliding_window",
 ];
 
-/// Whether a setting changes no score: by its name, or because it says nothing.
+/// Whether a setting changes no score: because of its name, or because its value is empty.
 pub(crate) fn is(name: &str, full_name: &str, value: &Value) -> bool {
     let empty = match value {
         Value::Null => true,
@@ -202,6 +203,6 @@ pub(crate) fn is(name: &str, full_name: &str, value: &Value) -> bool {
         _ => false,
     };
     let absent = value == &Value::Bool(false) && PARTS.contains(&name);
-    // What stands in the rotation's settings is all read.
+    // Every setting of the rotation must be read.
     empty || absent || (NAMES.contains(&name) && !full_name.contains("rope_"))
 }
