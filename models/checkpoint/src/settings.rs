@@ -106,8 +106,8 @@ impl Settings {
         self.value(name).filter(|value| !value.is_null())
     }
 
-    /// Whether the file has the setting, even as `null`: Transformers takes `null` as a value, and uses its default only
-    /// for absent settings. Records the setting as read.
+    /// Whether the file has the setting, even as `null`: Transformers takes `null` as a value, and uses its default
+    /// only for absent settings. Records the setting as read.
     pub fn says(&self, name: &str) -> bool {
         self.value(name).is_some()
     }

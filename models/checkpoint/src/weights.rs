@@ -45,8 +45,8 @@ pub struct Stored {
     length: usize,
 }
 
-/// The scales of a quantised matrix, one per block. If the tensor holds several matrices, the scales have the same first
-/// axis.
+/// The scales of a quantised matrix, one per block. If the tensor holds several matrices, the scales have the same
+/// first axis.
 #[derive(Debug, Clone)]
 pub(crate) struct Scales {
     pub(crate) stored: Box<Stored>,
@@ -345,8 +345,8 @@ impl Weights {
     /// it. Returns its name if it is stored under its own.
     ///
     /// # Errors
-    /// When the head differs from the embedding, one of them has another shape or an unsupported dtype, the embedding is
-    /// missing, or a file cannot be mapped.
+    /// When the head differs from the embedding, one of them has another shape or an unsupported dtype, the embedding
+    /// is missing, or a file cannot be mapped.
     pub fn tied_head(
         &self,
         head: &str,
