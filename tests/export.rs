@@ -506,8 +506,7 @@ fn tensors_that_do_not_fit_are_named() {
             all.remove(at(all, name));
         }
     };
-    let missing =
-        "expected a tensor model.layers.1.mlp.up_proj.weight, got 19 other tensors";
+    let missing = "expected a tensor model.layers.1.mlp.up_proj.weight, got 19 other tensors";
     spoil(
         "llama_tied",
         &drop("model.layers.1.mlp.up_proj.weight"),

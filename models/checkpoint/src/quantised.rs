@@ -88,9 +88,7 @@ impl Quantisation {
             (count, Kind::Eight(_)) => Ok(format!(
                 "{count} matrices stored as {name} are dequantised; activations are not quantised"
             )),
-            (count, Kind::Mxfp4) => Ok(format!(
-                "{count} tensors stored as {name} are dequantised"
-            )),
+            (count, Kind::Mxfp4) => Ok(format!("{count} tensors stored as {name} are dequantised")),
         }
     }
 }

@@ -335,7 +335,10 @@ fn yarn(
     let pair_with =
         |turns: f64| width * (original as f64 / (turns * 2.0 * PI)).ln() / (2.0 * theta.ln());
     if theta == 1.0 {
-        return Err(settings.refuse("rope_theta", "another number than 1, for which all pairs rotate alike"));
+        return Err(settings.refuse(
+            "rope_theta",
+            "another number than 1, for which all pairs rotate alike",
+        ));
     }
     // In Transformers, 0 means the default.
     let turns = |name, default| match scaling.number_if(name)?.filter(|&n| n != 0.0) {

@@ -411,8 +411,7 @@ fn read_index(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> 
                     .file_name()
                     .is_some_and(|name| name == *file)
             });
-            let file =
-                file.ok_or_else(|| refused(format!("expected a file name for {name}")))?;
+            let file = file.ok_or_else(|| refused(format!("expected a file name for {name}")))?;
             Ok((name.clone(), file.to_owned()))
         })
         .collect()

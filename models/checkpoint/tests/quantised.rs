@@ -231,18 +231,12 @@ fn other_quantisations_are_refused_by_name() {
             compressed(json!({"num_bits": 4})),
             "4-bit int weights and scales per channel",
         ),
-        (
-            compressed(json!({"type": "float"})),
-            "8-bit float weights",
-        ),
+        (compressed(json!({"type": "float"})), "8-bit float weights"),
         (
             compressed(json!({"strategy": "group", "group_size": 32})),
             "scales per group",
         ),
-        (
-            compressed(json!({"strategy": "block"})),
-            "scales per block",
-        ),
+        (compressed(json!({"strategy": "block"})), "scales per block"),
         (
             compressed(json!({"symmetric": false})),
             "weights.symmetric: expected true",

@@ -362,7 +362,10 @@ pub(super) fn windows(
 ) -> Result<Vec<Option<usize>>, CheckpointError> {
     let sliding = sliding(settings, layers, |i| window.is_some() && rule(i))?;
     if window.is_none() && sliding.contains(&true) {
-        return Err(settings.refuse("sliding_window", "a window, because layer_types has sliding layers"));
+        return Err(settings.refuse(
+            "sliding_window",
+            "a window, because layer_types has sliding layers",
+        ));
     }
     let of = |sliding| window.filter(|_| sliding);
     Ok(sliding.into_iter().map(of).collect())

@@ -89,7 +89,10 @@ fn like_gemma(
     let sliding = sliding(settings, layers, rule)?;
     let window = settings.size_or_null("sliding_window", Some(4096))?;
     if window.is_none() && sliding.contains(&true) {
-        return Err(settings.refuse("sliding_window", "a window, because some layers are sliding"));
+        return Err(settings.refuse(
+            "sliding_window",
+            "a window, because some layers are sliding",
+        ));
     }
     let windows = sliding.iter().map(|&sliding| window.filter(|_| sliding));
     let scale = settings.positive("query_pre_attn_scalar")?.powf(-0.5);

@@ -29,7 +29,10 @@ pub(super) fn olmo3(settings: &Settings) -> Result<Decoder, CheckpointError> {
     let layers = decoder.layers.len();
     let sliding = sliding(settings, layers, |i| (i + 1) % 4 != 0)?;
     if window.is_none() && sliding.contains(&true) {
-        return Err(settings.refuse("sliding_window", "a window, because some layers are sliding"));
+        return Err(settings.refuse(
+            "sliding_window",
+            "a window, because some layers are sliding",
+        ));
     }
     let names = Names {
         theta: 500_000.0,
