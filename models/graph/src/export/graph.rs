@@ -1,7 +1,7 @@
 //! The graph under construction: values with their shapes, nodes, and constants that stay in the checkpoint.
 //!
-//! Every value gets a `value_info`, so that shape inference knows the outputs of non-standard operators. Names are paths:
-//! constants have their names in the checkpoint, nodes are named like `/model/layers.0/self_attn/MatMul`.
+//! Every value gets a `value_info`, so that shape inference knows the outputs of non-standard operators. Names are
+//! paths: constants have their names in the checkpoint, nodes are named like `/model/layers.0/self_attn/MatMul`.
 
 use std::collections::{HashMap, HashSet};
 

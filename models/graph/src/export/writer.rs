@@ -1,5 +1,5 @@
-//! Writes a model to disk. Constants are written one by one, into the model file or, if it would exceed protobuf's limit,
-//! into one file of external data beside it.
+//! Writes a model to disk. Constants are written one by one, into the model file or, if it would exceed protobuf's
+//! limit, into one file of external data beside it.
 //!
 //! Protobuf puts a nested message's length before its content. The lengths are known from the shapes, so nothing has to
 //! be buffered.
@@ -35,8 +35,8 @@ const RAW_DATA: u32 = 9;
 /// Called after each constant; may stop the export.
 pub(crate) type Watch<'a> = &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<()>;
 
-/// Writes `model.onnx`, and also `model.onnx.data` if the model takes more than `inline` bytes. Returns the size of both
-/// in bytes.
+/// Writes `model.onnx`, and also `model.onnx.data` if the model takes more than `inline` bytes. Returns the size of
+/// both in bytes.
 pub(crate) fn write(
     folder: &Path,
     model: &ModelProto,
