@@ -506,8 +506,7 @@ fn tensors_that_do_not_fit_are_named() {
             all.remove(at(all, name));
         }
     };
-    let missing =
-        "expected a tensor model.layers.1.mlp.up_proj.weight, got 19 tensors of other names";
+    let missing = "expected a tensor model.layers.1.mlp.up_proj.weight, got 19 other tensors";
     spoil(
         "llama_tied",
         &drop("model.layers.1.mlp.up_proj.weight"),
@@ -624,7 +623,7 @@ fn files_that_are_cut_or_lie_are_named() {
         "llama_sharded",
         index,
         &elsewhere,
-        "expected the name of a file for",
+        "expected a file name for",
     );
     let misplaced = |bytes: &mut Vec<u8>| {
         let text = String::from_utf8_lossy(bytes).replace("model-00001", "model-00002");

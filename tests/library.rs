@@ -24,7 +24,7 @@ fn without_a_library_and_offline_the_command_to_run_is_named() {
         .arg(demo())
         .without_library(&empty)
         .ends_with(2);
-    let expected = "error: onnxruntime 1.31.1 is not installed, and RHO_MASK_OFFLINE forbids to download it\n\
+    let expected = "error: onnxruntime 1.31.1 is not installed, and RHO_MASK_OFFLINE forbids downloading it\n\
                     hint: run `rho-mask setup` without RHO_MASK_OFFLINE";
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
     assert!(!out.exists());

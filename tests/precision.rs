@@ -153,7 +153,7 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
             "int8",
             "quantised already (operator MatMulNBits)",
         ),
-        ("bare", "int8", "no matrix product with constant weights"),
+        ("bare", "int8", "no matmul with constant weights"),
     ] {
         let before = files(place.path());
         let run = Run::score_tokens(&at("a.jsonl"), &at(name), &at("out"));

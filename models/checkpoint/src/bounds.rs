@@ -1,13 +1,14 @@
-//! How large what a configuration says may be. Layers, experts and widths become lists in memory before their tensors are
-//! looked for: so none may be larger than what the weights hold, and a file that says four billion is refused by name.
+//! Upper bounds for the sizes in a configuration. Layers, experts and widths become lists in memory before their
+//! tensors are looked up, so none may be larger than the weights account for. A setting of four billion layers is
+//! refused by name.
 
 use crate::Weights;
 
-/// What counts layers.
+/// Settings that count layers.
 const LAYERS: [&str; 2] = ["num_hidden_layers", "n_layer"];
-/// What counts experts of a layer.
+/// Settings that count the experts of a layer.
 const EXPERTS: [&str; 2] = ["num_local_experts", "num_experts"];
-/// Distances between tokens and between layers: nothing is made of their size.
+/// Distances between tokens or layers, and counts of chosen experts: nothing of their size is allocated.
 const DISTANCES: [&str; 13] = [
     "max_position_embeddings",
     "original_max_position_embeddings",
@@ -23,20 +24,20 @@ const DISTANCES: [&str; 13] = [
     "experts_per_token",
     "num_experts_per_tok",
 ];
-/// A width that no tensor has may be as large as this: it may be of a part that the model does without.
+/// A width that no tensor has may be up to this: it may belong to a part that the model does not have.
 const SPARE: usize = 1 << 16;
 
-/// The most that settings may say.
+/// The largest values that settings may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
     layers: usize,
     experts: usize,
-    /// Of widths and numbers of heads.
+    /// For widths and numbers of heads.
     width: usize,
 }
 
 impl Default for Bounds {
-    /// Of a model without weights: far more than any has.
+    /// For a model without weights: far more than any model has.
     fn default() -> Self {
         Self {
             layers: 1 << 14,
@@ -47,7 +48,7 @@ impl Default for Bounds {
 }
 
 impl Bounds {
-    /// Of a model with weights.
+    /// For a model with weights.
     pub(crate) fn of(weights: &Weights) -> Self {
         let (mut layers, mut experts, mut width) = (0, 0, SPARE);
         for (name, stored) in &weights.tensors {
@@ -58,7 +59,7 @@ impl Bounds {
                 match word {
                     "layers" | "h" => layers = layers.max(count),
                     "experts" if number.is_some() => experts = experts.max(count),
-                    // All experts in one tensor; an empty one holds none.
+                    // All experts in one tensor; an empty tensor holds none.
                     "experts" if stored.elements() > 0 => {
                         experts = experts.max(stored.dims.first().copied().unwrap_or(0));
                     }
@@ -71,9 +72,9 @@ impl Bounds {
         }
         let known = Self::default();
         let held = |count: usize, known: usize| match count {
-            // Under other names: that tensors are missing is said later.
+            // The tensors have other names: missing tensors are reported later.
             0 => known,
-            // A name may hold any number, and is no weight yet.
+            // A name alone may claim any number, so the number of tensors bounds it.
             count => count.min(weights.tensors.len().max(known)),
         };
         Self {
@@ -83,7 +84,7 @@ impl Bounds {
         }
     }
 
-    /// The most that a setting of this name may say; nothing where it may say anything.
+    /// The largest value that the setting `name` may have; `None` if it is unbounded.
     pub(crate) fn most(&self, name: &str) -> Option<usize> {
         match name {
             _ if LAYERS.contains(&name) => Some(self.layers),
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     fn bounds(tensors: &[(&str, &str)]) -> Bounds {
-        // Of one byte each, or of none.
+        // One byte per element.
         let (mut header, mut end) = (Vec::new(), 0);
         for (name, shape) in tensors {
             let start = end;

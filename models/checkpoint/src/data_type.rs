@@ -1,6 +1,6 @@
-//! Element types of tensors.
+//! Data types (dtypes) of tensors.
 
-/// Element types by their ONNX number.
+/// Data types of tensors, as ONNX numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DataType {
     /// 32-bit float.
@@ -21,18 +21,18 @@ pub enum DataType {
     U8,
     /// Signed byte.
     I8,
-    /// 8-bit float, four bits of exponent, no infinities.
+    /// 8-bit float with four exponent bits and no infinities.
     F8E4M3,
-    /// 4-bit float, two bits of exponent; two in a byte, the lower bits first.
+    /// 4-bit float with two exponent bits; two per byte, low bits first.
     F4E2M1,
-    /// Eight bits of exponent and nothing else: a power of two.
+    /// Eight exponent bits and nothing else: a power of two.
     F8E8M0,
-    /// Any other type, by its number.
+    /// Any other type, by its ONNX number.
     Other(i32),
 }
 
 impl DataType {
-    /// The type with this number in the schema.
+    /// The type with this number in the ONNX schema.
     pub fn from_onnx(number: i32) -> Self {
         match number {
             1 => Self::F32,
@@ -51,7 +51,7 @@ impl DataType {
         }
     }
 
-    /// Its number in the schema.
+    /// Its number in the ONNX schema.
     pub fn to_onnx(self) -> i32 {
         match self {
             Self::F32 => 1,
@@ -70,12 +70,12 @@ impl DataType {
         }
     }
 
-    /// Whether it is a floating-point type.
+    /// Whether it is a floating-point type of 16 bits or more.
     pub fn is_float(self) -> bool {
         matches!(self, Self::F32 | Self::F16 | Self::Bf16 | Self::F64)
     }
 
-    /// Bytes per element, for the types that have a name here and fill whole bytes.
+    /// Bytes per element; `None` for types of less than a byte and for `Other`.
     pub fn size(self) -> Option<usize> {
         match self {
             Self::Bool | Self::U8 | Self::I8 | Self::F8E4M3 | Self::F8E8M0 => Some(1),

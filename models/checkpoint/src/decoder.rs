@@ -1,41 +1,41 @@
-//! A decoder-only language model described: its norms, attention, rotation, feed-forward layers and multipliers, with the
-//! names of its tensors. Descriptions come from [`crate::families`]; graphs and trainers are built from them.
+//! The description of a decoder-only language model: norms, attention, rotation, feed-forward blocks and multipliers,
+//! with tensor names. [`crate::families`] creates descriptions; graphs and trainable models are built from them.
 //!
 //! ```text
 //! ids ─ embedding ─ layers ─ norm ─ head ─► logits
 //!
-//! layer, one after the other:  x + after(attention(norm(x))), then x + after(mlp(norm(x)))
-//! layer, side by side:         x + attention(norm(x)) + mlp(norm(x), its own or the same)
+//! sequential layer:  x + after(attention(norm(x))), then x + after(mlp(norm(x)))
+//! parallel layer:    x + attention(norm(x)) + mlp(norm(x)), with two norms or one shared norm
 //! ```
 //!
-//! Names of tensors are relative to the part they are in: `q_proj` in `self_attn` in `layers.0` in `model`.
+//! Tensor names are relative to their module: `q_proj` in `self_attn` in `layers.0` in `model`.
 
 use crate::Rotation;
 
 /// A whole model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decoder {
-    /// `model_type`.
+    /// The `model_type`.
     pub family: &'static str,
-    /// What all tensors but the head's begin with.
+    /// The prefix of all tensor names except the head's.
     pub scope: &'static str,
-    /// Width of the hidden states.
+    /// Size of the hidden states (`hidden_size`).
     pub hidden: usize,
-    /// Rows of embedding and head.
+    /// Rows of the embedding and the head (`vocab_size`).
     pub vocabulary: usize,
     /// From ids to hidden states.
     pub embedding: Embedding,
-    /// What layers are called, before their number.
+    /// Name of the list of layers, before the layer's number.
     pub layers_name: &'static str,
     /// The layers.
     pub layers: Vec<Layer>,
-    /// Before the head.
+    /// The norm before the head.
     pub norm: Norm,
     /// From hidden states to logits.
     pub head: Head,
-    /// Longest input, where it is shorter than the configuration says: see [`crate::rotation::Stretched`].
+    /// Longest input, if shorter than in the configuration: see [`crate::rotation::Stretched`].
     pub most_positions: Option<usize>,
-    /// What is not as the configuration says, for people.
+    /// Human-readable notes: where the description differs from the configuration.
     pub notes: Vec<String>,
 }
 
@@ -44,20 +44,20 @@ pub struct Decoder {
 pub struct Embedding {
     /// `name.weight`: `[vocabulary, hidden]`.
     pub name: &'static str,
-    /// A factor on its rows.
+    /// Factor on its rows.
     pub scale: f64,
-    /// Learned positions.
+    /// Learned position embeddings, added to it.
     pub positions: Option<Positions>,
-    /// A norm behind it.
+    /// The norm after it.
     pub norm: Option<Norm>,
 }
 
-/// A table of learned positions.
+/// A table of learned position embeddings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Positions {
     /// `name.weight`: `[rows, hidden]`.
     pub name: &'static str,
-    /// Its rows.
+    /// Number of rows.
     pub rows: usize,
     /// The row of the first position.
     pub first: usize,
@@ -66,64 +66,64 @@ pub struct Positions {
 /// From hidden states to logits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
-    /// `name.weight`: `[vocabulary, hidden]`; not in the scope of the rest.
+    /// `name.weight`: `[vocabulary, hidden]`; [`Decoder::scope`] does not apply.
     pub name: &'static str,
-    /// Whether its weights are the embedding's.
+    /// Whether it shares the embedding's weights.
     pub tied: bool,
     /// Whether it has a bias.
     pub bias: bool,
-    /// A factor on the logits.
+    /// Factor on the logits.
     pub scale: f64,
-    /// `cap * tanh(logit / cap)`.
+    /// Soft cap on the logits: `cap * tanh(logit / cap)`.
     pub cap: Option<f64>,
 }
 
 /// A layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// What mixes tokens.
+    /// Attention or another token mixer.
     pub mixer: Mixer,
-    /// Before it.
+    /// The norm on the mixer's input.
     pub mixer_norm: Option<Norm>,
-    /// Behind it, before it is added.
+    /// The norm on the mixer's output, before the residual addition.
     pub mixer_after: Option<Norm>,
-    /// What follows.
+    /// The feed-forward block.
     pub mlp: FeedForward,
-    /// Before it. Side by side, without one of its own it takes what the mixer takes.
+    /// The norm on the block's input. A parallel block without one shares the mixer's input.
     pub mlp_norm: Option<Norm>,
-    /// Behind it, before it is added.
+    /// The norm on the block's output, before the residual addition.
     pub mlp_after: Option<Norm>,
-    /// Whether both read the same hidden states.
+    /// Whether mixer and block are parallel: both read the layer's input.
     pub side_by_side: bool,
-    /// A factor on both before they are added.
+    /// Factor on both outputs before the residual addition.
     pub residual: f64,
-    /// What is added to is what the norms give, not what they take.
+    /// Whether the residual is taken after the norm, not before it.
     pub residual_of_norm: bool,
 }
 
-/// What mixes tokens.
+/// The part of a layer that mixes tokens.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Mixer {
     /// Softmax attention.
     Attention(Box<Attention>),
-    /// A gated delta rule over a state.
+    /// A gated delta rule over a recurrent state.
     Delta(Box<Delta>),
 }
 
-/// How to normalise over the last axis.
+/// A normalisation over the last axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Norm {
     /// `name.weight` and `name.bias`.
     pub name: String,
-    /// By the root of the mean square, or to mean 0 and variance 1.
+    /// RMSNorm or LayerNorm.
     pub kind: NormKind,
     /// Added to the mean square or the variance.
     pub epsilon: f64,
-    /// Whether there are weights.
+    /// Whether it has weights.
     pub weight: bool,
     /// Added to the weights: 1 for Gemma.
     pub offset: f64,
-    /// Whether there is a bias.
+    /// Whether it has a bias.
     pub bias: bool,
 }
 
@@ -137,7 +137,7 @@ pub enum NormKind {
 }
 
 impl Norm {
-    /// By the root of the mean square, with weights.
+    /// An RMSNorm with weights.
     pub fn rms(name: impl Into<String>, epsilon: f64) -> Self {
         Self {
             name: name.into(),
@@ -149,7 +149,7 @@ impl Norm {
         }
     }
 
-    /// To mean 0 and variance 1, with weights and bias.
+    /// A LayerNorm with weights and bias.
     pub fn layer(name: impl Into<String>, epsilon: f64) -> Self {
         Self {
             kind: NormKind::Layer,
@@ -158,7 +158,7 @@ impl Norm {
         }
     }
 
-    /// With something added to the weights.
+    /// With `offset` added to the weights.
     pub fn offset(self, offset: f64) -> Self {
         Self { offset, ..self }
     }
@@ -184,21 +184,21 @@ impl Norm {
 /// A linear layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linear {
-    /// The tensor of its weights.
+    /// Name of the weight tensor.
     pub weights: String,
-    /// The tensor of its bias.
+    /// Name of the bias tensor.
     pub bias: Option<String>,
-    /// Width of what comes in.
+    /// Number of input features.
     pub inputs: usize,
-    /// Width of what is stored, of which `rows` may take a part.
+    /// Number of stored output features, of which `rows` may select some.
     pub outputs: usize,
-    /// Stored as `[inputs, outputs]`, as GPT-2 does; else `[outputs, inputs]`.
+    /// Whether the weights are stored as `[inputs, outputs]`, as in GPT-2, instead of `[outputs, inputs]`.
     pub inputs_first: bool,
-    /// The outputs to take, in this order; all where there is nothing.
+    /// The stored outputs to use, in this order; all if empty.
     pub rows: Vec<usize>,
-    /// What tells parts of one tensor apart.
+    /// Suffix that distinguishes parts of one tensor.
     pub part: String,
-    /// Which of how many, where the tensors of all experts are stored as one with another axis before.
+    /// Index and number of experts, if one tensor holds all experts along its first axis.
     pub expert: Option<(usize, usize)>,
 }
 
@@ -217,7 +217,7 @@ impl Linear {
         }
     }
 
-    /// With `name.bias`, if so.
+    /// With `name.bias` if `bias`.
     pub fn with_bias(mut self, bias: bool) -> Self {
         self.bias = bias.then(|| match self.weights.strip_suffix(".weight") {
             Some(name) => format!("{name}.bias"),
@@ -226,14 +226,14 @@ impl Linear {
         self
     }
 
-    /// A part of the outputs, in an order.
+    /// Only the outputs `rows`, in this order; `part` is the suffix for them.
     pub fn take(mut self, rows: Vec<usize>, part: &str) -> Self {
         self.rows = rows;
         part.clone_into(&mut self.part);
         self
     }
 
-    /// Outputs of the layer.
+    /// Number of outputs of the layer.
     pub fn width(&self) -> usize {
         match self.rows.len() {
             0 => self.outputs,
@@ -246,7 +246,7 @@ impl Linear {
         self.rows.get(i).copied().unwrap_or(i)
     }
 
-    /// Another order of the outputs: `order` says which of today's comes where.
+    /// Reorders the outputs: new output `i` is the old output `order[i]`.
     fn reorder(&mut self, order: impl Iterator<Item = usize>) {
         self.rows = order.map(|i| self.row(i)).collect();
     }
@@ -255,48 +255,48 @@ impl Linear {
 /// Causal softmax attention.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attention {
-    /// The part of the model it is.
+    /// Name of the module.
     pub scope: &'static str,
-    /// Heads of queries.
+    /// Number of query heads.
     pub queries: usize,
-    /// Heads of keys and values; divides the others.
+    /// Number of key and value heads (`kv_heads`); divides `queries`.
     pub keys: usize,
-    /// Numbers per head.
+    /// `head_dim`.
     pub width: usize,
-    /// Queries, keys and values.
+    /// Projections to queries, keys and values.
     pub rows: Projections,
-    /// From heads back to hidden states.
+    /// Projection from the heads back to hidden states.
     pub output: Linear,
-    /// Norms of queries and keys.
+    /// Norms on queries and keys.
     pub norms: Option<HeadNorms>,
-    /// Turns queries and keys.
+    /// Rotary position embedding on queries and keys.
     pub rotation: Option<Rotation>,
-    /// Queries, keys and values are cut to plus and minus this.
+    /// Queries, keys and values are clamped to `-clip..=clip`.
     pub clip: Option<f64>,
-    /// A factor on queries that grows with the position.
+    /// Factor on queries that grows with the position.
     pub position_scale: Option<PositionScale>,
-    /// On the products of queries and keys.
+    /// Factor on the scores, query times key.
     pub scale: f64,
-    /// `cap * tanh(score / cap)`.
+    /// Soft cap on the scores: `cap * tanh(score / cap)`.
     pub cap: Option<f64>,
-    /// A token sees this many, itself among them.
+    /// Sliding window: a token sees this many tokens, including itself.
     pub window: Option<usize>,
-    /// Added to scores before their scale.
+    /// ALiBi slopes, added to the scores before `scale`.
     pub slopes: Option<Slopes>,
-    /// A tensor `[queries]` of scores that take part in the softmax and have no value.
+    /// Name of a tensor `[queries]` of attention sinks: scores that enter the softmax but have no value.
     pub sinks: Option<String>,
-    /// A gate on the heads before the output: `heads * sigmoid(gate)`.
+    /// Gate on the heads before the output projection: `heads * sigmoid(gate)`.
     pub gate: Option<Linear>,
 }
 
-/// Where queries, keys and values come from.
+/// The projections to queries, keys and values.
 #[expect(
     clippy::large_enum_variant,
-    reason = "there is one per layer, and most are the large one"
+    reason = "there is one per layer, and most are the large variant"
 )]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Projections {
-    /// A layer each.
+    /// One linear layer each.
     Apart {
         /// `[hidden]` to `[queries * width]`.
         queries: Linear,
@@ -305,81 +305,81 @@ pub enum Projections {
         /// `[hidden]` to `[keys * width]`.
         values: Linear,
     },
-    /// One layer; its outputs are all queries, then all keys, then all values.
+    /// One linear layer; its outputs are all queries, then all keys, then all values.
     Together(Linear),
 }
 
-/// Norms of queries and keys.
+/// Norms on queries and keys.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeadNorms {
-    /// Of queries.
+    /// The norm on queries.
     pub queries: Norm,
-    /// Of keys.
+    /// The norm on keys.
     pub keys: Norm,
-    /// What they are over, and how their weights lie.
+    /// The axes they normalise over, and the layout of their weights.
     pub over: NormOver,
-    /// Whether they stand behind the rotation.
+    /// Whether they follow the rotation.
     pub after_rotation: bool,
-    /// The order in which a head's numbers are, where the rotation asks for another than the stored one.
+    /// The order of a head's dimensions, if it differs from the stored one because of the rotation.
     pub order: Vec<usize>,
 }
 
 /// See [`HeadNorms::over`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NormOver {
-    /// Over each head, all with the same weights `[width]`.
+    /// Over each head; all heads share weights `[width]`.
     Head,
     /// Over each head, with weights `[heads, width]`.
     HeadWithOwnWeights,
-    /// Over each head, with weights `[width]` in a tensor each: `name.0.weight`, `name.1.weight` ...
+    /// Over each head, with one tensor `[width]` per head: `name.0.weight`, `name.1.weight` ...
     HeadWithOwnTensor,
     /// Over all heads together, with weights `[heads * width]`.
     AllHeads,
 }
 
-/// `1 + beta * ln(1 + floor(position / original))`, on queries (Llama 4, Ministral 3).
+/// Factor `1 + beta * ln(1 + floor(position / original))` on queries (Llama 4, Ministral 3).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PositionScale {
-    /// How strong.
+    /// Strength.
     pub beta: f64,
-    /// Positions of the first training.
+    /// Context length before it was extended.
     pub original: usize,
 }
 
-/// Attention with linear biases (Press et al. 2022): a slope per head, times the key's position.
+/// Attention with linear biases (Press et al. 2022): one slope per head, times the key's position.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slopes {
-    /// Per head of queries.
+    /// One per query head.
     pub slopes: Vec<f64>,
-    /// Whether slope, position and their product are rounded to bfloat16, as Falcon does.
+    /// Whether slope, position and their product are rounded to bfloat16, as in Falcon.
     pub rounded: bool,
 }
 
-/// The gated delta rule (Yang et al. 2024), as Qwen 3.5 has it.
+/// The gated delta rule (Yang et al. 2024), as in Qwen 3.5.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delta {
-    /// The part of the model it is.
+    /// Name of the module.
     pub scope: &'static str,
-    /// Heads of queries and keys.
+    /// Number of query and key heads.
     pub keys: usize,
-    /// Heads of values; a multiple of the others.
+    /// Number of value heads; a multiple of `keys`.
     pub values: usize,
-    /// Numbers per head of queries and keys.
+    /// Head dimension of queries and keys.
     pub key_width: usize,
-    /// Numbers per head of values.
+    /// Head dimension of values.
     pub value_width: usize,
-    /// Tokens that the convolution sees.
+    /// Kernel size of the convolution, in tokens.
     pub kernel: usize,
-    /// Behind the rule, before its gate.
+    /// Epsilon of the norm after the rule, before the gate.
     pub epsilon: f64,
 }
 
-/// Behind attention.
+/// The feed-forward block of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum FeedForward {
     /// `down(f(gate x) * up x)`.
     Gated {
-        /// The part of the model it is.
+        /// Name of the module.
         scope: &'static str,
         /// `[hidden]` to `[inner]`.
         gate: Linear,
@@ -387,42 +387,42 @@ pub enum FeedForward {
         up: Linear,
         /// `[inner]` to `[hidden]`.
         down: Linear,
-        /// f.
+        /// The function `f`.
         activation: Activation,
     },
     /// `second(f(first x))`.
     Plain {
-        /// The part of the model it is; nothing where it is none.
+        /// Name of the module; empty if the linear layers belong to the layer itself.
         scope: &'static str,
         /// `[hidden]` to `[inner]`.
         first: Linear,
         /// `[inner]` to `[hidden]`.
         second: Linear,
-        /// f.
+        /// The function `f`.
         activation: Activation,
     },
-    /// A few of many gated layers.
+    /// A mixture of experts.
     Mixture(Box<Mixture>),
 }
 
-/// Experts, of which a router chooses some for each token.
+/// A mixture of experts: a router chooses some of them for each token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixture {
-    /// The part of the model it is.
+    /// Name of the module.
     pub scope: &'static str,
     /// `[hidden]` to `[experts]`.
     pub router: Linear,
-    /// How its outputs become shares.
+    /// From the router's logits to the experts' weights.
     pub routing: Routing,
-    /// How many experts a token goes through.
+    /// Experts per token.
     pub top: usize,
     /// The experts.
     pub experts: Vec<Expert>,
-    /// What is between their layers.
+    /// The gated activation of the experts.
     pub glu: Glu,
 }
 
-/// An expert's layers.
+/// An expert's linear layers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expert {
     /// `[hidden]` to `[inner]`.
@@ -433,33 +433,34 @@ pub struct Expert {
     pub down: Linear,
 }
 
-/// From the router's outputs to the shares of the chosen experts.
+/// From the router's logits to the weights of the chosen experts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Routing {
-    /// Softmax over all, then the highest; they are divided by their sum, if so.
+    /// Softmax over all experts, then top-k.
     SoftmaxFirst {
-        /// Whether the shares of the chosen ones sum to one.
+        /// Whether the weights of the chosen experts are divided by their sum.
         normalised: bool,
     },
-    /// The highest, then softmax over them.
+    /// Top-k, then softmax over the chosen experts.
     TopFirst,
 }
 
-/// What is between an expert's layers.
+/// The gated activation of an expert.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Glu {
     /// `f(gate) * up`.
     Gated(Activation),
-    /// GPT-OSS: `(up + 1) * gate * sigmoid(alpha * gate)`, the gate at most `limit`, up within plus and minus `limit`.
+    /// GPT-OSS: `(up + 1) * gate * sigmoid(alpha * gate)`, with `gate` clamped to at most `limit` and `up` to
+    /// `-limit..=limit`.
     Clamped {
-        /// See above.
+        /// Factor in the sigmoid.
         alpha: f64,
-        /// See above.
+        /// Bound of the clamp.
         limit: f64,
     },
 }
 
-/// The function between layers, by Transformers' names.
+/// Activation functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// `x / (1 + exp(-x))`.
@@ -472,12 +473,13 @@ pub enum Activation {
     Relu,
     /// `max(x, 0)^2`.
     ReluSquared,
-    /// Huang and Schlag 2024, with learned `act_fn.alpha_p` and `act_fn.alpha_n` and stored `act_fn.beta` and `act_fn.eps`.
+    /// xIELU (Huang and Schlag 2024), with learned `act_fn.alpha_p` and `act_fn.alpha_n` and stored `act_fn.beta` and
+    /// `act_fn.eps`.
     Xielu,
 }
 
 impl Attention {
-    /// `queries` heads of queries and `keys` heads of keys and values, scores scaled by one over the root of the width.
+    /// `queries` query heads and `keys` key and value heads of size `width`, with scores scaled by `1 / sqrt(width)`.
     pub(crate) fn new(
         scope: &'static str,
         [queries, keys, width]: [usize; 3],
@@ -504,7 +506,7 @@ impl Attention {
         }
     }
 
-    /// With norms of queries and keys before the rotation.
+    /// Adds norms on queries and keys before the rotation.
     pub(crate) fn normalised(&mut self, queries: Norm, keys: Norm, over: NormOver) {
         self.norms = Some(HeadNorms {
             queries,
@@ -515,8 +517,8 @@ impl Attention {
         });
     }
 
-    /// For a rotation of neighbours `(2 i, 2 i + 1)` instead of halves `(i, i + width / 2)`: queries and keys come in an
-    /// order in which both are the same.
+    /// For families whose rotation pairs neighbours `(2 i, 2 i + 1)` instead of halves `(i, i + width / 2)`: reorders
+    /// queries and keys so that rotating halves gives the same scores.
     pub(crate) fn neighbours_to_halves(&mut self) {
         let turned = self.rotation.as_ref().map_or(0, |rotation| rotation.width);
         let evens = (0..turned).step_by(2);
@@ -554,7 +556,7 @@ impl Attention {
 }
 
 impl Decoder {
-    /// The attentions, layer by layer; layers without one are left out.
+    /// The attention of each layer that has one, in order.
     pub fn attentions(&self) -> impl Iterator<Item = &Attention> {
         self.layers.iter().filter_map(|layer| match &layer.mixer {
             Mixer::Attention(attention) => Some(attention.as_ref()),
@@ -562,7 +564,7 @@ impl Decoder {
         })
     }
 
-    /// The same, to be changed.
+    /// As [`Decoder::attentions`], mutable.
     pub(crate) fn attentions_mut(&mut self) -> impl Iterator<Item = &mut Attention> {
         let layers = self.layers.iter_mut();
         layers.filter_map(|layer| match &mut layer.mixer {

@@ -1,4 +1,4 @@
-//! What can be wrong with a checkpoint, and what to do about it.
+//! Errors about checkpoints, and hints.
 
 use std::{io, path::PathBuf};
 
@@ -10,9 +10,9 @@ pub enum CheckpointError {
     /// The folder holds no checkpoint.
     #[error("{path}: expected a folder with config.json and safetensors, got {got}")]
     NotACheckpoint {
-        /// What was given.
+        /// The given path.
         path: PathBuf,
-        /// What is there.
+        /// What is at the path.
         got: String,
     },
     /// A file could not be read.
@@ -23,42 +23,42 @@ pub enum CheckpointError {
         /// Why.
         source: io::Error,
     },
-    /// A file is no JSON object.
+    /// A file is not a JSON object.
     #[error("{path}: expected a JSON object")]
     Json {
         /// The file.
         path: PathBuf,
-        /// Where it stops being one.
+        /// What is wrong, and where.
         source: serde_json::Error,
     },
-    /// A JSON file of more bytes than any has that describes a model.
+    /// A JSON file larger than any that describes a model.
     #[error("{path}: expected at most {most} bytes of JSON, got more")]
     JsonSize {
         /// The file.
         path: PathBuf,
-        /// The most that is read.
+        /// The limit in bytes.
         most: u64,
     },
-    /// What Git leaves in place of a file that Git LFS was not asked for.
-    #[error("{path}: expected a whole safetensors file, got a pointer of Git LFS to it")]
+    /// A Git LFS pointer in place of the weights.
+    #[error("{path}: expected a whole safetensors file, got a Git LFS pointer")]
     Pointer {
         /// The file.
         path: PathBuf,
     },
-    /// Weights with an adapter beside them: Transformers with PEFT computes both.
-    #[error("{path}: expected weights that are whole, got an adapter beside them")]
+    /// A PEFT adapter beside the weights: Transformers with PEFT would apply it.
+    #[error("{path}: expected merged weights, got an adapter beside them")]
     Adapter {
         /// The adapter's configuration.
         path: PathBuf,
     },
-    /// A model that nothing here describes.
+    /// A model of a family that this crate does not describe.
     #[error("{path}: model_type: expected one of {}, got {got}", known.join(", "))]
     Family {
         /// The configuration.
         path: PathBuf,
         /// Its model type.
         got: String,
-        /// The families that are described.
+        /// The supported families.
         known: Vec<&'static str>,
     },
     /// A setting with a value that is not supported.
@@ -66,16 +66,16 @@ pub enum CheckpointError {
     Setting {
         /// The configuration.
         path: PathBuf,
-        /// The setting, with the objects it is in.
+        /// The setting's full name, with the objects it is in.
         name: String,
-        /// Values that work.
+        /// Values that are supported.
         expected: String,
         /// Its value.
         got: String,
     },
-    /// Settings that nobody read and that are not known to be without effect.
+    /// Settings that were not read and are not known to have no effect.
     #[error(
-        "{path}: expected settings that are known for {family}, got {}{}",
+        "{path}: expected only settings known for {family}, got {}{}",
         shown(names, SETTINGS),
         rest(names, SETTINGS)
     )]
@@ -87,22 +87,22 @@ pub enum CheckpointError {
         /// `name = value` of each.
         names: Vec<String>,
     },
-    /// A quantisation that is not read.
+    /// A quantisation that is not supported.
     #[error("{path}: quantization_config: expected {expected}, got {got}")]
     Quantisation {
         /// The configuration.
         path: PathBuf,
-        /// What is read.
+        /// What is supported.
         expected: String,
-        /// What it says.
+        /// What the configuration has.
         got: String,
     },
-    /// A safetensors file whose header and size disagree, or that is cut short.
-    #[error("{path}: expected a whole safetensors file, got {bytes} bytes that are none")]
+    /// A safetensors file that is truncated, or whose header and size disagree.
+    #[error("{path}: expected a whole safetensors file, got {bytes} bytes that are not one")]
     Safetensors {
         /// The file.
         path: PathBuf,
-        /// Its size.
+        /// Its size in bytes.
         bytes: usize,
         /// What is wrong.
         source: safetensors::SafeTensorError,
@@ -115,17 +115,17 @@ pub enum CheckpointError {
         /// What is wrong, with expected and got.
         problem: String,
     },
-    /// A tensor that the model needs is not there.
-    #[error("{path}: expected a tensor {name}, got {there} tensors of other names")]
+    /// A tensor that the model needs is missing.
+    #[error("{path}: expected a tensor {name}, got {there} other tensors")]
     MissingTensor {
         /// The checkpoint.
         path: PathBuf,
         /// The tensor.
         name: String,
-        /// How many others there are.
+        /// How many tensors the checkpoint has.
         there: usize,
     },
-    /// Tensors that the model has no use for: it is another model than its configuration says.
+    /// Tensors that the described model does not use: the configuration is of another model.
     #[error(
         "{path}: expected no other tensors, got {}{}",
         shown(names, TENSORS),
@@ -137,29 +137,29 @@ pub enum CheckpointError {
         /// Their names.
         names: Vec<String>,
     },
-    /// A tensor of another shape than the configuration says.
+    /// A tensor whose shape differs from the configuration's.
     #[error("{path}: tensor {name}: expected the shape {expected:?}, got {got:?}")]
     Shape {
         /// The file.
         path: PathBuf,
         /// The tensor.
         name: String,
-        /// From the configuration.
+        /// The shape from the configuration.
         expected: Vec<usize>,
-        /// In the file.
+        /// The shape in the file.
         got: Vec<usize>,
     },
-    /// A tensor of a type that is not read.
+    /// A tensor with an unsupported dtype.
     #[error("{path}: tensor {name}: expected f32, f16 or bf16, got {got}")]
     TensorType {
         /// The file.
         path: PathBuf,
         /// The tensor.
         name: String,
-        /// Its type.
+        /// Its dtype.
         got: String,
     },
-    /// The configuration ties the head to the embedding, but the file holds another head.
+    /// The configuration ties the head to the embedding, but the file holds a different head.
     #[error("{path}: tie_word_embeddings: expected {head} to equal {embedding}, got other numbers")]
     Tied {
         /// The file.
@@ -171,7 +171,7 @@ pub enum CheckpointError {
     },
 }
 
-/// What the error says of a type.
+/// The name of a type in messages.
 pub(crate) fn type_name(dtype: DataType) -> String {
     let name = match dtype {
         DataType::Other(4) => "u16",
@@ -179,17 +179,17 @@ pub(crate) fn type_name(dtype: DataType) -> String {
         DataType::Other(12) => "u32",
         DataType::Other(13) => "u64",
         DataType::Other(19) => "f8_e5m2",
-        DataType::Other(_) => "a type that has no name here",
+        DataType::Other(_) => "an unknown type",
         named => return format!("{named:?}").to_lowercase(),
     };
     name.to_owned()
 }
 
-/// How many tensors and settings a message names.
+/// How many tensors or settings a message names at most.
 const TENSORS: usize = 3;
 const SETTINGS: usize = 20;
 
-/// The first few names.
+/// The first `most` names.
 fn shown(names: &[String], most: usize) -> String {
     let first: Vec<&str> = names.iter().take(most).map(String::as_str).collect();
     first.join(", ")

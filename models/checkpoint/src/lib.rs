@@ -1,11 +1,11 @@
-//! Hugging Face checkpoints: what the configuration says, where the tensors lie, and the decoder that both describe. For
-//! exporter, trainer and reference alike. Reads no weights unless it is asked for them.
+//! Hugging Face checkpoints: the configuration, the tensors, and the decoder that both describe. Used by the exporter,
+//! the trainer and the reference. Weights are read only on request.
 //!
 //! ```text
-//! config.json ─────────────────────► Settings: typed; each is read, known to be without effect, or refused
-//! model.safetensors, or its index ─► Weights:  name ► file, offset, element type, axes, scales
-//! both ── families ────────────────► Decoder:  norms, attention, rotation, feed-forward layers, multipliers
-//! config.json, generation_config.json ► Outline: longest input, vocabulary, beginning and end of sequence
+//! config.json ─────────────────────► Settings: typed; each is read, known to have no effect, or refused
+//! model.safetensors, or its index ─► Weights:  name ► file, offset, dtype, shape, scales
+//! both ── families ────────────────► Decoder:  norms, attention, rotation, feed-forward blocks, multipliers
+//! config.json, generation_config.json ► Outline: longest input, vocabulary size, BOS and EOS
 //! all of them, byte by byte ───────► fingerprint
 //! ```
 
@@ -45,16 +45,16 @@ pub use weights::{Rows, Stored, Weights};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// The configuration's name.
+/// File name of the configuration.
 pub const CONFIG: &str = "config.json";
 
-/// How a model is generated with: of it only the ends of sequences are used.
+/// The generation settings; only the EOS tokens are used.
 const GENERATION: &str = "generation_config.json";
 
-/// What PEFT's adapters are called: Transformers looks for one beside the weights.
+/// The configuration of a PEFT adapter: Transformers looks for one beside the weights.
 const ADAPTER: &str = "adapter_config.json";
 
-/// Files that go with a model into its new folder, where they are there.
+/// Files that are copied with a model into a new folder, if they exist.
 pub const COMPANIONS: [&str; 5] = [
     GENERATION,
     "tokenizer.json",
@@ -72,12 +72,12 @@ pub struct Checkpoint {
     pub settings: Settings,
     /// The tensors of the language model.
     pub weights: Weights,
-    /// What was left out or is not as it lies in the files, for people.
+    /// Human-readable notes: what was skipped, or read differently from how it is stored.
     pub notes: Vec<String>,
 }
 
 impl Checkpoint {
-    /// Whether a folder looks like one: a configuration and safetensors.
+    /// Whether a folder looks like a checkpoint: a configuration and safetensors.
     pub fn is_in(folder: &Path) -> bool {
         folder.join(CONFIG).is_file()
             && [weights::SINGLE, weights::INDEX]
@@ -85,12 +85,19 @@ impl Checkpoint {
                 .any(|name| folder.join(name).is_file())
     }
 
-    /// Reads configuration and headers, and refuses what cannot be read whole.
+    /// Reads the configuration and the headers of the weights.
+    ///
+    /// # Errors
+    /// When the folder holds no checkpoint, a file cannot be read or is damaged, an adapter is beside the weights, or
+    /// the quantisation is not supported.
     pub fn open(folder: &Path) -> Result<Self, CheckpointError> {
         Self::open_ignoring(folder, &[])
     }
 
-    /// As [`Checkpoint::open`]; some settings, by their full names, are as good as absent.
+    /// As [`Checkpoint::open`], but treats the settings in `ignored` (full names) as absent.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::open`].
     pub fn open_ignoring(folder: &Path, ignored: &[String]) -> Result<Self, CheckpointError> {
         let config = folder.join(CONFIG);
         if !config.is_file() {
@@ -103,7 +110,7 @@ impl Checkpoint {
                 },
             });
         }
-        // Read when it is scored or trained with; broken, it would be found then.
+        // It is needed only for scoring and training; a broken file is refused here already.
         let generation = folder.join(GENERATION);
         if generation.is_file() {
             settings::read_object(&generation)?;
@@ -117,7 +124,7 @@ impl Checkpoint {
         let mut notes = Vec::new();
         if folder.join(weights::SINGLE).is_file() && folder.join(weights::INDEX).is_file() {
             notes.push(format!(
-                "both {} and {} are there: the first is taken, as Transformers does",
+                "{} and {} both exist: the first is taken, as in Transformers",
                 weights::SINGLE,
                 weights::INDEX
             ));
@@ -136,27 +143,30 @@ impl Checkpoint {
         })
     }
 
-    /// Its `model_type`.
+    /// The `model_type`.
     pub fn family(&self) -> Option<&str> {
         self.settings.text_if("model_type").ok().flatten()
     }
 
-    /// What it computes.
+    /// The decoder that the checkpoint describes.
     ///
     /// # Errors
-    /// Where a setting is not understood.
+    /// When the family is unknown, or a setting is unknown or not supported.
     pub fn decoder(&self) -> Result<Decoder, CheckpointError> {
         families::describe(&self.settings, Some(&self.weights))
     }
 
-    /// The files beside the weights that a reference needs, where they are there.
+    /// The files beside the weights that a reference needs, as far as they exist.
     pub fn companions(&self) -> Vec<PathBuf> {
         let paths = COMPANIONS.iter().map(|name| self.folder.join(name));
         paths.filter(|path| path.is_file()).collect()
     }
 
-    /// SHA-256, in hexadecimal, over everything that an export follows from: configuration, companions, weights, each
-    /// with its name and size before it; and the settings that were ignored.
+    /// SHA-256, in hexadecimal, over everything that an export depends on: the configuration, companions and weights,
+    /// each preceded by its name and size; and the ignored settings.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
     pub fn fingerprint(&self) -> Result<String, CheckpointError> {
         let mut files = vec![self.settings.path().to_owned()];
         files.extend(self.companions());

@@ -1,23 +1,29 @@
-//! Files as bytes without reading them: memory maps.
+//! Memory-mapped files.
 
 use std::{fs::File, io, path::Path};
 
 use bytes::Bytes;
 
 /// Maps a whole file. An empty file gives empty bytes.
+///
+/// # Errors
+/// When the file cannot be opened or mapped.
 pub fn map(path: &Path) -> io::Result<Bytes> {
     let file = File::open(path)?;
     if file.metadata()?.len() == 0 {
         return Ok(Bytes::new());
     }
     #[expect(unsafe_code, reason = "mapping a file is unsafe in Rust")]
-    // SAFETY: the map is read-only and private. A model file that another program shortens while we score would end
-    // the process; that is the same contract ONNX Runtime has with its external data.
+    // SAFETY: the map is read-only and private. If another program truncates the model file during scoring, the process
+    // is killed; ONNX Runtime has the same contract for its external data.
     let map = unsafe { memmap2::Mmap::map(&file) }?;
     Ok(Bytes::from_owner(map))
 }
 
-/// Maps a part of a file. A part beyond its end is an error.
+/// Maps `length` bytes of a file from `offset` on.
+///
+/// # Errors
+/// When the file cannot be opened or mapped, `length` is zero, or the range reaches beyond the end of the file.
 pub fn map_range(path: &Path, offset: usize, length: usize) -> io::Result<Bytes> {
     let file = File::open(path)?;
     let there = file.metadata()?.len();

@@ -1,10 +1,11 @@
-//! Numbers of any float type, little-endian, to f32.
+//! Converts little-endian numbers of any dtype that weights have to f32.
 
 use half::{bf16, f16};
 
 use crate::DataType;
 
-/// Reads them all into `out`, which is emptied first; nothing and `false` where the type is no float.
+/// Converts all of `bytes` into `out`, which is cleared first. Returns `false`, with `out` empty, for dtypes that
+/// weights never have.
 pub fn to_f32(dtype: DataType, bytes: &[u8], out: &mut Vec<f32>) -> bool {
     out.clear();
     match dtype {
@@ -42,22 +43,22 @@ pub fn to_f32(dtype: DataType, bytes: &[u8], out: &mut Vec<f32>) -> bool {
     true
 }
 
-/// OCP's E2M1, by its four bits.
+/// OCP's E2M1, indexed by the four bits.
 const E2M1: [f32; 16] = [
     0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0,
 ];
 
-/// OCP's E8M0: eight bits of exponent with a bias of 127, and one NaN.
+/// OCP's E8M0: eight exponent bits with a bias of 127, and one NaN.
 fn from_e8m0(byte: u8) -> f32 {
     match byte {
-        // Below the least exponent of f32: half of its least normal number.
+        // 2^-127, half the smallest normal f32.
         0 => f32::from_bits(1 << 22),
         255 => f32::NAN,
         _ => f32::from_bits(u32::from(byte) << 23),
     }
 }
 
-/// OCP's E4M3: four bits of exponent with a bias of 7, three of mantissa; no infinities, one NaN of each sign.
+/// OCP's E4M3: four exponent bits with a bias of 7, three mantissa bits; no infinities, one NaN of each sign.
 fn from_e4m3(byte: u8) -> f32 {
     let (exponent, mantissa) = (i32::from(byte >> 3 & 0xf), f32::from(byte & 7));
     let magnitude = match (exponent, byte & 7) {

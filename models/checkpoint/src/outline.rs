@@ -1,5 +1,5 @@
-//! What scoring and training need of a model besides its graph or weights: the parts of config.json and
-//! generation_config.json that speak of token ids and lengths. Also of a model that nothing here describes.
+//! What scoring and training need to know about a model besides its graph or weights: token ids and lengths from
+//! config.json and generation_config.json. Works for any model, including families that this crate does not describe.
 
 use std::path::{Path, PathBuf};
 
@@ -7,21 +7,24 @@ use serde_json::{Map, Value};
 
 use crate::{CheckpointError, settings::read_object};
 
-/// All may be missing.
+/// Token ids and lengths of a model. Any of them may be missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outline {
-    /// Longest input the model was made for.
+    /// Longest input the model was trained for.
     pub max_positions: Option<usize>,
-    /// Width of the logits.
+    /// Number of logits per position.
     pub vocabulary: Option<usize>,
-    /// Beginning of sequence.
+    /// Id of the beginning-of-sequence token.
     pub bos: Option<u32>,
-    /// End of sequence; the first where several are named.
+    /// Id of the end-of-sequence token; the first if there are several.
     pub eos: Option<u32>,
 }
 
 impl Outline {
-    /// What some files say, the first that says a thing first.
+    /// Reads several files; for each value, the first file that has it takes precedence.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is not a JSON object.
     pub fn of_files<'a>(
         files: impl IntoIterator<Item = &'a PathBuf>,
     ) -> Result<Self, CheckpointError> {
@@ -32,10 +35,13 @@ impl Outline {
         Ok(outline)
     }
 
-    /// Adds what a file says; what was said before stays.
+    /// Fills missing values from a file; existing values stay.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a JSON object.
     pub fn read(&mut self, path: &Path) -> Result<(), CheckpointError> {
         let json = read_object(path)?;
-        // Models that also see pictures keep the language model's numbers one level down.
+        // Multimodal models keep the language model's settings one level down.
         let empty = Map::new();
         let inside = json.get("text_config").and_then(Value::as_object);
         let levels = [&json, inside.unwrap_or(&empty)];

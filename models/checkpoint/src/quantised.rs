@@ -1,15 +1,15 @@
-//! Quantised weights whose numbers are plain: matrices in 8 or 4 bits, and scales that are multiplied with them.
+//! Quantised weights: matrices in 8 or 4 bits, and scales to multiply them with.
 //!
 //! ```text
-//! fp8 (DeepSeek, Qwen):     name.weight f8 [out, in]  name.weight_scale_inv [out / rows, in / columns] of blocks, or [] or
-//!                                                     [1] of the tensor
-//! compressed-tensors, int8: name.weight i8 [out, in]  name.weight_scale [out, 1] of rows, [1] of the tensor, or of blocks
+//! fp8 (DeepSeek, Qwen):     name.weight f8 [out, in]  name.weight_scale_inv [out / rows, in / columns] per block, or
+//!                                                     [] or [1] per tensor
+//! compressed-tensors, int8: name.weight i8 [out, in]  name.weight_scale [out, 1] per row, [1] per tensor, or per block
 //! compressed-tensors, fp8:  the same in f8
-//! mxfp4 (GPT-OSS):          name_blocks u8 [experts, out, in / 32, 16]  name_scales u8 [experts, out, in / 32]: exponents
-//!                           ─► name [experts, out, in], where a plain checkpoint has [experts, in, out]
+//! mxfp4 (GPT-OSS):          name_blocks u8 [experts, out, in / 32, 16]  name_scales u8 [experts, out, in / 32]
+//!                           (exponents) ─► name [experts, out, in], where a plain checkpoint has [experts, in, out]
 //! ```
 //!
-//! What a deployment does to activations besides is not done here: it is said in a note. Other kinds are refused by name.
+//! Quantisation of activations is not reproduced, and a note reports this. Other methods are refused by name.
 
 use std::path::PathBuf;
 
@@ -17,13 +17,13 @@ use crate::{
     CheckpointError, DataType, Settings, Stored, Weights, error::type_name, weights::Scales,
 };
 
-const READ: &str = "fp8 with scales of blocks or of tensors, compressed-tensors with 8 bits and scales of rows, blocks \
-                    or tensors, or mxfp4";
+const READ: &str = "fp8 with scales per block or tensor, compressed-tensors with 8 bits and scales per row, block or \
+                    tensor, or mxfp4";
 
 /// How a checkpoint's weights are quantised.
 pub(crate) struct Quantisation {
     kind: Kind,
-    /// The configuration that says so.
+    /// The configuration, for messages.
     path: PathBuf,
 }
 
@@ -36,22 +36,22 @@ enum Kind {
 struct Eight {
     name: &'static str,
     dtype: DataType,
-    /// Behind the matrix's name.
+    /// Suffix of the scales' tensor, after the matrix's name.
     scale: &'static str,
     of: Of,
 }
 
-/// What each scale is of.
+/// The part of a matrix that shares one scale.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Of {
-    /// Rows and columns.
+    /// Rows and columns of a block.
     Block([usize; 2]),
     Row,
     Tensor,
 }
 
 impl Quantisation {
-    /// What the configuration says of it; none of plain weights.
+    /// Reads the quantisation from the configuration; `None` for plain weights.
     pub(crate) fn of(settings: &Settings) -> Result<Option<Self>, CheckpointError> {
         let Some(config) = config(settings)? else {
             return Ok(None);
@@ -61,7 +61,8 @@ impl Quantisation {
         Ok(Some(Self { kind, path }))
     }
 
-    /// Gives quantised tensors their scales, which are no tensors of the model any more. Says how many there are.
+    /// Attaches the scales to the quantised tensors and removes them from the model's tensors. Returns a note with the
+    /// number of quantised tensors.
     pub(crate) fn attach(&self, weights: &mut Weights) -> Result<String, CheckpointError> {
         let names: Vec<String> = weights.tensors.keys().cloned().collect();
         let mut count = 0;
@@ -75,26 +76,24 @@ impl Quantisation {
             Kind::Eight(kind) => kind.name,
             Kind::Mxfp4 => "mxfp4",
         };
-        // Of another type than the configuration says: whoever takes that tensor names it.
+        // A tensor with another dtype than configured is refused by name where it is used.
         let mut dtypes = weights.tensors.values().map(|stored| stored.dtype);
         match (count, &self.kind) {
-            // Configuration and weights are of two models.
+            // Configuration and weights are not of the same model.
             (0, _) if dtypes.all(DataType::is_float) => Err(CheckpointError::Quantisation {
                 path: self.path.clone(),
                 expected: format!("weights stored as {name}"),
-                got: "none that are".to_owned(),
+                got: "none".to_owned(),
             }),
             (count, Kind::Eight(_)) => Ok(format!(
-                "{count} matrices stored as {name} are read as numbers; activations are not quantised"
+                "{count} matrices stored as {name} are dequantised; activations are not quantised"
             )),
-            (count, Kind::Mxfp4) => Ok(format!(
-                "{count} tensors stored as {name} are read as numbers"
-            )),
+            (count, Kind::Mxfp4) => Ok(format!("{count} tensors stored as {name} are dequantised")),
         }
     }
 }
 
-/// A matrix in 8 bits; whether it is one.
+/// Attaches the scales of a matrix in 8 bits; `false` if `name` is not one.
 fn eight(kind: &Eight, weights: &mut Weights, name: &str) -> Result<bool, CheckpointError> {
     let (Some(stored), Some(base)) = (weights.tensors.get(name), name.strip_suffix("weight"))
     else {
@@ -119,8 +118,8 @@ fn eight(kind: &Eight, weights: &mut Weights, name: &str) -> Result<bool, Checkp
     Ok(true)
 }
 
-/// Numbers in 4 bits, 32 of a row for each scale, which go on under their name in a plain checkpoint; whether they are
-/// some.
+/// Attaches the scales of values in 4 bits, one per 32 values of a row, and renames the tensor as in a plain
+/// checkpoint; `false` if `name` is not such a tensor.
 fn four(weights: &mut Weights, name: &str) -> Result<bool, CheckpointError> {
     const BLOCK: usize = 32;
     let Some(base) = name.strip_suffix("_blocks") else {
@@ -172,7 +171,7 @@ fn four(weights: &mut Weights, name: &str) -> Result<bool, CheckpointError> {
     }
 }
 
-/// Takes a tensor out that has to be there.
+/// Removes a tensor that must exist.
 fn take(weights: &mut Weights, name: &str) -> Result<Stored, CheckpointError> {
     let taken = weights.tensors.remove(name);
     taken.ok_or_else(|| CheckpointError::MissingTensor {
@@ -182,7 +181,7 @@ fn take(weights: &mut Weights, name: &str) -> Result<Stored, CheckpointError> {
     })
 }
 
-/// In the file, or for a model inside another in what speaks of that.
+/// The object with the quantisation settings: at the top level or, for a multimodal model, in `text_config`.
 fn config(settings: &Settings) -> Result<Option<Settings>, CheckpointError> {
     if let Some(config) = settings.inner_if("quantization_config")? {
         return Ok(Some(config));
@@ -206,14 +205,14 @@ fn kind(settings: &Settings, config: &Settings) -> Result<Kind, CheckpointError>
         Some("fp8") => Kind::Eight(fp8(config)?),
         Some("compressed-tensors") => Kind::Eight(compressed(config, &refused)?),
         Some("mxfp4") => match settings.text_if("model_type")? {
-            // How the tensors of others would lie nobody says.
+            // The layout is specified for GPT-OSS only.
             Some("gpt_oss") => Kind::Mxfp4,
             other => return Err(refused(format!("mxfp4 in {}", other.unwrap_or("nothing")))),
         },
         Some(other) => return Err(refused(other.to_owned())),
         None => return Err(refused("no quant_method".to_owned())),
     };
-    // What is left says which layers were left alone, and they say it themselves, or how activations are treated.
+    // These say which layers are not quantised, which their tensors show, or how activations are quantised.
     for name in [
         "activation_scheme",
         "fmt",
@@ -229,7 +228,7 @@ fn kind(settings: &Settings, config: &Settings) -> Result<Kind, CheckpointError>
         config.says(name);
     }
     for name in ["sparsity_config", "transform_config", "kv_cache_scheme"] {
-        // A plain model has an empty object or nothing there.
+        // A model without it has an empty object or `null`.
         config.says(name);
         if config.inner_if(name)?.is_some() && !config.names_in(name).is_empty() {
             return Err(refused(format!("{name} beside the weights")));
@@ -247,13 +246,13 @@ fn fp8(config: &Settings) -> Result<Eight, CheckpointError> {
     }
     let of = match config.says("weight_block_size") {
         true => blocks(config, "weight_block_size")?.map_or(Of::Tensor, Of::Block),
-        // As Transformers takes it.
+        // Transformers' default.
         false => Of::Block([128, 128]),
     };
     Ok(Eight {
         name: match of {
-            Of::Block(_) => "fp8 with scales of blocks",
-            _ => "fp8 with scales of tensors",
+            Of::Block(_) => "fp8 with scales per block",
+            _ => "fp8 with scales per tensor",
         },
         dtype: DataType::F8E4M3,
         scale: "_scale_inv",
@@ -261,7 +260,7 @@ fn fp8(config: &Settings) -> Result<Eight, CheckpointError> {
     })
 }
 
-/// Rows and columns of a block; nothing where it is `null`.
+/// Rows and columns of a block; `None` if it is `null`.
 fn blocks(config: &Settings, name: &str) -> Result<Option<[usize; 2]>, CheckpointError> {
     match config.counts_if(name)?.as_deref() {
         Some(&[rows, columns]) if rows > 0 && columns > 0 => Ok(Some([rows, columns])),
@@ -270,7 +269,7 @@ fn blocks(config: &Settings, name: &str) -> Result<Option<[usize; 2]>, Checkpoin
     }
 }
 
-/// Groups of layers, all alike: 8 bits, symmetric. Which layers they are of these say themselves.
+/// Groups of layers, all quantised alike: 8 bits, symmetric. The tensors show which layers are in a group.
 fn compressed(
     config: &Settings,
     refused: &dyn Fn(String) -> CheckpointError,
@@ -320,7 +319,7 @@ fn compressed(
         let of = of.filter(|_| bits == 8 && kind == expected);
         let of = of.ok_or_else(|| {
             refused(format!(
-                "compressed-tensors with {bits} bits of the type {kind}, scales of a {strategy}"
+                "compressed-tensors with {bits}-bit {kind} weights and scales per {strategy}"
             ))
         })?;
         if all.is_some_and(|other| other != of) {
@@ -356,7 +355,7 @@ fn compressed(
     })
 }
 
-/// Rows and columns that a scale is of, where the scales have that shape and are floats.
+/// Rows and columns of the blocks that have one scale each. Checks shape and dtype of the scales.
 fn block(of: Of, dims: &[usize], scale: &Stored) -> Result<[usize; 2], CheckpointError> {
     if !scale.dtype.is_float() && scale.dtype != DataType::F8E8M0 {
         return Err(CheckpointError::TensorType {

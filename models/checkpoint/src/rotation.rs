@@ -1,50 +1,50 @@
-//! Rotary position embedding (Su et al. 2021) and the ways it has been stretched to longer contexts: from the settings to
-//! a frequency per pair.
+//! Rotary position embedding (RoPE, Su et al. 2021) and its extensions to longer contexts: from the settings to one
+//! frequency per pair.
 //!
 //! ```text
-//! pair (i, i + width / 2) of a head is turned by position * frequency(i);  frequency(i) = theta^(-2 i / width)
+//! pair (i, i + width / 2) of a head is rotated by position * frequency(i);  frequency(i) = theta^(-2 i / width)
 //! ```
 //!
 //! Transformers 5 keeps all of it in `rope_parameters`, Transformers 4 in `rope_theta`, `rope_scaling` and
-//! `partial_rotary_factor`. Where both stand, the answer is that of Transformers 5: a `rope_scaling` replaces
-//! `rope_parameters` whole, and what stands inside goes before what stands outside.
+//! `partial_rotary_factor`. If both exist, they are read as in Transformers 5: `rope_scaling` replaces all of
+//! `rope_parameters`, and values in the object take precedence over those at the top level.
 
 use std::f64::consts::PI;
 
 use crate::{CheckpointError, Settings};
 
-/// How queries and keys are turned.
+/// A rotary position embedding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rotation {
-    /// Numbers of a head that are turned, from the first on.
+    /// How many dimensions of a head are rotated, from the first on.
     pub width: usize,
-    /// Per pair, `width / 2` of them.
+    /// One per pair: `[width / 2]`, in radians per position.
     pub frequencies: Vec<f64>,
-    /// A factor on sine and cosine.
+    /// Factor on sine and cosine.
     pub factor: f64,
-    /// What the frequencies are powers of, before they were stretched.
+    /// The base of the frequencies before scaling (`rope_theta`).
     pub theta: f64,
 }
 
-/// A rotation and how far it reaches.
+/// A rotation and the number of positions it holds for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stretched {
     /// The rotation.
     pub rotation: Rotation,
-    /// Positions beyond this are turned otherwise, depending on the length of the document: not built.
+    /// Longest supported input. In longer ones Transformers rotates differently, depending on the document's length.
     pub most_positions: Option<usize>,
 }
 
-/// What a family says of its rotation.
+/// Setting names and defaults of a family's rotation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names {
-    /// `theta` where nothing is said.
+    /// Default of `theta`.
     pub(crate) theta: f64,
-    /// Its name outside.
+    /// Name of `theta` at the top level.
     pub(crate) theta_name: &'static str,
-    /// The share of a head that is turned, where nothing is said; `None` where a family turns all of it.
+    /// Default fraction of a head that is rotated; `None` if the family always rotates all of it.
     pub(crate) share: Option<f64>,
-    /// Its name outside.
+    /// Name of the fraction at the top level.
     pub(crate) share_name: &'static str,
 }
 
@@ -59,7 +59,7 @@ impl Default for Names {
     }
 }
 
-/// Types of layers that may have settings of their own inside `rope_parameters`.
+/// Layer types that may have their own settings in `rope_parameters`.
 const LAYER_TYPES: [&str; 4] = [
     "full_attention",
     "sliding_attention",
@@ -68,7 +68,7 @@ const LAYER_TYPES: [&str; 4] = [
 ];
 
 impl Rotation {
-    /// One rotation for all layers, of heads of `head` numbers.
+    /// One rotation for all layers; `head` is `head_dim`.
     pub(crate) fn read(
         settings: &Settings,
         head: usize,
@@ -83,8 +83,8 @@ impl Rotation {
         outer.stretched(settings, inner.as_ref(), head)
     }
 
-    /// The rotation of layers of a type (`full_attention`), where each type may have its own; `scaled` says whether what
-    /// the old names and one object for all say of stretching is meant for it.
+    /// The rotation of one layer type (such as `full_attention`), in families where types may differ. `scaled`: whether
+    /// scaling that is not given per type applies to this type.
     pub(crate) fn of_type(
         settings: &Settings,
         head: usize,
@@ -100,7 +100,7 @@ impl Rotation {
         let Some(inner) = inner else {
             return outer.stretched(settings, None, head);
         };
-        // Where layers differ, Transformers 5 reads none of these: by their old name, and one level too deep.
+        // For layers that differ, Transformers 5 ignores the old name `type` at both levels, so it is refused.
         for object in [Some(&inner), inner.inner_if(kind)?.as_ref()]
             .into_iter()
             .flatten()
@@ -116,7 +116,7 @@ impl Rotation {
                 Err(own.refuse("truncate", "true: Transformers does not read it here"))
             }
             Some(own) => outer.stretched(settings, Some(&own), head),
-            // Of another type alone.
+            // Only other layer types have settings.
             None if LAYER_TYPES.iter().any(|kind| inner.says(kind)) => {
                 outer.stretched(settings, None, head)
             }
@@ -128,12 +128,12 @@ impl Rotation {
         }
     }
 
-    /// Whether nothing was stretched.
+    /// Whether the rotation is unscaled.
     pub fn is_plain(&self) -> bool {
         self.factor == 1.0 && self.frequencies == plain(self.theta, self.width)
     }
 
-    /// The same with the angles' sign changed.
+    /// The rotation in the opposite direction.
     pub(crate) fn reversed(mut self) -> Self {
         self.frequencies.iter_mut().for_each(|f| *f = -*f);
         self
@@ -146,7 +146,7 @@ pub(crate) fn plain(theta: f64, width: usize) -> Vec<f64> {
     (0..width / 2).map(power).collect()
 }
 
-/// What stands outside of the object.
+/// Settings of the rotation at the top level, outside `rope_parameters`.
 struct Outer {
     names: Names,
     theta: f64,
@@ -154,7 +154,7 @@ struct Outer {
 }
 
 impl Outer {
-    /// With the object that holds the rest, where there is one.
+    /// Reads the top level, and returns the nested object if there is one.
     fn read(
         settings: &Settings,
         names: Names,
@@ -180,7 +180,7 @@ impl Outer {
     ) -> Result<Stretched, CheckpointError> {
         let stretched = self.turned(settings, scaling, head)?;
         let rotation = &stretched.rotation;
-        // Angles are computed in f32, of positions as far as any model goes.
+        // Angles are computed in f32, for positions up to more than any model has.
         const FARTHEST: f64 = 1e8;
         let fits = |number: &f64| (number * FARTHEST).abs() <= f64::from(f32::MAX);
         match rotation.frequencies.iter().all(fits) && fits(&rotation.factor) {
@@ -208,12 +208,12 @@ impl Outer {
         let width = (head as f64 * share) as usize;
         if width == 0 || width > head || !width.is_multiple_of(2) {
             let expected = format!(
-                "a share that is an even part of the {head} numbers of a head, got {share}"
+                "a fraction that gives an even number of the {head} dimensions of a head, got {share}"
             );
             return Err(settings.refuse(share_name, expected));
         }
         if self.names.share.is_none() && width != head {
-            return Err(settings.refuse(share_name, "1: this family turns whole heads"));
+            return Err(settings.refuse(share_name, "1: this family rotates whole heads"));
         }
         if theta <= 0.0 {
             return Err(settings.refuse("rope_theta", "a number above zero"));
@@ -231,7 +231,7 @@ impl Outer {
         let Some(scaling) = scaling else {
             return Ok(turned(plain, 1.0));
         };
-        // Old configurations say `type`; Transformers 5 keeps it beside the new name, and reads that.
+        // Old configurations have `type`. Transformers 5 keeps it beside `rope_type`, and reads the latter.
         let old_name = scaling.text_if("type")?;
         let kind_name = match scaling.text_if("rope_type")? {
             Some(_) => "rope_type",
@@ -243,8 +243,8 @@ impl Outer {
                 let factor = scaling.positive("factor")?;
                 Ok(turned(plain.iter().map(|f| f / factor).collect(), 1.0))
             }
-            // Within the positions that the model was made for nothing is scaled; beyond them all of a document would
-            // depend on its length.
+            // Up to the model's context length nothing is scaled. Beyond it, every score would depend on the document's
+            // length.
             Some("dynamic") => {
                 scaling.positive("factor")?;
                 Ok(Stretched {
@@ -266,19 +266,20 @@ impl Outer {
     }
 }
 
-/// Positions before the stretching. Phi-3 says them outside, and that goes first; where both are said, they have to agree.
+/// Context length before the extension. Phi-3 has it at the top level, which is read first; if both exist, they must
+/// agree.
 fn original(settings: &Settings, scaling: &Settings) -> Result<usize, CheckpointError> {
     const NAME: &str = "original_max_position_embeddings";
     match (settings.size_if(NAME)?, scaling.size_if(NAME)?) {
         (Some(outer), Some(inner)) if outer != inner => {
-            Err(scaling.refuse(NAME, format!("{outer}, as outside")))
+            Err(scaling.refuse(NAME, format!("{outer}, as at the top level")))
         }
         (Some(original), _) | (None, Some(original)) => Ok(original),
         (None, None) => settings.size("max_position_embeddings"),
     }
 }
 
-/// How many times longer the context became.
+/// Factor by which the context was extended.
 fn stretch(
     settings: &Settings,
     scaling: &Settings,
@@ -291,7 +292,7 @@ fn stretch(
     }
 }
 
-/// Llama 3.1: low frequencies divided, high ones kept, a ramp in between.
+/// Llama 3.1: low frequencies are divided, high ones kept, with a ramp in between.
 fn llama3(
     settings: &Settings,
     scaling: &Settings,
@@ -334,9 +335,12 @@ fn yarn(
     let pair_with =
         |turns: f64| width * (original as f64 / (turns * 2.0 * PI)).ln() / (2.0 * theta.ln());
     if theta == 1.0 {
-        return Err(settings.refuse("rope_theta", "another number than 1: all pairs turn alike"));
+        return Err(settings.refuse(
+            "rope_theta",
+            "another number than 1, for which all pairs rotate alike",
+        ));
     }
-    // Zero counts as nothing said, in Transformers.
+    // In Transformers, 0 means the default.
     let turns = |name, default| match scaling.number_if(name)?.filter(|&n| n != 0.0) {
         Some(turns) if turns < 0.0 => Err(scaling.refuse(name, "a number above zero")),
         said => Ok(said.unwrap_or(default)),
@@ -348,7 +352,7 @@ fn yarn(
     }
     let (low, mut high) = (low.max(0.0), high.min(width - 1.0));
     if low == high {
-        // Transformers' own way around a division by zero.
+        // As Transformers avoids a division by zero.
         high += 0.001;
     }
     let scale = |(i, &f): (usize, &f64)| {
@@ -368,8 +372,8 @@ fn yarn(
     Ok((plain.iter().enumerate().map(scale).collect(), on_both))
 }
 
-/// LongRoPE (Ding et al. 2024) as Phi-3 has it: one list of factors up to the original length, another beyond. Only the
-/// first is built: with both, a document's scores would depend on what it is batched with.
+/// LongRoPE (Ding et al. 2024) as in Phi-3: one list of factors up to the original length, another beyond. Only the
+/// first is supported: with both, a document's scores would depend on what it is batched with.
 fn longrope(
     settings: &Settings,
     scaling: &Settings,
@@ -382,7 +386,7 @@ fn longrope(
     if let Some(zero) = factors.iter().position(|&f| f <= 0.0) {
         return Err(scaling.refuse(
             "short_factor",
-            format!("numbers above zero (see number {zero})"),
+            format!("numbers above zero (see index {zero})"),
         ));
     }
     let stretch = stretch(settings, scaling, original)?;
@@ -425,7 +429,7 @@ mod tests {
                 false,
             ),
             (r#"{"rope_theta": 1e30}"#, false),
-            // Transformers divides by zero, and takes a logarithm that there is not.
+            // Transformers divides by zero, or takes the logarithm of a negative number.
             (
                 r#"{"rope_theta": 1.0, "max_position_embeddings": 64,
                     "rope_scaling": {"rope_type": "yarn", "factor": 2.0}}"#,

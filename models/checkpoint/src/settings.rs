@@ -1,5 +1,5 @@
-//! The settings of a `config.json`: typed, and each of them accounted for. Every name that is asked for is noted;
-//! [`Settings::must_be_accounted_for`] then refuses what nobody read and nobody knows to be without effect.
+//! The settings of a `config.json`, typed and fully accounted for. Every name that is read is recorded;
+//! [`Settings::must_be_accounted_for`] then refuses settings that were not read and are not known to have no effect.
 
 use std::{
     collections::BTreeSet,
@@ -13,23 +13,26 @@ use serde_json::{Map, Value};
 
 use crate::{CheckpointError, bounds::Bounds, without_effect};
 
-/// The settings of a checkpoint, or of an object inside.
+/// The settings of a checkpoint, or of a nested object.
 #[derive(Debug, Clone)]
 pub struct Settings {
     path: PathBuf,
-    /// Of an object inside: its name with a dot.
+    /// Prefix of full names: for a nested object its name and a dot.
     within: String,
     values: Map<String, Value>,
-    /// Full names of what was asked for, of all objects of the file.
+    /// Full names of the settings that were read, in all objects of the file.
     read: Arc<Mutex<BTreeSet<String>>>,
-    /// Full names of what is not to be there.
+    /// Full names of the settings that are treated as absent.
     ignored: Arc<BTreeSet<String>>,
-    /// The most that sizes may be.
+    /// Upper bounds of sizes.
     bounds: Bounds,
 }
 
 impl Settings {
-    /// Reads the file. The settings `ignored`, by their full names (`rope_parameters.factor`), are as good as absent.
+    /// Reads the file. The settings in `ignored` (full names such as `rope_parameters.factor`) are treated as absent.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is too large or is not a JSON object.
     pub fn read(path: &Path, ignored: &[String]) -> Result<Self, CheckpointError> {
         let settings = Self {
             values: read_object(path)?,
@@ -46,7 +49,7 @@ impl Settings {
         })
     }
 
-    /// From values at hand, for a file that is still to be written.
+    /// Settings from `values`, for a file at `path` that is not written yet.
     pub fn of(path: &Path, values: Map<String, Value>) -> Self {
         Self {
             path: path.to_owned(),
@@ -78,17 +81,17 @@ impl Settings {
         &self.path
     }
 
-    /// All of it, to be written again.
+    /// All settings, as in the file.
     pub fn values(&self) -> &Map<String, Value> {
         &self.values
     }
 
-    /// What was to be ignored and is there.
+    /// Full names of the ignored settings that exist in the file.
     pub fn ignored(&self) -> impl Iterator<Item = &str> {
         self.ignored.iter().map(String::as_str)
     }
 
-    /// A value, `null` among them; noted as read.
+    /// A value, which may be `null`; recorded as read.
     fn value(&self, name: &str) -> Option<&Value> {
         let full = format!("{}{name}", self.within);
         if self.ignored.contains(&full) {
@@ -103,13 +106,13 @@ impl Settings {
         self.value(name).filter(|value| !value.is_null())
     }
 
-    /// Whether the file has the name, `null` or not: for Transformers a `null` is a value, and its default is only for
-    /// what is absent.
+    /// Whether the file has the setting, even as `null`: Transformers takes `null` as a value, and uses its default
+    /// only for absent settings. Records the setting as read.
     pub fn says(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
 
-    /// An error about a setting.
+    /// An error about a setting: `expected`, and the value it has.
     pub fn refuse(&self, name: &str, expected: impl Into<String>) -> CheckpointError {
         CheckpointError::Setting {
             path: self.path.clone(),
@@ -121,7 +124,10 @@ impl Settings {
         }
     }
 
-    /// A positive whole number, no larger than the weights have a use for.
+    /// A positive whole number, within the bounds that the weights set.
+    ///
+    /// # Errors
+    /// When it is absent, anything else or out of bounds.
     pub fn size(&self, name: &str) -> Result<usize, CheckpointError> {
         let number = self.get(name).and_then(Value::as_u64);
         // Sizes are multiplied with one another: within 32 bits nothing overflows.
@@ -133,7 +139,7 @@ impl Settings {
         Ok(size)
     }
 
-    /// Refuses a size that is larger than the weights have a use for, before anything is made of it.
+    /// Refuses a size that is larger than the weights account for, before anything is allocated.
     pub(crate) fn within_bounds(&self, name: &str, size: usize) -> Result<(), CheckpointError> {
         match self.bounds.most(name) {
             Some(most) if size > most => Err(self.refuse(
@@ -144,17 +150,23 @@ impl Settings {
         }
     }
 
-    /// With bounds on sizes.
+    /// Sets the bounds of sizes.
     pub(crate) fn bounded(self, bounds: Bounds) -> Self {
         Self { bounds, ..self }
     }
 
-    /// A positive whole number; nothing where it is absent or `null`.
+    /// A positive whole number; `None` if absent or `null`.
+    ///
+    /// # Errors
+    /// When it is anything else or out of bounds.
     pub fn size_if(&self, name: &str) -> Result<Option<usize>, CheckpointError> {
         self.get(name).map(|_| self.size(name)).transpose()
     }
 
-    /// A positive whole number, or what Transformers takes where the name is absent. `null` is refused.
+    /// A positive whole number; Transformers' `default` if absent.
+    ///
+    /// # Errors
+    /// When it is `null`, anything else or out of bounds.
     pub fn size_or(&self, name: &str, default: usize) -> Result<usize, CheckpointError> {
         match self.says(name) {
             true => self.size(name),
@@ -162,7 +174,10 @@ impl Settings {
         }
     }
 
-    /// A positive whole number, nothing where it says `null`, or what Transformers takes where the name is absent.
+    /// A positive whole number; `None` if `null`, Transformers' `default` if absent.
+    ///
+    /// # Errors
+    /// When it is anything else or out of bounds.
     pub fn size_or_null(
         &self,
         name: &str,
@@ -174,7 +189,10 @@ impl Settings {
         }
     }
 
-    /// A whole number, 0 among them, or what Transformers takes where the name is absent.
+    /// A whole number, which may be 0; Transformers' `default` if absent.
+    ///
+    /// # Errors
+    /// When it is anything else.
     pub fn count_or(&self, name: &str, default: usize) -> Result<usize, CheckpointError> {
         let Some(value) = self.value(name) else {
             return Ok(default);
@@ -183,7 +201,10 @@ impl Settings {
         count.ok_or_else(|| self.refuse(name, "a whole number"))
     }
 
-    /// A list of whole numbers.
+    /// A list of whole numbers; `None` if absent or `null`.
+    ///
+    /// # Errors
+    /// When it is anything else.
     pub fn counts_if(&self, name: &str) -> Result<Option<Vec<usize>>, CheckpointError> {
         let Some(value) = self.get(name) else {
             return Ok(None);
@@ -198,7 +219,10 @@ impl Settings {
         })?))
     }
 
-    /// A number that f32 holds, for in f32 models compute; nothing where it is absent or `null`.
+    /// A number; `None` if absent or `null`.
+    ///
+    /// # Errors
+    /// When it is anything else, or overflows or underflows f32, in which models compute.
     pub fn number_if(&self, name: &str) -> Result<Option<f64>, CheckpointError> {
         let Some(value) = self.get(name) else {
             return Ok(None);
@@ -212,7 +236,10 @@ impl Settings {
         }
     }
 
-    /// A finite number, or what Transformers takes where the name is absent. `null` is refused.
+    /// A number; Transformers' `default` if absent.
+    ///
+    /// # Errors
+    /// When it is `null`, anything else, or overflows or underflows f32.
     pub fn number_or(&self, name: &str, default: f64) -> Result<f64, CheckpointError> {
         match (self.number_if(name)?, self.says(name)) {
             (Some(number), _) => Ok(number),
@@ -221,7 +248,10 @@ impl Settings {
         }
     }
 
-    /// What a norm adds to a variance, or what Transformers takes where the name is absent.
+    /// The epsilon of a norm; Transformers' `default` if absent.
+    ///
+    /// # Errors
+    /// As [`Settings::number_or`], or when it is negative.
     pub fn epsilon_or(&self, name: &str, default: f64) -> Result<f64, CheckpointError> {
         match self.number_or(name, default)? {
             number if number >= 0.0 => Ok(number),
@@ -229,7 +259,10 @@ impl Settings {
         }
     }
 
-    /// A number above zero, or what Transformers takes where the name is absent.
+    /// A number above zero; Transformers' `default` if absent.
+    ///
+    /// # Errors
+    /// As [`Settings::number_or`], or when it is not above zero.
     pub fn positive_or(&self, name: &str, default: f64) -> Result<f64, CheckpointError> {
         match self.number_or(name, default)? {
             number if number > 0.0 => Ok(number),
@@ -237,13 +270,19 @@ impl Settings {
         }
     }
 
-    /// A finite number above zero.
+    /// A number above zero.
+    ///
+    /// # Errors
+    /// When it is absent, `null`, anything else, or overflows or underflows f32.
     pub fn positive(&self, name: &str) -> Result<f64, CheckpointError> {
         let number = self.number_if(name)?.filter(|&n| n > 0.0);
         number.ok_or_else(|| self.refuse(name, "a number above zero"))
     }
 
-    /// A list of numbers.
+    /// A list of `length` numbers.
+    ///
+    /// # Errors
+    /// When it is absent, anything else, of another length, or a number overflows or underflows f32.
     pub fn numbers(&self, name: &str, length: usize) -> Result<Vec<f64>, CheckpointError> {
         let list = self.get(name).and_then(Value::as_array);
         let list = list.map(|list| list.iter().filter_map(Value::as_f64).collect::<Vec<_>>());
@@ -251,7 +290,10 @@ impl Settings {
             .ok_or_else(|| self.refuse(name, format!("a list of {length} numbers")))
     }
 
-    /// true or false, or what Transformers takes where the name is absent; `null` is false, as in Python.
+    /// `true` or `false`; Transformers' `default` if absent. `null` is false, as in Python.
+    ///
+    /// # Errors
+    /// When it is anything else.
     pub fn flag_or(&self, name: &str, default: bool) -> Result<bool, CheckpointError> {
         match self.value(name) {
             None => Ok(default),
@@ -262,13 +304,19 @@ impl Settings {
         }
     }
 
-    /// A text; nothing where it is absent or `null`.
+    /// A string; `None` if absent or `null`.
+    ///
+    /// # Errors
+    /// When it is anything else.
     pub fn text_if(&self, name: &str) -> Result<Option<&str>, CheckpointError> {
-        let text = |value| Value::as_str(value).ok_or_else(|| self.refuse(name, "a text"));
+        let text = |value| Value::as_str(value).ok_or_else(|| self.refuse(name, "a string"));
         self.get(name).map(text).transpose()
     }
 
-    /// A list of texts; nothing where it is absent or `null`.
+    /// A list of strings; `None` if absent or `null`.
+    ///
+    /// # Errors
+    /// When it is anything else.
     pub fn texts_if(&self, name: &str) -> Result<Option<Vec<&str>>, CheckpointError> {
         let Some(value) = self.get(name) else {
             return Ok(None);
@@ -276,11 +324,11 @@ impl Settings {
         let list = value.as_array().map(|list| list.iter().map(Value::as_str));
         let texts: Option<Vec<&str>> = list.and_then(Iterator::collect);
         Ok(Some(
-            texts.ok_or_else(|| self.refuse(name, "a list of texts"))?,
+            texts.ok_or_else(|| self.refuse(name, "a list of strings"))?,
         ))
     }
 
-    /// The names of an object inside that are not `null`; nothing where there is no object.
+    /// The names in a nested object whose values are not `null`; empty if there is no such object.
     pub fn names_in(&self, name: &str) -> Vec<&str> {
         let object = self.get(name).and_then(Value::as_object);
         let entries = object.into_iter().flatten();
@@ -290,7 +338,10 @@ impl Settings {
             .collect()
     }
 
-    /// An object inside; nothing where it is absent or `null`.
+    /// A nested object; `None` if absent or `null`.
+    ///
+    /// # Errors
+    /// When it is anything else.
     pub fn inner_if(&self, name: &str) -> Result<Option<Self>, CheckpointError> {
         let inner = |value: &Value| match value {
             Value::Object(values) => Ok(Self {
@@ -306,7 +357,10 @@ impl Settings {
         self.get(name).map(inner).transpose()
     }
 
-    /// A setting that has to be false, `null` or absent: what it would change is not built.
+    /// Checks a setting that must be false, `null` or absent, because nothing else is supported.
+    ///
+    /// # Errors
+    /// When it is anything else.
     pub fn must_not(&self, name: &str) -> Result<(), CheckpointError> {
         match self.flag_or(name, false)? {
             true => Err(self.refuse(name, "false: nothing else is supported")),
@@ -314,7 +368,10 @@ impl Settings {
         }
     }
 
-    /// A setting that has to be true or absent.
+    /// Checks a setting that must be true or absent.
+    ///
+    /// # Errors
+    /// When it is anything else.
     pub fn must(&self, name: &str) -> Result<(), CheckpointError> {
         match self.flag_or(name, true)? {
             false => Err(self.refuse(name, "true: nothing else is supported")),
@@ -322,7 +379,10 @@ impl Settings {
         }
     }
 
-    /// Refuses settings that nobody asked for and that are not known to be without effect on a score.
+    /// Refuses settings that were not read and are not known to have no effect on scores.
+    ///
+    /// # Errors
+    /// When there are such settings.
     pub fn must_be_accounted_for(&self, family: &'static str) -> Result<(), CheckpointError> {
         let mut names = Vec::new();
         self.unaccounted(&mut names);
@@ -336,7 +396,7 @@ impl Settings {
         }
     }
 
-    /// As [`Settings::must_be_accounted_for`], without what is in `text_config`: that is asked for by itself.
+    /// As [`Settings::must_be_accounted_for`], without `text_config`, which is checked separately.
     pub(crate) fn must_be_accounted_for_here(&self) -> Result<(), CheckpointError> {
         let mut names = Vec::new();
         self.unaccounted(&mut names);
@@ -351,7 +411,7 @@ impl Settings {
         }
     }
 
-    /// With another value.
+    /// Replaces a value.
     pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
         self.values.insert(name.to_owned(), value);
         self
@@ -367,7 +427,7 @@ impl Settings {
             if self.ignored.contains(&full) || without_effect::is(name, &full, value) {
                 continue;
             }
-            // Of an object that was opened, what is inside counts.
+            // If an object was opened, its settings are checked one by one.
             let inside = format!("{full}.");
             let opened = value.is_object() && read.iter().any(|name| name.starts_with(&inside));
             match opened {
@@ -383,7 +443,7 @@ impl Settings {
     }
 }
 
-/// The most bytes of a JSON file: the index of a model of a trillion numbers has a fifth of it.
+/// The largest JSON file in bytes: the index of a model with a trillion parameters has a fifth of it.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// The object in a JSON file.
@@ -394,7 +454,7 @@ pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, CheckpointE
     };
     let file = File::open(path).map_err(read)?;
     let mut text = Vec::new();
-    // One byte more than there may be: what grows while it is read, or has no size, ends there too.
+    // Reads at most one byte beyond the limit, which also stops files that grow or have no size.
     let bytes = file.take(MOST_BYTES + 1).read_to_end(&mut text);
     if bytes.map_err(read)? as u64 > MOST_BYTES {
         return Err(CheckpointError::JsonSize {
@@ -408,13 +468,13 @@ pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, CheckpointE
     })
 }
 
-/// Whether a number stays one in f32: neither infinite, nor zero where it is not.
+/// Whether a number neither overflows nor underflows to zero in f32.
 fn fits_single(number: f64) -> bool {
     let single = number as f32;
     single.is_finite() && (single != 0.0 || number == 0.0)
 }
 
-/// A value as messages show it.
+/// A value, truncated for messages.
 fn shortened(text: &str) -> String {
     const MOST: usize = 120;
     match text.char_indices().nth(MOST) {
@@ -457,7 +517,7 @@ mod tests {
                 "{error}"
             );
         }
-        // Nothing is made of a length.
+        // Nothing is allocated for a number of positions.
         assert!(said.size("max_position_embeddings").is_ok());
         let inner = said.inner_if("inner").unwrap().unwrap();
         assert!(inner.size("hidden_size").is_err());

@@ -1,9 +1,9 @@
-//! Where tensors lie in safetensors files. Reads headers only; bytes are mapped one tensor at a time, so that a
-//! checkpoint of any size is walked through in the memory of its largest tensor.
+//! Locates tensors in safetensors files. Only headers are read; data is memory-mapped one tensor at a time, so a
+//! checkpoint of any size needs only the memory of its largest tensor.
 //!
 //! ```text
-//! model.safetensors, or else the files of its index ─► Weights: name ► Stored: file, place, type, axes
-//!                                                               └ its scales, where it is quantised
+//! model.safetensors, or else the files of its index ─► Weights: name ► Stored: file, offset, dtype, shape
+//!                                                               └ its scales, if it is quantised
 //! ```
 
 use std::{
@@ -21,7 +21,7 @@ use crate::{CheckpointError, DataType, error::type_name, map, numbers, settings:
 pub(crate) const SINGLE: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
-/// Buffers that old files hold and models compute anyway.
+/// Buffers that old checkpoints store and models compute anyway.
 const COMPUTED: [&str; 4] = [
     ".rotary_emb.inv_freq",
     ".masked_bias",
@@ -34,18 +34,19 @@ const COMPUTED: [&str; 4] = [
 pub struct Stored {
     /// Its name in the checkpoint.
     pub name: String,
-    /// Element type.
+    /// Its dtype.
     pub dtype: DataType,
-    /// Axes.
+    /// Its shape.
     pub dims: Vec<usize>,
-    /// What its numbers are multiplied by, where it is quantised.
+    /// Factors on its values, if it is quantised.
     pub(crate) scales: Option<Scales>,
     file: Arc<PathBuf>,
     offset: usize,
     length: usize,
 }
 
-/// The scales of a quantised matrix: each of a block of it. Of several matrices in one tensor they have its first axis.
+/// The scales of a quantised matrix, one per block. If the tensor holds several matrices, the scales have the same
+/// first axis.
 #[derive(Debug, Clone)]
 pub(crate) struct Scales {
     pub(crate) stored: Box<Stored>,
@@ -64,12 +65,12 @@ impl Stored {
         self.dims.iter().product()
     }
 
-    /// Whether its numbers have to be computed: they are not those that lie in the file.
+    /// Whether its values must be dequantised: the stored ones are multiplied by scales.
     pub fn is_quantised(&self) -> bool {
         self.scales.is_some()
     }
 
-    /// Part `index` along the first axis, without that axis.
+    /// Slice `index` along the first axis, without that axis.
     pub fn part(&self, index: usize) -> Self {
         let count = self.dims.first().copied().unwrap_or(1).max(1);
         let length = self.length / count;
@@ -86,7 +87,10 @@ impl Stored {
         }
     }
 
-    /// Its bytes as they lie in the file, mapped for as long as they are held.
+    /// Its stored bytes, memory-mapped.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or mapped, or has become shorter.
     pub fn bytes(&self) -> Result<Bytes, CheckpointError> {
         if self.length == 0 {
             return Ok(Bytes::new());
@@ -100,6 +104,9 @@ impl Stored {
     }
 
     /// Opens it for reading row by row.
+    ///
+    /// # Errors
+    /// When the file cannot be mapped, the scales have an unsupported dtype, or a quantised tensor is not a matrix.
     pub fn rows(&self) -> Result<Rows, CheckpointError> {
         let mut scales = Vec::new();
         let mut per_row = 0;
@@ -123,7 +130,10 @@ impl Stored {
         })
     }
 
-    /// All of it in f32.
+    /// All values in f32, dequantised.
+    ///
+    /// # Errors
+    /// When the file cannot be mapped, or the dtype is not supported.
     pub fn to_f32(&self) -> Result<Vec<f32>, CheckpointError> {
         let rows = self.rows()?;
         let (mut all, mut row) = (Vec::with_capacity(self.elements()), Vec::new());
@@ -156,12 +166,15 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Numbers in a row.
+    /// Values per row.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Row `index` in f32.
+    /// Reads row `index` into `out`, in f32.
+    ///
+    /// # Errors
+    /// When the dtype is not supported.
     pub fn read(&self, index: usize, out: &mut Vec<f32>) -> Result<(), CheckpointError> {
         let bytes = &self.bytes[index * self.length..(index + 1) * self.length];
         if !numbers::to_f32(self.stored.dtype, bytes, out) {
@@ -186,7 +199,10 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Reads the headers of `model.safetensors`, or else of the files that its index names: the order of Transformers.
+    /// Reads the headers of `model.safetensors` if it exists, else of the files in the index, as Transformers does.
+    ///
+    /// # Errors
+    /// When neither exists, a file cannot be read or is damaged, or index and files disagree.
     pub fn find(folder: &Path) -> Result<Self, CheckpointError> {
         let index = folder.join(INDEX);
         let single = folder.join(SINGLE);
@@ -251,7 +267,7 @@ impl Weights {
                 Dtype::I8 => DataType::I8,
                 Dtype::F8_E4M3 => DataType::F8E4M3,
                 Dtype::F8_E8M0 => DataType::F8E8M0,
-                // Refused by whoever wants this tensor.
+                // Not supported; refused if the model uses this tensor.
                 Dtype::F8_E5M2 => DataType::Other(19),
                 Dtype::U16 => DataType::Other(4),
                 Dtype::I16 => DataType::Other(5),
@@ -265,7 +281,7 @@ impl Weights {
                 dims: info.shape.clone(),
                 scales: None,
                 file: file.clone(),
-                // The first eight bytes say how long the header is.
+                // Before the header are eight bytes with its length.
                 offset: 8 + header + info.data_offsets.0,
                 length: info.data_offsets.1 - info.data_offsets.0,
             };
@@ -290,15 +306,18 @@ impl Weights {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// A tensor by its name in the model, or by that without the first word: checkpoints of a bare base model leave
-    /// `model.` or `transformer.` out.
+    /// A tensor by its name in the model, with or without the first component: checkpoints of a base model omit
+    /// `model.` or `transformer.`.
     pub fn find_tensor(&self, name: &str) -> Option<&Stored> {
         let bare = || name.split_once('.').map(|(_, rest)| rest);
         let found = self.tensors.get(name);
         found.or_else(|| self.tensors.get(bare()?))
     }
 
-    /// A tensor that must be there, with these axes, of floats or quantised.
+    /// A tensor that must exist with the shape `dims`, in floats or quantised.
+    ///
+    /// # Errors
+    /// When it is missing, or has another shape or an unsupported dtype.
     pub fn expect(&self, name: &str, dims: &[usize]) -> Result<&Stored, CheckpointError> {
         let stored = self
             .find_tensor(name)
@@ -322,8 +341,12 @@ impl Weights {
         }
     }
 
-    /// A tied head that was saved all the same has to be the embedding: Transformers would not read it. The answer is its
-    /// name, where it is there.
+    /// Checks a tied head that is stored nevertheless: it must equal the embedding, since Transformers would not load
+    /// it. Returns its name if it is stored under its own.
+    ///
+    /// # Errors
+    /// When the head differs from the embedding, one of them has another shape or an unsupported dtype, the embedding
+    /// is missing, or a file cannot be mapped.
     pub fn tied_head(
         &self,
         head: &str,
@@ -352,7 +375,10 @@ impl Weights {
         Ok(Some(stored.name.clone()))
     }
 
-    /// Refuses tensors that nobody took, but for buffers that are computed anyway.
+    /// Refuses tensors that are not in `taken`, except buffers that models compute anyway.
+    ///
+    /// # Errors
+    /// When there are such tensors.
     pub fn must_all_be_taken(&self, taken: &HashSet<String>) -> Result<(), CheckpointError> {
         let left = self.names().filter(|name| {
             !taken.contains(*name) && !COMPUTED.iter().any(|end| name.ends_with(end))
@@ -368,7 +394,7 @@ impl Weights {
     }
 }
 
-/// The index: tensor to file.
+/// The index, from tensor to file name.
 fn read_index(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> {
     let json = read_object(path)?;
     let refused = |problem: String| CheckpointError::Index {
@@ -380,13 +406,12 @@ fn read_index(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> 
     map.iter()
         .map(|(name, file)| {
             let file = file.as_str().filter(|file| {
-                // A plain name: an index must not lead out of the checkpoint.
+                // Only a plain file name: an index must not point outside the checkpoint.
                 Path::new(file)
                     .file_name()
                     .is_some_and(|name| name == *file)
             });
-            let file =
-                file.ok_or_else(|| refused(format!("expected the name of a file for {name}")))?;
+            let file = file.ok_or_else(|| refused(format!("expected a file name for {name}")))?;
             Ok((name.clone(), file.to_owned()))
         })
         .collect()

@@ -1,14 +1,14 @@
-//! Settings that change no score, whatever they say. Everything else that a family does not read is refused.
+//! Settings that change no score, whatever their value. Everything else that a family does not read is refused.
 
 use serde_json::Value;
 
-/// By their names, wherever they stand. Where it is not plain, the reason stands beside them.
+/// Their names, at any level of the file. A comment gives the reason where it is not obvious.
 const NAMES: &[&str] = &[
-    // Where the model comes from, and who wrote the file.
+    // Origin of the model and of the file.
     "_name_or_path",
     "_commit_hash",
     "architectures",
-    "auto_map", // Code of one's own: only families that Transformers has itself are described here.
+    "auto_map", // Custom code: only families that are part of Transformers are described here.
     "custom_pipelines",
     "model_name",
     "name_or_path",
@@ -22,14 +22,14 @@ const NAMES: &[&str] = &[
     "tokenizer_class",
     "processor_class",
     "_from_model_config",
-    // In what the weights were saved: they say it themselves.
+    // Dtype of the saved weights: the weights file has it.
     "dtype",
     "torch_dtype",
-    // How long inputs may be is said by max_position_embeddings.
+    // The longest input is max_position_embeddings.
     "max_sequence_length",
     "model_max_length",
     "tokenizer_model_max_length",
-    // Tokens with a meaning for those who write prompts or pad; beginning and end of sequence are read elsewhere.
+    // Special tokens, used in prompts and for padding. BOS and EOS are read by `Outline`.
     "bos_token_id",
     "eos_token_id",
     "pad_token_id",
@@ -41,7 +41,7 @@ const NAMES: &[&str] = &[
     "im_end_token_id",
     "im_start_token_id",
     "prefix",
-    // How attention is computed, not what it computes.
+    // Choice of implementation; the result is the same.
     "_attn_implementation",
     "_attn_implementation_autoset",
     "_attn_implementation_internal",
@@ -56,9 +56,9 @@ const NAMES: &[&str] = &[
     "compile",
     "fused_rms_norm",
     "fused_mlp",
-    "pretraining_tp",            // The same products in slices.
-    "slow_but_exact",            // The same again, for BLOOM.
-    "attention_softmax_in_fp32", // In f32 here, whatever it says.
+    "pretraining_tp",            // The same matmuls in slices.
+    "slow_but_exact",            // The same, for BLOOM.
+    "attention_softmax_in_fp32", // Always f32 here.
     "scale_attention_softmax_in_fp32",
     "masked_softmax_fusion",
     "bias_dropout_fusion",
@@ -107,7 +107,7 @@ const NAMES: &[&str] = &[
     "summary_activation",
     "summary_proj_to_labels",
     "summary_first_dropout",
-    // Only while training: where weights start, what is dropped, what is added to the loss.
+    // Used only in training: initialisation, dropout, auxiliary losses.
     "initializer_range",
     "init_std",
     "initializer_factor",
@@ -141,8 +141,8 @@ const NAMES: &[&str] = &[
     "use_gradient_checkpointing",
     "neftune_noise_alpha",
     "mup_base_width",
-    "initial_context_length", // GPT-OSS: what the rotation was stretched from, said again in its own settings.
-    // For generating: no token is generated here.
+    "initial_context_length", // GPT-OSS: repeats original_max_position_embeddings of the rotation.
+    // Used only in generation.
     "max_length",
     "min_length",
     "max_new_tokens",
@@ -172,7 +172,8 @@ const NAMES: &[&str] = &[
     "swiglu_fused",
 ];
 
-/// Parts that some families can have: `false` says that this model has none, which is so wherever nobody asks.
+/// Optional parts of some families. `false` means that the model does not have the part, which is what a family that
+/// never reads the setting assumes.
 const PARTS: &[&str] = &[
     "add_classification_head",
     "alibi",
@@ -193,7 +194,7 @@ const PARTS: &[&str] = &[
     "use_sliding_window",
 ];
 
-/// Whether a setting changes no score: by its name, or because it says nothing.
+/// Whether a setting changes no score: because of its name, or because its value is empty.
 pub(crate) fn is(name: &str, full_name: &str, value: &Value) -> bool {
     let empty = match value {
         Value::Null => true,
@@ -202,6 +203,6 @@ pub(crate) fn is(name: &str, full_name: &str, value: &Value) -> bool {
         _ => false,
     };
     let absent = value == &Value::Bool(false) && PARTS.contains(&name);
-    // What stands in the rotation's settings is all read.
+    // Every setting of the rotation must be read.
     empty || absent || (NAMES.contains(&name) && !full_name.contains("rope_"))
 }

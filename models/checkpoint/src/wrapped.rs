@@ -1,5 +1,5 @@
-//! The language model inside a model that also sees or hears (`...ForConditionalGeneration`): its settings are those of
-//! `text_config`, its tensors those behind a prefix. The rest is left out, and said.
+//! The language model inside a multimodal model (`...ForConditionalGeneration`). Its settings are in `text_config`, its
+//! tensor names have a prefix. The other tensors are skipped and reported in a note.
 //!
 //! ```text
 //! Transformers 5:  model.language_model.layers.0 ...   lm_head.weight
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{CheckpointError, Settings, Weights};
 
-/// Prefixes of the language model's tensors, and what they are without it.
+/// Prefixes of the language model's tensors, and what replaces them.
 const PREFIXES: [(&str, &str); 4] = [
     ("model.language_model.", "model."),
     ("language_model.model.", "model."),
@@ -20,7 +20,7 @@ const PREFIXES: [(&str, &str); 4] = [
     ("lm_head.", "lm_head."),
 ];
 
-/// Settings of the whole that say nothing of texts.
+/// Settings of the wrapper that do not change how text is scored, or that are checked here.
 const OTHERS: [&str; 29] = [
     "model_type",
     "vision_config",
@@ -53,7 +53,7 @@ const OTHERS: [&str; 29] = [
     "text_model_type",
 ];
 
-/// The language model alone, and what was left out; as it is where it is alone already.
+/// The language model alone, and a note about skipped tensors. A plain language model is returned unchanged.
 pub(crate) fn unwrap(
     settings: Settings,
     mut weights: Weights,
@@ -62,7 +62,7 @@ pub(crate) fn unwrap(
         if let Some(architectures) = settings.texts_if("architectures")? {
             let speaks =
                 |name: &&str| name.ends_with("ForCausalLM") || name.ends_with("LMHeadModel");
-            // A bare base model names itself, and is what the head of a tied model stands on.
+            // A base model without a head (`LlamaModel`) is enough where the head is tied to the embedding.
             let bare = |name: &&str| name.ends_with("Model");
             if !architectures.iter().any(|name| speaks(name) || bare(name)) {
                 return Err(settings.refuse("architectures", "a causal language model"));
@@ -71,18 +71,18 @@ pub(crate) fn unwrap(
         return Ok((settings, weights, None));
     };
     settings.must_not("is_encoder_decoder")?;
-    // Gemma 3's wrapper has a head without it.
+    // Gemma 3's wrapper does not cap the logits.
     if settings.text_if("model_type")? == Some("gemma3")
         && text.number_if("final_logit_softcapping")?.is_some()
     {
-        return Err(text.refuse("final_logit_softcapping", "nothing inside of this model"));
+        return Err(text.refuse("final_logit_softcapping", "no such setting in this model"));
     }
-    // Of the wrapper, what it says of sizes has to be what the model inside says.
+    // Sizes of the wrapper must agree with those of the language model.
     for name in ["vocab_size", "hidden_size"] {
         if let (Some(outer), Some(inner)) = (settings.size_if(name)?, text.size_if(name)?)
             && outer != inner
         {
-            return Err(settings.refuse(name, format!("{inner}, as text_config says")));
+            return Err(settings.refuse(name, format!("{inner}, as in text_config")));
         }
     }
     let tied = match settings.says("tie_word_embeddings") {
@@ -118,7 +118,7 @@ pub(crate) fn unwrap(
         }
     }
     weights.tensors = tensors;
-    // Without a word of the wrapper a head of its own is one, as for Transformers.
+    // If the wrapper does not say, a head is untied if its tensor exists, as in Transformers.
     let own_head = weights.find_tensor("lm_head.weight").is_some();
     let text = text.with(
         "tie_word_embeddings",
@@ -131,7 +131,7 @@ pub(crate) fn unwrap(
     let others: Vec<String> = others.into_iter().collect();
     let note = (count > 0).then(|| {
         format!(
-            "the language model inside {model_type} is taken; {count} tensors are left out ({})",
+            "only the language model inside {model_type} is used; {count} other tensors are skipped ({})",
             others.join(", ")
         )
     });

@@ -1,4 +1,4 @@
-//! Quantised checkpoints: the numbers that are read, and what is refused by name rather than read wrongly.
+//! Quantised checkpoints: their dequantised values, and the ones that are refused by name rather than read wrongly.
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::collections::HashSet;
@@ -11,7 +11,7 @@ use safetensors::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Name, type, axes, bytes.
+/// Name, dtype, shape, bytes.
 type Tensor = (&'static str, Dtype, &'static [usize], Vec<u8>);
 
 fn floats(name: &'static str, dims: &'static [usize], numbers: &[f32]) -> Tensor {
@@ -52,7 +52,7 @@ fn folder(family: &str, quantisation: &Value, tensors: &[Tensor]) -> TempDir {
     folder
 }
 
-/// Opens a checkpoint and takes its only matrix, as an export does: its numbers, part by part where it has three axes.
+/// Opens a checkpoint and reads its only tensor, as an export does; slice by slice if it has three axes.
 fn read(
     family: &str,
     quantisation: &Value,
@@ -77,7 +77,7 @@ fn fp8(block: Value) -> Value {
     json!({"quant_method": "fp8", "weight_block_size": block})
 }
 
-/// compressed-tensors in int8, with other values of the settings of its weights.
+/// compressed-tensors in int8, with some settings of its weights replaced.
 fn compressed(weights: Value) -> Value {
     let mut all = json!({"num_bits": 8, "type": "int", "strategy": "channel", "symmetric": true});
     for (name, value) in weights.as_object().unwrap() {
@@ -128,7 +128,7 @@ fn scales_are_of_blocks_rows_or_the_tensor() {
             [eights(), four("a.weight_scale_inv")],
             blocks,
         ),
-        // Without a word they are of 128 rows and columns.
+        // By default a block has 128 rows and columns.
         (
             json!({"quant_method": "fp8", "scale_fmt": "ue8m0"}),
             [eights(), exponents],
@@ -229,20 +229,14 @@ fn other_quantisations_are_refused_by_name() {
         ),
         (
             compressed(json!({"num_bits": 4})),
-            "4 bits of the type int, scales of a channel",
+            "4-bit int weights and scales per channel",
         ),
-        (
-            compressed(json!({"type": "float"})),
-            "8 bits of the type float",
-        ),
+        (compressed(json!({"type": "float"})), "8-bit float weights"),
         (
             compressed(json!({"strategy": "group", "group_size": 32})),
-            "scales of a group",
+            "scales per group",
         ),
-        (
-            compressed(json!({"strategy": "block"})),
-            "scales of a block",
-        ),
+        (compressed(json!({"strategy": "block"})), "scales per block"),
         (
             compressed(json!({"symmetric": false})),
             "weights.symmetric: expected true",
@@ -369,7 +363,7 @@ fn scales_that_do_not_fit_are_refused() {
         (
             blocks(),
             vec![plain()],
-            "expected weights stored as fp8 with scales of blocks, got none that are",
+            "expected weights stored as fp8 with scales per block, got none",
         ),
         // Nothing is left over.
         (
@@ -377,7 +371,7 @@ fn scales_that_do_not_fit_are_refused() {
             vec![eights(), scale(&[2, 2]), floats("k_scale", &[], &[1.0])],
             "expected no other tensors, got k_scale",
         ),
-        // Of other types.
+        // Other dtypes.
         (
             blocks(),
             vec![integers(), scale(&[2, 2])],
@@ -500,7 +494,7 @@ fn blocks_of_4_bits_and_scales_that_do_not_fit_are_refused() {
         let error = error.unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    // Without a word of it they are tensors that nobody takes.
+    // Without quantization_config they are unknown tensors.
     let tensors = [fours(blocks), right(), plain()];
     let error = read("gpt_oss", &Value::Null, &tensors, EXPERTS).unwrap_err();
     assert!(

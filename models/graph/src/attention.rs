@@ -1,44 +1,45 @@
-//! Attention, taken together: four nodes of a graph become one operator that somebody else computes.
+//! Fuses attention: four nodes of a graph become one operator, for custom kernels.
 //!
 //! ```text
-//! queries ─ MatMul(keys) ─ Add(mask) ─ Softmax ─ MatMul(values) ─► y   becomes   Attention(queries, keys, mask, values) ─► y
+//! queries ─ MatMul(keys) ─ Add(mask) ─ Softmax ─ MatMul(values) ─► y
+//! becomes   Attention(queries, keys, mask, values) ─► y
 //! ```
 //!
-//! Only where nobody else reads what is between them. `GroupQueryAttention` of ONNX Runtime, which exports of ours have,
-//! is one node already and becomes `GroupedAttention`, where it has neither a cache nor a bias.
+//! Only if no other node reads the values in between. ONNX Runtime's `GroupQueryAttention`, which this crate's exports
+//! have, is already one node and becomes `GroupedAttention` if it has neither a cache nor a bias.
 
 use std::collections::HashMap;
 
 use crate::{DataType, Model, build::int, onnx::NodeProto, products};
 
-/// Names of the operator.
+/// Names of the operators and their attributes.
 pub mod names {
-    /// Inputs: queries `[.., t, k]`, keys `[.., k, s]`, a mask that spreads to `[.., t, s]`, values `[.., s, v]`; axes
-    /// before the last two are spread as in a matrix product. Output: `[.., t, v]`.
+    /// Inputs: queries `[.., t, k]`, keys `[.., k, s]`, a mask that broadcasts to `[.., t, s]`, values `[.., s, v]`;
+    /// axes before the last two broadcast as in a matmul. Output: `[.., t, v]`.
     pub const ATTENTION: &str = "Attention";
 
-    /// Its attribute: how many axes queries must have, where the graph said which one the softmax is over by its number.
+    /// Attribute of [`ATTENTION`]: the number of axes that queries must have, if the graph gives the softmax's axis as
+    /// a positive number.
     pub const AXES: &str = "axes";
 
-    /// Causal attention over rows. Inputs: queries `[b, t, heads * width]`, keys and values `[b, t, groups * width]`, or
-    /// only one with all three behind one another; cosine and sine `[t, pairs]` where heads are turned. Output:
-    /// `[b, t, heads * width]`. Attributes as of GroupQueryAttention.
+    /// Causal attention over rows. Inputs: queries `[b, t, heads * width]`, keys and values `[b, t, groups * width]`,
+    /// or one concatenation of all three; with a rotation also cosine and sine `[t, pairs]`. Output:
+    /// `[b, t, heads * width]`. The attributes are those of GroupQueryAttention.
     pub const GROUPED: &str = "GroupedAttention";
-    /// Attribute: heads of queries.
+    /// Attribute: number of query heads.
     pub const HEADS: &str = "num_heads";
-    /// Attribute: heads of keys and values.
+    /// Attribute: number of key and value heads.
     pub const GROUPS: &str = "kv_num_heads";
-    /// Attribute: factor on scores; one over the root of the width where it is absent or 0.
+    /// Attribute: factor on scores; `1 / sqrt(width)` if absent or 0.
     pub const SCALE: &str = "scale";
-    /// Attribute: soft cap on scores; none where it is absent or 0.
+    /// Attribute: soft cap on scores; none if absent or 0.
     pub const CAP: &str = "softcap";
-    /// Attribute: how many tokens a token sees; all where it is absent or -1.
+    /// Attribute: how many tokens a token sees; all if absent or -1.
     pub const WINDOW: &str = "local_window_size";
 }
 
 impl Model {
-    /// Whether every floating-point number in the graph is in single precision, as far as it says: no weight and no
-    /// cast is of another.
+    /// Whether the graph computes in f32 only: no weight and no cast has another float dtype.
     pub fn computes_in_single(&self) -> bool {
         let other = |number: Option<i32>| {
             let dtype = DataType::from_onnx(number.unwrap_or_default());
@@ -55,7 +56,7 @@ impl Model {
         !weights.chain(casts.map(to)).any(other)
     }
 
-    /// Whether most of the weights are of this type.
+    /// Whether most of the weights have this dtype.
     pub fn computes_in(&self, dtype: DataType) -> bool {
         let size = |of: &dyn Fn(DataType) -> bool| -> i64 {
             let tensors = self.graph.initializer.iter();
@@ -65,8 +66,8 @@ impl Model {
         size(&|other| other == dtype) > size(&|other| other != dtype)
     }
 
-    /// Puts the operator [`names::ATTENTION`] in the place of every attention; the answer is how many there were. What
-    /// nobody reads any more stays: [`Model::with_output`] takes it out.
+    /// Replaces every attention by the operator [`names::ATTENTION`] or [`names::GROUPED`], and returns how many there
+    /// were. Nodes that are no longer needed stay; [`Model::with_output`] removes them.
     pub fn with_attention(&self) -> (Model, usize) {
         let found = Found::of(self);
         let mut model = self.clone();
@@ -112,13 +113,13 @@ impl Model {
     }
 }
 
-/// Queries, keys, values, cosine and sine of a GroupQueryAttention that does what `GroupedAttention` does.
+/// Queries, keys, values, cosine and sine of a GroupQueryAttention, if `GroupedAttention` can replace it.
 fn grouped(node: &NodeProto) -> Option<Vec<String>> {
     if node.op_type.as_deref() != Some("GroupQueryAttention") || node.output.len() != 1 {
         return None;
     }
     let input = |i: usize| node.input.get(i).cloned().unwrap_or_default();
-    // A cache, positions of one's own, a bias, sinks, quantised caches, norms inside.
+    // Not supported: a cache, position ids, a bias, sinks, quantised caches, fused norms.
     let others = [3, 4].into_iter().chain(9..node.input.len());
     let plain = others.map(input).all(|name| name.is_empty());
     let whole = |name: &str| {
@@ -149,7 +150,7 @@ fn grouped(node: &NodeProto) -> Option<Vec<String>> {
     Some(operands)
 }
 
-/// Who makes a value, and how many read it.
+/// The producer of each value, and the number of its readers.
 struct Found<'a> {
     producers: HashMap<&'a str, &'a NodeProto>,
     readers: HashMap<&'a str, usize>,
@@ -173,15 +174,15 @@ impl<'a> Found<'a> {
         Self { producers, readers }
     }
 
-    /// The node that makes a value for one reader only, if it is such an operator.
+    /// The node that produces a value, if it is this operator and the value has only one reader.
     fn only(&self, value: &str, operator: &str) -> Option<&'a NodeProto> {
         let node = *self.producers.get(value)?;
         let fits = node.op_type.as_deref() == Some(operator) && self.readers.get(value) == Some(&1);
         fits.then_some(node)
     }
 
-    /// Queries, keys, mask and values of the attention that this node ends, and how many axes they must have, where
-    /// that matters.
+    /// Queries, keys, mask and values of the attention that ends with this node, and the number of axes that queries
+    /// must have, if it matters.
     fn operands(&self, node: &NodeProto) -> Option<([&'a str; 4], Option<i64>)> {
         if node.op_type.as_deref() != Some("MatMul") {
             return None;
@@ -191,7 +192,7 @@ impl<'a> Found<'a> {
             .attribute
             .iter()
             .find(|a| a.name.as_deref() == Some("axis"));
-        // Said nowhere, it depends on the operator set.
+        // The default would depend on the opset version.
         let axes = match axis?.i {
             Some(-1) => None,
             // The last one of four.
@@ -244,7 +245,7 @@ mod tests {
         }
     }
 
-    /// The operators after the attentions are taken together.
+    /// The operators after attention is fused.
     fn operators(node: Vec<NodeProto>) -> (Vec<String>, Model) {
         let model = Model {
             proto: ModelProto::default(),
@@ -320,7 +321,7 @@ mod tests {
             .filter_map(|a| a.name.as_deref())
             .collect();
         assert_eq!(kept, ["num_heads", "kv_num_heads"]);
-        // Not turned, and all three together.
+        // Without a rotation, and with queries, keys and values in one input.
         let together = ["qkv", "", "", "", "", "lengths", "longest"];
         let (_, model) = operators(vec![group_query(&together, &sizes[..2])]);
         assert_eq!(model.graph.node[0].input, ["qkv"]);

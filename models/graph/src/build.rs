@@ -1,4 +1,4 @@
-//! Small models made from nothing: the head as a graph of its own, and a probe that shows whether a device works.
+//! Small models from scratch: the head as its own graph, and a probe that shows whether a device works.
 
 use std::path::PathBuf;
 
@@ -14,11 +14,11 @@ use crate::{
 
 /// Names of the head model's inputs and outputs.
 pub mod names {
-    /// Input: hidden states of any shape whose last axis is the hidden width.
+    /// Input: hidden states of any shape whose last axis is the hidden size.
     pub const HIDDEN: &str = "hidden";
     /// Input: i64 `[n]`, which rows of the hidden states (flattened) to take.
     pub const ROWS: &str = "rows";
-    /// Input: i64 `[n, 1]`, the token each row has to predict.
+    /// Input: i64 `[n, 1]`, the target token of each row.
     pub const TARGETS: &str = "targets";
     /// Output: f32 `[n, 1]`, nats.
     pub const LOSS: &str = "loss";
@@ -26,14 +26,14 @@ pub mod names {
     pub const ENTROPY: &str = "entropy";
 }
 
-/// The head as a model: loss and entropy of chosen rows, for devices where a session is the way to compute.
+/// The head as a model: loss and entropy of chosen rows, for devices on which ONNX Runtime computes the head.
 ///
 /// ```text
 /// x = Gather(Reshape(hidden, [-1, H]), rows);  z = steps(x W) in f32;  s = z - max z;  e = exp s;  S = sum e
 /// loss = ln S - s[target]        entropy = ln S - sum(e s) / S
 /// ```
 ///
-/// It holds `[n, vocabulary]` several times: the caller bounds n.
+/// Computing it takes several buffers of `[n, vocabulary]`, so the caller must bound n.
 pub fn head_model(cut: &Cut) -> Model {
     let mut graph = Builder::default();
     let head = &cut.head;
@@ -127,8 +127,8 @@ pub fn head_model(cut: &Cut) -> Model {
     }
 }
 
-/// A model of one matrix product, `y [2, 2] = x [2, 2] W`, W all ones: if a session of it runs with the CPU fallback
-/// forbidden, the device really computes.
+/// A model of one matmul, `y [2, 2] = x [2, 2] W`, with W all ones: if a session runs it with the CPU fallback
+/// disabled, the device works.
 pub fn probe_model() -> Model {
     let mut graph = Builder::default();
     graph.input("x", DataType::F32, Some(2));
@@ -146,7 +146,7 @@ pub fn probe_model() -> Model {
 
 fn envelope() -> ModelProto {
     ModelProto {
-        // IR 8 and operator set 17 are read by every ONNX Runtime that the crate accepts.
+        // IR version 8 and opset 17 work with every supported ONNX Runtime.
         ir_version: Some(8),
         producer_name: Some("rho-mask".to_owned()),
         opset_import: vec![OperatorSetIdProto {
@@ -225,7 +225,7 @@ impl Builder {
     }
 }
 
-/// Name, type and axes of a value; none where nothing is said of them.
+/// Name, dtype and axes of a value; the axes are unspecified if `dims` is `None`.
 pub(crate) fn value_info(
     name: &str,
     dtype: DataType,
@@ -259,13 +259,13 @@ pub(crate) fn value_info(
     }
 }
 
-// Attribute types by their number in the schema.
+// Attribute types, as the schema numbers them.
 const FLOAT: i32 = 1;
 const INT: i32 = 2;
 const STRING: i32 = 3;
 const INTS: i32 = 7;
 
-/// An attribute.
+/// A float attribute.
 pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto {
         name: Some(name.to_owned()),
@@ -275,7 +275,7 @@ pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
     }
 }
 
-/// An attribute.
+/// An integer attribute.
 pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto {
         name: Some(name.to_owned()),
@@ -285,7 +285,7 @@ pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
     }
 }
 
-/// An attribute.
+/// A string attribute.
 pub(crate) fn text(name: &str, value: &str) -> AttributeProto {
     AttributeProto {
         name: Some(name.to_owned()),
@@ -295,7 +295,7 @@ pub(crate) fn text(name: &str, value: &str) -> AttributeProto {
     }
 }
 
-/// An attribute.
+/// An attribute with a list of integers.
 pub(crate) fn ints(name: &str, values: &[i64]) -> AttributeProto {
     AttributeProto {
         name: Some(name.to_owned()),

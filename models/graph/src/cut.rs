@@ -1,4 +1,4 @@
-//! The body: a graph whose output is the hidden states before the head, and its bytes with the weights left in their
+//! The body: a graph whose output is the hidden states before the head, serialized with the weights left in their
 //! files.
 
 use std::{
@@ -18,19 +18,19 @@ use crate::{
     tensor::external,
 };
 
-/// Tensors of fewer bytes stay in the graph: shape inference wants to see small constants.
+/// Tensors of fewer bytes stay in the graph: shape inference needs small constants.
 const LARGE: usize = 16 * 1024;
 
-/// A model taken apart before its head.
+/// A model cut before its head.
 #[derive(Debug, Clone)]
 pub struct Cut {
     /// The graph up to the hidden states, its only output.
     pub body: Model,
-    /// Name and element type of that output; rows of [`Head::hidden`] numbers, in the order of the logits' rows.
+    /// Name and dtype of that output: rows of [`Head::hidden`] values, in the order of the logits' rows.
     pub hidden: Port,
-    /// What was cut off.
+    /// The head.
     pub head: Head,
-    /// The head's weights as the graph has them, for [`crate::build::head_model`].
+    /// The head's weights as in the graph, for [`crate::build::head_model`].
     pub(crate) weights: TensorProto,
 }
 
@@ -39,12 +39,16 @@ pub struct Cut {
 pub struct Serialized {
     /// A ModelProto.
     pub bytes: Vec<u8>,
-    /// To be given as `session.model_external_initializers_file_folder_path`.
+    /// The value for `session.model_external_initializers_file_folder_path`.
     pub folder: PathBuf,
 }
 
 impl Model {
-    /// Takes the graph apart before the matrix product that makes `logits`.
+    /// Cuts the graph before the matmul that computes `logits`.
+    ///
+    /// # Errors
+    /// When the logits do not come from a matmul with readable constant weights in f32, f16 or bf16, or it is followed
+    /// by another operator than a cast, scale, soft cap or bias.
     pub fn cut(&self, logits: &Port) -> Result<Cut, NotCuttable> {
         let found = self.find_head(logits)?;
         let hidden = Port {
@@ -70,13 +74,13 @@ impl Model {
         })
     }
 
-    /// The same model with one output only, and without whatever that output does not need. Inputs stay.
+    /// The same model with `output` as its only output, without nodes and constants that it does not need. Inputs stay.
     pub fn with_output(&self, output: &Port) -> Model {
         let mut graph = self.graph.clone();
         let mut needed = HashSet::from([output.name.clone()]);
         let mut keep = vec![false; graph.node.len()];
-        // Nodes should stand behind what they read, but converters append theirs at the end: then another round finds
-        // what they read. In order, the second round finds nothing.
+        // Nodes should be in topological order, but converters append theirs at the end: then it takes another round to
+        // find what they read. If they are in order, the second round finds nothing.
         loop {
             let before = needed.len();
             for (node, keep) in graph.node.iter().zip(&mut keep).rev() {
@@ -115,8 +119,11 @@ impl Model {
         }
     }
 
-    /// Writes the model without its large weights: they are named by file and offset, whether they were external
-    /// already or stand inside this very file. ONNX Runtime maps them, and nothing is copied.
+    /// Serializes the model without its large weights. These become external data, by file and offset, even if they are
+    /// inside the model file. ONNX Runtime maps them, and nothing is copied.
+    ///
+    /// # Errors
+    /// When a file of external data cannot be found, or the weights are in several folders.
     pub fn to_bytes(&self) -> Result<Serialized, GraphError> {
         let mut proto = self.proto.clone();
         let mut graph = self.graph.clone();
@@ -134,7 +141,7 @@ impl Model {
         })
     }
 
-    /// Where a tensor's bytes lie, if it is to be left there: file with links resolved, offset, length.
+    /// Where to find a tensor's bytes, if they are to stay in their file: file with links resolved, offset, length.
     pub(crate) fn place_of(
         &self,
         tensor: &TensorProto,
@@ -169,7 +176,7 @@ fn refer(
 ) -> Result<(), GraphError> {
     let parent = path.parent().unwrap_or(Path::new("."));
     let known = folder.get_or_insert_with(|| parent.to_owned());
-    // A file below the folder is as good as one in it.
+    // The file may also be in a subfolder.
     let Ok(location) = path.strip_prefix(&*known) else {
         let (path, first, second) = (model.to_owned(), known.clone(), parent.to_owned());
         return Err(GraphError::SeveralFolders {
@@ -197,13 +204,13 @@ fn refer(
     Ok(())
 }
 
-/// Where `part` starts in `whole`, when it is a view into it.
+/// The offset of `part` in `whole`, if it is a view into it.
 fn offset_in(whole: &Bytes, part: &Bytes) -> Option<usize> {
     let offset = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize)?;
     (offset + part.len() <= whole.len()).then_some(offset)
 }
 
-/// Adds the names that a node reads, those that its subgraphs read from outside included.
+/// Adds the names that a node reads, including those that its subgraphs read from outside.
 fn uses(node: &NodeProto, needed: &mut HashSet<String>) {
     needed.extend(node.input.iter().filter(|n| !n.is_empty()).cloned());
     let subgraphs = node
@@ -215,7 +222,7 @@ fn uses(node: &NodeProto, needed: &mut HashSet<String>) {
     }
 }
 
-/// All names read inside a subgraph. Names that are local to it do no harm: they match nothing outside.
+/// Adds all names read inside a subgraph. Names local to it do no harm: they match nothing outside.
 fn uses_of_graph(graph: &GraphProto, needed: &mut HashSet<String>) {
     needed.extend(graph.output.iter().filter_map(|o| o.name.clone()));
     for node in &graph.node {

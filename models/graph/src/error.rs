@@ -1,4 +1,4 @@
-//! What can be wrong with a model file.
+//! Errors about model files.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ pub enum GraphError {
         /// Why.
         source: std::io::Error,
     },
-    /// The bytes are no ModelProto.
+    /// The bytes are not a ModelProto.
     #[error("{path} is not an ONNX model")]
     NotOnnx {
         /// The file.
@@ -21,44 +21,44 @@ pub enum GraphError {
         /// Where decoding stopped.
         source: prost::DecodeError,
     },
-    /// The file decodes, but holds no graph with outputs.
+    /// The file decodes, but has no graph with outputs.
     #[error("{path} holds no ONNX graph (an empty file, or another kind of protobuf)")]
     NoGraph {
         /// The file.
         path: PathBuf,
     },
-    /// A tensor's bytes are not where it says, or not as many as its shape says.
+    /// The number of a tensor's bytes does not match its shape.
     #[error("tensor {name}: expected {expected} bytes, got {got} ({place})")]
     TensorBytes {
         /// The tensor.
         name: String,
-        /// From its shape and type.
+        /// Number of bytes by its shape and dtype.
         expected: usize,
-        /// What is there.
+        /// Number of bytes found.
         got: usize,
         /// The file, or "in the model".
         place: String,
     },
-    /// A tensor has an element type that the operation cannot take.
-    #[error("tensor {name}: expected {expected}, got element type {got:?}")]
+    /// A tensor has a dtype that is not supported here.
+    #[error("tensor {name}: expected {expected}, got dtype {got:?}")]
     TensorType {
         /// The tensor.
         name: String,
-        /// Types that work.
+        /// Supported dtypes.
         expected: &'static str,
-        /// Its type.
+        /// Its dtype.
         got: crate::DataType,
     },
-    /// An export names a head that is not there.
-    #[error("{path}: expected a head as `rho-mask export` names it")]
+    /// The metadata of an export names a head that cannot be found.
+    #[error("{path}: expected a head as `rho-mask export` writes it")]
     Head {
         /// The model.
         path: PathBuf,
         /// What is wrong.
         source: NotCuttable,
     },
-    /// The model's external data lies in several folders, and ONNX Runtime takes one.
-    #[error("external data of {path} lies in more than one folder ({first} and {second})")]
+    /// The model's external data is in several folders, but ONNX Runtime takes only one.
+    #[error("external data of {path} is in more than one folder ({first} and {second})")]
     SeveralFolders {
         /// The model.
         path: PathBuf,
@@ -72,38 +72,38 @@ pub enum GraphError {
 /// Why the graph cannot be cut before its head. The model may still be scored through its logits.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NotCuttable {
-    /// Something other than a cast, scale, soft cap or bias stands between the last matrix product and the logits.
+    /// An operator other than a cast, scale, soft cap or bias is between the last matmul and the logits.
     #[error(
-        "the logits come out of the operator {operator}, not of a matrix product with constant weights"
+        "the logits come from the operator {operator}, not from a matmul with constant weights"
     )]
     Operator {
         /// ONNX operator type.
         operator: String,
     },
-    /// The product's second operand is not a constant.
-    #[error("the last matrix product multiplies by {value}, which is not a constant")]
+    /// The matmul's second operand is not a constant.
+    #[error("the last matmul multiplies by {value}, which is not a constant")]
     NotConstant {
         /// The value's name.
         value: String,
     },
-    /// The constant is there but has an unexpected shape.
+    /// The constant has an unexpected shape.
     #[error(
-        "the head's weights {name} have shape {dims:?}, expected two axes, one of them {vocabulary} wide"
+        "the head's weights {name} have the shape {dims:?}, expected two axes, one of them of size {vocabulary}"
     )]
     Shape {
         /// The tensor.
         name: String,
-        /// Its axes.
+        /// Its shape.
         dims: Vec<usize>,
-        /// Width of the logits.
+        /// Number of logits per position.
         vocabulary: usize,
     },
-    /// The constant's type has no conversion.
+    /// The constant has an unsupported dtype.
     #[error("the head's weights {name} are of type {got:?}, expected f32, f16 or bf16")]
     Type {
         /// The tensor.
         name: String,
-        /// Its type.
+        /// Its dtype.
         got: crate::DataType,
     },
     /// The constant's bytes cannot be read.
@@ -111,24 +111,24 @@ pub enum NotCuttable {
     Unreadable(String),
 }
 
-/// Why the products of a graph cannot be taken out of it.
+/// Why the matmuls of a graph cannot be replaced.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NotReducible {
-    /// Somebody has quantised the model before.
-    #[error("the model is quantised already (operator {operator})")]
+    /// The model is already quantised.
+    #[error("the model is already quantised (operator {operator})")]
     Quantised {
         /// ONNX operator type.
         operator: String,
     },
-    /// No product with constant weights stands in the main graph.
-    #[error("the graph has no matrix product with constant weights")]
+    /// The main graph has no matmul with constant weights.
+    #[error("the graph has no matmul with constant weights")]
     NoProducts,
-    /// Weights that are not f32.
+    /// The weights are not f32.
     #[error("the weights {name} are of type {got:?}, expected f32")]
     Type {
         /// The tensor.
         name: String,
-        /// Its type.
+        /// Its dtype.
         got: crate::DataType,
     },
     /// The graph could not be cut before its head.

@@ -1,11 +1,11 @@
-//! From the logits back to the last matrix product: which weights make them, and what happens in between.
+//! Finds the head: from the logits back to the last matmul, with its weights and the steps in between.
 //!
 //! ```text
-//! hidden [.., hidden] ─ MatMul(weights) ─ scale ─ bias ─ soft cap (divide, tanh, multiply) ─ casts ─► logits [.., vocabulary]
-//! └────── stays in the body ──────┘└──────────────────────── the head ────────────────────────┘
+//! hidden [.., hidden] ─ MatMul(weights) ─ scale ─ bias ─ soft cap (Div, Tanh, Mul) ─ casts ─► logits [.., vocabulary]
+//! └─────  body  ────┘   └────────────────────────────── head ───────────────────────────┘
 //! ```
 //!
-//! Casts are not kept as steps: whoever computes the head does it in f32, never coarser than the model.
+//! Casts are not kept as steps: the head is computed in f32, never coarser than in the model.
 
 use std::collections::HashMap;
 
@@ -15,16 +15,16 @@ use crate::{
     onnx::{AttributeProto, NodeProto},
 };
 
-/// How the weights lie in memory.
+/// Layout of the weights in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// `[hidden, vocabulary]`, as MatMul takes them.
+    /// `[hidden, vocabulary]`, as in MatMul.
     HiddenFirst,
-    /// `[vocabulary, hidden]`, as embeddings and PyTorch's Linear keep them.
+    /// `[vocabulary, hidden]`, as in embeddings and PyTorch's Linear.
     VocabularyFirst,
 }
 
-/// What follows the matrix product, one step after the other, over each row of logits.
+/// A step after the matmul, applied to each row of logits.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Multiply by a number.
@@ -40,19 +40,19 @@ pub enum Step {
 /// The language-model head of a graph.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// The constant operand of the last matrix product; memory-mapped.
+    /// The constant operand of the last matmul; memory-mapped.
     pub weights: Tensor,
-    /// How it lies.
+    /// Its layout.
     pub layout: Layout,
-    /// Width of the hidden states.
+    /// Size of the hidden states.
     pub hidden: usize,
-    /// Width of the logits.
+    /// Number of logits per position.
     pub vocabulary: usize,
-    /// What follows, in order.
+    /// Steps after the matmul, in order.
     pub steps: Vec<Step>,
 }
 
-/// A head and the graph's value that goes into it.
+/// A head and the value of the graph that it takes.
 pub(crate) struct Found {
     pub(crate) head: Head,
     pub(crate) input: String,
@@ -60,8 +60,9 @@ pub(crate) struct Found {
 }
 
 impl Model {
-    /// The output that holds the logits `[batch, length, vocabulary]`: by name, else the one float output of three
-    /// axes that is not called hidden states, else none.
+    /// The output with the logits `[batch, length, vocabulary]`. It is the output `logits`; else the only float output
+    /// with three axes that is named neither hidden nor present; else, of several, the first with `logits` in its name
+    /// or the one with the largest fixed last axis.
     pub fn logits(&self) -> Option<Port> {
         let outputs = self.outputs();
         if let Some(named) = outputs.iter().find(|p| p.name == "logits") {
@@ -93,7 +94,7 @@ impl Model {
         }
     }
 
-    /// Walks from the logits to the last matrix product.
+    /// Walks from the logits back to the last matmul.
     pub(crate) fn find_head(&self, logits: &Port) -> Result<Found, NotCuttable> {
         let producers: HashMap<&str, &NodeProto> = self
             .graph
@@ -133,11 +134,11 @@ impl Model {
     }
 }
 
-/// What a node on the way means.
+/// The meaning of a node on the way.
 enum Walked<'a> {
-    /// Go on at `input`.
+    /// Continue at `input`.
     Through { input: &'a str, step: Option<Step> },
-    /// Arrived; `after` is what the product's own operator does to its result, last step first.
+    /// The matmul; `after` has the steps that its operator includes, last step first.
     Product {
         input: &'a str,
         weights: &'a str,
@@ -224,7 +225,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Follows the product's operand to the constant, turning the layout at every transpose.
+    /// Follows the matmul's operand to the constant, and flips the layout at every transpose.
     fn found(
         &self,
         logits: &Port,
@@ -333,12 +334,12 @@ fn attribute<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> 
         .find(|a| a.name.as_deref() == Some(name))
 }
 
-/// An integer attribute, 0 where it is absent.
+/// An integer attribute; 0 if absent.
 fn flag(node: &NodeProto, name: &str) -> i64 {
     attribute(node, name).and_then(|a| a.i).unwrap_or(0)
 }
 
-/// A float attribute, 1 where it is absent (so are the defaults of Gemm).
+/// A float attribute; 1, as Gemm's defaults, if absent.
 fn number(node: &NodeProto, name: &str) -> f32 {
     attribute(node, name).and_then(|a| a.f).unwrap_or(1.0)
 }

@@ -1,26 +1,26 @@
-//! ONNX graphs without ONNX Runtime: read a causal language model, cut it before its head, write what is left; and
-//! write one from a Hugging Face checkpoint.
+//! ONNX graphs without ONNX Runtime: reads a causal language model and cuts it before its head, and exports a model
+//! from a Hugging Face checkpoint.
 //!
 //! ```text
 //! model.onnx ── Model::open ──► Model ── cut ──► Cut { body, head }
-//!                                                 │      └── weights and what follows them: build::head_model, or a
-//!                                                 │          kernel of one's own
-//!                                                 └── to_bytes: a small ModelProto whose large weights stay in the files
+//!                                                 │      └── weights and later steps: for build::head_model or a
+//!                                                 │          custom kernel
+//!                                                 └── to_bytes: a small ModelProto; large weights stay in the files
 //! ```
 //!
-//! * [`onnx`]: the schema's messages.
+//! * [`onnx`]: the messages of the ONNX schema.
 //! * [`tensor`]: constants and their bytes, memory-mapped.
-//! * [`model`]: a file and its inputs and outputs.
-//! * [`head`]: from the logits back to the last matrix product.
-//! * [`cut`]: what remains before it.
-//! * [`attention`]: takes attention together, for somebody else to compute.
-//! * [`products`]: takes out the products with constant weights, for somebody else to compute; `quantised` reads those
+//! * [`model`]: a model file, its inputs and outputs.
+//! * [`head`]: from the logits back to the last matmul.
+//! * [`cut`]: the graph before the head.
+//! * [`attention`]: fuses attention into one operator, for custom kernels.
+//! * [`products`]: replaces matmuls with constant weights by an operator for custom kernels; `quantised` reads weights
 //!   in 8 bits.
-//! * `simplify`: takes out what a scorer's batches do not need.
-//! * [`build`]: small models made from nothing.
+//! * `simplify`: removes nodes that right-padded batches do not need.
+//! * [`build`]: small models from scratch.
 //! * [`export`], `decoder`: from a checkpoint ([`rho_checkpoint`]) to a model.
 //!
-//! Knows nothing of tokens, devices or sessions.
+//! This crate does not deal with tokens, devices or ONNX Runtime's sessions.
 
 pub mod attention;
 pub mod build;

@@ -1,4 +1,4 @@
-//! A model file: its graph, its inputs and outputs, and where its weights lie. Nothing large is read here.
+//! A model file: its graph, its inputs and outputs, and the files with its weights. No weights are read here.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ pub enum Dimension {
     Fixed(usize),
     /// A named size, such as `sequence_length`.
     Named(String),
-    /// Nothing is said.
+    /// Not specified.
     Unknown,
 }
 
@@ -31,9 +31,9 @@ pub enum Dimension {
 pub struct Port {
     /// Its name.
     pub name: String,
-    /// Element type.
+    /// Data type.
     pub dtype: DataType,
-    /// Axes; `None` where the model does not say even how many.
+    /// Axes; `None` if the model does not specify their number.
     pub dims: Option<Vec<Dimension>>,
 }
 
@@ -48,14 +48,18 @@ pub struct Model {
 }
 
 impl Model {
-    /// What the file says under a key of its own.
+    /// The value of `key` in the model's metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         let mut entries = self.proto.metadata_props.iter();
         let entry = entries.find(|entry| entry.key.as_deref() == Some(key))?;
         entry.value.as_deref()
     }
 
-    /// Maps and decodes a file. Weights are not read. A head that an export only names becomes nodes again.
+    /// Maps and decodes a file, without reading weights. If an export only names its head in the metadata, the head's
+    /// nodes are added.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not an ONNX model or has no graph, or the named head cannot be found.
     pub fn open(path: &Path) -> Result<Self, GraphError> {
         let read = |source| GraphError::Read {
             path: path.to_owned(),
@@ -97,7 +101,10 @@ impl Model {
         &self.folder
     }
 
-    /// Whether the external data is there, with as many bytes as the constants need. Reads none of it.
+    /// Checks that the external data exists and has as many bytes as the constants need, without reading it.
+    ///
+    /// # Errors
+    /// When a file is missing or too short.
     pub fn check_external_data(&self) -> Result<(), GraphError> {
         let mut sizes = HashMap::new();
         for tensor in &self.graph.initializer {
@@ -134,7 +141,7 @@ impl Model {
         Ok(())
     }
 
-    /// The graph's inputs, without those that are only names of constants (old exporters list them too).
+    /// The graph's inputs, without constants (old exporters list these as inputs too).
     pub fn inputs(&self) -> Vec<Port> {
         let constants: std::collections::HashSet<_> = self
             .graph
@@ -153,7 +160,7 @@ impl Model {
         self.graph.output.iter().map(port).collect()
     }
 
-    /// Files that hold the weights: the model itself and its external data, with links resolved.
+    /// Files that hold the weights: the model itself, with links resolved, and its external data.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = vec![self.path.clone()];
         for tensor in &self.graph.initializer {
@@ -178,8 +185,8 @@ impl Model {
     }
 }
 
-/// Where the external data lies: beside the file as it was named, or beside the real one when that is a link. A
-/// download cache has the data as a link beside the link, and both real files under other names elsewhere.
+/// The folder of the external data: beside the path as given, or beside the real file if the path is a link. A download
+/// cache has the data as a link beside the model's link, and both real files under other names elsewhere.
 fn folder(graph: &GraphProto, given: &Path, real: &Path) -> PathBuf {
     let beside = |path: &Path| path.parent().unwrap_or(Path::new(".")).to_owned();
     let (given, real) = (beside(given), beside(real));

@@ -1,14 +1,14 @@
-//! The messages of the ONNX protobuf schema (onnx.proto, IR version 10), written out by hand so that building needs
-//! no protobuf compiler.
+//! The messages of the ONNX protobuf schema (onnx.proto, IR version 10), written by hand so that building needs no
+//! protobuf compiler.
 //!
-//! Field numbers and presence follow the schema; names equal its names. Scalars are `Option`s, for readers of ONNX
-//! tell "absent" from "zero". Tensor bytes are [`Bytes`]: decoding a memory-mapped file copies no weights. Training
-//! information and device configurations are left out: they are dropped when a model is written again, and nothing
-//! that runs a model reads them.
+//! Field numbers, presence and names are those of the schema. Scalars are `Option`s, because ONNX distinguishes
+//! "absent" from "zero". Tensor bytes are [`Bytes`]: decoding a memory-mapped file copies no weights. Training
+//! information and device configurations are omitted: they are dropped when a model is written again, and nothing that
+//! runs a model reads them.
 
 use bytes::Bytes;
 
-/// A whole file: a graph and the operator sets it speaks.
+/// A model file: a graph and the operator sets that it uses.
 #[derive(Clone, PartialEq, prost::Message)]
 #[expect(missing_docs, reason = "the fields are the schema's own")]
 pub struct ModelProto {
@@ -126,7 +126,7 @@ pub struct AttributeProto {
     pub sparse_tensors: Vec<SparseTensorProto>,
 }
 
-/// A constant: its bytes are here, or in another file named by `external_data`.
+/// A constant: its bytes are here, or in the file that `external_data` names.
 #[derive(Clone, PartialEq, prost::Message)]
 #[expect(missing_docs, reason = "the fields are the schema's own")]
 pub struct TensorProto {
@@ -174,7 +174,7 @@ pub struct ValueInfoProto {
     pub metadata_props: Vec<StringStringEntryProto>,
 }
 
-/// A type; only tensors are read, the others are carried along.
+/// A type. Only tensor types are decoded; the others are kept as bytes.
 #[derive(Clone, PartialEq, prost::Message)]
 #[expect(missing_docs, reason = "the fields are the schema's own")]
 pub struct TypeProto {
@@ -192,7 +192,7 @@ pub struct TypeProto {
     pub optional_type: Option<Bytes>,
 }
 
-/// Element type and shape.
+/// Dtype and shape.
 #[derive(Clone, PartialEq, prost::Message)]
 #[expect(missing_docs, reason = "the fields are the schema's own")]
 pub struct TensorTypeProto {

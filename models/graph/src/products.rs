@@ -1,11 +1,11 @@
-//! Products with constant weights, taken out of a graph so that somebody else computes them.
+//! Replaces matmuls with constant weights by an operator for custom kernels.
 //!
 //! ```text
 //! x ─ MatMul(w) ─► y      x ─ Gemm(w, bias) ─► y      becomes      x ─ Product { product: i } ─► y
 //! ```
 //!
-//! The weights leave the graph: they are read one matrix at a time, each from a map of its own, so that packing a
-//! model never holds it twice.
+//! The graph no longer reads the weights. They are read one matrix at a time, each from its own memory map, so packing
+//! a model never holds it in memory twice.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,8 +20,8 @@ use crate::{
     quantised::Levels,
 };
 
-/// Operators that are products of weights which somebody has quantised before; `MatMulNBits` only where it is not as
-/// `crate::quantised` has it.
+/// Matmuls with quantised weights, which are refused; `MatMulNBits` only if `crate::quantised` does not support its
+/// format.
 const QUANTISED: [&str; 7] = [
     "MatMulNBits",
     "MatMulInteger",
@@ -32,35 +32,35 @@ const QUANTISED: [&str; 7] = [
     "DequantizeLinear",
 ];
 
-/// Names of the operator that stands in a product's place.
+/// Names of the operator that replaces a matmul.
 pub mod names {
     /// The operators' domain.
     pub const DOMAIN: &str = "rho_mask";
     /// One input `[.., inputs]`, one output `[.., outputs]`.
     pub const PRODUCT: &str = "Product";
-    /// Its integer attribute: which of the products.
+    /// Its integer attribute: the index of the [`ConstantProduct`](super::ConstantProduct).
     pub const NUMBER: &str = "product";
 }
 
-/// A product that was taken out: `y = x [.., inputs] x weights * scale + bias`.
+/// A matmul that was replaced: `y [.., outputs] = x [.., inputs] @ weights * scale + bias`.
 #[derive(Debug, Clone)]
 pub struct ConstantProduct {
     /// Name of the weights.
     pub name: String,
     /// Which axis of the weights comes first.
     pub layout: Layout,
-    /// Width of the rows.
+    /// Number of input features.
     pub inputs: usize,
-    /// Width of the answer.
+    /// Number of output features.
     pub outputs: usize,
-    /// A factor, 1 for most.
+    /// A factor, usually 1.
     pub scale: f32,
-    /// Added at the end.
+    /// `[outputs]`, added at the end.
     pub bias: Option<Vec<f32>>,
     pub(crate) dtype: DataType,
     pub(crate) dims: Vec<usize>,
     pub(crate) place: Place,
-    /// Of weights in 8 bits.
+    /// For weights in 8 bits.
     pub(crate) levels: Option<Levels>,
 }
 
@@ -75,7 +75,10 @@ pub(crate) enum Place {
 }
 
 impl ConstantProduct {
-    /// The weights, mapped for as long as the tensor lives.
+    /// The weights, memory-mapped, or dequantised if they are in 8 bits.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or mapped, or has become shorter.
     pub fn weights(&self) -> Result<Tensor, GraphError> {
         let bytes = self.place.bytes()?;
         let bytes = match &self.levels {
@@ -92,7 +95,7 @@ impl ConstantProduct {
 }
 
 impl Model {
-    /// Whether all of its products with constant weights are stored in 8 bits, as exports of ours have them.
+    /// Whether all its matmuls with constant weights are in 8 bits, as this crate exports them.
     pub fn is_stored_in_8_bits(&self) -> bool {
         let operators = || self.graph.node.iter().map(|n| n.op_type.as_deref());
         let mut quantised = operators().flatten().filter(|o| QUANTISED.contains(o));
@@ -102,8 +105,12 @@ impl Model {
                 .is_ok_and(|(_, products)| products.iter().all(|product| product.levels.is_some()))
     }
 
-    /// Puts an operator [`names::PRODUCT`] in the place of every product of f32 rows with constant weights. The rest
-    /// of the graph stays, the weights' names included: [`Model::with_output`] takes out what nobody reads any more.
+    /// Replaces every matmul with constant f32 weights by an operator [`names::PRODUCT`]. The rest of the graph stays,
+    /// including the weights; [`Model::with_output`] removes what is no longer needed.
+    ///
+    /// # Errors
+    /// When there is no such matmul, weights of a matmul are not f32 or are quantised in another format, or a file
+    /// cannot be read.
     pub fn without_products(&self) -> Result<(Model, Vec<ConstantProduct>), NotReducible> {
         let mut model = self.clone();
         let mut products = Vec::new();
@@ -140,7 +147,7 @@ impl Model {
         Ok((model, products))
     }
 
-    /// Adds the domain of the own operators to the operator sets.
+    /// Adds the domain of the custom operators to the model's opset imports.
     pub(crate) fn speak_own_domain(&mut self) {
         let sets = &mut self.proto.opset_import;
         if !(sets.iter()).any(|set| set.domain.as_deref() == Some(names::DOMAIN)) {
@@ -171,7 +178,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// What a node multiplies by, where it is a product with a constant matrix of floats.
+    /// The matmul of a node, if its second operand is a constant matrix in f32; other dtypes are refused.
     fn product(&self, node: &NodeProto) -> Result<Option<ConstantProduct>, NotReducible> {
         let attribute = |name: &str| {
             let named = node.attribute.iter();
@@ -217,7 +224,7 @@ impl<'a> Weights<'a> {
             None => None,
             Some(bias) => match self.bias(bias, outputs, factor("beta")) {
                 Some(bias) => Some(bias),
-                // A bias of another shape, or computed: ONNX Runtime knows how to add it.
+                // A bias of another shape, or a computed one: left to ONNX Runtime.
                 None => return Ok(None),
             },
         };
@@ -241,7 +248,7 @@ impl<'a> Weights<'a> {
         }))
     }
 
-    /// The initializer behind a name, and whether an odd number of transposes stands between.
+    /// The initializer that a value comes from, and whether an odd number of transposes is in between.
     fn constant(&self, name: &str) -> Option<(&'a str, bool)> {
         let mut transposed = false;
         let mut name = name;

@@ -1,5 +1,5 @@
-//! Products with weights in 8 bits, as exports of ours have them: `MatMulNBits` with one scale per output. Takes such a
-//! node, gives its weights as numbers again. Other quantised operators are refused by [`crate::products`].
+//! Matmuls with weights in 8 bits, as this crate exports them: `MatMulNBits` with one scale per output. Dequantises the
+//! weights of such nodes. [`crate::products`] refuses other quantised operators.
 
 use bytes::Bytes;
 use rho_checkpoint::map::map_range;
@@ -10,20 +10,20 @@ use crate::{
     products::{ConstantProduct, Place},
 };
 
-/// Zero among the levels.
+/// The level that stands for zero.
 const ZERO: f32 = 128.0;
 
-/// What is needed to turn levels into numbers.
+/// What is needed to dequantise levels.
 #[derive(Debug, Clone)]
 pub(crate) struct Levels {
-    /// Per output, the numbers of a row together.
+    /// One per output.
     scales: Vec<f32>,
-    /// Levels per output: the inputs, and what fills the last block.
+    /// Levels per output: the inputs, and the padding of the last block.
     stride: usize,
 }
 
 impl Levels {
-    /// `[outputs, inputs]` in f32.
+    /// Dequantised weights `[outputs, inputs]` in f32.
     pub(crate) fn numbers(&self, levels: &Bytes, inputs: usize) -> Bytes {
         let rows = levels.chunks_exact(self.stride).zip(&self.scales);
         let numbers = rows.flat_map(|(row, scale)| {
@@ -35,7 +35,7 @@ impl Levels {
 }
 
 impl Model {
-    /// The product of a node with weights in 8 bits; `None` where it is another operator or has them another way.
+    /// The matmul of a node with weights in 8 bits; `None` for other operators and other formats.
     pub(crate) fn product_in_8_bits(
         &self,
         node: &NodeProto,
@@ -54,7 +54,7 @@ impl Model {
         let (Some(inputs), Some(outputs), Some(block @ 1..), Some(8)) = sizes else {
             return Ok(None);
         };
-        // Rows, levels, scales; zero points and an order of one's own are another way.
+        // Rows, levels, scales; with zero points or a group index it is another format.
         let [_, levels, scales] = &node.input[..] else {
             return Ok(None);
         };
@@ -96,7 +96,7 @@ impl Model {
         }))
     }
 
-    /// Where a constant's bytes lie; small ones are copied.
+    /// Where to find a constant's bytes; small ones are copied.
     pub(crate) fn place_for_packing(
         &self,
         tensor: &TensorProto,
@@ -110,7 +110,7 @@ impl Model {
             },
             None => {
                 let tensor = Tensor::resolve(tensor, self.folder())?;
-                // A copy, for it is small, and a view would keep the model's file mapped.
+                // A copy, because it is small and a view would keep the model's file mapped.
                 Place::Memory(Bytes::copy_from_slice(&tensor.bytes))
             }
         })
@@ -118,7 +118,7 @@ impl Model {
 }
 
 impl Place {
-    /// The bytes, mapped for as long as they are held.
+    /// The bytes, memory-mapped if they are in a file.
     pub(crate) fn bytes(&self) -> Result<Bytes, GraphError> {
         match self {
             Self::File {

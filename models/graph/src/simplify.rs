@@ -1,15 +1,15 @@
-//! Work that a scorer's batches make superfluous, taken out of a graph.
+//! Removes nodes that right-padded batches do not need.
 
 use std::collections::HashMap;
 
 use crate::{Model, onnx::NodeProto};
 
 impl Model {
-    /// Takes out the guards that exporters put behind attention's softmax, `Where(IsNaN(p), 0, p)`.
+    /// Bypasses the guards that exporters put after attention's softmax, `Where(IsNaN(p), 0, p)`.
     ///
-    /// They serve rows in which every position is masked. Where padding stands on the right of a causal model there are
-    /// none, and the guard only walks over `[batch, heads, length, length]` twice more and keeps a copy of it. A NaN
-    /// that the model makes itself is no longer hidden.
+    /// They serve rows in which every position is masked. A causal model with padding on the right has no such rows,
+    /// and the guard only costs two more passes over `[batch, heads, length, length]` and a copy of it. Without the
+    /// guard, a NaN that the model itself computes is no longer hidden.
     #[must_use]
     pub fn without_softmax_guards(mut self) -> Self {
         let producers: HashMap<&str, &NodeProto> = (self.graph.node.iter())

@@ -1,4 +1,4 @@
-//! Constants of a graph: shapes, and bytes that stay in their file until somebody reads them.
+//! Constants of a graph: shapes, and bytes that stay in their file until they are read.
 
 use std::path::Path;
 
@@ -8,21 +8,25 @@ use rho_checkpoint::{map::map, numbers};
 
 use crate::{GraphError, onnx::TensorProto};
 
-/// A constant with its bytes (little-endian, row-major), most often a view into a memory-mapped file.
+/// A constant with its bytes (little-endian, row-major), usually a view into a memory-mapped file.
 #[derive(Debug, Clone)]
 pub struct Tensor {
     /// Name in the graph.
     pub name: String,
-    /// Axes.
+    /// Shape.
     pub dims: Vec<usize>,
-    /// Element type.
+    /// Data type.
     pub dtype: DataType,
     /// `product(dims) * dtype.size()` bytes.
     pub bytes: Bytes,
 }
 
 impl Tensor {
-    /// Finds the bytes of a constant: in the model, or in the external file it names, relative to `folder`.
+    /// Finds the bytes of a constant: in the model, or in the external file that it names, relative to `folder`.
+    ///
+    /// # Errors
+    /// When the dtype has no fixed size in bytes, the external file cannot be mapped, or the number of bytes does not
+    /// match the shape.
     pub fn resolve(proto: &TensorProto, folder: &Path) -> Result<Self, GraphError> {
         let name = proto.name.clone().unwrap_or_default();
         let dims: Vec<usize> = proto.dims.iter().map(|&d| d.max(0) as usize).collect();
@@ -69,7 +73,10 @@ impl Tensor {
         })
     }
 
-    /// The elements `range` of the flat tensor as f32. Floats only.
+    /// Reads the elements `range` of the flattened tensor into `out`, in f32.
+    ///
+    /// # Errors
+    /// When the dtype is not a float type.
     pub fn read_f32(
         &self,
         range: std::ops::Range<usize>,
@@ -87,7 +94,10 @@ impl Tensor {
         Ok(())
     }
 
-    /// All elements as f32. Floats only.
+    /// All elements in f32.
+    ///
+    /// # Errors
+    /// When the dtype is not a float type.
     pub fn to_f32(&self) -> Result<Vec<f32>, GraphError> {
         let mut out = Vec::new();
         self.read_f32(0..self.dims.iter().product(), &mut out)?;
@@ -95,14 +105,14 @@ impl Tensor {
     }
 }
 
-/// Where the bytes of an external tensor lie.
+/// File, offset and length of an external tensor's bytes.
 pub(crate) struct External {
     pub(crate) location: String,
     pub(crate) offset: usize,
     pub(crate) length: Option<usize>,
 }
 
-/// The external place of a tensor, if it has one.
+/// The external data of a tensor, if it has any.
 pub(crate) fn external(proto: &TensorProto) -> Option<External> {
     if proto.data_location != Some(1) {
         return None;
@@ -121,7 +131,7 @@ pub(crate) fn external(proto: &TensorProto) -> Option<External> {
     })
 }
 
-/// The bytes of a tensor kept in the model: raw, or in one of the typed lists.
+/// The bytes of a tensor inside the model: raw, or in one of the typed lists.
 fn inline_bytes(proto: &TensorProto, dtype: DataType) -> Bytes {
     if let Some(raw) = &proto.raw_data {
         return raw.clone();

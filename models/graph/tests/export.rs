@@ -1,4 +1,4 @@
-//! Exports as files: whole or not there at all, in one file or in two. What they compute is tested in
+//! Exports as files: complete or missing, in one file or in two. What they compute is tested in
 //! models/reference/tests/export.rs.
 #![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
 

@@ -1,16 +1,16 @@
-"""Changes each setting of each family in turn, and writes down what the real Transformers makes of it.
+"""Changes each setting of each family in turn, and records what Transformers computes.
 
     python models/graph/tests/settings_sweep.py OUT [FIXTURE ...]
 
 Needs torch 2.12 and transformers 5.16. Starts from the fixtures of Transformers 5 (fixtures/generate.py). A case is a
-configuration that differs from the fixture's in one setting: another number, the other flag, another activation, null, not
-there at all, or one that the family does not know. Transformers reads it as it reads a config.json, takes the fixture's
-weights, and computes losses and entropies in float64. Cases that Transformers refuses, for which it lacks weights or finds
-them in another shape, or whose values are no numbers, are left out.
+configuration that differs from the fixture's in one setting: another number, the other flag, another activation, null, a
+missing setting, or one that the family does not know. Transformers reads it as a config.json, loads the fixture's weights,
+and computes losses and entropies in float64. Cases are skipped if Transformers refuses them, if weights are missing or have
+another shape, or if values are not finite.
 
-OUT/FIXTURE/NUMBER holds config.json, links to the fixture's weights, and expected.jsonl as beside a fixture. OUT/cases.json
-lists the cases: fixture, family, key (a path with dots), value (`null` where it is null, "(absent)" where it was taken away),
-whether the losses changed, by how much, the number of tensors that Transformers left unused, and the folder.
+OUT/FIXTURE/NUMBER holds config.json, links to the fixture's weights, and expected.jsonl as in a fixture. OUT/cases.json
+lists the cases: fixture, family, key (a path with dots), value (`null` if it is null, "(absent)" if it was removed), whether
+the losses changed, by how much, the number of tensors that Transformers left unused, and the folder.
 """
 
 import copy
@@ -32,9 +32,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageText
 
 LENGTHS = (30,)
 CHANGED = 1e-6
-"""Nats; Transformers says the same twice, to the last bit."""
+"""Nats; two runs of Transformers agree to the last bit."""
 ABSENT = "(absent)"
-# What differs from another fixture of its family in nothing that a setting below could reach otherwise.
+# Skipped: fixtures that differ from another of their family only in settings that are changed below anyway.
 SPARED = {
     "llama_t5_linear",
     "gemma3_text_capped",
@@ -50,10 +50,10 @@ SPARED = {
     "bloom_post",
     "olmoe_plain",
 }
-# Those stored under the other names add no settings.
+# Fixtures that differ only in tensor names add no settings.
 FIXTURES = [name for name, fixture in generate.FIXTURES_5.items() if fixture.original and name not in SPARED]
 
-# Not settings of a model, or what names it: one other value each.
+# Settings that do not describe the computation: one other value each.
 MINOR = {
     "architectures": ["OtherForCausalLM"],
     "transformers_version": "4.30.0",
@@ -76,9 +76,9 @@ MINOR = {
     "initializer_range": 0.7,
     "init_std": 0.7,
 }
-# Not among the settings of a class, and yet read.
+# Settings that are read although they are not attributes of the configuration's class.
 LEGACY = {"rope_theta", "rope_scaling", "partial_rotary_factor", "head_dim", "sliding_window_pattern", "rotary_pct"}
-# Where a family leaves a setting open, or has it in no form at all.
+# Other values for settings that a family leaves unset or does not have.
 OTHERS = {
     "sliding_window": [5, None],
     "use_sliding_window": [True, False],
@@ -136,7 +136,7 @@ OTHERS = {
     "image_token_index": [50],
     "image_token_id": [50],
     "vision_feature_layer": [-2],
-    # Old names of the rotation.
+    # Old names of the rotation's settings.
     "rope_theta": [77.0],
     "rope_local_base_freq": [77.0],
     "rotary_emb_base": [77.0],
@@ -209,7 +209,7 @@ def others(key, value):
 
 
 def altered(settings, path, value):
-    """A copy with one setting changed; None where nothing would be changed."""
+    """A copy with one setting changed; None if it has this value already."""
     changed = copy.deepcopy(settings)
     place = changed
     for step in path[:-1]:
@@ -226,7 +226,7 @@ def altered(settings, path, value):
 
 
 def rotations(settings, path):
-    """Changes to `rope_parameters`, which may hold one for each kind of layer."""
+    """Changes to `rope_parameters`, which may hold an object per layer type."""
     parameters = settings["rope_parameters"]
     yield [*path, "rope_parameters"], ABSENT
     yield [*path, "rope_parameters"], None
@@ -248,7 +248,7 @@ def rotations(settings, path):
 
 
 def changes(settings, named):
-    """All changes to try, as path and value. `named` are the settings that the class has."""
+    """All changes to try, as path and value. `named`: the settings that the configuration's class has."""
     for key in dict.fromkeys([*settings, *named, *OTHERS]):
         if key in ("model_type", "vision_config", "text_config"):
             continue
@@ -259,10 +259,10 @@ def changes(settings, named):
             yield [key], MINOR[key]
         else:
             values = others(key, settings.get(key, named.get(key)))
-            # Of what the class does not know, one value shows that it does not.
+            # For settings that the class does not have, one value is enough.
             for value in values if key in settings or key in named or key in LEGACY else values[1:2]:
                 yield [key], value
-    # Files that know the old names alone.
+    # Files with the old names only.
     if isinstance(settings.get("rope_parameters"), dict):
         old = {key: value for key, value in settings.items() if key != "rope_parameters"}
         yield [], dict(old, rope_theta=300.0)
@@ -298,9 +298,9 @@ class Sweep:
         self.rows = generate.expected(model, LENGTHS)
 
     def loaded(self, settings, folder):
-        """The model of these settings and how many tensors it left unused; raises where Transformers cannot have it."""
+        """The model with these settings, and how many tensors it left unused; raises if Transformers cannot load it."""
         if settings.get("tie_word_embeddings") != self.settings.get("tie_word_embeddings"):
-            # Which of two tensors is taken, where both are there, is for `from_pretrained` to say.
+            # If both tensors exist, `from_pretrained` decides which of them is used.
             model, report = self.auto.from_pretrained(folder, **self.options, output_loading_info=True)
             if report["missing_keys"] or report["mismatched_keys"]:
                 raise ValueError("weights are missing")
@@ -323,7 +323,7 @@ class Sweep:
 
 
 def sweep(name, out):
-    """The cases of one fixture, and how many Transformers did not take."""
+    """The cases of one fixture, and how many Transformers refused."""
     torch.set_num_threads(1)
     transformers.logging.set_verbosity(transformers.logging.CRITICAL)
     sweep = Sweep(name)
@@ -345,7 +345,7 @@ def sweep(name, out):
             model, unused = sweep.loaded(settings, folder)
             rows = generate.expected(model, LENGTHS)
             differs = sweep.differs(rows)
-        # Whatever it is: the case is none.
+        # Whatever the reason, the case is skipped.
         except Exception:
             refused += 1
             continue
@@ -364,7 +364,7 @@ def sweep(name, out):
                 folder=place,
             )
         )
-    # The last folder, where the last case was none.
+    # Removes the last folder if its case was skipped.
     leftover = os.path.join(out, name, f"{len(cases):03}")
     for file in os.listdir(leftover) if os.path.isdir(leftover) else ():
         os.remove(os.path.join(leftover, file))
@@ -381,9 +381,9 @@ def main():
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for name, (cases, refused) in zip(names, pool.map(sweep, names, [out] * len(names))):
             changed = sum(case["changes"] for case in cases)
-            print(f"{name}: {changed} change the losses, {len(cases) - changed} do not, {refused} are not taken", flush=True)
+            print(f"{name}: {changed} change the losses, {len(cases) - changed} do not, {refused} are refused", flush=True)
             all_cases += cases
-            # Each time: who stops it has what was done.
+            # Written after each fixture, so that a stopped sweep keeps its results.
             with open(os.path.join(out, "cases.json"), "w") as file:
                 json.dump(all_cases, file, indent=1)
     print(f"{len(all_cases)} cases of {len(names)} fixtures in {time.monotonic() - started:.0f} s")

@@ -1,8 +1,9 @@
-//! NVIDIA's libraries. ONNX Runtime's CUDA provider names what it needs without a path, and the wheels put it where the
-//! system's loader does not look; a library that is loaded already is found by its name. In: a library with the CUDA
-//! provider beside it. Out: the folders that may hold the others, and, on Linux, a record of each that was loaded early.
+//! NVIDIA's libraries. ONNX Runtime's CUDA provider names its dependencies without paths, and the wheels install them
+//! where the system's loader does not search; but the loader finds a library by name if it is already loaded. In: a
+//! library with the CUDA provider beside it. Out: the folders that may have the dependencies and, on Linux, a record of
+//! each library that was loaded early.
 //!
-//! A failure here ends nothing: whether CUDA can be used is for the session to say, and the record explains why not.
+//! A failure here is not an error: a session shows whether CUDA can be used, and the record explains why not.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,12 +11,12 @@ use std::path::{Path, PathBuf};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{folders, preload};
 
-/// A library that was loaded, or tried, before the CUDA provider asks for it.
+/// A library that was loaded, or failed to load, before the CUDA provider needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preloaded {
     /// Its name, such as `libcublas.so.13`.
     pub name: String,
-    /// The file; none where the system's loader was asked by name.
+    /// The file; `None` if the system's loader searched by name.
     pub path: Option<PathBuf>,
     /// Why it could not be loaded.
     pub problem: Option<String>,
@@ -25,7 +26,7 @@ impl fmt::Display for Preloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.path {
             Some(path) => write!(f, "{}", path.display())?,
-            None => write!(f, "{} (of the system)", self.name)?,
+            None => write!(f, "{} (from the system)", self.name)?,
         }
         match &self.problem {
             Some(problem) => write!(f, ": {problem}"),
@@ -44,7 +45,7 @@ pub(crate) fn provider_file(library: &Path) -> Option<PathBuf> {
     Some(library.with_file_name(name))
 }
 
-/// Elsewhere the system's own search has to find them.
+/// On other platforms the system's loader must find them.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn folders(
     _: &Path,
@@ -72,8 +73,8 @@ mod linux {
     use crate::error::chain;
     use crate::{elf, python};
 
-    /// Nearest first: beside the library, its own `site-packages`, these environments, and only where those have
-    /// no CUDA runtime, `ask_python`.
+    /// Folders with NVIDIA's libraries, nearest first: beside the library, in its own `site-packages`, in these
+    /// environments and, only if none of them has a CUDA runtime, those that `ask_python` returns.
     pub(crate) fn folders(
         library: &Path,
         environments: [Option<&Path>; 3],
@@ -93,7 +94,7 @@ mod linux {
             .iter()
             .flat_map(|root| library_folders(root))
             .collect();
-        // conda's own packages of CUDA put their libraries here.
+        // conda's CUDA packages install their libraries here.
         found.extend(
             environments
                 .into_iter()
@@ -112,7 +113,8 @@ mod linux {
         found
     }
 
-    /// `nvidia/` itself, as rho-mask installs it, and `nvidia/cu13/lib` or `nvidia/cublas/lib`, as wheels do.
+    /// `nvidia/` itself, where rho-mask installs libraries, and `nvidia/cu13/lib` or `nvidia/cublas/lib`, where wheels
+    /// do.
     fn library_folders(root: &Path) -> Vec<PathBuf> {
         let mut parts: Vec<PathBuf> = fs::read_dir(root)
             .into_iter()
@@ -134,7 +136,7 @@ mod linux {
         names.filter(|name| name.starts_with(prefix)).min()
     }
 
-    /// Loads what the provider needs, and what that needs, dependencies first.
+    /// Loads the provider's direct and indirect dependencies, innermost first.
     pub(crate) fn preload(library: &Path, folders: &[PathBuf]) -> Vec<Preloaded> {
         let mut loading = Loading {
             folders,
@@ -149,7 +151,7 @@ mod linux {
         for name in &needed {
             loading.add(name);
         }
-        // The provider asks for these while it runs, so its headers do not tell. NVRTC asks for its built-ins by name.
+        // The provider loads these at run time, so its headers do not name them. NVRTC loads its built-ins by name.
         if let Some(major) = runtime {
             let builtins = format!("libnvrtc-builtins.so.{major}");
             if let Some(name) = folders
@@ -159,18 +161,18 @@ mod linux {
                 loading.add(&name);
             }
             loading.add(&format!("libnvrtc.so.{major}"));
-            // For graphs with an FFT alone: no loss where it is missing.
+            // Only graphs with an FFT need it, so it may be missing.
             let fft = format!("libcufft.so.{}", major.saturating_sub(1));
             if loading.file(&fft).is_some() {
                 loading.add(&fft);
             }
         }
-        // Its parts it finds in its own folder.
+        // It finds its parts in its own folder.
         loading.add("libcudnn.so.9");
         loading.record
     }
 
-    /// The NVIDIA libraries among what a library needs, the driver's included.
+    /// NVIDIA's libraries among a library's dependencies, including the driver's.
     fn needed_of(path: &Path) -> Vec<String> {
         let needed = elf::read(path)
             .ok()
@@ -219,8 +221,8 @@ mod linux {
     #[expect(unsafe_code, reason = "loading a library runs its constructors")]
     fn open_for_good(path: &Path) -> Result<(), libloading::Error> {
         // SAFETY: these are NVIDIA's libraries, which the CUDA provider would load itself a moment later; they come
-        // from where the provider came from, from the user's Python, or from the system. Their constructors run once,
-        // and they are never unloaded, so nothing taken from them can dangle.
+        // from the provider's own source, from the user's Python, or from the system. Their constructors run once, and
+        // they are never unloaded, so no pointer into them can dangle.
         let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }?;
         forget(library);
         Ok(())
@@ -256,7 +258,7 @@ mod linux {
                 ]
             );
 
-            // A CUDA runtime close by: Python is not asked.
+            // A CUDA runtime is beside the library: Python is not asked.
             touch(&library.with_file_name("nvidia").join("libcudart.so.13"));
             let found = folders(&library, [None, Some(&root.join("env")), None], || {
                 panic!("must not be asked")

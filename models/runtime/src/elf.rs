@@ -1,6 +1,6 @@
-//! What the headers of a Linux library say: how long its file must be, and which libraries it needs. In: a path. Out:
-//! [`Elf`], or nothing for what is no 64-bit little-endian ELF file. Nothing is loaded or run, and of the file only the
-//! headers are read.
+//! Reads the headers of a Linux library: how long its file must be, and which libraries it needs. In: a path. Out:
+//! [`Elf`], or `None` if the file is not 64-bit little-endian ELF. Nothing is loaded or run, and only the headers are
+//! read.
 
 use std::fs::File;
 use std::io;
@@ -14,13 +14,13 @@ use object::{
     read::elf::{Dyn, FileHeader, ProgramHeader},
 };
 
-/// What the headers say.
+/// Facts from the headers.
 pub(crate) struct Elf {
-    /// The file's size that the headers ask for.
+    /// The minimum size of the file by its headers, in bytes.
     pub(crate) expected: u64,
-    /// The file's size.
+    /// The size of the file in bytes.
     pub(crate) got: u64,
-    /// The names of the libraries it needs, in their order; empty if the file is cut off.
+    /// Names of the libraries that it needs, in order; empty if the file is truncated.
     pub(crate) needed: Vec<String>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Elf>> {
         return Ok(None);
     };
     let Ok(segments) = header.program_headers(endian, &data) else {
-        // Their table lies beyond the end, or is none.
+        // The table of segments is beyond the end of the file, or invalid.
         let entries = u64::from(header.e_phentsize(endian)) * u64::from(header.e_phnum(endian));
         return Ok(Some(Elf {
             expected: header.e_phoff(endian).saturating_add(entries),
@@ -62,7 +62,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Elf>> {
     }))
 }
 
-/// The libraries that the dynamic segment names; none where it has no table of names.
+/// The libraries that the dynamic segment names; `None` if it has no string table.
 fn needed(data: &ReadCache<File>, segments: &[Segment]) -> Option<Vec<String>> {
     let endian = LittleEndian;
     let mut dynamic = segments
@@ -76,7 +76,7 @@ fn needed(data: &ReadCache<File>, segments: &[Segment]) -> Option<Vec<String>> {
         entries.find_map(|&(tag, value)| (tag == wanted).then_some(value))
     };
     let (address, size) = (value(DT_STRTAB)?, value(DT_STRSZ)?);
-    // The table is named by the address that it will have in memory.
+    // The header has the table's address in memory, not its offset in the file.
     let mut loaded = segments.iter().filter(|s| s.p_type(endian) == PT_LOAD);
     let offset = loaded.find_map(|segment| {
         let (offset, size) = segment.file_range(endian);
@@ -118,7 +118,7 @@ mod tests {
         assert!(read(&cut).unwrap().is_none());
     }
 
-    /// Whatever the headers hold, reading them ends without a panic. Fixed seed: the same bytes each time.
+    /// Reading arbitrary headers does not panic. The seed is fixed.
     #[test]
     fn wrong_headers_do_not_panic() {
         let folder = tempfile::tempdir().unwrap();

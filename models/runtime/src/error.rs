@@ -8,22 +8,22 @@ use crate::library::Looked;
 use crate::version::REQUIRED_VERSION;
 use crate::wheels::VERSION;
 
-/// Why there is no ONNX Runtime.
+/// Why ONNX Runtime cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LibraryError {
-    /// No place of the search held a library that can be used.
+    /// No location of the search has a usable library.
     #[error("no usable ONNX Runtime was found: {}", places(looked))]
     NotFound {
-        /// Every place and what was seen there.
+        /// Every location, and what was found there.
         looked: Vec<Looked>,
     },
-    /// CUDA was asked for, and no library of the search has the CUDA provider.
+    /// CUDA is requested, but no library of the search has the CUDA provider.
     #[error("no ONNX Runtime with CUDA was found: {}", places(looked))]
     NoCudaLibrary {
-        /// Every place and what was seen there.
+        /// Every location, and what was found there.
         looked: Vec<Looked>,
-        /// The first place where there would be one, had not another package been put over it.
+        /// The first library with CUDA that the CPU package has overwritten.
         overwritten: Option<Box<LibraryError>>,
     },
     /// The path does not name a file.
@@ -32,14 +32,14 @@ pub enum LibraryError {
         /// The path as given.
         path: PathBuf,
     },
-    /// The library's file is shorter than its own headers say: loading it would crash.
-    #[error("{}: the library is cut off: expected at least {expected} bytes, got {got}", path.display())]
+    /// The library's file is shorter than its headers say: loading it would crash.
+    #[error("{}: the library is truncated: expected at least {expected} bytes, got {got}", path.display())]
     Truncated {
         /// The library.
         path: PathBuf,
-        /// The size that its headers ask for.
+        /// The size in bytes by its headers.
         expected: u64,
-        /// The size it has.
+        /// Its size in bytes.
         got: u64,
     },
     /// The system's loader refuses the file.
@@ -50,13 +50,13 @@ pub enum LibraryError {
         /// The loader's reason.
         source: libloading::Error,
     },
-    /// A library, but not ONNX Runtime.
+    /// The library is not ONNX Runtime.
     #[error("{}: not ONNX Runtime: it has no OrtGetApiBase", path.display())]
     NoEntryPoint {
         /// The library.
         path: PathBuf,
     },
-    /// ONNX Runtime of a version that cannot be spoken to.
+    /// The version of ONNX Runtime is not supported.
     #[error("{}: expected ONNX Runtime {REQUIRED_VERSION}, got {found}", path.display())]
     Version {
         /// The library.
@@ -64,21 +64,21 @@ pub enum LibraryError {
         /// The version it reports.
         found: String,
     },
-    /// CUDA was asked for, and this library has no CUDA provider beside it.
+    /// CUDA is requested, but this library has no CUDA provider beside it.
     #[error("{}: it has no CUDA provider beside it", path.display())]
     NoCudaProvider {
         /// The library.
         path: PathBuf,
     },
-    /// The package for the GPU is installed, and the one for the CPU lies over it.
+    /// The GPU package is installed, but the CPU package has overwritten its library.
     #[error(
-        "{}: it is of the package onnxruntime, which lies over that of onnxruntime-gpu {version}",
+        "{}: it belongs to the package onnxruntime, which has overwritten onnxruntime-gpu {version}",
         path.display()
     )]
     Overwritten {
         /// The library.
         path: PathBuf,
-        /// The version of the package for the GPU.
+        /// The version of the GPU package.
         version: String,
     },
     /// There is no pinned wheel for this platform.
@@ -91,19 +91,19 @@ pub enum LibraryError {
         /// The processor.
         arch: String,
     },
-    /// Something has to be downloaded, and may not.
-    #[error("{package} {VERSION} is not installed, and RHO_MASK_OFFLINE forbids to download it")]
+    /// A download is needed but forbidden.
+    #[error("{package} {VERSION} is not installed, and RHO_MASK_OFFLINE forbids downloading it")]
     Offline {
         /// The package on PyPI.
         package: &'static str,
     },
-    /// The environment names no folder to install into.
+    /// The environment does not name a cache folder to install into.
     #[error("there is no cache folder to install into")]
     NoCacheFolder,
     /// Python could not be started.
     #[error("{} could not be started", python.display())]
     PythonMissing {
-        /// The program that was tried.
+        /// The program that should run.
         python: PathBuf,
         /// The system's reason.
         source: io::Error,
@@ -111,25 +111,25 @@ pub enum LibraryError {
     /// Python has no pip.
     #[error("{} has no pip", python.display())]
     PipMissing {
-        /// The Python that was asked.
+        /// The Python that was used.
         python: PathBuf,
     },
     /// pip could not download a wheel.
     #[error("pip could not download {requirement}: {reason}")]
     PipFailed {
-        /// What it was asked for.
+        /// The requested package and version.
         requirement: String,
-        /// The last lines of what it said, on one line.
+        /// The last lines of its output, joined into one.
         reason: String,
     },
-    /// The downloaded wheel is not the pinned one; nothing of it was used.
+    /// The downloaded wheel is not the pinned one; it was not used.
     #[error("{wheel}: expected SHA-256 {expected}, got {got}")]
     WheelHash {
         /// The wheel's file name.
         wheel: String,
         /// The pinned hash.
         expected: String,
-        /// The hash of what came.
+        /// The hash of the download.
         got: String,
     },
     /// The wheel cannot be read, though its hash is right.
@@ -137,15 +137,15 @@ pub enum LibraryError {
     Wheel {
         /// The wheel's file name.
         wheel: String,
-        /// The entry that was asked for.
+        /// The entry to read.
         entry: String,
         /// The reason.
         source: zip::result::ZipError,
     },
-    /// The disk, or a permission on it.
+    /// A file operation failed.
     #[error("{}: cannot {action}", path.display())]
     Disk {
-        /// What was being done.
+        /// The operation.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -157,18 +157,18 @@ pub enum LibraryError {
     Damaged {
         /// The folder of the installation.
         folder: PathBuf,
-        /// Which file, expected and got.
+        /// The file, with expected and got.
         problem: String,
     },
-    /// A process can load one library only.
-    #[error("{} is loaded already, {} cannot be loaded beside it", loaded.display(), asked.display())]
+    /// Another library is loaded; a process can load only one.
+    #[error("{} is already loaded, so {} cannot be loaded", loaded.display(), asked.display())]
     AlreadyLoaded {
         /// The library in use.
         loaded: PathBuf,
-        /// The one that was asked for.
+        /// The requested library.
         asked: PathBuf,
     },
-    /// The library passed the check and still did not load.
+    /// The library passed the check but cannot be loaded.
     #[error("{}: cannot load ONNX Runtime", path.display())]
     Load {
         /// The library.
@@ -176,7 +176,7 @@ pub enum LibraryError {
         /// The reason.
         source: ort::LoadDynamicError,
     },
-    /// The library loaded, and a call to it failed.
+    /// The library was loaded, but a call to it failed.
     #[error("{}: ONNX Runtime does not start", path.display())]
     Start {
         /// The library.

@@ -1,9 +1,10 @@
-//! The order of the search. In: [`LibraryOptions`]. Out: the library to load, and every place that was looked at with
-//! what was seen there. Installs nothing and downloads nothing.
+//! Searches for a library. In: [`LibraryOptions`]. Out: the library to load, and a record of every location. Installs
+//! and downloads nothing.
 //!
-//! The user's own path is final: it is used, or it is the error. Then come the environment that the program's wheel was
-//! installed into, the active Python environments, what `python3` would import, and the cache folder; the first library that can be used is taken, and one that cannot is
-//! reported, not just passed over.
+//! If the user names a path, no other is tried: it is used, or it is an error. Otherwise the search goes through the
+//! environment that the program's wheel was installed into, the active Python environments, the package that `python3`
+//! would import, and the cache folder. The first usable library is taken. Unusable ones are reported, not silently
+//! skipped.
 
 use std::cell::OnceCell;
 use std::fs;
@@ -15,12 +16,13 @@ use crate::manifest::{Condition, Depth, condition};
 use crate::options::LibraryOptions;
 use crate::{cuda, package_clash, python, version, wheels};
 
-/// Searches, in the order of [`Origin`]. Never installs, never downloads.
+/// Searches in the order of [`Origin`]. Never installs or downloads anything. The first value lists every location,
+/// also if no library was found.
 ///
 /// # Errors
 ///
-/// The second value is the library, or why there is none: the reason against the one that the user named, else
-/// [`LibraryError::NotFound`] or [`LibraryError::NoCudaLibrary`]. The first lists every place either way.
+/// When the library that the user named cannot be used; otherwise [`LibraryError::NotFound`] or
+/// [`LibraryError::NoCudaLibrary`].
 pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryError>) {
     let search = Search {
         options,
@@ -38,7 +40,7 @@ pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryEr
         Origin::Cache,
     ] {
         if used.is_some() {
-            let found = "not looked at, for one was found before".to_owned();
+            let found = "not searched, because a library was found before".to_owned();
             looked.push(Looked {
                 origin,
                 path: None,
@@ -103,7 +105,7 @@ pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryEr
     (looked, result)
 }
 
-/// Checks one file and gathers what loading it will need.
+/// Checks one file, and finds the folders that loading it needs.
 pub(crate) fn open(
     options: &LibraryOptions,
     origin: Origin,
@@ -119,14 +121,14 @@ pub(crate) fn open(
 
 enum Place {
     Library(PathBuf),
-    /// Something is here that should be a library and is none.
+    /// A file or folder that should be or contain a library, but is unusable.
     Broken(PathBuf, String),
     Nothing(Option<PathBuf>, String),
 }
 
 struct Search<'a> {
     options: &'a LibraryOptions,
-    /// Starting a Python takes a while: at most once, and only when the answer is wanted.
+    /// Python's answer. Starting Python takes a while, so it is started at most once and only if needed.
     packages: OnceCell<Result<python::Packages, String>>,
 }
 
@@ -141,14 +143,14 @@ impl Search<'_> {
         let none_named = || vec![Place::Nothing(None, "none".to_owned())];
         match origin {
             Origin::Given => self.options.path.as_ref().map_or_else(none_named, |path| {
-                // A bare name would be looked up in the system's folders; a file is meant.
+                // The system would search its own folders for a bare name, but a file is meant.
                 vec![Place::Library(
                     std::path::absolute(path).unwrap_or_else(|_| path.clone()),
                 )]
             }),
             Origin::OwnEnvironment => match self.options.own_environment.as_deref() {
                 Some(environment) => in_environment(environment),
-                None => not_there(None, "that is no Python environment"),
+                None => not_there(None, "not a Python environment"),
             },
             Origin::VirtualEnvironment => self
                 .options
@@ -173,7 +175,7 @@ impl Search<'_> {
     fn in_cache(&self) -> Vec<Place> {
         let cache = &self.options.cache;
         if cache.as_os_str().is_empty() {
-            return not_there(None, "the environment names none");
+            return not_there(None, "the environment does not name one");
         }
         let packages = [self.options.cuda, !self.options.cuda]
             .into_iter()
@@ -206,7 +208,7 @@ impl Search<'_> {
     fn open_with(&self, origin: Origin, path: &Path, cuda: bool) -> Result<Library, LibraryError> {
         let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let has_cuda_provider_file = cuda::provider_file(path).is_some_and(|file| file.is_file());
-        // A library that the user named may have its providers elsewhere; loading it will tell.
+        // A library that the user named may have its providers elsewhere; loading it shows whether it has CUDA.
         if cuda && !has_cuda_provider_file && origin != Origin::Given {
             return Err(LibraryError::NoCudaProvider {
                 path: path.to_owned(),
@@ -279,8 +281,7 @@ fn not_there(path: Option<&Path>, reason: &str) -> Vec<Place> {
     vec![Place::Nothing(path.map(Path::to_owned), reason.to_owned())]
 }
 
-/// The library's file has its version in its name; of several the last by name, which
-/// is the most exact.
+/// The library's file. Its name contains the version; of several, the last by name has the most complete version.
 fn library_in(folder: &Path) -> Option<PathBuf> {
     let is_library = |name: &str| {
         if cfg!(windows) {

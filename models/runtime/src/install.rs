@@ -1,9 +1,9 @@
-//! Puts a package of the table into the cache folder. In: wheels, from wherever `fetch` gets them. Out: a folder that is
-//! complete or does not exist.
+//! Installs a package into the cache folder. In: wheels that `fetch` provides. Out: a folder that is complete or does
+//! not exist.
 //!
-//! Each wheel's hash is checked before anything of it is unpacked. Files are unpacked into a temporary folder in the
-//! cache, which one rename puts in place: a killed installation leaves rubbish, never half a library. A lock file keeps
-//! two processes from downloading the same thing; where the file system has no locks the rename still decides.
+//! Each wheel's hash is checked before it is unpacked. Files are unpacked into a temporary folder in the cache, which
+//! one rename puts in place: an interrupted installation leaves temporary files, never half a library. A lock file
+//! keeps two processes from downloading the same package; on file systems without locks, the rename decides.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,10 +17,10 @@ use crate::wheels::{Package, Wheel};
 
 const TEMPORARY: &str = ".part-";
 
-/// Gets one wheel into a folder.
+/// Downloads one wheel into a folder.
 pub(crate) type Fetch<'a> = dyn Fn(&Wheel, &Path) -> Result<PathBuf, LibraryError> + 'a;
 
-/// Installs what is not there or damaged, and returns the package's folder.
+/// Installs the package if it is missing or damaged, and returns its folder.
 pub(crate) fn install_package(
     package: &Package,
     options: &LibraryOptions,
@@ -41,10 +41,10 @@ pub(crate) fn install_package(
             package: package.name,
         });
     }
-    fs::create_dir_all(cache).map_err(LibraryError::disk("make the cache folder", cache))?;
+    fs::create_dir_all(cache).map_err(LibraryError::disk("create the cache folder", cache))?;
     let lock = lock(cache, say)?;
     match condition(&folder, depth) {
-        // Another process was faster.
+        // Another process has installed it meanwhile.
         Condition::Whole => return Ok(folder),
         Condition::Absent => {}
         Condition::Damaged(problem) => say(&format!(
@@ -58,7 +58,7 @@ pub(crate) fn install_package(
     let temporary = tempfile::Builder::new()
         .prefix(TEMPORARY)
         .tempdir_in(cache)
-        .map_err(LibraryError::disk("make a temporary folder", cache))?;
+        .map_err(LibraryError::disk("create a temporary folder", cache))?;
     let content = temporary.path().join("content");
     make_folder(&content)?;
     let mut manifest = Manifest::default();
@@ -72,7 +72,7 @@ pub(crate) fn install_package(
         let path = fetch(wheel, &download)?;
         check_hash(wheel, &path)?;
         unpack(wheel, &path, &content, &mut manifest)?;
-        // NVIDIA's are large; only one at a time lies beside what was unpacked.
+        // NVIDIA's wheels are large; only one at a time is kept.
         fs::remove_dir_all(&download)
             .map_err(LibraryError::disk("remove the folder", &download))?;
     }
@@ -85,11 +85,11 @@ pub(crate) fn install_package(
 /// Waits for another installation into the same cache.
 fn lock(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Lock, LibraryError> {
     let path = cache.join(".lock");
-    let waiting = || say("waiting for another installation of ONNX Runtime to end");
+    let waiting = || say("waiting for another installation of ONNX Runtime to finish");
     Lock::take(&path, waiting).map_err(LibraryError::disk("lock the file", &path))
 }
 
-/// What installations that were killed have left; nobody else is at work, for we hold the lock.
+/// Removes what interrupted installations have left. No other process is installing, because we hold the lock.
 fn remove_leftovers(cache: &Path) {
     for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
         if entry
@@ -97,7 +97,7 @@ fn remove_leftovers(cache: &Path) {
             .to_str()
             .is_some_and(|name| name.starts_with(TEMPORARY))
         {
-            // What cannot be removed is in nobody's way.
+            // A leftover that cannot be removed does no harm.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
@@ -137,7 +137,7 @@ fn unpack(
             .map_err(|source| failed(&entry, source))?;
         let target = content.join(wheel.into).join(name);
         let mut to =
-            File::create_new(&target).map_err(LibraryError::disk("make the file", &target))?;
+            File::create_new(&target).map_err(LibraryError::disk("create the file", &target))?;
         let written = copy_hashing(&mut from, &mut to)
             .and_then(|written| to.sync_all().map(|()| written))
             .map_err(LibraryError::disk("unpack the wheel into", &target))?;
@@ -151,8 +151,9 @@ fn unpack(
     Ok(())
 }
 
-/// A rename does not replace a folder with something in it. A whole one is another process's, on a file system without
-/// locks: ours is discarded. A damaged one is moved away first.
+/// Renames the content into place. A rename does not replace a folder with files. If that folder is complete, another
+/// process has installed it on a file system without locks, and ours is discarded. If it is damaged, it is moved away
+/// first.
 fn put_in_place(content: &Path, folder: &Path, depth: Depth) -> Result<(), LibraryError> {
     if fs::rename(content, folder).is_ok() || condition(folder, depth) == Condition::Whole {
         return Ok(());
@@ -168,7 +169,7 @@ fn put_in_place(content: &Path, folder: &Path, depth: Depth) -> Result<(), Libra
 }
 
 fn make_folder(path: &Path) -> Result<(), LibraryError> {
-    fs::create_dir_all(path).map_err(LibraryError::disk("make the folder", path))
+    fs::create_dir_all(path).map_err(LibraryError::disk("create the folder", path))
 }
 
 fn file_name(path: &Path) -> String {

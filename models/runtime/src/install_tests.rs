@@ -1,4 +1,4 @@
-//! Installation from wheels made here: no network. What belongs here: order of checks, damage, two at once.
+//! Installation from wheels created here, without network: order of checks, damage, concurrent installations.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -142,7 +142,7 @@ fn damage_is_repaired_and_told() {
     let fetch = copy_of(&wheel);
     let folder = install_package(&package, &online, Depth::Sizes, &fetch, &mut |_| {}).unwrap();
 
-    // The same size: only a look at every byte shows it.
+    // The size is the same, so only reading every byte shows the damage.
     fs::write(folder.join("lib.so"), "librarY").unwrap();
     fs::create_dir(cache.join(".part-killed")).unwrap();
     let never: &Fetch<'_> = &|_, _| panic!("nothing is to be fetched");
@@ -202,7 +202,7 @@ fn a_failed_download_leaves_nothing() {
         matches!(
             error,
             LibraryError::Disk {
-                action: "make the cache folder",
+                action: "create the cache folder",
                 ..
             }
         ),
@@ -257,7 +257,7 @@ fn without_locks_the_loser_discards_its_own() {
         &mut |_| {},
     )
     .unwrap();
-    // Another process was done between our look and our rename.
+    // Another process has finished between our check and our rename.
     let content = scratch.join("content");
     fs::create_dir(&content).unwrap();
     fs::write(content.join("lib.so"), "ours").unwrap();
@@ -266,7 +266,7 @@ fn without_locks_the_loser_discards_its_own() {
         fs::read_to_string(folder.join("lib.so")).unwrap(),
         "library"
     );
-    // What it left is damaged: ours replaces it.
+    // Its installation is damaged: ours replaces it.
     fs::write(folder.join("lib.so"), "cut").unwrap();
     put_in_place(&content, &folder, Depth::Sizes).unwrap();
     assert_eq!(fs::read_to_string(folder.join("lib.so")).unwrap(), "ours");

@@ -1,30 +1,30 @@
 //! Finds, installs, verifies and loads the ONNX Runtime library.
 //!
 //! ```text
-//! environment variables ─► LibraryOptions ─┬─ find ────► Library, and every place of the search
+//! environment variables ─► LibraryOptions ─┬─ find ────► Library, and every location of the search
 //!                                          └─ install ─► Library: pinned wheels, in the cache folder
 //!                                                           │
 //!                                            verify ◄───────┼─ load ─► ort's Environment, one per process
 //! ```
 //!
-//! In: what the user and the environment say about where the library may lie ([`LibraryOptions`]). Out: the one
-//! [`Environment`](ort::environment::Environment) of this process. Sessions, models and the choice of a device are
-//! left to others; nothing is printed here, lines for people go to the caller's `say`.
+//! In: where the user and the environment say that the library may be ([`LibraryOptions`]). Out: the one
+//! [`Environment`](ort::environment::Environment) of this process. Sessions, models and the choice of a device are not
+//! part of this crate. It prints nothing; human-readable lines go to the caller's `say`.
 //!
 //! | file | its duty |
 //! |---|---|
 //! | `options` | the only reader of environment variables |
-//! | `find` | the order of the search, and what was seen on the way |
-//! | `library` | the words for that: a library, a place |
-//! | `python` | what Python environments hold |
-//! | `package_clash` | the CPU package in the place of the GPU package |
-//! | `version` | is this file an ONNX Runtime that can be spoken to? |
-//! | `elf` | Linux: is a library whole, and what does it need? |
-//! | `wheels` | the pinned wheels and their hashes: a newer version is a change of this table alone |
-//! | `pip` | one wheel from PyPI |
-//! | `install` | wheels into the cache folder, safe beside another process |
-//! | `manifest` | what an installed folder holds, and whether it still does |
-//! | `cuda` | NVIDIA's libraries: where they lie, and loading them early |
+//! | `find` | the order of the search, and its record |
+//! | `library` | the values of the search: a library, a location |
+//! | `python` | packages in Python environments |
+//! | `package_clash` | detects that the CPU package has overwritten the GPU package |
+//! | `version` | checks that a file is a supported ONNX Runtime |
+//! | `elf` | Linux: checks that a library is complete, and lists its dependencies |
+//! | `wheels` | the pinned wheels and their hashes; the only file to change for a newer version |
+//! | `pip` | downloads one wheel from PyPI |
+//! | `install` | installs wheels into the cache folder, safe with concurrent processes |
+//! | `manifest` | records and checks the files of an installation |
+//! | `cuda` | finds NVIDIA's libraries and loads them early |
 //! | `load` | one library, one environment per process |
 
 mod cuda;
@@ -59,22 +59,22 @@ use manifest::Depth;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// Finds a library, or installs the pinned CPU build into the cache folder when there is none.
+/// Finds a library, or installs the pinned CPU build into the cache folder if there is none.
 ///
-/// `say` gets a line for each library that was found and cannot be used, and for each step of an installation.
-/// Where CUDA was asked for nothing is installed: a download of 1.3 GB is for the user to ask for.
+/// `say` gets a line for each library that was found but cannot be used, and for each step of an installation. If CUDA
+/// is requested, nothing is installed: a download of 1.3 GB is the user's decision.
 ///
 /// # Errors
 ///
-/// A library that the user named and that cannot be used; no library with CUDA where CUDA was asked for; and whatever
-/// keeps an installation from being made (see [`install`]).
+/// When the library that the user named cannot be used, CUDA is requested and no library has it, or the installation
+/// fails (see [`install`]).
 pub fn find_or_install(
     options: &LibraryOptions,
     say: &mut dyn FnMut(&str),
 ) -> Result<Library, LibraryError> {
     let (looked, found) = find(options);
     for place in looked.iter().filter(|place| place.state == State::Unusable) {
-        say(&format!("passing over {place}"));
+        say(&format!("skipping {place}"));
     }
     match found {
         Err(LibraryError::NotFound { .. }) => {
@@ -85,13 +85,13 @@ pub fn find_or_install(
     }
 }
 
-/// Installs the pinned build into the cache folder, whatever else the machine has; with `cuda` the GPU build and the
-/// NVIDIA libraries it needs. What is there already is verified, byte for byte, and replaced only if damaged.
+/// Installs the pinned build into the cache folder, even if other libraries exist; with `cuda`, the GPU build and the
+/// NVIDIA libraries that it needs. An existing installation is verified byte for byte, and replaced only if damaged.
 ///
 /// # Errors
 ///
-/// No wheel for this platform, no cache folder, no Python with pip, a download that is forbidden or fails, a wheel with
-/// another hash than the pinned one, a full disk, or a library that this system cannot load.
+/// When there is no wheel for this platform, no cache folder or no Python with pip, the download is forbidden or fails,
+/// a wheel's hash is not the pinned one, the disk is full, or this system cannot load the library.
 pub fn install(
     options: &LibraryOptions,
     cuda: bool,
@@ -100,7 +100,7 @@ pub fn install(
     put_in_place(options, cuda, Depth::Hashes, say)
 }
 
-/// What is wrong with a library that was meant to be another: [`LibraryError::Overwritten`].
+/// [`LibraryError::Overwritten`], if the CPU package has overwritten this library of the GPU package.
 #[must_use]
 pub fn overwritten(library: &Library) -> Option<LibraryError> {
     package_clash::overwritten(&library.path).map(|version| LibraryError::Overwritten {
@@ -109,13 +109,13 @@ pub fn overwritten(library: &Library) -> Option<LibraryError> {
     })
 }
 
-/// Reads every byte of an installed library again and compares it with what was installed.
+/// Reads every byte of an installed library and compares it with the installation's record.
 ///
-/// A library that came from elsewhere has nothing to be compared with and passes.
+/// A library from elsewhere has no record and always passes.
 ///
 /// # Errors
 ///
-/// [`LibraryError::Damaged`] where a file is missing, shorter, longer or other than it was.
+/// [`LibraryError::Damaged`] when a file is missing or has changed.
 pub fn verify(library: &Library) -> Result<(), LibraryError> {
     let folder = library
         .path

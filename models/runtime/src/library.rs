@@ -1,10 +1,10 @@
-//! The words of the search: a library that was found, and a place that was looked at. Values only; the search itself
-//! is in `find`.
+//! The values of the search: a library that was found, and a location that was searched. The search itself is in
+//! `find`.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a library's file is called on this system.
+/// An example of the library's file name on this platform.
 pub const EXAMPLE: &str = if cfg!(windows) {
     "onnxruntime.dll"
 } else if cfg!(target_os = "macos") {
@@ -43,7 +43,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A library that was found and can be spoken to.
+/// A usable library that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Library {
     /// The file, absolute.
@@ -52,34 +52,34 @@ pub struct Library {
     pub version: String,
     /// Where it came from.
     pub origin: Origin,
-    /// Whether the CUDA provider's file lies beside it. What the loaded library says itself: see `has_cuda_provider`.
+    /// Whether the CUDA provider's file is beside it. `has_cuda_provider` asks the loaded library.
     pub has_cuda_provider_file: bool,
-    /// Folders with NVIDIA's libraries, nearest first, that `load` takes them from; `None` where CUDA was not asked
-    /// for or cannot be, and nothing is to be loaded early.
+    /// Folders from which `load` loads NVIDIA's libraries early, nearest first; `None` if CUDA is not requested or not
+    /// possible.
     pub cuda_folders: Option<Vec<PathBuf>>,
 }
 
-/// What came of looking at a place.
+/// The result for a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The library is taken from here.
+    /// It has the library that is used.
     Used,
-    /// There is one, and it cannot be used.
+    /// It has a library that cannot be used.
     Unusable,
-    /// There is none.
+    /// It has no library.
     Absent,
-    /// Not looked at: an earlier place has one.
+    /// Not searched: an earlier location has a library.
     NotNeeded,
 }
 
-/// One place of the search.
+/// One location of the search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Looked {
-    /// The place.
+    /// Which location it is.
     pub origin: Origin,
-    /// The file or folder in question, where there is one.
+    /// The file or folder, if there is one.
     pub path: Option<PathBuf>,
-    /// What came of it.
+    /// The result.
     pub state: State,
     /// What was found, or why nothing was.
     pub found: String,
@@ -88,7 +88,7 @@ pub struct Looked {
 impl fmt::Display for Looked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.path {
-            // An error's text opens with the path already.
+            // An error's text already starts with the path.
             Some(path) if !self.found.starts_with(&*path.to_string_lossy()) => {
                 write!(f, "{}: {}: {}", self.origin, path.display(), self.found)
             }

@@ -1,5 +1,5 @@
-//! Loads one library into this process and starts ONNX Runtime once. In: a [`Library`]. Out: the environment that every
-//! session of this process is made in. Which device a session gets is left to the sessions.
+//! Loads one library into this process and starts ONNX Runtime once. In: a [`Library`]. Out: the environment in which
+//! all sessions of this process are created. Sessions choose their device.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -13,22 +13,22 @@ use crate::library::Library;
 
 struct Loaded {
     path: PathBuf,
-    /// Kept for the life of the process: ONNX Runtime's threads and the CUDA driver do not outlive a second start.
+    /// Kept for the life of the process: ONNX Runtime's threads and the CUDA driver do not survive a second start.
     environment: Environment,
     preloaded: Vec<Preloaded>,
 }
 
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
-/// Loads the library, NVIDIA's first where CUDA was asked for, and starts ONNX Runtime.
+/// Loads the library, after NVIDIA's libraries if CUDA is requested, and starts ONNX Runtime.
 ///
-/// Called again with the same library it gives the same environment; with another one it is an error, for the first
-/// would go on being used unnoticed.
+/// A second call with the same library returns the same environment. With another library it is an error, because the
+/// first one would silently stay in use.
 ///
 /// # Errors
 ///
-/// [`LibraryError::AlreadyLoaded`] for a second library; [`LibraryError::Load`] and [`LibraryError::Start`] where ONNX
-/// Runtime itself refuses.
+/// [`LibraryError::AlreadyLoaded`] when another library is loaded; [`LibraryError::Load`] and [`LibraryError::Start`]
+/// when ONNX Runtime itself fails.
 pub fn load(library: &Library) -> Result<Environment, LibraryError> {
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(loaded) = loaded.as_mut() {
@@ -38,7 +38,7 @@ pub fn load(library: &Library) -> Result<Environment, LibraryError> {
                 asked: library.path.clone(),
             });
         }
-        // CUDA may be asked for later: the provider is loaded with the first session that wants it.
+        // CUDA may be requested later: the provider is loaded with the first session that uses it.
         if loaded.preloaded.is_empty() {
             loaded.preloaded = preload(library);
         }
@@ -74,7 +74,7 @@ fn preload(library: &Library) -> Vec<Preloaded> {
         .unwrap_or_default()
 }
 
-/// The libraries that were loaded early for CUDA in this process, in their order, failures included.
+/// The libraries that were loaded early for CUDA in this process, in order, including failures.
 #[must_use]
 pub fn preloaded() -> Vec<Preloaded> {
     let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,14 +84,14 @@ pub fn preloaded() -> Vec<Preloaded> {
         .unwrap_or_default()
 }
 
-/// Whether the loaded library lists `CUDAExecutionProvider` among those it was built with. That a device is there, and
-/// that NVIDIA's libraries load, only a session can tell.
+/// Whether the loaded library was built with `CUDAExecutionProvider`. Only a session shows whether a device exists and
+/// NVIDIA's libraries can be loaded.
 ///
-/// It takes the environment as the proof that a library is loaded.
+/// The environment is a proof that a library is loaded.
 ///
 /// # Errors
 ///
-/// [`LibraryError::Start`] where the library does not answer.
+/// [`LibraryError::Start`] when the call to the library fails.
 pub fn has_cuda_provider(_loaded: &Environment) -> Result<bool, LibraryError> {
     CUDA::is_available().map_err(|source| {
         let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,5 +1,5 @@
-//! What an installed folder holds: names, sizes and SHA-256 of its files, in `manifest.json` beside them. Tells a whole
-//! installation from a damaged one; it is no defence against someone who can write into the user's cache.
+//! The manifest of an installed folder: names, sizes and SHA-256 of its files, in `manifest.json` beside them. It
+//! detects damage; it does not protect against someone who can write to the user's cache.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,16 +13,16 @@ use crate::error::{LibraryError, chain};
 
 const NAME: &str = "manifest.json";
 
-/// How closely to look.
+/// How thoroughly to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// Presence and size: costs nothing, done each time.
+    /// Existence and size: costs nothing, done each time.
     Sizes,
     /// Every byte.
     Hashes,
 }
 
-/// What a look at a folder showed.
+/// The result of checking a folder.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
     Absent,
@@ -30,7 +30,7 @@ pub(crate) enum Condition {
     Whole,
 }
 
-/// The files of an installation, by their path in its folder with `/` between the parts.
+/// The files of an installation, by their path relative to its folder, with `/` as separator.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     pub(crate) files: BTreeMap<String, Entry>,
@@ -63,7 +63,7 @@ pub(crate) fn condition(folder: &Path, depth: Depth) -> Condition {
 pub(crate) fn verify(folder: &Path) -> Result<(), LibraryError> {
     let problem = match condition(folder, Depth::Hashes) {
         Condition::Whole => return Ok(()),
-        Condition::Absent => "the folder is gone".to_owned(),
+        Condition::Absent => "the folder is missing".to_owned(),
         Condition::Damaged(problem) => problem,
     };
     Err(LibraryError::Damaged {
@@ -110,7 +110,7 @@ pub(crate) fn sha256_of(path: &Path) -> io::Result<String> {
     copy_hashing(&mut File::open(path)?, &mut io::sink()).map(|entry| entry.sha256)
 }
 
-/// Copies to the end; the answer is how many bytes went by and their SHA-256 in hexadecimal.
+/// Copies to the end, and returns the number of bytes and their SHA-256 in hexadecimal.
 pub(crate) fn copy_hashing(from: &mut dyn Read, to: &mut dyn Write) -> io::Result<Entry> {
     let mut hash = Sha256::new();
     let mut bytes = 0;

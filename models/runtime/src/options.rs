@@ -1,5 +1,5 @@
-//! Where the library may lie. In: the environment. Out: plain values, so that nothing else reads the environment and
-//! every test can say what it wants. The command line's own choice is put over `path` by the program.
+//! Where the library may be. In: the environment. Out: plain values, so that nothing else reads the environment and
+//! tests can set everything. The program replaces `path` if the command line names a library.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,31 +7,32 @@ use std::path::{Path, PathBuf};
 
 use crate::python::site_packages;
 
-/// Where to look for ONNX Runtime, and what may be done if it is missing.
+/// Where to search for ONNX Runtime, and whether it may be downloaded if it is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LibraryOptions {
-    /// The library file the user named (`--ort-lib`, `ORT_DYLIB_PATH`): used, or an error; nothing else is tried.
+    /// The library file that the user named (`--ort-lib`, `ORT_DYLIB_PATH`): used, or an error; nothing else is tried.
     pub path: Option<PathBuf>,
-    /// The Python environment whose `bin` the program lies in: its wheel was installed there, with the library it
-    /// depends on. None where the program lies anywhere else.
+    /// The Python environment whose `bin` the program is in: its wheel was installed there, with the library that it
+    /// depends on. `None` if the program is anywhere else.
     pub own_environment: Option<PathBuf>,
     /// The active virtual environment (`VIRTUAL_ENV`).
     pub virtual_env: Option<PathBuf>,
     /// The active conda environment (`CONDA_PREFIX`).
     pub conda_prefix: Option<PathBuf>,
-    /// The user's cache folder for rho-mask; empty where the environment names none, which only an installation minds.
+    /// The user's cache folder for rho-mask; empty if the environment does not name one, which is an error only for
+    /// installations.
     pub cache: PathBuf,
     /// Never download (`RHO_MASK_OFFLINE`, see [`offline`]).
     pub offline: bool,
-    /// The Python that is asked for its packages and whose pip downloads.
+    /// The Python whose packages are searched and whose pip downloads.
     pub python: PathBuf,
-    /// CUDA was asked for: only a library with the CUDA provider beside it will do.
+    /// Whether CUDA is requested: only a library with the CUDA provider beside it is usable.
     pub cuda: bool,
 }
 
 impl LibraryOptions {
-    /// Reads the environment: `ORT_DYLIB_PATH`, `VIRTUAL_ENV`, `CONDA_PREFIX`, `RHO_MASK_OFFLINE`, and the cache folder
-    /// as the platform names it. A variable that is set but empty counts as not set.
+    /// Reads the environment: `ORT_DYLIB_PATH`, `VIRTUAL_ENV`, `CONDA_PREFIX`, `RHO_MASK_OFFLINE`, and the platform's
+    /// variables for the cache folder. An empty variable counts as not set.
     #[must_use]
     pub fn from_environment() -> Self {
         let cache = cache_folder(env::consts::OS, &|name| variable(name), env::home_dir());
@@ -48,7 +49,7 @@ impl LibraryOptions {
     }
 }
 
-/// Whether `RHO_MASK_OFFLINE` forbids downloads: it does unless it is unset, empty, or says no.
+/// Whether `RHO_MASK_OFFLINE` forbids downloads: it does unless it is unset, empty, `0`, `false`, `no` or `off`.
 #[must_use]
 pub fn offline() -> bool {
     variable("RHO_MASK_OFFLINE").is_some_and(|value| {
@@ -57,8 +58,8 @@ pub fn offline() -> bool {
     })
 }
 
-/// The environment that a program was installed into as a script: found whether or not it is active, by whatever path
-/// or link the program was called.
+/// The environment that a program was installed into as a script. It is found even if it is not active, and whichever
+/// path or link was used to start the program.
 fn environment_of(program: &Path) -> Option<PathBuf> {
     let program = program.canonicalize().ok()?;
     let scripts = program.parent()?;
@@ -74,8 +75,8 @@ fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }
 
-/// No folder for temporary files stands in where the user has no home: others can write there, and what lies in the
-/// cache is loaded as code.
+/// The cache folder. Without a home folder there is none; a folder for temporary files would not be safe, because
+/// others can write there and the cache's libraries are loaded as code.
 fn cache_folder(
     os: &str,
     variable: &dyn Fn(&str) -> Option<OsString>,
@@ -87,7 +88,7 @@ fn cache_folder(
             .map(PathBuf::from)
             .or_else(|| Some(home?.join("AppData").join("Local"))),
         "macos" => Some(home?.join("Library").join("Caches")),
-        // The XDG specification asks that a relative path be ignored.
+        // The XDG specification says to ignore relative paths.
         _ => variable("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
@@ -114,7 +115,7 @@ mod tests {
         let (inside, outside) = (place("venv"), place("usr"));
         std::fs::create_dir_all(root.join("venv/lib/python3.12/site-packages")).unwrap();
         assert_eq!(environment_of(&inside), Some(root.join("venv")));
-        // As pipx does it.
+        // As pipx installs it.
         std::os::unix::fs::symlink(&inside, root.join("link")).unwrap();
         assert_eq!(environment_of(&root.join("link")), Some(root.join("venv")));
         assert_eq!(environment_of(&outside), None);

@@ -1,14 +1,14 @@
-//! Two packages in one place. In: a library's file. Out: whether the CPU package has put its own in the place of that of the
-//! GPU package.
+//! Detects that one package has overwritten another. In: a library's file. Out: whether the CPU package has replaced
+//! the GPU package's library.
 //!
 //! The PyPI packages `onnxruntime` and `onnxruntime-gpu` have files of the same names, and pip installs both without a
-//! word: whichever comes last has the library, while the CUDA provider of the other still lies beside it. What a package
-//! installed is in the `RECORD` of its `dist-info` folder, with sizes.
+//! warning: the last one overwrites the library, while the other's CUDA provider is still beside it. The `RECORD` in a
+//! package's `dist-info` folder lists its installed files with their sizes.
 
 use std::fs;
 use std::path::Path;
 
-/// The version of `onnxruntime-gpu` that is installed with this library, where the library is not its own.
+/// The installed version of `onnxruntime-gpu`, if the library is not the one that it installed.
 pub(crate) fn overwritten(library: &Path) -> Option<String> {
     let name = library.file_name()?.to_str()?;
     let bytes = fs::metadata(library).ok()?.len();
@@ -26,7 +26,7 @@ pub(crate) fn overwritten(library: &Path) -> Option<String> {
         .next()
 }
 
-/// The size that a package's record has for its library: `onnxruntime/capi/<name>,sha256=<hash>,<size>`.
+/// The size of the library by a package's record: `onnxruntime/capi/<name>,sha256=<hash>,<size>`.
 fn recorded(record: &str, name: &str) -> Option<u64> {
     record
         .lines()
@@ -62,7 +62,7 @@ mod tests {
         };
         package("onnxruntime", 100);
         assert_eq!(overwritten(&library), None);
-        // The GPU package alone, or last.
+        // The GPU package was installed last.
         package("onnxruntime_gpu", 100);
         assert_eq!(overwritten(&library), None);
         package("onnxruntime_gpu", 250);

@@ -1,5 +1,5 @@
 //! Downloads one wheel with the user's own pip, so that the user's index, proxy and certificates apply. In: a wheel
-//! and a folder. Out: the file in it. Does not judge what came: see `install`.
+//! and a folder. Out: the file in the folder. `install` checks its hash.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use crate::error::LibraryError;
 use crate::wheels::Wheel;
 
-/// How much of pip's complaint is shown.
+/// How many lines of pip's output are shown.
 const LINES_SHOWN: usize = 3;
 
-/// The Python of the wheels' tag (`cp312`); the local one is of no consequence.
+/// The Python version of the wheels' tag (`cp312`); the local version does not matter.
 const PYTHON_VERSION: &str = "3.12";
 
 pub(crate) fn download(python: &Path, wheel: &Wheel, into: &Path) -> Result<PathBuf, LibraryError> {
@@ -35,7 +35,7 @@ pub(crate) fn download(python: &Path, wheel: &Wheel, into: &Path) -> Result<Path
         ])
         .args(["--dest", "."])
         .arg(&requirement)
-        // `-m` searches the current folder first; a stray pip.py of the user's is not meant.
+        // `-m` searches the current folder first, where the user may have an unrelated pip.py.
         .current_dir(into)
         .stdin(Stdio::null())
         .output()

@@ -1,5 +1,5 @@
-//! What Python environments hold. In: an environment's folder, or a Python program. Out: folders of packages. Nothing
-//! is imported, for a broken package must not break the search.
+//! Finds packages in Python environments. In: an environment's folder, or a Python program. Out: folders of packages.
+//! Nothing is imported, because a broken package must not break the search.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use crate::error::{LibraryError, chain};
 
-/// Finding a package's specification runs none of its code. The entry for the current folder is dropped: a folder
-/// named `onnxruntime` where the user happens to stand is not the package.
+/// Finding a package's spec runs none of its code. The entry for the current folder is removed: a folder `onnxruntime`
+/// in it is not the package.
 const SCRIPT: &str = "
 import importlib.util, json, sys
 sys.path[:] = [p for p in sys.path if p]
@@ -23,14 +23,14 @@ def folders(name):
 print(json.dumps({'onnxruntime': folders('onnxruntime'), 'nvidia': folders('nvidia')}))
 ";
 
-/// Where a Python would import these packages from; more than one folder where a package is spread over several.
+/// The folders that Python would import these packages from; a namespace package may have several.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Packages {
     pub(crate) onnxruntime: Vec<PathBuf>,
     pub(crate) nvidia: Vec<PathBuf>,
 }
 
-/// Asks a Python; the error is for people to read.
+/// Asks Python; the error is human-readable.
 pub(crate) fn packages(python: &Path) -> Result<Packages, String> {
     let output = Command::new(python)
         .args(["-c", SCRIPT])
@@ -45,7 +45,7 @@ pub(crate) fn packages(python: &Path) -> Result<Packages, String> {
     if !output.status.success() {
         return Err(format!("{} ended with {}", python.display(), output.status));
     }
-    // A start-up file of the user's may print before the script does.
+    // The user's startup files may print before the script does.
     let text = String::from_utf8_lossy(&output.stdout);
     let last = text
         .lines()
@@ -59,7 +59,7 @@ pub(crate) fn packages(python: &Path) -> Result<Packages, String> {
     })
 }
 
-/// The `site-packages` folders of an environment, the newest Python's first.
+/// The `site-packages` folders of an environment, newest Python version first.
 pub(crate) fn site_packages(environment: &Path) -> Vec<PathBuf> {
     if cfg!(windows) {
         return vec![environment.join("Lib").join("site-packages")];

@@ -1,19 +1,19 @@
-//! Is this file an ONNX Runtime that can be spoken to? In: a path. Out: its version, or what is wrong with it, and
-//! never a crash. Does not start ONNX Runtime: see `load`.
+//! Checks that a file is a supported ONNX Runtime. In: a path. Out: its version, or what is wrong with it, but never a
+//! crash. `load` starts ONNX Runtime.
 
 use std::ffi::CStr;
 use std::path::Path;
 
 use crate::error::LibraryError;
 
-/// The oldest version 1 that has the API level this crate is built for.
+/// The oldest 1.x with the API level that this crate is built for.
 const OLDEST_MINOR: u32 = ort::MINOR_VERSION;
 
-/// The versions that can be used, in words.
+/// The supported versions, human-readable.
 pub const REQUIRED_VERSION: &str = "1.22 or a later 1.x";
 
-/// Loads the library, asks its version, and leaves it loaded: unloading code that has run constructors helps nobody,
-/// and the library that fits is wanted again at once.
+/// Loads the library and asks for its version. It stays loaded: unloading code whose constructors have run gains
+/// nothing, and a usable library is loaded again right afterwards.
 pub(crate) fn check(path: &Path) -> Result<String, LibraryError> {
     if !path.is_file() {
         return Err(LibraryError::NotAFile {
@@ -33,8 +33,8 @@ pub(crate) fn check(path: &Path) -> Result<String, LibraryError> {
     }
 }
 
-/// The system's loader maps a library without comparing its headers to the file's size; touching a page past the end
-/// kills the process.
+/// Checks that the file is not truncated. The system's loader maps a library without comparing its headers to the
+/// file's size, and touching a page beyond the end kills the process.
 #[cfg(target_os = "linux")]
 fn check_whole(path: &Path) -> Result<(), LibraryError> {
     let elf = crate::elf::read(path).map_err(LibraryError::disk("read the library", path))?;
@@ -44,7 +44,7 @@ fn check_whole(path: &Path) -> Result<(), LibraryError> {
             expected: elf.expected,
             got: elf.got,
         }),
-        // What is no ELF file at all the loader refuses by itself, and says why.
+        // The loader itself refuses a file that is not ELF, and says why.
         _ => Ok(()),
     }
 }
@@ -62,10 +62,10 @@ struct Reported {
 
 #[expect(
     unsafe_code,
-    reason = "a library's functions can be called through pointers only"
+    reason = "a library's functions can only be called through pointers"
 )]
 fn reported_version(path: &Path) -> Result<Reported, LibraryError> {
-    // SAFETY: the file was named by the user, lies in the user's Python environment, or was installed by us after its
+    // SAFETY: the file was named by the user, is in the user's Python environment, or was installed by us after its
     // hash was checked: its constructors are as trusted as the user's own programs.
     let library =
         unsafe { libloading::Library::new(path) }.map_err(|source| LibraryError::Open {
@@ -81,13 +81,13 @@ fn reported_version(path: &Path) -> Result<Reported, LibraryError> {
             path: path.to_owned(),
         });
     };
-    // SAFETY: the function takes nothing and returns a pointer to a static table, or null, which `as_ref` tells.
+    // SAFETY: the function takes nothing and returns a pointer to a static table, or null, which `as_ref` handles.
     let Some(base) = (unsafe { get_api_base().as_ref() }) else {
         return Err(LibraryError::NoEntryPoint {
             path: path.to_owned(),
         });
     };
-    // SAFETY: the table's two functions keep their place and type across versions; that is what the table is for.
+    // SAFETY: the table's two functions keep their position and type across versions; that is the table's purpose.
     let version = unsafe { (base.GetVersionString)() };
     if version.is_null() {
         return Err(LibraryError::NoEntryPoint {
@@ -98,9 +98,9 @@ fn reported_version(path: &Path) -> Result<Reported, LibraryError> {
     let version = unsafe { CStr::from_ptr(version) }
         .to_string_lossy()
         .into_owned();
-    // Asked only where the version says yes: an older library prints a complaint of its own to standard error.
+    // Called only if the version is supported: an older library would print an error to stderr.
     let speaks_our_level = usable(&version) && {
-        // SAFETY: any level may be asked for; one that is not known gives null. The table itself is not touched.
+        // SAFETY: any level may be requested; an unknown one gives null. The returned table is not accessed.
         !unsafe { (base.GetApi)(ort::sys::ORT_API_VERSION) }.is_null()
     };
     Ok(Reported {

@@ -1,9 +1,9 @@
-//! The pinned wheels: what is downloaded, how it is known to be the right thing, and which of its files are kept. A
-//! newer ONNX Runtime is a change of this table; `python3 -m pip download` and `sha256sum` give the numbers.
+//! The pinned wheels: what is downloaded, its hashes, and which files are kept. To use a newer ONNX Runtime, change
+//! this table; `python3 -m pip download` and `sha256sum` give the values.
 //!
-//! A wheel's Python tag is of no consequence here, for only libraries without Python in them are kept: one tag per
-//! platform serves any local Python. PyPI has no wheel of this version for macOS on Intel and for musl (Alpine);
-//! one for Windows on ARM exists and is not pinned.
+//! A wheel's Python tag does not matter, because only libraries that do not depend on Python are kept: one tag per
+//! platform works with any local Python. PyPI has no wheel of this version for macOS on Intel or for musl (Alpine); one
+//! for Windows on ARM exists but is not pinned.
 
 use crate::error::LibraryError;
 
@@ -20,17 +20,17 @@ pub(crate) struct Wheel {
     /// pip's `--platform`.
     pub(crate) platform: &'static str,
     pub(crate) sha256: &'static str,
-    /// Size of the download in MB, for people who wait for it.
+    /// Size of the download in MB, for progress lines.
     pub(crate) megabytes: u32,
-    /// The folder of the wheel that holds the libraries.
+    /// The folder in the wheel with the libraries.
     pub(crate) from: &'static str,
-    /// The folder of the installation they go to; empty: its top.
+    /// The target folder in the installation; empty for its top level.
     pub(crate) into: &'static str,
-    /// The libraries that are kept.
+    /// The libraries to keep.
     pub(crate) files: &'static [&'static str],
 }
 
-/// What is installed together into one folder of the cache.
+/// Wheels that are installed together into one folder of the cache.
 #[derive(Clone, Debug)]
 pub(crate) struct Package {
     pub(crate) name: &'static str,
@@ -40,7 +40,7 @@ pub(crate) struct Package {
     pub(crate) wheels: &'static [Wheel],
 }
 
-/// The package for a platform, in the words of `std::env::consts`.
+/// The package for a platform, named as in `std::env::consts`.
 pub(crate) fn package(cuda: bool, os: &str, arch: &str) -> Result<&'static Package, LibraryError> {
     // The wheels are built against glibc.
     let wheels_load_here = !cfg!(target_env = "musl");
@@ -60,7 +60,7 @@ pub(crate) fn package(cuda: bool, os: &str, arch: &str) -> Result<&'static Packa
     })
 }
 
-/// The name on PyPI.
+/// The package's name on PyPI.
 pub(crate) fn name(cuda: bool) -> &'static str {
     if cuda {
         "onnxruntime-gpu"
@@ -69,7 +69,7 @@ pub(crate) fn name(cuda: bool) -> &'static str {
     }
 }
 
-/// What every ONNX Runtime wheel has in common.
+/// What all ONNX Runtime wheels have in common.
 const ONNX_RUNTIME: Wheel = Wheel {
     package: "onnxruntime",
     version: VERSION,
@@ -132,8 +132,8 @@ static WINDOWS_X86_64: Package = Package {
     }],
 };
 
-/// What NVIDIA's wheels have in common. CUDA 13.0, the version ONNX Runtime was built with: libraries of a later 13.x
-/// may ask for a newer driver.
+/// What NVIDIA's wheels have in common. CUDA 13.0 is the version that ONNX Runtime was built with; libraries of a later
+/// 13.x may need a newer driver.
 const NVIDIA: Wheel = Wheel {
     package: "",
     version: "",
@@ -146,8 +146,8 @@ const NVIDIA: Wheel = Wheel {
     files: &[],
 };
 
-/// The CUDA provider needs cuBLAS, cuRAND and the CUDA runtime, and looks for cuDNN and NVRTC (cuDNN uses it too) when
-/// it starts. Not installed: cuFFT, which only a graph with an FFT in it asks for, and nvJitLink, which none of these
+/// The CUDA provider needs cuBLAS, cuRAND and the CUDA runtime, and searches for cuDNN and NVRTC (which cuDNN also
+/// uses) when it starts. Not installed: cuFFT, which only graphs with an FFT need, and nvJitLink, which none of these
 /// needs.
 static LINUX_X86_64_CUDA: Package = Package {
     name: "onnxruntime-gpu",

@@ -1,10 +1,10 @@
-//! The library as the program uses it: real files, a real loader, and once the real download. What belongs
-//! here: everything that needs a compiled library or a Python; the rest is tested beside the code.
+//! The crate as the program uses it: real files, a real loader, and one real download. Everything that needs a compiled
+//! library or Python is tested here; the rest is tested beside the code.
 #![cfg(target_os = "linux")]
-#![expect(clippy::print_stderr, reason = "a test that skips says so aloud")]
+#![expect(clippy::print_stderr, reason = "a skipped test prints why")]
 #![expect(
     clippy::unwrap_used,
-    reason = "the exception for tests does not reach their helpers"
+    reason = "the exception for tests does not apply to their helpers"
 )]
 
 use std::fs;
@@ -17,7 +17,7 @@ use rho_runtime::{
     has_cuda_provider, install, load, overwritten, preloaded, verify,
 };
 
-/// Speaks like ONNX Runtime as far as the check goes.
+/// A library that passes the version check like ONNX Runtime.
 const FAKE: &str = r#"
 struct base { const void *(*get_api)(unsigned); const char *(*get_version)(void); };
 static int table;
@@ -40,7 +40,7 @@ fn options(folder: &Path) -> LibraryOptions {
     }
 }
 
-/// Compiles a library; `None`, aloud, where there is no C compiler.
+/// Compiles a library; prints a message and returns `None` if there is no C compiler.
 fn compile(source: &str, flags: &[&str], path: &Path) -> Option<()> {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let command = Command::new("cc")
@@ -51,7 +51,7 @@ fn compile(source: &str, flags: &[&str], path: &Path) -> Option<()> {
         .stdin(Stdio::piped())
         .spawn();
     let Ok(mut compiler) = command else {
-        eprintln!("skipped: no C compiler (cc) to make a library with");
+        eprintln!("skipped: no C compiler (cc) to build a library with");
         return None;
     };
     compiler
@@ -72,8 +72,8 @@ fn fake(version: &str, path: &Path) -> Option<()> {
     )
 }
 
-/// A program in Python's place. A shell writes it: had this process the file open for writing while another test
-/// starts a program, it could not be run.
+/// A program that replaces Python. A shell writes it: if this process had the file open for writing while another test
+/// starts a program, the file could not be executed.
 fn program(path: &Path, script: &str) {
     let mut shell = Command::new("sh")
         .args(["-c", "cat > \"$0\" && chmod +x \"$0\""])
@@ -203,7 +203,7 @@ fn a_given_library_is_used_or_is_the_error() {
             "{error}"
         );
         // Nothing else is tried, and nothing is installed.
-        let mut say = |line: &str| assert!(line.starts_with("passing over"), "{line}");
+        let mut say = |line: &str| assert!(line.starts_with("skipping"), "{line}");
         assert_eq!(
             find_or_install(&options, &mut say).unwrap_err().to_string(),
             error.to_string()
@@ -250,11 +250,11 @@ fn a_given_library_is_used_or_is_the_error() {
         LibraryError::NoEntryPoint { .. }
     ));
 
-    // Cut off in the middle of what the loader maps: without the check the process dies of it.
+    // Truncated within a segment that the loader maps: without the check, the process would be killed.
     let whole = fs::read(root.join("two.so")).unwrap();
     fs::write(root.join("cut.so"), &whole[..whole.len() / 3]).unwrap();
     let LibraryError::Truncated { expected, got, .. } = error("cut.so") else {
-        panic!("it is cut off")
+        panic!("it is truncated")
     };
     assert!(got < expected, "{got} {expected}");
 }
@@ -266,7 +266,7 @@ fn offline_is_an_error_that_names_the_command() {
     let error = find_or_install(&offline, &mut |_| {}).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "onnxruntime 1.31.1 is not installed, and RHO_MASK_OFFLINE forbids to download it"
+        "onnxruntime 1.31.1 is not installed, and RHO_MASK_OFFLINE forbids downloading it"
     );
     if cfg!(target_arch = "x86_64") {
         let error = install(&offline, true, &mut |_| {}).unwrap_err();
@@ -299,7 +299,7 @@ fn an_unusable_library_is_passed_over_aloud() {
     assert!(matches!(error, LibraryError::Offline { .. }), "{error}");
     assert_eq!(said.len(), 2);
     assert!(
-        said[0].starts_with("passing over VIRTUAL_ENV: /") && said[0].ends_with("got 1.15.1"),
+        said[0].starts_with("skipping VIRTUAL_ENV: /") && said[0].ends_with("got 1.15.1"),
         "{said:?}"
     );
     assert_eq!(said[1], "no usable ONNX Runtime was found");
@@ -343,7 +343,7 @@ fn cuda_takes_a_library_with_the_provider_or_none() {
         [State::Absent, State::Absent, State::Unusable, State::Used]
     );
 
-    // Not asked for, nothing is gathered.
+    // Without CUDA, no folders are searched.
     options.cuda = false;
     assert_eq!(find(&options).1.unwrap().cuda_folders, None);
 
@@ -362,7 +362,7 @@ fn cuda_takes_a_library_with_the_provider_or_none() {
     );
 }
 
-/// As pip leaves it where both packages are asked for and the one for the CPU comes last.
+/// The state after pip has installed both packages, the CPU package last.
 #[test]
 fn the_cpu_package_over_the_gpu_package_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -386,13 +386,14 @@ fn the_cpu_package_over_the_gpu_package_is_told() {
         cuda: true,
         ..options(root)
     };
-    // Its own library: all is well.
+    // The GPU package's own library.
     record(bytes);
     assert_eq!(find(&options).1.unwrap().path, library);
 
     record(bytes + 1);
     let (looked, found) = find(&options);
-    let said = "it is of the package onnxruntime, which lies over that of onnxruntime-gpu 1.31.1";
+    let said =
+        "it belongs to the package onnxruntime, which has overwritten onnxruntime-gpu 1.31.1";
     assert!(
         looked
             .iter()
@@ -406,12 +407,12 @@ fn the_cpu_package_over_the_gpu_package_is_told() {
     };
     assert!(named, "{error:?}");
 
-    // For the CPU it will do, and can be told all the same.
+    // It is usable on the CPU, and can be reported nevertheless.
     options.cuda = false;
     let library = find(&options).1.unwrap();
     let told = overwritten(&library).unwrap();
     assert!(told.to_string().ends_with(said), "{told}");
-    // What the user named is the user's business.
+    // A library that the user named is not checked.
     options.cuda = true;
     options.path = Some(library.path);
     assert!(find(&options).1.is_ok());
@@ -451,7 +452,7 @@ fn what_pip_says_is_shown() {
     );
 }
 
-/// The whole way once, with the real wheel and the real library, by two at the same time.
+/// The whole installation with the real wheel and the real library, by two at the same time.
 #[test]
 fn installs_loads_and_repairs_the_real_library() {
     let environment = LibraryOptions::from_environment();
@@ -520,7 +521,7 @@ fn installs_loads_and_repairs_the_real_library() {
         "{error}"
     );
 
-    // A copy is damaged, for the library itself is mapped into this process. Shorter: seen by every search.
+    // Damages a copy, because the library itself is mapped into this process. Every search notices a shorter file.
     let copy = LibraryOptions {
         cache: folder.path().join("copy"),
         ..offline

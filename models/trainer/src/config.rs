@@ -314,7 +314,7 @@ mod tests {
             ("the activation Gelu", r#""hidden_act":"gelu""#),
             ("sliding_window = 128", r#""sliding_window":128"#),
             ("num_key_value_heads", r#""num_key_value_heads":3"#),
-            ("an even part", r#""head_dim":3"#),
+            ("an even number", r#""head_dim":3"#),
         ] {
             let error = read(&format!("{LLAMA},{extra}}}")).unwrap_err().to_string();
             assert!(error.contains(part), "{error}");

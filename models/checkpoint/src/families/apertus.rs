@@ -1,4 +1,4 @@
-//! Apertus (Swiss AI Initiative 2025): Llama with queries and keys normalised head by head and a plain block with xIELU.
+//! Apertus (Swiss AI Initiative 2025): Llama with queries and keys normalised per head, and a plain block with xIELU.
 
 use super::common::{Defaults, LLAMA, plain};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Without one, Transformers takes the rotation of the first releases, stretched: no matter of course.
+    // Required: Transformers' default is the scaled rotation of the first releases, which other models may not have.
     if settings.names_in("rope_parameters").is_empty()
         && settings.names_in("rope_scaling").is_empty()
     {
@@ -21,7 +21,6 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     };
     settings.must_not("post_norm")?;
     settings.must("qk_norm")?;
-    // Said again in Transformers' words.
     let defaults = Defaults {
         epsilon: 1e-5,
         activation_name: "-",

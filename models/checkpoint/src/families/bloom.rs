@@ -1,4 +1,4 @@
-//! BLOOM (BigScience 2022): ALiBi in the place of positions, a norm behind the embedding.
+//! BLOOM (BigScience 2022): ALiBi instead of position embeddings, a norm after the embedding.
 
 use super::{
     common::{head_width, layer, plain},
@@ -10,7 +10,7 @@ use crate::{
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Read by whoever cuts documents into windows.
+    // Used where documents are cut into windows.
     settings.size_if("seq_length")?;
     let hidden = match settings.size_if("n_embed")? {
         Some(hidden) => hidden,
@@ -49,7 +49,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let rows = Projections::Together(all.take(head_by_head(heads, width), ""));
     let output = Linear::new("dense", hidden, hidden).with_bias(true);
     let mut attention = Attention::new("self_attention", [heads, heads, width], rows, output);
-    // The bias is added behind the scale.
+    // BLOOM adds the bias after scaling the scores, so it is divided by the scale here.
     let scale = attention.scale;
     let slopes = slopes(heads).into_iter().map(|slope| slope / scale);
     attention.slopes = Some(Slopes {
@@ -92,7 +92,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     })
 }
 
-/// Two names of one thing, which have to agree where both are there.
+/// A setting with two names, which must agree if both exist.
 fn one_of(
     settings: &Settings,
     names: [&str; 2],
@@ -107,8 +107,8 @@ fn one_of(
     }
 }
 
-/// Slopes of ALiBi (Press et al. 2022): powers of a base, and for heads beyond a power of two every other one of the next
-/// base.
+/// ALiBi slopes (Press et al. 2022): powers of a base, and for heads beyond a power of two every other power of the
+/// next base.
 pub(super) fn slopes(heads: usize) -> Vec<f64> {
     let whole = 1usize << heads.ilog2();
     let base = |of: usize| 2f64.powf(-(2f64.powf(-((of as f64).log2() - 3.0))));

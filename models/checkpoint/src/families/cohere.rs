@@ -1,5 +1,6 @@
-//! Command R and R+ (Cohere 2024): attention and feed-forward side by side after one LayerNorm without a bias, neighbours
-//! turned instead of halves, a factor on the logits. Command R7B and A (2025): layers with a window turn, the others do not.
+//! Command R and R+ (Cohere 2024): parallel attention and feed-forward blocks after one LayerNorm without a bias, a
+//! rotation of neighbours instead of halves, a factor on the logits. Command R7B and A (2025): only layers with a
+//! window have a rotation.
 
 use super::common::{Defaults, LLAMA, windows};
 use crate::{
@@ -38,7 +39,7 @@ pub(super) fn cohere2(settings: &Settings) -> Result<Decoder, CheckpointError> {
     let rule = |i: usize| !(i + 1).is_multiple_of(pattern);
     let windows = windows(settings, decoder.layers.len(), window, rule)?;
     let mut decoder = decoder.windowed(windows);
-    // Names of its older code: what it does anyway.
+    // Settings of its older code, for what the model always does.
     settings.must("use_gated_activation")?;
     settings.must("use_parallel_block")?;
     settings.must_not("use_parallel_embedding")?;

@@ -1,4 +1,4 @@
-//! What most families share: Llama's layout under Llama's names, to be changed where a family differs.
+//! What most families share: Llama's layout with Llama's names, and ways to change it where a family differs.
 
 use crate::{
     CheckpointError, Decoder, Settings,
@@ -9,7 +9,7 @@ use crate::{
     rotation::{Names, Rotation, Stretched},
 };
 
-/// Where families with Llama's names differ in their defaults.
+/// Defaults and setting names that differ among families with Llama's layout.
 pub(super) struct Defaults {
     pub(super) epsilon_name: &'static str,
     pub(super) epsilon: f64,
@@ -18,7 +18,7 @@ pub(super) struct Defaults {
     pub(super) tied: bool,
 }
 
-/// Llama's.
+/// Llama's defaults.
 pub(super) const LLAMA: Defaults = Defaults {
     epsilon_name: "rms_norm_eps",
     epsilon: 1e-6,
@@ -33,13 +33,13 @@ pub(super) struct Sizes {
     pub(super) hidden: usize,
     pub(super) vocabulary: usize,
     pub(super) layers: usize,
-    /// Heads of queries, heads of keys, numbers per head.
+    /// Number of query heads, `kv_heads`, `head_dim`.
     pub(super) heads: [usize; 3],
 }
 
 impl Sizes {
     pub(super) fn read(settings: &Settings) -> Result<Self, CheckpointError> {
-        // Read by whoever cuts documents into windows.
+        // Used where documents are cut into windows.
         settings.size_if("max_position_embeddings")?;
         let hidden = settings.size("hidden_size")?;
         Ok(Self {
@@ -51,7 +51,7 @@ impl Sizes {
     }
 }
 
-/// Heads of keys and values are as many as those of queries where nothing is said.
+/// Number of query heads, `kv_heads` (by default as many) and `head_dim`.
 fn heads(settings: &Settings, hidden: usize) -> Result<[usize; 3], CheckpointError> {
     let queries = settings.size("num_attention_heads")?;
     let keys = settings.size_if("num_key_value_heads")?.unwrap_or(queries);
@@ -67,7 +67,7 @@ fn heads(settings: &Settings, hidden: usize) -> Result<[usize; 3], CheckpointErr
     Ok([queries, keys, width])
 }
 
-/// What is left for a head of all numbers.
+/// `head_dim`: the hidden size divided by the number of heads.
 pub(super) fn head_width(
     settings: &Settings,
     name: &str,
@@ -80,7 +80,7 @@ pub(super) fn head_width(
     }
 }
 
-/// Queries, keys and values of a layer each, under Llama's names.
+/// Separate projections to queries, keys and values, with Llama's names.
 pub(super) fn apart(hidden: usize, [queries, keys, width]: [usize; 3]) -> Projections {
     Projections::Apart {
         queries: Linear::new("q_proj", hidden, queries * width),
@@ -89,7 +89,7 @@ pub(super) fn apart(hidden: usize, [queries, keys, width]: [usize; 3]) -> Projec
     }
 }
 
-/// A gated block under Llama's names.
+/// A gated feed-forward block with Llama's names.
 pub(super) fn gated(hidden: usize, inner: usize, activation: Activation) -> FeedForward {
     FeedForward::Gated {
         scope: "mlp",
@@ -100,14 +100,14 @@ pub(super) fn gated(hidden: usize, inner: usize, activation: Activation) -> Feed
     }
 }
 
-/// Gate and up in one tensor, as halves.
+/// A gated feed-forward block whose gate and up projections are the halves of one tensor.
 pub(super) fn gated_in_one(
     name: &str,
     hidden: usize,
     inner: usize,
     activation: Activation,
 ) -> FeedForward {
-    // Two products instead of one and a copy of its halves.
+    // Two matmuls instead of one and a copy of its halves.
     let half = |part, from: usize| {
         Linear::new(name, hidden, 2 * inner).take((from..from + inner).collect(), part)
     };
@@ -120,7 +120,7 @@ pub(super) fn gated_in_one(
     }
 }
 
-/// A plain block.
+/// A plain feed-forward block.
 pub(super) fn plain(
     [first, second]: [&str; 2],
     [hidden, inner]: [usize; 2],
@@ -152,7 +152,7 @@ pub(super) fn layer(norms: [Norm; 2], attention: Attention, mlp: FeedForward) ->
 }
 
 impl Decoder {
-    /// Llama without a rotation.
+    /// Llama without its rotation.
     pub(super) fn like_llama(
         settings: &Settings,
         defaults: &Defaults,
@@ -195,7 +195,7 @@ impl Decoder {
         })
     }
 
-    /// Turns all layers alike.
+    /// Sets the same rotation in all layers.
     pub(super) fn turned(
         mut self,
         settings: &Settings,
@@ -213,7 +213,7 @@ impl Decoder {
         Ok(self)
     }
 
-    /// The rotation of some layers.
+    /// Sets the rotation of the layers that `which` selects.
     pub(super) fn turn(&mut self, stretched: Stretched, which: impl Fn(usize) -> bool) {
         let most = [self.most_positions, stretched.most_positions];
         self.most_positions = most.into_iter().flatten().min();
@@ -222,7 +222,7 @@ impl Decoder {
         }
     }
 
-    /// The window of each layer.
+    /// Sets the sliding window of each layer.
     pub(super) fn windowed(mut self, windows: Vec<Option<usize>>) -> Self {
         for (attention, window) in self.attentions_mut().zip(windows) {
             attention.window = window;
@@ -230,7 +230,7 @@ impl Decoder {
         self
     }
 
-    /// Biases of attention: of queries, keys and values; of the output.
+    /// Sets attention's biases: `inputs` for queries, keys and values, `output` for the output projection.
     pub(super) fn attention_bias(mut self, inputs: bool, output: bool) -> Self {
         for attention in self.attentions_mut() {
             attention.rows = match attention.rows.clone() {
@@ -250,7 +250,7 @@ impl Decoder {
         self
     }
 
-    /// Biases of feed-forward layers.
+    /// Sets the biases of the feed-forward blocks.
     pub(super) fn mlp_bias(mut self, bias: bool) -> Self {
         for layer in &mut self.layers {
             match &mut layer.mlp {
@@ -270,7 +270,7 @@ impl Decoder {
         self
     }
 
-    /// Other feed-forward layers.
+    /// Replaces the feed-forward blocks.
     pub(super) fn with_mlp(mut self, mlp: &FeedForward) -> Self {
         for layer in &mut self.layers {
             layer.mlp = mlp.clone();
@@ -278,7 +278,7 @@ impl Decoder {
         self
     }
 
-    /// Other norms everywhere, by what is made of today's.
+    /// Replaces every norm by `change(norm)`.
     pub(super) fn with_norms(mut self, change: impl Fn(Norm) -> Norm) -> Self {
         for layer in &mut self.layers {
             for norm in [
@@ -294,7 +294,7 @@ impl Decoder {
         self
     }
 
-    /// Attention and feed-forward layer read the same, after one norm.
+    /// Makes attention and feed-forward block parallel, after one shared norm.
     pub(super) fn side_by_side(mut self) -> Self {
         for layer in &mut self.layers {
             layer.side_by_side = true;
@@ -303,7 +303,7 @@ impl Decoder {
         self
     }
 
-    /// Norms behind attention and feed-forward layer; those before them stay only where they are named.
+    /// Adds norms after attention and feed-forward block; those before them are renamed to `before`, or removed.
     pub(super) fn with_norms_after(mut self, names: [&str; 2], before: Option<[&str; 2]>) -> Self {
         for layer in &mut self.layers {
             let own = |norm: &Option<Norm>, name: &str| {
@@ -320,7 +320,7 @@ impl Decoder {
         self
     }
 
-    /// Width between the feed-forward layers of the first layer.
+    /// `intermediate_size` of the first layer's feed-forward block; 0 for a mixture of experts.
     pub(super) fn inner(&self) -> usize {
         match self.layers.first().map(|layer| &layer.mlp) {
             Some(FeedForward::Gated { gate, .. }) => gate.width(),
@@ -330,7 +330,8 @@ impl Decoder {
     }
 }
 
-/// The type of each layer: as `layer_types` says, or else as a rule does. Of `full_attention` and `sliding_attention`.
+/// Whether each layer has sliding attention: from `layer_types` (`full_attention` or `sliding_attention`), else from
+/// `rule`.
 pub(super) fn sliding(
     settings: &Settings,
     layers: usize,
@@ -352,7 +353,7 @@ pub(super) fn sliding(
     kinds.iter().map(is_sliding).collect()
 }
 
-/// The window of each layer, by its type: see [`sliding`].
+/// The sliding window of each layer, by its type: see [`sliding`].
 pub(super) fn windows(
     settings: &Settings,
     layers: usize,
@@ -361,14 +362,17 @@ pub(super) fn windows(
 ) -> Result<Vec<Option<usize>>, CheckpointError> {
     let sliding = sliding(settings, layers, |i| window.is_some() && rule(i))?;
     if window.is_none() && sliding.contains(&true) {
-        return Err(settings.refuse("sliding_window", "a window, for layer_types has some"));
+        return Err(settings.refuse(
+            "sliding_window",
+            "a window, because layer_types has sliding layers",
+        ));
     }
     let of = |sliding| window.filter(|_| sliding);
     Ok(sliding.into_iter().map(of).collect())
 }
 
 impl Activation {
-    /// Reads a setting, for which Transformers has a default where it is absent.
+    /// Reads a setting; Transformers' `default` if absent.
     pub(super) fn read(
         settings: &Settings,
         name: &str,

@@ -1,5 +1,5 @@
-//! EXAONE 4.0 (LG 2025): norms behind attention and feed-forward, queries and keys normalised head by head; layers without
-//! a window do not turn, where others have one.
+//! EXAONE 4.0 (LG 2025): norms after attention and feed-forward block; queries and keys normalised per head. In models
+//! with sliding windows, the layers without one have no rotation.
 
 use super::common::{Defaults, LLAMA, windows};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Transformers' own default is no matter of course.
+    // Required: Transformers' default is not what most models have.
     settings.size("num_key_value_heads")?;
     let defaults = Defaults {
         epsilon: 1e-5,
@@ -22,7 +22,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let window = settings.size_or_null("sliding_window", Some(4096))?;
     let layers = decoder.layers.len();
     let pattern = pattern(settings, window.is_some())?;
-    // `LLLG`: local, local, local, global; a number says how often a layer is global.
+    // `LLLG`: local, local, local, global. A number `n`: every n-th layer is global.
     let rule = |i: usize| match &pattern {
         Pattern::Every(every) => !(i + 1).is_multiple_of(*every),
         Pattern::Letters(letters) => letters[i % letters.len()] == b'L',
@@ -52,7 +52,7 @@ fn pattern(settings: &Settings, any: bool) -> Result<Pattern, CheckpointError> {
         Some(serde_json::Value::String(letters)) => {
             settings.says(NAME);
             let known = letters.bytes().all(|letter| matches!(letter, b'L' | b'G'));
-            // Transformers takes letters only where layer_types says what they mean.
+            // Transformers accepts letters only with layer_types.
             match known && !letters.is_empty() && (listed || !any) {
                 true => Ok(Pattern::Letters(letters.clone().into_bytes())),
                 false => Err(settings.refuse(NAME, "a number, or layer_types beside it")),

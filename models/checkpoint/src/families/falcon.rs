@@ -1,5 +1,5 @@
-//! Falcon (Almazrouei et al. 2023): attention and feed-forward side by side or one after the other, keys for one, some or
-//! all heads in one matrix, a rotation or ALiBi.
+//! Falcon (Almazrouei et al. 2023): parallel or sequential attention and feed-forward blocks; multi-query,
+//! grouped-query or multi-head attention with one matrix for queries, keys and values; a rotation or ALiBi.
 
 use super::{
     bloom::slopes,
@@ -40,7 +40,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let heads = [queries, keys, width];
     let mut attention = Attention::new("self_attention", heads, Projections::Together(all), output);
     if alibi {
-        // Falcon scales the bias with the scores.
+        // Falcon adds the bias before scaling the scores.
         let slopes = slopes(queries).into_iter();
         attention.slopes = Some(Slopes {
             slopes: slopes.collect(),
@@ -101,7 +101,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         notes: Vec::new(),
     };
     match alibi {
-        // Said, and not used.
+        // Files have these, but they are not used.
         true => {
             for name in ["rope_parameters", "rope_theta", "rope_scaling"] {
                 settings.says(name);
@@ -112,7 +112,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     }
 }
 
-/// Stored as the queries of a group, its key, its value: all queries come first here, then all keys, then all values.
+/// Row order from stored (per group: queries, key, value) to all queries, then all keys, then all values.
 fn by_group(queries: usize, groups: usize, width: usize) -> Vec<usize> {
     let each = queries / groups;
     let of_group = |group: usize, heads: std::ops::Range<usize>| {

@@ -1,6 +1,6 @@
-//! Gemma 2 and 3 (Gemma Team 2024, 2025): norms before and behind every branch with weights of one plus what is stored,
-//! scaled embeddings, soft caps on scores and logits, a window in most layers. Gemma 3 normalises queries and keys head
-//! by head, and layers with a window have a rotation of their own.
+//! Gemma 2 and 3 (Gemma Team 2024, 2025): norms before and after attention and feed-forward block, with weights stored
+//! minus one; scaled embeddings; soft caps on scores and logits; sliding windows in most layers. Gemma 3 normalises
+//! queries and keys per head, and layers with a window have their own rotation.
 
 use super::common::{Defaults, LLAMA, sliding};
 use crate::{
@@ -22,7 +22,7 @@ pub(super) fn gemma2(settings: &Settings) -> Result<Decoder, CheckpointError> {
 }
 
 pub(super) fn gemma3(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // An old name for how often a layer sees all.
+    // The old name for every how many layers one has full attention.
     let pattern = settings.size_or("sliding_window_pattern", 6)?;
     settings.size_if("_sliding_window_pattern")?;
     let rule = |layer: usize| !(layer + 1).is_multiple_of(pattern);
@@ -40,7 +40,7 @@ pub(super) fn gemma3(settings: &Settings) -> Result<Decoder, CheckpointError> {
             .keys()
             .any(|name| !types.contains(&name.as_str()))
     {
-        let expected = "an object for each type of layer";
+        let expected = "an object for each layer type";
         return Err(settings.refuse("rope_parameters", expected));
     }
     let width = decoder
@@ -61,14 +61,14 @@ pub(super) fn gemma3(settings: &Settings) -> Result<Decoder, CheckpointError> {
     Ok(decoder)
 }
 
-/// Without a rotation; and which layers have a window.
+/// The decoder without its rotation, and which layers have a window.
 fn like_gemma(
     settings: &Settings,
     [cap, last_cap]: [Option<f64>; 2],
     rule: impl Fn(usize) -> bool,
 ) -> Result<(Decoder, Vec<bool>), CheckpointError> {
     settings.must_not("use_bidirectional_attention")?;
-    // An early name of the first releases, which Transformers does not read.
+    // A name in the first releases, which Transformers does not read.
     if let (Some(early), Some(window)) = (
         settings.size_if("sliding_window_size")?,
         settings.size_if("sliding_window")?,
@@ -79,9 +79,9 @@ fn like_gemma(
             format!("{window}, as sliding_window"),
         ));
     }
-    // Transformers reads the other name alone; files have both.
+    // Transformers reads only hidden_activation; files have both.
     settings.says("hidden_act");
-    // Transformers' own defaults are no matter of course.
+    // Required: Transformers' defaults are not what most models have.
     settings.size("num_key_value_heads")?;
     settings.size("head_dim")?;
     let decoder = Decoder::like_llama(settings, &DEFAULTS)?;
@@ -89,7 +89,10 @@ fn like_gemma(
     let sliding = sliding(settings, layers, rule)?;
     let window = settings.size_or_null("sliding_window", Some(4096))?;
     if window.is_none() && sliding.contains(&true) {
-        return Err(settings.refuse("sliding_window", "a window, for some layers have one"));
+        return Err(settings.refuse(
+            "sliding_window",
+            "a window, because some layers are sliding",
+        ));
     }
     let windows = sliding.iter().map(|&sliding| window.filter(|_| sliding));
     let scale = settings.positive("query_pre_attn_scalar")?.powf(-0.5);
@@ -100,7 +103,7 @@ fn like_gemma(
         .with_norms_after(after, Some(before))
         .with_norms(|norm| norm.offset(1.0));
     let bias = settings.flag_or("attention_bias", false)?;
-    // Gemma 3 has the setting, and Transformers does not look at it there.
+    // Gemma 3 has the setting, but Transformers does not use it there.
     let said = capped(settings, "attn_logit_softcapping", cap)?;
     let cap = cap.and(said);
     for attention in decoder.attentions_mut() {
@@ -112,7 +115,7 @@ fn like_gemma(
     Ok((decoder.attention_bias(bias, bias), sliding))
 }
 
-/// A soft cap, or none where it says `null`.
+/// A soft cap; `None` if it is `null`.
 pub(super) fn capped(
     settings: &Settings,
     name: &str,

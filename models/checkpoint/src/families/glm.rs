@@ -1,11 +1,11 @@
-//! GLM-4 (GLM Team 2024): a part of each head is turned, as neighbours; gate and up in one matrix. GLM-4-0414 adds norms
-//! behind attention and feed-forward.
+//! GLM-4 (GLM Team 2024): a partial rotation of neighbours; gate and up in one matrix. GLM-4-0414 adds norms after
+//! attention and feed-forward block.
 
 use super::common::{Defaults, LLAMA, gated_in_one};
 use crate::{CheckpointError, Decoder, Settings, decoder::Activation, rotation::Names};
 
 pub(super) fn glm(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Transformers' own defaults are no matter of course.
+    // Required: Transformers' defaults are not what most models have.
     settings.size("num_key_value_heads")?;
     settings.size("head_dim")?;
     let defaults = Defaults {

@@ -1,5 +1,5 @@
-//! GPT-2 (Radford et al. 2019): learned positions, matrices stored as `[inputs, outputs]`, queries, keys and values in
-//! one of them.
+//! GPT-2 (Radford et al. 2019): learned position embeddings; weights stored as `[inputs, outputs]`; queries, keys and
+//! values in one matrix.
 
 use super::common::{head_width, layer};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// `Conv1D`, as GPT-2 calls it.
+/// A linear layer stored as `[inputs, outputs]`: GPT-2's `Conv1D`.
 fn convolution(name: &str, inputs: usize, outputs: usize) -> Linear {
     Linear {
         inputs_first: true,
@@ -18,7 +18,7 @@ fn convolution(name: &str, inputs: usize, outputs: usize) -> Linear {
 }
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // The same sums in another type.
+    // This only changes the dtype of the computation.
     settings.says("reorder_and_upcast_attn");
     settings.says("n_ctx");
     let sizes = Sizes::read(settings)?;
@@ -47,7 +47,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     sizes.decoder(settings, layers.collect())
 }
 
-/// Sizes under GPT-2's names.
+/// Sizes, with GPT-2's setting names.
 pub(super) struct Sizes {
     pub(super) hidden: usize,
     pub(super) inner: usize,
@@ -74,7 +74,7 @@ impl Sizes {
         })
     }
 
-    /// The whole model around its layers, with learned positions.
+    /// The whole model around `layers`, with learned position embeddings.
     pub(super) fn decoder(
         &self,
         settings: &Settings,

@@ -1,4 +1,4 @@
-//! GPT-BigCode (SantaCoder, StarCoder; Ben Allal et al. 2023): GPT-2 whose queries may share one key and value.
+//! GPT-BigCode (SantaCoder, StarCoder; Ben Allal et al. 2023): GPT-2, mostly with multi-query attention.
 
 use super::{common::layer, common::plain, gpt2::Sizes};
 use crate::{
@@ -12,7 +12,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let [queries, _, width] = sizes.heads;
     let shared = settings.flag_or("multi_query", true)?;
     let keys = if shared { 1 } else { queries };
-    // Set by Transformers from multi_query, whatever the file says.
+    // Transformers sets this from multi_query, whatever the file says.
     settings.says("num_key_value_heads");
     let outputs = (queries + 2 * keys) * width;
     let mut all = Linear::new("c_attn", hidden, outputs).with_bias(true);
@@ -32,7 +32,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     sizes.decoder(settings, layers)
 }
 
-/// Stored as query, key, value of the first head, then of the second: all queries come first here, then all keys.
+/// Row order from stored (per head: query, key, value) to all queries, then all keys, then all values.
 pub(super) fn head_by_head(heads: usize, width: usize) -> Vec<usize> {
     let parts = (0..3).flat_map(|part| (0..heads).map(move |head| 3 * head + part));
     parts

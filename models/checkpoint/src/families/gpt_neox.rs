@@ -1,5 +1,5 @@
-//! GPT-NeoX and Pythia (Black et al. 2022; Biderman et al. 2023): a part of each head is turned, attention and
-//! feed-forward may stand side by side; queries, keys and values lie head by head in one matrix.
+//! GPT-NeoX and Pythia (Black et al. 2022; Biderman et al. 2023): a partial rotation; parallel or sequential attention
+//! and feed-forward blocks; queries, keys and values interleaved by head in one matrix.
 
 use super::{
     common::{Sizes, layer, plain},
@@ -21,7 +21,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     if queries != keys || queries * width != hidden {
         return Err(settings.refuse(
             "num_key_value_heads",
-            "nothing: every head has its own keys",
+            "nothing: every head has its own keys and values",
         ));
     }
     let epsilon = settings.epsilon_or("layer_norm_eps", 1e-5)?;
@@ -74,14 +74,14 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         share: Some(0.25),
         share_name: "rotary_pct",
     };
-    // Said a second time by Transformers 4, which reads the first.
+    // Transformers 4 writes these settings under both names, and reads the first.
     for (name, other, default) in [
         ("rope_theta", names.theta_name, names.theta),
         ("partial_rotary_factor", names.share_name, 0.25),
     ] {
         let expected = settings.number_or(other, default)?;
         if settings.number_if(name)?.is_some_and(|got| got != expected) {
-            return Err(settings.refuse(name, format!("{expected}, as {other} says")));
+            return Err(settings.refuse(name, format!("{expected}, as in {other}")));
         }
     }
     decoder.turned(settings, names)

@@ -1,4 +1,5 @@
-//! GPT-OSS (OpenAI 2025): experts with biases and a clamped gate, attention sinks, windows in every other layer.
+//! GPT-OSS (OpenAI 2025): experts with biases and a clamped gate, attention sinks, sliding windows in every other
+//! layer.
 
 use super::common::{Defaults, LLAMA, windows};
 use super::mixtral;
@@ -12,7 +13,7 @@ pub(super) fn describe(
     settings: &Settings,
     weights: Option<&Weights>,
 ) -> Result<Decoder, CheckpointError> {
-    // Transformers' own defaults are no matter of course.
+    // Required: Transformers' defaults are not what most models have.
     settings.size("num_key_value_heads")?;
     settings.size("head_dim")?;
     if settings.names_in("rope_parameters").is_empty()
@@ -29,11 +30,11 @@ pub(super) fn describe(
         theta: 150_000.0,
         ..Names::default()
     };
-    // The experts have a function of their own, whatever it says.
+    // The experts have their own activation, whatever the setting says.
     settings.says("hidden_act");
     let limit = settings.positive_or("swiglu_limit", 7.0)?;
     if limit != 7.0 {
-        return Err(settings.refuse("swiglu_limit", "7: Transformers has no other"));
+        return Err(settings.refuse("swiglu_limit", "7: Transformers supports no other"));
     }
     let mut decoder = Decoder::like_llama(settings, &defaults)?.turned(settings, names)?;
     let window = settings.size_or_null("sliding_window", Some(128))?;
@@ -51,7 +52,7 @@ pub(super) fn describe(
             let full = format!("model.layers.{i}.mlp.experts.{name}");
             weights.and_then(|weights| weights.find_tensor(&full))
         };
-        // In 4 bits they lie the other way round.
+        // In 4 bits, outputs come first.
         let inputs_first = |name: &str| !stored(name).is_some_and(Stored::is_quantised);
         let expert = |i| expert(i, count, [hidden, inner], &inputs_first);
         layer.mlp = FeedForward::Mixture(Box::new(Mixture {
@@ -73,7 +74,7 @@ pub(super) fn describe(
     Ok(decoder.attention_bias(bias, bias).windowed(windows))
 }
 
-/// Stored as `[experts, inputs, outputs]`, or with outputs first; gate and up in turn.
+/// Stored as `[experts, inputs, outputs]` or `[experts, outputs, inputs]`, with rows of gate and up alternating.
 fn expert(
     i: usize,
     count: usize,

@@ -1,5 +1,5 @@
-//! GPT-J (Wang and Komatsuzaki 2021): attention and feed-forward side by side after one norm, a part of each head turned
-//! as neighbours, a bias on the head.
+//! GPT-J (Wang and Komatsuzaki 2021): parallel attention and feed-forward blocks after one norm, a partial rotation of
+//! neighbours, a bias on the head.
 
 use super::{
     common::{layer, plain},
@@ -10,7 +10,7 @@ use crate::{
     decoder::{Activation, Attention, Linear, Norm, Projections},
 };
 
-/// No setting says another.
+/// The base of the rotation, which no setting changes.
 const THETA: f64 = 10_000.0;
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
@@ -22,7 +22,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let [_, _, width] = sizes.heads;
     let turned = settings.size_or("rotary_dim", 64)?;
     if turned > width || !turned.is_multiple_of(2) {
-        let expected = format!("an even part of the {width} numbers of a head");
+        let expected = format!("an even number of the {width} dimensions of a head");
         return Err(settings.refuse("rotary_dim", expected));
     }
     let rows = Projections::Apart {

@@ -1,4 +1,4 @@
-//! Granite (IBM 2024): Llama with factors on embedding, scores, branches and logits.
+//! Granite (IBM 2024): Llama with factors on embedding, scores, residual branches and logits.
 
 use super::common::LLAMA;
 use crate::{CheckpointError, Decoder, Settings, rotation::Names};

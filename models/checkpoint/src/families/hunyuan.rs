@@ -1,5 +1,5 @@
-//! Hunyuan dense (Tencent 2025): queries and keys are normalised head by head after they are turned; a rotation whose
-//! theta is stretched by `alpha`.
+//! Hunyuan dense (Tencent 2025): queries and keys are normalised per head after the rotation, whose theta is scaled by
+//! `alpha`.
 
 use super::common::{Defaults, LLAMA};
 use crate::{
@@ -27,7 +27,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     }
     let bias = settings.flag_or("attention_bias", false)?;
     let mlp_bias = settings.flag_or("mlp_bias", false)?;
-    // Names of its older code: what it does anyway.
+    // Settings of its older code, for what the model always does.
     settings.must("use_qk_norm")?;
     settings.must("use_rotary_pos_emb")?;
     if let Some(head) = settings.size_if("attention_head_dim")?
@@ -35,7 +35,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
             .attentions()
             .any(|attention| attention.width != head)
     {
-        return Err(settings.refuse("attention_head_dim", "head_dim"));
+        return Err(settings.refuse("attention_head_dim", "the same as head_dim"));
     }
     for name in [
         "cla_share_factor",
@@ -50,7 +50,8 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     Ok(decoder.attention_bias(bias, bias).mlp_bias(mlp_bias))
 }
 
-/// `theta * alpha^(width / (width - 2))`, at any length; other keys of a dynamic rotation then say nothing.
+/// Scales theta to `theta * alpha^(width / (width - 2))`, at any length; other settings of a dynamic rotation are then
+/// unused.
 fn stretch(settings: &Settings, decoder: &mut Decoder) -> Result<(), CheckpointError> {
     let old = settings.inner_if("rope_scaling")?;
     let old = old.filter(|old| !old.values().is_empty());

@@ -1,4 +1,5 @@
-//! Llama (Touvron et al. 2023) and those that differ in biases, activation or the order of a head's numbers alone.
+//! Llama (Touvron et al. 2023), and families that differ only in biases, activation or the order of a head's
+//! dimensions.
 
 use super::common::{Defaults, LLAMA, plain};
 use crate::{CheckpointError, Decoder, Settings, decoder::Activation, rotation::Names};
@@ -26,7 +27,7 @@ pub(super) fn arcee(settings: &Settings) -> Result<Decoder, CheckpointError> {
     Ok(decoder.attention_bias(bias, bias).with_mlp(&mlp))
 }
 
-/// Seed-OSS: biases of attention's inputs and output are told apart.
+/// Seed-OSS: separate settings for the biases of attention's input and output projections.
 pub(super) fn seed_oss(settings: &Settings) -> Result<Decoder, CheckpointError> {
     let decoder = Decoder::like_llama(settings, &LLAMA)?.turned(settings, Names::default())?;
     let inputs = settings.flag_or("attention_bias", true)?;
@@ -35,9 +36,9 @@ pub(super) fn seed_oss(settings: &Settings) -> Result<Decoder, CheckpointError> 
     Ok(decoder.attention_bias(inputs, output).mlp_bias(mlp_bias))
 }
 
-/// ERNIE 4.5 (dense): neighbours are turned instead of halves.
+/// ERNIE 4.5 (dense): the rotation pairs neighbours instead of halves.
 pub(super) fn ernie4_5(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Transformers' own default is no matter of course.
+    // Required: Transformers' default is not what most models have.
     settings.size("head_dim")?;
     let defaults = Defaults {
         epsilon: 1e-5,

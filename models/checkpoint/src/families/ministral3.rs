@@ -1,19 +1,19 @@
-//! Ministral 3: Mistral with YaRN and queries that grow with their position, as Llama 4 has them.
+//! Ministral 3: Mistral with YaRN, and queries scaled by position as in Llama 4.
 
 use super::common::{Defaults, LLAMA};
 use crate::{CheckpointError, Decoder, Settings, decoder::PositionScale, rotation::Names};
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Transformers' own defaults are no matter of course.
+    // Required: Transformers' defaults are not what most models have.
     settings.size("num_key_value_heads")?;
     settings.size("head_dim")?;
     let Some(rotation) = settings.inner_if("rope_parameters")? else {
         return Err(settings.refuse("rope_parameters", "an object"));
     };
     if settings.inner_if("rope_scaling")?.is_some() {
-        return Err(settings.refuse("rope_scaling", "nothing: rope_parameters says it"));
+        return Err(settings.refuse("rope_scaling", "nothing: use rope_parameters"));
     }
-    // Said a second time inside.
+    // Repeated in rope_parameters.
     rotation.size_if("max_position_embeddings")?;
     let defaults = Defaults {
         epsilon: 1e-5,

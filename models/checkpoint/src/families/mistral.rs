@@ -1,5 +1,5 @@
-//! Mistral (Jiang et al. 2023): Llama without biases, with a sliding window in some releases. Ministral has it in some
-//! layers.
+//! Mistral (Jiang et al. 2023): Llama without biases, with a sliding window in some releases. Ministral has windows in
+//! some layers.
 
 use super::common::{LLAMA, windows};
 use crate::{CheckpointError, Decoder, Settings, rotation::Names};
@@ -19,7 +19,7 @@ pub(super) fn ministral(settings: &Settings) -> Result<Decoder, CheckpointError>
 }
 
 fn plain(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Transformers' own default is no matter of course.
+    // Required: Transformers' default is not what most models have.
     settings.size("num_key_value_heads")?;
     Decoder::like_llama(settings, &LLAMA)?.turned(settings, Names::default())
 }

@@ -1,8 +1,8 @@
-//! Mixtral (Jiang et al. 2024): Mistral with experts; and where the experts of all families lie.
+//! Mixtral (Jiang et al. 2024): Mistral with experts. Also how experts are stored, for all families with experts.
 //!
 //! ```text
 //! Transformers 5:  experts.gate_up_proj [experts, 2 inner, hidden], experts.down_proj [experts, hidden, inner]
-//! Transformers 4:  experts.0.gate_proj.weight [inner, hidden], experts.0.up_proj.weight, experts.0.down_proj.weight ...
+//! Transformers 4:  experts.0.gate_proj.weight [inner, hidden], experts.0.up_proj.weight, experts.0.down_proj.weight
 //! ```
 
 use super::common::{Defaults, LLAMA};
@@ -12,14 +12,14 @@ use crate::{
     rotation::Names,
 };
 
-/// Gate, up and down of an expert that is stored by itself.
+/// Names of gate, up and down projection of an expert with its own tensors.
 pub(super) const LLAMA_NAMES: [&str; 3] = ["gate_proj", "up_proj", "down_proj"];
 
 pub(super) fn describe(
     settings: &Settings,
     weights: Option<&Weights>,
 ) -> Result<Decoder, CheckpointError> {
-    // Transformers' own default is no matter of course.
+    // Required: Transformers' default is not what most models have.
     settings.size("num_key_value_heads")?;
     let defaults = Defaults {
         epsilon: 1e-5,
@@ -64,7 +64,7 @@ pub(super) fn describe(
     Ok(decoder.windowed(windows))
 }
 
-/// How many experts a token goes through.
+/// Number of experts per token.
 pub(super) fn chosen(settings: &Settings, experts: usize) -> Result<usize, CheckpointError> {
     let top = settings.size("num_experts_per_tok")?;
     match top <= experts {
@@ -73,7 +73,7 @@ pub(super) fn chosen(settings: &Settings, experts: usize) -> Result<usize, Check
     }
 }
 
-/// Where the experts of a layer lie.
+/// Locates the experts' tensors of a layer.
 pub(super) struct Place<'a> {
     weights: Option<&'a Weights>,
     prefix: String,
@@ -81,7 +81,7 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// `prefix` is what the names of the part begin with, `name` what the experts are called in it.
+    /// `prefix`: the module's prefix in tensor names; `name`: the name of the experts in the module.
     pub(super) fn new(weights: Option<&'a Weights>, prefix: String, name: &'static str) -> Self {
         Self {
             weights,
@@ -90,14 +90,14 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Whether there is such a tensor.
+    /// Whether the tensor exists.
     fn has(&self, name: &str) -> bool {
         let full = format!("{}{name}", self.prefix);
         self.weights
             .is_some_and(|weights| weights.find_tensor(&full).is_some())
     }
 
-    /// The experts, together or apart as they are stored; apart they are called `names`.
+    /// The experts, stored in one tensor for all or separately under the given names.
     pub(super) fn experts(
         &self,
         count: usize,

@@ -1,7 +1,7 @@
-//! The families, a file each or a few lines in the file of their kind: from the settings of a checkpoint to a
-//! [`Decoder`]. `common` has what most of them share.
+//! Model families: from the settings of a checkpoint to a [`Decoder`]. Each family has a file of its own or a function
+//! in the file of a similar one. `common` has what most of them share.
 //!
-//! A new family is a function here and a line in [`FAMILIES`].
+//! To add a family, write a function in a file here and add a line to [`FAMILIES`].
 
 mod apertus;
 mod bloom;
@@ -38,7 +38,7 @@ use crate::{CheckpointError, Decoder, Settings, Weights};
 
 type Describe = fn(&Settings, Option<&Weights>) -> Result<Decoder, CheckpointError>;
 
-/// `model_type` and who describes it.
+/// `model_type` and the function that describes it.
 const FAMILIES: &[(&str, Describe)] = &[
     ("llama", |s, _| llama::describe(s)),
     ("mistral", |s, _| mistral::describe(s)),
@@ -82,13 +82,15 @@ const FAMILIES: &[(&str, Describe)] = &[
     ("qwen3_5_text", |s, _| qwen3_5::describe(s)),
 ];
 
-/// The names of all families.
+/// The `model_type` of every family.
 pub fn names() -> Vec<&'static str> {
     FAMILIES.iter().map(|(name, _)| *name).collect()
 }
 
-/// Describes the model that the settings name, and refuses settings that are not accounted for. How experts are stored is
-/// looked for in the weights, where there are any.
+/// Describes the model that the settings name. `weights`, if given, show how experts are stored.
+///
+/// # Errors
+/// When the family is unknown, or a setting is unknown or not supported.
 pub fn describe(
     settings: &Settings,
     weights: Option<&Weights>,

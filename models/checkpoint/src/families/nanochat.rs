@@ -1,5 +1,5 @@
-//! nanochat (Karpathy 2025): norms without weights, one of them behind the embedding; the rotation's sign changed;
-//! squared ReLU; capped logits.
+//! nanochat (Karpathy 2025): norms without weights, one of them after the embedding; a rotation in the opposite
+//! direction; squared ReLU; capped logits.
 
 use super::{
     common::{Defaults, LLAMA, plain},
@@ -25,7 +25,8 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let bare = decoder.norm.clone();
     decoder.embedding.norm = Some(bare.clone());
     for attention in decoder.attentions_mut() {
-        // Behind the rotation, which changes lengths by its factor alone: before it, the rest is the same.
+        // nanochat normalises after the rotation, which scales vectors by its factor only. So the norm can go before
+        // it, with epsilon divided by the factor's square.
         let factor = attention
             .rotation
             .as_ref()
@@ -42,6 +43,5 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     }
     decoder.head.cap = capped(settings, "final_logit_softcapping", Some(15.0))?;
     let bias = settings.flag_or("attention_bias", false)?;
-    // The output has none, whatever the setting says.
     Ok(decoder.attention_bias(bias, bias))
 }

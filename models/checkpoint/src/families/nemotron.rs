@@ -1,5 +1,5 @@
-//! Nemotron-3 and Minitron (Parmar et al. 2024): LayerNorm with weights of one plus what is stored, squared ReLU without a
-//! gate, a part of each head turned.
+//! Nemotron-3 and Minitron (Parmar et al. 2024): LayerNorm with weights stored minus one, squared ReLU without a gate,
+//! a partial rotation.
 
 use super::common::{Defaults, LLAMA, plain};
 use crate::{

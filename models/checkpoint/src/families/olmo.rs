@@ -1,5 +1,6 @@
-//! OLMo 2 (OLMo et al. 2025): norms stand behind attention and feed-forward, not before them; queries and keys are
-//! normalised over all heads together. OLMo 3 adds windows. OLMoE (Muennighoff et al. 2024) has norms before, and experts.
+//! OLMo 2 (OLMo et al. 2025): norms after attention and feed-forward block, not before them; queries and keys are
+//! normalised over all heads together. OLMo 3 adds sliding windows. OLMoE (Muennighoff et al. 2024) has norms before
+//! attention and feed-forward block, and experts.
 
 use super::{
     common::{Defaults, LLAMA, sliding},
@@ -20,15 +21,18 @@ pub(super) fn olmo2(settings: &Settings) -> Result<Decoder, CheckpointError> {
     normalised_behind(settings)?.turned(settings, Names::default())
 }
 
-/// YaRN stretches the layers with full attention alone: so it was trained. Transformers 5 reads files with one rotation
-/// for all layers otherwise.
+/// YaRN applies only to layers with full attention, as the model was trained. Transformers 5 reads files with one
+/// rotation for all layers differently.
 pub(super) fn olmo3(settings: &Settings) -> Result<Decoder, CheckpointError> {
     let mut decoder = normalised_behind(settings)?;
     let window = settings.size_or_null("sliding_window", Some(4096))?;
     let layers = decoder.layers.len();
     let sliding = sliding(settings, layers, |i| (i + 1) % 4 != 0)?;
     if window.is_none() && sliding.contains(&true) {
-        return Err(settings.refuse("sliding_window", "a window, for some layers have one"));
+        return Err(settings.refuse(
+            "sliding_window",
+            "a window, because some layers are sliding",
+        ));
     }
     let names = Names {
         theta: 500_000.0,

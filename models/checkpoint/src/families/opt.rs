@@ -1,4 +1,4 @@
-//! OPT (Zhang et al. 2022): learned positions whose table begins with two rows that nobody uses.
+//! OPT (Zhang et al. 2022): learned position embeddings whose table begins with two unused rows.
 
 use super::common::{Sizes, apart, layer};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 
 /// Rows of the position table before the first position.
 const OFFSET: usize = 2;
-/// PyTorch's default, for the configuration does not say.
+/// PyTorch's default: the configuration has no such setting.
 const EPSILON: f64 = 1e-5;
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {

@@ -1,5 +1,5 @@
-//! Phi-1 to Phi-2 (Gunasekar et al. 2023): attention and feed-forward side by side after one LayerNorm, biases everywhere,
-//! the head's among them.
+//! Phi-1 to Phi-2 (Gunasekar et al. 2023): parallel attention and feed-forward blocks after one LayerNorm, and biases
+//! everywhere, including the head.
 
 use super::common::{Defaults, LLAMA, plain};
 use crate::{

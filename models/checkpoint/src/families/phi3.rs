@@ -17,7 +17,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         share: Some(1.0),
         ..Names::default()
     };
-    // Said outside, or Transformers takes its own default, whatever is said inside.
+    // Required at the top level: otherwise Transformers takes its default, even if the rotation's object has a value.
     let old = settings.names_in("rope_scaling");
     let new = settings.inner_if("rope_parameters")?;
     let kind = new
@@ -28,7 +28,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         settings.size("original_max_position_embeddings")?;
     }
     settings.size_if("original_max_position_embeddings")?;
-    // Of its own code, which Transformers does not read: no more than these values change nothing.
+    // Settings of its own code, which Transformers does not read. Only with these values do they change nothing.
     for name in ["full_attn_mod", "interpolate_factor"] {
         if settings.number_if(name)?.is_some_and(|got| got != 1.0) {
             return Err(settings.refuse(name, "1: nothing else is supported"));

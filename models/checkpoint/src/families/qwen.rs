@@ -1,5 +1,5 @@
 //! Qwen2 and Qwen2.5 (Yang et al. 2024): biases on queries, keys and values; later layers may have a sliding window.
-//! Qwen3 (Yang et al. 2025): queries and keys are normalised head by head before they are turned; dense, or with experts.
+//! Qwen3 (Yang et al. 2025): queries and keys are normalised per head before the rotation; dense, or with experts.
 
 use super::{
     common::{LLAMA, windows},
@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub(super) fn qwen2(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Transformers' own default is no matter of course.
+    // Required: Transformers' default is not what most models have.
     settings.size("num_key_value_heads")?;
     let decoder = Decoder::like_llama(settings, &LLAMA)?.turned(settings, Names::default())?;
     let windows = windows_after(settings, decoder.layers.len())?;
@@ -33,7 +33,7 @@ pub(super) fn qwen3_moe(
     let used = settings.flag_or("use_sliding_window", false)?;
     let window = settings.size_or_null("sliding_window", Some(4096))?;
     let window = window.filter(|_| used);
-    // Layers do not differ: the setting says so in other families.
+    // All layers are alike here, unlike in other families with this setting.
     settings.says("max_window_layers");
     let layers = decoder.layers.len();
     let dense = settings.counts_if("mlp_only_layers")?.unwrap_or_default();
@@ -64,7 +64,7 @@ pub(super) fn qwen3_moe(
 }
 
 fn normalised_by_head(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Transformers' own defaults are no matter of course.
+    // Required: Transformers' defaults are not what most models have.
     settings.size("num_key_value_heads")?;
     settings.size("head_dim")?;
     let epsilon = settings.epsilon_or("rms_norm_eps", 1e-6)?;
@@ -77,7 +77,7 @@ fn normalised_by_head(settings: &Settings) -> Result<Decoder, CheckpointError> {
     Ok(decoder.attention_bias(bias, bias))
 }
 
-/// Windows from layer `max_window_layers` on, where `use_sliding_window` says that there are any.
+/// Sliding windows from layer `max_window_layers` on, if `use_sliding_window` is set.
 fn windows_after(
     settings: &Settings,
     layers: usize,

@@ -1,5 +1,5 @@
-//! Qwen 3.5 (2026), the text model: three of four layers mix tokens by a gated delta rule, the others by attention with a
-//! gate, a part of each head turned; norms with weights of one plus what is stored.
+//! Qwen 3.5 (2026), the text model: three of four layers use a gated delta rule, the others gated attention with a
+//! partial rotation; norms with weights stored minus one.
 
 use super::common::{LLAMA, Sizes};
 use crate::{
@@ -9,21 +9,21 @@ use crate::{
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Transformers' own defaults are no matter of course.
+    // Required: Transformers' defaults are not what most models have.
     settings.size("num_key_value_heads")?;
     settings.size("head_dim")?;
     let names = Names {
         share: Some(0.25),
         ..Names::default()
     };
-    // Of pictures: rows and columns of a text's tokens are their positions.
+    // The mrope settings are for images: in text, a token's row and column both equal its position.
     for object in ["rope_parameters", "rope_scaling"] {
         if let Some(rotation) = settings.inner_if(object)? {
             if rotation
                 .text_if("rope_type")?
                 .is_some_and(|kind| kind != "default")
             {
-                return Err(rotation.refuse("rope_type", "default: no other is known here"));
+                return Err(rotation.refuse("rope_type", "default: no other is supported"));
             }
             rotation.says("mrope_section");
             rotation.says("mrope_interleaved");
@@ -55,14 +55,14 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     if delta.kernel < 2 {
         return Err(settings.refuse("linear_conv_kernel_dim", "at least 2"));
     }
-    // The convolution's function is that of the feed-forward layers, and ONNX Runtime's operator has this one.
+    // The convolution shares the feed-forward blocks' activation, and ONNX Runtime's operator has only SiLU.
     if settings
         .text_if("hidden_act")?
         .is_some_and(|got| !matches!(got, "silu" | "swish"))
     {
         return Err(settings.refuse("hidden_act", "silu"));
     }
-    // The state is in f32 whatever it says: more is never wrong.
+    // The state is always f32: a higher precision does no harm.
     settings.says("mamba_ssm_dtype");
     settings.must("attn_output_gate")?;
     for (name, expected) in [("output_gate_type", ["swish", "silu"])] {
@@ -73,7 +73,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
             return Err(settings.refuse(name, "swish"));
         }
     }
-    // Layers that predict further tokens are no part of the scores.
+    // Layers for multi-token prediction do not affect scores.
     for name in [
         "mtp_num_hidden_layers",
         "mtp_use_dedicated_embeddings",
@@ -82,7 +82,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         settings.says(name);
     }
     for attention in decoder.attentions_mut() {
-        // Stored head by head, a query and then its gate.
+        // Stored head by head: each query is followed by its gate.
         let part = |from: usize| {
             let rows = (0..queries).flat_map(move |head| {
                 let first = (2 * head + from) * width;

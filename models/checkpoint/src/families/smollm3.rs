@@ -1,10 +1,10 @@
-//! SmolLM3 (Hugging Face 2025): Llama in which some layers do not turn queries and keys.
+//! SmolLM3 (Hugging Face 2025): Llama with some layers without a rotation.
 
 use super::common::{Defaults, LLAMA, windows};
 use crate::{CheckpointError, Decoder, Settings, rotation::Names};
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Transformers' own default is no matter of course.
+    // Required: Transformers' default is not what most models have.
     settings.size("num_key_value_heads")?;
     let defaults = Defaults {
         tied: true,
@@ -18,7 +18,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let layers = decoder.layers.len();
     let interval = settings.size_or("no_rope_layer_interval", 4)?;
     let turned = match settings.counts_if("no_rope_layers")? {
-        // Despite the name, 1 says that a layer turns.
+        // Despite the name, 1 means that the layer has a rotation.
         Some(turned) if turned.len() == layers => turned.iter().map(|&n| n != 0).collect(),
         Some(_) => {
             let expected = format!("0 or 1 for each of {layers} layers");
@@ -28,7 +28,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
             .map(|i| !i.is_multiple_of(interval))
             .collect::<Vec<_>>(),
     };
-    // Written, and not read by Transformers.
+    // Transformers writes this but does not use it.
     settings.says("max_window_layers");
     let used = settings.flag_or("use_sliding_window", false)?;
     let window = settings.size_if("sliding_window")?.filter(|_| used);

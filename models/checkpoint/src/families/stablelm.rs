@@ -1,4 +1,5 @@
-//! StableLM (Stability AI 2023 to 2024): LayerNorm in Llama's layout, a part of each head turned, side by side or not.
+//! StableLM (Stability AI 2023 to 2024): Llama's layout with LayerNorm and a partial rotation; parallel blocks in some
+//! releases.
 
 use super::common::{Defaults, LLAMA};
 use crate::{
@@ -8,7 +9,7 @@ use crate::{
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Transformers' own default is no matter of course.
+    // Required: Transformers' default is not what most models have.
     settings.size("num_key_value_heads")?;
     let defaults = Defaults {
         epsilon_name: "layer_norm_eps",
@@ -25,7 +26,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         decoder = decoder.side_by_side();
     }
     let epsilon = decoder.norm.epsilon;
-    // Names of its own code, for what has other names in Transformers.
+    // Settings of its own code, which have other names in Transformers.
     let share = settings.number_or("partial_rotary_factor", 0.25)?;
     for (name, expected) in [
         ("rope_pct", share),

@@ -1,4 +1,4 @@
-//! StarCoder2 (Lozhkov et al. 2024): LayerNorm, a plain block and biases in Llama's layout, with a sliding window.
+//! StarCoder2 (Lozhkov et al. 2024): Llama's layout with LayerNorm, a plain block, biases and a sliding window.
 
 use super::common::{Defaults, LLAMA, plain};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
-    // Transformers' own default is no matter of course.
+    // Required: Transformers' default is not what most models have.
     settings.size("num_key_value_heads")?;
     let defaults = Defaults {
         epsilon_name: "norm_epsilon",
@@ -18,13 +18,13 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
         ..LLAMA
     };
     let decoder = Decoder::like_llama(settings, &defaults)?.turned(settings, Names::default())?;
-    // Names of its older code: there is one kind of norm and one kind of block.
+    // Settings of its older code: only these values exist.
     for (name, expected) in [("norm_type", "layer_norm"), ("mlp_type", "default")] {
         if settings.text_if(name)?.is_some_and(|got| got != expected) {
             return Err(settings.refuse(name, expected));
         }
     }
-    // Not read by Transformers: it has the other names.
+    // Transformers does not read these, but hidden_act and norm_epsilon.
     for name in ["activation_function", "layer_norm_epsilon"] {
         settings.says(name);
     }

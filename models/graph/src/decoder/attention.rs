@@ -1,10 +1,11 @@
-//! Causal attention with grouped heads, rotary positions, a soft cap and a window, as far as a family has them.
+//! Causal attention with grouped heads, rotary position embedding, a soft cap and a sliding window, as far as a family
+//! has them.
 //!
 //! ```text
-//! GroupQueryAttention (ONNX Runtime): turns queries and keys, scales, caps, masks and weighs in one operator; no mask
-//!                                     and no repeated heads in memory. CPU: f32, f16. CUDA: f16, bf16.
-//! standard operators:                 one mask [length, length] for all layers; heads of a group share keys and values by
-//!                                     spreading, not by copies
+//! GroupQueryAttention (ONNX Runtime): rotation, scale, cap, mask and softmax in one operator; no mask and no repeated
+//!                                     heads in memory. CPU: f32, f16. CUDA: f16, bf16.
+//! standard operators:                 one mask [length, length] for all layers; heads of a group share keys and values
+//!                                     by broadcasting, not by copies
 //! ```
 
 use rho_checkpoint::{
@@ -22,25 +23,25 @@ use crate::{
     },
 };
 
-/// Rows of queries, keys and values `[batch, length, heads * width]`, or all three behind one another.
+/// Rows of queries, keys and values `[batch, length, heads * width]`, or all three concatenated.
 #[derive(Debug, Clone)]
 enum Rows {
     Apart([Value; 3]),
     Together(Value),
 }
 
-/// Whether ONNX Runtime's operator takes heads of this width.
+/// Whether ONNX Runtime's operator supports this `head_dim`.
 fn fits(attention: &Attention) -> bool {
     attention.width.is_multiple_of(8)
 }
 
-/// Whether it turns them as well.
+/// Whether that operator also supports the rotation.
 fn turned_inside(attention: &Attention, rotation: &Rotation) -> bool {
     attention.width.is_multiple_of(16) && rotation.width.is_multiple_of(16)
 }
 
 impl Graph<'_> {
-    /// From hidden states to a branch of the stream.
+    /// From hidden states to a branch of the residual stream.
     pub(crate) fn attention(
         &mut self,
         attention: &Attention,
@@ -59,8 +60,7 @@ impl Graph<'_> {
         })
     }
 
-    /// Queries, keys and values, as far as nothing is left to do to them but to turn them; those whose norms stand behind
-    /// the rotation are turned already.
+    /// Queries, keys and values, before the rotation; after it only in models whose norms follow the rotation.
     fn projected(&mut self, attention: &Attention, x: &Value) -> Result<Rows, ExportError> {
         let Attention {
             queries: query_heads,
@@ -110,7 +110,7 @@ impl Graph<'_> {
         Ok(Rows::Apart([queries, keys, values]))
     }
 
-    /// Norms over the heads of rows.
+    /// Applies norms to the heads of rows.
     fn normalised_heads(
         &mut self,
         rows: &Value,
@@ -145,7 +145,7 @@ impl Graph<'_> {
         Ok(self.reshape(&normalised, &[0, 0, (heads * width) as i64], rows.kind()))
     }
 
-    /// Weights of norms over heads, in the heads' order: `[width]` or `[heads, width]`.
+    /// Weights of norms over heads, with dimensions in [`HeadNorms::order`]: `[width]` or `[heads, width]`.
     fn head_weights(
         &mut self,
         norms: &HeadNorms,
@@ -196,7 +196,7 @@ impl Graph<'_> {
         }
     }
 
-    /// Turns rows in whichever operators the style has.
+    /// Rotates rows, by standard operators or ONNX Runtime's.
     fn turned_rows(
         &mut self,
         rows: &Value,
@@ -214,7 +214,7 @@ impl Graph<'_> {
         Ok(self.reshape(&turned, &[0, 0, (heads * attention.width) as i64], kind))
     }
 
-    /// From rows to rows `[batch, length, queries * width]`.
+    /// Computes attention over rows; the result is `[batch, length, queries * width]`.
     fn attend(&mut self, attention: &Attention, rows: Rows) -> Result<Value, ExportError> {
         let turned_already = attention
             .norms
@@ -277,7 +277,7 @@ impl Graph<'_> {
         Ok(self.microsoft("GroupQueryAttention", &inputs, attributes, kind))
     }
 
-    /// What ALiBi adds to scores, by head and key: `[heads, 1, length]`, in f32.
+    /// The ALiBi bias on scores, by head and key: `[heads, 1, length]`, in f32.
     fn bias_by_key(&mut self, slopes: &Slopes, scale: f64) -> Result<Value, ExportError> {
         let positions = self.positions()?;
         self.once(&format!("slopes {slopes:?} {scale}"), |graph| {
@@ -300,7 +300,7 @@ impl Graph<'_> {
         })
     }
 
-    /// The same for every query: `[1, heads, length, length]`.
+    /// The ALiBi bias repeated for every query: `[1, heads, length, length]`.
     fn square_bias(&mut self, slopes: &Slopes, scale: f64) -> Result<Value, ExportError> {
         let bias = self.bias_by_key(slopes, scale)?;
         let size = self.length_of_batch()?;
@@ -317,8 +317,8 @@ impl Graph<'_> {
         })
     }
 
-    /// How many tokens each row has, less one, and the longest: as many as the batch is long, for what stands behind a
-    /// row's end is not looked at by what stands before it.
+    /// The length of each row minus one, and the maximum. Every row counts as the full length of the batch: attention
+    /// is causal, so padding on the right does not affect the tokens before it.
     fn lengths(&mut self) -> Result<[Value; 2], ExportError> {
         let size = self.length_of_batch()?;
         let longest = self.once("longest", |graph| Ok(graph.cast(&size, DataType::I32)))?;
@@ -339,7 +339,7 @@ impl Graph<'_> {
         Ok([lengths, longest])
     }
 
-    /// Queries, keys and values out of one row.
+    /// Splits rows into queries, keys and values.
     fn apart(&mut self, attention: &Attention, rows: Rows) -> [Value; 3] {
         let all = match rows {
             Rows::Apart(rows) => return rows,
@@ -380,7 +380,7 @@ impl Graph<'_> {
         let mut keys = self.permute(&keys, &[0, 1, 3, 2]);
         let group = heads.queries / heads.keys;
         if group > 1 {
-            // Queries [b, groups, heads in one, t, width]; keys and values [b, groups, 1, ..] serve all of a group.
+            // Queries [b, groups, heads per group, t, width]; keys and values [b, groups, 1, ..] broadcast in a group.
             queries = self.regroup(&queries, heads.keys, group);
             keys = self.regroup(&keys, heads.keys, 1);
             values = self.regroup(&values, heads.keys, 1);
@@ -433,7 +433,7 @@ impl Graph<'_> {
         Ok(self.reshape(&rows, &[0, 0, width as i64], kind))
     }
 
-    /// Softmax over scores and one more, which has no value: `sinks` gives it for each head.
+    /// Softmax over the scores and one additional score per head, the attention sink, which has no value.
     fn softmax_with_sinks(
         &mut self,
         heads: &Attention,
@@ -459,7 +459,7 @@ impl Graph<'_> {
             ),
         };
         let sinks = self.reshape(&sinks, &shape, (scores.dtype, dims));
-        // As many as there are queries: the last of the scores' columns says how many that is.
+        // Expands the sinks to one per query, with the shape of the first column of the scores.
         let zero = self.integers(&[0], &[1]);
         let one = self.integers(&[1], &[1]);
         let last = self.integers(&[-1], &[1]);
@@ -508,13 +508,13 @@ impl Graph<'_> {
         self.reshape(x, &shape, (x.dtype, dims))
     }
 
-    /// In the order it lies in another shape.
+    /// Reshapes a value; the order of its elements stays.
     pub(crate) fn reshape(&mut self, x: &Value, shape: &[i64], kind: Kind) -> Value {
         let shape = self.integers(shape, &[shape.len()]);
         self.node("Reshape", &[x, &shape], vec![], kind)
     }
 
-    /// `[length, length]`: 0 where a token may look, and what becomes nothing in the softmax where not.
+    /// The mask `[length, length]`, added to scores: 0 where a token may attend, else a number whose exponential is 0.
     fn mask(&mut self, window: Option<usize>) -> Result<Value, ExportError> {
         let positions = self.positions()?;
         self.once(&format!("mask {window:?}"), |graph| {
@@ -540,7 +540,7 @@ impl Graph<'_> {
                 seen = graph.node("And", &[&seen, &near], vec![], square(DataType::Bool));
             }
             let dtype = graph.style.dtype;
-            // The least that the type can hold and a score can still be added to.
+            // Close to the smallest number of the dtype, with room to add a score.
             let least = match dtype {
                 DataType::F16 => -60_000.0,
                 _ => -3e38,

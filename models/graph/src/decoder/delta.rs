@@ -1,10 +1,11 @@
-//! The gated delta rule (Yang et al. 2024) as Qwen 3.5 has it, in ONNX Runtime's own operators: a short causal convolution,
-//! then a state that every token decays, corrects and reads.
+//! The gated delta rule (Yang et al. 2024) as in Qwen 3.5, with ONNX Runtime's own operators: a short causal
+//! convolution, then a recurrent state that every token decays, corrects and reads.
 //!
 //! ```text
-//! x ─ in_proj_qkv ─ CausalConvWithState, SiLU ─ Split ─ q, k (length 1), v ┐
-//! x ─ in_proj_a ─ + dt_bias ─ Softplus ─ * -exp(A_log) ─ decay ────────────┼ LinearAttention ─ norm ─ * SiLU(z) ─ out_proj
-//! x ─ in_proj_b ─ Sigmoid ─ beta ──────────────────────────────────────────┘
+//! x ─ in_proj_qkv ─ CausalConvWithState, SiLU ─ Split ─ q, k (normalised), v ┐
+//! x ─ in_proj_a ─ + dt_bias ─ Softplus ─ * -exp(A_log) ─ decay ──────────────┼ LinearAttention ─► heads
+//! x ─ in_proj_b ─ Sigmoid ─ beta ────────────────────────────────────────────┘
+//! heads ─ norm ─ * SiLU(in_proj_z x) ─ out_proj
 //! ```
 
 use rho_checkpoint::decoder::{Activation, Delta, Linear, Norm};
@@ -19,11 +20,11 @@ use crate::{
     },
 };
 
-/// What the length of queries and keys is kept away from zero by.
+/// Epsilon of the L2 normalisation of queries and keys.
 const LENGTH_EPSILON: f64 = 1e-6;
 
 impl Graph<'_> {
-    /// From hidden states to a branch of the stream.
+    /// From hidden states to a branch of the residual stream.
     pub(crate) fn delta(&mut self, delta: &Delta, x: &Value) -> Result<Branch, ExportError> {
         if self.style.portable {
             return Err(ExportError::NotPortable {
@@ -66,7 +67,7 @@ impl Graph<'_> {
             int("ndim", 1),
             text("activation", "silu"),
         ];
-        // The operator wants its state named, though nobody reads it.
+        // The operator requires this output, though it is unused.
         let state = (
             self.style.dtype,
             vec![batch(), fixed(all), fixed(delta.kernel - 1)],
@@ -112,7 +113,7 @@ impl Graph<'_> {
         self.branch(&heads, &Linear::new("out_proj", value_rows, hidden))
     }
 
-    /// Each head divided by its length.
+    /// Divides each head by its L2 norm.
     fn of_length_one(
         &mut self,
         rows: &Value,
@@ -120,7 +121,7 @@ impl Graph<'_> {
         width: usize,
     ) -> Result<Value, ExportError> {
         let by_head = self.by_heads(rows, heads, width);
-        // By the root of the mean square, which is the length over the root of the width.
+        // As an RMSNorm: the root of the mean square is the L2 norm divided by the root of the width.
         let weight = self.once(&format!("length one of {width}"), |graph| {
             let weights = vec![(width as f64).powf(-0.5); width];
             Ok(graph.numbers(graph.style.dtype, &weights, &[width]))

@@ -1,4 +1,4 @@
-//! Matrix products with weights of the checkpoint.
+//! Linear layers and embeddings: matmuls and lookups with weights of the checkpoint.
 
 use rho_checkpoint::{Stored, decoder::Linear};
 
@@ -24,7 +24,7 @@ impl Graph<'_> {
         }
     }
 
-    /// The bias alone, for an operator that adds it by itself.
+    /// Only the bias, for an operator that adds it itself.
     pub(crate) fn bias(&mut self, linear: &Linear) -> Result<Option<Value>, ExportError> {
         let Some(name) = &linear.bias else {
             return Ok(None);
@@ -38,7 +38,7 @@ impl Graph<'_> {
         Ok(Some(self.constant(bias)))
     }
 
-    /// A tensor of the checkpoint, or what one expert has of it.
+    /// A tensor of the checkpoint, or one expert's part of it.
     fn stored(
         &mut self,
         name: &str,
@@ -64,7 +64,8 @@ impl Graph<'_> {
         Ok(self.node("MatMul", &[x, &weights], vec![], kind))
     }
 
-    /// A product that stays as it is where others are computed in fewer bits: those look for weights of two axes.
+    /// A linear layer that is never computed in lower precision. Lower precision applies only to weights with two axes,
+    /// so these get a third.
     pub(crate) fn product_apart(
         &mut self,
         x: &Value,
@@ -89,7 +90,7 @@ impl Graph<'_> {
     /// The weights as `[inputs, outputs]`.
     fn matrix(&self, linear: &Linear, stored: Stored) -> Constant {
         let change = match (linear.inputs_first, linear.rows.is_empty()) {
-            // GPT-2's matrices lie as MatMul takes them.
+            // GPT-2's matrices already have MatMul's layout.
             (true, true) => Change::default(),
             (by_columns, _) => Change {
                 rows: linear.rows.clone(),
@@ -102,7 +103,7 @@ impl Graph<'_> {
         self.changed(&linear.weights, stored, change, dtype, &linear.part)
     }
 
-    /// A constant of a tensor and what is done to it.
+    /// A constant from a changed tensor.
     fn changed(
         &self,
         name: &str,
@@ -119,8 +120,8 @@ impl Graph<'_> {
         }
     }
 
-    /// With one scale per output: MatMulNBits, or DequantizeLinear before a MatMul where only standard operators are
-    /// wanted.
+    /// A matmul with weights in 8 bits and one scale per output: MatMulNBits, or DequantizeLinear and MatMul if only
+    /// standard operators may be used.
     fn product_in_8_bits(
         &mut self,
         x: &Value,
@@ -167,13 +168,13 @@ impl Graph<'_> {
             int("N", width as i64),
             int("bits", 8),
             int("block_size", block(linear.inputs) as i64),
-            // Rows in 8 bits too.
+            // Activations are quantised to 8 bits as well.
             int("accuracy_level", 4),
         ];
         Ok(self.microsoft("MatMulNBits", &[x, &levels, &scales], attributes, kind))
     }
 
-    /// Rows of a table by token or position: `ids` [..] to [.., width].
+    /// Looks up rows of a table by token or position: `ids` `[..]` to `[.., width]`.
     pub(crate) fn embedding(
         &mut self,
         name: &str,
@@ -189,7 +190,7 @@ impl Graph<'_> {
     }
 }
 
-/// Axes as they are stored.
+/// The stored shape.
 fn dims(linear: &Linear) -> [usize; 2] {
     match linear.inputs_first {
         true => [linear.inputs, linear.outputs],
@@ -197,7 +198,7 @@ fn dims(linear: &Linear) -> [usize; 2] {
     }
 }
 
-/// The longest block of MatMulNBits that fills rows of this width without a rest, as far as there is one.
+/// MatMulNBits' block size: the largest of 128, 64 and 32 that divides the width, else 32.
 fn block(width: usize) -> usize {
     let fits = [128, 64, 32]
         .into_iter()

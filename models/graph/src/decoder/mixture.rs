@@ -1,11 +1,11 @@
-//! Experts, of which a router chooses some for each token: a routed product, so that the others cost nothing.
+//! Mixtures of experts: a router chooses some experts for each token, and each expert computes only its tokens.
 //!
 //! ```text
-//! tokens' numbers sorted by expert ─ Split ┬ Gather ─ products of expert 0 ┬ Concat ─ back in order ─ weighed sum
-//!                                          └ Gather ─ products of expert 1 ┘
+//! token indices sorted by expert ─ Split ┬ Gather ─ expert 0 ┬ Concat ─ original order ─ weighted sum
+//!                                        └ Gather ─ expert 1 ┘
 //! ```
 //!
-//! ONNX Runtime's own operator (MoE) would be one node, but hides its weights from whoever computes products in 8 bits.
+//! ONNX Runtime's own operator (MoE) would be a single node, but its weights would be out of reach for int8 matmuls.
 
 use rho_checkpoint::decoder::{Expert, Glu, Mixture, Routing};
 
@@ -16,18 +16,18 @@ use crate::{
     export::graph::{Graph, Kind, Value, fixed},
 };
 
-/// Rows of all tokens, and of all that were sent to an expert: known only while running.
+/// An axis of tokens, or of tokens sent to an expert, whose size is known only at run time.
 fn rows(name: &str) -> Dimension {
     Dimension::Named(name.to_owned())
 }
 
 impl Graph<'_> {
-    /// `[batch, length, hidden]` to the same.
+    /// `[batch, length, hidden]` to the same shape.
     pub(crate) fn mixture(&mut self, mixture: &Mixture, x: &Value) -> Result<Value, ExportError> {
         let hidden = width(x);
         let flat = vec![rows("tokens"), fixed(hidden)];
         let tokens = self.reshape(x, &[-1, hidden as i64], (x.dtype, flat));
-        // The router is small, and a choice that flips moves a loss far: never in 8 bits.
+        // Never in 8 bits: the router is small, and another choice of experts changes the loss a lot.
         let logits = self.product_apart(&tokens, &mixture.router)?;
         let mixed = self.routed(mixture, &tokens, &logits)?;
         let shape = self.once("shape of ids", |graph| {
@@ -58,7 +58,7 @@ impl Graph<'_> {
         let size = self.node("Squeeze", &[&all, &none], vec![], (DataType::I64, vec![]));
         let (start, step) = (self.integers(&[0], &[]), self.integers(&[1], &[]));
         let numbers = self.node("Range", &[&start, &size, &step], vec![], line.clone());
-        // Sorted by expert, tokens in their order: no two keys are the same.
+        // Sorts by expert, and by token within an expert: all keys differ.
         let keys = self.node("Mul", &[&ids, &size], vec![], line.clone());
         let keys = self.node("Add", &[&keys, &numbers], vec![], line.clone());
         let ascending = vec![int("axis", 0), int("largest", 0), int("sorted", 1)];
@@ -99,7 +99,7 @@ impl Graph<'_> {
         Ok(self.node("ReduceSum", &[&weighed, &axes], attributes, tokens.kind()))
     }
 
-    /// Shares and numbers of the chosen experts, `[tokens, top]`; in f32.
+    /// Weights (in f32) and indices of the chosen experts, `[tokens, top]` each.
     fn shares(&mut self, mixture: &Mixture, logits: &Value) -> [Value; 2] {
         let logits = self.cast(logits, DataType::F32);
         let last = || vec![int("axis", -1)];
@@ -128,7 +128,7 @@ impl Graph<'_> {
         [shares, numbers]
     }
 
-    /// How many tokens each expert gets: i64 `[experts]`.
+    /// Number of tokens per expert: i64 `[experts]`.
     fn counts(&mut self, ids: &Value, size: &Value, experts: usize) -> Value {
         let kind: Kind = (DataType::I64, vec![fixed(experts)]);
         let zeros = self.integers(&vec![0; experts], &[experts]);
@@ -138,8 +138,8 @@ impl Graph<'_> {
         self.node("ScatterElements", &[&zeros, ids, &ones], attributes, kind)
     }
 
-    /// The same numbers, of which the graph does not know how many axes they have: ONNX Runtime plans memory in time
-    /// quadratic in the nodes whose axes it knows, and there are six for every expert.
+    /// The same values with an unknown number of axes. ONNX Runtime's memory planning takes time quadratic in the
+    /// number of nodes with known axes, and there are six per expert.
     fn of_unknown_rank(&mut self, x: &Value) -> Result<Value, ExportError> {
         let kind = (DataType::I64, vec![fixed(1)]);
         let shape = self.node("Shape", &[x], vec![], kind);
@@ -159,7 +159,7 @@ impl Graph<'_> {
         self.linear(&inner, down)
     }
 
-    /// What is between an expert's layers.
+    /// The gated activation of an expert.
     fn glu(&mut self, glu: Glu, gate: Value, up: Value) -> Result<Value, ExportError> {
         let kind = gate.kind();
         match glu {

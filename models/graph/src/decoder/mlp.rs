@@ -1,4 +1,4 @@
-//! Feed-forward blocks: gated (`down(f(gate x) * up x)`) and plain (`second(f(first x))`), and their functions.
+//! Feed-forward blocks: gated (`down(f(gate x) * up x)`) and plain (`second(f(first x))`), and their activations.
 
 use rho_checkpoint::decoder::{Activation, Linear};
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Graph<'_> {
-    /// The function over every number.
+    /// Applies the activation elementwise.
     pub(crate) fn activate(
         &mut self,
         x: &Value,
@@ -28,7 +28,7 @@ impl Graph<'_> {
                 self.node("Mul", &[&kept, &kept], vec![], kind)
             }
             Activation::Relu => self.node("Relu", &[x], vec![], kind),
-            // x * sigmoid(1 x): with this factor it is the sigmoid linear unit.
+            // x * sigmoid(alpha x): with alpha 1 it is SiLU.
             Activation::Silu if !portable => {
                 self.microsoft("QuickGelu", &[x], vec![float("alpha", 1.0)], kind)
             }
@@ -60,8 +60,8 @@ impl Graph<'_> {
         })
     }
 
-    /// `alpha_p x^2 + beta x` above zero, `alpha_n (exp(min(x, eps)) - 1 - x) + beta x` below; both alphas are stored before
-    /// their softplus, and beta is added to the second.
+    /// xIELU: `alpha_p x^2 + beta x` above zero, `alpha_n (exp(min(x, eps)) - 1 - x) + beta x` below. Both alphas are
+    /// stored before their softplus, and beta is added to the second.
     fn xielu(&mut self, x: &Value) -> Result<Value, ExportError> {
         let mut learned = |name: &str, dims: &[usize]| -> Result<Value, ExportError> {
             self.tensor_as(
@@ -109,7 +109,7 @@ impl Graph<'_> {
         self.node("Mul", &[&gated, &half], vec![], x.kind())
     }
 
-    /// `down(f(gate x) * up x)`; the bias of `down` is left to the stream.
+    /// `down(f(gate x) * up x)`; the stream adds the bias of `down`.
     pub(crate) fn gated(
         &mut self,
         x: &Value,
@@ -123,7 +123,7 @@ impl Graph<'_> {
         self.branch(&gated, down)
     }
 
-    /// `second(f(first x))`; the bias of `second` is left to the stream.
+    /// `second(f(first x))`; the stream adds the bias of `second`.
     pub(crate) fn plain(
         &mut self,
         x: &Value,
@@ -136,7 +136,7 @@ impl Graph<'_> {
             false => None,
         };
         let inner = match (activation, bias) {
-            // With the bias in the same operator.
+            // These operators add the bias as well.
             (Activation::GeluTanh, Some(bias)) => {
                 let product = self.product(x, first)?;
                 let kind = product.kind();
@@ -155,7 +155,7 @@ impl Graph<'_> {
         self.branch(&inner, second)
     }
 
-    /// A layer that leads back into the stream, which adds its bias.
+    /// A linear layer back into the stream, which adds its bias.
     pub(crate) fn branch(&mut self, x: &Value, linear: &Linear) -> Result<Branch, ExportError> {
         Ok(Branch {
             value: self.product(x, linear)?,

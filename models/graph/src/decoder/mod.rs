@@ -1,7 +1,7 @@
-//! From the description of a decoder to the nodes of its graph. One builder for all families: what differs between them is
-//! in [`rho_checkpoint::families`].
+//! Builds the graph of a decoder from its description. All families share this builder; they differ in the
+//! descriptions, which come from [`rho_checkpoint::families`].
 //!
-//! * `linear`, `norms` (and the stream between blocks), `rotary`, `attention`, `delta`, `mlp`, `mixture`: the parts.
+//! Each part of a model has a module; `norms` also has the residual stream between blocks.
 
 pub(crate) mod attention;
 mod delta;
@@ -23,11 +23,11 @@ use crate::{
 };
 use norms::{Branch, Stream};
 
-/// What was built.
+/// The body and the head of a model.
 pub(crate) struct Built {
-    /// `[batch, length, hidden]`, as the head takes it.
+    /// `[batch, length, hidden]`: the head's input.
     pub(crate) hidden: Value,
-    /// What makes logits of it.
+    /// The head's constants.
     pub(crate) head: HeadParts,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn build(graph: &mut Graph<'_>, decoder: &Decoder) -> Result<Built, E
             })?;
         }
         let x = stream.norm(graph, &decoder.norm)?;
-        // The product with the head is linear, and what comes behind it is not scaled.
+        // The head's matmul is linear, so its scale is applied here. Bias and soft cap are not scaled.
         Ok(graph.scaled(x, decoder.head.scale))
     })?;
     Ok(Built {
@@ -106,7 +106,7 @@ fn block(graph: &mut Graph<'_>, layer: &Layer, stream: &mut Stream) -> Result<()
         };
         let made = feed_forward(graph, &layer.mlp, &x)?;
         let made = scaled(graph, made, layer.residual).whole(graph);
-        // Attention's bias is left to the next norm.
+        // The next norm adds attention's bias.
         let kind = made.kind();
         let both = Branch {
             value: graph.node("Add", &[&made, &seen.value], vec![], kind),
@@ -205,7 +205,7 @@ fn head(graph: &mut Graph<'_>, decoder: &Decoder) -> Result<HeadParts, ExportErr
 }
 
 impl Graph<'_> {
-    /// Every number times a factor.
+    /// Multiplies a value by a factor.
     pub(crate) fn scaled(&mut self, x: Value, factor: f64) -> Value {
         if factor == 1.0 {
             return x;

@@ -1,11 +1,11 @@
-//! Normalisation, and the stream of hidden states between the blocks.
+//! Normalisation, and the residual stream between the blocks.
 //!
 //! ```text
-//! RMS:   x / sqrt(mean(x^2) + eps) * weight            (Zhang and Sennrich 2019; Gemma: weight + 1)
-//! layer: (x - mean) / sqrt(variance + eps) * weight + bias
+//! RMSNorm:   x / sqrt(mean(x^2) + eps) * weight            (Zhang and Sennrich 2019; Gemma: weight + 1)
+//! LayerNorm: (x - mean) / sqrt(variance + eps) * weight + bias
 //! ```
 //!
-//! A branch is not added to the stream at once: the next norm adds it in the same operator
+//! A branch is not added to the stream immediately: the next norm adds it in the same operator
 //! (`SkipSimplifiedLayerNormalization`, `SkipLayerNormalization`), which reads the stream once instead of twice.
 
 use rho_checkpoint::decoder::{Norm, NormKind};
@@ -19,18 +19,18 @@ use crate::{
     },
 };
 
-/// The hidden states `[batch, length, hidden]`, and a branch that has still to be added to them.
+/// The hidden states `[batch, length, hidden]`, and a branch that still has to be added to them.
 #[derive(Debug, Clone)]
 pub(crate) struct Stream {
     value: Value,
     pending: Option<Branch>,
 }
 
-/// What a block adds to the stream.
+/// The output of a block, to be added to the stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Branch {
     pub(crate) value: Value,
-    /// Of the layer that made it.
+    /// The bias of the linear layer that computed it.
     pub(crate) bias: Option<Value>,
 }
 
@@ -48,7 +48,7 @@ impl Stream {
         }
     }
 
-    /// Adds a branch, by the next norm if it can.
+    /// Adds a branch, in the next norm's operator if possible.
     pub(crate) fn add(&mut self, graph: &mut Graph<'_>, branch: impl Into<Branch>) {
         self.settle(graph);
         self.pending = Some(branch.into());
@@ -100,7 +100,7 @@ impl Stream {
 }
 
 impl Branch {
-    /// With its bias.
+    /// The branch with its bias added.
     pub(crate) fn whole(self, graph: &mut Graph<'_>) -> Value {
         match self.bias {
             None => self.value,
@@ -113,7 +113,7 @@ impl Branch {
 }
 
 impl Graph<'_> {
-    /// A norm by itself, over the last axis.
+    /// A norm over the last axis.
     pub(crate) fn norm(&mut self, x: &Value, norm: &Norm) -> Result<Value, ExportError> {
         let kind = x.kind();
         let width = width(x);
@@ -130,9 +130,9 @@ impl Graph<'_> {
         }
     }
 
-    /// In the operators of the standard, for it knows RMSNormalization only from operator set 23 on: ONNX Runtime
-    /// takes these together into SimplifiedLayerNormalization when it loads them, on every provider. Squares are
-    /// taken in f32: f16 has no room for them.
+    /// RMSNorm from basic operators, because ONNX has RMSNormalization only from opset 23 on. ONNX Runtime fuses them
+    /// into SimplifiedLayerNormalization when it loads the model, on every provider. Squares are computed in f32,
+    /// because they may overflow f16.
     pub(crate) fn rms(
         &mut self,
         x: &Value,
@@ -159,7 +159,7 @@ impl Graph<'_> {
         Ok(self.node("Mul", &[&scaled, weight], vec![], x.kind()))
     }
 
-    /// Ones where there are none: fused operators want weights.
+    /// The weights, or ones if the norm has none: fused operators need weights.
     fn norm_weight(&mut self, norm: &Norm, width: usize) -> Result<Value, ExportError> {
         if !norm.weight {
             return self.once(&format!("ones {width}"), |graph| {
@@ -182,7 +182,7 @@ impl Graph<'_> {
     }
 }
 
-/// The last axis.
+/// Size of the last axis.
 pub(crate) fn width(x: &Value) -> usize {
     match x.dims.last() {
         Some(crate::Dimension::Fixed(width)) => *width,

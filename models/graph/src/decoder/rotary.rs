@@ -1,6 +1,6 @@
 //! Rotary position embedding in the graph.
 //!
-//! Tables are made from the frequencies, for as many positions as a batch has: `[length, width / 2]`.
+//! Cosine and sine tables are computed in the graph, for as many positions as a batch has: `[length, width / 2]`.
 
 use rho_checkpoint::{Rotation, decoder::PositionScale};
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Graph<'_> {
-    /// Cosine and sine `[length, width / 2]`, made once for all layers.
+    /// Cosine and sine `[length, width / 2]`, computed once for all layers.
     pub(crate) fn rotary_tables(&mut self, rotary: &Rotation) -> Result<[Value; 2], ExportError> {
         let key = format!("{rotary:?}");
         let positions = self.position_column()?;
@@ -34,7 +34,7 @@ impl Graph<'_> {
         Ok([table("Cos")?, table("Sin")?])
     }
 
-    /// 0, 1, 2, ... `[length, 1]`, in f32 whatever the model computes in: bf16 cannot even count to 300.
+    /// 0, 1, 2, ... `[length, 1]`, always in f32: bf16 cannot even count to 300.
     fn position_column(&mut self) -> Result<Value, ExportError> {
         let positions = self.positions()?;
         self.once("position column", |graph| {
@@ -45,7 +45,7 @@ impl Graph<'_> {
         })
     }
 
-    /// A factor for each position `[length, 1]`: see [`PositionScale`].
+    /// A factor per position `[length, 1]`: see [`PositionScale`].
     pub(crate) fn position_scale(&mut self, scale: PositionScale) -> Result<Value, ExportError> {
         let positions = self.position_column()?;
         self.once(&format!("position scale {scale:?}"), |graph| {
@@ -64,7 +64,7 @@ impl Graph<'_> {
         })
     }
 
-    /// 0, 1, 2, ... `[length]`: position ids are made inside, for rows are padded on the right only.
+    /// 0, 1, 2, ... `[length]`. The graph computes position ids itself, because rows are only padded on the right.
     pub(crate) fn positions(&mut self) -> Result<Value, ExportError> {
         let size = self.length_of_batch()?;
         self.once("positions", |graph| {
@@ -77,7 +77,7 @@ impl Graph<'_> {
         })
     }
 
-    /// How many tokens a row has: i64 `[1]`.
+    /// The number of tokens in each row: i64 `[1]`.
     pub(crate) fn length_of_batch(&mut self) -> Result<Value, ExportError> {
         self.once("length", |graph| {
             let ids = graph.input_ids();
@@ -86,7 +86,7 @@ impl Graph<'_> {
         })
     }
 
-    /// Turns heads `[batch, heads, length, width]` by standard operators.
+    /// Rotates heads `[batch, heads, length, width]` by standard operators.
     pub(crate) fn turn(&mut self, x: &Value, rotary: &Rotation) -> Result<Value, ExportError> {
         let [cosine, sine] = self.rotary_tables(rotary)?;
         let half = rotary.width / 2;
@@ -114,7 +114,7 @@ impl Graph<'_> {
         Ok(self.node("Concat", &turned, vec![int("axis", -1)], x.kind()))
     }
 
-    /// Turns rows `[batch, length, heads * head]` by ONNX Runtime's operator.
+    /// Rotates rows `[batch, length, heads * head]` by ONNX Runtime's operator.
     pub(crate) fn turn_rows(
         &mut self,
         x: &Value,
@@ -131,7 +131,7 @@ impl Graph<'_> {
         Ok(self.microsoft("RotaryEmbedding", &inputs, attributes, x.kind()))
     }
 
-    /// Axes in another order.
+    /// Permutes the axes.
     pub(crate) fn permute(&mut self, x: &Value, order: &[usize]) -> Value {
         let dims = order.iter().map(|&axis| x.dims[axis].clone()).collect();
         let order: Vec<i64> = order.iter().map(|&axis| axis as i64).collect();

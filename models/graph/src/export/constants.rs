@@ -1,9 +1,9 @@
-//! Constants of a graph that is being written: bytes at hand, or a tensor of the checkpoint and what is done to it on
-//! its way. One at a time is in memory.
+//! Constants of a graph to be written: bytes, or a tensor of the checkpoint and how to change it. Only one at a time is
+//! in memory.
 //!
 //! ```text
-//! [outputs, inputs] in the checkpoint ─ rows ─ + add ─ transpose ─ type ─► [inputs, outputs] in the graph
-//!                                                    └ 8 bits ─────────► [outputs, blocks, block] and its scales
+//! [outputs, inputs] in the checkpoint ─ rows ─ + add ─ transpose ─ dtype ─► [inputs, outputs] in the graph
+//!                                                    └ 8 bits ──────────► [outputs, blocks, block] and its scales
 //! ```
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use rho_checkpoint::{CheckpointError, Rows, Stored};
 
 use crate::{DataType, ExportError, Tensor};
 
-/// A constant still to be written.
+/// A constant to be written.
 #[derive(Debug, Clone)]
 pub(crate) struct Constant {
     pub(crate) name: String,
@@ -22,27 +22,27 @@ pub(crate) struct Constant {
     pub(crate) content: Content,
 }
 
-/// Where its bytes come from.
+/// The source of a constant's bytes.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
-    /// At hand.
+    /// In memory.
     Bytes(Bytes),
     /// A tensor of the checkpoint.
     Stored(Stored, Change),
 }
 
-/// What is done to a tensor.
+/// How a tensor is changed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Change {
-    /// Rows of the first axis to take, in this order; all where there is nothing.
+    /// Rows of the first axis to select, in this order; all if empty.
     pub(crate) rows: Vec<usize>,
-    /// Added to every number.
+    /// Added to every value.
     pub(crate) add: f32,
-    /// First and second axis change places.
+    /// Whether to transpose the first two axes.
     pub(crate) transpose: bool,
-    /// Stored as `[columns, rows]`: what is said of rows is meant of the second axis.
+    /// Whether the tensor is stored as `[columns, rows]`: rows then are slices along the second axis.
     pub(crate) by_columns: bool,
-    /// 8 bits per number.
+    /// Quantisation to 8 bits.
     pub(crate) quantise: Option<Quantise>,
 }
 
@@ -55,21 +55,21 @@ pub(crate) enum Quantise {
     Scales(Order),
 }
 
-/// How a quantised matrix lies.
+/// Layout of a quantised matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// As MatMulNBits takes it: unsigned `[rows, blocks, block]`, zero at 128; scales `[rows, blocks]`, all of a row
-    /// alike.
+    /// For MatMulNBits: unsigned `[rows, blocks, block]`, zero at 128; scales `[rows, blocks]`, the same for all blocks
+    /// of a row.
     Blocks {
-        /// A power of two; the last block may be longer than the row.
+        /// A power of two; the last block is padded.
         block: usize,
     },
-    /// As DequantizeLinear takes it: signed `[columns, rows]`; scales `[rows]`.
+    /// For DequantizeLinear: signed `[columns, rows]`; scales `[rows]`.
     Columns,
 }
 
 impl Change {
-    /// Axes after the change.
+    /// The shape after the change.
     pub(crate) fn dims(&self, dims: &[usize]) -> Vec<usize> {
         let mut dims = dims.to_vec();
         if self.by_columns {
@@ -99,12 +99,12 @@ impl Change {
 }
 
 impl Constant {
-    /// Its size when written.
+    /// Its size in bytes when written.
     pub(crate) fn length(&self) -> usize {
         self.dims.iter().product::<usize>() * self.dtype.size().unwrap_or(1)
     }
 
-    /// Its bytes: mapped where nothing is done to them, else made now.
+    /// Its bytes: memory-mapped if unchanged, else computed.
     pub(crate) fn bytes(&self) -> Result<Bytes, ExportError> {
         let (stored, change) = match &self.content {
             Content::Bytes(bytes) => return Ok(bytes.clone()),
@@ -123,7 +123,7 @@ impl Constant {
         self.changed(stored, change)
     }
 
-    /// Row by row in f32, each put where it belongs.
+    /// Applies the change row by row, in f32.
     fn changed(&self, stored: &Stored, change: &Change) -> Result<Bytes, ExportError> {
         let (source, axis) = match change.by_columns {
             true => (Source::Columns(turn(stored)?), 1),
@@ -138,7 +138,7 @@ impl Constant {
         let mut out = vec![0; self.length()];
         let mut row = Vec::with_capacity(width);
         let size = self.dtype.size().unwrap_or(1);
-        // Of a transposed matrix a band of rows is kept, so that whole stretches of columns are written at once.
+        // A transposed matrix is read in bands of rows, so that each column is written in longer runs.
         const BAND: usize = 16;
         for (first, band) in taken.chunks(BAND).enumerate() {
             let first = first * BAND;
@@ -181,10 +181,10 @@ impl Constant {
     }
 }
 
-/// Where rows come from.
+/// The source of rows.
 enum Source {
     Rows(Rows),
-    /// A matrix with its axes changed.
+    /// A transposed matrix.
     Columns(Vec<f32>),
 }
 
@@ -201,7 +201,7 @@ impl Source {
     }
 }
 
-/// A matrix with its axes changed, in f32.
+/// Transposes a matrix, in f32.
 fn turn(stored: &Stored) -> Result<Vec<f32>, ExportError> {
     let numbers = stored.to_f32()?;
     let [rows, columns] = [stored.dims[0], stored.dims[1]];
@@ -214,7 +214,7 @@ fn turn(stored: &Stored) -> Result<Vec<f32>, ExportError> {
     Ok(turned)
 }
 
-/// One row in 8 bits: as the int8 products of a scorer round it, so that they take it as it is.
+/// Quantises one row to 8 bits, with the rounding of the scorer's int8 matmuls, so that these use the levels unchanged.
 fn quantised(row: &[f32], number: usize, rows: usize, quantise: Quantise, out: &mut [u8]) {
     let top = row.iter().fold(0f32, |top, x| top.max(x.abs()));
     let factor = if top > 0.0 { 127.0 / top } else { 0.0 };
@@ -225,7 +225,7 @@ fn quantised(row: &[f32], number: usize, rows: usize, quantise: Quantise, out: &
     };
     match quantise {
         Quantise::Levels(Order::Blocks { block }) => {
-            // Zero is 128, also in what fills the last block.
+            // Zero is 128, also in the padding.
             let mut levels = vec![128u8; row.len().next_multiple_of(block)];
             for (to, x) in levels.iter_mut().zip(row) {
                 *to = (i16::from(level(x)) + 128) as u8;
@@ -245,7 +245,7 @@ fn quantised(row: &[f32], number: usize, rows: usize, quantise: Quantise, out: &
     }
 }
 
-/// Numbers in a float type, little-endian.
+/// Values in a float dtype, little-endian.
 pub(crate) fn encode(numbers: &[f32], dtype: DataType) -> Vec<u8> {
     let mut out = vec![0; numbers.len() * dtype.size().unwrap_or(4)];
     encode_into(numbers, dtype, &mut out);
@@ -265,7 +265,7 @@ fn encode_into(numbers: &[f32], dtype: DataType, out: &mut [u8]) {
     }
 }
 
-/// Refuses what is no number, and what becomes none in f16.
+/// Refuses NaN, infinity, and values that overflow f16 if that is the dtype.
 fn refuse(row: &[f32], stored: &Stored, to: DataType, first: usize) -> Result<(), ExportError> {
     let fits = |x: f32| match to {
         DataType::F16 => f16::from_f32(x).is_finite(),
@@ -287,7 +287,7 @@ fn refuse(row: &[f32], stored: &Stored, to: DataType, first: usize) -> Result<()
     }
 }
 
-/// As [`refuse`], for a tensor that is copied as it lies.
+/// As [`refuse`], for a tensor that is copied unchanged.
 fn check(tensor: &Tensor, stored: &Stored, to: DataType) -> Result<(), ExportError> {
     const STRETCH: usize = 1 << 16;
     let elements = stored.elements();

@@ -1,4 +1,4 @@
-//! What can be wrong with a checkpoint, and what to do about it.
+//! Errors of an export, and hints.
 
 use std::path::PathBuf;
 
@@ -9,16 +9,16 @@ use crate::GraphError;
 /// A checkpoint that cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// The checkpoint itself.
+    /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A part that has no standard operators.
-    #[error("expected a model of standard operators, got one with {part}")]
+    /// A part of the model has no standard operators.
+    #[error("expected a model with standard operators only, got {part}")]
     NotPortable {
         /// The part.
         part: &'static str,
     },
-    /// A number that f16 cannot hold, or no number at all.
+    /// A weight that the dtype cannot hold, or NaN or infinity.
     #[error(
         "{path}: tensor {name}: expected numbers that {dtype} can hold, got {got} at element {at}"
     )]
@@ -27,11 +27,11 @@ pub enum ExportError {
         path: PathBuf,
         /// The tensor.
         name: String,
-        /// The type asked for.
+        /// The requested dtype.
         dtype: &'static str,
-        /// The number.
+        /// The value.
         got: f32,
-        /// Where.
+        /// Its index in the flattened tensor.
         at: usize,
     },
     /// A file could not be read.
@@ -42,12 +42,12 @@ pub enum ExportError {
         /// Why.
         source: std::io::Error,
     },
-    /// The place to write to is taken.
+    /// The output folder is taken.
     #[error("{path}: expected a folder that does not exist yet or is empty, got {got}")]
     OutExists {
         /// The folder.
         path: PathBuf,
-        /// What is there.
+        /// What exists there.
         got: String,
     },
     /// Writing failed.
@@ -58,13 +58,13 @@ pub enum ExportError {
         /// Why.
         source: std::io::Error,
     },
-    /// Somebody said stop; nothing was left behind.
+    /// The caller stopped the export; nothing was left behind.
     #[error("stopped before {path} was written; nothing was left behind")]
     Stopped {
         /// The folder.
         path: PathBuf,
     },
-    /// A mapped file.
+    /// A tensor or model file cannot be used.
     #[error(transparent)]
     Graph(#[from] GraphError),
 }

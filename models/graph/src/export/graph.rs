@@ -1,7 +1,7 @@
-//! The graph while it is written: values that know their shapes, nodes, constants that stay in the checkpoint.
+//! The graph under construction: values with their shapes, nodes, and constants that stay in the checkpoint.
 //!
-//! Every value gets a `value_info`, so that shape inference knows what operators outside the standard give. Names are
-//! paths: constants are called as in the checkpoint, nodes `/model/layers.0/self_attn/MatMul`.
+//! Every value gets a `value_info`, so that shape inference knows the outputs of non-standard operators. Names are
+//! paths: constants have their names in the checkpoint, nodes are named like `/model/layers.0/self_attn/MatMul`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,21 +14,21 @@ use crate::{
     onnx::{AttributeProto, GraphProto, NodeProto},
 };
 
-/// ONNX Runtime's own operators.
+/// Domain of ONNX Runtime's own operators.
 pub(crate) const MICROSOFT: &str = "com.microsoft";
 
-/// How the graph is to be written.
+/// How to build the graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Style {
-    /// In what the model computes: f32, f16 or bf16.
+    /// Dtype of the computation: f32, f16 or bf16.
     pub(crate) dtype: DataType,
-    /// The body's matrices in 8 bits.
+    /// Whether the body's matrices are in 8 bits.
     pub(crate) int8: bool,
-    /// Standard operators only.
+    /// Whether to use standard operators only.
     pub(crate) portable: bool,
 }
 
-/// A value of the graph; without a name, an optional operand left out.
+/// A value of the graph. Without a name it stands for an omitted optional operand.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Value {
     pub(crate) name: String,
@@ -37,7 +37,7 @@ pub(crate) struct Value {
 }
 
 impl Value {
-    /// An operand that is left out.
+    /// An omitted operand.
     pub(crate) fn none() -> Self {
         Self {
             name: String::new(),
@@ -46,12 +46,12 @@ impl Value {
         }
     }
 
-    /// Type and shape.
+    /// Dtype and shape.
     pub(crate) fn kind(&self) -> Kind {
         (self.dtype, self.dims.clone())
     }
 
-    /// The same with another last axis.
+    /// Dtype and shape, with a last axis of size `width`.
     pub(crate) fn kind_with_width(&self, width: usize) -> Kind {
         let mut kind = self.kind();
         if let Some(last) = kind.1.last_mut() {
@@ -61,7 +61,7 @@ impl Value {
     }
 }
 
-/// Element type and axes.
+/// Dtype and shape.
 pub(crate) type Kind = (DataType, Vec<Dimension>);
 
 /// Axis: documents.
@@ -88,9 +88,9 @@ pub(crate) struct Graph<'c> {
     constant_names: HashSet<String>,
     /// Names of the checkpoint's tensors that were taken.
     pub(crate) taken: HashSet<String>,
-    /// Values that are made once and read by all layers, by what they are.
+    /// Values that are computed once and read by all layers, by key.
     pub(crate) shared: HashMap<String, Value>,
-    /// Whether values are made without a word of their shapes.
+    /// Whether new values get no `value_info`.
     shapeless: bool,
     scopes: Vec<String>,
     names: HashMap<String, usize>,
@@ -115,13 +115,13 @@ impl<'c> Graph<'c> {
         }
     }
 
-    /// Builds inside a part of the model: names of tensors and nodes go on from here.
+    /// Builds inside a module: its name is added to the paths of tensors and nodes.
     pub(crate) fn within<T>(
         &mut self,
         scope: &str,
         build: impl FnOnce(&mut Self) -> Result<T, ExportError>,
     ) -> Result<T, ExportError> {
-        // Nothing to go into: a part that has no name of its own.
+        // The part has no module of its own.
         if scope.is_empty() {
             return build(self);
         }
@@ -138,7 +138,7 @@ impl<'c> Graph<'c> {
         path.join(".")
     }
 
-    /// Builds what all layers share, once, outside any scope.
+    /// Builds a value that all layers share, once, outside any scope.
     pub(crate) fn once(
         &mut self,
         key: &str,
@@ -155,7 +155,7 @@ impl<'c> Graph<'c> {
         Ok(value)
     }
 
-    /// Builds what the graph says no shapes of.
+    /// Builds values without `value_info`, so that their shapes stay unknown.
     pub(crate) fn without_shapes<T>(
         &mut self,
         build: impl FnOnce(&mut Self) -> Result<T, ExportError>,
@@ -176,7 +176,7 @@ impl<'c> Graph<'c> {
         }
     }
 
-    /// The model's only input, made on first use: i64 `[batch, length]`.
+    /// The model's only input, created on first use: i64 `[batch, length]`.
     pub(crate) fn input_ids(&mut self) -> Value {
         let value = Value {
             name: "input_ids".to_owned(),
@@ -190,7 +190,7 @@ impl<'c> Graph<'c> {
         value
     }
 
-    /// A node with several outputs; those that are `None` are left out.
+    /// A node with several outputs; those that are `None` are omitted.
     pub(crate) fn nodes(
         &mut self,
         domain: &str,
@@ -250,7 +250,7 @@ impl<'c> Graph<'c> {
         self.one("", operator, inputs, attributes, kind)
     }
 
-    /// One of ONNX Runtime's own with one output.
+    /// A node with one of ONNX Runtime's own operators and one output.
     pub(crate) fn microsoft(
         &mut self,
         operator: &str,
@@ -273,7 +273,7 @@ impl<'c> Graph<'c> {
         values.swap_remove(0)
     }
 
-    /// A value in another element type; itself where it is of that type.
+    /// Casts a value, unless it has the dtype already.
     pub(crate) fn cast(&mut self, value: &Value, to: DataType) -> Value {
         if value.dtype == to {
             return value.clone();
@@ -283,7 +283,7 @@ impl<'c> Graph<'c> {
         self.node("Cast", &[value], vec![attribute], (to, dims))
     }
 
-    /// Adds a constant of the graph; one that is there already is only named again.
+    /// Adds a constant to the graph, unless one of this name exists.
     pub(crate) fn constant(&mut self, constant: Constant) -> Value {
         let value = Value {
             name: constant.name.clone(),
@@ -302,7 +302,7 @@ impl<'c> Graph<'c> {
         self.small(DataType::I64, dims, bytes)
     }
 
-    /// A small constant in the model's type or in f32.
+    /// A small constant of floats.
     pub(crate) fn numbers(&mut self, dtype: DataType, values: &[f64], dims: &[usize]) -> Value {
         let numbers: Vec<f32> = values.iter().map(|&v| v as f32).collect();
         let bytes = super::constants::encode(&numbers, dtype);
@@ -319,7 +319,7 @@ impl<'c> Graph<'c> {
         })
     }
 
-    /// A tensor of the checkpoint, by its name from here, in the model's type.
+    /// A tensor of the checkpoint, by its name in the current scope, in the model's dtype.
     pub(crate) fn tensor(
         &mut self,
         name: &str,
@@ -330,14 +330,14 @@ impl<'c> Graph<'c> {
         self.tensor_as(name, dims, change, dtype, "")
     }
 
-    /// Where a tensor of the checkpoint lies, by its name from here; it counts as used.
+    /// Looks up a tensor of the checkpoint, by its name in the current scope, and marks it as used.
     pub(crate) fn take(&mut self, name: &str, dims: &[usize]) -> Result<Stored, ExportError> {
         let stored = self.weights.expect(&self.path(name), dims)?.clone();
         self.taken.insert(stored.name.clone());
         Ok(stored)
     }
 
-    /// As [`Graph::tensor`], in a type, and with something behind its name where only a part of it is taken.
+    /// As [`Graph::tensor`], in a given dtype; `part` is a suffix to the name if only a part of the tensor is used.
     pub(crate) fn tensor_as(
         &mut self,
         name: &str,

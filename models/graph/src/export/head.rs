@@ -1,12 +1,12 @@
-//! The head of an export: nodes behind the hidden states, or a note in the file's metadata that says which constant it
-//! is, for a reader that computes it by itself.
+//! The head of an export: nodes after the hidden states, or an entry in the metadata that names its constants, for
+//! readers that compute the head themselves.
 //!
 //! ```text
 //! --head logits   hidden ─ MatMul(Transpose(weights)) ─ + bias ─ soft cap ─► logits
-//! --head fused    hidden ─► the graph's output; weights are in the file, metadata `rho_mask.head` names them
+//! --head fused    hidden ─► the graph's output; weights are in the file, and metadata `rho_mask.head` names them
 //! ```
 //!
-//! [`crate::Model::open`] puts the nodes back, so that every reader here sees one kind of model.
+//! [`crate::Model::open`] adds the nodes again, so that readers in this project see only one kind of model.
 
 use serde_json::{Value as Json, json};
 
@@ -17,22 +17,22 @@ use crate::{
     onnx::{GraphProto, NodeProto, TensorProto},
 };
 
-/// The metadata's key.
+/// The metadata key.
 pub(crate) const KEY: &str = "rho_mask.head";
 
-/// Which constants make the head.
+/// The constants of the head.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct HeadParts {
     /// `[vocabulary, hidden]`.
     pub(crate) weights: String,
     /// `[vocabulary]`.
     pub(crate) bias: Option<String>,
-    /// `cap * tanh(logit / cap)`.
+    /// Soft cap: `cap * tanh(logit / cap)`.
     pub(crate) cap: Option<f64>,
 }
 
 impl HeadParts {
-    /// As the metadata has it.
+    /// As JSON for the metadata.
     pub(crate) fn to_json(&self) -> String {
         json!({"weights": self.weights, "bias": self.bias, "softcap": self.cap}).to_string()
     }
@@ -47,7 +47,7 @@ impl HeadParts {
         })
     }
 
-    /// Adds the head behind a value of this type; the graph's output becomes `logits [batch, length, vocabulary]`.
+    /// Adds the head's nodes after the value `hidden`; the graph's output becomes `logits [batch, length, vocabulary]`.
     pub(crate) fn append(
         &self,
         graph: &mut GraphProto,
@@ -109,7 +109,7 @@ impl HeadParts {
 }
 
 impl Model {
-    /// The nodes of a head that is only named in the metadata, put where `--head logits` would have them.
+    /// If the head is only named in the metadata, adds its nodes, as `--head logits` has them.
     pub(crate) fn with_named_head(mut self) -> Result<Self, NotCuttable> {
         let properties = self.proto.metadata_props.iter();
         let note = properties
@@ -123,7 +123,7 @@ impl Model {
         if hidden.name == "logits" {
             return Ok(self);
         }
-        let unreadable = || NotCuttable::Unreadable(format!("the metadata {KEY} says {note}"));
+        let unreadable = || NotCuttable::Unreadable(format!("the metadata {KEY} has {note}"));
         let parts = HeadParts::from_json(&note).ok_or_else(unreadable)?;
         let weights = self.graph.initializer.iter();
         let weights = weights

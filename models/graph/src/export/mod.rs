@@ -1,14 +1,18 @@
-//! From a checkpoint to an ONNX reference.
+//! Exports a checkpoint as an ONNX reference.
 //!
 //! ```text
-//! Checkpoint ─ decoder ─► graph, constants  ─ checks ─► Prepared ─ write ─► out/: model.onnx, its companions
-//!                          nothing is written yet ◄──┘            └ a folder beside it, renamed at the end
+//! Checkpoint ─ decoder ─► graph, constants ─ checks ─► Prepared ─ write ─► out/: model.onnx, its companions
+//!                         nothing is written yet ◄──┘            └ to a folder beside it, renamed at the end
 //! ```
 //!
-//! * [`rho_checkpoint`]: what is read, and what the model computes. * `crate::decoder`: how the graph computes it.
-//! * `graph`: nodes and values. * `constants`: tensors on their way. * `writer`: bytes. * `head`: what comes last.
+//! * [`rho_checkpoint`]: reads the checkpoint and describes the model.
+//! * `crate::decoder`: turns the description into a graph.
+//! * `graph`: nodes and values under construction.
+//! * `constants`: tensors from checkpoint to graph.
+//! * `writer`: writes the file's bytes.
+//! * `head`: the head, as nodes or as metadata.
 //!
-//! What can be refused is refused by [`Prepared::new`], before anything is written.
+//! [`Prepared::new`] refuses unsupported checkpoints, before anything is written.
 
 pub(crate) mod constants;
 mod error;
@@ -34,16 +38,16 @@ use crate::{
 };
 use graph::{Graph, MICROSOFT, Style};
 
-/// The most bytes that stay in `model.onnx`: protobuf ends at 2 GiB.
+/// The largest `model.onnx` without external data, in bytes: protobuf's limit is 2 GiB.
 const INLINE: u64 = 2_000_000_000;
 
-/// The metadata's key of settings that were left out of account, with spaces between them.
+/// Metadata key of the ignored settings, separated by spaces.
 pub const IGNORED: &str = "rho_mask.ignored_settings";
 
-/// Raised whenever the same checkpoint becomes another file, so that what was kept is made again.
+/// Raised when the export of the same checkpoint changes, so that cached exports are created again.
 pub const REVISION: u32 = 2;
 
-/// In what the weights are written and the model computes.
+/// Dtype of the written weights and of the computation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Dtype {
     /// f32.
@@ -53,7 +57,7 @@ pub enum Dtype {
     F16,
     /// bfloat16.
     Bf16,
-    /// The body's matrices in 8 bits with a scale per output, all else in f32.
+    /// The body's matrices in 8 bits with one scale per output; everything else in f32.
     Int8,
 }
 
@@ -78,7 +82,7 @@ impl fmt::Display for Dtype {
     }
 }
 
-/// What the graph hands out.
+/// The graph's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ExportHead {
     /// `hidden_states [batch, length, hidden]`; the head's weights are in the file, for a reader that computes it.
@@ -88,16 +92,16 @@ pub enum ExportHead {
     Logits,
 }
 
-/// How to export.
+/// Options of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExportOptions {
-    /// Precision.
+    /// Dtype of weights and computation.
     pub dtype: Dtype,
-    /// What the graph hands out.
+    /// The graph's output.
     pub head: ExportHead,
-    /// Standard operators only, for other runtimes than ONNX Runtime.
+    /// Whether to use standard operators only, for runtimes other than ONNX Runtime.
     pub portable: bool,
-    /// Weights of more bytes than this become external data.
+    /// If the model has more bytes than this, large weights become external data.
     pub inline: u64,
 }
 
@@ -112,35 +116,35 @@ impl Default for ExportOptions {
     }
 }
 
-/// How far the writing is.
+/// Progress of writing.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress<'a> {
-    /// The tensor that was written.
+    /// The tensor just written.
     pub name: &'a str,
-    /// Bytes of tensors so far.
+    /// Bytes of the tensors written so far.
     pub bytes: u64,
     /// Bytes of all tensors.
     pub total: u64,
 }
 
-/// What an export is.
+/// A summary of an export.
 #[derive(Debug, Clone)]
 pub struct Exported {
     /// The family.
     pub family: &'static str,
-    /// Numbers in the checkpoint's tensors that the model uses.
+    /// Number of parameters: elements of the tensors that the model uses.
     pub parameters: usize,
-    /// Bytes of all files.
+    /// Total size of all files in bytes.
     pub bytes: u64,
-    /// Operators and how many of each; those outside the standard with their domain.
+    /// How often each operator is used; non-standard operators have their domain as prefix.
     pub operators: BTreeMap<String, usize>,
-    /// Where it runs.
+    /// Devices that it runs on, human-readable.
     pub runs_on: &'static str,
-    /// What is not as in the checkpoint.
+    /// Human-readable notes: differences from the checkpoint.
     pub notes: Vec<String>,
 }
 
-/// A checkpoint turned into a graph, checked, and not written yet.
+/// A checkpoint turned into a graph and checked, but not written yet.
 #[derive(Debug)]
 pub struct Prepared {
     checkpoint: Checkpoint,
@@ -156,6 +160,10 @@ pub struct Prepared {
 
 impl Prepared {
     /// Builds the graph and checks everything that can be checked without reading weights.
+    ///
+    /// # Errors
+    /// When the family or a setting is unknown or not supported, a tensor is missing, unused or has an unexpected shape
+    /// or dtype, a tied head differs from the embedding, or `portable` is set and the model needs other operators.
     pub fn new(checkpoint: Checkpoint, options: ExportOptions) -> Result<Self, ExportError> {
         let style = Style {
             dtype: options.dtype.float(),
@@ -209,14 +217,17 @@ impl Prepared {
         })
     }
 
-    /// Settings that were left out of account.
+    /// Full names of the ignored settings.
     pub fn ignored(&self) -> impl Iterator<Item = &str> {
         self.checkpoint.settings.ignored()
     }
 
-    /// Writes the reference into a folder that does not exist yet or is empty: whole, or not at all.
+    /// Writes the reference to a folder that does not exist yet or is empty: completely, or not at all. `watch` is
+    /// called after each tensor and may stop the export. Only one tensor at a time is in memory.
     ///
-    /// In memory is one tensor at a time.
+    /// # Errors
+    /// When `out` is taken, a file cannot be read or written, a weight is not finite in the chosen dtype, or `watch`
+    /// stops the export.
     pub fn write(
         &self,
         out: &Path,
@@ -255,7 +266,7 @@ impl Prepared {
         })
     }
 
-    /// What goes around the graph.
+    /// The ModelProto around the graph.
     fn envelope(&self, fingerprint: String) -> ModelProto {
         let entry = |key: &str, value: String| StringStringEntryProto {
             key: Some(key.to_owned()),
@@ -275,7 +286,7 @@ impl Prepared {
         let ignored: Vec<&str> = self.ignored().collect();
         let ignored = (!ignored.is_empty()).then(|| entry(IGNORED, ignored.join(" ")));
         ModelProto {
-            // IR 8 and operator set 17 are read by everything since 2022.
+            // IR version 8 and opset 17 have been supported everywhere since 2022.
             ir_version: Some(8),
             producer_name: Some("rho-mask".to_owned()),
             producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
@@ -294,7 +305,7 @@ impl Prepared {
         }
     }
 
-    /// Configuration and tokenizer beside the model; the answer is how many bytes they have.
+    /// Writes configuration and tokenizer beside the model, and returns their size in bytes.
     fn write_companions(&self, folder: &Path) -> Result<u64, ExportError> {
         let config = folder.join(CONFIG);
         let mut bytes = 0;
@@ -330,7 +341,7 @@ impl Prepared {
         counts
     }
 
-    /// From the kernels that ONNX Runtime 1.31 has.
+    /// By the kernels of ONNX Runtime 1.31.
     fn runs_on(&self) -> &'static str {
         let ours = self.graph.node.iter();
         let ours = ours
@@ -338,17 +349,20 @@ impl Prepared {
             .any(|n| n.op_type.as_deref() == Some("GroupQueryAttention"));
         match (self.options.dtype, self.options.portable) {
             (Dtype::F32, false) if ours => {
-                "the CPU; on CUDA attention would go back to the processor: f16 is for that"
+                "the CPU; on CUDA, attention would fall back to the CPU: export f16 for CUDA"
             }
             (Dtype::F32, _) => "the CPU and CUDA",
-            (Dtype::F16, _) => "CUDA, and the CPU, which takes f32 where it has nothing for f16",
+            (Dtype::F16, _) => "CUDA, and the CPU, which uses f32 where it has no f16 kernel",
             (Dtype::Bf16, _) => "CUDA; the CPU has no operators for bf16",
             (Dtype::Int8, _) => "the CPU",
         }
     }
 }
 
-/// Refuses a place that is taken.
+/// Checks that `out` does not exist or is an empty folder.
+///
+/// # Errors
+/// When it is a file, or a folder with entries.
 pub fn check_out(out: &Path) -> Result<(), ExportError> {
     let taken = |got: String| ExportError::OutExists {
         path: out.to_owned(),
@@ -364,7 +378,7 @@ pub fn check_out(out: &Path) -> Result<(), ExportError> {
     }
 }
 
-/// Calls a value otherwise, wherever it is made or read.
+/// Renames a value wherever it is produced or read.
 fn rename(graph: &mut GraphProto, from: &str, to: &str) {
     let nodes = graph.node.iter_mut();
     let names = nodes.flat_map(|node| node.input.iter_mut().chain(&mut node.output));

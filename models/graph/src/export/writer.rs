@@ -1,7 +1,8 @@
-//! A model's bytes as they go to disk. Constants pass through one by one, into the file itself or, where that would
-//! grow beyond what protobuf allows, into one file of external data beside it.
+//! Writes a model to disk. Constants are written one by one, into the model file or, if it would exceed protobuf's
+//! limit, into one file of external data beside it.
 //!
-//! A message inside another needs its length first: lengths are known from the shapes, so nothing is held back.
+//! Protobuf puts a nested message's length before its content. The lengths are known from the shapes, so nothing has to
+//! be buffered.
 
 use std::{
     fs::File,
@@ -21,9 +22,9 @@ use crate::{
     onnx::{GraphProto, ModelProto, StringStringEntryProto, TensorProto},
 };
 
-/// Constants of fewer bytes stay in the model's file: shape inference wants to see them.
+/// Constants of fewer bytes stay in the model file: shape inference needs them.
 const SMALL: usize = 16 * 1024;
-/// Where large constants begin in the external file: whole pages, so that they can be mapped.
+/// Alignment of constants in the external file: they start at whole pages, so that they can be mapped.
 const PAGE: u64 = 4096;
 
 /// Tags of the schema: ModelProto.graph, GraphProto.initializer, TensorProto.raw_data.
@@ -31,11 +32,11 @@ const GRAPH: u32 = 7;
 const INITIALIZER: u32 = 5;
 const RAW_DATA: u32 = 9;
 
-/// Called after each constant; may say stop.
+/// Called after each constant; may stop the export.
 pub(crate) type Watch<'a> = &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<()>;
 
-/// Writes `model.onnx`, and `model.onnx.data` where the constants take more than `inline` bytes. The answer is how
-/// many bytes both have.
+/// Writes `model.onnx`, and also `model.onnx.data` if the model takes more than `inline` bytes. Returns the size of
+/// both in bytes.
 pub(crate) fn write(
     folder: &Path,
     model: &ModelProto,
@@ -113,13 +114,13 @@ pub(crate) fn write(
     Ok(size + external)
 }
 
-/// Key and length of a field of bytes.
+/// Writes key and length of a bytes field.
 fn start(to: &mut Vec<u8>, tag: u32, length: u64) {
     encode_key(tag, WireType::LengthDelimited, to);
     encode_varint(length, to);
 }
 
-/// The size of a field of bytes.
+/// The size of a bytes field.
 fn field(tag: u32, length: u64) -> u64 {
     key_len(tag) as u64 + encoded_len_varint(length) as u64 + length
 }
