@@ -6,8 +6,8 @@ use crate::{Direction, UNSCORED};
 /// How a score becomes a weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Formula {
-    /// `w = (n - r) / n`: the best of the `n` scored tokens of a scope has rank `r = 0` and weight 1, the last one `1
-    /// / n`. Ties go to the earlier token.
+    /// `w = (n - r) / n`: the best of the `n` scored tokens of a scope has rank `r = 0` and weight 1, the last one
+    /// `1 / n`. Ties go to the earlier token.
     Rank(Direction),
     /// `w = 1 / (1 + exp(-x / T))` for a score `x` and a temperature `T`, both in nats: one half at 0.
     Sigmoid {
