@@ -1,4 +1,4 @@
-//! The operator `Product`: rows of f32 in, rows of f32 out, weights from [`Product`].
+//! The operator `Product`: takes rows of f32, returns rows of f32; the weights are a [`Product`]'s.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,10 +10,10 @@ use rho_graph::products::names;
 
 use crate::product::Product;
 
-/// Bytes of packed rows per task: they stay in the second cache while the weights stream by.
+/// Bytes of packed rows per task: they stay in the L2 cache while the weights stream through.
 const TASK_BYTES: usize = 256 << 10;
 
-/// All products of a session.
+/// The operator, with all matmuls of a session.
 pub(crate) struct ProductOperator {
     pub(crate) products: Arc<[Product]>,
     pub(crate) threads: usize,
@@ -49,7 +49,7 @@ impl Operator for ProductOperator {
     }
 }
 
-/// One product of a graph.
+/// One matmul node of a graph.
 pub(crate) struct ProductKernel {
     products: Arc<[Product]>,
     number: usize,
@@ -85,7 +85,7 @@ impl Kernel for ProductKernel {
             .collect();
         debug_assert_eq!(parts.len(), tasks);
         context.par_for(tasks, tasks, |task| {
-            // Each task is run once: the lock only tells the compiler so.
+            // Each task runs once: the lock only proves this to the compiler.
             let mut part = parts[task].lock().unwrap_or_else(PoisonError::into_inner);
             let (rows, out) = &mut *part;
             product.multiply(rows, out);
@@ -93,7 +93,7 @@ impl Kernel for ProductKernel {
     }
 }
 
-/// Rows per task, whole tiles, and how many tasks that makes: a multiple of the threads where there are rows enough.
+/// Rows per task (whole tiles) and the number of tasks: a multiple of the threads if there are enough rows.
 fn split(product: &Product, count: usize, threads: usize) -> (usize, usize) {
     let tile = product.multiplier().tile().0;
     let most = (TASK_BYTES / (product.units * 4) / tile).max(1) * tile;
