@@ -2,7 +2,7 @@
 //! for every other CPU.
 #![expect(
     unsafe_code,
-    reason = "processor intrinsics; each call is made only after its features were detected"
+    reason = "CPU intrinsics; each call is made only after its features were detected"
 )]
 
 /// The smallest argument of [`Lanes::exp`]: below it the result would be subnormal. A term of exp(-87) = 1.6e-38 is

@@ -1,7 +1,7 @@
 //! Transposes rows to columns, one square of vectors at a time.
 #![expect(
     unsafe_code,
-    reason = "processor intrinsics, called after their features were detected"
+    reason = "CPU intrinsics, called after their features were detected"
 )]
 
 use crate::Instructions;

@@ -164,7 +164,7 @@ pub fn multiply(
     assert_eq!(
         (a.rows, a.columns, b.columns),
         (c.rows, b.rows, c.columns),
-        "sizes of a matrix product"
+        "sizes of a matmul"
     );
     if c.rows * c.columns == 0 {
         return;

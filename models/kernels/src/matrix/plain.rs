@@ -7,7 +7,7 @@ use super::Matrix;
 /// # Panics
 /// If the sizes do not match.
 pub fn multiply(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f64> {
-    assert_eq!(a.columns, b.rows, "sizes of a matrix product");
+    assert_eq!(a.columns, b.rows, "sizes of a matmul");
     let mut c = Vec::with_capacity(a.rows * b.columns);
     for i in 0..a.rows {
         for j in 0..b.columns {

@@ -42,7 +42,7 @@ impl Operator for ProductOperator {
         let number = number.and_then(|n| usize::try_from(n).ok());
         let number = number.filter(|&n| n < self.products.len());
         Ok(ProductKernel {
-            number: number.ok_or_else(|| ort::Error::new("a product without a number"))?,
+            number: number.ok_or_else(|| ort::Error::new("a matmul without a number"))?,
             products: self.products.clone(),
             threads: self.threads,
         })
@@ -59,7 +59,7 @@ pub(crate) struct ProductKernel {
 impl Kernel for ProductKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
         let product = &self.products[self.number];
-        let missing = || ort::Error::new("a product without rows");
+        let missing = || ort::Error::new("a matmul without rows");
         let rows = context.input(0)?.ok_or_else(missing)?;
         let (shape, rows) = rows.try_extract_tensor::<f32>()?;
         let mut shape = shape.to_vec();
@@ -67,7 +67,7 @@ impl Kernel for ProductKernel {
         if *width != product.inputs() as i64 {
             let (expected, got) = (product.inputs(), *width);
             return Err(ort::Error::new(format!(
-                "product {}: expected rows of {expected} numbers, got {got}",
+                "matmul {}: expected rows of {expected} numbers, got {got}",
                 self.number
             )));
         }

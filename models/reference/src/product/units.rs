@@ -1,7 +1,7 @@
 //! The inner loops: sums of products of units, by CPU instructions or by plain arrays.
 #![expect(
     unsafe_code,
-    reason = "processor intrinsics and raw pointers in the inner loops; features are detected before"
+    reason = "CPU intrinsics and raw pointers in the inner loops; features are detected before"
 )]
 
 use super::{Kind, PackedRows, Product, pack::FINE_STEPS};
