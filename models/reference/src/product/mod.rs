@@ -275,7 +275,11 @@ impl Product {
     pub fn multiply(&self, rows: &[f32], out: &mut [f32]) {
         assert_eq!(rows.len() % self.inputs, 0, "whole rows");
         let count = rows.len() / self.inputs;
-        assert_eq!(out.len(), count * self.outputs, "an output row per input row");
+        assert_eq!(
+            out.len(),
+            count * self.outputs,
+            "an output row per input row"
+        );
         let packed = PackedRows::new(
             self.multiplier,
             self.fine,
