@@ -644,7 +644,7 @@ fn graphs_that_cannot_work_are_refused_by_name() {
         graph,
         &[
             "unknown required input token_type_ids I64 [batch, length]",
-            "known are input_ids",
+            "known inputs are input_ids",
         ],
     );
     let graph = product().input("pixel_values", F32, "batch 3 224 224");

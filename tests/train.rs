@@ -494,7 +494,7 @@ fn a_loss_that_is_no_number_stops_the_run() {
     let said = &ended.stderr;
     for words in [
         "error: step ",
-        "that is a number, got ",
+        ": expected a finite ",
         "in its batch: ",
         "#",
         "step-0000",

@@ -1,8 +1,8 @@
-//! The scope "batch": whole documents, as many as fit into a number of tokens.
+//! The scope "batch": as many whole documents as fit into a given number of tokens.
 
-/// Cuts a shard's documents into batches of at most `limit` tokens. A document is never divided; one that is longer
-/// than the limit is a batch of its own. The cut depends on the documents alone, so it is the same at any number of
-/// workers and after any interruption.
+/// Splits a shard's documents into batches of at most `limit` tokens. A document is never split; one that is longer
+/// than the limit is a batch of its own. The batches depend on the documents alone, so they are identical for any
+/// number of workers and whether or not the run was interrupted.
 #[derive(Debug, Clone)]
 pub struct Batches {
     limit: usize,
@@ -18,17 +18,17 @@ impl Batches {
         Self { limit, tokens: 0 }
     }
 
-    /// Goes on where [`tokens`](Self::tokens) was asked for.
+    /// Resumes within a shard; `tokens` is what [`tokens`](Self::tokens) returned.
     pub fn resume(limit: usize, tokens: usize) -> Self {
         Self { limit, tokens }
     }
 
-    /// Tokens in the open batch.
+    /// Number of tokens in the open batch.
     pub fn tokens(&self) -> usize {
         self.tokens
     }
 
-    /// Takes in the next document; true if it does not fit any more and so starts another batch.
+    /// Adds the next document. Returns true if it no longer fits and so starts another batch.
     pub fn starts_another(&mut self, tokens: usize) -> bool {
         let another = self.tokens > 0 && self.tokens + tokens > self.limit;
         self.tokens = if another {

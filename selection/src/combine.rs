@@ -1,21 +1,21 @@
-//! Scores of several references to one score a token.
+//! Combines the scores of several references into one score per token.
 
-/// How the scores that several references have for a token become one.
+/// How several references' scores of a token become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Combine {
-    /// The lowest: a token is easy if it is so for one of them.
+    /// The lowest: a token is easy if any reference finds it easy.
     Min,
-    /// Their mean.
+    /// The mean.
     Mean,
-    /// The highest: a token is easy if it is so for all of them.
+    /// The highest: a token is easy if all references find it easy.
     Max,
 }
 
 impl Combine {
-    /// Combines slices of equal length, at least one, token by token; NaN where one of them is.
+    /// Combines one or more slices of equal length, token by token. The result is NaN where any of them is.
     ///
-    /// All in f32, so that whoever has the stored scores gets the same bits: the mean is their sum in the order of the
-    /// references, divided by how many they are; of equal scores (-0 and 0 are) the first is taken.
+    /// Everything is computed in f32, so the stored scores always give the same bits: the mean is the sum in the
+    /// order of the references, divided by their number; of equal scores (-0 equals 0) the first is taken.
     pub fn of(self, scores: &[&[f32]]) -> Vec<f32> {
         let Some((first, others)) = scores.split_first() else {
             return Vec::new();
@@ -38,7 +38,7 @@ impl Combine {
         combined
     }
 
-    /// The word for it.
+    /// Its name: `min`, `mean` or `max`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Min => "min",
@@ -66,7 +66,7 @@ mod tests {
         };
         assert_eq!(of(Combine::Min), [1.0, 0.1]);
         assert_eq!(of(Combine::Max), [3.0, 0.4]);
-        // In f32: (0.1 + 0.2) + 0.4 is 0.70000005 there.
+        // In f32, (0.1 + 0.2) + 0.4 is 0.70000005.
         assert_eq!(of(Combine::Mean), [2.0, (0.1f32 + 0.2 + 0.4) / 3.0]);
         assert_eq!(Combine::Mean.of(&scores[..1])[..2], [1.0, 0.1]);
     }

@@ -1,52 +1,52 @@
-//! The line between what is kept and what is not, among tokens whose keys are known or were counted; and drawing it
+//! The boundary between kept and dropped tokens, found from their keys or from counts of keys, and its application
 //! token by token.
 //!
-//! Of equal scores the earlier token wins, at both ends: at the beginning of the ranking the later of the equals are
-//! dropped, at its end the earlier of them are kept.
+//! Ties go to the earlier token at both ends: at the start of the ranking the later tokens of a tie are dropped, at its
+//! end the earlier ones are kept.
 
 use crate::{Share, Span, UNSCORED};
 
-/// Where a rank lies among ordered keys.
+/// The position of a rank among the sorted keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The key of the token with this rank.
     pub key: u32,
-    /// Tokens with a lower key.
+    /// Number of tokens with a lower key.
     pub below: u64,
-    /// Tokens with this key.
+    /// Number of tokens with this key.
     pub equal: u64,
 }
 
-/// A boundary of what is kept.
+/// One boundary of the kept keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Edge {
     key: u32,
-    /// How many of the tokens with this key lie on the kept side; the first ones do.
+    /// How many tokens with this key are on the kept side: the first ones.
     kept: u64,
-    /// How many there are.
+    /// Number of tokens with this key.
     equal: u64,
 }
 
-/// The keys that are kept in one scope.
+/// The range of keys that one scope keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
-    /// Lower keys are dropped.
+    /// Lower keys are dropped; `None`: no lower boundary.
     floor: Option<Edge>,
-    /// Higher keys are dropped; without it nothing is kept.
+    /// Higher keys are dropped; `None`: nothing is kept.
     ceiling: Option<Edge>,
 }
 
-/// How many tokens with the keys of a cut's boundaries came before.
+/// How many earlier tokens had the keys of a cut's boundaries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// At the lower boundary.
+    /// Tokens with the key of the lower boundary.
     pub floor: u64,
-    /// At the upper one.
+    /// Tokens with the key of the upper boundary.
     pub ceiling: u64,
 }
 
 impl Cut {
-    /// The cut that keeps these ranks, `place` saying where a rank lies.
+    /// The cut that keeps these ranks; `place` finds the position of a rank.
     pub fn at(span: Span, mut place: impl FnMut(u64) -> Place) -> Self {
         if span.count == 0 {
             return Self {
@@ -70,7 +70,7 @@ impl Cut {
         }
     }
 
-    /// The cut of one scope. Takes time linear in the number of keys, and a copy of them.
+    /// The cut of one scope. Takes time linear in the number of keys, and copies them.
     pub fn of(keys: &[u32], share: Share) -> Self {
         let mut scored: Vec<u32> = Vec::with_capacity(keys.len());
         scored.extend(keys.iter().filter(|&&key| key != UNSCORED));
@@ -78,13 +78,13 @@ impl Cut {
         Self::at(span, |rank| place(&mut scored, rank as usize))
     }
 
-    /// Whether of some equal tokens only a part is kept, so that their order matters.
+    /// Whether a boundary splits a tie, so that the order of the tied tokens matters.
     pub fn divides_equals(&self) -> bool {
         let divides = |edge: Edge| edge.kept < edge.equal;
         self.floor.is_some_and(divides) || self.ceiling.is_some_and(divides)
     }
 
-    /// Adds what is seen of the boundaries' keys among these.
+    /// Counts the boundaries' keys among `keys` and adds them to `seen`.
     pub fn see(&self, keys: &[u32], seen: &mut Seen) {
         let count = |edge: Option<Edge>| {
             edge.map_or(0, |edge| {
@@ -95,7 +95,7 @@ impl Cut {
         seen.ceiling += count(self.ceiling) as u64;
     }
 
-    /// The lowest and the highest key kept; none where nothing is.
+    /// The keys of the lower and the upper boundary; `None` for a boundary that does not exist.
     pub fn bounds(&self) -> (Option<u32>, Option<u32>) {
         (
             self.floor.map(|edge| edge.key),
@@ -103,13 +103,13 @@ impl Cut {
         )
     }
 
-    /// Draws the cut over the scope's tokens, in their order, after those that were seen.
+    /// Returns a marker that applies the cut to the scope's tokens in order, starting after those in `seen`.
     pub fn marker(&self, seen: Seen) -> Marker {
         Marker { cut: *self, seen }
     }
 }
 
-/// Draws a cut, token by token.
+/// Applies a cut token by token.
 #[derive(Debug, Clone)]
 pub struct Marker {
     cut: Cut,
@@ -117,7 +117,7 @@ pub struct Marker {
 }
 
 impl Marker {
-    /// Says of the next tokens which are kept. The answers are added to `kept`; the count of them is returned.
+    /// Appends to `kept` whether each of the next tokens is kept, and returns how many are.
     pub fn mark(&mut self, keys: &[u32], kept: &mut Vec<bool>) -> u64 {
         let at = kept.len();
         let Some(ceiling) = self.cut.ceiling else {
@@ -134,7 +134,7 @@ impl Marker {
                     .map(|&key| key < ceiling.key || first(key, ceiling, &mut seen.ceiling)),
             ),
             Some(floor) => kept.extend(keys.iter().map(|&key| {
-                // Both are looked at, for both count what they see.
+                // No short circuit: both count what they see.
                 let above = key > floor.key || first(key, floor, &mut seen.floor);
                 let below = key < ceiling.key || first(key, ceiling, &mut seen.ceiling);
                 above && below
@@ -144,7 +144,7 @@ impl Marker {
     }
 }
 
-/// Whether a key is that of the edge and among the first of them.
+/// Whether this token has the edge's key and is among the first of those, which are kept.
 fn first(key: u32, edge: Edge, seen: &mut u64) -> bool {
     if key != edge.key {
         return false;
@@ -153,7 +153,7 @@ fn first(key: u32, edge: Edge, seen: &mut u64) -> bool {
     *seen <= edge.kept
 }
 
-/// Where a rank lies among these keys, which are left in another order.
+/// The position of a rank among these keys. Reorders them.
 fn place(keys: &mut [u32], rank: usize) -> Place {
     let (lower, &mut key, higher) = keys.select_nth_unstable(rank);
     let below = lower.iter().filter(|&&k| k < key).count();
@@ -170,8 +170,8 @@ mod tests {
     use super::*;
     use crate::KeepRatio;
 
-    /// The rule, said plainly: drop the first of the ranking, the later of equals first; then keep the first of the
-    /// rest, the earlier of equals first.
+    /// The rule by plain sorting: drop the start of the ranking, the later tokens of a tie first; then keep the start
+    /// of the rest, the earlier tokens of a tie first.
     fn by_sorting(keys: &[u32], share: Share) -> Vec<bool> {
         let mut ranked: Vec<usize> = (0..keys.len()).filter(|&i| keys[i] != UNSCORED).collect();
         let span = share.of(ranked.len() as u64);

@@ -1,14 +1,14 @@
-//! The cut of a whole corpus, exact, in memory that does not grow with it: two passes over the keys.
+//! The exact cut of a whole corpus, in constant memory: two passes over the keys.
 //!
-//! 1. [`Coarse`] counts the upper 16 bits of the keys. Counts of parts of the corpus add up, in any order.
-//! 2. The ranks that bound what is kept each lie in one of these buckets. [`Fine`] counts the lower 16 bits of the keys
-//!    in them, and so knows the very key, how many tokens are below it and how many share it.
+//! 1. [`Coarse`] counts the upper 16 bits of the keys. Counts of parts of the corpus can be added up in any order.
+//! 2. Each rank that bounds the kept range is in one of these buckets. [`Fine`] counts the lower 16 bits of the keys in
+//!    those buckets. This gives the exact key, how many tokens are below it and how many share it.
 //!
 //! Which of the tokens that share it are kept follows from their order: see [`Cut::see`].
 
 use crate::{Cut, Place, Share, Span, UNSCORED};
 
-/// One for each value of half a key.
+/// One bucket for each value of half a key.
 const BUCKETS: usize = 1 << 16;
 
 /// Counts of the upper halves of keys.
@@ -26,7 +26,7 @@ impl Default for Coarse {
 }
 
 impl Coarse {
-    /// Counts some tokens; those that were not scored do not count.
+    /// Counts tokens. Unscored ones are not counted.
     pub fn add(&mut self, keys: &[u32]) {
         let mut unscored = 0;
         for &key in keys {
@@ -36,17 +36,17 @@ impl Coarse {
         self.counts[(UNSCORED >> 16) as usize] -= unscored;
     }
 
-    /// Adds the counts of other tokens.
+    /// Adds another histogram's counts.
     pub fn merge(&mut self, other: &Self) {
         merge(&mut self.counts, &other.counts);
     }
 
-    /// Tokens counted.
+    /// Number of tokens counted.
     pub fn scored(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// What is to be counted in the second pass.
+    /// The empty histogram for the second pass.
     pub fn fine(&self, share: Share) -> Fine {
         let span = share.of(self.scored());
         let mut ranks = Vec::new();
@@ -69,7 +69,7 @@ impl Coarse {
     }
 }
 
-/// Counts of the lower halves of keys, in the buckets where a boundary lies.
+/// Counts of the lower halves of keys, in the buckets that contain a boundary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fine {
     span: Span,
@@ -78,15 +78,15 @@ pub struct Fine {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Bucket {
-    /// The upper half of its keys.
+    /// The upper half of the bucket's keys.
     top: u32,
-    /// Tokens in lower buckets.
+    /// Number of tokens in lower buckets.
     below: u64,
     counts: Vec<u64>,
 }
 
 impl Fine {
-    /// Counts some tokens; over all calls they must be the same as in the first pass.
+    /// Counts tokens. All calls together must count the same tokens as the first pass.
     pub fn add(&mut self, keys: &[u32]) {
         for bucket in &mut self.buckets {
             for &key in keys {
@@ -97,23 +97,23 @@ impl Fine {
         }
     }
 
-    /// Adds the counts of other tokens, which [`Coarse::fine`] of the same counts began.
+    /// Adds another histogram's counts. It must come from [`Coarse::fine`] of the same counts.
     pub fn merge(&mut self, other: &Self) {
         for (bucket, other) in self.buckets.iter_mut().zip(&other.buckets) {
             merge(&mut bucket.counts, &other.counts);
         }
     }
 
-    /// The cut, over all tokens counted.
+    /// The cut over all counted tokens.
     pub fn cut(&self) -> Cut {
         Cut::at(self.span, |rank| self.place(rank))
     }
 
     fn place(&self, rank: u64) -> Place {
-        // The last bucket that begins at or before the rank is the one it lies in.
+        // The rank is in the last bucket that starts at or before it.
         let holds = self.buckets.iter().filter(|bucket| bucket.below <= rank);
         let Some(bucket) = holds.max_by_key(|bucket| bucket.below) else {
-            // Not where both passes saw the same tokens.
+            // Unreachable if both passes saw the same tokens.
             return Place {
                 key: UNSCORED,
                 below: rank,
@@ -129,7 +129,7 @@ impl Fine {
     }
 }
 
-/// The bucket in which a rank lies, and how many are in lower ones.
+/// The bucket that contains a rank, and the number of tokens in lower buckets.
 fn find(counts: &[u64], rank: u64) -> (u32, u64) {
     let mut below = 0;
     for (bucket, &count) in (0..).zip(counts) {
@@ -157,7 +157,7 @@ mod tests {
     fn score() -> impl Strategy<Value = f32> {
         prop_oneof![
             4 => -3.0f32..3.0,
-            // In one bucket of the first pass.
+            // All in one bucket of the first pass.
             3 => (0u32..9).prop_map(|n| f32::from_bits(1.5f32.to_bits() + n)),
             2 => (0u8..4).prop_map(f32::from),
             1 => prop::sample::select(vec![f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -0.0, 0.0, f32::MIN_POSITIVE, -f32::NAN]),
@@ -174,7 +174,7 @@ mod tests {
         ]
     }
 
-    /// As a corpus of these shards is selected, in whatever order they are counted.
+    /// Selects from a corpus of these shards, counted in the given order.
     fn counted(shards: &[Vec<u32>], share: Share, order: &[usize]) -> (Cut, Vec<bool>) {
         let mut coarse = Coarse::default();
         for &i in order {
@@ -191,7 +191,7 @@ mod tests {
         let cut = fine.cut();
         let (mut seen, mut kept) = (Seen::default(), Vec::new());
         for shard in shards {
-            // Every shard by itself: what came before it is all that it knows.
+            // Each shard is marked by itself, from the counts of the shards before it alone.
             cut.marker(seen).mark(shard, &mut kept);
             cut.see(shard, &mut seen);
         }
@@ -257,7 +257,7 @@ mod tests {
         }
     }
 
-    /// Keys that are no scores: those of the random rule reach up to the last one.
+    /// Keys that no score has: the random rule's keys go up to the last one before `UNSCORED`.
     #[test]
     fn every_key_but_one_counts() {
         let keys = [UNSCORED - 1, UNSCORED, UNSCORED - 1, 0];

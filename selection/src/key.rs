@@ -1,4 +1,4 @@
-//! Scores as integers that order as the scores do, so that ranking is exact and can be counted.
+//! Scores as integers in the same order, so that ranking is exact and works by counting.
 
 /// Which end of the ranking is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,20 +9,20 @@ pub enum Direction {
     High,
 }
 
-/// The key of a token that was not scored. No score has it: it would be that of a NaN.
+/// The key of an unscored token. No score has this key: it would be that of a NaN.
 pub const UNSCORED: u32 = u32::MAX;
 
 impl Direction {
-    /// The key of a score: the lower, the sooner it is kept. [`UNSCORED`] for NaN; -0 counts as 0.
+    /// The key of a score; lower keys rank first. [`UNSCORED`] for NaN; -0 counts as 0.
     ///
-    /// The bits of a negative number are turned over, those of a positive one get the top bit; for [`High`](Self::High) all are
-    /// turned over once more.
+    /// Inverts all bits of a negative number and sets the top bit of a positive one. [`High`](Self::High) then
+    /// inverts all bits once more.
     pub fn key(self, score: f32) -> u32 {
         if score.is_nan() {
             return UNSCORED;
         }
         let bits = (score + 0.0).to_bits();
-        // All ones for a negative number, else the top bit alone.
+        // All ones for a negative number, else only the top bit.
         let turn = (bits.cast_signed() >> 31).cast_unsigned() | 1 << 31;
         let ordered = bits ^ turn;
         match self {
@@ -31,7 +31,7 @@ impl Direction {
         }
     }
 
-    /// The keys of some scores, added to `keys`.
+    /// Appends the keys of `scores` to `keys`.
     pub fn keys(self, scores: &[f32], keys: &mut Vec<u32>) {
         keys.extend(scores.iter().map(|&score| self.key(score)));
     }

@@ -1,5 +1,5 @@
-//! Which tokens to keep. Pure functions over slices of scores: no files, no models, no tensors. Beside it, which documents
-//! share a row ([`pack`]): a pure function as well, for all who put kept tokens into rows of one length.
+//! Decides which tokens to keep. Pure functions over slices of scores: no files, no models, no tensors. [`pack`]
+//! decides which documents share a row of fixed length: also a pure function.
 //!
 //! ```text
 //! input_ids   464   3290   3332    319    262
@@ -7,12 +7,13 @@
 //! kept          -      -      +      +      +      lowest 70 % of 4 scored tokens: round(2.8) = 3
 //! ```
 //!
-//! A score of NaN means "not scored": such a token is never kept and never counted. Everything else is a score, the
-//! infinities too, and -0 equals 0. In each scope exactly `round(ratio * scored)` tokens are kept (halves are rounded
-//! up), and of equal scores the earlier token wins: the answer depends on nothing but the scores and their order.
+//! NaN means "not scored": such a token is never kept and never counted. Every other number is a score, including the
+//! infinities, and -0 equals 0. Each scope keeps exactly `round(ratio * scored)` tokens (halves round up), and ties
+//! go to the earlier token: the result depends only on the scores and their order.
 //!
-//! Scores become [keys](Direction::key), keys a [`Cut`], and the cut [marks](Marker::mark) the tokens. The cut of a scope
-//! that fits into memory is found in it ([`Cut::of`]), that of a whole corpus by counting ([`Coarse`], [`Fine`]).
+//! Scores become [keys](Direction::key), keys become a [`Cut`], and the cut [marks](Marker::mark) the tokens. The cut
+//! of a scope that fits in memory is computed directly ([`Cut::of`]), that of a whole corpus by counting ([`Coarse`],
+//! [`Fine`]).
 
 mod batches;
 mod combine;

@@ -1,42 +1,43 @@
-//! Pieces of documents into rows of a fixed length: best fit, longest first.
+//! Packs documents into rows of a fixed length: best fit, longest first.
 //!
-//! Documents stay whole where they can: attention is confined to a document, and a token without its context is a worse
-//! target than padding is a waste. Only where padding would take more than a limit are some of them cut to fill gaps, the
-//! widest gaps first, so that there are few cuts.
+//! Documents stay whole where possible: attention is confined to a document, and a target without its context costs
+//! more than padding does. Only if padding would exceed a limit are some documents cut to fill gaps, the widest gaps
+//! first to keep the number of cuts low.
 
 use std::collections::BTreeSet;
 
-/// Tokens of a document that follow one another in a row. The first is context only: it has no token before it there,
-/// and where it is not the document's first, it is a target in the piece before.
+/// Consecutive tokens of a document in a row. The first token is context only: no token precedes it in the row. If it
+/// is not the document's first token, it is a target of the previous piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
-    /// The number of the document.
+    /// The document's number.
     pub document: usize,
-    /// The piece's first token.
+    /// Index of the piece's first token in the document.
     pub start: usize,
-    /// Its tokens; at least two.
+    /// Number of tokens, at least two.
     pub length: usize,
 }
 
-/// The pieces of one row, one after the other. What is left of it is padding.
+/// The pieces of one row, in order. The rest of the row is padding.
 pub type Row = Vec<Piece>;
 
-/// Rows, and what they cost.
+/// Packed rows and the number of cuts.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Packed {
     /// The rows.
     pub rows: Vec<Row>,
-    /// Cuts made to fill gaps, beside those of documents longer than a row.
+    /// Cuts made to fill gaps, not counting those of documents longer than a row.
     pub cuts: usize,
 }
 
-/// Packs the pieces of whole documents, given as (document, tokens), into rows of `length` tokens. Documents of less than
-/// two tokens have no target and are left out.
+/// Packs documents, given as (document, tokens), into rows of `length` tokens. Documents of fewer than two tokens
+/// have no target and are skipped.
 ///
-/// Where more than `most_padding` of all rows' tokens would be padding, documents are cut to fill gaps; 1 is never.
+/// If more than the share `most_padding` of all rows' tokens would be padding, documents are cut to fill gaps. 1 never
+/// cuts.
 ///
 /// # Panics
-/// Where rows are shorter than two tokens.
+/// If `length` is less than two tokens.
 pub fn pack(
     documents: impl IntoIterator<Item = (usize, usize)>,
     length: usize,
@@ -53,11 +54,11 @@ pub fn pack(
                 start,
                 length,
             });
-            // The last token of a piece is the context of the next one's first target.
+            // The last token of a piece is the context of the next piece's first target.
             start += length - 1;
         }
     }
-    // Stable: of equal lengths the earlier comes first.
+    // A stable sort: of equal lengths the earlier comes first.
     pieces.sort_by_key(|piece| std::cmp::Reverse(piece.length));
     let mut rows = Bins::new(length);
     for piece in pieces {
@@ -66,13 +67,14 @@ pub fn pack(
     rows.fill(most_padding)
 }
 
-/// Rows that are being filled.
+/// Rows being filled.
 struct Bins {
     length: usize,
     rows: Vec<Row>,
-    /// Tokens that are free in each row.
+    /// Free tokens in each row.
     free: Vec<usize>,
-    /// Rows into which a piece still fits, by what is free: the answer to "where does it fit best" is the next one up.
+    /// Rows with room for a piece, as (free tokens, row): the best fit is the first entry of at least the piece's
+    /// length.
     open: BTreeSet<(usize, usize)>,
     cuts: usize,
 }
@@ -88,7 +90,7 @@ impl Bins {
         }
     }
 
-    /// Puts a piece where it leaves least, else into a new row.
+    /// Puts a piece into the row where it leaves the least free, else into a new row.
     fn put(&mut self, piece: Piece) {
         let best = self.open.range((piece.length, 0)..).next();
         let row = match best {
@@ -106,14 +108,14 @@ impl Bins {
         self.open.remove(&(self.free[row], row));
         self.free[row] -= piece.length;
         self.rows[row].push(piece);
-        // A piece has two tokens at least.
+        // A piece has at least two tokens.
         if self.free[row] >= 2 {
             self.open.insert((self.free[row], row));
         }
     }
 
-    /// Takes apart the emptiest rows and fills the gaps of others with their pieces, until padding is within the limit or
-    /// there is nothing to be won.
+    /// Breaks up the emptiest rows and fills the gaps of others with their pieces, until padding is within the limit or
+    /// cannot be reduced any more.
     fn fill(mut self, most_padding: f64) -> Packed {
         loop {
             let padding: usize = self.padding();
@@ -124,7 +126,7 @@ impl Bins {
             let Some(&(free, emptiest)) = self.open.last() else {
                 break;
             };
-            // Each cut repeats a token, so what the others have free must be more than is in the row.
+            // Each cut repeats a token, so the other rows need more free tokens than this row holds.
             let gaps = self.open.iter().map(|(free, _)| free - 1).sum::<usize>();
             if gaps.saturating_sub(free - 1) <= self.length - free {
                 break;
@@ -143,7 +145,7 @@ impl Bins {
         }
     }
 
-    /// Puts a piece where it fits best, or cuts it over the widest gaps.
+    /// Puts a piece where it fits best, or cuts it to fill the widest gaps.
     fn spread(&mut self, mut piece: Piece) {
         loop {
             let fits = self.open.range((piece.length, 0)..).next().is_some();
@@ -165,7 +167,7 @@ impl Bins {
         }
     }
 
-    /// Tokens of all rows that hold something.
+    /// Tokens of all rows that are not empty, padding included.
     fn tokens(&self) -> usize {
         self.rows.iter().filter(|row| !row.is_empty()).count() * self.length
     }

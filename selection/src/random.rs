@@ -1,7 +1,7 @@
-//! The baseline that every comparison needs: tokens kept by chance.
+//! The baseline of every comparison: tokens kept at random.
 //!
-//! A token's key follows from the seed, its document and its place in it alone, so that the same tokens are kept
-//! whatever the order of the shards and the number of workers.
+//! A token's key depends only on the seed, its document and its index in the document, so the same tokens are kept
+//! for any order of the shards and any number of workers.
 //!
 //! ```text
 //! document = mix(mix(xxh3(shard's name, seed) ^ token_hash) ^ row)
@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `mix` is the output function of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators",
-//! OOPSLA 2014); all of it is modulo 2^64.
+//! OOPSLA 2014). All arithmetic is modulo 2^64.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -17,12 +17,12 @@ use crate::UNSCORED;
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The random numbers of one document.
+/// The random keys of one document's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RandomDocument(u64);
 
 impl RandomDocument {
-    /// Of the document with this token hash in this row of this shard.
+    /// The keys of the document with this token hash in this row of this shard.
     pub fn new(seed: u64, shard: &str, row: i64, token_hash: i64) -> Self {
         let shard = xxh3_64_with_seed(shard.as_bytes(), seed);
         let tokens = mix(shard ^ token_hash.cast_unsigned());

@@ -2,7 +2,7 @@
 
 use crate::{Cut, Direction, KeepRatio, Seen, Share};
 
-/// Marks the tokens to keep among `scores` (NaN: not scored), which form one scope. Takes time linear in their number.
+/// Marks the tokens to keep among the `scores` of one scope (NaN: not scored), in linear time.
 pub fn select(scores: &[f32], ratio: KeepRatio, direction: Direction) -> Vec<bool> {
     let mut keys = Vec::with_capacity(scores.len());
     direction.keys(scores, &mut keys);
@@ -18,7 +18,7 @@ mod tests {
 
     use super::*;
 
-    /// The rule, said plainly: sort everything, stable, and keep the first.
+    /// The rule by plain sorting: stable sort, then keep the first.
     fn by_sorting(scores: &[f32], ratio: KeepRatio, direction: Direction) -> Vec<bool> {
         let mut scored: Vec<usize> = (0..scores.len()).filter(|&i| !scores[i].is_nan()).collect();
         scored.sort_by(|&a, &b| {

@@ -1,4 +1,4 @@
-//! The keep ratio k and how many tokens it means.
+//! The keep ratio k and the number of tokens it keeps.
 
 use std::{fmt, str::FromStr};
 
@@ -6,7 +6,7 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct KeepRatio(f64);
 
-/// A number that is no keep ratio.
+/// A text or number that is not a keep ratio.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("expected a keep ratio between 0 and 1, got {got}")]
 pub struct RatioError {
@@ -14,7 +14,10 @@ pub struct RatioError {
 }
 
 impl KeepRatio {
-    /// Takes a number between 0 and 1, both allowed.
+    /// A ratio between 0 and 1, inclusive.
+    ///
+    /// # Errors
+    /// If the number is outside 0 to 1, or NaN.
     pub fn new(ratio: f64) -> Result<Self, RatioError> {
         if (0.0..=1.0).contains(&ratio) {
             Ok(Self(ratio))
@@ -25,12 +28,12 @@ impl KeepRatio {
         }
     }
 
-    /// The number.
+    /// The ratio as a number.
     pub fn get(self) -> f64 {
         self.0
     }
 
-    /// How many of `scored` tokens are kept: `round(ratio * scored)`, halves up.
+    /// How many of `scored` tokens are kept: `round(ratio * scored)`, halves rounded up.
     pub fn kept(self, scored: usize) -> usize {
         (self.0 * scored as f64).round() as usize
     }

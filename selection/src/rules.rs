@@ -1,32 +1,32 @@
-//! The rules that are more than the lowest or the highest of one score.
+//! Rules beyond the lowest or highest of a single score.
 
-/// Excess loss (eq. 3 of the paper) of one model over another: `base[i] - reference[i]`, in nats. NaN where one of them is
-/// not scored, and where the difference of two infinities is no number.
+/// Excess loss (eq. 3 of the paper) of one model over another: `base[i] - reference[i]`, in nats. NaN where either is
+/// not scored, and where both are the same infinity.
 pub fn excess(base: &[f32], reference: &[f32]) -> Vec<f32> {
     base.iter().zip(reference).map(|(b, r)| b - r).collect()
 }
 
-/// Tokens that both selections keep.
+/// The tokens that both selections keep.
 pub fn intersect(a: &[bool], b: &[bool]) -> Vec<bool> {
     a.iter().zip(b).map(|(&a, &b)| a && b).collect()
 }
 
-/// Tokens that either selection keeps.
+/// The tokens that either selection keeps.
 pub fn unite(a: &[bool], b: &[bool]) -> Vec<bool> {
     a.iter().zip(b).map(|(&a, &b)| a || b).collect()
 }
 
-/// Absolute bounds of a score, in its own unit, both inclusive.
+/// Absolute, inclusive bounds of a score, in its own unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bounds {
-    /// Scores below it are dropped.
+    /// Lower scores are dropped.
     pub least: f32,
-    /// Scores above it are dropped.
+    /// Higher scores are dropped.
     pub most: f32,
 }
 
 impl Bounds {
-    /// Whether a score lies between them; NaN does not.
+    /// Whether a score is within the bounds; false for NaN.
     pub fn hold(self, score: f32) -> bool {
         score >= self.least && score <= self.most
     }

@@ -1,33 +1,33 @@
-//! Which ranks are kept, as numbers of tokens.
+//! The range of ranks that is kept.
 
 use crate::KeepRatio;
 
-/// The ranks that are kept: `count` of them from `first` on, the best token having rank 0.
+/// The kept ranks: `count` of them starting at `first`. The best token has rank 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The first rank kept: so many tokens before it are dropped.
+    /// The first kept rank, which is also the number of tokens dropped before it.
     pub first: u64,
-    /// How many are kept.
+    /// Number of tokens kept.
     pub count: u64,
 }
 
-/// Which share of the ranks is kept.
+/// The share of the ranks that is kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Share {
-    /// The best: `round(ratio * scored)` tokens.
+    /// The best `round(ratio * scored)` tokens.
     Best(KeepRatio),
-    /// All but `round(easiest * scored)` at the low end of the ranking and `round(hardest * scored)` at the other. Where both
-    /// roundings together come to more than there is, the second drops what is left.
+    /// All but the first `round(easiest * scored)` and the last `round(hardest * scored)` of the ranking. If together
+    /// they exceed the number of tokens, nothing is kept.
     Between {
-        /// The share that is dropped at the beginning.
+        /// The share dropped at the start of the ranking.
         easiest: KeepRatio,
-        /// The share that is dropped at the end.
+        /// The share dropped at its end.
         hardest: KeepRatio,
     },
 }
 
 impl Share {
-    /// The ranks kept among so many scored tokens.
+    /// The ranks kept among `scored` tokens.
     pub fn of(self, scored: u64) -> Span {
         let part = |ratio: KeepRatio| (ratio.get() * scored as f64).round() as u64;
         match self {

@@ -1,39 +1,39 @@
-//! Weights instead of bits (the paper's reweighting): how much to learn from a token, from 0 to 1. A token that was not
-//! scored has weight 0, as its bit would be 0.
+//! Weights from 0 to 1 in place of mask bits (the paper's reweighting): how much to learn from a token. An unscored
+//! token has weight 0, as its bit would be 0.
 
 use crate::{Direction, UNSCORED};
 
 /// How a score becomes a weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Formula {
-    /// `w = (n - r) / n`: the best of the `n` scored tokens of a scope has rank `r = 0` and weight 1, the last one `1 / n`; of
-    /// equal scores the earlier token has the better rank.
+    /// `w = (n - r) / n`: the best of the `n` scored tokens of a scope has rank `r = 0` and weight 1, the last one
+    /// `1 / n`. Ties go to the earlier token.
     Rank(Direction),
-    /// `w = 1 / (1 + exp(-x / T))` of a score `x` and a temperature `T`, both in nats: one half at 0.
+    /// `w = 1 / (1 + exp(-x / T))` for a score `x` and a temperature `T`, both in nats: one half at 0.
     Sigmoid {
         /// `T`.
         temperature: f64,
     },
-    /// `w = min(max(x / T, 0), 1)` of a score `x` and a temperature `T`, both in nats: 0 up to 0, 1 from `T` on.
+    /// `w = min(max(x / T, 0), 1)` for a score `x` and a temperature `T`, both in nats: 0 for `x <= 0`, 1 for `x >= T`.
     Clipped {
         /// `T`.
         temperature: f64,
     },
 }
 
-/// A formula, and the bounds that its weights are moved into: `min(max(w, least), most)`.
+/// A formula, and the bounds its weights are clamped to: `min(max(w, least), most)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Weights {
     /// The formula.
     pub formula: Formula,
-    /// The least weight of a scored token.
+    /// The smallest weight of a scored token.
     pub least: f32,
-    /// The greatest.
+    /// The largest weight.
     pub most: f32,
 }
 
 impl Weights {
-    /// Adds the weights of the tokens of one scope to `weights`. Computes in 64 bits and rounds once.
+    /// Appends the weights of one scope's tokens to `weights`. Computes in f64 and rounds once.
     pub fn weigh(&self, scores: &[f32], weights: &mut Vec<f32>) {
         let bounded = |weight: f64| (weight as f32).max(self.least).min(self.most);
         let each = |weights: &mut Vec<f32>, formula: &dyn Fn(f64) -> f64| {
@@ -49,7 +49,7 @@ impl Weights {
                 let at = weights.len();
                 weights.resize(at + scores.len(), 0.0);
                 let keys = scores.iter().map(|&score| direction.key(score));
-                // Key and place in one number: sorting them keeps the order of equals.
+                // Key and index in one number: an unstable sort keeps the order of ties.
                 let mut ranked: Vec<u64> = (0u64..)
                     .zip(keys)
                     .filter(|&(_, key)| key != UNSCORED)

@@ -1,8 +1,8 @@
-//! Products of the sizes of a training step, beside those of the crate `gemm` (which candle uses).
+//! Matmuls of the sizes of a training step, compared with the crate `gemm` (which candle uses).
 //!
 //!     cargo bench -p rho-kernels --bench matrix
 //!
-//! Forward is `x Wᵀ`, dgrad `g W`, wgrad `gᵀ x`; GFLOP/s on all threads, median of seven in turn.
+//! Forward is `x Wᵀ`, dgrad `g W`, wgrad `gᵀ x`. GFLOP/s on all threads, median of seven alternating runs.
 #![expect(unsafe_code, reason = "the other crate takes pointers")]
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
@@ -24,7 +24,7 @@ fn timed(mut work: impl FnMut()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// Row and column strides of an operand of `columns` columns in rows, or turned.
+/// Row and column strides of a row-major operand with `columns` columns, or of its transpose.
 fn strides(rows: usize, columns: usize, turned: bool) -> (isize, isize) {
     if turned {
         (1, rows as isize)
@@ -69,7 +69,7 @@ fn main() {
                     let (ar, ac) = strides(m, k, turned_a);
                     let (br, bc) = strides(k, n, turned_b);
                     let threads = rayon::current_num_threads();
-                    // SAFETY: the three matrices are as long as sizes and strides say.
+                    // SAFETY: the three matrices are as long as their sizes and strides require.
                     unsafe {
                         gemm::gemm(
                             m,

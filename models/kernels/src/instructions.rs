@@ -1,4 +1,4 @@
-//! Which instructions the kernels use, detected at run time; and the one place that hands work to them.
+//! Run-time detection of the instruction set, and the only place that calls code compiled for it.
 #![expect(
     unsafe_code,
     reason = "functions compiled for features, called where these were detected"
@@ -8,26 +8,25 @@ use std::fmt;
 
 use crate::lanes::{Lanes, Portable};
 
-/// Work that is written once and compiled for each set of instructions.
+/// Work that is written once and compiled for each instruction set.
 pub trait OnLanes {
-    /// What it gives.
+    /// The result.
     type Output;
 
-    /// Does the work. Mark it `#[inline(always)]`, and start no threads in it: what they run would be compiled without
-    /// the features.
+    /// Does the work. Mark it `#[inline(always)]`, and start no threads in it: their code would be compiled without the
+    /// features.
     ///
     /// # Safety
-    /// The processor has the features of `L`. Tiles have R rows and two vectors of columns.
+    /// The CPU has the features of `L`. Tiles have R rows and two vectors of columns.
     unsafe fn run<L: Lanes, const R: usize>(self) -> Self::Output;
 }
 
-/// Which instructions a kernel uses: `Avx512`, `Avx2` or `Portable`, as [`Debug`](fmt::Debug) prints them.
+/// The instruction set that a kernel uses: `Avx512`, `Avx2` or `Portable`, as [`Debug`](fmt::Debug) prints them.
 ///
 /// # Invariant
-/// A value is the proof that this processor has the instructions. Only [`detect`](Self::detect) and
-/// [`available`](Self::available) make one, after they have asked the processor; the field is private. So safe code may
-/// pass a value to any kernel, and every `// SAFETY:` comment that calls code compiled for these instructions relies on
-/// this.
+/// A value proves that this CPU has the instructions. Only [`detect`](Self::detect) and [`available`](Self::available)
+/// create one, after they have asked the CPU; the field is private. So safe code may pass a value to any kernel. Every
+/// `// SAFETY:` comment on a call of code compiled for these instructions relies on this.
 ///
 /// ```
 /// for instructions in rho_kernels::Instructions::available() {
@@ -35,7 +34,7 @@ pub trait OnLanes {
 /// }
 /// ```
 ///
-/// No other code can make a value:
+/// No other code can create a value:
 ///
 /// ```compile_fail,E0599
 /// let instructions = rho_kernels::Instructions::Avx512;
@@ -47,7 +46,7 @@ pub trait OnLanes {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Instructions(Level);
 
-/// What an [`Instructions`] has proved. A level alone proves nothing: no function that needs instructions takes one.
+/// What an [`Instructions`] proves. A level alone proves nothing: no function that needs the instructions takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     /// avx512f: 16 lanes, tiles of 14 x 32.
@@ -56,7 +55,7 @@ enum Level {
     /// avx2 and fma: 8 lanes, tiles of 6 x 16.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// No features: whatever the compiler makes of arrays of 8, tiles of 4 x 16.
+    /// No features: arrays of 8 that the compiler may vectorise, tiles of 4 x 16.
     Portable,
 }
 
@@ -67,12 +66,12 @@ impl fmt::Debug for Instructions {
 }
 
 impl Instructions {
-    /// The best that this processor has.
+    /// The best instruction set of this CPU.
     pub fn detect() -> Self {
         Self::available()[0]
     }
 
-    /// All that this processor has, best first.
+    /// All instruction sets of this CPU, best first.
     pub fn available() -> Vec<Self> {
         let mut all = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -99,41 +98,41 @@ impl Instructions {
         }
     }
 
-    /// Whether this is the proof that the processor has avx512f.
+    /// Whether this proves that the CPU has avx512f.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn has_avx512f(self) -> bool {
         self.0 == Level::Avx512
     }
 
-    /// Does some work with these instructions.
+    /// Runs `work` compiled for these instructions.
     pub fn run<W: OnLanes>(self, work: W) -> W::Output {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the invariant of `Instructions`: the processor has avx512f.
+            // SAFETY: the invariant of `Instructions`: the CPU has avx512f.
             Level::Avx512 => unsafe { run_avx512(work) },
             #[cfg(target_arch = "x86_64")]
-            // SAFETY: the invariant of `Instructions`: the processor has avx2 and fma.
+            // SAFETY: the invariant of `Instructions`: the CPU has avx2 and fma.
             Level::Avx2 => unsafe { run_avx2(work) },
-            // SAFETY: needs no features.
+            // SAFETY: `Portable` needs no features.
             Level::Portable => unsafe { work.run::<Portable, 4>() },
         }
     }
 }
 
 /// # Safety
-/// The processor has avx512f.
+/// The CPU has avx512f.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 unsafe fn run_avx512<W: OnLanes>(work: W) -> W::Output {
-    // SAFETY: the caller's promise; those lanes need no more.
+    // SAFETY: the caller's promise; these lanes need no other features.
     unsafe { work.run::<crate::lanes::Avx512, 14>() }
 }
 
 /// # Safety
-/// The processor has avx2 and fma.
+/// The CPU has avx2 and fma.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn run_avx2<W: OnLanes>(work: W) -> W::Output {
-    // SAFETY: the caller's promise; those lanes need no more.
+    // SAFETY: the caller's promise; these lanes need no other features.
     unsafe { work.run::<crate::lanes::Avx2, 6>() }
 }

@@ -1,25 +1,25 @@
 //! Vectors of f32 behind one small trait, so that a kernel is written once: AVX-512, AVX2 with FMA, and plain arrays
-//! for every other processor.
+//! for every other CPU.
 #![expect(
     unsafe_code,
-    reason = "processor intrinsics; each call is made only after its features were detected"
+    reason = "CPU intrinsics; each call is made only after its features were detected"
 )]
 
-/// Smallest argument [`Lanes::exp`] takes: below it the result would leave the normal numbers. A term of
-/// exp(-87) = 1.6e-38 beside the 1 of the largest logit is nothing.
+/// The smallest argument of [`Lanes::exp`]: below it the result would be subnormal. A term of exp(-87) = 1.6e-38 is
+/// negligible next to the 1 of the largest logit.
 pub const EXP_MIN: f32 = -87.0;
 
 /// A vector of `WIDTH` numbers.
 ///
 /// # Safety
-/// Every function may only be called on a processor that has the implementer's features; pointers are valid for
-/// `WIDTH` floats.
+/// Every function may only be called on a CPU that has the implementer's features. Pointers are valid for `WIDTH`
+/// floats.
 #[expect(
     clippy::missing_safety_doc,
     reason = "one contract for all functions, above"
 )]
 pub trait Lanes: Copy {
-    /// Numbers per vector.
+    /// Lanes per vector.
     const WIDTH: usize;
 
     /// The same number in all lanes.
@@ -36,21 +36,21 @@ pub trait Lanes: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// Quotient.
     unsafe fn div(self, other: Self) -> Self;
-    /// `self * b + c`, rounded once where the processor can.
+    /// `self * b + c`, rounded once where the CPU has FMA.
     unsafe fn mul_add(self, b: Self, c: Self) -> Self;
-    /// The larger of both; `other` where either is NaN.
+    /// The larger of the two; `other` where either is NaN.
     unsafe fn max(self, other: Self) -> Self;
-    /// The smaller of both; `other` where either is NaN.
+    /// The smaller of the two; `other` where either is NaN.
     unsafe fn min(self, other: Self) -> Self;
-    /// Whether any lane of `self` is greater than its fellow in `other`.
+    /// Whether any lane of `self` is greater than the same lane of `other`.
     unsafe fn any_greater(self, other: Self) -> bool;
     /// Nearest integer.
     unsafe fn round(self) -> Self;
     /// `self * 2^n` for an integral `n` in -126..=127.
     unsafe fn scale(self, n: Self) -> Self;
 
-    /// exp for arguments in `EXP_MIN..=88`, to about 2 ulp; NaN stays NaN. (Cody and Waite's reduction by ln 2 in
-    /// two parts, then the polynomial of Cephes' expf.)
+    /// exp for arguments in `EXP_MIN..=88`, to about 2 ulp; NaN stays NaN. Uses Cody and Waite's reduction by ln 2 in
+    /// two parts, then the polynomial of Cephes' expf.
     #[inline(always)]
     unsafe fn exp(self) -> Self {
         // SAFETY: the caller's promise.
@@ -68,12 +68,12 @@ pub trait Lanes: Copy {
         }
     }
 
-    /// tanh, as 1 - 2 / (exp(2 x) + 1).
+    /// tanh, computed as 1 - 2 / (exp(2 x) + 1).
     #[inline(always)]
     unsafe fn tanh(self) -> Self {
         // SAFETY: the caller's promise.
         unsafe {
-            // Beyond 10, tanh is 1 in f32. The limit comes first: the order keeps a NaN.
+            // Beyond 10, tanh is 1 in f32. The constant is the receiver of min and max, so a NaN in x is kept.
             let x = Self::splat(10.0).min(Self::splat(-10.0).max(self));
             let e = x.add(x).exp();
             Self::splat(1.0).sub(Self::splat(2.0).div(e.add(Self::splat(1.0))))
@@ -81,12 +81,12 @@ pub trait Lanes: Copy {
     }
 }
 
-/// Plain Rust; the compiler makes what it can of it.
+/// Plain Rust that the compiler vectorises where it can.
 #[derive(Clone, Copy)]
 pub struct Portable([f32; 8]);
 
 impl Portable {
-    /// These numbers.
+    /// A vector of these numbers.
     #[inline(always)]
     pub fn from_array(numbers: [f32; 8]) -> Self {
         Self(numbers)
@@ -132,7 +132,7 @@ impl Lanes for Portable {
     }
     #[inline(always)]
     unsafe fn mul_add(self, b: Self, c: Self) -> Self {
-        // Not f32::mul_add: without the instruction it is a slow function call.
+        // Not f32::mul_add: without the FMA instruction it is a slow function call.
         Self(std::array::from_fn(|i| self.0[i] * b.0[i] + c.0[i]))
     }
     #[inline(always)]
@@ -173,7 +173,7 @@ mod x86 {
     pub struct Avx512(__m512);
 
     impl Avx512 {
-        /// A vector that is there already.
+        /// Wraps an existing vector.
         #[inline(always)]
         pub fn from_vector(vector: __m512) -> Self {
             Self(vector)
@@ -185,14 +185,14 @@ mod x86 {
     pub struct Avx2(__m256);
 
     impl Avx2 {
-        /// A vector that is there already.
+        /// Wraps an existing vector.
         #[inline(always)]
         pub fn from_vector(vector: __m256) -> Self {
             Self(vector)
         }
     }
 
-    // SAFETY of every block below: the trait's contract, the processor has the features and pointers are valid.
+    // SAFETY of every block below: the trait's contract, the CPU has the features and pointers are valid.
 
     impl Lanes for Avx512 {
         const WIDTH: usize = 16;

@@ -1,15 +1,14 @@
-//! Vectors, packed tiles and matrix products in f32 on the processor: what the reference's head and attention share with
-//! the trainer.
+//! SIMD vectors, packed tiles and f32 matmuls on the CPU, shared by the reference's head and attention and the trainer.
 //!
 //! * [`lanes`]: vectors of AVX-512, AVX2 and plain Rust behind one trait, with exp and tanh.
-//! * [`Instructions`]: which of them this processor has.
-//! * [`Aligned`]: storage on boundaries of cache lines.
-//! * [`product`], [`sums`]: a tile of a product, the innermost loop of everything else.
-//! * [`softmax`]: of tiles of scores, and the sums of values that they weigh.
-//! * [`matrix`]: whole products with any strides; [`transpose`] packs for it.
-//! * [`scratch`]: memory that threads keep.
+//! * [`Instructions`]: which of them this CPU has.
+//! * [`Aligned`]: storage aligned to cache lines.
+//! * [`product`], [`sums`]: one tile of a matmul, the innermost loop of everything else.
+//! * [`softmax`]: softmax over tiles of scores, and the weighted sums of values.
+//! * [`matrix`]: whole matmuls with any strides; [`transpose`] packs for it.
+//! * [`scratch`]: memory that each thread reuses.
 //!
-//! Knows no models and no tensors.
+//! Does not know models or tensors.
 
 mod aligned;
 mod instructions;

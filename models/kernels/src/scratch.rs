@@ -1,4 +1,4 @@
-//! Memory that each thread keeps for its next call: fresh memory costs more than a small product.
+//! Memory that each thread keeps for its next call: fresh memory costs more than a small matmul.
 
 use std::cell::RefCell;
 
@@ -8,17 +8,17 @@ thread_local! {
     static KEPT: RefCell<Vec<Aligned>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Pieces that a thread keeps.
+/// How many allocations a thread keeps.
 const PIECES: usize = 4;
 
-/// At least `numbers` numbers, of any value. Taken, not borrowed: a thread that waits for others may be given more work
-/// that asks as well.
+/// At least `numbers` numbers of any value. The allocation is taken, not borrowed: a thread that waits for others may
+/// be given more work that takes memory as well.
 pub fn take(numbers: usize) -> Aligned {
     let kept = KEPT.with_borrow_mut(|kept| {
         let fits = (0..kept.len())
             .filter(|&i| kept[i].as_slice().len() >= numbers)
             .min_by_key(|&i| kept[i].as_slice().len());
-        // Where none fits, one of them makes room for a larger one.
+        // If none fits and all slots are used, drop one to make room for a larger one.
         match fits {
             Some(i) => Some(kept.swap_remove(i)),
             None if kept.len() == PIECES => {
@@ -31,7 +31,7 @@ pub fn take(numbers: usize) -> Aligned {
     kept.unwrap_or_else(|| Aligned::zeroed(numbers))
 }
 
-/// Gives back what [`take`] gave, on any thread.
+/// Returns what [`take`] gave, on any thread.
 pub fn give(piece: Aligned) {
     KEPT.with_borrow_mut(|kept| {
         if kept.len() < PIECES {

@@ -1,6 +1,6 @@
-//! Softmax over tiles of scores: what every attention, and every head, computes in the same way.
+//! Softmax over tiles of scores, shared by every attention kernel and head.
 //!
-//! Scores of R rows lie in tiles of two vectors of columns, one tile after the other: `[tiles][R][two vectors]`.
+//! Scores of R rows are in tiles of two vectors of columns, one tile after the other: `[tiles][R][two vectors]`.
 //!
 //! ```text
 //! raise         highest[r] = max(highest[r], scores[r])                       tile by tile, lane by lane
@@ -14,10 +14,10 @@ use crate::{
     tile::{Strides, accumulate},
 };
 
-/// Where maxima start: lower than any score, but a number, so that differences are numbers.
+/// The initial maximum: lower than any score, but finite, so that differences are finite.
 pub const LOWEST: f32 = -1e30;
 
-/// The softmax of a row: its exponentials, divided by `total`, are probabilities.
+/// The softmax statistics of a row: its exponentials divided by `total` are probabilities.
 #[derive(Debug, Clone, Copy)]
 pub struct RowSum {
     /// The highest score.
@@ -26,20 +26,20 @@ pub struct RowSum {
     pub total: f32,
 }
 
-/// `exp(x - top)` for an `x` that is not higher.
+/// `exp(x - top)` for `x <= top`.
 ///
 /// # Safety
-/// The processor has the features of `L`.
+/// The CPU has the features of `L`.
 #[inline(always)]
 pub unsafe fn shifted_exp<L: Lanes>(x: L, top: L) -> L {
-    // SAFETY: the caller's promise. The limit comes first: the order lets a NaN through to the sum, where it is seen.
+    // SAFETY: the caller's promise. The limit is the receiver of `max`, so a NaN in `x` reaches the sum and is seen.
     unsafe { L::splat(EXP_MIN).max(x.sub(top)).exp() }
 }
 
-/// Takes the scores of a tile into the maxima of its rows, lane by lane.
+/// Updates the maxima of a tile's rows with its scores, lane by lane.
 ///
 /// # Safety
-/// The processor has the features of `L`.
+/// The CPU has the features of `L`.
 #[inline(always)]
 pub unsafe fn raise<L: Lanes, const R: usize>(highest: &mut [L; R], tile: &[f32]) {
     let width = 2 * L::WIDTH;
@@ -50,17 +50,17 @@ pub unsafe fn raise<L: Lanes, const R: usize>(highest: &mut [L; R], tile: &[f32]
         // SAFETY: a row is two vectors.
         unsafe {
             let row = row.as_ptr();
-            // `max` keeps its second where the first is NaN: the sum shows it.
+            // `max` returns its argument where the receiver is NaN; the NaN then appears in the sum.
             *highest = L::load(row).max(L::load(row.add(L::WIDTH))).max(*highest);
         }
     }
 }
 
-/// Scores to exponentials, in place. `clear(t, r, row)` sees the exponentials of row `r` in tile `t` before they are
-/// added up, and may set some to 0.
+/// Replaces scores by their exponentials, in place. `clear(t, r, row)` receives the exponentials of row `r` in tile `t`
+/// before they are summed, and may set some to 0.
 ///
 /// # Safety
-/// The processor has the features of `L`.
+/// The CPU has the features of `L`.
 #[inline(always)]
 pub unsafe fn exponentials<L: Lanes, const R: usize>(
     scores: &mut [f32],
@@ -69,7 +69,7 @@ pub unsafe fn exponentials<L: Lanes, const R: usize>(
 ) -> [RowSum; R] {
     let width = 2 * L::WIDTH;
     let tiles = scores.len() / (R * width);
-    // SAFETY: rows of a tile are two vectors.
+    // SAFETY: a row of a tile is two vectors.
     let row_sum = |r: usize| unsafe {
         let top = fold(highest[r], f32::max);
         let mut sum = L::splat(0.0);
@@ -99,12 +99,12 @@ pub unsafe fn exponentials<L: Lanes, const R: usize>(
     sums
 }
 
-/// The sums of values, weighed by the exponentials of the first `columns` columns.
+/// The sums of values, weighted by the exponentials of the first `columns` columns.
 ///
 /// `values` is `[columns][two vectors]`.
 ///
 /// # Safety
-/// The processor has the features of `L`.
+/// The CPU has the features of `L`.
 #[inline(always)]
 pub unsafe fn weigh<L: Lanes, const R: usize>(
     columns: usize,
@@ -118,7 +118,7 @@ pub unsafe fn weigh<L: Lanes, const R: usize>(
         step: 1,
         row: 2 * L::WIDTH,
     };
-    // SAFETY: a tile holds R rows of `width` columns, of which no more than that are read; values are as long.
+    // SAFETY: a tile holds R rows of `width` columns, and at most that many are read; `values` has as many rows.
     unsafe {
         let mut sums = [[L::splat(0.0); 2]; R];
         let tiles = exponentials.chunks_exact(R * width);
@@ -135,14 +135,14 @@ pub unsafe fn weigh<L: Lanes, const R: usize>(
     }
 }
 
-/// All lanes into one number, from the first on.
+/// Reduces all lanes to one number, starting with the first.
 ///
 /// # Safety
-/// The processor has the features of `L`.
+/// The CPU has the features of `L`.
 #[inline(always)]
 pub unsafe fn fold<L: Lanes>(vector: L, with: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0.0; 16];
-    // SAFETY: no vector has more than 16 lanes.
+    // SAFETY: a vector has at most 16 lanes.
     unsafe { vector.store(lanes.as_mut_ptr()) };
     let (first, rest) = (lanes[0], &lanes[1..L::WIDTH]);
     rest.iter().fold(first, |all, &lane| with(all, lane))
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
     use crate::{Instructions, OnLanes};
 
-    /// Softmax of rows with some columns that do not count, times values.
+    /// Softmax of rows with some masked columns, times values.
     struct Attend<'a> {
         scores: &'a mut Vec<f32>,
         values: &'a [f32],
@@ -161,7 +161,7 @@ mod tests {
         out: &'a mut Vec<f64>,
     }
 
-    /// A number between -1 and 1 for each place.
+    /// A number between -1 and 1 for each index.
     fn number(place: usize) -> f32 {
         (place * 7919 % 2003) as f32 / 1001.5 - 1.0
     }
@@ -183,7 +183,7 @@ mod tests {
                 };
             }
             let values: Vec<f32> = (0..self.columns * width).map(|i| self.values[i]).collect();
-            // SAFETY: `run` is called where the features are.
+            // SAFETY: the caller's promise: the CPU has the features.
             unsafe {
                 let mut highest = [L::splat(LOWEST); R];
                 for tile in self.scores.chunks_exact(R * width) {

@@ -1,23 +1,23 @@
-//! One tile of a matrix product, in registers.
+//! One tile of a matmul, in registers.
 #![expect(unsafe_code, reason = "raw pointers in the innermost loop")]
 
 use crate::lanes::Lanes;
 
-/// Where the left operand's numbers lie: row `r` of step `k` at `k * step + r * row`. Constants, wherever it counts, so
-/// that they become part of the instructions.
+/// Strides of the left operand: row `r` of step `k` is at `k * step + r * row`. Constants in the hot loops, so that
+/// they become part of the instructions.
 #[derive(Debug, Clone, Copy)]
 pub struct Strides {
-    /// From one step to the next.
+    /// Distance from one step to the next.
     pub step: usize,
-    /// From one row to the next.
+    /// Distance from one row to the next.
     pub row: usize,
 }
 
-/// The sums of a tile of R rows and two vectors of columns over `steps`, in registers: rows of `left` (see [`Strides`])
-/// times `panel [steps][2 vectors]`.
+/// The sums over `steps` of a tile of R rows and two vectors of columns, in registers: the rows of `left` (see
+/// [`Strides`]) times `panel [steps][2 vectors]`.
 ///
 /// # Safety
-/// The processor has the features of `L`; both operands are as long as that.
+/// The CPU has the features of `L`, and both operands are that long.
 #[inline(always)]
 pub unsafe fn sums<L: Lanes, const R: usize>(
     steps: usize,
@@ -33,7 +33,7 @@ pub unsafe fn sums<L: Lanes, const R: usize>(
     }
 }
 
-/// As [`sums`], on top of what the sums are.
+/// As [`sums`], added to the given sums.
 ///
 /// # Safety
 /// As for [`sums`].
@@ -66,7 +66,7 @@ pub unsafe fn accumulate<L: Lanes, const R: usize>(
 /// `tile [R, 2 vectors] = group [hidden][R] x panel [hidden][2 vectors]`.
 ///
 /// # Safety
-/// The processor has the features of `L`; the slices are as long as that.
+/// The CPU has the features of `L`, and the slices are that long.
 #[inline(always)]
 pub unsafe fn product<L: Lanes, const R: usize>(
     hidden: usize,

@@ -1,15 +1,15 @@
-//! Rows to columns, a square of vectors at a time.
+//! Transposes rows to columns, one square of vectors at a time.
 #![expect(
     unsafe_code,
-    reason = "processor intrinsics, called after their features were detected"
+    reason = "CPU intrinsics, called after their features were detected"
 )]
 
 use crate::Instructions;
 
-/// `to [steps][width]`: element `(k, c)` is `rows[c * stride + k]`, zero from column `there` on.
+/// Writes `to [steps][width]`: element `(k, c)` is `rows[c * stride + k]`, zero from column `there` on.
 ///
 /// # Panics
-/// Where `rows` has no `there` rows of as many numbers as `to` has steps.
+/// If `there > width`, or if `rows` does not hold `there` rows of as many numbers as `to` has steps.
 pub fn transpose(
     instructions: Instructions,
     rows: &[f32],
@@ -25,7 +25,7 @@ pub fn transpose(
     if instructions.has_avx512f() {
         done = steps / 16 * 16;
         for from in (0..there).step_by(16) {
-            // Columns that this square owns: the last one also writes what is beyond `there`.
+            // The columns that this square owns; the last square also writes those beyond `there`.
             let (count, room) = (16.min(there - from), 16.min(width - from));
             let square = match count {
                 16 => x86::square::<16>,
@@ -33,8 +33,9 @@ pub fn transpose(
                 _ => x86::some_rows,
             };
             for k in (0..done).step_by(16) {
-                // SAFETY: the invariant of `Instructions`: the processor has avx512f. `count` rows of 16 numbers are there (asserted above), and 16 steps
-                // with `room` columns. What is written beyond them is written again by the next step.
+                // SAFETY: the invariant of `Instructions`: the CPU has avx512f. `count` rows of 16 numbers exist
+                // (asserted above), and 16 steps with `room` columns. What is written beyond them is overwritten by
+                // the next step.
                 unsafe {
                     square(
                         rows.as_ptr().add(from * stride + k),
@@ -68,11 +69,11 @@ pub fn transpose(
 mod x86 {
     use std::arch::x86_64::*;
 
-    /// `COUNT` rows of 16 numbers to 16 rows of `room`, in registers. Only the last of them keeps within `room`: the
-    /// others are 16 wide where nothing but the next row follows.
+    /// Transposes `COUNT` rows of 16 numbers to 16 rows of `room`, in registers. Only the last row always stays within
+    /// `room`; the others are written 16 wide where only the next row follows.
     ///
     /// # Safety
-    /// The processor has avx512f; the pointers are valid for that.
+    /// The CPU has avx512f, and the pointers are valid for that.
     #[target_feature(enable = "avx512f")]
     pub(super) unsafe fn square<const COUNT: usize>(
         from: *const f32,
@@ -93,7 +94,7 @@ mod x86 {
         }
     }
 
-    /// As [`square`], of any number of rows.
+    /// As [`square`], for any number of rows.
     ///
     /// # Safety
     /// As for [`square`].
@@ -123,8 +124,8 @@ mod x86 {
     #[inline]
     #[target_feature(enable = "avx512f")]
     unsafe fn store(columns: [__m512; 16], to: *mut f32, width: usize, room: usize) {
-        // Rows that are as wide as the square end where the next one begins; a square beside others must not reach into
-        // them.
+        // A row as wide as the square may be written 16 wide: the next row overwrites the rest. A square beside
+        // others must not write into them.
         // SAFETY: the caller's promise.
         unsafe {
             let mask = ((1u32 << room) - 1) as u16;
@@ -139,11 +140,11 @@ mod x86 {
         }
     }
 
-    /// Rows to columns.
+    /// The transpose of 16 x 16 numbers.
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn turned(mut r: [__m512; 16]) -> [__m512; 16] {
-        // Pairs, fours, then quarters of vectors: each step doubles how much of a column stands together.
+        // Pairs, fours, then quarters of vectors: each step doubles the length of the contiguous parts of a column.
         let mut pairs = [_mm512_setzero_pd(); 16];
         for i in 0..8 {
             pairs[2 * i] = _mm512_castps_pd(_mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]));
@@ -197,7 +198,7 @@ mod tests {
         ] {
             let rows: Vec<f32> = (0..there * stride).map(|i| i as f32).collect();
             for instructions in Instructions::available() {
-                // What lies behind is nobody's.
+                // What follows must stay unchanged.
                 let mut all = vec![-1.0; steps * width + 16];
                 let (to, behind) = all.split_at_mut(steps * width);
                 transpose(instructions, &rows, stride, there, width, to);

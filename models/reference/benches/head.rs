@@ -1,9 +1,9 @@
-//! The head's kernel: GFLOP/s at several shapes, for every instruction set of this processor, beside its two bounds: the
-//! multiply-adds that the processor can do, and the weights that have to come from memory once.
+//! The head's kernel: GFLOP/s at several shapes, for every instruction set of this CPU, compared with its two bounds:
+//! the peak multiply-adds of the CPU, and reading the weights from memory once.
 //!
 //!     cargo bench -p rho-reference --bench head
 //!
-//! FLOPs are those of the product alone (2 x rows x hidden x vocabulary); the softmax is on top, for nothing.
+//! FLOPs are those of the matmul alone (2 x rows x hidden x vocabulary); the softmax is not counted.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![cfg_attr(
     target_arch = "x86_64",

@@ -1,8 +1,8 @@
-//! Products below f32: GFLOP/s at several shapes on one core, for every multiplier of this processor.
+//! Reduced-precision matmuls: GFLOP/s at several shapes on one core, for every multiplier of this CPU.
 //!
 //!     cargo bench -p rho-reference --bench product
 //!
-//! Rounding and packing the rows is part of the time, rounding and packing the weights is not.
+//! The time includes rounding and packing the rows, but not the weights.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Which device scores: what was asked for, and proof that it can.
+//! The scoring device: the user's choice, and a check that it works.
 
 use std::{fmt, str::FromStr};
 
@@ -12,15 +12,15 @@ use ort::{
 
 use crate::ReferenceError;
 
-/// The device a user asks for.
+/// The device that the user asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Device {
-    /// CUDA where it works, else the CPU; which one is said in the output.
+    /// CUDA if it works, else the CPU. The output reports which one is used.
     #[default]
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
-    /// These CUDA devices, or an error. At least one, none twice.
+    /// These CUDA devices, or an error. At least one, without duplicates.
     Cuda(Vec<u32>),
 }
 
@@ -60,12 +60,12 @@ impl fmt::Display for Device {
     }
 }
 
-/// A device that is used.
+/// A device in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResolvedDevice {
-    /// The processor.
+    /// The CPU.
     Cpu,
-    /// A CUDA device that has computed something.
+    /// A CUDA device that has passed [`probe_cuda`].
     Cuda(u32),
 }
 
@@ -79,8 +79,11 @@ impl fmt::Display for ResolvedDevice {
 }
 
 impl Device {
-    /// Decides; the answer holds at least one. CUDA is taken only after a small product has been computed on it: a registered provider proves
-    /// nothing, for ONNX Runtime falls back to the CPU without a word.
+    /// The devices to use, at least one. CUDA is chosen only after a small matmul has been computed on it: a registered
+    /// provider proves nothing, because ONNX Runtime falls back to the CPU silently.
+    ///
+    /// # Errors
+    /// If a CUDA device that the user named cannot be used. [`Auto`](Self::Auto) and [`Cpu`](Self::Cpu) never fail.
     pub fn resolve(
         &self,
         environment: &Environment,
@@ -99,7 +102,10 @@ impl Device {
     }
 }
 
-/// Computes a 2 x 2 product on a CUDA device with the CPU forbidden.
+/// Computes a 2 x 2 matmul on a CUDA device with CPU fallback disabled.
+///
+/// # Errors
+/// If ONNX Runtime has no CUDA provider, cannot use the device, or the result is wrong.
 pub fn probe_cuda(environment: &Environment, index: u32) -> Result<(), ReferenceError> {
     let no_cuda = |reason: &str, source| ReferenceError::NoCuda {
         index,
@@ -134,7 +140,7 @@ pub fn probe_cuda(environment: &Environment, index: u32) -> Result<(), Reference
     match compute() {
         Ok(y) if y == [3.0, 3.0, 7.0, 7.0] => Ok(()),
         Ok(y) => Err(no_cuda(
-            &format!("the device computes wrongly: expected [3, 3, 7, 7], got {y:?}"),
+            &format!("the device computes a wrong result: expected [3, 3, 7, 7], got {y:?}"),
             None,
         )),
         Err(ReferenceError::Runtime { source, .. }) => Err(no_cuda(
@@ -146,7 +152,7 @@ pub fn probe_cuda(environment: &Environment, index: u32) -> Result<(), Reference
 }
 
 impl ResolvedDevice {
-    /// A session builder with everything that all sessions share.
+    /// A session builder with the settings that all sessions share.
     pub(crate) fn session_builder(
         self,
         environment: &Environment,
@@ -157,11 +163,11 @@ impl ResolvedDevice {
         let builder = builder
             .with_intra_threads(threads)
             .map_err(ReferenceError::runtime(doing))?;
-        // Every batch has another shape: a memory plan per shape would be kept for ever and used once.
+        // Every batch has a different shape: a memory plan per shape would be kept for ever and used once.
         let builder = builder
             .with_memory_pattern(false)
             .map_err(ReferenceError::runtime(doing))?;
-        // Between runs the head has the cores: threads that go on looking for work would take them from it.
+        // Between runs the head uses the cores: spinning threads would take them away.
         let builder = builder
             .with_config_entry("session.force_spinning_stop", "1")
             .map_err(ReferenceError::runtime(doing))?;
@@ -179,7 +185,7 @@ impl ResolvedDevice {
         }
     }
 
-    /// Where outputs stay: the device's memory.
+    /// The device's memory, where outputs stay.
     pub(crate) fn memory(self) -> Result<MemoryInfo<'static>, ReferenceError> {
         let (device, index) = match self {
             Self::Cpu => (AllocationDevice::CPU, 0),

@@ -1,4 +1,4 @@
-//! What can go wrong with a reference, as situations with fields.
+//! Errors of opening, loading and running a reference.
 
 use std::path::PathBuf;
 
@@ -9,26 +9,26 @@ use crate::Precision;
 /// A reference that cannot be loaded or run.
 #[derive(Debug, thiserror::Error)]
 pub enum ReferenceError {
-    /// No such model.
+    /// There is no model at the path.
     #[error("{path}: expected a folder with an ONNX model, or an .onnx file; got {got}")]
     NoModel {
-        /// What was given.
+        /// The given path.
         path: PathBuf,
-        /// What is there.
+        /// What was found there.
         got: String,
     },
-    /// Several models in a folder, and none called model.onnx.
+    /// The folder has several models and none has a known name such as model.onnx.
     #[error("{path}: expected one ONNX model, got {}", names.join(", "))]
     SeveralModels {
         /// The folder.
         path: PathBuf,
-        /// The files.
+        /// Names of the .onnx files.
         names: Vec<String>,
     },
-    /// config.json is there but no use.
+    /// config.json exists but cannot be used.
     #[error("not a model configuration")]
     Config(#[from] rho_checkpoint::CheckpointError),
-    /// Weights in bf16, for which ONNX Runtime has no operators on the processor.
+    /// The weights are bf16, for which ONNX Runtime has no operators on the CPU.
     #[error("{path}: expected weights in f32 or f16 for the CPU, got bf16")]
     Bf16OnCpu {
         /// The model.
@@ -37,7 +37,7 @@ pub enum ReferenceError {
     /// The graph cannot be read.
     #[error(transparent)]
     Graph(#[from] GraphError),
-    /// The graph has no logits.
+    /// The graph has no output of logits.
     #[error("{path}: expected an output of logits [batch, length, vocabulary], got {}", outputs.join(", "))]
     NoLogits {
         /// The model.
@@ -45,19 +45,19 @@ pub enum ReferenceError {
         /// Its outputs with their shapes.
         outputs: Vec<String>,
     },
-    /// The model reads another sequence beside the one it predicts.
+    /// The model is an encoder-decoder: it reads a second sequence.
     #[error(
         "{path}: expected a decoder-only language model, got an encoder-decoder (input {input})"
     )]
     EncoderDecoder {
         /// The model.
         path: PathBuf,
-        /// The input that shows it.
+        /// The input or file that shows it.
         input: String,
     },
-    /// An input that nobody knows how to feed.
+    /// The graph requires an unknown input.
     #[error(
-        "{path}: unknown required input {input}; known are input_ids, attention_mask, position_ids, \
+        "{path}: unknown required input {input}; known inputs are input_ids, attention_mask, position_ids, \
              past_key_values.*, use_cache_branch"
     )]
     UnknownInput {
@@ -66,90 +66,90 @@ pub enum ReferenceError {
         /// The input with its shape.
         input: String,
     },
-    /// An input whose type or shape does not fit its name.
+    /// An input has a type or shape that does not fit its name.
     #[error("{path}: input {input}: expected {expected}")]
     InputShape {
         /// The model.
         path: PathBuf,
         /// The input with its shape.
         input: String,
-        /// What works.
+        /// The expected type and shape.
         expected: String,
     },
-    /// The graph does not say how wide its logits are.
+    /// The width of the logits is unknown.
     #[error("{path}: the vocabulary's size is neither in the graph nor in config.json")]
     UnknownVocabulary {
         /// The model.
         path: PathBuf,
     },
-    /// CUDA was asked for and cannot be had.
+    /// CUDA was requested but is not available.
     #[error("device cuda:{index} was asked for, but {reason}")]
     NoCuda {
-        /// The device's number.
+        /// The device number.
         index: u32,
-        /// What is missing.
+        /// Why it is not available.
         reason: String,
-        /// ONNX Runtime's own words, where it was reached.
+        /// ONNX Runtime's error, if it was called.
         source: Option<ort::Error>,
     },
-    /// ONNX Runtime refused something.
+    /// ONNX Runtime reported an error.
     #[error("ONNX Runtime failed while {doing}")]
     Runtime {
-        /// What was being done.
+        /// The operation that failed.
         doing: String,
-        /// Its own words.
+        /// ONNX Runtime's error.
         source: ort::Error,
     },
-    /// The body's output is not rows of hidden states.
+    /// The body's output has an unexpected type or size.
     #[error("the model's hidden states: expected {expected}, got {got}")]
     HiddenShape {
-        /// Type and shape that follow from the batch.
+        /// The type and shape that follow from the batch.
         expected: String,
-        /// Type and shape that came.
+        /// The actual type and shape.
         got: String,
     },
-    /// The processor has no instructions for a precision.
+    /// The CPU has no instructions for a precision.
     #[error("precision {precision}: expected a processor with {needed}, got one without")]
     NoInstructions {
-        /// What was asked for.
+        /// The requested precision.
         precision: Precision,
         /// The instructions, as /proc/cpuinfo names them.
         needed: &'static str,
     },
-    /// A precision is not computed on the device.
+    /// A reduced precision was requested on another device than the CPU.
     #[error("precision {precision} is computed on the cpu, got device {device}")]
     PrecisionOnDevice {
-        /// What was asked for.
+        /// The requested precision.
         precision: Precision,
-        /// Where it would run.
+        /// The requested device.
         device: crate::ResolvedDevice,
     },
-    /// The graph's products cannot be computed in another precision.
-    #[error("{path}: precision {precision} cannot be had: {source}")]
+    /// The graph's matmuls cannot be computed in the requested precision.
+    #[error("{path}: precision {precision} cannot be used: {source}")]
     NotReducible {
         /// The model.
         path: PathBuf,
-        /// What was asked for.
+        /// The requested precision.
         precision: Precision,
-        /// What stands in the way.
+        /// The reason.
         source: NotReducible,
     },
-    /// The threads for the head could not be started.
+    /// The head's threads could not be started.
     #[error("cannot start {threads} threads")]
     Threads {
-        /// How many.
+        /// Number of threads.
         threads: usize,
-        /// Why.
+        /// The cause.
         source: rayon::ThreadPoolBuildError,
     },
 }
 
 impl ReferenceError {
-    /// Wraps an error of ONNX Runtime with what was being done.
+    /// Wraps an error of ONNX Runtime with the operation that failed.
     pub(crate) fn runtime<R>(doing: impl Into<String>) -> impl FnOnce(ort::Error<R>) -> Self {
         let doing = doing.into();
         move |error| {
-            // The builder that the error carries for recovery is of no use here.
+            // Drop the builder that the error carries for recovery.
             let source = ort::Error::new_with_code(error.code(), error.message());
             Self::Runtime { doing, source }
         }

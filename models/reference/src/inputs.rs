@@ -1,4 +1,4 @@
-//! What a graph wants to be fed, decided once from its declared inputs, before any weight is loaded.
+//! The inputs of a graph, interpreted once from its declarations, before any weight is loaded.
 
 use ort::{
     memory::Allocator,
@@ -9,34 +9,34 @@ use rho_graph::{DataType, Dimension, Model, Port};
 
 use crate::{Piece, ReferenceError};
 
-/// What one input means.
+/// The meaning of one input.
 #[derive(Debug, Clone, PartialEq)]
 enum Meaning {
-    /// Token ids `[batch, length]`, zeros behind the end.
+    /// Token ids `[batch, length]`, padded with 0 on the right.
     InputIds,
-    /// 1 where a token is, 0 behind the end.
+    /// 1 for tokens, 0 for padding.
     AttentionMask,
     /// 0, 1, 2, ... in each row.
     PositionIds,
-    /// A cache of length 0: the sizes of its axes, `None` for the batch.
+    /// An empty KV cache: the sizes of its axes, `None` for the batch axis.
     Past(Vec<Option<usize>>),
-    /// Merged exports ask whether the cache is used: no.
+    /// Whether a merged export uses its KV cache: always false.
     UseCacheBranch,
 }
 
-/// The inputs of a graph, in a form that can be filled for any batch.
+/// The inputs of a graph, ready to be bound for any batch.
 #[derive(Debug, Clone)]
 pub struct Inputs(Vec<(Port, Meaning)>);
 
-/// A batch's rows laid out as a rectangle.
+/// A batch padded to `[batch, length]`.
 pub(crate) struct Rectangle<'a> {
     pub(crate) pieces: &'a [Piece<'a>],
-    /// Longest piece.
+    /// Length of the longest window.
     pub(crate) length: usize,
 }
 
 impl Rectangle<'_> {
-    /// `[batch, length]` numbers, from row and column; columns behind a row's end get `padding`.
+    /// `[batch, length]` numbers, computed from row and column; columns beyond a row's end get `padding`.
     fn fill<T: Copy>(&self, padding: T, number: impl Fn(&Piece<'_>, usize) -> T) -> Vec<T> {
         let mut all = Vec::with_capacity(self.pieces.len() * self.length);
         for piece in self.pieces {
@@ -48,7 +48,11 @@ impl Rectangle<'_> {
 }
 
 impl Inputs {
-    /// Reads the graph's inputs; refuses what cannot be fed, by name.
+    /// Reads the graph's inputs.
+    ///
+    /// # Errors
+    /// If an input is unknown, belongs to an encoder-decoder, or has a type or shape that cannot be fed; or if there
+    /// is no `input_ids`.
     pub fn of(model: &Model) -> Result<Self, ReferenceError> {
         let path = || model.path().to_owned();
         let inputs = model.inputs().into_iter().map(|port| {
@@ -95,8 +99,7 @@ impl Inputs {
         Ok(inputs)
     }
 
-    /// Binds every input for a batch. Pieces shorter than the longest are padded on the right, where a causal model
-    /// does not look.
+    /// Binds every input for a batch. Shorter windows are padded on the right, which a causal model never attends to.
     pub(crate) fn bind(&self, batch: &Rectangle<'_>, binding: &mut IoBinding) -> ort::Result<()> {
         let shape = [batch.pieces.len(), batch.length];
         for (port, meaning) in &self.0 {
@@ -134,7 +137,7 @@ impl Inputs {
     }
 }
 
-/// The axes of a cache input with its length set to 0: the first free axis is the batch, the next the past length.
+/// The axes of a KV cache input with its length set to 0: the first free axis is the batch, the second the past length.
 fn past_axes(port: &Port) -> Option<Vec<Option<usize>>> {
     let dims = port.dims.as_ref()?;
     let mut free = 0;
@@ -151,7 +154,7 @@ fn past_axes(port: &Port) -> Option<Vec<Option<usize>>> {
     (free == 2 && matches!(port.dtype, DataType::F32 | DataType::F16)).then_some(axes)
 }
 
-/// An input or output as people write it.
+/// An input or output in human-readable form: name, type and shape.
 pub(crate) fn show(port: &Port) -> String {
     let dims = port.dims.as_ref().map(|dims| {
         let dim = |d: &Dimension| match d {

@@ -1,19 +1,19 @@
-//! A frozen reference model through ONNX Runtime: batches of tokens in, loss and entropy out.
+//! Runs a frozen reference model in ONNX Runtime: batches of tokens in, loss and entropy out.
 //!
 //! ```text
 //! Piece { tokens, scored_from } ─► Reference ─► body session ─► hidden states ─► head ─► Scores { loss, entropy }
 //! ```
 //!
-//! * [`device`]: CPU or CUDA, and proof that it works.
+//! * [`device`]: CPU or CUDA, with a check that it works.
 //! * [`source`]: the files of a reference: graph, configuration, tokenizer.
-//! * [`inputs`]: what a graph wants to be fed.
-//! * [`head`]: from hidden states to loss and entropy without a `[batch, length, vocabulary]` in memory.
-//! * [`product`]: matrix products in int8 and bf16; `attention` without squares in memory;
-//!   `operators` puts both into the body's session.
-//! * [`OpenedReference`]: checked, with its weights still on disk; [`Reference`]: loaded, behind the trait [`Scorer`].
+//! * [`inputs`]: the inputs that a graph declares.
+//! * [`head`]: from hidden states to loss and entropy without a `[batch, length, vocabulary]` tensor in memory.
+//! * [`product`]: matmuls in int8 and bf16. `attention`: attention without `[length, length]` tensors in memory.
+//!   `operators`: both as custom operators of the body's session.
+//! * [`OpenedReference`]: checked, with its weights still on disk. [`Reference`]: loaded; implements [`Scorer`].
 //!
-//! The library itself is found and loaded by `rho-runtime`: its environment comes in. Documents, windows and masks are
-//! the program's.
+//! `rho-runtime` finds and loads the ONNX Runtime library; this crate takes its environment. Documents, windows and
+//! masks belong to the program.
 
 mod attention;
 pub mod device;

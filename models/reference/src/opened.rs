@@ -1,5 +1,4 @@
-//! A reference whose graph has been read and checked, nothing large yet; and how it is loaded, ready to score: see
-//! [`Reference`].
+//! A reference whose graph has been read and checked, but whose weights have not; and loading it into a [`Reference`].
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -27,29 +26,29 @@ use crate::{
 /// How a reference is loaded.
 #[derive(Debug, Clone, Copy)]
 pub struct ReferenceOptions {
-    /// Where it runs.
+    /// The device it runs on.
     pub device: ResolvedDevice,
     /// Threads for the body's operators and for the head on the CPU.
     pub threads: usize,
     /// How the head is computed.
     pub head: HeadChoice,
-    /// How the products with weights are computed.
+    /// How matmuls with weights are computed.
     pub precision: Precision,
 }
 
-/// The ways to compute the head. All give the same scores within rounding.
+/// The ways to compute the head. All give the same scores up to rounding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HeadChoice {
-    /// The kernel on the CPU, a session elsewhere; logits where the graph cannot be cut.
+    /// Our kernel on the CPU, a session on other devices; logits if the graph cannot be cut.
     #[default]
     Fastest,
     /// A session, also on the CPU.
     Session,
-    /// No cut: the whole graph hands out its logits. Slow; to compare with.
+    /// No cut: the whole graph returns its logits. Slow; for comparison.
     Logits,
 }
 
-/// A reference whose graph has been read and can be fed; weights are still on disk.
+/// A reference whose graph has been read and whose inputs can be fed. Its weights are still on disk.
 #[derive(Debug, Clone)]
 pub struct OpenedReference {
     model: Model,
@@ -60,7 +59,11 @@ pub struct OpenedReference {
 }
 
 impl OpenedReference {
-    /// Reads the graph and refuses what cannot work.
+    /// Reads and checks the graph.
+    ///
+    /// # Errors
+    /// If the graph or its external data cannot be read, an input cannot be fed, there is no output of logits
+    /// `[batch, length, vocabulary]`, or vocab_size is unknown.
     pub fn open(source: &Source) -> Result<Self, ReferenceError> {
         let model = Model::open(&source.model)?;
         model.check_external_data()?;
@@ -96,17 +99,21 @@ impl OpenedReference {
         })
     }
 
-    /// Width of the logits: token ids must be below it.
+    /// vocab_size, the width of the logits: token ids must be below it.
     pub fn vocabulary(&self) -> usize {
         self.vocabulary
     }
 
-    /// Why the graph cannot be cut before its head, where it cannot: scoring then hands out logits in small batches.
+    /// Why the graph cannot be cut before its head, if it cannot. The session then returns logits, in small batches.
     pub fn not_cut(&self) -> Option<&NotCuttable> {
         self.cut.as_ref().err()
     }
 
-    /// Whether the products can be computed in a precision, on a device. Reads no weights.
+    /// Checks that the matmuls can be computed in a precision on a device. Reads no weights.
+    ///
+    /// # Errors
+    /// If the graph computes in bf16 and the device is the CPU, or if a reduced precision is not possible: on CUDA, for
+    /// this graph, or on this CPU.
     pub fn check_precision(
         &self,
         precision: Precision,
@@ -127,14 +134,14 @@ impl OpenedReference {
         Multiplier::detect(precision).map(|_| ())
     }
 
-    /// Whether the body's matrices are stored in 8 bits, as `rho-mask export --dtype int8` does: [`Precision::Int8`]
-    /// takes them as they are.
+    /// Whether the body's weight matrices are stored in 8 bits, as `rho-mask export --dtype int8` does.
+    /// [`Precision::Int8`] uses them unchanged.
     pub fn is_stored_in_8_bits(&self) -> bool {
         let body = self.cut.as_ref().map_or(&self.model, |cut| &cut.body);
         body.is_stored_in_8_bits()
     }
 
-    /// The graph up to the head without its products, and the products; up to the logits where there is to be no cut.
+    /// The graph up to the head (or up to the logits, without a cut) with its matmuls removed, and the matmuls.
     fn reduced(
         &self,
         precision: Precision,
@@ -157,11 +164,11 @@ impl OpenedReference {
             source,
         })?;
         let (body, _) = body.with_attention();
-        // Weights that only the products read are left out here.
+        // This drops weights that only the matmuls read.
         Ok((body.with_output(output), products))
     }
 
-    /// Settings of its checkpoint that were left out of account when it was exported.
+    /// Settings of the checkpoint that its export ignored.
     pub fn ignored_settings(&self) -> Vec<String> {
         let noted = self
             .model
@@ -170,23 +177,27 @@ impl OpenedReference {
         noted.split_whitespace().map(str::to_owned).collect()
     }
 
-    /// Element type of the weights, such as `F32` or `F16`, in which the body computes unless told otherwise.
+    /// Element type of the weights, such as `F32` or `F16`. The body computes in it by default.
     pub fn precision(&self) -> DataType {
         self.cut
             .as_ref()
             .map_or(self.logits.dtype, |cut| cut.head.weights.dtype)
     }
 
-    /// The files that hold graph and weights, for a fingerprint.
+    /// The files of the graph and its weights, for a fingerprint.
     pub fn files(&self) -> Vec<PathBuf> {
         self.model.files()
     }
 
-    /// Loads the weights.
+    /// Loads the weights and creates the sessions.
     ///
-    /// On the CPU attention in single precision is ours: exports walk over `[heads, length, length]` in memory several
-    /// times. Where a graph has another attention than it looked like, which the first run tells, it is computed as
-    /// exported (see [`Reference::attention_as_exported`]).
+    /// On the CPU, f32 attention is computed by our own operator, because exports read and write
+    /// `[heads, length, length]` tensors several times. If a first run shows that the operator does not fit the graph,
+    /// attention is computed as exported (see [`Reference::attention_as_exported`]).
+    ///
+    /// # Errors
+    /// If [`check_precision`](Self::check_precision) fails, weights cannot be read, threads cannot be started, or ONNX
+    /// Runtime refuses the graph.
     pub fn load(
         self,
         environment: &Environment,
@@ -206,7 +217,8 @@ impl OpenedReference {
         })
     }
 
-    /// The body with our operator for its attention, where that has it and is not reduced anyway.
+    /// The body with our attention operator, if it applies: on the CPU, in f32, with a cut graph. A reduced body gets
+    /// the operator elsewhere.
     fn body_with_own_attention(&self, options: &ReferenceOptions) -> Option<Model> {
         let cut = self.cut.as_ref().ok()?;
         let may = options.device == ResolvedDevice::Cpu
@@ -260,7 +272,7 @@ impl OpenedReference {
                 (body, self.logits.name, Head::None)
             }
         };
-        // The maps of the model end here: pages that were read to pack the head are given back before the body loads.
+        // Unmap the model here: this frees the pages read to pack the head before the body loads.
         drop(self.model);
         let doing = "loading the model";
         let mut builder = device.session_builder(environment, threads)?;
@@ -291,7 +303,7 @@ impl OpenedReference {
     }
 }
 
-/// Packs products one after the other: beside the packed ones, the weights of one are in memory.
+/// Packs the matmuls' weights one after the other: at any time only one matmul's unpacked weights are in memory.
 fn pack(
     products: &[ConstantProduct],
     multiplier: Multiplier,
@@ -310,7 +322,7 @@ fn pack(
     products.iter().map(pack).collect()
 }
 
-/// Makes a session of a model whose large weights lie in files.
+/// Creates a session from a model whose large weights are in external files.
 pub(crate) fn commit(
     model: &Serialized,
     device: ResolvedDevice,

@@ -1,16 +1,16 @@
-//! The precision of the body's and head's matrix products.
+//! The precision of the matmuls with weights.
 
 use std::fmt;
 
-/// How a reference's products with its weights are computed.
+/// How a reference's matmuls with its weights are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// As the graph says, by ONNX Runtime.
+    /// In the types of the graph, by ONNX Runtime.
     #[default]
     AsStored,
-    /// int8: weights per output, activations per row.
+    /// int8, with a scale per output column for weights and per row for activations.
     Int8,
-    /// bfloat16 with sums in f32.
+    /// bfloat16 with f32 accumulation.
     Bf16,
 }
 

@@ -1,4 +1,4 @@
-//! A loaded reference: batches of tokens in, loss and entropy out. How it is opened and loaded is in `opened`.
+//! A loaded reference: batches of tokens in, loss and entropy out. `opened` opens and loads it.
 
 use half::f16;
 use ort::{
@@ -17,23 +17,23 @@ use crate::{
     inputs::{Inputs, Rectangle},
 };
 
-/// Bytes of f32 logits that a graph which cannot be cut may hand out at once.
+/// Bytes of f32 logits that an uncut graph may return at once.
 const LOGITS_BYTES: usize = 256 << 20;
 
-/// Who computes loss and entropy from the body's output.
+/// What computes loss and entropy from the body's output.
 pub(crate) enum Head {
     Kernel(Kernel),
     Session(SessionHead),
-    /// The graph could not be cut: the body's output is the logits.
+    /// The graph is not cut: the body's output is the logits.
     None,
 }
 
-/// What a reference has done, for those who watch that it does no more than it must.
+/// Counters of a reference's work, to check that it does not do more than necessary.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WorkDone {
-    /// Sessions of ONNX Runtime that were made.
+    /// Number of ONNX Runtime sessions created.
     pub sessions: usize,
-    /// Bytes that sessions handed to the host.
+    /// Bytes that the sessions returned to the host.
     pub bytes_handed_out: u64,
 }
 
@@ -50,14 +50,14 @@ pub struct Reference {
     pub(crate) bytes_handed_out: u64,
 }
 
-/// Rows of the body's output that predict something, and what they have to predict.
+/// The rows of the body's output that predict a scored token, and their target tokens.
 struct Rows {
     numbers: Vec<usize>,
     targets: Vec<u32>,
 }
 
 impl Rows {
-    /// Row `p` of a piece predicts its token `p + 1`.
+    /// Row `p` of a window predicts its token `p + 1`.
     fn of(batch: &Rectangle<'_>) -> Self {
         let mut rows = Self {
             numbers: Vec::new(),
@@ -74,7 +74,7 @@ impl Rows {
 }
 
 impl Reference {
-    /// How the head is computed, for the record.
+    /// A description of how the head is computed: `kernel`, `session` or `logits`.
     pub fn head(&self) -> String {
         match &self.head {
             Head::Kernel(kernel) => format!("kernel {:?}", kernel.instructions()).to_lowercase(),
@@ -83,7 +83,7 @@ impl Reference {
         }
     }
 
-    /// What was done so far.
+    /// The work done so far.
     pub fn work_done(&self) -> WorkDone {
         WorkDone {
             sessions: 1 + usize::from(matches!(self.head, Head::Session(_))),
@@ -91,12 +91,12 @@ impl Reference {
         }
     }
 
-    /// Why attention is not computed by our operator, where it looked as if it could be.
+    /// Why attention is computed as exported although the graph seemed to fit our own operator.
     pub fn attention_as_exported(&self) -> Option<&ReferenceError> {
         self.attention_as_exported.as_ref()
     }
 
-    /// Scores two tokens, to see whether the graph runs at all.
+    /// Scores two tokens to check that the graph runs.
     pub(crate) fn try_out(&mut self) -> Result<(), ReferenceError> {
         let piece = Piece {
             tokens: &[0, 0],
@@ -105,7 +105,7 @@ impl Reference {
         self.score(&[piece, piece]).map(|_| ())
     }
 
-    /// Runs the body on a rectangle of tokens; the answer stays on the device.
+    /// Runs the body on a padded batch. Hidden states stay on the device.
     fn run_body(&mut self, batch: &Rectangle<'_>) -> Result<DynValue, ReferenceError> {
         let doing = || {
             format!(
@@ -114,7 +114,7 @@ impl Reference {
                 batch.length
             )
         };
-        // Logits come to the host; hidden states stay where the head computes.
+        // Logits are copied to the host; hidden states stay on the head's device.
         let device = if matches!(self.head, Head::None) {
             ResolvedDevice::Cpu
         } else {
@@ -141,7 +141,7 @@ impl Reference {
         let positions = batch.pieces.len() * batch.length;
         match &mut self.head {
             Head::Session(head) => {
-                // A loss and an entropy per row; hidden states stay where they are.
+                // A loss and an entropy per row; hidden states stay on the device.
                 self.bytes_handed_out += rows.numbers.len() as u64 * 8;
                 head.score(&value, &rows.numbers, &rows.targets)
             }

@@ -1,5 +1,5 @@
-//! The files of a reference: the graph, and what stands beside it (config.json, generation_config.json,
-//! tokenizer.json). Reads no weights.
+//! The files of a reference: the graph and the files next to it (config.json, generation_config.json, tokenizer.json).
+//! Reads no weights.
 
 use std::{
     fs,
@@ -12,19 +12,23 @@ use sha2::{Digest, Sha256};
 
 use crate::ReferenceError;
 
-/// Where a reference's files are, and what its configuration says.
+/// The paths of a reference's files, and its configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
     /// The ONNX model.
     pub model: PathBuf,
-    /// tokenizer.json beside it, if there is one.
+    /// Its tokenizer.json, if one exists.
     pub tokenizer: Option<PathBuf>,
-    /// What its configuration says.
+    /// Its configuration.
     pub config: Outline,
 }
 
 impl Source {
-    /// Finds the model in `path`: a folder as optimum writes it (the model in it or in `onnx/`), or an .onnx file.
+    /// Finds the model at `path`: a folder as optimum writes it (the model in it or in `onnx/`), or an .onnx file.
+    ///
+    /// # Errors
+    /// If there is no model, or several of which none has a known name, or an encoder-decoder; or if a configuration
+    /// file cannot be read.
     pub fn find(path: &Path) -> Result<Self, ReferenceError> {
         let model = if path.is_dir() {
             model_in(path)?
@@ -47,7 +51,7 @@ impl Source {
                 got,
             });
         }
-        // What belongs to the model stands beside it, or one folder up when the model is in `onnx/`.
+        // The other files are next to the model, or one folder up if the model is in `onnx/`.
         let beside = model.parent().unwrap_or(Path::new(""));
         let above = beside
             .parent()
@@ -68,8 +72,11 @@ impl Source {
     }
 }
 
-/// The model among the files of a folder: `model.onnx`, or the only .onnx file, or the decoder of an older export; none
-/// where none of them is one.
+/// The model among the files of a folder: `model.onnx`, the decoder of an older export, or the only .onnx file.
+/// `None` if there is no .onnx file.
+///
+/// # Errors
+/// If there is an encoder, or several .onnx files of which none has a known name.
 pub fn pick(folder: &Path, names: &[String]) -> Result<Option<String>, ReferenceError> {
     let mut models: Vec<String> = names.iter().filter(|n| is_model(n)).cloned().collect();
     models.sort();
@@ -96,7 +103,7 @@ pub fn pick(folder: &Path, names: &[String]) -> Result<Option<String>, Reference
     }
 }
 
-/// The .onnx files that [`Source::find`] chooses from in a folder: those in it and in `onnx/`.
+/// The .onnx files that [`Source::find`] chooses from: those in the folder and in its `onnx/`.
 pub fn models_in(folder: &Path) -> Vec<PathBuf> {
     let places = places(folder).into_iter();
     let models = places.flat_map(|(place, names)| {
@@ -110,7 +117,7 @@ fn is_model(name: &str) -> bool {
     name.ends_with(".onnx")
 }
 
-/// Where models may lie in a folder, with the names there.
+/// The folders that may contain the model, each with its file names.
 fn places(folder: &Path) -> Vec<(PathBuf, Vec<String>)> {
     let mut places = Vec::new();
     for place in [folder.to_owned(), folder.join("onnx")] {
@@ -155,12 +162,11 @@ fn model_in(folder: &Path) -> Result<PathBuf, ReferenceError> {
     })
 }
 
-/// SHA-256 over the contents of files, one after the other, in hexadecimal: the fingerprint of a model or a tokenizer,
-/// the same as of `cat FILES | sha256sum`.
+/// SHA-256 of the concatenated contents of files, in hexadecimal: the fingerprint of a model or a tokenizer, equal to
+/// `cat FILES | sha256sum`.
 ///
 /// # Errors
-///
-/// A file that cannot be opened, before anything is read; or one that cannot be read to its end.
+/// If a file cannot be opened (checked before anything is read) or cannot be read to its end.
 pub fn fingerprint(files: &[PathBuf]) -> io::Result<String> {
     let files: Vec<fs::File> = files.iter().map(fs::File::open).collect::<Result<_, _>>()?;
     let mut hash = Sha256::new();

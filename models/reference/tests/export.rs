@@ -1,5 +1,5 @@
-//! Exports of checkpoints against Transformers in float64, and against optimum's exports in the same run: every tiny
-//! checkpoint of `models/graph/tests/fixtures`, and those of the folder `shared/parity` beside the checkout.
+//! Our exports compared with Transformers in float64 and with optimum's exports: every tiny checkpoint in
+//! `models/graph/tests/fixtures`, and those in the folder `shared/parity` next to the checkout.
 #![expect(
     clippy::print_stderr,
     clippy::unwrap_used,
@@ -22,11 +22,11 @@ use rho_reference::{
 use rho_runtime::{LibraryOptions, find_or_install, load};
 use serde_json::Value;
 
-/// What an export in f32 owes to float64.
+/// Largest difference between an f32 export and float64.
 const PARITY: f32 = 1e-4;
-/// What padding may change.
+/// Largest change by padding.
 const SAME: f32 = 1e-5;
-/// f16 has 11 bits; losses of these models are up to some 20 nats.
+/// f16 has 11 bits of mantissa; losses of these models go up to about 20 nats.
 const HALF: f32 = 5e-2;
 
 static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
@@ -34,11 +34,11 @@ static ENVIRONMENT: LazyLock<Environment> = LazyLock::new(|| {
     load(&find_or_install(&options, &mut |line| eprintln!("{line}")).unwrap()).unwrap()
 });
 
-/// A checkpoint with documents and what they score.
+/// A checkpoint with documents and their expected scores.
 struct Fixture {
     name: String,
     checkpoint: PathBuf,
-    /// Of optimum, where there are any.
+    /// optimum's exports, if there are any.
     exports: Vec<PathBuf>,
     rows: Vec<(Vec<u32>, Scores)>,
 }
@@ -47,7 +47,7 @@ fn fixtures() -> Vec<Fixture> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../graph/tests/fixtures");
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/parity");
     if !shared.exists() {
-        eprintln!("skipped in part: {} is not there", shared.display());
+        eprintln!("skipped in part: {} does not exist", shared.display());
     }
     let folders = [own, shared]
         .into_iter()
@@ -75,7 +75,7 @@ fn fixtures() -> Vec<Fixture> {
     fixtures
 }
 
-/// Tokens, losses and entropies of documents of more than one token, nulls left out.
+/// Tokens, losses and entropies of documents of more than one token, without nulls.
 fn rows(expected: &Path) -> Vec<(Vec<u32>, Scores)> {
     let text = std::fs::read_to_string(expected).unwrap();
     let row = |line: &str| {
@@ -110,7 +110,7 @@ fn export(checkpoint: &Path, out: &Path, options: ExportOptions) {
     whole().unwrap_or_else(|error| panic!("{}: {error}", checkpoint.display()));
 }
 
-/// Looks at every fixture, and says of all that are wrong what is.
+/// Checks every fixture and reports all that fail.
 fn for_each_fixture(look: impl Fn(&Fixture) + std::panic::RefUnwindSafe) {
     let wrong = |fixture: &Fixture| {
         let fixture = std::panic::AssertUnwindSafe(fixture);
@@ -140,7 +140,7 @@ fn scorer(model: &Path, precision: Precision, head: HeadChoice) -> Reference {
     opened(model).load(&ENVIRONMENT, options).unwrap()
 }
 
-/// Each document alone, then all together, padded: the scores of the first and how far the second are from them.
+/// Scores each document alone, then all together, padded, and asserts that padding changes little. Returns the former.
 fn score(scorer: &mut Reference, rows: &[(Vec<u32>, Scores)], what: &str) -> Vec<Scores> {
     let piece = |(tokens, _): &'_ (Vec<u32>, Scores)| tokens.clone();
     let tokens: Vec<Vec<u32>> = rows.iter().map(piece).collect();
@@ -165,7 +165,7 @@ fn distance(got: &[Scores], expected: &[Scores]) -> f32 {
     let of = |got: &[f32], expected: &[f32]| {
         assert_eq!(got.len(), expected.len());
         let pairs = got.iter().zip(expected);
-        // A NaN is as far as can be.
+        // A NaN counts as infinitely far.
         pairs.fold(0f32, |most, (a, b)| match (a - b).abs() {
             gap if gap.is_nan() => f32::INFINITY,
             gap => most.max(gap),
@@ -186,7 +186,7 @@ fn expected(fixture: &Fixture) -> Vec<Scores> {
         .collect()
 }
 
-/// Qwen 3.5's layers have operators of ONNX Runtime alone, and say so.
+/// Whether a portable export is refused. Qwen 3.5's is: its layers need operators that only ONNX Runtime has.
 fn refuses_portable(fixture: &Fixture) -> bool {
     let options = ExportOptions {
         portable: true,
@@ -305,10 +305,10 @@ fn int8_is_the_same_stored_and_asked_for() {
         let [asked, stored] = scorers
             .each_mut()
             .map(|scorer| score(scorer, &fixture.rows, &fixture.name));
-        // Weights become the same levels; scales are rounded once more on the way.
+        // The weights have the same int8 levels; stored scales are rounded once more.
         let gap = distance(&stored, &asked);
         assert!(gap <= PARITY, "{}: {gap} apart", fixture.name);
-        // By ONNX Runtime's own operator: it rounds activations otherwise.
+        // ONNX Runtime's own operator rounds activations differently.
         let mut plain = scorer(&small, Precision::AsStored, HeadChoice::Fastest);
         let got = score(&mut plain, &fixture.rows, &fixture.name);
         let mean = |scores: &[Scores]| {

@@ -1,7 +1,7 @@
-//! Loss and entropy against PyTorch in float64, on every model of the folder `shared/parity` beside the checkout, and
-//! the ways to compute the head against each other on the bundled demonstration model.
+//! Loss and entropy compared with PyTorch in float64, on every model in the folder `shared/parity` next to the
+//! checkout; and the ways to compute the head compared with each other on the bundled demonstration model.
 //!
-//! `expected.jsonl` there was made by its `generate.py`: `log_softmax` of the Hugging Face model in double precision.
+//! Its `generate.py` wrote `expected.jsonl` there: `log_softmax` of the Hugging Face model in double precision.
 #![expect(
     clippy::print_stderr,
     clippy::unwrap_used,
@@ -19,11 +19,11 @@ use rho_reference::{
 use rho_runtime::{LibraryOptions, find_or_install, load};
 use serde_json::Value;
 
-/// What the exports owe to float64.
+/// Largest difference between the exports and float64.
 const PARITY: f32 = 1e-4;
-/// What padding may change.
+/// Largest change by padding.
 const SAME: f32 = 1e-5;
-/// What another attention may change beside the exporter's, both in f32: some dozen steps of the largest losses.
+/// Largest difference between our attention and the exporter's, both in f32: about a dozen ulps of the largest losses.
 const ATTENTION: f32 = 3e-5;
 
 fn root() -> PathBuf {
@@ -75,7 +75,7 @@ fn assert_same(got: &[Scores], expected: &[Scores], tolerance: f32, what: &str) 
     }
 }
 
-/// Tokens, losses and entropies of a line of expected.jsonl, its nulls left out.
+/// Tokens, losses and entropies of a line of expected.jsonl, without its nulls.
 fn expected(line: &str) -> (Vec<u32>, Scores) {
     let row: Value = serde_json::from_str(line).unwrap();
     let numbers = |name: &str| {
@@ -106,7 +106,7 @@ fn expected(line: &str) -> (Vec<u32>, Scores) {
 fn equals_float64_on_all_models_and_both_exports() {
     let parity = root().join("../shared/parity");
     let Ok(models) = std::fs::read_dir(&parity) else {
-        eprintln!("skipped: {} is not there", parity.display());
+        eprintln!("skipped: {} does not exist", parity.display());
         return;
     };
     let mut tried = 0;
@@ -174,12 +174,12 @@ fn all_heads_agree_on_the_demonstration_model() {
     };
     let kernel = int8(HeadChoice::Fastest);
     assert_same(&int8(HeadChoice::Session), &kernel, SAME, "int8, session");
-    // Here the head is int8 too.
+    // With uncut logits the head is int8 too.
     assert_same(&int8(HeadChoice::Logits), &kernel, 0.5, "int8, logits");
     assert_ne!(int8(HeadChoice::Logits), logits);
 }
 
-/// The work, not the time: one session for body and one for a head that is none of ours, and what they hand out.
+/// Measures the work, not the time: one session for the body, one for a session head, and the bytes they return.
 #[test]
 fn nothing_is_handed_out_but_what_is_needed() {
     const TOKENS: u64 = 2 * 200;
@@ -188,7 +188,7 @@ fn nothing_is_handed_out_but_what_is_needed() {
     let tokens: Vec<u32> = (0..200).collect();
     let pieces = [whole(&tokens), whole(&tokens)];
     for (head, sessions, bytes) in [
-        // Hidden states, where they lie; a loss and an entropy per scored token; all logits.
+        // The hidden states; a loss and an entropy per scored token; all logits.
         (HeadChoice::Fastest, 1, TOKENS * HIDDEN * 4),
         (HeadChoice::Session, 2, (TOKENS - 2) * 2 * 4),
         (HeadChoice::Logits, 1, TOKENS * VOCABULARY * 4),
@@ -202,7 +202,7 @@ fn nothing_is_handed_out_but_what_is_needed() {
     }
 }
 
-/// More rows than a chunk, the last chunk not full, rows in another order than they lie.
+/// More rows than a chunk, a last chunk that is not full, and rows in another order than in memory.
 #[test]
 fn chunks_of_rows_equal_the_plain_head() {
     let options = LibraryOptions::from_environment();
@@ -229,8 +229,8 @@ fn chunks_of_rows_equal_the_plain_head() {
     assert_close(&got.entropy, &expected.entropy, SAME, "entropy");
 }
 
-/// Losses of int8 and bf16 against float64: how far their mean may be off, relatively, and how far one is off on
-/// average, in nats. The models of the folder have random weights and 64 wide rows, where rounding shows most.
+/// Limits for int8 and bf16 losses compared with float64: the relative error of their mean, and the mean absolute
+/// error in nats. The models in the folder have random weights and a hidden_size of 64, where rounding shows most.
 const REDUCED: [(Precision, f64, f64); 2] =
     [(Precision::Int8, 5e-3, 0.1), (Precision::Bf16, 5e-3, 0.05)];
 
@@ -238,7 +238,7 @@ const REDUCED: [(Precision, f64, f64); 2] =
 fn reduced_precisions_are_near_and_do_not_depend_on_the_batch() {
     let parity = root().join("../shared/parity");
     let Ok(models) = std::fs::read_dir(&parity) else {
-        eprintln!("skipped: {} is not there", parity.display());
+        eprintln!("skipped: {} does not exist", parity.display());
         return;
     };
     let models = models.flatten().map(|e| e.path());

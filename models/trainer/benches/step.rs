@@ -2,10 +2,11 @@
 //!
 //!     cargo bench -p rho-trainer --bench step -- VOCABULARY HIDDEN LAYERS BATCH LENGTH [STEPS] [OBJECTIVE ...]
 //!
-//! For each objective, in turn, the median of the steps' tokens/s; then the ratio of the medians of slm and clm, and the
-//! process's peak memory. `benches/training` runs it beside PyTorch. Objectives: `clm` (alone by default), `slm`, `random`;
-//! `slm-parts`, the same rows in two micro-batches, and `slm-again`, the same without keeping activations between ranking and
-//! backward; `clm-checkpointed`, with gradient checkpointing. `candle` takes the network of candle's operations.
+//! Prints the median tokens/s of each objective (their steps alternate), the ratio of the medians of slm and clm, and
+//! the process's peak memory. `benches/training` compares it with PyTorch. Objectives: `clm` (the default), `slm`,
+//! `random`; `slm-parts`, the same rows in two micro-batches; `slm-again`, the same without keeping activations
+//! between ranking and backward; `clm-checkpointed`, with gradient checkpointing. `candle` uses the network of
+//! candle's operations.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 use std::time::Instant;
@@ -17,7 +18,7 @@ use rho_trainer::{
     optimiser::AdamW,
 };
 
-/// One way to compute a step, and how long its steps took.
+/// One way to compute a step, and the times of its steps.
 struct Arm<'a> {
     name: &'a str,
     batches: &'a [Batch],
@@ -113,7 +114,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if arms.is_empty() {
         arms.push(arm("clm", &whole, clm, false));
     }
-    // The first steps find memory; they do not count.
+    // The first two steps allocate memory and are not counted.
     for step in 0..steps + 2 {
         for arm in &mut arms {
             network.set_checkpointing(arm.checkpointing);
@@ -156,7 +157,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if let Ok(status) = std::fs::read_to_string("/proc/self/status") {
         let peak = status.lines().find(|line| line.starts_with("VmHWM"));
-        println!("{}", peak.unwrap_or("VmHWM: not known"));
+        println!("{}", peak.unwrap_or("VmHWM: unknown"));
     }
     Ok(())
 }

@@ -1,16 +1,16 @@
-//! Packed rows of tokens, token-aligned, and the one place where they are shifted.
+//! Packed rows of tokens, token-aligned, and the only place where tokens are shifted into targets.
 //!
 //! ```text
 //! token               0    1    2    3    4    5     two documents in a row, the last token is padding
 //! input_ids         464 3290 3332  319  262    0
-//! document_start      0    0    0    3    3    5     where its document begins in the row
+//! document_start      0    0    0    3    3    5     where its document starts in the row
 //! reference_loss    NaN  7.2  2.1  NaN  0.9  NaN     of token i as a target, given the tokens before it
 //!
 //! targets:  token 1 from the state at 0, token 2 from 1, token 4 from 3
 //! ```
 //!
-//! A token is a target where something stands before it in its document. Padding is a document of its own for each
-//! token. Positions restart with each document, and attention stays within it.
+//! A token is a target if another token precedes it in its document. Each padding token is a document of its own.
+//! Positions restart with each document, and attention stays within it.
 
 use crate::{Result, TrainerError};
 
@@ -19,33 +19,33 @@ use crate::{Result, TrainerError};
 pub struct Batch {
     /// Number of rows, B.
     pub rows: usize,
-    /// Tokens in each, T.
+    /// Sequence length of each row, T.
     pub length: usize,
     /// `[B * T]`.
     pub input_ids: Vec<u32>,
-    /// `[B * T]`: the index in its row where the token's document begins; its own index for padding.
+    /// `[B * T]`: the index in the row where the token's document starts; for padding the token's own index.
     pub document_starts: Vec<u32>,
-    /// `[B * T]`, in nats, NaN where the reference scored nothing; empty where there is no reference.
+    /// `[B * T]`, in nats, NaN where the reference has no score; empty without a reference.
     pub reference_loss: Vec<f32>,
-    /// `[B * T]`: the masks' own bits; empty where there are none.
+    /// `[B * T]`: mask bits; empty without masks.
     pub mask: Vec<bool>,
-    /// `[B * T]`: weights, at least 0; empty where there are none.
+    /// `[B * T]`: weights, at least 0; empty without weights.
     pub weights: Vec<f32>,
 }
 
 /// A token to be predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target {
-    /// Its place in the batch, `row * length + index`.
+    /// Its index in the batch, `row * length + index in the row`.
     pub place: usize,
-    /// The place of the hidden state that predicts it: the one before.
+    /// The index of the hidden state that predicts it, `place - 1`.
     pub state: usize,
-    /// Its id.
+    /// Its token id.
     pub token: u32,
 }
 
 impl Batch {
-    /// Rows of documents, packed as they stand and padded with token 0.
+    /// Rows of documents, packed in the given order and padded with token 0.
     pub fn from_documents(length: usize, rows: &[Vec<Vec<u32>>]) -> Self {
         let mut batch = Self {
             rows: rows.len(),
@@ -71,7 +71,7 @@ impl Batch {
         self.rows * self.length
     }
 
-    /// All targets, in the order of their places.
+    /// All targets, sorted by `place`.
     pub fn targets(&self) -> Vec<Target> {
         let starts = self.document_starts.iter().enumerate();
         let targets = starts.filter_map(|(place, &start)| {
@@ -85,8 +85,11 @@ impl Batch {
         targets.collect()
     }
 
-    /// Refuses what does not fit: sizes, ids beyond the vocabulary, documents that begin after themselves, and documents
-    /// longer than the model has positions.
+    /// Checks the batch against the model.
+    ///
+    /// # Errors
+    /// If a column has a wrong length, the batch is empty, a token id is not below `vocabulary`, a weight is negative
+    /// or not finite, a document start is inconsistent, or a document is longer than `positions`.
     pub fn check(&self, vocabulary: usize, positions: usize) -> Result<()> {
         let tokens = self.tokens();
         let wrong = |what, expected: String, got: String| {
@@ -129,7 +132,7 @@ impl Batch {
             let follows =
                 start == index || (index > 0 && self.document_starts[place - 1] as usize == start);
             if !follows {
-                let expected = format!("{index} or what the token before has, at place {place}");
+                let expected = format!("{index} or the previous token's start at index {place}");
                 return wrong("document_starts", expected, start.to_string());
             }
             if index - start >= positions {

@@ -1,5 +1,5 @@
-//! From the description of a decoder to what the trainer's operations need, or which part of it they do not have. What a
-//! `config.json` means is left to [`rho_checkpoint`]; knows no tensors.
+//! Converts a decoder description into the sizes that the trainer needs, or names the part that the trainer does not
+//! support. [`rho_checkpoint`] interprets `config.json`. Reads no tensors.
 
 use std::path::Path;
 
@@ -14,46 +14,52 @@ use serde_json::{Map, Value};
 
 use crate::{Result, TrainerError};
 
-/// A model's sizes and choices.
+/// A model's sizes and options.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The model, with the names of its tensors.
+    /// The decoder description, with the names of its tensors.
     pub decoder: Decoder,
-    /// Entries of the vocabulary, V.
+    /// vocab_size, V.
     pub vocabulary: usize,
-    /// Width of the hidden states.
+    /// hidden_size.
     pub hidden: usize,
-    /// Width of the feed-forward layers.
+    /// intermediate_size of the feed-forward layers.
     pub intermediate: usize,
     /// Number of blocks.
     pub layers: usize,
-    /// Heads of queries.
+    /// Number of query heads.
     pub heads: usize,
-    /// Heads of keys and values; a divisor of `heads`.
+    /// kv_heads; a divisor of `heads`.
     pub key_value_heads: usize,
-    /// Width of a head.
+    /// head_dim.
     pub head_width: usize,
-    /// Longest sequence.
+    /// Longest sequence length.
     pub positions: usize,
-    /// What norms add to the variance.
+    /// Epsilon that norms add to the variance.
     pub norm_epsilon: f64,
-    /// Base of the rotary embedding's wavelengths; none for learned positions.
+    /// rope_theta, the base of the rotary embedding; `None` for learned positions.
     pub rotary_base: Option<f64>,
-    /// Whether the head's weights are the embedding's.
+    /// Whether the head shares the embedding's weights.
     pub tied: bool,
     /// Standard deviation of fresh weights.
     pub initial_deviation: f64,
-    /// The file itself, to write it again.
+    /// The contents of the file, to write it again.
     pub json: Map<String, Value>,
 }
 
 impl Config {
-    /// Reads a `config.json` of a model that has no weights yet.
+    /// Reads the `config.json` of a model that has no weights yet.
+    ///
+    /// # Errors
+    /// If the file cannot be read or understood, or the trainer does not support a part of the model.
     pub fn read(path: &Path) -> Result<Self> {
         Self::of_settings(&Settings::read(path, &[])?)
     }
 
     /// From the JSON object of a `config.json`.
+    ///
+    /// # Errors
+    /// If it is not understood, or the trainer does not support a part of the model.
     pub fn from_json(json: Map<String, Value>) -> Result<Self> {
         Self::of_settings(&Settings::of(Path::new("config.json"), json))
     }
@@ -65,10 +71,11 @@ impl Config {
         )
     }
 
-    /// From a description and the file it is of.
+    /// From a decoder description and the contents of its `config.json`.
     ///
     /// # Errors
-    /// Where the trainer's operations do not have a part of the model: training something else in silence would be worse.
+    /// If the trainer does not support a part of the model (silently training something else would be worse), or the
+    /// longest sequence length is unknown.
     pub fn new(decoder: Decoder, json: Map<String, Value>) -> Result<Self> {
         let unsupported = Unsupported(decoder.family);
         let Some(first) = decoder.layers.first() else {
@@ -124,7 +131,7 @@ fn attention<'l>(layer: &'l Layer, unsupported: &Unsupported) -> Result<&'l Atte
     }
 }
 
-/// Refuses parts of a family by name.
+/// Refuses unsupported parts of a family by name.
 struct Unsupported(&'static str);
 
 impl Unsupported {
@@ -142,7 +149,7 @@ impl Unsupported {
         }
     }
 
-    /// A layer has to be like the first, before norms, one after the other.
+    /// Checks that a layer equals the first one, and has pre-norms and sequential attention and feed-forward.
     fn check_layer(&self, layer: &Layer, first: &Attention, last: &Norm) -> Result<()> {
         let attention = attention(layer, self)?;
         self.check_attention(attention)?;
@@ -150,22 +157,22 @@ impl Unsupported {
         let after = [&layer.mixer_after, &layer.mlp_after];
         self.check(
             after.iter().any(|norm| norm.is_some()),
-            "norms behind attention",
+            "norms after attention or feed-forward",
         )?;
-        self.check(
-            layer.side_by_side,
-            "attention and feed-forward side by side",
-        )?;
-        self.check(layer.residual != 1.0, "a factor on branches")?;
-        self.check(layer.residual_of_norm, "branches added to norms")?;
+        self.check(layer.side_by_side, "parallel attention and feed-forward")?;
+        self.check(layer.residual != 1.0, "a residual multiplier")?;
+        self.check(layer.residual_of_norm, "residuals taken after the norm")?;
         let (Some(before), Some(between)) = (&layer.mixer_norm, &layer.mlp_norm) else {
-            return self.part("layers without norms before them");
+            return self.part("layers without pre-norms");
         };
         for norm in [before, between, last] {
             let plain = norm.weight && norm.offset == 0.0 && norm.epsilon == last.epsilon;
-            self.check(!plain, "norms with other weights")?;
+            self.check(!plain, "norms with an offset, no weights or other epsilons")?;
             let biased = norm.kind == NormKind::Layer;
-            self.check(norm.bias != biased || norm.kind != last.kind, "such norms")?;
+            self.check(
+                norm.bias != biased || norm.kind != last.kind,
+                "norms of mixed kinds or unusual biases",
+            )?;
         }
         match (&layer.mlp, last.kind) {
             (
@@ -180,7 +187,10 @@ impl Unsupported {
             ) => {
                 let parts = [gate, up, down];
                 let biases = parts.map(|linear| linear.bias.is_some());
-                self.check(biases != [biases[0]; 3], "such biases")?;
+                self.check(
+                    biases != [biases[0]; 3],
+                    "biases on some feed-forward projections only",
+                )?;
                 self.check(
                     parts.iter().any(|l| !l.rows.is_empty() || l.inputs_first),
                     "gate and up in one tensor",
@@ -199,28 +209,31 @@ impl Unsupported {
                     && second.inputs_first
                     && first.bias.is_some()
                     && second.bias.is_some();
-                self.check(!plain, "such a feed-forward layer")
+                self.check(!plain, "a feed-forward layer unlike GPT-2's")
             }
             (FeedForward::Mixture(_), _) => self.part("experts"),
             (FeedForward::Gated { activation, .. } | FeedForward::Plain { activation, .. }, _) => {
-                self.part(&format!("the activation {activation:?} with such norms"))
+                self.part(&format!("the activation {activation:?} with its norms"))
             }
         }
     }
 
     fn check_attention(&self, attention: &Attention) -> Result<()> {
         self.check(attention.window.is_some(), "a sliding window")?;
-        self.check(attention.cap.is_some(), "a soft cap on scores")?;
+        self.check(attention.cap.is_some(), "a soft cap on attention scores")?;
         self.check(attention.slopes.is_some(), "ALiBi")?;
         self.check(attention.sinks.is_some(), "attention sinks")?;
-        self.check(attention.clip.is_some(), "clipped queries")?;
-        self.check(attention.gate.is_some(), "a gate on attention")?;
+        self.check(attention.clip.is_some(), "clipped queries, keys and values")?;
+        self.check(attention.gate.is_some(), "gated attention")?;
         self.check(
             attention.position_scale.is_some(),
             "queries scaled by position",
         )?;
         let usual = 1.0 / (attention.width as f64).sqrt();
-        self.check(attention.scale != usual, "another scale of scores")?;
+        self.check(
+            attention.scale != usual,
+            "an attention scale other than 1/sqrt(head_dim)",
+        )?;
         if let Some(norms) = &attention.norms {
             let plain = |norm: &Norm| {
                 norm.kind == NormKind::Rms && norm.weight && !norm.bias && norm.offset == 0.0
@@ -230,7 +243,7 @@ impl Unsupported {
                 && norms.order.is_empty()
                 && plain(&norms.queries)
                 && plain(&norms.keys);
-            self.check(!by_head, "such norms of queries and keys")?;
+            self.check(!by_head, "QK norms other than a plain RMS norm per head")?;
         }
         match &attention.rows {
             Projections::Apart {
@@ -239,35 +252,41 @@ impl Unsupported {
                 values,
             } => {
                 let reordered = [queries, keys, values].iter().any(|l| !l.rows.is_empty());
-                self.check(reordered, "a rotation of neighbours")?;
+                self.check(reordered, "interleaved RoPE")?;
                 let Some(rotation) = &attention.rotation else {
-                    return self.part("layers without a rotation");
+                    return self.part("layers without RoPE");
                 };
-                self.check(rotation.width != attention.width, "heads turned in part")?;
-                self.check(!rotation.is_plain(), "a stretched rotation")
+                self.check(rotation.width != attention.width, "partial RoPE")?;
+                self.check(!rotation.is_plain(), "scaled RoPE")
             }
             Projections::Together(all) => {
                 let gpt2 = all.inputs_first && all.rows.is_empty() && all.bias.is_some();
-                self.check(!gpt2, "queries, keys and values in one such tensor")?;
-                self.check(attention.rotation.is_some(), "a rotation with them")?;
-                self.check(attention.norms.is_some(), "norms of them")?;
-                self.check(attention.queries != attention.keys, "shared keys with them")
+                self.check(!gpt2, "a QKV projection unlike GPT-2's")?;
+                self.check(attention.rotation.is_some(), "RoPE after a QKV projection")?;
+                self.check(attention.norms.is_some(), "QK norms after a QKV projection")?;
+                self.check(
+                    attention.queries != attention.keys,
+                    "fewer kv_heads in a QKV projection",
+                )
             }
         }
     }
 
     fn check_ends(&self, decoder: &Decoder) -> Result<()> {
         let (embedding, head) = (&decoder.embedding, &decoder.head);
-        self.check(embedding.scale != 1.0, "a factor on the embedding")?;
-        self.check(embedding.norm.is_some(), "a norm behind the embedding")?;
+        self.check(embedding.scale != 1.0, "a multiplier on the embedding")?;
+        self.check(embedding.norm.is_some(), "a norm after the embedding")?;
         let turned = decoder
             .attentions()
             .any(|attention| attention.rotation.is_some());
-        self.check(embedding.positions.is_some() == turned, "no positions")?;
+        self.check(
+            embedding.positions.is_some() == turned,
+            "both or none of learned positions and RoPE",
+        )?;
         let first = embedding.positions.as_ref().map_or(0, |table| table.first);
-        self.check(first != 0, "positions that do not begin with the first")?;
+        self.check(first != 0, "an offset of positions")?;
         self.check(head.bias, "a bias on the head")?;
-        self.check(head.scale != 1.0, "a factor on the logits")?;
+        self.check(head.scale != 1.0, "a multiplier on the logits")?;
         self.check(head.cap.is_some(), "a soft cap on the logits")
     }
 }
@@ -310,7 +329,7 @@ mod tests {
     fn what_is_not_built_is_refused() {
         let yarn = r#""rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0}"#;
         for (part, extra) in [
-            ("a stretched rotation", yarn),
+            ("scaled RoPE", yarn),
             ("the activation Gelu", r#""hidden_act":"gelu""#),
             ("sliding_window = 128", r#""sliding_window":128"#),
             ("num_key_value_heads", r#""num_key_value_heads":3"#),
@@ -322,7 +341,7 @@ mod tests {
         let mistral = LLAMA.replace("llama", "mistral");
         let text = format!(r#"{mistral},"num_key_value_heads":2}}"#);
         let error = read(&text).unwrap_err().to_string();
-        // Transformers' default is a window of 4,096.
+        // Transformers' default for Mistral is a window of 4,096.
         assert!(error.contains("mistral with a sliding window"), "{error}");
         let error = read(r#"{"model_type":"t5"}"#).unwrap_err().to_string();
         assert!(error.contains("got t5"), "{error}");

@@ -1,4 +1,4 @@
-//! What can go wrong, with where, what was expected and what was found.
+//! The errors of the trainer: where, what was expected and what was found.
 
 use std::path::PathBuf;
 
@@ -11,26 +11,27 @@ pub enum TrainerError {
     File {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// What was attempted.
         action: &'static str,
-        /// Why it failed.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A configuration that is no JSON, or whose values have other types.
-    #[error("{path}: no model configuration")]
+    /// A configuration that is not JSON, or whose values have other types.
+    #[error("{path}: not a model configuration")]
     ConfigSyntax {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: serde_json::Error,
     },
-    /// A configuration without a field that has no default.
-    #[error("model configuration: no field {field:?}")]
+    /// A configuration lacks a field that has no default.
+    #[error("model configuration: missing field {field:?}")]
     ConfigMissing {
-        /// Its name.
+        /// The field.
         field: &'static str,
     },
-    /// A model with a part that the trainer does not have: training something else in silence would be worse.
+    /// A model with a part that the trainer does not support. It is refused: silently training something else would be
+    /// worse.
     #[error("expected a model that can be trained, got {family} with {part}")]
     NotTrainable {
         /// Its family.
@@ -38,10 +39,10 @@ pub enum TrainerError {
         /// The part.
         part: String,
     },
-    /// A checkpoint that cannot be read, or is not understood.
+    /// A checkpoint that cannot be read or is not understood.
     #[error(transparent)]
     Checkpoint(#[from] rho_checkpoint::CheckpointError),
-    /// A weight that is no number: what a step with it teaches is nothing, and other tokens hide it.
+    /// A weight that is not finite. A step with it would learn nothing, and other tokens could hide that.
     #[error("{path}: tensor {name}: expected numbers that f32 can hold, got {got} at element {at}")]
     Weight {
         /// The file.
@@ -50,19 +51,19 @@ pub enum TrainerError {
         name: String,
         /// The value.
         got: f32,
-        /// Its place.
+        /// Its index in the tensor.
         at: usize,
     },
-    /// A file of tensors that cannot be read as one.
-    #[error("{path}: no safetensors file")]
+    /// A safetensors file that cannot be read or written.
+    #[error("{path}: cannot read or write the safetensors file")]
     Tensors {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: safetensors::SafeTensorError,
     },
-    /// A file of an optimiser without a tensor that its model asks for.
-    #[error("{path}: no tensor {name:?}")]
+    /// An optimiser's file lacks a tensor that the model needs.
+    #[error("{path}: missing tensor {name:?}")]
     TensorMissing {
         /// The file.
         path: PathBuf,
@@ -72,11 +73,11 @@ pub enum TrainerError {
     /// A column that does not fit the batch or its objective.
     #[error("batch: {what}: expected {expected}, got {got}")]
     Batch {
-        /// Which part.
+        /// The column or object.
         what: &'static str,
-        /// What fits.
+        /// What was expected.
         expected: String,
-        /// What is there.
+        /// What was found.
         got: String,
     },
     /// A setting outside its range.
@@ -84,12 +85,12 @@ pub enum TrainerError {
     Setting {
         /// Its name.
         setting: &'static str,
-        /// What is allowed.
+        /// The allowed range.
         expected: &'static str,
-        /// What was given.
+        /// The given value.
         got: f64,
     },
-    /// A loss or gradient that is no number. Nothing was updated.
+    /// A loss or gradient that is not finite. Nothing was updated.
     #[error("step {step}: the {what} is {got}: nothing was updated")]
     NotFinite {
         /// The optimiser's step.
@@ -99,20 +100,20 @@ pub enum TrainerError {
         /// The value.
         got: f64,
     },
-    /// Two sets of tensors that should belong together do not.
+    /// A set of tensors does not match the model.
     #[error("{what}: expected {expected} tensors of the model's sizes, got {got}")]
     State {
         /// Which set.
         what: &'static str,
-        /// How many the model has.
+        /// The number of the model's tensors.
         expected: usize,
-        /// How many were given.
+        /// The number of given tensors that match.
         got: usize,
     },
     /// An operation of candle failed.
-    #[error("tensor operation")]
+    #[error("a tensor operation failed")]
     Candle(#[from] candle_core::Error),
 }
 
-/// What the trainer's functions return.
+/// The result of the trainer's functions.
 pub type Result<T> = std::result::Result<T, TrainerError>;

@@ -1,13 +1,15 @@
-//! Fresh weights, the usual way: normal with the configuration's deviation, norms at 1, biases at 0; GPT-2's layers that
-//! feed the residual stream smaller by the square root of their number (as Transformers initialises these families).
+//! Fresh weights, as Transformers initialises these families: normal with the configuration's standard deviation,
+//! norms at 1, biases at 0. GPT-2's layers that feed the residual stream are smaller by the square root of their
+//! number.
 //!
-//! Numbers follow from the seed, the parameter's place and the number's, so threads and machines do not matter.
+//! Each number depends only on the seed, the parameter's index and its own index, so threads and machines do not
+//! matter.
 
 use rayon::prelude::*;
 
 use crate::model::{Architecture, Kind};
 
-/// A vector of numbers for each parameter.
+/// Initial weights, one vector for each parameter.
 pub fn weights(architecture: &Architecture, seed: u64) -> Vec<Vec<f32>> {
     let config = &architecture.config;
     let parameters = architecture.parameters.iter().enumerate();
@@ -29,11 +31,11 @@ pub fn weights(architecture: &Architecture, seed: u64) -> Vec<Vec<f32>> {
     weights.collect()
 }
 
-/// The `i`-th of a stream of standard normal numbers (Box and Muller's transform).
+/// The `i`-th number of a stream of standard normal numbers (Box-Muller transform).
 fn normal(stream: u64, i: u64) -> f64 {
     let uniform = |n: u64| {
         let bits = mix(stream.wrapping_add(n.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
-        // In (0, 1]: its logarithm is finite.
+        // In (0, 1], so that its logarithm is finite.
         ((bits >> 11) + 1) as f64 / (1u64 << 53) as f64
     };
     let radius = (-2.0 * uniform(2 * i + 1).ln()).sqrt();
@@ -70,7 +72,7 @@ mod tests {
                 Kind::Residual => 0.02 / 4.0,
                 _ => 0.02,
             };
-            // The deviation of n normal numbers is off by 1 in sqrt(2 n); the smallest matrix here has 1,024.
+            // The measured deviation of n normal numbers is off by 1 in sqrt(2 n); the smallest matrix here has 1,024.
             assert!(
                 (deviation - expected).abs() <= 0.1 * expected,
                 "{}: {deviation}",

@@ -1,19 +1,19 @@
-//! Selective language modelling (Rho-1, arXiv 2404.07965): models that learn from the tokens that are worth it.
+//! Selective language modelling (Rho-1, arXiv 2404.07965): trains models on selected tokens.
 //!
 //! ```text
 //! Batch ─► Network::forward ─► losses ─► Objective: which targets ─► Network::backward ─► Optimiser
 //! ```
 //!
-//! * [`checkpoint`], [`config`], [`model`], [`initial`]: Hugging Face checkpoints, what a model is made of, fresh weights.
-//! * [`batch`]: packed documents, token-aligned, and the one shift.
-//! * [`Network`]: forward and backward; `fused` on the processor, `plain` by candle elsewhere and as the oracle.
+//! * [`checkpoint`], [`config`], [`model`], [`initial`]: Hugging Face checkpoints, the parts of a model, fresh weights.
+//! * [`batch`]: packed documents, token-aligned, and the only shift from tokens to targets.
+//! * [`Network`]: forward and backward; `fused` on the CPU, `plain` by candle elsewhere and as the oracle.
 //! * [`objective`], [`step`]: which targets of a global batch are trained on, and their gradient.
-//! * [`optimiser`]: AdamW, clipping and schedules.
-//! * [`data`]: documents packed into rows, in an order made by chance.
-//! * [`run`]: step after step, with metrics, checkpoints, and going on after an interruption.
+//! * [`optimiser`]: AdamW, gradient clipping and learning rate schedules.
+//! * [`data`]: documents packed into rows, in random order.
+//! * [`run`]: the training loop with metrics and checkpoints, and resuming after an interruption.
 //!
-//! A whole step stands in the crate's README. Other models know nothing of selection; here the ranking is part of the
-//! step, so this crate depends on `rho-selection`. It reads no corpus and no masks: who calls it has the documents.
+//! The crate's README shows a whole step. Ranking is part of the step, so this crate depends on `rho-selection`,
+//! unlike the other model crates. It reads no corpus and no masks: the caller provides the documents.
 
 pub mod batch;
 pub mod checkpoint;

@@ -1,5 +1,5 @@
-//! The two networks behind one set of functions, and the one place where it is decided which runs: on the processor in
-//! f32 the one written for it (`fused`), everywhere else candle's operations (`plain`).
+//! The two networks behind one interface, and the choice between them: `fused` on the CPU in f32, `plain` (candle's
+//! operations) everywhere else.
 
 use candle_core::{DType, Device};
 
@@ -7,12 +7,12 @@ use crate::{
     Batch, Result, Target, TrainerError, checkpoint::Model, fused, model::Architecture, plain,
 };
 
-/// A row of the head: a token to predict, and how much its loss counts in the gradient.
+/// A row of the head: a target, and the weight of its loss in the gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WeightedRow {
-    /// The token.
+    /// The target.
     pub target: Target,
-    /// What its loss is multiplied by.
+    /// The factor on its loss.
     pub weight: f32,
 }
 
@@ -21,19 +21,19 @@ pub struct WeightedRow {
 pub struct RowLoss {
     /// `-ln p[token]`.
     pub loss: f32,
-    /// The logarithm of the sum of exp over the row's logits, which the gradient needs again.
+    /// The log-sum-exp of the row's logits, which the gradient needs again.
     pub log_sum: f32,
 }
 
-/// A model with its gradients, on some device.
+/// A model with its gradients, on a device.
 pub enum Network {
-    /// On the processor, in f32, by our own operations.
+    /// On the CPU, in f32, by our own operations.
     Fused(Box<fused::Network>),
-    /// On any device and in any type, by candle's.
+    /// On any device and in any dtype, by candle's operations.
     Plain(Box<plain::Network>),
 }
 
-/// What backward needs of a forward pass.
+/// A forward pass, with what its backward pass needs.
 pub enum Forward {
     /// Of [`Network::Fused`].
     Fused(fused::Forward),
@@ -42,7 +42,10 @@ pub enum Forward {
 }
 
 impl Network {
-    /// A network on a device: our own operations on the processor; on CUDA candle's in bf16, with weights in f32.
+    /// A network on a device: by our own operations on the CPU; by candle's in bf16 on CUDA, with weights in f32.
+    ///
+    /// # Errors
+    /// If the weights cannot be copied to the device.
     pub fn new(checkpoint: Model, device: &Device) -> Result<Self> {
         match device {
             Device::Cpu => {
@@ -57,13 +60,16 @@ impl Network {
         }
     }
 
-    /// A network by candle's operations in the type `compute`: the oracle of the other one, in F64.
+    /// A network by candle's operations in the dtype `compute`. In F64 it is the oracle of the fused network.
+    ///
+    /// # Errors
+    /// If the weights cannot be copied to the device.
     pub fn plain(checkpoint: Model, device: &Device, compute: DType) -> Result<Self> {
         let network = plain::Network::new(checkpoint, device, compute)?;
         Ok(Self::Plain(Box::new(network)))
     }
 
-    /// What the model is made of.
+    /// The model's architecture.
     pub fn architecture(&self) -> &Architecture {
         match self {
             Self::Fused(network) => network.architecture(),
@@ -71,7 +77,7 @@ impl Network {
         }
     }
 
-    /// Whether blocks keep their input alone and compute the rest again in backward.
+    /// Turns gradient checkpointing on or off: blocks keep only their input and recompute the rest in backward.
     pub fn set_checkpointing(&mut self, on: bool) {
         match self {
             Self::Fused(network) => network.set_checkpointing(on),
@@ -79,7 +85,7 @@ impl Network {
         }
     }
 
-    /// Bytes that a forward pass over so many tokens keeps until backward; none where that is not known.
+    /// Bytes that a forward pass over `tokens` tokens keeps until backward; `None` if unknown.
     pub fn kept_bytes(&self, tokens: usize) -> Option<usize> {
         match self {
             Self::Fused(network) => Some(network.kept_bytes(tokens)),
@@ -87,7 +93,11 @@ impl Network {
         }
     }
 
-    /// The hidden states of a batch. With `keep`, what backward needs is kept; without, only losses can be asked for.
+    /// Computes the hidden states of a batch. With `keep`, the activations that backward needs are kept; without, only
+    /// losses can be computed.
+    ///
+    /// # Errors
+    /// If the batch does not fit the model (see [`Batch::check`]), or an operation of candle fails.
     pub fn forward(&mut self, batch: &Batch, keep: bool) -> Result<Forward> {
         let config = &self.architecture().config;
         batch.check(config.vocabulary, config.positions)?;
@@ -97,9 +107,11 @@ impl Network {
         }
     }
 
-    /// The loss of each row, whatever its weight.
+    /// The unweighted loss of each row.
     ///
-    /// Refuses rows of states or tokens that there are not.
+    /// # Errors
+    /// If a row's state or token is out of range, the forward pass belongs to another network, or an operation of
+    /// candle fails.
     pub fn losses(&self, forward: &Forward, rows: &[WeightedRow]) -> Result<Vec<RowLoss>> {
         self.check(forward, rows)?;
         match (self, forward) {
@@ -111,7 +123,9 @@ impl Network {
 
     /// Adds the gradient of `Σ weight loss` over these rows to the gradients. `losses` are those of the same rows.
     ///
-    /// Refuses a forward pass that was not kept, and rows that are not in the order of their states, each of one.
+    /// # Errors
+    /// If a row's state or token is out of range, the forward pass was not kept or belongs to another network, rows
+    /// are not sorted by state with one row per state, or an operation of candle fails.
     pub fn backward(
         &mut self,
         forward: Forward,
@@ -131,14 +145,18 @@ impl Network {
             })
         };
         if !kept {
-            return refused("forward pass", "one that was kept", "one for losses alone");
+            return refused(
+                "forward pass",
+                "one kept for backward",
+                "one for losses alone",
+            );
         }
         if !rows.is_sorted_by(|a, b| a.target.state < b.target.state) || rows.len() != losses.len()
         {
             return refused(
                 "rows",
-                "rows in the order of their states, and a loss of each",
-                "others",
+                "rows sorted by state, one per state, with one loss each",
+                "other rows",
             );
         }
         match (self, forward) {
@@ -153,7 +171,7 @@ impl Network {
         }
     }
 
-    /// Lets go of a forward pass that has no backward.
+    /// Frees a forward pass that needs no backward.
     pub fn release(&self, forward: Forward) {
         if let (Self::Fused(network), Forward::Fused(forward)) = (self, forward) {
             network.release(forward);
@@ -161,6 +179,9 @@ impl Network {
     }
 
     /// A copy of the weights, for a checkpoint.
+    ///
+    /// # Errors
+    /// If they cannot be copied from the device.
     pub fn weights(&self) -> Result<Vec<Vec<f32>>> {
         match self {
             Self::Fused(network) => Ok(network.weights().to_vec()),
@@ -168,7 +189,10 @@ impl Network {
         }
     }
 
-    /// The model as it is now, to save.
+    /// A copy of the model, to save.
+    ///
+    /// # Errors
+    /// If the weights cannot be copied from the device.
     pub fn checkpoint(&self) -> Result<Model> {
         Ok(Model {
             architecture: self.architecture().clone(),
@@ -176,7 +200,7 @@ impl Network {
         })
     }
 
-    /// Sets all gradients to zero: what a step that failed halfway has added must not reach the next.
+    /// Sets all gradients to zero, so that what a failed step has added does not reach the next step.
     pub fn clear_gradients(&mut self) {
         match self {
             Self::Fused(network) => network.clear_gradients(),
@@ -185,6 +209,9 @@ impl Network {
     }
 
     /// A copy of the gradients, in f64.
+    ///
+    /// # Errors
+    /// If they cannot be copied from the device.
     pub fn gradients(&self) -> Result<Vec<Vec<f64>>> {
         match self {
             Self::Fused(network) => {

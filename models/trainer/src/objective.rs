@@ -1,7 +1,7 @@
-//! Which targets of a global batch are trained on, and with what weights. Takes losses token by token, gives a weight for
-//! each target; knows no models.
+//! Which targets of a global batch are trained on, and with what weights. Takes token losses and returns a weight for
+//! each target. Does not know models.
 //!
-//! A global batch is all micro-batches of a step: ranks, counts and means are over all of them together.
+//! A global batch is all micro-batches of a step. Ranks, counts and means are over all of them together.
 
 use rho_selection::{Cut, Direction, KeepRatio, RandomDocument, Seen, Share, select};
 
@@ -10,21 +10,22 @@ use crate::{Batch, Result, Target, TrainerError};
 /// What a step trains on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Objective {
-    /// Selective language modelling: the highest excess loss, own minus the stored reference's (eq. 3 and 4).
+    /// Selective language modelling: the highest excess loss, the model's own loss minus the stored reference loss
+    /// (eq. 3 and 4).
     Slm {
         /// The share of scored tokens that is kept.
         keep: KeepRatio,
     },
     /// Causal language modelling: every token.
     Clm,
-    /// As many as `Slm` keeps, by chance: the baseline of every comparison.
+    /// As many targets as `Slm` keeps, at random: the baseline of every comparison.
     Random {
         /// The share of targets that is kept.
         keep: KeepRatio,
-        /// The same tokens for the same seed and step.
+        /// Seed: the same seed and step keep the same tokens.
         seed: u64,
     },
-    /// The masks' own bits, chosen beforehand (self-reference).
+    /// The precomputed bits of the masks (self-reference).
     Static,
     /// A weight for each token.
     Weighted,
@@ -40,26 +41,26 @@ pub enum Objective {
     },
 }
 
-/// What the selection says of a global batch's targets, in their order.
+/// The selection of a global batch's targets, in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Selected {
-    /// Trained on.
+    /// Whether each target is trained on.
     pub(crate) kept: Vec<bool>,
-    /// What each loss is multiplied by in the gradient; they add up to 1 (and the mixed-in share).
+    /// The factor of each loss in the gradient. They add up to 1, plus the share of the mixed-in plain loss.
     pub(crate) weights: Vec<f32>,
 }
 
-/// The targets of the micro-batches with what is known of them, in one order.
+/// The targets of all micro-batches and their losses, in one order.
 pub(crate) struct Candidates<'a> {
     pub(crate) batches: &'a [Batch],
     /// For each micro-batch.
     pub(crate) targets: &'a [Vec<Target>],
-    /// Own losses, all micro-batches in one.
+    /// Own losses, concatenated over the micro-batches.
     pub(crate) losses: &'a [f32],
 }
 
 impl Candidates<'_> {
-    /// A number for each target, from its micro-batch and place.
+    /// A value for each target, from its micro-batch and its index in it.
     fn map<T>(&self, of: impl Fn(&Batch, usize) -> T) -> Vec<T> {
         let all = self.batches.iter().zip(self.targets);
         all.flat_map(|(batch, targets)| targets.iter().map(move |t| (batch, t.place)))
@@ -69,7 +70,10 @@ impl Candidates<'_> {
 }
 
 impl Objective {
-    /// Refuses a batch without the column that the objective reads.
+    /// Checks that the batch has the column that the objective reads.
+    ///
+    /// # Errors
+    /// If the column is missing or has a wrong length.
     pub fn check(&self, batch: &Batch) -> Result<()> {
         let (what, length) = match self {
             Self::Slm { .. } => ("reference_loss", batch.reference_loss.len()),
@@ -82,12 +86,15 @@ impl Objective {
         }
         Err(TrainerError::Batch {
             what,
-            expected: format!("{} entries, for this objective reads them", batch.tokens()),
+            expected: format!(
+                "{} entries, because this objective reads them",
+                batch.tokens()
+            ),
             got: length.to_string(),
         })
     }
 
-    /// Whether the choice depends on the model's own losses, so that all must be known before any gradient.
+    /// Whether the selection depends on the model's own losses, so that all losses are needed before any gradient.
     pub(crate) fn ranks_own_losses(&self) -> bool {
         matches!(
             self,
@@ -95,7 +102,7 @@ impl Objective {
         )
     }
 
-    /// Chooses. `mix` is the weight of the plain loss beside.
+    /// Selects the targets and weights them. `mix` is the weight of the plain loss that is added.
     pub(crate) fn select(&self, candidates: &Candidates<'_>, mix: f64, step: u64) -> Selected {
         let own = candidates.losses;
         let best = |scores: &[f32], keep, direction| select(scores, keep, direction);
@@ -176,10 +183,10 @@ mod tests {
     #[test]
     fn ranks_all_micro_batches_together() {
         let keep = KeepRatio::new(0.5).unwrap();
-        // Targets: 1, 2, 3 of the first, 1, 3 of the second. The second of them has no reference.
+        // Targets: 1, 2, 3 of the first batch, 1, 3 of the second. The second target has no reference.
         let losses = [2.0, 9.0, 2.5, 2.0, 3.0];
         let slm = choose(Objective::Slm { keep }, &losses, 0.0);
-        // Excess: 1, none, 0.5, -1, 2.5: two of four are kept.
+        // Excess loss: 1, none, 0.5, -1, 2.5: two of four are kept.
         assert_eq!(slm.kept, [true, false, false, false, true]);
         assert_eq!(slm.weights, [0.5, 0.0, 0.0, 0.0, 0.5]);
         let hard = choose(Objective::Hard { keep }, &losses, 0.0);

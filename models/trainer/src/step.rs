@@ -1,15 +1,15 @@
-//! One optimiser step's gradient: forward, selection over the global batch, backward of what is kept.
+//! The gradient of one optimiser step: forward, selection over the global batch, backward of the kept targets.
 //!
 //! ```text
-//! one micro-batch:       forward ─► losses of all targets ─► selection ─► backward, the head for kept rows alone
-//! several, that fit:     forward of each, kept ─► losses ─► selection ─► backward of each
-//! several, that do not:  forward of each, let go ─► losses ─► selection ─► forward and backward of each
+//! one micro-batch:          forward ─► losses of all targets ─► selection ─► backward, the head for kept rows only
+//! several that fit:         forward of each, kept ─► losses ─► selection ─► backward of each
+//! several that do not fit:  forward of each, freed ─► losses ─► selection ─► forward and backward of each
 //! ```
 //!
-//! The selection is exact in all three: over all micro-batches as if they were one. The third way computes the body's
-//! forward pass and the head's losses twice, about a third more work; it is taken where the activations of all
-//! micro-batches exceed [`StepOptions::activation_bytes`], and not by objectives that do not look at own losses: their
-//! gradients follow each forward pass at once.
+//! The selection is exact in all three cases: over all micro-batches as if they were one. The third case computes the
+//! body's forward pass twice, about a third more work. It applies if the activations of all micro-batches exceed
+//! [`StepOptions::activation_bytes`]. Objectives that do not rank own losses never need it: they run backward
+//! directly after each forward pass.
 
 use crate::{
     Batch, Network, Objective, Result, Target, TrainerError,
@@ -22,14 +22,14 @@ use crate::{
 pub struct StepOptions {
     /// What is trained on.
     pub objective: Objective,
-    /// The weight of the plain loss beside it; usually 0.
+    /// The weight of the plain loss that is added; usually 0.
     pub mix_clm: f64,
-    /// Activations of a global batch are kept between ranking and backward up to so many bytes.
+    /// Most bytes of a global batch's activations to keep between ranking and backward.
     pub activation_bytes: usize,
 }
 
 impl StepOptions {
-    /// An objective alone, with 4 GiB for activations.
+    /// Only this objective, with 4 GiB for activations.
     pub fn new(objective: Objective) -> Self {
         Self {
             objective,
@@ -39,37 +39,40 @@ impl StepOptions {
     }
 }
 
-/// Mean losses over some targets, in nats; NaN where there are none.
+/// Mean losses over some targets, in nats; NaN if there are none.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct MeanLoss {
-    /// How many targets.
+    /// Number of targets.
     pub targets: u64,
-    /// Of the model.
+    /// The model's mean loss.
     pub own: f64,
-    /// Of the reference, over those that it scored.
+    /// The reference's mean loss, over the targets that it scored.
     pub reference: f64,
 }
 
-/// What a step saw.
+/// The losses and the selection of a step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepReport {
     /// The loss that was differentiated: eq. 4, or its weighted or mixed form.
     pub loss: f64,
-    /// All tokens but padding that stood in the batch.
+    /// Tokens in the batch, without padding and documents of one token.
     pub tokens_seen: u64,
-    /// Over all targets.
+    /// Means over all targets.
     pub all: MeanLoss,
-    /// Over those trained on.
+    /// Means over the targets trained on.
     pub kept: MeanLoss,
-    /// Over the others.
+    /// Means over the other targets.
     pub dropped: MeanLoss,
-    /// For each micro-batch its targets, whether each was kept, and its own loss: what a comparison with an earlier epoch
-    /// needs.
+    /// For each micro-batch its targets, whether each was kept, and its own loss, to compare with an earlier epoch.
     pub targets: Vec<Vec<(Target, bool, f32)>>,
 }
 
-/// Adds the gradient of a global batch to the network's gradients; the optimiser takes them from there. `step` counts from
-/// 0 and seeds what is chosen by chance. Where it fails, the gradients are zero.
+/// Adds the gradient of a global batch to the network's gradients, where the optimiser reads them. `step` counts from
+/// 0 and seeds random selection.
+///
+/// # Errors
+/// If a batch does not fit the model or the objective, `mix_clm` is negative or not finite, a loss is not finite, or an
+/// operation of candle fails. The gradients are then zero.
 pub fn compute_gradient(
     network: &mut Network,
     batches: &[Batch],
@@ -110,7 +113,7 @@ fn global_batch(
     Ok(report(batches, targets, &losses, selected))
 }
 
-/// Objectives that rank own losses: all of them first.
+/// For objectives that rank own losses: computes all losses first.
 fn ranked(
     network: &mut Network,
     batches: &[Batch],
@@ -120,7 +123,7 @@ fn ranked(
 ) -> Result<(Vec<RowLoss>, Selected)> {
     let tokens = batches.iter().map(Batch::tokens).sum();
     let fits = network.kept_bytes(tokens);
-    // Where the size is not known, one micro-batch at a time is what the caller has made sure of.
+    // If the size is unknown, only a single micro-batch is kept: the caller has made sure that one fits.
     let keep = batches.len() == 1 || fits.is_some_and(|bytes| bytes <= options.activation_bytes);
     let mut losses = Vec::new();
     let mut waiting: Vec<Option<Forward>> = Vec::new();
@@ -149,7 +152,7 @@ fn ranked(
     Ok((losses, selected))
 }
 
-/// Objectives that know beforehand: one micro-batch after another.
+/// For objectives that do not read own losses: one micro-batch after another.
 fn chosen(
     network: &mut Network,
     batches: &[Batch],
@@ -158,14 +161,14 @@ fn chosen(
     step: u64,
 ) -> Result<(Vec<RowLoss>, Selected)> {
     let count = targets.iter().map(Vec::len).sum();
-    // Their choice reads no losses.
+    // These objectives read no losses.
     let unknown = vec![RowLoss::default(); count];
     let selected = select(batches, targets, &unknown, options, step)?;
     let mut losses = Vec::with_capacity(count);
     for (batch, targets) in batches.iter().zip(targets) {
         let range = losses.len()..losses.len() + targets.len();
         let forward = network.forward(batch, true)?;
-        // Of all targets: what is not trained on is reported too.
+        // All targets: those not trained on are reported too.
         let own = network.losses(&forward, &rows(targets, None))?;
         check(&own, step)?;
         backward(network, forward, targets, &selected.weights[range], &own)?;
@@ -191,7 +194,7 @@ fn select(
     Ok(options.objective.select(&candidates, options.mix_clm, step))
 }
 
-/// A loss that is no number would be ranked as unscored, or spread to every weight.
+/// Refuses a loss that is not finite: it would be ranked as unscored, or spread to every weight.
 fn check(losses: &[RowLoss], step: u64) -> Result<()> {
     match losses.iter().find(|row| !row.loss.is_finite()) {
         Some(row) => Err(TrainerError::NotFinite {
@@ -203,7 +206,7 @@ fn check(losses: &[RowLoss], step: u64) -> Result<()> {
     }
 }
 
-/// Backward of the rows that have a weight.
+/// Runs backward for the rows with a weight.
 fn backward(
     network: &mut Network,
     forward: Forward,
@@ -256,8 +259,8 @@ fn report(
     }
 }
 
-/// Tokens that are no padding: a token that begins a document is told from padding by a token that follows it there, so
-/// that documents of one token are not counted; nothing can be learned from them.
+/// Number of tokens that are not padding. The first token of a document differs from padding only by a token that
+/// follows it in the document. So documents of one token are not counted; nothing can be learned from them.
 fn seen(batch: &Batch) -> u64 {
     let starts = &batch.document_starts;
     let belongs = |place: usize| {

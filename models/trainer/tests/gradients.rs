@@ -1,12 +1,12 @@
-//! Gradients of every parameter of every family: the fused network against candle's autograd in f64, and that against
-//! finite differences.
+//! Gradients of every parameter of every family: the fused network compared with candle's autograd in f64, and that
+//! with finite differences.
 
 use rho_selection::KeepRatio;
 use rho_trainer::{Batch, Objective, StepOptions, compute_gradient};
 
 use crate::support::{Random, assert_gradients, batch, checkpoint, families, fused, plain};
 
-/// By the norm of each parameter's gradient: sums of f32 against f64.
+/// Relative to the norm of each parameter's gradient: f32 sums compared with f64.
 const TOLERANCE: f64 = 2e-5;
 
 fn batches(random: &mut Random) -> Vec<Batch> {
@@ -60,7 +60,8 @@ fn the_fused_network_agrees_with_autograd() {
     }
 }
 
-/// `(f(x + h) - f(x - h)) / 2 h` along random directions in each parameter, in f64: errors of h² and of rounding / h.
+/// `(f(x + h) - f(x - h)) / 2 h` along random directions in each parameter, in f64: errors of h² and of rounding
+/// divided by h.
 #[test]
 fn autograd_agrees_with_finite_differences() {
     const STEP: f64 = 1e-3;
@@ -88,7 +89,7 @@ fn autograd_agrees_with_finite_differences() {
                 let mut moved = checkpoint.clone();
                 let size = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
                 let numbers = moved.weights[i].iter_mut().zip(&direction);
-                // What f32 makes of the step is what was stepped.
+                // The actual step is the step after rounding to f32.
                 let stepped: Vec<f64> = numbers
                     .map(|(w, d)| {
                         let before = *w;

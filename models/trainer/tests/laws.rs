@@ -1,4 +1,4 @@
-//! What must hold for any model and batch: threads, checkpointing, packing and micro-batches change nothing.
+//! Invariants of any model and batch: threads, gradient checkpointing, packing and micro-batches change nothing.
 
 use candle_core::{DType, Device};
 use rho_selection::KeepRatio;
@@ -68,7 +68,7 @@ fn gradient_checkpointing_changes_nothing() {
     }
 }
 
-/// Documents packed together, and each in a row of its own.
+/// Documents packed together, and each in its own row.
 #[test]
 fn packing_changes_no_loss_and_no_gradient() {
     for (name, json) in families() {
@@ -108,7 +108,7 @@ fn packing_changes_no_loss_and_no_gradient() {
     }
 }
 
-/// A longer batch than one tile and one block of anything: several panels of keys, several blocks of rows.
+/// A batch larger than one tile and one block: several panels of keys, several blocks of rows.
 #[test]
 fn long_rows_agree_with_autograd() {
     let json = r#"{"model_type":"llama","vocab_size":1100,"hidden_size":96,"intermediate_size":72,"num_hidden_layers":1,
@@ -119,7 +119,7 @@ fn long_rows_agree_with_autograd() {
         batch(2, 500, 1100, &mut random),
         batch(3, 333, 1100, &mut random),
     ];
-    // One document all the way.
+    // One document per row.
     batches[0].document_starts = (0..1000).map(|_| 0).collect();
     let (mut fused, mut plain) = (fused(&checkpoint), plain(&checkpoint));
     let got = compute_gradient(&mut fused, &batches, &slm(), 0).unwrap();
@@ -135,7 +135,7 @@ fn long_rows_agree_with_autograd() {
     );
 }
 
-/// A weight that is no number stops the step, and nothing is ranked with it.
+/// A weight that is NaN stops the step before anything is ranked.
 #[test]
 fn not_a_number_is_an_error() {
     for (_, json) in families() {
@@ -149,12 +149,12 @@ fn not_a_number_is_an_error() {
     }
 }
 
-/// A second failure must not find what the first one left; neither must the next step.
+/// A failed step must leave no gradients for the next step.
 #[test]
 fn a_failed_step_leaves_no_gradient() {
     let (_, json) = &families()[0];
     let mut checkpoint = checkpoint(json, 26);
-    // Only documents with token 82 meet it.
+    // Only documents with token 82 use it.
     checkpoint.weights[0][82 * 24] = f32::NAN;
     let mut network = fused(&checkpoint);
     let row = |token| Batch::from_documents(4, &[vec![vec![1, token, 2, 3]]]);
@@ -180,7 +180,7 @@ fn a_failed_step_leaves_no_gradient() {
     );
 }
 
-/// Ten steps on one batch, on both networks: the loss falls alike, and so much that it can only be learning.
+/// Ten steps on one batch, on both networks: the loss falls equally, and enough to show learning.
 #[test]
 fn both_networks_learn_alike() {
     for (name, json) in families() {
@@ -210,8 +210,8 @@ fn both_networks_learn_alike() {
     }
 }
 
-/// What runs on CUDA, on the processor: products in bf16, weights and gradients in f32. Eight bits of a number leave
-/// some per cent.
+/// The CUDA setup, run on the CPU: matmuls in bf16, weights and gradients in f32. Eight bits of mantissa leave errors
+/// of a few per cent.
 #[test]
 fn bf16_is_near() {
     for (name, json) in families() {
@@ -236,7 +236,7 @@ fn bf16_is_near() {
     }
 }
 
-/// What would be a wrong gradient in silence, or worse, is refused.
+/// Rows that would silently give a wrong gradient are refused.
 #[test]
 fn rows_that_do_not_fit_are_refused() {
     let (_, json) = &families()[0];

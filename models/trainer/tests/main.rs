@@ -1,4 +1,4 @@
-//! Whole models against independent answers: what PyTorch computed, what candle's autograd gives in f64, and laws.
+//! Whole models compared with independent results: PyTorch's, those of candle's autograd in f64, and invariants.
 
 #[cfg(test)]
 mod gradients;

@@ -1,5 +1,5 @@
-//! What PyTorch computed in float64 for tiny checkpoints: losses of whole documents, and one selective step with every
-//! gradient. `expected.jsonl` and `slm_step.safetensors` lie beside the project, with the scripts that made them.
+//! PyTorch's float64 results for tiny checkpoints: losses of whole documents, and one selective step with every
+//! gradient. `expected.jsonl` and `slm_step.safetensors` are next to the checkout, with the scripts that wrote them.
 
 use std::{collections::HashMap, path::Path};
 
@@ -12,13 +12,13 @@ use serde::Deserialize;
 
 use crate::support::{assert_gradients, fused, plain, shared_model};
 
-/// Sums of f32 through two blocks, against float64.
+/// f32 sums through two blocks, compared with float64.
 const LOSS_TOLERANCE: f32 = 2e-4;
 
-/// By the norm of each parameter's gradient.
+/// Relative to the norm of each parameter's gradient.
 const GRADIENT_TOLERANCE: f64 = 2e-5;
 
-/// Candle in f64 differs from PyTorch by cosines and sines, which Transformers rounds to f32.
+/// Candle in f64 differs from PyTorch in the cosines and sines, which Transformers rounds to f32.
 const PLAIN_TOLERANCE: f64 = 5e-6;
 
 #[derive(Deserialize)]
@@ -57,7 +57,7 @@ fn losses(network: &mut Network, batch: &Batch) -> Vec<(usize, f32)> {
         .collect()
 }
 
-/// Each document alone, and all of them packed into two rows.
+/// Each document by itself, and all of them packed into two rows.
 #[test]
 fn losses_are_those_of_transformers() {
     for name in ["llama", "qwen2", "gpt2"] {
@@ -115,7 +115,7 @@ fn i64s(tensors: &SafeTensors<'_>, name: &str) -> Vec<i64> {
         .collect()
 }
 
-/// The recorded batch as micro-batches of these rows.
+/// The recorded batch split into micro-batches with these numbers of rows.
 fn recorded_batches(tensors: &SafeTensors<'_>, cuts: &[usize]) -> Vec<Batch> {
     let ids = i64s(tensors, "input_ids");
     let lengths = i64s(tensors, "length");
@@ -138,7 +138,7 @@ fn recorded_batches(tensors: &SafeTensors<'_>, cuts: &[usize]) -> Vec<Batch> {
     cuts.iter().map(cut).collect()
 }
 
-/// In one micro-batch, and in three, whose activations are kept or not: the same kept tokens, loss and gradients.
+/// One micro-batch, and three whose activations are kept or not: the same kept tokens, loss and gradients.
 #[test]
 fn a_selective_step_is_that_of_pytorch() {
     for name in ["llama", "qwen2", "gpt2"] {

@@ -1,4 +1,4 @@
-"""Opens checkpoints with Transformers and says what it computes; or first writes them, with random weights.
+"""Loads checkpoints with Transformers and prints what it computes; or first writes them, with random weights.
 
     python their_logits.py read|write IDS FOLDER ...
 

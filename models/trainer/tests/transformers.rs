@@ -1,6 +1,6 @@
-//! The real Transformers opens what is written here, and computes the same; and what it writes is read here.
+//! Transformers loads our checkpoints and computes the same; and we read the checkpoints that it writes.
 //!
-//! Needs a Python with torch and transformers: named by RHO_MASK_TORCH_PYTHON, else made of tests/requirements-torch.txt.
+//! Needs a Python with torch and transformers: RHO_MASK_TORCH_PYTHON, else created from tests/requirements-torch.txt.
 
 use std::{path::Path, process::Command};
 
@@ -13,7 +13,7 @@ use crate::support::{checkpoint as random_checkpoint, families, fused, torch::py
 /// Both compute in f32.
 const TOLERANCE: f64 = 1e-4;
 
-/// For each folder the log-probabilities of each next token, as Transformers computes them.
+/// For each folder, Transformers' log-probabilities of each next token.
 fn theirs(python: &Path, command: &str, ids: &[u32], folders: &[TempDir]) -> Vec<Vec<Vec<f64>>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/their_logits.py");
     let output = Command::new(python)
@@ -34,7 +34,7 @@ fn theirs(python: &Path, command: &str, ids: &[u32], folders: &[TempDir]) -> Vec
         .collect()
 }
 
-/// The same here: the loss of every token of the vocabulary after each state.
+/// Our log-probabilities of every token of the vocabulary after each state.
 fn ours(network: &mut Network, ids: &[u32]) -> Vec<Vec<f64>> {
     let batch = Batch::from_documents(ids.len(), &[vec![ids.to_vec()]]);
     let forward = network.forward(&batch, false).unwrap();

@@ -1,16 +1,15 @@
-//! Matrix products of f32 with any strides, on all threads: `C = A x B` and `C += A x B`, where a transposed operand is
-//! one with its strides exchanged, not a copy.
+//! f32 matmuls with any strides, on all threads: `C = A x B` and `C += A x B`. A transposed operand has its strides
+//! swapped and is not copied.
 //!
 //! ```text
 //! for a block of K steps, for a block of columns
 //!   pack B in panels [K][2 vectors]                   parallel over panels
 //!   for a band of rows                                parallel
-//!     pack A in groups [K][R]                         stays in the second cache
+//!     pack A in groups [K][R]                         stays in the L2 cache
 //!     for a panel, for a group: R x 2 vectors of C    in registers
 //! ```
 //!
-//! How rows are shared among threads changes no sum: each number of C is summed over the same blocks of K in the same
-//! order, whatever the number of threads.
+//! The number of threads changes no result: each element of C is summed over the same blocks of K in the same order.
 
 mod pack;
 mod plain;
@@ -24,16 +23,16 @@ use rayon::prelude::*;
 
 use crate::{Instructions, scratch};
 
-/// Steps of K per block: a panel of 32 columns is 64 KiB then.
+/// Steps of K per block: a panel of 32 columns then takes 64 KiB.
 const STEPS: usize = 512;
 
 /// Columns of B packed at a time: 4 MiB with [`STEPS`].
 const COLUMNS: usize = 2048;
 
-/// Below so many multiply-adds a product stays on the thread that asks for it.
+/// A matmul of fewer multiply-adds stays on the calling thread.
 const ALONE: usize = 1 << 16;
 
-/// A matrix that is read: element `(r, c)` is `numbers[r * row_stride + c * column_stride]`.
+/// A read-only matrix: element `(r, c)` is `numbers[r * row_stride + c * column_stride]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
     numbers: &'a [f32],
@@ -44,10 +43,10 @@ pub struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// `[rows, columns]` in rows one after another.
+    /// `[rows, columns]`, row-major and contiguous.
     ///
     /// # Panics
-    /// Where there are too few numbers.
+    /// If there are too few numbers.
     pub fn new(numbers: &'a [f32], rows: usize, columns: usize) -> Self {
         Self::with_stride(numbers, rows, columns, columns)
     }
@@ -55,7 +54,7 @@ impl<'a> Matrix<'a> {
     /// `[rows, columns]`, a row starting every `row_stride` numbers.
     ///
     /// # Panics
-    /// Where there are too few numbers.
+    /// If there are too few numbers.
     pub fn with_stride(numbers: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         let needed = if rows * columns == 0 {
             0
@@ -76,7 +75,7 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// The same numbers, rows and columns exchanged.
+    /// The transpose, a view of the same numbers.
     pub fn transposed(self) -> Self {
         Self {
             rows: self.columns,
@@ -102,7 +101,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// A matrix that is written: `[rows, columns]`, a row starting every `row_stride` numbers.
+/// A writable matrix: `[rows, columns]`, a row starting every `row_stride` numbers.
 #[derive(Debug)]
 pub struct MatrixMut<'a> {
     numbers: &'a mut [f32],
@@ -112,10 +111,10 @@ pub struct MatrixMut<'a> {
 }
 
 impl<'a> MatrixMut<'a> {
-    /// `[rows, columns]` in rows one after another.
+    /// `[rows, columns]`, row-major and contiguous.
     ///
     /// # Panics
-    /// Where there are too few numbers.
+    /// If there are too few numbers.
     pub fn new(numbers: &'a mut [f32], rows: usize, columns: usize) -> Self {
         Self::with_stride(numbers, rows, columns, columns)
     }
@@ -123,14 +122,14 @@ impl<'a> MatrixMut<'a> {
     /// `[rows, columns]`, a row starting every `row_stride` numbers.
     ///
     /// # Panics
-    /// Where there are too few numbers.
+    /// If there are too few numbers, or rows would overlap.
     pub fn with_stride(
         numbers: &'a mut [f32],
         rows: usize,
         columns: usize,
         row_stride: usize,
     ) -> Self {
-        // The same check as for a matrix that is read.
+        // The same length check as for a read-only matrix.
         let _ = Matrix::with_stride(numbers, rows, columns, row_stride);
         assert!(row_stride >= columns, "rows may not overlap");
         Self {
@@ -142,19 +141,19 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
-/// What becomes of the numbers that C held.
+/// Whether a matmul replaces C or adds to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Store {
-    /// They are replaced; what they were does not matter.
+    /// The old values are replaced and never read.
     Replace,
-    /// The product is added to them.
+    /// The result is added to the old values.
     Add,
 }
 
-/// `c = a x b` or `c += a x b`, with the threads of the current rayon pool.
+/// `c = a x b` or `c += a x b`, on the threads of the current rayon pool.
 ///
 /// # Panics
-/// Where the sizes do not fit each other.
+/// If the sizes do not match.
 pub fn multiply(
     instructions: Instructions,
     a: Matrix<'_>,
@@ -165,7 +164,7 @@ pub fn multiply(
     assert_eq!(
         (a.rows, a.columns, b.columns),
         (c.rows, b.rows, c.columns),
-        "sizes of a matrix product"
+        "sizes of a matmul"
     );
     if c.rows * c.columns == 0 {
         return;
@@ -187,7 +186,7 @@ pub fn multiply(
     };
     let blocks = a.columns.div_ceil(STEPS);
     let steps = a.columns.div_ceil(blocks);
-    // Bands of equal size: two for each thread, so that a thread that was held up does not hold up all.
+    // Bands of equal size, two per thread, so that one delayed thread does not delay all.
     let groups = a.rows.div_ceil(rows);
     let bands = if threads == 1 { 1 } else { threads * 2 };
     let band = groups.div_ceil(bands).min(BAND) * rows;
@@ -248,5 +247,6 @@ pub fn multiply(
     }
 }
 
-/// Groups of rows in a band, at most: packed with [`STEPS`] of 14 rows they are 448 KiB, half of the second cache.
+/// At most this many groups of rows in a band: packed with [`STEPS`] of 14 rows they take 448 KiB, half of the L2
+/// cache.
 const BAND: usize = 16;

@@ -1,9 +1,9 @@
-//! Operands in the order in which tiles read them.
+//! Packs operands in the order in which tiles read them.
 
 use super::Matrix;
 use crate::{Instructions, transpose::transpose};
 
-/// Columns `from_column..` of the steps `from_step..` of B as `[steps][width]`; beyond its last column zeros.
+/// Packs columns `from_column..` of the steps `from_step..` of B as `[steps][width]`, zero beyond the last column.
 pub(super) fn panel(
     instructions: Instructions,
     b: Matrix<'_>,
@@ -25,7 +25,7 @@ pub(super) fn panel(
     );
 }
 
-/// Rows `from_row..` of the steps `from_step..` of A as `[steps][height]`; beyond `there` rows zeros.
+/// Packs rows `from_row..` of the steps `from_step..` of A as `[steps][height]`, zero beyond `there` rows.
 pub(super) fn group(
     instructions: Instructions,
     a: Matrix<'_>,
@@ -47,7 +47,7 @@ pub(super) fn group(
     );
 }
 
-/// `to [steps][width]`, element `(k, c)` from `numbers[k * step_stride + c * stride]`, zero from `there` on.
+/// Writes `to [steps][width]`: element `(k, c)` is `numbers[k * step_stride + c * stride]`, zero for `c >= there`.
 fn interleave(
     instructions: Instructions,
     numbers: &[f32],
@@ -57,7 +57,7 @@ fn interleave(
     to: &mut [f32],
 ) {
     if stride == 1 && there == width {
-        // Widths of tiles as constants: a copy is a few moves then, not a call.
+        // Tile widths as constants: the copy is then a few moves instead of a call.
         match width {
             32 => copy::<32>(numbers, step_stride, to),
             16 => copy::<16>(numbers, step_stride, to),
@@ -85,7 +85,7 @@ fn interleave(
     }
 }
 
-/// Rows of W numbers side by side.
+/// Copies rows of W numbers.
 fn copy<const W: usize>(numbers: &[f32], step_stride: usize, to: &mut [f32]) {
     let (rows, _) = to.as_chunks_mut::<W>();
     for (k, row) in rows.iter_mut().enumerate() {

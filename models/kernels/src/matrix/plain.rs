@@ -1,13 +1,13 @@
-//! The product said plainly, in f64: what every faster one must agree with.
+//! The naive matmul in f64, which every faster one must agree with.
 
 use super::Matrix;
 
 /// `a x b`, `[a.rows, b.columns]`.
 ///
 /// # Panics
-/// Where the sizes do not fit each other.
+/// If the sizes do not match.
 pub fn multiply(a: Matrix<'_>, b: Matrix<'_>) -> Vec<f64> {
-    assert_eq!(a.columns, b.rows, "sizes of a matrix product");
+    assert_eq!(a.columns, b.rows, "sizes of a matmul");
     let mut c = Vec::with_capacity(a.rows * b.columns);
     for i in 0..a.rows {
         for j in 0..b.columns {

@@ -1,4 +1,4 @@
-//! A band of rows times packed panels.
+//! Multiplies a band of rows by packed panels.
 #![expect(unsafe_code, reason = "raw pointers in the inner loops")]
 
 use std::ops::Range;
@@ -11,7 +11,7 @@ use crate::{
     tile::{Strides, sums},
 };
 
-/// What one thread computes: some rows of C, all columns of the packed panels.
+/// The work of one thread: some rows of C and all columns of the packed panels.
 pub(super) struct Band<'a> {
     pub(super) a: Matrix<'a>,
     pub(super) rows: Range<usize>,
@@ -20,7 +20,7 @@ pub(super) struct Band<'a> {
     pub(super) panels: &'a [f32],
     pub(super) columns: usize,
     pub(super) row_stride: usize,
-    /// Whether the sums are added to what C holds.
+    /// Whether the sums are added to C.
     pub(super) add: bool,
 }
 
@@ -34,11 +34,11 @@ pub(super) fn band(instructions: Instructions, band: &Band<'_>, c: &mut [f32]) {
     });
 }
 
-/// A band, and where its rows go.
+/// A band and its output rows.
 struct Work<'a> {
     instructions: Instructions,
     band: &'a Band<'a>,
-    /// As long as [`band`] checked.
+    /// [`band`] has checked its length.
     c: &'a mut [f32],
 }
 
@@ -47,13 +47,13 @@ impl OnLanes for Work<'_> {
 
     #[inline(always)]
     unsafe fn run<L: Lanes, const R: usize>(self) {
-        // SAFETY: the caller's promise, and the field's.
+        // SAFETY: the caller's promise, and `band` has checked the length of `c`.
         unsafe { run::<L, R>(self.instructions, self.band, self.c) }
     }
 }
 
 /// # Safety
-/// The processor has the features of `L`; `c` is as long as the caller checked.
+/// The CPU has the features of `L`; the caller has checked the length of `c`.
 #[inline(always)]
 unsafe fn run<L: Lanes, const R: usize>(
     instructions: Instructions,
@@ -86,7 +86,7 @@ unsafe fn run<L: Lanes, const R: usize>(
             let rows = R.min(band.rows.len() - g * R);
             let group = packed.as_slice()[g * R * steps..].as_ptr();
             let to = &mut c[g * R * band.row_stride + from_column..];
-            // SAFETY: group and panel hold `steps`; C has `rows` rows of `there` columns from here on.
+            // SAFETY: group and panel hold `steps` steps; from here on C has `rows` rows of `there` columns.
             unsafe {
                 let sums = sums::<L, R>(steps, group, strides, panel.as_ptr());
                 if rows == R && there == width {
@@ -101,7 +101,7 @@ unsafe fn run<L: Lanes, const R: usize>(
 }
 
 /// # Safety
-/// The processor has the features of `L`; R rows of two vectors are at `to`.
+/// The CPU has the features of `L`; `to` points to R rows of two vectors.
 #[inline(always)]
 unsafe fn store<L: Lanes, const R: usize>(
     sums: &[[L; 2]; R],
@@ -125,10 +125,10 @@ unsafe fn store<L: Lanes, const R: usize>(
     }
 }
 
-/// A tile that the matrix ends in.
+/// Stores a tile that is cut off by the matrix's last row or column.
 ///
 /// # Safety
-/// The processor has the features of `L`.
+/// The CPU has the features of `L`.
 #[inline(always)]
 unsafe fn store_part<L: Lanes, const R: usize>(
     sums: &[[L; 2]; R],
@@ -140,7 +140,7 @@ unsafe fn store_part<L: Lanes, const R: usize>(
 ) {
     let mut numbers = [0.0f32; 32];
     for (r, sum) in sums.iter().enumerate().take(rows) {
-        // SAFETY: no two vectors have more than 32 lanes.
+        // SAFETY: two vectors have at most 32 lanes.
         unsafe {
             sum[0].store(numbers.as_mut_ptr());
             sum[1].store(numbers.as_mut_ptr().add(L::WIDTH));

@@ -1,8 +1,8 @@
-//! Products of all strides and odd sizes against the plain one.
+//! Matmuls with all strides and odd sizes, compared with the plain one.
 
 use super::*;
 
-/// Sums of f32 products of up to 1,100 terms below 1/4: rounding of some 1e-7 of the sum of magnitudes.
+/// f32 sums of up to 1,100 products below 1/4: rounding errors of about 1e-7 of the sum of magnitudes.
 const TOLERANCE: f64 = 5e-5;
 
 fn noise(count: usize, seed: u32) -> Vec<f32> {
@@ -43,7 +43,7 @@ fn equals_the_plain_product() {
             let b = view(&b, steps, columns, turned & 2 == 2);
             let expected = plain(a, b);
             for instructions in Instructions::available() {
-                // A stride that leaves a gap, which must stay as it is.
+                // A stride that leaves a gap, which must stay unchanged.
                 let stride = columns + 3;
                 for store in [Store::Replace, Store::Add] {
                     let before = noise(rows * stride, 3);
@@ -73,7 +73,7 @@ fn equals_the_plain_product() {
     }
 }
 
-/// The number of threads shares the work out differently, and must not change a bit.
+/// The number of threads changes how the work is split, and must not change a bit of the result.
 #[test]
 fn threads_change_no_bit() {
     for (rows, steps, columns) in SIZES {

@@ -1,13 +1,13 @@
-//! What a processor can do at the most: f32 multiply-adds on all cores, and bytes read from memory.
+//! The peak rates of this CPU: f32 multiply-adds on all cores, and bytes read from memory.
 
 use std::array::from_fn;
 use std::hint::black_box;
 use std::thread;
 use std::time::Instant;
 
-/// Sums that are under way at once: enough to hide the latency of a multiply-add, few enough for the registers.
+/// Independent sums: enough to hide the latency of a multiply-add, few enough for the registers.
 const CHAINS: usize = 12;
-/// Lanes of the widest vectors. Chains start at numbers that the compiler does not know, or it would see that all are one.
+/// Lanes of the widest vectors. The chains start at numbers unknown to the compiler, so that it does not merge them.
 const LANES: usize = 16;
 const STEPS: usize = 20_000_000;
 /// Larger than any cache.
@@ -64,7 +64,7 @@ unsafe fn chains_avx2() -> f32 {
     use std::arch::x86_64::{_mm256_cvtss_f32, _mm256_fmadd_ps, _mm256_set1_ps};
     let (factor, addend) = (_mm256_set1_ps(0.999), _mm256_set1_ps(0.001));
     let mut sums: [_; CHAINS] = from_fn(|i| _mm256_set1_ps(black_box(i as f32)));
-    // Twice as many, for vectors are half as wide.
+    // Twice as many steps, because vectors are half as wide.
     for _ in 0..2 * STEPS {
         for sum in &mut sums {
             *sum = _mm256_fmadd_ps(*sum, factor, addend);
@@ -73,7 +73,7 @@ unsafe fn chains_avx2() -> f32 {
     sums.into_iter().map(|sum| _mm256_cvtss_f32(sum)).sum()
 }
 
-/// What the compiler makes of it for the least processor of this kind.
+/// In plain Rust, as the compiler vectorises it for the baseline CPU.
 fn chains_of_lanes() -> f32 {
     let mut sums: [[f32; LANES]; CHAINS] = from_fn(|i| [black_box(i as f32); LANES]);
     for _ in 0..STEPS {
@@ -84,7 +84,7 @@ fn chains_of_lanes() -> f32 {
     sums.as_flattened().iter().sum()
 }
 
-/// GB/s that all cores read together.
+/// GB/s read by all cores together.
 pub(crate) fn reading() -> f64 {
     let data = vec![1u64; BYTES / 8];
     let read = || {

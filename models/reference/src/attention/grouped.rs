@@ -1,14 +1,15 @@
-//! Causal attention with grouped heads as an export of ours has it: rows of all heads in, rows of all heads out. Turns,
-//! scales, caps and masks on the way, without a mask, without repeated heads and without copies of `[heads, length]`.
+//! Causal grouped-query attention, as our own exports have it: rows of all heads in, rows of all heads out. Rotary
+//! embedding, scale, soft cap and causal masking are fused, without a mask tensor, repeated kv_heads or transposed
+//! copies.
 //!
 //! ```text
-//! keys    [t, width] of a head ─ turn ─► panels [width][C]     once for all heads of the group: `pack`
-//! values  [t, width] of a head ────────► panels [t][C]
-//! for R rows of a head of queries: turn, scale ─► scores ─ cap ─ exp ─ sum ─ weigh ─► out     `attend`
+//! keys    [t, head_dim] of a head ─ rotate ─► panels [head_dim][C]     once for all query heads of the group
+//! values  [t, head_dim] of a head ──────────► panels [t][C]
+//! for R rows of a query head: rotate, scale ─► scores ─ cap ─ exp ─ sum ─ weigh ─► out     `attend`
 //! ```
 //!
-//! Which columns a row sees is known without a mask: those up to itself, and of a window no more than its width. Only
-//! the panels at both ends are masked. Scores of a tile stand in the second cache.
+//! The columns that a row sees follow from its index: all up to itself or, with a sliding window, the window's last
+//! ones. Only the panels at both ends need masking. The scores of a tile stay in the L2 cache.
 #![expect(unsafe_code, reason = "raw pointers in the inner loops")]
 
 use rho_kernels::{
@@ -20,22 +21,22 @@ use rho_kernels::{
 
 use super::divide;
 
-/// What every head is done with.
+/// The parameters that all heads share.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rule {
-    /// Rows: tokens of a document.
+    /// Sequence length.
     pub(crate) length: usize,
-    /// Numbers per head.
+    /// head_dim.
     pub(crate) width: usize,
-    /// On scores.
+    /// The factor on scores.
     pub(crate) scale: f32,
-    /// `cap * tanh(score / cap)`.
+    /// Soft cap: `cap * tanh(score / cap)`.
     pub(crate) cap: Option<f32>,
-    /// A row sees this many columns, its own among them.
+    /// Sliding window: a row sees this many columns, including its own.
     pub(crate) window: Option<usize>,
 }
 
-/// Cosine and sine `[length, pairs]`: pair `i` is number `i` and number `i + pairs` of a head.
+/// Cosines and sines `[length, pairs]`: pair `i` is elements `i` and `i + pairs` of a head.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tables<'a> {
     pub(crate) cosine: &'a [f32],
@@ -43,17 +44,17 @@ pub(crate) struct Tables<'a> {
     pub(crate) pairs: usize,
 }
 
-/// The rows of one head: a part of wider rows.
+/// The rows of one head, within rows of all heads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HeadRows<'a> {
-    /// From the head's first number in the first row on.
+    /// Starts at the head's first element in the first row.
     pub(crate) numbers: &'a [f32],
-    /// From row to row.
+    /// Distance from one row to the next.
     pub(crate) stride: usize,
 }
 
 impl HeadRows<'_> {
-    /// A row, turned, into `out`.
+    /// Writes a row with rotary embedding to `out`.
     fn turned(&self, row: usize, width: usize, tables: Option<Tables<'_>>, out: &mut [f32]) {
         let x = &self.numbers[row * self.stride..][..width];
         out.copy_from_slice(x);
@@ -76,7 +77,7 @@ impl HeadRows<'_> {
     }
 }
 
-/// Floats that packed keys, or packed values, of one head take.
+/// Number of floats of one head's packed keys and of its packed values.
 pub(crate) fn packed_size(instructions: Instructions, rule: &Rule) -> [usize; 2] {
     let panel = panel(instructions);
     [
@@ -85,12 +86,12 @@ pub(crate) fn packed_size(instructions: Instructions, rule: &Rule) -> [usize; 2]
     ]
 }
 
-/// Columns of a panel: two vectors.
+/// Columns per panel: two vectors.
 fn panel(instructions: Instructions) -> usize {
     instructions.tile().1
 }
 
-/// Keys of one head, turned, in panels `[width][C]` of C rows each; what is beyond the last row is zero.
+/// Packs the rotated keys of one head in panels `[head_dim][C]` of C rows each, zero beyond the last row.
 pub(crate) fn pack_keys(
     instructions: Instructions,
     rule: &Rule,
@@ -115,7 +116,7 @@ pub(crate) fn pack_keys(
     }
 }
 
-/// Values of one head in panels `[length][C]` of C numbers of each row; what is beyond the last number is zero.
+/// Packs the values of one head in panels `[length][C]` of C elements of each row, zero beyond the last element.
 pub(crate) fn pack_values(
     instructions: Instructions,
     rule: &Rule,
@@ -134,7 +135,7 @@ pub(crate) fn pack_values(
     }
 }
 
-/// One head of queries beside the packed keys and values of its group.
+/// The queries of one head, and the packed keys and values of its group.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operands<'a> {
     pub(crate) queries: HeadRows<'a>,
@@ -143,7 +144,7 @@ pub(crate) struct Operands<'a> {
     pub(crate) tables: Option<Tables<'a>>,
 }
 
-/// Rows `rows` of one head; each of `out` gets the numbers of one.
+/// Computes the rows from `first` on of one head, one for each slice of `out`.
 pub(crate) fn attend(
     instructions: Instructions,
     rule: &Rule,
@@ -159,7 +160,7 @@ pub(crate) fn attend(
     });
 }
 
-/// Some rows of one head, and where they go.
+/// Some rows of one head, and their output.
 struct Work<'a, 'b> {
     rule: &'a Rule,
     operands: Operands<'a>,
@@ -178,7 +179,7 @@ impl OnLanes for Work<'_, '_> {
 }
 
 /// # Safety
-/// The processor has the features of `L`.
+/// The CPU has the features of `L`.
 #[inline(always)]
 unsafe fn run<L: Lanes, const R: usize>(
     rule: &Rule,
@@ -218,7 +219,7 @@ unsafe fn run<L: Lanes, const R: usize>(
             let tile = &mut scores.as_mut_slice()[p * R * panel..][..R * panel];
             let keys = &operands.keys[number * width * panel..][..width * panel];
             let columns = number * panel..(number + 1) * panel;
-            // SAFETY: queries hold `width` steps of R, a panel of two vectors, the tile R x two vectors.
+            // SAFETY: `queries` holds `width` steps of R, `keys` as many of two vectors, and the tile R x two vectors.
             unsafe {
                 product::<L, R>(width, queries.as_slice(), keys, tile);
                 if let Some(cap) = rule.cap {
@@ -229,7 +230,7 @@ unsafe fn run<L: Lanes, const R: usize>(
                     }
                 }
             }
-            // Whole panels are seen by all rows, but for those at both ends.
+            // All rows see all of a panel, except at both ends.
             if columns.end > from + 1 || columns.start < begin(last) {
                 for (r, scores) in tile.chunks_exact_mut(panel).enumerate() {
                     let row = from + r.min(rows - 1);

@@ -1,17 +1,17 @@
-//! Attention in one pass per tile of rows: scores, softmax and the sum of values without `[heads, length, length]` in
-//! memory, and without the columns that the mask forbids.
+//! Attention in one pass per tile of rows: scores, softmax and the weighted sum of values, without a
+//! `[heads, length, length]` tensor in memory and without the columns that the mask forbids.
 //!
 //! ```text
 //! for a block of rows of one head                         parallel over batch, heads and blocks
 //!   pack keys and values of the columns that any row may see, in panels of C columns
-//!   for R rows:  scores [R, n] = queries x keys + mask     a buffer in the second cache
+//!   for R rows:  scores [R, n] = queries x keys + mask     a buffer in the L2 cache
 //!                p = exp(scores - maximum), sum            per row
-//!                out [R, width] = p x values / sum         in registers
+//!                out [R, value_width] = p x values / sum   in registers
 //! ```
 //!
-//! A row's columns end at the last one whose mask is above [`FORBIDDEN`]: half of them, for a causal model. Which
-//! columns those are is read from the mask itself, so any mask is computed as it says. A row that may see nothing sees
-//! everything, as it does where a mask is a large negative number.
+//! A row's columns end at the last one whose mask is above [`FORBIDDEN`]: for a causal model that skips half of them.
+//! This is read from the mask itself, so any mask is computed correctly. A row that may see nothing sees everything,
+//! as with a mask of large negative numbers.
 #![expect(unsafe_code, reason = "raw pointers in the inner loops")]
 
 pub(crate) mod grouped;
@@ -26,17 +26,17 @@ use rho_kernels::{
     softmax::{LOWEST, RowSum, exponentials, raise, weigh},
 };
 
-/// A mask of this or less forbids a column: beside a score of any other, exp of it is nothing in f32.
+/// A mask value of this or less forbids a column: next to any other score, its exp is zero in f32.
 pub(crate) const FORBIDDEN: f32 = LOWEST;
 
-/// Sizes of an attention, and how its mask is spread.
+/// The sizes of an attention.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
-    /// Columns: positions that may be seen.
+    /// Columns: number of keys.
     pub(crate) columns: usize,
-    /// Width of queries and keys.
+    /// head_dim of queries and keys.
     pub(crate) key_width: usize,
-    /// Width of values.
+    /// head_dim of values.
     pub(crate) value_width: usize,
 }
 
@@ -51,13 +51,13 @@ pub(crate) struct Operands<'a> {
     pub(crate) mask: &'a [f32],
     /// `[columns, value_width]`.
     pub(crate) values: &'a [f32],
-    /// Per row of the mask: how many columns may be seen, see [`visible`].
+    /// For each row of the mask, the number of visible columns, see [`visible`].
     pub(crate) visible: &'a [usize],
 }
 
-/// How many columns a row of a mask lets through, up to the last that it does; all where it lets through none.
+/// The number of columns up to the last one that a mask row allows; all columns if it allows none.
 pub(crate) fn visible(mask: &[f32]) -> usize {
-    // NaN is not forbidden: it has to stay visible.
+    // NaN counts as allowed, so that it stays visible in the result.
     let forbidden = |m: &f32| *m <= FORBIDDEN;
     match mask.iter().rposition(|m| !forbidden(m)) {
         Some(last) => last + 1,
@@ -65,12 +65,12 @@ pub(crate) fn visible(mask: &[f32]) -> usize {
     }
 }
 
-/// Rows that are worth one packing of keys and values.
+/// Rows per packing of keys and values.
 pub(crate) fn block_rows(instructions: Instructions) -> usize {
     instructions.tile().0 * 8
 }
 
-/// Rows `from..from + out.len() / value_width` of one head.
+/// Computes rows `from..from + out.len() / value_width` of one head.
 pub(crate) fn attend(
     instructions: Instructions,
     shape: Shape,
@@ -86,7 +86,7 @@ pub(crate) fn attend(
     });
 }
 
-/// Some rows of one head, and where they go.
+/// Some rows of one head, and their output.
 struct Work<'a> {
     shape: Shape,
     operands: Operands<'a>,
@@ -105,7 +105,7 @@ impl OnLanes for Work<'_> {
 }
 
 /// # Safety
-/// The processor has the features of `L`.
+/// The CPU has the features of `L`.
 #[inline(always)]
 unsafe fn run<L: Lanes, const R: usize>(
     shape: Shape,
@@ -115,7 +115,7 @@ unsafe fn run<L: Lanes, const R: usize>(
 ) {
     let width = 2 * L::WIDTH;
     let count = out.len() / shape.value_width;
-    // A mask of one row is that of all.
+    // A mask of one row applies to all rows.
     let mask_row = |row: usize| row.min(operands.visible.len() - 1);
     let seen = |row: usize| operands.visible[mask_row(row)];
     let most = (from..from + count).map(seen).max().unwrap_or(0);
@@ -150,13 +150,13 @@ unsafe fn run<L: Lanes, const R: usize>(
         for p in 0..panels {
             let tile = &mut scores.as_mut_slice()[p * R * width..][..R * width];
             let panel = &keys.as_slice()[p * shape.key_width * width..][..shape.key_width * width];
-            // SAFETY: queries hold `key_width` steps of R, a panel of `width`, the tile R x `width`.
+            // SAFETY: `queries` holds `key_width` steps of R, `panel` as many of `width`, and the tile R x `width`.
             unsafe { product::<L, R>(shape.key_width, queries.as_slice(), panel, tile) };
             let there = width.min(shape.columns - p * width);
             for (r, row) in tile.chunks_exact_mut(width).enumerate() {
                 let at = mask_row(from + first + r.min(rows - 1)) * shape.columns + p * width;
                 let mask = &operands.mask[at..at + there];
-                // SAFETY: two vectors in a row, and in a mask that is not cut short.
+                // SAFETY: a row is two vectors, and so is a mask row unless it is cut short.
                 unsafe {
                     let row = row.as_mut_ptr();
                     if there == width {
@@ -201,7 +201,7 @@ unsafe fn run<L: Lanes, const R: usize>(
 /// `answer [R, two vectors] = weighed / the rows' sums`.
 ///
 /// # Safety
-/// The processor has the features of `L`.
+/// The CPU has the features of `L`.
 #[inline(always)]
 unsafe fn divide<L: Lanes, const R: usize>(
     weighed: &[[L; 2]; R],
@@ -218,7 +218,7 @@ unsafe fn divide<L: Lanes, const R: usize>(
     }
 }
 
-/// The first `columns` of a matrix `[rows, stride]` in panels `[rows][width]`; what is beyond them is zero.
+/// Packs the first `columns` of a matrix `[rows, stride]` in panels `[rows][width]`, zero beyond the last column.
 fn pack(matrix: &[f32], rows: usize, stride: usize, columns: usize, width: usize) -> Aligned {
     let mut packed = Aligned::zeroed(columns.div_ceil(width) * rows * width);
     let panels = packed

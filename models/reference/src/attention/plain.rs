@@ -1,9 +1,9 @@
-//! Attention said plainly in f64.
+//! Naive attention in f64.
 #![cfg(test)]
 
 use super::{Operands, Shape};
 
-/// All rows of one head.
+/// Attention of all rows of one head.
 pub(super) fn attend(shape: Shape, operands: Operands<'_>) -> Vec<f64> {
     let Shape {
         columns,
@@ -32,7 +32,8 @@ pub(super) fn attend(shape: Shape, operands: Operands<'_>) -> Vec<f64> {
     out
 }
 
-/// Grouped attention of one document: rows of all heads of queries, keys and values, `[length, heads * width]`.
+/// Grouped-query attention of one document. Queries are `[length, heads * head_dim]`, keys and values
+/// `[length, kv_heads * head_dim]`.
 pub(super) fn grouped(
     rule: &super::grouped::Rule,
     [heads, groups]: [usize; 2],

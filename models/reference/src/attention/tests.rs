@@ -1,8 +1,9 @@
-//! Attention against the plain one in f64: causal and other masks, widths that do not fit vectors.
+//! Attention compared with the naive one in f64: causal and other masks, head_dims that are not multiples of the vector
+//! width.
 
 use super::*;
 
-/// Scores of magnitude 16 are wrong by some 1e-6 each as sums of f32, and so are their exps, relatively.
+/// Scores of magnitude 16 have errors of about 1e-6 as f32 sums, and so do their exps, relatively.
 const TOLERANCE: f64 = 1e-5;
 
 fn noise(count: usize, seed: u32, size: f32) -> Vec<f32> {
@@ -14,7 +15,7 @@ fn noise(count: usize, seed: u32, size: f32) -> Vec<f32> {
     (0..count).map(next).collect()
 }
 
-/// All rows in blocks of `block`.
+/// Computes all rows in blocks of `block`.
 fn attend_all(
     instructions: Instructions,
     shape: Shape,
@@ -70,7 +71,7 @@ fn equals_plain_attention() {
             noise(columns, 5, 3.0),
         ];
         for (i, mask) in masks.iter().enumerate() {
-            // Nothing but minus infinity has no softmax.
+            // A row of only minus infinity has no softmax.
             if i == 2 && columns == 1 {
                 continue;
             }
@@ -166,7 +167,7 @@ fn a_mask_says_how_far_a_row_sees() {
     assert_eq!(visible(&[0.0, f32::NAN]), 2);
 }
 
-/// One document through packing and blocks, as the operator has it.
+/// Computes one document by packing and blocks, as the operator does.
 fn grouped_all(
     instructions: Instructions,
     rule: &grouped::Rule,
@@ -184,7 +185,7 @@ fn grouped_all(
     let sizes = grouped::packed_size(instructions, rule);
     for head in 0..heads {
         let group = head / (heads / groups);
-        // What stood there before must not matter.
+        // The old contents must not matter.
         let (mut k, mut v) = (vec![f32::NAN; sizes[0]], vec![f32::NAN; sizes[1]]);
         let stride = groups * width;
         grouped::pack_keys(

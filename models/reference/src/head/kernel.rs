@@ -1,17 +1,17 @@
-//! The head on the processor: matrix product and online softmax in one pass, so that logits never reach memory.
+//! The head on the CPU: matmul and online softmax in one pass, so that logits never reach memory.
 //!
 //! ```text
-//! for a block of rows (fits the second cache, packed in groups of R rows)       parallel over blocks
+//! for a block of rows (fits the L2 cache, packed in groups of R rows)           parallel over blocks
 //!   for a panel of C columns of the weights (packed [hidden][C])
 //!     for a group of R rows:  tile [R, C] = group x panel      in registers
-//!                             steps (scale, bias, soft cap)    tile in the first cache
+//!                             steps (scale, bias, soft cap)    tile in the L1 cache
 //!                             maximum, sum, dot                per row and lane
 //! ```
 //!
-//! Per row and lane it keeps `m` (running maximum of the logits x), `sum = Σ exp(x - m)` and
+//! For each row and lane it keeps `m` (running maximum of the logits x), `sum = Σ exp(x - m)` and
 //! `dot = Σ exp(x - m) (x - m)`. When the maximum grows by δ, both are rescaled: `dot ← (dot - δ sum) exp(-δ)`,
 //! `sum ← sum exp(-δ)`. At the end the lanes are merged in f64, and `loss = m + ln sum - x[target]`,
-//! `entropy = ln sum - dot / sum` (equations 1 and 8 of the paper, with the maximum taken out).
+//! `entropy = ln sum - dot / sum` (equations 1 and 8 of the paper, with the maximum factored out).
 #![expect(unsafe_code, reason = "raw pointers in the inner loops")]
 
 use rayon::prelude::*;
@@ -28,10 +28,10 @@ pub use rho_kernels::Instructions;
 
 use super::plain::RowScores;
 
-/// Floats of packed hidden states per block of rows: half of a 1 MiB second cache, the other half is the panel's.
+/// Floats of packed hidden states per block of rows: half of a 1 MiB L2 cache. The other half is for the panel.
 const BLOCK_FLOATS: usize = 128 * 1024;
 
-/// A head whose weights are packed for the kernel: `vocabulary x hidden` floats (rounded up to whole panels).
+/// A head whose weights are packed for the kernel: `vocab_size x hidden_size` floats, rounded up to whole panels.
 pub struct Kernel {
     instructions: Instructions,
     hidden: usize,
@@ -49,7 +49,10 @@ enum PackedStep {
 }
 
 impl Kernel {
-    /// Packs the weights with the threads of the current rayon pool.
+    /// Packs the weights on the threads of the current rayon pool.
+    ///
+    /// # Errors
+    /// If the head's weights cannot be read as floats.
     pub fn new(head: &Head, instructions: Instructions) -> Result<Self, GraphError> {
         let columns = instructions.tile().1;
         let count = head.vocabulary.div_ceil(columns);
@@ -76,7 +79,7 @@ impl Kernel {
         })
     }
 
-    /// Width of the hidden states.
+    /// hidden_size.
     pub fn hidden(&self) -> usize {
         self.hidden
     }
@@ -86,11 +89,11 @@ impl Kernel {
         self.instructions
     }
 
-    /// Loss and entropy of row `i` of `n = targets.len()`, where `row(i, out)` writes its `hidden` numbers. Runs on the
-    /// current rayon pool; memory beside the weights is a block of rows per thread.
+    /// Loss and entropy of `targets.len()` rows; `row(i, out)` writes the `hidden_size` numbers of row `i`. Runs on the
+    /// current rayon pool. Besides the weights it uses memory for one block of rows per thread.
     pub fn score(&self, row: impl Fn(usize, &mut [f32]) + Sync, targets: &[u32]) -> RowScores {
         let (rows, _) = self.instructions.tile();
-        // Blocks of equal size, as many as keeps all threads busy to the end.
+        // Blocks of equal size, their number a multiple of the threads, so that all threads stay busy to the end.
         let most = (BLOCK_FLOATS / self.hidden / rows).clamp(1, 16) * rows;
         let blocks = targets
             .len()
@@ -119,7 +122,7 @@ impl Kernel {
     }
 }
 
-/// Columns `from..from + columns` of the weights as `[hidden][columns]`; columns beyond the vocabulary stay zero.
+/// Packs columns `from..from + columns` of the weights as `[hidden][columns]`, zero beyond vocab_size.
 fn pack_panel(head: &Head, from: usize, columns: usize) -> Result<Aligned, GraphError> {
     let mut packed = Aligned::zeroed(head.hidden * columns);
     let panel = packed.as_mut_slice();
@@ -146,7 +149,7 @@ fn pack_panel(head: &Head, from: usize, columns: usize) -> Result<Aligned, Graph
     Ok(packed)
 }
 
-/// A block of rows on its way through all panels.
+/// A block of rows and its state while all panels are processed.
 struct Block<'a> {
     targets: &'a [u32],
     /// `[groups][hidden][rows]`.
@@ -198,14 +201,14 @@ impl<'a> Block<'a> {
                 weighted += (f64::from(dot[lane]) + f64::from(sum[lane]) * shift) * scale;
             }
             let log_total = total.ln();
-            // The large numbers first: their difference is small.
+            // Subtract the large numbers first: their difference is small.
             loss[r] = (f64::from(top) - f64::from(self.target_logits[r]) + log_total) as f32;
             entropy[r] = (log_total - weighted / total) as f32;
         }
     }
 }
 
-/// Takes one block through all panels.
+/// Processes one block with all panels.
 struct Work<'a, 'b> {
     kernel: &'a Kernel,
     block: &'a mut Block<'b>,
@@ -221,10 +224,10 @@ impl OnLanes for Work<'_, '_> {
     }
 }
 
-/// Takes one block through all panels. `R` is the tile's rows, its columns are two vectors.
+/// Processes one block with all panels. A tile has `R` rows and two vectors of columns.
 ///
 /// # Safety
-/// The processor has the features of `L`; kernel and block are packed for tiles of `R` rows and two vectors of columns.
+/// The CPU has the features of `L`; kernel and block are packed for tiles of `R` rows and two vectors of columns.
 #[inline(always)]
 unsafe fn run<L: Lanes, const R: usize>(kernel: &Kernel, block: &mut Block<'_>) {
     let columns = 2 * L::WIDTH;
@@ -237,7 +240,7 @@ unsafe fn run<L: Lanes, const R: usize>(kernel: &Kernel, block: &mut Block<'_>) 
         let width = columns.min(kernel.vocabulary - from);
         for group in 0..block.groups {
             let packed = &block.packed.as_slice()[group * R * kernel.hidden..][..R * kernel.hidden];
-            // SAFETY: both operands hold `hidden` steps of R and `columns` floats, the tile holds R x columns.
+            // SAFETY: the operands hold `hidden` steps of R and of `columns` floats, the tile holds R x columns.
             unsafe { product::<L, R>(kernel.hidden, packed, panel.as_slice(), tile) };
             for step in &kernel.steps {
                 // SAFETY: a bias is padded to whole panels.
@@ -263,7 +266,7 @@ unsafe fn run<L: Lanes, const R: usize>(kernel: &Kernel, block: &mut Block<'_>) 
     }
 }
 
-/// One step over a tile whose columns start at `from` of the vocabulary.
+/// Applies one step to a tile whose first column is token `from` of the vocabulary.
 #[inline(always)]
 unsafe fn apply<L: Lanes>(step: &PackedStep, from: usize, columns: usize, tile: &mut [f32]) {
     // SAFETY: the tile is whole vectors, and so is a panel of the bias.
@@ -285,7 +288,7 @@ unsafe fn apply<L: Lanes>(step: &PackedStep, from: usize, columns: usize, tile: 
     }
 }
 
-/// Takes two vectors of logits into a row's maximum, sum and dot.
+/// Updates a row's maximum, sum and dot with two vectors of logits.
 #[inline(always)]
 unsafe fn update<L: Lanes>(logits: &[f32], state: &mut [f32; 48]) {
     let state = state.as_mut_ptr();
@@ -310,7 +313,7 @@ unsafe fn update<L: Lanes>(logits: &[f32], state: &mut [f32; 48]) {
             max = higher;
             max.store(state);
         }
-        // The limit comes first: the order lets a NaN through to the sums, where it is seen.
+        // The limit is the receiver of `max`, so a NaN reaches the sums and is seen.
         let (d0, d1) = (least.max(x0.sub(max)), least.max(x1.sub(max)));
         let (e0, e1) = (d0.exp(), d1.exp());
         sum = sum.add(e0).add(e1);
@@ -327,7 +330,7 @@ mod tests {
     use super::*;
     use crate::head::plain;
 
-    /// Products of f32 against f64, and an exp of 2 ulp.
+    /// f32 matmuls compared with f64, and an exp of 2 ulp.
     const TOLERANCE: f32 = 2e-5;
 
     struct Random(u64);
@@ -426,7 +429,7 @@ mod tests {
         }
     }
 
-    /// Logits that f32 sums would ruin without a running maximum, and a bias that forbids tokens.
+    /// Logits whose f32 sums overflow without a running maximum, and a bias that forbids tokens.
     #[test]
     fn survives_extreme_logits() {
         let mut random = Random(3);

@@ -1,17 +1,17 @@
-//! The head, said plainly in f64: what every faster version must agree with.
+//! The naive head in f64, which every faster version must agree with.
 
 use rho_graph::{GraphError, Head, Layout, Step};
 
 /// Loss and entropy, in nats, of rows of hidden states.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RowScores {
-    /// `-ln p[target]`, a number per row.
+    /// `-ln p[target]`, one per row.
     pub loss: Vec<f32>,
-    /// `-sum p ln p`, a number per row.
+    /// `-sum p ln p`, one per row.
     pub entropy: Vec<f32>,
 }
 
-/// Loss and entropy of one row of logits that stand in memory.
+/// Loss and entropy of one row of logits.
 pub fn of_logits(logits: &[f32], target: usize) -> (f32, f32) {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max) as f64;
     let (mut sum, mut weighted) = (0.0f64, 0.0f64);
@@ -31,7 +31,10 @@ pub fn of_logits(logits: &[f32], target: usize) -> (f32, f32) {
     )
 }
 
-/// Scores `targets.len()` rows of `hidden` (`[rows, head.hidden]`), a full row of logits at a time.
+/// Scores `targets.len()` rows of `hidden` (`[rows, hidden_size]`), a full row of logits at a time.
+///
+/// # Errors
+/// If the head's weights cannot be read as floats.
 pub fn score(head: &Head, hidden: &[f32], targets: &[u32]) -> Result<RowScores, GraphError> {
     let weights = head.weights.to_f32()?;
     let mut scores = RowScores::default();

@@ -1,5 +1,5 @@
-//! The head as a session of its own, for devices: hidden states stay where they are, rows are taken in chunks, and
-//! only loss and entropy come back.
+//! The head as a separate ONNX Runtime session, for other devices: hidden states stay on the device, rows are
+//! processed in chunks, and only loss and entropy are copied back.
 
 use ort::{
     environment::Environment,
@@ -23,6 +23,9 @@ pub struct SessionHead {
 
 impl SessionHead {
     /// Loads the head's weights onto the device.
+    ///
+    /// # Errors
+    /// If the head's graph cannot be built or ONNX Runtime cannot load it.
     pub fn new(
         cut: &Cut,
         device: ResolvedDevice,
@@ -38,12 +41,15 @@ impl SessionHead {
         })
     }
 
-    /// Takes so many rows per run, at least one, in place of as many as a fixed amount of memory holds.
+    /// Sets the number of rows per run, at least one. The default is as many as a fixed amount of memory holds.
     pub fn set_chunk(&mut self, rows: usize) {
         self.chunk = rows.max(1);
     }
 
-    /// Scores the rows `rows` of `hidden` (any shape whose last axis is the hidden width), which may lie on the device.
+    /// Scores the rows `rows` of `hidden` (any shape whose last axis is hidden_size), which may be on the device.
+    ///
+    /// # Errors
+    /// If ONNX Runtime fails to run the head.
     pub fn score(
         &mut self,
         hidden: &DynValue,

@@ -1,4 +1,4 @@
-//! The operator `Attention`: queries, keys, mask and values in, weighted values out.
+//! The operator `Attention`: takes queries, keys, mask and values, returns weighted values.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,7 +13,7 @@ use crate::{
     head::kernel::Instructions,
 };
 
-/// Attention of every layer alike.
+/// The operator; all layers share it.
 pub(crate) struct AttentionOperator {
     pub(crate) instructions: Instructions,
 }
@@ -45,7 +45,7 @@ impl Operator for AttentionOperator {
     }
 }
 
-/// One attention of a graph.
+/// One attention node of a graph.
 pub(crate) struct AttentionKernel {
     instructions: Instructions,
     axes: Option<usize>,
@@ -66,8 +66,8 @@ impl Kernel for AttentionKernel {
         let unfit = || {
             let [queries, keys, mask, values] = &shapes;
             ort::Error::new(format!(
-                "attention: expected queries [.., t, k], keys [.., k, s], a mask that spreads to [.., t, s] and values \
-                 [.., s, v], got {queries:?}, {keys:?}, {mask:?}, {values:?}"
+                "attention: expected queries [.., t, k], keys [.., k, s], a mask that broadcasts to [.., t, s] and \
+                 values [.., s, v], got {queries:?}, {keys:?}, {mask:?}, {values:?}"
             ))
         };
         let [Some(queries), Some(keys), Some(values)] = [0, 1, 3].map(|i| matrix(&shapes[i]))
@@ -84,7 +84,7 @@ impl Kernel for AttentionKernel {
         let [Some(keys_spread), Some(mask_spread), Some(values_spread)] = spreads else {
             return Err(unfit());
         };
-        // Only a mask may have one row for all.
+        // Only a mask may have a single row for all rows.
         let other_axes = self.axes.is_some_and(|axes| axes != lead.len() + 2);
         if lead.is_empty()
             || other_axes
@@ -104,7 +104,7 @@ impl Kernel for AttentionKernel {
             .ok_or_else(missing)?;
         let (_, out) = out.try_extract_tensor_mut::<f32>()?;
         if out.is_empty() || columns == 0 {
-            // Nothing to be seen adds up to nothing.
+            // Without keys the sum is zero.
             out.fill(0.0);
             return Ok(());
         }
@@ -120,7 +120,8 @@ impl Kernel for AttentionKernel {
             .map(Mutex::new)
             .collect();
         context.par_for(parts.len(), parts.len(), |task| {
-            // Each task is run once: the lock only tells the compiler so. The last rows see most: they come first.
+            // Each task runs once: the lock only proves this to the compiler. The last rows see most columns, so they
+            // run first.
             let part = &parts[parts.len() - 1 - task];
             let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
             let (head, from, out) = &mut *part;
@@ -139,21 +140,22 @@ impl Kernel for AttentionKernel {
     }
 }
 
-/// The axes before the last two, and those.
+/// Splits a shape into its leading axes and its last two.
 fn matrix(dims: &[usize]) -> Option<(&[usize], [usize; 2])> {
     let (lead, matrix) = dims.split_last_chunk::<2>()?;
     Some((lead, *matrix))
 }
 
-/// How an operand of fewer heads or rows serves all, as a matrix product and an addition have it.
+/// How an operand broadcasts to the output's heads and rows.
 struct Spread {
-    /// Per leading axis: its size in the output, and how many of the operand's rows a step along it is.
+    /// For each leading axis, last axis first: its size in the output, and the step along it in rows of the operand.
     lead: Vec<(usize, usize)>,
     rows: usize,
 }
 
 impl Spread {
-    /// Leading axes may be missing, and all but the last may be 1.
+    /// The broadcast of `dims` to `lead` and `[rows, columns]`, if possible. Leading axes may be missing, and every
+    /// axis but the last may be 1.
     fn of(dims: &[usize], lead: &[usize], [rows, columns]: [usize; 2]) -> Option<Self> {
         let axes = lead.len() + 2;
         let mut all = vec![1; axes];
@@ -177,7 +179,7 @@ impl Spread {
         })
     }
 
-    /// The operand's row for the first row of a head, counted over all leading axes.
+    /// The operand's row for the first row of a head. Heads are counted over all leading axes.
     fn first_row(&self, mut head: usize) -> usize {
         let mut row = 0;
         // From the last axis on.

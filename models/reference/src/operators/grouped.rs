@@ -1,4 +1,5 @@
-//! The operator `GroupedAttention`: rows of queries, keys and values of all heads in, rows of weighted values out.
+//! The operator `GroupedAttention`: takes rows of queries, keys and values of all heads, returns rows of weighted
+//! values.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +15,7 @@ use crate::attention::{
     grouped::{HeadRows, Operands, Rule, Tables, attend, pack_keys, pack_values, packed_size},
 };
 
-/// Attention of every layer alike.
+/// The operator; all layers share it.
 pub(crate) struct GroupedOperator {
     pub(crate) instructions: Instructions,
 }
@@ -63,7 +64,7 @@ impl Operator for GroupedOperator {
     }
 }
 
-/// One attention of a graph.
+/// One attention node of a graph.
 pub(crate) struct GroupedKernel {
     instructions: Instructions,
     heads: usize,
@@ -71,7 +72,7 @@ pub(crate) struct GroupedKernel {
     scale: Option<f32>,
     cap: Option<f32>,
     window: Option<usize>,
-    /// Packed keys and values; kept, for a new one would be given page by page.
+    /// Packed keys and values. Reused, because a new allocation would be page-faulted in.
     scratch: Aligned,
 }
 
@@ -139,7 +140,7 @@ impl Kernel for GroupedKernel {
             cap: self.cap,
             window: self.window.filter(|&window| window < length),
         };
-        // Keys and values stand behind the queries in a row where all three come together.
+        // If all three are in one tensor, keys and values follow the queries in each row.
         let rows = |document: usize, kind: usize, head: usize| {
             let (data, stride, at) = match (together, kind) {
                 (true, 0) => (data[0], all, head),
@@ -170,7 +171,7 @@ impl Kernel for GroupedKernel {
             .map(Mutex::new)
             .collect();
         context.par_for(parts.len(), parts.len(), |task| {
-            // Each task is run once: the lock only tells the compiler so, here and below.
+            // Each task runs once: the lock only proves this to the compiler, here and below.
             let mut part = parts[task].lock().unwrap_or_else(PoisonError::into_inner);
             let (group, kind, to) = &mut *part;
             let from = rows(*group / groups, *kind, *group % groups);
@@ -181,7 +182,7 @@ impl Kernel for GroupedKernel {
         })?;
         drop(parts);
         let packed = &*packed;
-        // A block of rows of one head is a task; its rows are apart in the output.
+        // A task is a block of rows of one head; its rows are not contiguous in the output.
         let block = block_rows(instructions);
         let mut tasks: Vec<(usize, usize, usize, Vec<&mut [f32]>)> = Vec::new();
         for (document, out) in out.chunks_exact_mut(length * heads * width).enumerate() {
@@ -199,7 +200,7 @@ impl Kernel for GroupedKernel {
         }
         let tasks: Vec<_> = tasks.into_iter().map(Mutex::new).collect();
         context.par_for(tasks.len(), tasks.len(), |task| {
-            // The last rows see most: they come first.
+            // The last rows see most columns, so they run first.
             let task = &tasks[tasks.len() - 1 - task];
             let mut task = task.lock().unwrap_or_else(PoisonError::into_inner);
             let (document, head, row, out) = &mut *task;

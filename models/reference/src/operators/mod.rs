@@ -1,9 +1,9 @@
-//! Operators of our own inside ONNX Runtime's sessions, on the CPU.
+//! Our custom operators in ONNX Runtime sessions, on the CPU.
 //!
-//! * `attention`, and `grouped` for heads that share keys and values: see [`crate::attention`].
-//! * `product`: a product with constant weights below f32, see [`crate::product`].
+//! * `attention`, and `grouped` for grouped-query attention: see [`crate::attention`].
+//! * `product`: a matmul with constant weights in int8 or bf16, see [`crate::product`].
 //!
-//! They run on the session's own threads: a second pool beside them would fight for the same cores.
+//! They run on the session's own threads: a second pool would compete for the same cores.
 
 mod attention;
 mod grouped;
@@ -20,7 +20,7 @@ use product::ProductOperator;
 
 use crate::{ReferenceError, head::kernel::Instructions, product::Product};
 
-/// The domain with the operators for one session.
+/// The operator domain for one session.
 pub(crate) fn domain(
     products: Arc<[Product]>,
     threads: usize,
@@ -32,5 +32,5 @@ pub(crate) fn domain(
             .add(AttentionOperator { instructions })?
             .add(GroupedOperator { instructions })
     };
-    domain().map_err(ReferenceError::runtime("preparing the products"))
+    domain().map_err(ReferenceError::runtime("preparing the custom operators"))
 }

@@ -1,4 +1,4 @@
-//! The operator `Product`: rows of f32 in, rows of f32 out, weights from [`Product`].
+//! The operator `Product`: takes rows of f32, returns rows of f32; the weights are a [`Product`]'s.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,10 +10,10 @@ use rho_graph::products::names;
 
 use crate::product::Product;
 
-/// Bytes of packed rows per task: they stay in the second cache while the weights stream by.
+/// Bytes of packed rows per task: they stay in the L2 cache while the weights stream through.
 const TASK_BYTES: usize = 256 << 10;
 
-/// All products of a session.
+/// The operator, with all matmuls of a session.
 pub(crate) struct ProductOperator {
     pub(crate) products: Arc<[Product]>,
     pub(crate) threads: usize,
@@ -42,14 +42,14 @@ impl Operator for ProductOperator {
         let number = number.and_then(|n| usize::try_from(n).ok());
         let number = number.filter(|&n| n < self.products.len());
         Ok(ProductKernel {
-            number: number.ok_or_else(|| ort::Error::new("a product without a number"))?,
+            number: number.ok_or_else(|| ort::Error::new("a matmul without a number"))?,
             products: self.products.clone(),
             threads: self.threads,
         })
     }
 }
 
-/// One product of a graph.
+/// One matmul node of a graph.
 pub(crate) struct ProductKernel {
     products: Arc<[Product]>,
     number: usize,
@@ -59,7 +59,7 @@ pub(crate) struct ProductKernel {
 impl Kernel for ProductKernel {
     fn compute(&mut self, context: &ComputeContext) -> ort::Result<()> {
         let product = &self.products[self.number];
-        let missing = || ort::Error::new("a product without rows");
+        let missing = || ort::Error::new("a matmul without rows");
         let rows = context.input(0)?.ok_or_else(missing)?;
         let (shape, rows) = rows.try_extract_tensor::<f32>()?;
         let mut shape = shape.to_vec();
@@ -67,7 +67,7 @@ impl Kernel for ProductKernel {
         if *width != product.inputs() as i64 {
             let (expected, got) = (product.inputs(), *width);
             return Err(ort::Error::new(format!(
-                "product {}: expected rows of {expected} numbers, got {got}",
+                "matmul {}: expected rows of {expected} numbers, got {got}",
                 self.number
             )));
         }
@@ -85,7 +85,7 @@ impl Kernel for ProductKernel {
             .collect();
         debug_assert_eq!(parts.len(), tasks);
         context.par_for(tasks, tasks, |task| {
-            // Each task is run once: the lock only tells the compiler so.
+            // Each task runs once: the lock only proves this to the compiler.
             let mut part = parts[task].lock().unwrap_or_else(PoisonError::into_inner);
             let (rows, out) = &mut *part;
             product.multiply(rows, out);
@@ -93,7 +93,7 @@ impl Kernel for ProductKernel {
     }
 }
 
-/// Rows per task, whole tiles, and how many tasks that makes: a multiple of the threads where there are rows enough.
+/// Rows per task (whole tiles) and the number of tasks: a multiple of the threads if there are enough rows.
 fn split(product: &Product, count: usize, threads: usize) -> (usize, usize) {
     let tile = product.multiplier().tile().0;
     let most = (TASK_BYTES / (product.units * 4) / tile).max(1) * tile;

@@ -1,4 +1,4 @@
-//! Matrix products below f32: int8 and bf16, with numbers packed into units of four bytes.
+//! Matmuls in reduced precision, int8 and bf16, with elements packed into units of four bytes.
 //!
 //! ```text
 //! weights [inputs, outputs] ─ once ─► panels of C columns: units [inputs / U][C], a scale per column
@@ -7,19 +7,19 @@
 //! ```
 //!
 //! * int8 (U = 4): `q = round(127 x / max|x|)` per row and per column. A row's scale depends on that row alone, so
-//!   what else is in a batch changes nothing. Rows are kept as `q + 128`, unsigned as the processor wants them; the
-//!   sums start at `-128 Σ q_weight`, which takes it out again. Sums are exact integers: all instructions give the
-//!   same bits.
-//! * Products with more inputs than outputs lead out of a feed-forward block: their rows come from an activation
-//!   function and have a few large numbers beside many small ones, and one int8 step for both costs more than all
-//!   other products together (docs/performance.md). Such rows are taken in two steps, `q + q_rest / 254`, at
-//!   twice the work.
+//!   the rest of the batch does not matter. Rows are stored as `q + 128`, unsigned as the CPU instructions require;
+//!   sums start at `-128 Σ q_weight` to compensate. Sums are exact integers: all instruction sets give the same bits.
+//! * A matmul with more inputs than outputs is the last one of a feed-forward block. Its rows come from an activation
+//!   function: few large numbers among many small ones. One int8 scale for both costs more accuracy than all other
+//!   matmuls together (docs/performance.md). Such rows are quantised in two levels, `q + q_rest / 254`, at twice the
+//!   work.
 //! * bf16 (U = 2): numbers are rounded to 8 bits of mantissa, sums are f32, all scales are 1.
 //!
-//! A row or column that holds a NaN or an infinity gives NaN: its scale is NaN.
+//! A row or column that contains a NaN or an infinity gives NaN: its scale is NaN.
 //!
 //! * [`plain`]: the definition in f64 over the same rounded numbers.
-//! * `units`: the processor's instructions. * `pack`: rounding and packing.
+//! * `units`: the inner loops by CPU instructions.
+//! * `pack`: rounding and packing.
 
 mod pack;
 pub mod plain;
@@ -38,15 +38,15 @@ use rho_kernels::Aligned;
 
 use crate::{Precision, ReferenceError};
 
-/// Above this many inputs a sum of int8 products might leave 32 bits: 255 * 127 * 66,311 < 2^31.
+/// With more inputs a sum of int8 products could overflow 32 bits: 255 * 127 * 66,311 < 2^31.
 const MOST_INPUTS: usize = 66_311;
 
-/// Which instructions multiply, and in which precision: `Int8Avx512`, `Int8AvxVnni`, `Int8Avx2`, `Int8Portable` or
+/// The instruction set and precision of a matmul: `Int8Avx512`, `Int8AvxVnni`, `Int8Avx2`, `Int8Portable` or
 /// `Bf16Avx512`, as [`Debug`](fmt::Debug) prints them.
 ///
 /// # Invariant
-/// A value is the proof that this processor has the instructions. Only [`detect`](Self::detect) and
-/// [`available`](Self::available) make one, after they have asked the processor.
+/// A value proves that this CPU has the instructions. Only [`detect`](Self::detect) and [`available`](Self::available)
+/// create one, after they have asked the CPU.
 ///
 /// ```compile_fail,E0599
 /// let multiplier = rho_reference::product::Multiplier::Int8Avx512;
@@ -58,19 +58,19 @@ const MOST_INPUTS: usize = 66_311;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Multiplier(Kind);
 
-/// What a [`Multiplier`] has proved. A kind alone proves nothing: no function that needs instructions takes one.
+/// What a [`Multiplier`] proves. A kind alone proves nothing: no function that needs the instructions takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// int8 with AVX-512 VNNI, tiles of 14 x 32.
     #[cfg(target_arch = "x86_64")]
     Int8Avx512,
-    /// int8 with the 256-bit VNNI of processors without AVX-512, tiles of 6 x 16.
+    /// int8 with the 256-bit VNNI of CPUs without AVX-512, tiles of 6 x 16.
     #[cfg(target_arch = "x86_64")]
     Int8AvxVnni,
-    /// int8 as products of 16 bits with AVX2, tiles of 4 x 16: no faster than f32.
+    /// int8 as 16-bit products with AVX2, tiles of 4 x 16: no faster than f32.
     #[cfg(target_arch = "x86_64")]
     Int8Avx2,
-    /// int8 as the compiler makes it for any processor, tiles of 4 x 16.
+    /// int8 in plain Rust for any CPU, tiles of 4 x 16.
     Int8Portable,
     /// bf16 with AVX-512, tiles of 14 x 32.
     #[cfg(target_arch = "x86_64")]
@@ -84,8 +84,11 @@ impl fmt::Debug for Multiplier {
 }
 
 impl Multiplier {
-    /// The best this processor has for a precision. int8 works everywhere, bf16 only where the processor multiplies
-    /// it: anything else would be slower than f32 and no more exact.
+    /// The best multiplier of this CPU for a precision. int8 works everywhere, bf16 only on CPUs with bf16
+    /// instructions: without them it would be slower than f32 and no more exact.
+    ///
+    /// # Errors
+    /// If this CPU has no multiplier for the precision.
     pub fn detect(precision: Precision) -> Result<Self, ReferenceError> {
         let found = Self::available().into_iter();
         let mut found = found.filter(|m| m.precision() == precision);
@@ -95,7 +98,7 @@ impl Multiplier {
         })
     }
 
-    /// All that this processor has, best first.
+    /// All multipliers of this CPU, best first.
     pub fn available() -> Vec<Self> {
         let mut all = Vec::new();
         #[cfg(target_arch = "x86_64")]
@@ -118,7 +121,7 @@ impl Multiplier {
         all
     }
 
-    /// The precision of its numbers.
+    /// The precision it computes in.
     pub fn precision(self) -> Precision {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
@@ -127,7 +130,7 @@ impl Multiplier {
         }
     }
 
-    /// Whether it multiplies without instructions for its precision: slower than f32.
+    /// Whether it has no instructions for its precision, which makes it slower than f32.
     pub fn is_portable(self) -> bool {
         self.0 == Kind::Int8Portable
     }
@@ -145,7 +148,7 @@ impl Multiplier {
         }
     }
 
-    /// Numbers in a unit of four bytes.
+    /// Elements per unit of four bytes.
     pub(crate) fn numbers_per_unit(self) -> usize {
         match self.precision() {
             Precision::Bf16 => 2,
@@ -154,23 +157,23 @@ impl Multiplier {
     }
 }
 
-/// A matrix `[inputs, outputs]` as it lies, and what a product with it adds.
+/// An unpacked weight matrix `[inputs, outputs]`, with the scale and bias of its matmul.
 pub struct Weights<'a> {
-    /// Two axes of floats.
+    /// A matrix of floats.
     pub tensor: &'a Tensor,
-    /// Which axis comes first.
+    /// Which axis is stored first.
     pub layout: Layout,
-    /// Width of the rows.
+    /// Width of the input rows.
     pub inputs: usize,
-    /// Width of the answer.
+    /// Width of the output rows.
     pub outputs: usize,
-    /// The product is multiplied by this.
+    /// The factor on the matmul's result.
     pub scale: f32,
-    /// Added at the end.
+    /// Added to the scaled result.
     pub bias: Option<&'a [f32]>,
 }
 
-/// Weights packed for a multiplier: about `inputs * outputs` numbers of its precision.
+/// Weights packed for a multiplier: about `inputs * outputs` elements of its precision.
 pub struct Product {
     multiplier: Multiplier,
     inputs: usize,
@@ -179,23 +182,27 @@ pub struct Product {
     pub(crate) units: usize,
     /// `[units][columns]` each.
     pub(crate) panels: Vec<Aligned>,
-    /// Per column, padded to whole panels: where sums start (the bits of an accumulator).
+    /// Per column, padded to whole panels: the initial value of the sums (the bits of an accumulator).
     pub(crate) starts: Vec<u32>,
-    /// Per column, padded: what sums are multiplied by.
+    /// Per column, padded: the factor on sums.
     pub(crate) scales: Vec<f32>,
     /// Per column, padded.
     bias: Option<Vec<f32>>,
-    /// Rows are taken in two int8 steps.
+    /// Rows are quantised to int8 in two levels.
     fine: bool,
 }
 
-/// Whether int8 rows of a product are taken in two steps.
+/// Whether a matmul's int8 rows are quantised in two levels.
 fn takes_fine_rows(inputs: usize, outputs: usize) -> bool {
     inputs > outputs
 }
 
 impl Product {
-    /// Rounds and packs weights with the threads of the current rayon pool.
+    /// Rounds and packs weights on the threads of the current rayon pool.
+    ///
+    /// # Errors
+    /// If the tensor is not a float matrix of `inputs * outputs` elements, has more than 66,311 inputs, or cannot be
+    /// read.
     pub fn new(weights: &Weights<'_>, multiplier: Multiplier) -> Result<Self, GraphError> {
         let Weights {
             inputs, outputs, ..
@@ -246,17 +253,17 @@ impl Product {
         Ok(product)
     }
 
-    /// Width of the rows.
+    /// Width of the input rows.
     pub fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Width of the answer.
+    /// Width of the output rows.
     pub fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// Who multiplies.
+    /// The multiplier that the weights are packed for.
     pub fn multiplier(&self) -> Multiplier {
         self.multiplier
     }
@@ -264,11 +271,15 @@ impl Product {
     /// `out [n, outputs] = rows [n, inputs] x weights * scale + bias`, on the calling thread.
     ///
     /// # Panics
-    /// Where the slices are not whole rows, and as many.
+    /// If the slices are not whole rows, or do not have the same number of rows.
     pub fn multiply(&self, rows: &[f32], out: &mut [f32]) {
         assert_eq!(rows.len() % self.inputs, 0, "whole rows");
         let count = rows.len() / self.inputs;
-        assert_eq!(out.len(), count * self.outputs, "a row of answers per row");
+        assert_eq!(
+            out.len(),
+            count * self.outputs,
+            "an output row per input row"
+        );
         let packed = PackedRows::new(
             self.multiplier,
             self.fine,
@@ -279,7 +290,7 @@ impl Product {
         units::multiply(self, &packed, out);
     }
 
-    /// Whether rows are taken in two int8 steps.
+    /// Whether rows are quantised to int8 in two levels.
     pub(crate) fn fine(&self) -> bool {
         self.fine
     }
@@ -289,7 +300,7 @@ impl Product {
     }
 }
 
-/// Columns `from..from + columns` as `[inputs][columns]` floats; columns beyond the last stay as they are.
+/// Reads columns `from..from + columns` as `[inputs][columns]` floats; columns beyond the last stay unchanged.
 pub(crate) fn read_columns(
     weights: &Weights<'_>,
     from: usize,

@@ -11,26 +11,27 @@ use rho_kernels::Aligned;
 
 use crate::Precision;
 
-/// Adding it rounds a float of at most 2^22 to an integer, ties to even, and leaves that integer in the low bits.
+/// Adding this rounds a float of magnitude up to 2^22 to an integer, ties to even, and leaves the integer in the low
+/// bits.
 const ROUND: f32 = 12_582_912.0;
 
-/// Fine steps in a coarse one: half of a coarse step on either side is 127 of them.
+/// Fine steps per coarse step: half a coarse step on either side is 127 of them.
 pub(super) const FINE_STEPS: f32 = 254.0;
 
 /// A panel of columns.
 pub(super) struct Panel {
     /// `[units][columns]`.
     pub(super) units: Aligned,
-    /// Per column: bits of the accumulator that a sum starts from.
+    /// Per column: the bits of the accumulator's initial value.
     pub(super) starts: Vec<u32>,
     /// Per column.
     pub(super) scales: Vec<f32>,
 }
 
-/// The scale of numbers whose largest magnitude is 127 int8 steps, and by what to multiply them for that. NaN where one
-/// of them is not finite; 0 where all are 0, or so small that f32 cannot hold the factor.
+/// The int8 scale of numbers, their largest magnitude divided by 127, and its inverse. The scale is NaN if a number
+/// is not finite, and 0 if all are 0 or too small for the inverse to be finite in f32.
 pub(super) fn int8_scale(numbers: impl Iterator<Item = f32>) -> (f32, f32) {
-    // Magnitudes order as their bits do, infinity and NaN on top.
+    // Magnitudes sort like their bits, with infinity and NaN highest.
     let largest = numbers.fold(0u32, |most, x| most.max(x.to_bits() & 0x7fff_ffff));
     let largest = f32::from_bits(largest);
     if !largest.is_finite() {
@@ -44,7 +45,7 @@ pub(super) fn int8_scale(numbers: impl Iterator<Item = f32>) -> (f32, f32) {
     }
 }
 
-/// `round(x * inverse)` as an int8, for a finite product of at most 127 and a bit.
+/// `round(x * inverse)` as an int8. The product must be finite and round to a magnitude of at most 127.
 #[inline(always)]
 pub(super) fn int8(x: f32, inverse: f32) -> i8 {
     (x * inverse + ROUND).to_bits() as i8
@@ -89,7 +90,7 @@ pub(super) fn panel(
     }
 }
 
-/// `round((x * inverse - coarse) * FINE_STEPS)`: what rounding to `coarse` left over, in steps of their own.
+/// `round((x * inverse - coarse) * FINE_STEPS)`: the remainder of rounding to `coarse`, in fine steps.
 #[inline(always)]
 pub(super) fn int8_rest(x: f32, inverse: f32, coarse: i8) -> i8 {
     ((x * inverse - f32::from(coarse)) * FINE_STEPS + ROUND).to_bits() as i8
@@ -97,19 +98,19 @@ pub(super) fn int8_rest(x: f32, inverse: f32, coarse: i8) -> i8 {
 
 /// Rows rounded and packed in groups.
 pub(crate) struct PackedRows {
-    /// `[groups][units][rows]`. A row in two int8 steps takes two rows of the tile, coarse and fine.
+    /// `[groups][units][rows]`. A row in two levels takes two rows of the tile, coarse and fine.
     units: Aligned,
     /// Per row.
     scales: Vec<f32>,
     count: usize,
-    /// Rows of a group, a fine one counted once.
+    /// Rows per group; a row in two levels counts once.
     group_rows: usize,
-    /// Units of a group.
+    /// Units per group.
     group_units: usize,
 }
 
 impl PackedRows {
-    /// Takes rows `0..count` of `inputs` numbers, which `row(i, out)` writes.
+    /// Packs rows `0..count` of `inputs` numbers; `row(i, out)` writes row `i`.
     pub(crate) fn new(
         multiplier: Multiplier,
         fine: bool,
@@ -129,7 +130,7 @@ impl PackedRows {
             group_rows,
             group_units,
         };
-        // Whole units: what is beyond the inputs stays zero.
+        // Whole units: elements beyond the inputs stay zero.
         let mut numbers = vec![0.0; inputs.next_multiple_of(4)];
         let mut packed = vec![0; group_units / tile_rows * places];
         for r in 0..count {
@@ -156,18 +157,18 @@ impl PackedRows {
         &self.units.units()[group * self.group_units..][..self.group_units]
     }
 
-    /// The scales of a group's rows; as many as there are rows in it.
+    /// The scales of a group's rows, one per row.
     pub(crate) fn scales(&self, group: usize) -> &[f32] {
         let from = group * self.group_rows;
         &self.scales[from..(from + self.group_rows).min(self.count)]
     }
 }
 
-/// Rounds a row into units, and what was left over into `rest` where that is not empty; the answer is its scale.
+/// Rounds a row into units, and the remainders into `rest` unless that is empty. Returns the row's scale.
 fn pack_row(multiplier: Multiplier, numbers: &[f32], units: &mut [u32], rest: &mut [u32]) -> f32 {
     match multiplier.0 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: such a multiplier exists only where these features were detected, and so below.
+        // SAFETY: such a multiplier exists only if its features were detected. The same holds below.
         Kind::Int8Avx512 => unsafe { pack_int8_avx512(numbers, units, rest) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
@@ -179,14 +180,14 @@ fn pack_row(multiplier: Multiplier, numbers: &[f32], units: &mut [u32], rest: &m
     }
 }
 
-/// As [`pack_int8`], for the compiler to use wide vectors in.
+/// [`pack_int8`], compiled with AVX-512.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn pack_int8_avx512(numbers: &[f32], units: &mut [u32], rest: &mut [u32]) -> f32 {
     pack_int8(numbers, units, rest)
 }
 
-/// As [`pack_int8`], for the compiler to use vectors in.
+/// [`pack_int8`], compiled with AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 fn pack_int8_avx2(numbers: &[f32], units: &mut [u32], rest: &mut [u32]) -> f32 {
@@ -197,7 +198,7 @@ fn pack_int8_avx2(numbers: &[f32], units: &mut [u32], rest: &mut [u32]) -> f32 {
 fn pack_int8(numbers: &[f32], units: &mut [u32], rest: &mut [u32]) -> f32 {
     let (scale, inverse) = int8_scale(numbers.iter().copied());
     if inverse == 0.0 {
-        // All zero, or not finite: such numbers must not reach the rounding.
+        // All zero, or not finite: numbers that are not finite must not be rounded.
         units.fill(0x8080_8080);
         rest.fill(0x8080_8080);
         return scale;
@@ -217,7 +218,7 @@ fn pack_int8(numbers: &[f32], units: &mut [u32], rest: &mut [u32]) -> f32 {
     scale
 }
 
-/// The nearest bf16, by integers that the compiler makes vectors of.
+/// Rounds to the nearest bf16 by integer operations, which the compiler vectorises.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn pack_bf16_avx512(numbers: &[f32], units: &mut [u32]) -> f32 {

@@ -1,4 +1,4 @@
-//! The products below f32, said plainly: the same rounded numbers, multiplied in f64.
+//! The naive reduced-precision matmul: the same rounded numbers, multiplied in f64.
 
 use half::bf16;
 use rho_graph::GraphError;
@@ -6,7 +6,10 @@ use rho_graph::GraphError;
 use super::{Weights, read_columns, takes_fine_rows};
 use crate::Precision;
 
-/// `[n, outputs]` of `rows [n, inputs]`.
+/// `[n, outputs] = rows [n, inputs] x weights * scale + bias`.
+///
+/// # Errors
+/// If the weights cannot be read as floats.
 pub fn multiply(
     weights: &Weights<'_>,
     rows: &[f32],
@@ -33,7 +36,8 @@ pub fn multiply(
     Ok(out)
 }
 
-/// What is left of numbers: int8 steps of `max|x| / 127` (and `fine` steps of a 254th of that), or the nearest bf16.
+/// Numbers rounded to int8 steps of `max|x| / 127` (with `fine`, plus steps of a 254th of that), or to the nearest
+/// bf16.
 pub fn rounded(numbers: &[f32], precision: Precision, fine: bool) -> Vec<f64> {
     if precision != Precision::Int8 {
         let near = |&x: &f32| f64::from(bf16::from_f32(x).to_f32());
@@ -48,7 +52,7 @@ pub fn rounded(numbers: &[f32], precision: Precision, fine: bool) -> Vec<f64> {
         return vec![0.0; numbers.len()];
     }
     let step = f64::from(largest) / 127.0;
-    // The products in f32, as the kernels form them: ties must fall to the same side.
+    // The products are in f32, as in the kernels, so that ties round the same way.
     let steps = |&x: &f32| {
         let coarse = (x * factor).round_ties_even();
         let rest = ((x * factor - coarse) * 254.0).round_ties_even();

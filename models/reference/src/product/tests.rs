@@ -1,12 +1,12 @@
-//! The products against the plain one in f64, on shapes that do not fit tiles and units.
+//! Matmuls compared with the naive one in f64, on shapes that are not multiples of tiles and units.
 
 use rho_graph::DataType;
 
 use super::*;
 
-/// Sums of f32 products of bf16 against f64, relative to the sum of magnitudes.
+/// f32 sums of bf16 products compared with f64, relative to the sum of magnitudes.
 const BF16_TOLERANCE: f64 = 1e-6;
-/// An exact sum, and three roundings of f32: to f32, by the scale of the column, by that of the row.
+/// An exact sum and three f32 roundings: the conversion to f32, the column's scale, the row's scale.
 const INT8_TOLERANCE: f64 = 3e-7;
 
 struct Random(u64);
@@ -35,7 +35,7 @@ fn tensor(numbers: &[f32]) -> Tensor {
     }
 }
 
-/// Products of all multipliers beside the plain one.
+/// Compares the matmuls of all multipliers with the naive one.
 fn check(weights: &Weights<'_>, rows: &[f32]) {
     for multiplier in Multiplier::available() {
         let expected = plain::multiply(weights, rows, multiplier.precision()).unwrap();
@@ -73,7 +73,7 @@ fn equals_the_plain_product() {
     ] {
         let numbers = random.numbers(inputs * outputs);
         let bias = random.numbers(outputs);
-        // Rows of very different sizes: each has a scale of its own.
+        // Rows of very different magnitudes: each has its own scale.
         let x: Vec<f32> = (0..rows * inputs)
             .map(|i| random.next() * 10f32.powi((i / inputs) as i32 % 5 - 2))
             .collect();
@@ -104,7 +104,7 @@ fn square(tensor: &Tensor, width: usize) -> Weights<'_> {
     }
 }
 
-/// The largest sums that int8 can come to, zeros, and numbers beside which f32 has no factor.
+/// The largest possible int8 sums, zeros, and numbers whose inverse overflows f32.
 #[test]
 fn survives_extremes() {
     for value in [1.0f32, -1.0, 0.0, 1e-44, 1e30] {
@@ -122,7 +122,7 @@ fn survives_extremes() {
     }
 }
 
-/// A row's answer does not depend on the rows beside it, to the bit.
+/// A row's result does not depend on the other rows, to the bit.
 #[test]
 fn a_row_alone_is_the_row_in_a_batch() {
     let mut random = Random(5);
@@ -141,7 +141,7 @@ fn a_row_alone_is_the_row_in_a_batch() {
     }
 }
 
-/// Sums of integers are exact, so the processor does not matter.
+/// Integer sums are exact, so the instruction set does not matter.
 #[test]
 fn int8_gives_the_same_bits_everywhere() {
     let mut random = Random(9);

@@ -1,7 +1,7 @@
-//! The inner loops: sums of products of units, by the processor's instructions or by plain arrays.
+//! The inner loops: sums of products of units, by CPU instructions or by plain arrays.
 #![expect(
     unsafe_code,
-    reason = "processor intrinsics and raw pointers in the inner loops; features are detected before"
+    reason = "CPU intrinsics and raw pointers in the inner loops; features are detected before"
 )]
 
 use super::{Kind, PackedRows, Product, pack::FINE_STEPS};
@@ -10,17 +10,16 @@ use rho_kernels::lanes::{Lanes, Portable};
 /// A vector of accumulators, one per column.
 ///
 /// # Safety
-/// Every function may only be called on a processor that has the implementer's features; pointers are valid for a
-/// vector.
+/// Every function may only be called on a CPU that has the implementer's features. Pointers are valid for a vector.
 pub(crate) trait Units: Copy {
-    /// The accumulators as f32, as many.
+    /// An f32 vector with as many lanes.
     type Numbers: Lanes;
-    /// A vector of weights, a unit per column.
+    /// A vector of weights, one unit per column.
     type Weights: Copy;
 
     unsafe fn accumulators(from: *const u32) -> Self;
     unsafe fn weights(from: *const u32) -> Self::Weights;
-    /// Adds the products of a row's unit with each column's.
+    /// Adds the products of a row's unit and each column's unit.
     unsafe fn add_products(self, row: u32, weights: Self::Weights) -> Self;
     unsafe fn numbers(self) -> Self::Numbers;
 }
@@ -28,7 +27,7 @@ pub(crate) trait Units: Copy {
 /// `[R, two vectors] = group [units][R] x panel [units][two vectors]`, from `starts`.
 ///
 /// # Safety
-/// The processor has the features of `U`; the slices are as long as that.
+/// The CPU has the features of `U`, and the slices are that long.
 #[inline(always)]
 pub(crate) unsafe fn tile<U: Units, const R: usize>(
     units: usize,
@@ -61,11 +60,11 @@ pub(crate) unsafe fn tile<U: Units, const R: usize>(
     }
 }
 
-/// All rows through all panels.
+/// Multiplies all rows by all panels.
 pub(super) fn multiply(product: &Product, rows: &PackedRows, out: &mut [f32]) {
     match product.multiplier().0 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the invariant of `Multiplier`: the processor has the features. So below.
+        // SAFETY: the invariant of `Multiplier`: the CPU has the features. The same holds below.
         Kind::Int8Avx512 => unsafe { int8_avx512(product, rows, out) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
@@ -76,13 +75,13 @@ pub(super) fn multiply(product: &Product, rows: &PackedRows, out: &mut [f32]) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
         Kind::Int8Avx2 => unsafe { int8_avx2(product, rows, out) },
-        // SAFETY: needs no features.
+        // SAFETY: `PortableInt8` needs no features.
         _ => unsafe { run::<PortableInt8, 4>(product, rows, out) },
     }
 }
 
 /// # Safety
-/// The processor has the features.
+/// The CPU has the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn int8_avx512(product: &Product, rows: &PackedRows, out: &mut [f32]) {
@@ -91,7 +90,7 @@ unsafe fn int8_avx512(product: &Product, rows: &PackedRows, out: &mut [f32]) {
 }
 
 /// # Safety
-/// The processor has the features.
+/// The CPU has the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn bf16_avx512(product: &Product, rows: &PackedRows, out: &mut [f32]) {
@@ -100,7 +99,7 @@ unsafe fn bf16_avx512(product: &Product, rows: &PackedRows, out: &mut [f32]) {
 }
 
 /// # Safety
-/// The processor has the features.
+/// The CPU has the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avxvnni")]
 unsafe fn int8_avx_vnni(product: &Product, rows: &PackedRows, out: &mut [f32]) {
@@ -109,7 +108,7 @@ unsafe fn int8_avx_vnni(product: &Product, rows: &PackedRows, out: &mut [f32]) {
 }
 
 /// # Safety
-/// The processor has the features.
+/// The CPU has the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn int8_avx2(product: &Product, rows: &PackedRows, out: &mut [f32]) {
@@ -118,7 +117,7 @@ unsafe fn int8_avx2(product: &Product, rows: &PackedRows, out: &mut [f32]) {
 }
 
 /// # Safety
-/// The processor has the features of `U`; its tile is `R` rows.
+/// The CPU has the features of `U`, and its tile has `R` rows.
 #[inline(always)]
 unsafe fn run<U: Units, const R: usize>(product: &Product, rows: &PackedRows, out: &mut [f32]) {
     let width = U::Numbers::WIDTH;
@@ -133,7 +132,7 @@ unsafe fn run<U: Units, const R: usize>(product: &Product, rows: &PackedRows, ou
         let scales = &product.scales[from..from + columns];
         let bias = product.bias().map(|b| &b[from..from + columns]);
         for group in 0..rows.groups() {
-            // SAFETY: groups, panels and starts are made for this tile.
+            // SAFETY: groups, panels and starts are packed for this tile.
             let sums =
                 unsafe { tile::<U, R>(product.units, rows.group(group), panel.units(), starts) };
             let places = if product.fine() { 2 } else { 1 };
@@ -143,7 +142,7 @@ unsafe fn run<U: Units, const R: usize>(product: &Product, rows: &PackedRows, ou
             {
                 let at = (first + r) * outputs + from;
                 let row = &mut out[at..at + there];
-                // A panel that is not full goes through `spill`.
+                // A partial panel is written through `spill`.
                 let to = if there == columns {
                     row.as_mut_ptr()
                 } else {
@@ -227,7 +226,7 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub(crate) struct Bf16Avx512(__m512);
 
-    // SAFETY of every block below: the trait's contract, the processor has the features and pointers are valid.
+    // SAFETY of every block below: the trait's contract, the CPU has the features and pointers are valid.
 
     impl Units for Int8Avx512 {
         type Numbers = Avx512;
@@ -270,7 +269,7 @@ mod x86 {
         #[inline(always)]
         unsafe fn add_products(self, row: u32, weights: __m512i) -> Self {
             unsafe {
-                // The same bits under the type that the intrinsic wants.
+                // The same bits in the type that the intrinsic takes.
                 let row: __m512bh = std::mem::transmute(_mm512_set1_epi32(row as i32));
                 let weights: __m512bh = std::mem::transmute(weights);
                 Self(_mm512_dpbf16_ps(self.0, row, weights))
@@ -310,7 +309,7 @@ mod x86 {
         }
     }
 
-    /// Needs avx2. Its instruction for bytes cuts sums off at 16 bits, so bytes are widened first.
+    /// Needs avx2. Its byte instruction saturates sums at 16 bits, so bytes are widened first.
     #[derive(Clone, Copy)]
     pub(super) struct Int8Avx2(__m256i);
 

@@ -1,6 +1,6 @@
-//! Checkpoints as Hugging Face lays them out: `config.json`, `model.safetensors` (or shards with an index) and whatever
-//! else stands beside them. Takes a folder, gives an [`Architecture`] and its weights in f32, and back. Leaves the state
-//! of optimisers and loops to others.
+//! Checkpoints in the Hugging Face layout: `config.json`, `model.safetensors` (or shards with an index) and the
+//! tokenizer's files. Reads a folder into an [`Architecture`] and its f32 weights, and writes it back. Does not
+//! handle the state of the optimiser and the training loop.
 
 mod read;
 #[cfg(test)]
@@ -12,17 +12,17 @@ pub use write::save;
 
 use crate::{Config, initial, model::Architecture};
 
-/// A model in memory: what it is made of, and a vector of numbers for each parameter.
+/// A model in memory: its architecture and its weights.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// What it is made of.
+    /// The architecture.
     pub architecture: Architecture,
-    /// For each parameter its numbers, in the order and layout of [`Architecture::parameters`].
+    /// The elements of each parameter, in the order and layout of [`Architecture::parameters`].
     pub weights: Vec<Vec<f32>>,
 }
 
 impl Model {
-    /// A model from scratch; the same weights for the same seed.
+    /// A model with fresh weights; the same seed gives the same weights.
     pub fn fresh(config: Config, seed: u64) -> Self {
         let architecture = Architecture::new(config);
         let weights = initial::weights(&architecture, seed);

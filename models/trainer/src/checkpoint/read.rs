@@ -1,4 +1,4 @@
-//! Reading a checkpoint.
+//! Reads a checkpoint.
 
 use std::path::Path;
 
@@ -7,7 +7,11 @@ use rho_checkpoint::Weights;
 use super::Model;
 use crate::{Config, Result, TrainerError, model::Architecture};
 
-/// Reads a checkpoint folder; some settings, by their full names, are as good as absent.
+/// Reads a checkpoint folder. The settings in `ignored`, by their full names, are treated as absent.
+///
+/// # Errors
+/// If the checkpoint cannot be read or understood, the trainer does not support a part of the model, a tensor is
+/// missing, unexpected or of another shape, or a weight is not finite.
 pub fn open(folder: &Path, ignored: &[String]) -> Result<Model> {
     let checkpoint = rho_checkpoint::Checkpoint::open_ignoring(folder, ignored)?;
     let json = checkpoint.settings.values().clone();
@@ -19,7 +23,10 @@ pub fn open(folder: &Path, ignored: &[String]) -> Result<Model> {
     })
 }
 
-/// Reads the weights of a model whose configuration is known; other types become f32.
+/// Reads the weights of a model whose configuration is known, converted to f32.
+///
+/// # Errors
+/// If a file cannot be read, a tensor is missing, unexpected or of another shape, or a weight is not finite.
 pub fn read_weights(folder: &Path, architecture: &Architecture) -> Result<Vec<Vec<f32>>> {
     read(&Weights::find(folder)?, architecture)
 }

@@ -1,4 +1,4 @@
-//! Written and read again, in parts, in half precision, and what is refused.
+//! Checkpoints written and read again, in shards, in half precision, and refused ones.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ fn comes_back_as_it_was() {
         "Qwen3ForCausalLM"
     );
     assert!(to.path().join("tokenizer.json").is_file());
-    // A second time over the first, as a loop does.
+    // Save over the first, as the training loop does.
     save(&again, to.path(), None).unwrap();
     assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 3);
 }

@@ -1,4 +1,4 @@
-//! Writing a checkpoint that Transformers opens.
+//! Writes a checkpoint that Transformers can load.
 
 use std::{borrow::Cow, collections::HashMap, path::Path};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Model;
 use crate::{Result, TrainerError};
 
-/// Files that belong to the tokenizer, copied where the source has them.
+/// The tokenizer's files (and the generation settings), copied if the source has them.
 const TOKENIZER_FILES: [&str; 8] = [
     "tokenizer.json",
     "tokenizer_config.json",
@@ -40,8 +40,11 @@ impl View for Tensor<'_> {
     }
 }
 
-/// Writes `config.json` and `model.safetensors` (F32) to a folder, and copies the tokenizer's files from `tokenizer_from`.
-/// Each file appears whole or not at all.
+/// Writes `config.json` and `model.safetensors` (F32) to a folder, and copies the tokenizer's files from
+/// `tokenizer_from`. `config.json` and `model.safetensors` are replaced atomically.
+///
+/// # Errors
+/// If the folder or a file cannot be written, or a file of the tokenizer cannot be copied.
 pub fn save(checkpoint: &Model, folder: &Path, tokenizer_from: Option<&Path>) -> Result<()> {
     let failed = |path: &Path, action| {
         let path = path.to_owned();
@@ -61,7 +64,7 @@ pub fn save(checkpoint: &Model, folder: &Path, tokenizer_from: Option<&Path>) ->
         };
         (parameter.name.as_str(), tensor)
     });
-    // Transformers refuses files that do not say what wrote them.
+    // Transformers refuses files without this metadata.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let path = folder.join("model.safetensors");
     let part = tempfile::NamedTempFile::new_in(folder).map_err(failed(folder, "create a file"))?;
@@ -74,10 +77,10 @@ pub fn save(checkpoint: &Model, folder: &Path, tokenizer_from: Option<&Path>) ->
     persist(part, &path)?;
 
     let mut json = architecture.config.json.clone();
-    // Of the weights as they are written; older readers know the first name alone.
+    // The dtype of the written weights; older readers know only the first name.
     json.insert("torch_dtype".to_owned(), Value::from("float32"));
     json.insert("dtype".to_owned(), Value::from("float32"));
-    // The weights are numbers now, whatever they were.
+    // The written weights are not quantised, even if the source's were.
     for name in ["quantization_config", "compression_config"] {
         json.remove(name);
     }
@@ -108,7 +111,7 @@ pub fn save(checkpoint: &Model, folder: &Path, tokenizer_from: Option<&Path>) ->
     Ok(())
 }
 
-/// Transformers' class of a family: its words in capitals, but for those that have names of their own.
+/// The Transformers class of a family: its capitalised words, with exceptions.
 fn class(family: &str) -> String {
     match family {
         "gpt2" => return "GPT2LMHeadModel".to_owned(),
@@ -133,7 +136,7 @@ fn persist(part: tempfile::NamedTempFile, path: &Path) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // Temporary files are for their owner alone; a checkpoint is not.
+        // Temporary files are readable only by their owner; a checkpoint is for everybody.
         let readable = std::fs::Permissions::from_mode(0o644);
         std::fs::set_permissions(part.path(), readable).map_err(failed)?;
     }

@@ -1,4 +1,4 @@
-//! The rows of one step with their tokens and what is said of them: everything the step needs of the data.
+//! The rows of one step, with their tokens, reference losses and weights: all the data that a step needs.
 
 use crate::Batch;
 
@@ -7,32 +7,32 @@ use super::{DataError, Document, Documents, Piece, Place};
 /// A piece of a document in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
-    /// Where it begins in its row.
+    /// Index of its first token in the row.
     pub start: usize,
-    /// What it holds.
+    /// The piece.
     pub piece: Piece,
 }
 
-/// Rows of `length` tokens, one after the other. Entry `i` of each list speaks of token `i` as a target.
+/// Rows of `length` tokens, concatenated. Entry `i` of each list describes token `i` as a target.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GlobalBatch {
-    /// Tokens in a row.
+    /// Tokens per row.
     pub length: usize,
-    /// The segments of each row, in order. What comes after the last is padding.
+    /// The segments of each row, in order. The rest of a row is padding.
     pub rows: Vec<Vec<Segment>>,
-    /// Token ids; 0 where there is padding.
+    /// Token ids; 0 for padding.
     pub input_ids: Vec<u32>,
-    /// Whether a token is a target: it has a token before it in its segment.
+    /// Whether a token is a target: a token precedes it in its segment.
     pub targets: Vec<bool>,
-    /// Loss under the reference, in nats; NaN where there is none, and where the token is no target.
+    /// Loss under the reference, in nats; NaN if unscored or not a target.
     pub reference_loss: Vec<f32>,
-    /// Weight or mask bit (see [`Document::weight`]); NaN where nothing is said, and where the token is no target.
+    /// Weight or mask bit (see [`Document::weight`]); NaN if unknown or not a target.
     pub weight: Vec<f32>,
-    /// Whether a reference was asked for the documents: then the batch has losses, though they may all be NaN.
+    /// Whether the documents have reference losses. All of them may be NaN.
     pub has_reference: bool,
-    /// Whether the documents have weights or bits.
+    /// Whether the documents have weights or mask bits.
     pub has_weights: bool,
-    /// Where the next batch begins.
+    /// Where the next batch starts.
     pub after: Place,
 }
 
@@ -40,7 +40,7 @@ impl GlobalBatch {
     /// Reads the tokens of rows.
     ///
     /// # Errors
-    /// Where a document cannot be read, or has a token that is not in the vocabulary.
+    /// If a document cannot be read, or has a token id that is not below `vocabulary`.
     pub fn read(
         rows: &[Vec<Piece>],
         length: usize,
@@ -107,7 +107,8 @@ impl GlobalBatch {
         }
     }
 
-    /// Where the document of each token begins in its row, and each token of padding by itself: what confines attention.
+    /// For each token the index in its row where its segment starts, for padding its own index. This confines attention
+    /// to documents.
     pub fn segment_starts(&self) -> Vec<u32> {
         let mut starts = Vec::with_capacity(self.input_ids.len());
         for segments in &self.rows {
@@ -121,10 +122,10 @@ impl GlobalBatch {
         starts
     }
 
-    /// The same in batches of at most so many rows, as the step takes them.
+    /// Splits it into micro-batches of at most `rows` rows.
     pub fn micro_batches(&self, rows: usize) -> Vec<Batch> {
         let starts = self.segment_starts();
-        // Where nothing is said of a token, it is not trained on.
+        // A token without a weight is not trained on.
         let weight = |weight: &f32| if weight.is_nan() { 0.0 } else { *weight };
         let tokens = self.input_ids.len();
         let size = rows.max(1) * self.length;
@@ -148,7 +149,7 @@ impl GlobalBatch {
         parts.collect()
     }
 
-    /// The documents in it, each once, in the order of their first appearance.
+    /// The distinct documents of the batch, in the order of their first appearance.
     pub fn documents(&self) -> Vec<usize> {
         let mut seen = std::collections::HashSet::new();
         let all = self.rows.iter().flatten().map(|s| s.piece.document);

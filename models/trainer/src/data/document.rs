@@ -1,22 +1,23 @@
-//! What is trained on. Documents lie wherever the caller has them: in Arrow files for the program, in memory for a test.
+//! The training documents. The caller decides where they are stored: in Arrow files for the program, in memory for a
+//! test.
 
 use std::ops::Range;
 
 use super::DataError;
 
-/// A part of a document: some of its tokens, and what is said of each as a target.
+/// A range of a document's tokens, with the columns that describe each token as a target.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Document {
     /// Token ids.
     pub input_ids: Vec<u32>,
-    /// Loss under the reference, in nats; NaN where it did not score the token. Empty where there is no reference.
+    /// Loss under the reference, in nats; NaN where it did not score the token. Empty without a reference.
     pub reference_loss: Vec<f32>,
-    /// A weight, or 1 for a mask bit that is set and 0 for one that is not. Empty where nothing of the kind is asked for.
+    /// A weight, or a mask bit as 1 or 0. Empty if neither is used.
     pub weight: Vec<f32>,
 }
 
 impl Document {
-    /// Empties it, to be read into again.
+    /// Clears it for reuse.
     pub fn clear(&mut self) {
         self.input_ids.clear();
         self.reference_loss.clear();
@@ -24,18 +25,18 @@ impl Document {
     }
 }
 
-/// The documents of a corpus, by their number. What is said of their lengths must stay as it is.
+/// The documents of a corpus, by number. Their lengths must not change.
 pub trait Documents: Send {
-    /// How many there are.
+    /// Number of documents.
     fn count(&self) -> usize;
 
-    /// Tokens of a document.
+    /// Number of tokens of a document.
     fn length(&self, document: usize) -> usize;
 
-    /// Reads some tokens of a document into the place of others.
+    /// Reads a range of a document's tokens into `into`, replacing its contents.
     ///
     /// # Errors
-    /// Where they cannot be read.
+    /// If they cannot be read.
     fn read(
         &mut self,
         document: usize,
@@ -43,7 +44,7 @@ pub trait Documents: Send {
         into: &mut Document,
     ) -> Result<(), DataError>;
 
-    /// What a document is called, for people: where it comes from, and its id.
+    /// The human-readable name of a document: its source and its id.
     fn name(&self, document: usize) -> String;
 }
 

@@ -1,32 +1,32 @@
-//! What can be wrong with the data of a run.
+//! Errors in the data of a run.
 
-/// Why there is no next batch.
+/// Why the next batch cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// A document that cannot be read.
     #[error("{document}: cannot be read")]
     Read {
-        /// What it is called.
+        /// Its name.
         document: String,
-        /// Why.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
-    /// A document with an id that the model does not have.
+    /// A token id that is not below vocab_size.
     #[error("{document}: expected token ids below the vocabulary of {vocabulary}, got {token}")]
     Token {
-        /// What it is called.
+        /// The document's name.
         document: String,
-        /// The id.
+        /// The token id.
         token: u32,
-        /// Entries of the vocabulary.
+        /// vocab_size.
         vocabulary: usize,
     },
 
-    /// Documents of which none has two tokens.
+    /// No document has two tokens.
     #[error("expected documents of at least two tokens, got none in {documents}")]
     NoTargets {
-        /// How many documents there are.
+        /// Number of documents.
         documents: usize,
     },
 
@@ -34,7 +34,7 @@ pub enum DataError {
     #[error("cannot start the thread that reads batches")]
     Thread(#[source] std::io::Error),
 
-    /// The thread that reads ahead ended without a word.
-    #[error("the thread that reads batches ended before its time")]
+    /// The thread that reads ahead ended early.
+    #[error("the thread that reads batches ended early")]
     Ended,
 }

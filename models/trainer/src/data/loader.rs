@@ -1,5 +1,5 @@
-//! Batches ahead of time: a thread reads the next ones while a step computes, so that a step waits for data only where
-//! reading takes longer than computing. How long it waited is counted.
+//! Reads batches ahead on a thread while a step computes, so that a step waits for data only if reading takes longer
+//! than computing. Measures the waiting time.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use super::{DataError, Documents, GlobalBatch, Packing, Place, Rows};
 
-/// Batches that wait.
+/// Number of batches read ahead.
 const AHEAD: usize = 2;
 
-/// What comes out: a batch, or why there is none.
+/// The next batch, or the error that prevents it.
 type Next = Result<Loaded, DataError>;
 
-/// A batch and what it took.
+/// A batch and the time to read it.
 #[derive(Debug)]
 pub struct Loaded {
     /// The batch.
     pub batch: GlobalBatch,
-    /// How long it took to pack and read, beside the step.
+    /// Time to pack and read it, in parallel with the steps.
     pub read: Duration,
 }
 
@@ -27,11 +27,11 @@ pub struct Loaded {
 pub struct Waited {
     /// For all batches.
     pub total: Duration,
-    /// For the one that came last.
+    /// For the last batch.
     pub last: Duration,
 }
 
-/// Reads batches on a thread of its own.
+/// Reads batches on its own thread.
 pub struct Loader {
     batches: Receiver<Next>,
     reader: Option<JoinHandle<Box<dyn Documents>>>,
@@ -41,15 +41,15 @@ pub struct Loader {
 /// What a loader loads.
 #[derive(Debug, Clone, Copy)]
 pub struct Loading {
-    /// How documents become rows.
+    /// How documents are packed into rows.
     pub packing: Packing,
-    /// Rows of a batch.
+    /// Rows per batch.
     pub batch_rows: usize,
-    /// Rows in all, from `from` on; the last batch holds what is left.
+    /// Total number of rows from `from` on; the last batch may be smaller.
     pub rows: u64,
-    /// Where to begin.
+    /// Where to start.
     pub from: Place,
-    /// Entries of the model's vocabulary.
+    /// The model's vocab_size.
     pub vocabulary: usize,
 }
 
@@ -57,7 +57,7 @@ impl Loader {
     /// Starts the thread.
     ///
     /// # Errors
-    /// Where the system has no thread to give.
+    /// If the thread cannot be started.
     pub fn start(documents: Box<dyn Documents>, loading: Loading) -> Result<Self, DataError> {
         let (sender, batches) = sync_channel(AHEAD);
         let reader = std::thread::Builder::new()
@@ -71,10 +71,10 @@ impl Loader {
         })
     }
 
-    /// The next batch; nothing after the last.
+    /// The next batch; `None` after the last.
     ///
     /// # Errors
-    /// Where it could not be read.
+    /// If the batch could not be read.
     pub fn next_batch(&mut self) -> Result<Option<Loaded>, DataError> {
         let begun = Instant::now();
         let next = self.batches.recv().ok();
@@ -83,17 +83,17 @@ impl Loader {
         next.transpose()
     }
 
-    /// How long was waited so far.
+    /// The waiting time so far.
     pub fn waited(&self) -> Waited {
         self.waited
     }
 
-    /// Ends the thread and gives the documents back.
+    /// Stops the thread and returns the documents.
     ///
     /// # Errors
-    /// Where the thread panicked.
+    /// If the thread panicked.
     pub fn into_documents(mut self) -> Result<Box<dyn Documents>, DataError> {
-        // A closed channel ends it.
+        // Closing the channel stops it.
         let (_, closed) = sync_channel(0);
         self.batches = closed;
         let reader = self.reader.take().ok_or(DataError::Ended)?;

@@ -1,19 +1,19 @@
-//! From documents to batches of packed rows, in an order made by chance that depends on the seed alone.
+//! From documents to batches of packed rows, in a random order that depends on the seed alone.
 //!
 //! ```text
 //! documents ── order ──► windows ── pack ──► rows ── batch ──► step
 //!              a permutation       best fit  shuffled in their window
 //! ```
 //!
-//! * `document`: what is trained on, behind the trait [`Documents`]: who holds them is the caller's business.
+//! * `document`: the training documents, behind the trait [`Documents`]; the caller stores them.
 //! * `order`: an epoch's permutation of the documents, computed and not stored.
-//! * `rows`: one row after the other through all epochs, from any [`Place`] on; which pieces of a window's documents share
-//!   one is said by [`pack`].
-//! * `batch`: rows with their tokens and what the masks say of them.
-//! * `loader`: batches ahead of time, on a thread of its own.
+//! * `rows`: all rows of all epochs in order, starting at any [`Place`]. [`pack`] decides which documents of a window
+//!   share a row.
+//! * `batch`: rows with their tokens, reference losses and weights.
+//! * `loader`: reads batches ahead on its own thread.
 //!
-//! A document that is longer than a row is cut into pieces that overlap by exactly one token, so that each of its tokens
-//! but the first is a target exactly once:
+//! A document longer than a row is cut into pieces that overlap by exactly one token, so that each of its tokens but
+//! the first is a target exactly once:
 //!
 //! ```text
 //! document   a b c d e f g        rows of 4
@@ -22,8 +22,8 @@
 //! targets      b c d e f g
 //! ```
 //!
-//! Nothing of the documents but their lengths is looked at until a batch is read. Memory: a window of pieces, and the
-//! batches that wait; nothing grows with the corpus.
+//! Until a batch is read, only the lengths of documents are used. Memory holds a window of pieces and the read-ahead
+//! batches; nothing grows with the corpus.
 
 mod batch;
 mod document;

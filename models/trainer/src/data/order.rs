@@ -1,13 +1,13 @@
-//! A permutation of the documents for each epoch. Any place of it is computed from the seed, so that it takes no memory
-//! and a run goes on anywhere in it.
+//! A permutation of the documents for each epoch. Any entry of it is computed from the seed, so it takes no memory and
+//! a run can resume anywhere in it.
 //!
-//! A Feistel network over the smallest even number of bits that holds all numbers, with the output function of SplitMix64
-//! as its round function; what falls outside of the documents goes through it again ("cycle walking": Black and Rogaway,
-//! "Ciphers with arbitrary finite domains", CT-RSA 2002). At most four times as many numbers as documents: less than four
-//! turns on average.
+//! A Feistel network over the smallest even number of bits that holds all document numbers, with the output function of
+//! SplitMix64 as its round function. A result that is not a document number goes through the network again ("cycle
+//! walking": Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). The network covers at most four
+//! times as many numbers as documents: less than four passes on average.
 
-/// Rounds of the network. Four make a permutation that cannot be told from a random one where the round function
-/// cannot (Luby and Rackoff); two more, for this one is only good.
+/// Rounds of the network. With a pseudorandom round function, four rounds are indistinguishable from a random
+/// permutation (Luby and Rackoff). Two more, because this round function is only good.
 const ROUNDS: usize = 6;
 
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -16,13 +16,13 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 #[derive(Debug, Clone)]
 pub struct Order {
     documents: u64,
-    /// Bits of one half.
+    /// Number of bits of one half.
     half: u32,
     keys: [u64; ROUNDS],
 }
 
 impl Order {
-    /// Of so many documents.
+    /// The order of an epoch over `documents` documents.
     pub fn new(documents: usize, seed: u64, epoch: u64) -> Self {
         let documents = documents as u64;
         let bits = u64::BITS - documents.saturating_sub(1).leading_zeros();
@@ -36,10 +36,10 @@ impl Order {
         }
     }
 
-    /// The document at a place.
+    /// The document at an index of the order.
     ///
     /// # Panics
-    /// Where there are not so many documents.
+    /// If `place` is not below the number of documents.
     pub fn at(&self, place: usize) -> usize {
         let mut number = place as u64;
         assert!(
@@ -72,11 +72,11 @@ pub(crate) fn mix(mut z: u64) -> u64 {
     z ^ z >> 31
 }
 
-/// Shuffles by Fisher and Yates, the same for the same key.
+/// A Fisher-Yates shuffle; the same key gives the same order.
 pub(crate) fn shuffle<T>(items: &mut [T], key: u64) {
     for last in (1..items.len()).rev() {
         let random = mix(key.wrapping_add(GOLDEN.wrapping_mul(last as u64 + 1)));
-        // The upper half of a product: even to 2^-64 times the number of items.
+        // The upper half of the product: uniform up to 2^-64 times the number of items.
         let other = (u128::from(random) * (last as u128 + 1)) >> 64;
         items.swap(last, other as usize);
     }
@@ -108,12 +108,12 @@ mod tests {
         assert_eq!(first(1, 0), first(1, 0));
         assert_ne!(first(1, 0), first(2, 0));
         assert_ne!(first(1, 0), first(1, 1));
-        // Not one another's epochs.
+        // The epochs of one seed are not those of another.
         assert_ne!(first(1, 1), first(2, 0));
     }
 
-    /// Where a document goes is even: chi-square over 16 x 16 parts, 1,000 seeds. 225 degrees of freedom: the mean is
-    /// 225, the deviation 21.
+    /// The positions of documents are uniform: chi-square over 16 x 16 cells, 1,000 seeds. With 225 degrees of
+    /// freedom the mean is 225 and the standard deviation 21.
     #[test]
     fn places_are_even() {
         let documents = 64;

@@ -1,35 +1,35 @@
-//! One row after the other through all epochs, from any place on.
+//! All rows of all epochs in order, starting anywhere.
 //!
-//! Documents are taken in the epoch's order, a window at a time; a window is packed by itself, and its rows are shuffled,
-//! for packing sorts them by length. So a place is the number of a window's first document in that order and how many of
-//! its rows are used, and whoever goes on there packs that window again.
+//! Documents are taken in the epoch's order, one window at a time. Each window is packed by itself, and its rows are
+//! shuffled because packing sorts them by length. So a place is the index of a window's first document in that order
+//! and the number of its rows already used. A resumed run packs that window again.
 
 use serde::{Deserialize, Serialize};
 
 use super::order::{Order, mix, shuffle};
 use rho_selection::{Packed, Piece, Row, pack};
 
-/// How documents become rows. All of it changes what a batch holds.
+/// How documents are packed into rows. Every field changes the contents of batches.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Packing {
-    /// Tokens in a row.
+    /// Tokens per row.
     pub length: usize,
     /// A window ends with the document that reaches this many tokens.
     pub window_tokens: usize,
-    /// The share of padding beyond which documents are cut to fill gaps.
+    /// The share of padding above which documents are cut to fill gaps.
     pub most_padding: f64,
-    /// Of the order.
+    /// Seed of the order.
     pub seed: u64,
 }
 
 impl Packing {
-    /// Rows of a window at the least: with fewer, the last rows' padding is more than 1 %.
+    /// Fewest rows per window: with fewer, the padding of the last rows is more than 1 %.
     const WINDOW_ROWS: usize = 512;
 
-    /// The least number of tokens in a window, whatever the rows' length.
+    /// Fewest tokens per window, for any row length.
     const WINDOW_TOKENS: usize = 1 << 18;
 
-    /// Padding under 1 %, windows of enough rows for that and for a shuffle over some batches of `batch_rows`.
+    /// Padding under 1 %, with windows large enough for that and for a shuffle over several batches of `batch_rows`.
     pub fn new(length: usize, batch_rows: usize, seed: u64) -> Self {
         let rows = Self::WINDOW_ROWS.max(batch_rows * 4);
         Self {
@@ -40,7 +40,7 @@ impl Packing {
         }
     }
 
-    /// Packs the window that begins at this place of an epoch's order; also the place after it.
+    /// Packs the window that starts at index `from` of an epoch's order. Also returns the index after the window.
     fn window(
         &self,
         order: &Order,
@@ -64,7 +64,7 @@ impl Packing {
         (packed, end)
     }
 
-    /// Packs whole epochs without reading a token: how many rows they have and what they cost.
+    /// Packs whole epochs without reading a token, to count their rows, targets, padding and cuts.
     pub fn count(
         &self,
         documents: usize,
@@ -85,16 +85,16 @@ impl Packing {
     }
 }
 
-/// What packing comes to.
+/// The counts of packed rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct PackingCounts {
     /// Rows.
     pub rows: u64,
     /// Pieces of documents in them.
     pub pieces: u64,
-    /// Tokens that are a target once.
+    /// Target tokens.
     pub targets: u64,
-    /// Tokens of padding.
+    /// Padding tokens.
     pub padding: u64,
     /// Cuts made to fill gaps.
     pub cuts: u64,
@@ -120,30 +120,30 @@ impl PackingCounts {
     }
 }
 
-/// Where in the data a run is.
+/// A run's position in the data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The epoch, from 0.
     pub epoch: u64,
-    /// The first document of the window, as a place in the epoch's order.
+    /// The index in the epoch's order of the window's first document.
     pub document: u64,
-    /// Rows of the window that are used.
+    /// Number of the window's rows already used.
     pub row: u64,
 }
 
-/// All rows, for ever: epoch after epoch.
+/// An endless sequence of rows, epoch after epoch.
 #[derive(Debug)]
 pub struct Rows {
     packing: Packing,
     documents: usize,
     order: Order,
     place: Place,
-    /// The rows of the window, and the place after it; none before it is packed.
+    /// The rows of the window and the index after it; `None` until it is packed.
     window: Option<(Vec<Row>, usize)>,
 }
 
 impl Rows {
-    /// From a place on.
+    /// Rows starting at `place`.
     pub fn new(packing: Packing, documents: usize, place: Place) -> Self {
         Self {
             packing,
@@ -154,17 +154,17 @@ impl Rows {
         }
     }
 
-    /// Where it is.
+    /// The current position.
     pub fn place(&self) -> Place {
         self.place
     }
 
-    /// The next row; `length` says how many tokens a document has. None where an epoch has no row.
+    /// The next row; `length` returns a document's number of tokens. `None` if an epoch has no row.
     pub fn next_row(&mut self, length: impl Fn(usize) -> usize) -> Option<Vec<Piece>> {
         let mut ended = 0;
         loop {
             if self.place.document as usize >= self.documents {
-                // Twice without a row between: no document has a target.
+                // A whole epoch without a row: no document has a target.
                 if ended == 2 || self.documents == 0 {
                     return None;
                 }

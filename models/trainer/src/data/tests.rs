@@ -1,4 +1,4 @@
-//! Packing and loading: every target exactly once, little padding, and the same batches from any place on.
+//! Packing and loading: every target exactly once, little padding, and the same batches from any start.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Documents of these lengths; token `i` of document `d` has an id, a loss and a weight of its own.
+/// Documents of these lengths; token `i` of document `d` has its own id, loss and weight.
 fn documents(lengths: &[usize]) -> Vec<Document> {
     let number = |d: usize, i: usize| (d * 1000 + i) as f32;
     let of = |(d, &length): (usize, &usize)| Document {
@@ -91,7 +91,7 @@ proptest! {
         }
         prop_assert_eq!(targets(&all), once_each(&lengths));
         prop_assert_eq!(counts.targets as usize, once_each(&lengths).len());
-        // On into the next epoch, which is in another order and as complete.
+        // Continue into the next epoch, which has another order and is just as complete.
         for _ in 0..batch_rows {
             places.push(rows.place());
             all.push(rows.next_row(|d| lengths[d]).unwrap());
@@ -197,7 +197,7 @@ fn the_loader_gives_the_rows_in_batches_and_goes_on() {
     assert_eq!(all.len() as u64, rows.div_ceil(4));
     assert_eq!(all.iter().map(|b| b.rows.len() as u64).sum::<u64>(), rows);
     let left = rows - 12;
-    // NaN is in them: compared as text.
+    // Compared as text, because they contain NaN.
     let on = format!("{:?}", load(all[2].after, left));
     assert_eq!(on, format!("{:?}", &all[3..]));
 }
@@ -223,7 +223,7 @@ fn what_cannot_be_trained_on_is_said() {
     assert_eq!(error, expected);
 }
 
-/// Lengths as they occur: bytes of each text over the bytes that a token of bpe4096 has in this corpus (3.1).
+/// Realistic lengths: bytes of each text divided by the bytes per token of bpe4096 in this corpus (3.1).
 #[test]
 fn real_lengths_leave_less_than_one_percent_of_padding() {
     for name in ["corpus_noisy", "ref_math_train"] {

@@ -1,7 +1,8 @@
 //! The feed-forward layers' activations and their gradients, a vector at a time.
 //!
 //! * gated: `y = silu(g) u`, `silu(g) = g σ(g)`; `dg = dy u σ (1 + g (1 - σ))`, `du = dy silu(g)`.
-//! * GELU by tanh: `y = x (1 + t) / 2`, `t = tanh(c (x + a x³))`; `dx = dy ((1 + t) + x (1 - t²) c (1 + 3 a x²)) / 2`.
+//! * GELU, tanh approximation: `y = x (1 + t) / 2`, `t = tanh(c (x + a x³))`;
+//!   `dx = dy ((1 + t) + x (1 - t²) c (1 + 3 a x²)) / 2`.
 #![expect(unsafe_code, reason = "vectors from and to pointers")]
 
 use rayon::prelude::*;
@@ -10,10 +11,10 @@ use rho_kernels::{
     lanes::{EXP_MIN, Lanes},
 };
 
-/// Numbers that a thread takes at a time.
+/// Elements per task.
 const PART: usize = 16 * 1024;
 
-/// sqrt(2 / π) and the cube's factor of GELU's approximation by tanh.
+/// sqrt(2 / π) and the cubic coefficient of GELU's tanh approximation.
 const GELU: (f32, f32) = (0.797_884_6, 0.044_715);
 
 /// `y = silu(gate) * up`.
@@ -24,7 +25,7 @@ pub(super) fn gated(instructions: Instructions, gate: &[f32], up: &[f32], y: &mu
         .for_each(|(y, (gate, up))| instructions.run(Gated { gate, up, y }));
 }
 
-/// Recomputes `y`, and replaces `dy` by the gradient of `gate` and fills `d_up`.
+/// Recomputes `y`, replaces `dy` by the gradient of `gate`, and writes `d_up`.
 pub(super) fn gated_backward(
     instructions: Instructions,
     gate: &[f32],
@@ -62,18 +63,18 @@ pub(super) fn gelu_backward(instructions: Instructions, x: &[f32], y: &mut [f32]
         .for_each(|(y, (x, dy))| instructions.run(GeluBackward { x, y, dy }));
 }
 
-/// What is done to a vector: N inputs, and M outputs as they were, to M outputs. Not a closure: whatever is not inlined is
-/// compiled without the processor's features.
+/// An element-wise operation on vectors: from N inputs and the old values of M outputs to M outputs. Not a closure:
+/// code that is not inlined is compiled without the CPU's features.
 trait Elementwise<const N: usize, const M: usize> {
     /// # Safety
-    /// The processor has the features of `L`.
+    /// The CPU has the features of `L`.
     unsafe fn apply<L: Lanes>(given: [L; N], was: [L; M]) -> [L; M];
 }
 
-/// Goes over vectors; what is left over goes through a padded one.
+/// Applies the operation vector by vector; the remainder is padded to a whole vector.
 ///
 /// # Safety
-/// The processor has the features of `L`.
+/// The CPU has the features of `L`.
 #[inline(always)]
 unsafe fn each<L: Lanes, E: Elementwise<N, M>, const N: usize, const M: usize>(
     inputs: [&[f32]; N],
@@ -82,7 +83,7 @@ unsafe fn each<L: Lanes, E: Elementwise<N, M>, const N: usize, const M: usize>(
     let length = inputs[0].len();
     assert!(inputs.iter().all(|x| x.len() == length) && outputs.iter().all(|x| x.len() == length));
     let whole = length / L::WIDTH * L::WIDTH;
-    // SAFETY: every slice has `length` numbers, a padded one a whole vector.
+    // SAFETY: every slice has `length` elements, and `padded` holds a whole vector.
     unsafe {
         let zero = L::splat(0.0);
         let (mut given, mut was) = ([zero; N], [zero; M]);
@@ -123,7 +124,7 @@ unsafe fn each<L: Lanes, E: Elementwise<N, M>, const N: usize, const M: usize>(
 unsafe fn sigmoid<L: Lanes>(x: L) -> L {
     // SAFETY: the caller's promise of features.
     unsafe {
-        // The limits come first: the order keeps a NaN.
+        // The limits are the receivers of `min` and `max`, so a NaN is kept.
         let limited = L::splat(-EXP_MIN).min(L::splat(EXP_MIN).max(x));
         let e = L::splat(0.0).sub(limited).exp();
         L::splat(1.0).div(e.add(L::splat(1.0)))

@@ -1,7 +1,8 @@
-//! One block of the decoder, forward and backward, over `[tokens, width]` in rows.
+//! One block of the decoder, forward and backward, over row-major `[tokens, width]`.
 //!
-//! Kept from forward: the block's input, queries, keys and values (rotated), attention's output and log-sum-exps, the
-//! stream between attention and feed-forward, and the activation's inputs. Norms and the activation are computed again.
+//! Kept from forward: the block's input, rotated queries and keys, values, attention's output and log-sum-exps, the
+//! residual stream between attention and feed-forward, and the activation's inputs. Norms and the activation are
+//! recomputed in backward.
 
 use rayon::prelude::*;
 use rho_kernels::{Instructions, matrix::Store};
@@ -9,7 +10,7 @@ use rho_kernels::{Instructions, matrix::Store};
 use super::{activation, attention, buffers::Buffers, linear, norm, rotary::Angles};
 use crate::model::{Block, Mlp};
 
-/// What a block reads beside its input.
+/// What a block reads besides its input.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) instructions: Instructions,
@@ -19,10 +20,10 @@ pub(super) struct Context<'a> {
     pub(super) buffers: &'a Buffers,
 }
 
-/// What backward needs of forward.
+/// What backward needs from forward.
 pub(super) struct Kept {
     input: Vec<f32>,
-    /// Before the norm of heads, where there is one.
+    /// Queries and keys before the norms of heads, if there are any.
     raw: Option<[Vec<f32>; 2]>,
     q: Vec<f32>,
     k: Vec<f32>,
@@ -30,19 +31,19 @@ pub(super) struct Kept {
     attended: Vec<f32>,
     log_sums: Vec<f32>,
     middle: Vec<f32>,
-    /// Of the activation: gate and up, or up alone.
+    /// The activation's inputs: gate and up, or only up.
     inner: Vec<Vec<f32>>,
 }
 
 impl Kept {
-    /// The input alone; all other memory is given back.
+    /// Only the input; returns all other memory to the buffers.
     pub(super) fn into_input(mut self, buffers: &Buffers) -> Vec<f32> {
         let input = std::mem::take(&mut self.input);
         self.release(buffers);
         input
     }
 
-    /// Gives all memory back.
+    /// Returns all memory to the buffers.
     pub(super) fn release(self, buffers: &Buffers) {
         let vectors = [
             self.input,
@@ -60,7 +61,7 @@ impl Kept {
     }
 }
 
-/// From the stream before the block to the one after it.
+/// Computes the residual stream after the block from the one before it.
 pub(super) fn forward(context: Context<'_>, block: &Block, input: Vec<f32>) -> (Vec<f32>, Kept) {
     let Context {
         instructions,
@@ -148,7 +149,7 @@ pub(super) fn forward(context: Context<'_>, block: &Block, input: Vec<f32>) -> (
     (output, kept)
 }
 
-/// Turns the stream's gradient after the block into the one before it, and adds to the parameters' gradients.
+/// Replaces the residual stream's gradient after the block by the one before it, and adds to the parameters' gradients.
 pub(super) fn backward(
     context: Context<'_>,
     block: &Block,
@@ -325,7 +326,7 @@ fn turn(context: Context<'_>, q: &mut [f32], k: &mut [f32], back: bool) {
     }
 }
 
-/// Numbers that a thread copies at a time.
+/// Elements per task.
 const PART: usize = 1 << 16;
 
 fn copy(buffers: &Buffers, from: &[f32]) -> Vec<f32> {

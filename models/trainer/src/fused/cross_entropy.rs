@@ -1,4 +1,4 @@
-//! The head and its loss, over blocks of rows and blocks of the vocabulary: `[tokens, vocabulary]` is never in memory.
+//! The head and its loss, over blocks of rows and blocks of the vocabulary: `[tokens, vocab_size]` is never in memory.
 //!
 //! ```text
 //! losses    for a block of rows, for a block of the vocabulary: logits [rows, block], running maximum and sum per row
@@ -6,9 +6,8 @@
 //!           dx += dl W,  dW += dlᵀ x
 //! ```
 //!
-//! Ranking needs the first for all rows; the second is computed for the kept rows alone. Computing logits twice costs a
-//! third of the products that the gradient needs, but a block of logits stays in the cache, where all of a row's would
-//! not.
+//! Ranking needs the losses of all rows; the gradient is computed only for the kept rows. Computing logits twice
+//! costs a third of the gradient's matmuls, but a block of logits stays in the cache, where whole rows would not.
 #![expect(unsafe_code, reason = "vectors from and to pointers")]
 
 use rayon::prelude::*;
@@ -25,19 +24,19 @@ use crate::network::{RowLoss, WeightedRow};
 /// Rows and columns of a block of logits: 4 MiB.
 const BLOCK: (usize, usize) = (1024, 1024);
 
-/// The head's weights and the states that it reads.
+/// The head's weights and the hidden states that it reads.
 #[derive(Clone, Copy)]
 pub(super) struct Head<'a> {
     pub(super) instructions: Instructions,
-    /// `[vocabulary, hidden]`.
+    /// `[vocab_size, hidden_size]`.
     pub(super) weights: &'a [f32],
     pub(super) vocabulary: usize,
     pub(super) hidden: usize,
-    /// `[tokens, hidden]`.
+    /// `[tokens, hidden_size]`.
     pub(super) states: &'a [f32],
 }
 
-/// What is known of a row's softmax so far.
+/// The running softmax of a row.
 #[derive(Clone, Copy)]
 struct Running {
     top: f32,
@@ -46,7 +45,7 @@ struct Running {
     target: f32,
 }
 
-/// The losses of rows, whatever their weights.
+/// The unweighted losses of rows.
 pub(super) fn losses(head: Head<'_>, rows: &[WeightedRow]) -> Vec<RowLoss> {
     let mut scored = Vec::with_capacity(rows.len());
     let mut memory = Memory::new(head, rows.len());
@@ -74,7 +73,7 @@ pub(super) fn losses(head: Head<'_>, rows: &[WeightedRow]) -> Vec<RowLoss> {
         scored.extend(running.into_iter().map(|row| {
             let log_sum = row.sum.ln();
             RowLoss {
-                // The large numbers first: their difference is small.
+                // Subtract the large numbers first: their difference is small.
                 loss: (f64::from(row.top) - f64::from(row.target) + log_sum) as f32,
                 log_sum: (f64::from(row.top) + log_sum) as f32,
             }
@@ -83,8 +82,9 @@ pub(super) fn losses(head: Head<'_>, rows: &[WeightedRow]) -> Vec<RowLoss> {
     scored
 }
 
-/// Adds the gradient of `Σ weight loss` to that of the weights, and writes that of the states, `[tokens, hidden]`, zero
-/// where no row reads them. `scored` is what [`losses`] gave for the same rows; no two rows read the same state.
+/// Adds the head's gradient of `Σ weight loss` to `weight_gradient`, and writes that of the hidden states to
+/// `state_gradient [tokens, hidden_size]`, zero for states that no row reads. `scored` is the result of [`losses`]
+/// for the same rows; no two rows read the same state.
 pub(super) fn gradient(
     head: Head<'_>,
     rows: &[WeightedRow],
@@ -150,9 +150,9 @@ pub(super) fn gradient(
     }
 }
 
-/// Blocks that are used again and again.
+/// Buffers for a block, reused for all blocks.
 struct Memory {
-    /// `[rows, hidden]`.
+    /// `[rows, hidden_size]`.
     states: Vec<f32>,
     /// `[rows, columns]`.
     logits: Vec<f32>,
@@ -175,7 +175,7 @@ impl Memory {
         });
     }
 
-    /// The logits of the gathered rows for the vocabulary from `from` on, and how many columns they have.
+    /// The logits of the gathered rows for a block of the vocabulary starting at `from`, and their number of columns.
     fn logits(&mut self, head: Head<'_>, rows: usize, from: usize) -> (&mut [f32], usize) {
         let columns = BLOCK.1.min(head.vocabulary - from);
         let weights = &head.weights[from * head.hidden..][..columns * head.hidden];
@@ -190,7 +190,7 @@ impl Memory {
     }
 }
 
-/// Takes a block of a row's logits into its running softmax.
+/// Updates a row's running softmax with a block of its logits.
 struct Update<'a> {
     logits: &'a [f32],
     running: &'a mut Running,
@@ -206,11 +206,11 @@ impl OnLanes for Update<'_> {
             .split_at(self.logits.len() / L::WIDTH * L::WIDTH);
         let mut lanes = [f32::NEG_INFINITY; 16];
         let mut sums = [0.0f32; 16];
-        // SAFETY: vectors are whole, and no vector has more than 16 lanes.
+        // SAFETY: vectors are whole, and a vector has at most 16 lanes.
         let (top, sum) = unsafe {
             let mut highest = L::splat(f32::NEG_INFINITY);
             for x in vectors.chunks_exact(L::WIDTH) {
-                // `max` keeps its second where the first is NaN: sums show it.
+                // `max` returns its argument where the receiver is NaN; the NaN then appears in the sum.
                 highest = L::load(x.as_ptr()).max(highest);
             }
             highest.store(lanes.as_mut_ptr());
@@ -259,7 +259,7 @@ impl OnLanes for Differentiate<'_> {
             // SAFETY: vectors are whole.
             unsafe {
                 let shifted = L::load(x.as_ptr()).sub(L::splat(self.log_sum));
-                // Not above 0 but by rounding. The limit comes first: the order keeps a NaN.
+                // Above 0 only by rounding. The limits are the receivers of `min` and `max`, so a NaN is kept.
                 let shifted = L::splat(1.0).min(L::splat(EXP_MIN).max(shifted));
                 shifted
                     .exp()

@@ -1,4 +1,4 @@
-//! `y = x W (+ b)` and its gradients: transposed operands are strides, weights stay as the checkpoint has them.
+//! `y = x W (+ b)` and its gradients. Transposes are strides, so weights keep the checkpoint's layout.
 
 use rayon::prelude::*;
 use rho_kernels::{
@@ -19,7 +19,7 @@ fn weights<'a>(linear: &Linear, numbers: &'a [f32]) -> Matrix<'a> {
     }
 }
 
-/// `y = x W + b`, or added to y. `parameters` are all of the model's.
+/// `y = x W + b`, or adds it to y. `parameters` are all parameters of the model.
 pub(super) fn forward(
     instructions: Instructions,
     linear: &Linear,
@@ -43,7 +43,7 @@ pub(super) fn forward(
     }
 }
 
-/// `dx = dy Wᵀ`, or added to dx.
+/// `dx = dy Wᵀ`, or adds it to dx.
 pub(super) fn input_gradient(
     instructions: Instructions,
     linear: &Linear,

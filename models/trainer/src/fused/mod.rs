@@ -1,12 +1,12 @@
-//! The network on the processor in f32: every operation written for it, forward and backward by hand, all threads at
-//! work. Its oracle is `plain`, the same model through candle's operations and autograd.
+//! The network on the CPU in f32: every operation has a hand-written forward and backward pass and uses all threads.
+//! Its oracle is `plain`, the same model by candle's operations and autograd.
 //!
 //! ```text
 //! Batch ─► embedding ─► block ─► ... ─► norm ─► Forward ─► losses ─► (selection) ─► backward ─► gradients
 //! ```
 //!
-//! Gradients are added to until the optimiser takes them. Results do not depend on the number of threads, to the bit:
-//! sums over tokens are cut at fixed places and added in one order.
+//! Gradients accumulate until the optimiser takes them. Results do not depend on the number of threads, to the bit:
+//! sums over tokens are split at fixed positions and added in one order.
 
 mod activation;
 mod attention;
@@ -30,7 +30,7 @@ use crate::{
     network::{RowLoss, WeightedRow},
 };
 
-/// A model on the processor with its gradients.
+/// A model on the CPU with its gradients.
 pub struct Network {
     architecture: Architecture,
     instructions: Instructions,
@@ -39,11 +39,11 @@ pub struct Network {
     angles: Option<Angles>,
     buffers: Buffers,
     checkpointing: bool,
-    /// Sizes of the last batch: memory for others is freed.
+    /// Rows and length of the last batch. Buffers for other sizes are freed.
     last: (usize, usize),
 }
 
-/// What backward needs of a forward pass, and the states that the head reads.
+/// A forward pass: what backward needs, and the hidden states that the head reads.
 pub struct Forward {
     rows: usize,
     length: usize,
@@ -57,12 +57,12 @@ pub struct Forward {
 }
 
 impl Forward {
-    /// Tokens of its batch.
+    /// Number of tokens of its batch.
     pub(crate) fn tokens(&self) -> usize {
         self.input_ids.len()
     }
 
-    /// Whether there is a way back.
+    /// Whether backward is possible.
     pub(crate) fn is_kept(&self) -> bool {
         !self
             .blocks
@@ -73,7 +73,7 @@ impl Forward {
 
 enum KeptBlock {
     All(Box<block::Kept>),
-    /// With gradient checkpointing, the input alone.
+    /// With gradient checkpointing, only the input.
     Input(Vec<f32>),
     Nothing,
 }
@@ -101,12 +101,12 @@ impl Network {
         }
     }
 
-    /// Whether blocks keep their input alone and compute the rest again in backward.
+    /// Turns gradient checkpointing on or off: blocks keep only their input and recompute the rest in backward.
     pub fn set_checkpointing(&mut self, on: bool) {
         self.checkpointing = on;
     }
 
-    /// What the model is made of.
+    /// The model's architecture.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
     }
@@ -133,7 +133,7 @@ impl Network {
             .for_each(|gradient| fill_zero(gradient));
     }
 
-    /// Bytes that a forward pass over so many tokens keeps until backward.
+    /// Bytes that a forward pass over `tokens` tokens keeps until backward.
     pub fn kept_bytes(&self, tokens: usize) -> usize {
         let config = &self.architecture.config;
         let inner = self
@@ -170,7 +170,8 @@ impl Network {
         (config.layers * block + 2 * config.hidden) * tokens * 4
     }
 
-    /// The hidden states of a batch. With `keep`, what backward needs is kept; without, only losses can be asked for.
+    /// Computes the hidden states of a batch. With `keep`, the activations that backward needs are kept; without, only
+    /// losses can be computed.
     pub(crate) fn forward(&mut self, batch: &Batch, keep: bool) -> Forward {
         if self.last != (batch.rows, batch.length) {
             self.buffers.clear();
@@ -216,8 +217,8 @@ impl Network {
         cross_entropy::losses(self.head(&forward.states), rows)
     }
 
-    /// Adds the gradient of `Σ weight loss` over these rows to the gradients. `losses` are what [`losses`](Self::losses)
-    /// gave for them.
+    /// Adds the gradient of `Σ weight loss` over these rows to the gradients. `losses` is the result of
+    /// [`losses`](Self::losses) for them.
     pub(crate) fn backward(&mut self, forward: Forward, rows: &[WeightedRow], losses: &[RowLoss]) {
         let head = self.architecture.head;
         let mut stream = self.buffers.take(forward.states.len());
@@ -261,7 +262,7 @@ impl Network {
         self.buffers.give(stream);
     }
 
-    /// Gives back the memory of a forward pass that has no backward.
+    /// Frees the memory of a forward pass that needs no backward.
     pub(crate) fn release(&self, forward: Forward) {
         self.buffers.give(forward.states);
         self.buffers.give(forward.last);
@@ -319,7 +320,7 @@ impl Network {
         stream
     }
 
-    /// One thread: which rows meet in a table's row is not known, and their order has to stay.
+    /// Runs on one thread: several tokens may add to the same row of the table, and their order must be fixed.
     fn embed_backward(&mut self, ids: &[u32], starts: &[u32], length: usize, stream: &[f32]) {
         let hidden = self.architecture.config.hidden;
         let mut add = |parameter: usize, row: usize, gradient: &[f32]| {

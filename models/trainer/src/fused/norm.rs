@@ -1,7 +1,7 @@
 //! RMS norm and LayerNorm with their gradients, row by row.
 //!
 //! With `n = (x - μ) r`, `r = 1 / sqrt(σ² + ε)` (μ = 0 and σ² the mean square for RMS) and `y = n s (+ b)`:
-//! `dx = r (s dy - mean(s dy) - n mean(s dy n))`, the first mean for LayerNorm alone; `ds = Σ dy n`, `db = Σ dy`.
+//! `dx = r (s dy - mean(s dy) - n mean(s dy n))`, the first mean only for LayerNorm; `ds = Σ dy n`, `db = Σ dy`.
 
 use rayon::prelude::*;
 use rho_kernels::{Instructions, OnLanes, lanes::Lanes};
@@ -9,7 +9,7 @@ use rho_kernels::{Instructions, OnLanes, lanes::Lanes};
 use super::rows::{CHUNK, add_parts};
 use crate::model::Norm;
 
-/// Sums are kept in so many lanes on every processor, so that they are the same sums.
+/// Lanes of partial sums: the same on every CPU, so that results are the same.
 const LANES: usize = 16;
 
 /// A norm and its weights.
@@ -30,7 +30,7 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// `y = norm(x)` for all rows.
+/// `y = norm(x)`, row by row.
 pub(super) fn forward(
     instructions: Instructions,
     norm: &Norm,
@@ -45,7 +45,7 @@ pub(super) fn forward(
         .for_each(|(y, x)| instructions.run(Forward { weights, x, y }));
 }
 
-/// Adds the norm's gradient to `dx`, given its input and `dy`, and adds to the gradients of its weights.
+/// Adds the gradient of the norm's input `x`, given `dy`, to `dx`, and adds to the gradients of its weights.
 pub(super) fn backward(
     instructions: Instructions,
     norm: &Norm,
@@ -150,7 +150,7 @@ impl OnLanes for Backward<'_> {
     }
 }
 
-/// Mean and 1 / sqrt(variance + ε); the mean is 0 for RMS.
+/// Mean and 1 / sqrt(variance + ε); the mean is 0 for RMS norm.
 #[inline(always)]
 fn moments(weights: Weights<'_>, x: &[f32]) -> (f32, f32) {
     let width = x.len() as f32;
@@ -162,7 +162,7 @@ fn moments(weights: Weights<'_>, x: &[f32]) -> (f32, f32) {
     (mean, 1.0 / (variance + weights.epsilon).sqrt())
 }
 
-/// `Σ term(i)`, each lane on its own, then lane after lane.
+/// `Σ term(i)`: a partial sum per lane, then the lanes in order.
 #[inline(always)]
 fn lane_sums(count: usize, term: impl Fn(usize) -> f32) -> f32 {
     let mut sums = [0.0f32; LANES];

@@ -1,13 +1,13 @@
-//! Rotary position embedding in place, and back: the gradient of a rotation is the rotation by the opposite angle.
+//! Rotary position embedding in place, and its gradient: the rotation by the opposite angle.
 //!
-//! Numbers `i` and `i + width / 2` of a head are turned by `position * base^(-2 i / width)` (Su et al., arXiv 2104.09864,
-//! in the order that Transformers uses). Angles are products of f32, as there.
+//! Elements `i` and `i + head_dim / 2` of a head are rotated by `position * base^(-2 i / head_dim)` (Su et al., arXiv
+//! 2104.09864, in Transformers' order). Angles are f32 products, as in Transformers.
 
 use rayon::prelude::*;
 
 use super::rows::CHUNK;
 
-/// Cosines and sines, `[positions, width / 2]`.
+/// Cosines and sines, `[positions, head_dim / 2]`.
 pub(super) struct Angles {
     half: usize,
     cosines: Vec<f32>,
@@ -30,7 +30,8 @@ impl Angles {
         }
     }
 
-    /// Turns all heads of `x [tokens, heads * width]`, `back` by the opposite angles. `position` of a token.
+    /// Rotates all heads of `x [tokens, heads * head_dim]`, with `back` by the opposite angles. `row` is
+    /// `heads * head_dim`; `position` returns a token's position.
     pub(super) fn turn(
         &self,
         x: &mut [f32],

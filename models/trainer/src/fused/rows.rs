@@ -1,4 +1,4 @@
-//! Sums over rows in an order that does not depend on the number of threads, and rows shared among threads.
+//! Sums over rows in an order that does not depend on the number of threads, and matrices written by several threads.
 #![expect(
     unsafe_code,
     reason = "columns of the same rows written by several threads"
@@ -8,10 +8,10 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
-/// Rows that are summed by one thread before anything else is added: fixed, so that the order of additions is.
+/// Rows per partial sum: fixed, so that the order of additions is fixed.
 pub(super) const CHUNK: usize = 64;
 
-/// `sums += Σ rows`, rows as wide as `sums`.
+/// `sums += Σ rows`; rows are as wide as `sums`.
 pub(super) fn column_sums(rows: &[f32], sums: &mut [f32]) {
     let width = sums.len();
     let parts = rows.par_chunks(width * CHUNK).map(|rows| {
@@ -31,14 +31,14 @@ pub(super) fn add_parts(parts: &[Vec<f32>], sums: &mut [f32]) {
     }
 }
 
-/// A matrix whose columns are written by several threads, each its own.
+/// A matrix that several threads write, each its own columns.
 pub(super) struct Shared<'a> {
     numbers: *mut f32,
     length: usize,
     lifetime: PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: `row` promises that no number is handed out twice at the same time.
+// SAFETY: the contract of `part`: no element is handed out twice at the same time.
 unsafe impl Sync for Shared<'_> {}
 
 impl<'a> Shared<'a> {
@@ -50,10 +50,10 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// `count` numbers from `from` on.
+    /// The `count` elements starting at `from`.
     ///
     /// # Safety
-    /// Nobody else has any of them while the slice lives.
+    /// No other reference to any of them exists while the slice lives.
     #[expect(
         clippy::mut_from_ref,
         reason = "the promise is the caller's, see above"

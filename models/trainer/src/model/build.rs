@@ -1,4 +1,4 @@
-//! From a configuration to the list of parameters under the names that Transformers gives them.
+//! Builds the list of parameters from a configuration, with the names that Transformers gives them.
 
 use rho_checkpoint::decoder::{self, FeedForward, Mixer, Projections};
 
@@ -71,7 +71,7 @@ impl List {
         }
     }
 
-    /// `N` layers of one tensor, side by side: one for most, three for GPT-2's queries, keys and values.
+    /// `N` linear layers stored in one tensor: usually one, three for GPT-2's queries, keys and values.
     fn linear<const N: usize>(
         &mut self,
         at: &str,

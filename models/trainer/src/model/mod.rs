@@ -1,25 +1,25 @@
-//! What a model is made of: its parameters by name, and where each part finds its own. One description for all families,
-//! read by both networks (`fused` and `plain`), so that a family is added here alone.
+//! The architecture of a model: its named parameters, and which of them each part uses. One description for all
+//! families, read by both networks (`fused` and `plain`), so that a family is added only here.
 
 mod build;
 
 use crate::Config;
 
-/// A parameter's place in the list.
+/// A parameter's index in [`Architecture::parameters`].
 pub type ParameterId = usize;
 
-/// What a parameter is, which decides how it starts and whether it decays.
+/// The kind of a parameter, which decides its initialisation and whether weight decay applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Of tokens or positions.
+    /// Embedding of tokens or positions.
     Embedding,
     /// Weights of a linear layer.
     Matrix,
-    /// Weights of a linear layer whose output is added to the residual stream; GPT-2 starts it smaller.
+    /// Weights of a linear layer whose output is added to the residual stream; GPT-2 initialises them smaller.
     Residual,
-    /// Scale of a norm: starts at 1, does not decay.
+    /// Scale of a norm: initialised to 1, without weight decay.
     Scale,
-    /// Starts at 0, does not decay.
+    /// Bias: initialised to 0, without weight decay.
     Bias,
 }
 
@@ -30,12 +30,12 @@ pub struct Parameter {
     pub name: String,
     /// Its shape in the checkpoint.
     pub shape: Vec<usize>,
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
 }
 
 impl Parameter {
-    /// Its numbers.
+    /// Number of elements.
     pub fn numbers(&self) -> usize {
         self.shape.iter().product()
     }
@@ -46,23 +46,23 @@ impl Parameter {
     }
 }
 
-/// A norm: RMS without a bias, LayerNorm with one.
+/// A norm: RMS norm without a bias, LayerNorm with one.
 #[derive(Debug, Clone, Copy)]
 pub struct Norm {
-    /// `[hidden]`.
+    /// `[hidden_size]`, or `[head_dim]` for a norm of queries or keys.
     pub scale: ParameterId,
-    /// `[hidden]`.
+    /// As `scale`.
     pub bias: Option<ParameterId>,
-    /// What is added to the variance.
+    /// Added to the variance.
     pub epsilon: f64,
 }
 
-/// A part of a parameter: GPT-2 keeps queries, keys and values in one.
+/// A part of a parameter: GPT-2 stores queries, keys and values in one tensor.
 #[derive(Debug, Clone, Copy)]
 pub struct Part {
     /// The parameter.
     pub parameter: ParameterId,
-    /// Its first number.
+    /// Index of its first element.
     pub offset: usize,
 }
 
@@ -79,7 +79,7 @@ pub struct Linear {
     pub outputs: usize,
     /// Whether the weights are stored `[inputs, outputs]`, as GPT-2's are, instead of `[outputs, inputs]`.
     pub inputs_first: bool,
-    /// Numbers from one stored row to the next.
+    /// Elements from one stored row to the next.
     pub stride: usize,
 }
 
@@ -95,7 +95,7 @@ pub enum Mlp {
         /// `[intermediate] -> [hidden]`.
         down: Linear,
     },
-    /// `down(gelu(up(x)))`, the GELU by tanh.
+    /// `down(gelu(up(x)))`, with the tanh approximation of GELU.
     Gelu {
         /// `[hidden] -> [intermediate]`.
         up: Linear,
@@ -104,22 +104,22 @@ pub enum Mlp {
     },
 }
 
-/// `x + attention(norm(x))`, then `x + mlp(norm(x))`.
+/// A decoder block: `x + attention(norm(x))`, then `x + mlp(norm(x))`.
 #[derive(Debug, Clone, Copy)]
 pub struct Block {
-    /// Before attention.
+    /// The norm before attention.
     pub attention_norm: Norm,
-    /// `[hidden] -> [heads * head_width]`.
+    /// `[hidden] -> [heads * head_dim]`.
     pub query: Linear,
-    /// `[hidden] -> [key_value_heads * head_width]`.
+    /// `[hidden] -> [kv_heads * head_dim]`.
     pub key: Linear,
-    /// `[hidden] -> [key_value_heads * head_width]`.
+    /// `[hidden] -> [kv_heads * head_dim]`.
     pub value: Linear,
     /// RMS norms of each head's queries and keys (Qwen3).
     pub head_norms: Option<(Norm, Norm)>,
-    /// `[heads * head_width] -> [hidden]`.
+    /// `[heads * head_dim] -> [hidden]`.
     pub output: Linear,
-    /// Before the feed-forward layer.
+    /// The norm before the feed-forward layer.
     pub mlp_norm: Norm,
     /// The feed-forward layer.
     pub mlp: Mlp,
@@ -128,24 +128,24 @@ pub struct Block {
 /// The whole model.
 #[derive(Debug, Clone)]
 pub struct Architecture {
-    /// Sizes.
+    /// The configuration.
     pub config: Config,
-    /// In the order of the forward pass.
+    /// All parameters, in the order of the forward pass.
     pub parameters: Vec<Parameter>,
-    /// `[vocabulary, hidden]`.
+    /// `[vocab_size, hidden_size]`.
     pub embedding: ParameterId,
-    /// `[positions, hidden]`, where positions are learned.
+    /// `[positions, hidden_size]`, if positions are learned.
     pub positions: Option<ParameterId>,
     /// The blocks.
     pub blocks: Vec<Block>,
-    /// Before the head.
+    /// The norm before the head.
     pub norm: Norm,
-    /// `[vocabulary, hidden]`: the embedding where both are tied.
+    /// `[vocab_size, hidden_size]`; the embedding if both are tied.
     pub head: ParameterId,
 }
 
 impl Architecture {
-    /// Numbers in all parameters.
+    /// Number of elements of all parameters.
     pub fn numbers(&self) -> usize {
         self.parameters.iter().map(Parameter::numbers).sum()
     }

@@ -1,4 +1,4 @@
-//! AdamW in one walk over memory, on all threads: each number of weights, gradients and moments is read and written once.
+//! AdamW in one pass over memory, on all threads: weights, gradients and moments are each read and written once.
 
 use rayon::prelude::*;
 use rho_kernels::{Instructions, OnLanes, lanes::Lanes};
@@ -6,7 +6,7 @@ use rho_kernels::{Instructions, OnLanes, lanes::Lanes};
 use super::Factors;
 use crate::model::Architecture;
 
-/// Numbers that a thread takes at a time, fixed, so that the norm's sums are the same for any number of threads.
+/// Elements per task: fixed, so that the norm's sums are the same for any number of threads.
 const PART: usize = 32 * 1024;
 
 /// The norm of all gradients together.
@@ -19,7 +19,7 @@ pub(super) fn norm(gradients: &[Vec<f32>]) -> f64 {
     squares.collect::<Vec<f64>>().iter().sum::<f64>().sqrt()
 }
 
-/// One step of all parameters; gradients are left at zero.
+/// One step of all parameters. Sets the gradients to zero.
 pub(super) fn update(
     (architecture, weights, gradients): (&Architecture, &mut [Vec<f32>], &mut [Vec<f32>]),
     mean: &mut [Vec<f32>],
@@ -65,7 +65,7 @@ impl OnLanes for Square<'_> {
     #[inline(always)]
     #[expect(unsafe_code, reason = "the trait's contract; the body is plain")]
     unsafe fn run<L: Lanes, const R: usize>(self) -> f64 {
-        // In lanes, the same on every processor.
+        // A fixed number of lanes, so that the sums are the same on every CPU.
         let mut sums = [0.0f64; 16];
         let chunks = self.0.chunks_exact(16);
         let rest = chunks

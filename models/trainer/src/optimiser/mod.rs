@@ -1,5 +1,5 @@
-//! From gradients to new weights: clipping, AdamW and the schedule of learning rates. Takes a network whose gradients are
-//! complete; leaves when to step, and storing the state, to the loop.
+//! From gradients to new weights: gradient clipping, AdamW and the learning rate schedule. Takes a network whose
+//! gradients are complete. The training loop decides when to step and stores the state.
 
 mod adamw;
 mod schedule;
@@ -16,18 +16,18 @@ use crate::{Network, Result, TrainerError};
 /// Settings of AdamW (Loshchilov and Hutter, arXiv 1711.05101).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamW {
-    /// Decay rates of the mean and of the mean square of gradients.
+    /// Decay rates of the running mean and mean square of the gradients.
     pub betas: (f64, f64),
-    /// Added to the root of the mean square.
+    /// Added to the square root of the mean square.
     pub epsilon: f64,
-    /// Of embeddings and matrices; norms and biases do not decay.
+    /// Weight decay of embeddings and matrices; norms and biases do not decay.
     pub weight_decay: f64,
-    /// The gradient of all parameters together is scaled down to this norm; none: never.
+    /// Largest norm of the gradient of all parameters together; a larger one is scaled down. `None`: no clipping.
     pub clip: Option<f64>,
 }
 
 impl Default for AdamW {
-    /// PyTorch's epsilon, and betas, decay and clipping as language models are usually trained with.
+    /// PyTorch's epsilon, and the betas, weight decay and clipping that are usual for language models.
     fn default() -> Self {
         Self {
             betas: (0.9, 0.95),
@@ -45,7 +45,7 @@ pub struct Optimiser {
     moments: Moments,
 }
 
-/// Means and mean squares of gradients, where the network is.
+/// Running means and mean squares of the gradients, on the network's device.
 enum Moments {
     Numbers {
         mean: Vec<Vec<f32>>,
@@ -62,22 +62,22 @@ enum Moments {
 pub struct State {
     /// Steps taken.
     pub steps: u64,
-    /// Means of gradients, in the order of the model's parameters.
+    /// Running means of the gradients, in the order of the model's parameters.
     pub mean: Vec<Vec<f32>>,
-    /// Means of their squares.
+    /// Running means of their squares.
     pub square: Vec<Vec<f32>>,
 }
 
-/// What one step of the optimiser did.
+/// The result of one optimiser step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Update {
     /// The norm of all gradients together, before clipping.
     pub gradient_norm: f64,
-    /// What they were multiplied by.
+    /// The factor that clipping applied to the gradients.
     pub scale: f64,
 }
 
-/// What all parameters of one step have in common.
+/// The factors of one step, equal for all parameters.
 #[derive(Debug, Clone, Copy)]
 struct Factors {
     learning_rate: f64,
@@ -85,15 +85,18 @@ struct Factors {
     beta2: f64,
     epsilon: f64,
     weight_decay: f64,
-    /// `1 - beta^step`, which makes up for means that start at 0.
+    /// Bias correction `1 - beta^step`: the means start at 0.
     correction1: f64,
     correction2: f64,
-    /// Of the gradients.
+    /// The factor of clipping.
     scale: f64,
 }
 
 impl Optimiser {
     /// A fresh optimiser for a network.
+    ///
+    /// # Errors
+    /// If a setting is out of its range, or the moments cannot be allocated on the device.
     pub fn new(network: &mut Network, settings: AdamW) -> Result<Self> {
         for (setting, got) in [("beta1", settings.betas.0), ("beta2", settings.betas.1)] {
             if !(0.0..1.0).contains(&got) {
@@ -159,8 +162,11 @@ impl Optimiser {
         self.steps
     }
 
-    /// Takes the network's gradients into its weights, and leaves them at zero. Where a gradient is no number, weights
-    /// and state stay as they are.
+    /// Updates the network's weights by its gradients, and sets the gradients to zero.
+    ///
+    /// # Errors
+    /// If the gradient's norm is not finite (weights and state then stay unchanged), the optimiser belongs to another
+    /// kind of network, or an operation of candle fails.
     pub fn step(&mut self, network: &mut Network, learning_rate: f64) -> Result<Update> {
         let gradient_norm = match network {
             Network::Fused(network) => adamw::norm(network.gradients()),
@@ -174,7 +180,7 @@ impl Optimiser {
                 got: gradient_norm,
             });
         }
-        // As PyTorch's clip_grad_norm_ does it.
+        // As PyTorch's clip_grad_norm_.
         let scale = self
             .settings
             .clip
@@ -214,6 +220,9 @@ impl Optimiser {
     }
 
     /// A copy of the state.
+    ///
+    /// # Errors
+    /// If it cannot be copied from the device.
     pub fn state(&self) -> Result<State> {
         let (mean, square) = match &self.moments {
             Moments::Numbers { mean, square } => (mean.clone(), square.clone()),
@@ -228,7 +237,10 @@ impl Optimiser {
         })
     }
 
-    /// Goes on from a state.
+    /// Resumes from a state.
+    ///
+    /// # Errors
+    /// If the state's sizes are not those of the model, or it cannot be copied to the device.
     pub fn restore(&mut self, network: &Network, state: State) -> Result<()> {
         let parameters = &network.architecture().parameters;
         for (what, vectors) in [("means", &state.mean), ("mean squares", &state.square)] {

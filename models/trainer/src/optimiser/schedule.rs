@@ -1,40 +1,44 @@
-//! Learning rates over the steps of a run: warm-up, then one of three ways down.
+//! The learning rate schedule of a run: warm-up, then constant or one of three decays.
 
 use crate::{Result, TrainerError};
 
 /// How the learning rate falls after warm-up.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Decay {
-    /// Half a cosine from the peak to the end (Loshchilov and Hutter, arXiv 1608.03983).
+    /// Half a cosine from the peak to the final rate (Loshchilov and Hutter, arXiv 1608.03983).
     Cosine,
-    /// A straight line.
+    /// Linear.
     Linear,
-    /// Warm-up, stable, decay (Hu et al., arXiv 2404.06395): at the peak, and a straight line over the last steps.
+    /// Warm-up, stable, decay (Hu et al., arXiv 2404.06395): constant at the peak, then linear over the last steps.
     Wsd {
-        /// How many steps the line takes.
+        /// Number of steps of the decay.
         decay_steps: u64,
     },
-    /// Stays at the peak.
+    /// Constant at the peak.
     Constant,
 }
 
-/// A learning rate for each step.
+/// The learning rate of each step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     /// The highest rate.
     pub peak: f64,
-    /// The rate of the end, as a share of the peak.
+    /// The final rate, as a share of the peak.
     pub floor: f64,
-    /// Steps that it takes to rise.
+    /// Number of warm-up steps.
     pub warmup_steps: u64,
     /// Steps of the whole run.
     pub steps: u64,
-    /// How it falls.
+    /// The decay after warm-up.
     pub decay: Decay,
 }
 
 impl Schedule {
-    /// Refuses rates that are no rates, and parts that are longer than the whole.
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// If the peak is negative or not finite, the floor is not a share from 0 to 1, or warm-up and decay take more
+    /// steps than the run has.
     pub fn check(&self) -> Result<()> {
         let refuse = |setting, expected, got| {
             Err(TrainerError::Setting {
@@ -61,8 +65,8 @@ impl Schedule {
         Ok(())
     }
 
-    /// The rate of a step, counted from 0. The first step of a warm-up of n has 1/n of the peak, the n-th all of it; the
-    /// last step of the run is one before the floor would be reached.
+    /// The rate of a step, counted from 0. In a warm-up of n steps, the first has 1/n of the peak and the n-th all of
+    /// it. The floor would be reached one step after the last.
     pub fn rate(&self, step: u64) -> f64 {
         if step < self.warmup_steps {
             return self.peak * (step + 1) as f64 / self.warmup_steps as f64;

@@ -1,4 +1,4 @@
-//! AdamW by candle's operations, wherever the tensors are.
+//! AdamW by candle's operations, on any device.
 
 use candle_core::{DType, Tensor, Var};
 
@@ -18,7 +18,7 @@ pub(super) fn norm(gradients: &[Option<Tensor>]) -> Result<f64> {
     Ok(total.sqrt())
 }
 
-/// One step of all parameters; gradients are taken.
+/// One step of all parameters. Removes the gradients.
 pub(super) fn update(
     (architecture, weights, gradients): (&Architecture, &[Var], &mut [Option<Tensor>]),
     mean: &mut [Tensor],
@@ -46,13 +46,13 @@ pub(super) fn update(
     Ok(())
 }
 
-/// Copies in f32.
+/// Copies tensors to f32 vectors.
 pub(super) fn numbers(tensors: &[Tensor]) -> Result<Vec<Vec<f32>>> {
     let copy = |t: &Tensor| Ok(t.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?);
     tensors.iter().map(copy).collect()
 }
 
-/// Back from copies.
+/// Fills tensors from f32 vectors.
 pub(super) fn fill(tensors: &mut [Tensor], numbers: Vec<Vec<f32>>) -> Result<()> {
     for (tensor, numbers) in tensors.iter_mut().zip(numbers) {
         let filled = Tensor::from_vec(numbers, tensor.shape(), tensor.device())?;

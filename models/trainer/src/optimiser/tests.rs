@@ -1,4 +1,4 @@
-//! AdamW against PyTorch's numbers, on both networks, and resuming to the bit.
+//! AdamW compared with PyTorch, on both networks, and resuming to the bit.
 
 use candle_core::{DType, Device};
 
@@ -53,7 +53,7 @@ const EXPECTED: [(f64, [f64; 3], [f64; 2]); 3] = [
     ),
 ];
 
-/// f32 beside f64, at magnitude 2.
+/// f32 compared with f64, at magnitude 2.
 const TOLERANCE: f64 = 1e-6;
 
 fn tiny() -> Model {
@@ -63,7 +63,7 @@ fn tiny() -> Model {
     Model::fresh(config, 1)
 }
 
-/// Two parameters, a matrix and a bias, and nothing else.
+/// Only two parameters, a matrix and a bias.
 fn two() -> Model {
     let mut checkpoint = tiny();
     checkpoint.architecture.parameters.truncate(2);
@@ -146,7 +146,7 @@ fn goes_on_from_a_state_to_the_bit() {
             first.step(&mut whole, 0.01).unwrap();
             set_gradients(&mut parted, step);
             second.step(&mut parted, 0.01).unwrap();
-            // The processor's state is stored as it is; candle's in f64 would lose bits.
+            // The fused network's state is f32 and stored unchanged; candle's in f64 would lose bits.
             if i == 0 {
                 let state = second.state().unwrap();
                 second = Optimiser::new(&mut parted, SETTINGS).unwrap();

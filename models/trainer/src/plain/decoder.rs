@@ -1,4 +1,4 @@
-//! The decoder said plainly, in the order of the paper's formulas.
+//! The decoder in plain tensor operations, in the order of the papers' formulas.
 
 use candle_core::{D, DType, Device, Tensor, Var};
 
@@ -7,10 +7,10 @@ use crate::{
     model::{Architecture, Block, Linear, Mlp, Norm},
 };
 
-/// Beside a score of any other, exp of it is nothing.
+/// The mask of a forbidden column: next to any other score, its exp is zero.
 const FORBIDDEN: f32 = -1e30;
 
-/// The parameters in the type that is computed in, and what a batch says of places.
+/// The parameters in the compute dtype, and a batch's ids, positions and mask.
 pub(super) struct Decoder {
     architecture: Architecture,
     weights: Vec<Tensor>,
@@ -18,11 +18,11 @@ pub(super) struct Decoder {
     length: usize,
     /// `[tokens]`.
     ids: Tensor,
-    /// `[tokens]`: where each stands in its document.
+    /// `[tokens]`: the index of each token in its document.
     positions: Tensor,
     /// `[rows, 1, length, length]`, added to scores.
     mask: Tensor,
-    /// `[tokens, 1, width / 2]`, cosines and sines.
+    /// Cosines and sines, `[tokens, 1, head_dim / 2]`.
     angles: Option<(Tensor, Tensor)>,
 }
 
@@ -50,7 +50,7 @@ impl Decoder {
         let config = &architecture.config;
         let half = config.head_width / 2;
         let angles = config.rotary_base.map(|base| -> Result<_> {
-            // Products of f32, as Transformers computes them.
+            // The products are in f32, as in Transformers.
             let frequencies: Vec<f32> = (0..half)
                 .map(|i| (1.0 / base.powf((2 * i) as f64 / config.head_width as f64)) as f32)
                 .collect();
@@ -79,7 +79,7 @@ impl Decoder {
         })
     }
 
-    /// `[tokens, hidden]`.
+    /// The embeddings, `[tokens, hidden_size]`.
     pub(super) fn embed(&self) -> Result<Tensor> {
         let stream = self.weights[self.architecture.embedding].index_select(&self.ids, 0)?;
         Ok(match self.architecture.positions {
@@ -88,7 +88,7 @@ impl Decoder {
         })
     }
 
-    /// One block, `[tokens, hidden]` to the same.
+    /// One block, from `[tokens, hidden_size]` to the same shape.
     pub(super) fn block(&self, block: &Block, stream: &Tensor) -> Result<Tensor> {
         let config = &self.architecture.config;
         let normed = self.norm(&block.attention_norm, stream)?;
@@ -124,7 +124,7 @@ impl Decoder {
         Ok((stream + change)?)
     }
 
-    /// RMS norm, or LayerNorm where there is a bias, over the last dimension.
+    /// RMS norm, or LayerNorm if there is a bias, over the last dimension.
     pub(super) fn norm(&self, norm: &Norm, x: &Tensor) -> Result<Tensor> {
         let dtype = x.dtype();
         let wide = if dtype == DType::F64 {
@@ -164,7 +164,7 @@ impl Decoder {
         })
     }
 
-    /// `[tokens, heads, width]`, turned by the positions.
+    /// Applies the rotary embedding to `[tokens, heads, head_dim]`.
     fn rotate(&self, x: &Tensor) -> Result<Tensor> {
         let Some((cosines, sines)) = &self.angles else {
             return Ok(x.clone());
@@ -176,7 +176,7 @@ impl Decoder {
         Ok(Tensor::cat(&[first, second], 2)?)
     }
 
-    /// `[tokens, heads * width]`.
+    /// Attention, `[tokens, heads * head_dim]`.
     fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         let (tokens, heads, width) = q.dims3()?;
         let few = k.dim(1)?;

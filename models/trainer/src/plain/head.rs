@@ -1,4 +1,4 @@
-//! The head and its loss over blocks of rows, forward and backward by hand.
+//! The head and its loss over blocks of rows, with hand-written forward and backward.
 
 use candle_core::{D, DType, Tensor};
 
@@ -14,7 +14,7 @@ fn block_rows(weights: &Tensor) -> Result<usize> {
     Ok((LOGITS / weights.dim(0)?).max(1))
 }
 
-/// At least f32, whatever the products are in.
+/// Converts to f32, or keeps f64.
 fn wide(tensor: &Tensor) -> Result<Tensor> {
     let dtype = if tensor.dtype() == DType::F64 {
         DType::F64
@@ -35,7 +35,7 @@ fn logits(weights: &Tensor, states: &Tensor, rows: &[WeightedRow]) -> Result<[Te
     Ok([states, tokens, logits])
 }
 
-/// The loss of each row.
+/// The unweighted loss of each row.
 pub(super) fn losses(
     weights: &Tensor,
     states: &Tensor,
@@ -48,7 +48,7 @@ pub(super) fn losses(
         let sum = logits.broadcast_sub(&top)?.exp()?.sum_keepdim(D::Minus1)?;
         let log_sum = sum.log()?;
         let target = logits.gather(&tokens, 1)?;
-        // The large numbers first: their difference is small.
+        // Subtract the large numbers first: their difference is small.
         let loss = ((&top - target)? + &log_sum)?;
         let column = |tensor: Tensor| -> Result<Vec<f32>> {
             Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
@@ -60,7 +60,7 @@ pub(super) fn losses(
     Ok(all)
 }
 
-/// The gradients of the states `[tokens, hidden]` and of the weights.
+/// The gradients of the hidden states `[tokens, hidden_size]` and of the head's weights.
 pub(super) fn gradient(
     weights: &Tensor,
     states: &Tensor,
@@ -77,7 +77,7 @@ pub(super) fn gradient(
         let row_weights = Tensor::new(row_weights, device)?
             .unsqueeze(1)?
             .to_dtype(logits.dtype())?;
-        // The softmax once more: in f64 the stored log-sums would be too short.
+        // Computes the softmax again: the stored log-sum-exps are f32, too short for f64.
         let top = logits.max_keepdim(D::Minus1)?;
         let e = logits.broadcast_sub(&top)?.exp()?;
         let p = e.broadcast_div(&e.sum_keepdim(D::Minus1)?)?;

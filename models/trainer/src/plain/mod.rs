@@ -1,8 +1,8 @@
-//! The network through candle's own operations and autograd: on CUDA, and as the oracle of `fused` in f64.
+//! The network by candle's operations and autograd: for CUDA, and as the f64 oracle of `fused`.
 //!
-//! Its head goes over blocks of rows by hand, so that `[tokens, vocabulary]` is never in memory here either; attention
-//! does hold `[batch, heads, length, length]`. Only operations with a backward pass are used: candle's fused norm, softmax
-//! and rotary embedding have none and would cut the graph without a word.
+//! Its head is hand-written over blocks of rows, so that `[tokens, vocab_size]` is never in memory here either;
+//! attention does hold `[batch, heads, length, length]`. Only operations with a backward pass are used: candle's
+//! fused norm, softmax and rotary embedding have none and would silently cut the autograd graph.
 
 mod decoder;
 mod head;
@@ -21,13 +21,13 @@ use crate::{
 pub struct Network {
     architecture: Architecture,
     compute: DType,
-    /// In f32, or f64 where that is computed in.
+    /// In f64 if the network computes in f64, else in f32.
     weights: Vec<Var>,
     gradients: Vec<Option<Tensor>>,
     checkpointing: bool,
 }
 
-/// A forward pass: its graph, or with gradient checkpointing the inputs of its blocks.
+/// A forward pass: its autograd graph, or with gradient checkpointing the inputs of its blocks.
 pub struct Forward {
     decoder: Decoder,
     kept: Kept,
@@ -42,19 +42,22 @@ enum Kept {
 }
 
 impl Forward {
-    /// Tokens of its batch.
+    /// Number of tokens of its batch.
     pub(crate) fn tokens(&self) -> usize {
         self.states.dims().first().copied().unwrap_or(0)
     }
 
-    /// Whether there is a way back.
+    /// Whether backward is possible.
     pub(crate) fn is_kept(&self) -> bool {
         !matches!(self.kept, Kept::Nothing)
     }
 }
 
 impl Network {
-    /// A network with these weights, computing in `compute` on a device.
+    /// A network with these weights that computes in the dtype `compute` on a device.
+    ///
+    /// # Errors
+    /// If the weights cannot be copied to the device.
     pub fn new(checkpoint: Model, device: &Device, compute: DType) -> Result<Self> {
         let Model {
             architecture,
@@ -80,12 +83,12 @@ impl Network {
         })
     }
 
-    /// Whether blocks keep their input alone and compute the rest again in backward.
+    /// Turns gradient checkpointing on or off: blocks keep only their input and recompute the rest in backward.
     pub fn set_checkpointing(&mut self, on: bool) {
         self.checkpointing = on;
     }
 
-    /// What the model is made of.
+    /// The model's architecture.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
     }
@@ -180,7 +183,7 @@ impl Network {
         Ok(())
     }
 
-    /// The gradient of `input`, given that of `output`; parameters in between collect theirs.
+    /// The gradient of `input`, given that of `output`. Adds the gradients of the parameters in between.
     fn segment(&mut self, input: &Var, output: &Tensor, gradient: &Tensor) -> Result<Tensor> {
         let grads = inject(output, gradient)?;
         self.collect(&grads)?;
@@ -215,12 +218,18 @@ impl Network {
     }
 
     /// A copy of the weights in f32.
+    ///
+    /// # Errors
+    /// If they cannot be copied from the device.
     pub fn weights(&self) -> Result<Vec<Vec<f32>>> {
         let copy = |weights: &Var| Ok(weights.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?);
         self.weights.iter().map(copy).collect()
     }
 
-    /// A copy of the gradients; zeros where there is none yet.
+    /// A copy of the gradients in f64; zeros where there is none yet.
+    ///
+    /// # Errors
+    /// If they cannot be copied from the device.
     pub fn gradients(&self) -> Result<Vec<Vec<f64>>> {
         let gradients = self.gradients.iter().zip(&self.architecture.parameters);
         let copy = gradients.map(|(gradient, parameter)| match gradient {
@@ -231,7 +240,8 @@ impl Network {
     }
 }
 
-/// Backward from `output` with a gradient of its shape: candle starts from ones alone, so from a sum of products.
+/// Backward from `output` with a given gradient. Candle's backward starts from ones, so it starts from the sum of
+/// `output * gradient` here.
 fn inject(output: &Tensor, gradient: &Tensor) -> Result<GradStore> {
     let gradient = gradient.to_dtype(output.dtype())?.detach();
     Ok((output * gradient)?.sum_all()?.backward()?)

@@ -1,4 +1,4 @@
-//! Folders that are there whole or not at all: written under another name, put onto the disk, renamed.
+//! Checkpoint folders, written atomically: under a temporary name, synced to disk, then renamed.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,31 +14,31 @@ const PARTIAL: &str = ".partial";
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
     folder: PathBuf,
-    /// How many are kept; the oldest go first. 0: all.
+    /// How many are kept; the oldest are removed first. 0: all.
     keep_last: usize,
 }
 
-/// One of them.
+/// A checkpoint.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SavedStep {
     /// Its folder.
     pub path: PathBuf,
-    /// What it says of the run.
+    /// The run's state.
     pub state: RunState,
-    /// What was kept of the first batch, as bits; none where it was not ranked yet.
+    /// The selection of the first batch, as bits; `None` if it was not ranked yet.
     pub probe: Option<Vec<u8>>,
 }
 
 impl Checkpoints {
-    /// Those in a folder, which need not be there yet.
+    /// The checkpoints in a folder, which need not exist yet.
     pub fn new(folder: PathBuf, keep_last: usize) -> Self {
         Self { folder, keep_last }
     }
 
-    /// The steps of those that are there, in ascending order.
+    /// The steps of the existing checkpoints, in ascending order.
     ///
     /// # Errors
-    /// Where the folder cannot be read.
+    /// If the folder cannot be read.
     pub fn steps(&self) -> Result<Vec<u64>, RunError> {
         let mut steps = Vec::new();
         for name in self.names()? {
@@ -50,15 +50,15 @@ impl Checkpoints {
         Ok(steps)
     }
 
-    /// Where the checkpoint of a step lies.
+    /// The path of a step's checkpoint.
     pub fn path(&self, step: u64) -> PathBuf {
         self.folder.join(format!("step-{step:06}"))
     }
 
-    /// The last one.
+    /// The last checkpoint, if there is one.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If the folder or the checkpoint cannot be read.
     pub fn last(&self) -> Result<Option<SavedStep>, RunError> {
         let Some(&step) = self.steps()?.last() else {
             return Ok(None);
@@ -79,10 +79,11 @@ impl Checkpoints {
         Ok(Some(SavedStep { path, state, probe }))
     }
 
-    /// Writes one, then removes those that are too many. Where it cannot be written, the former ones stay as they are.
+    /// Writes a checkpoint, then removes the oldest ones beyond `keep_last`. Earlier checkpoints stay unchanged if
+    /// writing fails.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written, or an old one cannot be removed.
     pub fn write(
         &self,
         trainee: &dyn Trainee,
@@ -99,7 +100,7 @@ impl Checkpoints {
             Ok(rho_files::rename(&partial, &path)?)
         });
         if let Err(source) = renamed {
-            // A full disk has room again; what cannot be removed is removed at the next start.
+            // This frees space on a full disk. If it fails, the next start removes the folder.
             let _ = fs::remove_dir_all(&partial);
             return Err(RunError::Save { path, source });
         }
@@ -110,7 +111,7 @@ impl Checkpoints {
         };
         for &old in &steps[..too_many] {
             let path = self.path(old);
-            // Under another name first, so that a half-removed one is none.
+            // Rename it first, so that a partly removed folder does not count as a checkpoint.
             let gone = self.folder.join(format!("{PARTIAL}-{old:06}"));
             fs::rename(&path, &gone)
                 .and_then(|()| fs::remove_dir_all(&gone))
@@ -145,10 +146,10 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Removes what an interruption left half-written.
+    /// Removes partly written checkpoints of an interrupted run.
     ///
     /// # Errors
-    /// Where it cannot be removed.
+    /// If the folder cannot be read, or a partial checkpoint cannot be removed.
     pub fn clean(&self) -> Result<(), RunError> {
         for name in self.names()? {
             let path = self.folder.join(&name);

@@ -10,21 +10,21 @@ use serde_json::json;
 use super::RunError;
 use crate::data::{Documents, GlobalBatch};
 
-/// The file that lists them.
+/// The name of the file that lists them.
 const STOPPED: &str = "stopped.json";
 
 /// A document of the batch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Suspect {
-    /// What it is called.
+    /// Its name.
     pub(super) name: String,
-    /// Its targets in the batch.
+    /// Number of its targets in the batch.
     tokens: u64,
-    /// Their mean loss; none where it is no number, or the step gave no losses.
+    /// Their mean loss; `None` if it is not finite or unknown.
     loss: Option<f64>,
 }
 
-/// The documents of a batch, those with losses that are no numbers first, then by their mean loss.
+/// The documents of a batch: first those whose mean loss is not finite, then by descending mean loss.
 pub(super) fn list(batch: &GlobalBatch, losses: &[f32], documents: &dyn Documents) -> Vec<Suspect> {
     let mut sums: HashMap<usize, (u64, f64)> = HashMap::new();
     for (row, segments) in batch.rows.iter().enumerate() {
@@ -53,7 +53,7 @@ pub(super) fn list(batch: &GlobalBatch, losses: &[f32], documents: &dyn Document
             )
         })
         .collect();
-    // Stable: where there are no losses, they stay in the order of the batch.
+    // A stable sort: without losses they stay in the order of the batch.
     list.sort_by(|a, b| b.1.total_cmp(&a.1));
     let suspect = |(document, mean): (usize, f64)| Suspect {
         name: documents.name(document),

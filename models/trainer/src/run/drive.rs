@@ -1,4 +1,4 @@
-//! The loop: batch, step, measure, and now and then evaluate and save.
+//! The training loop: read a batch, step, write metrics, and periodically evaluate and save.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::data::{DataError, Documents, GlobalBatch, Loader, Loading, Place, Rows};
 
-/// A run, ready to start or to go on.
+/// A run, ready to start or to resume.
 pub struct Run<'a> {
     plan: &'a RunPlan,
     trainee: &'a mut dyn Trainee,
@@ -24,18 +24,18 @@ pub struct Run<'a> {
     last_saved: Option<std::path::PathBuf>,
 }
 
-/// Why a step gave nothing to go on with.
+/// Why a step did not succeed.
 enum Refused {
     Failed(RunError),
-    /// What was expected and what came, and each token's loss, if there are any.
+    /// The expected value, the actual one, and each token's loss if known.
     Diverged(String, String, Vec<f32>),
 }
 
 impl<'a> Run<'a> {
-    /// Begins a run, or takes up its last checkpoint.
+    /// Starts a run, or resumes its last checkpoint.
     ///
     /// # Errors
-    /// Where the folder cannot be written, or the checkpoint cannot be taken up.
+    /// If the folder cannot be written, or the checkpoint cannot be resumed.
     pub fn prepare(plan: &'a RunPlan, trainee: &'a mut dyn Trainee) -> Result<Self, RunError> {
         let checkpoints = Checkpoints::new(plan.folder.join("checkpoints"), plan.keep_last);
         checkpoints.clean()?;
@@ -77,15 +77,15 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// How far it is.
+    /// The run's state so far.
     pub fn state(&self) -> &RunState {
         &self.state
     }
 
-    /// Trains until all steps are done, or `stop` says so. The documents are read on a thread of their own.
+    /// Trains until all steps are done or `stop` returns true. The documents are read on their own thread.
     ///
     /// # Errors
-    /// See [`RunError`]. What was saved before stays as it is.
+    /// See [`RunError`]. Earlier checkpoints stay unchanged.
     pub fn train(
         mut self,
         mut documents: Box<dyn Documents>,
@@ -172,7 +172,7 @@ impl<'a> Run<'a> {
         Loader::start(documents, loading).map_err(|source| RunError::Data { step, source })
     }
 
-    /// The first batch of the run, by which changes of the selection are measured.
+    /// The first batch of the run, on which changes of the selection are measured.
     fn first_batch(&self, documents: &mut dyn Documents) -> Result<GlobalBatch, RunError> {
         let plan = self.plan;
         let mut rows = Rows::new(plan.packing, documents.count(), Place::default());
@@ -185,7 +185,7 @@ impl<'a> Run<'a> {
         batch.map_err(|source| RunError::Data { step: 1, source })
     }
 
-    /// One step, and whether it may be gone on from.
+    /// One step, checked for divergence.
     fn step(&mut self, batch: &GlobalBatch) -> Result<StepMetrics, Refused> {
         let state = &self.state;
         let step = state.step + 1;
@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
             Err(source) => {
                 return Err(match source.downcast_ref::<NotFinite>() {
                     Some(NotFinite { what, got }) => {
-                        let expected = format!("a {what} that is a number");
+                        let expected = format!("a finite {what}");
                         Refused::Diverged(expected, got.to_string(), Vec::new())
                     }
                     _ => Refused::Failed(RunError::Step { step, source }),
@@ -205,7 +205,7 @@ impl<'a> Run<'a> {
         let before = (state.tokens_seen, state.tokens_trained);
         let metrics = StepMetrics::of(batch, &outcome, step, keep, before);
         if let Some((what, got)) = metrics.not_finite() {
-            let expected = format!("a {what} that is a number");
+            let expected = format!("a finite {what}");
             return Err(Refused::Diverged(expected, got.to_string(), outcome.loss));
         }
         let loss = metrics.loss.unwrap_or_default();
@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
             Some(median) => {
                 let times = self.plan.spike.unwrap_or_default();
                 let expected = format!(
-                    "a loss of at most {times} times {median:.4}, the median of the steps before"
+                    "a loss of at most {times} times {median:.4}, the median of the last steps"
                 );
                 let got = format!("{loss:.4}");
                 Err(Refused::Diverged(expected, got, outcome.loss))
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Ranks the first batch again.
+    /// Ranks the first batch again and measures the change of its selection.
     fn look(&mut self, first: &GlobalBatch) -> Result<Option<f64>, RunError> {
         let step = self.state.step;
         let loss = self.trainee.losses(first);

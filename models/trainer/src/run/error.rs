@@ -9,7 +9,7 @@ use crate::data::DataError;
 /// Documents of a batch that are named in a message.
 const SHOWN: usize = 5;
 
-/// A step that must not be gone on from.
+/// A step that diverged: the run must not continue from it.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "step {step}: expected {expected}, got {got}; in its batch: {}; {}",
@@ -19,27 +19,27 @@ const SHOWN: usize = 5;
 pub struct Diverged {
     /// The step.
     pub step: u64,
-    /// What was expected of it.
+    /// The expected value.
     pub expected: String,
-    /// The loss, or what else is wrong.
+    /// The actual value of the loss or gradient norm.
     pub got: String,
     /// The documents of the batch, the worst first.
     pub documents: Vec<String>,
     /// The file that lists them all.
     pub list: PathBuf,
-    /// The last checkpoint before it.
+    /// The last checkpoint before the step.
     pub checkpoint: Option<PathBuf>,
 }
 
-/// What ends a run before its time.
+/// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// There is no next batch.
+    /// The next batch could not be read.
     #[error("reading the batch of step {step}")]
     Data {
         /// The step.
         step: u64,
-        /// Why.
+        /// The cause.
         source: DataError,
     },
 
@@ -48,58 +48,58 @@ pub enum RunError {
     Step {
         /// The step.
         step: u64,
-        /// Why.
+        /// The cause.
         source: TraineeError,
     },
 
-    /// Text that is not trained on could not be evaluated.
+    /// Held-out text could not be evaluated.
     #[error("evaluating {name} after step {step}")]
     Evaluate {
         /// The step.
         step: u64,
-        /// The text.
+        /// The name of the evaluation set.
         name: String,
-        /// Why.
+        /// The cause.
         source: TraineeError,
     },
 
-    /// A loss or a gradient that is no number, or far above the others.
+    /// A loss or gradient norm that is not finite, or a loss spike.
     #[error(transparent)]
     Diverged(Box<Diverged>),
 
-    /// A checkpoint that could not be written; those before it are as they were.
+    /// A checkpoint could not be written. Earlier ones are unchanged.
     #[error("{}: cannot be written", .path.display())]
     Save {
-        /// Where it was to be.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: TraineeError,
     },
 
-    /// A checkpoint that could not be taken up.
-    #[error("{}: cannot be gone on with", .path.display())]
+    /// A checkpoint could not be resumed.
+    #[error("{}: cannot be resumed", .path.display())]
     Load {
         /// The checkpoint.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: TraineeError,
     },
 
-    /// A file of the run that could not be written.
+    /// A file of the run could not be written.
     #[error("{}: cannot be written", .path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 
-    /// A file of the run that could not be read.
+    /// A file of the run could not be read.
     #[error("{}: cannot be read", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -119,6 +119,6 @@ fn some(documents: &[String], list: &std::path::Path) -> String {
 fn last(checkpoint: &Option<PathBuf>) -> String {
     match checkpoint {
         Some(path) => format!("the last good checkpoint is {}", path.display()),
-        None => "there is no checkpoint before it".to_owned(),
+        None => "there is no earlier checkpoint".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! Loss on text that is not trained on: of all its tokens, and of those after a marker, such as the answer to a question.
+//! Loss on held-out text: of all its tokens, and of those after a marker, such as the answer to a question.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,51 +8,51 @@ use crate::data::{Document, Documents, GlobalBatch, Packing, Place, Row, pack};
 /// Text to evaluate on, in memory.
 #[derive(Debug, Clone, Default)]
 pub struct EvaluationSet {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// Its documents.
     pub documents: Vec<Document>,
-    /// The first token of each document that comes after the marker; none where the document has no marker. Empty where
-    /// there is no marker to look for.
+    /// The index of the first token after the marker, for each document; `None` if the document has no marker. Empty
+    /// if no marker is used.
     pub after: Vec<Option<usize>>,
 }
 
 /// A mean over tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Mean {
-    /// How many.
+    /// Number of tokens.
     pub tokens: u64,
-    /// Their mean loss, in nats; none of no tokens.
+    /// Mean loss, in nats; `None` without tokens.
     pub loss: Option<f64>,
-    /// Its exponential.
+    /// exp of the mean loss.
     pub perplexity: Option<f64>,
 }
 
-/// What an evaluation came to: a line of `metrics.jsonl`.
+/// The result of an evaluation: a line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluated {
-    /// The steps that were done.
+    /// The number of steps done.
     pub step: u64,
-    /// What the text is called.
+    /// The name of the evaluation set.
     pub evaluation: String,
-    /// Documents in it.
+    /// Number of documents.
     pub documents: u64,
-    /// All its tokens.
+    /// The mean over all tokens.
     #[serde(flatten)]
     pub all: Mean,
-    /// Its tokens after the marker; none where no marker was asked for.
+    /// The mean over the tokens after the marker; `None` if no marker is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Mean>,
-    /// Documents in which the marker stands.
+    /// Number of documents with the marker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marked: Option<u64>,
 }
 
 impl EvaluationSet {
-    /// Evaluates in batches of so many rows of so many tokens.
+    /// Evaluates in batches of `batch_rows` rows of `packing.length` tokens.
     ///
     /// # Errors
-    /// Where the model cannot be computed.
+    /// If a document has a token id that is not below `vocabulary`, or the model cannot be computed.
     pub(super) fn evaluate(
         &self,
         trainee: &mut dyn Trainee,
@@ -63,7 +63,7 @@ impl EvaluationSet {
     ) -> Result<Evaluated, TraineeError> {
         let mut documents = self.documents.clone();
         let lengths = documents.iter().map(|d| d.input_ids.len()).enumerate();
-        // Never cut but where they are longer than a row: how they are packed must not change what is measured.
+        // Cut only documents longer than a row: packing must not change the result.
         let rows: Vec<Row> = pack(lengths, packing.length, 1.0).rows;
         let (mut all, mut after) = <((u64, f64), (u64, f64))>::default();
         let add = |sum: &mut (u64, f64), loss: f32| {

@@ -1,4 +1,4 @@
-//! The keep ratio over the steps: constant, or from one to another in a straight line.
+//! The keep ratio over the steps: constant, or linear from one ratio to another.
 
 use std::{fmt, str::FromStr};
 
@@ -7,20 +7,20 @@ use rho_selection::KeepRatio;
 /// How the keep ratio changes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum KeepSchedule {
-    /// Not at all.
+    /// Constant.
     Constant(KeepRatio),
-    /// From the first to the last in so many steps, then the last.
+    /// Linear from `from` to `to` over `steps` steps, then constant.
     Linear {
-        /// At the first step.
+        /// The ratio of the first step.
         from: KeepRatio,
-        /// After the steps.
+        /// The final ratio.
         to: KeepRatio,
-        /// How many.
+        /// Number of steps.
         steps: u64,
     },
 }
 
-/// A text that is no schedule.
+/// A text that is not a keep schedule.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("expected constant or linear:FROM:TO:STEPS, such as linear:1.0:0.6:1000, got {got}")]
 pub struct KeepScheduleError {
@@ -36,16 +36,16 @@ impl KeepSchedule {
             Self::Linear { from, to, steps } => {
                 let done = step as f64 / steps as f64;
                 let ratio = from.get() + (to.get() - from.get()) * done;
-                // Between two ratios lies a ratio.
+                // Clamped against rounding; a number between two ratios is a ratio.
                 KeepRatio::new(ratio.clamp(0.0, 1.0)).unwrap_or(to)
             }
         }
     }
 
-    /// Reads a schedule; `constant` takes the ratio that is given beside it.
+    /// Parses a schedule; `constant` uses `ratio`.
     ///
     /// # Errors
-    /// Where the text is none.
+    /// If the text is not a schedule.
     pub fn parse(text: &str, ratio: KeepRatio) -> Result<Self, KeepScheduleError> {
         if text == "constant" {
             return Ok(Self::Constant(ratio));
@@ -54,7 +54,7 @@ impl KeepSchedule {
     }
 }
 
-/// Of a linear schedule.
+/// Parses a linear schedule.
 impl FromStr for KeepSchedule {
     type Err = KeepScheduleError;
 

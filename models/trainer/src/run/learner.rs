@@ -1,4 +1,4 @@
-//! A network with its optimiser, as the loop trains it: the global batch in micro-batches, one update for all of them.
+//! A network with its optimiser, as the loop trains it: a global batch in micro-batches, with one update.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,14 @@ pub enum Start {
     Checkpoint {
         /// Its folder.
         folder: PathBuf,
-        /// Settings of config.json that are as good as absent.
+        /// Settings of config.json to treat as absent.
         ignored: Vec<String>,
     },
     /// Random weights for a configuration.
     Initial {
         /// config.json.
         config: PathBuf,
-        /// Of the weights.
+        /// Seed of the weights.
         seed: u64,
     },
 }
@@ -39,20 +39,20 @@ pub enum Start {
 /// Where to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Where {
-    /// On CUDA where the crate was built with it and there is a device, else on the CPU.
+    /// On CUDA if the crate was built with it and a device exists, else on the CPU.
     #[default]
     Auto,
     /// On the CPU.
     Cpu,
-    /// On this CUDA device, or nowhere.
+    /// On this CUDA device, or fail.
     Cuda(usize),
 }
 
 impl Where {
-    /// The device, and what it is called.
+    /// The device and its name.
     ///
     /// # Errors
-    /// Where it cannot be had.
+    /// If the CUDA device is not available.
     pub fn device(self) -> Result<(Device, String)> {
         let number = match self {
             Self::Cpu => None,
@@ -66,28 +66,28 @@ impl Where {
     }
 }
 
-/// How a learner learns.
+/// The training settings of a learner.
 #[derive(Debug, Clone)]
 pub struct LearnerOptions {
-    /// Which targets; the ratio is that of each step.
+    /// Which targets are trained on; each step sets its own keep ratio.
     pub objective: Objective,
-    /// How much of the plain loss is added.
+    /// The weight of the plain loss that is added.
     pub mix_clm: f64,
-    /// Of AdamW.
+    /// The settings of AdamW.
     pub optimiser: AdamW,
-    /// Of the learning rate.
+    /// The learning rate schedule.
     pub schedule: Schedule,
-    /// Rows that are computed at once.
+    /// Rows per micro-batch.
     pub micro_rows: usize,
-    /// Compute activations again in backward.
+    /// Whether activations are recomputed in backward.
     pub gradient_checkpointing: bool,
-    /// A folder whose tokenizer and generation settings go along with the model.
+    /// A folder whose tokenizer and generation settings are saved with the model.
     pub beside: Option<PathBuf>,
-    /// tokenizer.json, if it is not the one there.
+    /// tokenizer.json, if it is not the one in `beside`.
     pub tokenizer: Option<PathBuf>,
 }
 
-/// A network that learns.
+/// A network with its optimiser and settings.
 pub struct Learner {
     network: Network,
     optimiser: Optimiser,
@@ -96,10 +96,10 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// Reads or makes the weights.
+    /// Reads or initialises the weights.
     ///
     /// # Errors
-    /// Where the model cannot be read or is not one that is built here, and where a setting is out of its range.
+    /// If the model cannot be read or trained, or a setting is out of its range.
     pub fn open(start: &Start, device: Device, options: LearnerOptions) -> Result<Self> {
         options.schedule.check()?;
         let checkpoint = match start {
@@ -122,7 +122,7 @@ impl Learner {
         })
     }
 
-    /// Numbers that are learned.
+    /// Number of trained parameters.
     pub fn parameters(&self) -> u64 {
         let parameters = self.network.architecture().parameters.iter();
         parameters.map(|p| p.numbers() as u64).sum()
@@ -188,7 +188,7 @@ fn build(
     Ok((network, optimiser))
 }
 
-/// The objective with the ratio of a step.
+/// The objective with the keep ratio of a step.
 fn with_ratio(objective: Objective, keep: KeepRatio) -> Objective {
     match objective {
         Objective::Slm { .. } => Objective::Slm { keep },
@@ -272,8 +272,8 @@ impl Trainee for Learner {
     }
 }
 
-/// Copies a tokenizer with the files beside it that say what belongs to it. Those of another tokenizer go; a file of
-/// another name stands alone.
+/// Copies a tokenizer and its configuration files, and removes those of another tokenizer. A file not named
+/// tokenizer.json is copied without configuration files.
 fn copy_tokenizer(tokenizer: &Path, folder: &Path) -> std::io::Result<()> {
     const NAME: &str = "tokenizer.json";
     let alone = tokenizer.file_name().is_none_or(|name| name != NAME);

@@ -1,4 +1,4 @@
-//! Files of JSON lines that grow with the steps, and are cut back to where a checkpoint was written.
+//! JSON Lines files that grow with the steps and are truncated to their length at the checkpoint when a run resumes.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::RunError;
 
-/// What each step came to.
+/// The file with the metrics of each step.
 pub const METRICS: &str = "metrics.jsonl";
-/// How long each step took.
+/// The file with the time of each step.
 pub const TIMINGS: &str = "timings.jsonl";
 
-/// A file of lines.
+/// A JSON Lines file.
 #[derive(Debug)]
 pub(super) struct Lines {
     path: PathBuf,
@@ -22,7 +22,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Opens it and cuts it to its first bytes.
+    /// Opens or creates the file and truncates it to `bytes` bytes.
     pub(super) fn open(path: &Path, bytes: u64) -> Result<Self, RunError> {
         let open = || -> io::Result<File> {
             let mut options = OpenOptions::new();
@@ -34,7 +34,7 @@ impl Lines {
             if file.metadata()?.len() < bytes {
                 return Err(io::Error::new(
                     io::ErrorKind::UnexpectedEof,
-                    format!("expected at least {bytes} bytes, as the checkpoint says"),
+                    format!("expected at least {bytes} bytes, as recorded in the checkpoint"),
                 ));
             }
             file.set_len(bytes)?;
@@ -52,7 +52,7 @@ impl Lines {
         })
     }
 
-    /// Adds a line; it is whole in the file when this returns.
+    /// Appends a line; the whole line is in the file when this returns.
     pub(super) fn add(&mut self, line: &impl Serialize) -> Result<(), RunError> {
         let written = serde_json::to_vec(line)
             .map_err(io::Error::from)
@@ -65,7 +65,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Puts it onto the disk. The answer is its size.
+    /// Syncs the file to disk and returns its size.
     pub(super) fn sync(&mut self) -> Result<u64, RunError> {
         let synced = self.file.sync_data();
         synced.map_err(|source| self.failed(source))?;
@@ -80,7 +80,7 @@ impl Lines {
     }
 }
 
-/// The losses of all steps in a file of metrics; lines of evaluations are passed over.
+/// The losses of all steps in a metrics file; lines of evaluations are skipped.
 pub(super) fn last_losses(path: &Path) -> Result<Vec<f64>, RunError> {
     #[derive(Deserialize)]
     struct Line {

@@ -1,5 +1,5 @@
-//! What a step comes to, from each token's loss and whether it was kept. Sums are taken in f64 and in the batch's order, so
-//! that they are the same bits whenever the losses are.
+//! The metrics of a step, from each token's loss and whether it was kept. Sums are in f64 and in the batch's order,
+//! so that equal losses give equal bits.
 
 use rho_selection::{Direction, KeepRatio, excess, select};
 use serde::{Deserialize, Serialize};
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use super::StepOutcome;
 use crate::data::GlobalBatch;
 
-/// Losses of some tokens.
+/// Sums of the losses of some tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Sums {
-    /// How many.
+    /// Number of tokens.
     pub tokens: u64,
     sum: f64,
-    /// Those of them that the reference scored.
+    /// Number of tokens that the reference scored.
     referred: u64,
     reference: f64,
 }
 
 impl Sums {
-    /// Adds a token: its loss, and that of the reference, NaN where there is none.
+    /// Adds a token: its loss and its reference loss, NaN if there is none.
     pub fn add(&mut self, loss: f32, reference: f32) {
         self.tokens += 1;
         self.sum += f64::from(loss);
@@ -29,62 +29,62 @@ impl Sums {
         }
     }
 
-    /// Mean loss, in nats; none of no tokens.
+    /// Mean loss, in nats; `None` without tokens.
     pub fn loss(&self) -> Option<f64> {
         (self.tokens > 0).then(|| self.sum / self.tokens as f64)
     }
 
-    /// Mean loss under the reference of those that it scored.
+    /// Mean reference loss, in nats, of the tokens that the reference scored.
     pub fn reference_loss(&self) -> Option<f64> {
         (self.referred > 0).then(|| self.reference / self.referred as f64)
     }
 }
 
-/// A line of `metrics.jsonl`: what a step came to. Losses are in nats, before the step's update.
+/// The metrics of a step: a line of `metrics.jsonl`. Losses are in nats, before the step's update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepMetrics {
     /// The step, from 1.
     pub step: u64,
     /// The epoch in which its data ends, from 0.
     pub epoch: u64,
-    /// Targets seen so far: what a forward pass was paid for.
+    /// Targets seen so far, by a forward pass.
     pub tokens_seen: u64,
-    /// Targets trained on so far: what a gradient came from.
+    /// Targets trained on so far, by a gradient.
     pub tokens_trained: u64,
     /// Targets of this step.
     pub targets: u64,
-    /// Those of them that were kept.
+    /// Kept targets of this step.
     pub kept: u64,
-    /// The keep ratio that was asked for.
+    /// The requested keep ratio.
     pub keep: f64,
-    /// What was minimised.
+    /// The minimised value.
     pub objective: f64,
     /// Mean loss of all targets.
     pub loss: Option<f64>,
-    /// Of the kept ones.
+    /// Mean loss of the kept targets.
     pub loss_kept: Option<f64>,
-    /// Of the others.
+    /// Mean loss of the dropped targets.
     pub loss_dropped: Option<f64>,
-    /// Mean loss of all targets under the reference, of those that it scored.
+    /// Mean reference loss of all targets that the reference scored.
     pub reference_loss: Option<f64>,
-    /// Of the kept ones.
+    /// Mean reference loss of the kept targets.
     pub reference_loss_kept: Option<f64>,
-    /// Of the others.
+    /// Mean reference loss of the dropped targets.
     pub reference_loss_dropped: Option<f64>,
-    /// Mean loss of the targets that `slm` would keep at this ratio, whatever this run keeps: figure 6 of the paper.
+    /// Mean loss of the targets that `slm` would keep at this ratio, for any objective: figure 6 of the paper.
     pub loss_selected: Option<f64>,
-    /// Of those that it would drop.
+    /// Mean loss of the targets that `slm` would drop.
     pub loss_unselected: Option<f64>,
-    /// Of the tokens kept in the run's first batch when it was ranked last, the share that is not kept any more.
+    /// Of the tokens kept when the run's first batch was last ranked, the share that is no longer kept.
     pub changed: Option<f64>,
     /// Learning rate of the update.
     pub learning_rate: f64,
-    /// Norm of the gradient before it was clipped.
+    /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
 }
 
 impl StepMetrics {
-    /// Of a step; `before` it so many targets were seen and trained on.
+    /// The metrics of a step. `before` is the number of targets seen and trained on before it.
     pub(super) fn of(
         batch: &GlobalBatch,
         outcome: &StepOutcome,
@@ -127,7 +127,7 @@ impl StepMetrics {
         }
     }
 
-    /// The first number that is none, and what it is called.
+    /// The name and value of the first metric that is not finite.
     pub(super) fn not_finite(&self) -> Option<(&'static str, f64)> {
         let numbers = [
             ("loss", self.loss.unwrap_or_default()),
@@ -138,14 +138,14 @@ impl StepMetrics {
     }
 }
 
-/// The losses of what is kept by the highest excess loss, and of the rest; of nothing where there is no reference.
+/// The losses of the targets with the highest excess loss, and of the others; empty without a reference.
 fn by_excess(batch: &GlobalBatch, loss: &[f32], keep: KeepRatio) -> (Sums, Sums) {
     let (mut selected, mut unselected) = <(Sums, Sums)>::default();
     let reference = &batch.reference_loss;
     if !batch.has_reference {
         return (selected, unselected);
     }
-    // What is no target has no reference loss here.
+    // A token that is not a target has no reference loss here.
     let kept = select(&excess(loss, reference), keep, Direction::High);
     for (i, kept) in kept.into_iter().enumerate() {
         match (reference[i].is_nan(), kept) {

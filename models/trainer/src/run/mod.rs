@@ -1,24 +1,25 @@
-//! A run: step after step, what is measured on the way, and everything that lets it go on where it stopped.
+//! A training run: the loop, its metrics, and its checkpoints to resume from.
 //!
 //! ```text
 //! out/
-//!   config.json model.safetensors tokenizer.json ...   the trained model, when the run is done
+//!   config.json model.safetensors tokenizer.json ...   the trained model, once the run is finished
 //!   metrics.jsonl                 a line for each step and each evaluation; the same bytes for the same run
-//!   timings.jsonl                 a line for each step: how long it took, which is never the same
+//!   timings.jsonl                 a line for each step: how long it took, which varies
 //!   checkpoints/step-000100/      the same model files, optimiser.safetensors, run.json
 //! ```
 //!
-//! * `trainee`: what the loop asks of a model and its optimiser ([`Trainee`]); `learner`: a network that is one; `moments`: its
-//!   optimiser's state as a file.
-//! * `keep`: the keep ratio over the steps; `probe`: how much of a fixed batch's selection changes.
-//! * `metrics`: what a step comes to; `lines`: the files it is written to; `spike`: where it says that a run must stop.
-//! * `evaluate`: loss on text that is not trained on.
-//! * `checkpoint`: folders that are there whole or not at all; `state`: what they say of the run; `publish`: the model of a
-//!   run that is done.
-//! * `plan`: what a run does and tells; `drive`: the loop itself; `diverged`: the documents at which it stopped.
+//! * `trainee`: the interface of the loop to a model and its optimiser ([`Trainee`]); `learner`: its implementation
+//!   by a network; `moments`: the optimiser's state as a file.
+//! * `keep`: the keep ratio over the steps; `probe`: how much the selection of a fixed batch changes.
+//! * `metrics`: the metrics of a step; `lines`: the files they are written to; `spike`: the detection of loss spikes.
+//! * `evaluate`: loss on held-out text.
+//! * `checkpoint`: checkpoint folders, written atomically; `state`: the run's state in them; `publish`: the model of a
+//!   finished run.
+//! * `plan`: the run's plan and its events; `drive`: the loop itself; `diverged`: the documents of the batch at which
+//!   a run stopped.
 //!
-//! Everything that is random follows from the seed and the number of the step or the place in the data, so that a run that
-//! goes on from a checkpoint does what it would have done.
+//! Everything random depends only on the seed and on the step or the position in the data, so a resumed run does
+//! exactly what the uninterrupted one would have done.
 
 mod checkpoint;
 mod diverged;

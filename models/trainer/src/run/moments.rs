@@ -1,5 +1,5 @@
-//! The state of the optimiser as a file of tensors: `mean.NAME` and `square.NAME` for each parameter, and in the metadata
-//! how many steps it took.
+//! The optimiser's state as a safetensors file: `mean.NAME` and `square.NAME` for each parameter, and the number of
+//! steps in the metadata.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use crate::model::Parameter;
 use crate::optimiser::State;
 use crate::{Result, TrainerError};
 
-/// The file in a checkpoint.
+/// The file's name in a checkpoint.
 pub(super) const FILE: &str = "optimiser.safetensors";
 const STEPS: &str = "steps";
 
@@ -33,7 +33,7 @@ impl View for Numbers<'_> {
     }
 }
 
-/// Writes it.
+/// Writes the state to a folder.
 pub(super) fn save(folder: &Path, parameters: &[Parameter], state: &State) -> Result<()> {
     let path = folder.join(FILE);
     let mut tensors = named("mean", parameters, &state.mean);
@@ -57,7 +57,7 @@ fn named<'a>(
         .collect()
 }
 
-/// Reads it back.
+/// Reads the state from a folder.
 pub(super) fn read(folder: &Path, parameters: &[Parameter]) -> Result<State> {
     let path = folder.join(FILE);
     let bytes = fs::read(&path).map_err(|source| TrainerError::File {

@@ -1,4 +1,4 @@
-//! What a run does, what it tells on the way, and how it ends.
+//! The plan of a run, its events, and how it ends.
 
 use std::path::{Path, PathBuf};
 
@@ -8,47 +8,47 @@ use serde_json::Value;
 use super::{Evaluated, EvaluationSet, KeepSchedule, RunState, StepMetrics};
 use crate::data::Packing;
 
-/// Everything a run does, decided.
+/// The resolved plan of a run.
 #[derive(Debug, Clone)]
 pub struct RunPlan {
     /// The folder of the run.
     pub folder: PathBuf,
-    /// Steps in all.
+    /// Total number of steps.
     pub steps: u64,
-    /// How documents become rows.
+    /// How documents are packed into rows.
     pub packing: Packing,
-    /// Rows of a global batch.
+    /// Rows per global batch.
     pub batch_rows: usize,
-    /// Rows of the whole run; the last batch holds what is left of them.
+    /// Total number of rows; the last batch may be smaller.
     pub rows: u64,
-    /// Entries of the model's vocabulary.
+    /// The model's vocab_size.
     pub vocabulary: usize,
     /// The keep ratio over the steps.
     pub keep: KeepSchedule,
-    /// Steps between two checkpoints; none but the last where it is 0.
+    /// Steps between two checkpoints; 0: only after the last step.
     pub save_every: u64,
-    /// Checkpoints that are kept.
+    /// Number of checkpoints to keep; 0: all.
     pub keep_last: usize,
-    /// Text that is not trained on.
+    /// Held-out text.
     pub evaluations: Vec<EvaluationSet>,
-    /// Steps between two evaluations, beside those before the first and after the last step; only these where it is 0.
+    /// Steps between two evaluations, besides those before the first and after the last step; 0: only these.
     pub evaluate_every: u64,
-    /// Steps between two looks at what changed in the selection of the first batch; none where it is 0.
+    /// Steps between two measurements of the change in the first batch's selection; 0: none.
     pub probe_every: u64,
-    /// A loss of more than so many times the median of the last steps' is an error.
+    /// A loss above this many times the median of the last steps is an error.
     pub spike: Option<f64>,
-    /// Everything that the curve follows from: what goes on must be the same.
+    /// Everything that determines the loss curve. A resumed run must have the same.
     pub fingerprint: Value,
 }
 
-/// What happens in a run, for whoever shows it.
+/// An event of a run, for progress output.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A step was done: what it came to, and how long it took.
+    /// A step is done: its metrics and its time.
     Step(&'a StepMetrics, &'a Timing),
-    /// An evaluation was done.
+    /// An evaluation is done.
     Evaluated(&'a Evaluated),
-    /// A checkpoint was written there.
+    /// A checkpoint was written to this path.
     Saved(&'a Path),
 }
 
@@ -57,21 +57,21 @@ pub enum Event<'a> {
 pub struct Timing {
     /// The step.
     pub step: u64,
-    /// Seconds that the step took, the wait for its data included.
+    /// Seconds that the step took, including the wait for its data.
     pub seconds: f64,
-    /// Seconds of it that it waited for its data.
+    /// Seconds of the wait for its data.
     pub waited: f64,
-    /// Seconds of all steps so far, those of earlier starts too; evaluations and checkpoints are not in it.
+    /// Seconds of all steps so far, including those before an interruption, without evaluations and checkpoints.
     pub total: f64,
-    /// When it ended, in seconds since 1970.
+    /// When the step ended, in seconds since 1970.
     pub unix: f64,
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ended {
-    /// All steps are done, and the model lies in the run's folder.
+    /// All steps are done, and the model is in the run's folder.
     Done(RunState),
-    /// Asked to stop, it stopped after a checkpoint.
+    /// It stopped on request, after writing a checkpoint.
     Stopped(RunState),
 }

@@ -1,15 +1,15 @@
-//! How much of the selection changes: the run's first batch is ranked again now and then, by the model as it is then, and
-//! compared with the time before. The same tokens each time, so that what changes is the model alone; a run of one epoch
-//! has no other tokens that it sees twice. A bit for each token of the batch is remembered.
+//! How much the selection changes: the run's first batch is periodically ranked again by the current model and
+//! compared with the previous ranking. The tokens are the same each time, so only the model changes; a run of one
+//! epoch sees no other tokens twice. Stores one bit for each token of the batch.
 
-/// What was kept of the first batch when it was ranked last.
+/// The last selection of the first batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Probe {
     kept: Option<Vec<bool>>,
 }
 
 impl Probe {
-    /// From what [`bytes`](Self::bytes) gave.
+    /// From the result of [`bytes`](Self::bytes).
     pub fn from_bytes(bytes: &[u8], tokens: usize) -> Self {
         let bit = |i: usize| bytes.get(i / 8).is_some_and(|b| b >> (i % 8) & 1 == 1);
         Self {
@@ -17,15 +17,15 @@ impl Probe {
         }
     }
 
-    /// As bits, eight in a byte, the first the lowest; none before it was ranked.
+    /// The selection as bits, eight per byte, lowest bit first; `None` before the first ranking.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         let kept = self.kept.as_ref()?;
         let byte = |bits: &[bool]| bits.iter().rev().fold(0, |b, &bit| b << 1 | u8::from(bit));
         Some(kept.chunks(8).map(byte).collect())
     }
 
-    /// Takes up a ranking. The answer is the share of the tokens kept before that are not kept any more; none the first
-    /// time, and where none was kept.
+    /// Stores a selection. Returns the share of the previously kept tokens that are no longer kept; `None` the first
+    /// time, and if none was kept.
     pub fn rank(&mut self, kept: Vec<bool>) -> Option<f64> {
         let changed = self.kept.as_ref().and_then(|before| {
             let were = before.iter().filter(|kept| **kept).count();

@@ -1,4 +1,5 @@
-//! The trained model into the run's folder, as others read it. The weights come last: where they are, the rest is.
+//! Publishes the trained model in the run's folder, as a Hugging Face checkpoint. The weights come last: if they
+//! exist, the other files do too.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -7,7 +8,7 @@ use super::{RunError, Trainee, TraineeError};
 
 const PARTIAL: &str = ".model.partial";
 
-/// Writes the model beside, then gives each file its name.
+/// Writes the model to a temporary folder, then renames each file into the run's folder.
 pub(super) fn publish(folder: &Path, trainee: &dyn Trainee) -> Result<(), RunError> {
     let partial = folder.join(PARTIAL);
     let place = || -> Result<(), TraineeError> {

@@ -1,22 +1,22 @@
-//! Where a run must stop: a loss far above what it was lately.
+//! Detects loss spikes: a loss far above the median of the last steps stops the run.
 
 use std::collections::VecDeque;
 
-/// Losses that are remembered.
+/// Number of losses in the running median.
 const REMEMBERED: usize = 128;
-/// Before there are so many, nothing is a spike: losses fall steeply in the first steps.
+/// With fewer losses nothing counts as a spike: losses fall steeply in the first steps.
 const LEAST: usize = 16;
 
 /// The running median of the losses of the last steps.
 #[derive(Debug, Clone, Default)]
 pub struct Spike {
     losses: VecDeque<f64>,
-    /// How many times the median is too much; none turns it off.
+    /// A loss above this many times the median is a spike; `None` turns the check off.
     times: Option<f64>,
 }
 
 impl Spike {
-    /// With a limit, or without.
+    /// A check with this limit, or without one.
     pub fn new(times: Option<f64>) -> Self {
         Self {
             losses: VecDeque::new(),
@@ -24,7 +24,7 @@ impl Spike {
         }
     }
 
-    /// Adds the loss of a step. The answer is the median of those before, where this one is too far above it.
+    /// Adds the loss of a step. If it is a spike, returns the median of the previous losses.
     pub fn add(&mut self, loss: f64) -> Option<f64> {
         let median = self.median();
         self.losses.push_back(loss);
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn far_above_the_median_is_a_spike() {
         let mut spike = Spike::new(Some(2.0));
-        // Falling steeply at first, and high at the beginning: neither is one.
+        // A high first loss and a steep fall are not spikes.
         assert!(spike.add(900.0).is_none());
         for i in 0..40 {
             assert!(spike.add(4.0 + f64::from(i % 3)).is_none());

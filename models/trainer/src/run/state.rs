@@ -1,28 +1,28 @@
-//! What a checkpoint says of the run: everything beside model and optimiser that going on needs.
+//! The run's state in a checkpoint: what resuming needs besides the model and the optimiser.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::data::Place;
 
-/// `run.json` of a checkpoint. There are no states of random generators in it: all that is random is computed from the
-/// seed and the numbers here.
+/// `run.json` of a checkpoint. It contains no random generator states: everything random is computed from the seed
+/// and these numbers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunState {
-    /// Steps that are done.
+    /// Number of steps done.
     pub step: u64,
-    /// Where the next batch begins.
+    /// Where the next batch starts.
     pub place: Place,
     /// Targets seen.
     pub tokens_seen: u64,
     /// Targets trained on.
     pub tokens_trained: u64,
-    /// Bytes of `metrics.jsonl` that are of these steps.
+    /// Bytes of `metrics.jsonl` up to this step.
     pub metrics_bytes: u64,
-    /// Bytes of `timings.jsonl` that are of these steps.
+    /// Bytes of `timings.jsonl` up to this step.
     pub timings_bytes: u64,
-    /// Seconds that the steps took, those of earlier starts too.
+    /// Seconds that the steps took, including those before an interruption.
     pub seconds: f64,
-    /// Everything that the curve follows from, as the run was begun.
+    /// The plan that the run was started with: everything that determines the loss curve.
     pub plan: Value,
 }

@@ -1,4 +1,4 @@
-//! The loop with a trainee that is a table of logits: exact, and done in no time.
+//! The loop with a trainee that is a table of logits: exact and fast.
 
 use std::cell::Cell;
 use std::fs;
@@ -14,11 +14,11 @@ use crate::optimiser::{AdamW, Decay, Schedule};
 
 const VOCABULARY: usize = 23;
 
-/// Predicts every token by the same logits, and learns them by gradient descent. Unkind on request.
+/// Predicts every token by the same logits, and learns them by gradient descent. Fails on request.
 #[derive(Debug, Clone, PartialEq)]
 struct Table {
     logits: Vec<f32>,
-    /// At this step the loss is no number.
+    /// At this step the gradient norm is NaN.
     breaks_at: Option<u64>,
     /// Saving fails from this step on.
     full_at: Option<u64>,
@@ -181,7 +181,7 @@ fn run(plan: &RunPlan, table: &mut Table, stop: u64) -> Result<Ended, RunError> 
     train(plan, table, stop)
 }
 
-/// Runs until `stop` steps of it are done.
+/// Runs until `stop` steps are done.
 fn train(plan: &RunPlan, trainee: &mut dyn Trainee, stop: u64) -> Result<Ended, RunError> {
     let done = Cell::new(0);
     let run = Run::prepare(plan, trainee)?;
@@ -219,7 +219,7 @@ fn stopped_anywhere_it_comes_to_the_same() {
         fs::create_dir(&halves.folder).unwrap();
         let ended = run(&halves, &mut Table::new(), stop).unwrap();
         assert!(matches!(ended, Ended::Stopped(state) if state.step == stop));
-        // What was written after the checkpoint by a run that was killed.
+        // What a killed run wrote after its last checkpoint.
         for name in [METRICS, TIMINGS] {
             let mut file = fs::OpenOptions::new()
                 .append(true)
@@ -273,7 +273,7 @@ fn metrics_say_what_was_kept() {
         };
         assert!((number("loss") - mean("loss")).abs() < 1e-9);
         assert!((number("reference_loss") - mean("reference_loss")).abs() < 1e-9);
-        // This trainee keeps by excess.
+        // This trainee keeps by excess loss.
         assert_eq!(line["loss_selected"], line["loss_kept"]);
         assert_eq!(line["loss_unselected"], line["loss_dropped"]);
         if kept < targets {
@@ -284,7 +284,7 @@ fn metrics_say_what_was_kept() {
         let looked = i > 0 && (i + 1) % 3 == 0;
         assert_eq!(line["changed"].is_number(), looked, "step {}", i + 1);
     }
-    // Twice each document's tokens but the first.
+    // Two epochs of each document's tokens but the first.
     let once: usize = documents().iter().map(|d| d.input_ids.len() - 1).sum();
     assert_eq!(seen, 2 * once as u64);
     let evaluations: Vec<&Value> = lines
@@ -325,7 +325,7 @@ fn a_step_that_is_no_number_names_the_batch_and_the_checkpoint() {
     let error = run(&plan, &mut table, u64::MAX).unwrap_err();
     let said = error.to_string();
     assert!(
-        said.starts_with("step 9: expected a gradient norm that is a number, got NaN"),
+        said.starts_with("step 9: expected a finite gradient norm, got NaN"),
         "{said}"
     );
     assert!(said.contains("document "), "{said}");
@@ -337,7 +337,7 @@ fn a_step_that_is_no_number_names_the_batch_and_the_checkpoint() {
     let list: Value =
         serde_json::from_slice(&fs::read(place.path().join("stopped.json")).unwrap()).unwrap();
     assert!(list["documents"].as_array().unwrap().len() > 2);
-    // Gone on with from there.
+    // Resumes from there.
     table.breaks_at = None;
     assert!(matches!(
         run(&plan, &mut table, u64::MAX),
@@ -373,12 +373,12 @@ fn a_full_disk_leaves_the_former_checkpoint() {
     assert_eq!(names, ["step-000007"]);
     table.full_at = None;
     let Ok(Ended::Done(state)) = run(&plan, &mut table, u64::MAX) else {
-        panic!("it goes on from the former one")
+        panic!("it resumes from the previous one")
     };
     assert_eq!(state.step, plan.steps);
 }
 
-/// A network of next to nothing that learns by excess loss, so many rows at a time.
+/// A tiny network that learns by excess loss, in micro-batches of `micro_rows` rows.
 fn learner(place: &Path, steps: u64, micro_rows: usize) -> Learner {
     let config = place.join("config.json");
     let json = serde_json::json!({
@@ -408,7 +408,7 @@ fn learner(place: &Path, steps: u64, micro_rows: usize) -> Learner {
     Learner::open(&start, candle_core::Device::Cpu, options).unwrap()
 }
 
-/// Model, optimiser and metrics of the last checkpoint.
+/// The files of a checkpoint's model and optimiser, and of the run's metrics.
 fn bytes(folder: &Path, step: u64) -> Vec<Vec<u8>> {
     let checkpoint = Checkpoints::new(folder.join("checkpoints"), 9).path(step);
     let files = ["model.safetensors", "optimiser.safetensors"].map(|name| checkpoint.join(name));
@@ -461,7 +461,7 @@ fn parts_of_a_batch_are_ranked_as_one() {
         .filter(|(one, _)| one.get("evaluation").is_none())
     {
         assert_eq!(one["kept"], parts["kept"]);
-        // Read and not computed: the same tokens have the same.
+        // Read, not computed: the same tokens give the same value.
         assert_eq!(
             one["reference_loss_kept"], parts["reference_loss_kept"],
             "{one}"

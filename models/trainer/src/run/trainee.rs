@@ -1,4 +1,4 @@
-//! What the loop asks of whatever is trained: a model with its optimiser, or something simpler in a test.
+//! The loop's interface to what is trained: a model with its optimiser, or something simpler in a test.
 
 use std::path::Path;
 
@@ -6,40 +6,41 @@ use rho_selection::KeepRatio;
 
 use crate::data::GlobalBatch;
 
-/// An error of the model, its optimiser, or the files they are kept in.
+/// An error of the model, its optimiser or their files.
 pub type TraineeError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A loss or a gradient that is no number; nothing was updated.
+/// A loss or gradient norm that is not finite; nothing was updated.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 #[error("the {what} is {got}: nothing was updated")]
 pub struct NotFinite {
-    /// Which of them.
+    /// Loss or gradient norm.
     pub what: &'static str,
-    /// The number.
+    /// The value.
     pub got: f64,
 }
 
-/// What came of a step. The lists speak of the batch's tokens, in its order.
+/// The result of a step. The lists have an entry for each token of the batch.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StepOutcome {
-    /// The value that was minimised, in nats: the mean over the kept tokens, with what is mixed in.
+    /// The minimised value, in nats: the mean loss of the kept tokens, plus the mixed-in plain loss.
     pub objective: f64,
-    /// Loss of each token before the update, in nats; NaN where it is no target.
+    /// Loss of each token before the update, in nats; NaN if it is not a target.
     pub loss: Vec<f32>,
     /// Which targets the gradient came from.
     pub kept: Vec<bool>,
-    /// Norm of the gradient before it was clipped.
+    /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
     /// Learning rate of the update.
     pub learning_rate: f64,
 }
 
-/// A model that learns.
+/// A model that can be trained.
 pub trait Trainee {
-    /// Learns from a batch: ranks its targets all together, keeps the share, updates once.
+    /// Trains on a batch: ranks all its targets together, keeps a share of them, and updates once.
     ///
     /// # Errors
-    /// Where it cannot be computed. A number that is not finite may be reported as [`NotFinite`], or as it is.
+    /// If it cannot be computed. A value that is not finite may be returned as the error [`NotFinite`] or in the
+    /// outcome.
     fn step(
         &mut self,
         batch: &GlobalBatch,
@@ -47,16 +48,16 @@ pub trait Trainee {
         keep: KeepRatio,
     ) -> Result<StepOutcome, TraineeError>;
 
-    /// Loss of each token as it is now, in nats, NaN where it is no target; learns nothing.
+    /// The current loss of each token, in nats; NaN if it is not a target. Does not train.
     ///
     /// # Errors
-    /// Where it cannot be computed.
+    /// If it cannot be computed.
     fn losses(&mut self, batch: &GlobalBatch) -> Result<Vec<f32>, TraineeError>;
 
-    /// Which targets a step with these losses would learn from.
+    /// The targets that a step with these losses would train on.
     ///
     /// # Errors
-    /// Where the batch does not hold what the selection asks for.
+    /// If the batch lacks a column that the selection reads.
     fn select(
         &self,
         batch: &GlobalBatch,
@@ -65,21 +66,21 @@ pub trait Trainee {
         keep: KeepRatio,
     ) -> Result<Vec<bool>, TraineeError>;
 
-    /// Writes the model to a folder that is there, as others read it.
+    /// Writes the model to an existing folder, as a Hugging Face checkpoint.
     ///
     /// # Errors
-    /// Where a file cannot be written.
+    /// If a file cannot be written.
     fn save_model(&self, folder: &Path) -> Result<(), TraineeError>;
 
-    /// Writes what else going on needs: the optimiser's moments.
+    /// Writes the optimiser's moments, which resuming needs as well.
     ///
     /// # Errors
-    /// Where a file cannot be written.
+    /// If a file cannot be written.
     fn save_optimiser(&self, folder: &Path) -> Result<(), TraineeError>;
 
-    /// Takes up what was saved in a folder, model and optimiser.
+    /// Loads model and optimiser from a folder.
     ///
     /// # Errors
-    /// Where a file cannot be read, or is not of this model.
+    /// If a file cannot be read, or does not belong to this model.
     fn load(&mut self, folder: &Path) -> Result<(), TraineeError>;
 }

@@ -1,4 +1,4 @@
-//! Small random models of every family, random batches, and comparisons.
+//! Small random models of every family, random batches and comparisons.
 
 #[path = "../../../../formats/tests/support/python.rs"]
 #[expect(dead_code, reason = "one environment of several is asked for here")]
@@ -11,7 +11,7 @@ use std::{io::Write, path::PathBuf};
 use candle_core::{DType, Device};
 use rho_trainer::{Batch, Config, Model, Network, initial, model::Architecture};
 
-/// Bends the numbers of a test; fixed, so that a failure can be repeated.
+/// Random numbers with a fixed seed, so that a failure can be reproduced.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -28,7 +28,7 @@ impl Random {
     }
 }
 
-/// Configurations of all families, with odd sizes, shared keys and biases.
+/// Configurations of all families, with odd sizes, grouped-query attention and biases.
 pub(crate) fn families() -> Vec<(&'static str, String)> {
     let common = r#""vocab_size":83,"hidden_size":24,"intermediate_size":40,"num_hidden_layers":2,"num_attention_heads":4,
         "max_position_embeddings":64,"initializer_range":0.2"#;
@@ -44,7 +44,7 @@ pub(crate) fn families() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// A model with random weights; norms and biases are random too, so that their gradients say something.
+/// A model with random weights. Norms and biases are random too, so that their gradients are tested.
 pub(crate) fn checkpoint(json: &str, seed: u64) -> Model {
     let config = Config::from_json(serde_json::from_str(json).unwrap()).unwrap();
     let architecture = Architecture::new(config);
@@ -61,7 +61,7 @@ pub(crate) fn checkpoint(json: &str, seed: u64) -> Model {
     }
 }
 
-/// Rows of documents of all lengths, with made-up reference losses, masks and weights.
+/// Rows of documents of all lengths, with random reference losses, masks and weights.
 pub(crate) fn batch(rows: usize, length: usize, vocabulary: u32, random: &mut Random) -> Batch {
     let row = |random: &mut Random| {
         let mut left = length;
@@ -96,7 +96,7 @@ pub(crate) fn plain(checkpoint: &Model) -> Network {
     Network::plain(checkpoint.clone(), &Device::Cpu, DType::F64).unwrap()
 }
 
-/// Asserts that two gradients agree: the difference of each parameter's, by its norm.
+/// Asserts that two gradients agree, by the relative norm of each parameter's difference.
 pub(crate) fn assert_gradients(
     what: &str,
     network: &Network,
@@ -122,7 +122,7 @@ pub(crate) fn assert_gradients(
     }
 }
 
-/// The folder of a tiny model that is only there beside the project; says so where it is not.
+/// The folder of a tiny model outside the project, if it exists; otherwise prints that the test is skipped.
 pub(crate) fn shared_model(name: &str) -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../../shared/parity")
@@ -130,7 +130,7 @@ pub(crate) fn shared_model(name: &str) -> Option<PathBuf> {
     if folder.join("hf").is_dir() {
         return Some(folder);
     }
-    // Not by `eprintln!`, which the test harness keeps to itself where a test passes.
+    // Not by `eprintln!`, whose output the test harness hides if a test passes.
     let _ = writeln!(
         std::io::stderr(),
         "SKIPPED: there is no {}",

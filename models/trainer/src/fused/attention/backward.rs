@@ -10,10 +10,10 @@ use rho_kernels::{
 
 use super::{super::rows::Shared, Shape, clear_outside, pack_rows, visible};
 
-/// Numbers of `p` and of `ds` that a block of rows has at most: together half of the second cache.
+/// Most elements of `p`, and of `ds`, per block of rows: together half of the L2 cache.
 const BLOCK: usize = 64 * 1024;
 
-/// What forward took and gave.
+/// The inputs and outputs of forward.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Kept<'a> {
     pub(in super::super) q: &'a [f32],
@@ -48,7 +48,7 @@ pub(in super::super) fn backward(
     });
 }
 
-/// The heads of queries that share a head of keys, in one row of the batch.
+/// The query heads that share a kv_head, in one row of the batch.
 struct Group<'a> {
     instructions: Instructions,
     shape: &'a Shape<'a>,
@@ -71,7 +71,7 @@ impl OnLanes for Group<'_> {
         let key_stride = self.shape.key_stride();
         let first_key = self.row * length * key_stride + self.head * width;
         let (key_panels, panels) = (length.div_ceil(panel), width.div_ceil(panel));
-        // A tile of keys may reach beyond the last panel.
+        // A tile of keys may extend beyond the last panel.
         let stride = (key_panels * panel + R).next_multiple_of(16);
         let rows = (BLOCK / stride / R).clamp(1, 8) * R;
         let wide = panels * panel;
@@ -121,7 +121,7 @@ impl OnLanes for Group<'_> {
         pack_rows(k, key_stride, length, width, panel, key_rows);
         dk.fill(0.0);
         dv.fill(0.0);
-        // Tiles at the end of a block read a little of what was never written.
+        // Tiles at the end of a block read some elements that are never written.
         p.fill(0.0);
         ds.fill(0.0);
         let mut work = Work {
@@ -147,7 +147,7 @@ impl OnLanes for Group<'_> {
         }
         for index in 0..length {
             let at = first_key + index * key_stride;
-            // SAFETY: these columns of these rows belong to this head of keys.
+            // SAFETY: these columns of these rows belong to this kv_head.
             unsafe {
                 self.dk
                     .part(at, width)
@@ -163,15 +163,15 @@ impl OnLanes for Group<'_> {
 
 struct Work<'a> {
     group: &'a Group<'a>,
-    /// `[panels of keys][width][panel]`.
+    /// `[panels of keys][head_dim][panel]`.
     keys: &'a [f32],
     /// As the keys.
     values: &'a [f32],
-    /// `[panels of the width][length][panel]`.
+    /// `[panels of head_dim][length][panel]`.
     key_rows: &'a [f32],
-    /// Queries and output gradients of a tile, `[2][width][R]`.
+    /// Queries and output gradients of a tile, `[2][head_dim][R]`.
     tiles: &'a mut [f32],
-    /// Queries and output gradients of the block, `[2][panels of the width][rows][panel]`.
+    /// Queries and output gradients of the block, `[2][panels of head_dim][rows][panel]`.
     blocks: &'a mut [f32],
     /// `[rows][stride]`.
     p: &'a mut [f32],
@@ -179,20 +179,20 @@ struct Work<'a> {
     ds: &'a mut [f32],
     /// `[panels of keys][R][panel]`.
     ds_tiles: &'a mut [f32],
-    /// `[length][panels of the width * panel]`.
+    /// `[length][panels of head_dim * panel]`.
     dk: &'a mut [f32],
     /// As `dk`.
     dv: &'a mut [f32],
     stride: usize,
-    /// Rows of a block.
+    /// Rows per block.
     rows: usize,
 }
 
 impl Work<'_> {
-    /// Rows `from..` of one head of queries.
+    /// Processes the block of rows starting at `from` of one query head.
     ///
     /// # Safety
-    /// The processor has the features of `L`.
+    /// The CPU has the features of `L`.
     #[inline(always)]
     unsafe fn block<L: Lanes, const R: usize>(&mut self, head: usize, from: usize) {
         let Group { shape, row, .. } = *self.group;
@@ -230,7 +230,7 @@ impl Work<'_> {
                         step: self.stride,
                         row: 1,
                     };
-                    // SAFETY: `rows - skipped` rows of p or ds and of the panel; R rows of the sums.
+                    // SAFETY: p or ds and the panel hold `rows - skipped` rows, and the sums hold R rows.
                     unsafe {
                         let tile = sums::<L, R>(rows - skipped, left, strides, right.as_ptr());
                         for (r, sum) in tile.into_iter().enumerate() {
@@ -246,10 +246,10 @@ impl Work<'_> {
         }
     }
 
-    /// p, ds and dq of the rows `from + tile..` of a block that sees the panels `all`.
+    /// Computes p, ds and dq of the rows starting at `from + tile`, in a block that sees the panels `all`.
     ///
     /// # Safety
-    /// The processor has the features of `L`.
+    /// The CPU has the features of `L`.
     #[inline(always)]
     unsafe fn tile<L: Lanes, const R: usize>(
         &mut self,
@@ -295,7 +295,7 @@ impl Work<'_> {
         }
         let scale = shape.scale();
         let packed = Strides { step: R, row: 1 };
-        // SAFETY: every panel and tile is as long as its constants say; vectors stay within them.
+        // SAFETY: every panel and tile has the length given by its sizes, and vectors stay within them.
         unsafe {
             for i in mine.clone() {
                 let keys = self.keys[i * width * panel..].as_ptr();
@@ -306,7 +306,7 @@ impl Work<'_> {
                     let shift = L::splat(-log_sum[r]);
                     for (half, sum) in sum.iter().enumerate() {
                         let x = sum.mul_add(L::splat(scale), shift);
-                        // Not above 0 but by rounding. The limit comes first: the order keeps a NaN.
+                        // Above 0 only by rounding. The limits are the receivers of `min` and `max`, so a NaN is kept.
                         let x = L::splat(1.0).min(L::splat(EXP_MIN).max(x));
                         x.exp().store(to.as_mut_ptr().add(half * L::WIDTH));
                     }
@@ -358,7 +358,7 @@ impl Work<'_> {
                     sum[0].store(numbers.as_mut_ptr());
                     sum[1].store(numbers.as_mut_ptr().add(L::WIDTH));
                     let at = first + r * stride + column * panel;
-                    // These columns of these rows belong to this head of queries.
+                    // These columns of these rows belong to this query head.
                     let to = self.group.dq.part(at, there);
                     to.copy_from_slice(&numbers[..there]);
                 }

@@ -1,4 +1,4 @@
-//! Scores, softmax and the sum of values, a tile of rows at a time.
+//! Scores, softmax and the weighted sum of values, a tile of rows at a time.
 #![expect(unsafe_code, reason = "raw pointers in the inner loops")]
 
 use rayon::prelude::*;
@@ -12,8 +12,8 @@ use rho_kernels::{
 
 use super::{super::rows::Shared, Shape, clear_outside, pack_rows, visible};
 
-/// `out [tokens, heads * width]` and the log-sum-exps `[rows, heads, length]`, from `q [tokens, heads * width]` and
-/// `k, v [tokens, key_value_heads * width]`.
+/// Computes `out [tokens, heads * head_dim]` and the log-sum-exps `[rows, heads, length]` from
+/// `q [tokens, heads * head_dim]` and `k, v [tokens, kv_heads * head_dim]`.
 pub(in super::super) fn forward(
     instructions: Instructions,
     shape: &Shape<'_>,
@@ -91,14 +91,14 @@ impl OnLanes for Head<'_> {
             let rows = R.min(length - from);
             let numbers = &self.q[first_query + from * query_stride..];
             transpose(self.instructions, numbers, query_stride, rows, R, queries);
-            // Starts never fall within a row of the batch: the first row sees furthest back.
+            // Document starts never decrease within a row of the batch: the first token sees furthest back.
             let panels = starts[from] as usize / panel..(from + rows).div_ceil(panel);
             let row_starts: [usize; R] =
                 std::array::from_fn(|r| starts[from + r.min(rows - 1)] as usize);
             let range = |p: usize, r: usize| {
                 visible(p * panel, panel, row_starts[r], from + r.min(rows - 1))
             };
-            // SAFETY: every panel and tile is as long as its constants say; vectors stay within them.
+            // SAFETY: every panel and tile has the length given by its sizes, and vectors stay within them.
             unsafe {
                 let mut highest = [L::splat(LOWEST); R];
                 for p in panels.clone() {

@@ -1,5 +1,5 @@
-//! Each operation alone: against PyTorch's numbers in float64 (`recorded.json`, made by `recorded.py`), and each gradient
-//! against finite differences of its own forward pass. On all instructions of this processor.
+//! Each operation by itself: compared with PyTorch in float64 (`recorded.json`, written by `recorded.py`), and each
+//! gradient with finite differences of its own forward pass. On all instruction sets of this CPU.
 
 use std::collections::HashMap;
 
@@ -13,10 +13,10 @@ use crate::{
     network::WeightedRow,
 };
 
-/// f32 against f64, sums of up to 41 terms of magnitude 10.
+/// f32 compared with f64, sums of up to 41 terms of magnitude 10.
 const TOLERANCE: f64 = 1e-5;
 
-/// A central difference of f32: its step squared, and rounding by its step.
+/// A central difference in f32: errors of the step squared, and of rounding divided by the step.
 const DIFFERENCE_TOLERANCE: f64 = 3e-3;
 const DIFFERENCE_STEP: f32 = 1e-2;
 
@@ -32,7 +32,7 @@ struct Recorded {
 type Forward<'a> = &'a dyn Fn(&[Vec<f32>]) -> Vec<f32>;
 type Backward<'a> = &'a dyn Fn(&[Vec<f32>], &[f32]) -> Vec<Vec<f32>>;
 
-/// An operation: from inputs to its output, and from inputs and the output's gradient to theirs.
+/// An operation: from inputs to its output, and from inputs and the output's gradient to the inputs' gradients.
 struct Operation<'a> {
     name: &'a str,
     forward: Forward<'a>,
@@ -102,7 +102,7 @@ fn norms() {
             let backward = |inputs: &[Vec<f32>], dy: &[f32]| {
                 let mut gradients: Vec<Vec<f32>> =
                     inputs[1..].iter().map(|x| vec![0.0; x.len()]).collect();
-                // The gradient is added to what is there.
+                // The gradient is added to the old values.
                 let mut dx = vec![1.0; dy.len()];
                 norm::backward(
                     instructions,
@@ -128,7 +128,7 @@ fn norms() {
     }
 }
 
-/// Weights as most families store them, and turned as GPT-2's are, with others beside them.
+/// Weights as most families store them, and transposed as GPT-2's are, with other weights in the same tensor.
 #[test]
 fn linear_layers() {
     let turned = |weights: &[f32]| -> Vec<f32> {
@@ -321,7 +321,7 @@ fn attention_within_documents() {
     }
 }
 
-/// States and weights as a head.
+/// A head with these states and weights.
 fn head(instructions: Instructions, inputs: &[Vec<f32>]) -> cross_entropy::Head<'_> {
     cross_entropy::Head {
         instructions,

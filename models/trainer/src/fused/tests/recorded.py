@@ -1,4 +1,4 @@
-"""What PyTorch computes in float64 for each operation of the fused network: inputs, outputs and gradients.
+"""Records PyTorch's float64 results for each operation of the fused network: inputs, outputs and gradients.
 
     python recorded.py > recorded.json          (torch 2.9.0)
 
@@ -30,7 +30,7 @@ record("gated", lambda g, u: F.silu(g) * u, (37,), (37,))
 record("gelu", lambda x: F.gelu(x, approximate="tanh"), (37,))
 
 
-def rotary(x):  # [tokens, heads, width], positions 0, 1, 2, 0, 1, as Transformers' Llama turns them
+def rotary(x):  # [tokens, heads, head_dim], positions 0, 1, 2, 0, 1, as Transformers' Llama rotates them
     half = x.shape[-1] // 2
     frequencies = 1.0 / (10000.0 ** (torch.arange(0, x.shape[-1], 2).double() / x.shape[-1]))
     angles = torch.tensor([0.0, 1.0, 2.0, 0.0, 1.0]).double()[:, None] * frequencies
@@ -41,7 +41,7 @@ def rotary(x):  # [tokens, heads, width], positions 0, 1, 2, 0, 1, as Transforme
 record("rotary", rotary, (5, 2, 6))
 
 
-def attention(q, k, v):  # a row of 40 tokens, documents begin at 0, 3 and 35, 4 heads of queries for 2 of keys
+def attention(q, k, v):  # a row of 40 tokens, documents start at 0, 3 and 35, 4 heads and 2 kv_heads
     starts = torch.tensor([0] * 3 + [3] * 32 + [35] * 5)
     place = torch.arange(40)
     seen = (place[None] <= place[:, None]) & (place[None] >= starts[:, None])
