@@ -279,7 +279,7 @@ fn tokens_that_nobody_can_put() {
         place.refuses(
             &["--tokens-field", "input_ids", option, "always"],
             &[
-                "--tokens-field input_ids: token ids are taken as they are",
+                "--tokens-field input_ids: expected token ids that are used unchanged",
                 "hint: ",
             ],
         );

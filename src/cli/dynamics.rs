@@ -27,7 +27,7 @@ Examples:
       rho-mask dynamics --checkpoints EleutherAI/pythia-70m@step1000 EleutherAI/pythia-70m@step8000 \\
           EleutherAI/pythia-70m --corpus validation.jsonl --out dynamics/
 
-  Other checkpoints, in order; folders of Transformers' Trainer (checkpoint-500/ ...) are taken in order of their number:
+  Other checkpoints, in order; those of Transformers' Trainer (checkpoint-500/ ...) are ordered by their number:
       rho-mask dynamics --checkpoints ckpt-a/ ckpt-b/ ckpt-c.onnx --corpus validation.jsonl --out dynamics/
 
 To resume an interrupted run, repeat the command; the files come out identical.

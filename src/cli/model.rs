@@ -45,8 +45,8 @@ pub struct ModelArgs {
 
     /// Most tokens that a model sees at once.
     ///
-    /// The default is what the config.json of each model allows, at most 1024. Longer documents are scored in overlapping
-    /// windows.
+    /// The default is what the config.json of each model allows, at most 1024. Longer documents are scored in
+    /// overlapping windows.
     #[arg(long, value_name = "TOKENS", help_heading = "Model")]
     pub context: Option<usize>,
 

@@ -138,7 +138,7 @@ fn interrupted_refused_and_gone_on_with() {
     let go_on = format!("--out {}", out.display());
     let last = said(&output);
     assert!(
-        last.contains("go on with: ") && last.contains(&go_on),
+        last.contains("resume with: ") && last.contains(&go_on),
         "{last}"
     );
 
