@@ -156,7 +156,7 @@ fn interrupted_refused_and_gone_on_with() {
         .unwrap();
     assert_eq!(unfinished.status.code(), Some(2));
     assert!(
-        said(&unfinished).contains("b.jsonl (not begun)"),
+        said(&unfinished).contains("b.jsonl (not started)"),
         "{}",
         said(&unfinished)
     );
