@@ -1,4 +1,5 @@
-//! A rule as the metadata of mask files says it, and back: whoever adds up what was counted by a rule has only that.
+//! Converts a rule to the metadata of mask files and back. `finish`, which sums the counts of a rule, has only the
+//! metadata.
 
 use rho_selection::{Bounds, Direction, Formula, KeepRatio, Share, Weights};
 use serde::{Serialize, Serializer};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use super::rule::{BASE_LOSS, Combined, LOSS, Pick, Rule, Selection, Source};
 
 impl Selection {
-    /// What the metadata says of it.
+    /// Its entry in the metadata.
     fn metadata(&self) -> Value {
         let mut said = json!({"column": self.column()});
         match &self.source {
@@ -59,7 +60,7 @@ impl Selection {
         said
     }
 
-    /// Of what the metadata says; none where that is something else.
+    /// The selection of a metadata entry; none if the entry is something else.
     fn of_metadata(said: &Value) -> Option<Self> {
         let text = |key: &str| said.get(key).and_then(Value::as_str);
         let number = |key: &str| said.get(key).and_then(Value::as_f64);
@@ -123,7 +124,7 @@ impl Selection {
 }
 
 impl Rule {
-    /// What the metadata says of the selections.
+    /// The entries of the selections in the metadata.
     pub(crate) fn metadata(&self) -> Vec<Value> {
         let mut said: Vec<Value> = self.selections.iter().map(Selection::metadata).collect();
         if let Some(combined) = self.combined {
@@ -137,7 +138,7 @@ impl Rule {
         said
     }
 
-    /// Of what the metadata says; none where that is something else.
+    /// The rule of these metadata entries; none if they are something else.
     pub(crate) fn of_metadata(said: &Value) -> Option<Self> {
         let mut selections = Vec::new();
         let mut combined = None;
@@ -155,7 +156,7 @@ impl Rule {
     }
 }
 
-/// As the metadata says it.
+/// Serialises as its metadata.
 impl Serialize for Rule {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.metadata().serialize(serializer)
