@@ -26,8 +26,8 @@
 //! A command ([`commands`]) reads [`cli`] arguments, resolves them into a [`plan`] with no defaults left open, and runs
 //! it.
 //!
-//! * Models: `hub` finds models by their names on the Hugging Face Hub. `rho_checkpoint` reads checkpoints for exporter,
-//!   trainer and reference alike. `checkpoint` exports a checkpoint into the cache if a reference is needed.
+//! * Models: `hub` finds models by their names on the Hugging Face Hub. `rho_checkpoint` reads checkpoints for export,
+//!   training and scoring. `checkpoint` exports a checkpoint into the cache if a reference is needed.
 //! * Masks: the [`pipeline`] scores and masks a corpus. `selections` selects tokens. `select` selects again from stored
 //!   scores. `masks` reads masks; `show`, `stats` and `report` display them; `convert` writes them for other trainers.
 //! * Training: `train` trains a model; `experiment` compares ways to train.

@@ -707,7 +707,7 @@ fn refusals_say_what_to_do() {
             403,
             "X-Error-Code: GatedRepo\r\n",
             [
-                "that everybody may read, got 403",
+                "expected a public model, got 403",
                 "request access at 127.0.0.1",
             ],
         ),

@@ -297,8 +297,8 @@ fn tokens_that_nobody_can_put() {
     place.refuses(
         &["--model", model.to_str().unwrap(), "--bos", "always"],
         &[
-            "--bos always: expected a token to put, got none",
-            "bos_token_id into config.json",
+            "or config.json, got none",
+            "add bos_token_id to the model's config.json",
         ],
     );
 }

@@ -61,7 +61,7 @@ fn tokens_of_tokenizer_config_json_are_taken_in() {
     let out = place.path().join("masks");
     let ended = score(&corpus, &model, &out).ends_with(0);
     assert_eq!(ids(&out), [IDS]);
-    let note = "tokenizer.json: takes added tokens of tokenizer_config.json: \"[PAD]\", \"<x>\"";
+    let note = "tokenizer.json: uses added tokens of tokenizer_config.json: \"[PAD]\", \"<x>\"";
     assert!(ended.stderr.contains(note), "{}", ended.stderr);
 
     // The masks hold the tokenizer that was used, and say what it came of.
@@ -243,7 +243,7 @@ fn parts_that_a_class_of_transformers_builds_anew_are_noted() {
     );
     let out = place.path().join("masks");
     let ended = score(&corpus, &model, &out).ends_with(0);
-    let note = "takes the pre-tokenizer of tokenizer.json; Transformers 5 puts";
+    let note = "uses the pre-tokenizer of tokenizer.json; Transformers 5 uses";
     assert!(ended.stderr.contains(note), "{}", ended.stderr);
     let fingerprint = &metadata(&out, "corpus.jsonl")["tokenizer"]["fingerprint"];
     assert_eq!(fingerprint, &sha256(&model.join("tokenizer.json")));

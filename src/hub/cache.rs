@@ -3,7 +3,7 @@
 //! ```text
 //! models--org--name/refs/main                          the commit of a branch or a tag
 //! models--org--name/snapshots/COMMIT/config.json       a link to the blob
-//! models--org--name/blobs/ETAG                         the content of a file, as ETAG.rho-mask.incomplete while partial
+//! models--org--name/blobs/ETAG                         a file's content, in ETAG.rho-mask.incomplete while partial
 //! models--org--name/.no_exist/COMMIT/added_tokens.json marks a file that this commit does not have
 //! .locks/models--org--name/ETAG.lock                   locked by the process that downloads the blob
 //! ```
