@@ -252,7 +252,7 @@ fn offline_is_offline() {
         says(
             &ended,
             &[
-                "error: org/model: expected a path, or a model in the Hugging Face cache",
+                "error: org/model: expected a path or a model in the Hugging Face cache",
                 &format!("because {variable} forbids downloads, got neither"),
                 &format!(
                     "hint: unset {variable}, or download it while you have a network: hf download org/model"
@@ -716,7 +716,7 @@ fn refusals_say_what_to_do() {
             "X-Error-Code: RepoNotFound\r\n",
             [
                 "a path that exists or a model of this name, got 404",
-                "is there 127",
+                "whether 127",
             ],
         ),
         (
@@ -759,14 +759,14 @@ fn refusals_say_what_to_do() {
     let ended = place.export("org/model", "nowhere", "out").ends_with(2);
     says(
         &ended,
-        &["error: HF_ENDPOINT: expected the address of a server"],
+        &["error: HF_ENDPOINT: expected the URL of a server"],
     );
 
     for (files, words) in [
         (
             vec!["config.json", "pytorch_model.bin"],
             [
-                "got pytorch_model.bin, which can run any program",
+                "got pytorch_model.bin, which can execute code",
                 "@refs/pr/1",
             ],
         ),

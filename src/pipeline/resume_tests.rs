@@ -195,7 +195,7 @@ fn stopped_and_broken_anywhere_comes_to_the_same_bytes() {
                 loop {
                     starts += 1;
                     assert!(starts < 200, "no end at {at}");
-                    // A run that never completes a read-ahead block makes no progress, so each run goes a little further.
+                    // A run that never completes a block makes no progress, so each run goes a little further.
                     let after = Some(at + starts);
                     let mut fake = match breaks {
                         true => Fake {

@@ -197,7 +197,7 @@ fn what_could_change_ids_is_refused_by_name() {
             r#"{"added_tokens_decoder": {"2050": {"content": "<x>"}}}"#,
             &[
                 "expected the token \"<x>\" to have the id 2050",
-                "it gets 2048",
+                "got 2048 with tokenizer.json",
             ],
         ),
         // A word of the vocabulary keeps its id.
