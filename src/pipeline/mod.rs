@@ -9,8 +9,8 @@
 //! * `tokenize`: tokenises documents and gathers them into read-ahead blocks (`LookAhead`).
 //! * `pieces`: cuts a document into the windows that are scored.
 //! * `batches`: groups the windows of a block into batches with little padding.
-//! * `score`: computes loss and entropy of the batches, in the order of the documents; `plan::columns` combines those of
-//!   several models.
+//! * `score`: computes loss and entropy of the batches, in document order; `plan::columns` combines those of several
+//!   models.
 //! * `mask`: turns scores into masks, scope by scope; `rejected` counts the rows without a document.
 //!
 //! * `output`: the folder (`store`, `shard_files`, `record`) or the stream that the masks are written to.

@@ -108,9 +108,7 @@ fn missing(input: &Input, column: &str, there: &[&str]) -> anyhow::Error {
         false => there.join(", "),
     };
     let hint = match column {
-        BASE_LOSS => {
-            "name masks with a column excess, or with base_loss and loss, for the rule excess"
-        }
+        BASE_LOSS => "use masks with a column excess, or base_loss and loss, for --by excess",
         _ => "name a rule or a column for which these masks have scores",
     };
     Advised::error(

@@ -57,7 +57,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
                 let mut keys = std::collections::HashSet::new();
                 while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
                     if !keys.insert(key.clone()) {
-                        return Err(M::Error::custom(format!("the key {key:?} stands twice")));
+                        return Err(M::Error::custom(format!("duplicate key {key:?}")));
                     }
                     entries.push((key, value));
                 }
@@ -88,6 +88,6 @@ mod tests {
             "{\n  \"a\": 1\n}\n"
         );
         let twice = Entries::of(br#"{"a": 1, "a": 2}"#).unwrap_err();
-        assert!(twice.to_string().contains("stands twice"), "{twice}");
+        assert!(twice.to_string().contains("duplicate key"), "{twice}");
     }
 }

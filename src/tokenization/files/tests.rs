@@ -188,7 +188,7 @@ fn what_could_change_ids_is_refused_by_name() {
         (
             CONFIG,
             r#"{"pad_token": "<x>", "pad_token": "<y>"}"#,
-            &["\"pad_token\" stands twice"],
+            &["duplicate key \"pad_token\""],
         ),
         (CONFIG, "[]", &["expected an object of settings"]),
         // Transformers gives 2048, whatever id is in the file.
