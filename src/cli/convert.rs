@@ -43,7 +43,7 @@ pub struct ConvertArgs {
 
     /// Folder to write to, or - for standard output.
     ///
-    /// The folder must be new or empty, or hold an unfinished run of the same command, which is resumed. Standard
+    /// The folder must be new or empty, or hold an earlier run of the same command, which is resumed. Standard
     /// output takes the formats that are one stream: jsonl, labels, webdataset.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub out: PathBuf,

@@ -31,7 +31,7 @@ pub struct ExperimentArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Folder for all steps and results; an unfinished experiment there is resumed.
+    /// Folder for all steps and results; an earlier experiment there is resumed.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub out: PathBuf,
 

@@ -60,7 +60,7 @@ pub struct ScoreArgs {
 
     /// Folder to write the masks to, or - for one Arrow stream on standard output.
     ///
-    /// The folder must be new or empty, or hold an unfinished run of the same command, which is resumed.
+    /// The folder must be new or empty, or hold an earlier run of the same command, which is resumed.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub out: PathBuf,
 
@@ -105,7 +105,7 @@ pub struct ScoreArgs {
     /// Reference model: a folder that `export` or optimum wrote, an .onnx file, a Hugging Face checkpoint, or the name
     /// of a checkpoint on the Hub [default: the bundled demonstration model].
     ///
-    /// org/name[@REVISION] is searched in the Hugging Face cache (HF_HOME) and downloaded if it is not there, with
+    /// org/name[@REVISION] is looked up in the Hugging Face cache (HF_HOME) and downloaded if it is not there, with
     /// HF_TOKEN if that is set; a local path of that name takes precedence. HF_HUB_OFFLINE=1 or RHO_MASK_OFFLINE=1
     /// forbids downloads.
     ///

@@ -40,7 +40,7 @@ pub struct SelectArgs {
 
     /// Folder to write the new masks to; neither folder may contain the other.
     ///
-    /// It must be new or empty, or hold an unfinished run of the same command, which is resumed.
+    /// It must be new or empty, or hold an earlier run of the same command, which is resumed.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub out: PathBuf,
 
