@@ -1,8 +1,8 @@
-//! An error of the program itself: where, what, expected and got, and what to do about it. `hint` finds the advice.
+//! The program's own error type: where, what, expected, got, and a hint. The module `hint` finds the hint of any error.
 
 use std::fmt;
 
-/// An error of the program itself, with advice.
+/// An error of the program with a hint.
 #[derive(Debug)]
 pub struct Advised {
     message: String,
@@ -10,7 +10,7 @@ pub struct Advised {
 }
 
 impl Advised {
-    /// An error whose message says where, what, expected and got, and whose hint says what to do.
+    /// An error whose message says where, what, expected, got, and whose hint says what to do.
     pub fn error(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
         Self {
             message: message.into(),
@@ -19,7 +19,7 @@ impl Advised {
         .into()
     }
 
-    /// What to do.
+    /// The hint: what to do.
     pub(crate) fn hint(&self) -> &str {
         &self.hint
     }
@@ -33,12 +33,12 @@ impl fmt::Display for Advised {
 
 impl std::error::Error for Advised {}
 
-/// All causes, outermost first. A cause whose text the one before already holds is not said twice.
+/// All causes, outermost first. A cause whose text is already part of the message is skipped.
 pub fn chain(error: &anyhow::Error) -> String {
     chain_of(error.as_ref())
 }
 
-/// As [`chain`].
+/// Like [`chain`], for any error.
 pub fn chain_of(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
     for cause in std::iter::successors(Some(error), |error| error.source()) {

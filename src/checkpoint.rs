@@ -1,5 +1,5 @@
-//! Checkpoints where a reference is wanted: exported once into the user's cache folder, under a name that follows from
-//! what is in their files, from the precision and from this program's version.
+//! Exports a checkpoint that is used as a reference, once, into the user's cache folder. The name of the export is
+//! derived from the content of the checkpoint's files, the precision and this program's version.
 
 use std::{
     fmt::Write as _,
@@ -18,16 +18,16 @@ use rho_runtime::LibraryOptions;
 
 use crate::{advised::Advised, numbers::grouped, stop::Stop, terminal};
 
-/// How much is said of an export.
+/// How much is printed about an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Say {
-    /// Where it is, and what it is like.
+    /// Its path and its summary.
     All,
-    /// That it is being made: of many checkpoints of one model the rest is the same.
+    /// Only that it is being written, because the summaries of many checkpoints of one model are the same.
     Little,
 }
 
-/// The export of the checkpoint where there is one, whatever else lies beside it; or else the path itself.
+/// The path of a checkpoint's export, if the path holds a checkpoint (even beside other models); else the path itself.
 pub(crate) fn reference(
     path: &Path,
     ignored: &[String],
@@ -44,7 +44,7 @@ pub(crate) fn reference(
         dtype: dtype(&checkpoint, on_cuda(device, libraries)?),
         ..ExportOptions::default()
     };
-    // Refused before minutes are spent on a fingerprint.
+    // Refuse the model before minutes are spent on its fingerprint.
     let prepared = Prepared::new(checkpoint.clone(), options)?;
     if libraries.cache.as_os_str().is_empty() {
         return Err(Advised::error(
@@ -88,14 +88,14 @@ pub(crate) fn reference(
     }
     if say == Say::All {
         terminal::line(&format!(
-            "note: {shown}: taking its export at {}",
+            "note: {shown}: using its export at {}",
             folder.display()
         ));
     }
     Ok(folder)
 }
 
-/// Refuses a setting that was to be ignored and that no model has.
+/// Refuses an `--ignore-setting` that no model has.
 pub(crate) fn must_be_there<'f>(
     asked: &[String],
     found: impl IntoIterator<Item = &'f str>,
@@ -107,12 +107,12 @@ pub(crate) fn must_be_there<'f>(
             format!(
                 "--ignore-setting {name}: expected a setting of config.json, got none of that name"
             ),
-            "settings inside an object have its name before them: rope_parameters.factor",
+            "name a setting inside an object with a dot: rope_parameters.factor",
         )),
     }
 }
 
-/// Says that ONNX files beside a checkpoint are left aside: many repositories have some, quantised ones among them.
+/// Notes that ONNX files beside a checkpoint are not used. Many repositories have some, quantised ones among them.
 fn note_onnx_beside(path: &Path) {
     let models = source::models_in(path);
     let (count, one) = match &models[..] {
@@ -121,13 +121,13 @@ fn note_onnx_beside(path: &Path) {
         [first, ..] => (format!("{} ONNX files", models.len()), first),
     };
     terminal::once(&format!(
-        "note: {} holds a checkpoint and {count}: taking the checkpoint; name a file to take that: --model {}",
+        "note: {} holds a checkpoint and {count}: using the checkpoint; name a file to use that: --model {}",
         path.display(),
         one.display()
     ));
 }
 
-/// Exports a checkpoint, with a bar where a person watches. The answer is what to say about it.
+/// Exports a checkpoint, with a progress bar on a terminal. Returns the human-readable summary.
 pub(crate) fn export(
     path: &Path,
     ignored: &[String],
@@ -163,7 +163,7 @@ fn write(prepared: &Prepared, out: &Path, stop: &Stop) -> Result<String, ExportE
     Ok(summary(&exported?))
 }
 
-/// Lines for people.
+/// The human-readable summary.
 fn summary(exported: &Exported) -> String {
     let mut operators: Vec<(&String, &usize)> = exported.operators.iter().collect();
     operators.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), (*name).clone()));
@@ -180,13 +180,13 @@ fn summary(exported: &Exported) -> String {
         exported.runs_on
     );
     for note in &exported.notes {
-        // Writing to a text cannot fail.
+        // Writing to a String cannot fail.
         let _ = write!(text, "\n  note        {note}");
     }
     text
 }
 
-/// The precision that a device is best at. Gemma was trained in bf16 and leaves the numbers that f16 has.
+/// The best precision for a device. Gemma was trained in bf16, and its activations overflow f16.
 fn dtype(checkpoint: &Checkpoint, cuda: bool) -> Dtype {
     match (cuda, checkpoint.family()) {
         (false, _) => Dtype::F32,
@@ -209,12 +209,12 @@ fn on_cuda(device: &Device, libraries: &LibraryOptions) -> anyhow::Result<bool> 
     Ok(matches!(devices[..], [ResolvedDevice::Cuda(_), ..]))
 }
 
-/// What exports of this name that were killed have left; nobody else is at work on it, for we hold the lock.
+/// Removes what killed exports of this name left. No other process uses it, because we hold the lock.
 fn remove_leftovers(cache: &Path, name: &str) {
     let begin = format!(".{name}.partial-");
     for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(&begin) {
-            // What cannot be removed is in nobody's way.
+            // Leftovers that cannot be removed do no harm.
             let _ = fs::remove_dir_all(entry.path());
         }
     }

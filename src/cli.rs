@@ -1,4 +1,4 @@
-//! What may be typed. The doc comments are the help; what it means is decided in [`crate::plan`].
+//! The command line. The doc comments are the `--help` texts; [`crate::plan`] resolves the arguments.
 
 use std::path::PathBuf;
 
@@ -46,10 +46,10 @@ pub use values::{
 pub use verify::{OracleDtype, VerifyArgs};
 pub use work::{ProgressArgs, ThreadsArgs};
 
-/// Say which tokens of a corpus are worth training on.
+/// Find the tokens of a corpus that are worth training on.
 ///
-/// rho-mask runs a frozen reference model over a corpus and writes, for every token, how surprising it was (loss), how
-/// unsure the model was (entropy), and whether to train on it (masks), as Arrow files that any trainer can read.
+/// rho-mask runs a frozen reference model over a corpus. For every token it writes how surprising the token was (loss),
+/// how unsure the model was (entropy) and whether to train on it (masks), as Arrow files that any trainer can read.
 #[derive(Debug, Parser)]
 #[command(
     name = "rho-mask",
@@ -69,34 +69,34 @@ pub enum Command {
     /// Score a corpus with a reference model and write token-level masks.
     #[command(after_long_help = score::EXAMPLES)]
     Score(Box<ScoreArgs>),
-    /// Select again from scores that are there, by any rule; no model is needed.
+    /// Write new masks from existing scores, by any rule; no model is needed.
     #[command(after_long_help = select::EXAMPLES)]
     Select(Box<SelectArgs>),
     /// Convert masks to the formats of other trainers.
     #[command(after_long_help = convert::EXAMPLES)]
     Convert(Box<ConvertArgs>),
-    /// Show documents in the terminal, kept tokens plain and dropped ones dim, or in levels of a score.
+    /// Show documents in the terminal: dropped tokens dim, or tokens coloured by a score.
     #[command(after_long_help = look::SHOW_EXAMPLES)]
     Show(ShowArgs),
-    /// Count what masks look like: by source, by position in the document, by token.
+    /// Print statistics of masks: by source, by position in the document, by token.
     #[command(after_long_help = look::STATS_EXAMPLES)]
     Stats(StatsArgs),
-    /// Say how the loss of each token changed over the checkpoints of a training run.
+    /// Analyse how the loss of each token changed over the checkpoints of a training run.
     #[command(after_long_help = dynamics::EXAMPLES)]
     Dynamics(Box<DynamicsArgs>),
-    /// Show masks, the curves of training runs, the dynamics of tokens, or what an experiment came to, in one HTML file.
+    /// Write one HTML file that shows masks, training curves, token dynamics or the results of an experiment.
     #[command(after_long_help = report::EXAMPLES)]
     Report(ReportArgs),
     /// Measure how well a model predicts text: loss, perplexity, bits per byte, multiple choice.
     #[command(after_long_help = eval::EXAMPLES)]
     Eval(Box<EvalArgs>),
-    /// Turn a Hugging Face checkpoint into an ONNX reference; no Python is needed.
+    /// Export a Hugging Face checkpoint as an ONNX reference; no Python is needed.
     #[command(after_long_help = export::EXAMPLES)]
     Export(ExportArgs),
     /// Compare losses and entropies with what Transformers computes for the same tokens.
     #[command(after_long_help = verify::EXAMPLES)]
     Verify(Box<VerifyArgs>),
-    /// Train a model on masks, or on a corpus: selective language modelling and its baselines.
+    /// Train a model on masks or on a corpus: selective language modelling and its baselines.
     #[cfg(feature = "train")]
     #[command(after_long_help = train::EXAMPLES)]
     Train(Box<TrainArgs>),
@@ -104,7 +104,7 @@ pub enum Command {
     #[cfg(not(feature = "train"))]
     #[command(hide = true, disable_help_flag = true)]
     Train {
-        /// Whatever stands there.
+        /// All other arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<std::ffi::OsString>,
     },
@@ -116,27 +116,27 @@ pub enum Command {
     #[cfg(not(feature = "train"))]
     #[command(hide = true, disable_help_flag = true)]
     Experiment {
-        /// Whatever stands there.
+        /// All other arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         rest: Vec<std::ffi::OsString>,
     },
-    /// Complete a masks folder that several ranks wrote.
+    /// Finish a masks folder that several ranks wrote.
     ///
-    /// Checks that all shards are there, adds up what the ranks counted, and writes state.json and summary.json. The
-    /// rank that ends last does the same by itself.
+    /// Checks that all shards are present, adds up the ranks' counts, and writes state.json and summary.json. The last
+    /// rank to end does this by itself.
     Finish(FinishArgs),
-    /// Put ONNX Runtime in place.
+    /// Install ONNX Runtime.
     ///
     /// Downloads the pinned wheel with `python3 -m pip download`, checks its SHA-256 and unpacks the library into the
-    /// user's cache folder. `score` does the same by itself when it finds no library.
+    /// user's cache folder. `score` does this by itself when it finds no library.
     Setup(SetupArgs),
-    /// Show what would be used and why: library, version, providers, devices.
+    /// Show which ONNX Runtime would be used and why: library, version, providers, devices.
     Doctor(DoctorArgs),
 }
 /// Arguments of `finish`.
 #[derive(Debug, Args)]
 pub struct FinishArgs {
-    /// The folder.
+    /// The masks folder.
     #[arg(value_name = "MASKS")]
     pub masks: PathBuf,
 }

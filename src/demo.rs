@@ -1,4 +1,4 @@
-//! What the program carries inside and lays into the cache folder when it is used: the demonstration reference, and some
+//! The bundled files, which are written to the cache folder when they are used: the demonstration reference and some
 //! documents.
 
 use std::{
@@ -23,24 +23,25 @@ const NOTES: (&str, &[u8]) = (
     include_bytes!("../examples/corpus/notes.jsonl.gz"),
 );
 
-/// What to tell whoever uses it.
+/// The note for a user of the demonstration reference.
 pub(crate) const NOTICE: &str = "no --model given: using the bundled demonstration reference (a Llama of about a \
     million parameters, trained on school mathematics); it shows how the tool works and is not meant for real corpora";
 
-/// The folder with the demonstration reference, written if it is not there yet.
+/// The folder of the demonstration reference, written if it does not exist yet.
 pub(crate) fn folder(cache: &Path) -> anyhow::Result<PathBuf> {
     lay(cache, "demo", &FILES, "the demonstration reference")
 }
 
-/// Documents for whoever names none: 70 notes of the example corpus.
+/// The default documents: 70 notes of the example corpus.
 pub(crate) fn documents(cache: &Path) -> anyhow::Result<PathBuf> {
     let folder = lay(cache, "documents", &[NOTES], "the documents")?;
     Ok(folder.join(NOTES.0))
 }
 
-/// A folder with these files, written where they are not there yet.
+/// A folder with these files, which are written if they do not exist yet.
 fn lay(cache: &Path, name: &str, files: &[(&str, &[u8])], what: &str) -> anyhow::Result<PathBuf> {
-    // Named by what it holds: another version of the program never changes files that this one has open.
+    // The name contains the hash of the content, so another version of the program never changes files that are open
+    // here.
     let mut hash = Xxh3::new();
     for (name, bytes) in files {
         hash.update(name.as_bytes());
@@ -49,12 +50,13 @@ fn lay(cache: &Path, name: &str, files: &[(&str, &[u8])], what: &str) -> anyhow:
     let folder = cache.join(format!("{name}-{:016x}", hash.digest()));
     for (name, bytes) in files {
         let path = folder.join(name);
-        place(&path, bytes).with_context(|| format!("cannot lay {what} at {}", path.display()))?;
+        place(&path, bytes)
+            .with_context(|| format!("cannot write {what} to {}", path.display()))?;
     }
     Ok(folder)
 }
 
-/// Writes a file unless it already holds these bytes; whole or not at all, also beside other processes.
+/// Writes a file atomically, unless it already holds these bytes. Other processes may write it at the same time.
 fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if fs::read(path).is_ok_and(|there| there == bytes) {
         return Ok(());

@@ -1,40 +1,40 @@
-//! One document of some masks, as those who look at it and the end of `score` hold it. How it is read from the files:
-//! see `masks::documents`.
+//! One document of some masks, as `show`, `report` and the end of `score` use it. `masks::documents` reads it from the
+//! files.
 
-/// A document with all its columns. All lists speak of the same tokens.
+/// A document with all its columns. All lists have one entry per token.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Document {
     pub(crate) id: String,
     pub(crate) shard: String,
     /// Its row in the shard.
     pub(crate) row: i64,
-    /// Where it says it is from.
+    /// The source that it names.
     pub(crate) source: Option<String>,
     pub(crate) text: Option<String>,
     pub(crate) tokens: Vec<u32>,
-    /// Columns of scores by name; NaN where there is none.
+    /// Score columns by name; NaN if a token has no score.
     pub(crate) scores: Vec<(String, Vec<f32>)>,
     pub(crate) masks: Vec<(String, Vec<bool>)>,
     pub(crate) weights: Vec<(String, Vec<f32>)>,
-    /// Columns of codes by name.
+    /// Code columns by name.
     pub(crate) codes: Vec<(String, Vec<Option<u8>>)>,
 }
 
 impl Document {
-    /// A column of scores.
+    /// A score column.
     pub(crate) fn score(&self, name: &str) -> Option<&[f32]> {
         let mut columns = self.scores.iter();
         let column = columns.find(|(column, _)| column == name);
         column.map(|(_, scores)| scores.as_slice())
     }
 
-    /// A column of codes.
+    /// A code column.
     pub(crate) fn code(&self, name: &str) -> Option<&[Option<u8>]> {
         let column = self.codes.iter().find(|(column, _)| column == name);
         column.map(|(_, codes)| codes.as_slice())
     }
 
-    /// A column of masks.
+    /// A mask column.
     pub(crate) fn mask(&self, name: &str) -> Option<&[bool]> {
         let column = self.masks.iter().find(|(column, _)| column == name);
         column.map(|(_, mask)| mask.as_slice())

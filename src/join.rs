@@ -1,13 +1,13 @@
-//! Masks by the tokens they speak of: whatever shard and row they came from, the same tokens take the same masks.
+//! Finds the masks of a document by its tokens, whatever shard and row the masks came from.
 //!
-//! Sixteen bytes are held for each document of the masks.
+//! The index takes 16 bytes per document of the masks.
 
 use rho_formats::{DocumentRead, MaskDocuments, MaskError, token_hash};
 
 /// The masks, by the hash of the tokens.
 pub(crate) struct Join {
     masks: MaskDocuments,
-    /// Hashes with the number of their document, sorted.
+    /// Hashes with the numbers of their documents, sorted.
     hashes: Vec<(i64, u32)>,
     read: DocumentRead,
 }
@@ -24,7 +24,7 @@ impl Join {
         })
     }
 
-    /// What the masks say of these tokens; the first of those that hold them.
+    /// The masks of these tokens; if several documents have them, those of the first.
     pub(crate) fn find(&mut self, tokens: &[u32]) -> Result<Option<&DocumentRead>, MaskError> {
         let hash = token_hash(tokens);
         let first = self.hashes.partition_point(|&(other, _)| other < hash);
@@ -33,7 +33,7 @@ impl Join {
                 break;
             }
             self.masks.read(document as usize, &mut self.read)?;
-            // Of 2^32 documents two have the same hash by chance.
+            // Two of 2^32 documents may have the same hash.
             if self.read.input_ids == tokens {
                 return Ok(Some(&self.read));
             }

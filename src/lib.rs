@@ -6,29 +6,32 @@
 //! |---|---|
 //! | document | one text (or one list of token ids) of the corpus, with its origin: shard and row |
 //! | shard | one file of the corpus, or of the masks |
-//! | reference | the frozen model that scores; several, or one beside a base |
-//! | base | the model that is to be trained, scored beside the reference for the excess loss over it |
+//! | reference | the frozen model that scores; there may be several, or one with a base |
+//! | base | the model to train; it scores the same tokens as the reference, for the excess loss |
 //! | loss | `-ln P(token i given the tokens before it)` under the reference, in nats |
-//! | entropy | of the distribution that predicts token i, in nats |
+//! | entropy | the entropy of the distribution that predicts token i, in nats |
 //! | excess loss | the base's loss minus the reference's |
-//! | score | what a selection ranks by: loss, entropy, excess loss |
+//! | score | the number that a selection ranks by: loss, entropy, excess loss |
 //! | keep ratio | the share of scored tokens that a selection keeps |
-//! | scope | among which tokens a selection ranks: document, batch, corpus |
-//! | mask | one bit per token: train on it as a *target* or not |
-//! | piece | a stretch of tokens scored alone: a document, or a window of a long one |
-//! | look-ahead | the documents of a shard that are batched together; the unit of going on after an interruption |
-//! | checkpoint | a model as it was after some steps of training |
-//! | category | what a token's loss did over the checkpoints of a run: fell, stayed low, stayed high, rose |
+//! | scope | the tokens that a selection ranks together: document, batch, corpus |
+//! | mask | one bit per token: whether to train on it as a *target* |
+//! | window | the tokens that a model sees at once: a document, or a part of a long one (in code, `Piece`) |
+//! | read-ahead block | documents of a shard that are batched together; the unit of resuming (in code, `LookAhead`) |
+//! | checkpoint | a model after some training steps |
+//! | category | how a token's loss changed over the checkpoints of a run: fell, stayed low, stayed high, rose |
 //! | rank | one of several runs that share the shards of a corpus |
 //!
-//! Everything is token-aligned: `loss[i]`, `entropy[i]`, `mask[i]` speak of token `i` as a target.
+//! Everything is token-aligned: `loss[i]`, `entropy[i]` and `mask[i]` are about token `i` as a target.
 //!
-//! A command reads [`cli`] arguments, resolves them into a [`plan`] without open ends, and runs it: [`commands`]. Models
-//! that are named as on the Hugging Face Hub are found in `hub`; what a checkpoint means is read by `rho_checkpoint`, for
-//! exporter, trainer and reference alike, and `checkpoint` exports one into the cache where a reference is wanted.
-//! The scoring itself is the [`pipeline`]; selecting again from scores is in `select`, masks for other trainers
-//! are in `convert`, training is in `train`, comparing ways to train in `experiment`; how tokens are selected is in `selections`; masks are read
-//! in `masks` and looked at in `show`, `stats` and `report`, at models in `eval`, at their numbers in `verify`, at how tokens changed over a run in `dynamics`.
+//! A command ([`commands`]) reads [`cli`] arguments, resolves them into a [`plan`] with no defaults left open, and runs
+//! it.
+//!
+//! * Models: `hub` finds models by their names on the Hugging Face Hub. `rho_checkpoint` reads checkpoints for export,
+//!   training and scoring. `checkpoint` exports a checkpoint into the cache if a reference is needed.
+//! * Masks: the [`pipeline`] scores and masks a corpus. `selections` selects tokens. `select` selects again from stored
+//!   scores. `masks` reads masks; `show`, `stats` and `report` display them; `convert` writes them for other trainers.
+//! * Training: `train` trains a model; `experiment` compares ways to train.
+//! * Analyses: `eval` measures models, `verify` checks their scores, `dynamics` follows the tokens over a training run.
 
 pub mod advised;
 mod checkpoint;

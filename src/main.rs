@@ -1,5 +1,5 @@
-//! The program: parse, run, report. Exit codes: 0 all done, 1 finished with something left out, 2 stopped,
-//! 130 interrupted.
+//! The program: parses the arguments, runs the command, reports errors. Exit codes: 0 all done, 1 finished but
+//! something was skipped, 2 stopped by an error, 130 interrupted.
 
 use std::process::ExitCode;
 
@@ -27,16 +27,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// ONNX Runtime's own builds report usage to their makers from 1.31 on, and keep a database for it in the user's cache
-/// folder. Whoever wants that can set the variable to 0.
+/// Turns off the telemetry of ONNX Runtime's official builds: from 1.31 on they report usage to Microsoft, and keep a
+/// database for it in the user's cache folder. Set the variable to 0 to turn it on.
 fn keep_to_ourselves() {
     const TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
     if std::env::var_os(TELEMETRY).is_none() {
         #[expect(
             unsafe_code,
-            reason = "changing the environment is unsafe beside other threads"
+            reason = "changing the environment is unsafe while other threads run"
         )]
-        // SAFETY: the first thing in `main`; there is no other thread yet.
+        // SAFETY: this runs first in `main`, when there is no other thread yet.
         unsafe {
             std::env::set_var(TELEMETRY, "1");
         }

@@ -1,4 +1,4 @@
-//! Takes numbers, yields them as people read them. Knows nothing of what they count.
+//! Formats numbers for people.
 
 /// 1234567 as 1,234,567.
 pub(crate) fn grouped(number: u64) -> String {
@@ -13,7 +13,7 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
-/// Nats to two digits, however small.
+/// Nats with four decimals, or two significant digits if they are small.
 pub(crate) fn nats(nats: f64) -> String {
     match nats {
         0.0 => "0".to_owned(),

@@ -1,5 +1,5 @@
-//! What a run of `score` does: a [`ScoringRequest`] to a [`Plan`]. A plan has no open ends; after it nobody looks at the
-//! arguments.
+//! The plan of a scoring run: resolves a [`ScoringRequest`] into a [`Plan`]. A plan leaves nothing undecided; no later
+//! code reads the arguments.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -27,33 +27,33 @@ pub(crate) use models::name;
 pub(crate) use request::{MaskFiles, ScoringRequest};
 pub(crate) use resolve::{Prepared, resolve, say};
 
-/// Everything `score` does, decided.
+/// Everything that `score` does, with all defaults resolved.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
     /// Names of the shards, in order.
     pub shards: Vec<String>,
-    /// Bytes of all shards, as they lie.
+    /// Bytes of all shards, as stored.
     pub bytes: u64,
     /// The masks folder.
     pub out: PathBuf,
     /// The references, in the order in which they were named; at least one.
     pub references: Vec<PlannedModel>,
-    /// How the scores of several become one.
+    /// How the scores of several references are combined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub combine: Option<String>,
     /// The base model, if the excess loss over one is scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<PlannedModel>,
-    /// What `verify` found of these models, where the masks are to say so.
+    /// Results of `verify` for these models, which the masks' metadata records.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub verified: Vec<serde_json::Value>,
-    /// Token ids must be below it: width of the logits, of several models the least.
+    /// Token ids must be below this: the width of the logits, the smallest of all models.
     pub vocabulary: usize,
-    /// tokenizer.json; none where token ids are given.
+    /// tokenizer.json; none if token ids are given.
     pub tokenizer: Option<PathBuf>,
-    /// SHA-256 of the tokenizer.json that is taken: the file, or what came of it and the files beside it.
+    /// SHA-256 of the tokenizer.json that is used: the file itself, or the one built from it and the files beside it.
     pub tokenizer_fingerprint: Option<String>,
-    /// SHA-256 of each file that it came of, by name; none where it is tokenizer.json itself.
+    /// SHA-256 of each file that it was built from, by name; empty if tokenizer.json is used unchanged.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tokenizer_files: BTreeMap<String, String>,
     /// ONNX Runtime's library.
@@ -62,27 +62,27 @@ pub struct Plan {
     pub library_version: String,
     /// `cpu`, `cuda:N` or `cuda:N,M,...`.
     pub device: String,
-    /// Type of the numbers that the products with weights are computed in, of the first reference.
+    /// Precision of the first reference's matmuls with weights.
     pub precision: String,
     /// Threads for tokenising and computing.
     pub threads: usize,
-    /// Tokens the model sees at once, at most.
+    /// Most tokens that the model sees at once.
     pub context: usize,
-    /// Tokens of context that every token of a later window has, at least.
+    /// Fewest tokens of context before every token that is scored in a later window.
     pub overlap: usize,
-    /// Beginning-of-sequence rule and the tokens it puts.
+    /// Beginning-of-sequence rule and the tokens that it adds.
     pub bos: SpecialTokens,
-    /// End-of-sequence rule and the tokens it puts.
+    /// End-of-sequence rule and the tokens that it adds.
     pub eos: SpecialTokens,
     /// Tokens per batch, padding included.
     pub batch_tokens: usize,
-    /// Documents that are batched together, at most.
+    /// Most documents that are batched together in a read-ahead block.
     pub look_ahead_documents: usize,
-    /// A look-ahead ends with the document that reaches this many tokens.
+    /// A read-ahead block ends with the document that reaches this many tokens.
     pub look_ahead_tokens: usize,
-    /// Columns of scores.
+    /// Names of the score columns.
     pub scores: Vec<String>,
-    /// What is selected by.
+    /// The rule to select tokens by.
     #[serde(rename = "selections")]
     pub(crate) rule: Rule,
     /// Among which tokens to rank.
@@ -90,40 +90,40 @@ pub struct Plan {
     pub(crate) scope: Scope,
     /// Field with the text.
     pub text_field: String,
-    /// Field with token ids, if that is what is scored.
+    /// Field with token ids, if token ids are scored instead of text.
     pub tokens_field: Option<String>,
     /// Field with the document's id.
     pub id_field: String,
-    /// Field with the document's source, if that is kept.
+    /// Field with the document's source, if it is stored.
     pub source_field: Option<String>,
-    /// Whether text files hold a document per line.
+    /// Whether text files hold one document per line.
     pub lines: bool,
-    /// Larger documents are left out.
+    /// Larger documents are skipped.
     pub max_document_bytes: usize,
     /// Type of the stored scores.
     pub score_type: ScoreType,
     /// Compression of the masks.
     pub compression: BatchCompression,
-    /// The masks hold the text.
+    /// Whether the masks store the text.
     pub keep_text: bool,
     /// Most bytes of one mask file.
     pub shard_bytes: u64,
-    /// The first bad row is the end.
+    /// Whether to stop at the first bad row or shard.
     pub strict: bool,
-    /// The share of bad rows that is the end.
+    /// Share of bad rows above which the run stops.
     pub max_rejected: f64,
-    /// Which of the runs this one is.
+    /// Rank of this run.
     pub rank: usize,
-    /// How many runs share the corpus.
+    /// Number of runs that share the corpus.
     pub world_size: usize,
-    /// Bound of the memory that follows from all this, in bytes.
+    /// Bound of the memory that follows from the plan, in bytes.
     pub memory: Memory,
 }
 
 /// A model that scores.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlannedModel {
-    /// What it is called: its name and commit on the Hub, or the last part of the path that was typed.
+    /// Its display name: its name and commit on the Hub, or the last part of its path.
     pub name: String,
     /// Its name and commit on the Hub, if it is from there.
     #[serde(skip)]
@@ -136,24 +136,24 @@ pub struct PlannedModel {
     pub bytes: u64,
     /// Width of its logits.
     pub vocabulary: usize,
-    /// Settings of its checkpoint that were left out of account on request.
+    /// Settings of its checkpoint that `--ignore-setting` ignores.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ignored_settings: Vec<String>,
-    /// Type of the numbers that its products with weights are computed in.
+    /// Precision of its matmuls with weights.
     pub precision: String,
 }
 
-/// A rule for special tokens and what it comes to.
+/// A rule for special tokens, and the tokens that it adds.
 #[derive(Debug, Clone, Serialize)]
 pub struct SpecialTokens {
-    /// What was asked for.
+    /// The rule of `--bos` or `--eos`.
     pub rule: SpecialToken,
-    /// The tokens put around each text.
+    /// The tokens added to each text.
     pub tokens: Vec<u32>,
 }
 
 impl Plan {
-    /// The masks' metadata, as far as it is known before the first row.
+    /// The part of the masks' metadata that is known before the first row.
     pub(crate) fn metadata(&self) -> Metadata {
         let columns = self.columns();
         let model = |i: usize, model: &PlannedModel| metadata::Model {
@@ -166,7 +166,7 @@ impl Plan {
         };
         let reference = match &self.references[..] {
             [one] => Reference {
-                // A name that means the same everywhere; those of folders may change.
+                // A name on the Hub means the same everywhere; the name of a folder may change.
                 name: one.hub.clone(),
                 fingerprint: Some(one.fingerprint.clone()),
                 vocabulary: Some(one.vocabulary),
@@ -214,7 +214,7 @@ impl Plan {
         }
     }
 
-    /// What the models make of a token.
+    /// The score columns of the models.
     pub(crate) fn columns(&self) -> ScoreColumns {
         let combine = [Combine::Min, Combine::Max]
             .into_iter()
@@ -236,12 +236,12 @@ impl Plan {
         self.out.as_os_str() == "-"
     }
 
-    /// Whether masks or weights are written, not scores alone.
+    /// Whether masks or weights are written, not only scores.
     pub(crate) fn makes_masks(&self) -> bool {
         !self.rule.selections.is_empty()
     }
 
-    /// Everything that must be the same for a run to be gone on with: what the masks and their bytes follow from.
+    /// Everything that determines the masks and their bytes. A resumed run must have the same.
     pub(crate) fn what_changes_masks(&self) -> serde_json::Value {
         json!({
             "metadata": self.metadata(),
@@ -263,7 +263,7 @@ impl Plan {
         })
     }
 
-    /// Writes the tokenizer into the masks folder, if there is one.
+    /// Writes the tokenizer, if there is one, into the masks folder.
     pub(crate) fn put_tokenizer(&self, folder: &MasksFolder) -> anyhow::Result<()> {
         match &self.tokenizer {
             Some(path) => stored::put(folder, path, self.tokenizer_fingerprint.as_deref()),

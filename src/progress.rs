@@ -1,4 +1,4 @@
-//! How far a run is: a bar where a person watches, lines where not, JSON for programs; all on standard error.
+//! Shows the progress of a run on standard error: a bar on a terminal, lines elsewhere, JSON for programs.
 
 use std::{
     sync::{
@@ -14,13 +14,13 @@ use serde_json::json;
 
 use crate::{cli::ProgressKind, numbers::grouped, terminal};
 
-/// Time between two lines about how far it is, for people and for programs.
+/// Time between two progress messages: `QUIET` for lines, `REPORTED` for JSON.
 const QUIET: Duration = Duration::from_secs(30);
 const REPORTED: Duration = Duration::from_secs(1);
 
 /// Counts what the stages have done.
 pub(crate) struct Progress {
-    /// Bytes of each shard; 0 for those of others.
+    /// Bytes of each shard; 0 for those of other ranks.
     sizes: Vec<u64>,
     shards: u64,
     total: u64,
@@ -46,18 +46,18 @@ enum Shown {
     Nothing,
 }
 
-/// How far it is.
+/// The current progress.
 struct Now {
     bytes: u64,
     tokens: u64,
-    /// Tokens of the whole work of this run, by what bytes made of tokens so far.
+    /// Estimate of all tokens of this run, from the tokens per byte so far.
     of: u64,
     rate: f64,
     left: Option<Duration>,
 }
 
 impl Progress {
-    /// For those of the shards that this run works on.
+    /// For the shards that this run works on.
     pub(crate) fn new(shards: &[Shard], mine: &[usize], kind: ProgressKind) -> Self {
         let mut sizes = vec![0; shards.len()];
         for &i in mine {
@@ -66,7 +66,7 @@ impl Progress {
         Self::of(sizes, mine.len(), kind)
     }
 
-    /// For so many shards of these sizes, in bytes; those of others have none.
+    /// For `mine` shards of these sizes in bytes; shards of other ranks have size 0.
     pub(crate) fn of(sizes: Vec<u64>, mine: usize, kind: ProgressKind) -> Self {
         let total = sizes.iter().sum();
         let shown = match kind {
@@ -93,52 +93,52 @@ impl Progress {
         }
     }
 
-    /// Whether tokens are only counted so far, before the work of which the rest speaks.
+    /// Sets whether the run is still counting tokens, before the work that the other numbers describe.
     pub(crate) fn counting(&self, counting: bool) {
         self.counting.store(counting, Ordering::Relaxed);
         self.say();
     }
 
-    /// So many more bytes and tokens are done, of whatever shard.
+    /// Adds finished bytes and tokens, of any shard.
     pub(crate) fn advance(&self, bytes: u64, tokens: usize) {
         self.done.fetch_add(bytes, Ordering::Relaxed);
         self.tokens(tokens);
     }
 
-    /// This shard was done by an earlier run.
+    /// Marks a shard as done by an earlier run.
     pub(crate) fn done_before(&self, shard: usize) {
         self.done.fetch_add(self.sizes[shard], Ordering::Relaxed);
         self.before.fetch_add(self.sizes[shard], Ordering::Relaxed);
         self.shards_done.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The shard with this number is being scored.
+    /// Starts the shard with this number.
     pub(crate) fn shard(&self, i: usize) {
         let last = self.shard.swap(i as u64, Ordering::Relaxed) as usize;
-        // The one before is scored to its end by now; the first one is not the one before.
+        // The previous shard is scored to its end by now. Before the first shard, `current` is 0.
         if self.current.swap(0, Ordering::Relaxed) > 0 {
             self.done.fetch_add(self.sizes[last], Ordering::Relaxed);
         }
     }
 
-    /// So many bytes of the current shard are done.
+    /// Sets the finished bytes of the current shard.
     pub(crate) fn reach(&self, bytes: u64) {
         self.current.store(bytes, Ordering::Relaxed);
         self.say();
     }
 
-    /// So many more tokens are scored.
+    /// Adds scored tokens.
     pub(crate) fn tokens(&self, more: usize) {
         self.tokens.fetch_add(more as u64, Ordering::Relaxed);
         self.say();
     }
 
-    /// So many more rows hold no document.
+    /// Adds rows without a document.
     pub(crate) fn rejected(&self, more: usize) {
         self.rejected.fetch_add(more as u64, Ordering::Relaxed);
     }
 
-    /// A shard is masked; why it ended early, if it did.
+    /// Reports a finished shard, with the reason if it ended early.
     pub(crate) fn shard_done(&self, name: &str, broken: Option<&str>) {
         let done = self.shards_done.fetch_add(1, Ordering::Relaxed) + 1;
         let end = broken.map_or(String::new(), |reason| format!(", ended early: {reason}"));
@@ -159,7 +159,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Clears the bar, or reports the end.
     pub(crate) fn finish(&self) {
         match &self.shown {
             Shown::Bar(bar) => bar.finish_and_clear(),
@@ -244,7 +244,7 @@ impl Progress {
         )
     }
 
-    /// One JSON object on a line.
+    /// Prints one JSON object per line.
     fn event(&self, mut event: serde_json::Value) {
         let now = self.now();
         let numbers = json!({

@@ -1,4 +1,4 @@
-//! Which part of the work is ours, where several runs share a corpus, and who does what.
+//! Ranks: which shards each run takes if several runs share a corpus.
 
 use crate::advised::Advised;
 
@@ -7,12 +7,12 @@ use crate::advised::Advised;
 pub(crate) struct Rank {
     pub(crate) rank: usize,
     pub(crate) world_size: usize,
-    /// Where it is from, where nobody typed it.
+    /// The environment variables that it came from; none if it was given as arguments.
     pub(crate) from: Option<&'static str>,
 }
 
-/// From what was typed, else from what a scheduler says: SLURM's job arrays, Kubernetes' indexed jobs, and launchers
-/// such as torchrun, in this order.
+/// The rank from the arguments, else from a scheduler: SLURM job arrays, Kubernetes indexed jobs, or launchers such as
+/// torchrun, in this order.
 pub(crate) fn resolve(
     rank: Option<usize>,
     world_size: Option<usize>,
@@ -37,8 +37,8 @@ pub(crate) fn resolve(
         (Some(rank), Some(world_size)) => (rank, world_size, None),
         (Some(rank), None) => {
             return Err(Advised::error(
-                format!("--rank {rank}: expected --world-size beside it, got none"),
-                "--world-size says how many runs share the corpus",
+                format!("--rank {rank}: expected --world-size with it, got none"),
+                "give the number of runs that share the corpus with --world-size",
             ));
         }
         (None, Some(1)) => (0, 1, None),
@@ -47,17 +47,17 @@ pub(crate) fn resolve(
                 Some(world_size) => (rank, world_size, Some(from)),
                 None => {
                     return Err(Advised::error(
-                        format!("{from} is {rank}: expected --world-size beside it, got none"),
-                        "--world-size says how many runs share the corpus: the completions of the job; \
-                         --world-size 1 takes all of it",
+                        format!("{from} is {rank}: expected --world-size with it, got none"),
+                        "give the number of runs that share the corpus, the completions of the job, with --world-size; \
+                         --world-size 1 takes the whole corpus",
                     ));
                 }
             },
             (None, None) => (0, 1, None),
             (None, Some(world_size)) => {
                 return Err(Advised::error(
-                    format!("--world-size {world_size}: expected --rank beside it, got none"),
-                    "--rank says which of these runs this one is, from 0",
+                    format!("--world-size {world_size}: expected --rank with it, got none"),
+                    "give the rank of this run, counted from 0, with --rank",
                 ));
             }
         },
@@ -65,7 +65,7 @@ pub(crate) fn resolve(
     if rank >= world_size {
         return Err(Advised::error(
             format!("--rank: expected a number below --world-size {world_size}, got {rank}"),
-            "ranks are counted from 0",
+            "count the ranks from 0",
         ));
     }
     Ok(Rank {
@@ -75,8 +75,9 @@ pub(crate) fn resolve(
     })
 }
 
-/// Shares out whole shards (size and name): the largest first, each to who has least so far. The numbers of those of
-/// one rank, in the corpus's order; every shard is somebody's, and everybody comes to the same answer.
+/// Assigns whole shards (size and name) to ranks: the largest first, each to the rank with the least work so far.
+/// Returns the indices of the shards of one rank, in corpus order. Every shard has a rank, and all ranks compute the
+/// same result.
 pub(crate) fn share(shards: &[(u64, &str)], rank: usize, world_size: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..shards.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(shards[i].0), shards[i].1));
@@ -84,7 +85,7 @@ pub(crate) fn share(shards: &[(u64, &str)], rank: usize, world_size: usize) -> V
     let mut mine = Vec::new();
     for i in order {
         let least = (0..world_size).min_by_key(|&r| loads[r]).unwrap_or(0);
-        // An empty shard is work too: a file to make.
+        // An empty shard is work too: a file to create.
         loads[least] += shards[i].0 + 1;
         if least == rank {
             mine.push(i);

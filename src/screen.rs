@@ -1,14 +1,14 @@
-//! Takes text from documents, yields text that a terminal only draws: no control character and no mark that turns the
-//! direction of what follows reaches it raw. Knows how many columns it takes.
+//! Makes text from documents safe to print on a terminal: control characters and direction marks are replaced. Also
+//! measures the width of text in columns.
 
 use std::borrow::Cow;
 
 use unicode_width::UnicodeWidthStr;
 
-/// What is drawn for a character in its place; none where it is drawn as itself.
+/// The replacement of a character; none if it is printed unchanged.
 ///
-/// Controls become their pictures (U+241B for escape), others their numbers. Joiners stay: scripts and emoji need them,
-/// and they do nothing else.
+/// Control characters become their control pictures (U+241B for escape), others their code points. Joiners stay,
+/// because scripts and emoji need them, and they do nothing else.
 pub(crate) fn stand_in(character: char) -> Option<String> {
     match character {
         '\u{200c}' | '\u{200d}' => None,
@@ -19,7 +19,7 @@ pub(crate) fn stand_in(character: char) -> Option<String> {
     }
 }
 
-/// Whether a character is not to be seen as such, or changes how others are seen: controls, joiners, marks of direction.
+/// Whether a character is invisible or changes how others are displayed: control characters, joiners, direction marks.
 pub(crate) fn is_unseen(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -46,12 +46,12 @@ pub(crate) fn safe(text: &str) -> Cow<'_, str> {
     Cow::Owned(drawn.collect())
 }
 
-/// Columns that a safe text takes.
+/// The width of a safe text in columns.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// A safe text, shortened to so many columns in the middle, where names differ least.
+/// A safe text, shortened to at most `columns` columns in the middle, where names differ least.
 pub(crate) fn shorten(text: &str, columns: usize) -> Cow<'_, str> {
     if width(text) <= columns {
         return Cow::Borrowed(text);

@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks the run to stop where it can go on later, the second ends it at once.
+//! SIGINT and SIGTERM: the first stops the run where it can be resumed, the second ends it at once.
 
 use std::sync::{
     Arc,
@@ -12,42 +12,42 @@ use signal_hook::{
     flag,
 };
 
-/// What a shell says of a program that was interrupted.
+/// The exit code of an interrupted program, as in a shell.
 pub const INTERRUPTED: u8 = 130;
 
-/// Whether this is how an export or a download ends that was asked to stop, and no error.
+/// Whether this error only means that an export or a download was stopped by a signal.
 pub fn was_asked_for(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(ExportError::Stopped { .. })) || error.is::<Stopped>()
 }
 
-/// Something ended where it was asked to stop; says what that leaves.
+/// An operation was stopped by a signal. The message says what is left.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Stopped(pub(crate) String);
 
-/// Whether the run is to stop.
+/// A flag that stops the run.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Asks for it at a signal; at a second one the program ends.
+    /// A flag that the first signal sets; the second signal ends the program.
     pub fn at_signals() -> anyhow::Result<Self> {
         let stop = Self::default();
         for signal in [SIGINT, SIGTERM] {
-            // The order matters: the first signal finds the flag down, and raises it after that.
+            // The order matters: at the first signal, the flag is checked before it is set.
             flag::register_conditional_shutdown(signal, INTERRUPTED.into(), Arc::clone(&stop.0))
                 .and_then(|_| flag::register(signal, Arc::clone(&stop.0)))
-                .context("cannot listen to signals")?;
+                .context("cannot install the signal handlers")?;
         }
         Ok(stop)
     }
 
-    /// Whether it was asked for.
+    /// Whether the run must stop.
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Asks for it.
+    /// Sets the flag.
     pub fn request(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -1,9 +1,9 @@
-//! Takes cells, yields lines of aligned columns that fit a width. The first column is a name and is shortened where that
-//! is enough; where it is not, the columns are set in several blocks, each with the names.
+//! Prints tables with aligned columns that fit a width. The first column holds names, which are shortened if that is
+//! enough; else the table is split into several blocks of columns, each with the names.
 
 use crate::screen::{safe, shorten, width};
 
-/// The least room for names.
+/// The minimum width of the names.
 const NAME: usize = 12;
 const GAP: usize = 2;
 
@@ -12,12 +12,12 @@ const GAP: usize = 2;
 pub(crate) struct Table {
     head: Vec<String>,
     rows: Vec<Vec<String>>,
-    /// Which column beside the names is of text, and begins at the left.
+    /// The column, besides the names, that holds text and is left-aligned.
     text: Option<usize>,
 }
 
 impl Table {
-    /// A table with these columns; the first is the names'.
+    /// A table with these columns; the first one holds the names.
     pub(crate) fn new(head: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
             head: head.into_iter().map(Into::into).collect(),
@@ -26,7 +26,7 @@ impl Table {
         }
     }
 
-    /// The same with text, not numbers, in a column.
+    /// The same table with a column of text instead of numbers.
     pub(crate) fn with_text(self, column: usize) -> Self {
         Self {
             text: Some(column),
@@ -39,7 +39,7 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// The lines of the table, of at most so many columns where that can be; each ends with a line end.
+    /// The lines of the table, at most `columns` wide if possible; each ends with a newline.
     pub(crate) fn lines(&self, columns: usize) -> String {
         let rows = || std::iter::once(&self.head).chain(&self.rows);
         let widest = |column: usize| {
@@ -51,7 +51,7 @@ impl Table {
         let mut text = String::new();
         let mut start = 0;
         while start < numbers.len() || start == 0 {
-            // As many columns as fit beside the shortest names, one at least.
+            // As many columns as fit beside names of minimum width, at least one.
             let room = columns.saturating_sub(names.min(NAME));
             let mut taken = 0;
             let fitting = numbers[start..].iter().take_while(|&&number| {
@@ -81,7 +81,7 @@ impl Table {
     }
 }
 
-/// A cell in its column.
+/// A cell, padded to the width of its column.
 fn pad(cell: &str, columns: usize, right: bool) -> String {
     let cell = safe(cell);
     let cell = shorten(&cell, columns);

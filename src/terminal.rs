@@ -1,4 +1,4 @@
-//! The only place that prints. Standard output is data, standard error is for people.
+//! The only module that prints. Standard output is for data, standard error for people.
 
 use std::{
     collections::BTreeSet,
@@ -8,26 +8,25 @@ use std::{
 
 use crate::screen;
 
-/// Lines for people. What a terminal would obey is shown instead: names and values come from files that others made.
-/// Where nobody takes it, it is lost; that is no reason to stop.
+/// Prints lines for people. Control characters are replaced, because names and values come from files of others. A
+/// failed write is ignored.
 pub fn line(text: &str) {
     let lines: Vec<_> = text.split('\n').map(harmless).collect();
     drawn(&lines.join("\n"));
 }
 
-/// As [`line`], for what was made safe and coloured already.
+/// Like [`line`], for text that is already safe and coloured.
 pub fn drawn(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// A line with its tabs, and without power over the terminal.
+/// A line with control characters replaced, except tabs.
 fn harmless(line: &str) -> String {
     let parts: Vec<_> = line.split('\t').map(screen::safe).collect();
     parts.join("\t")
 }
 
-/// A line for people that is said once, however often there is reason to: commands that open many models find the same
-/// things each time.
+/// Prints a line for people only once per process: commands that open many models would repeat it.
 pub fn once(text: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,22 +35,22 @@ pub fn once(text: &str) {
     }
 }
 
-/// A line of data.
+/// Prints a line of data.
 pub fn data(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Whether a person watches standard error.
+/// Whether standard error is a terminal.
 pub fn watched() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Whether colours may be used on standard error: a terminal that knows them, and no `NO_COLOR` (no-color.org).
+/// Whether colours may be used on standard error: a terminal that supports them, and no `NO_COLOR` (no-color.org).
 pub fn colours() -> bool {
     watched() && wanted()
 }
 
-/// As [`colours`], on standard output.
+/// Like [`colours`], for standard output.
 pub fn data_colours() -> bool {
     std::io::stdout().is_terminal() && wanted()
 }
@@ -61,23 +60,23 @@ fn wanted() -> bool {
     !dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// The columns of standard error, where it is a terminal.
+/// The width of standard error in columns, if it is a terminal.
 pub fn width() -> Option<usize> {
     columns(terminal_size::terminal_size_of(std::io::stderr()))
 }
 
-/// As [`width`], of standard output.
+/// Like [`width`], for standard output.
 pub fn data_width() -> Option<usize> {
     columns(terminal_size::terminal_size_of(std::io::stdout()))
 }
 
-/// A terminal that does not say how wide it is says 0.
+/// The width; none if it is 0, which terminals report for an unknown width.
 fn columns(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<usize> {
     size.map(|(width, _)| usize::from(width.0))
         .filter(|&width| width > 0)
 }
 
-/// Says that some shards are not complete, where there are any.
+/// Prints a note if some shards are not complete.
 pub fn note_missing(missing: &[String], done: &str) {
     if let Some(first) = missing.first() {
         let (count, are) = match missing.len() {
@@ -85,7 +84,7 @@ pub fn note_missing(missing: &[String], done: &str) {
             count => (format!("{count} shards"), "are"),
         };
         line(&format!(
-            "note: {count} {are} not done, such as {first}: what is there so far is {done}"
+            "note: {count} {are} not done, such as {first}: only finished rows are {done}"
         ));
     }
 }

@@ -1,8 +1,8 @@
-//! How many threads a command works with.
+//! The number of threads of a command.
 
 use crate::{advised::Advised, cli::ThreadsArgs};
 
-/// What `--threads` says, or one per core.
+/// The value of `--threads`, or one thread per core.
 ///
 /// # Errors
 ///
@@ -11,7 +11,7 @@ pub(crate) fn count(args: ThreadsArgs) -> anyhow::Result<usize> {
     match args.threads {
         Some(0) => Err(Advised::error(
             "--threads: expected at least 1, got 0",
-            "leave it out for the default",
+            "omit it for the default",
         )),
         Some(threads) => Ok(threads),
         None => Ok(cores()),

@@ -148,7 +148,7 @@ fn whoever_ends_last_selects() {
         if !last {
             let finish = Run::new(&["finish"]).arg(place.at("masks")).ends_with(2);
             assert!(
-                finish.stderr.contains("begun with --scope corpus"),
+                finish.stderr.contains("started with --scope corpus"),
                 "{}",
                 finish.stderr
             );

@@ -178,7 +178,7 @@ fn real_checkpoints_are_described_as_numpy_does() {
         .arg(&reference)
         .ends_with(0);
     assert!(
-        again.stderr.contains("all is done already"),
+        again.stderr.contains("already finished"),
         "{}",
         again.stderr
     );
@@ -331,7 +331,7 @@ fn killed_anywhere_it_comes_to_the_same_bytes() {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     if output.status.code() == Some(130) {
-        assert!(said.contains("go on with: "), "{said}");
+        assert!(said.contains("resume with: "), "{said}");
         let ended = run(&stopped).ends_with(1);
         assert!(
             ended.stderr.contains("1 of 4: model-0 is scored already"),
@@ -450,7 +450,7 @@ fn documents_are_shown_by_preference_and_by_category() {
     );
     let masks = &crate::support::bundled::bundled().out;
     let of_masks = Run::new(&["show", "--by", "category"]).arg(masks);
-    refused(of_masks.end(), "what only a folder of dynamics has");
+    refused(of_masks.end(), "got a value for a folder of dynamics");
     refused(Run::new(&["stats"]).arg(&out).end(), "expected masks");
     let select = Run::new(&["select", "--by", "loss", "--out"]).arg(place.path().join("s"));
     refused(select.arg(&out).end(), "expected masks");

@@ -219,7 +219,7 @@ fn a_checkpoint_is_scored_as_it_is_and_exported_once() {
         third.stderr
     );
     assert_eq!(
-        third.lines_with("taking its export at").len(),
+        third.lines_with("using its export at").len(),
         1,
         "{}",
         third.stderr
@@ -282,7 +282,7 @@ fn a_checkpoint_is_taken_before_the_onnx_files_beside_it() {
         fs::copy(other.join("model.onnx"), folder.join(name)).unwrap();
         let ended = score("got", &folder).ends_with(0);
         let said = ended.lines_with(&format!(
-            "holds a checkpoint and {count}: taking the checkpoint"
+            "holds a checkpoint and {count}: using the checkpoint"
         ));
         assert_eq!(said.len(), 1, "{}", ended.stderr);
         same("got", "expected");

@@ -723,7 +723,7 @@ fn attention_of_an_unknown_shape_is_computed_as_exported() {
         let said = scores_as("attention", &place, |token, _| tiny.logits(token));
         let notes = said
             .iter()
-            .filter(|line| line.contains("attention is computed as the graph has it"));
+            .filter(|line| line.contains("attention runs as exported in the graph"));
         assert_eq!(notes.count(), usize::from(noted), "{said:?}");
     }
 }

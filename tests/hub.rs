@@ -174,7 +174,7 @@ fn a_model_is_downloaded_once_and_then_taken_from_the_cache() {
             &ended,
             &[
                 &format!("downloading commit {first}"),
-                &format!("note: org/model: taking commit {first} from the Hugging Face cache"),
+                &format!("note: org/model: using commit {first} from the Hugging Face cache"),
             ],
         );
         for (file, bytes) in checkpoint(name) {
@@ -252,10 +252,10 @@ fn offline_is_offline() {
         says(
             &ended,
             &[
-                "error: org/model: expected a path, or a model in the Hugging Face cache",
-                &format!("for {variable} forbids to download it; got neither"),
+                "error: org/model: expected a path or a model in the Hugging Face cache",
+                &format!("because {variable} forbids downloads, got neither"),
                 &format!(
-                    "hint: unset {variable}, or download it where there is a network: hf download org/model"
+                    "hint: unset {variable}, or download it while you have a network: hf download org/model"
                 ),
             ],
         );
@@ -275,7 +275,7 @@ fn offline_is_offline() {
     says(
         &ended,
         &[
-            "the cache does not say whether the repository has",
+            "the cache does not record whether the repository has",
             "added_tokens.json",
         ],
     );
@@ -387,7 +387,7 @@ fn revisions_have_commits_and_masks_name_them() {
         &ended,
         &[
             "expected a revision \"v2\", got 404",
-            "shows the branches, tags and commits",
+            "choose a branch, tag or commit from",
         ],
     );
 }
@@ -412,7 +412,11 @@ fn tokens_go_to_the_server_that_was_named_and_are_not_shown() {
     let ended = place.export("org/model", &hub.url, "out").ends_with(2);
     says(
         &ended,
-        &["401 Unauthorized", "it is no path either", "set HF_TOKEN"],
+        &[
+            "401 Unauthorized",
+            "expected a path that exists or a public model",
+            "set HF_TOKEN",
+        ],
     );
     let ended = place
         .export("org/model", &hub.url, "out")
@@ -424,7 +428,7 @@ fn tokens_go_to_the_server_that_was_named_and_are_not_shown() {
         &[
             "that your token may read",
             "not for Bearer ***",
-            "and at the token",
+            "and the token",
         ],
     );
     assert!(!ended.stderr.contains("hf_wrong"), "{}", ended.stderr);
@@ -509,7 +513,7 @@ fn downloads_that_break_off_are_gone_on_with() {
         &[
             "model.safetensors",
             "a broken connection",
-            "what is there is kept",
+            "downloaded bytes are kept",
         ],
     );
     let asked = ranges(&hub.requests());
@@ -554,8 +558,8 @@ fn wrong_bytes_are_not_kept() {
     says(
         &ended,
         &[
-            "model.safetensors: expected content of SHA-256",
-            "nothing of it is kept",
+            "model.safetensors: expected content with the SHA-256",
+            "nothing of it was kept",
         ],
     );
     assert!(!place.snapshot('1').join(WEIGHTS).exists());
@@ -604,7 +608,7 @@ fn what_a_server_says_is_not_believed() {
             &hub,
             &[
                 "expected names of .safetensors files in its folder",
-                "nothing that it names is taken",
+                "nothing that it names is downloaded",
             ],
         );
         fs::remove_dir_all(place.cached()).unwrap();
@@ -615,7 +619,7 @@ fn what_a_server_says_is_not_believed() {
     let hub = Hub::start(&files);
     refused(
         &hub,
-        &["names model-00003-of-00003.safetensors, and the repository has no such file"],
+        &["got model-00003-of-00003.safetensors, which it does not have"],
     );
 
     // Commits, tags, sizes.
@@ -653,13 +657,13 @@ fn what_a_server_says_is_not_believed() {
         (
             "Location",
             "ftp://127.0.0.1/x",
-            "a redirect (302 Found) to nowhere it may lead",
+            "a redirect (302 Found) to an address that is not allowed",
         ),
         ("Location", "/org/model/resolve/main/x", "404 Not Found"),
         (
             "Location",
             "",
-            "a redirect (302 Found) to nowhere it may lead",
+            "a redirect (302 Found) to an address that is not allowed",
         ),
     ] {
         fs::remove_dir_all(place.cached()).unwrap_or_default();
@@ -670,7 +674,7 @@ fn what_a_server_says_is_not_believed() {
     let redirect =
         b"HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n";
     for (answer, words) in [
-        (&b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"[..], "got an answer that is no JSON"),
+        (&b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>"[..], "got an answer that is not JSON"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", "got no commit"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n{\"sha\": \"../../../x\"}", "got no commit"),
         (
@@ -703,24 +707,24 @@ fn refusals_say_what_to_do() {
             403,
             "X-Error-Code: GatedRepo\r\n",
             [
-                "that everybody may read, got 403",
-                "ask for access at 127.0.0.1",
+                "expected a public model, got 403",
+                "request access at 127.0.0.1",
             ],
         ),
         (
             404,
             "X-Error-Code: RepoNotFound\r\n",
             [
-                "a model of this name, and it is no path either, got 404",
-                "is there 127",
+                "a path that exists or a model of this name, got 404",
+                "whether 127",
             ],
         ),
         (
             404,
             "",
             [
-                "a model of this name, and it is no path either, got 404",
-                "look at the name or the path",
+                "a path that exists or a model of this name, got 404",
+                "check the name or the path",
             ],
         ),
         (429, "", ["expected an answer, got 429", "set HF_TOKEN"]),
@@ -730,7 +734,7 @@ fn refusals_say_what_to_do() {
             "",
             [
                 "expected an answer, got 418",
-                "HF_ENDPOINT names the server",
+                "check that the server in HF_ENDPOINT",
             ],
         ),
     ] {
@@ -748,21 +752,21 @@ fn refusals_say_what_to_do() {
     says(
         &ended,
         &[
-            "expected an answer of 127.0.0.1:1, got no connection",
+            "expected an answer from 127.0.0.1:1, got no connection",
             "HF_HUB_OFFLINE=1",
         ],
     );
     let ended = place.export("org/model", "nowhere", "out").ends_with(2);
     says(
         &ended,
-        &["error: HF_ENDPOINT: expected the address of a server"],
+        &["error: HF_ENDPOINT: expected the URL of a server"],
     );
 
     for (files, words) in [
         (
             vec!["config.json", "pytorch_model.bin"],
             [
-                "got pytorch_model.bin, which can run any program",
+                "got pytorch_model.bin, which can execute code",
                 "@refs/pr/1",
             ],
         ),
@@ -774,7 +778,7 @@ fn refusals_say_what_to_do() {
             vec![WEIGHTS],
             [
                 "expected config.json among its files",
-                "as Transformers saves it",
+                "a model that Transformers saved",
             ],
         ),
         (vec!["onnx/a.onnx", "onnx/b.onnx"], ["a.onnx", "b.onnx"]),
@@ -861,7 +865,7 @@ fn a_signal_stops_a_download_that_is_gone_on_with() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(130), "{said}");
     assert!(
-        said.contains("stopped: the same command goes on with the download of org/model"),
+        said.contains("stopped: the same command resumes the download of org/model"),
         "{said}"
     );
     assert!(!said.contains("error"), "{said}");
@@ -1084,7 +1088,7 @@ fn the_cache_is_shared_with_huggingface_hub() {
         .export("org/model", NOBODY, "out")
         .env("HF_HUB_OFFLINE", "1")
         .ends_with(0);
-    says(&ended, &[&format!("taking commit {}", commit('1'))]);
+    says(&ended, &[&format!("using commit {}", commit('1'))]);
     hub.requests();
     theirs.export("org/model", &hub.url, "again").ends_with(0);
     assert!(large(&hub.requests()).is_empty());

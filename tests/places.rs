@@ -215,6 +215,6 @@ fn standard_input_is_gone_on_with_only_if_it_is_the_same() {
     let again = score(&others, &[]).ends_with(0);
     said(
         &again,
-        &["what comes through standard input now is not read"],
+        &["its masks are complete; standard input is not read"],
     );
 }

@@ -279,7 +279,7 @@ fn tokens_that_nobody_can_put() {
         place.refuses(
             &["--tokens-field", "input_ids", option, "always"],
             &[
-                "--tokens-field input_ids: token ids are taken as they are",
+                "--tokens-field input_ids: expected token ids that are used unchanged",
                 "hint: ",
             ],
         );
@@ -297,8 +297,8 @@ fn tokens_that_nobody_can_put() {
     place.refuses(
         &["--model", model.to_str().unwrap(), "--bos", "always"],
         &[
-            "--bos always: expected a token to put, got none",
-            "bos_token_id into config.json",
+            "or config.json, got none",
+            "add bos_token_id to the model's config.json",
         ],
     );
 }

@@ -395,18 +395,18 @@ fn documents_are_found_by_id_by_row_and_by_chance() {
     };
     refused(
         &["--document", "doc-77"],
-        "expected a document of id \"doc-77\", got none",
-        "hint: the closest id there is \"doc-7\"",
+        "expected a document with the id \"doc-77\", got none",
+        "hint: the closest id is \"doc-7\"",
     );
     refused(
         &["--row", "99"],
-        "expected a document in row 99, got none",
+        "expected a document at row 99, got none",
         "hint: the last row is 10",
     );
     refused(
         &["--shard", "s.json"],
         "expected a shard \"s.json\", got none",
-        "hint: the closest shard there is \"s.jsonl\"",
+        "hint: the closest shard is \"s.jsonl\"",
     );
     refused(
         &["--by", "excess"],
@@ -451,7 +451,7 @@ fn masks_carry_their_tokenizer() {
     let refused = |run: Run| {
         let ended = run.ends_with(2);
         assert_eq!(ended.stdout, "");
-        let said = ended.lines_with("expected the tokenizer that the masks were made with");
+        let said = ended.lines_with("expected the tokenizer of the masks");
         assert!(
             said[0].contains(&wanted) && said[0].contains(&got),
             "{}",
@@ -561,7 +561,7 @@ fn a_folder_that_is_begun_again_keeps_its_tokenizer() {
     let ended = Run::new(&["show"]).arg(&out).ends_with(0);
     assert_eq!(
         ended
-            .lines_with("without a tokenizer: the ids are shown")
+            .lines_with("without a tokenizer: token ids are shown")
             .len(),
         1
     );

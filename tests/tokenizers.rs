@@ -61,7 +61,7 @@ fn tokens_of_tokenizer_config_json_are_taken_in() {
     let out = place.path().join("masks");
     let ended = score(&corpus, &model, &out).ends_with(0);
     assert_eq!(ids(&out), [IDS]);
-    let note = "tokenizer.json: takes added tokens of tokenizer_config.json: \"[PAD]\", \"<x>\"";
+    let note = "tokenizer.json: uses added tokens of tokenizer_config.json: \"[PAD]\", \"<x>\"";
     assert!(ended.stderr.contains(note), "{}", ended.stderr);
 
     // The masks hold the tokenizer that was used, and record its files.
@@ -85,11 +85,7 @@ fn tokens_of_tokenizer_config_json_are_taken_in() {
         }
     }
     let other = show(Some(&demo())).ends_with(2);
-    assert!(
-        other
-            .stderr
-            .contains("expected the tokenizer that the masks were made with")
-    );
+    assert!(other.stderr.contains("expected the tokenizer of the masks"));
 
     // A file with another name is used without the files beside it, and the masks record it unchanged.
     let named = model.join("alone.json");
@@ -247,7 +243,7 @@ fn parts_that_a_class_of_transformers_builds_anew_are_noted() {
     );
     let out = place.path().join("masks");
     let ended = score(&corpus, &model, &out).ends_with(0);
-    let note = "takes the pre-tokenizer of tokenizer.json; Transformers 5 puts";
+    let note = "uses the pre-tokenizer of tokenizer.json; Transformers 5 uses";
     assert!(ended.stderr.contains(note), "{}", ended.stderr);
     let fingerprint = &metadata(&out, "corpus.jsonl")["tokenizer"]["fingerprint"];
     assert_eq!(fingerprint, &sha256(&model.join("tokenizer.json")));

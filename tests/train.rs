@@ -182,7 +182,7 @@ fn interrupted_it_saves_and_says_how_to_go_on() {
     assert_eq!(ended.status.code(), Some(130), "{said}");
     assert!(said.contains(" of 60 is saved\n"), "{said}");
     assert!(
-        said.contains("go on with: ") && said.contains(" train "),
+        said.contains("resume with: ") && said.contains(" train "),
         "{said}"
     );
     let ended = long(place.path(), &stopped).ends_with(0);

@@ -1,4 +1,4 @@
-//! What may be typed after `convert`.
+//! The arguments of `convert`.
 
 use std::path::PathBuf;
 
@@ -12,23 +12,23 @@ use super::{
 /// What `convert --help` ends with.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  For Transformers, a document in each row:
+  For Transformers, one document per row:
       rho-mask convert masks/ --to labels --out labels/
 
-  The same, documents packed into sequences:
+  The same, with documents packed into sequences:
       rho-mask convert masks/ --to labels --length 2048 --out packed/
 
-  Weights for levanter, from a column that `select --weights` made:
+  Weights for levanter, from a column that `select --weights` wrote:
       rho-mask convert masks/ --to levanter --weights weight_excess --length 4096 --out levanter/
 
-  Every column, into a program that reads JSON:
+  Every column, piped into a program that reads JSON:
       rho-mask convert masks/ --to jsonl --out - | jq .id
 
-Exact fields, alignment and what starts a run: docs/trainers.md.
+For the exact fields, the alignment and how to start each trainer, see docs/trainers.md.
 
-However a run ends, the same command goes on where it stopped, and comes to the same files.
+To resume an interrupted run, repeat the command; the files come out identical.
 
-Exit codes: 0 everything was converted; 2 stopped; 130 interrupted.";
+Exit codes: 0 everything was converted; 2 stopped by an error; 130 interrupted.";
 
 /// Arguments of `convert`.
 #[derive(Debug, Args)]
@@ -43,18 +43,18 @@ pub struct ConvertArgs {
 
     /// Folder to write to, or - for standard output.
     ///
-    /// It must not exist yet, or be empty, or be one that the same command began: then it is gone on with. Standard output
-    /// takes formats that are one stream: jsonl, labels, webdataset.
+    /// The folder must be new or empty, or hold an earlier run of the same command, which is resumed. Standard
+    /// output takes the formats that are one stream: jsonl, labels, webdataset.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub out: PathBuf,
 
-    /// Start over in a folder that was begun: remove what `convert` wrote there.
+    /// Start over: first remove what an earlier `convert` wrote to the output folder.
     #[arg(long, help_heading = "Output")]
     pub restart: bool,
 
-    /// Column of masks that says what to train on [default: mask_intersection, or the only one].
+    /// Mask column with the tokens to train on [default: mask_intersection, or the only one].
     ///
-    /// Formats with the masks' own columns hold all of them by default, and with this option only this one.
+    /// Formats with the masks' own columns keep all mask columns by default, and with this option only this one.
     #[arg(
         long,
         value_name = "COLUMN",
@@ -63,15 +63,16 @@ pub struct ConvertArgs {
     )]
     pub mask: Option<String>,
 
-    /// Column of weights in the place of masks, for formats that have weights.
+    /// Weight column to use instead of a mask, for formats that have weights.
     #[arg(long, value_name = "COLUMN", help_heading = "Selection")]
     pub weights: Option<String>,
 
-    /// Pack documents into sequences of so many tokens.
+    /// Pack documents into sequences of this many tokens.
     #[arg(long, value_name = "TOKENS", help_heading = "Format")]
     pub length: Option<usize>,
 
-    /// Token that documents end with, for formats that need one [default: what the masks or their tokenizer.json say].
+    /// Id of the token that ends a document, for formats that need one [default: from the masks or their
+    /// tokenizer.json].
     #[arg(long, value_name = "ID", help_heading = "Format")]
     pub eos_id: Option<u32>,
 
@@ -79,7 +80,7 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "TYPE", value_enum, help_heading = "Format")]
     pub dtype: Option<IdsDtype>,
 
-    /// Largest size of a file, such as 64MiB, for formats that are split.
+    /// Largest file size, such as 64MiB, for formats that are split into files.
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Format")]
     pub shard_size: Option<u64>,
 
@@ -92,7 +93,7 @@ pub struct ConvertArgs {
     pub threads: ThreadsArgs,
 }
 
-/// The formats.
+/// The formats to convert to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TargetName {
     /// Hugging Face dataset for Transformers, TRL and axolotl: input_ids, attention_mask, labels.
@@ -101,15 +102,15 @@ pub enum TargetName {
     Olmo,
     /// Parquet for levanter's prebuilt format: input_ids, loss_weights.
     Levanter,
-    /// GPT-NeoX: Megatron's .bin and .idx, of token ids and of labels.
+    /// GPT-NeoX: Megatron's .bin and .idx, for token ids and for labels.
     Neox,
     /// MosaicML streaming: shards with tokens and mask.
     Mds,
-    /// litdata: two streams for its TokensLoader, of tokens and of a mask.
+    /// litdata: two streams for its TokensLoader, tokens and a mask.
     Litdata,
     /// Hugging Face dataset for torchtitan: input, labels (shifted), positions.
     Torchtitan,
-    /// Parquet for torchtune: tokens, mask (true: not trained on).
+    /// Parquet for torchtune: tokens, mask (true means not trained on).
     Torchtune,
     /// Parquet with the masks' own columns.
     Parquet,
@@ -120,7 +121,7 @@ pub enum TargetName {
 }
 
 impl TargetName {
-    /// As it is typed.
+    /// Its name on the command line.
     pub(crate) fn name(self) -> String {
         self.to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned())

@@ -1,4 +1,4 @@
-//! What may be typed after `eval`.
+//! The arguments of `eval`.
 
 use std::path::PathBuf;
 
@@ -13,21 +13,21 @@ use super::{
 /// What `eval --help` ends with.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  Loss, perplexity and bits per byte of text that was held out, and of what comes after a marker:
+  Loss, perplexity and bits per byte of held-out text, and of the text after a marker:
       rho-mask eval --model trained/ --data held-out.jsonl svamp.jsonl --after 'Answer: '
 
-  The same of the tokens that masks of this text keep, and of those that they drop:
+  The same for the tokens that masks of this text keep, and for those that they drop:
       rho-mask score held-out.jsonl --model ref/ --out masks/
       rho-mask eval --model trained/ --data held-out.jsonl --masks masks/
 
-  Multiple choice by likelihood; a line has question, choices and answer (index, letter or text):
+  Multiple choice by likelihood; each line has question, choices and answer (index, letter or text):
       rho-mask eval --model trained/ --data questions.jsonl --choices --after 'Answer: '
 
-Intervals hold 95 %: documents (or questions) are drawn again with replacement, --resamples times. Standard
-output has the table, or one JSON object with --json.
+Intervals are 95 % bootstrap intervals: documents (or questions) are drawn with replacement, --resamples
+times. Standard output has the table, or one JSON object with --json.
 
-Exit codes: 0 everything was measured; 1 measured, but rows without a document were left out; 2 stopped;
-130 interrupted.";
+Exit codes: 0 everything was measured; 1 measured, but rows without a document were skipped; 2 stopped by
+an error; 130 interrupted.";
 
 /// Arguments of `eval`.
 #[derive(Debug, Clone, Args)]
@@ -40,30 +40,30 @@ pub struct EvalArgs {
     #[command(flatten)]
     pub model_args: ModelArgs,
 
-    /// Files and folders to measure on, as `score` reads them; each is a set of its own.
+    /// Files and folders to measure on, as `score` reads them; each is measured as a separate set.
     #[arg(long, value_name = "DATA", num_args = 1.., required = true, help_heading = "Data")]
     pub data: Vec<PathBuf>,
 
-    /// Measure also what comes after the first such marker of each document, such as 'Answer: '.
+    /// Also measure the text after the first occurrence of this marker in each document, such as 'Answer: '.
     ///
-    /// With --choices: what is put on a new line between a question and its choices.
+    /// With --choices: text to insert on a new line between a question and its choices.
     #[arg(long, value_name = "TEXT", help_heading = "Data")]
     pub after: Option<String>,
 
-    /// The data is multiple choice: JSON lines with question, choices and answer.
+    /// Read the data as multiple choice: JSON lines with question, choices and answer.
     ///
-    /// The choice of highest likelihood after the question is the model's; for the length-normalised accuracy, of highest
-    /// likelihood per UTF-8 byte of the choice.
+    /// The model picks the choice with the highest likelihood after the question; for the length-normalised accuracy,
+    /// the one with the highest likelihood per UTF-8 byte of the choice.
     #[arg(long, conflicts_with_all = ["masks", "tokens_field", "text_field"], help_heading = "Data")]
     pub choices: bool,
 
-    /// Masks of this data: measure also the tokens that they keep, and those that they drop.
+    /// Masks of this data: also measure the tokens that they keep, and those that they drop.
     ///
-    /// Found by the tokens that they speak of, whatever shard and row they came from.
+    /// Documents are matched by their tokens, whatever shard and row they came from.
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     pub masks: Option<PathBuf>,
 
-    /// The column of the masks [default: mask_intersection, or the only one there is].
+    /// Mask column to use [default: mask_intersection, or the only one].
     #[arg(long, value_name = "COLUMN", requires = "masks", help_heading = "Data")]
     pub mask: Option<String>,
 
@@ -71,7 +71,7 @@ pub struct EvalArgs {
     #[command(flatten)]
     pub text: TextArgs,
 
-    /// How often documents are drawn again for the intervals; 0 is none.
+    /// Bootstrap resamples for the intervals; 0 means no intervals.
     #[arg(
         long,
         value_name = "N",
@@ -80,7 +80,7 @@ pub struct EvalArgs {
     )]
     pub resamples: usize,
 
-    /// Of the intervals: another seed draws others.
+    /// Seed of the bootstrap.
     #[arg(
         long,
         value_name = "N",

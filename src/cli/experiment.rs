@@ -1,4 +1,4 @@
-//! What may be typed after `experiment`.
+//! The arguments of `experiment`.
 
 use std::path::PathBuf;
 
@@ -9,20 +9,20 @@ use super::work::{ProgressArgs, ThreadsArgs};
 /// What `experiment --help` ends with.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  The bundled experiment, of a few minutes: tables, results/results.json and results/report.html:
+  The bundled experiment, which takes a few minutes: tables, results/results.json and results/report.html:
       rho-mask experiment examples/experiment-small.toml --out results/
 
-  One whose file leaves paths open:
+  An experiment whose file leaves paths open:
       rho-mask experiment examples/experiment-math.toml --out results/ \\
           --path corpus=corpus.jsonl.zst --path good=good.jsonl.zst --path eval=eval/
 
-  What it would do, and what of it is done:
+  List the steps, and which of them are done:
       rho-mask experiment experiment.toml --out results/ --show-plan
 
-However it ends, the same command goes on where it stopped. Steps whose options and inputs have not changed are
-not done again, so that an arm that is added or changed costs itself alone.
+To resume an interrupted experiment, repeat the command. Steps whose options and inputs have not changed are not
+run again, so an arm that is added or changed costs only its own steps.
 
-Exit codes: 0 all is done; 2 stopped; 130 interrupted.";
+Exit codes: 0 all done; 2 stopped by an error; 130 interrupted.";
 
 /// Arguments of `experiment`.
 #[derive(Debug, Args)]
@@ -31,15 +31,15 @@ pub struct ExperimentArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// Folder for everything that comes of it; begun ones are gone on with.
+    /// Folder for all steps and results; an earlier experiment there is resumed.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub out: PathBuf,
 
-    /// What ${NAME} in the file's paths stands for; may be given several times.
+    /// Value of ${NAME} in the paths of the experiment file; may be given several times.
     #[arg(long, value_name = "NAME=PATH", value_parser = path, help_heading = "Input")]
     pub path: Vec<(String, PathBuf)>,
 
-    /// Print the results as one JSON object instead of tables; it is that of results.json.
+    /// Print the results as one JSON object, that of results.json, instead of tables.
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 
@@ -51,7 +51,7 @@ pub struct ExperimentArgs {
     #[command(flatten)]
     pub threads: ThreadsArgs,
 
-    /// Print the steps as JSON, and which are done, and stop before anything is done or written.
+    /// Print the steps as JSON, with those that are done, and stop before anything is run or written.
     #[arg(long)]
     pub show_plan: bool,
 }

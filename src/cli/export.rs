@@ -1,4 +1,4 @@
-//! What may be typed after `export`.
+//! The arguments of `export`.
 
 use std::path::PathBuf;
 
@@ -14,42 +14,43 @@ Examples:
   For CUDA:
       rho-mask export Llama-3.2-1B/ --out ref/ --dtype f16
 
-  For another runtime than ONNX Runtime, or one that wants logits:
+  For a runtime other than ONNX Runtime, or one that expects logits:
       rho-mask export pythia-160m/ --out ref/ --portable --head logits
 
-  A model of the Hub, downloaded where it is not in the Hugging Face cache:
+  A model on the Hub, downloaded if it is not in the Hugging Face cache:
       rho-mask export HuggingFaceTB/SmolLM2-135M --out ref/
 
 `score --model CHECKPOINT/` does the first by itself, once, into the cache folder.
 
-Exit codes: 0 exported; 2 stopped, and nothing is left behind; 130 interrupted, likewise.";
+Exit codes: 0 exported; 2 stopped by an error; 130 interrupted. After 2 or 130 nothing is left behind.";
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// Folder with config.json and model.safetensors, or the files of model.safetensors.index.json; or a model's name on
-    /// the Hub: org/name[@REVISION] (see `score`).
+    /// Folder with config.json and model.safetensors (or the shards of model.safetensors.index.json), or a model on the
+    /// Hub: org/name[@REVISION] (see `score`).
     ///
-    /// docs/export.md lists the families (the model_type of config.json); of a model that also sees or hears, the language
-    /// model inside is taken. Weights in f32, f16 or bf16, in fp8 with scales, or in int8. tokenizer.json and generation_config.json go along where they are there.
+    /// docs/export.md lists the supported families (the model_type of config.json). Of a multimodal model, the language
+    /// model inside is exported. Weights may be f32, f16 or bf16, fp8 with scales, or int8. tokenizer.json and
+    /// generation_config.json are copied if they exist.
     #[arg(value_name = "CHECKPOINT")]
     pub checkpoint: PathBuf,
 
-    /// Folder to write the reference to; it must not exist yet, or be empty.
+    /// Folder to write the reference to; it must be new or empty.
     #[arg(long, short, value_name = "DIR")]
     pub out: PathBuf,
 
-    /// Setting of a checkpoint's config.json to leave out of account, by its name; may be given several times.
+    /// Name of a setting in a checkpoint's config.json to ignore; may be given several times.
     ///
-    /// A setting that is not known could change every score, so it stops the run. This lets one through, as if it were
-    /// not there; settings inside an object have its name before them (`rope_parameters.factor`). The exported file says so.
+    /// An unknown setting could change every score, so it stops the run. This option ignores it, as if it were absent.
+    /// Name a setting inside an object with a dot (`rope_parameters.factor`). The exported file records it.
     #[arg(long, value_name = "NAME")]
     pub ignore_setting: Vec<String>,
 
-    /// In what the weights are stored and the model computes: f32, f16, bf16 or int8.
+    /// Type in which the weights are stored and the model computes: f32, f16, bf16 or int8.
     ///
     /// f32 is for the CPU, f16 for CUDA (the CPU computes it in f32, more slowly than f32 itself), bf16 for CUDA only.
-    /// int8 stores the matrices of the body in 8 bits with a scale per output and is for the CPU.
+    /// int8 is for the CPU; it stores the weight matrices of the body in 8 bits, with one scale per output.
     #[arg(
         long,
         value_name = "TYPE",
@@ -59,10 +60,10 @@ pub struct ExportArgs {
     )]
     pub dtype: ExportDtype,
 
-    /// What the graph hands out: fused or logits.
+    /// Output of the graph: fused or logits.
     ///
-    /// `fused` ends at the hidden states; the head's weights are in the file and rho-mask computes loss and entropy from
-    /// them without ever holding logits. `logits` is what other programs expect. `score` takes both alike.
+    /// `fused` ends at the hidden states; the file holds the head's weights, and rho-mask computes loss and entropy
+    /// from them without ever storing the logits. `logits` is what other programs expect. `score` accepts both.
     #[arg(
         long,
         value_name = "WHAT",
@@ -72,13 +73,13 @@ pub struct ExportArgs {
     )]
     pub head: HeadOutput,
 
-    /// Use operators of the ONNX standard only (operator set 17), for other runtimes than ONNX Runtime.
+    /// Use only operators of the ONNX standard (operator set 17), for runtimes other than ONNX Runtime.
     #[arg(long)]
     pub portable: bool,
 }
 
 impl ExportArgs {
-    /// In f32, for this program: what `export CHECKPOINT --out DIR` says.
+    /// The defaults: f32, fused, as in `export CHECKPOINT --out DIR`.
     pub(crate) fn plain(checkpoint: PathBuf, out: PathBuf) -> Self {
         Self {
             checkpoint,
@@ -91,7 +92,7 @@ impl ExportArgs {
     }
 }
 
-/// Types of an export.
+/// Types of exported weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum ExportDtype {
     /// 32 bits.
@@ -105,7 +106,7 @@ pub enum ExportDtype {
     Int8,
 }
 
-/// Outputs of an export.
+/// Outputs of an exported graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum HeadOutput {
     /// Hidden states.

@@ -1,4 +1,4 @@
-//! What of a corpus is read: the options of every command that reads one.
+//! The options of every command that reads a corpus.
 
 use clap::Args;
 use rho_formats::OptionNames;
@@ -23,17 +23,17 @@ pub struct TextArgs {
     )]
     pub text_field: String,
 
-    /// Field with token ids: they are taken as they are and no text is read.
+    /// Field with token ids, which are used unchanged instead of text.
     #[arg(long, value_name = "NAME", help_heading = "Input")]
     pub tokens_field: Option<String>,
 
-    /// Text files hold a document per line, not one each.
+    /// Read each line of a text file as a document, not the whole file as one.
     #[arg(long, help_heading = "Input")]
     pub lines: bool,
 
     /// Stop when more than this share of the rows (1% or 0.01) holds no document.
     ///
-    /// Where output is written as the corpus is read, the share is looked at after the first 1,000 rows.
+    /// Where output is written while the corpus is read, the share is checked from 1,000 rows on.
     #[arg(
         long,
         value_name = "SHARE",
@@ -44,14 +44,14 @@ pub struct TextArgs {
     pub max_rejected: f64,
 }
 
-/// Fields, limits, and what is not put up with.
+/// Fields, limits and strictness.
 #[derive(Debug, Clone, Args)]
 pub struct InputArgs {
     /// Where a row's text is.
     #[command(flatten)]
     pub text: TextArgs,
 
-    /// Field with the document's id; without it a document is called shard#row.
+    /// Field with the document's id; a document without one gets the id shard#row.
     #[arg(
         long,
         value_name = "NAME",
@@ -60,15 +60,15 @@ pub struct InputArgs {
     )]
     pub id_field: String,
 
-    /// Field with what the document is from, kept in a column `source`; `stats` counts by it.
+    /// Field with the document's source, stored in a column `source`; `stats` groups by it.
     #[arg(long, value_name = "NAME", help_heading = "Input")]
     pub source_field: Option<String>,
 
-    /// Documents larger than this are left out [default: 268435456, 256 MiB].
+    /// Skip documents larger than this [default: 268435456, 256 MiB].
     #[arg(long, value_name = "BYTES", help_heading = "Input")]
     pub max_document_bytes: Option<usize>,
 
-    /// Stop at the first row that holds no document, and at the first broken shard.
+    /// Stop at the first row without a document and at the first broken shard.
     #[arg(long, help_heading = "Input")]
     pub strict: bool,
 }

@@ -1,4 +1,4 @@
-//! What may be typed after `show` and `stats`.
+//! The arguments of `show` and `stats`.
 
 use std::path::PathBuf;
 
@@ -15,14 +15,14 @@ Examples:
   A document in five levels of loss, from deep blue (highest, least preferred) to deep orange:
       rho-mask show masks/ --document thread-0007 --by loss
 
-  Three documents by chance, by another rule's mask, into a pager that takes colours:
+  Three random documents, by the mask of another rule, in a pager that shows colours:
       rho-mask show masks/ --sample 3 --seed 1 --mask mask_excess --color always | less -R
 
   Every token with its numbers:
       rho-mask show masks/ --shard pages.jsonl --row 12 --numbers
 
-  What was preferred at the beginning, at 33 and 66 %, and at the end of a training run, from a folder of dynamics; and
-  what the loss of each token did:
+  From an output folder of `dynamics`: what was preferred at 0, 33, 66 and 100 % of the training run, and how the loss
+  of each token changed:
       rho-mask show dynamics/ --document page-0012
       rho-mask show dynamics/ --document page-0012 --by category";
 
@@ -35,8 +35,7 @@ Examples:
   As JSON, for a program:
       rho-mask stats masks/ --json | jq .total.masks
 
-A source is what the documents say in the field that was named to `score --source-field`; without it, the shard they
-are from.";
+The source of a document is the value of the field that was given to `score --source-field`; without it, its shard.";
 
 /// Arguments of `show`.
 #[derive(Debug, Args)]
@@ -45,11 +44,11 @@ pub struct ShowArgs {
     #[arg(value_name = "MASKS")]
     pub masks: PathBuf,
 
-    /// Show the document of this id [default: the first].
+    /// Show the document with this id [default: the first document].
     #[arg(long, value_name = "ID", conflicts_with_all = ["row", "shard", "sample"], help_heading = "Documents")]
     pub document: Option<String>,
 
-    /// Show the document in this row of its shard, from 0.
+    /// Show the document at this row of its shard, counted from 0.
     #[arg(
         long,
         value_name = "N",
@@ -58,7 +57,7 @@ pub struct ShowArgs {
     )]
     pub row: Option<i64>,
 
-    /// The shard of --row; without --row, its first document. It may be left out where there is only one.
+    /// Shard of --row; without --row, show its first document. Not needed if there is only one shard.
     #[arg(
         long,
         value_name = "NAME",
@@ -67,11 +66,11 @@ pub struct ShowArgs {
     )]
     pub shard: Option<String>,
 
-    /// Show so many documents, drawn by chance.
+    /// Show this many documents, drawn at random.
     #[arg(long, value_name = "N", help_heading = "Documents")]
     pub sample: Option<usize>,
 
-    /// Of --sample: another seed draws others.
+    /// Seed of --sample; another seed draws other documents.
     #[arg(
         long,
         value_name = "N",
@@ -81,32 +80,32 @@ pub struct ShowArgs {
     )]
     pub seed: u64,
 
-    /// What is shown: a mask, or five levels of a score [default: mask; loss where there is no mask].
+    /// What to show: a mask, or five levels of a score [default: mask; loss if there is no mask].
     ///
-    /// Of `dynamics` it is the preference at four times [default], or the category of each token.
+    /// For a folder of `dynamics`: the preference at four points of the run [default], or the category of each token.
     ///
-    /// Levels are fifths of the document's scored tokens, from deep blue, the least preferred, to deep orange, the most:
-    /// low losses and entropies are preferred, and high excess losses. The legend names their bounds.
+    /// Levels are fifths of the document's scored tokens, from deep blue, the least preferred, to deep orange, the
+    /// most. Low losses, low entropies and high excess losses are preferred. The legend gives the bounds of the levels.
     #[arg(long, value_name = "WHAT", value_enum, help_heading = "Display")]
     pub by: Option<ShowBy>,
 
-    /// The mask that is shown [default: mask_intersection or mask_union, else the first].
+    /// Mask to show [default: mask_intersection or mask_union, else the first].
     #[arg(long, value_name = "COLUMN", help_heading = "Display")]
     pub mask: Option<String>,
 
-    /// Add a table with a line for each token: its bytes, scores, masks and weights.
+    /// Add a table with one line per token: its bytes, scores, masks and weights.
     #[arg(long, help_heading = "Display")]
     pub numbers: bool,
 
-    /// Show no more than the first tokens of a document.
+    /// Show at most this many tokens of each document.
     #[arg(long, value_name = "TOKENS", help_heading = "Display")]
     pub limit: Option<usize>,
 
-    /// Columns to wrap at [default: those of the terminal; elsewhere lines are not wrapped].
+    /// Columns to wrap at [default: the terminal's; without a terminal, lines are not wrapped].
     #[arg(long, value_name = "COLUMNS", help_heading = "Display")]
     pub width: Option<usize>,
 
-    /// When to use colours; elsewhere brackets and digits say the same.
+    /// When to use colours; without them, brackets and digits show the same.
     ///
     /// `auto`: on a terminal, unless NO_COLOR is set or TERM is dumb.
     #[arg(
@@ -118,12 +117,12 @@ pub struct ShowArgs {
     )]
     pub color: ColorWhen,
 
-    /// The tokenizer.json of the masks, where they hold none.
+    /// The tokenizer.json of the masks, if they do not contain it.
     #[arg(long, value_name = "FILE", help_heading = "Display")]
     pub tokenizer: Option<PathBuf>,
 }
 
-/// What `show` draws tokens by.
+/// What the colours of `show` mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ShowBy {
     /// Kept or dropped.
@@ -132,11 +131,11 @@ pub enum ShowBy {
     Loss,
     /// Entropy; low is preferred.
     Entropy,
-    /// Excess loss, a column of its own or base_loss - loss; high is preferred.
+    /// Excess loss, from its own column or as base_loss - loss; high is preferred.
     Excess,
-    /// Of dynamics: what checkpoints at 0, 33, 66 and 100 % of the run prefer, in fifths of all tokens.
+    /// For dynamics: what checkpoints at 0, 33, 66 and 100 % of the run prefer, in fifths of all tokens.
     Preference,
-    /// Of dynamics: what the loss of each token did over the run.
+    /// For dynamics: how the loss of each token changed over the run.
     Category,
 }
 
@@ -146,7 +145,7 @@ pub enum ColorWhen {
     /// On a terminal, unless NO_COLOR is set or TERM is dumb.
     #[default]
     Auto,
-    /// In any case.
+    /// Always.
     Always,
     /// Never.
     Never,
@@ -161,31 +160,31 @@ pub struct StatsArgs {
 
     /// Print one JSON object instead of tables.
     ///
-    /// All sources, and more numbers than the tables have: see docs/looking.md.
+    /// It has all sources, and more numbers than the tables: see docs/looking.md.
     #[arg(long)]
     pub json: bool,
 
-    /// The mask whose most and least kept tokens are listed [default: mask_intersection or mask_union, else the first].
+    /// Mask whose most and least kept tokens to list [default: mask_intersection or mask_union, else the first].
     #[arg(long, value_name = "COLUMN")]
     pub mask: Option<String>,
 
-    /// How many of the most and of the least kept tokens to list.
+    /// Number of most kept and of least kept tokens to list.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub top: usize,
 
-    /// List only tokens that were scored at least so often.
+    /// List only tokens that were scored at least this often.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub min_count: u64,
 
-    /// List no more than the sources with most tokens; the others are summed up.
+    /// List at most this many sources, those with the most tokens; the others are summed.
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub sources: usize,
 
-    /// Columns that the tables may take [default: those of the terminal, else 100].
+    /// Width of the tables in columns [default: the terminal's, else 100].
     #[arg(long, value_name = "COLUMNS")]
     pub width: Option<usize>,
 
-    /// The tokenizer.json of the masks, where they hold none.
+    /// The tokenizer.json of the masks, if they do not contain it.
     #[arg(long, value_name = "FILE")]
     pub tokenizer: Option<PathBuf>,
 

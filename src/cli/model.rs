@@ -1,4 +1,4 @@
-//! How a model scores: the options that every command with a model to score by has.
+//! How a model scores: the options of every command that scores with a model.
 
 use std::path::PathBuf;
 
@@ -7,32 +7,32 @@ use rho_reference::Device;
 
 use super::values::{PrecisionChoice, SpecialToken};
 
-/// Everything about the models of a run but their names.
+/// All options about the models of a run, except their names.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ModelArgs {
-    /// Setting of a checkpoint's config.json to leave out of account, by its name; may be given several times.
+    /// Name of a setting in a checkpoint's config.json to ignore; may be given several times.
     ///
-    /// A setting that is not known could change every score, so it stops the run. This lets one through, as if it were
-    /// not there; settings inside an object have its name before them (`rope_parameters.factor`). What is written says so.
+    /// An unknown setting could change every score, so it stops the run. This option ignores it, as if it were absent.
+    /// Name a setting inside an object with a dot (`rope_parameters.factor`). The output records it.
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub ignore_setting: Vec<String>,
 
-    /// Tokenizer (tokenizer.json, a folder with one, or a name on the Hub), if it is not beside the model.
+    /// Tokenizer (tokenizer.json, a folder with one, or a name on the Hub), if it is not in the model's folder.
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub tokenizer: Option<PathBuf>,
 
-    /// Where to compute: auto, cpu, cuda, cuda:N or cuda:N,M,... for several, which share the batches.
+    /// Where to compute: auto, cpu, cuda, cuda:N, or cuda:N,M,... for several devices, which share the batches.
     ///
-    /// `auto` takes CUDA where it works and else the CPU; which one is said at the end and in what is written. `cuda` is
-    /// CUDA or an error. `eval` and `verify` take the first of several devices.
+    /// `auto` uses CUDA if it works, else the CPU; the summary and the output record which. `cuda` fails if CUDA does
+    /// not work. `eval` and `verify` use the first of several devices.
     #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Model")]
     pub device: Device,
 
-    /// Precision of the products with weights: auto, f32, bf16 or int8.
+    /// Precision of the matmuls with weights: auto, f32, bf16 or int8.
     ///
-    /// `auto` computes as the model is stored; `f32` does so too, and refuses a model that is stored otherwise. `int8`
-    /// and `bf16` round the weights of an f32 model when it is loaded and the activations row by row: faster, on the
-    /// CPU only, and scores move a little. `bf16` needs a processor with avx512_bf16.
+    /// `auto` computes as the model is stored; `f32` also does, and refuses a model stored in another type. `int8` and
+    /// `bf16` round the weights of an f32 model when it is loaded, and the activations row by row: they are faster,
+    /// work on the CPU only, and change scores slightly. `bf16` needs a processor with avx512_bf16.
     #[arg(
         long,
         value_name = "PRECISION",
@@ -43,21 +43,21 @@ pub struct ModelArgs {
     )]
     pub precision: PrecisionChoice,
 
-    /// Longest stretch of tokens that a model sees at once.
+    /// Most tokens that a model sees at once.
     ///
-    /// The default is what the config.json of each model allows, at most 1024. Longer documents are scored in overlapping
-    /// windows.
+    /// The default is what the config.json of each model allows, at most 1024. Longer documents are scored in
+    /// overlapping windows.
     #[arg(long, value_name = "TOKENS", help_heading = "Model")]
     pub context: Option<usize>,
 
-    /// Tokens of context, at the least, that every token of a later window sees before it.
+    /// Fewest tokens of context before every token that is scored in a later window.
     ///
-    /// The default is half of the context. With 0 a later window's first token still sees the one token before it,
-    /// for without any it could not be scored.
+    /// The default is half of --context. With 0, the first token of a later window still sees one token before it,
+    /// because it could not be scored without one.
     #[arg(long, value_name = "TOKENS", help_heading = "Model")]
     pub overlap: Option<usize>,
 
-    /// Put a beginning-of-sequence token before each text.
+    /// When to put a beginning-of-sequence token before each text.
     ///
     /// `auto` does what the tokenizer's post-processor does.
     #[arg(
@@ -69,7 +69,7 @@ pub struct ModelArgs {
     )]
     pub bos: SpecialToken,
 
-    /// Put an end-of-sequence token after each text.
+    /// When to put an end-of-sequence token after each text.
     ///
     /// `auto` does what the tokenizer's post-processor does.
     #[arg(

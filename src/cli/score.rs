@@ -1,4 +1,4 @@
-//! What may be typed after `score`.
+//! The arguments of `score`.
 
 use std::path::PathBuf;
 
@@ -18,13 +18,13 @@ Examples:
   Score a folder with the bundled demonstration model:
       rho-mask score corpus/ --out masks/
 
-  Score with a checkpoint of your own (config.json, model.safetensors, tokenizer.json), keeping 60 %:
+  Score with your own checkpoint (config.json, model.safetensors, tokenizer.json), keeping 60 %:
       rho-mask score corpus/ --model checkpoint/ --out masks/ --keep 0.6
 
-  Keep the 60 % whose loss under the reference is furthest below that of the model to be trained:
+  Keep the 60 % of tokens whose loss under the reference is furthest below that of the model to train:
       rho-mask score corpus/ --model ref/ --base base/ --out masks/ --by excess --keep 0.6
 
-  Several references in one pass, of which the most doubtful counts:
+  Several references in one pass; for each token, the highest loss and entropy count:
       rho-mask score corpus/ --model a/ --model b/ --combine max --out masks/
 
   Score token ids instead of text:
@@ -33,41 +33,42 @@ Examples:
   Share a corpus among 8 runs, which may all write to one folder (schedulers set the rank):
       rho-mask score corpus/ --model ref/ --out masks/ --rank 0 --world-size 8
 
-  Hand the masks to a program as they come:
+  Stream the masks to another program:
       rho-mask score corpus/ --model ref/ --out - | python train.py
 
-However a run ends, the same command goes on where it stopped, and comes to the same files.
+To resume an interrupted run, repeat the command; the files come out identical.
 
-Exit codes: 0 everything was masked; 1 finished, but documents or shards were left out (see
-rejected.jsonl in the output folder; broken shards are tried again at the next start); 2 stopped;
-130 interrupted.";
+Exit codes: 0 everything was masked; 1 finished, but documents or shards were skipped (see
+rejected.jsonl in the output folder; broken shards are tried again at the next start); 2 stopped by
+an error; 130 interrupted.";
 /// Arguments of `score`.
 #[derive(Debug, Args)]
 pub struct ScoreArgs {
     /// Files and folders to score; folders are read recursively, in sorted order.
     ///
-    /// Also patterns ('data/*.jsonl.zst'), ranges ('shard-{000000..000099}.tar'), lists (@list.txt, a path per line), folders
-    /// of Hugging Face datasets, URLs (s3://, gs://, az:// with a key or prefix, http:// and https:// with a file;
-    /// credentials and endpoints come from the environment), and - for standard input (JSON lines or an Arrow stream).
+    /// Also patterns ('data/*.jsonl.zst'), ranges ('shard-{000000..000099}.tar'), lists (@list.txt, one path per line),
+    /// folders of Hugging Face datasets, URLs (s3://, gs://, az:// with a key or prefix, http:// and https:// with a
+    /// file; credentials and endpoints come from the environment), and - for standard input (JSON lines or an Arrow
+    /// stream).
     ///
-    /// JSON lines (.jsonl, .json, .ndjson: one object per line) and plain text (.txt: a document per file, or per line
-    /// with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet); Arrow
-    /// IPC files and streams (.arrow, .arrows, .feather, .ipc); WebDataset (.tar:
-    /// members .txt and .json), compressed too. What a file holds has the first word, its name the second.
+    /// Formats: JSON lines (.jsonl, .json, .ndjson: one object per line) and plain text (.txt: one document per file,
+    /// or per line with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet); Arrow IPC files and
+    /// streams (.arrow, .arrows, .feather, .ipc); WebDataset (.tar: members .txt and .json), also compressed. The
+    /// content of a file takes precedence over its name.
     #[arg(required = true, value_name = "CORPUS")]
     pub corpus: Vec<PathBuf>,
 
     /// Folder to write the masks to, or - for one Arrow stream on standard output.
     ///
-    /// The folder must not exist yet, or be empty, or be one that the same command began: then it is gone on with.
+    /// The folder must be new or empty, or hold an earlier run of the same command, which is resumed.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub out: PathBuf,
 
-    /// Start over in a folder that was begun: remove what rho-mask wrote there.
+    /// Start over: first remove what rho-mask wrote to the output folder.
     #[arg(long, help_heading = "Output")]
     pub restart: bool,
 
-    /// Type of the scores in the masks; selections rank what is stored.
+    /// Type of the scores in the masks; selections rank the stored values.
     #[arg(
         long,
         value_name = "TYPE",
@@ -77,7 +78,7 @@ pub struct ScoreArgs {
     )]
     pub score_dtype: ScoreDtype,
 
-    /// Compression of the masks; without it they are memory-mapped as they lie.
+    /// Compression of the masks; uncompressed masks can be memory-mapped directly.
     #[arg(
         long,
         value_name = "KIND",
@@ -87,11 +88,11 @@ pub struct ScoreArgs {
     )]
     pub compression: MaskCompression,
 
-    /// Store each document's text too, in a column `text`.
+    /// Also store each document's text, in a column `text`.
     #[arg(long, help_heading = "Output", conflicts_with = "tokens_field")]
     pub keep_text: bool,
 
-    /// Split the masks of a shard into files of at most this size (1GiB, 500MB, ...); no mask changes by it.
+    /// Split the masks of a shard into files of at most this size (1GiB, 500MB, ...); the masks stay the same.
     #[arg(
         long,
         value_name = "SIZE",
@@ -101,33 +102,37 @@ pub struct ScoreArgs {
     )]
     pub shard_size: u64,
 
-    /// Reference model: a folder as `export` or optimum writes it, an .onnx file, a Hugging Face checkpoint, or the name
-    /// of one on the Hub.
+    /// Reference model: a folder that `export` or optimum wrote, an .onnx file, a Hugging Face checkpoint, or the name
+    /// of a checkpoint on the Hub [default: the bundled demonstration model].
     ///
-    /// org/name[@REVISION] is looked for in the Hugging Face cache (HF_HOME), and downloaded where it is not there, with
-    /// HF_TOKEN where that is set; a path of that name comes first. HF_HUB_OFFLINE=1 or RHO_MASK_OFFLINE=1 forbids
-    /// downloads. A checkpoint is exported once into the cache folder, in f32 for the CPU and in f16 for CUDA (see
-    /// `export`); it comes before ONNX files in its folder, unless one of them is named.
-    /// Without it the bundled demonstration model is used, which knows some school mathematics and nothing else. Given
-    /// several times, all of them score the same tokens in one pass: `loss` and `entropy` are then what --combine
-    /// makes of theirs, and the scores of each are kept in `loss_1`, `entropy_1`, `loss_2` and so on.
+    /// org/name[@REVISION] is looked up in the Hugging Face cache (HF_HOME) and downloaded if it is not there, with
+    /// HF_TOKEN if that is set; a local path of that name takes precedence. HF_HUB_OFFLINE=1 or RHO_MASK_OFFLINE=1
+    /// forbids downloads.
+    ///
+    /// A checkpoint is exported once into the cache folder, in f32 for the CPU and in f16 for CUDA (see `export`). It
+    /// takes precedence over ONNX files in its folder, unless you name one of these.
+    ///
+    /// The demonstration model knows some school mathematics and nothing else.
+    ///
+    /// If the option is given several times, all models score the same tokens in one pass: `loss` and `entropy` hold
+    /// the scores combined by --combine, and `loss_1`, `entropy_1`, `loss_2` and so on hold the scores of each model.
     #[arg(long, short, value_name = "MODEL", help_heading = "Model")]
     pub model: Vec<PathBuf>,
 
-    /// Base model: scores the same tokens in the same pass, for the excess loss over it.
+    /// Base model, the one to train: scores the same tokens in the same pass, for the excess loss.
     ///
-    /// Adds the columns `base_loss` and `excess`, which is base_loss - loss, as stored: high where the reference knows
-    /// better than the base, the model that is to be trained. It must have the reference's tokenizer.
+    /// Adds the columns `base_loss` and `excess`. `excess` is base_loss - loss, of the stored values: it is high where
+    /// the reference predicts better than the base. The base must have the reference's tokenizer.
     #[arg(long, value_name = "MODEL", help_heading = "Model")]
     pub base: Option<PathBuf>,
 
-    /// How the scores of several references become one, token by token [default: mean].
+    /// How to combine the scores of several references, token by token [default: mean].
     #[arg(long, value_name = "HOW", value_enum, help_heading = "Model")]
     pub combine: Option<Combination>,
 
-    /// What `verify` wrote about a model of this run, to be kept in the masks; given again for another model.
+    /// File that `verify` wrote about a model of this run, to store in the masks; may be given several times.
     ///
-    /// It must be of the same model, tokenizer, precision, kind of device and versions, and must have passed.
+    /// It must have passed, with the same model, tokenizer, precision, kind of device and versions.
     #[arg(long, value_name = "FILE", help_heading = "Model")]
     pub verified: Vec<PathBuf>,
 
@@ -135,7 +140,7 @@ pub struct ScoreArgs {
     #[command(flatten)]
     pub model_args: ModelArgs,
 
-    /// Rule to select by; `select` selects again by another one, without any model.
+    /// Rule to select tokens by; `select` can apply another rule later, without a model.
     #[arg(
         long,
         value_name = "RULE",
@@ -149,17 +154,17 @@ pub struct ScoreArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
-    /// What of the corpus is read.
+    /// How the corpus is read.
     #[command(flatten)]
     pub input: InputArgs,
 
-    /// Which of the runs that share the corpus this one is, from 0.
+    /// Rank of this run among the runs that share the corpus, counted from 0.
     ///
-    /// Without it the array task of SLURM, the index of a Kubernetes job, or RANK and WORLD_SIZE say so.
+    /// The default comes from the SLURM array task, the index of the Kubernetes job, or RANK and WORLD_SIZE.
     #[arg(long, value_name = "N", help_heading = "Ranks")]
     pub rank: Option<usize>,
 
-    /// How many runs share the corpus; each takes whole shards.
+    /// Number of runs that share the corpus; each takes whole shards.
     #[arg(long, value_name = "N", help_heading = "Ranks")]
     pub world_size: Option<usize>,
 

@@ -1,4 +1,4 @@
-//! What may be typed after `select`.
+//! The arguments of `select`.
 
 use std::path::PathBuf;
 
@@ -12,10 +12,10 @@ use super::{
 /// What `select --help` ends with.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  Keep the 70 % of lowest loss, ranked over the whole corpus:
+  Keep the 70 % with the lowest loss, ranked over the whole corpus:
       rho-mask select masks/ --out masks-70/ --by loss --keep 0.7 --scope corpus
 
-  What `score` does, from its scores:
+  The same masks as `score` writes, from its scores:
       rho-mask select masks/ --out m/ --by intersection --keep-loss 0.7 --keep-entropy 0.7
 
   The baseline that every comparison needs:
@@ -27,9 +27,9 @@ Examples:
   Weights instead of bits:
       rho-mask select masks/ --out m/ --by excess --weights sigmoid --temperature 0.5
 
-However a run ends, the same command goes on where it stopped, and comes to the same files.
+To resume an interrupted run, repeat the command; the files come out identical.
 
-Exit codes: 0 everything was selected; 2 stopped; 130 interrupted.";
+Exit codes: 0 everything was selected; 2 stopped by an error; 130 interrupted.";
 
 /// Arguments of `select`.
 #[derive(Debug, Args)]
@@ -38,17 +38,17 @@ pub struct SelectArgs {
     #[arg(value_name = "MASKS")]
     pub masks: PathBuf,
 
-    /// Folder to write the new masks to; not the one they are from, nor one inside the other.
+    /// Folder to write the new masks to; neither folder may contain the other.
     ///
-    /// It must not exist yet, or be empty, or be one that the same command began: then it is gone on with.
+    /// It must be new or empty, or hold an earlier run of the same command, which is resumed.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub out: PathBuf,
 
-    /// Start over in a folder that was begun: remove what `select` wrote there.
+    /// Start over: first remove what an earlier `select` wrote to the output folder.
     #[arg(long, help_heading = "Output")]
     pub restart: bool,
 
-    /// Rule to select by.
+    /// Rule to select tokens by.
     #[arg(long, value_name = "RULE", value_enum, help_heading = "Selection")]
     pub by: RuleName,
 

@@ -1,23 +1,22 @@
-//! What may be typed about selecting: the same after `score` and after `select`. What it means is decided in
-//! `crate::selections::options`.
+//! The selection options, shared by `score` and `select`. `crate::selections::options` resolves them.
 
 use clap::{Args, ValueEnum};
 use rho_selection::KeepRatio;
 
 use super::values::ratio;
 
-/// How many tokens to keep among which, or how to weigh them.
+/// How many tokens to keep, among which tokens, or how to weight them.
 #[derive(Debug, Clone, Default, Args)]
 pub struct SelectionArgs {
-    /// Keep this share of the scored tokens; of intersection and union, by loss and by entropy each [default: 0.7].
+    /// Keep this share of the scored tokens; for intersection and union, by loss and by entropy each [default: 0.7].
     #[arg(long, value_name = "RATIO", conflicts_with_all = ["keep_loss", "keep_entropy"], help_heading = "Selection")]
     pub keep: Option<KeepRatio>,
 
-    /// Of intersection and union: keep this share by lowest loss [default: 0.7].
+    /// For intersection and union: keep this share by lowest loss [default: 0.7].
     #[arg(long, value_name = "RATIO", help_heading = "Selection")]
     pub keep_loss: Option<KeepRatio>,
 
-    /// Of intersection and union: keep this share by lowest entropy [default: 0.7].
+    /// For intersection and union: keep this share by lowest entropy [default: 0.7].
     #[arg(long, value_name = "RATIO", help_heading = "Selection")]
     pub keep_entropy: Option<KeepRatio>,
 
@@ -25,21 +24,21 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "SCOPE", value_enum, help_heading = "Selection")]
     pub scope: Option<ScopeName>,
 
-    /// Tokens in one scope `batch` [default: 1048576, the paper's].
+    /// Tokens in a batch of --scope batch [default: 1048576, as in the paper].
     #[arg(long, value_name = "TOKENS", help_heading = "Selection")]
     pub batch: Option<usize>,
 
-    /// Of random: another seed keeps other tokens [default: 0].
+    /// For random: the seed; another seed keeps other tokens [default: 0].
     #[arg(long, value_name = "N", help_heading = "Selection")]
     pub seed: Option<u64>,
 
-    /// Of threshold and band: the column of scores that is compared [default: loss].
+    /// For threshold and band: the score column to compare [default: loss].
     ///
-    /// `excess` stands for base_loss - loss where there is no such column.
+    /// `excess` means base_loss - loss if there is no column of that name.
     #[arg(long, value_name = "COLUMN", help_heading = "Selection")]
     pub score: Option<String>,
 
-    /// Of threshold: keep scores of at least this, in nats.
+    /// For threshold: keep tokens with a score of at least this, in nats.
     #[arg(
         long,
         value_name = "NATS",
@@ -48,7 +47,7 @@ pub struct SelectionArgs {
     )]
     pub above: Option<f32>,
 
-    /// Of threshold: keep scores of at most this, in nats.
+    /// For threshold: keep tokens with a score of at most this, in nats.
     #[arg(
         long,
         value_name = "NATS",
@@ -57,15 +56,15 @@ pub struct SelectionArgs {
     )]
     pub below: Option<f32>,
 
-    /// Of band: drop this share (10% or 0.1) of the scored tokens at the low end.
+    /// For band: drop this share (10% or 0.1) of the scored tokens, those with the lowest scores.
     #[arg(long, value_name = "SHARE", value_parser = ratio, help_heading = "Selection")]
     pub drop_easiest: Option<KeepRatio>,
 
-    /// Of band: drop this share (10% or 0.1) of the scored tokens at the high end.
+    /// For band: drop this share (10% or 0.1) of the scored tokens, those with the highest scores.
     #[arg(long, value_name = "SHARE", value_parser = ratio, help_heading = "Selection")]
     pub drop_hardest: Option<KeepRatio>,
 
-    /// Write a column of weights from 0 to 1 instead of masks, by loss, entropy or excess.
+    /// Write a column of weights from 0 to 1 instead of masks, by loss, entropy or excess loss.
     ///
     /// The column is called weight_loss, weight_entropy or weight_excess; a token that was not scored has weight 0.
     #[arg(
@@ -76,20 +75,20 @@ pub struct SelectionArgs {
     )]
     pub weights: Option<FormulaName>,
 
-    /// T of sigmoid and clipped, in nats [default: 1].
+    /// Temperature T of sigmoid and clipped, in nats [default: 1].
     #[arg(long, value_name = "NATS", help_heading = "Weights instead of bits")]
     pub temperature: Option<f64>,
 
-    /// Lower weights of scored tokens become this [default: 0].
+    /// Raise lower weights of scored tokens to this [default: 0].
     #[arg(long, value_name = "W", help_heading = "Weights instead of bits")]
     pub min_weight: Option<f32>,
 
-    /// Higher weights become this [default: 1].
+    /// Reduce higher weights to this [default: 1].
     #[arg(long, value_name = "W", help_heading = "Weights instead of bits")]
     pub max_weight: Option<f32>,
 }
 
-/// The rules.
+/// The rules to select tokens by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RuleName {
@@ -97,17 +96,17 @@ pub enum RuleName {
     Loss,
     /// Lowest entropy.
     Entropy,
-    /// Lowest loss and lowest entropy, both.
+    /// Both lowest loss and lowest entropy.
     Intersection,
     /// Lowest loss or lowest entropy.
     Union,
-    /// Highest excess loss: a column `excess`, else base_loss - loss.
+    /// Highest excess loss: the column `excess`, else base_loss - loss.
     Excess,
-    /// By chance, the same for the same seed.
+    /// At random; the same seed keeps the same tokens.
     Random,
-    /// Scores above or below numbers of nats.
+    /// Scores above or below a number of nats.
     Threshold,
-    /// All but the easiest and the hardest.
+    /// All tokens but the easiest and the hardest.
     Band,
 }
 
@@ -115,12 +114,12 @@ pub enum RuleName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScopeName {
-    /// Each document by itself.
+    /// Among the tokens of the document.
     Document,
-    /// Whole documents of a shard up to so many tokens.
+    /// Among the tokens of consecutive whole documents of a shard, as many as --batch says.
     #[default]
     Batch,
-    /// All tokens of all shards.
+    /// Among all tokens of all shards.
     Corpus,
 }
 
@@ -128,7 +127,7 @@ pub enum ScopeName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FormulaName {
-    /// (n - r) / n: by rank r from 0 among the n scored tokens of the scope.
+    /// (n - r) / n, where r is the rank, from 0, among the n scored tokens of the scope.
     Rank,
     /// 1 / (1 + exp(-excess / T)).
     Sigmoid,

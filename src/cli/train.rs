@@ -1,4 +1,4 @@
-//! What may be typed after `train`.
+//! The arguments of `train`.
 
 use std::path::PathBuf;
 
@@ -15,8 +15,8 @@ use super::{
 /// What `train --help` ends with.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  The three steps of Rho-1: a reference, its scores, and a model that is trained on the tokens where it
-  is behind the reference:
+  The three steps of Rho-1: a reference, its scores, and a model trained on the tokens where it is worse
+  than the reference:
       rho-mask train --objective clm --model base/ --corpus good/ --out reference/
       rho-mask score corpus/ --model reference/ --out masks/
       rho-mask train --objective slm --masks masks/ --model base/ --keep 0.6 --out trained/
@@ -25,28 +25,29 @@ Examples:
       rho-mask train --objective clm --masks masks/ --model base/ --out all/
       rho-mask train --objective random --masks masks/ --model base/ --keep 0.6 --seed 1 --out random/
 
-  From scratch, with an evaluation every 100 steps, also of what comes after a marker:
+  From scratch, with an evaluation every 100 steps, also of the text after a marker:
       rho-mask train --objective clm --init config.json --tokenizer tokenizer.json --corpus corpus/ \\
           --out base/ --eval held-out.jsonl --eval-every 100 --eval-after 'Answer: '
 
-However a run ends, the same command goes on from the last checkpoint, and on the CPU comes to the same
-bytes.
+To resume an interrupted run from its last checkpoint, repeat the command; on the CPU the result is
+identical, byte for byte.
 
-Exit codes: 0 all steps are done; 1 done, but documents or shards were left out; 2 stopped; 130
-interrupted, after a checkpoint.";
+Exit codes: 0 all steps are done; 1 done, but documents or shards were skipped; 2 stopped by an error;
+130 interrupted, after a checkpoint.";
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Which tokens to learn from.
+    /// Which tokens to train on.
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Method")]
     pub objective: ObjectiveName,
 
-    /// Share of the tokens of a global batch to learn from (slm, random, hard, easy) [default: 0.6].
+    /// Share of the tokens of a global batch to train on (slm, random, hard, easy) [default: 0.6].
     #[arg(long, value_name = "RATIO", help_heading = "Method")]
     pub keep: Option<KeepRatio>,
 
-    /// How the share changes: constant, or linear:FROM:TO:STEPS (linear:1.0:0.6:1000), which stays at TO.
+    /// How --keep changes over the run: constant, or linear:FROM:TO:STEPS (linear:1.0:0.6:1000), which then stays at
+    /// TO.
     #[arg(
         long,
         value_name = "SCHEDULE",
@@ -55,7 +56,7 @@ pub struct TrainArgs {
     )]
     pub keep_schedule: String,
 
-    /// Add so many times the mean loss of all tokens to the objective: a little plain training beside.
+    /// Weight of the mean loss of all tokens that is added to the objective.
     #[arg(
         long,
         value_name = "WEIGHT",
@@ -64,7 +65,7 @@ pub struct TrainArgs {
     )]
     pub mix_clm: f64,
 
-    /// Column of the masks with the reference's loss.
+    /// Column of the masks that holds the reference's loss.
     #[arg(
         long,
         value_name = "COLUMN",
@@ -73,11 +74,11 @@ pub struct TrainArgs {
     )]
     pub loss_column: String,
 
-    /// Column of masks for static [default: mask_intersection, or the only one there is].
+    /// Mask column for static [default: mask_intersection, or the only one].
     #[arg(long, value_name = "COLUMN", help_heading = "Method")]
     pub mask_column: Option<String>,
 
-    /// Column of weights for weighted [default: the only one there is].
+    /// Weight column for weighted [default: the only one].
     #[arg(long, value_name = "COLUMN", help_heading = "Method")]
     pub weight_column: Option<String>,
 
@@ -91,7 +92,7 @@ pub struct TrainArgs {
     )]
     pub model: Option<PathBuf>,
 
-    /// Start from random weights instead: a config.json, or a model's on the Hub (see --seed).
+    /// Start from random weights instead: a config.json, or the model on the Hub whose config.json to use (see --seed).
     #[arg(
         long,
         value_name = "FILE",
@@ -100,28 +101,29 @@ pub struct TrainArgs {
     )]
     pub init: Option<PathBuf>,
 
-    /// Setting of a checkpoint's config.json to leave out of account, by its name; may be given several times.
+    /// Name of a setting in a checkpoint's config.json to ignore; may be given several times.
     ///
-    /// A setting that is not known could change every score, so it stops the run. This lets one through, as if it were
-    /// not there; settings inside an object have its name before them (`rope_parameters.factor`). The run's plan says so.
+    /// An unknown setting could change every score, so it stops the run. This option ignores it, as if it were absent.
+    /// Name a setting inside an object with a dot (`rope_parameters.factor`). The run's plan records it.
     #[arg(long, value_name = "NAME", help_heading = "Model")]
     pub ignore_setting: Vec<String>,
 
-    /// Tokenizer (tokenizer.json, a folder with one, or a name on the Hub), if it is not beside the model.
+    /// Tokenizer (tokenizer.json, a folder with one, or a name on the Hub), if it is not in the model's folder.
     #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub tokenizer: Option<PathBuf>,
 
     /// Where to compute: auto, cpu, cuda or cuda:N.
     ///
-    /// `auto` is CUDA where the program was built with it and a device is there, else the CPU. `cuda` is CUDA or an error.
+    /// `auto` uses CUDA if the program was built with it and there is a device, else the CPU. `cuda` fails without
+    /// CUDA.
     #[arg(long, value_name = "DEVICE", default_value_t, help_heading = "Model")]
     pub device: Device,
 
-    /// Compute the activations of each block again in the backward pass: less memory, a third more time.
+    /// Recompute the activations of each block in the backward pass: less memory, a third more time.
     #[arg(long, help_heading = "Model")]
     pub gradient_checkpointing: bool,
 
-    /// Masks folder, as `score` or `select` wrote it; its documents are trained on, or those of --corpus.
+    /// Masks folder that `score` or `select` wrote; train on its documents, or on those of --corpus.
     #[arg(
         long,
         value_name = "DIR",
@@ -132,11 +134,12 @@ pub struct TrainArgs {
 
     /// Files and folders to train on, as `score` reads them; they are tokenised once, into the output folder.
     ///
-    /// Together with --masks each document takes what the masks say of the same tokens, wherever they came from.
+    /// With --masks, each document gets the masks of the document with the same tokens, whatever shard and row they
+    /// came from.
     #[arg(long, value_name = "CORPUS", num_args = 1.., help_heading = "Data")]
     pub corpus: Vec<PathBuf>,
 
-    /// Stop when more than this share of the corpus's documents (1% or 0.01) has no masks; they are left out.
+    /// Stop if more than this share of the corpus's documents (1% or 0.01) has no masks; such documents are skipped.
     #[arg(
         long,
         value_name = "SHARE",
@@ -159,7 +162,7 @@ pub struct TrainArgs {
     )]
     pub id_field: String,
 
-    /// Put a beginning-of-sequence token before each text; with --masks as they were made.
+    /// When to put a beginning-of-sequence token before each text; with --masks, as in the masks.
     #[arg(
         long,
         value_name = "WHEN",
@@ -169,7 +172,7 @@ pub struct TrainArgs {
     )]
     pub bos: SpecialToken,
 
-    /// Put an end-of-sequence token after each text; with --masks as they were made.
+    /// When to put an end-of-sequence token after each text; with --masks, as in the masks.
     #[arg(
         long,
         value_name = "WHEN",
@@ -179,23 +182,23 @@ pub struct TrainArgs {
     )]
     pub eos: SpecialToken,
 
-    /// Tokens in a row [default: what the model's config.json allows, at most 1024].
+    /// Tokens per row [default: what the model's config.json allows, at most 1024].
     ///
-    /// Documents are packed into rows and never see one another; longer ones are cut, with nothing lost.
+    /// Documents are packed into rows and never attend to each other; longer ones are cut, and no token is lost.
     #[arg(long, value_name = "TOKENS", help_heading = "Steps")]
     pub length: Option<usize>,
 
-    /// Tokens of a step, in whole rows [default: 16384; the paper's is 1048576].
+    /// Tokens per step, in whole rows [default: 16384; 1048576 in the paper].
     ///
-    /// Tokens are ranked among all of them, however many are computed at once.
+    /// Tokens are ranked among all tokens of the step, whatever --micro-batch is.
     #[arg(long, value_name = "TOKENS", help_heading = "Steps")]
     pub batch_tokens: Option<usize>,
 
-    /// Rows that are computed at once [default: as many as hold 4096 tokens, 16384 on CUDA].
+    /// Rows to compute at once [default: as many as hold 4096 tokens, 16384 on CUDA].
     #[arg(long, value_name = "ROWS", help_heading = "Steps")]
     pub micro_batch: Option<usize>,
 
-    /// How often to go through the data [default: 1].
+    /// Passes over the data [default: 1].
     #[arg(
         long,
         value_name = "N",
@@ -204,15 +207,15 @@ pub struct TrainArgs {
     )]
     pub epochs: Option<u64>,
 
-    /// Steps in all; the data is gone through as often as they need.
+    /// Total number of steps; the data is repeated as often as needed.
     #[arg(long, value_name = "N", help_heading = "Steps")]
     pub steps: Option<u64>,
 
-    /// Of the order of the documents, of random, and of weights from scratch.
+    /// Seed for the order of the documents, for random, and for weights from scratch.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Steps")]
     pub seed: u64,
 
-    /// Highest learning rate.
+    /// Peak learning rate.
     #[arg(
         long,
         value_name = "RATE",
@@ -231,11 +234,11 @@ pub struct TrainArgs {
     )]
     pub schedule: ScheduleName,
 
-    /// Steps in which the learning rate rises [default: a hundredth of all].
+    /// Warm-up steps, in which the learning rate rises [default: 1 % of all steps].
     #[arg(long, value_name = "STEPS", help_heading = "Optimiser")]
     pub warm_up: Option<u64>,
 
-    /// What the learning rate falls to, as a share of the highest.
+    /// Final learning rate, as a share of the peak.
     #[arg(
         long,
         value_name = "SHARE",
@@ -248,7 +251,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "B1,B2", value_delimiter = ',', num_args = 2, default_values_t = [0.9, 0.95], help_heading = "Optimiser")]
     pub betas: Vec<f64>,
 
-    /// Weight decay, not on norms and biases.
+    /// Weight decay; not applied to norms and biases.
     #[arg(
         long,
         value_name = "DECAY",
@@ -257,7 +260,7 @@ pub struct TrainArgs {
     )]
     pub weight_decay: f64,
 
-    /// Gradients of a greater norm are cut to it; 0 is never.
+    /// Clip the gradient to this norm; 0 means no clipping.
     #[arg(
         long,
         value_name = "NORM",
@@ -268,15 +271,15 @@ pub struct TrainArgs {
 
     /// Folder of the run: metrics, checkpoints, and at the end the model.
     ///
-    /// It must not exist yet, or be empty, or be one that the same command began: then it is gone on with.
+    /// It must be new or empty, or hold an earlier run of the same command, which is resumed.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub out: PathBuf,
 
-    /// Start over in a folder that was begun: remove what `train` wrote there.
+    /// Start over: first remove what an earlier `train` wrote to the output folder.
     #[arg(long, help_heading = "Output")]
     pub restart: bool,
 
-    /// Steps between two checkpoints; 0 is only at the end, and when interrupted.
+    /// Steps between checkpoints; 0 saves only at the end, and when interrupted.
     #[arg(
         long,
         value_name = "STEPS",
@@ -285,27 +288,28 @@ pub struct TrainArgs {
     )]
     pub save_every: u64,
 
-    /// Checkpoints to keep; the oldest go first. 0 keeps all, for `dynamics`.
+    /// Number of newest checkpoints to keep; 0 keeps all, for `dynamics`.
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Output")]
     pub keep_last: usize,
 
-    /// Text to evaluate on, before, in between and after: loss and perplexity of each file.
+    /// Text to evaluate on, before, during and after training: loss and perplexity of each file.
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Evaluation")]
     pub eval: Vec<PathBuf>,
 
-    /// Steps between two evaluations [default: a tenth of all].
+    /// Steps between evaluations [default: a tenth of all steps].
     #[arg(long, value_name = "STEPS", help_heading = "Evaluation")]
     pub eval_every: Option<u64>,
 
-    /// Evaluate also what comes after the first such marker of each document, such as 'Answer: '.
+    /// Also evaluate the text after the first occurrence of this marker in each document, such as 'Answer: '.
     #[arg(long, value_name = "TEXT", help_heading = "Evaluation")]
     pub eval_after: Option<String>,
 
-    /// Steps between two looks at how the selection of the first batch changed [default: a tenth of all; 0 is never].
+    /// Steps between checks of how the selection in the first batch changed; 0 means never [default: a tenth of all
+    /// steps].
     #[arg(long, value_name = "STEPS", help_heading = "Evaluation")]
     pub changed_every: Option<u64>,
 
-    /// Stop where the loss is more than so many times the median of the last 128 steps; 0 is never.
+    /// Stop if the loss exceeds this many times the median of the last 128 steps; 0 means never.
     #[arg(
         long,
         value_name = "TIMES",
@@ -327,28 +331,28 @@ pub struct TrainArgs {
     pub show_plan: bool,
 }
 
-/// Which tokens are learned from.
+/// Which tokens to train on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ObjectiveName {
-    /// Selective: those with the highest excess loss over the reference.
+    /// Selective: the tokens with the highest excess loss over the reference.
     Slm,
-    /// All.
+    /// All tokens.
     Clm,
-    /// Some, by chance.
+    /// Random tokens.
     Random,
-    /// Those that a column of the masks keeps.
+    /// The tokens that a column of the masks keeps.
     Static,
-    /// All, each with its weight in a column of the masks.
+    /// All tokens, each with its weight from a column of the masks.
     Weighted,
-    /// Those with the highest loss.
+    /// The tokens with the highest loss.
     Hard,
-    /// Those with the lowest loss.
+    /// The tokens with the lowest loss.
     Easy,
 }
 
 impl ObjectiveName {
-    /// Whether it learns from a share that `--keep` says.
+    /// Whether it trains on the share of tokens that `--keep` sets.
     pub(crate) fn keeps_a_share(self) -> bool {
         matches!(self, Self::Slm | Self::Random | Self::Hard | Self::Easy)
     }
@@ -361,10 +365,10 @@ pub enum ScheduleName {
     /// Half a cosine.
     #[default]
     Cosine,
-    /// A straight line.
+    /// Linear.
     Linear,
-    /// Not at all, but in a straight line over the last tenth (warm-up, stable, decay).
+    /// Warm-up, stable, decay: constant, then linear over the last tenth.
     Wsd,
-    /// Not at all.
+    /// No decay.
     Constant,
 }

@@ -1,15 +1,15 @@
-//! The words and numbers that options take, and how they are read.
+//! The values that options take, and how they are parsed.
 
 use clap::ValueEnum;
 use rho_selection::KeepRatio;
 
-/// In what precision the products with weights are computed.
+/// The precision of the matmuls with weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum PrecisionChoice {
-    /// As the model is stored.
+    /// The type in which the model is stored.
     #[default]
     Auto,
-    /// f32, for a model stored so.
+    /// f32, for a model stored in f32.
     F32,
     /// bfloat16, from an f32 model.
     Bf16,
@@ -17,7 +17,7 @@ pub enum PrecisionChoice {
     Int8,
 }
 
-/// When a special token is put.
+/// When to add a special token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SpecialToken {
@@ -31,7 +31,7 @@ pub enum SpecialToken {
 }
 
 impl SpecialToken {
-    /// As it is typed.
+    /// The value of the option.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -41,15 +41,15 @@ impl SpecialToken {
     }
 }
 
-/// How the scores of several references become one.
+/// How to combine the scores of several references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Combination {
-    /// The lowest.
+    /// The lowest score.
     Min,
-    /// Their mean.
+    /// The mean.
     #[default]
     Mean,
-    /// The highest.
+    /// The highest score.
     Max,
 }
 
@@ -66,10 +66,10 @@ pub enum ScoreDtype {
 /// How masks are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum MaskCompression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// With Zstandard.
+    /// Zstandard.
     Zstd,
 }
 
@@ -83,10 +83,10 @@ pub enum ProgressKind {
     Plain,
     /// A JSON object per line.
     Json,
-    /// Not at all.
+    /// No progress.
     None,
 }
-/// Bytes as people write them.
+/// A number of bytes, with an optional unit.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let wrong = || format!("expected a size such as 1GiB or 500MB, got {text}");
     let digits = text
@@ -120,7 +120,7 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     let share = share.ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| format!("expected a share from 0% to 100%, or from 0 to 1, got {text}"))
 }
-/// A share, as a percentage or a number.
+/// A keep ratio, as a percentage or a number.
 pub(super) fn ratio(text: &str) -> Result<KeepRatio, String> {
     KeepRatio::new(share(text)?).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! What may be typed after `verify`.
+//! The arguments of `verify`.
 
 use std::path::PathBuf;
 
@@ -10,31 +10,31 @@ use super::{input::InputArgs, model::ModelArgs, values::ratio, work::ThreadsArgs
 /// What `verify --help` ends with.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  Compare a checkpoint with what Transformers computes from it, on documents of your own:
+  Compare rho-mask with Transformers on a checkpoint and your own documents:
       rho-mask verify --model checkpoint/ --corpus corpus/ --python venv/bin/python
 
-  An ONNX reference, with the checkpoint that it was made from:
+  An ONNX reference, with the checkpoint that it was exported from:
       rho-mask verify --model ref/ --checkpoint checkpoint/ --corpus corpus/
 
-  In int8, of which you say how far its numbers may be off:
+  In int8, with the tolerance that you accept:
       rho-mask verify --model checkpoint/ --precision int8 --tolerance 0.5
 
-  Then keep with the masks what was found:
+  Then store the result in the masks:
       rho-mask score corpus/ --model checkpoint/ --out masks/ --verified verify.json
 
-Transformers runs in your own Python, which must have it and PyTorch; nothing is downloaded. Standard output has
-the tables, verify.json all of it.
+Transformers runs in your own Python, which must have Transformers and PyTorch; nothing is downloaded. Standard
+output has the tables, verify.json the full result.
 
-Exit codes: 0 every difference is within its tolerance; 1 one is not; 2 stopped; 130 interrupted.";
+Exit codes: 0 every difference is within its tolerance; 1 one is not; 2 stopped by an error; 130 interrupted.";
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Model: a Hugging Face checkpoint, or whatever else `score --model` takes.
+    /// Model: a Hugging Face checkpoint, or anything else that `score --model` takes.
     #[arg(long, short, value_name = "MODEL", help_heading = "Model")]
     pub model: PathBuf,
 
-    /// Checkpoint that Transformers loads, where --model is an ONNX reference.
+    /// Checkpoint that Transformers loads, if --model is an ONNX reference.
     #[arg(long, value_name = "DIR", help_heading = "Model")]
     pub checkpoint: Option<PathBuf>,
 
@@ -42,18 +42,18 @@ pub struct VerifyArgs {
     #[command(flatten)]
     pub model_args: ModelArgs,
 
-    /// Files and folders to take documents from, as `score` reads them [default: 70 notes that rho-mask carries].
+    /// Files and folders to take documents from, as `score` reads them [default: 70 bundled notes].
     #[arg(long, value_name = "CORPUS", num_args = 1.., help_heading = "Sample")]
     pub corpus: Vec<PathBuf>,
 
-    /// How many documents to compare.
+    /// Number of documents to compare.
     ///
-    /// As many from the beginning of each shard, or, of more shards than documents, one of every so many shards. Of a
-    /// document longer than four windows the first four are compared.
+    /// Every shard contributes equally many, from its start; with more shards than documents, evenly spaced shards
+    /// contribute one each. For a document longer than four windows, the first four are compared.
     #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Sample")]
     pub documents: usize,
 
-    /// What of the corpus is read.
+    /// How the corpus is read.
     #[command(flatten)]
     pub input: InputArgs,
 
@@ -66,7 +66,7 @@ pub struct VerifyArgs {
     )]
     pub python: PathBuf,
 
-    /// In what Transformers computes: f64 or f32, which takes half of the memory.
+    /// Type that Transformers computes in: f64, or f32, which takes half the memory.
     #[arg(
         long,
         value_name = "TYPE",
@@ -79,7 +79,7 @@ pub struct VerifyArgs {
 
     /// Nats by which a loss or an entropy may differ from that of Transformers [default: 0.001 in f32].
     ///
-    /// In other precisions you say it: how far they move a score depends on the model.
+    /// Other precisions have no default: how much they change a score depends on the model.
     #[arg(long, value_name = "NATS", value_parser = nats, help_heading = "What passes")]
     pub tolerance: Option<f64>,
 
@@ -87,7 +87,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "NATS", value_parser = nats, help_heading = "What passes")]
     pub batch_tolerance: Option<f64>,
 
-    /// Shares of tokens to keep by loss, by entropy and by both, for the share of mask bits that agree.
+    /// Keep ratios at which to compare the masks by loss, by entropy and by both, bit by bit.
     #[arg(
         long,
         value_name = "RATIO",
@@ -98,7 +98,7 @@ pub struct VerifyArgs {
     )]
     pub keep: Vec<KeepRatio>,
 
-    /// File to write what was found to; one that is there is replaced.
+    /// File to write the result to; an existing file is replaced.
     #[arg(
         long,
         short,
@@ -113,7 +113,7 @@ pub struct VerifyArgs {
     pub threads: ThreadsArgs,
 }
 
-/// The numbers that Transformers computes in.
+/// The type that Transformers computes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum OracleDtype {
     /// float64.
@@ -124,7 +124,7 @@ pub enum OracleDtype {
 }
 
 impl OracleDtype {
-    /// As PyTorch calls it.
+    /// Its name in PyTorch.
     pub(crate) fn torch(self) -> &'static str {
         match self {
             Self::F64 => "float64",
@@ -137,7 +137,7 @@ impl OracleDtype {
 fn nats(text: &str) -> Result<f64, String> {
     let number = text.parse().ok();
     let number = number.filter(|number: &f64| number.is_finite() && *number >= 0.0);
-    number.ok_or_else(|| format!("expected a number of nats from 0 on, got {text}"))
+    number.ok_or_else(|| format!("expected a number of nats, 0 or more, got {text}"))
 }
 
 #[cfg(test)]

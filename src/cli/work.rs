@@ -1,4 +1,4 @@
-//! How a command works and what it shows meanwhile: nothing in what it writes follows from these.
+//! Threads and progress: options that do not change what a command writes.
 
 use clap::Args;
 
@@ -7,7 +7,7 @@ use super::values::ProgressKind;
 /// How many threads.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct ThreadsArgs {
-    /// Threads to work with [default: one per core].
+    /// Number of threads [default: one per core].
     #[arg(long, value_name = "N", help_heading = "Speed")]
     pub threads: Option<usize>,
 }

@@ -24,7 +24,7 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
             }
             stream::Ended::ReaderGone => Ok(Outcome::Done),
             stream::Ended::Stopped => {
-                terminal::line("stopped; a stream cannot be gone on with");
+                terminal::line("stopped; a stream cannot be resumed");
                 Ok(Outcome::Interrupted)
             }
         };
@@ -42,7 +42,7 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
         }
         Ended::Stopped { done, of } => {
             terminal::line(&format!("stopped: {done} of {of} shards are done in {out}"));
-            terminal::line(&format!("go on with: {}", super::typed()));
+            terminal::line(&format!("resume with: {}", super::typed()));
             Ok(Outcome::Interrupted)
         }
     }

@@ -1,4 +1,4 @@
-//! `doctor`: what would be used, and why. Installs nothing.
+//! `doctor`: shows what would be used, and why. Installs nothing.
 
 use std::path::Path;
 
@@ -84,7 +84,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
     let cuda = rho_runtime::has_cuda_provider(&environment)?;
     say("providers", if cuda { "CUDA, CPU" } else { "CPU" });
     match probe_cuda(&environment, 0) {
-        Ok(()) => say("device", "cuda:0 (computed a product there)"),
+        Ok(()) => say("device", "cuda:0 (computed a matmul there)"),
         Err(ReferenceError::NoCuda { reason, source, .. }) => {
             let words = source.map_or(String::new(), |source| format!(" ({source})"));
             say("device", &format!("cpu; not CUDA: {reason}{words}"));
@@ -99,7 +99,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
 
 fn shown(path: &Path) -> String {
     if path.as_os_str().is_empty() {
-        "none: the environment names no home".to_owned()
+        "none: no home directory in the environment".to_owned()
     } else {
         path.display().to_string()
     }

@@ -24,7 +24,7 @@ pub(super) fn run(args: &DynamicsArgs) -> anyhow::Result<Outcome> {
     let begun = run::open(&plan)?;
     let out = args.out.display();
     if let Some(summary) = begun.finished()? {
-        terminal::line(&format!("{out}: all is done already\n{summary}"));
+        terminal::line(&format!("{out}: already finished\n{summary}"));
         return Ok(outcome(&summary, args));
     }
     if !scored(&mut plan, &begun, &stop)? {
@@ -32,16 +32,16 @@ pub(super) fn run(args: &DynamicsArgs) -> anyhow::Result<Outcome> {
     }
     let Some(summary) = begun.describe(&plan, &stop)? else {
         terminal::line(&format!(
-            "stopped: all is scored in {out}, but not all described"
+            "stopped: all scores are in {out}, but the analysis is not finished"
         ));
-        terminal::line(&format!("go on with: {}", super::typed()));
+        terminal::line(&format!("resume with: {}", super::typed()));
         return Ok(Outcome::Interrupted);
     };
     terminal::line(&format!("wrote {out}\n{summary}"));
     Ok(outcome(&summary, args))
 }
 
-/// Scores under all models, one after the other; false where it was stopped.
+/// Scores with all models, one after the other; false if it was stopped.
 fn scored(plan: &mut DynamicsPlan, begun: &Started, stop: &Stop) -> anyhow::Result<bool> {
     let count = plan.models().count();
     let tokenization = plan.checkpoints[0].prepared.tokenization.take();
@@ -52,7 +52,7 @@ fn scored(plan: &mut DynamicsPlan, begun: &Started, stop: &Stop) -> anyhow::Resu
             terminal::line(&format!("{number} of {count}: {name} is scored already"));
             continue;
         }
-        terminal::line(&format!("{number} of {count}: scoring under {name}"));
+        terminal::line(&format!("{number} of {count}: scoring with {name}"));
         let ended = score::alone(
             &model.request,
             &mut model.prepared,
@@ -74,7 +74,7 @@ fn outcome(summary: &Summary, args: &DynamicsArgs) -> Outcome {
     }
     let list = args.out.join("rejected.jsonl");
     terminal::line(&format!(
-        "note: what was left out, and why: {}",
+        "note: skipped rows and shards, with reasons: {}",
         list.display()
     ));
     Outcome::Incomplete

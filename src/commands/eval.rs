@@ -1,4 +1,4 @@
-//! `eval`: how well a model predicts text that was held out.
+//! `eval`: how well a model predicts held-out text.
 
 use super::Outcome;
 use crate::{
@@ -7,12 +7,12 @@ use crate::{
     terminal,
 };
 
-/// Columns of tables that go to no terminal.
+/// Width of tables that are not written to a terminal.
 const WIDTH: usize = 140;
 
 pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
     let Some(report) = evaluated(args)? else {
-        terminal::line("stopped: nothing is kept of a measurement that is not done");
+        terminal::line("stopped: an unfinished measurement is not saved");
         return Ok(Outcome::Interrupted);
     };
     match args.json {
@@ -25,7 +25,7 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
     match report.sets.iter().map(Set::rejected).sum() {
         0_u64 => Ok(Outcome::Done),
         rejected => {
-            terminal::line(&format!("note: {rejected} rows or questions were left out"));
+            terminal::line(&format!("note: skipped {rejected} rows or questions"));
             Ok(Outcome::Incomplete)
         }
     }

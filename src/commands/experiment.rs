@@ -1,4 +1,4 @@
-//! `experiment`: base, reference, scores and every arm, and what came of it.
+//! `experiment`: base, reference, scores and every arm, and their results.
 
 use super::Outcome;
 use crate::{cli::ExperimentArgs, experiment::run};

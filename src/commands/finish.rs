@@ -1,4 +1,4 @@
-//! `finish`: a masks folder that several ranks wrote, completed.
+//! `finish`: finishes a masks folder that several ranks wrote.
 
 use rho_formats::MasksFolder;
 
@@ -11,7 +11,7 @@ use crate::{
     terminal,
 };
 
-/// Shards that are named when they are missing.
+/// Most missing shards that an error names.
 const SHOWN: usize = 10;
 
 pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
@@ -19,9 +19,9 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
     if corpus::is_begun(&args.masks) {
         return Err(Advised::error(
             format!(
-                "{shown}: expected masks to complete, got one that was begun with --scope corpus"
+                "{shown}: expected a masks folder to finish, got one that was started with --scope corpus"
             ),
-            "start any of its ranks again: whoever ends last ranks all tokens and completes the folder",
+            "start any of its ranks again: the last one to end ranks all tokens and finishes the folder",
         ));
     }
     let begun = MasksFolder::check(&args.masks)?;
@@ -32,7 +32,7 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
             if recorded.is_some_and(|recorded| recorded.command() == Command::Select) {
                 return Err(Advised::error(
                     format!("{shown}: expected a folder that `score` writes, got one of `select`"),
-                    "start the same `rho-mask select` again: it completes the folder by itself",
+                    "start the same `rho-mask select` again: it finishes the folder by itself",
                 ));
             }
             Standing::look(&folder)?.map(|standing| (folder, standing))
@@ -41,7 +41,7 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
     };
     let Some((folder, standing)) = standing else {
         return Err(Advised::error(
-            format!("{shown}: expected a folder of masks, found nothing begun"),
+            format!("{shown}: expected a masks folder, got a folder without a run"),
             "name the folder that `rho-mask score` writes to",
         ));
     };
@@ -58,7 +58,7 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
                 "{shown}: expected all shards to be done, {count} are not: {}",
                 missing.join(", ")
             ),
-            "start their ranks again: they go on where they stopped",
+            "start their ranks again: they resume where they stopped",
         ));
     }
     let Some(summary) = standing.conclude(&folder)? else {
@@ -67,7 +67,7 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
     terminal::line(&format!("finished {shown}\n{summary}"));
     if summary.incomplete() {
         terminal::line(&format!(
-            "note: what was left out, and why: {}",
+            "note: skipped rows and shards, with reasons: {}",
             args.masks.join("rejected.jsonl").display()
         ));
         return Ok(Outcome::Incomplete);

@@ -1,4 +1,4 @@
-//! One file per command.
+//! The commands, one file or folder each.
 
 mod convert;
 mod doctor;
@@ -23,11 +23,11 @@ use crate::{
     outcome::Outcome,
 };
 
-/// Runs the command that was typed.
+/// Runs the command of the command line.
 ///
 /// # Errors
 ///
-/// Whatever stops a command; [`crate::hint`] has the advice to it.
+/// Any error that stops a command; [`crate::hint`] has the hint for it.
 pub fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     perform(&cli.command)
 }
@@ -60,7 +60,7 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
     }
 }
 
-/// The command as it was typed, for a shell. `--restart` would not go on.
+/// The command line, quoted for a shell, without `--restart`, which would not resume.
 fn typed() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:@%+".contains(c);
     let words = std::env::args().filter(|word| word != "--restart");

@@ -1,5 +1,4 @@
-//! `report`: what masks look like, how training runs went, what the losses of tokens did over one, or what an experiment came
-//! to, in one HTML file.
+//! `report`: masks, training runs, token dynamics or the results of an experiment, in one HTML file.
 
 use std::path::Path;
 
@@ -27,7 +26,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
         terminal::data(html.trim_end());
         return Ok(Outcome::Done);
     }
-    // Counting may have taken long enough for somebody else to write there.
+    // Another process may have written there in the meantime.
     check(&args.out, args.force)?;
     write_whole_beside_others(&args.out, &html)?;
     let kilobytes = html.len().div_ceil(1000);
@@ -35,7 +34,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The page: of training runs, of an experiment, or of masks, by what lies there.
+/// The page: of training runs, dynamics, an experiment or masks, by what the paths contain.
 fn html(args: &ReportArgs) -> anyhow::Result<String> {
     let runs = args.paths.iter().filter(|path| training::is_run(path));
     if runs.count() == args.paths.len() {
@@ -56,8 +55,8 @@ fn html(args: &ReportArgs) -> anyhow::Result<String> {
     }
     let [masks] = args.paths.as_slice() else {
         return Err(Advised::error(
-            "expected one masks folder, or training runs only, got several paths with masks among them",
-            "name one masks folder, or training runs that rho-mask train wrote",
+            "expected one masks folder or only training runs, got several paths that include masks",
+            "name one masks folder, or training runs that `rho-mask train` wrote",
         ));
     };
     let threads = threads::count(args.threads)?;
@@ -79,7 +78,7 @@ fn of_dynamics(args: &ReportArgs) -> anyhow::Result<String> {
                 "expected one folder of dynamics, got {} paths",
                 args.paths.len()
             ),
-            "name one: each run has a page of its own",
+            "name one: each run has its own page",
         ));
     };
     let given = [
@@ -95,7 +94,7 @@ fn of_dynamics(args: &ReportArgs) -> anyhow::Result<String> {
     })
 }
 
-/// Refuses options that only masks have.
+/// Refuses options that apply only to masks.
 fn no_masks_options(args: &ReportArgs, got: &str) -> anyhow::Result<()> {
     let given = [
         ("--mask", args.mask.is_some()),
@@ -112,12 +111,12 @@ fn refuse(options: &[(&str, bool)], got: &str) -> anyhow::Result<()> {
         None => Ok(()),
         Some((option, _)) => Err(Advised::error(
             format!("{option}: expected masks to report, got {got}"),
-            format!("leave {option} out"),
+            format!("omit {option}"),
         )),
     }
 }
 
-/// Whether there are masks, or what `score` keeps of unfinished ones; else it is nothing that can be reported.
+/// Refuses a path without masks; unfinished masks of `score` are accepted.
 fn must_be_masks(path: &Path) -> anyhow::Result<()> {
     let begun = path.join("state.json").exists() || path.join(".rho-mask").exists();
     if begun || path.is_file() || Masks::open(path).is_ok() {
@@ -134,7 +133,7 @@ fn must_be_masks(path: &Path) -> anyhow::Result<()> {
     ))
 }
 
-/// Whether the file may be written: looked at before anything is counted.
+/// Checks that the file may be written. Runs before the report is computed.
 fn check(out: &Path, force: bool) -> anyhow::Result<()> {
     let shown = out.display();
     if out.is_dir() {
@@ -156,7 +155,7 @@ fn check(out: &Path, force: bool) -> anyhow::Result<()> {
                 "--out {shown}: expected a folder {}, got none",
                 folder.display()
             ),
-            "make the folder first",
+            "create the folder first",
         )),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! `select`: masks from masks, by their scores.
+//! `select`: new masks from the scores of a masks folder.
 
 use super::Outcome;
 use crate::{
@@ -26,7 +26,7 @@ pub(super) fn run(args: &SelectArgs) -> anyhow::Result<Outcome> {
         }
         Ended::Stopped { done, of } => {
             terminal::line(&format!("stopped: {done} of {of} shards are done in {out}"));
-            terminal::line(&format!("go on with: {}", super::typed()));
+            terminal::line(&format!("resume with: {}", super::typed()));
             Ok(Outcome::Interrupted)
         }
     }

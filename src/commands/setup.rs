@@ -1,4 +1,4 @@
-//! `setup`: puts ONNX Runtime in place and says what it did.
+//! `setup`: installs ONNX Runtime and reports what it did.
 
 use rho_runtime::{LibraryOptions, install};
 

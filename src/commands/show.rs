@@ -1,4 +1,4 @@
-//! `show`: documents of a masks folder in the terminal.
+//! `show`: shows documents of a masks folder in the terminal.
 
 use super::Outcome;
 use crate::{
@@ -23,13 +23,13 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {
     })
 }
 
-/// Documents of a folder of dynamics: drawn four times, by what checkpoints prefer, or once, by category.
+/// Shows documents of a dynamics folder: four times, by what checkpoints prefer, or once, by category.
 fn dynamics(args: &ShowArgs) -> anyhow::Result<Outcome> {
     let opened = Opened::open(&args.masks)?;
     if args.mask.is_some() {
         return Err(Advised::error(
             "--mask: expected masks, got the dynamics of tokens",
-            "leave it out",
+            "omit it",
         ));
     }
     match args.by {
@@ -61,8 +61,8 @@ fn dynamics(args: &ShowArgs) -> anyhow::Result<Outcome> {
             })
         }
         Some(_) => Err(Advised::error(
-            "--by: expected preference or category, for these are the dynamics of tokens, got a score or mask",
-            "leave it out for preference; --numbers shows every loss",
+            "--by: expected preference or category for the dynamics of tokens, got a score or mask",
+            "omit it for preference; --numbers shows every loss",
         )),
     }
 }
@@ -81,7 +81,7 @@ fn view(args: &ShowArgs, by: By) -> View {
     }
 }
 
-/// Draws each document that was asked for.
+/// Draws each requested document.
 fn each(
     args: &ShowArgs,
     masks: &Masks,
@@ -109,7 +109,7 @@ fn each(
     Ok(Outcome::Done)
 }
 
-/// What tokens are drawn by; refused where the masks have no such column.
+/// The mask or score to colour tokens by; an error if the masks have no such column.
 fn by(args: &ShowArgs, masks: &Masks) -> anyhow::Result<By> {
     let names = masks.masks();
     let column = match &args.mask {
@@ -120,8 +120,8 @@ fn by(args: &ShowArgs, masks: &Masks) -> anyhow::Result<By> {
                 names.join(", ")
             };
             return Err(Advised::error(
-                format!("--mask: expected a column of masks, one of {got}, got {name:?}"),
-                "name one of these, or leave it out",
+                format!("--mask: expected a mask column, one of {got}, got {name:?}"),
+                "name one of these, or omit it",
             ));
         }
         Some(name) => Some(name),
@@ -130,15 +130,15 @@ fn by(args: &ShowArgs, masks: &Masks) -> anyhow::Result<By> {
     match (args.by, column) {
         (Some(ShowBy::Mask) | None, Some(column)) => Ok(By::Mask(column.clone())),
         (Some(ShowBy::Mask), None) => Err(Advised::error(
-            "--by mask: expected a column of masks, got none",
+            "--by mask: expected a mask column, got none",
             "name a score with --by",
         )),
         (Some(_), _) if args.mask.is_some() => Err(Advised::error(
-            "--mask: expected --by mask beside it, got another --by",
-            "leave one of them out",
+            "--mask: expected --by mask with it, got another --by",
+            "omit one of them",
         )),
         (Some(ShowBy::Preference | ShowBy::Category), _) => Err(Advised::error(
-            "--by: expected a mask or a score of these masks, got what only a folder of dynamics has",
+            "--by: expected a mask or a score for a masks folder, got a value for a folder of dynamics",
             "name a folder that `rho-mask dynamics` wrote",
         )),
         (Some(ShowBy::Loss) | None, _) => Ok(By::Low("loss".to_owned())),
@@ -147,7 +147,7 @@ fn by(args: &ShowArgs, masks: &Masks) -> anyhow::Result<By> {
     }
 }
 
-/// The documents that were asked for.
+/// The requested documents.
 fn places(args: &ShowArgs, masks: &Masks) -> anyhow::Result<Vec<Place>> {
     if let Some(id) = &args.document {
         let (place, count) = masks.by_id(id)?;

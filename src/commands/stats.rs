@@ -1,4 +1,4 @@
-//! `stats`: what masks look like as a whole.
+//! `stats`: statistics of masks.
 
 use super::Outcome;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     terminal, threads,
 };
 
-/// Columns of tables that go to no terminal.
+/// Width of tables that are not written to a terminal.
 const WIDTH: usize = 100;
 
 pub(super) fn run(args: &StatsArgs) -> anyhow::Result<Outcome> {
@@ -22,10 +22,10 @@ pub(super) fn run(args: &StatsArgs) -> anyhow::Result<Outcome> {
         Some(name) if !names.contains(name) => {
             return Err(Advised::error(
                 format!(
-                    "--mask: expected a column of masks, one of {}, got {name:?}",
+                    "--mask: expected a mask column, one of {}, got {name:?}",
                     names.join(", ")
                 ),
-                "name one of these, or leave it out",
+                "name one of these, or omit it",
             ));
         }
         Some(name) => Some(name.clone()),

@@ -1,4 +1,4 @@
-//! `train`: a model from masks.
+//! `train`: trains a model on masks or a corpus.
 
 use super::Outcome;
 use crate::{
@@ -31,7 +31,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Outcome> {
                 None => "before the first step".to_owned(),
             };
             terminal::line(&format!("stopped: {done}"));
-            terminal::line(&format!("go on with: {}", super::typed()));
+            terminal::line(&format!("resume with: {}", super::typed()));
             Ok(Outcome::Interrupted)
         }
     }

@@ -1,4 +1,4 @@
-//! `verify`: losses and entropies beside those of Transformers.
+//! `verify`: compares losses and entropies with those of Transformers.
 
 use std::{
     fs,
@@ -32,13 +32,13 @@ use crate::{
     },
 };
 
-/// Columns of tables that go to no terminal.
+/// Width of tables that are not written to a terminal.
 const WIDTH: usize = 140;
-/// Nats. In f32 both compute the same but for rounding: tests hold every family to 1e-4 on small models, and large ones,
-/// whose sums are longer, are given ten times that. A setting that is read wrongly moves some token by far more.
+/// In nats. In f32 both compute the same except for rounding: tests hold every family to 1e-4 on small models. Large
+/// models sum more terms, so they are allowed ten times that. A misread setting changes some token by far more.
 const TOLERANCE: f64 = 1e-3;
-/// The share of the tolerance that scores may differ by between batches: rounding alone, of sums in another order. On the
-/// CPU the models of the tests differ by nothing.
+/// The share of the tolerance by which scores may differ between batches. Only rounding differs, because sums run in
+/// another order. On the CPU the models of the tests do not differ at all.
 const OF_BATCHES: f64 = 0.1;
 
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Outcome> {
@@ -56,13 +56,13 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Outcome> {
             })
         }
         None => {
-            terminal::line("stopped: nothing is kept of a comparison that is not done");
+            terminal::line("stopped: an unfinished comparison is not saved");
             Ok(Outcome::Interrupted)
         }
     }
 }
 
-/// Compares; none where that was stopped.
+/// Compares; none if it was stopped.
 fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Finding>> {
     if args.documents == 0 {
         return Err(Advised::error(
@@ -73,7 +73,7 @@ fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Finding>> {
     if args.corpus.iter().any(|path| path.as_os_str() == "-") {
         return Err(Advised::error(
             "--corpus: expected files or folders, got standard input",
-            "put it into a file",
+            "write it to a file",
         ));
     }
     if args.out.is_dir() {
@@ -85,7 +85,7 @@ fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Finding>> {
             "name a file in it, such as verify.json",
         ));
     }
-    // In others it follows from how the model is stored, which is known later.
+    // Refuses a missing tolerance early. The precision of `auto` is known only when the model is open.
     match args.model_args.precision {
         PrecisionChoice::Bf16 => tolerance(args, "bf16")?,
         PrecisionChoice::Int8 => tolerance(args, "int8")?,
@@ -94,7 +94,7 @@ fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Finding>> {
     let corpus = corpus(args)?;
     let checkpoint = checkpoint(args)?;
     let stop = Stop::at_signals()?;
-    // What is missing there is said before minutes are spent here.
+    // Report what Python lacks before minutes are spent on scoring.
     let Some((mut transformers, versions)) = Transformers::start(&args.python, &stop)? else {
         return Ok(None);
     };
@@ -112,14 +112,14 @@ fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Finding>> {
         return Ok(None);
     };
     terminal::line(&format!(
-        "scoring {} documents with rho-mask, in 4 ways of batching",
+        "scoring {} documents with rho-mask, with 4 kinds of batches",
         grouped(sample.documents.len() as u64)
     ));
     let Some(scored) = our_scores::score(&prepared, &sample, &stop)? else {
         return Ok(None);
     };
     terminal::line(&format!(
-        "scoring them with Transformers {} in {}, a window at a time",
+        "scoring them with Transformers {} in {}, one window at a time",
         versions.transformers,
         args.dtype.torch()
     ));
@@ -158,7 +158,7 @@ fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Finding>> {
     Ok(Some(finding))
 }
 
-/// What was typed, or what the program carries.
+/// The corpus of the arguments, or the bundled documents.
 fn corpus(args: &VerifyArgs) -> anyhow::Result<Vec<PathBuf>> {
     if !args.corpus.is_empty() {
         return Ok(args.corpus.clone());
@@ -173,7 +173,7 @@ fn corpus(args: &VerifyArgs) -> anyhow::Result<Vec<PathBuf>> {
     Ok(vec![demo::documents(&cache)?])
 }
 
-/// The folder that Transformers loads, wherever Python runs.
+/// The absolute path of the checkpoint that Transformers loads.
 fn checkpoint(args: &VerifyArgs) -> anyhow::Result<PathBuf> {
     let typed = args.checkpoint.as_ref().unwrap_or(&args.model);
     let path = &hub::resolve(typed, Need::Model)?;
@@ -190,12 +190,12 @@ fn checkpoint(args: &VerifyArgs) -> anyhow::Result<PathBuf> {
         ),
         None => Advised::error(
             format!("--model {shown}: {expected}, got none"),
-            "an ONNX reference is compared with the checkpoint that it was made from: name that with --checkpoint",
+            "an ONNX reference is compared with the checkpoint that it was exported from: name that with --checkpoint",
         ),
     })
 }
 
-/// config.json and the files with weights, in the order of their names.
+/// config.json and the files with weights, sorted by name.
 fn weights(checkpoint: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = vec![checkpoint.join("config.json")];
     let entries = fs::read_dir(checkpoint).into_iter().flatten();
@@ -211,7 +211,7 @@ fn weights(checkpoint: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// What a path is called: its last part.
+/// The last part of a path.
 fn name(path: &Path) -> String {
     let last = path.file_name().unwrap_or(path.as_os_str());
     last.to_string_lossy().into_owned()
@@ -225,7 +225,7 @@ fn tolerance(args: &VerifyArgs, precision: &str) -> anyhow::Result<(f64, f64)> {
             format!(
                 "--tolerance: expected a number of nats for a model computed in {precision}, got none"
             ),
-            "only f32 has a default: how far other precisions move a score depends on the model; 0.5 is a beginning for \
+            "only f32 has a default: how much other precisions change a score depends on the model; start with 0.5 for \
              int8",
         ));
     };
@@ -233,7 +233,7 @@ fn tolerance(args: &VerifyArgs, precision: &str) -> anyhow::Result<(f64, f64)> {
     Ok((tolerance, batches))
 }
 
-/// The documents; none where it was stopped.
+/// The documents; none if it was stopped.
 fn sample(prepared: &Prepared, count: usize, stop: &Stop) -> anyhow::Result<Option<Sample>> {
     let progress = Progress::new(&prepared.shards, &[], ProgressKind::None);
     let work = Work {
@@ -254,14 +254,14 @@ fn sample(prepared: &Prepared, count: usize, stop: &Stop) -> anyhow::Result<Opti
     }
     if sample.passed_over > 0 {
         terminal::line(&format!(
-            "note: {} rows that hold nothing to score are passed over",
+            "note: skipped {} rows that hold nothing to score",
             sample.passed_over
         ));
     }
     Ok(Some(sample))
 }
 
-/// The scores of Transformers and how many windows that took; none where it was stopped.
+/// The scores of Transformers and the number of windows; none if it was stopped.
 fn expected(
     prepared: &Prepared,
     sample: &Sample,
@@ -321,7 +321,7 @@ fn expected(
     Ok(Some((all, windows)))
 }
 
-/// Scores side by side.
+/// Scores of both sides.
 struct Compared<'a> {
     sample: &'a Sample,
     scored: &'a Scored,
@@ -331,7 +331,7 @@ struct Compared<'a> {
 }
 
 impl Compared<'_> {
-    /// What they come to; not judged yet.
+    /// The result of the comparison, not judged yet.
     fn finding(
         self,
         args: &VerifyArgs,

@@ -1,14 +1,14 @@
-//! One model's folder in the Hugging Face cache, as every program of theirs lays it out.
+//! One model's folder in the Hugging Face cache, in the layout that all Hugging Face libraries use.
 //!
 //! ```text
-//! models--org--name/refs/main                          the commit that a branch or a tag names
+//! models--org--name/refs/main                          the commit of a branch or a tag
 //! models--org--name/snapshots/COMMIT/config.json       a link to the blob
-//! models--org--name/blobs/ETAG                         what is in a file; ETAG.rho-mask.incomplete until it is all there
-//! models--org--name/.no_exist/COMMIT/added_tokens.json a file that this commit does not have
-//! .locks/models--org--name/ETAG.lock                   held by who downloads the blob
+//! models--org--name/blobs/ETAG                         a file's content, in ETAG.rho-mask.incomplete while partial
+//! models--org--name/.no_exist/COMMIT/added_tokens.json marks a file that this commit does not have
+//! .locks/models--org--name/ETAG.lock                   locked by the process that downloads the blob
 //! ```
 //!
-//! Names that come from a server are looked at elsewhere: see `files` and `client`.
+//! `files` and `client` check the names that come from a server.
 
 use std::{
     fs::{self, File},
@@ -21,7 +21,7 @@ use anyhow::Context as _;
 use super::id::{Id, is_commit};
 use crate::advised::Advised;
 
-/// What a model's folder begins with.
+/// The prefix of a model's folder.
 const MODELS: &str = "models--";
 
 /// A model's folder.
@@ -47,7 +47,7 @@ impl Repository {
         &self.folder
     }
 
-    /// The commit that the revision named when it was asked for last.
+    /// The commit of the revision when it was last requested.
     pub(super) fn commit(&self) -> anyhow::Result<Option<String>> {
         if is_commit(&self.revision) {
             return Ok(Some(self.revision.clone()));
@@ -61,7 +61,7 @@ impl Repository {
             }
         };
         match text.trim() {
-            // As another program leaves it for a moment.
+            // Another program is just writing it.
             "" => Ok(None),
             commit if is_commit(commit) => Ok(Some(commit.to_owned())),
             other => Err(Advised::error(
@@ -70,7 +70,7 @@ impl Repository {
                     path.display(),
                     other.chars().take(60).collect::<String>()
                 ),
-                "remove the file: the model is then asked for again",
+                "remove the file: the commit is then requested again",
             )),
         }
     }
@@ -79,12 +79,12 @@ impl Repository {
         self.folder.join("refs").join(&self.revision)
     }
 
-    /// Where the files of a commit stand.
+    /// The folder of a commit's files.
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
         self.folder.join("snapshots").join(commit)
     }
 
-    /// Whether a file of a commit is there, whole.
+    /// Whether a file of a commit exists and is whole.
     pub(super) fn has(&self, commit: &str, name: &str) -> bool {
         self.snapshot(commit).join(name).is_file()
     }
@@ -98,7 +98,7 @@ impl Repository {
         self.folder.join(".no_exist").join(commit).join(name)
     }
 
-    /// Notes that a commit has no such file.
+    /// Records that a commit has no such file.
     pub(super) fn note_absent(&self, commit: &str, name: &str) -> anyhow::Result<()> {
         let path = self.absent(commit, name);
         make_parent(&path)?;
@@ -107,46 +107,46 @@ impl Repository {
         Ok(())
     }
 
-    /// Notes which commit the revision names; last of all, so that who finds it finds the files too.
+    /// Records the commit of the revision. This is written last, so that a recorded commit has all its files.
     pub(super) fn note_commit(&self, commit: &str) -> anyhow::Result<()> {
         if is_commit(&self.revision) {
             return Ok(());
         }
         let path = self.reference();
         make_parent(&path)?;
-        // Not in `refs`, where every file is a revision; by a name that no other process writes to.
+        // Not in `refs`, where every file is a revision, and with a name that no other process uses.
         let partial = self.folder.join(format!(".ref-{}", std::process::id()));
         let written =
             || fs::write(&partial, commit).and_then(|()| rho_files::rename(&partial, &path));
         written().with_context(|| format!("{}: cannot be written", path.display()))
     }
 
-    /// Where the content with this tag lies.
+    /// The path of the content with this ETag.
     pub(super) fn blob(&self, etag: &str) -> PathBuf {
         self.folder.join("blobs").join(etag)
     }
 
-    /// Where it is collected until it is all there. Apart from other programs' files: theirs may have holes.
+    /// The path of the content while it is downloaded. Not the path of other programs, whose files may have holes.
     pub(super) fn incomplete(&self, etag: &str) -> PathBuf {
         let name = format!("{etag}.rho-mask.incomplete");
         self.folder.join("blobs").join(name)
     }
 
-    /// What is held by who downloads it; other programs hold the same file.
+    /// The lock file of a download, which other programs use too.
     pub(super) fn lock_file(&self, etag: &str) -> PathBuf {
         self.locks.join(format!("{etag}.lock"))
     }
 
-    /// Puts a blob into a commit's folder.
+    /// Links a blob into a commit's folder.
     pub(super) fn link(&self, commit: &str, name: &str, etag: &str) -> anyhow::Result<()> {
         let at = self.snapshot(commit).join(name);
         make_parent(&at)?;
-        // Out of the file's folder, out of the commit's, out of `snapshots`.
+        // One ".." for each folder of the name, one for the commit, one for `snapshots`.
         let mut target: PathBuf = name.split('/').map(|_| "..").collect();
         target.push("../blobs");
         target.push(etag);
         let linked = match link(&target, &self.blob(etag), &at) {
-            // A link to a blob that was removed, or another process's.
+            // A dangling link, or a link of another process.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !at.is_file() => {
                 fs::remove_file(&at).and_then(|()| link(&target, &self.blob(etag), &at))
             }
@@ -162,19 +162,19 @@ fn link(target: &Path, _blob: &Path, at: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(target, at)
 }
 
-/// Links need rights there that most users do not have.
+/// Symbolic links need rights that most users do not have on Windows.
 #[cfg(not(unix))]
 fn link(_target: &Path, blob: &Path, at: &Path) -> io::Result<()> {
     fs::hard_link(blob, at).or_else(|_| fs::copy(blob, at).map(|_| ()))
 }
 
-/// Makes the folder of a file.
+/// Creates the folder of a file.
 pub(super) fn make_parent(path: &Path) -> anyhow::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).with_context(|| format!("{}: cannot be made", folder.display()))
+    fs::create_dir_all(folder).with_context(|| format!("{}: cannot be created", folder.display()))
 }
 
-/// Whether a path is not there: a part of it may be a file, as where `v1` and `v1/x` are revisions.
+/// Whether a path does not exist. A part of it may be a file, for example if `v1` and `v1/x` are revisions.
 fn is_missing(error: &io::Error) -> bool {
     [
         io::ErrorKind::NotFound,
@@ -184,7 +184,7 @@ fn is_missing(error: &io::Error) -> bool {
     .contains(&error.kind())
 }
 
-/// What a path in the cache is a model's files of: `org/name@COMMIT`, and what stands below. None elsewhere.
+/// The name of a path in the cache: `org/name@COMMIT`, and the path below. None outside the cache.
 pub(super) fn named(path: &Path) -> Option<String> {
     for folder in path.ancestors() {
         let commit = folder.file_name()?.to_str()?;

@@ -1,11 +1,11 @@
-//! Asks a server that speaks the Hub's protocol. Takes names, yields what there is and its bytes; believes nothing of it:
-//! redirects are followed here, so that the token goes to the server that was named and to no other, commits and tags are
-//! looked at before they become parts of paths, and sizes before anything is compared with them.
+//! Client of a server that speaks the Hub's protocol: lists the files of a model and downloads them. It does not trust
+//! the server: it follows redirects itself, so that the token goes only to the configured server; it checks commits and
+//! ETags before they become parts of paths, and sizes before they are used.
 //!
 //! ```text
-//! GET  /api/models/org/name/revision/main         the commit, and the names of the files
-//! HEAD /org/name/resolve/COMMIT/model.safetensors  its tag and size; the server may point elsewhere for the bytes
-//! GET  the same, from some byte on                the bytes
+//! GET  /api/models/org/name/revision/main          the commit, and the names of the files
+//! HEAD /org/name/resolve/COMMIT/model.safetensors  the ETag and the size; the server may redirect for the bytes
+//! GET  the same, from a byte offset                the bytes
 //! ```
 
 use std::{fmt::Write as _, pin::pin, time::Duration};
@@ -33,23 +33,23 @@ use crate::{
     stop::{Stop, Stopped},
 };
 
-/// How often in a row a request may bring nothing.
+/// Most tries in a row without a new byte.
 const TRIES: u32 = 5;
-/// Before the next try; twice as long after each that brings nothing.
+/// The pause before the second try; it doubles after each try without a new byte.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// How often it is looked whether to stop.
+/// How often to check whether to stop.
 const LOOK: Duration = Duration::from_millis(100);
 const CONNECT: Duration = Duration::from_secs(20);
-/// Without a single byte.
+/// The timeout without a single byte.
 const SILENCE: Duration = Duration::from_secs(60);
 const REDIRECTS: usize = 10;
-/// A list of files of more bytes is none.
+/// Most bytes of a list of files; larger ones are refused.
 const LARGEST_LIST: usize = 64 << 20;
 
-/// What came instead of an answer.
+/// A failed request.
 pub(super) struct Failure {
     pub(super) error: anyhow::Error,
-    /// Whether it may be gone a moment later.
+    /// Whether a retry may succeed.
     pub(super) passing: bool,
 }
 
@@ -72,34 +72,34 @@ pub(super) struct Listing {
     pub(super) names: Vec<String>,
 }
 
-/// A file as the server has it.
+/// A file on the server.
 #[derive(Debug, Clone)]
 pub(super) struct Remote {
     pub(super) name: String,
-    /// What its blob is called.
+    /// The name of its blob.
     pub(super) etag: String,
     pub(super) bytes: u64,
 }
 
 impl Remote {
-    /// The tag of large files is their hash.
+    /// The hash of a large file, which is its ETag.
     pub(super) fn sha256(&self) -> Option<&str> {
         let is_hash = self.etag.len() == 64 && self.etag.bytes().all(|b| b.is_ascii_hexdigit());
         is_hash.then_some(self.etag.as_str())
     }
 }
 
-/// A part of a file that comes.
+/// A part of a file that is being downloaded.
 pub(super) struct Part {
     response: Response,
-    /// The byte that it begins with.
+    /// The offset of its first byte.
     pub(super) from: u64,
-    /// For people: whose bytes they are, and where they come from.
+    /// The file and the server, for messages.
     shown: String,
     host: String,
 }
 
-/// Who asks.
+/// A client for one model.
 pub(super) struct Client<'a> {
     http: reqwest::Client,
     endpoint: Url,
@@ -110,7 +110,7 @@ pub(super) struct Client<'a> {
 
 impl<'a> Client<'a> {
     pub(super) fn new(settings: &Settings, id: &'a Id, stop: &'a Stop) -> anyhow::Result<Self> {
-        // One of the process, which an embedding program may have chosen before.
+        // The default of the process; an embedding program may already have installed one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
@@ -128,17 +128,17 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// Which server it is, for people: its address without anything secret.
+    /// The server's host and port, without secrets, for messages.
     pub(super) fn host(&self) -> String {
         host(&self.endpoint)
     }
 
-    /// What is asked for, and where.
+    /// The model and the server, for messages.
     pub(super) fn shown(&self) -> String {
         format!("{} at {}", self.id, self.host())
     }
 
-    /// The commit that a revision names, and its files.
+    /// The commit of a revision, and its files.
     pub(super) async fn listing(&self, revision: &str) -> Result<Listing, Failure> {
         let mut url = self.endpoint.clone();
         add(&mut url, ["api", "models"]);
@@ -150,12 +150,11 @@ impl<'a> Client<'a> {
                 "{}: expected a commit and its files, got {got}",
                 self.shown()
             );
-            let hint =
-                "HF_ENDPOINT names the server that is asked; does it speak the Hub's protocol?";
+            let hint = "check that the server in HF_ENDPOINT speaks the Hub's protocol";
             Failure::from(Advised::error(message, hint))
         };
         let json: Value =
-            serde_json::from_slice(&text).map_err(|_| wrong("an answer that is no JSON"))?;
+            serde_json::from_slice(&text).map_err(|_| wrong("an answer that is not JSON"))?;
         let commit = json["sha"].as_str().filter(|commit| is_commit(commit));
         let commit = commit.ok_or_else(|| wrong("no commit"))?.to_owned();
         if is_commit(revision) && revision != commit {
@@ -167,7 +166,7 @@ impl<'a> Client<'a> {
         let names = siblings
             .iter()
             .filter_map(|file| file["rfilename"].as_str());
-        // Files with other names are not taken, whatever they are.
+        // Files with unsafe names are ignored.
         let names = names
             .filter(|name| is_plain(name))
             .map(str::to_owned)
@@ -202,7 +201,7 @@ impl<'a> Client<'a> {
         url
     }
 
-    /// What the server says of a file.
+    /// The ETag and size of a file.
     pub(super) async fn remote(&self, commit: &str, name: &str) -> Result<Remote, Failure> {
         let url = self.file(commit, name);
         let head = async || self.send(Method::HEAD, &url, 0, false).await;
@@ -210,8 +209,7 @@ impl<'a> Client<'a> {
         let (status, headers) = (response.status(), response.headers());
         let wrong = |expected: &str, got: &str| {
             let message = format!("{}: {name}: expected {expected}, got {got}", self.shown());
-            let hint =
-                "HF_ENDPOINT names the server that is asked; does it speak the Hub's protocol?";
+            let hint = "check that the server in HF_ENDPOINT speaks the Hub's protocol";
             Failure::from(Advised::error(message, hint))
         };
         if let Some(other) = text(headers, "x-repo-commit").filter(|other| other != commit) {
@@ -234,7 +232,7 @@ impl<'a> Client<'a> {
         }
         let of_body = || match status.is_success() {
             true => text(headers, CONTENT_LENGTH.as_str()),
-            // Of the redirect itself.
+            // The length would be that of the redirect itself.
             false => None,
         };
         let bytes = text(headers, "x-linked-size").or_else(of_body);
@@ -246,7 +244,7 @@ impl<'a> Client<'a> {
         })
     }
 
-    /// A file's bytes, from some byte on or, where the server has it so, from the first.
+    /// A file's bytes from an offset on, or from the first byte if the server ignores ranges.
     pub(super) async fn open(
         &self,
         commit: &str,
@@ -296,8 +294,8 @@ impl<'a> Client<'a> {
         chunk.map_err(|error| self.broken(shown, host, error))
     }
 
-    /// One request, and those that its redirects lead to. Elsewhere without the token, and only where that is wanted. The
-    /// answer's host is said with it.
+    /// Sends a request and follows its redirects. Requests to other servers carry no token, and are sent only if
+    /// `elsewhere` is set. Also returns the host of the answer.
     async fn send(
         &self,
         method: Method,
@@ -335,12 +333,12 @@ impl<'a> Client<'a> {
             };
             let Some(next) = next.filter(may_follow) else {
                 let error = anyhow!(
-                    "{}: expected an answer, got a redirect ({status}) to nowhere it may lead",
+                    "{}: expected an answer, got a redirect ({status}) to an address that is not allowed",
                     self.shown()
                 );
                 return Err(error.into());
             };
-            // For good: a server elsewhere does not lead back to the token.
+            // Once away, always away: another server cannot redirect back to get the token.
             at_home &= next.origin() == home;
             if !at_home && !elsewhere {
                 return Ok((answer, host(&url)));
@@ -354,7 +352,7 @@ impl<'a> Client<'a> {
         .into())
     }
 
-    /// Once more where a failure may pass, after a while; a few times.
+    /// Retries a request a few times, with pauses, if its failure may be temporary.
     pub(super) async fn retried<T>(
         &self,
         mut ask: impl AsyncFnMut() -> Result<T, Failure>,
@@ -369,7 +367,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Whether to try again after so many tries that brought nothing, and a pause before it.
+    /// Pauses before the next try; an error if there is none, after `tried` tries without a new byte.
     pub(super) async fn may_try_again(&self, failure: Failure, tried: u32) -> Result<(), Failure> {
         match failure.passing && tried + 1 < TRIES {
             true => self.sleep(FIRST_PAUSE * 2_u32.pow(tried)).await,
@@ -377,12 +375,12 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Waits.
+    /// Waits, unless the run is stopped.
     pub(super) async fn sleep(&self, time: Duration) -> Result<(), Failure> {
         self.unless_stopped(tokio::time::sleep(time)).await
     }
 
-    /// What comes of it, unless somebody asks to stop before.
+    /// The result of a future; an error if the run is stopped first.
     async fn unless_stopped<T>(&self, future: impl Future<Output = T>) -> Result<T, Failure> {
         let mut future = pin!(future);
         loop {
@@ -393,12 +391,12 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Ends where somebody asked to stop.
+    /// An error if the run is stopped.
     pub(super) fn must_go_on(&self) -> Result<(), Failure> {
         match self.stop.requested() {
             true => {
                 let message = format!(
-                    "stopped: the same command goes on with the download of {}",
+                    "stopped: the same command resumes the download of {}",
                     self.id
                 );
                 Err(anyhow::Error::from(Stopped(message)).into())
@@ -407,7 +405,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// The connection failed, or broke.
+    /// The failure of a connection that failed or broke.
     fn broken(&self, shown: &str, host: &str, error: reqwest::Error) -> Failure {
         let error = error.without_url();
         let what = match error.is_connect() {
@@ -415,45 +413,45 @@ impl<'a> Client<'a> {
             false => "a broken connection",
         };
         let message = format!(
-            "{shown}: expected an answer of {host}, got {what} ({})",
+            "{shown}: expected an answer from {host}, got {what} ({})",
             self.clean(&chain_of(&error))
         );
-        let hint = "try again: what is there is kept; without a network HF_HUB_OFFLINE=1 takes what is in the cache, and \
-                    HF_ENDPOINT names another server";
+        let hint = "try again: downloaded bytes are kept; without a network, set HF_HUB_OFFLINE=1 to use the cache; for \
+                    another server, set HF_ENDPOINT";
         Failure {
             error: Advised::error(message, hint),
             passing: true,
         }
     }
 
-    /// The server says no.
+    /// The failure of a request that the server refused.
     fn refused(&self, answer: &Response, host: &str, at_home: bool) -> Failure {
         let status = answer.status();
         let code = text(answer.headers(), "x-error-code").unwrap_or_default();
         let mut got = status.to_string();
         if let Some(said) = text(answer.headers(), "x-error-message") {
-            // Writing to a text cannot fail.
+            // Writing to a String cannot fail.
             let _ = write!(got, ": {}", self.clean(&said));
         }
         let id = self.id;
         let page = format!("{}/{}", self.host(), id.model);
         let (expected, hint) = match (status, code.as_str(), &self.token) {
-            // A signature that is too old by now, or a server that wants something else.
+            // An expired signature, or a server that expects something else.
             _ if !at_home => (
                 "the bytes of a file".to_owned(),
-                "try again: what is there is kept".to_owned(),
+                "try again: downloaded bytes are kept".to_owned(),
             ),
             (_, "GatedRepo", None) => (
-                "a model that everybody may read".to_owned(),
-                format!("ask for access at {page}, then set HF_TOKEN to a token of yours"),
+                "a public model".to_owned(),
+                format!("request access at {page}, then set HF_TOKEN to your token"),
             ),
             (_, "GatedRepo", Some(_)) | (StatusCode::FORBIDDEN, _, Some(_)) => (
                 "a model that your token may read".to_owned(),
-                format!("ask for access at {page}; the token's rights must include it"),
+                format!("request access at {page}; the token's permissions must include it"),
             ),
             (_, "RevisionNotFound", _) => (
                 format!("a revision {:?}", id.revision),
-                format!("{page} shows the branches, tags and commits"),
+                format!("choose a branch, tag or commit from {page}"),
             ),
             (_, "EntryNotFound", _) => (
                 "a file that the repository lists".to_owned(),
@@ -461,30 +459,30 @@ impl<'a> Client<'a> {
             ),
             (StatusCode::TOO_MANY_REQUESTS, _, None) => (
                 "an answer".to_owned(),
-                "wait some minutes, or set HF_TOKEN: who is known may ask more often".to_owned(),
+                "wait some minutes, or set HF_TOKEN: requests with a token have a higher limit".to_owned(),
             ),
             (StatusCode::TOO_MANY_REQUESTS, _, Some(_)) => {
                 ("an answer".to_owned(), "wait some minutes".to_owned())
             }
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _, None) => (
-                "a model that everybody may read, and it is no path either".to_owned(),
-                "look at the name or the path; where the model is private, set HF_TOKEN".to_owned(),
+                "a path that exists or a public model".to_owned(),
+                "check the name or the path; if the model is private, set HF_TOKEN".to_owned(),
             ),
             (StatusCode::UNAUTHORIZED, _, Some(_)) => (
-                "a model that your token may read, and it is no path either".to_owned(),
-                "look at the name or the path, and at the token (HF_TOKEN, or what `hf auth login` wrote)".to_owned(),
+                "a path that exists or a model that your token may read".to_owned(),
+                "check the name or the path, and the token (HF_TOKEN, or the one of `hf auth login`)".to_owned(),
             ),
             (StatusCode::NOT_FOUND, ..) => (
-                "a model of this name, and it is no path either".to_owned(),
-                format!("look at the name or the path: is there {page}?"),
+                "a path that exists or a model of this name".to_owned(),
+                format!("check the name or the path, and whether {page} exists"),
             ),
             _ if status.is_server_error() => (
                 "an answer".to_owned(),
-                "try again later: what is there is kept".to_owned(),
+                "try again later: downloaded bytes are kept".to_owned(),
             ),
             _ => (
                 "an answer".to_owned(),
-                "HF_ENDPOINT names the server that is asked; does it speak the Hub's protocol?".to_owned(),
+                "check that the server in HF_ENDPOINT speaks the Hub's protocol".to_owned(),
             ),
         };
         let from = match at_home {
@@ -500,7 +498,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// A text of the server's, fit for a line on a terminal, without the token.
+    /// A text from the server, safe to print on one line, without the token.
     fn clean(&self, text: &str) -> String {
         let text = match &self.token {
             Some(token) => token.removed_from(text),
@@ -512,7 +510,7 @@ impl<'a> Client<'a> {
 }
 
 fn add<'a>(url: &mut Url, parts: impl IntoIterator<Item = &'a str>) {
-    // None only of addresses that are no base, which the settings refuse.
+    // Fails only for cannot-be-a-base URLs, which the settings refuse.
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(parts);
     }

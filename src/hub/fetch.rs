@@ -1,6 +1,6 @@
-//! Brings a file's bytes into the cache: resumed where they broke off, counted, hashed where the tag is a hash, and put in
-//! place by one rename. Two processes at once take turns by a lock; where the file system has none, both write the same
-//! bytes at the same places.
+//! Downloads a file into the cache: resumes a partial download, counts the bytes, hashes them if the ETag is a hash,
+//! and renames the file at the end. Two processes take turns with a lock; if the file system has no locks, both write
+//! the same bytes to the same offsets.
 
 use std::{
     fs::{self, File},
@@ -20,12 +20,12 @@ use super::{
 };
 use crate::{advised::Advised, terminal};
 
-/// How often a lock is looked at.
+/// How often to try a lock.
 const LOOK: Duration = Duration::from_millis(200);
-/// Files of at least so many bytes get a line of their own, where no bar is shown.
+/// Files of at least this many bytes get their own line if no bar is shown.
 const LARGE: u64 = 1 << 20;
 
-/// Where bytes come from, and where they go.
+/// A download from a server into a repository of the cache.
 pub(super) struct Download<'a> {
     pub(super) client: &'a Client<'a>,
     pub(super) repository: &'a Repository,
@@ -33,12 +33,12 @@ pub(super) struct Download<'a> {
     bar: ProgressBar,
 }
 
-/// How far one file is.
+/// The progress of one file.
 struct Progress {
     file: File,
     bytes: u64,
     hash: Option<Sha256>,
-    /// Whether bytes of an earlier start are among them.
+    /// Whether it contains bytes of an earlier run.
     resumed: bool,
 }
 
@@ -52,7 +52,7 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Shows a bar from now on, of files that come to so many bytes, where a person watches.
+    /// Shows a bar for files of this many bytes in total, if standard error is a terminal.
     pub(super) fn show(&mut self, bytes: u64) {
         if !terminal::watched() {
             return;
@@ -64,13 +64,13 @@ impl<'a> Download<'a> {
         }
     }
 
-    /// Brings a file to its place in the commit's folder.
+    /// Downloads a file, if necessary, and links it into the commit's folder.
     pub(super) async fn bring(&self, remote: &Remote) -> Result<(), Failure> {
         self.bar.set_message(remote.name.clone());
         let begun = self.bar.position();
         if !self.is_there(remote) {
             let _lock = self.lock(remote).await?;
-            // Another process may have been faster.
+            // Another process may have downloaded it in the meantime.
             if !self.is_there(remote) {
                 self.blob(remote).await?;
                 if self.bar.is_hidden() && remote.bytes >= LARGE {
@@ -88,13 +88,13 @@ impl<'a> Download<'a> {
             .link(self.commit, &remote.name, &remote.etag)?)
     }
 
-    /// Whether its blob is there; one of another size is none.
+    /// Whether its blob exists with the right size.
     fn is_there(&self, remote: &Remote) -> bool {
         let blob = fs::metadata(self.repository.blob(&remote.etag));
         blob.is_ok_and(|blob| blob.is_file() && blob.len() == remote.bytes)
     }
 
-    /// Waits for another process that downloads the same, and can be stopped meanwhile.
+    /// Waits for another process that downloads the same file; the wait can be stopped.
     async fn lock(&self, remote: &Remote) -> Result<Lock, Failure> {
         let path = self.repository.lock_file(&remote.etag);
         make_parent(&path)?;
@@ -140,8 +140,7 @@ impl<'a> Download<'a> {
         Ok(written?)
     }
 
-    /// Goes on with what an earlier start left. Only of files whose hash is known: bytes of others cannot be trusted to be
-    /// of this file.
+    /// Resumes a partial download, if the hash of the file is known. Without a hash, the bytes may be of another file.
     fn begin(&self, path: &Path, remote: &Remote) -> Result<Progress, Failure> {
         let context = || format!("{}: cannot be written", path.display());
         let file = File::options()
@@ -173,7 +172,7 @@ impl<'a> Download<'a> {
         Ok(progress)
     }
 
-    /// Adds what comes of one request; ends well where the file is whole.
+    /// Adds the bytes of one request; an error if the file is not whole afterwards.
     async fn more(
         &self,
         progress: &mut Progress,
@@ -204,7 +203,7 @@ impl<'a> Download<'a> {
         }
         if progress.bytes < remote.bytes {
             let (expected, got) = (remote.bytes, progress.bytes);
-            let hint = "try again: what is there is kept";
+            let hint = "try again: downloaded bytes are kept";
             return Err(Failure {
                 error: Advised::error(
                     format!("{}: expected {expected} bytes, got {got}", shown()),
@@ -221,15 +220,15 @@ impl<'a> Download<'a> {
         if got.eq_ignore_ascii_case(expected) {
             return Ok(());
         }
-        // What was there before may be what is wrong: once more, from the first byte.
+        // The resumed bytes may be wrong: try again from the first byte.
         let passing = progress.resumed;
         progress.restart().with_context(context)?;
         let message = format!(
-            "{}: expected content of SHA-256 {expected}, got {got}",
+            "{}: expected content with the SHA-256 {expected}, got {got}",
             shown()
         );
         let hint =
-            "nothing of it is kept: try again, and if it stays so, ask whoever runs the server";
+            "try again, nothing of it was kept; if the error stays, ask the operator of the server";
         Err(Failure {
             error: Advised::error(message, hint),
             passing,
@@ -244,7 +243,7 @@ impl Drop for Download<'_> {
 }
 
 impl Progress {
-    /// Counts bytes that are in the file.
+    /// Counts and hashes bytes that are in the file.
     fn take(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         if let Some(hash) = &mut self.hash {
@@ -252,7 +251,7 @@ impl Progress {
         }
     }
 
-    /// From the first byte again.
+    /// Starts again from the first byte.
     fn restart(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
@@ -263,7 +262,7 @@ impl Progress {
     }
 }
 
-/// Bytes as people say them.
+/// Bytes as human-readable text.
 pub(super) fn size(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }

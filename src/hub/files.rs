@@ -1,8 +1,8 @@
-//! Which files of a repository are taken, and whether a commit's folder in the cache has them. Takes names, yields names:
-//! what a server says of them is not believed before [`is_plain`] has seen it.
+//! Selects the files of a repository to download, and checks whether a commit's folder in the cache has them.
+//! [`is_plain`] checks every name that comes from a server.
 //!
-//! Weights are `model.safetensors`, or what its index names; the ONNX file that a folder would be scored by where there
-//! are none. `pytorch_model.bin` is never taken: to read it is to run it.
+//! Weights are `model.safetensors`, or the files that its index names; without these, the ONNX file that `score` would
+//! use in a folder. `pytorch_model.bin` is never downloaded: reading it can execute code.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -13,10 +13,10 @@ use serde_json::Value;
 use super::{cache::Repository, id::Id};
 use crate::advised::Advised;
 
-/// What stands beside weights and says what they mean.
+/// The files beside the weights: configuration and tokenizer.
 pub(super) const BESIDE: [&str; 7] = [
     CONFIG,
-    // Refused where it is there: see rho_checkpoint.
+    // rho_checkpoint refuses a folder with this file.
     "adapter_config.json",
     "generation_config.json",
     TOKENIZER,
@@ -29,43 +29,43 @@ pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const SINGLE: &str = "model.safetensors";
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 
-/// An index of more bytes is none: those of the largest models have a few million.
+/// Most bytes of an index; larger ones are refused. Those of the largest models have a few million.
 const LARGEST_INDEX: u64 = 256 << 20;
 
-/// What is wanted of a repository.
+/// What is needed from a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// A model that can be scored, exported or trained.
+    /// A model to score with, export or train.
     Model,
-    /// config.json and what stands beside, without weights.
+    /// config.json and the files beside it, without weights.
     Configuration,
-    /// tokenizer.json and what stands beside, without weights.
+    /// tokenizer.json and the files beside it, without weights.
     Tokenizer,
 }
 
-/// What a commit's folder in the cache has.
+/// Which of the needed files a commit's folder in the cache has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Held {
-    /// All that the repository has of what is wanted.
+    /// All that the repository has.
     Whole,
-    /// What is wanted, but nobody knows whether the repository has these files too.
+    /// Enough, but it is unknown whether the repository also has these files.
     Unsure(Vec<&'static str>),
-    /// Less.
+    /// Not enough.
     Less,
 }
 
 /// The weights of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Weights {
-    /// In one file.
+    /// One file.
     Single,
-    /// In those that the index names.
+    /// The files that the index names.
     Indexed,
-    /// An ONNX file, and those that may hold its tensors.
+    /// An ONNX file, and the files that may hold its tensors.
     Onnx(Vec<String>),
 }
 
-/// Whether a name stays in the folder it is joined to, on every system.
+/// Whether a name stays inside the folder that it is joined to, on every system.
 pub(super) fn is_plain(name: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty()
@@ -83,7 +83,7 @@ pub(super) fn shards(index: &Path) -> anyhow::Result<Vec<String>> {
     let wrong = |expected: &str, got: String| {
         Advised::error(
             format!("{shown}: expected {expected}, got {got}"),
-            "the repository is broken, or means harm: nothing that it names is taken",
+            "use another repository: this one is broken or malicious, and nothing that it names is downloaded",
         )
     };
     let read = || format!("{shown}: cannot be read");
@@ -93,7 +93,7 @@ pub(super) fn shards(index: &Path) -> anyhow::Result<Vec<String>> {
     }
     let text = fs::read(index).with_context(read)?;
     let json: Value = serde_json::from_slice(&text)
-        .map_err(|error| wrong("an index of safetensors", format!("no JSON ({error})")))?;
+        .map_err(|error| wrong("an index of safetensors", format!("invalid JSON ({error})")))?;
     let Some(placed) = json["weight_map"].as_object() else {
         return Err(wrong("a weight_map", "none".to_owned()));
     };
@@ -115,7 +115,7 @@ pub(super) fn shards(index: &Path) -> anyhow::Result<Vec<String>> {
     }
 }
 
-/// The weights among the files of a repository; `shown` says which it is.
+/// The weights among the files of a repository; `shown` names it in errors.
 pub(super) fn weights(id: &Id, shown: &str, names: &[String]) -> anyhow::Result<Weights> {
     let has = |name: &str| names.iter().any(|known| known == name);
     if has(SINGLE) {
@@ -143,20 +143,20 @@ pub(super) fn weights(id: &Id, shown: &str, names: &[String]) -> anyhow::Result<
         ),
         (Some(other), ..) => (
             other.clone(),
-            "rho-mask takes the files that Transformers saves; name a repository that has them",
+            "name a repository with the files that Transformers saves",
         ),
         (None, Some(pickled), _) => (
-            format!("{pickled}, which can run any program when it is read"),
-            "look for a revision with safetensors (such as @refs/pr/1), or save it so in Python: \
+            format!("{pickled}, which can execute code when it is read"),
+            "look for a revision with safetensors (such as @refs/pr/1), or convert it in Python: \
              AutoModelForCausalLM.from_pretrained(NAME).save_pretrained(DIR), and name DIR",
         ),
         (None, None, Some(quantised)) => (
             quantised.clone(),
-            "take the repository that it was made from: rho-mask reads safetensors and ONNX",
+            "name the repository that it was converted from: rho-mask reads safetensors and ONNX",
         ),
         (None, None, None) => (
             "none".to_owned(),
-            "name a language model's repository, with the weights in safetensors",
+            "name the repository of a language model, with weights in safetensors",
         ),
     };
     Err(Advised::error(
@@ -165,8 +165,8 @@ pub(super) fn weights(id: &Id, shown: &str, names: &[String]) -> anyhow::Result<
     ))
 }
 
-/// The ONNX file that [`source::Source::find`] would take of a folder with these files, and the files that are called
-/// after it. None where there is none.
+/// The ONNX file that [`source::Source::find`] would use in a folder with these files, and the data files named after
+/// it. None if there is no ONNX file.
 fn onnx(id: &Id, names: &[String]) -> anyhow::Result<Option<Vec<String>>> {
     for folder in ["", "onnx/"] {
         let there: Vec<String> = names
@@ -177,7 +177,7 @@ fn onnx(id: &Id, names: &[String]) -> anyhow::Result<Option<Vec<String>>> {
             .collect();
         let place = Path::new(&id.model).join(folder);
         if let Some(model) = source::pick(&place, &there)? {
-            // model.onnx_data, model.onnx_data_1, model.onnx.data and model.data: names that exporters give.
+            // Exporters use the names model.onnx_data, model.onnx_data_1, model.onnx.data and model.data.
             let stem = model.trim_end_matches(".onnx").to_owned();
             let belongs = |name: &String| {
                 let after = name.strip_prefix(&model).or(name.strip_prefix(&stem));
@@ -191,7 +191,7 @@ fn onnx(id: &Id, names: &[String]) -> anyhow::Result<Option<Vec<String>>> {
     Ok(None)
 }
 
-/// What the cache has of a commit.
+/// Which of the needed files the cache has of a commit.
 pub(super) fn held(repository: &Repository, commit: &str, need: Need) -> Held {
     let has = |name: &str| repository.has(commit, name);
     let mut unsure: Vec<&'static str> = BESIDE
@@ -341,7 +341,7 @@ mod tests {
             (r#"{"weight_map": {"a": 1}}"#, "got 1"),
             (r#"{"weight_map": {}}"#, "got none"),
             ("{}", "expected a weight_map"),
-            ("<html>", "got no JSON"),
+            ("<html>", "got invalid JSON"),
         ] {
             let error = shards(text).unwrap_err();
             assert!(error.contains(expected), "{error}");
@@ -379,7 +379,7 @@ mod tests {
         assert_eq!(held(Need::Model), Held::Whole);
         fs::remove_file(snapshot.join(INDEX)).unwrap();
         fs::write(snapshot.join("model.onnx"), "").unwrap();
-        // config.json is no JSON here.
+        // config.json is empty here, not JSON.
         assert_eq!(held(Need::Model), Held::Less);
         fs::write(snapshot.join(CONFIG), "{}").unwrap();
         assert_eq!(held(Need::Model), Held::Unsure(vec![SINGLE, INDEX]));

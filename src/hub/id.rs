@@ -1,26 +1,26 @@
-//! A model's name on the Hub, as it is typed: `name`, `org/name`, either with `@revision`.
+//! A model's name on the Hub: `name` or `org/name`, each with an optional `@revision`.
 
 use std::fmt;
 
-/// The revision of those who name none.
+/// The default revision.
 const MAIN: &str = "main";
-/// The longest part of a name that the Hub takes.
+/// The longest part of a name that the Hub accepts.
 const LONGEST: usize = 96;
-/// What a file is called, and no model: whoever types one of these means a path.
+/// File extensions: a name that ends with one of these is a path, not a model.
 const FILES: [&str; 6] = [".onnx", ".json", ".safetensors", ".bin", ".toml", ".git"];
 
 /// A model and one of its revisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Id {
-    /// `org/name`, or the name alone of the oldest models.
+    /// `org/name`, or only the name for the oldest models.
     pub(super) model: String,
     /// A branch, a tag or a commit.
     pub(super) revision: String,
 }
 
 impl Id {
-    /// What was typed, where it looks like a model's name; a path never does where it is absolute, or begins or ends with
-    /// a folder.
+    /// Parses an argument; none if it does not look like a model's name. Absolute paths, and paths with `./`, `../` or
+    /// a trailing slash, never do.
     pub(super) fn parse(typed: &str) -> Option<Self> {
         let (model, revision) = match typed.split_once('@') {
             Some((model, revision)) => (model, revision),
@@ -47,7 +47,7 @@ impl fmt::Display for Id {
     }
 }
 
-/// As the Hub has it: letters, digits, `-`, `_`, `.`; neither of the last at an end, nor `--` or `..` anywhere.
+/// The Hub's rule: letters, digits, `-`, `_` and `.`; no `-` or `.` at either end, no `--` or `..` anywhere.
 fn is_part(part: &str) -> bool {
     let mark = |c: char| ['-', '.'].contains(&c);
     (1..=LONGEST).contains(&part.len())
@@ -60,7 +60,7 @@ fn is_part(part: &str) -> bool {
         && !part.contains("..")
 }
 
-/// A branch may have folders in its name, such as `refs/pr/1`.
+/// The name of a branch may contain slashes, such as `refs/pr/1`.
 fn is_revision(revision: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty()
@@ -73,7 +73,7 @@ fn is_revision(revision: &str) -> bool {
     revision.len() <= 2 * LONGEST && revision.split('/').all(is_part)
 }
 
-/// Whether a revision is a commit, in full.
+/// Whether a revision is a full commit hash.
 pub(super) fn is_commit(revision: &str) -> bool {
     revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,26 +1,25 @@
-//! Models by their names on the Hugging Face Hub. Takes what was typed where a path is expected, yields a path: the same
-//! one, or the folder of a commit in the Hugging Face cache, downloaded where it is not there yet. What lies in that
-//! folder is for others to open.
+//! Models by their names on the Hugging Face Hub. Resolves an argument into a path: the argument itself if it exists,
+//! else the folder of a commit in the Hugging Face cache, downloaded if necessary. Other modules open the files.
 //!
 //! ```text
-//! typed ─► a path that exists ─────────────────────────────────────────────────► itself
-//!       └► org/name[@revision] ─► refs/ of the cache ─► all there ─────────────► snapshots/COMMIT
-//!                                                    └► listing ─► blobs, links ─┘
+//! argument ─► a path that exists ───────────────────────────────────────────────► the argument
+//!          └► org/name[@revision] ─► refs/ of the cache ─► complete ────────────► snapshots/COMMIT
+//!                                                       └► listing ─► blobs, links ─┘
 //! ```
 //!
-//! * `id`: what a model's name looks like.
-//! * `settings`: the environment: where the cache is, whom to ask, with which token.
-//! * `files`: which files are taken.
-//! * `cache`: the layout of the cache, shared with `huggingface_hub` and all that use it.
-//! * `client`: the Hub's protocol; `fetch`: bytes into the cache.
+//! * `id`: parses a model's name.
+//! * `settings`: the environment: the cache folder, the server, the token.
+//! * `files`: which files are downloaded.
+//! * `cache`: the layout of the cache, shared with `huggingface_hub` and its users.
+//! * `client`: the Hub's protocol; `fetch`: downloads into the cache.
 //!
-//! A revision that is in the cache is not asked for again: `main` stays the commit that it was when it was downloaded,
-//! for every run of a series. The commit is said, and stands in the masks.
+//! A revision that is in the cache is not requested again, so `main` stays the same commit for every run of a series.
+//! The commit is printed and recorded in the masks.
 //!
-//! The crate `hf-hub` downloads too. It is not used: its releases 0.x take the names of files from the server as they are
-//! (a tag `../../x` writes there), add a whole file to a half one where a server knows no ranges, check no hash, and end
-//! the program where a header is missing; 1.0 joins tags to paths likewise, resumes nothing, and needs 86 more crates,
-//! with aws-lc beside ring.
+//! The crate `hf-hub` is not used. Its releases 0.x use file names and ETags from the server unchecked (an ETag
+//! `../../x` writes to that path), append a whole file to a partial one if a server ignores ranges, check no hash, and
+//! panic if a header is missing. 1.0 also joins ETags to paths unchecked, resumes nothing, and needs 86 more crates,
+//! with aws-lc besides ring.
 
 mod cache;
 mod client;
@@ -48,13 +47,13 @@ use crate::{advised::Advised, stop::Stop, terminal};
 
 pub(crate) use files::Need;
 
-/// The path that was typed where it exists, or the folder of the model that it names, downloaded where that is needed.
-/// What is neither is returned as it is: whoever opens it says what is wrong.
+/// The path of an argument: the argument itself if it exists, or the folder of the model that it names, downloaded if
+/// necessary. Anything else is returned unchanged; opening it reports the error.
 pub(crate) fn resolve(typed: &Path, need: Need) -> anyhow::Result<PathBuf> {
     resolve_as(typed, typed, need)
 }
 
-/// As [`resolve`], of what stands in a file: `path` is where it would lie.
+/// Like [`resolve`], for a path in a file: `path` is the path resolved against the file's folder.
 pub(crate) fn resolve_as(typed: &Path, path: &Path, need: Need) -> anyhow::Result<PathBuf> {
     let exists = path.symlink_metadata().is_ok();
     match typed.to_str().filter(|_| !exists).and_then(Id::parse) {
@@ -63,7 +62,7 @@ pub(crate) fn resolve_as(typed: &Path, path: &Path, need: Need) -> anyhow::Resul
     }
 }
 
-/// What a model in the cache is called: `org/name@COMMIT`. None of models that lie elsewhere.
+/// The name of a model in the cache: `org/name@COMMIT`. None for other models.
 pub(crate) fn name(path: &Path) -> Option<String> {
     cache::named(&fs::canonicalize(path).ok()?)
 }
@@ -78,7 +77,7 @@ fn model(id: &Id, need: Need) -> anyhow::Result<PathBuf> {
     };
     let found = |commit: &str| {
         terminal::once(&format!(
-            "note: {id}: taking commit {commit} from the Hugging Face cache"
+            "note: {id}: using commit {commit} from the Hugging Face cache"
         ));
         Ok(repository.snapshot(commit))
     };
@@ -86,15 +85,15 @@ fn model(id: &Id, need: Need) -> anyhow::Result<PathBuf> {
         (Some(commit), Held::Whole, _) => found(commit),
         (Some(commit), Held::Unsure(names), Some(offline)) => {
             terminal::once(&format!(
-                "note: {id}: the cache does not say whether the repository has {}, and {offline} forbids to ask: taken as \
-                 if it had not",
+                "note: {id}: the cache does not record whether the repository has {}, and {offline} forbids requests: \
+                 assuming that it does not",
                 names.join(", ")
             ));
             found(commit)
         }
         (commit, held, Some(offline)) => Err(Advised::error(
             format!(
-                "{id}: expected a path, or a model in the Hugging Face cache ({}), for {offline} forbids to download it; \
+                "{id}: expected a path or a model in the Hugging Face cache ({}), because {offline} forbids downloads, \
                  got {}",
                 repository.folder().display(),
                 match (commit, held) {
@@ -104,11 +103,11 @@ fn model(id: &Id, need: Need) -> anyhow::Result<PathBuf> {
                 }
             ),
             format!(
-                "unset {offline}, or download it where there is a network: hf download {}",
+                "unset {offline}, or download it while you have a network: hf download {}",
                 id.model
             ),
         )),
-        // The commit that most of it is there of, whatever the revision names by now.
+        // Complete the commit that is in the cache, even if the revision has moved since.
         (Some(commit), Held::Unsure(_), None) => download(id, need, &settings, &repository, commit),
         (_, _, None) => download(id, need, &settings, &repository, &id.revision),
     }
@@ -125,7 +124,7 @@ fn download(
     if let Err(error) = fs::create_dir_all(&blobs) {
         return Err(Advised::error(
             format!(
-                "{}: expected a folder that can be written to, got: {error}",
+                "{}: expected a writable folder, got: {error}",
                 blobs.display()
             ),
             "set HF_HUB_CACHE or HF_HOME to another folder",
@@ -138,12 +137,12 @@ fn download(
         .build()
         .context("cannot start to download")?;
     let brought = runtime.block_on(bring(&client, repository, id, need, revision));
-    // A look-up of a name that nobody waits for any more.
+    // Do not wait for a DNS lookup that is still running.
     runtime.shutdown_background();
     Ok(brought?)
 }
 
-/// Brings what is wanted of a revision, what is small first.
+/// Downloads the needed files of a revision, small files first.
 async fn bring(
     client: &Client<'_>,
     repository: &Repository,
@@ -169,7 +168,7 @@ async fn bring(
                 "{}: expected {name} among its files, got none",
                 client.shown()
             ),
-            "name a repository with a model as Transformers saves it",
+            "name a repository with a model that Transformers saved",
         )
         .into());
     }
@@ -189,10 +188,10 @@ async fn bring(
             if let Some(missing) = shards.iter().find(|name| !has(name)) {
                 return Err(Advised::error(
                     format!(
-                        "{}: {INDEX} names {missing}, and the repository has no such file",
+                        "{}: {INDEX}: expected files of the repository, got {missing}, which it does not have",
                         client.shown()
                     ),
-                    "the repository is broken: take another revision, or tell whoever made it",
+                    "use another revision, or report the broken repository to its owner",
                 )
                 .into());
             }
@@ -238,7 +237,7 @@ async fn bring(
     }
     let snapshot = repository.snapshot(commit);
     terminal::once(&format!(
-        "note: {id}: taking commit {commit} from the Hugging Face cache"
+        "note: {id}: using commit {commit} from the Hugging Face cache"
     ));
     Ok(snapshot)
 }

@@ -1,5 +1,5 @@
-//! Where the cache lies, whom to ask, with which token, and whether to ask at all. Reads the environment, as the Python
-//! package `huggingface_hub` does; nothing else of the module does.
+//! The cache folder, the server, the token, and whether requests are allowed. Reads the environment as the Python
+//! package `huggingface_hub` does; no other part of the module reads it.
 
 use std::{
     env,
@@ -16,16 +16,16 @@ use crate::advised::Advised;
 
 const ENDPOINT: &str = "https://huggingface.co";
 
-/// What the environment says.
+/// The settings from the environment.
 pub(super) struct Settings {
-    /// The folder that holds `models--org--name`; none without a home.
+    /// The folder that contains `models--org--name`; none without a home directory.
     pub(super) cache: Option<PathBuf>,
-    /// The variable that forbids to ask anybody.
+    /// The variable that forbids requests, if one does.
     pub(super) offline: Option<&'static str>,
     endpoint: Option<String>,
     /// A token and the variable that holds it.
     token: Option<(&'static str, String)>,
-    /// Where a token lies that was not named.
+    /// The file of the token, if no variable holds one.
     token_file: Option<PathBuf>,
 }
 
@@ -75,7 +75,7 @@ impl Settings {
         }
     }
 
-    /// Whom to ask.
+    /// The server.
     pub(super) fn endpoint(&self) -> anyhow::Result<Url> {
         let text = self.endpoint.as_deref().unwrap_or(ENDPOINT);
         let url = Url::parse(text.trim_end_matches('/'))
@@ -83,13 +83,13 @@ impl Settings {
             .filter(|url| url.has_host() && ["http", "https"].contains(&url.scheme()));
         url.ok_or_else(|| {
             Advised::error(
-                "HF_ENDPOINT: expected the address of a server, beginning with http:// or https://, got something else",
+                "HF_ENDPOINT: expected the URL of a server, starting with http:// or https://, got something else",
                 format!("unset it for {ENDPOINT}"),
             )
         })
     }
 
-    /// What says who asks.
+    /// The token, if there is one.
     pub(super) fn token(&self) -> anyhow::Result<Option<Token>> {
         if let Some((name, text)) = &self.token {
             return Token::new(text, name);
@@ -116,12 +116,13 @@ impl Settings {
     }
 }
 
-/// A secret: it is shown nowhere.
+/// A secret token, which is never displayed.
 #[derive(Clone)]
 pub(super) struct Token(String);
 
 impl Token {
-    /// `from` says where it stood, for it is not shown itself. None where there is only white space.
+    /// `from` names its variable or file in errors, because the token itself is never displayed. None if the text is
+    /// only white space.
     fn new(text: &str, from: &str) -> anyhow::Result<Option<Self>> {
         let text = text.trim();
         if text.is_empty() {
@@ -143,7 +144,7 @@ impl Token {
         Some(value)
     }
 
-    /// A text from elsewhere without it.
+    /// A text with the token replaced.
     pub(super) fn removed_from(&self, text: &str) -> String {
         text.replace(&self.0, "***")
     }

@@ -1,5 +1,5 @@
-//! Takes masks, yields single documents with everything that stands in their rows: the first, some by chance, or one by
-//! its name. For whoever needs all of them, the statistics go through the files column by column instead.
+//! Finds and reads single documents of masks, with all their columns: the first, a random sample, or one by its id or
+//! row. The statistics, which need all documents, read the files column by column instead.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::files::Masks;
 use crate::{advised::Advised, document::Document};
 
-/// Where a document stands.
+/// The position of a document in the mask files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     file: usize,
@@ -18,11 +18,11 @@ pub(crate) struct Place {
     row: usize,
 }
 
-/// What the rows are called.
+/// The columns that identify a row.
 const NAMES: [&str; 3] = ["id", "shard", "row"];
 
 impl Masks {
-    /// Goes through all documents by name only, until `each` answers false.
+    /// Reads only the names of all documents, until `each` returns false.
     fn each_name(&self, mut each: impl FnMut(Place, &MaskBatch) -> bool) -> anyhow::Result<()> {
         for file in 0..self.files.len() {
             let mut columns = self.open_file(file)?;
@@ -54,9 +54,9 @@ impl Masks {
         Ok(first)
     }
 
-    /// Some documents by chance, in the order of the corpus: the same for the same seed and masks.
+    /// Random documents, in the order of the corpus; the same for the same seed and masks.
     pub(crate) fn sample(&self, count: usize, seed: u64) -> anyhow::Result<Vec<Place>> {
-        // Those whose numbers have the lowest hashes.
+        // The documents whose numbers have the lowest hashes.
         let mut lowest = BTreeSet::new();
         let mut number: u64 = 0;
         self.each_name(|place, _| {
@@ -72,10 +72,10 @@ impl Masks {
         Ok(places)
     }
 
-    /// The document of this id: the first, and how many have it.
+    /// The first document with this id, and how many documents have it.
     ///
     /// # Errors
-    /// Where none has it.
+    /// If no document has it.
     pub(crate) fn by_id(&self, id: &str) -> anyhow::Result<(Place, usize)> {
         let mut found: Option<(Place, usize)> = None;
         let mut closest = Closest::to(id);
@@ -91,7 +91,7 @@ impl Masks {
         found.ok_or_else(|| {
             Advised::error(
                 format!(
-                    "{}: expected a document of id {id:?}, got none",
+                    "{}: expected a document with the id {id:?}, got none",
                     self.path.display()
                 ),
                 closest.hint("id"),
@@ -99,10 +99,10 @@ impl Masks {
         })
     }
 
-    /// The document of this row, or the first of a shard; the shard may be left out where there is only one.
+    /// The document at this row, or the first of a shard. The shard may be omitted if there is only one.
     ///
     /// # Errors
-    /// Where there is none.
+    /// If there is no such document.
     pub(crate) fn by_row(&self, shard: Option<&str>, row: Option<i64>) -> anyhow::Result<Place> {
         let (mut found, mut last) = (None, None);
         let mut shards: Vec<String> = Vec::new();
@@ -124,7 +124,7 @@ impl Masks {
         if let (None, [_, _, ..]) = (shard, &shards[..]) {
             return Err(Advised::error(
                 format!(
-                    "--row: expected --shard beside it, for {shown} holds {} shards",
+                    "--row: expected --shard with it, because {shown} holds {} shards, got none",
                     shards.len()
                 ),
                 format!("name one of them, such as --shard {}", shards[0]),
@@ -139,7 +139,7 @@ impl Masks {
             }
             (_, last) => Advised::error(
                 format!(
-                    "{shown}: expected a document in row {}, got none",
+                    "{shown}: expected a document at row {}, got none",
                     row.unwrap_or(0)
                 ),
                 match last {
@@ -157,7 +157,7 @@ impl Masks {
         let mut documents = Vec::with_capacity(places.len());
         let mut open: Option<(usize, MaskColumns)> = None;
         let mut held: Option<((usize, usize), MaskBatch)> = None;
-        // Batches of the open file that were read or passed over.
+        // Batches of the open file that were read or skipped.
         let mut read = 0;
         for place in places {
             let wanted = (place.file, place.batch);
@@ -177,7 +177,7 @@ impl Masks {
                 read += 1;
                 held = Some((
                     wanted,
-                    batch.context("the masks became fewer while they were read")?,
+                    batch.context("the masks were truncated while they were read")?,
                 ));
             }
             let (_, batch) = held.as_ref().context("no batch is held")?;
@@ -188,7 +188,7 @@ impl Masks {
 
     fn document(&self, batch: &MaskBatch, row: usize) -> anyhow::Result<Document> {
         let range = batch.documents().nth(row);
-        let range = range.context("the masks became fewer while they were read")?;
+        let range = range.context("the masks were truncated while they were read")?;
         let numbers = |names: Vec<String>| {
             let columns = names.into_iter().map(|name| {
                 let mut all = Vec::new();
@@ -213,7 +213,7 @@ impl Masks {
             row: batch.token_hash_and_row(row).1,
             source: batch.source(row).map(str::to_owned),
             text: batch.text(row).map(str::to_owned),
-            // None is negative: that was checked when the batch was read.
+            // No id is negative: the reader checked that.
             tokens: batch.input_ids()[range.clone()]
                 .iter()
                 .map(|id| id.cast_unsigned())
@@ -226,7 +226,7 @@ impl Masks {
     }
 }
 
-/// The name that is most like another.
+/// The name that is most similar to another.
 struct Closest<'a> {
     to: &'a str,
     found: Option<(f64, String)>,
@@ -246,7 +246,7 @@ impl<'a> Closest<'a> {
 
     fn hint(self, what: &str) -> String {
         match self.found {
-            Some((_, name)) => format!("the closest {what} there is {name:?}"),
+            Some((_, name)) => format!("the closest {what} is {name:?}"),
             None => "the masks hold no document".to_owned(),
         }
     }

@@ -1,5 +1,5 @@
-//! Takes the path of a masks folder, finished or not, or of one mask file, yields the files that hold rows. What is in
-//! the rows: see `documents`, and the statistics.
+//! Opens a masks folder, finished or not, or one mask file, and lists the files that hold rows. `documents` and the
+//! statistics read the rows.
 
 use std::path::{Path, PathBuf};
 
@@ -13,15 +13,15 @@ use crate::{
     run_folder::{Command, RecordedPlan},
 };
 
-/// Masks to look at.
+/// Masks to read.
 pub(crate) struct Masks {
-    /// As it was named.
+    /// The path as given.
     pub(crate) path: PathBuf,
-    /// The folder of the masks, where they are in one.
+    /// The masks folder, if the files are in one.
     pub(crate) folder: Option<PathBuf>,
-    /// What holds rows, in the order of the corpus.
+    /// The files that hold rows, in the order of the corpus.
     pub(crate) files: Vec<RowFile>,
-    /// The shards that are not complete, and how far they are.
+    /// The shards that are not complete, with their progress.
     pub(crate) missing: Vec<String>,
     /// The first file, for its columns.
     first: MaskColumns,
@@ -31,7 +31,7 @@ pub(crate) struct Masks {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RowFile {
     pub(crate) path: PathBuf,
-    /// How much of it counts, where it is still being written.
+    /// The valid bytes of a file that is still being written.
     beginning: Option<u64>,
 }
 
@@ -52,10 +52,10 @@ impl RowFile {
 }
 
 impl Masks {
-    /// Looks at a folder or a file.
+    /// Opens a folder or a file.
     ///
     /// # Errors
-    /// Where there is nothing, or nothing that holds masks.
+    /// If the path does not exist or holds no masks.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let hint =
@@ -75,8 +75,8 @@ impl Masks {
             let (got, hint) = match missing.is_empty() {
                 true => ("none", hint),
                 false => (
-                    "a folder in which no shard has any yet",
-                    "wait until the run that writes it has scored something",
+                    "a folder in which no shard has masks yet",
+                    "wait until the run that writes it has finished some masks",
                 ),
             };
             return Err(Advised::error(
@@ -104,37 +104,37 @@ impl Masks {
         }
     }
 
-    /// The names of the columns of scores.
+    /// The names of the score columns.
     pub(crate) fn scores(&self) -> Vec<String> {
         owned(self.first.scores())
     }
 
-    /// The names of the columns of masks.
+    /// The names of the mask columns.
     pub(crate) fn masks(&self) -> Vec<String> {
         self.first.schema().masks.clone()
     }
 
-    /// The names of the columns of codes.
+    /// The names of the code columns.
     pub(crate) fn codes(&self) -> Vec<String> {
         owned(self.first.codes())
     }
 
-    /// The names of the columns of weights.
+    /// The names of the weight columns.
     pub(crate) fn weights(&self) -> Vec<String> {
         owned(self.first.weights())
     }
 
-    /// Whether the documents say where they are from.
+    /// Whether the documents have a source.
     pub(crate) fn have_source(&self) -> bool {
         self.first.schema().source
     }
 
-    /// What is known of [`metadata`](Self::metadata).
+    /// The fields of [`metadata`](Self::metadata) that this version knows.
     pub(crate) fn known_metadata(&self) -> Metadata {
         Metadata::of(self.metadata())
     }
 
-    /// How the masks were made.
+    /// The metadata: how the masks were computed.
     pub(crate) fn metadata(&self) -> &Value {
         &self.first.schema().metadata
     }
@@ -144,10 +144,10 @@ fn owned(names: Vec<&str>) -> Vec<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// The files of a folder, and what is missing in it.
+/// The files of a folder, and its missing shards.
 fn in_folder(path: &Path) -> anyhow::Result<(Vec<RowFile>, Vec<String>)> {
     let folder = MasksFolder::existing(path);
-    // It is written last.
+    // summary.json is written last.
     if !path.join("summary.json").exists()
         && let Some(recorded) = RecordedPlan::read(&folder)?
     {
@@ -161,7 +161,7 @@ fn in_folder(path: &Path) -> anyhow::Result<(Vec<RowFile>, Vec<String>)> {
     Ok((files.collect(), Vec::new()))
 }
 
-/// Of a run of `score` that is not done: complete files, and what is safe of those that are not.
+/// The files of an unfinished run of `score`: complete ones, and the safe bytes of the others.
 fn of_score(folder: &MasksFolder) -> anyhow::Result<(Vec<RowFile>, Vec<String>)> {
     let Some(standing) = Standing::look(folder)? else {
         return Ok((Vec::new(), Vec::new()));
@@ -182,12 +182,12 @@ fn of_score(folder: &MasksFolder) -> anyhow::Result<(Vec<RowFile>, Vec<String>)>
             }
         }
     }
-    // A run may be at work here: what it renames in this moment is not there under its old name.
+    // A run may be writing here: a file that it just renamed no longer exists under its old name.
     files.retain(|file| file.path.exists());
     Ok((files, standing.missing()))
 }
 
-/// Of a run of `select` that is not done: the files that are, for only they have their final names.
+/// The files of an unfinished run of `select` that are complete: only these have their final names.
 fn of_select(folder: &Path, recorded: &RecordedPlan) -> (Vec<RowFile>, Vec<String>) {
     let (mut files, mut missing) = (Vec::new(), Vec::new());
     for shard in &recorded.shards {
@@ -200,7 +200,7 @@ fn of_select(folder: &Path, recorded: &RecordedPlan) -> (Vec<RowFile>, Vec<Strin
     (files, missing)
 }
 
-/// The masks folder that a mask file lies in, however deep.
+/// The masks folder that contains a mask file, at any depth.
 fn around(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let folders = path.ancestors().skip(1);

@@ -1,4 +1,4 @@
-//! A finished masks folder, and its files, shard by shard.
+//! A finished masks folder and its files, shard by shard.
 
 use std::path::{Path, PathBuf};
 
@@ -12,27 +12,27 @@ use crate::{
     run_folder::{Command, RecordedPlan, RecordedShard},
 };
 
-/// Shards that are named when they are missing.
+/// Most missing shards that an error names.
 const SHOWN: usize = 5;
 
 /// The files of a masks folder.
 pub(crate) struct Input {
     pub(crate) folder: PathBuf,
     pub(crate) files: Vec<InputFile>,
-    /// Neighbouring files that hold one shard of the corpus.
+    /// The shards of the corpus, each as a range of consecutive files.
     pub(crate) shards: Vec<std::ops::Range<usize>>,
     /// The first file, for its columns.
     pub(crate) first: MaskColumns,
 }
 
-/// A file as it was found.
+/// A file, with its identity when the folder was opened.
 pub(crate) struct InputFile {
     pub(crate) name: String,
     pub(crate) identity: Identity,
 }
 
 impl Input {
-    /// Looks at a folder. Refuses one that is not finished.
+    /// Opens a folder. Refuses one that is not finished.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
         let names = finished_files(folder)?;
         let empty = || MaskError::Empty {
@@ -66,12 +66,12 @@ impl Input {
         })
     }
 
-    /// Where a file lies.
+    /// The path of a file.
     pub(crate) fn path(&self, file: usize) -> PathBuf {
         self.folder.join(&self.files[file].name)
     }
 
-    /// What a shard is called: after its first file.
+    /// The name of a shard, which is that of its first file.
     pub(crate) fn shard_name(&self, shard: usize) -> &str {
         &self.files[self.shards[shard].start].name
     }
@@ -83,7 +83,7 @@ impl Input {
         self.shards.iter().map(bytes).collect()
     }
 
-    /// By what each file is known again.
+    /// The identity of each file.
     pub(crate) fn identities(&self) -> Map<String, Value> {
         let files = self.files.iter();
         files
@@ -91,7 +91,7 @@ impl Input {
             .collect()
     }
 
-    /// The files as a run that reads them records them.
+    /// The files, as a run that reads them records them.
     pub(crate) fn recorded(&self) -> Vec<RecordedShard> {
         let files = self.files.iter();
         files
@@ -102,14 +102,14 @@ impl Input {
             .collect()
     }
 
-    /// Refuses a file that was written to since it was found.
+    /// Refuses a file that changed since the folder was opened.
     pub(crate) fn must_be_unchanged(&self, file: usize) -> anyhow::Result<()> {
         let now = Identity::of_file(&self.path(file)).unwrap_or_default();
         match self.files[file].identity.difference(&now) {
             None => Ok(()),
             Some(difference) => Err(Advised::error(
                 format!(
-                    "{}: expected a file that stays as it is, got one that changed while it was read: {difference}",
+                    "{}: expected an unchanged file, got one that changed while it was read: {difference}",
                     self.path(file).display()
                 ),
                 "wait until the masks are finished, then start over with --restart",
@@ -118,7 +118,7 @@ impl Input {
     }
 }
 
-/// The names of the files of a folder that is done.
+/// The names of the files of a finished folder.
 pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
     let shown = path.display();
     if !path.is_dir() {
@@ -136,7 +136,7 @@ pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
     let unfinished = |why: String| {
         Advised::error(
             format!("{shown}: expected a finished masks folder, got one that is not: {why}"),
-            "start the run that writes it again: it goes on where it stopped",
+            "start the run that writes it again: it resumes where it stopped",
         )
     };
     let folder = MasksFolder::existing(path);
@@ -158,7 +158,7 @@ pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
     let Some(names) = listed_masks(path)? else {
         return Err(unfinished("it has no state.json".to_owned()));
     };
-    // It is written last.
+    // summary.json is written last.
     if !path.join("summary.json").exists() {
         return Err(unfinished("it has no summary.json".to_owned()));
     }

@@ -1,4 +1,4 @@
-//! Which command wrote a folder of masks: `dynamics` writes files of the same layout.
+//! Tells masks from the output of `dynamics`, which has the same layout.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::{
     run_folder::{Command, RecordedPlan},
 };
 
-/// Whether `dynamics` wrote to this folder, or this file.
+/// Whether `dynamics` wrote this folder or file.
 pub(crate) fn is_dynamics(path: &Path) -> bool {
     let recorded = RecordedPlan::read(&MasksFolder::existing(path));
     let recorded = recorded.ok().flatten();
@@ -25,9 +25,9 @@ pub(crate) fn must_be_masks(path: &Path) -> anyhow::Result<()> {
     }
     Err(Advised::error(
         format!(
-            "{}: expected masks, got what `dynamics` wrote",
+            "{}: expected masks, got the output of `dynamics`",
             path.display()
         ),
-        "`show` and `report` take it, and its summary.json has all numbers; masks come of `score`",
+        "name a folder that `score` wrote; `show` and `report` take the output of `dynamics`, and its summary.json has all numbers",
     ))
 }

@@ -1,16 +1,16 @@
-//! Masks, read: a folder or a file of them.
+//! Reads masks: a folder or a file.
 //!
 //! ```text
 //! masks/ ── files ──► documents ──► show, report
-//!        ── tokenizer ──► pieces
+//!        ── tokenizer ──► token texts
 //!        ── finished ──► shards ──► select, convert
 //! ```
 //!
-//! * `files`: a masks folder, finished or not, or one mask file, to the files that hold rows. `finished`: a finished folder
-//!   and its files, shard by shard. `kind`: which command wrote it.
+//! * `files`: lists the files with rows of a masks folder, finished or not, or of one mask file. `finished`: a finished
+//!   folder and its files, shard by shard. `kind`: which command wrote it.
 //! * `documents`: single documents with all their columns.
-//! * `summary`: its summary.json. `tokenizer`: the tokenizer that the masks were made with, found again.
-//! * `out_folder`: where masks that are made from others may not be written.
+//! * `summary`: its summary.json. `tokenizer`: finds the tokenizer of the masks.
+//! * `out_folder`: refuses an output folder that overlaps the input folder.
 //!
 //! Nothing here writes to a masks folder.
 

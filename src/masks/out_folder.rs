@@ -1,4 +1,4 @@
-//! Where masks may not be written: into the folder they are made from, or around it, by whatever name.
+//! Refuses an output folder that overlaps the folder of the input masks, even under another name.
 
 use std::{
     fs, io,
@@ -7,17 +7,17 @@ use std::{
 
 use crate::advised::Advised;
 
-/// Refuses an output folder that is the input folder, lies in it or holds it; links are followed.
+/// Refuses an output folder that is the input folder, is inside it or contains it; links are followed.
 pub(crate) fn must_be_apart(masks: &Path, out: &Path) -> anyhow::Result<()> {
     let (input, output) = (real(masks), real(out));
     let (Ok(input), Ok(output)) = (input, output) else {
-        // What cannot be looked at is refused with its reason when it is opened.
+        // A path that cannot be resolved is refused with its reason when it is opened.
         return Ok(());
     };
     let relation = match (inside(&output, &input), inside(&input, &output)) {
         (true, true) => "the same",
         (true, false) => "one inside it",
-        (false, true) => "one around it",
+        (false, true) => "one that contains it",
         (false, false) => return Ok(()),
     };
     Err(Advised::error(
@@ -26,11 +26,11 @@ pub(crate) fn must_be_apart(masks: &Path, out: &Path) -> anyhow::Result<()> {
             out.display(),
             masks.display()
         ),
-        "the masks that are read are never changed: name a new folder beside them",
+        "name a new folder beside the masks, because they are never changed",
     ))
 }
 
-/// A path without links, whose end need not be there yet.
+/// A path with links resolved; its last components need not exist yet.
 fn real(path: &Path) -> io::Result<PathBuf> {
     let path = std::path::absolute(path)?;
     let mut end = Vec::new();
@@ -61,15 +61,14 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Whether a folder is another one or lies in it.
+/// Whether a folder is the same as another or inside it.
 fn inside(inner: &Path, outer: &Path) -> bool {
     inner
         .ancestors()
         .any(|folder| folder == outer || same(folder, outer))
 }
 
-/// Whether two paths lead to the same folder, which the system may know by several (mounted twice, or in letters of
-/// another case).
+/// Whether two paths lead to the same folder, which may have several names (mounted twice, or case-insensitive).
 #[cfg(unix)]
 fn same(a: &Path, b: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;

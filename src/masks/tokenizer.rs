@@ -1,5 +1,5 @@
-//! Finds the tokenizer that some masks were made with, so that their token ids can be read. The masks' metadata holds its
-//! fingerprint. A file with another one is refused, never used.
+//! Finds the tokenizer of some masks, so that their token ids can be decoded. The masks' metadata holds its
+//! fingerprint; a file with another fingerprint is refused.
 
 use std::{borrow::Cow, path::Path};
 
@@ -13,18 +13,18 @@ use crate::{
     tokenization::{TokenizerFiles, pieces::Pieces, stored::NAME},
 };
 
-/// What the token ids of some masks stand for.
+/// The decoder of the token ids of some masks.
 pub(crate) struct Found {
-    /// None where the masks have no tokenizer.
+    /// None if the masks have no tokenizer.
     pub(crate) pieces: Option<Pieces<'static>>,
-    /// What a reader should know about it.
+    /// A note for the user about it.
     pub(crate) note: Option<String>,
 }
 
-/// Finds the tokenizer of some masks: the one that was named, else the one in their folder.
+/// Finds the tokenizer of some masks: the named one, else the one in their folder.
 ///
 /// # Errors
-/// Where it is not the one that the masks were made with, or cannot be read.
+/// If it is not the tokenizer of the masks, or cannot be read.
 pub(crate) fn find(masks: &Masks, named: Option<&Path>) -> anyhow::Result<Found> {
     let metadata = masks.known_metadata();
     let wanted = metadata.tokenizer.fingerprint.as_deref();
@@ -43,7 +43,7 @@ pub(crate) fn find(masks: &Masks, named: Option<&Path>) -> anyhow::Result<Found>
             Some(_) => {
                 "the masks hold no tokenizer.json: token ids are shown; name it with --tokenizer"
             }
-            None => "the masks were made from token ids, without a tokenizer: the ids are shown",
+            None => "the masks are from token ids without a tokenizer: token ids are shown",
         };
         return Ok(Found {
             pieces: None,
@@ -52,7 +52,7 @@ pub(crate) fn find(masks: &Masks, named: Option<&Path>) -> anyhow::Result<Found>
     };
     let got = fingerprint(std::slice::from_ref(&path))
         .with_context(|| format!("{}: cannot be read", path.display()))?;
-    // The file alone may be the right one: older masks know no other.
+    // Older masks record the fingerprint of tokenizer.json alone.
     if wanted == Some(got.as_str()) {
         return Ok(Found {
             pieces: Some(Pieces::read(&path)?),
@@ -66,7 +66,7 @@ pub(crate) fn find(masks: &Masks, named: Option<&Path>) -> anyhow::Result<Found>
         }
         Some(_) => None,
         None => Some(format!(
-            "the masks do not say which tokenizer their ids are of: nothing can be checked of {}",
+            "the masks do not record their tokenizer: {} cannot be checked",
             path.display()
         )),
     };
@@ -78,12 +78,12 @@ pub(crate) fn find(masks: &Masks, named: Option<&Path>) -> anyhow::Result<Found>
 
 fn other(path: &Path, wanted: &str, got: &str, named: bool) -> anyhow::Error {
     let hint = match named {
-        true => "name the tokenizer.json beside the model that scored them",
-        false => "the file was changed: name the right one with --tokenizer",
+        true => "name the tokenizer.json of the model that scored them",
+        false => "name the right one with --tokenizer, because this file was changed",
     };
     Advised::error(
         format!(
-            "{}: expected the tokenizer that the masks were made with, of fingerprint {wanted}, got {got}",
+            "{}: expected the tokenizer of the masks, with the fingerprint {wanted}, got {got}",
             path.display()
         ),
         hint,

@@ -1,11 +1,12 @@
-//! The pieces of a look-ahead to batches: sorted by length, so that rows of a batch differ little and padding, which
-//! is computed for nothing, stays small.
+//! Groups the windows of a read-ahead block into batches. The windows are sorted by length, so that the rows of a batch
+//! have similar lengths and little padding.
 
-/// Cuts pieces of these lengths into batches of at most `budget` tokens, padding included (a longer piece is a batch of
-/// its own). The answer holds indices; pieces of equal length keep their order, so it depends on the lengths alone.
+/// Groups windows of these lengths into batches of at most `budget` tokens, padding included; a longer window is a
+/// batch by itself. Returns indices. Windows of equal length keep their order, so the result depends only on the
+/// lengths.
 pub(super) fn batches(lengths: &[usize], budget: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
-    // Longest first: the largest buffers are asked for once, at the beginning.
+    // Longest first: the largest buffers are allocated once, at the start.
     order.sort_by_key(|&i| std::cmp::Reverse(lengths[i]));
     let mut batches: Vec<Vec<usize>> = Vec::new();
     for i in order {

@@ -1,5 +1,4 @@
-//! What is made of the records of all shards when they are done: the list of rejected rows, the dataset's state, the
-//! summary.
+//! Finishes a masks folder from the records of its shards: the list of rejected rows, the dataset's state, the summary.
 
 use std::{
     collections::BTreeMap,
@@ -21,25 +20,25 @@ use crate::{
     run_folder::{RecordedPlan, notes},
 };
 
-/// The times that a rank has measured, over all its runs.
+/// The times of a rank, summed over all its runs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct RankTimes {
-    /// Tokens scored in them.
+    /// Tokens scored in these times.
     pub(crate) tokens: u64,
     /// The times.
     pub(crate) seconds: Seconds,
 }
 
-/// How the shards of a folder stand.
+/// The state of all shards of a folder.
 pub(crate) struct Standing {
     plan: RecordedPlan,
     records: Vec<Option<ShardRecord>>,
-    /// Whether the complete files of each shard are there: its rank may have been killed before it named them.
+    /// Whether each shard's finished files exist: its rank may have been killed before it renamed them.
     there: Vec<bool>,
 }
 
 impl Standing {
-    /// Looks at all records; none where nothing was begun.
+    /// Reads all records; none if the folder has no run.
     pub(crate) fn look(folder: &MasksFolder) -> anyhow::Result<Option<Self>> {
         let Some(plan) = RecordedPlan::read(folder)? else {
             return Ok(None);
@@ -61,25 +60,25 @@ impl Standing {
         }))
     }
 
-    /// The shards that were begun, with their records.
+    /// The shards that were started, with their records.
     pub(crate) fn records(&self) -> impl Iterator<Item = (&str, &ShardRecord)> {
         let names = self.plan.shards.iter().map(|shard| shard.name.as_str());
         let records = names.zip(&self.records);
         records.filter_map(|(name, record)| Some((name, record.as_ref()?)))
     }
 
-    /// The shards that are not done, and why.
+    /// The shards that are not done, each with the reason.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
         for (i, shard) in self.plan.shards.iter().enumerate() {
             match self.records[i].as_ref().map(|record| &record.state) {
-                None => missing.push(format!("{} (not begun)", shard.name)),
+                None => missing.push(format!("{} (not started)", shard.name)),
                 Some(State::Open(durable)) => {
                     let row = durable.from.row;
                     missing.push(format!("{} (up to row {row})", shard.name));
                 }
                 Some(_) if !self.there[i] => {
-                    missing.push(format!("{} (its masks are not there)", shard.name));
+                    missing.push(format!("{} (its masks are missing)", shard.name));
                 }
                 Some(_) => {}
             }
@@ -87,7 +86,7 @@ impl Standing {
         missing
     }
 
-    /// Writes what the folder says of itself; the summary only where all shards are done.
+    /// Writes the folder's metadata files; the summary only if all shards are done.
     pub(crate) fn conclude(&self, folder: &MasksFolder) -> anyhow::Result<Option<Summary>> {
         let _finishing = folder.lock("finish")?;
         let rejected = self.records.iter().flatten().any(|r| r.rejections > 0);
@@ -119,7 +118,7 @@ impl Standing {
         let subject = Subject::noted(&self.plan.settings).ok_or_else(|| {
             Advised::error(
                 format!(
-                    "{}: expected the plan of a run, got something else",
+                    "{}: expected the plan of a run of `score`, got something else",
                     folder.path().display()
                 ),
                 "start over with --restart",
@@ -130,7 +129,7 @@ impl Standing {
         Ok(Some(summary))
     }
 
-    /// What the shards were when they were scored.
+    /// The identity of each shard's input when it was scored.
     pub(crate) fn inputs(&self) -> BTreeMap<String, Identity> {
         let names = self.plan.shards.iter().map(|shard| shard.name.clone());
         let inputs = names.zip(&self.records);
@@ -151,7 +150,7 @@ impl Standing {
     }
 }
 
-/// Adds the times of a run to those that its rank has measured before.
+/// Adds the times of a run to those of its rank's earlier runs.
 pub(crate) fn add_times(
     folder: &MasksFolder,
     rank: (usize, usize),
@@ -168,16 +167,16 @@ pub(crate) fn add_times(
     Ok(times)
 }
 
-/// The record of a shard; none where it was not started.
+/// The record of a shard; none if it was not started.
 pub(super) fn record(folder: &MasksFolder, shard: &str) -> anyhow::Result<Option<ShardRecord>> {
     notes::read(folder, &record_note(shard))
 }
 
-/// Removes everything that was written of these shards.
+/// Removes everything that was written for these shards.
 pub(super) fn clear(folder: &MasksFolder, shards: &[&str]) -> anyhow::Result<()> {
     let mut files = Vec::new();
     for shard in shards {
-        // A record that cannot be read names no files; those of its shard stay and are replaced.
+        // An unreadable record names no files; those of its shard stay and are replaced.
         if let Ok(Some(record)) = record(folder, shard) {
             files.extend(record.files);
             files.extend(record.replaces);

@@ -1,6 +1,6 @@
-//! Documents to scores without a folder: for whoever measures a model on some text and keeps nothing.
+//! Scores documents without a folder, for commands that measure a model and store nothing.
 //!
-//! The look-aheads, pieces and batches are those of a run that writes masks, so that the scores of a shard are the same
+//! Read-ahead blocks, windows and batches are those of a run that writes masks, so the scores of a shard are identical
 //! to the bit.
 
 use rho_formats::Rejection;
@@ -12,19 +12,19 @@ use super::{
     tokenize::{Gatherer, Row},
 };
 
-/// A document with its loss and entropy, token-aligned: NaN where a token was not scored.
+/// A document with its loss and entropy, token-aligned; NaN if a token was not scored.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) row: i64,
     pub(crate) tokens: Vec<u32>,
-    /// Where the plan keeps texts.
+    /// Only if the plan keeps texts.
     pub(crate) text: Option<String>,
     pub(crate) loss: Vec<f32>,
     pub(crate) entropy: Vec<f32>,
 }
 
-/// Scores the rows of one shard, in their order, and hands on each look-ahead's documents when they are scored. False where
-/// the run is to stop before the end.
+/// Scores the rows of one shard in order, and passes the documents of each read-ahead block to `each` once they are
+/// scored. Returns false if the run was stopped before the end.
 pub(crate) fn measure(
     work: &Work<'_>,
     (number, name): (usize, &str),

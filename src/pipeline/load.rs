@@ -1,4 +1,4 @@
-//! Loads the models of a plan onto its devices, and says what is slower than it could be.
+//! Loads the models of a plan onto its devices, and reports what makes them slow.
 
 use std::time::{Duration, Instant};
 
@@ -7,18 +7,18 @@ use rho_reference::{HeadChoice, Reference, ReferenceOptions};
 use super::Panel;
 use crate::{advised, plan::Prepared, terminal};
 
-/// The models of a plan, loaded: on each device all of them.
+/// The models of a plan, all loaded on each device.
 pub(crate) struct LoadedModels {
     devices: Vec<Vec<Reference>>,
     took: Duration,
 }
 
 impl LoadedModels {
-    /// Loads them onto the first so many devices, each in its own precision.
+    /// Loads the models, each in its own precision, onto at most `most_devices` devices.
     ///
     /// # Errors
     ///
-    /// A model that ONNX Runtime does not take, or a device without the memory for it.
+    /// A model that ONNX Runtime does not accept, or a device without enough memory for it.
     pub(crate) fn of(prepared: &Prepared, most_devices: usize) -> anyhow::Result<Self> {
         let Prepared {
             plan,
@@ -31,7 +31,7 @@ impl LoadedModels {
         for (planned, model) in plan.models().zip(models) {
             if let Some(reason) = model.not_cut() {
                 terminal::line(&format!(
-                    "note: {}: the graph cannot be cut before its head: {reason}; scoring hands out logits in small \
+                    "note: {}: the graph cannot be cut before its head: {reason}; scoring computes logits in small \
                      batches, which is slower and takes more memory",
                     planned.path.display()
                 ));
@@ -54,7 +54,7 @@ impl LoadedModels {
         for (planned, model) in plan.models().zip(loaded.first().into_iter().flatten()) {
             if let Some(reason) = model.attention_as_exported() {
                 terminal::line(&format!(
-                    "note: {}: attention is computed as the graph has it, which is slower: {}",
+                    "note: {}: attention runs as exported in the graph, which is slower: {}",
                     planned.path.display(),
                     advised::chain_of(reason)
                 ));

@@ -1,4 +1,4 @@
-//! Scores to masks: gathers a scope, ranks it, writes its rows, shard by shard.
+//! Turns scores into masks, shard by shard: gathers a scope, ranks its tokens, writes its rows.
 
 use std::{
     ops::Range,
@@ -22,13 +22,13 @@ use crate::{
     },
 };
 
-/// What this stage leaves behind.
+/// The result of this stage.
 pub(super) struct Masked {
     pub(super) sample: Option<Document>,
     pub(super) busy: Duration,
 }
 
-/// Masks and writes everything that comes.
+/// Masks and writes everything it receives.
 pub(super) fn run(
     work: &Work<'_>,
     receiver: Receiver<Flow<Scored>>,
@@ -78,7 +78,7 @@ pub(super) fn run(
 struct Masker<'a> {
     work: &'a Work<'a>,
     shard: &'a str,
-    /// Documents of the scope that is still open, without masks.
+    /// Documents of the open scope, without masks.
     gathered: Vec<MaskRow>,
     rejected: Rejected<'a>,
     sample: Option<Document>,

@@ -1,30 +1,31 @@
-//! From a corpus to masks, as four stages that work at the same time, joined by bounded channels.
+//! The pipeline from a corpus to masks: four stages that run at the same time, connected by bounded channels.
 //!
 //! ```text
-//! read ── documents ──► tokenize ── look-aheads ──► score ── scores ──► mask ──► Arrow shards
-//! one thread            all cores                   the device          one thread
+//! read ── documents ──► tokenize ── read-ahead blocks ──► score ── scores ──► mask ──► Arrow shards
+//! one thread            all cores                         the device          one thread
 //! ```
 //!
-//! * `read`: shards to documents, in order.
-//! * `tokenize`: documents to token ids, gathered into look-aheads.
-//! * `pieces`: a document to the stretches that are scored alone.
-//! * `batches`: the pieces of a look-ahead to batches of little padding.
-//! * `score`: batches to loss and entropy, back in the documents' order; those of several models are combined by `plan::columns`.
-//! * `mask`: scores to masks, scope by scope; `rejected` counts the rows without a document.
+//! * `read`: reads the documents of the shards, in order.
+//! * `tokenize`: tokenises documents and gathers them into read-ahead blocks (`LookAhead`).
+//! * `pieces`: cuts a document into the windows that are scored.
+//! * `batches`: groups the windows of a block into batches with little padding.
+//! * `score`: computes loss and entropy of the batches, in document order; `plan::columns` combines those of several
+//!   models.
+//! * `mask`: turns scores into masks, scope by scope; `rejected` counts the rows without a document.
 //!
-//! * `output`: the folder (`store`, `shard_files`, `record`) or the stream that takes them.
-//! * `conclude`, `summary`: what came of it.
+//! * `output`: the folder (`store`, `shard_files`, `record`) or the stream that the masks are written to.
+//! * `conclude`, `summary`: finish the folder and summarise the run.
 //! * `in_memory`: scores without a folder.
 //!
-//! Memory: at most two look-aheads wait between two stages, and one scope of masks before the writer; nothing grows
-//! with the corpus. What is batched and ranked together depends on the shard alone: look-aheads and scopes start anew
-//! at each shard, and a scope consists of whole look-aheads.
+//! Memory: at most two blocks wait between two stages, and one scope of masks before the writer; nothing grows with the
+//! corpus. What is batched and ranked together depends only on the shard: blocks and scopes start anew at each shard,
+//! and a scope consists of whole blocks.
 //!
-//! A look-ahead is also the unit of going on after an interruption: after each, `shard_files` puts onto the disk what
-//! came of it and where its shard goes on. What was under way is scored again, in the same batches, so that the result
-//! is the same to the byte.
+//! A block is also the unit of resuming: after each block, `shard_files` writes its results and the position of its
+//! shard to disk. A block that was in flight is scored again, in the same batches, so the output is identical to the
+//! byte.
 //!
-//! A stage that fails returns its error and lets go of its channels; its neighbours find them closed and end quietly.
+//! A stage that fails returns its error and drops its channels; its neighbours find them closed and end quietly.
 
 mod batches;
 pub(crate) mod conclude;
@@ -56,18 +57,18 @@ use record::From;
 use score::Cost;
 use summary::Seconds;
 
-/// What a stage hands to the next: the parts of a shard between its beginning and its end.
+/// A message from one stage to the next: the start, a part or the end of a shard.
 enum Flow<T> {
-    /// The shard with this number begins, or goes on there.
+    /// The shard with this number starts, or resumes at this position.
     Begin(usize, From),
     /// Some of its documents.
     Part(T),
-    /// Its last documents; also the break, if that came before its real end. In one message, for what is done of a
-    /// shard up to a break is no place to go on from.
+    /// Its last documents, and the break if the shard ended early. They are one message because a broken shard must not
+    /// be resumed at its break.
     End(T, Option<Break>),
 }
 
-/// Where and why a shard ends before its end.
+/// Where and why a shard ended early.
 struct Break {
     row: i64,
     reason: String,
@@ -79,34 +80,34 @@ pub(crate) struct TokenDocument {
     pub(crate) id: String,
     pub(crate) row: i64,
     pub(crate) tokens: Vec<u32>,
-    /// Its text, where the masks are to hold it.
+    /// Its text, if the masks store it.
     pub(crate) text: Option<String>,
-    /// Where it says it is from, where the masks are to hold that.
+    /// Its source, if the masks store it.
     pub(crate) source: Option<String>,
 }
 
-/// Documents that are batched together.
+/// A read-ahead block: documents that are batched together.
 #[derive(Debug, Default)]
 struct LookAhead {
     documents: Vec<TokenDocument>,
     rejected: Vec<Rejection>,
     tokens: usize,
-    /// Bytes of the shard read so far, as they lie.
+    /// Bytes of the shard read so far, as stored.
     bytes: u64,
-    /// Where the shard goes on after it.
+    /// The position in the shard after this block.
     next: From,
-    /// A scope ends with it.
+    /// Whether a scope ends with this block.
     ends_scope: bool,
 }
 
-/// A document with its columns of scores, token-aligned, NaN where a token was not scored.
+/// A document with its score columns, token-aligned; NaN if a token was not scored.
 #[derive(Debug, Clone)]
 struct ScoredDocument {
     document: TokenDocument,
     scores: Vec<Vec<f32>>,
 }
 
-/// A look-ahead after scoring.
+/// A read-ahead block after scoring.
 #[derive(Debug)]
 struct Scored {
     documents: Vec<ScoredDocument>,
@@ -116,20 +117,20 @@ struct Scored {
     ends_scope: bool,
 }
 
-/// What a run leaves behind, beside the masks.
+/// The result of a run, besides the masks.
 #[derive(Debug)]
 pub struct Report {
-    /// Everything that was counted, also by the runs that this one went on with.
+    /// All counts, including those of the runs that this one resumed.
     pub(crate) totals: Totals,
     /// Tokens of the documents that this run scored.
     pub tokens: u64,
     /// Times of this run.
     pub seconds: Seconds,
-    /// The first document with something scored in it.
+    /// The first document with a scored token.
     pub(crate) sample: Option<Document>,
 }
 
-/// What the stages work on.
+/// The inputs of all stages.
 pub(crate) struct Work<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) shards: &'a [Shard],
@@ -141,11 +142,11 @@ pub(crate) struct Work<'a> {
 /// The models on one device, in the order of the plan: the references, then the base.
 pub(crate) type Panel<'a> = Vec<&'a mut (dyn Scorer + Send)>;
 
-/// What scores: the same models on each device, at least one.
+/// The models on all devices: the same models on each, at least one device.
 pub(crate) type Scorers<'a> = [Panel<'a>];
 
-/// Runs all stages to the end, or until the run is to stop. Bad documents and broken shards are recorded in the masks
-/// folder and counted; anything else that goes wrong is an error, and what was written before stays.
+/// Runs all stages to the end, or until the run is stopped. Bad documents and broken shards are counted and recorded in
+/// the masks folder. Any other failure is an error; what was written before stays.
 pub(crate) fn run(
     work: &Work<'_>,
     scorers: &mut Scorers<'_>,
@@ -160,7 +161,7 @@ pub(crate) fn run(
         let tokenizer = scope.spawn(move || tokenize::run(work, to_tokenize, look_aheads));
         let masker = scope.spawn(move || mask::run(work, to_mask, output));
         let scored = score::run(work, to_score, scores, scorers);
-        // The last stage first: when it fails, the others only find a closed channel.
+        // Join the last stage first: if it fails, the others only see a closed channel.
         let (masked, scored, tokenized, read) =
             (join(masker)?, scored?, join(tokenizer)?, join(reader)?);
         let totals = output.totals();
@@ -181,14 +182,14 @@ pub(crate) fn run(
     })
 }
 
-/// The result of a stage; a panic goes on in the caller.
+/// The result of a stage; a panic is resumed in the caller.
 fn join<T>(stage: std::thread::ScopedJoinHandle<'_, anyhow::Result<T>>) -> anyhow::Result<T> {
     stage
         .join()
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Takes everything out of a channel; `each` answers false when the next stage has gone.
+/// Receives everything from a channel; `each` returns false if the next stage has ended.
 fn for_each<T>(
     receiver: Receiver<Flow<T>>,
     mut each: impl FnMut(Flow<T>) -> anyhow::Result<bool>,
@@ -201,7 +202,7 @@ fn for_each<T>(
     Ok(())
 }
 
-/// Sends; false when the next stage has gone.
+/// Sends a message; false if the next stage has ended.
 fn send<T>(sender: &SyncSender<Flow<T>>, flow: Flow<T>) -> bool {
     sender.send(flow).is_ok()
 }

@@ -1,4 +1,4 @@
-//! Where masks go: a folder, which can be gone on with, or one stream.
+//! The output of the masks: a folder, which can be resumed, or one stream.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::terminal;
 
-/// Rejected rows that are shown where no rejected.jsonl lists them.
+/// Rejected rows that are printed if no rejected.jsonl lists them.
 const SHOWN: u64 = 10;
 
 /// Takes the masks of a run.
@@ -23,14 +23,14 @@ pub(crate) enum Output<'a> {
     Stream(Box<StreamOutput<'a>>),
 }
 
-/// A stream, and what was counted on the way.
+/// A stream, and the counts of what was written to it.
 pub(crate) struct StreamOutput<'a> {
     pub(crate) names: Vec<&'a str>,
     pub(crate) stream: Mutex<MaskStream>,
     pub(crate) totals: Mutex<Totals>,
 }
 
-/// What a run has done so far.
+/// The counts of a run so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Totals {
     pub(crate) counts: Counts,
@@ -47,7 +47,7 @@ pub(super) struct Open<'a> {
 }
 
 impl Output<'_> {
-    /// The shards that are to be masked, in order, and where to begin in each.
+    /// The shards to mask, in order, with the start position in each.
     pub(super) fn todo(&self) -> Vec<(usize, From)> {
         match self {
             Self::Folder(store) => store.todo(),
@@ -57,7 +57,7 @@ impl Output<'_> {
         }
     }
 
-    /// Everything that was counted, of this run and of earlier ones that it goes on with.
+    /// The counts of this run and of the earlier runs that it resumes.
     pub(super) fn totals(&self) -> Totals {
         match self {
             Self::Folder(store) => store.totals(),
@@ -65,7 +65,7 @@ impl Output<'_> {
         }
     }
 
-    /// What earlier runs counted that this one does not count anew.
+    /// The counts of earlier runs for rows that this run does not count again.
     pub(super) fn counted_before(&self) -> Counts {
         match self {
             Self::Folder(store) => store.counted_before(),
@@ -73,7 +73,7 @@ impl Output<'_> {
         }
     }
 
-    /// Begins a shard, or goes on with it; also the documents of its open scope.
+    /// Starts or resumes a shard. Also returns the documents of its open scope.
     pub(super) fn begin(&self, shard: usize) -> anyhow::Result<(Open<'_>, Vec<MaskRow>)> {
         let mut open = Open {
             output: self,
@@ -96,7 +96,7 @@ impl Output<'_> {
 }
 
 impl Open<'_> {
-    /// What is counted in the shard.
+    /// The counts of the shard.
     pub(super) fn counts(&mut self) -> &mut Counts {
         match &mut self.files {
             Some(files) => &mut files.record.counts,
@@ -104,7 +104,7 @@ impl Open<'_> {
         }
     }
 
-    /// A document with its masks.
+    /// Writes a document with its masks.
     pub(super) fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
         match (&mut self.files, self.output) {
             (Some(files), _) => files.write(row),
@@ -113,19 +113,19 @@ impl Open<'_> {
         }
     }
 
-    /// A document of the open scope.
+    /// Stores a document of the open scope.
     pub(super) fn keep(&mut self, row: &MaskRow) -> Result<(), OutputError> {
         self.files.as_mut().map_or(Ok(()), |files| files.keep(row))
     }
 
-    /// The scope ends.
+    /// Ends the scope.
     pub(super) fn end_scope(&mut self) {
         if let Some(files) = &mut self.files {
             files.end_scope();
         }
     }
 
-    /// A row that holds no document.
+    /// Records a row without a document.
     pub(super) fn reject(&mut self, rejection: &Rejection) -> Result<(), OutputError> {
         match (&mut self.files, self.output) {
             (Some(files), _) => files.reject(rejection),
@@ -145,7 +145,7 @@ impl Open<'_> {
         }
     }
 
-    /// A look-ahead is done.
+    /// Commits a finished read-ahead block.
     pub(super) fn commit(&mut self, next: From) -> anyhow::Result<()> {
         match (&mut self.files, self.output) {
             (Some(files), _) => files.commit(next),
@@ -154,8 +154,8 @@ impl Open<'_> {
         }
     }
 
-    /// The shard is done, as far as it could be read. The answer says what it is called, and how it ended: an input
-    /// that was written to while it was read is broken too.
+    /// Finishes the shard, as far as it could be read. Returns its name, and the break if it ended early; an input that
+    /// changed while it was read counts as broken.
     pub(super) fn complete(
         mut self,
         mut broken: Option<Break>,
@@ -203,7 +203,7 @@ impl Open<'_> {
     }
 }
 
-/// What a panicking thread left behind is not looked at: the panic goes on.
+/// Locks a mutex even if it is poisoned: the panic that poisoned it is resumed anyway.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! A document to the pieces that are scored alone.
+//! Cuts a document into the windows that are scored.
 //!
 //! ```text
 //! context 6, overlap 2, 12 tokens          0 1 2 3 4 5 6 7 8 9 . .
 //! first window                             - + + + + +                 token 0 has no context and no score
-//! second                                           . . + + + +         two tokens of context, four scored
-//! third                                                    . . + +
+//! second window                                    . . + + + +         two tokens of context, four scored
+//! third window                                             . . + +
 //! ```
 //!
 //! Every token but the first is scored exactly once; every token of a later window sees at least `overlap` tokens
@@ -12,7 +12,8 @@
 
 use std::ops::Range;
 
-/// A stretch of a document: tokens `range`, of which those from `scored_from` (counted in the document) are scored.
+/// A window of a document: the tokens in `range`, of which those from `scored_from` on are scored. Both are indices
+/// into the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) range: Range<usize>,
@@ -20,7 +21,8 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// Tokens of the document that no other piece counts: those it scores, and with the first piece the first token.
+    /// Tokens of the document that no other window counts: those that it scores, and for the first window the first
+    /// token.
     pub(super) fn own(&self) -> usize {
         match self.range.start {
             0 => self.range.end,
@@ -29,7 +31,7 @@ impl Span {
     }
 }
 
-/// The pieces of a document of `length` tokens; none if it has nothing to score. `overlap` is less than `context`.
+/// The windows of a document of `length` tokens; none if it has nothing to score. `overlap` is less than `context`.
 pub(crate) fn spans(length: usize, context: usize, overlap: usize) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut scored = 1;

@@ -1,5 +1,5 @@
-//! Shards to documents: one thread, one shard after the other, some documents at a time. Of a shard that was begun
-//! before, the rows that are done are passed over.
+//! Reads the documents of the shards: one thread, one shard after the other, in chunks. In a resumed shard it skips the
+//! rows that are done.
 
 use std::{
     sync::mpsc::SyncSender,
@@ -13,12 +13,12 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::{Break, Flow, Work, record::From, send};
 use crate::advised::{self, Advised};
 
-/// A handful is handed on when it holds this many records ...
+/// A chunk is sent when it holds this many records ...
 const RECORDS: usize = 256;
-/// ... or this much text.
+/// ... or this many bytes of text.
 const BYTES: usize = 1 << 20;
 
-/// Records of a shard and how far into it they go.
+/// A chunk of a shard's records, and the bytes read up to its end.
 #[derive(Default)]
 pub(super) struct Records {
     pub(super) records: Vec<Numbered>,
@@ -32,13 +32,13 @@ pub(super) struct Numbered {
     pub(super) digest: u64,
 }
 
-/// Reads all shards; the answer is the time spent reading, not waiting.
+/// Reads all shards. Returns the time spent reading, without waiting.
 pub(super) fn run(
     work: &Work<'_>,
     todo: &[(usize, From)],
     sender: SyncSender<Flow<Records>>,
 ) -> anyhow::Result<Duration> {
-    // A thread of its own: what is fetched ahead goes on while this one waits for the tokenizer.
+    // A separate thread, so that prefetching continues while this one waits for the tokenizer.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -57,7 +57,7 @@ pub(super) fn run(
     Ok(busy)
 }
 
-/// Reads one shard; false when nobody listens any more, or the run is to stop.
+/// Reads one shard; false if the receiver is closed or the run was stopped.
 async fn shard_records(
     work: &Work<'_>,
     shard: &Shard,
@@ -73,7 +73,7 @@ async fn shard_records(
             return Ok(send(sender, nothing));
         }
     };
-    // A file is known again by its size and time; standard input only by what comes out of it.
+    // A file is identified by its size and time; standard input only by its content.
     let digests = shard.place == Place::StandardInput;
     let mut digest = 0;
     let mut passed = false;
@@ -88,7 +88,7 @@ async fn shard_records(
             digest = chained(digest, record);
         }
         match next {
-            // Done before an interruption.
+            // Finished by an earlier run.
             Ok(Some(_)) if !passed => {
                 if work.stop.requested() {
                     return Ok(false);
@@ -115,14 +115,14 @@ async fn shard_records(
     Ok(send(sender, Flow::End(some, end)))
 }
 
-/// Refuses to go on with rows that are not those that were begun with.
+/// Refuses to resume if the finished rows differ from those of the earlier run.
 fn must_be_the_same(work: &Work<'_>, shard: &Shard, digest: u64, from: From) -> anyhow::Result<()> {
     if digest == from.digest {
         return Ok(());
     }
     Err(Advised::error(
         format!(
-            "{}: expected the {} rows that the masks in {} were begun with, got others",
+            "{}: expected the {} rows that the masks in {} were started with, got others",
             shard.name,
             from.row,
             work.plan.out.display()

@@ -1,5 +1,5 @@
-//! What is known of a shard that was begun: how far it is, what of its files is safe on the disk, and what was counted.
-//! It is written after each look-ahead, so that a run that was interrupted goes on there.
+//! The record of a started shard: its progress, which bytes of its files are safe on disk, and its counts. It is
+//! written after each read-ahead block, so an interrupted run resumes there.
 
 use std::{fs, path::Path, time::UNIX_EPOCH};
 
@@ -8,23 +8,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::selections::counts::Counts as Selected;
 
-/// By what a file is known again.
+/// The size, time and version that identify a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     /// Its size.
     pub(crate) bytes: u64,
-    /// When it was changed last, in nanoseconds since 1970; none where nobody knows.
+    /// Time of its last modification, in nanoseconds since 1970; none if unknown.
     pub(crate) modified: Option<u64>,
-    /// What the server it lies on calls this version of it, if it does.
+    /// Its ETag on a server, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) etag: Option<String>,
 }
 
 impl Identity {
-    /// Of a shard as it lies there now; of one that cannot be looked at, as it was found.
+    /// The current identity of a shard; if its metadata cannot be read, the size found earlier.
     pub(crate) fn of(shard: &Shard) -> Self {
         if let Place::Remote(remote) = &shard.place {
-            // It was looked at when the corpus was gone through; what is read later is of that version.
+            // Found when the corpus was listed; the bytes read later are of that version.
             return Self {
                 bytes: remote.bytes,
                 modified: remote.modified,
@@ -37,7 +37,7 @@ impl Identity {
         })
     }
 
-    /// Of a file; none where it cannot be looked at.
+    /// The identity of a file; none if its metadata cannot be read.
     pub(crate) fn of_file(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         let since = |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).ok();
@@ -52,7 +52,7 @@ impl Identity {
         })
     }
 
-    /// What changed from `self` to `now`, in words.
+    /// What changed from `self` to `now`, as text for a message.
     pub(crate) fn difference(&self, now: &Self) -> Option<String> {
         if self.bytes != now.bytes {
             Some(format!("{} bytes before, {} now", self.bytes, now.bytes))
@@ -63,10 +63,10 @@ impl Identity {
                 "the same size, but ETag {before} before, {now} now"
             ))
         } else if self.etag.is_some() {
-            // The server names versions; copies of one may differ in their times.
+            // The ETag identifies the version; copies of one version may have different times.
             None
         } else if self != now {
-            Some("the same size, but written to since".to_owned())
+            Some("the same size, but modified since".to_owned())
         } else {
             None
         }
@@ -78,27 +78,27 @@ impl Identity {
 pub(crate) struct ShardRecord {
     /// The input that its rows are from.
     pub(crate) input: Identity,
-    /// How far it is.
+    /// Its progress.
     pub(crate) state: State,
-    /// Complete mask files; none as long as it is open.
+    /// Finished mask files; none while it is open.
     pub(crate) files: Vec<MaskFile>,
-    /// Complete mask files of an earlier try, which stay until this one is done.
+    /// Finished mask files of an earlier try, which stay until this one is done.
     pub(crate) replaces: Vec<MaskFile>,
-    /// How many bytes of its list of rejections count.
+    /// The valid bytes of its list of rejections.
     pub(crate) rejections: u64,
-    /// What was counted so far.
+    /// The counts so far.
     pub(crate) counts: Counts,
 }
 
-/// How far a shard is.
+/// The progress of a shard.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
-    /// Some look-aheads are done.
+    /// Some read-ahead blocks are done.
     Open(Durable),
-    /// All of it is done.
+    /// All rows are done.
     Complete,
-    /// All that could be read is done.
+    /// All readable rows are done.
     Incomplete {
         /// The row at which it broke.
         row: i64,
@@ -107,41 +107,42 @@ pub(crate) enum State {
     },
 }
 
-/// What of an open shard is safe.
+/// What of an open shard is safe on disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Durable {
-    /// Where to go on.
+    /// Where to resume.
     pub(crate) from: From,
     /// Bytes of each mask file.
     pub(crate) files: Vec<u64>,
-    /// The documents of the open scope, if it has any.
+    /// The documents of the open scope, if there are any.
     pub(crate) spill: Option<SpillMark>,
 }
 
-/// Where the reading and the cutting of a shard go on.
+/// A position in a shard from which reading and scoping resume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct From {
     /// The first row that is not done.
     pub(crate) row: i64,
     /// Tokens in the open scope.
     pub(crate) scope_tokens: usize,
-    /// XXH3 of the rows before, where nothing else says that the shard is the same again: of standard input. Else 0.
+    /// XXH3 of the rows before this position, for standard input, which has no other identity; else 0.
     #[serde(default)]
     pub(crate) digest: u64,
 }
 
-/// What was counted in a shard.
+/// The counts of a shard.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Counts {
-    /// Rows of the look-aheads that are done; everything else but what was rejected counts when its scope ends.
+    /// Rows of the finished read-ahead blocks. Rejected rows are counted with them, documents and tokens when their
+    /// scope ends.
     pub(crate) rows: u64,
     pub(crate) documents: u64,
     pub(crate) rejected: u64,
     pub(crate) tokens: u64,
     pub(crate) scored: u64,
-    /// Of the scored tokens, by column of scores.
+    /// Sums over the scored tokens, one for each score column.
     pub(crate) sums: Vec<f64>,
-    /// What was selected.
+    /// The counts of the selections.
     pub(crate) selected: Selected,
     pub(crate) batches: u64,
     pub(crate) batch_tokens: u64,
@@ -149,7 +150,7 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Adds the documents of one scope, and what was selected in it.
+    /// Adds the documents of one scope and the counts of its selections.
     pub(super) fn scope(&mut self, documents: &[MaskRow], selected: &Selected) {
         self.documents += documents.len() as u64;
         for document in documents {
@@ -159,7 +160,7 @@ impl Counts {
                 let scored = scores.iter().filter(|s| !s.is_nan());
                 *sum += scored.map(|&s| f64::from(s)).sum::<f64>();
             }
-            // All columns have a score where one has.
+            // A token has a score in all columns or in none.
             let loss = document.scores.first();
             let scored = loss.map_or(0, |l| l.iter().filter(|s| !s.is_nan()).count());
             self.scored += scored as u64;
@@ -167,7 +168,7 @@ impl Counts {
         self.selected.add(selected);
     }
 
-    /// Adds another shard's.
+    /// Adds the counts of another shard.
     pub(super) fn add(&mut self, other: &Self) {
         self.rows += other.rows;
         self.documents += other.documents;

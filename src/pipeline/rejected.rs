@@ -1,4 +1,4 @@
-//! Keeps an eye on the rows that hold no document: a few are bad rows, many are a wrong setting.
+//! Watches the rows that hold no document: a few are bad rows, many mean a wrong setting.
 
 use std::collections::HashMap;
 
@@ -7,22 +7,22 @@ use rho_formats::Rejection;
 use super::record::Counts;
 use crate::{advised::Advised, plan::Plan};
 
-/// Rows before the share says something.
+/// Rows after which the share is checked.
 const FIRST_ROWS: u64 = 1_000;
-/// Kinds of reasons that are told apart.
+/// Most kinds of reasons that are counted separately.
 const KINDS: usize = 1_000;
 
-/// Counts rows and the reasons for which they were rejected.
+/// Counts rows, and the reasons of those that were rejected.
 pub(super) struct Rejected<'a> {
     plan: &'a Plan,
     rows: u64,
     rejected: u64,
-    /// How often each kind of reason came, with the first of them.
+    /// The number of reasons of each kind, and the first reason.
     reasons: HashMap<String, (u64, String)>,
 }
 
 impl<'a> Rejected<'a> {
-    /// `before`: what was counted before an interruption.
+    /// `before`: the counts from before an interruption.
     pub(super) fn new(plan: &'a Plan, before: &Counts) -> Self {
         Self {
             plan,
@@ -32,14 +32,14 @@ impl<'a> Rejected<'a> {
         }
     }
 
-    /// Takes in the rows of a look-ahead; an error where that is to be the end.
+    /// Adds the rows of a read-ahead block; an error if the run must stop.
     pub(super) fn look_ahead(&mut self, rows: usize, rejected: &[Rejection]) -> anyhow::Result<()> {
         if self.plan.strict
             && let Some(Rejection { shard, row, reason }) = rejected.first()
         {
             return Err(Advised::error(
                 format!("{shard} row {row}: {reason}"),
-                "--strict stops at the first bad row: leave it out to go on and list such rows in rejected.jsonl",
+                "omit --strict, which stops at the first bad row, to skip such rows and list them in rejected.jsonl",
             ));
         }
         self.rows += rows as u64;
@@ -60,12 +60,12 @@ impl<'a> Rejected<'a> {
         Ok(())
     }
 
-    /// Takes in a shard that ended early.
+    /// Handles a shard that ended early; an error with --strict.
     pub(super) fn broken(&self, shard: &str, row: i64, reason: &str) -> anyhow::Result<()> {
         if self.plan.strict {
             return Err(Advised::error(
                 format!("{shard} row {row}: the shard ends early: {reason}"),
-                "--strict stops at the first bad row or shard: leave it out to go on with the others",
+                "omit --strict, which stops at the first bad row or shard, to continue with the other shards",
             ));
         }
         Ok(())
@@ -81,18 +81,18 @@ impl<'a> Rejected<'a> {
             .collect();
         Advised::error(
             format!(
-                "expected at most {:.3} % rejected rows, got {} of {}; the commonest reasons:{}",
+                "expected at most {:.3} % rejected rows, got {} of {}; the most common reasons:{}",
                 most * 100.0,
                 self.rejected,
                 self.rows,
                 shown.concat()
             ),
-            "this looks like a wrong setting rather than bad rows; if it is not, raise --max-rejected",
+            "check the settings, because so many rows are rarely bad; if they are, raise --max-rejected",
         )
     }
 }
 
-/// A reason without its numbers and quoted names, so that like reasons are counted together.
+/// A reason without its numbers and quoted names, so that similar reasons are counted together.
 fn kind(reason: &str) -> String {
     let mut kind = String::new();
     let mut quoted = false;

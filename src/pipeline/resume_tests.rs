@@ -1,4 +1,4 @@
-//! Whatever interrupts a run, and however the work is shared: the same bytes, and nothing scored that was done.
+//! Tests interruptions and ranks: the output is identical to the byte, and finished work is not scored again.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
     progress::Progress, selections::rule::Scope, stats::gather, stop::Stop,
 };
 
-/// Scores that follow from a token and the one before it. Asks for a stop, or breaks, after some batches.
+/// A fake whose scores depend on a token and the one before it. After some batches it stops the run or fails.
 #[derive(Default)]
 struct Fake {
     stop_after: Option<usize>,
@@ -42,7 +42,7 @@ impl Scorer for Fake {
         if self.stop_after == Some(self.batches) {
             self.stop.request();
         }
-        // One that depends on who is in the batch too, as real ones do in the last bits.
+        // A score that also depends on the batch, as in real models in the last bits.
         let together = pieces.iter().map(|p| p.tokens.len()).sum::<usize>() as f32 / 1e4;
         let score = |piece: &Piece<'_>| {
             let scored = piece.scored_from..piece.tokens.len();
@@ -62,7 +62,7 @@ impl Scorer for Fake {
     }
 }
 
-/// Shards of several look-aheads and scopes, with bad rows, blank lines, empty and unscorable documents.
+/// Shards of several read-ahead blocks and scopes, with bad rows, blank lines, empty and unscorable documents.
 fn corpus(folder: &Path) -> Vec<Shard> {
     let mut state = 2404_07965u64;
     let mut random = |below: u64| {
@@ -99,7 +99,7 @@ fn corpus(folder: &Path) -> Vec<Shard> {
     find_shards(&[folder.to_owned()]).unwrap().shards
 }
 
-/// One start of the program, as `score` does it.
+/// One run, as `score` does it.
 fn start(plan: &Plan, shards: &[Shard], fake: &mut Fake) -> anyhow::Result<Report> {
     let store = Store::open(plan, shards, false)?;
     let progress = Progress::new(shards, store.mine(), ProgressKind::None);
@@ -125,7 +125,7 @@ fn finished(plan: &Plan, shards: &[Shard]) -> (Vec<(String, Vec<u8>)>, usize) {
     (files(&plan.out), fake.batches)
 }
 
-/// Every file with its bytes, except locks; times are cut out of the summary.
+/// Every file with its bytes, except locks; times are removed from the summary.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     fn walk(top: &Path, folder: &Path, files: &mut Vec<(String, Vec<u8>)>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -150,7 +150,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// The same, without what only rho-mask reads.
+/// The same, without the files that only rho-mask reads.
 fn visible(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = files(folder);
     files.retain(|(name, _)| !name.starts_with(".rho-mask"));
@@ -181,7 +181,7 @@ fn stopped_and_broken_anywhere_comes_to_the_same_bytes() {
             scope,
             shard_bytes,
             score_type,
-            // Names that some documents have, also while they wait for their scope to end.
+            // Ids that some documents have, also while they wait for the end of their scope.
             source_field: (name == "split").then(|| "id".to_owned()),
             ..plan(&place.path().join(out), &shards)
         };
@@ -195,7 +195,7 @@ fn stopped_and_broken_anywhere_comes_to_the_same_bytes() {
                 loop {
                     starts += 1;
                     assert!(starts < 200, "no end at {at}");
-                    // A run that gets on by less than a look-ahead never ends: so a little further each time.
+                    // A run that never completes a block makes no progress, so each run goes a little further.
                     let after = Some(at + starts);
                     let mut fake = match breaks {
                         true => Fake {
@@ -219,8 +219,8 @@ fn stopped_and_broken_anywhere_comes_to_the_same_bytes() {
                     &expected,
                     &format!("{name}, {breaks}, {at}"),
                 );
-                // At each start no more than one look-ahead is scored again (its pieces: 200 tokens and a document),
-                // and what waited in the channels behind it.
+                // Each run scores again at most one read-ahead block (its windows: 200 tokens and a document) and the
+                // blocks that waited in the channels behind it.
                 assert!(
                     scored <= batches + starts * 40,
                     "{scored} of {batches} in {starts}"
@@ -297,10 +297,10 @@ fn what_is_done_of_a_stopped_run_can_be_looked_at() {
             };
             start(&plan, &shards, &mut fake).unwrap();
             let missing = Masks::open(&plan.out).unwrap().missing;
-            // What comes last is scored before the run hears that it is to stop.
+            // The last block is scored before the run notices the stop.
             assert_eq!(missing.is_empty(), plan.out.join("summary.json").exists());
             let got = all(&plan.out);
-            // Shards may be shown before others that have less: whole documents, in the order of each.
+            // A shard may be ahead of others; within a shard, whole documents are in order.
             for (first, shard) in shards.iter().enumerate() {
                 let of = |documents: &[Document]| -> Vec<Document> {
                     let of = documents.iter().filter(|d| d.shard == shards[first].name);
@@ -420,7 +420,7 @@ fn a_broken_shard_is_tried_again() {
     let rejected = fs::read_to_string(plan.out.join("rejected.jsonl")).unwrap();
     assert!(rejected.contains("the shard ends early"), "{rejected}");
 
-    // Still broken: tried again, the same result, and the other shard is left alone.
+    // Still broken: it is tried again with the same result, and the other shard is not touched.
     let before = files(&plan.out);
     let mut fake = Fake::default();
     start(&plan, &find(), &mut fake).unwrap();
@@ -434,7 +434,7 @@ fn a_broken_shard_is_tried_again() {
         ..plan.clone()
     };
     finished(&anew, &find());
-    // The note of the sizes is from the first start.
+    // The sizes are those that the first run recorded.
     assert_same(&visible(&plan.out), &visible(&anew.out), "mended");
 }
 

@@ -1,6 +1,6 @@
-//! Look-aheads to scores: batches to the models, the same on each device, and their answers back to the documents they
-//! belong to. Which device takes which batch is chance; what is in a batch is not. All models of a device score a batch
-//! in turn.
+//! Scores read-ahead blocks: sends batches to the models, which are the same on each device, and puts the scores back
+//! into their documents. Which device takes which batch varies between runs; what is in a batch does not. All models of
+//! a device score a batch in turn.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ use super::{
     send,
 };
 
-/// Times of the stage, and what was done in them.
+/// Times of the stage, and the tokens scored in them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Times {
     /// Time in the scorer.
@@ -35,18 +35,18 @@ pub(super) struct Times {
     pub(super) tokens: u64,
 }
 
-/// What scoring a look-ahead cost.
+/// The cost of scoring a read-ahead block.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cost {
-    /// Tokens in all batches, without padding; tokens of overlaps count each time.
+    /// Tokens in all batches, without padding; overlapping tokens count each time.
     pub(super) tokens: u64,
     /// Tokens of padding.
     pub(super) padding: u64,
     pub(super) batches: u64,
 }
 
-/// Scores everything, until the run is to stop. The look-ahead in which that comes is dropped: it is scored again when the
-/// run goes on.
+/// Scores everything, until the run is stopped. The block in flight is then dropped; it is scored again when the run is
+/// resumed.
 pub(super) fn run(
     work: &Work<'_>,
     receiver: Receiver<Flow<LookAhead>>,
@@ -79,7 +79,8 @@ pub(super) fn run(
     Ok(times)
 }
 
-/// Scores one look-ahead; none where the run is to stop before its end. A document whose scores are not numbers becomes a rejection.
+/// Scores one read-ahead block; none if the run is stopped before its end. A document with a score that is not finite
+/// becomes a rejection.
 pub(super) fn score(
     work: &Work<'_>,
     shard: &str,
@@ -125,7 +126,7 @@ pub(super) fn score(
     let start = Instant::now();
     let scores = score_batches(work, &documents, &all, &batches, scorers).with_context(|| {
         let last = next.row - 1;
-        format!("scoring the look-ahead that ends at {shard} row {last}")
+        format!("scoring the read-ahead block that ends at {shard} row {last}")
     })?;
     times.busy += start.elapsed();
     let Some(scores) = scores else {
@@ -134,7 +135,7 @@ pub(super) fn score(
     for (batch, models) in scores {
         let mut first = 0;
         for (model, scores) in models.into_iter().enumerate() {
-            // A base has no entropy to keep.
+            // The entropy of a base is not stored.
             let its_columns = first..first + columns.of_model(model).len();
             for (&i, scores) in batches[batch].iter().zip(scores) {
                 let (d, span) = &all[i];
@@ -162,7 +163,7 @@ pub(super) fn score(
             });
             return false;
         }
-        // What is ranked later is what is stored; what is no number was told before it was rounded.
+        // Selections rank the stored values. Scores that are not finite were reported above, before rounding.
         let own = scored.scores.iter_mut();
         own.flatten().for_each(|score| *score = round(*score));
         scored.scores = columns.of(std::mem::take(&mut scored.scores), round);
@@ -181,10 +182,10 @@ pub(super) fn score(
     }))
 }
 
-/// The number of a batch and the scores of its pieces, by model.
+/// The number of a batch and the scores of its windows, by model.
 type Done = (usize, Vec<Vec<Scores>>);
 
-/// The scores of each batch with its number, in the order in which they were done; none where the run is to stop.
+/// The scores of each batch with its number, in the order in which the batches finished; none if the run is stopped.
 fn score_batches(
     work: &Work<'_>,
     documents: &[ScoredDocument],
@@ -213,7 +214,7 @@ fn score_batches(
             let scores = panel.iter_mut().map(|scorer| scorer.score(&pieces));
             let scores = scores.collect::<Result<Vec<_>, _>>();
             if scores.is_err() {
-                // The others need not begin another.
+                // The other devices need not start another batch.
                 next.store(batches.len(), Ordering::Relaxed);
             }
             let scores = scores.with_context(|| format!("batch {}", number + 1))?;

@@ -1,8 +1,8 @@
 //! The files of a shard that is being masked: its masks, the documents of its open scope, its rejections, and the
-//! record that says what of them counts.
+//! record of which bytes are valid.
 //!
-//! Everything is on the disk before the record says so; the record is replaced at once. So whatever interrupts a run,
-//! the record of each shard is true, and what lies beyond it is cut off when the run goes on.
+//! Data is safe on disk before the record covers it, and the record is replaced atomically. So each shard's record is
+//! true whenever a run is interrupted, and bytes beyond it are truncated when the run is resumed.
 
 use std::{
     fs::{File, OpenOptions},
@@ -17,11 +17,11 @@ use rho_formats::{
 use super::record::{Counts, Durable, From, Identity, ShardRecord, State};
 use crate::run_folder::notes;
 
-/// The same for all shards of a folder.
+/// The schemas and options, the same for all shards of a folder.
 #[derive(Debug, Clone)]
 pub(super) struct Columns {
     pub(super) schema: MaskSchema,
-    /// Of the documents in an open scope, which have no masks yet.
+    /// The schema of the documents in an open scope, which have no masks yet.
     pub(super) scored: MaskSchema,
     pub(super) options: WriteOptions,
 }
@@ -33,14 +33,14 @@ pub(super) struct ShardFiles {
     shard: String,
     writer: MaskWriter,
     spill: Option<Spill>,
-    /// Which spill file comes next.
+    /// The number of the next spill file, 0 or 1.
     turn: u8,
     rejections: Rejections,
     pub(super) record: ShardRecord,
 }
 
 impl ShardFiles {
-    /// Begins a shard. Its record from an earlier try, if there was one, says which files to replace at the end.
+    /// Starts a shard. The record of an earlier try, if there was one, names the files to replace at the end.
     pub(super) fn begin(
         folder: &MasksFolder,
         columns: &Columns,
@@ -73,13 +73,12 @@ impl ShardFiles {
             rejections: Rejections::open(folder.note_path(&rejections_note(shard)), 0)?,
             record,
         };
-        // The first record comes before anything is scored: an input that changes from here on is noticed.
+        // Write the first record before anything is scored, so that a later change of the input is detected.
         files.commit(From::default())?;
         Ok(files)
     }
 
-    /// Goes on with a shard, and gives back the documents of its open scope. None where its files are not what the
-    /// record says.
+    /// Resumes a shard. Also returns the documents of its open scope. None if its files do not match the record.
     pub(super) fn resume(
         folder: &MasksFolder,
         columns: &Columns,
@@ -116,12 +115,12 @@ impl ShardFiles {
         Ok(Some((files, rows)))
     }
 
-    /// A document with its masks.
+    /// Writes a document with its masks.
     pub(super) fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
         self.writer.write(row)
     }
 
-    /// A document of the open scope; it is forgotten when the scope ends.
+    /// Stores a document of the open scope, until the scope ends.
     pub(super) fn keep(&mut self, row: &MaskRow) -> Result<(), OutputError> {
         let spill = match &mut self.spill {
             Some(spill) => spill,
@@ -135,19 +134,19 @@ impl ShardFiles {
         spill.write(row)
     }
 
-    /// The scope ends: its documents were all written with their masks.
+    /// Ends the scope, after all its documents were written with their masks.
     pub(super) fn end_scope(&mut self) {
         if self.spill.take().is_some() {
             self.turn ^= 1;
         }
     }
 
-    /// A row that holds no document.
+    /// Records a row without a document.
     pub(super) fn reject(&mut self, rejection: &Rejection) -> Result<(), OutputError> {
         self.rejections.add(rejection)
     }
 
-    /// Makes everything so far count.
+    /// Syncs everything written so far and records it.
     pub(super) fn commit(&mut self, from: From) -> anyhow::Result<()> {
         let durable = Durable {
             from,
@@ -163,12 +162,12 @@ impl ShardFiles {
         Ok(())
     }
 
-    /// Completes the shard.
+    /// Finishes the shard.
     pub(super) fn complete(mut self, state: State) -> anyhow::Result<ShardRecord> {
         self.record.rejections = self.rejections.sync()?;
         self.record.files = self.writer.finish()?;
         self.record.state = state;
-        // First the record, then the final names: should it end in between, the names are given at the next start.
+        // Write the record, then rename the files. After a crash in between, the next start renames them.
         put(&self.folder, &self.shard, &self.record)?;
         let replaced = std::mem::take(&mut self.record.replaces);
         self.folder
@@ -178,12 +177,12 @@ impl ShardFiles {
     }
 }
 
-/// Where the record of a shard is.
+/// The path of a shard's record.
 pub(super) fn record_note(shard: &str) -> String {
     format!("shards/{shard}.json")
 }
 
-/// Where the rejections of a shard are listed.
+/// The path of a shard's list of rejections.
 pub(super) fn rejections_note(shard: &str) -> String {
     format!("shards/{shard}.rejected")
 }
@@ -193,7 +192,7 @@ pub(super) fn put(folder: &MasksFolder, shard: &str, record: &ShardRecord) -> an
     notes::write(folder, &record_note(shard), record)
 }
 
-/// A list of rejections that grows.
+/// A growing list of rejections.
 struct Rejections {
     path: PathBuf,
     file: Option<BufWriter<File>>,
@@ -213,7 +212,7 @@ impl Rejections {
         Ok(rejections)
     }
 
-    /// The file, cut to what counts; made with the first rejection.
+    /// The file, truncated to its valid bytes; created at the first rejection.
     fn file(&mut self) -> Result<&mut BufWriter<File>, OutputError> {
         let (path, bytes) = (&self.path, self.bytes);
         match &mut self.file {

@@ -1,4 +1,4 @@
-//! A masks folder that a run works on, beside others that mask other shards: what is done, and what is left.
+//! The masks folder of a run, which other ranks may share: which shards are done, and which are left.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
@@ -29,15 +29,15 @@ pub(crate) struct Store<'a> {
     /// Numbers of the shards that this rank masks.
     mine: Vec<usize>,
     records: Mutex<BTreeMap<usize, ShardRecord>>,
-    /// What the shards were when this run began: whatever is read of them later must be of that.
+    /// The inputs' identities when this run started. The shards must still have them when they are read.
     found: Mutex<BTreeMap<usize, Identity>>,
-    /// Shards that were begun by an earlier run, opened where they stopped.
+    /// Shards that an earlier run started, opened where it stopped.
     resumed: Mutex<BTreeMap<usize, (ShardFiles, Vec<MaskRow>)>>,
 }
 
 impl<'a> Store<'a> {
-    /// Makes or opens the folder. Refuses where another run writes the same shards, and where what was begun there had
-    /// another plan or other input.
+    /// Creates or opens the folder. Refuses it if another run writes the same shards, or if an earlier run had another
+    /// plan or other inputs.
     pub(crate) fn open(plan: &'a Plan, shards: &'a [Shard], restart: bool) -> anyhow::Result<Self> {
         let opening = Opening {
             path: &plan.out,
@@ -54,7 +54,7 @@ impl<'a> Store<'a> {
             let _starting = folder.files.lock(STARTING)?;
             plan.put_tokenizer(&folder.files)?;
         }
-        // By the sizes that were recorded first: the same for all ranks, whatever changed since.
+        // By the sizes that the first rank recorded, so that all ranks agree even if a file changed since.
         let sizes: Vec<(u64, &str)> = folder
             .plan
             .shards
@@ -77,7 +77,7 @@ impl<'a> Store<'a> {
         Ok(store)
     }
 
-    /// Looks at what an earlier run left of a shard.
+    /// Takes over what an earlier run did of a shard.
     fn take_up(&self, i: usize) -> anyhow::Result<()> {
         let shard = &self.shards[i];
         let now = Identity::of(shard);
@@ -86,7 +86,7 @@ impl<'a> Store<'a> {
             return Ok(());
         };
         let again = |why: &str| terminal::line(&format!("note: {}: {why}", shard.name));
-        // One that broke is read anew in any case.
+        // A broken shard is read again in any case.
         if !matches!(record.state, State::Incomplete { .. }) {
             must_be_the_input(&self.folder.files, shard, &record.input, &now)?;
         }
@@ -103,7 +103,7 @@ impl<'a> Store<'a> {
                     Some(opened) => {
                         lock(&self.resumed).insert(i, opened);
                     }
-                    None => again("what was begun is not there any more; it is scored anew"),
+                    None => again("its unfinished masks are missing; it is scored again"),
                 }
             }
             _ => {
@@ -113,12 +113,12 @@ impl<'a> Store<'a> {
                         .publish(&shard.name, &record.files, &record.replaces)?;
                 match &record.state {
                     State::Complete if !there => {
-                        again("its masks are not there any more; it is scored anew");
+                        again("its masks are missing; it is scored again");
                         return Ok(());
                     }
-                    State::Complete if shard.place == Place::StandardInput => again(
-                        "its masks are complete; what comes through standard input now is not read",
-                    ),
+                    State::Complete if shard.place == Place::StandardInput => {
+                        again("its masks are complete; standard input is not read")
+                    }
                     State::Incomplete { row, reason } => again(&format!(
                         "it broke at row {row} ({reason}); it is tried again"
                     )),
@@ -139,7 +139,7 @@ impl<'a> Store<'a> {
         &self.shards[i]
     }
 
-    /// The shards of this rank that are not done, and where to go on in each.
+    /// The shards of this rank that are not done, with the position to start or resume from.
     pub(super) fn todo(&self) -> Vec<(usize, From)> {
         let (records, resumed) = (lock(&self.records), lock(&self.resumed));
         let mut todo = Vec::new();
@@ -155,7 +155,7 @@ impl<'a> Store<'a> {
         todo
     }
 
-    /// Whether all shards of this rank are done, broken ones too.
+    /// Whether all shards of this rank are done, broken ones included.
     pub(crate) fn done(&self) -> bool {
         let records = lock(&self.records);
         let done =
@@ -163,7 +163,7 @@ impl<'a> Store<'a> {
         self.mine.iter().all(done)
     }
 
-    /// Whether there is nothing to do, not even a shard to try again.
+    /// Whether nothing is left to do, not even a broken shard to try again.
     pub(crate) fn nothing_to_do(&self) -> bool {
         self.todo().is_empty()
     }
@@ -173,14 +173,14 @@ impl<'a> Store<'a> {
         &self.mine
     }
 
-    /// Those of them that are done.
+    /// The shards of this rank that are done.
     pub(crate) fn finished(&self) -> Vec<usize> {
         let todo = self.todo();
         let is_done = |i: &usize| todo.iter().all(|(t, _)| t != i);
         self.mine.iter().copied().filter(is_done).collect()
     }
 
-    /// What was counted by earlier runs and is not counted anew by this one.
+    /// The counts of earlier runs for shards that this run does not start again.
     pub(super) fn counted_before(&self) -> Counts {
         let anew = |&(i, from): &(usize, From)| (from == From::default()).then_some(i);
         let anew: Vec<usize> = self.todo().iter().filter_map(anew).collect();
@@ -193,7 +193,7 @@ impl<'a> Store<'a> {
         counts
     }
 
-    /// What was counted in this rank's shards.
+    /// The counts of this rank's shards.
     pub(super) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for record in lock(&self.records).values() {
@@ -208,7 +208,7 @@ impl<'a> Store<'a> {
         }
         let shard = &self.shards[i];
         let earlier = lock(&self.records).remove(&i);
-        // Not as it is now: the reader is ahead of this stage.
+        // The identity at the start, not the current one: the reader is ahead of this stage.
         let found = lock(&self.found).remove(&i);
         let input = found.unwrap_or_else(|| Identity::of(shard));
         let files = ShardFiles::begin(
@@ -224,7 +224,7 @@ impl<'a> Store<'a> {
     pub(super) fn completed(&self, i: usize, record: ShardRecord) -> Result<(), OutputError> {
         let mut records = lock(&self.records);
         records.insert(i, record);
-        // Alone in the folder, so that the dataset opens from the first shard on.
+        // A single rank lists its files at once, so that the dataset can be opened from the first shard on.
         if self.plan.world_size == 1 {
             let files = records.values().flat_map(|r| r.files.iter());
             self.folder
@@ -254,7 +254,7 @@ impl Totals {
     }
 }
 
-/// Refuses a shard that is not any more what was scored.
+/// Refuses a shard whose input changed since it was scored.
 pub(crate) fn must_be_the_input(
     folder: &MasksFolder,
     shard: &Shard,
@@ -266,7 +266,7 @@ pub(crate) fn must_be_the_input(
     };
     Err(Advised::error(
         format!(
-            "{}: expected the file that the masks in {} were begun with, got another: {difference}",
+            "{}: expected the file that the masks in {} were started with, got another: {difference}",
             shard.path.display(),
             folder.path().display()
         ),
@@ -274,7 +274,7 @@ pub(crate) fn must_be_the_input(
     ))
 }
 
-/// The columns of the masks and how they are stored.
+/// The columns of the masks and their types.
 pub(crate) fn schema(plan: &Plan) -> MaskSchema {
     MaskSchema {
         scores: plan.scores.clone(),
@@ -292,7 +292,7 @@ fn columns(plan: &Plan) -> Columns {
     let scored = MaskSchema {
         masks: Vec::new(),
         weights: Vec::new(),
-        // As they were computed; they are rounded by now where that was asked for.
+        // f32 is exact here: the scores are already rounded to the stored type.
         score_type: ScoreType::Float32,
         ..schema.clone()
     };

@@ -1,5 +1,4 @@
-//! What came of a run: counts, kept shares, thresholds, times. The same numbers for people and, as summary.json, for
-//! programs.
+//! The summary of a run: counts, kept shares, thresholds, times; human-readable, and as summary.json for programs.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -23,7 +22,7 @@ pub struct Summary {
     pub broken_shards: u64,
     /// Documents masked.
     pub documents: u64,
-    /// Documents left out; rejected.jsonl says why.
+    /// Documents skipped; rejected.jsonl has the reasons.
     pub rejected: u64,
     /// Tokens of the documents masked.
     pub tokens: u64,
@@ -33,7 +32,7 @@ pub struct Summary {
     pub mean_loss: Option<f64>,
     /// Mean entropy of the scored tokens, in nats.
     pub mean_entropy: Option<f64>,
-    /// Means of the other columns of scores, called `mean_` and the column.
+    /// Means of the other score columns, named `mean_` and the column.
     #[serde(flatten)]
     pub means: BTreeMap<String, Option<f64>>,
     /// What each selection kept.
@@ -41,20 +40,20 @@ pub struct Summary {
     pub(crate) chosen: Chosen,
     /// Batches scored.
     pub batches: u64,
-    /// Share of the tokens in batches that was padding.
+    /// Share of padding among the tokens in batches.
     pub padding: f64,
-    /// Where it was computed.
+    /// The device that computed the scores.
     pub device: String,
-    /// How fast it went; everything above is the same however often a run was interrupted.
+    /// Speed. Everything above is identical whether or not the run was interrupted.
     pub speed: Speed,
 }
 
-/// How fast it went. Of runs that were killed nothing is known.
+/// The speed of a run. It does not include runs that were killed.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Speed {
-    /// Tokens scored per second, loading of the model excluded, of all ranks together.
+    /// Tokens scored per second, without loading the model, summed over all ranks.
     pub tokens_per_second: f64,
-    /// Seconds per stage, of all ranks and runs together.
+    /// Seconds per stage, summed over all ranks and runs.
     pub seconds: Seconds,
 }
 
@@ -63,15 +62,15 @@ pub struct Speed {
 pub struct Seconds {
     /// From the first to the last document.
     pub total: f64,
-    /// Loading the reference, before that.
+    /// Loading the models, before the first document.
     pub load: f64,
     /// Reading and decompressing.
     pub read: f64,
     /// Tokenising.
     pub tokenize: f64,
-    /// In the reference.
+    /// Scoring with the models.
     pub score: f64,
-    /// The reference had nothing to do.
+    /// The models waited for documents.
     pub starved: f64,
     /// Ranking and writing.
     pub mask: f64,
@@ -90,11 +89,11 @@ impl Seconds {
     }
 }
 
-/// What a summary is about.
+/// The run that a summary describes.
 pub(crate) struct Subject<'a> {
-    /// Where it was computed.
+    /// The device that computed the scores.
     device: Cow<'a, str>,
-    /// The columns of scores.
+    /// The score columns.
     scores: Cow<'a, [String]>,
     rule: Cow<'a, Rule>,
 }
@@ -122,7 +121,7 @@ impl<'a> Subject<'a> {
 }
 
 impl Summary {
-    /// Of what was counted and measured.
+    /// The summary of these counts and times.
     pub(crate) fn of(totals: &Totals, subject: &Subject<'_>, times: &[RankTimes]) -> Self {
         let counts = &totals.counts;
         let share = |part: u64, whole: u64| match whole {
@@ -161,7 +160,7 @@ impl Summary {
         }
     }
 
-    /// Whether something of the corpus was left out.
+    /// Whether a part of the corpus was skipped.
     pub fn incomplete(&self) -> bool {
         self.rejected > 0 || self.broken_shards > 0
     }

@@ -1,4 +1,4 @@
-//! What the tests of the pipeline share.
+//! Helpers that the pipeline's tests share.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// The intersection, with these shares.
+/// The intersection, with these keep ratios.
 pub(super) fn rule(keep_loss: f64, keep_entropy: f64) -> Rule {
     let ratio = |ratio| Some(KeepRatio::new(ratio).unwrap());
     let args = SelectionArgs {
@@ -28,7 +28,7 @@ pub(super) fn rule(keep_loss: f64, keep_entropy: f64) -> Rule {
         .0
 }
 
-/// A plan for a fake scorer: token ids from the field `ids`, everything small.
+/// A plan for a fake scorer: token ids from the field `ids`, all sizes small.
 pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
     let none = || SpecialTokens {
         rule: SpecialToken::Auto,

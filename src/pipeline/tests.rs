@@ -1,4 +1,4 @@
-//! The pipeline with a fake scorer: laws that hold whatever the model says.
+//! Tests the pipeline with a fake scorer: laws that hold for any model.
 
 use std::{
     fs,
@@ -24,12 +24,12 @@ use crate::{
     cli::ProgressKind, plan::Plan, progress::Progress, selections::rule::Scope, stop::Stop,
 };
 
-/// The token whose scores the fake cannot tell.
+/// The token for which the fake returns no finite scores.
 const NOT_A_NUMBER: u32 = 13;
-/// Scores nothing more after this token, with an error.
+/// The token at which the fake fails with an error.
 const BREAKS: u32 = 14;
 
-/// Scores that follow from a token and the one before it, with many ties. It minds what it is given.
+/// A fake whose scores depend on a token and the one before it, with many ties. It checks its inputs.
 struct Fake {
     context: usize,
     budget: usize,
@@ -77,7 +77,7 @@ impl Scorer for Fake {
     }
 }
 
-/// Looks further ahead than the plan of the tests does, and ranks in smaller scopes.
+/// Uses larger read-ahead blocks than the plan of the tests, and smaller scopes.
 fn plan(out: &Path, shards: &[Shard]) -> Plan {
     Plan {
         look_ahead_documents: 10,
@@ -87,7 +87,7 @@ fn plan(out: &Path, shards: &[Shard]) -> Plan {
     }
 }
 
-/// A corpus in a temporary folder, a list of documents per shard.
+/// A corpus in a temporary folder, from a list of documents per shard.
 struct Corpus(tempfile::TempDir);
 
 impl Corpus {
@@ -103,12 +103,12 @@ impl Corpus {
         Self(folder)
     }
 
-    /// Scores it with the fake; the counts, and where the masks are.
+    /// Scores it with the fake. Returns the counts and the masks folder.
     fn score(&self, change: impl Fn(&mut Plan)) -> (anyhow::Result<Counts>, tempfile::TempDir) {
         self.score_on(1, change)
     }
 
-    /// Scores it with so many fakes at once.
+    /// Scores it with this many fakes at once.
     fn score_on(
         &self,
         devices: usize,
@@ -177,7 +177,7 @@ fn rejected(masks: &tempfile::TempDir) -> Vec<Value> {
         .collect()
 }
 
-/// Shards of documents of random tokens, from empty to some windows long, without the fake's special tokens.
+/// Shards of documents of random tokens, from empty to several windows long, without the fake's special tokens.
 fn corpora() -> impl Strategy<Value = Vec<Vec<Vec<u32>>>> {
     let document = prop_oneof![
         4 => prop::collection::vec(20u32..5000, 0..40),
@@ -232,7 +232,7 @@ proptest! {
         let corpus = Corpus::new(&shards);
         let scope = if document_scope { Scope::Document } else { Scope::Batch(200) };
         let mut before = None;
-        // A budget of 1 makes batches of one piece; 64 pieces of the longest context fit into 2048.
+        // A budget of 1 gives batches of one window; 64 windows of the longest context fit into 2048.
         for (batch_tokens, threads) in [(1, 1), (1, 4), (64 * 32, 1), (64 * 32, 4)] {
             let (report, masks) = corpus.score(|plan| {
                 (plan.batch_tokens, plan.threads, plan.scope) = (batch_tokens, threads, scope);
@@ -368,7 +368,7 @@ fn several_devices_give_the_same_masks() {
     let (one, alone) = corpus.score_on(1, |_| {});
     let (three, together) = corpus.score_on(3, |_| {});
     assert_eq!(one.unwrap(), three.unwrap());
-    // As they are written: NaN equals nothing.
+    // Compared as text, because NaN equals nothing.
     let told = |masks| format!("{:?}", rows(masks));
     assert!(told(&alone) == told(&together));
 
@@ -397,7 +397,7 @@ fn several_models_on_several_devices_give_the_same_masks() {
     let counts = one.unwrap();
     assert_eq!(counts, three.unwrap());
     assert!(files(&alone) == files(&together));
-    // Each model was asked once for each batch.
+    // Each model scored each batch once.
     let (single, of_first) = corpus.score_on(1, |_| {});
     assert_eq!(counts.batches, single.unwrap().batches);
     for (all, first) in rows(&alone).iter().zip(rows(&of_first)) {

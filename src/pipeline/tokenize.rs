@@ -1,7 +1,7 @@
-//! Documents to token ids on all cores, in order, gathered into look-aheads.
+//! Tokenises documents on all cores, in order, and gathers them into read-ahead blocks.
 //!
-//! A look-ahead ends when it is full, and where a scope ends, so that a scope consists of whole look-aheads. Both
-//! follow from the documents alone, not from how they were handed over, nor from where a run was interrupted.
+//! A block ends when it is full and where a scope ends, so that a scope consists of whole blocks. Both depend only on
+//! the documents, not on how they were chunked or where a run was interrupted.
 
 use std::{
     sync::mpsc::{Receiver, SyncSender},
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{selections::rule::Scope, tokenization::below};
 
-/// Tokenises everything; the answer is the time spent on it, not waiting.
+/// Tokenises everything. Returns the time spent on it, without waiting.
 pub(super) fn run(
     work: &Work<'_>,
     receiver: Receiver<Flow<Records>>,
@@ -82,7 +82,7 @@ pub(super) struct Row {
     pub(super) document: Result<TokenDocument, Rejection>,
 }
 
-/// Gathers the documents of one shard into look-aheads.
+/// Gathers the documents of one shard into read-ahead blocks.
 pub(super) struct Gatherer<'a> {
     work: &'a Work<'a>,
     batches: Batches,
@@ -107,9 +107,9 @@ impl<'a> Gatherer<'a> {
         }
     }
 
-    /// Adds a row. The answer is the look-ahead that ended before it, if one did.
+    /// Adds a row. Returns the block that ended before it, if one did.
     ///
-    /// A look-ahead that is full ends only when the next row comes, for that one says whether the scope ends with it.
+    /// A full block ends only when the next row comes, because that row decides whether the scope ends with the block.
     pub(super) fn push(&mut self, row: Row) -> Option<LookAhead> {
         let Row {
             row,
@@ -144,7 +144,7 @@ impl<'a> Gatherer<'a> {
         ended
     }
 
-    /// Takes out what is gathered.
+    /// Takes the gathered block out.
     pub(super) fn end(&mut self, scope_ends: bool) -> LookAhead {
         let (next, bytes) = (self.gathered.next, self.gathered.bytes);
         let mut look_ahead = std::mem::take(&mut self.gathered);
@@ -184,7 +184,7 @@ pub(crate) fn tokenize(
         }
         (Content::Text(_), None) => {
             return Err(reject(
-                "a text, but no tokenizer; expected token ids".to_owned(),
+                "expected token ids, got a text without a tokenizer".to_owned(),
             ));
         }
     };

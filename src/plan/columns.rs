@@ -1,29 +1,29 @@
-//! Which columns of scores come of which models, and how.
+//! The score columns of each model, and how they are computed.
 //!
 //! ```text
 //! reference            ─► loss entropy
 //! references 1, 2 ...  ─► loss_1 entropy_1 loss_2 ... ─ combined token by token ─► loss entropy
-//! base                 ─► base_loss ─ less loss ─► excess
+//! base                 ─► base_loss ─ minus loss ─► excess
 //! ```
 //!
-//! What is computed from scores is computed in f32 from the scores as they are stored, and then stored like them: whoever
-//! has the columns can compute the same again, bit for bit.
+//! Derived scores are computed in f32 from the stored scores, then stored in the same type: a reader can recompute them
+//! from the columns, bit for bit.
 
 use rho_selection::{Combine, excess};
 
-/// What the models of a run make of a token.
+/// The score columns of a run's models.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ScoreColumns {
-    /// How many references there are, at least one.
+    /// Number of references, at least one.
     pub(crate) references: usize,
-    /// How the scores of several become one.
+    /// How the scores of several references are combined.
     pub(crate) combine: Combine,
     /// Whether a base scores too.
     pub(crate) base: bool,
 }
 
 impl ScoreColumns {
-    /// The columns, in the order of the masks.
+    /// Names of the columns, in the order of the masks.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names = vec!["loss".to_owned(), "entropy".to_owned()];
         if self.base {
@@ -35,7 +35,7 @@ impl ScoreColumns {
         names
     }
 
-    /// Models that score, the base last.
+    /// Number of models that score, base included.
     pub(crate) fn models(&self) -> usize {
         self.references + usize::from(self.base)
     }
@@ -49,7 +49,8 @@ impl ScoreColumns {
         }
     }
 
-    /// The columns of a document from those of each model in turn, which are rounded as they are stored; `round` does so.
+    /// The columns of a document, from the columns of each model in turn. Those are already rounded to the stored type;
+    /// `round` rounds the derived ones.
     pub(crate) fn of(&self, mut own: Vec<Vec<f32>>, round: impl Fn(f32) -> f32) -> Vec<Vec<f32>> {
         let base = self.base.then(|| own.pop()).flatten();
         let mut columns = if self.references > 1 {

@@ -1,4 +1,4 @@
-//! How much memory a run takes at the most, as it follows from the plan. Nothing in it grows with the corpus.
+//! The upper bound of a run's memory, computed from the plan. It does not grow with the corpus.
 
 use serde::Serialize;
 
@@ -8,45 +8,45 @@ use crate::{
     tokenization::{BYTES_PER_BYTE, CACHE_BYTES, LARGEST_WINDOW, WINDOW},
 };
 
-/// Bytes per token on the way: the id, and what masks, lists and copies add to it; each score comes on top.
+/// Bytes per token in the pipeline: the id, plus masks, lists and copies; each score adds to that.
 const PER_TOKEN: u64 = 4 + 4;
 const PER_SCORE: u64 = 4;
-/// Look-aheads that are under way at once: gathered, in two channels of two, scored, masked.
+/// Read-ahead blocks in flight at once: one being gathered, two channels of two, one being scored, one being masked.
 const LOOK_AHEADS: u64 = 7;
-/// Handfuls of documents under way between reading and tokenising.
+/// Chunks of documents in flight between reading and tokenising.
 const HANDFULS: u64 = 6;
-/// A handful ends with the document that reaches this many bytes.
+/// A chunk ends with the document that reaches this many bytes.
 const HANDFUL: u64 = 1 << 20;
-/// Times that the tokens of an open scope lie in memory: documents with scores, scores side by side, the keys that are
+/// Copies of the tokens of an open scope in memory: documents with scores, concatenated scores, the keys that are
 /// ranked, a record batch and its bytes.
 const IN_SCOPE: u64 = 4;
 
-/// The parts of the bound, in bytes. The models (weights, activations, heads) and the tokenizer's vocabulary come on
-/// top.
+/// The parts of the bound, in bytes. The models (weights, activations, heads) and the tokenizer's vocabulary are not
+/// included.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// Documents that were read and not tokenised yet.
+    /// Documents that are read but not tokenised yet.
     pub documents: u64,
-    /// What the tokenizer needs for a window of a document, or for a word as long, and the words it remembers, on all
-    /// threads.
+    /// What the tokenizer needs for a window of a document (or for a word as long as one) and for its cache of words,
+    /// on all threads.
     pub tokenizing: u64,
-    /// Look-aheads under way.
+    /// Read-ahead blocks in flight.
     pub look_aheads: u64,
     /// The open scope and the ranking of its tokens.
     pub scope: u64,
     /// One record batch, as rows and as bytes.
     pub record_batch: u64,
-    /// The files of all models, base included: what their weights take at the least, on each device. Not in the sum.
+    /// The files of all models, base included: the least that their weights take on each device. Not in the sum.
     pub models: u64,
     /// The sum, for a corpus of documents of up to 1 MiB.
     pub sum: u64,
-    /// What comes on top where many documents in a row are as large as `--max-document-bytes` allows, and each byte of
-    /// them is a token. One alone takes a sixth of it, and natural text has a token for four bytes.
+    /// Added when many consecutive documents are as large as `--max-document-bytes` allows and each of their bytes is a
+    /// token. A single such document takes a sixth of it, and natural text has one token per four bytes.
     pub largest_documents: u64,
 }
 
 impl Memory {
-    /// Of a plan.
+    /// The bound for a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
         let per_token = PER_TOKEN + PER_SCORE * plan.scores.len() as u64;
         let tokens = |n: u64| n * per_token;
@@ -57,7 +57,7 @@ impl Memory {
         let scope_tokens = match plan.scope {
             Scope::Batch(tokens) => tokens,
             Scope::Document => 0,
-            // What is masked at once.
+            // The tokens that are masked at once.
             Scope::Corpus | Scope::None => plan.look_ahead_tokens,
         };
         let scope = IN_SCOPE * text * tokens(scope_tokens as u64 + HANDFUL);
@@ -65,7 +65,7 @@ impl Memory {
         let largest = plan.max_document_bytes as u64;
         let window = (LARGEST_WINDOW as u64).min(largest) * BYTES_PER_BYTE as u64;
         let largest_documents = match largest.checked_sub(HANDFUL) {
-            // As a line and as a text while it is read, as a text until it is tokenised, then as tokens.
+            // As a line and as text while it is read, as text until it is tokenised, then as tokens.
             Some(more) => {
                 (HANDFULS + 1) * more + window + (LOOK_AHEADS + IN_SCOPE) * text * tokens(more)
             }

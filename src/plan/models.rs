@@ -1,6 +1,6 @@
-//! The models of a run and what they ask for: one tokenizer, lengths that all can take, the numbers they compute in.
+//! The models of a run and what they require: one tokenizer, a context that all can take, the precisions.
 //!
-//! All of them score the same token ids, so they must mean the same by them.
+//! All models score the same token ids, so the ids must mean the same tokens to all of them.
 
 use std::{
     fs,
@@ -23,10 +23,10 @@ use crate::{
     tokenization::{Tokenization, TokenizerFiles},
 };
 
-/// Attention of most exports takes memory quadratic in the context; longer ones are for those who ask.
+/// Longer contexts must be requested: the attention of most exports takes memory quadratic in the context.
 const MAX_DEFAULT_CONTEXT: usize = 1024;
 
-/// The references and the base, their graphs read.
+/// The references and the base, with their graphs read.
 pub(super) struct Models {
     /// The references first, at least one; then the base, if there is one.
     models: Vec<Model>,
@@ -40,7 +40,7 @@ struct Model {
 }
 
 impl Model {
-    /// In what the weights are stored.
+    /// The type in which the weights are stored.
     fn stored(&self) -> String {
         match self.opened.is_stored_in_8_bits() {
             true => Precision::Int8.to_string(),
@@ -50,7 +50,7 @@ impl Model {
 }
 
 impl Models {
-    /// Opens all that were named; `otherwise` is where a reference lies when none was.
+    /// Opens all models of the request; `otherwise` gives the path of a reference if the request names none.
     pub(super) fn open(
         request: &ScoringRequest,
         libraries: &LibraryOptions,
@@ -91,12 +91,12 @@ impl Models {
         Ok(Self { models, references })
     }
 
-    /// What they make of a token.
+    /// The score columns of the models.
     pub(super) fn columns(&self, request: &ScoringRequest) -> anyhow::Result<ScoreColumns> {
         if request.combine.is_some() && self.references == 1 {
             return Err(Advised::error(
                 "--combine: expected several references, got one",
-                "name each with --model, or leave --combine out",
+                "name each with --model, or omit --combine",
             ));
         }
         Ok(ScoreColumns {
@@ -110,13 +110,13 @@ impl Models {
         })
     }
 
-    /// Token ids must be below it, for all of them.
+    /// Token ids must be below this for all models.
     pub(super) fn vocabulary(&self) -> usize {
         let vocabularies = self.models.iter().map(|m| m.opened.vocabulary());
         vocabularies.min().unwrap_or(0)
     }
 
-    /// The tokenizer's files and the tokenizer; none where token ids are scored.
+    /// The tokenizer's files and the tokenizer. Both may be none if token ids are scored.
     pub(super) fn tokenizer(
         &self,
         request: &ScoringRequest,
@@ -131,12 +131,12 @@ impl Models {
             if bos == SpecialToken::Always || eos == SpecialToken::Always {
                 return Err(Advised::error(
                     format!(
-                        "--tokens-field {field}: token ids are taken as they are, but --bos or --eos says always"
+                        "--tokens-field {field}: expected token ids that are used unchanged, got --bos or --eos always"
                     ),
-                    "leave --bos and --eos out, and put the tokens into the ids",
+                    "omit --bos and --eos, and put the tokens into the ids",
                 ));
             }
-            // The tokenizer is only shown and fingerprinted, so that a reader of the masks can compare.
+            // The tokenizer is only displayed and fingerprinted, so that a reader of the masks can compare it.
             (bos, eos) = (SpecialToken::Never, SpecialToken::Never);
         } else if named.is_none() {
             return Err(Advised::error(
@@ -147,7 +147,7 @@ impl Models {
                 "name it with --tokenizer, or score token ids with --tokens-field",
             ));
         }
-        // One that was named stands for all models: whoever names it knows that it is theirs.
+        // An explicit --tokenizer applies to all models: the user says that it is theirs.
         if args.tokenizer.is_none() {
             self.must_tokenize_alike()?;
         }
@@ -163,8 +163,8 @@ impl Models {
         Ok((Some(files), Some(tokenization)))
     }
 
-    /// Refuses models with different tokenizers beside them, and, where no tokenizers say that they are the same, with
-    /// different vocabularies.
+    /// Refuses models with different tokenizers beside them, or, if tokenizers are missing, with different
+    /// vocabularies.
     fn must_tokenize_alike(&self) -> anyhow::Result<()> {
         let Some((first, others)) = self.models.split_first() else {
             return Ok(());
@@ -192,8 +192,8 @@ impl Models {
                             other.display(),
                             first.display()
                         ),
-                        "models are compared token by token, so they need the same tokenizer; where the files differ but \
-                         mean the same, name one with --tokenizer",
+                        "use models with the same tokenizer, because they are compared token by token; if the files differ \
+                         but mean the same, name one with --tokenizer",
                     ));
                 }
                 (Some(_), Some(_)) => {}
@@ -206,7 +206,7 @@ impl Models {
                             first.opened.vocabulary(),
                             other.opened.vocabulary()
                         ),
-                        "models are compared token by token, so they need the same tokenizer: put tokenizer.json beside each",
+                        "use models with the same tokenizer, because they are compared token by token, and put tokenizer.json beside each",
                     ));
                 }
                 _ => {}
@@ -215,7 +215,7 @@ impl Models {
         Ok(())
     }
 
-    /// What `--precision` means for each of them, on devices of this kind.
+    /// The precision of each model that `--precision` selects, on devices of this kind.
     pub(super) fn precisions(
         &self,
         args: &ModelArgs,
@@ -239,7 +239,7 @@ impl Models {
                         model.source.model.display(),
                         model.stored()
                     ),
-                    "leave --precision out to compute as the model is stored, or export it in f32",
+                    "omit --precision to compute as the model is stored, or export it in f32",
                 ));
             }
             model.opened.check_precision(precision, device)?;
@@ -248,7 +248,7 @@ impl Models {
         self.models.iter().map(precision).collect()
     }
 
-    /// Context and overlap: what the model with the shortest inputs allows.
+    /// Context and overlap, as the model with the shortest context allows.
     pub(super) fn windows(&self, args: &ModelArgs) -> anyhow::Result<(usize, usize)> {
         let allowed = |model: &Model| model.source.config.max_positions;
         let most = self.models.iter().filter_map(allowed).min();
@@ -261,14 +261,14 @@ impl Models {
         {
             let shown = model.source.model.display();
             terminal::line(&format!(
-                "note: {shown}: no config.json says how long inputs may be; taking {context} tokens (--context N changes it)"
+                "note: {shown}: no config.json gives the maximum context; using {context} tokens (--context N changes it)"
             ));
         }
         if context < 2 || most.is_some_and(|most| context > most) {
             let most = most.map_or("any number".to_owned(), |m| m.to_string());
             return Err(Advised::error(
                 format!("--context: expected 2 to {most} tokens, got {context}"),
-                "the upper end is what the config.json of each model allows",
+                "choose a context that the config.json of each model allows",
             ));
         }
         let overlap = args.overlap.unwrap_or(context / 2);
@@ -277,13 +277,13 @@ impl Models {
                 format!(
                     "--overlap: expected less than the context of {context} tokens, got {overlap}"
                 ),
-                "half of the context is the default; 0 is fastest",
+                "omit it for half of the context; 0 is fastest",
             ));
         }
         Ok((context, overlap))
     }
 
-    /// What the plan says of each.
+    /// The plan's entry for each model.
     pub(super) fn planned(&self, precisions: &[Precision]) -> anyhow::Result<Vec<PlannedModel>> {
         let planned = |(model, precision): (&Model, &Precision)| {
             let files = model.opened.files();
@@ -295,7 +295,7 @@ impl Models {
                 fingerprint: hash(&files)?,
                 bytes: sizes
                     .sum::<Result<u64, _>>()
-                    .context("cannot look at the model's files")?,
+                    .context("cannot read the sizes of the model's files")?,
                 vocabulary: model.opened.vocabulary(),
                 ignored_settings: model.opened.ignored_settings(),
                 precision: match precision {
@@ -313,7 +313,7 @@ impl Models {
     }
 }
 
-/// What a model is called: its name and commit on the Hub, or the last part of its path.
+/// The display name of a model: its name and commit on the Hub, or the last part of its path.
 pub(crate) fn name(path: &Path) -> String {
     if let Some(name) = hub::name(path) {
         return name;
@@ -325,5 +325,5 @@ pub(crate) fn name(path: &Path) -> String {
 
 /// SHA-256 of a model's files.
 fn hash(files: &[PathBuf]) -> anyhow::Result<String> {
-    fingerprint(files).context("cannot read the reference to take its fingerprint")
+    fingerprint(files).context("cannot read the reference to compute its fingerprint")
 }

@@ -1,5 +1,5 @@
-//! What is asked of the scorer, before anything is opened or checked. `score` makes one of what was typed; `eval`, `verify`
-//! and `dynamics` ask for scores alone.
+//! A request to the scorer, before anything is opened or checked. `score` builds it from its arguments; `eval`,
+//! `verify` and `dynamics` request only scores.
 
 use std::path::{Path, PathBuf};
 
@@ -10,26 +10,26 @@ use crate::cli::{
     ScoreDtype, SelectionArgs, ThreadsArgs,
 };
 
-/// A corpus, models, and what is to be written of their scores.
+/// A corpus, models, and how to write their scores.
 #[derive(Debug, Clone)]
 pub(crate) struct ScoringRequest {
     /// Files, folders, patterns and URLs.
     pub(crate) corpus: Vec<PathBuf>,
-    /// A folder, or `-`: nothing is kept, scores are handed on.
+    /// A folder, or `-`: nothing is stored, scores are streamed.
     pub(crate) out: PathBuf,
-    /// Start over in a folder that was begun.
+    /// Remove an earlier run from the folder and start over.
     pub(crate) restart: bool,
-    /// The references; none stands for the bundled demonstration model.
+    /// The references; empty means the bundled demonstration model.
     pub(crate) references: Vec<PathBuf>,
     pub(crate) base: Option<PathBuf>,
-    /// How the scores of several references become one.
+    /// How to combine the scores of several references.
     pub(crate) combine: Option<Combination>,
     pub(crate) model_args: ModelArgs,
     pub(crate) input: InputArgs,
-    /// What to select by; none: scores alone.
+    /// The selection; none means only scores.
     pub(crate) selection: Option<(RuleName, SelectionArgs)>,
     pub(crate) files: MaskFiles,
-    /// Which of the runs that share the corpus this is, and of how many; none: what the scheduler says.
+    /// Rank and world size; none means the scheduler's values.
     pub(crate) rank: (Option<usize>, Option<usize>),
     pub(crate) progress: ProgressArgs,
     pub(crate) threads: ThreadsArgs,
@@ -40,7 +40,7 @@ pub(crate) struct ScoringRequest {
 pub(crate) struct MaskFiles {
     pub(crate) score_type: ScoreType,
     pub(crate) compression: BatchCompression,
-    /// Store each document's text too.
+    /// Also store each document's text.
     pub(crate) keep_text: bool,
     /// Most bytes of one file.
     pub(crate) shard_bytes: u64,
@@ -58,7 +58,7 @@ impl Default for MaskFiles {
 }
 
 impl ScoringRequest {
-    /// Scores of this corpus under one model, for this process alone: nothing is selected, and nobody shares the work.
+    /// A request for the scores of this corpus under one model, without a selection and with world size 1.
     pub(crate) fn scores(corpus: Vec<PathBuf>, model: PathBuf, model_args: ModelArgs) -> Self {
         Self {
             corpus,

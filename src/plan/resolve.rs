@@ -1,7 +1,7 @@
-//! From what is asked of the scorer to what it means.
+//! Resolves a request to the scorer into a plan.
 //!
-//! Everything that can be wrong with a setting is found here, cheapest first and before any weight is read: corpus,
-//! output, model, tokenizer, numbers, library, device.
+//! Every invalid setting is found here, before any weight is read, in order of cost: corpus, output, model, tokenizer,
+//! numbers, library, device.
 
 use ort::environment::Environment;
 use rho_formats::{MasksFolder, ReadOptions, Shard, find_shards};
@@ -20,12 +20,12 @@ use crate::{
     tokenization::Tokenization,
 };
 
-/// Documents in one look-ahead, at most.
+/// Most documents in one read-ahead block.
 const LOOK_AHEAD_DOCUMENTS: usize = 4096;
-/// Tokens in one look-ahead, in batches: enough lengths to choose from.
+/// Tokens in one read-ahead block, in batches: enough that documents of similar length can be batched together.
 const LOOK_AHEAD_BATCHES: usize = 48;
 
-/// A plan with the things it has opened on the way.
+/// A plan, with everything that was opened to make it.
 pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) shards: Vec<Shard>,
@@ -39,13 +39,13 @@ pub(crate) struct Prepared {
     pub(crate) precisions: Vec<Precision>,
 }
 
-/// Opens and checks what is asked for.
+/// Opens and checks everything that the request names.
 pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     let found = find_shards(&request.corpus)?;
     if let Some(first) = found.ignored.first() {
         let count = found.ignored.len();
         terminal::once(&format!(
-            "note: {count} files of no known kind are left out, such as {}",
+            "note: skipping {count} files of unknown type, such as {}",
             first.display()
         ));
     }
@@ -54,7 +54,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     } else if request.restart {
         return Err(Advised::error(
             "--restart: expected a folder to start over in, got --out -",
-            "leave --restart out",
+            "omit --restart",
         ));
     }
     let rank = ranks::resolve(request.rank.0, request.rank.1, &|name| {
@@ -62,7 +62,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     })?;
     if let Some(from) = rank.from {
         let (rank, of) = (rank.rank, rank.world_size);
-        terminal::line(&format!("note: rank {rank} of {of}, by {from}"));
+        terminal::line(&format!("note: rank {rank} of {of}, from {from}"));
     }
 
     let mut libraries = LibraryOptions::from_environment();
@@ -84,12 +84,12 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     let library = library(&mut libraries, &request.model_args.device)?;
     let environment = rho_runtime::load(&library)?;
     let devices = request.model_args.device.resolve(&environment)?;
-    // All of one kind.
+    // All devices are of one kind.
     let device = devices[0];
     let precisions = models.precisions(&request.model_args, device)?;
     if precisions.contains(&Precision::Int8) && Multiplier::detect(Precision::Int8)?.is_portable() {
         terminal::once(
-            "note: this processor has no instructions for int8 products that rho-mask knows: --precision int8 is slower \
+            "note: this processor has no int8 matmul instructions that rho-mask can use: --precision int8 is slower \
              than f32 here",
         );
     }
@@ -103,7 +103,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         && let [reference] = &references[..]
         && reference.fingerprint == base.fingerprint
     {
-        terminal::line("note: --base is the reference itself: the excess loss is 0 everywhere");
+        terminal::line("note: --base is the reference itself, so the excess loss is 0 everywhere");
     }
     let special = |rule, tokens: Option<&Vec<u32>>| SpecialTokens {
         rule,
@@ -176,7 +176,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     })
 }
 
-/// The rule and the scope, for masks with these columns of scores.
+/// The rule and the scope, for masks with these score columns.
 fn selection(request: &ScoringRequest, scores: &[String]) -> anyhow::Result<(Rule, Scope)> {
     let Some((by, options)) = &request.selection else {
         return Ok((Rule::none(), Scope::None));
@@ -185,12 +185,12 @@ fn selection(request: &ScoringRequest, scores: &[String]) -> anyhow::Result<(Rul
     let (rule, scope) = options::resolve(*by, options, &there)?;
     if let Some(column) = rule.columns().into_iter().find(|c| !there.contains(c)) {
         let hint = match column {
-            BASE_LOSS => "name the model to be trained with --base",
-            _ => "name a column that this run makes",
+            BASE_LOSS => "name the model to train with --base",
+            _ => "name a column that this run writes",
         };
         return Err(Advised::error(
             format!(
-                "expected a column of scores {column:?} to select by, got {}",
+                "expected a score column {column:?} to select by, got {}",
                 there.join(", ")
             ),
             hint,
@@ -198,14 +198,14 @@ fn selection(request: &ScoringRequest, scores: &[String]) -> anyhow::Result<(Rul
     }
     if scope == Scope::Corpus && request.out.as_os_str() == "-" {
         return Err(Advised::error(
-            "--scope corpus: expected a folder to write to, got --out -: ranks among all tokens are known only at the end",
-            "name a folder, or take --scope batch or document",
+            "--scope corpus: expected an output folder, because ranks among all tokens are known only at the end, got --out -",
+            "name a folder, or use --scope batch or document",
         ));
     }
     Ok((rule, scope))
 }
 
-/// Finds the library for a device, or installs it and says so. For `auto` one with CUDA comes first, if it is there.
+/// Finds the library for a device, or installs it and reports that. `auto` prefers an installed one with CUDA.
 fn library(options: &mut LibraryOptions, device: &Device) -> anyhow::Result<Library> {
     options.cuda = *device != Device::Cpu;
     if *device == Device::Auto {
@@ -217,7 +217,7 @@ fn library(options: &mut LibraryOptions, device: &Device) -> anyhow::Result<Libr
     Ok(rho_runtime::find_or_install(options, &mut say)?)
 }
 
-/// A line about the library.
+/// Prints a line about the library.
 pub(crate) fn say(text: &str) {
     terminal::line(&format!("onnxruntime: {text}"));
 }
@@ -226,7 +226,7 @@ fn positive(number: Option<usize>, name: &str) -> anyhow::Result<Option<usize>> 
     match number {
         Some(0) => Err(Advised::error(
             format!("--{name}: expected at least 1, got 0"),
-            "leave it out for the default",
+            "omit it for the default",
         )),
         number => Ok(number),
     }

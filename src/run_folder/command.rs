@@ -1,4 +1,4 @@
-//! Which command writes a run folder, and in whose folders it does not write.
+//! The commands that write run folders, and whose folders each refuses.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::advised::Advised;
 
-/// A command whose folder has a plan among its notes.
+/// A command that records a plan in its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {
     Score,
@@ -18,7 +18,7 @@ pub(crate) enum Command {
 impl Command {
     const ALL: [Self; 4] = [Self::Score, Self::Select, Self::Convert, Self::Dynamics];
 
-    /// As it is typed, and as the settings of a recorded plan name it.
+    /// Its name on the command line and in the settings of a recorded plan.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Score => "score",
@@ -28,7 +28,7 @@ impl Command {
         }
     }
 
-    /// The one that recorded these settings: `score` names none.
+    /// The command that recorded these settings; `score` records no name.
     pub(super) fn of(settings: &Value) -> Self {
         let named = settings["command"].as_str();
         let mut all = Self::ALL.into_iter();
@@ -36,16 +36,16 @@ impl Command {
             .unwrap_or(Self::Score)
     }
 
-    /// Whether its folder is a dataset as the `datasets` library reads it.
+    /// Whether its folder is a dataset that the `datasets` library can read.
     pub(super) fn writes_a_dataset(self) -> bool {
         self != Self::Convert
     }
 
-    /// Refuses the folder of another command by name.
+    /// Refuses the folder of another command; the error names the command.
     pub(super) fn must_own(self, other: Self, path: &Path) -> anyhow::Result<()> {
         let expected = match (self, other) {
             (own, other) if own == other => return Ok(()),
-            // Masks go in the place of masks: the settings differ then, and --restart replaces them.
+            // Masks may replace masks: the settings differ, and --restart removes the old ones.
             (Self::Score, Self::Select | Self::Dynamics) => return Ok(()),
             (Self::Score | Self::Select, Self::Convert) => "one of masks".to_owned(),
             (own, _) => format!("one of `{}`", own.name()),
@@ -58,11 +58,11 @@ impl Command {
         };
         let hint = match self == Self::Convert || other == Self::Convert {
             true => "name another folder",
-            false => "name another folder: scores are expensive",
+            false => "name another folder, because the scores in this one are expensive",
         };
         Err(Advised::error(
             format!(
-                "{}: expected a new folder, or {expected}, got {got}",
+                "{}: expected a new folder or {expected}, got {got}",
                 path.display()
             ),
             hint,

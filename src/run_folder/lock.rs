@@ -1,11 +1,11 @@
-//! One run at a time writes a shard.
+//! The locks that let only one run at a time write a shard.
 
 use rho_files::Lock;
 use rho_formats::MasksFolder;
 
 use crate::advised::Advised;
 
-/// Takes the lock of a rank, if nobody else writes the same shards.
+/// Takes the lock of a rank. Refuses if another run writes the same shards.
 pub(crate) fn take_rank(
     folder: &MasksFolder,
     rank: usize,
@@ -24,7 +24,7 @@ pub(crate) fn take_rank(
     let Some(held) = folder.try_lock(&own)? else {
         return Err(refuse(&own.replace('-', " ")));
     };
-    // Runs that share out the shards in another way would meet in some of them.
+    // Runs with another world size may write some of the same shards.
     let same = format!("-of-{world_size}");
     for name in folder.notes("locks")? {
         if name.contains("-of-") && !name.ends_with(&same) && folder.try_lock(&name)?.is_none() {

@@ -1,19 +1,19 @@
-//! Takes the name of a folder and what a run must have in common with the one that started it, yields a folder that is
-//! locked against other runs, and the shards that are done in it.
+//! The folder of a run: opened and locked against other runs, its plan checked against the recorded one, its finished
+//! shards found.
 //!
 //! ```text
-//! out/.rho-mask/plan.json              the plan it was started with
-//!               locks/0-of-1           who writes to it
-//!               shards/NAME.json       a shard that is done, or how far it is
-//! out/...                              the results; what speaks of all shards comes last
+//! out/.rho-mask/plan.json              the run's plan
+//!               locks/0-of-1           the lock of a rank that is running
+//!               shards/NAME.json       the record of a shard: finished, or its progress
+//! out/...                              the results; files about all shards are written last
 //! ```
 //!
-//! * `command`: whose folder it is, and who may not write to it. `lock`: one run at a time.
-//! * `plan`: what a folder was started with, and what differs from it now. `notes`: read and written.
-//! * `owner`: the folders of `train` and `experiment`, which are no datasets of masks.
-//! * `shards`: what is done of them, on several `threads`.
+//! * `command`: which command writes a folder, and which are refused. `lock`: one run at a time.
+//! * `plan`: the recorded plan, and its differences from the current one. `notes`: JSON records.
+//! * `owner`: the folders of `train` and `experiment`, which are not datasets of masks.
+//! * `shards`: the finished shards and their records, written by several `threads`.
 //!
-//! It knows none of the commands: what they write, and what they remove before they start over, they say themselves.
+//! This module does not depend on the commands: they pass in what they write and what a restart removes.
 
 mod command;
 pub(crate) mod lock;
@@ -34,32 +34,32 @@ pub(crate) use plan::{RecordedPlan, RecordedShard};
 pub(crate) use shards::{ShardRecord, Shards};
 pub(crate) use threads::on_threads;
 
-/// What a run wants of its folder.
+/// How a run opens its folder.
 pub(crate) struct Opening<'a> {
     pub(crate) path: &'a Path,
     pub(crate) command: Command,
-    /// What must be the same for a run to be resumed.
+    /// The plan. A resumed run must have the same.
     pub(crate) plan: RecordedPlan,
     /// Whether to remove what earlier runs wrote.
     pub(crate) restart: bool,
-    /// Its rank and how many there are, where several runs share out the shards.
+    /// Rank and world size, if several runs share the shards.
     pub(crate) rank: Option<(usize, usize)>,
 }
 
-/// The lock under which the plan of a folder is recorded that several runs share.
+/// The lock that is held while the plan of a shared folder is recorded.
 pub(crate) const STARTING: &str = "start";
 
-/// A folder that no other run writes to, or none that writes the same shards.
+/// A folder in which no other run writes the same shards.
 pub(crate) struct RunFolder {
     pub(crate) files: MasksFolder,
-    /// As it was recorded first.
+    /// The plan as it was first recorded.
     pub(crate) plan: RecordedPlan,
     _lock: Lock,
 }
 
 impl RunFolder {
-    /// Creates or opens a folder. Refuses one that another run writes to, one of another command, and one that was
-    /// started with something else. `clear` removes what was written of the shards with these names, and the notes last.
+    /// Creates or opens a folder. Refuses a folder that another run writes to, one of another command, and one with
+    /// another plan. `clear` removes the files of the shards with these names, then the records.
     pub(crate) fn open(
         opening: &Opening<'_>,
         clear: impl FnOnce(&MasksFolder, &[&str]) -> anyhow::Result<()>,
@@ -91,7 +91,7 @@ impl RunFolder {
             clear(&files, &names)?;
         }
         let _starting = rank.map(|_| files.lock(STARTING)).transpose()?;
-        // Read once more: another rank may have recorded it by now.
+        // Read again: another rank may have recorded it in the meantime.
         let plan = match RecordedPlan::read(&files)? {
             Some(recorded) => {
                 recorded.must_equal(wanted, path)?;

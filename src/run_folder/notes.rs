@@ -1,4 +1,4 @@
-//! Notes of a run as JSON: one way to read and write all of them.
+//! Reads and writes the records of a run, which are JSON.
 
 use rho_formats::MasksFolder;
 use serde::{Serialize, de::DeserializeOwned};
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::advised::Advised;
 
-/// Reads a note; none where there is none.
+/// Reads a record; none if it does not exist.
 pub(crate) fn read<T: DeserializeOwned>(
     folder: &MasksFolder,
     note: &str,
@@ -20,13 +20,13 @@ pub(crate) fn read<T: DeserializeOwned>(
     }
 }
 
-/// Reads a note that must be there.
+/// Reads a record that must exist.
 pub(crate) fn required<T: DeserializeOwned>(folder: &MasksFolder, note: &str) -> anyhow::Result<T> {
     let bytes = folder.noted(note)?.unwrap_or_default();
     serde_json::from_slice(&bytes).map_err(|source| damaged(folder, note, source))
 }
 
-/// Writes a note, whole or not at all.
+/// Writes a record atomically.
 pub(crate) fn write(
     folder: &MasksFolder,
     note: &str,
@@ -35,7 +35,7 @@ pub(crate) fn write(
     Ok(folder.note(note, &serde_json::to_vec(value)?)?)
 }
 
-/// Writes a note as a person reads it.
+/// Writes a record as indented JSON.
 pub(crate) fn write_readable(
     folder: &MasksFolder,
     note: &str,
@@ -44,11 +44,11 @@ pub(crate) fn write_readable(
     Ok(folder.note(note, format!("{value:#}\n").as_bytes())?)
 }
 
-/// A note that is not what was written. The cause is in the message: as a cause of its own it would hide the hint.
+/// The error for a damaged record. The cause is part of the message: as a separate cause it would hide the hint.
 fn damaged(folder: &MasksFolder, note: &str, source: serde_json::Error) -> anyhow::Error {
     Advised::error(
         format!(
-            "{}: expected the notes of a run, got something else: {source}",
+            "{}: expected a record of a run, got something else: {source}",
             folder.note_path(note).display()
         ),
         "start over with --restart",

@@ -1,5 +1,5 @@
-//! A folder that one command writes and that is no dataset of masks: `train`'s and `experiment`'s. Only they write there,
-//! and nothing of somebody else's may lie there when they start.
+//! The folders of `train` and `experiment`, which are not datasets of masks. Only one command writes such a folder, and
+//! it must not contain other files when the command starts.
 
 use std::{fs, io, path::Path};
 
@@ -9,21 +9,21 @@ use rho_formats::MasksFolder;
 
 use crate::advised::Advised;
 
-/// Where the notes are.
+/// The folder of the records.
 const NOTES: &str = ".rho-mask";
 
-/// A command, and what its folder is known by.
+/// A command, and how its folder is recognised.
 pub(crate) struct Owner {
-    /// The note that only this command writes: where it is, the folder is the command's.
+    /// The record that only this command writes. A folder that contains it is the command's.
     pub(crate) note: &'static str,
-    /// What else may lie there before that note does.
+    /// Other files that may exist before that record does.
     pub(crate) others: &'static [&'static str],
-    /// The file of the lock, among the notes.
+    /// The lock file, among the records.
     pub(crate) lock: &'static str,
-    /// How a refusal calls a run of it, and what it expects in place of a folder with something else.
+    /// What a refusal calls a run of this command, and the folder that it expects.
     pub(crate) run: &'static str,
     pub(crate) expected: &'static str,
-    /// What to do about such a folder.
+    /// The hint for a refused folder.
     pub(crate) hint: &'static str,
 }
 
@@ -34,13 +34,13 @@ pub(crate) struct OwnFolder {
 }
 
 impl Owner {
-    /// Refuses a folder that holds something else: it must not be there, be empty, or be one that the command wrote to.
+    /// Refuses a folder with other files: it must be new or empty, or a folder of the command.
     pub(crate) fn check(&self, path: &Path) -> anyhow::Result<()> {
         let shown = path.display();
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => {
-                return Err(error).with_context(|| format!("{shown}: cannot be looked at"));
+                return Err(error).with_context(|| format!("{shown}: cannot be read"));
             }
             Ok(metadata) if !metadata.is_dir() => {
                 return Err(Advised::error(
@@ -52,7 +52,7 @@ impl Owner {
             Ok(_) => {}
         }
         let entries = fs::read_dir(path).with_context(|| format!("{shown}: cannot be read"))?;
-        // Of a run that was interrupted before its first note, the folder of the notes is there.
+        // A run that was interrupted before its first record leaves the folder of the records.
         let known = |name: &std::ffi::OsStr| {
             name == NOTES || self.others.iter().any(|other| name == *other)
         };
@@ -70,12 +70,12 @@ impl Owner {
         }
     }
 
-    /// Creates or opens a folder. Refuses one that holds something else, and one that another run writes to.
+    /// Creates or opens a folder. Refuses one with other files, and one that another run writes to.
     pub(crate) fn open(&self, path: &Path) -> anyhow::Result<OwnFolder> {
         self.check(path)?;
         let shown = path.display();
         let notes = path.join(NOTES);
-        fs::create_dir_all(&notes).with_context(|| format!("{shown}: cannot be made"))?;
+        fs::create_dir_all(&notes).with_context(|| format!("{shown}: cannot be created"))?;
         let lock = notes.join(self.lock);
         let held = Lock::try_take(&lock);
         let held = held.with_context(|| format!("{}: cannot be locked", lock.display()))?;
@@ -122,7 +122,7 @@ mod tests {
         let said = format!("{}: another run is writing to it", path.display());
         assert_eq!(refused(&path), said);
         drop(held);
-        // Killed before its first note.
+        // Killed before its first record.
         fs::write(path.join("results.json"), "").unwrap();
         drop(OWNER.open(&path).unwrap());
         fs::write(path.join("mine"), "").unwrap();

@@ -1,5 +1,5 @@
-//! What a folder was started with: everything of a plan that changes a byte of its files, and the shards. Whoever resumes
-//! the run must want the same.
+//! The plan that is recorded in a run's folder: every setting that changes a byte of its files, and the shards. A
+//! resumed run must have the same plan.
 
 use std::path::Path;
 
@@ -11,20 +11,20 @@ use super::{Command, notes};
 use crate::advised::Advised;
 
 const NOTE: &str = "plan.json";
-/// Differences that are named.
+/// Most differences that an error names.
 const SHOWN: usize = 5;
 
 /// The plan of a run, as it is recorded in its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RecordedPlan {
-    /// What changes the files.
+    /// The settings that change the files.
     #[serde(rename = "plan")]
     pub(crate) settings: Value,
-    /// The corpus, or the files that were read.
+    /// The shards of the corpus, or the input files.
     pub(crate) shards: Vec<RecordedShard>,
 }
 
-/// A shard as it was when the run started.
+/// A shard at the start of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RecordedShard {
     pub(crate) name: String,
@@ -41,7 +41,7 @@ impl RecordedShard {
 }
 
 impl RecordedPlan {
-    /// Reads the plan of a folder; none where nothing was started.
+    /// Reads the plan of a folder; none if no run was started there.
     pub(crate) fn read(folder: &MasksFolder) -> anyhow::Result<Option<Self>> {
         notes::read(folder, NOTE)
     }
@@ -55,7 +55,7 @@ impl RecordedPlan {
         notes::write_readable(folder, NOTE, &serde_json::to_value(self)?)
     }
 
-    /// Refuses what is not the same but for the sizes of shards, naming what differs.
+    /// Refuses a different plan and names the differences. The sizes of the shards may differ.
     pub(crate) fn must_equal(&self, wanted: &Self, out: &Path) -> anyhow::Result<()> {
         let mut differences = Vec::new();
         let before: Vec<&str> = self.shards.iter().map(|s| s.name.as_str()).collect();
@@ -72,16 +72,16 @@ impl RecordedPlan {
             let (before, now) = (before.len(), now.len());
             differences.push(format!("shards: {before} before, {now} now ({example})"));
         }
-        refuse(&differences, "the masks in it were", out)
+        refuse(&differences, "the masks in it", out)
     }
 }
 
-/// Refuses a plan that is not the one that a run in a folder was started with.
+/// Refuses a plan that differs from the one that a run in a folder was started with.
 #[cfg(feature = "train")]
 pub(crate) fn must_equal(before: &Value, now: &Value, out: &Path) -> anyhow::Result<()> {
     let mut differences = Vec::new();
     compare("", before, now, &mut differences);
-    refuse(&differences, "the run in it was", out)
+    refuse(&differences, "the run in it", out)
 }
 
 /// Names the first few differences, if there are any.
@@ -96,11 +96,11 @@ fn refuse(differences: &[String], what: &str, out: &Path) -> anyhow::Result<()> 
     }
     Err(Advised::error(
         format!(
-            "{}: expected what {what} begun with, got another plan: {}",
+            "{}: expected the plan of {what}, got another plan: {}",
             out.display(),
             shown.join("; ")
         ),
-        "start the same command to go on, name another folder, or start over with --restart",
+        "repeat the same command to resume, name another folder, or start over with --restart",
     ))
 }
 
@@ -145,7 +145,8 @@ mod tests {
         let plan = |value: u64| json!([1, value, value, value, value, value, value, value]);
         must_equal(&plan(1), &plan(1), out).unwrap();
         let error = must_equal(&plan(1), &plan(2), out).unwrap_err().to_string();
-        let said = "out: expected what the run in it was begun with, got another plan: [1]: 1 before, 2 now; ";
+        let said =
+            "out: expected the plan of the run in it, got another plan: [1]: 1 before, 2 now; ";
         assert!(error.starts_with(said), "{error}");
         assert!(
             error.ends_with("[5]: 1 before, 2 now; and 2 more"),

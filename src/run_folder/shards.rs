@@ -1,7 +1,7 @@
-//! The shards of a run, each done by one thread and recorded when its files are complete.
+//! The finished shards of a run and their records. One thread writes a shard and records it when its files are
+//! complete.
 //!
-//! First the record of a shard, then the final names of its files: should the run end in between, the names are given at
-//! the next start.
+//! The record is written first, then the files are renamed. After a crash in between, the next start renames them.
 
 use std::{
     fs, io,
@@ -15,22 +15,22 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{notes, threads::on_threads};
 use crate::{stop::Stop, terminal};
 
-/// What is recorded of a shard that is done.
+/// The record of a finished shard.
 pub(crate) trait ShardRecord: Serialize + DeserializeOwned + Send {
-    /// The folder of the records, among the notes.
+    /// The folder of these records, in the folder of all records.
     const NOTES: &'static str;
 
-    /// The files of the shard, complete.
+    /// The finished files of the shard.
     fn files(&self) -> &[MaskFile];
 
-    /// Gives a file its final name, unless it has it already. True where it is there then, in its full size.
+    /// Renames a file to its final name if necessary. Returns true if the file then exists in its full size.
     fn publish(folder: &MasksFolder, file: &MaskFile) -> Result<bool, OutputError>;
 
-    /// What a person reads where a file of a shard is not there any more.
+    /// The message about a missing file of a shard.
     fn missing(shard: &str, file: &MaskFile) -> String;
 }
 
-/// The record of a shard; none where it is not done.
+/// The record of a shard; none if it is not done.
 pub(crate) fn read<R: ShardRecord>(folder: &MasksFolder, shard: &str) -> anyhow::Result<Option<R>> {
     notes::read(folder, &note::<R>(shard))
 }
@@ -69,7 +69,7 @@ pub(crate) struct Shards<'a, R> {
 }
 
 impl<'a, R: ShardRecord> Shards<'a, R> {
-    /// Looks at what earlier runs left of these shards.
+    /// Finds which of these shards earlier runs finished.
     pub(crate) fn resume(
         folder: &'a MasksFolder,
         names: impl IntoIterator<Item = &'a str>,
@@ -83,17 +83,17 @@ impl<'a, R: ShardRecord> Shards<'a, R> {
         })
     }
 
-    /// How many there are.
+    /// The number of shards.
     pub(crate) fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// The numbers of those that are done.
+    /// The indices of the finished shards.
     pub(crate) fn done(&self) -> impl Iterator<Item = usize> {
         self.numbers(true)
     }
 
-    /// The numbers of those that are not.
+    /// The indices of the unfinished shards.
     pub(crate) fn todo(&self) -> impl Iterator<Item = usize> {
         self.numbers(false)
     }
@@ -103,16 +103,16 @@ impl<'a, R: ShardRecord> Shards<'a, R> {
         records.filter_map(move |(i, record)| (record.is_some() == done).then_some(i))
     }
 
-    /// The records of those that are done, in order.
+    /// The records of the finished shards, in order.
     pub(crate) fn records(&self) -> impl Iterator<Item = &R> {
         self.records.iter().flatten()
     }
 
-    /// Does those that are not done, on several threads. `work` makes the files of a shard and says what to record, or
-    /// none where the run is to stop; `after` is called of each that is done, of one at a time.
+    /// Works on the unfinished shards, on several threads. `work` writes the files of a shard and returns its record,
+    /// or none if the run is stopped. `after` is called for each finished shard, one at a time.
     ///
     /// # Errors
-    /// The first that a thread met; the others end with the shard that they are at.
+    /// The first error of any thread; the other threads end after their current shard.
     pub(crate) fn work(
         &mut self,
         threads: usize,
@@ -122,7 +122,7 @@ impl<'a, R: ShardRecord> Shards<'a, R> {
         after: impl Fn(usize) + Sync,
     ) -> anyhow::Result<()> {
         let mut todo: Vec<usize> = self.todo().collect();
-        // The largest first, so that no thread is left alone with one at the end.
+        // Largest first, so that no thread is left with a large shard at the end.
         todo.sort_by_key(|&i| std::cmp::Reverse(bytes[i]));
         let (folder, names) = (self.folder, &self.names);
         let records = Mutex::new(&mut self.records);
@@ -142,7 +142,7 @@ impl<'a, R: ShardRecord> Shards<'a, R> {
     }
 }
 
-/// What an earlier run recorded of a shard, if its files are all there.
+/// The record that an earlier run wrote of a shard, if all its files exist.
 pub(crate) fn finished<R: ShardRecord>(
     folder: &MasksFolder,
     shard: &str,
@@ -159,7 +159,7 @@ pub(crate) fn finished<R: ShardRecord>(
     Ok(Some(record))
 }
 
-/// Records a shard whose files are complete, and gives them their names.
+/// Records a shard whose files are complete, then renames them.
 pub(crate) fn complete<R: ShardRecord>(
     folder: &MasksFolder,
     shard: &str,

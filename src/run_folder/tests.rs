@@ -1,4 +1,4 @@
-//! A folder that is new, resumed, refused and started over; its shards, whatever interrupts them.
+//! Tests that a run folder is created, resumed, refused and started over, and that its shards survive interruptions.
 
 use std::{
     env, fs,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{hint, stop::Stop, terminal};
 
-/// Says to a copy of this test which folder to hold.
+/// Tells a second process of this test which folder to lock.
 const HOLD: &str = "RHO_MASK_TEST_HOLD";
 
 fn recorded(command: Command, keep: f64, shards: &[&str]) -> RecordedPlan {
@@ -46,7 +46,7 @@ fn opening(path: &Path, command: Command, keep: f64) -> Opening<'_> {
     }
 }
 
-/// Opens a folder that nothing is to be removed of.
+/// Opens a folder from which nothing may be removed.
 fn open(opening: &Opening<'_>) -> anyhow::Result<RunFolder> {
     RunFolder::open(opening, |_, _| panic!("cleared"))
 }
@@ -79,7 +79,7 @@ fn a_new_folder_records_its_plan_and_is_resumed() {
         assert_eq!(plan["shards"][1], json!({"name": "b", "bytes": 1}));
         let dataset = path.join("dataset_info.json").exists();
         assert_eq!(dataset, command != Command::Convert);
-        // Sizes may change: what is done is known by other means.
+        // Sizes may change: finished shards are identified in another way.
         let mut again = opening(&path, command, 0.5);
         again.plan.shards[0].bytes = 2;
         assert_eq!(open(&again).unwrap().plan, first.plan);
@@ -194,7 +194,7 @@ fn starting_over_clears_what_is_ours() {
         ..opening(&path, Command::Select, 0.25)
     };
     let clear = |folder: &MasksFolder, shards: &[&str]| {
-        // Those that were recorded, and those that are wanted now.
+        // The recorded shards, then those of the new plan.
         assert_eq!(shards, ["a", "b", "b", "c"]);
         let files = shards.iter().map(|name| MaskFile {
             name: (*name).to_owned(),
@@ -220,7 +220,7 @@ fn damaged_notes_are_said_and_started_over() {
     let folder = open(&opening(&path, Command::Select, 0.5)).unwrap();
     let error = Shards::<Record>::resume(&folder.files, ["a"]).map(|_| ());
     let error = error.unwrap_err();
-    let said = "a.json: expected the notes of a run, got something else";
+    let said = "a.json: expected a record of a run, got something else";
     assert!(error.to_string().contains(said), "{error}");
     assert!(hint::of(&error).unwrap().contains("--restart"));
     drop(folder);
@@ -228,7 +228,7 @@ fn damaged_notes_are_said_and_started_over() {
     fs::write(path.join(".rho-mask/plan.json"), "{").unwrap();
     let error = refused(&opening(&path, Command::Select, 0.5));
     assert!(
-        error.contains("plan.json: expected the notes of a run"),
+        error.contains("plan.json: expected a record of a run"),
         "{error}"
     );
     let over = Opening {
@@ -245,7 +245,7 @@ fn two_processes_do_not_write_to_one_folder() {
         let held = open(&opening(Path::new(&path), Command::Select, 0.5));
         let _held = held.unwrap();
         terminal::data("\nheld");
-        // Until it is killed.
+        // Wait until the process is killed.
         std::io::stdin().lock().lines().for_each(drop);
         return;
     }
@@ -291,7 +291,7 @@ fn ranks_share_a_folder_and_no_rank_is_there_twice() {
     let _first = open(&of(0, 2)).unwrap();
     let _second = open(&of(1, 2)).unwrap();
     assert!(refused(&of(1, 2)).contains("another run is writing to it (rank 1 of 2)"));
-    // Shared out in another way, they would meet in some shards.
+    // With another world size, two ranks would write some of the same shards.
     assert!(refused(&of(2, 3)).contains("another run is writing to it (rank"));
 }
 
@@ -317,7 +317,7 @@ impl ShardRecord for Record {
     }
 }
 
-/// Makes the file of a shard, under its temporary name.
+/// Creates the file of a shard under its temporary name.
 fn made(folder: &MasksFolder, shard: &str) -> Record {
     let path = folder.path().join(shard);
     fs::write(rho_files::partial(&path), "text").unwrap();
@@ -338,9 +338,9 @@ fn shards_are_resumed_wherever_a_run_was_killed() {
     for name in &names[..4] {
         let record = made(folder, name);
         match *name {
-            // Killed before the record: nothing counts.
+            // Killed before the record: the shard is not done.
             "written" => {}
-            // Killed after it: the file has its temporary name.
+            // Killed after the record: the file still has its temporary name.
             "recorded" => {
                 shards::complete(folder, name, &record).unwrap();
                 let path = folder.path().join(name);
@@ -442,7 +442,7 @@ fn every_number_is_taken_once() {
     on_threads(4, 0, &Stop::default(), |_| anyhow::bail!("no work")).unwrap();
 }
 
-/// All files of a folder, but for locks.
+/// All files of a folder, except locks.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for below in [folder.to_owned(), folder.join(".rho-mask")] {

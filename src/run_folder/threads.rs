@@ -1,4 +1,4 @@
-//! Work that several threads share.
+//! Runs work on several threads.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -7,10 +7,10 @@ use std::sync::{
 
 use crate::stop::Stop;
 
-/// Runs some threads that take numbers below `count` until there are none, or one of them fails, or the run is to stop.
+/// Runs threads that take numbers below `count`, until none are left, a thread fails, or the run is stopped.
 ///
 /// # Errors
-/// The first of all threads.
+/// The first error of any thread.
 pub(crate) fn on_threads(
     threads: usize,
     count: usize,

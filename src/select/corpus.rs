@@ -1,5 +1,5 @@
-//! The cuts of the scope `corpus`: counted over all files before anything is written, on several threads, in memory that
-//! does not grow with the corpus. Of the files only the columns that are counted are read.
+//! Finds the cuts of the scope `corpus`, by counting over all files before anything is written, on several threads.
+//! Memory does not grow with the corpus. Only the counted columns of the files are read.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -25,7 +25,7 @@ struct Ranked<'a> {
     share: Share,
 }
 
-/// Finds the cuts; none where the run is to stop.
+/// Finds the cuts; none if the run is stopped.
 pub(super) fn cuts(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Option<Cuts>> {
     let ranked = ranked(&plan.rule);
     let pass = |zero: &(dyn Fn() -> Vec<Count> + Sync)| over_files(plan, &ranked, stop, zero);
@@ -51,7 +51,7 @@ pub(super) fn cuts(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Option<Cuts
         (scored, ranked.share.of(scored).count)
     });
     let counts = counts.collect();
-    // Only where equal scores are divided does it matter which of them come first.
+    // The order of equal scores matters only if a cut divides them.
     let shards = plan.input.shards.len();
     let mut before = vec![vec![Seen::default(); cuts.len()]; shards];
     if cuts.iter().any(Cut::divides_equals) {
@@ -75,7 +75,7 @@ pub(super) fn cuts(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Option<Cuts
     }))
 }
 
-/// The selections of a rule that rank, which in this scope are all of them.
+/// The selections of a rule that rank; in this scope, all do.
 fn ranked(rule: &Rule) -> Vec<Ranked<'_>> {
     let ranked = rule.selections.iter().filter_map(|selection| {
         let Pick::Ranked(direction, share) = selection.pick else {
@@ -90,7 +90,7 @@ fn ranked(rule: &Rule) -> Vec<Ranked<'_>> {
     ranked.collect()
 }
 
-/// What is counted of one selection.
+/// The counter of one selection.
 enum Count {
     Coarse(Coarse),
     Fine(Fine),
@@ -127,8 +127,8 @@ impl Count {
     }
 }
 
-/// Some of the record batches of a file: every one whose number leaves this remainder. Files are divided so that one alone
-/// keeps all threads busy.
+/// The record batches of a file whose index is `number` modulo `of`. Files are divided so that a single file keeps all
+/// threads busy.
 #[derive(Clone, Copy)]
 struct Part {
     number: usize,
@@ -136,7 +136,7 @@ struct Part {
 }
 
 impl Part {
-    /// The part with this number among those of several files, and the place of its file among them.
+    /// The index of the file, and its part, for a part number counted over several files.
     fn of(i: usize, parts: usize) -> (usize, Self) {
         let part = Self {
             number: i % parts,
@@ -146,7 +146,7 @@ impl Part {
     }
 }
 
-/// Counts all files, each part by whichever thread is free, and adds up what the threads counted.
+/// Counts all files, part by part on any free thread, and sums the counts of the threads.
 fn over_files(
     plan: &SelectPlan,
     ranked: &[Ranked<'_>],
@@ -174,7 +174,7 @@ fn over_files(
     Ok((!stop.requested()).then_some(total))
 }
 
-/// What each shard holds of the boundaries' keys.
+/// How many tokens with the keys of the bounds each shard holds.
 fn equals(
     plan: &SelectPlan,
     ranked: &[Ranked<'_>],
@@ -205,7 +205,7 @@ fn equals(
     Ok((!stop.requested()).then_some(all))
 }
 
-/// The keys of a part of a file, selection by selection, record batch by record batch.
+/// Passes the keys of a part of a file to `each`, record batch by record batch and selection by selection.
 fn each_batch(
     input: &Input,
     file: usize,

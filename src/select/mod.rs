@@ -1,20 +1,20 @@
-//! From masks to other masks, by scores that are there: no model, no corpus.
+//! Writes new masks from the scores of existing ones, without a model or the corpus.
 //!
 //! ```text
-//! masks folder ── files, a shard after the other ──► keys ── cuts ──► bits ──► files of the same names
+//! masks folder ── files, shard by shard ──► keys ── cuts ──► bits ──► files of the same names
 //! ```
 //!
-//! * `plan`: all that was typed, decided. `corpus`: the cuts of the scope `corpus`, found by counting before anything is
+//! * `plan`: the resolved arguments. `corpus`: the cuts of the scope `corpus`, found by counting before anything is
 //!   written.
-//! * `run`: all shards, on several threads; `shard`: the files of one, read and written.
-//! * `record`: what is done of them; `summary`: what came of all.
+//! * `run`: all shards, on several threads; `shard`: reads and writes the files of one shard.
+//! * `record`: the record of a finished shard; `summary`: the summary of the run.
 //!
-//! How tokens are selected is in [`crate::selections`], what is done of a run in [`crate::run_folder`].
+//! [`crate::selections`] selects the tokens; [`crate::run_folder`] records which shards are done.
 //!
-//! A shard is marked and written by one thread, in order, and read ahead by another; what is kept of it follows from the
-//! shard and the rule (and the counts of all shards), never from who works on what. It is also the unit of going on after an
-//! interruption. Memory: for each shard that is worked on an open scope, the record batches it lies in and two that are read
-//! ahead; nothing grows with the corpus but the list of its files.
+//! One thread marks and writes a shard, in order; another reads ahead. The result depends on the shard and the rule
+//! (and, for the scope `corpus`, on the counts of all shards), never on how threads share the work. A shard is also the
+//! unit of resuming. Memory, for each shard in progress: an open scope, its record batches, and two batches that are
+//! read ahead. Only the list of files grows with the corpus.
 
 pub(crate) mod corpus;
 pub(crate) mod plan;

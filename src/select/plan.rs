@@ -1,5 +1,4 @@
-//! From what was typed after `select` to what it means. Everything that can be wrong with it is found here, before
-//! anything is written.
+//! Resolves the arguments of `select` into a plan. Every invalid argument is found here, before anything is written.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +19,7 @@ use crate::{
     threads,
 };
 
-/// Everything `select` does, decided.
+/// Everything that `select` does, with all defaults resolved.
 pub(crate) struct SelectPlan {
     pub(super) input: Input,
     pub(super) out: PathBuf,
@@ -31,7 +30,7 @@ pub(crate) struct SelectPlan {
 }
 
 impl SelectPlan {
-    /// Selects from scores what a plan of `score` says, into its folder.
+    /// A plan that selects from scores as a plan of `score` says, into its folder.
     pub(crate) fn of_scores(scored: &Path, plan: &Plan, restart: bool) -> anyhow::Result<Self> {
         Ok(Self {
             input: Input::open(scored)?,
@@ -65,7 +64,7 @@ impl SelectPlan {
         metadata
     }
 
-    /// Everything that must be the same for a run to be resumed.
+    /// The plan to record. A resumed run must have the same.
     pub(super) fn recorded(&self) -> RecordedPlan {
         RecordedPlan {
             settings: json!({
@@ -119,12 +118,12 @@ fn missing(input: &Input, column: &str, there: &[&str]) -> anyhow::Error {
         false => there.join(", "),
     };
     let hint = match column {
-        BASE_LOSS => "the rule excess needs a column excess, or base_loss beside loss",
-        _ => "name a rule or a column that these masks have scores for",
+        BASE_LOSS => "use masks with a column excess, or base_loss and loss, for --by excess",
+        _ => "name a rule or a column for which these masks have scores",
     };
     Advised::error(
         format!(
-            "{}: expected a column of scores {column:?}, got {got}",
+            "{}: expected a score column {column:?}, got {got}",
             input.folder.display()
         ),
         hint,

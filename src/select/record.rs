@@ -1,4 +1,4 @@
-//! What is recorded of a shard that was selected from.
+//! The record of a finished shard of `select`.
 
 use rho_formats::{MaskFile, MasksFolder, OutputError};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,6 @@ impl ShardRecord for Record {
     }
 
     fn missing(shard: &str, _: &MaskFile) -> String {
-        format!("{shard}: its masks are not there any more; it is selected from anew")
+        format!("{shard}: its masks are missing; they are selected again")
     }
 }

@@ -1,5 +1,5 @@
-//! All shards, on several threads, into a folder that can be resumed. `state.json` and `summary.json` come last, so that
-//! nobody takes a part for the whole.
+//! Selects all shards, on several threads, into a folder that can be resumed. `state.json` and `summary.json` are
+//! written last, so that an unfinished folder is not mistaken for a finished one.
 
 use std::time::Instant;
 
@@ -34,21 +34,21 @@ const TIMES: &str = "times.json";
 
 /// How a run ended.
 pub(crate) enum Ended {
-    /// All shards are done; also whether this run had anything to do.
+    /// All shards are done. The flag says whether this run had anything to do.
     Done(Summary, bool),
-    /// It was asked to stop.
+    /// It was stopped.
     Stopped { done: usize, of: usize },
 }
 
-/// What the runs that made a folder have measured.
+/// The times of all runs that wrote a folder.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Times {
-    /// Tokens of the shards that were done.
+    /// Tokens of the shards that these runs finished.
     pub(super) tokens: u64,
     pub(super) seconds: f64,
 }
 
-/// Selects from everything that is not done yet.
+/// Selects all unfinished shards.
 pub(crate) fn run(plan: &SelectPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Result<Ended> {
     let start = Instant::now();
     let folder = open(plan)?;
@@ -99,7 +99,7 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop, kind: ProgressKind) -> anyhow:
     conclude(plan, files, &shards, times, true)
 }
 
-/// Tokens of the shards that are done.
+/// Tokens of the finished shards.
 fn tokens(shards: &Shards<'_, Record>) -> u64 {
     shards.records().map(|record| record.counts.tokens).sum()
 }
@@ -118,7 +118,7 @@ fn open(plan: &SelectPlan) -> anyhow::Result<RunFolder> {
     )
 }
 
-/// Removes what was selected into these files of a folder.
+/// Removes these files and their records from a folder.
 pub(crate) fn clear(folder: &MasksFolder, names: &[&str]) -> anyhow::Result<()> {
     let files = names.iter().map(|&name| MaskFile {
         name: name.to_owned(),
@@ -129,9 +129,9 @@ pub(crate) fn clear(folder: &MasksFolder, names: &[&str]) -> anyhow::Result<()> 
     Ok(folder.clear(shards, &files)?)
 }
 
-/// What the counting of a corpus tells before the first row.
+/// Adds to a selection's metadata what the counts of a corpus give before the first row.
 fn known(plan: &SelectPlan, cuts: Option<&Cuts>, i: usize, said: &mut Selection) {
-    // Of what two selections have in common nothing is known yet.
+    // The counts of a combination of two selections are not known yet.
     let Some((cuts, &(scored, kept))) = cuts.and_then(|cuts| Some((cuts, cuts.counts.get(i)?)))
     else {
         return;
@@ -153,7 +153,7 @@ fn known(plan: &SelectPlan, cuts: Option<&Cuts>, i: usize, said: &mut Selection)
     }
 }
 
-/// Completes the folder where all is done.
+/// Finishes the folder if all shards are done.
 fn conclude(
     plan: &SelectPlan,
     folder: &MasksFolder,
@@ -180,7 +180,7 @@ fn stopped(shards: &Shards<'_, Record>) -> Ended {
     }
 }
 
-/// What earlier runs measured; nothing where that cannot be read.
+/// The times of earlier runs; zero if they cannot be read.
 fn times(folder: &MasksFolder) -> anyhow::Result<Times> {
     let noted = folder.noted(TIMES)?;
     Ok(noted
@@ -188,7 +188,7 @@ fn times(folder: &MasksFolder) -> anyhow::Result<Times> {
         .unwrap_or_default())
 }
 
-/// Adds what this run measured.
+/// Adds the times of this run.
 fn add_times(folder: &MasksFolder, tokens: u64, start: Instant) -> anyhow::Result<Times> {
     let mut times = times(folder)?;
     times.tokens += tokens;

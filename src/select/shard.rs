@@ -1,5 +1,5 @@
-//! The files of one shard: read, selected from, written under temporary names. Reading is ahead of the rest, on a thread
-//! of its own.
+//! Reads the files of one shard, selects from them, and writes the new files under temporary names. A separate thread
+//! reads ahead.
 
 use std::{
     collections::VecDeque,
@@ -20,21 +20,21 @@ use crate::{
 /// Record batches that are read ahead.
 const AHEAD: usize = 2;
 
-/// What waits until its tokens are decided.
+/// Input that waits until its tokens are decided.
 enum Waiting {
-    /// The next file begins.
+    /// The start of the next file.
     File(usize, BatchCompression),
     Batch(MaskBatch),
 }
 
-/// Where the new files come.
+/// Where the new files are written.
 pub(super) struct Target<'a> {
     pub(super) folder: &'a MasksFolder,
     pub(super) columns: &'a NewColumns,
     pub(super) progress: &'a Progress,
 }
 
-/// Selects from one shard; none where the run is to stop before its end.
+/// Selects from one shard; none if the run is stopped before its end.
 pub(super) fn select(
     plan: &SelectPlan,
     target: &Target<'_>,
@@ -53,7 +53,7 @@ pub(super) fn select(
     let whole = std::thread::scope(|scope| {
         let (sender, batches) = sync_channel(AHEAD);
         let reader = scope.spawn(move || read(plan, shard, stop, &sender));
-        // Ends when the reader does; where this side fails, the reader finds a closed channel.
+        // Ends when the reader does. If this side fails, the reader finds a closed channel.
         let select = || {
             for waiting in batches {
                 if let Waiting::Batch(batch) = &waiting {
@@ -82,7 +82,7 @@ pub(super) fn select(
     }))
 }
 
-/// Reads the files of a shard; false where the run is to stop before its end, or nobody listens any more.
+/// Reads the files of a shard; false if the run is stopped before its end or the receiver is closed.
 fn read(
     plan: &SelectPlan,
     shard: usize,
@@ -98,7 +98,7 @@ fn read(
             }
             let batch = columns.next_batch()?;
             if !begun {
-                // How a file is stored is known from its first record batch on.
+                // The compression is known once the first record batch is read.
                 let compression = columns.compression();
                 if sender.send(Waiting::File(file, compression)).is_err() {
                     return Ok(false);
@@ -115,7 +115,7 @@ fn read(
     Ok(true)
 }
 
-/// What was written of a shard.
+/// The output of a shard.
 struct Written<'a> {
     plan: &'a SelectPlan,
     target: &'a Target<'a>,
@@ -125,7 +125,7 @@ struct Written<'a> {
 }
 
 impl Written<'_> {
-    /// Writes what is decided.
+    /// Writes the batches whose tokens are all decided.
     fn write(&mut self, marks: &mut Marks<'_>) -> anyhow::Result<()> {
         while let Some(waiting) = self.waiting.pop_front() {
             match waiting {

@@ -1,5 +1,4 @@
-//! What came of a selection: counts, kept shares, thresholds. The same numbers for people and, as summary.json, for
-//! programs.
+//! The summary of a selection: counts, kept shares, thresholds; human-readable, and as summary.json for programs.
 
 use std::fmt;
 
@@ -17,12 +16,12 @@ pub(crate) struct Summary {
     shards: u64,
     documents: u64,
     tokens: u64,
-    /// Tokens that have the score that is selected by; the first of them, where there are two.
+    /// Tokens with the score that the rule selects by; of two scores, the first.
     scored: u64,
     scope: Option<&'static str>,
     #[serde(flatten)]
     pub(crate) chosen: Chosen,
-    /// How fast it went; everything above is the same however often a run was interrupted.
+    /// Speed. Everything above is identical whether or not the run was interrupted.
     speed: Speed,
 }
 

@@ -1,34 +1,34 @@
-//! What is counted while selecting: the same for a scope, a shard and a corpus.
+//! The counts of a selection, the same for a scope, a shard and a corpus.
 
 use serde::{Deserialize, Serialize};
 
-/// What was counted.
+/// The counts of a rule.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) documents: u64,
     pub(crate) tokens: u64,
-    /// By selection.
+    /// One for each selection.
     pub(crate) selections: Vec<Selected>,
-    /// Tokens kept by what two selections have in common, or together.
+    /// Tokens kept by the intersection or union of two selections.
     pub(crate) combined: u64,
 }
 
-/// What was counted of one selection.
+/// The counts of one selection.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Selected {
     pub(crate) scored: u64,
     pub(crate) kept: u64,
-    /// The first key kept, in the scope where it was lowest and where it was highest; only where tokens before it are
-    /// dropped. Keys, for infinities are no JSON.
+    /// The lowest and the highest, over all scopes, of the first key kept; only if tokens before it are dropped. Keys
+    /// rather than scores, because JSON has no infinities.
     pub(crate) first: Option<(u32, u32)>,
-    /// The last key kept.
+    /// The same for the last key kept.
     pub(crate) last: Option<(u32, u32)>,
     /// The sum of the weights.
     pub(crate) weights: f64,
 }
 
 impl Selected {
-    /// Adds the boundaries of one scope.
+    /// Adds the bounds of one scope.
     pub(crate) fn bounds(&mut self, (first, last): (Option<u32>, Option<u32>)) {
         widen(&mut self.first, first.map(|key| (key, key)));
         widen(&mut self.last, last.map(|key| (key, key)));
@@ -51,12 +51,12 @@ fn widen(range: &mut Option<(u32, u32)>, other: Option<(u32, u32)>) {
 }
 
 impl Counts {
-    /// Tokens that have the score of the first selection.
+    /// Tokens with a score for the first selection.
     pub(crate) fn scored(&self) -> u64 {
         self.selections.first().map_or(0, |first| first.scored)
     }
 
-    /// Adds another shard's.
+    /// Adds the counts of another shard.
     pub(crate) fn add(&mut self, other: &Self) {
         self.documents += other.documents;
         self.tokens += other.tokens;

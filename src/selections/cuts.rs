@@ -1,4 +1,4 @@
-//! Where a selection in the scope `corpus` divides the tokens it keeps from the others.
+//! The cuts of the scope `corpus`, which separate the kept tokens of a selection from the others.
 
 use rho_selection::{Cut, Seen};
 
@@ -6,8 +6,8 @@ use rho_selection::{Cut, Seen};
 #[derive(Debug, Clone)]
 pub(crate) struct Cuts {
     pub(crate) cuts: Vec<Cut>,
-    /// Scored tokens and kept ones, by selection.
+    /// Scored and kept tokens, by selection.
     pub(crate) counts: Vec<(u64, u64)>,
-    /// What each shard's predecessors hold of the boundaries' keys, by shard and selection.
+    /// How many tokens with the keys of the bounds all shards before a shard hold, by shard and selection.
     pub(crate) before: Vec<Vec<Seen>>,
 }

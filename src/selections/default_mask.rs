@@ -1,9 +1,9 @@
-//! The column of masks that a command takes where it was not told which.
+//! The mask column that a command uses by default.
 
-/// The mask that `score` writes and Rho-1's self-reference did best with.
+/// The mask that `score` writes by default, and the best one in Rho-1's self-reference.
 pub(crate) const USUAL_MASK: &str = "mask_intersection";
 
-/// The column that was named, else the usual one, else the only one.
+/// The named column, else the usual one, else the only one.
 pub(crate) fn chosen(named: Option<&str>, there: &[String], usual: &str) -> Option<String> {
     let is_there = |name: &str| there.iter().find(|column| *column == name).cloned();
     match (named, there) {

@@ -1,6 +1,6 @@
-//! The numbers of a shard's tokens to bits and weights, scope by scope. The cut of a shard into batches is that of
-//! `score`, but for one thing that masks do not tell: a document that `score` left out after it was scored, because its
-//! scores were no numbers, took up its place in the cut there.
+//! Turns the scores of a shard's tokens into bits and weights, scope by scope. A shard is divided into batches as in
+//! `score`, with one exception that masks do not record: in `score`, a document that was skipped because its scores
+//! were not finite still took up space in its batch.
 
 use std::mem;
 
@@ -13,23 +13,23 @@ use super::{
     scores::{self, Documents},
 };
 
-/// What is selected in one shard.
+/// The selection of one shard.
 pub(crate) struct Marks<'a> {
     scope: Scope,
     combined: Option<Combined>,
     tracks: Vec<Track<'a>>,
     batches: Batches,
-    /// The shard that the batches are of, as the rows say.
+    /// The shard of the current batch, as named in the rows.
     shard: String,
-    /// Tokens of the scope that is still open.
+    /// Tokens of the open scope.
     open: usize,
-    /// Tokens that are decided and not taken out yet.
+    /// Tokens that are decided but not taken out yet.
     decided: usize,
     space: Vec<f32>,
     pub(crate) counts: Counts,
 }
 
-/// Selects among documents that are one scope.
+/// Selects among documents that form one scope.
 pub(crate) fn in_scope(rule: &Rule, documents: &impl Documents) -> anyhow::Result<(Taken, Counts)> {
     let mut marks = Marks::new(rule, Scope::None, 0, None);
     marks.add(documents)?;
@@ -40,9 +40,9 @@ pub(crate) fn in_scope(rule: &Rule, documents: &impl Documents) -> anyhow::Resul
 /// One selection.
 struct Track<'a> {
     selection: &'a Selection,
-    /// Draws the cut of a corpus.
+    /// Applies the cut of a corpus.
     marker: Option<Marker>,
-    /// Of the open scope; those before `from` are decided.
+    /// Keys of the open scope; those before `from` are decided.
     keys: Vec<u32>,
     scores: Vec<f32>,
     from: usize,
@@ -58,7 +58,7 @@ pub(crate) struct Taken {
 }
 
 impl<'a> Marks<'a> {
-    /// Begins a shard.
+    /// Starts a shard.
     pub(crate) fn new(rule: &'a Rule, scope: Scope, shard: usize, cuts: Option<&Cuts>) -> Self {
         let track = |(i, selection): (usize, &'a Selection)| {
             let mut counts = Selected::default();
@@ -94,7 +94,7 @@ impl<'a> Marks<'a> {
         }
     }
 
-    /// Takes in the next documents, and decides about the scopes that end with or before them.
+    /// Adds the next documents and decides the scopes that end before or with them.
     pub(crate) fn add(&mut self, batch: &impl Documents) -> anyhow::Result<()> {
         for track in &mut self.tracks {
             track.take_in(batch, &mut self.space)?;
@@ -134,12 +134,12 @@ impl<'a> Marks<'a> {
         Ok(())
     }
 
-    /// Decides about what is left at the end of the shard.
+    /// Decides the last scope at the end of the shard.
     pub(crate) fn end(&mut self) {
         self.close();
     }
 
-    /// How many tokens can be taken out.
+    /// The number of decided tokens, which can be taken out.
     pub(crate) fn decided(&self) -> usize {
         self.decided
     }
@@ -169,7 +169,7 @@ impl<'a> Marks<'a> {
         taken
     }
 
-    /// What was counted, all in all.
+    /// The counts of the shard.
     pub(crate) fn counted(mut self) -> Counts {
         let selections = mem::take(&mut self.tracks).into_iter();
         self.counts.selections = selections.map(|track| track.counts).collect();
@@ -202,7 +202,7 @@ impl Track<'_> {
         }
     }
 
-    /// Decides about the next tokens, which are a scope.
+    /// Decides the next tokens, which form a scope.
     fn close(&mut self, tokens: usize) {
         let scope = self.from..self.from + tokens;
         self.from = scope.end;

@@ -1,4 +1,5 @@
-//! A rule as the metadata of mask files has it, and back: counts of an earlier run are added up by that rule.
+//! Converts a rule to the metadata of mask files and back. `conclude`, which sums the counts of a rule, has only the
+//! metadata.
 
 use rho_selection::{Bounds, Direction, Formula, KeepRatio, Share, Weights};
 use serde::{Serialize, Serializer};
@@ -7,6 +8,7 @@ use super::rule::{BASE_LOSS, Combined, LOSS, Pick, Rule, Selection, Source};
 use crate::metadata::{self, Scored};
 
 impl Selection {
+    /// Its entry in the metadata.
     fn metadata(&self) -> metadata::Selection {
         let mut said = metadata::Selection {
             column: Some(self.column()),
@@ -61,7 +63,7 @@ impl Selection {
         said
     }
 
-    /// None if the metadata has no such rule.
+    /// The selection of a metadata entry; none if the entry is something else.
     fn of_metadata(said: &metadata::Selection) -> Option<Self> {
         let column = said.column.as_deref()?;
         let name = column
@@ -121,7 +123,7 @@ impl Selection {
 }
 
 impl Rule {
-    /// As the metadata has it: an entry for each column.
+    /// The entries of the selections in the metadata.
     pub(crate) fn metadata(&self) -> Vec<metadata::Selection> {
         let mut said: Vec<_> = self.selections.iter().map(Selection::metadata).collect();
         if let Some(combined) = self.combined {
@@ -140,7 +142,7 @@ impl Rule {
         said
     }
 
-    /// The rule of some metadata; none if it has no such rule.
+    /// The rule of these metadata entries; none if they are something else.
     pub(crate) fn of_metadata(said: &[metadata::Selection]) -> Option<Self> {
         let mut selections = Vec::new();
         let mut combined = None;
@@ -158,7 +160,7 @@ impl Rule {
     }
 }
 
-/// As the metadata has it.
+/// Serialises as its metadata.
 impl Serialize for Rule {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.metadata().serialize(serializer)

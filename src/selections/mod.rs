@@ -1,18 +1,18 @@
-//! How tokens are selected: what was asked for, to bits and weights.
+//! How tokens are selected: from options to bits and weights.
 //!
 //! ```text
 //! options ──► rule, scope ──┐
 //! documents ──► scores ─────┴─► mark ──► bits, weights ──► counts ──► summary
 //! ```
 //!
-//! * `rule`: what is selected by, and the columns that come of it; `metadata`: as the files say it; `options`: from what was
-//!   typed.
-//! * `scores`: documents to the numbers that a rule compares; `mark`: these to bits and weights, scope by scope; `cuts`: of
-//!   the scope `corpus`.
-//! * `counts` and `summary`: what was kept.
-//! * `default_mask`: the column of masks that is taken where none is named.
+//! * `rule`: the rule and the columns that it writes; `metadata`: the rule in the metadata of the files; `options`: the
+//!   rule from the command-line arguments.
+//! * `scores`: the scores and keys that a rule compares; `mark`: turns them into bits and weights, scope by scope;
+//!   `cuts`: the cuts of the scope `corpus`.
+//! * `counts` and `summary`: how many tokens were kept.
+//! * `default_mask`: the mask column that a command uses by default.
 //!
-//! `score` selects from what it has just scored, `select` from scores that are there: with the same rules.
+//! `score` selects from the scores that it just computed, `select` from stored scores. Both use the same rules.
 
 pub(crate) mod counts;
 pub(crate) mod cuts;

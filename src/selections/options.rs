@@ -1,5 +1,5 @@
-//! What was typed about selecting, after `score` or `select`, to a rule and a scope. Everything that can be wrong with it is
-//! found here, except columns that are not there.
+//! Resolves the selection options of `score` and `select` into a rule and a scope. Every invalid option is found here,
+//! except missing columns.
 
 use rho_selection::{Batches, Bounds, Direction, Formula, KeepRatio, Share, Weights};
 use serde_json::json;
@@ -10,10 +10,10 @@ use crate::{
     cli::{FormulaName, RuleName, ScopeName, SelectionArgs},
 };
 
-/// Paper, appendix H: loss 70 % and entropy 70 %, intersected, did best.
+/// The intersection of loss 70 % and entropy 70 % was best in the paper's appendix H.
 const DEFAULT_KEEP: f64 = 0.7;
 
-/// The rule and the scope that options come to, for masks with these columns of scores.
+/// The rule and the scope of these options, for masks with these score columns.
 pub(crate) fn resolve(
     by: RuleName,
     args: &SelectionArgs,
@@ -77,20 +77,20 @@ fn must_belong(by: RuleName, args: &SelectionArgs) -> anyhow::Result<()> {
             };
             return Err(Advised::error(
                 format!("{option}: expected an option that belongs to {by}, got one that does not"),
-                format!("leave it out; {by} takes {fits}"),
+                format!("omit it; {by} takes {fits}"),
             ));
         }
     }
     if args.batch.is_some() && args.scope.unwrap_or_default() != ScopeName::Batch {
         return Err(Advised::error(
-            "--batch: expected --scope batch beside it, got another scope",
-            "leave one of them out",
+            "--batch: expected --scope batch with it, got another scope",
+            "omit one of them",
         ));
     }
     if args.batch == Some(0) {
         return Err(Advised::error(
             "--batch: expected at least 1 token, got 0",
-            "leave it out for the default",
+            "omit it for the default",
         ));
     }
     Ok(())
@@ -110,7 +110,7 @@ fn scope(args: &SelectionArgs, rule: &Rule) -> anyhow::Result<Scope> {
         ScopeName::Batch => Ok(Scope::Batch(args.batch.unwrap_or(Batches::PAPER))),
         ScopeName::Corpus if args.weights.is_some() => Err(Advised::error(
             "--weights rank: expected --scope document or batch, got corpus",
-            "the rank of every token of a corpus cannot be told in bounded memory without sorting it on the disk: take --scope batch with a large --batch",
+            "use --scope batch with a large --batch, because ranking every token of a corpus in bounded memory needs a sort on disk",
         )),
         ScopeName::Corpus => Ok(Scope::Corpus),
     }
@@ -155,7 +155,7 @@ fn rule(by: RuleName, args: &SelectionArgs, there: &[&str]) -> anyhow::Result<Ru
             (vec![one("excess", excess(), pick)], None)
         }
         RuleName::Random => {
-            // Scored is what has a loss, or whatever score comes first.
+            // A token counts as scored if it has a loss; without that column, a score in the first column.
             let scored = match there.first() {
                 Some(first) if !there.contains(&LOSS) => first,
                 _ => LOSS,
@@ -194,7 +194,7 @@ fn bounds(args: &SelectionArgs) -> anyhow::Result<Bounds> {
     if args.above.is_none() && args.below.is_none() {
         return Err(Advised::error(
             "--by threshold: expected --above or --below, got neither",
-            "say from or up to how many nats tokens are kept",
+            "give the lowest or the highest score to keep, in nats",
         ));
     }
     for (option, given) in [("--above", args.above), ("--below", args.below)] {
@@ -203,7 +203,7 @@ fn bounds(args: &SelectionArgs) -> anyhow::Result<Bounds> {
         {
             return Err(Advised::error(
                 format!("{option}: expected a number of nats, got {bound}"),
-                "leave it out where there is no bound",
+                "omit it if there is no bound",
             ));
         }
     }
@@ -217,7 +217,7 @@ fn bounds(args: &SelectionArgs) -> anyhow::Result<Bounds> {
                 "--above {}: expected at most --below {}, got more",
                 bounds.least, bounds.most
             ),
-            "with both, tokens between them are kept",
+            "choose --above below --below: tokens between them are kept",
         ));
     }
     Ok(bounds)
@@ -228,7 +228,7 @@ fn band(args: &SelectionArgs) -> anyhow::Result<Share> {
     if args.drop_easiest.is_none() && args.drop_hardest.is_none() {
         return Err(Advised::error(
             "--by band: expected --drop-easiest or --drop-hardest, got neither",
-            "say which shares are dropped at the ends",
+            "give the share to drop at either end",
         ));
     }
     let (easiest, hardest) = (
@@ -238,9 +238,9 @@ fn band(args: &SelectionArgs) -> anyhow::Result<Share> {
     if easiest.get() + hardest.get() > 1.0 {
         return Err(Advised::error(
             format!(
-                "--drop-easiest {easiest}: expected shares that leave something with --drop-hardest {hardest}, got more than all"
+                "--drop-easiest {easiest}: expected at most 100% together with --drop-hardest {hardest}, got more"
             ),
-            "together they are at most 100%",
+            "reduce one of them",
         ));
     }
     Ok(Share::Between { easiest, hardest })
@@ -260,14 +260,14 @@ fn weights(
                 "--weights {}: expected --by excess, got another rule",
                 json!(formula).as_str().unwrap_or_default()
             ),
-            "losses and entropies have no middle to weigh around: take --weights rank",
+            "use --weights rank, because losses and entropies have no midpoint for the weights",
         ));
     }
     let temperature = args.temperature.unwrap_or(1.0);
     if !(temperature.is_finite() && temperature > 0.0) {
         return Err(Advised::error(
             format!("--temperature: expected a number of nats above 0, got {temperature}"),
-            "leave it out for 1",
+            "omit it for 1",
         ));
     }
     let (least, most) = (
@@ -279,7 +279,7 @@ fn weights(
             format!(
                 "--min-weight and --max-weight: expected 0 <= min <= max <= 1, got {least} and {most}"
             ),
-            "leave them out for 0 and 1",
+            "omit them for 0 and 1",
         ));
     }
     let formula = match formula {

@@ -1,4 +1,4 @@
-//! What is selected by, and the columns that come of it.
+//! The rule that tokens are selected by, and the columns that it writes.
 
 use rho_selection::{Bounds, Direction, Share, Weights};
 use serde::{Serialize, Serializer};
@@ -8,55 +8,55 @@ use crate::metadata;
 /// Among which tokens to rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Each document by itself.
+    /// Among the tokens of a document.
     Document,
-    /// Whole documents of a shard, up to so many tokens.
+    /// Among the tokens of consecutive whole documents of a shard, up to this many tokens.
     Batch(usize),
-    /// All shards.
+    /// Among all tokens of all shards.
     Corpus,
-    /// A token's bit or weight follows from its own score.
+    /// No ranking: a token's bit or weight depends only on its own score.
     None,
 }
 
-/// A rule: one selection, or two and what they have in common.
+/// A rule: one selection, or two and their combination.
 #[derive(Debug, Clone)]
 pub(crate) struct Rule {
     pub(crate) selections: Vec<Selection>,
     pub(crate) combined: Option<Combined>,
 }
 
-/// A column that ranks or weighs by one score.
+/// A mask or weight column that is computed from one score.
 #[derive(Debug, Clone)]
 pub(crate) struct Selection {
-    /// What it is called in the summary; the column has a prefix before it.
+    /// Its name in the summary; the column's name adds a prefix.
     pub(crate) name: String,
     pub(crate) source: Source,
     pub(crate) pick: Pick,
 }
 
-/// Where the numbers are from.
+/// The numbers that a selection compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// A column of scores.
+    /// A score column.
     Column(String),
     /// `base_loss - loss`.
     Excess,
-    /// Chance, for the tokens that have a score in this column.
+    /// Random numbers, for the tokens that have a score in this column.
     Random { seed: u64, scored: String },
 }
 
-/// What is made of them.
+/// How a selection turns the numbers into a column.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pick {
-    /// Tokens by their rank.
+    /// Keeps tokens by their rank.
     Ranked(Direction, Share),
-    /// Tokens by their number.
+    /// Keeps tokens whose number is within bounds.
     Bounded(Bounds),
-    /// Weights.
+    /// Computes weights.
     Weighed(Weights),
 }
 
-/// A column made of two others.
+/// A mask column that combines two others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Combined {
     Intersection,
@@ -67,7 +67,7 @@ pub(crate) const BASE_LOSS: &str = "base_loss";
 pub(crate) const LOSS: &str = "loss";
 
 impl Scope {
-    /// The word for it.
+    /// Its name; none if there is no ranking.
     pub(crate) fn name(self) -> Option<&'static str> {
         match self {
             Self::Document => Some("document"),
@@ -77,7 +77,7 @@ impl Scope {
         }
     }
 
-    /// As the metadata of files has it.
+    /// Its entry in the metadata.
     pub(crate) fn metadata(self) -> metadata::Scope {
         metadata::Scope {
             name: Some(self.name().map(str::to_owned)),
@@ -105,7 +105,7 @@ impl Combined {
 }
 
 impl Source {
-    /// The columns of scores it needs.
+    /// The score columns that it needs.
     pub(crate) fn columns(&self) -> Vec<&str> {
         match self {
             Self::Column(name) | Self::Random { scored: name, .. } => vec![name],
@@ -119,7 +119,7 @@ impl Selection {
         matches!(self.pick, Pick::Weighed(_))
     }
 
-    /// The column it makes.
+    /// The name of its column.
     pub(crate) fn column(&self) -> String {
         match self.pick {
             Pick::Weighed(_) => format!("weight_{}", self.name),
@@ -129,7 +129,7 @@ impl Selection {
 }
 
 impl Rule {
-    /// Selects nothing.
+    /// The rule that selects nothing.
     pub(crate) fn none() -> Self {
         Self {
             selections: Vec::new(),
@@ -137,7 +137,7 @@ impl Rule {
         }
     }
 
-    /// The columns of scores it needs, each once.
+    /// The score columns that it needs, without duplicates.
     pub(crate) fn columns(&self) -> Vec<&str> {
         let mut columns: Vec<&str> = Vec::new();
         for name in self.selections.iter().flat_map(|s| s.source.columns()) {
@@ -148,7 +148,7 @@ impl Rule {
         columns
     }
 
-    /// The columns of masks it makes.
+    /// The names of its mask columns.
     pub(crate) fn masks(&self) -> Vec<String> {
         let selections = self.selections.iter().filter(|s| !s.is_weights());
         let mut masks: Vec<String> = selections.map(Selection::column).collect();
@@ -156,13 +156,13 @@ impl Rule {
         masks
     }
 
-    /// The columns of weights it makes.
+    /// The names of its weight columns.
     pub(crate) fn weights(&self) -> Vec<String> {
         let weights = self.selections.iter().filter(|s| s.is_weights());
         weights.map(Selection::column).collect()
     }
 
-    /// Whether the keys of a selection are those of scores: chance has none.
+    /// Whether a selection compares scores, not random numbers.
     pub(crate) fn by_scores(&self, i: usize) -> bool {
         !matches!(self.selections[i].source, Source::Random { .. })
     }

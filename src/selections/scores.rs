@@ -1,4 +1,4 @@
-//! Some documents to the numbers that a rule compares.
+//! The scores and keys of documents that a rule compares.
 
 use std::ops::Range;
 
@@ -8,11 +8,11 @@ use rho_selection::{Direction, RandomDocument, UNSCORED, excess};
 
 use super::rule::{BASE_LOSS, LOSS, Source};
 
-/// Documents with scores for their tokens: a record batch of a mask file, or what was scored just now.
+/// Documents with scores for their tokens: a record batch of a mask file, or documents that were just scored.
 pub(crate) trait Documents {
-    /// The places of each document's tokens among those of all.
+    /// The range of each document's tokens among the tokens of all documents.
     fn documents(&self) -> impl Iterator<Item = Range<usize>>;
-    /// Adds the scores of a column to `scores`, NaN where there is none. False where the column is not there.
+    /// Appends the scores of a column to `scores`; NaN if a token has none. False if the column does not exist.
     fn scores(&self, column: &str, scores: &mut Vec<f32>) -> bool;
     /// The shard of a document.
     fn shard(&self, document: usize) -> &str;
@@ -38,14 +38,14 @@ impl Documents for MaskBatch {
     }
 }
 
-/// Adds the scores of all tokens; NaN where there is none. Chance has no scores.
+/// Appends the scores of all tokens; NaN if a token has none. For `Random`, these only tell which tokens are scored.
 pub(crate) fn scores(
     source: &Source,
     documents: &impl Documents,
     scores: &mut Vec<f32>,
 ) -> anyhow::Result<()> {
     let read = |column: &str, scores: &mut Vec<f32>| {
-        // The columns were looked at in the plan, and all files have the same.
+        // The plan checked the columns, and all files have the same schema.
         let found = documents.scores(column, scores).then_some(());
         found.with_context(|| format!("expected a column {column:?} beside the others"))
     };
@@ -61,7 +61,7 @@ pub(crate) fn scores(
     }
 }
 
-/// Adds the keys of all tokens. `space` is for scores on the way.
+/// Appends the keys of all tokens. `space` is scratch space for scores.
 pub(crate) fn keys(
     source: &Source,
     direction: Direction,

@@ -1,4 +1,4 @@
-//! What a rule chose: what was counted, as shares and scores, for people and for programs.
+//! The summary of a selection: its counts as shares and thresholds, human-readable and as JSON.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -11,29 +11,29 @@ use super::{
 };
 use crate::numbers::grouped;
 
-/// What each selection of a rule kept, or how it weighed.
+/// The kept tokens or the weights of each selection of a rule.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Chosen {
-    /// What was kept, by the names of the masks without their prefix.
+    /// Kept tokens, by the names of the masks without their prefix.
     kept: BTreeMap<String, Kept>,
-    /// What was weighed, by the names of the columns without their prefix.
+    /// Weights, by the names of the columns without their prefix.
     weights: BTreeMap<String, Weighed>,
-    /// For people: the names in the order of the columns.
+    /// The names in the order of the columns, for the human-readable summary.
     #[serde(skip)]
     order: Vec<String>,
 }
 
-/// What one mask keeps.
+/// The tokens that one mask keeps.
 #[derive(Debug, Clone, Serialize)]
 struct Kept {
     tokens: u64,
     scored: u64,
     share: f64,
-    /// Which scores are kept: those from or up to the threshold.
+    /// Whether the scores from or up to the threshold are kept.
     side: Option<&'static str>,
-    /// The last score kept, in the scope where that was lowest and where it was highest.
+    /// The lowest and the highest, over all scopes, of the last score kept.
     threshold: Option<(f32, f32)>,
-    /// Of a band: the lowest score kept, in the same way.
+    /// The same of the lowest score kept, for a band.
     lowest: Option<(f32, f32)>,
 }
 
@@ -46,7 +46,7 @@ struct Weighed {
 }
 
 impl Chosen {
-    /// Of what was counted by a rule.
+    /// The summary of a rule's counts.
     pub(crate) fn of(rule: &Rule, counts: &Counts) -> Self {
         let share = |part: u64, whole: u64| match whole {
             0 => 0.0,
@@ -125,7 +125,7 @@ impl Kept {
     }
 }
 
-/// A line for each selection.
+/// One line per selection.
 impl fmt::Display for Chosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut title = "kept";

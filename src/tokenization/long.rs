@@ -1,11 +1,11 @@
-//! Long texts to token ids in windows, for the tokenizers crate takes [`BYTES_PER_BYTE`]. Only where `words` cannot do
-//! it, which takes next to no memory.
+//! Tokenises long texts in windows, because the tokenizers crate takes [`BYTES_PER_BYTE`] bytes of memory per byte of
+//! text. Used only if `words`, which takes next to no memory, does not support the tokenizer.
 //!
-//! A window ends at a place where the text may be cut: where a word of the pre-tokenizer begins, or white space, and
-//! only if the tokens from there to the end of the window are the same when that part is tokenised by itself. For
-//! pre-tokenizers that read from left to right (the patterns of GPT-2 and all that came after) this is exact: what
-//! comes before a word does not matter for what comes after. For those that see a text as one word (SentencePiece's)
-//! it is checked over at least [`CHECKED`] bytes at each cut.
+//! A window may be cut only before a word of the pre-tokenizer or before white space, and only if the tokens from there
+//! to the end of the window are the same when that part is tokenised by itself. For pre-tokenizers that read from left
+//! to right (the patterns of GPT-2 and its successors) this is exact, because the text before a word does not affect
+//! the tokens after it. For those that treat a text as one word (SentencePiece's) it is checked over at least
+//! [`CHECKED`] bytes at each cut.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,19 +15,19 @@ use super::TokenizerError;
 
 /// Longer texts are tokenised in windows of this many bytes.
 pub(crate) const WINDOW: usize = 256 << 10;
-/// A window that can be cut nowhere is doubled up to this many bytes.
+/// A window that cannot be cut is doubled, up to this many bytes.
 pub(crate) const LARGEST_WINDOW: usize = 4 << 20;
 /// Bytes of memory that the tokenizers crate takes per byte of text (measured).
 pub(crate) const BYTES_PER_BYTE: usize = 160;
-/// Bytes before the end of a window in which it is not cut.
+/// A window is not cut in its last bytes, as many as this.
 const CHECKED: usize = 4 << 10;
-/// Places that are tried in one window.
+/// Most cuts that are tried in one window.
 const PLACES: usize = 8;
 
-/// Windows that had to grow are tokenised one at a time, so that memory does not multiply.
+/// Locked while an enlarged window is tokenised, one at a time, so that memory does not multiply.
 static GROWN: Mutex<()> = Mutex::new(());
 
-/// Puts the token ids of a text, without special tokens around it, behind those that are there.
+/// Appends the token ids of a text, without special tokens around it, to `ids`.
 pub(super) fn encode(
     tokenizer: &Tokenizer,
     text: &str,
@@ -55,7 +55,7 @@ pub(super) fn encode(
         }
         return Err(TokenizerError(
             format!(
-                "expected a place to cut in {LARGEST_WINDOW} bytes from byte {start} on, got one word for the tokenizer"
+                "expected a place to cut in the {LARGEST_WINDOW} bytes from byte {start} on, got one word of the tokenizer"
             )
             .into(),
         ));
@@ -65,8 +65,8 @@ pub(super) fn encode(
     Ok(())
 }
 
-/// For a word that goes to the model whole: a turn, where it is longer than a window, to be kept while the model has
-/// it; an error, where no window would take it.
+/// For a word that goes to the model as a whole: the lock to hold meanwhile, if the word is longer than a window; an
+/// error if it is longer than the largest window.
 pub(super) fn alone(bytes: usize) -> Result<Option<MutexGuard<'static, ()>>, TokenizerError> {
     if bytes > LARGEST_WINDOW {
         return Err(TokenizerError(
@@ -76,12 +76,12 @@ pub(super) fn alone(bytes: usize) -> Result<Option<MutexGuard<'static, ()>>, Tok
     Ok((bytes > WINDOW).then(turn))
 }
 
-/// Waits until nobody else has a large window.
+/// Waits until no other thread has a large window.
 fn turn() -> MutexGuard<'static, ()> {
     GROWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The last place where `text` can be cut: the first token after it, and the byte at which that part begins.
+/// The last place where `text` can be cut: the index of the first token after it, and the byte offset of that part.
 fn cut(
     tokenizer: &Tokenizer,
     text: &str,
@@ -104,7 +104,7 @@ fn cut(
             break;
         }
         tried += 1;
-        // Some put a space before the text: where one is cut off, it is put back.
+        // Some tokenizers put a space before a text: if the part starts with one, also try it without.
         for start in [byte, byte + usize::from(text[byte..].starts_with(' '))] {
             let after = tokenizer.encode_fast(&text[start..], false);
             if after.map_err(TokenizerError)?.get_ids() == &ids[token..] {
@@ -126,7 +126,7 @@ mod tests {
         Tokenizer::from_file(root.join("models/demo/tokenizer.json")).unwrap()
     }
 
-    /// Texts of some windows: of words, of white space, without any, of characters of several bytes.
+    /// Texts of several windows: words, white space, none of it, multi-byte characters.
     fn texts() -> Vec<String> {
         let words = |n: usize| -> String {
             (0..n)
@@ -171,7 +171,7 @@ mod tests {
         }
     }
 
-    /// As SentencePiece's are converted: no pre-tokenizer, a space put before the text, spaces as `▁`.
+    /// Like a converted SentencePiece tokenizer: no pre-tokenizer, a space before the text, spaces as `▁`.
     fn one_word() -> Tokenizer {
         let json = serde_json::json!({
             "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],

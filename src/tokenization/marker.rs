@@ -1,11 +1,11 @@
-//! Where in a document's tokens something begins: what comes after a marker, or after so many bytes of its text.
+//! Finds the first token of a document after a marker, or after a byte offset of its text.
 
 use super::{Tokenization, TokenizerError};
 
 impl Tokenization {
-    /// The first token that reaches beyond the end of the marker's first occurrence: that of `Answer: 7` is ` 7` for the
-    /// tokenizers that put a space before a word, and what it says is the answer. None where there is no marker, or
-    /// nothing after it. `tokens` are those of [`encode`](Self::encode).
+    /// The first token that ends after the marker's first occurrence. For `Answer: 7` and a tokenizer that puts the
+    /// space before a word, it is ` 7`, which holds the answer. None if there is no marker, or nothing after it.
+    /// `tokens` are those of [`encode`](Self::encode).
     pub(crate) fn first_after(
         &self,
         text: &str,
@@ -18,7 +18,8 @@ impl Tokenization {
         self.first_beyond(text, at + marker.len(), tokens)
     }
 
-    /// The first token that reaches beyond this byte of the text; tokens after the text, such as an end of sequence, do.
+    /// The first token that ends after this byte offset of the text. Tokens after the text, such as an end of sequence,
+    /// count too.
     pub(crate) fn first_beyond(
         &self,
         text: &str,

@@ -1,7 +1,9 @@
-//! Text to token ids, with the special tokens that the plan asks for; and back, for people.
+//! Tokenises text, with the special tokens of the plan, and turns tokens back into text for display.
 //!
-//! * `files`: a tokenizer.json with the files beside it. `words` and `long`: fast, and in bounded memory. `marker`: the
-//!   byte-order mark. `pieces`: tokens to their bytes; `token_texts`: to what is drawn. `stored`: in a masks folder.
+//! * `files`: reads tokenizer.json and the files beside it.
+//! * `words`: the fast tokenizer. `long`: bounds the memory of the tokenizers crate.
+//! * `marker`: the first token after a marker. `pieces`: the bytes of tokens. `token_texts`: their text for display.
+//! * `stored`: the tokenizer.json in a masks folder.
 
 mod files;
 mod long;
@@ -25,10 +27,10 @@ use crate::{advised::Advised, cli::SpecialToken};
 use pieces::Pieces;
 use words::Words;
 
-/// A tokenizer and what it puts around each text.
+/// A tokenizer and the special tokens that it puts around each text.
 pub struct Tokenization {
     tokenizer: Tokenizer,
-    /// The fast way, where the tokenizer is of a kind that has one.
+    /// The fast tokenizer, if it supports this kind of tokenizer.
     words: Option<Words>,
     /// Tokens before each text (most often one or none).
     pub(crate) prefix: Vec<u32>,
@@ -36,13 +38,13 @@ pub struct Tokenization {
     pub(crate) suffix: Vec<u32>,
 }
 
-/// An error of the tokenizers crate, which hands out boxes.
+/// An error of the tokenizers crate, which returns boxed errors.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct TokenizerError(#[source] pub(crate) Box<dyn std::error::Error + Send + Sync>);
 
 impl Tokenization {
-    /// Loads the tokenizer of these files and settles the special tokens.
+    /// Loads the tokenizer of these files and resolves the special tokens.
     pub(crate) fn load(
         files: &TokenizerFiles,
         bos: SpecialToken,
@@ -51,7 +53,7 @@ impl Tokenization {
     ) -> anyhow::Result<Self> {
         let shown = files.path().display();
         let mut tokenizer = files.tokenizer()?;
-        // A tokenizer saved after training or inference may cut and pad; documents are scored whole.
+        // A tokenizer saved after training or inference may truncate and pad; documents are scored whole.
         let cuts = tokenizer.with_truncation(None).map_err(TokenizerError);
         cuts.with_context(|| format!("{shown}: cannot turn off truncation"))?;
         tokenizer.with_padding(None);
@@ -60,10 +62,8 @@ impl Tokenization {
         let settle = |when, template: Vec<u32>, name: &str, id: Option<u32>| match (when, id) {
             (SpecialToken::Never, _) => Ok(vec![]),
             (SpecialToken::Always, None) if template.is_empty() => Err(Advised::error(
-                format!(
-                    "--{name} always: expected a token to put, got none: neither {shown} nor config.json names one"
-                ),
-                format!("put {name}_token_id into config.json beside the model"),
+                format!("--{name} always: expected a token in {shown} or config.json, got none"),
+                format!("add {name}_token_id to the model's config.json"),
             )),
             (SpecialToken::Always, Some(id)) if template.is_empty() => Ok(vec![id]),
             _ => Ok(template),
@@ -77,7 +77,7 @@ impl Tokenization {
         })
     }
 
-    /// Of a tokenizer that neither cuts nor pads, with nothing around the texts.
+    /// Wraps a tokenizer that neither truncates nor pads, without special tokens around the texts.
     pub fn of(tokenizer: Tokenizer) -> Self {
         Self {
             words: Words::of(&tokenizer),
@@ -87,19 +87,19 @@ impl Tokenization {
         }
     }
 
-    /// Whether texts are tokenised word by word, the fast way, or left to the crate.
+    /// Whether the fast tokenizer is used, not the tokenizers crate.
     pub fn by_words(&self) -> bool {
         self.words.is_some()
     }
 
-    /// Refuses tokens around each text that the model has no row for: no document could be taken.
+    /// Refuses special tokens around each text that are not in the model's vocabulary, since every document has them.
     pub(crate) fn must_frame(&self, vocabulary: usize) -> anyhow::Result<()> {
         for (name, tokens) in [("bos", &self.prefix), ("eos", &self.suffix)] {
             if let Err(beyond) = below(Some(self), tokens, vocabulary) {
                 return Err(Advised::error(
                     format!("the tokens around each text: {beyond}"),
                     format!(
-                        "leave them out with --{name} never, or name the model's own tokenizer with --tokenizer"
+                        "omit them with --{name} never, or name the model's own tokenizer with --tokenizer"
                     ),
                 ));
             }
@@ -119,13 +119,13 @@ impl Tokenization {
         Ok(ids)
     }
 
-    /// The bytes of tokens, for people to look at.
+    /// The bytes of tokens, for display.
     pub(crate) fn pieces(&self) -> Pieces<'_> {
         Pieces::of(Cow::Borrowed(&self.tokenizer))
     }
 
-    /// At which byte of a text each of its own tokens ends: those of [`encode`](Self::encode) without what is put around
-    /// them.
+    /// The byte offset in a text at which each of its tokens ends. The tokens are those of [`encode`](Self::encode)
+    /// without the special tokens around them.
     pub(crate) fn ends(&self, text: &str) -> Result<Vec<usize>, TokenizerError> {
         let encoding = self.tokenizer.encode(text, false).map_err(TokenizerError)?;
         let offsets = encoding.get_offsets().iter();
@@ -133,11 +133,11 @@ impl Tokenization {
     }
 }
 
-/// Checks token ids against the width of a model's vocabulary. A tokenizer may have more tokens than that, such as one for
-/// padding that was added and that no text holds; it is the document with one that cannot be scored.
+/// Checks token ids against the size of a model's vocabulary. A tokenizer may have more tokens, such as an added one
+/// for padding that no text contains; only a document that contains such a token cannot be scored.
 ///
 /// # Errors
-/// Which token is the first that is beyond it.
+/// A message with the first token beyond the vocabulary.
 pub(crate) fn below(
     tokenization: Option<&Tokenization>,
     tokens: &[u32],
@@ -154,7 +154,7 @@ pub(crate) fn below(
     ))
 }
 
-/// What the post-processor puts before and after a text.
+/// The tokens that the post-processor puts before and after a text.
 fn template(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>), TokenizerError> {
     let encoding = tokenizer.encode_fast("a", true).map_err(TokenizerError)?;
     let plain = tokenizer.encode_fast("a", false).map_err(TokenizerError)?;

@@ -1,8 +1,7 @@
-//! Takes a tokenizer, yields the exact bytes that each token id stands for. Leaves it to `token_texts` to make characters of
-//! the bytes of several tokens.
+//! The exact bytes of each token id of a tokenizer. `token_texts` combines the bytes of several tokens into characters.
 //!
-//! The tokenizers crate decodes lists of ids into valid UTF-8, and so cannot say which bytes are whose. Here its decoder
-//! is applied to each token alone; what it does at the ends of a text is done in `token_texts`.
+//! The tokenizers crate decodes a list of ids into valid UTF-8, so it cannot tell which bytes belong to which token.
+//! This module applies its decoder to each token alone; `token_texts` does what the decoder does at the ends of a text.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -17,34 +16,34 @@ use crate::screen::is_unseen;
 pub(crate) struct Pieces<'a> {
     tokenizer: Cow<'a, Tokenizer>,
     steps: Vec<Step>,
-    /// Whether the decoder drops a space at the beginning of a text, which its tokenizer has put there.
+    /// Whether the decoder drops the space that its tokenizer puts at the start of a text.
     pub(crate) drops_leading_space: bool,
 }
 
-/// What a decoder does to one token.
+/// A decoder's effect on one token.
 enum Step {
     /// Every character stands for a byte (GPT-2's alphabet).
     ByteLevel,
     /// `<0x0A>` stands for a byte.
     ByteFallback,
-    /// A character stands for a space.
+    /// This character stands for a space.
     Space(char),
-    /// Words have a space before them, except continuations, which begin so.
+    /// Words have a space before them, except continuations, which start with this prefix.
     Words(Option<String>),
-    /// What ends so has a space behind it.
+    /// This suffix stands for a space.
     Suffix(String),
-    /// What the tokenizers crate does to each token of a list alone.
+    /// A decoder of the tokenizers crate that treats each token separately.
     Alone(DecoderWrapper),
 }
 
-/// A token on its way through the steps.
+/// A token between two steps.
 enum Piece {
     Text(String),
     Bytes(Vec<u8>),
 }
 
 impl<'a> Pieces<'a> {
-    /// Of a tokenizer that is at hand.
+    /// The bytes of a tokenizer's tokens.
     pub(crate) fn of(tokenizer: Cow<'a, Tokenizer>) -> Self {
         let mut pieces = Self {
             steps: Vec::new(),
@@ -53,7 +52,7 @@ impl<'a> Pieces<'a> {
         };
         match pieces.tokenizer.get_decoder().cloned() {
             Some(decoder) => pieces.add(&decoder, &mut false),
-            // The crate joins the tokens with spaces then.
+            // Without a decoder, the crate joins the tokens with spaces.
             None => {
                 pieces.steps.push(Step::Words(None));
                 pieces.drops_leading_space = true;
@@ -62,10 +61,10 @@ impl<'a> Pieces<'a> {
         pieces
     }
 
-    /// Of a tokenizer.json.
+    /// The bytes of the tokens of a tokenizer.json.
     ///
     /// # Errors
-    /// Where the file cannot be read or is none.
+    /// If the file cannot be read or is not a tokenizer.json.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Pieces<'static>> {
         let tokenizer = Tokenizer::from_file(path).map_err(TokenizerError);
         let tokenizer = tokenizer.with_context(|| {
@@ -77,7 +76,7 @@ impl<'a> Pieces<'a> {
         Ok(Pieces::of(Cow::Owned(tokenizer)))
     }
 
-    /// Adds what a decoder does. `fused`: the tokens are one text by now.
+    /// Adds the steps of a decoder. `fused`: whether the tokens are already joined into one text.
     fn add(&mut self, decoder: &DecoderWrapper, fused: &mut bool) {
         match decoder {
             DecoderWrapper::Sequence(sequence) => {
@@ -100,21 +99,21 @@ impl<'a> Pieces<'a> {
             DecoderWrapper::Strip(strip) if *fused => {
                 self.drops_leading_space |= strip.content == ' ' && strip.start > 0;
             }
-            // It takes a list apart that speech models make: each token alone is itself.
+            // CTC merges repeated tokens of speech models; a single token stays unchanged.
             DecoderWrapper::CTC(_) => {}
             other => self.steps.push(Step::Alone(other.clone())),
         }
     }
 
-    /// The bytes of a token; none where the tokenizer knows no such id.
+    /// The bytes of a token; none if the tokenizer has no such id.
     pub(crate) fn bytes(&self, id: u32) -> Option<Vec<u8>> {
         let added = self.tokenizer.get_added_vocabulary();
         let added = added.get_added_tokens_decoder().get(&id);
-        // It was looked for in the text itself.
+        // Such a token is matched in the raw text.
         if let Some(added) = added.filter(|added| added.special || !added.normalized) {
             return Some(added.content.clone().into_bytes());
         }
-        // As it is written: `id_to_token` gives an added token as it is normalised.
+        // The content as written in the file: `id_to_token` returns an added token in normalised form.
         let text = match added {
             Some(added) => added.content.clone(),
             None => self.tokenizer.id_to_token(id)?,
@@ -122,7 +121,7 @@ impl<'a> Pieces<'a> {
         let mut piece = Piece::Text(text);
         for step in &self.steps {
             if let Piece::Text(text) = piece {
-                // In a normalised text an added token stands as such, before any byte becomes a character.
+                // A normalised added token is matched before bytes are mapped to characters.
                 piece = match (step, added) {
                     (Step::ByteLevel, Some(_)) => Piece::Bytes(text.into_bytes()),
                     _ => step.apply(text),
@@ -135,15 +134,15 @@ impl<'a> Pieces<'a> {
         })
     }
 
-    /// Whether a token is one of those that stand for no text, such as the end of a sequence.
+    /// Whether a token is special: it stands for no text, such as the end of a sequence.
     pub(crate) fn is_special(&self, id: u32) -> bool {
         let added = self.tokenizer.get_added_vocabulary();
         let added = added.get_added_tokens_decoder().get(&id);
         added.is_some_and(|added| added.special)
     }
 
-    /// A token as tables show it, in quotes: bytes that are no character, and characters that do something to a
-    /// terminal, as escapes. An id that the tokenizer does not know as itself.
+    /// A token in quotes, for tables. Invalid UTF-8 and control characters are escaped; an unknown id is shown as a
+    /// number.
     pub(crate) fn quoted(&self, id: u32) -> String {
         match self.bytes(id) {
             Some(bytes) => quoted(&bytes),
@@ -169,7 +168,7 @@ impl Step {
                 Piece::Text(rest.map_or_else(|| format!(" {text}"), str::to_owned))
             }
             Self::Suffix(suffix) => Piece::Text(text.replace(suffix.as_str(), " ")),
-            // The crate counts the characters of a token without looking whether there are any.
+            // The crate fails on a token without characters.
             Self::Alone(_) if text.is_empty() => Piece::Text(text),
             Self::Alone(decoder) => {
                 let decoded = decoder.decode_chain(vec![text.clone()]);
@@ -188,8 +187,8 @@ fn fallback(text: &str) -> Option<u8> {
         .flatten()
 }
 
-/// The byte that a character of GPT-2's alphabet stands for: printable ones of Latin-1 for themselves, those from U+0100
-/// on for the others in their order (`bytes_to_unicode` in its `encoder.py`).
+/// The byte that a character of GPT-2's alphabet stands for: printable Latin-1 characters stand for themselves, those
+/// from U+0100 on for the other bytes in order (`bytes_to_unicode` in GPT-2's `encoder.py`).
 fn byte_of(character: char) -> Option<u8> {
     let code = u32::from(character);
     match code {
@@ -201,7 +200,7 @@ fn byte_of(character: char) -> Option<u8> {
     }
 }
 
-/// Bytes in quotes, with escapes for everything that is not plainly to be seen.
+/// Bytes in quotes, with escapes for everything that is not visible.
 pub(crate) fn quoted(bytes: &[u8]) -> String {
     let mut text = String::from("\"");
     for chunk in bytes.utf8_chunks() {
@@ -229,7 +228,7 @@ pub(crate) fn quoted(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// A tokenizer of these entries, with a decoder as tokenizer.json writes it.
+    /// A tokenizer with these entries, and a decoder in the format of tokenizer.json.
     fn pieces(entries: &[&str], decoder: &str, added: &str) -> Pieces<'static> {
         let entries: Vec<String> = (0..)
             .zip(entries)
@@ -256,7 +255,7 @@ mod tests {
                 continue;
             };
             found += 1;
-            // A lone byte above 127 is no text; two of a character are.
+            // A single byte above 127 is not valid UTF-8, so it cannot be compared alone.
             if byte < 128 {
                 let alone = decoder.decode_chain(vec![character.to_string()]).unwrap();
                 assert_eq!(alone.concat().as_bytes(), [byte]);

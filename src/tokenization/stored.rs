@@ -1,6 +1,6 @@
 //! The tokenizer.json in a masks folder: written there by `score`, copied by `select` and `convert`.
 //!
-//! It needs no other file: what stood beside it when the masks were made is in it.
+//! It needs no other file: it contains what the files beside the original added.
 
 use std::{fs, path::Path};
 
@@ -14,11 +14,11 @@ use crate::advised::Advised;
 /// Its name in a masks folder.
 pub(crate) const NAME: &str = "tokenizer.json";
 
-/// Writes the tokenizer with this fingerprint into a masks folder, with all that the files beside it add. The folder must
-/// be locked against others that do the same.
+/// Writes the tokenizer with this fingerprint into a masks folder, including what the files beside it add. The caller
+/// must hold a lock against other processes that do the same.
 ///
 /// # Errors
-/// Where the files have another fingerprint by now.
+/// If the fingerprint of the files changed.
 pub(crate) fn put(
     folder: &MasksFolder,
     path: &Path,
@@ -32,7 +32,7 @@ pub(crate) fn put(
         true => Ok(folder.file(NAME, Some(&|file| file.write_all(files.text())))?),
         false => Err(Advised::error(
             format!(
-                "{}: expected a file that stays as it is, got one that changed while it was read",
+                "{}: expected an unchanged file, got one that changed while it was read",
                 path.display()
             ),
             "start the same command again",
@@ -51,7 +51,7 @@ pub(crate) fn copy(from: &Path, to: &MasksFolder) -> anyhow::Result<()> {
     Ok(to.file(NAME, Some(&|file| file.write_all(&bytes)))?)
 }
 
-/// The fingerprint of a file; none where it is not there.
+/// The fingerprint of a file; none if it does not exist.
 fn found(path: &Path) -> anyhow::Result<Option<String>> {
     if !path.exists() {
         return Ok(None);

@@ -1,30 +1,30 @@
-//! Takes the token ids of a document, yields the text that is drawn for each of them.
+//! The text to display for each token of a document.
 //!
-//! A byte-level tokenizer may cut through a character. Such a character is drawn once, whole, with the token that
-//! *completes* it: only then is it known which one it is, and so the tokens before it draw nothing of it.
+//! A byte-level tokenizer may split a character. Such a character is displayed once, with the token that *completes*
+//! it, because only then it is known; the tokens before display nothing of it.
 //!
 //! ```text
 //! tokens     " \xf0\x9f"   "\x98"   "\x80 ok"
-//! drawn      " "           ""       "😀 ok"
+//! displayed  " "           ""       "😀 ok"
 //! ```
 //!
-//! Bytes that make no character, whatever comes after them, are drawn as U+FFFD with the token that holds the last of
-//! them. What of all this must not reach a terminal is `layout`'s business, in `show`.
+//! Bytes that cannot be part of a character are displayed as U+FFFD, with the token that holds the last of them.
+//! `layout`, in `show`, replaces what is not safe to print on a terminal.
 
 use super::pieces::Pieces;
 
-/// The text of a document, cut where its tokens end.
+/// The text of a document, divided at the ends of its tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Drawn {
     text: String,
-    /// Where the text of each token ends.
+    /// The end of each token's text.
     ends: Vec<usize>,
-    /// Characters whose bytes lie in several tokens.
+    /// Number of characters whose bytes are in several tokens.
     pub(crate) split: usize,
 }
 
 impl Drawn {
-    /// The text of these tokens; the ids themselves where there is no tokenizer, and those that it does not know.
+    /// The text of these tokens. Without a tokenizer, and for ids that it does not have, the text is the id.
     pub(crate) fn of(tokens: &[u32], pieces: Option<&Pieces<'_>>) -> Self {
         let mut bytes = Vec::new();
         let mut ends = Vec::with_capacity(tokens.len());
@@ -45,7 +45,7 @@ impl Drawn {
         Self::cut(&bytes, &ends)
     }
 
-    /// The text of bytes, of which each token has those up to its end.
+    /// The text of these bytes, where `byte_ends` are the ends of the tokens.
     fn cut(bytes: &[u8], byte_ends: &[usize]) -> Self {
         let mut drawn = Self {
             text: String::with_capacity(bytes.len()),
@@ -53,7 +53,7 @@ impl Drawn {
             split: 0,
         };
         let mut at = 0;
-        // A character is of the token that holds its last byte: those that end before have all of their text.
+        // A character belongs to the token that holds its last byte: tokens that end before it are complete.
         let mut put = |drawn: &mut Self, character: char, length: usize| {
             let begin = at;
             at += length;
@@ -78,7 +78,7 @@ impl Drawn {
         drawn
     }
 
-    /// The text that is drawn for a token: as it stands in the document, with everything a terminal would obey.
+    /// The text to display for a token, unchanged from the document and not yet safe to print on a terminal.
     pub(crate) fn token(&self, i: usize) -> &str {
         let start = i.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.text[start..self.ends[i]]
@@ -111,7 +111,7 @@ mod tests {
             cut(&[b" \xf0\x9f", b"\x98", b"\x80 ok", b"", b"!"]),
             [" ", "", "😀 ok", "", "!"]
         );
-        // A token that ends one and begins another.
+        // A token that ends one character and starts another.
         assert_eq!(
             cut(&[b"\xe4\xb8", b"\xad\xe6", b"\x96\x87"]),
             ["", "中", "文"]
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn bytes_of_no_character_are_drawn_where_they_end() {
-        // Begun and never completed: its own token has it, not the one that shows it.
+        // A character that is never completed is displayed with its own token, not with the next.
         assert_eq!(cut(&[b"a\xe4\xb8", b"b"]), ["a\u{fffd}", "b"]);
         assert_eq!(
             cut(&[b"\xff", b"\x80", b"\xf0\x9f"]),
@@ -163,7 +163,7 @@ mod tests {
             let drawn = Drawn::cut(&bytes, &ends);
             let all: String = (0..drawn.ends.len()).map(|i| drawn.token(i)).collect();
             assert_eq!(all, String::from_utf8_lossy(&bytes));
-            // A token draws nothing that begins after its last byte.
+            // A token displays nothing that starts after its last byte.
             for (i, end) in ends.iter().enumerate() {
                 let so_far: String = (0..=i).map(|i| drawn.token(i)).collect();
                 assert!(String::from_utf8_lossy(&bytes[..*end]).starts_with(so_far.trim_end_matches('\u{fffd}')));

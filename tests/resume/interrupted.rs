@@ -141,7 +141,7 @@ fn interrupted_refused_and_gone_on_with() {
     let go_on = format!("--out {}", out.display());
     let last = said(&output);
     assert!(
-        last.contains("go on with: ") && last.contains(&go_on),
+        last.contains("resume with: ") && last.contains(&go_on),
         "{last}"
     );
 
@@ -159,7 +159,7 @@ fn interrupted_refused_and_gone_on_with() {
         .unwrap();
     assert_eq!(unfinished.status.code(), Some(2));
     assert!(
-        said(&unfinished).contains("b.jsonl (not begun)"),
+        said(&unfinished).contains("b.jsonl (not started)"),
         "{}",
         said(&unfinished)
     );

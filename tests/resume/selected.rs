@@ -157,7 +157,7 @@ fn interrupted_locked_and_gone_on_with() {
     let last = said(&output);
     assert_eq!(output.status.code(), Some(130), "{last}");
     assert!(
-        last.contains("of 24 shards are done") && last.contains("go on with: "),
+        last.contains("of 24 shards are done") && last.contains("resume with: "),
         "{last}"
     );
     let output = ended(&mut select(&at("masks"), &at("out")));

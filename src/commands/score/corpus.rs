@@ -1,12 +1,12 @@
-//! `score --scope corpus`: ranks among all tokens are known only when all are scored. So the scores are written first, to
-//! a folder inside the masks folder, without masks; whoever ends last selects from there, as `select` does,
-//! and removes them.
+//! `score --scope corpus`: a token's rank in the corpus is known only when all tokens are scored. So the scores are
+//! written first, without masks, to a folder inside the masks folder. The last rank to end selects from them, as
+//! `select` does, and removes them.
 //!
 //! ```text
 //! corpus ── score ──► masks/.rho-mask-scored/ ── select ──► masks/
 //! ```
 //!
-//! Both halves can be gone on with. For a while the scores lie on the disk twice.
+//! Both halves can be resumed. For a while the scores are on disk twice.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -35,18 +35,18 @@ use crate::{
     terminal,
 };
 
-/// Says that all is done, and by which plan.
+/// Records that the run is finished, and its plan.
 const DONE: &str = "corpus.json";
-/// Where the scores wait.
+/// The folder of the scores until the selection is done.
 const SCORED: &str = ".rho-mask-scored";
 
-/// What is left to know when all is done.
+/// The record of a finished run.
 #[derive(Serialize, Deserialize)]
 struct Done {
-    /// By which plan.
+    /// The run's plan.
     #[serde(rename = "noted")]
     plan: RecordedPlan,
-    /// What the shards were.
+    /// The identity of each shard's input.
     inputs: BTreeMap<String, Identity>,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn run(
         ..
     } = *job;
     let folder = MasksFolder::create(&plan.out)?;
-    // Without masks, so that whatever is selected later is selected from the same scores.
+    // Without masks, so that the scores do not depend on the selection.
     let scored = Plan {
         out: plan.out.join(SCORED),
         rule: Rule::none(),
@@ -77,10 +77,10 @@ pub(super) fn run(
     if started.as_ref().is_some_and(is_other) {
         return Err(Advised::error(
             format!(
-                "{}: expected a new folder, or one that was begun with --scope corpus, got one of another scope",
+                "{}: expected a new folder or one that was started with --scope corpus, got one of another scope",
                 plan.out.display()
             ),
-            "name another folder: scores are expensive",
+            "name another folder, because the scores in this one are expensive",
         ));
     }
     if request.restart {
@@ -113,18 +113,18 @@ pub(super) fn run(
     let scores = MasksFolder::existing(&scored.out);
     let standing = Standing::look(&scores)?;
     let Some(standing) = standing.filter(|standing| standing.missing().is_empty()) else {
-        // Others see to it.
+        // Other ranks still have shards to score; the last one to end selects.
         return Ok(outcome);
     };
     let _selecting = folder.lock("corpus")?;
-    // Another rank that ended at the same time may have been first.
+    // Another rank that ended at the same time may have selected already.
     if done.is_none() && notes::read::<Done>(&folder, DONE)?.is_some() {
         return Ok(outcome);
     }
     let Some(mut summary) = standing.conclude(&scores)? else {
         return Ok(outcome);
     };
-    // A shard that broke is scored anew at each start: what was selected from other scores does not count.
+    // A broken shard is scored again at each start, so an earlier selection, from other scores, is void.
     let again = done.is_some() || request.restart || summary.broken_shards > 0;
     let Some(chosen) = selected(job, &scored.out, again)? else {
         return Ok(Outcome::Interrupted);
@@ -136,7 +136,7 @@ pub(super) fn run(
         inputs: standing.inputs(),
     };
     notes::write(&folder, DONE, &done)?;
-    // The scores are in the masks now; where a shard broke they wait until it is whole.
+    // The masks now hold the scores. If a shard broke, the scores stay until it can be read.
     if summary.broken_shards == 0 {
         remove_folder(&scored.out)?;
     }
@@ -147,7 +147,7 @@ pub(super) fn run(
     Ok(outcome)
 }
 
-/// How it ended before, unless a broken shard is to be tried again.
+/// The outcome of the finished run; none if a broken shard must be tried again.
 fn nothing_to_do(
     job: &Job<'_>,
     folder: &MasksFolder,
@@ -162,7 +162,7 @@ fn nothing_to_do(
             must_be_the_input(folder, shard, input, &Identity::of(shard))?;
         }
     }
-    // The run that was done with them may have been killed over it.
+    // The run that finished may have been killed before it removed the scores.
     remove_folder(&job.plan.out.join(SCORED))?;
     let out = job.plan.out.display();
     terminal::line(&format!("{out}: all shards are masked already"));
@@ -172,7 +172,7 @@ fn nothing_to_do(
     }))
 }
 
-/// Selects from the scores; none where it was stopped.
+/// Selects from the scores; none if it was stopped.
 fn selected(job: &Job<'_>, scored: &Path, again: bool) -> anyhow::Result<Option<Chosen>> {
     terminal::line("scored; now selecting among all tokens");
     let plan = SelectPlan::of_scores(scored, job.plan, again)?;
@@ -181,15 +181,15 @@ fn selected(job: &Job<'_>, scored: &Path, again: bool) -> anyhow::Result<Option<
         Ended::Stopped { .. } => {
             let out = job.plan.out.display();
             terminal::line(&format!(
-                "stopped: all is scored in {out}, but not all selected"
+                "stopped: all scores are in {out}, but the selection is not finished"
             ));
-            terminal::line(&format!("go on with: {}", super::super::typed()));
+            terminal::line(&format!("resume with: {}", super::super::typed()));
             Ok(None)
         }
     }
 }
 
-/// What the folder says of itself beside the masks: what was scored, and what was selected of it.
+/// Writes rejected.jsonl and summary.json beside the masks: what was scored, and what was selected from it.
 fn finish(
     folder: &MasksFolder,
     scores: &MasksFolder,
@@ -210,7 +210,7 @@ fn finish(
     Ok(folder.summary(&serde_json::to_value(WithScope { summary, scope })?)?)
 }
 
-/// Whether a folder was begun with `--scope corpus` and is not done.
+/// Whether a folder holds an unfinished run with `--scope corpus`.
 pub(in crate::commands) fn is_begun(masks: &Path) -> bool {
     masks.join(SCORED).is_dir()
 }

@@ -1,4 +1,4 @@
-//! `score`: a corpus to masks.
+//! `score`: from a corpus to masks.
 
 use std::{io, sync::Mutex, time::Instant};
 
@@ -55,8 +55,8 @@ pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Scores alone into the folder of a plan that selects nothing, for commands that make something else of them. The models
-/// are gone when it ends.
+/// Writes scores without masks to the folder of a plan that selects nothing, for other commands. Drops the models at
+/// the end.
 pub(super) fn alone(
     request: &ScoringRequest,
     prepared: &mut Prepared,
@@ -75,7 +75,7 @@ pub(super) fn alone(
     ended
 }
 
-/// What is to be done.
+/// The inputs of a run.
 #[derive(Clone, Copy)]
 struct Job<'a> {
     request: &'a ScoringRequest,
@@ -85,7 +85,7 @@ struct Job<'a> {
     stop: &'a Stop,
 }
 
-/// Masks to a folder; scores alone where the plan has no rule.
+/// Writes masks to a folder; only scores if the plan has no rule.
 fn to_folder(
     job: &Job<'_>,
     load: impl FnOnce() -> anyhow::Result<LoadedModels>,
@@ -122,7 +122,7 @@ fn to_folder(
     let (report, times) = match scored {
         Ok(done) => done,
         Err(error) => {
-            // What is finished is listed all the same; the first error is the one to tell.
+            // Write the summary of the finished shards anyway; report the first error.
             if plan.world_size == 1
                 && let Ok(Some(standing)) = Standing::look(store.folder())
             {
@@ -152,10 +152,10 @@ fn to_folder(
     conclude(plan, &store, Some(&summary))
 }
 
-/// Tokens shown of the first document.
+/// Tokens of the first document that are shown.
 const SHOWN: usize = 400;
 
-/// The first document, for a look at what was kept.
+/// The first document, drawn to show which tokens were kept.
 fn first_document(
     sample: &Document,
     tokenization: Option<&Tokenization>,
@@ -172,22 +172,22 @@ fn first_document(
     show::document(sample, pieces.as_ref(), &view)
 }
 
-/// Completes the folder where that can be, and says how the run ended.
+/// Finishes the folder if no shard is missing, and reports how the run ended.
 fn conclude(plan: &Plan, store: &Store<'_>, summary: Option<&Summary>) -> anyhow::Result<Outcome> {
     let mut complete = None;
     if let Some(standing) = Standing::look(store.folder())? {
         let missing = standing.missing();
-        // Others see to it where they are not done yet; whoever comes last finds everything done.
+        // With several ranks, the last one to end finds no shard missing and finishes the folder.
         if plan.world_size == 1 || missing.is_empty() {
             complete = standing.conclude(store.folder())?;
         }
         if !store.done() {
-            terminal::line(&format!("go on with: {}", super::typed()));
+            terminal::line(&format!("resume with: {}", super::typed()));
             return Ok(Outcome::Interrupted);
         }
         if !missing.is_empty() {
             terminal::line(&format!(
-                "rank {} of {} is done; {} shards of other ranks are not yet",
+                "rank {} of {} is done; {} shards of other ranks are not",
                 plan.rank,
                 plan.world_size,
                 missing.len()
@@ -212,16 +212,16 @@ fn conclude(plan: &Plan, store: &Store<'_>, summary: Option<&Summary>) -> anyhow
     Ok(Outcome::Done)
 }
 
-/// Where the rows that are left out are listed.
+/// Prints where the skipped rows are listed.
 fn say_where_rejected(plan: &Plan) {
     let list = plan.out.join("rejected.jsonl");
     terminal::line(&format!(
-        "note: what was left out, and why: {}",
+        "note: skipped rows and shards, with reasons: {}",
         list.display()
     ));
 }
 
-/// Masks to standard output. Nothing else goes there.
+/// Writes masks to standard output, and nothing else.
 fn to_stream(
     job: &Job<'_>,
     load: impl FnOnce() -> anyhow::Result<LoadedModels>,
@@ -272,7 +272,7 @@ fn to_stream(
     let summary = Summary::of(&report.totals, &Subject::of(plan), &[times]);
     terminal::line(&summary.to_string());
     if stop.requested() {
-        terminal::line("stopped; a stream cannot be gone on with");
+        terminal::line("stopped; a stream cannot be resumed");
         return Ok(Outcome::Interrupted);
     }
     match summary.incomplete() {

@@ -1,5 +1,5 @@
-"""Writes the cases of `cases.rs`: the token ids that Transformers gives with these files beside the demonstration's
-tokenizer.
+"""Writes the cases of `cases.rs`: the token ids that Transformers gives with these files beside the demonstration
+model's tokenizer.
 
 Run with Transformers 5.16.1: python cases.py ../../../models/demo/tokenizer.json > cases.rs
 """
@@ -100,7 +100,7 @@ def text(files, file):
 
 
 demo = sys.argv[1]
-print("//! What Transformers 5.16.1 makes of a text with files beside the demonstration's tokenizer. Written by cases.py.")
+print("//! Token ids that Transformers 5.16.1 gives with files beside the demonstration's tokenizer. Written by cases.py.")
 print("\nuse super::Case;")
 print(f"\npub(super) const TEXT: &str = {json.dumps(TEXT)};")
 print("\npub(super) const CASES: &[Case] = &[")

@@ -1,4 +1,4 @@
-//! What Transformers 5.16.1 makes of a text with files beside the demonstration's tokenizer. Written by cases.py.
+//! Token ids that Transformers 5.16.1 gives with files beside the demonstration's tokenizer. Written by cases.py.
 
 use super::Case;
 

@@ -1,12 +1,12 @@
-//! Which class Transformers 5 opens a tokenizer with, and what that class puts in the place of tokenizer.json's own parts.
+//! The class that Transformers 5 uses for a tokenizer, and the parts of tokenizer.json that this class replaces.
 //!
-//! Classes of its own build normalizer and pre-tokenizer anew and take only vocabulary, merges and post-processor out of
-//! tokenizer.json; `TokenizersBackend` takes all of it. This program always takes all of it, for that is what the model
-//! was trained with; where the class would do otherwise, a note says so.
+//! Model-specific classes build their own normalizer and pre-tokenizer, and use only vocabulary, merges and
+//! post-processor of tokenizer.json; `TokenizersBackend` uses all of it. This program always uses all of it, because
+//! the model was trained with it; a note reports where the class differs.
 
 use serde_json::{Value, json};
 
-/// Families whose tokenizers Transformers 5.16 opens with `TokenizersBackend`, whatever class is named.
+/// Families whose tokenizers Transformers 5.16 opens with `TokenizersBackend`, whatever class the files name.
 const BACKEND: &[&str] = &[
     "ernie4_5",
     "glm",
@@ -25,7 +25,7 @@ const BACKEND: &[&str] = &[
     "stablelm",
 ];
 
-/// Families with a class of their own. A class that is named goes before it; Qwen 2 keeps its own.
+/// Families with a model-specific class. A class that the files name takes precedence, except for Qwen 2.
 const CLASSES: &[(&str, &str)] = &[
     ("cohere", "CohereTokenizer"),
     ("cohere2", "CohereTokenizer"),
@@ -51,8 +51,8 @@ const CLASSES: &[(&str, &str)] = &[
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN3_5: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// The class that Transformers 5.16 takes, of those that are known here; none where it is `TokenizersBackend`, or another
-/// that does not build its parts anew.
+/// The class that Transformers 5.16 uses, if it is one of the classes here; none for `TokenizersBackend` and other
+/// classes that do not build their own parts.
 fn class(named: Option<&str>, family: Option<&str>) -> Option<&'static str> {
     let plain = |class: &str| class.strip_suffix("Fast").unwrap_or(class).to_owned();
     let family = family.unwrap_or_default();
@@ -70,7 +70,7 @@ fn class(named: Option<&str>, family: Option<&str>) -> Option<&'static str> {
         .find(|known| *known == class)
 }
 
-/// Normalizer and pre-tokenizer that a class builds.
+/// The normalizer and the pre-tokenizer that a class builds.
 fn parts(class: &str, config: &Value) -> Option<(Value, Value)> {
     let space = |otherwise| config["add_prefix_space"].as_bool().unwrap_or(otherwise);
     let bytes = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": space(false), "use_regex": regex});
@@ -110,7 +110,8 @@ fn parts(class: &str, config: &Value) -> Option<(Value, Value)> {
     })
 }
 
-/// A part as it is compared: what only offsets depend on is left out, and so are lists of one.
+/// A part in the form in which it is compared: without settings that affect only offsets, and with lists of one
+/// unwrapped.
 fn plain(part: &Value) -> Value {
     match part {
         Value::Object(map) => {
@@ -130,9 +131,9 @@ fn plain(part: &Value) -> Value {
     }
 }
 
-/// What to say where the class that Transformers 5 takes builds other parts than tokenizer.json has.
+/// The note for a class that builds other parts than tokenizer.json has.
 ///
-/// `class` and `family` are `tokenizer_class` and `model_type`, `config` is tokenizer_config.json.
+/// `named` and `family` are `tokenizer_class` and `model_type`; `config` is tokenizer_config.json.
 pub(super) fn note(
     named: Option<&str>,
     family: Option<&str>,
@@ -152,7 +153,7 @@ pub(super) fn note(
     .collect();
     (!differ.is_empty()).then(|| {
         format!(
-            "takes the {} of tokenizer.json; Transformers 5 puts its own of {class} in the place, and may split texts otherwise",
+            "uses the {} of tokenizer.json; Transformers 5 uses its {class} instead, and may split texts differently",
             differ.join(" and the ")
         )
     })
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(of(&json!({"add_prefix_space": false})), None);
         let noted = of(&json!({"add_prefix_space": true})).unwrap();
         assert!(
-            noted.contains("takes the pre-tokenizer of tokenizer.json"),
+            noted.contains("uses the pre-tokenizer of tokenizer.json"),
             "{noted}"
         );
         let prepend = json!({"type": "Sequence", "normalizers": [
@@ -218,7 +219,7 @@ mod tests {
         assert!(
             noted
                 .unwrap()
-                .contains("takes the normalizer and the pre-tokenizer of")
+                .contains("uses the normalizer and the pre-tokenizer of")
         );
     }
 }

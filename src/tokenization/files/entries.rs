@@ -1,5 +1,5 @@
-//! A JSON object with its entries as they stand in the file: in their order, for it decides about ids, and as text, so
-//! that what is not changed stays byte for byte.
+//! The entries of a JSON object as in the file: in order, because the order determines ids, and as text, so that
+//! unchanged values stay identical byte for byte.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 pub(super) struct Entries<'a>(pub(super) Vec<(String, &'a RawValue)>);
 
 impl<'a> Entries<'a> {
-    /// Of the text of an object.
+    /// The entries of an object, from its text.
     pub(super) fn of(text: &'a [u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(text)
     }
@@ -21,12 +21,12 @@ impl<'a> Entries<'a> {
         found.map(|(_, value)| *value)
     }
 
-    /// The object's text with another value for a key, which comes last where it was not there.
+    /// The object's text with another value for a key; a new key is added at the end.
     pub(super) fn with(&self, key: &str, value: &str) -> String {
         let mut text = String::from("{");
         let mut put = |name: &str, value: &str| {
             text.push_str(if text.len() > 1 { ",\n  " } else { "\n  " });
-            // Writing JSON of a text cannot fail.
+            // Formatting a string as JSON cannot fail.
             text.push_str(&serde_json::Value::from(name).to_string());
             text.push_str(": ");
             text.push_str(value);
@@ -57,7 +57,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
                 let mut keys = std::collections::HashSet::new();
                 while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
                     if !keys.insert(key.clone()) {
-                        return Err(M::Error::custom(format!("the key {key:?} stands twice")));
+                        return Err(M::Error::custom(format!("duplicate key {key:?}")));
                     }
                     entries.push((key, value));
                 }
@@ -88,6 +88,6 @@ mod tests {
             "{\n  \"a\": 1\n}\n"
         );
         let twice = Entries::of(br#"{"a": 1, "a": 2}"#).unwrap_err();
-        assert!(twice.to_string().contains("stands twice"), "{twice}");
+        assert!(twice.to_string().contains("duplicate key"), "{twice}");
     }
 }

@@ -1,8 +1,8 @@
-//! What can be wrong with the files of a tokenizer.
+//! Errors about the files of a tokenizer.
 
 use std::{io, path::PathBuf};
 
-/// Why the files of a tokenizer are not taken.
+/// Why the files of a tokenizer are refused.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
     /// A file cannot be read.
@@ -10,7 +10,7 @@ pub enum FilesError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A file is not the JSON it should be.
@@ -18,12 +18,12 @@ pub enum FilesError {
     Json {
         /// The file.
         path: PathBuf,
-        /// What should stand there.
+        /// The expected content.
         expected: &'static str,
-        /// What the parser said.
+        /// The parser's error.
         source: serde_json::Error,
     },
-    /// A setting that could change token ids, and that is not followed here.
+    /// A setting that could change token ids and is not supported.
     #[error("{}: {what}", path.display())]
     Setting {
         /// The file.
@@ -31,9 +31,9 @@ pub enum FilesError {
         /// Which setting, what was expected and what was found.
         what: String,
     },
-    /// A token that would get another id than the file says.
+    /// A token that would get another id than in the file.
     #[error(
-        "{}: expected the token {content:?} to have the id {expected}, but with tokenizer.json it gets {got}",
+        "{}: expected the token {content:?} to have the id {expected}, got {got} with tokenizer.json",
         path.display()
     )]
     Id {
@@ -41,14 +41,14 @@ pub enum FilesError {
         path: PathBuf,
         /// The token.
         content: String,
-        /// What the file says.
+        /// The id in the file.
         expected: u64,
-        /// What Transformers gives it, and so does this program.
+        /// The id that Transformers gives it, and so does this program.
         got: String,
     },
-    /// A new token that would share its id with one of the vocabulary.
+    /// A new token that would get the id of a token of the vocabulary.
     #[error(
-        "{}: the token {content:?} is not in tokenizer.json; the next free place is {id}, but that is {other:?} in its vocabulary",
+        "{}: expected a free id for the token {content:?}, which is not in tokenizer.json, got {id}, which is {other:?} in its vocabulary",
         path.display()
     )]
     Taken {
@@ -56,9 +56,9 @@ pub enum FilesError {
         path: PathBuf,
         /// The token.
         content: String,
-        /// The place after the vocabulary.
+        /// The id after the vocabulary.
         id: u32,
-        /// The token that is there.
+        /// The token that has this id.
         other: String,
     },
     /// tokenizer.json itself is refused.
@@ -66,7 +66,7 @@ pub enum FilesError {
     Tokenizer {
         /// The file.
         path: PathBuf,
-        /// What the tokenizers crate said.
+        /// The error of the tokenizers crate.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }

@@ -1,4 +1,4 @@
-//! The files of a tokenizer: tokenizer.json, and what stands beside it.
+//! The files of a tokenizer: tokenizer.json and the files beside it.
 //!
 //! ```text
 //! tokenizer.json ───────┐
@@ -6,18 +6,18 @@
 //! special_tokens_map.json, added_tokens.json ┘
 //! ```
 //!
-//! Takes the path of tokenizer.json; gives the text of a tokenizer.json that needs no other file: the *effective* one.
-//! Where nothing beside it adds anything and nothing in it is random, that is the file itself, byte for byte. Masks hold
-//! it and its SHA-256, so it may not depend on how often it went through here: it comes out of itself unchanged.
+//! The result is the *effective* tokenizer.json, which needs no other file. If the files beside it add nothing and
+//! nothing in it is random, it is the file itself, byte for byte. Masks store it and its SHA-256, so this step is
+//! idempotent: an effective file stays unchanged.
 //!
-//! Tokens are taken in as Transformers 5 does (see `settings`), with the ids that it gives them; where a file asks for
-//! another id, it is refused. Files beside count where tokenizer.json has that name; a file of another name stands alone.
+//! Tokens are added as in Transformers 5 (see `settings`), with the ids that it gives them; a file with another id is
+//! refused. The other files are read only if the file is named tokenizer.json; a file of another name is used alone.
 //!
-//! * `entries`: objects as they stand in a file. `tokens`: added tokens, and lists of them put together.
+//! * `entries`: JSON objects in file order. `tokens`: added tokens, and how lists of them are merged.
 //! * `settings`: the files beside tokenizer.json, key by key.
-//! * `classes`: where a class of Transformers goes other ways than tokenizer.json.
+//! * `classes`: where a class of Transformers differs from tokenizer.json.
 //!
-//! Does not put anything around texts: see `Tokenization`.
+//! `Tokenization` puts special tokens around texts, not this module.
 
 mod classes;
 mod entries;
@@ -50,10 +50,10 @@ const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL: &str = "special_tokens_map.json";
 const ADDED: &str = "added_tokens.json";
 
-/// Texts of new tokens that a note shows.
+/// Most new tokens that a note shows.
 const SHOWN: usize = 5;
 
-/// A tokenizer's files, read and put together.
+/// A tokenizer's files, read and merged.
 #[derive(Debug)]
 pub struct TokenizerFiles {
     path: PathBuf,
@@ -64,7 +64,7 @@ pub struct TokenizerFiles {
 }
 
 impl TokenizerFiles {
-    /// The path of tokenizer.json for one that was named: a file, or a folder with it.
+    /// The path of tokenizer.json, for a path of the file or of its folder.
     pub fn path_of(named: &Path) -> PathBuf {
         match named.is_dir() {
             true => named.join(NAME),
@@ -72,10 +72,10 @@ impl TokenizerFiles {
         }
     }
 
-    /// Reads tokenizer.json, or the one in this folder, and what stands beside it.
+    /// Reads this tokenizer.json, or the one in this folder, and the files beside it.
     ///
     /// # Errors
-    /// Where a file cannot be read, or says something that could change token ids and is not followed here.
+    /// If a file cannot be read, or has a setting that could change token ids and is not supported.
     pub fn open(named: &Path) -> Result<Self, FilesError> {
         let path = Self::path_of(named);
         let text = read(&path)?;
@@ -101,7 +101,7 @@ impl TokenizerFiles {
         Ok(files)
     }
 
-    /// tokenizer.json, as it was found.
+    /// The path of the original tokenizer.json.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -116,12 +116,13 @@ impl TokenizerFiles {
         &self.fingerprint
     }
 
-    /// SHA-256 of each file that the effective tokenizer.json came of, by name; none where it is the file itself.
+    /// SHA-256 of each file that the effective tokenizer.json was built from, by name; empty if it is the original
+    /// file.
     pub fn sources(&self) -> &BTreeMap<String, String> {
         &self.sources
     }
 
-    /// What a user should know of it.
+    /// Notes for the user.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -129,7 +130,7 @@ impl TokenizerFiles {
     /// The tokenizer of the effective file.
     ///
     /// # Errors
-    /// Where the tokenizers crate refuses it.
+    /// If the tokenizers crate refuses it.
     pub fn tokenizer(&self) -> Result<Tokenizer, FilesError> {
         load(&self.path, &self.text)
     }
@@ -146,14 +147,14 @@ impl TokenizerFiles {
         self.notes.push(format!("{}: {text}", self.path.display()));
     }
 
-    /// Turns off what is random: the merges that BPE leaves out in training, at random. It is the only part of a
-    /// tokenizer.json that is; sampling of Unigram is no part of the file.
+    /// Turns off BPE dropout, which skips random merges in training. It is the only random part of a tokenizer.json:
+    /// the sampling of Unigram is not part of the file.
     fn without_dropout(&mut self) -> Result<bool, FilesError> {
         let entries = self.entries()?;
         let Some((model, dropout)) = entries.get("model").and_then(|raw| {
             let model = Entries::of(raw.get().as_bytes()).ok()?;
             let dropout = value(model.get("dropout")).as_f64()?;
-            // Any other number is refused by the crate, or means none.
+            // The crate refuses any other number, or it means no dropout.
             (dropout > 0.0 && dropout <= 1.0).then_some((model, dropout))
         }) else {
             return Ok(false);
@@ -161,12 +162,12 @@ impl TokenizerFiles {
         let text = entries.with("model", model.with("dropout", "null").trim_end());
         self.text = text.into_bytes();
         self.note(&format!(
-            "has BPE dropout {dropout}: turned off, so that tokens depend on the document alone"
+            "has BPE dropout {dropout}: turned off, so that tokens depend only on the document"
         ));
         Ok(true)
     }
 
-    /// Takes in what the files beside it say of added tokens.
+    /// Adds the tokens of the files beside it.
     fn take_in(&mut self, beside: &Beside) -> Result<bool, FilesError> {
         if beside.is_empty() {
             return Ok(false);
@@ -180,7 +181,7 @@ impl TokenizerFiles {
         let wanted = settings.wanted(&own);
         let before: Vec<Token> = own.iter().map(|(_, token)| token.clone()).collect();
         let after = wanted.added_to(&before);
-        // An empty list beside: what is known from tokenizer.json alone, without texts that stand in it twice.
+        // The tokens of tokenizer.json alone, without duplicates.
         let alone = Wanted::default().added_to(&before);
         let changed = after != alone;
         let listed_elsewhere = |(id, token): &(u64, Token)| {
@@ -197,7 +198,7 @@ impl TokenizerFiles {
             let tokens = after.iter().map(|token| token.json(ids(&token.content)));
             entries.with("added_tokens", &Value::from_iter(tokens).to_string())
         };
-        // The crate gives the ids, in the order of the list.
+        // The crate assigns the ids, in the order of the list.
         let tokenizer = load(&self.path, numbered(&|_| 0).as_bytes())?;
         let id = |content: &str| tokenizer.token_to_id(content);
         for (expected, token) in &wanted.listed {
@@ -233,7 +234,7 @@ impl TokenizerFiles {
             return Ok(false);
         }
         let text = numbered(&|content| id(content).map_or(0, u64::from));
-        let mut said = format!("takes added tokens of {}", name(&named_in));
+        let mut said = format!("uses added tokens of {}", name(&named_in));
         if !new.is_empty() {
             let more = new.len().saturating_sub(SHOWN);
             let first: Vec<String> = new
@@ -259,9 +260,9 @@ impl TokenizerFiles {
 #[derive(Debug, Default)]
 struct Beside {
     folder: PathBuf,
-    /// Those that could say something of tokens.
+    /// The texts of the files that may name tokens.
     texts: BTreeMap<&'static str, Vec<u8>>,
-    /// config.json of the model.
+    /// The model's config.json.
     model: Value,
 }
 
@@ -275,7 +276,7 @@ impl Beside {
                 texts.insert(name, read(&path)?);
             }
         }
-        // What is wrong with it is said by those who need it.
+        // Errors in config.json are reported where it is needed.
         let model = fs::read(folder.join("config.json")).unwrap_or_default();
         let model = serde_json::from_slice(&model).unwrap_or_default();
         let mut beside = Self {
@@ -305,7 +306,7 @@ impl Beside {
         })
     }
 
-    /// What all of them say, and what is to be noted of the class.
+    /// The settings of all files, and the note about the class.
     fn settings(
         &self,
         own: &[(u64, Token)],
@@ -342,7 +343,7 @@ impl Beside {
         Ok((settings, noted))
     }
 
-    /// The file that lists tokens by their ids, or names them.
+    /// The file that lists tokens by id, or names them; for error messages.
     fn place(&self, settings: &Settings) -> PathBuf {
         let lists = [ADDED, SPECIAL]
             .into_iter()

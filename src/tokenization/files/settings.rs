@@ -1,9 +1,9 @@
-//! What stands beside tokenizer.json: the settings of tokenizer_config.json, and the lists of tokens that older versions
+//! The files beside tokenizer.json: the settings of tokenizer_config.json, and the lists of tokens that older versions
 //! of Transformers wrote.
 //!
-//! Followed is `TokenizersBackend` of Transformers 5. It reads special_tokens_map.json and added_tokens.json only where
-//! tokenizer_config.json has no `added_tokens_decoder`. Whatever it takes and could change ids is read or refused here by
-//! name; what it takes and is known to change none is in [`WITHOUT_EFFECT`]; any other key is refused.
+//! Follows `TokenizersBackend` of Transformers 5, which reads special_tokens_map.json and added_tokens.json only if
+//! tokenizer_config.json has no `added_tokens_decoder`. A key that could change ids is read, or refused by name. A key
+//! that is known to change none is in [`WITHOUT_EFFECT`]. Any other key is refused.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use super::{
     tokens::{Named, Token, Wanted},
 };
 
-/// The special tokens that Transformers has names for, in its order.
+/// The named special tokens of Transformers, in its order.
 const ATTRIBUTES: [&str; 7] = [
     "bos_token",
     "eos_token",
@@ -25,9 +25,9 @@ const ATTRIBUTES: [&str; 7] = [
     "mask_token",
 ];
 
-/// Keys of tokenizer_config.json that change no token id while tokenizer.json is there.
+/// Keys of tokenizer_config.json that change no token id if tokenizer.json exists.
 const WITHOUT_EFFECT: &[&str] = &[
-    // Where files are and came from, and how they were asked for.
+    // Paths and origins of files, and how they were requested.
     "_commit_hash",
     "added_tokens_file",
     "backend",
@@ -55,7 +55,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "use_fast",
     "verbose",
     "vocab_file",
-    // Cutting and padding, which a caller has to ask for; documents are scored whole.
+    // Truncation and padding, which a caller must request; documents are scored whole.
     "max_len",
     "max_length",
     "model_input_names",
@@ -71,19 +71,19 @@ const WITHOUT_EFFECT: &[&str] = &[
     "truncation",
     "truncation_side",
     "truncation_strategy",
-    // Ids to text.
+    // Decoding ids to text.
     "clean_up_tokenization_spaces",
     "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output",
     "errors",
     "skip_special_tokens",
     "spaces_between_special_tokens",
-    // Conversations: texts are scored as they are.
+    // Conversations; texts are scored unchanged.
     "chat_template",
     "default_chat_template",
     "response_schema",
     "response_template",
     "use_default_system_prompt",
-    // The special tokens' ids come from their texts.
+    // Ids of special tokens, which follow from their texts.
     "bos_token_id",
     "cls_token_id",
     "eos_token_id",
@@ -91,8 +91,8 @@ const WITHOUT_EFFECT: &[&str] = &[
     "pad_token_id",
     "sep_token_id",
     "unk_token_id",
-    // Only for tokenizers that are built without tokenizer.json, which has what came of them. For the classes that
-    // Transformers 5 builds anew all the same, see `classes`.
+    // Only for tokenizers that are built without tokenizer.json, which already contains their effect. `classes` handles
+    // the classes for which Transformers 5 still uses them.
     "add_dummy_prefix_space",
     "add_prefix_space",
     "do_basic_tokenize",
@@ -109,30 +109,30 @@ const WITHOUT_EFFECT: &[&str] = &[
     "tokenize_chinese_chars",
     "trim_offsets",
     "vocab_size",
-    // Sizes of images and the like, for the processors of models that read them.
+    // Image sizes, for the processors of multimodal models.
     "image_size",
     "patch_size",
 ];
 
-/// The pattern that `fix_mistral_regex` puts in the place of a wrong one.
+/// The pattern with which `fix_mistral_regex` replaces a wrong one.
 const MISTRAL: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// What could be read of the files, before it is clear which token wins.
+/// The settings of the files, before duplicate tokens are merged.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     /// `tokenizer_class`.
     pub(super) class: Option<String>,
-    /// Whether `added_tokens_decoder` is there, and the older lists are not read.
+    /// Whether `added_tokens_decoder` exists, so that the older lists are not read.
     pub(super) decoder: bool,
-    /// By id, the last one of an id.
+    /// Tokens listed by id.
     listed: Vec<(u64, Token)>,
-    /// Of [`ATTRIBUTES`].
+    /// The tokens of [`ATTRIBUTES`].
     named: Vec<(String, Named)>,
-    /// Those that are objects in tokenizer_config.json.
+    /// The names of those that are objects in tokenizer_config.json.
     objects: Vec<String>,
-    /// Other `*_token` with flags, or of special_tokens_map.json.
+    /// Other `*_token` keys with flags, or from special_tokens_map.json.
     marked: Vec<(String, Named)>,
-    /// Other `*_token` that are texts, and those of objects of tokens.
+    /// Other `*_token` keys that are texts, and the tokens of objects of tokens.
     explicit: Vec<(String, Named)>,
     /// `extra_special_tokens`.
     extra: Option<Vec<Named>>,
@@ -140,11 +140,11 @@ pub(super) struct Settings {
     additional: Option<Vec<Named>>,
 }
 
-/// Which setting, what was expected and what was found.
+/// The error message of a refused setting: its name, what was expected, what was found.
 type Refused = String;
 
 impl Settings {
-    /// Takes the entries of tokenizer_config.json.
+    /// Reads the entries of tokenizer_config.json.
     pub(super) fn config(
         &mut self,
         entries: &Entries<'_>,
@@ -173,12 +173,12 @@ impl Settings {
                 "init_inputs" if value == serde_json::json!([]) => {}
                 "auto_map" if !of_own_code(&value) => {}
                 "auto_map" => {
-                    let what = "code of the model's own for its tokenizer";
+                    let what = "custom code for the tokenizer";
                     return Err(format!(
                         "{key}: expected a tokenizer of Transformers, got {what}: {value}"
                     ));
                 }
-                // Transformers 5 takes them out where there is a tokenizer.json: its post-processor decides.
+                // Transformers 5 ignores these if tokenizer.json exists: its post-processor takes precedence.
                 "add_bos_token" | "add_eos_token" => {}
                 attribute if ATTRIBUTES.contains(&attribute) => match token(&value) {
                     Some(token) => {
@@ -214,7 +214,7 @@ impl Settings {
         Ok(())
     }
 
-    /// `added_tokens_decoder`: an object of ids and tokens.
+    /// Reads `added_tokens_decoder`: an object of ids and tokens.
     fn decoder(&mut self, raw: &RawValue) -> Result<(), Refused> {
         let key = "added_tokens_decoder";
         let entries = Entries::of(raw.get().as_bytes())
@@ -232,7 +232,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Takes the entries of special_tokens_map.json, which come before those of tokenizer_config.json.
+    /// Reads the entries of special_tokens_map.json, which take precedence over those of tokenizer_config.json.
     pub(super) fn special_tokens_map(&mut self, entries: &Entries<'_>) -> Result<(), Refused> {
         for (key, raw) in &entries.0 {
             let value = of(raw);
@@ -276,13 +276,13 @@ impl Settings {
         Ok(())
     }
 
-    /// Takes added_tokens.json: ids of texts. `own` are those of tokenizer.json.
+    /// Reads added_tokens.json: the ids of texts. `own` are the tokens of tokenizer.json.
     pub(super) fn added_tokens(
         &mut self,
         entries: &Entries<'_>,
         own: &[(u64, Token)],
     ) -> Result<(), Refused> {
-        // Neither objects nor additional ones are special to Transformers at this place.
+        // Here Transformers treats neither objects nor additional tokens as special.
         let named = self.named.iter();
         let named = named.filter(|(name, _)| !self.objects.contains(name));
         let extra = self.extra.iter().flatten();
@@ -306,7 +306,7 @@ impl Settings {
                     "expected one token for each id, got {other:?} and {content:?} for {id}"
                 ));
             }
-            // Those of tokenizer.json count where a token stands in both.
+            // If an id is in both, tokenizer.json takes precedence.
             if !of_file.contains(&id) {
                 let token = Token::plain(content, special.contains(content.as_str()));
                 self.listed.push((id, token));
@@ -315,12 +315,12 @@ impl Settings {
         Ok(())
     }
 
-    /// What comes of them, beside these added tokens of tokenizer.json.
+    /// The tokens to add, given these added tokens of tokenizer.json.
     pub(super) fn wanted(mut self, own: &[(u64, Token)]) -> Wanted {
         self.listed.sort_by_key(|(id, _)| *id);
         let listed = self.listed.iter().map(|(_, token)| token);
         let of_file = own.iter().map(|(_, token)| token).filter(|_| !self.decoder);
-        // A named token is the listed one of its text; the last one where several have it.
+        // A named token is the listed one with the same text; of several, the last.
         let flagged: HashMap<&str, &Token> = listed
             .chain(of_file)
             .map(|token| (token.content.as_str(), token))
@@ -344,12 +344,12 @@ impl Settings {
     }
 }
 
-/// A raw value's own; that of an entry always is one.
+/// Parses a raw value; the values of entries are always valid.
 fn of(raw: &RawValue) -> Value {
     serde_json::from_str(raw.get()).unwrap_or_default()
 }
 
-/// A token that is a text, or an object that says to be one.
+/// A token that is a text, or an object marked as an `AddedToken`.
 fn token(value: &Value) -> Option<Named> {
     match value {
         Value::String(text) => Some(Named::Text(text.clone())),
@@ -372,7 +372,7 @@ fn list(key: &str, value: &Value) -> Result<Vec<Named>, Refused> {
     tokens.collect()
 }
 
-/// An object of tokens, in its order.
+/// An object of tokens, in file order.
 fn tokens_of(key: &str, raw: &RawValue) -> Result<Vec<(String, Named)>, Refused> {
     let entries = Entries::of(raw.get().as_bytes())
         .map_err(|error| format!("{key}: expected tokens by their names: {error}"))?;
@@ -403,7 +403,7 @@ fn of_own_code(value: &Value) -> bool {
     }
 }
 
-/// Whether a text stands somewhere in a value.
+/// Whether a value contains a text, at any depth.
 fn holds(value: &Value, text: &str) -> bool {
     match value {
         Value::String(string) => string == text,
@@ -417,7 +417,7 @@ fn unfit(key: &str, expected: &str, got: &Value) -> Refused {
     format!("{key}: expected {expected}, got {}", shown(got))
 }
 
-/// A value, not at any length.
+/// A value, shortened.
 fn shown(value: &Value) -> String {
     const MOST: usize = 80;
     let text = value.to_string();

@@ -1,4 +1,4 @@
-//! Files beside the demonstration's tokenizer, against Transformers; what is refused, and what stays as it is.
+//! Tests files beside the demonstration's tokenizer against Transformers: what is added, refused and left unchanged.
 
 #[rustfmt::skip]
 #[path = "cases.rs"]
@@ -6,7 +6,7 @@ mod cases;
 
 use super::*;
 
-/// Files beside tokenizer.json, empty where they are not there, and the ids that Transformers gives.
+/// Files beside tokenizer.json, empty if they do not exist, and the ids that Transformers gives.
 pub(super) struct Case {
     name: &'static str,
     config: &'static str,
@@ -54,7 +54,7 @@ fn ids_are_those_of_transformers() {
         let files = TokenizerFiles::open(folder.path()).unwrap();
         assert_eq!(ids(&files, cases::TEXT), case.ids, "{}", case.name);
 
-        // The effective file needs nothing beside it, and comes out of itself unchanged.
+        // The effective file needs no other file, and is its own effective file.
         let alone = tempfile::tempdir().unwrap();
         fs::write(alone.path().join(NAME), files.text()).unwrap();
         let again = TokenizerFiles::open(alone.path()).unwrap();
@@ -62,7 +62,7 @@ fn ids_are_those_of_transformers() {
         assert_eq!(again.fingerprint(), files.fingerprint());
         assert!(again.sources().is_empty() && again.notes().is_empty());
 
-        // A file of another name stands alone.
+        // A file of another name is used alone.
         let other = folder.path().join("other.json");
         fs::copy(demo(), &other).unwrap();
         let other = TokenizerFiles::open(&other).unwrap();
@@ -89,10 +89,10 @@ fn ids_in_the_text_are_those_of_the_tokenizer() {
     assert_eq!(files.sources().keys().collect::<Vec<_>>(), [NAME, CONFIG]);
     let notes = files.notes().join("\n");
     assert!(
-        notes.ends_with(r#"takes added tokens of tokenizer_config.json: "<x>", "\"[PAD]\n""#),
+        notes.ends_with(r#"uses added tokens of tokenizer_config.json: "<x>", "\"[PAD]\n""#),
         "{notes}"
     );
-    // All but the list stays as it was.
+    // Everything but the list stays unchanged.
     let mut before: Value = serde_json::from_slice(&fs::read(demo()).unwrap()).unwrap();
     before["added_tokens"] = json["added_tokens"].clone();
     assert_eq!(before, json);
@@ -114,13 +114,13 @@ fn dropout_is_turned_off() {
     let notes = files.notes().join("\n");
     assert!(
         notes.ends_with(
-            "has BPE dropout 0.3: turned off, so that tokens depend on the document alone"
+            "has BPE dropout 0.3: turned off, so that tokens depend only on the document"
         ),
         "{notes}"
     );
     assert_ne!(files.fingerprint(), without.fingerprint());
     assert_eq!(files.sources().keys().collect::<Vec<_>>(), [NAME]);
-    // No dropout, and none that the crate would take.
+    // No dropout, and dropout that the crate refuses.
     for same in ["0.0", "2.0"] {
         let (written, files) = with(same);
         assert_eq!(files.text(), written.as_bytes());
@@ -188,16 +188,16 @@ fn what_could_change_ids_is_refused_by_name() {
         (
             CONFIG,
             r#"{"pad_token": "<x>", "pad_token": "<y>"}"#,
-            &["\"pad_token\" stands twice"],
+            &["duplicate key \"pad_token\""],
         ),
         (CONFIG, "[]", &["expected an object of settings"]),
-        // Transformers gives 2048, whatever the file says.
+        // Transformers gives 2048, whatever id is in the file.
         (
             CONFIG,
             r#"{"added_tokens_decoder": {"2050": {"content": "<x>"}}}"#,
             &[
                 "expected the token \"<x>\" to have the id 2050",
-                "it gets 2048",
+                "got 2048 with tokenizer.json",
             ],
         ),
         // A word of the vocabulary keeps its id.
@@ -206,7 +206,7 @@ fn what_could_change_ids_is_refused_by_name() {
             r#"{"added_tokens_decoder": {"2048": {"content": "one"}}}"#,
             &["\"one\"", "2048", "1002"],
         ),
-        // An id of another token.
+        // The id of another token.
         (
             CONFIG,
             r#"{"added_tokens_decoder": {"0": {"content": "<x>"}}}"#,
@@ -243,7 +243,7 @@ fn what_could_change_ids_is_refused_by_name() {
         for word in words {
             assert!(said.contains(word), "expected {word:?} in {said}");
         }
-        // The way out that the hint names.
+        // The workaround in the hint.
         let other = folder.path().join("alone.json");
         fs::copy(demo(), &other).unwrap();
         assert!(TokenizerFiles::open(&other).is_ok());
@@ -252,7 +252,7 @@ fn what_could_change_ids_is_refused_by_name() {
 
 #[test]
 fn a_token_never_shares_its_id_with_a_word() {
-    // The vocabulary has two entries, so that the next free place is 2; Transformers gives both texts the id 2.
+    // The vocabulary has two entries, so the next id is 2; Transformers gives both texts the id 2.
     let text = r#"{"version": "1.0", "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "Whitespace"},
         "post_processor": null, "decoder": null, "model": {"type": "WordLevel", "vocab": {"a": 0, "b": 2}, "unk_token": "a"}}"#;
     let folder = tempfile::tempdir().unwrap();
@@ -260,9 +260,7 @@ fn a_token_never_shares_its_id_with_a_word() {
     fs::write(folder.path().join(CONFIG), r#"{"pad_token": "[PAD]"}"#).unwrap();
     let said = TokenizerFiles::open(folder.path()).unwrap_err().to_string();
     assert!(
-        said.contains(
-            "\"[PAD]\" is not in tokenizer.json; the next free place is 2, but that is \"b\""
-        ),
+        said.contains("\"[PAD]\", which is not in tokenizer.json, got 2, which is \"b\""),
         "{said}"
     );
 }

@@ -1,11 +1,11 @@
-//! Added tokens as files write them, and what comes of several lists of them.
+//! Added tokens in files, and how several lists of them are merged.
 
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// A token that is looked for in a text before it is split into words.
+/// A token that is matched in a text before it is split into words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) content: String,
@@ -16,7 +16,7 @@ pub(super) struct Token {
     special: bool,
 }
 
-/// As it stands in a file: `AddedToken` of Transformers passes over what it does not know.
+/// A token in a file. Unknown keys are ignored, as `AddedToken` of Transformers does.
 #[derive(Debug, Deserialize)]
 struct Written {
     content: String,
@@ -32,7 +32,7 @@ struct Written {
 }
 
 impl Token {
-    /// Of an object with a content and perhaps flags. `special` stands in for what the object says.
+    /// A token from an object with a content and optional flags. `special` overrides the flag of the object.
     pub(super) fn of(value: &Value, special: Option<bool>) -> serde_json::Result<Self> {
         let written = Written::deserialize(value)?;
         let special = special.unwrap_or(written.special);
@@ -46,7 +46,7 @@ impl Token {
         })
     }
 
-    /// One without flags; special ones are looked for before normalising.
+    /// A token without flags; a special one is matched before normalising.
     pub(super) fn plain(content: &str, special: bool) -> Self {
         Self {
             content: content.to_owned(),
@@ -58,7 +58,7 @@ impl Token {
         }
     }
 
-    /// As tokenizer.json writes it.
+    /// The token in the format of tokenizer.json.
     pub(super) fn json(&self, id: u64) -> Value {
         json!({
             "id": id,
@@ -72,7 +72,7 @@ impl Token {
     }
 }
 
-/// A token that a setting names: by its text alone, or with flags.
+/// A token that a setting names: by its text only, or with flags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Named {
     Text(String),
@@ -88,20 +88,20 @@ impl Named {
     }
 }
 
-/// What the files beside tokenizer.json say of tokens.
+/// The tokens of the files beside tokenizer.json.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
-    /// Those with an id, by rising ids.
+    /// Tokens with an id, in ascending order of ids.
     pub(super) listed: Vec<(u64, Token)>,
-    /// Those of settings such as `pad_token`, in the order in which Transformers goes through them.
+    /// Tokens of settings such as `pad_token`, in the order of Transformers.
     pub(super) named: Vec<Named>,
-    /// Those of `extra_special_tokens`.
+    /// Tokens of `extra_special_tokens`.
     pub(super) extra: Vec<Named>,
 }
 
 impl Wanted {
-    /// What these do to the added tokens of tokenizer.json: flags change in their place, new tokens come last. As
-    /// `TokenizersBackend` does it: listed tokens where anything of them differs, named and extra ones only where no added
+    /// Merges these tokens into the added tokens of tokenizer.json: flags change in place, new tokens come last.
+    /// Follows `TokenizersBackend`: listed tokens are merged if they differ, named and extra ones only if no added
     /// token has their text.
     pub(super) fn added_to(&self, own: &[Token]) -> Vec<Token> {
         let mut all = Unique::default();
@@ -135,7 +135,7 @@ impl Wanted {
     }
 }
 
-/// Tokens in the order in which their texts came first, with the flags that came last.
+/// Tokens in the order of their first occurrence, with the flags of the last.
 #[derive(Default)]
 struct Unique {
     tokens: Vec<Token>,
@@ -147,7 +147,7 @@ impl Unique {
         Some(&self.tokens[*self.places.get(content)?])
     }
 
-    /// Empty texts are no tokens.
+    /// Adds or replaces a token; one with an empty text is ignored.
     fn put(&mut self, token: Token) {
         if token.content.is_empty() {
             return;

@@ -1,43 +1,43 @@
-//! Added tokens: those that are looked for in a text before it is split into words.
+//! Added tokens, which are matched in a text before it is split into words.
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use tokenizers::Tokenizer;
 
 use super::normal::Normal;
 
-/// A stretch of a text.
+/// A part of a text.
 pub(super) enum Part<'a> {
-    /// Between added tokens.
+    /// Text between added tokens.
     Text(&'a str),
-    /// An added token, by its id.
+    /// The id of an added token.
     Token(u32),
 }
 
-/// What is looked for: first in the text as it is, then in what normalising made of the rest.
+/// The added tokens: some are matched in the raw text, the others in the rest after normalising.
 pub(super) struct Added {
     raw: Option<Finder>,
     normalized: Option<Finder>,
 }
 
-/// The tokens to look for, and their ids in the same order.
+/// The tokens to match, and their ids in the same order.
 struct Finder {
     automaton: AhoCorasick,
     ids: Vec<u32>,
 }
 
 impl Added {
-    /// None where a token is more than its characters: only as a word by itself, or with the spaces around it.
+    /// None if a token matches more than its content: only as a whole word, or with the spaces around it.
     pub(super) fn of(tokenizer: &Tokenizer, normal: Normal) -> Option<Self> {
         let added = tokenizer.get_added_vocabulary();
         let tokens = added.get_added_tokens_decoder();
-        // Two tokens of one id: only one of them is known here.
+        // If two tokens have the same id, only one of them is known here.
         if tokens.len() != added.get_vocab().len() || added.get_encode_special_tokens() {
             return None;
         }
         let (mut raw, mut normalized) = (vec![], vec![]);
         for token in tokens.values() {
             let own = token.single_word || token.lstrip || token.rstrip || token.content.is_empty();
-            // The crate looks for what normalising makes of the token itself.
+            // The crate matches the normalised content of such a token.
             if own || (token.normalized && normal.apply(&token.content) != token.content) {
                 return None;
             }
@@ -55,18 +55,18 @@ impl Added {
         })
     }
 
-    /// Parts of a text that is not normalised yet.
+    /// Splits a text that is not normalised yet.
     pub(super) fn raw(&self, text: &str, give: &mut dyn FnMut(Part<'_>)) {
         split(self.raw.as_ref(), text, give);
     }
 
-    /// Parts of a text that is.
+    /// Splits a normalised text.
     pub(super) fn normalized(&self, text: &str, give: &mut dyn FnMut(Part<'_>)) {
         split(self.normalized.as_ref(), text, give);
     }
 }
 
-/// None if it cannot be built; nothing to find is no finder.
+/// A finder for these tokens: `Some(None)` if there are no tokens, `None` if it cannot be built.
 fn finder(tokens: &[(&str, u32)]) -> Option<Option<Finder>> {
     if tokens.is_empty() {
         return Some(None);

@@ -1,31 +1,31 @@
-//! The ids of words that were met before, within a fixed bound of memory.
+//! A cache of the ids of words, with bounded memory.
 //!
-//! Nearly all words of a text are short and of few tokens. They lie in a table of fixed size, each in 32 bytes, found
-//! by a hash and compared in one go; when a place is full, one of those there has to leave. The others lie in a map that
-//! is emptied when it is full.
+//! Nearly all words of a text are short and have few tokens. They are in a set-associative table of fixed size: 32
+//! bytes per word, found by a hash and compared as one number; in a full set, a new word evicts another. The other
+//! words are in a map that is cleared when it is full.
 
 use std::collections::HashMap;
 
-/// Bytes of memory that a cache takes at the most; there is one per thread.
+/// Most bytes of memory of a cache; there is one per thread.
 pub(crate) const BYTES: usize = SETS * size_of::<Set>() + OTHERS;
 
-/// Places of the table, by the hash of a word.
+/// Sets in the table, indexed by the hash of a word.
 const SETS: usize = 1 << 15;
-/// Words in a place.
+/// Words in a set.
 const WAYS: usize = 4;
-/// Bytes of a word in the table: sixteen, of which one is its length.
+/// Most bytes of a word in the table: 16, less one for its length.
 const SHORT: usize = 15;
-/// Ids of a word in the table.
+/// Most ids of a word in the table.
 const FEW: usize = 3;
-/// Bytes of the map, and of a word in it.
+/// Most bytes of the map, and of a word in it.
 const OTHERS: usize = 4 << 20;
 const LONGEST: usize = 256;
-/// What a word takes in the map beside its bytes and its ids (a slot, half of them empty, and two allocations).
+/// Bytes that a word takes in the map besides its bytes and ids (a slot, half of them empty, and two allocations).
 const ENTRY: usize = 112;
 
 type Set = [Slot; WAYS];
 
-/// A word as a number and its ids. No word at all is the number 0.
+/// A word as a number, and its ids. The number 0 means an empty slot.
 #[derive(Clone, Copy, Default)]
 struct Slot {
     key: u128,
@@ -33,10 +33,10 @@ struct Slot {
     count: u32,
 }
 
-/// See above.
+/// The cache.
 pub(super) struct Cache {
     sets: Box<[Set]>,
-    /// Which one of a full place leaves next.
+    /// The slot of a full set that is evicted next.
     turn: usize,
     others: HashMap<Box<str>, Box<[u32]>>,
     /// Bytes of `others`.
@@ -55,7 +55,7 @@ impl Default for Cache {
 }
 
 impl Cache {
-    /// Puts the ids of `text[start..end]` behind `ids`, if they are known.
+    /// Appends the ids of `text[start..end]` to `ids`, if they are cached.
     #[inline]
     pub(super) fn find(&self, text: &str, start: usize, end: usize, ids: &mut Vec<u32>) -> bool {
         if end - start <= SHORT {
@@ -75,13 +75,13 @@ impl Cache {
         known.is_some()
     }
 
-    /// Bytes that it takes.
+    /// Its size in bytes.
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
         size_of_val(&*self.sets) + self.bytes
     }
 
-    /// Remembers the ids of a word that was not found.
+    /// Stores the ids of a word that was not found.
     pub(super) fn keep(&mut self, word: &str, ids: &[u32]) {
         if word.len() <= SHORT && ids.len() <= FEW {
             let key = key(word.as_bytes(), 0, word.len());
@@ -109,7 +109,7 @@ impl Cache {
 fn key(bytes: &[u8], start: usize, end: usize) -> u128 {
     let length = end - start;
     let word = match bytes[start..].first_chunk() {
-        // What follows the word is cut off.
+        // Clear the bytes after the word.
         Some(&sixteen) => u128::from_le_bytes(sixteen) & ((1 << (8 * length)) - 1),
         None => {
             let mut sixteen = [0; 16];
@@ -120,7 +120,7 @@ fn key(bytes: &[u8], start: usize, end: usize) -> u128 {
     word | (length as u128) << 120
 }
 
-/// The place of a word in the table: both halves multiplied, so that each bit of them counts.
+/// The set of a word in the table: a hash that multiplies both halves, so that every bit counts.
 #[inline]
 fn place(key: u128) -> usize {
     let low = key as u64 ^ 0x9e37_79b9_7f4a_7c15;
@@ -133,7 +133,7 @@ fn place(key: u128) -> usize {
 mod tests {
     use super::*;
 
-    /// More words than there is room for, of both kinds: what is found is right, and the last ones are found.
+    /// More words of both kinds than fit: the words that are found have the right ids, and the last ones are found.
     #[test]
     fn a_full_cache_forgets_and_never_errs() {
         let mut cache = Cache::default();

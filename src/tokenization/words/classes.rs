@@ -1,7 +1,7 @@
-//! Which characters are letters, numbers and white space to the patterns of pre-tokenizers.
+//! The classes of characters in the patterns of pre-tokenizers: letters, numbers and white space.
 //!
-//! Asked once of the library that runs these patterns for the tokenizers crate, so that both mean the same version of
-//! Unicode.
+//! The classes are computed once, with the regex library that the tokenizers crate uses, so that both have the same
+//! version of Unicode.
 
 use tokenizers::utils::SysRegex;
 
@@ -13,7 +13,7 @@ pub(super) const NUMBER: u8 = 2;
 pub(super) const SPACE: u8 = 4;
 /// None of the three.
 pub(super) const OTHER: u8 = 0;
-/// What Rust calls numeric, which the crate's own splitting of digits goes by.
+/// Numeric in Rust, which the `Digits` pre-tokenizer of the crate uses.
 const NUMERIC: u8 = 8;
 
 /// Unicode has no letters, numbers or spaces from here on.
@@ -23,7 +23,7 @@ const END: u32 = 0x4_0000;
 pub(super) struct Classes(Box<[u8]>);
 
 impl Classes {
-    /// None if the library knows no such classes.
+    /// None if the regex library lacks these classes.
     pub(super) fn new() -> Option<Self> {
         let text: String = (0..END).filter_map(char::from_u32).collect();
         let mut classes = vec![OTHER; END as usize];
@@ -40,14 +40,14 @@ impl Classes {
         Some(Self(classes.into()))
     }
 
-    /// The class of the character that begins at a byte of UTF-8, and its length in bytes.
+    /// The class of the character that starts at this byte, and its length in bytes.
     #[inline]
     pub(super) fn at(&self, bytes: &[u8], start: usize) -> (u8, usize) {
         let (class, length) = self.all(bytes, start);
         (class & !NUMERIC, length)
     }
 
-    /// Whether it is numeric to Rust, and its length in bytes.
+    /// Whether the character is numeric in Rust, and its length in bytes.
     #[inline]
     pub(super) fn numeric(&self, bytes: &[u8], start: usize) -> (bool, usize) {
         let (class, length) = self.all(bytes, start);

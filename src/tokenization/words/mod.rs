@@ -1,4 +1,4 @@
-//! Texts to token ids by way of their words: for byte-level BPE, the same ids as the tokenizers crate, many times as
+//! A fast tokenizer for byte-level BPE that works word by word: the same ids as the tokenizers crate, many times as
 //! fast.
 //!
 //! ```text
@@ -6,14 +6,14 @@
 //!                                                      └─ the crate's own model, once per word
 //! ```
 //!
-//! * `added`: special and other added tokens, taken out first.
-//! * `normal`: NFC, where the tokenizer asks for it.
-//! * `steps`: which pre-tokenizers there are; `patterns`: the well-known ones, read by hand; `classes`: their letters,
-//!   numbers and white space.
-//! * `cache`: the ids of the words that were met before.
+//! * `added`: special and other added tokens, matched first.
+//! * `normal`: NFC, if the tokenizer has it.
+//! * `steps`: the supported pre-tokenizers; `patterns`: hand-written matchers of well-known patterns; `classes`: their
+//!   letters, numbers and white space.
+//! * `cache`: the ids of earlier words.
 //!
-//! Only what lies around the model is done anew: the merges are the crate's. A word's ids depend on the word alone, so
-//! they may be remembered, and long texts need no windows. A tokenizer of any other kind is left to the crate.
+//! Only the steps around the model are reimplemented: the merges are the crate's. A word's ids depend only on the word,
+//! so they can be cached, and long texts need no windows. The crate handles tokenizers of any other kind.
 
 mod added;
 mod cache;
@@ -36,23 +36,23 @@ use cache::Cache;
 use normal::Normal;
 use steps::Steps;
 
-/// Both ways are tried on it before the words are trusted: a post-processor may do what nobody foresaw.
+/// A text on which both tokenizers must agree before this one is used.
 const PROBE: &str =
     "It's 1234 o'clock,  DON'T\twait:\r\n\n  naïve 東京 x\u{301} 🙂 ١٢٣ ½ \u{a0}\u{3000}end.  ";
 
-/// What a tokenizer does around its model.
+/// The steps of a tokenizer around its model.
 pub(super) struct Words {
     added: Added,
     normal: Normal,
     steps: Steps,
     /// The character that stands for each byte in the vocabulary.
     characters: [char; 256],
-    /// Caches that nobody uses just now: as many as texts were tokenised at once.
+    /// Idle caches; one cache exists for each text that was tokenised at the same time.
     caches: Mutex<Vec<Cache>>,
 }
 
 impl Words {
-    /// None where the tokenizer is of another kind.
+    /// None if the tokenizer is of another kind.
     pub(super) fn of(tokenizer: &Tokenizer) -> Option<Self> {
         model(tokenizer).filter(|model| model.dropout.is_none_or(|share| share == 0.0))?;
         let normal = Normal::of(tokenizer.get_normalizer())?;
@@ -69,7 +69,7 @@ impl Words {
         (ours == theirs.get_ids()).then_some(words)
     }
 
-    /// Puts the token ids of a text, without special tokens around it, behind those that are there.
+    /// Appends the token ids of a text, without special tokens around it, to `ids`.
     pub(super) fn encode(
         &self,
         tokenizer: &Tokenizer,
@@ -124,7 +124,7 @@ fn model(tokenizer: &Tokenizer) -> Option<&BPE> {
     }
 }
 
-/// Printable bytes of Latin-1 stand for themselves, the others, in order, for what comes after Latin-1.
+/// GPT-2's alphabet: printable Latin-1 bytes map to themselves, the others, in order, to the characters after Latin-1.
 fn characters() -> [char; 256] {
     let mut others = '\u{100}'..;
     std::array::from_fn(|byte| match byte as u8 {

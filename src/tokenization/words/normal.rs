@@ -1,21 +1,21 @@
-//! Normalising, as far as it is done here: not at all, or to NFC.
+//! The supported normalizers: none, or NFC.
 
 use std::borrow::Cow;
 
 use tokenizers::NormalizerWrapper;
 use unicode_normalization_alignments::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
-/// What the tokenizer does to a text before it is split.
+/// The normalizer of a tokenizer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Normal {
-    /// Nothing.
+    /// None.
     Same,
-    /// Characters and their accents put together where Unicode has them as one.
+    /// NFC: characters and their accents are composed.
     Nfc,
 }
 
 impl Normal {
-    /// None for any other.
+    /// None for any other normalizer.
     pub(super) fn of(normalizer: Option<&NormalizerWrapper>) -> Option<Self> {
         match normalizer {
             None => Some(Self::Same),
@@ -33,9 +33,9 @@ impl Normal {
         }
     }
 
-    /// The text as the tokenizer splits it. The tables are those that the tokenizers crate uses.
+    /// The normalised text. The Unicode tables are those of the tokenizers crate.
     pub(super) fn apply(self, text: &str) -> Cow<'_, str> {
-        // All characters below U+0300, whose first byte is 0xcc, are what they are made of.
+        // NFC leaves all characters below U+0300 unchanged; the first byte of U+0300 is 0xcc.
         let untouched = || {
             text.bytes().all(|byte| byte < 0xcc) || is_nfc_quick(text.chars()) == IsNormalized::Yes
         };

@@ -1,18 +1,19 @@
-//! The patterns of well-known tokenizers, read by hand: where does the word end that begins here?
+//! Hand-written matchers of the patterns of well-known tokenizers. Each returns the end of the word that starts at an
+//! offset.
 //!
-//! As alternatives of a regular expression they are tried in order, so each function is the order of its alternatives.
+//! The alternatives of a regular expression are tried in order, so each function follows that order.
 
 use super::classes::{Classes, LETTER, NUMBER, OTHER, SPACE};
 
-/// GPT-2's.
+/// The pattern of GPT-2.
 pub(super) const GPT2: &str =
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-/// That of cl100k and Llama 3.
+/// The pattern of cl100k and Llama 3.
 pub(super) const CL100K: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// Qwen 2's: the same, but for digits one by one.
+/// The pattern of Qwen 2: the same, but each digit is a word.
 pub(super) const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// A text up to `end`; nothing looks beyond.
+/// A text up to `end`; nothing reads beyond it.
 pub(super) struct Scan<'a> {
     pub(super) classes: &'a Classes,
     pub(super) bytes: &'a [u8],
@@ -20,7 +21,7 @@ pub(super) struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// The end of the word of [`GPT2`] that begins at `start`.
+    /// The end of the word of [`GPT2`] that starts at `start`.
     #[inline]
     pub(super) fn gpt2(&self, start: usize) -> usize {
         let first = self.bytes[start];
@@ -45,7 +46,7 @@ impl Scan<'_> {
         }
     }
 
-    /// The end of the word that begins at `start`, of [`CL100K`] with `digits` 3, of [`QWEN2`] with 1.
+    /// The end of the word that starts at `start`: of [`CL100K`] if `digits` is 3, of [`QWEN2`] if it is 1.
     #[inline]
     pub(super) fn cl100k(&self, start: usize, digits: usize) -> usize {
         let first = self.bytes[start];
@@ -80,7 +81,7 @@ impl Scan<'_> {
         }
     }
 
-    /// The end of the characters of a class.
+    /// The end of the run of characters of a class.
     #[inline]
     fn run(&self, mut at: usize, class: u8) -> usize {
         while let Some((next, length)) = self.next(at)
@@ -100,7 +101,7 @@ impl Scan<'_> {
         at
     }
 
-    /// `\s+(?!\S)|\s+`: white space, but for its last character where a word follows.
+    /// `\s+(?!\S)|\s+`: white space, without its last character if a word follows.
     fn spaces(&self, start: usize) -> usize {
         let (mut at, mut last) = (start, start);
         while let Some((SPACE, length)) = self.next(at) {
@@ -135,7 +136,7 @@ impl Scan<'_> {
         }
     }
 
-    /// The same in upper case, in any mixture, and with the long s, which is an s in lower case.
+    /// The same in any case, and with the long s (ſ), which matches s case-insensitively.
     fn contraction_of_any_case(&self, start: usize) -> Option<usize> {
         match &self.bytes[start + 1..self.end] {
             [b's' | b't' | b'm' | b'd' | b'S' | b'T' | b'M' | b'D', ..] => Some(start + 2),

@@ -1,4 +1,4 @@
-//! Pre-tokenizers, one after the other: each splits what the one before left in one piece.
+//! Runs pre-tokenizers one after the other: each splits the parts that the previous one left.
 
 use tokenizers::{
     PreTokenizerWrapper, SplitDelimiterBehavior,
@@ -10,7 +10,7 @@ use super::{
     patterns::{CL100K, GPT2, QWEN2, Scan},
 };
 
-/// The pre-tokenizers of a byte-level tokenizer, but for the bytes' mapping.
+/// The pre-tokenizers of a byte-level tokenizer, without the mapping of bytes to characters.
 pub(super) struct Steps {
     steps: Vec<Step>,
     classes: Classes,
@@ -19,19 +19,19 @@ pub(super) struct Steps {
 enum Step {
     /// The pattern of GPT-2.
     Gpt2,
-    /// That of cl100k, with at most so many digits in a word.
+    /// The pattern of cl100k, with at most this many digits in a word.
     Cl100k(usize),
-    /// Numeric characters apart, each by itself or all in a row.
+    /// Splits off numeric characters, one by one or in runs.
     Digits { each: bool },
-    /// Any other pattern, by the library that the crate uses.
+    /// Any other pattern, matched by the crate's regex library.
     Pattern(Box<Split>),
 }
 
-/// Takes the start and the end of a stretch of a text.
+/// Receives the start and the end of a part of a text.
 type Give<'a> = &'a mut dyn FnMut(usize, usize);
 
 impl Steps {
-    /// None where there is something else among them, or no mapping of bytes at the end.
+    /// None if there is another pre-tokenizer among them, or if the last one does not map bytes.
     pub(super) fn of(pre_tokenizer: &PreTokenizerWrapper) -> Option<Self> {
         let all = match pre_tokenizer {
             PreTokenizerWrapper::Sequence(sequence) => sequence.as_ref(),
@@ -51,7 +51,7 @@ impl Steps {
         Some(Self { steps, classes })
     }
 
-    /// Gives the words of a text, from left to right.
+    /// Passes the words of a text to `give`, from left to right.
     pub(super) fn split(&self, text: &str, give: Give<'_>) {
         self.rest(&self.steps, text, (0, text.len()), give);
     }
@@ -134,7 +134,7 @@ fn step(pre_tokenizer: &PreTokenizerWrapper) -> Option<Step> {
         PreTokenizerWrapper::Digits(digits) => Some(Step::Digits {
             each: digits.individual_digits,
         }),
-        // Where all pieces are kept as they are, it does not matter which of them matched.
+        // `Isolated` keeps matches and gaps alike, so it does not matter which parts matched.
         PreTokenizerWrapper::Split(split) if split.behavior == SplitDelimiterBehavior::Isolated => {
             Some(match &split.pattern {
                 SplitPattern::Regex(pattern) if pattern == GPT2 => Step::Gpt2,

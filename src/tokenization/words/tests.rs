@@ -1,4 +1,4 @@
-//! Words against the tokenizers crate: the same pieces, and the same ids.
+//! Tests the fast tokenizer against the tokenizers crate: the same words and the same ids.
 
 use proptest::{prelude::*, test_runner::RngSeed};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use super::{
     patterns::{CL100K, GPT2, QWEN2},
 };
 
-/// GPT-4o's, which nothing here knows by name.
+/// The pattern of GPT-4o, which has no hand-written matcher.
 const O200K: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 fn byte_level(use_regex: bool) -> Value {
@@ -32,7 +32,7 @@ fn sequence(all: &[Value]) -> Value {
     json!({"type": "Sequence", "pretokenizers": all})
 }
 
-/// Every kind of pre-tokenizer that the words are for.
+/// Every supported kind of pre-tokenizer.
 fn pre_tokenizers() -> Vec<Value> {
     let by = |text: &str| sequence(&[pattern(text), byte_level(false)]);
     vec![
@@ -99,7 +99,7 @@ fn added(id: u32, content: &str, normalized: bool) -> Value {
         "lstrip": false, "rstrip": false})
 }
 
-/// The same pieces as the crate's pre-tokenizer gives.
+/// Checks that the words are those of the crate's pre-tokenizer.
 fn same_pieces(tokenizer: &Tokenizer, words: &Words, text: &str) {
     let mut theirs = PreTokenizedString::from(text);
     let pre_tokenizer = tokenizer.get_pre_tokenizer().unwrap();
@@ -112,7 +112,7 @@ fn same_pieces(tokenizer: &Tokenizer, words: &Words, text: &str) {
     assert_eq!(theirs.next(), None, "in {text:?}");
 }
 
-/// The same ids as the crate gives.
+/// Checks that the ids are those of the crate.
 fn same_ids(tokenizer: &Tokenizer, words: &Words, text: &str) {
     let theirs = tokenizer.encode_fast(text, false).unwrap();
     // Twice: from the model, and from the cache.
@@ -152,7 +152,7 @@ fn every_character_numeric_to_rust_is_known() {
     }
 }
 
-/// Each character of the first two planes, where the patterns look at single ones.
+/// Each character of the first two planes, at positions where the patterns test single characters.
 #[test]
 fn every_character_splits_as_in_the_crate() {
     let by = |text: &str| sequence(&[pattern(text), byte_level(false)]);
@@ -214,7 +214,7 @@ fn a_word_that_is_too_long_is_an_error() {
     );
 }
 
-/// More words than the cache holds, of all lengths; then the first ones again.
+/// More words of all lengths than the cache holds; then the first ones again.
 #[test]
 fn a_full_cache_stays_right_and_within_its_bound() {
     let tokenizer = tokenizer(&byte_level(true), json!({}));
@@ -232,7 +232,7 @@ fn a_full_cache_stays_right_and_within_its_bound() {
     assert!(caches[0].size() <= super::CACHE_BYTES);
 }
 
-/// Pieces that patterns look for, and pieces of any kind.
+/// Texts that patterns match, and random texts.
 fn piece() -> impl Strategy<Value = String> {
     const KNOWN: &[&str] = &[
         "'s",
