@@ -10,9 +10,9 @@ use crate::support::{Run, files, metadata, read_json, tiny::tiny, write};
 
 const RULE: [&str; 4] = ["--by", "union", "--keep", "0.35"];
 
-struct Place(tempfile::TempDir);
+struct Workspace(tempfile::TempDir);
 
-impl Place {
+impl Workspace {
     fn new() -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         tiny(&place.at("ref"));
@@ -68,7 +68,7 @@ impl Place {
 
 #[test]
 fn it_gives_the_files_of_select() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.selected("expected");
     let ended = place.in_corpus("masks").ends_with(0);
     assert!(place.arrows("masks") == place.arrows("expected"));
@@ -130,7 +130,7 @@ fn it_gives_the_files_of_select() {
 
 #[test]
 fn whoever_ends_last_selects() {
-    let place = Place::new();
+    let place = Workspace::new();
     place.selected("expected");
     for rank in ["2", "0", "1"] {
         let run = place.in_corpus("masks");
@@ -164,7 +164,7 @@ fn whoever_ends_last_selects() {
 
 #[test]
 fn a_broken_shard_is_tried_again() {
-    let place = Place::new();
+    let place = Workspace::new();
     let rows = fs::read(place.at("corpus/pages.jsonl")).unwrap();
     let whole = zstd::encode_all(&rows[..], 3).unwrap();
     let path = place.at("corpus/more.jsonl.zst");

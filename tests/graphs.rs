@@ -37,11 +37,11 @@ struct Tiny {
 }
 
 /// A model in a temporary folder.
-struct Place {
+struct Workspace {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl Workspace {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = Self { folder };
@@ -142,7 +142,11 @@ fn loss_and_entropy(logits: &[f64], target: usize) -> (f32, f32) {
 
 /// Scores the documents with the model and compares with the logits expected for each token and position. Returns the
 /// notes about the cut.
-fn scores_as(what: &str, place: &Place, logits: impl Fn(usize, usize) -> Vec<f64>) -> Vec<String> {
+fn scores_as(
+    what: &str,
+    place: &Workspace,
+    logits: impl Fn(usize, usize) -> Vec<f64>,
+) -> Vec<String> {
     let (corpus, out) = (place.at("documents.jsonl"), place.at("masks"));
     write(&corpus, token_lines(&documents()));
     let ended = Run::score_tokens(&corpus, &place.at("model"), &out).end();
@@ -173,14 +177,14 @@ fn scores_as(what: &str, place: &Place, logits: impl Fn(usize, usize) -> Vec<f64
 
 /// Checks that the graph is cut, and scores correctly.
 fn is_cut(what: &str, graph: Graph, logits: impl Fn(usize, usize) -> Vec<f64>) {
-    let place = Place::new();
+    let place = Workspace::new();
     graph.write(&place.model());
     assert_eq!(scores_as(what, &place, logits), [] as [&str; 0], "{what}");
 }
 
 /// Checks that the graph is not cut, that this is reported once with the reason, and that it scores correctly.
 fn is_not_cut(what: &str, reason: &str, graph: Graph, logits: impl Fn(usize, usize) -> Vec<f64>) {
-    let place = Place::new();
+    let place = Workspace::new();
     graph.write(&place.model());
     let notes = scores_as(what, &place, logits);
     assert_eq!(notes.len(), 1, "{what}: {notes:?}");
@@ -468,7 +472,7 @@ fn external_data_is_found_beside_the_model() {
             .node("MatMul", "hidden head", "product")
             .node("Add", "product bias", "logits")
     };
-    let place = Place::new();
+    let place = Workspace::new();
     graph().write_with_external_data(&place.model(), "model.onnx_data");
     let notes = scores_as("external data", &place, |token, _| tiny.logits(token));
     assert_eq!(notes, [] as [&str; 0]);
@@ -480,7 +484,7 @@ fn external_data_is_found_beside_the_model() {
         &[("model.onnx", "1111"), ("model.onnx_data", "2222")][..],
         &[("model.onnx", "model.onnx")],
     ] {
-        let place = Place::new();
+        let place = Workspace::new();
         graph().write_with_external_data(&place.at("real/model.onnx"), "model.onnx_data");
         for (name, target) in links {
             let (from, to) = (place.at("real").join(name), place.at("real").join(target));
@@ -496,7 +500,7 @@ fn external_data_is_found_beside_the_model() {
 fn external_data_that_is_not_whole_stops_the_run_before_it_begins() {
     let tiny = Tiny::new();
     let refused = |damage: &dyn Fn(&Path)| {
-        let place = Place::new();
+        let place = Workspace::new();
         let graph = tiny.with_head(tiny.begin());
         let graph = graph.node("MatMul", "hidden head", "logits");
         graph.write_with_external_data(&place.model(), "model.onnx_data");
@@ -567,7 +571,7 @@ fn graphs_that_cannot_be_cut_are_scored_all_the_same() {
     let mut graph = product().node("Abs", "product", "logits");
     graph.0.output.clear();
     let graph = graph.output_of_unknown_shape("logits", F32);
-    let place = Place::new();
+    let place = Workspace::new();
     graph.write(&place.model());
     let config = format!("{{\"n_positions\": {CONTEXT}, \"vocab_size\": {VOCABULARY}}}");
     write(&place.at("model/config.json"), config);
@@ -580,7 +584,7 @@ fn graphs_that_cannot_be_cut_are_scored_all_the_same() {
 /// Expects that the model is refused with exit code 2, that the message contains all these words, and that nothing is
 /// written.
 fn is_refused(graph: Graph, words: &[&str]) {
-    let place = Place::new();
+    let place = Workspace::new();
     graph.write(&place.model());
     let corpus = place.at("documents.jsonl");
     write(&corpus, token_lines(&documents()));
@@ -718,7 +722,7 @@ fn attention_of_an_unknown_shape_is_computed_as_exported() {
             .node("MatMul", "weighed none", "nothing")
             .node("Add", "hidden nothing", "fed");
         let graph = tiny.with_head(graph).node("MatMul", "fed head", "logits");
-        let place = Place::new();
+        let place = Workspace::new();
         graph.write(&place.model());
         let said = scores_as("attention", &place, |token, _| tiny.logits(token));
         let notes = said

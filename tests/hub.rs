@@ -27,11 +27,11 @@ const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
 /// A folder in place of the user's home.
-struct Place {
+struct Workspace {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl Workspace {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { folder }
@@ -166,7 +166,7 @@ fn large(requests: &[Request]) -> Vec<&Request> {
 #[test]
 fn a_model_is_downloaded_once_and_then_taken_from_the_cache() {
     for name in ["llama_tied", "llama_sharded"] {
-        let place = Place::new();
+        let place = Workspace::new();
         let hub = Hub::start(&checkpoint(name));
         let ended = place.export("org/model", &hub.url, "first").ends_with(0);
         let first = commit('1');
@@ -238,7 +238,7 @@ fn a_model_is_downloaded_once_and_then_taken_from_the_cache() {
 
 #[test]
 fn offline_is_offline() {
-    let place = Place::new();
+    let place = Workspace::new();
     let hub = Hub::start(&checkpoint("llama_tied"));
     for (variable, value) in [
         ("HF_HUB_OFFLINE", "1"),
@@ -298,7 +298,7 @@ fn offline_is_offline() {
 
 #[test]
 fn a_path_wins_over_a_name() {
-    let place = Place::new();
+    let place = Workspace::new();
     let hub = Hub::start(&checkpoint("llama_tied"));
     for (file, bytes) in checkpoint("qwen3") {
         write(&place.at("org/model").join(file), bytes);
@@ -314,7 +314,7 @@ fn a_path_wins_over_a_name() {
 
 #[test]
 fn revisions_have_commits_and_masks_name_them() {
-    let place = Place::new();
+    let place = Workspace::new();
     let hub = Hub::start(&checkpoint("llama_tied"));
     hub.put(&commit('2'), &changed("llama_tied"));
     for revision in ["v1", "refs/pr/1"] {
@@ -394,7 +394,7 @@ fn revisions_have_commits_and_masks_name_them() {
 
 #[test]
 fn a_model_that_was_renamed_is_found() {
-    let place = Place::new();
+    let place = Workspace::new();
     let hub = Hub::start(&checkpoint("llama_tied"));
     hub.state().token = Some(TOKEN.to_owned());
     place
@@ -406,7 +406,7 @@ fn a_model_that_was_renamed_is_found() {
 
 #[test]
 fn tokens_go_to_the_server_that_was_named_and_are_not_shown() {
-    let place = Place::new();
+    let place = Workspace::new();
     let hub = Hub::start(&checkpoint("llama_tied"));
     hub.state().token = Some(TOKEN.to_owned());
     let ended = place.export("org/model", &hub.url, "out").ends_with(2);
@@ -486,10 +486,10 @@ fn tokens_go_to_the_server_that_was_named_and_are_not_shown() {
 
 #[test]
 fn downloads_that_break_off_are_gone_on_with() {
-    let place = Place::new();
+    let place = Workspace::new();
     let hub = Hub::start(&checkpoint("llama_tied"));
     let weights = fs::read(fixture("llama_tied").join(WEIGHTS)).unwrap();
-    let whole = |place: &Place| fs::read(place.snapshot('1').join(WEIGHTS)).unwrap() == weights;
+    let whole = |place: &Workspace| fs::read(place.snapshot('1').join(WEIGHTS)).unwrap() == weights;
     let ranges = |requests: &[Request]| -> Vec<String> {
         let asked = large(requests).into_iter();
         asked
@@ -503,7 +503,7 @@ fn downloads_that_break_off_are_gone_on_with() {
     place.export("org/model", &hub.url, "first").ends_with(0);
     assert!(whole(&place));
 
-    let place = Place::new();
+    let place = Workspace::new();
     hub.requests();
     // Three small files complete first; then each request yields some bytes, and at last none does.
     hub.state().cuts = [vec![2000; 6], vec![0; 4]].concat();
@@ -533,7 +533,7 @@ fn downloads_that_break_off_are_gone_on_with() {
     assert!(whole(&place));
 
     // A server without ranges sends the whole file again: it is not appended to a partial one.
-    let place = Place::new();
+    let place = Workspace::new();
     hub.state().cuts = vec![30_000; 6];
     hub.state().no_ranges = true;
     place.export("org/model", &hub.url, "out").ends_with(0);
@@ -541,7 +541,7 @@ fn downloads_that_break_off_are_gone_on_with() {
     hub.state().no_ranges = false;
 
     // The leftover is not from this file: its hash differs, and the file is downloaded from the beginning.
-    let place = Place::new();
+    let place = Workspace::new();
     write(&place.cached().join("blobs").join(left), "something else");
     hub.requests();
     place.export("org/model", &hub.url, "out").ends_with(0);
@@ -551,7 +551,7 @@ fn downloads_that_break_off_are_gone_on_with() {
 
 #[test]
 fn wrong_bytes_are_not_kept() {
-    let place = Place::new();
+    let place = Workspace::new();
     let hub = Hub::start(&checkpoint("llama_tied"));
     hub.state().corrupted = true;
     let ended = place.export("org/model", &hub.url, "out").ends_with(2);
@@ -577,7 +577,7 @@ fn wrong_bytes_are_not_kept() {
 
 #[test]
 fn what_a_server_says_is_not_believed() {
-    let place = Place::new();
+    let place = Workspace::new();
     let refused = |hub: &Hub, words: &[&str]| {
         let ended = place.export("org/model", &hub.url, "out").ends_with(2);
         says(&ended, words);
@@ -700,7 +700,7 @@ fn what_a_server_says_is_not_believed() {
 
 #[test]
 fn refusals_say_what_to_do() {
-    let place = Place::new();
+    let place = Workspace::new();
     let hub = Hub::start(&checkpoint("llama_tied"));
     for (status, headers, words) in [
         (
@@ -800,7 +800,7 @@ fn refusals_say_what_to_do() {
 
 #[test]
 fn onnx_is_taken_where_there_is_no_checkpoint() {
-    let place = Place::new();
+    let place = Workspace::new();
     tiny(&place.at("tiny"));
     let mut files: Vec<(&str, Vec<u8>)> = Vec::new();
     for (name, file) in [
@@ -830,7 +830,7 @@ fn onnx_is_taken_where_there_is_no_checkpoint() {
 
 #[test]
 fn two_at_once_download_once() {
-    let place = Place::new();
+    let place = Workspace::new();
     let hub = Hub::start(&checkpoint("llama_tied"));
     hub.state().slowly = Duration::from_millis(20);
     let runs = ["first", "second"].map(|out| place.export("org/model", &hub.url, out));
@@ -846,7 +846,7 @@ fn two_at_once_download_once() {
 
 #[test]
 fn a_signal_stops_a_download_that_is_gone_on_with() {
-    let place = Place::new();
+    let place = Workspace::new();
     let hub = Hub::start(&checkpoint("llama_tied"));
     hub.state().slowly = Duration::from_millis(50);
     let mut run = place.export("org/model", &hub.url, "out");
@@ -883,7 +883,7 @@ fn a_signal_stops_a_download_that_is_gone_on_with() {
 
 #[test]
 fn a_tokenizer_has_a_name_too() {
-    let place = Place::new();
+    let place = Workspace::new();
     let tokenizer = fs::read(demo().join("tokenizer.json")).unwrap();
     let hub = Hub::start(&[
         ("tokenizer.json", tokenizer),
@@ -925,7 +925,7 @@ fn a_tokenizer_has_a_name_too() {
 
 #[test]
 fn several_models_and_a_run_over_checkpoints_are_named() {
-    let place = Place::new();
+    let place = Workspace::new();
     let hub = Hub::start(&checkpoint("llama_tied"));
     for digit in ['2', '3'] {
         let mut files = changed("llama_tied");
@@ -977,7 +977,7 @@ fn several_models_and_a_run_over_checkpoints_are_named() {
 #[cfg(feature = "train")]
 #[test]
 fn training_and_experiments_take_names() {
-    let place = Place::new();
+    let place = Workspace::new();
     let hub = Hub::start(&checkpoint("llama_tied"));
     write(
         &place.at("corpus.jsonl"),
@@ -1060,7 +1060,7 @@ objective = "clm"
 fn the_cache_is_shared_with_huggingface_hub() {
     let Some(python) = python() else { return };
     let hub = Hub::start(&checkpoint("llama_tied"));
-    let in_python = |place: &Place, words: &[&str], offline: &str| -> String {
+    let in_python = |place: &Workspace, words: &[&str], offline: &str| -> String {
         let output = Command::new(&python)
             .args(["-c", include_str!("hub.py")])
             .args(words)
@@ -1075,14 +1075,14 @@ fn the_cache_is_shared_with_huggingface_hub() {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     };
     // Python finds what we downloaded.
-    let place = Place::new();
+    let place = Workspace::new();
     place.export("org/model", &hub.url, "out").ends_with(0);
     for revision in ["main", &commit('1')] {
         let folder = in_python(&place, &["look", revision], "1");
         assert_eq!(Path::new(&folder), place.snapshot('1'));
     }
     // We find what Python downloaded.
-    let theirs = Place::new();
+    let theirs = Workspace::new();
     in_python(&theirs, &["download", "main"], "0");
     let ended = theirs
         .export("org/model", NOBODY, "out")
@@ -1093,7 +1093,7 @@ fn the_cache_is_shared_with_huggingface_hub() {
     theirs.export("org/model", &hub.url, "again").ends_with(0);
     assert!(large(&hub.requests()).is_empty());
     // Both write the same blobs and links.
-    let listed = |place: &Place| {
+    let listed = |place: &Workspace| {
         let blobs = files(&place.cached().join("blobs"));
         let links = files(&place.snapshot('1')).into_iter().map(|name| {
             let target = fs::read_link(place.snapshot('1').join(&name)).unwrap();

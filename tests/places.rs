@@ -29,11 +29,11 @@ fn lines() -> String {
     (0..2000).map(&mut line).collect()
 }
 
-struct Place {
+struct Workspace {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl Workspace {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         tiny(&folder.path().join("model"));
@@ -77,7 +77,7 @@ fn said(ended: &Ended, words: &[&str]) {
 
 #[test]
 fn a_web_server_and_what_can_happen_to_it() {
-    let place = Place::new();
+    let place = Workspace::new();
     let bytes = lines().into_bytes();
     assert!(bytes.len() > 5 << 20);
     let expected = place.expected("a.jsonl", &bytes);
@@ -131,7 +131,7 @@ fn a_web_server_and_what_can_happen_to_it() {
 #[test]
 fn a_bucket_behind_a_bad_network() {
     let Some(python) = python() else { return };
-    let place = Place::new();
+    let place = Workspace::new();
     let all = lines();
     let packed = compress(&[&all], "gz");
     let expected = place.expected("a.jsonl.gz", &packed);
@@ -181,7 +181,7 @@ fn a_bucket_behind_a_bad_network() {
 
 #[test]
 fn standard_input_is_gone_on_with_only_if_it_is_the_same() {
-    let place = Place::new();
+    let place = Workspace::new();
     let lines = lines();
     let score = |input: &str, arguments: &[&str]| {
         write(&place.at("input"), input);

@@ -15,9 +15,9 @@ use crate::support::{
 const SHARD: &str = "pages.jsonl";
 
 /// Models that differ only in their weights, and a corpus.
-pub(crate) struct Place(tempfile::TempDir);
+pub(crate) struct Workspace(tempfile::TempDir);
 
-impl Place {
+impl Workspace {
     pub(crate) fn new(models: &[&str]) -> Self {
         let place = Self(tempfile::tempdir().unwrap());
         for (seed, name) in (7..).zip(models) {
@@ -51,21 +51,21 @@ impl Place {
 }
 
 /// One column of scores of all documents, by its name; as bits, so that NaN equals NaN.
-fn column(place: &Place, out: &str, name: &str) -> Vec<u32> {
+fn column(place: &Workspace, out: &str, name: &str) -> Vec<u32> {
     values(place, out, name)
         .iter()
         .map(|s| s.to_bits())
         .collect()
 }
 
-fn values(place: &Place, out: &str, name: &str) -> Vec<f32> {
+fn values(place: &Workspace, out: &str, name: &str) -> Vec<f32> {
     let names = columns(place, out);
     let at = names.iter().position(|n| n == name).unwrap();
     let rows = place.rows(out);
     rows.iter().flat_map(|row| row.scores[at].clone()).collect()
 }
 
-fn columns(place: &Place, out: &str) -> Vec<String> {
+fn columns(place: &Workspace, out: &str) -> Vec<String> {
     let path = place.at(out).join(format!("{SHARD}.arrow"));
     rho_formats::read_masks(&path)
         .unwrap()
@@ -81,7 +81,7 @@ fn half(score: f32) -> f32 {
 
 #[test]
 fn a_base_scores_the_same_tokens_in_the_same_pass() {
-    let place = Place::new(&["ref", "base"]);
+    let place = Workspace::new(&["ref", "base"]);
     for dtype in ["float32", "float16"] {
         let (both, reference, base) = (
             format!("both-{dtype}"),
@@ -172,7 +172,7 @@ fn a_base_scores_the_same_tokens_in_the_same_pass() {
 
 #[test]
 fn several_references_become_one_token_by_token() {
-    let place = Place::new(&["a", "b", "c", "base"]);
+    let place = Workspace::new(&["a", "b", "c", "base"]);
     for (name, _) in [("a", 0), ("b", 1), ("c", 2)] {
         place
             .score(&format!("{name}-alone"), &[("model", name)])
@@ -304,7 +304,7 @@ fn a_base_and_references_are_what_pytorch_computes() {
 
 #[test]
 fn models_that_do_not_belong_together_are_refused() {
-    let place = Place::new(&["ref", "base", "small"]);
+    let place = Workspace::new(&["ref", "base", "small"]);
     let refuses = |models: &[(&str, &str)], arguments: &[&str], words: &[&str]| {
         let ended = place.score("out", models).args(arguments).ends_with(2);
         for word in words.iter().chain(&["hint: "]) {
@@ -381,7 +381,7 @@ fn models_that_do_not_belong_together_are_refused() {
 
 #[test]
 fn another_base_is_not_gone_on_with() {
-    let place = Place::new(&["ref", "base", "other"]);
+    let place = Workspace::new(&["ref", "base", "other"]);
     place
         .score("out", &[("model", "ref"), ("base", "base")])
         .ends_with(0);

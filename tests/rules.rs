@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use crate::references::Place;
+use crate::references::Workspace;
 use crate::support::{Ended, Run, files};
 
 #[test]
 fn every_rule_gives_the_files_of_select() {
-    let place = Place::new(&["ref", "base"]);
+    let place = Workspace::new(&["ref", "base"]);
     let rules: [&[&str]; 12] = [
         &["--by", "intersection", "--keep", "0.5"],
         &[

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use crate::support::{Run, demo, files, read_json, skipped, write};
 
 /// A good corpus, and an output path that must stay unused.
-struct Place {
+struct Workspace {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl Workspace {
     fn new() -> Self {
         let place = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -69,7 +69,7 @@ impl Place {
 
 #[test]
 fn a_corpus_that_is_none() {
-    let place = Place::new();
+    let place = Workspace::new();
     let missing = place.at("missing");
     place.refuses_corpus(
         &missing,
@@ -107,7 +107,7 @@ fn a_corpus_that_is_none() {
 
 #[test]
 fn an_output_folder_whose_place_is_taken() {
-    let place = Place::new();
+    let place = Workspace::new();
     write(&place.at("masks/thesis.tex"), "years of work");
     place.refuses(
         &[],
@@ -121,7 +121,7 @@ fn an_output_folder_whose_place_is_taken() {
         "years of work"
     );
 
-    let place = Place::new();
+    let place = Workspace::new();
     write(&place.at("masks"), "a file");
     place.refuses(
         &[],
@@ -132,7 +132,7 @@ fn an_output_folder_whose_place_is_taken() {
 
 #[test]
 fn numbers_out_of_range() {
-    let place = Place::new();
+    let place = Workspace::new();
     for ratio in ["1.5", "-0.1", "NaN", "much"] {
         for option in ["--keep", "--keep-loss", "--keep-entropy"] {
             let argument = format!("{option}={ratio}");
@@ -183,7 +183,7 @@ fn numbers_out_of_range() {
 
 #[test]
 fn a_device_that_cannot_be_had() {
-    let place = Place::new();
+    let place = Workspace::new();
     let score = || {
         Run::new(&["score"])
             .arg(place.at("corpus"))
@@ -228,7 +228,7 @@ fn a_device_that_cannot_be_had() {
 }
 
 /// The demonstration model with another tokenizer beside it.
-fn model_with_tokenizer(place: &Place, tokenizer: Option<&Value>) -> PathBuf {
+fn model_with_tokenizer(place: &Workspace, tokenizer: Option<&Value>) -> PathBuf {
     let model = place.at("model");
     for name in ["model.onnx", "config.json"] {
         write(&model.join(name), fs::read(demo().join(name)).unwrap());
@@ -244,7 +244,7 @@ fn a_tokenizer_that_cannot_be_used() {
     // The token that the template appends to each text is outside the model's vocabulary: no document could be scored.
     let mut other = read_json(&demo().join("tokenizer.json"));
     other["post_processor"]["special_tokens"]["</s>"]["ids"] = json!([2048]);
-    let place = Place::new();
+    let place = Workspace::new();
     let model = model_with_tokenizer(&place, Some(&other));
     place.refuses(
         &["--model", model.to_str().unwrap()],
@@ -254,7 +254,7 @@ fn a_tokenizer_that_cannot_be_used() {
         ],
     );
 
-    let place = Place::new();
+    let place = Workspace::new();
     let model = model_with_tokenizer(&place, Some(&json!({"hello": 1})));
     place.refuses(
         &["--model", model.to_str().unwrap()],
@@ -264,7 +264,7 @@ fn a_tokenizer_that_cannot_be_used() {
 
 #[test]
 fn tokens_that_nobody_can_put() {
-    let place = Place::new();
+    let place = Workspace::new();
     let model = model_with_tokenizer(&place, None);
     let model = model.to_str().unwrap();
     place.refuses(
@@ -289,7 +289,7 @@ fn tokens_that_nobody_can_put() {
     // Neither the tokenizer nor config.json has a beginning-of-sequence token.
     let mut bare = read_json(&demo().join("tokenizer.json"));
     bare["post_processor"] = Value::Null;
-    let place = Place::new();
+    let place = Workspace::new();
     let model = model_with_tokenizer(&place, Some(&bare));
     let mut config = read_json(&demo().join("config.json"));
     config.as_object_mut().unwrap().remove("bos_token_id");
@@ -305,7 +305,7 @@ fn tokens_that_nobody_can_put() {
 
 #[test]
 fn a_model_that_is_none() {
-    let place = Place::new();
+    let place = Workspace::new();
     let refuses = |path: &Path, words: &[&str]| {
         let path = path.to_str().unwrap();
         place.refuses(&["--model", path], &[words, &[path]].concat());

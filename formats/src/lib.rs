@@ -21,7 +21,7 @@ pub mod remote;
 mod small_file;
 pub mod trainers;
 
-pub use corpus::{CorpusError, Found, Place, Shard, find_shards};
+pub use corpus::{CorpusError, Found, Location, Shard, find_shards};
 pub use input::{
     Compression, Content, Document, Kind, OptionNames, ReadOptions, Record, Rejection, ShardError,
     ShardReader,

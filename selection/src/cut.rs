@@ -8,7 +8,7 @@ use crate::{Share, Span, UNSCORED};
 
 /// The position of a rank among the sorted keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct RankPosition {
     /// The key of the token with this rank.
     pub key: u32,
     /// Number of tokens with a lower key.
@@ -47,7 +47,7 @@ pub struct Seen {
 
 impl Cut {
     /// The cut that keeps these ranks; `place` finds the position of a rank.
-    pub fn at(span: Span, mut place: impl FnMut(u64) -> Place) -> Self {
+    pub fn at(span: Span, mut place: impl FnMut(u64) -> RankPosition) -> Self {
         if span.count == 0 {
             return Self {
                 floor: None,
@@ -55,11 +55,11 @@ impl Cut {
             };
         }
         let floor = (span.first > 0).then(|| {
-            let Place { key, below, equal } = place(span.first);
+            let RankPosition { key, below, equal } = place(span.first);
             let kept = equal - (span.first - below);
             Edge { key, kept, equal }
         });
-        let Place { key, below, equal } = place(span.first + span.count - 1);
+        let RankPosition { key, below, equal } = place(span.first + span.count - 1);
         let kept = match floor {
             Some(floor) if floor.key == key => span.count,
             _ => span.first + span.count - below,
@@ -154,11 +154,11 @@ fn first(key: u32, edge: Edge, seen: &mut u64) -> bool {
 }
 
 /// The position of a rank among these keys. Reorders them.
-fn place(keys: &mut [u32], rank: usize) -> Place {
+fn place(keys: &mut [u32], rank: usize) -> RankPosition {
     let (lower, &mut key, higher) = keys.select_nth_unstable(rank);
     let below = lower.iter().filter(|&&k| k < key).count();
     let equal = lower.len() - below + 1 + higher.iter().filter(|&&k| k == key).count();
-    Place {
+    RankPosition {
         key,
         below: below as u64,
         equal: equal as u64,

@@ -6,7 +6,7 @@
 //!
 //! Which of the tokens that share it are kept follows from their order: see [`Cut::see`].
 
-use crate::{Cut, Place, Share, Span, UNSCORED};
+use crate::{Cut, RankPosition, Share, Span, UNSCORED};
 
 /// One bucket for each value of half a key.
 const BUCKETS: usize = 1 << 16;
@@ -109,19 +109,19 @@ impl Fine {
         Cut::at(self.span, |rank| self.place(rank))
     }
 
-    fn place(&self, rank: u64) -> Place {
+    fn place(&self, rank: u64) -> RankPosition {
         // The rank is in the last bucket that starts at or before it.
         let holds = self.buckets.iter().filter(|bucket| bucket.below <= rank);
         let Some(bucket) = holds.max_by_key(|bucket| bucket.below) else {
             // Unreachable if both passes saw the same tokens.
-            return Place {
+            return RankPosition {
                 key: UNSCORED,
                 below: rank,
                 equal: 1,
             };
         };
         let (low, below) = find(&bucket.counts, rank - bucket.below);
-        Place {
+        RankPosition {
             key: bucket.top << 16 | low,
             below: bucket.below + below,
             equal: bucket.counts[low as usize],

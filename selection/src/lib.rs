@@ -30,7 +30,7 @@ mod weights;
 
 pub use batches::Batches;
 pub use combine::Combine;
-pub use cut::{Cut, Marker, Place, Seen};
+pub use cut::{Cut, Marker, RankPosition, Seen};
 pub use histogram::{Coarse, Fine};
 pub use key::{Direction, UNSCORED};
 pub use pack::{Packed, Piece, Row, pack};

@@ -6,7 +6,7 @@ use crate::{
     cli::{ColorWhen, ShowArgs, ShowBy},
     document::Document,
     dynamics::folder::Opened,
-    masks::{documents::Place, files::Masks, kind::is_dynamics, tokenizer},
+    masks::{documents::RowPosition, files::Masks, kind::is_dynamics, tokenizer},
     show::{self, By, Palette, View, default_mask},
     terminal,
     tokenization::pieces::Pieces,
@@ -148,7 +148,7 @@ fn by(args: &ShowArgs, masks: &Masks) -> anyhow::Result<By> {
 }
 
 /// The requested documents.
-fn places(args: &ShowArgs, masks: &Masks) -> anyhow::Result<Vec<Place>> {
+fn places(args: &ShowArgs, masks: &Masks) -> anyhow::Result<Vec<RowPosition>> {
     if let Some(id) = &args.document {
         let (place, count) = masks.by_id(id)?;
         if count > 1 {

@@ -9,14 +9,14 @@ use crate::results::{Axis, Measure};
 
 /// How far a run had come.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place {
+pub(super) struct StepCounts {
     pub(super) step: u64,
     pub(super) seen: u64,
     pub(super) trained: u64,
     pub(super) seconds: f64,
 }
 
-impl Place {
+impl StepCounts {
     pub(super) fn on(self, axis: Axis) -> f64 {
         match axis {
             Axis::TokensSeen => self.seen as f64,
@@ -30,11 +30,11 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Run {
     /// The state after each step; the first is before the first step.
-    pub(super) places: Vec<Place>,
+    pub(super) places: Vec<StepCounts>,
     /// The metrics lines of the steps.
     pub(super) steps: Vec<Value>,
     /// Evaluations: how far the run had come, and the metrics line.
-    pub(super) evaluations: Vec<(Place, Value)>,
+    pub(super) evaluations: Vec<(StepCounts, Value)>,
 }
 
 impl Run {
@@ -45,10 +45,10 @@ impl Run {
         let (evaluations, steps): (Vec<Value>, Vec<Value>) = lines
             .into_iter()
             .partition(|line| line.get("evaluation").is_some());
-        let mut places = vec![Place::default()];
+        let mut places = vec![StepCounts::default()];
         for (step, timing) in steps.iter().zip(&timings) {
             let number = |name: &str| step[name].as_u64().unwrap_or_default();
-            places.push(Place {
+            places.push(StepCounts {
                 step: number("step"),
                 seen: number("tokens_seen"),
                 trained: number("tokens_trained"),
@@ -68,12 +68,12 @@ impl Run {
     }
 
     /// The state after its last step.
-    pub(super) fn end(&self) -> Place {
+    pub(super) fn end(&self) -> StepCounts {
         self.places.last().copied().unwrap_or_default()
     }
 
     /// The curve of a measure: how far the run had come, and the loss.
-    pub(super) fn curve(&self, measure: &Measure) -> Vec<(Place, f64)> {
+    pub(super) fn curve(&self, measure: &Measure) -> Vec<(StepCounts, f64)> {
         let of = |line: &Value| match measure.after {
             true => line["after"]["loss"].as_f64(),
             false => line["loss"].as_f64(),
@@ -111,7 +111,7 @@ impl Run {
 }
 
 /// The value of a curve at `place`, interpolated linearly between two of its points; None outside the curve.
-pub(super) fn at(curve: &[(Place, f64)], axis: Axis, place: f64) -> Option<f64> {
+pub(super) fn at(curve: &[(StepCounts, f64)], axis: Axis, place: f64) -> Option<f64> {
     let after = curve
         .iter()
         .position(|(point, _)| point.on(axis) >= place)?;
@@ -139,10 +139,10 @@ mod tests {
 
     #[test]
     fn between_two_points() {
-        let place = |seen, seconds| Place {
+        let place = |seen, seconds| StepCounts {
             seen,
             seconds,
-            ..Place::default()
+            ..StepCounts::default()
         };
         let curve = [
             (place(0, 0.0), 4.0),

@@ -12,7 +12,7 @@ use crate::{advised::Advised, document::Document};
 
 /// The position of a document in the mask files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct RowPosition {
     file: usize,
     batch: usize,
     row: usize,
@@ -23,13 +23,16 @@ const NAMES: [&str; 3] = ["id", "shard", "row"];
 
 impl Masks {
     /// Reads only the names of all documents, until `each` returns false.
-    fn each_name(&self, mut each: impl FnMut(Place, &MaskBatch) -> bool) -> anyhow::Result<()> {
+    fn each_name(
+        &self,
+        mut each: impl FnMut(RowPosition, &MaskBatch) -> bool,
+    ) -> anyhow::Result<()> {
         for file in 0..self.files.len() {
             let mut columns = self.open_file(file)?;
             let mut number = 0;
             while let Some(batch) = columns.next_of(&NAMES)? {
                 for row in 0..batch.rows() {
-                    let place = Place {
+                    let place = RowPosition {
                         file,
                         batch: number,
                         row,
@@ -45,7 +48,7 @@ impl Masks {
     }
 
     /// The first document, if there is any.
-    pub(crate) fn first(&self) -> anyhow::Result<Option<Place>> {
+    pub(crate) fn first(&self) -> anyhow::Result<Option<RowPosition>> {
         let mut first = None;
         self.each_name(|place, _| {
             first = Some(place);
@@ -55,7 +58,7 @@ impl Masks {
     }
 
     /// Random documents, in the order of the corpus; the same for the same seed and masks.
-    pub(crate) fn sample(&self, count: usize, seed: u64) -> anyhow::Result<Vec<Place>> {
+    pub(crate) fn sample(&self, count: usize, seed: u64) -> anyhow::Result<Vec<RowPosition>> {
         // The documents whose numbers have the lowest hashes.
         let mut lowest = BTreeSet::new();
         let mut number: u64 = 0;
@@ -67,7 +70,7 @@ impl Masks {
             number += 1;
             true
         })?;
-        let mut places: Vec<Place> = lowest.into_iter().map(|(_, place)| place).collect();
+        let mut places: Vec<RowPosition> = lowest.into_iter().map(|(_, place)| place).collect();
         places.sort_unstable();
         Ok(places)
     }
@@ -76,8 +79,8 @@ impl Masks {
     ///
     /// # Errors
     /// If no document has it.
-    pub(crate) fn by_id(&self, id: &str) -> anyhow::Result<(Place, usize)> {
-        let mut found: Option<(Place, usize)> = None;
+    pub(crate) fn by_id(&self, id: &str) -> anyhow::Result<(RowPosition, usize)> {
+        let mut found: Option<(RowPosition, usize)> = None;
         let mut closest = Closest::to(id);
         self.each_name(|place, batch| {
             let name = batch.id(place.row);
@@ -103,7 +106,11 @@ impl Masks {
     ///
     /// # Errors
     /// If there is no such document.
-    pub(crate) fn by_row(&self, shard: Option<&str>, row: Option<i64>) -> anyhow::Result<Place> {
+    pub(crate) fn by_row(
+        &self,
+        shard: Option<&str>,
+        row: Option<i64>,
+    ) -> anyhow::Result<RowPosition> {
         let (mut found, mut last) = (None, None);
         let mut shards: Vec<String> = Vec::new();
         self.each_name(|place, batch| {
@@ -153,7 +160,7 @@ impl Masks {
     }
 
     /// Reads documents, in the order of their places.
-    pub(crate) fn documents(&self, places: &[Place]) -> anyhow::Result<Vec<Document>> {
+    pub(crate) fn documents(&self, places: &[RowPosition]) -> anyhow::Result<Vec<Document>> {
         let mut documents = Vec::with_capacity(places.len());
         let mut open: Option<(usize, MaskColumns)> = None;
         let mut held: Option<((usize, usize), MaskBatch)> = None;

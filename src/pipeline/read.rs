@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rho_formats::{Content, Place, Record, Shard, ShardError, ShardReader};
+use rho_formats::{Content, Location, Record, Shard, ShardError, ShardReader};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{Break, Flow, Work, record::From, send};
@@ -74,7 +74,7 @@ async fn shard_records(
         }
     };
     // A file is identified by its size and time; standard input only by its content.
-    let digests = shard.place == Place::StandardInput;
+    let digests = shard.place == Location::StandardInput;
     let mut digest = 0;
     let mut passed = false;
     let mut some = Records::default();

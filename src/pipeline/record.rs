@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, time::UNIX_EPOCH};
 
-use rho_formats::{MaskFile, MaskRow, Place, Shard, SpillMark};
+use rho_formats::{Location, MaskFile, MaskRow, Shard, SpillMark};
 use serde::{Deserialize, Serialize};
 
 use crate::selections::counts::Counts as Selected;
@@ -23,7 +23,7 @@ pub(crate) struct Identity {
 impl Identity {
     /// The current identity of a shard; if its metadata cannot be read, the size found earlier.
     pub(crate) fn of(shard: &Shard) -> Self {
-        if let Place::Remote(remote) = &shard.place {
+        if let Location::Remote(remote) = &shard.place {
             // Found when the corpus was listed; the bytes read later are of that version.
             return Self {
                 bytes: remote.bytes,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use rho_formats::{
-    MaskRow, MaskSchema, MasksFolder, OutputError, Place, ScoreType, Shard, WriteOptions,
+    Location, MaskRow, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, WriteOptions,
 };
 
 use super::{
@@ -116,7 +116,7 @@ impl<'a> Store<'a> {
                         again("its masks are missing; it is scored again");
                         return Ok(());
                     }
-                    State::Complete if shard.place == Place::StandardInput => {
+                    State::Complete if shard.place == Location::StandardInput => {
                         again("its masks are complete; standard input is not read")
                     }
                     State::Incomplete { row, reason } => again(&format!(

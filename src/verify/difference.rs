@@ -11,12 +11,12 @@ pub(crate) struct Difference {
     pub(crate) largest: f64,
     pub(crate) mean: f64,
     /// The location of the largest difference, the first of several; None if nothing differs.
-    pub(crate) at: Option<Place>,
+    pub(crate) at: Option<TokenPosition>,
 }
 
 /// A token with its two scores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct TokenPosition {
     pub(crate) document: String,
     pub(crate) shard: String,
     pub(crate) row: i64,
@@ -43,7 +43,7 @@ pub(crate) fn difference(
     (got, expected): (&[TokenScores], &[TokenScores]),
 ) -> Difference {
     let (mut sum, mut count) = (0.0, 0_u64);
-    let mut largest: Option<(f64, Place)> = None;
+    let mut largest: Option<(f64, TokenPosition)> = None;
     for (sampled, (got, expected)) in documents.iter().zip(got.iter().zip(expected)) {
         for (token, (&got, &expected)) in kind(got).iter().zip(kind(expected)).enumerate() {
             let apart = (got - expected).abs();
@@ -53,7 +53,7 @@ pub(crate) fn difference(
             sum += apart;
             count += 1;
             if apart > largest.as_ref().map_or(0.0, |(most, _)| *most) {
-                let place = Place {
+                let place = TokenPosition {
                     document: sampled.document.id.clone(),
                     shard: shards.get(sampled.shard).map_or("", |name| name).to_owned(),
                     row: sampled.document.row,

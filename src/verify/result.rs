@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    difference::{Agreement, Difference, Place},
+    difference::{Agreement, Difference, TokenPosition},
     transformers::{Class, Versions},
 };
 use crate::{
@@ -220,7 +220,7 @@ fn part(text: &mut String, table: &Table, width: usize) {
 
 /// Adds the location of the largest difference.
 fn place(text: &mut String, kind: &str, apart: &Difference, other: &str) {
-    if let Some(Place {
+    if let Some(TokenPosition {
         document,
         shard,
         row,

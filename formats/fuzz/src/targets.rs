@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rho_formats::{
-    Compression, Content, Kind, Place, ReadOptions, Record, Shard, ShardReader, find_shards,
+    Compression, Content, Kind, Location, ReadOptions, Record, Shard, ShardReader, find_shards,
     read_masks,
 };
 
@@ -150,7 +150,7 @@ fn read(folder: &Path, name: &str, bytes: &[u8], ways: &[ReadOptions]) {
     let (kind, compression) = Kind::of_name(name).unwrap();
     let shard = Shard {
         path,
-        place: Place::File,
+        place: Location::File,
         name: name.to_owned(),
         bytes: bytes.len() as u64,
         kind,

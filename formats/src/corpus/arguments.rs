@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{CorpusError, Placed, Root, braces, kind_of};
+use super::{ArgumentKind, CorpusError, Root, braces, kind_of};
 use crate::input::{Compression, Kind};
 use crate::{remote, small_file};
 
@@ -60,7 +60,7 @@ impl Expanded {
             self.roots.push(Root {
                 given: argument.to_path_buf(),
                 anchored: PathBuf::new(),
-                place: Placed::StandardInput,
+                place: ArgumentKind::StandardInput,
                 below: None,
             });
             return Ok(());
@@ -122,7 +122,7 @@ impl Expanded {
                 Some((kind, compression)) => self.roots.push(Root {
                     given: PathBuf::from(&remote.url),
                     anchored,
-                    place: Placed::Remote(kind, compression, remote),
+                    place: ArgumentKind::Remote(kind, compression, remote),
                     below: below.clone(),
                 }),
                 None if single => return Err(CorpusError::UnknownKind { path: url.into() }),

@@ -37,7 +37,7 @@ pub struct Shard {
     /// The path of the file, as reached from the arguments.
     pub path: PathBuf,
     /// Where the bytes come from.
-    pub place: Place,
+    pub place: Location,
     /// The path relative to the deepest folder that holds all arguments, with `/` between its parts. Unique within a
     /// corpus; the mask file is named after it.
     pub name: String,
@@ -51,7 +51,7 @@ pub struct Shard {
 
 /// Where the bytes of a shard come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Place {
+pub enum Location {
     /// The file system.
     #[default]
     File,
@@ -92,7 +92,7 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
     let mut seen = HashMap::new();
     for root in &roots {
         let (files, ignored) = match root.place {
-            Placed::Folder => {
+            ArgumentKind::Folder => {
                 let walked = walk::walk(&root.given)?;
                 if walked.files.is_empty() {
                     return Err(CorpusError::NoShards {
@@ -102,7 +102,7 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
                 }
                 (walked.files, walked.ignored)
             }
-            Placed::Remote(kind, compression, ref remote) => {
+            ArgumentKind::Remote(kind, compression, ref remote) => {
                 let path = root.given.clone();
                 let Some(name) = name_under(&base, &root.anchored) else {
                     return Err(CorpusError::NotUtf8 { path });
@@ -118,14 +118,14 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
                     path,
                     name,
                     bytes: remote.bytes,
-                    place: Place::Remote(remote.clone()),
+                    place: Location::Remote(remote.clone()),
                     kind,
                     compression,
                 });
                 continue;
             }
-            Placed::File(..) => (vec![PathBuf::new()], Vec::new()),
-            Placed::StandardInput => {
+            ArgumentKind::File(..) => (vec![PathBuf::new()], Vec::new()),
+            ArgumentKind::StandardInput => {
                 let first = PathBuf::from(arguments::STANDARD_INPUT);
                 if seen.insert(first.clone(), first.clone()).is_some() {
                     let second = first.clone();
@@ -133,7 +133,7 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
                 }
                 found.shards.push(Shard {
                     path: first,
-                    place: Place::StandardInput,
+                    place: Location::StandardInput,
                     name: "stdin".to_owned(),
                     bytes: 0,
                     kind: Kind::JsonLines,
@@ -167,14 +167,14 @@ struct Root {
     /// Absolute, without `.` and `..`. The last part stays as the user named it: the target of a symbolic link often
     /// has a name without meaning.
     anchored: PathBuf,
-    place: Placed,
+    place: ArgumentKind,
     /// The prefix it was found below, if any.
     below: Option<PathBuf>,
 }
 
 /// The kind of an argument.
 #[derive(PartialEq, Eq)]
-enum Placed {
+enum ArgumentKind {
     Folder,
     File(Kind, Compression),
     Remote(Kind, Compression, Remote),
@@ -195,7 +195,7 @@ impl Root {
         };
         let metadata = fs::metadata(given).map_err(unreadable)?;
         let place = if metadata.is_dir() {
-            Placed::Folder
+            ArgumentKind::Folder
         } else if metadata.is_file() {
             let known = match kind_of(given) {
                 None => arguments::kind_by_content(given).map_err(unreadable)?,
@@ -204,7 +204,7 @@ impl Root {
             let (kind, compression) = known.ok_or_else(|| CorpusError::UnknownKind {
                 path: given.to_path_buf(),
             })?;
-            Placed::File(kind, compression)
+            ArgumentKind::File(kind, compression)
         } else {
             return Err(CorpusError::NotAFile {
                 path: given.to_path_buf(),
@@ -229,7 +229,7 @@ impl Root {
             return below;
         }
         match self.anchored.parent() {
-            Some(parent) if self.place != Placed::Folder => parent,
+            Some(parent) if self.place != ArgumentKind::Folder => parent,
             _ => &self.anchored,
         }
     }
@@ -243,7 +243,7 @@ impl Root {
         };
         let path = join(&self.given);
         let (kind, compression) = match self.place {
-            Placed::File(kind, compression) => (kind, compression),
+            ArgumentKind::File(kind, compression) => (kind, compression),
             // A dataset's data files may have any name.
             _ => kind_of(&path).unwrap_or((Kind::Arrow, Compression::None)),
         };
@@ -253,7 +253,7 @@ impl Root {
         match fs::metadata(&path) {
             Ok(metadata) => Ok(Shard {
                 path,
-                place: Place::File,
+                place: Location::File,
                 name,
                 bytes: metadata.len(),
                 kind,
@@ -283,7 +283,7 @@ fn name_under(base: &Path, path: &Path) -> Option<String> {
 fn deepest_common_folder(roots: &[Root]) -> PathBuf {
     let files = roots.iter();
     let mut folders = files
-        .filter(|root| root.place != Placed::StandardInput)
+        .filter(|root| root.place != ArgumentKind::StandardInput)
         .map(Root::folder);
     let mut common = folders.next().map(Path::to_path_buf).unwrap_or_default();
     for folder in folders {

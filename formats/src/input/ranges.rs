@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
-use crate::corpus::{Place, Shard};
+use crate::corpus::{Location, Shard};
 use crate::remote::Opened;
 
 /// Bytes read at a time, at least, from a local file.
@@ -31,7 +31,7 @@ enum Kind {
 impl Ranges {
     /// Opens a shard for random access. Needs a running tokio runtime for a remote file.
     pub(super) fn open(shard: &Shard) -> io::Result<Self> {
-        if let Place::Remote(remote) = &shard.place {
+        if let Location::Remote(remote) = &shard.place {
             let opened = Opened::new(remote)?;
             return Ok(Self {
                 length: opened.length(),

@@ -22,7 +22,7 @@ use super::text::TextFile;
 use super::text_lines::TextLines;
 use super::worker::{Sink, Worker};
 use super::{Kind, ReadOptions, Record, ShardError, arrow, parquet};
-use crate::corpus::{Place, Shard};
+use crate::corpus::{Location, Shard};
 use crate::remote::{Opened, RemoteStream};
 
 /// Reads one shard. Needs a running tokio runtime, on whose other threads the file is read.
@@ -58,13 +58,13 @@ impl ShardReader {
             source,
         };
         let file: Box<dyn AsyncRead + Send + Unpin> = match &shard.place {
-            Place::Remote(remote) => Box::new(RemoteStream::start(
+            Location::Remote(remote) => Box::new(RemoteStream::start(
                 Opened::new(remote).map_err(cannot_open)?,
             )),
-            Place::File => Box::new(File::open(&shard.path).await.map_err(cannot_open)?),
-            Place::StandardInput => Box::new(tokio::io::stdin()),
+            Location::File => Box::new(File::open(&shard.path).await.map_err(cannot_open)?),
+            Location::StandardInput => Box::new(tokio::io::stdin()),
         };
-        let is_file = shard.place != Place::StandardInput;
+        let is_file = shard.place != Location::StandardInput;
         let bytes = Arc::new(AtomicU64::new(0));
         let counted = Counted {
             inner: file,

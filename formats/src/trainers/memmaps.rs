@@ -31,7 +31,7 @@ pub struct Memmaps {
 
 /// The origin of a document.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct DocumentOrigin<'a> {
     /// The document's own id.
     pub id: &'a str,
     /// The shard of the corpus.
@@ -62,7 +62,7 @@ impl Memmaps {
         &mut self,
         ids: &[i32],
         bits: &[bool],
-        place: Place<'_>,
+        place: DocumentOrigin<'_>,
     ) -> Result<(), OutputError> {
         self.bytes.clear();
         self.ids.put(ids, &mut self.bytes, self.tokens.path())?;
@@ -117,7 +117,7 @@ mod tests {
         let files = ["tokens/a.npy", "mask/a.npy", "tokens/a.csv.gz"];
         let [tokens, mask, table] = files.map(|name| new.create(name).unwrap());
         let mut memmaps = Memmaps::new(tokens, mask, table, IdType::U16);
-        let place = |id, row| Place {
+        let place = |id, row| DocumentOrigin {
             id,
             shard: "x,y.jsonl",
             row,

@@ -21,7 +21,7 @@ pub use json_lines::JsonLines;
 pub use lists::{Item, ListColumns, ListFields, Lists};
 pub use litdata::{CHUNK_BYTES, LitChunks, LitStream, litdata_index};
 pub use mds::{MdsShard, SHARD_BYTES, mds_index};
-pub use memmaps::{Memmaps, Place};
+pub use memmaps::{DocumentOrigin, Memmaps};
 pub use numbers::IdType;
 pub use sink::{NewFiles, Sink};
 pub use table::{Table, TableKind, TableSchema};

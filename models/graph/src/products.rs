@@ -59,13 +59,13 @@ pub struct ConstantProduct {
     pub bias: Option<Vec<f32>>,
     pub(crate) dtype: DataType,
     pub(crate) dims: Vec<usize>,
-    pub(crate) place: Place,
+    pub(crate) place: WeightStorage,
     /// For weights in 8 bits.
     pub(crate) levels: Option<Levels>,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum Place {
+pub(crate) enum WeightStorage {
     File {
         path: PathBuf,
         offset: usize,

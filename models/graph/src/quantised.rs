@@ -7,7 +7,7 @@ use rho_checkpoint::map::map_range;
 use crate::{
     DataType, GraphError, Layout, Model, Tensor,
     onnx::{NodeProto, TensorProto},
-    products::{ConstantProduct, Place},
+    products::{ConstantProduct, WeightStorage},
 };
 
 /// The level that stands for zero.
@@ -101,9 +101,9 @@ impl Model {
         &self,
         tensor: &TensorProto,
         bytes: usize,
-    ) -> Result<Place, GraphError> {
+    ) -> Result<WeightStorage, GraphError> {
         Ok(match self.place_of(tensor)? {
-            Some((path, offset, length)) => Place::File {
+            Some((path, offset, length)) => WeightStorage::File {
                 path,
                 offset,
                 length: length.unwrap_or(bytes),
@@ -111,13 +111,13 @@ impl Model {
             None => {
                 let tensor = Tensor::resolve(tensor, self.folder())?;
                 // A copy, because it is small and a view would keep the model's file mapped.
-                Place::Memory(Bytes::copy_from_slice(&tensor.bytes))
+                WeightStorage::Memory(Bytes::copy_from_slice(&tensor.bytes))
             }
         })
     }
 }
 
-impl Place {
+impl WeightStorage {
     /// The bytes, memory-mapped if they are in a file.
     pub(crate) fn bytes(&self) -> Result<Bytes, GraphError> {
         match self {

@@ -51,12 +51,12 @@ pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryEr
         }
         for place in search.places(origin) {
             let (path, state, found) = match place {
-                Place::Library(path) if already_seen(&looked, &path) => (
+                Candidate::Library(path) if already_seen(&looked, &path) => (
                     Some(path),
                     State::Absent,
                     "the same file as above".to_owned(),
                 ),
-                Place::Library(path) => match search.open(origin, &path) {
+                Candidate::Library(path) => match search.open(origin, &path) {
                     Ok(library) => {
                         let found = format!("ONNX Runtime {}", library.version);
                         used = Some(library);
@@ -79,8 +79,8 @@ pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryEr
                         (Some(path), State::Unusable, found)
                     }
                 },
-                Place::Broken(folder, problem) => (Some(folder), State::Unusable, problem),
-                Place::Nothing(path, reason) => (path, State::Absent, reason),
+                Candidate::Broken(folder, problem) => (Some(folder), State::Unusable, problem),
+                Candidate::Nothing(path, reason) => (path, State::Absent, reason),
             };
             looked.push(Looked {
                 origin,
@@ -119,7 +119,7 @@ pub(crate) fn open(
     .open_with(origin, path, cuda)
 }
 
-enum Place {
+enum Candidate {
     Library(PathBuf),
     /// A file or folder that should be or contain a library, but is unusable.
     Broken(PathBuf, String),
@@ -138,13 +138,13 @@ impl Search<'_> {
             .get_or_init(|| python::packages(&self.options.python))
     }
 
-    fn places(&self, origin: Origin) -> Vec<Place> {
-        let not_set = || vec![Place::Nothing(None, "not set".to_owned())];
-        let none_named = || vec![Place::Nothing(None, "none".to_owned())];
+    fn places(&self, origin: Origin) -> Vec<Candidate> {
+        let not_set = || vec![Candidate::Nothing(None, "not set".to_owned())];
+        let none_named = || vec![Candidate::Nothing(None, "none".to_owned())];
         match origin {
             Origin::Given => self.options.path.as_ref().map_or_else(none_named, |path| {
                 // The system would search its own folders for a bare name, but a file is meant.
-                vec![Place::Library(
+                vec![Candidate::Library(
                     std::path::absolute(path).unwrap_or_else(|_| path.clone()),
                 )]
             }),
@@ -163,7 +163,7 @@ impl Search<'_> {
                 .as_deref()
                 .map_or_else(not_set, in_environment),
             Origin::PythonPackage => match self.packages() {
-                Err(reason) => vec![Place::Nothing(None, reason.clone())],
+                Err(reason) => vec![Candidate::Nothing(None, reason.clone())],
                 Ok(packages) => {
                     in_packages(packages.onnxruntime.iter().map(PathBuf::as_path), None)
                 }
@@ -172,7 +172,7 @@ impl Search<'_> {
         }
     }
 
-    fn in_cache(&self) -> Vec<Place> {
+    fn in_cache(&self) -> Vec<Candidate> {
         let cache = &self.options.cache;
         if cache.as_os_str().is_empty() {
             return not_there(None, "the environment does not name one");
@@ -182,15 +182,15 @@ impl Search<'_> {
             .filter_map(|cuda| {
                 wheels::package(cuda, std::env::consts::OS, std::env::consts::ARCH).ok()
             });
-        let places: Vec<Place> = packages
+        let places: Vec<Candidate> = packages
             .filter_map(|package| {
                 let folder = cache.join(package.folder);
                 match condition(&folder, Depth::Sizes) {
                     Condition::Absent => None,
                     Condition::Damaged(problem) => {
-                        Some(Place::Broken(folder, format!("damaged: {problem}")))
+                        Some(Candidate::Broken(folder, format!("damaged: {problem}")))
                     }
-                    Condition::Whole => Some(Place::Library(folder.join(package.library))),
+                    Condition::Whole => Some(Candidate::Library(folder.join(package.library))),
                 }
             })
             .collect();
@@ -248,7 +248,7 @@ impl Search<'_> {
     }
 }
 
-fn in_environment(environment: &Path) -> Vec<Place> {
+fn in_environment(environment: &Path) -> Vec<Candidate> {
     let packages: Vec<PathBuf> = python::site_packages(environment)
         .into_iter()
         .map(|folder| folder.join("onnxruntime"))
@@ -259,12 +259,12 @@ fn in_environment(environment: &Path) -> Vec<Place> {
 fn in_packages<'a>(
     packages: impl Iterator<Item = &'a Path>,
     environment: Option<&Path>,
-) -> Vec<Place> {
-    let places: Vec<Place> = packages
+) -> Vec<Candidate> {
+    let places: Vec<Candidate> = packages
         .filter(|package| package.is_dir())
         .map(|package| match library_in(&package.join("capi")) {
-            Some(path) => Place::Library(path),
-            None => Place::Broken(
+            Some(path) => Candidate::Library(path),
+            None => Candidate::Broken(
                 package.to_owned(),
                 "no library in its capi folder; packages before 1.19 have none".to_owned(),
             ),
@@ -277,8 +277,11 @@ fn in_packages<'a>(
     }
 }
 
-fn not_there(path: Option<&Path>, reason: &str) -> Vec<Place> {
-    vec![Place::Nothing(path.map(Path::to_owned), reason.to_owned())]
+fn not_there(path: Option<&Path>, reason: &str) -> Vec<Candidate> {
+    vec![Candidate::Nothing(
+        path.map(Path::to_owned),
+        reason.to_owned(),
+    )]
 }
 
 /// The library's file. Its name contains the version; of several, the last by name has the most complete version.

@@ -3,7 +3,7 @@
 //! end-of-sequence token. Its `get_labels` masks and then shifts, so the mask is token-aligned, true for tokens to
 //! train on.
 
-use rho_formats::trainers::{IdType, Memmaps, Place};
+use rho_formats::trainers::{DocumentOrigin, IdType, Memmaps};
 
 use super::{Abilities, Settings, ShardFiles, Target, Writer, Written, on_demand::LaterFiles};
 use crate::convert::{alignment, documents::Documents};
@@ -65,7 +65,7 @@ impl Writer for Arrays {
             };
             self.kept.clear();
             alignment::kept(document.chosen, &mut self.kept);
-            let place = Place {
+            let place = DocumentOrigin {
                 id: document.id,
                 shard: document.shard,
                 row: document.row,

@@ -11,7 +11,7 @@ use super::super::error::malformed;
 use super::super::worker::Sink;
 use super::super::{Content, ReadOptions, Record, Said};
 use super::column::Loaded;
-use super::schema::{Column, Layout, Next, Node, Place, Values};
+use super::schema::{Column, Layout, Next, Node, NodeBuffers, Values};
 use super::source::{Buffer, Raw, Source};
 use crate::ipc::{self, Misplaced};
 
@@ -225,7 +225,7 @@ impl Wanted {
 }
 
 /// Where the fields' parts stand in a batch.
-fn places(nodes: &[Node], count: usize, plain: bool, batch: &RecordBatch<'_>) -> Vec<Place> {
+fn places(nodes: &[Node], count: usize, plain: bool, batch: &RecordBatch<'_>) -> Vec<NodeBuffers> {
     let views = batch.variadicBufferCounts();
     let mut views = views
         .iter()
@@ -235,7 +235,7 @@ fn places(nodes: &[Node], count: usize, plain: bool, batch: &RecordBatch<'_>) ->
         buffer: 0,
         views: &mut views,
     };
-    let mut places = vec![Place::default(); count];
+    let mut places = vec![NodeBuffers::default(); count];
     for node in nodes {
         node.place(plain, &mut next, &mut places);
     }
@@ -279,7 +279,7 @@ fn lacks() -> io::Error {
 
 impl Column {
     /// Which buffers of a batch it needs.
-    fn buffers(&self, places: &[Place]) -> Vec<usize> {
+    fn buffers(&self, places: &[NodeBuffers]) -> Vec<usize> {
         let mut found: Vec<_> = self
             .around
             .iter()
@@ -303,7 +303,7 @@ impl Column {
 
     fn load(
         &self,
-        places: &[Place],
+        places: &[NodeBuffers],
         raws: &HashMap<usize, Raw>,
         compression: Option<CompressionType>,
         most: usize,

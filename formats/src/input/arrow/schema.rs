@@ -63,7 +63,7 @@ pub(super) struct Dictionary {
 
 /// Where a field's parts stand in a batch.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place {
+pub(super) struct NodeBuffers {
     /// Its first buffer.
     pub(super) first: usize,
     /// How many buffers its views lead to.
@@ -128,9 +128,9 @@ impl Layout {
 impl Node {
     /// Counts the buffers of this field and of those inside it, from `next` on. `plain`: as the values of a dictionary,
     /// where the field would have one.
-    pub(super) fn place(&self, plain: bool, next: &mut Next<'_>, places: &mut [Place]) {
+    pub(super) fn place(&self, plain: bool, next: &mut Next<'_>, places: &mut [NodeBuffers]) {
         if let Some(place) = places.get_mut(self.index) {
-            *place = Place {
+            *place = NodeBuffers {
                 first: next.buffer,
                 views: 0,
             };

@@ -112,7 +112,7 @@ impl MaskDocuments {
         {
             return Err(wrong("a hash for each document"));
         }
-        let items = |lists: &[Place]| -> Vec<Items> {
+        let items = |lists: &[ColumnBuffers]| -> Vec<Items> {
             let items = lists.iter().map(|list| Items {
                 valid: layout.nulls[list.node + 1].then(|| layout.buffers[list.buffers + 2].start),
                 values: layout.buffers[list.buffers + 3].start,
@@ -154,14 +154,14 @@ impl MaskDocuments {
 
 /// Where the columns that are wanted stand in every batch of a file.
 struct Wanted {
-    hash: Place,
-    input_ids: Place,
-    scores: Vec<Place>,
-    masks: Vec<Place>,
+    hash: ColumnBuffers,
+    input_ids: ColumnBuffers,
+    scores: Vec<ColumnBuffers>,
+    masks: Vec<ColumnBuffers>,
 }
 
 /// The first buffer and the node of a column.
-struct Place {
+struct ColumnBuffers {
     buffers: usize,
     node: usize,
     /// Size of an item of its lists.
@@ -185,7 +185,7 @@ impl Wanted {
                         },
                         _ => 64,
                     };
-                    return Ok(Place {
+                    return Ok(ColumnBuffers {
                         buffers: frames.buffers_of(i).start,
                         node,
                         bits,
@@ -197,7 +197,7 @@ impl Wanted {
             Err(name.to_owned())
         };
         let numbers = schema::numbers();
-        let all = |names: &[String], kinds: &[DataType]| -> Result<Vec<Place>, String> {
+        let all = |names: &[String], kinds: &[DataType]| -> Result<Vec<ColumnBuffers>, String> {
             names.iter().map(|name| place(name, kinds)).collect()
         };
         Ok(Self {
@@ -209,7 +209,7 @@ impl Wanted {
     }
 
     /// All columns of lists.
-    fn lists(&self) -> impl Iterator<Item = &Place> {
+    fn lists(&self) -> impl Iterator<Item = &ColumnBuffers> {
         [&self.input_ids]
             .into_iter()
             .chain(&self.scores)

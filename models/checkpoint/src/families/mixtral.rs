@@ -39,7 +39,7 @@ pub(super) fn describe(
     let sizes = [decoder.hidden, decoder.inner()];
     let activation = Activation::read(settings, "hidden_act", "silu")?;
     for (i, layer) in decoder.layers.iter_mut().enumerate() {
-        let old = Place::new(
+        let old = ExpertTensors::new(
             weights,
             format!("model.layers.{i}.block_sparse_moe."),
             "experts",
@@ -47,7 +47,8 @@ pub(super) fn describe(
         let (scope, place, names) = match old.has("gate.weight") {
             true => ("block_sparse_moe", old, ["w1", "w3", "w2"]),
             false => {
-                let place = Place::new(weights, format!("model.layers.{i}.mlp."), "experts");
+                let place =
+                    ExpertTensors::new(weights, format!("model.layers.{i}.mlp."), "experts");
                 ("mlp", place, LLAMA_NAMES)
             }
         };
@@ -74,13 +75,13 @@ pub(super) fn chosen(settings: &Settings, experts: usize) -> Result<usize, Check
 }
 
 /// Locates the experts' tensors of a layer.
-pub(super) struct Place<'a> {
+pub(super) struct ExpertTensors<'a> {
     weights: Option<&'a Weights>,
     prefix: String,
     name: &'static str,
 }
 
-impl<'a> Place<'a> {
+impl<'a> ExpertTensors<'a> {
     /// `prefix`: the module's prefix in tensor names; `name`: the name of the experts in the module.
     pub(super) fn new(weights: Option<&'a Weights>, prefix: String, name: &'static str) -> Self {
         Self {

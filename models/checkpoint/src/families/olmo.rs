@@ -71,7 +71,7 @@ pub(super) fn olmoe(
     let activation = Activation::read(settings, "hidden_act", "silu")?;
     let normalised = settings.flag_or("norm_topk_prob", false)?;
     for (i, layer) in decoder.layers.iter_mut().enumerate() {
-        let at = mixtral::Place::new(weights, format!("model.layers.{i}.mlp."), "experts");
+        let at = mixtral::ExpertTensors::new(weights, format!("model.layers.{i}.mlp."), "experts");
         layer.mlp = FeedForward::Mixture(Box::new(Mixture {
             scope: "mlp",
             router: Linear::new("gate", sizes[0], count),

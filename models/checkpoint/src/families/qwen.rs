@@ -49,7 +49,8 @@ pub(super) fn qwen3_moe(
     let normalised = settings.flag_or("norm_topk_prob", false)?;
     for (i, layer) in decoder.layers.iter_mut().enumerate() {
         if !dense.contains(&i) && (i + 1).is_multiple_of(step) {
-            let at = mixtral::Place::new(weights, format!("model.layers.{i}.mlp."), "experts");
+            let at =
+                mixtral::ExpertTensors::new(weights, format!("model.layers.{i}.mlp."), "experts");
             layer.mlp = FeedForward::Mixture(Box::new(Mixture {
                 scope: "mlp",
                 router: Linear::new("gate", hidden, count),

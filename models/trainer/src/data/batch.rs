@@ -2,7 +2,7 @@
 
 use crate::Batch;
 
-use super::{DataError, Document, Documents, Piece, Place};
+use super::{DataError, DataPosition, Document, Documents, Piece};
 
 /// A piece of a document in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct GlobalBatch {
     /// Whether the documents have weights or mask bits.
     pub has_weights: bool,
     /// Where the next batch starts.
-    pub after: Place,
+    pub after: DataPosition,
 }
 
 impl GlobalBatch {
@@ -45,7 +45,7 @@ impl GlobalBatch {
         rows: &[Vec<Piece>],
         length: usize,
         vocabulary: usize,
-        after: Place,
+        after: DataPosition,
         documents: &mut dyn Documents,
     ) -> Result<Self, DataError> {
         let tokens = rows.len() * length;

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{DataError, Documents, GlobalBatch, Packing, Place, Rows};
+use super::{DataError, DataPosition, Documents, GlobalBatch, Packing, Rows};
 
 /// Number of batches read ahead.
 const AHEAD: usize = 2;
@@ -48,7 +48,7 @@ pub struct Loading {
     /// Total number of rows from `from` on; the last batch may be smaller.
     pub rows: u64,
     /// Where to start.
-    pub from: Place,
+    pub from: DataPosition,
     /// The model's vocab_size.
     pub vocabulary: usize,
 }

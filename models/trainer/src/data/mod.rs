@@ -7,7 +7,7 @@
 //!
 //! * `document`: the training documents, behind the trait [`Documents`]; the caller stores them.
 //! * `order`: an epoch's permutation of the documents, computed and not stored.
-//! * `rows`: all rows of all epochs in order, starting at any [`Place`]. [`pack`] decides which documents of a window
+//! * `rows`: all rows of all epochs in order, starting at any [`DataPosition`]. [`pack`] decides which documents of a window
 //!   share a row.
 //! * `batch`: rows with their tokens, reference losses and weights.
 //! * `loader`: reads batches ahead on its own thread.
@@ -38,7 +38,7 @@ pub use error::DataError;
 pub use loader::{Loaded, Loader, Loading, Waited};
 pub use order::Order;
 pub use rho_selection::{Packed, Piece, Row, pack};
-pub use rows::{Packing, PackingCounts, Place, Rows};
+pub use rows::{DataPosition, Packing, PackingCounts, Rows};
 
 #[cfg(test)]
 mod tests;

@@ -122,7 +122,7 @@ impl PackingCounts {
 
 /// A run's position in the data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct DataPosition {
     /// The epoch, from 0.
     pub epoch: u64,
     /// The index in the epoch's order of the window's first document.
@@ -137,14 +137,14 @@ pub struct Rows {
     packing: Packing,
     documents: usize,
     order: Order,
-    place: Place,
+    place: DataPosition,
     /// The rows of the window and the index after it; `None` until it is packed.
     window: Option<(Vec<Row>, usize)>,
 }
 
 impl Rows {
     /// Rows starting at `place`.
-    pub fn new(packing: Packing, documents: usize, place: Place) -> Self {
+    pub fn new(packing: Packing, documents: usize, place: DataPosition) -> Self {
         Self {
             packing,
             documents,
@@ -155,7 +155,7 @@ impl Rows {
     }
 
     /// The current position.
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> DataPosition {
         self.place
     }
 
@@ -169,9 +169,9 @@ impl Rows {
                     return None;
                 }
                 ended += 1;
-                self.place = Place {
+                self.place = DataPosition {
                     epoch: self.place.epoch + 1,
-                    ..Place::default()
+                    ..DataPosition::default()
                 };
                 self.order = Order::new(self.documents, self.packing.seed, self.place.epoch);
             }

@@ -82,7 +82,7 @@ proptest! {
         prop_assume!(lengths.iter().any(|&length| length > 1));
         let packing = Packing { length: 32, window_tokens: 300, most_padding: 0.01, seed };
         let counts = packing.count(lengths.len(), |d| lengths[d], 1);
-        let mut rows = Rows::new(packing, lengths.len(), Place::default());
+        let mut rows = Rows::new(packing, lengths.len(), DataPosition::default());
         let mut all = Vec::new();
         let mut places = Vec::new();
         for _ in 0..counts.rows {
@@ -113,7 +113,7 @@ fn two_epochs_differ_in_order_and_not_in_content() {
         most_padding: 0.01,
         seed: 5,
     };
-    let mut rows = Rows::new(packing, lengths.len(), Place::default());
+    let mut rows = Rows::new(packing, lengths.len(), DataPosition::default());
     let mut epoch = |n: u64| -> Vec<Row> {
         let count = packing.count(lengths.len(), |d| lengths[d], n + 1).rows
             - packing.count(lengths.len(), |d| lengths[d], n).rows;
@@ -135,7 +135,7 @@ fn a_batch_says_of_each_token_what_its_document_says() {
         most_padding: 0.01,
         seed: 3,
     };
-    let mut rows = Rows::new(packing, lengths.len(), Place::default());
+    let mut rows = Rows::new(packing, lengths.len(), DataPosition::default());
     let count = packing.count(lengths.len(), |d| lengths[d], 1).rows;
     let pieces: Vec<Row> = (0..count)
         .map(|_| rows.next_row(|d| lengths[d]).unwrap())
@@ -177,7 +177,7 @@ fn the_loader_gives_the_rows_in_batches_and_goes_on() {
         seed: 9,
     };
     let rows = packing.count(lengths.len(), |d| lengths[d], 2).rows;
-    let load = |from: Place, rows: u64| -> Vec<GlobalBatch> {
+    let load = |from: DataPosition, rows: u64| -> Vec<GlobalBatch> {
         let loading = Loading {
             packing,
             batch_rows: 4,
@@ -193,7 +193,7 @@ fn the_loader_gives_the_rows_in_batches_and_goes_on() {
         assert_eq!(loader.into_documents().unwrap().count(), lengths.len());
         batches
     };
-    let all = load(Place::default(), rows);
+    let all = load(DataPosition::default(), rows);
     assert_eq!(all.len() as u64, rows.div_ceil(4));
     assert_eq!(all.iter().map(|b| b.rows.len() as u64).sum::<u64>(), rows);
     let left = rows - 12;
@@ -208,7 +208,7 @@ fn what_cannot_be_trained_on_is_said() {
         packing: Packing::new(16, 2, 0),
         batch_rows: 2,
         rows: 4,
-        from: Place::default(),
+        from: DataPosition::default(),
         vocabulary,
     };
     let mut loader = Loader::start(Box::new(documents(&[1, 0, 1])), loading(997)).unwrap();

@@ -9,7 +9,7 @@ use super::{
     Checkpoints, Diverged, NotFinite, Probe, RunError, RunState, SavedStep, Spike, StepMetrics,
     Trainee, diverged,
 };
-use crate::data::{DataError, Documents, GlobalBatch, Loader, Loading, Place, Rows};
+use crate::data::{DataError, DataPosition, Documents, GlobalBatch, Loader, Loading, Rows};
 
 /// A run, ready to start or to resume.
 pub struct Run<'a> {
@@ -175,12 +175,12 @@ impl<'a> Run<'a> {
     /// The first batch of the run, on which changes of the selection are measured.
     fn first_batch(&self, documents: &mut dyn Documents) -> Result<GlobalBatch, RunError> {
         let plan = self.plan;
-        let mut rows = Rows::new(plan.packing, documents.count(), Place::default());
+        let mut rows = Rows::new(plan.packing, documents.count(), DataPosition::default());
         let count = (plan.batch_rows as u64).min(plan.rows);
         let some: Vec<_> = (0..count)
             .map_while(|_| rows.next_row(|document| documents.length(document)))
             .collect();
-        let (length, place) = (plan.packing.length, Place::default());
+        let (length, place) = (plan.packing.length, DataPosition::default());
         let batch = GlobalBatch::read(&some, length, plan.vocabulary, place, documents);
         batch.map_err(|source| RunError::Data { step: 1, source })
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Trainee, TraineeError};
-use crate::data::{Document, Documents, GlobalBatch, Packing, Place, Row, pack};
+use crate::data::{DataPosition, Document, Documents, GlobalBatch, Packing, Row, pack};
 
 /// Text to evaluate on, in memory.
 #[derive(Debug, Clone, Default)]
@@ -72,7 +72,7 @@ impl EvaluationSet {
         };
         for rows in rows.chunks(batch_rows.max(1)) {
             let length = packing.length;
-            let place = Place::default();
+            let place = DataPosition::default();
             let batch = GlobalBatch::read(rows, length, vocabulary, place, &mut documents)?;
             let loss = trainee.losses(&batch)?;
             for (row, segments) in batch.rows.iter().enumerate() {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::data::Place;
+use crate::data::DataPosition;
 
 /// `run.json` of a checkpoint. It contains no random generator states: everything random is computed from the seed
 /// and these numbers.
@@ -12,7 +12,7 @@ pub struct RunState {
     /// Number of steps done.
     pub step: u64,
     /// Where the next batch starts.
-    pub place: Place,
+    pub place: DataPosition,
     /// Targets seen.
     pub tokens_seen: u64,
     /// Targets trained on.
