@@ -12,7 +12,7 @@ use std::{
 use rho_checkpoint::Checkpoint;
 use rho_graph::{ExportError, ExportOptions, Prepared};
 use rho_reference::{
-    HeadChoice, OpenedReference, Piece, Precision, ReferenceOptions, ResolvedDevice, Scorer,
+    HeadChoice, OpenedReference, TokenWindow, Precision, ReferenceOptions, ResolvedDevice, Scorer,
     Scores, Source,
 };
 use rho_runtime::{LibraryOptions, find_or_install, load};
@@ -104,11 +104,11 @@ fn distance(
         if tokens.len() > longest {
             continue;
         }
-        let piece = Piece {
+        let window = TokenWindow {
             tokens: &tokens,
             scored_from: 1,
         };
-        let scores = reference.score(&[piece]).unwrap();
+        let scores = reference.score(&[window]).unwrap();
         let Scores { loss, entropy } = &scores[0];
         for (got, expected) in [loss, entropy].into_iter().zip(&expected) {
             assert_eq!(got.len(), expected.len());

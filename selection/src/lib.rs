@@ -33,7 +33,7 @@ pub use combine::Combine;
 pub use cut::{Cut, Marker, RankPosition, Seen};
 pub use histogram::{Coarse, Fine};
 pub use key::{Direction, UNSCORED};
-pub use pack::{Packed, Piece, Row, pack};
+pub use pack::{DocumentPart, Packed, Row, pack};
 pub use random::RandomDocument;
 pub use rank::select;
 pub use ratio::{KeepRatio, RatioError};

@@ -7,19 +7,19 @@
 use std::collections::BTreeSet;
 
 /// Consecutive tokens of a document in a row. The first token is context only: no token precedes it in the row. If it
-/// is not the document's first token, it is a target of the previous piece.
+/// is not the document's first token, it is a target of the previous part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece {
+pub struct DocumentPart {
     /// The document's number.
     pub document: usize,
-    /// Index of the piece's first token in the document.
+    /// Index of the part's first token in the document.
     pub start: usize,
     /// Number of tokens, at least two.
     pub length: usize,
 }
 
-/// The pieces of one row, in order. The rest of the row is padding.
-pub type Row = Vec<Piece>;
+/// The parts of one row, in order. The rest of the row is padding.
+pub type Row = Vec<DocumentPart>;
 
 /// Packed rows and the number of cuts.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -44,25 +44,25 @@ pub fn pack(
     most_padding: f64,
 ) -> Packed {
     assert!(length >= 2, "rows of {length} tokens hold no target");
-    let mut pieces = Vec::new();
+    let mut parts = Vec::new();
     for (document, tokens) in documents {
         let mut start = 0;
         while tokens.saturating_sub(start) > 1 {
             let length = length.min(tokens - start);
-            pieces.push(Piece {
+            parts.push(DocumentPart {
                 document,
                 start,
                 length,
             });
-            // The last token of a piece is the context of the next piece's first target.
+            // The last token of a part is the context of the next part's first target.
             start += length - 1;
         }
     }
     // A stable sort: of equal lengths the earlier comes first.
-    pieces.sort_by_key(|piece| std::cmp::Reverse(piece.length));
+    parts.sort_by_key(|part| std::cmp::Reverse(part.length));
     let mut rows = Bins::new(length);
-    for piece in pieces {
-        rows.put(piece);
+    for part in parts {
+        rows.put(part);
     }
     rows.fill(most_padding)
 }
@@ -73,7 +73,7 @@ struct Bins {
     rows: Vec<Row>,
     /// Free tokens in each row.
     free: Vec<usize>,
-    /// Rows with room for a piece, as (free tokens, row): the best fit is the first entry of at least the piece's
+    /// Rows with room for a part, as (free tokens, row): the best fit is the first entry of at least the part's
     /// length.
     open: BTreeSet<(usize, usize)>,
     cuts: usize,
@@ -90,9 +90,9 @@ impl Bins {
         }
     }
 
-    /// Puts a piece into the row where it leaves the least free, else into a new row.
-    fn put(&mut self, piece: Piece) {
-        let best = self.open.range((piece.length, 0)..).next();
+    /// Puts a part into the row where it leaves the least free, else into a new row.
+    fn put(&mut self, part: DocumentPart) {
+        let best = self.open.range((part.length, 0)..).next();
         let row = match best {
             Some(&(_, row)) => row,
             None => {
@@ -101,20 +101,20 @@ impl Bins {
                 self.rows.len() - 1
             }
         };
-        self.put_into(row, piece);
+        self.put_into(row, part);
     }
 
-    fn put_into(&mut self, row: usize, piece: Piece) {
+    fn put_into(&mut self, row: usize, part: DocumentPart) {
         self.open.remove(&(self.free[row], row));
-        self.free[row] -= piece.length;
-        self.rows[row].push(piece);
-        // A piece has at least two tokens.
+        self.free[row] -= part.length;
+        self.rows[row].push(part);
+        // A part has at least two tokens.
         if self.free[row] >= 2 {
             self.open.insert((self.free[row], row));
         }
     }
 
-    /// Breaks up the emptiest rows and fills the gaps of others with their pieces, until padding is within the limit or
+    /// Breaks up the emptiest rows and fills the gaps of others with their parts, until padding is within the limit or
     /// cannot be reduced any more.
     fn fill(mut self, most_padding: f64) -> Packed {
         loop {
@@ -132,10 +132,10 @@ impl Bins {
                 break;
             }
             self.open.remove(&(free, emptiest));
-            let pieces = std::mem::take(&mut self.rows[emptiest]);
+            let parts = std::mem::take(&mut self.rows[emptiest]);
             self.free[emptiest] = 0;
-            for piece in pieces {
-                self.spread(piece);
+            for part in parts {
+                self.spread(part);
             }
         }
         let rows = self.rows.into_iter().filter(|row| !row.is_empty());
@@ -145,25 +145,25 @@ impl Bins {
         }
     }
 
-    /// Puts a piece where it fits best, or cuts it to fill the widest gaps.
-    fn spread(&mut self, mut piece: Piece) {
+    /// Puts a part where it fits best, or cuts it to fill the widest gaps.
+    fn spread(&mut self, mut part: DocumentPart) {
         loop {
-            let fits = self.open.range((piece.length, 0)..).next().is_some();
+            let fits = self.open.range((part.length, 0)..).next().is_some();
             let widest = self.open.last().copied();
             let Some((free, row)) = widest.filter(|_| !fits) else {
-                self.put(piece);
+                self.put(part);
                 return;
             };
             self.put_into(
                 row,
-                Piece {
+                DocumentPart {
                     length: free,
-                    ..piece
+                    ..part
                 },
             );
             self.cuts += 1;
-            piece.start += free - 1;
-            piece.length -= free - 1;
+            part.start += free - 1;
+            part.length -= free - 1;
         }
     }
 

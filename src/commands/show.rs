@@ -9,7 +9,7 @@ use crate::{
     masks::{documents::RowPosition, files::Masks, kind::is_dynamics, tokenizer},
     show::{self, By, Palette, View, default_mask},
     terminal,
-    tokenization::pieces::Pieces,
+    tokenization::token_bytes::TokenBytes,
 };
 
 pub(super) fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {
@@ -85,7 +85,7 @@ fn view(args: &ShowArgs, by: By) -> View {
 fn each(
     args: &ShowArgs,
     masks: &Masks,
-    draw: impl Fn(&Document, Option<&Pieces<'_>>) -> anyhow::Result<Vec<String>>,
+    draw: impl Fn(&Document, Option<&TokenBytes<'_>>) -> anyhow::Result<Vec<String>>,
 ) -> anyhow::Result<Outcome> {
     let found = tokenizer::find(masks, args.tokenizer.as_deref())?;
     if let Some(note) = found.note {

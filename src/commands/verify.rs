@@ -17,7 +17,7 @@ use crate::{
     demo, files,
     hub::{self, Need},
     numbers::grouped,
-    pipeline::{Work, pieces::spans},
+    pipeline::{Work, windows::windows},
     plan::{self, Prepared, ScoringRequest},
     progress::Progress,
     stop::Stop,
@@ -269,7 +269,7 @@ fn expected(
     stop: &Stop,
 ) -> anyhow::Result<Option<(Vec<TokenScores>, usize)>> {
     let plan = &prepared.plan;
-    let cut = |tokens: &[u32]| spans(tokens.len(), plan.context, plan.overlap);
+    let cut = |tokens: &[u32]| windows(tokens.len(), plan.context, plan.overlap);
     let documents = sample.documents.iter();
     let windows: usize = documents.map(|s| cut(&s.document.tokens).len()).sum();
     let bar = match terminal::watched() {

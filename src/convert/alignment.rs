@@ -14,8 +14,8 @@
 //! shifted weights    1      0      1      1      0    prediction-aligned: levanter
 //! ```
 //!
-//! The first token of a document, or of a piece of one, has no token before it in the sequence: it is never a target,
-//! whatever its bit. All functions append the entries of one document, or one piece, to `to`.
+//! The first token of a document, or of a part of one, has no token before it in the sequence: it is never a target,
+//! whatever its bit. All functions append the entries of one document, or one part, to `to`.
 
 /// The label of a token that is not a target: the default `ignore_index` of `torch.nn.functional.cross_entropy`.
 pub(crate) const IGNORE: i32 = -100;

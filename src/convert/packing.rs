@@ -1,9 +1,9 @@
 //! Packs documents into sequences of one length, window by window: best fit, longest first (`rho_selection::pack`).
 //!
-//! A document that fits is never cut. A longer one is cut into pieces of the full length. Each piece begins with the
-//! last token of the piece before, as context and not as a target, so that every token is a target once. Only the last
-//! piece shares its sequence with others. The pieces of a sequence are in the order of the documents, and the sequences
-//! of a window are in the order of their first pieces. The rest of a sequence is padding.
+//! A document that fits is never cut. A longer one is cut into parts of the full length. Each part begins with the
+//! last token of the part before, as context and not as a target, so that every token is a target once. Only the last
+//! part shares its sequence with others. The parts of a sequence are in the order of the documents, and the sequences
+//! of a window are in the order of their first parts. The rest of a sequence is padding.
 //!
 //! Memory: a window of documents. Windows restart at each shard, and end with the document that fills them. So
 //! sequences do not depend on record batches, threads or interruptions.
@@ -20,7 +20,7 @@ const ANY_PADDING: f64 = 1.0;
 
 /// Consecutive tokens of one document.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Piece<'a> {
+pub(super) struct DocumentPart<'a> {
     pub(super) ids: &'a [i32],
     /// The first token is never a target, whatever its entry.
     pub(super) chosen: Chosen<'a>,
@@ -58,30 +58,30 @@ impl Packer {
         self.ids.len() >= WINDOW
     }
 
-    /// Packs the window and empties it. `each` takes the pieces of a sequence and its number of padding tokens.
+    /// Packs the window and empties it. `each` takes the parts of a sequence and its number of padding tokens.
     pub(super) fn pack<E>(
         &mut self,
-        mut each: impl FnMut(&[Piece<'_>], usize) -> Result<(), E>,
+        mut each: impl FnMut(&[DocumentPart<'_>], usize) -> Result<(), E>,
     ) -> Result<(), E> {
         let begin = |document: usize| document.checked_sub(1).map_or(0, |i| self.ends[i]);
         let lengths = (0..self.ends.len()).map(|i| (i, self.ends[i] - begin(i)));
         let mut rows = pack(lengths, self.length, ANY_PADDING).rows;
         for row in &mut rows {
-            row.sort_by_key(|piece| (piece.document, piece.start));
+            row.sort_by_key(|part| (part.document, part.start));
         }
-        rows.sort_by_key(|row| row.first().map(|piece| (piece.document, piece.start)));
-        let mut pieces = Vec::new();
+        rows.sort_by_key(|row| row.first().map(|part| (part.document, part.start)));
+        let mut parts = Vec::new();
         for row in &rows {
-            pieces.clear();
-            pieces.extend(row.iter().map(|piece| {
-                let at = begin(piece.document) + piece.start;
-                Piece {
-                    ids: &self.ids[at..at + piece.length],
-                    chosen: Chosen::Weights(&self.weights[at..at + piece.length]),
+            parts.clear();
+            parts.extend(row.iter().map(|part| {
+                let at = begin(part.document) + part.start;
+                DocumentPart {
+                    ids: &self.ids[at..at + part.length],
+                    chosen: Chosen::Weights(&self.weights[at..at + part.length]),
                 }
             }));
-            let tokens: usize = row.iter().map(|piece| piece.length).sum();
-            each(&pieces, self.length - tokens)?;
+            let tokens: usize = row.iter().map(|part| part.length).sum();
+            each(&parts, self.length - tokens)?;
         }
         self.ids.clear();
         self.weights.clear();
@@ -107,7 +107,7 @@ mod tests {
         }
     }
 
-    /// The sequences, with (ids, targets) of each piece.
+    /// The sequences, with (ids, targets) of each part.
     fn packed(
         documents: &[(Vec<i32>, Vec<bool>)],
         length: usize,
@@ -117,14 +117,14 @@ mod tests {
             packer.add(&document(ids, mask));
         }
         let mut sequences = Vec::new();
-        let done: Result<(), ()> = packer.pack(|pieces, padding| {
-            let tokens: usize = pieces.iter().map(|piece| piece.ids.len()).sum();
+        let done: Result<(), ()> = packer.pack(|parts, padding| {
+            let tokens: usize = parts.iter().map(|part| part.ids.len()).sum();
             assert_eq!(tokens + padding, length);
-            let piece = |piece: &Piece<'_>| {
-                let targets = (0..piece.ids.len()).filter(|&i| piece.chosen.is_target(i));
-                (piece.ids.to_vec(), targets.map(|i| piece.ids[i]).collect())
+            let part = |part: &DocumentPart<'_>| {
+                let targets = (0..part.ids.len()).filter(|&i| part.chosen.is_target(i));
+                (part.ids.to_vec(), targets.map(|i| part.ids[i]).collect())
             };
-            sequences.push(pieces.iter().map(piece).collect());
+            sequences.push(parts.iter().map(part).collect());
             Ok(())
         });
         done.unwrap();
@@ -178,7 +178,7 @@ mod tests {
             prop_assert_eq!(got, expected);
             for (ids, _) in &documents {
                 if (2..=length).contains(&ids.len()) {
-                    let whole = sequences.iter().flatten().filter(|(piece, _)| piece == ids);
+                    let whole = sequences.iter().flatten().filter(|(part, _)| part == ids);
                     prop_assert_eq!(whole.count(), 1);
                 }
             }

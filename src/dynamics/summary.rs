@@ -9,7 +9,7 @@ use super::{
     cuts::{Cuts, TIMES},
     plan::{DynamicsPlan, loss_column},
 };
-use crate::tokenization::{pieces::Pieces, token_texts::Drawn};
+use crate::tokenization::{token_bytes::TokenBytes, token_texts::Drawn};
 
 /// The results of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -141,7 +141,7 @@ impl Summary {
         corpus: Corpus,
         cuts: &Cuts,
         counts: &Counts,
-        pieces: Option<&Pieces<'_>>,
+        pieces: Option<&TokenBytes<'_>>,
     ) -> Self {
         let numbered = (1..).zip(&plan.checkpoints).zip(&plan.x).zip(&cuts.means);
         let checkpoints = numbered.map(|(((number, scored), &x), &mean_loss)| CheckpointSummary {
@@ -229,7 +229,7 @@ fn selection(plan: &DynamicsPlan, cuts: &Cuts, counts: &Counts) -> Selection {
 }
 
 impl Token {
-    fn of(token: &Fluctuating, pieces: Option<&Pieces<'_>>) -> Self {
+    fn of(token: &Fluctuating, pieces: Option<&TokenBytes<'_>>) -> Self {
         let ids = [&token.before[..], &[token.id], &token.after[..]].concat();
         let drawn = Drawn::of(&ids, pieces);
         let at = token.before.len();

@@ -10,13 +10,13 @@ use super::files::Masks;
 use crate::{
     advised::Advised,
     hub::{self, Need},
-    tokenization::{TokenizerFiles, pieces::Pieces, stored::NAME},
+    tokenization::{TokenizerFiles, stored::NAME, token_bytes::TokenBytes},
 };
 
 /// The decoder of the token ids of some masks.
 pub(crate) struct Found {
     /// None if the masks have no tokenizer.
-    pub(crate) pieces: Option<Pieces<'static>>,
+    pub(crate) pieces: Option<TokenBytes<'static>>,
     /// A note for the user about it.
     pub(crate) note: Option<String>,
 }
@@ -55,7 +55,7 @@ pub(crate) fn find(masks: &Masks, named: Option<&Path>) -> anyhow::Result<Found>
     // Older masks record the fingerprint of tokenizer.json alone.
     if wanted == Some(got.as_str()) {
         return Ok(Found {
-            pieces: Some(Pieces::read(&path)?),
+            pieces: Some(TokenBytes::read(&path)?),
             note: None,
         });
     }
@@ -71,7 +71,7 @@ pub(crate) fn find(masks: &Masks, named: Option<&Path>) -> anyhow::Result<Found>
         )),
     };
     Ok(Found {
-        pieces: Some(Pieces::of(Cow::Owned(files.tokenizer()?))),
+        pieces: Some(TokenBytes::of(Cow::Owned(files.tokenizer()?))),
         note,
     })
 }

@@ -7,7 +7,7 @@
 //!
 //! * `read`: reads the documents of the shards, in order.
 //! * `tokenize`: tokenises documents and gathers them into read-ahead blocks (`LookAhead`).
-//! * `pieces`: cuts a document into the windows that are scored.
+//! * `windows`: cuts a document into the windows that are scored.
 //! * `batches`: groups the windows of a block into batches with little padding.
 //! * `score`: computes loss and entropy of the batches, in document order; `plan::columns` combines those of several
 //!   models.
@@ -33,7 +33,6 @@ pub(crate) mod in_memory;
 mod load;
 mod mask;
 pub(crate) mod output;
-pub(crate) mod pieces;
 mod read;
 pub(crate) mod record;
 mod rejected;
@@ -42,6 +41,7 @@ mod shard_files;
 pub(crate) mod store;
 pub mod summary;
 pub(crate) mod tokenize;
+pub(crate) mod windows;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 

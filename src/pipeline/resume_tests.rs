@@ -6,7 +6,7 @@ use std::{
 };
 
 use rho_formats::{ScoreType, Shard, find_shards, read_masks};
-use rho_reference::{Piece, ReferenceError, Scorer, Scores, source::fingerprint};
+use rho_reference::{ReferenceError, Scorer, Scores, TokenWindow, source::fingerprint};
 
 use super::{
     Report, Work,
@@ -32,7 +32,7 @@ struct Fake {
 }
 
 impl Scorer for Fake {
-    fn score(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Scores>, ReferenceError> {
+    fn score(&mut self, windows: &[TokenWindow<'_>]) -> Result<Vec<Scores>, ReferenceError> {
         if self.break_after == Some(self.batches) {
             return Err(ReferenceError::UnknownVocabulary {
                 path: PathBuf::from("the fake broke"),
@@ -43,11 +43,11 @@ impl Scorer for Fake {
             self.stop.request();
         }
         // A score that also depends on the batch, as in real models in the last bits.
-        let together = pieces.iter().map(|p| p.tokens.len()).sum::<usize>() as f32 / 1e4;
-        let score = |piece: &Piece<'_>| {
-            let scored = piece.scored_from..piece.tokens.len();
+        let together = windows.iter().map(|p| p.tokens.len()).sum::<usize>() as f32 / 1e4;
+        let score = |window: &TokenWindow<'_>| {
+            let scored = window.scored_from..window.tokens.len();
             let number = |i: usize, factor: u32| {
-                let (before, token) = (piece.tokens[i - 1], piece.tokens[i]);
+                let (before, token) = (window.tokens[i - 1], window.tokens[i]);
                 if token == 13 {
                     return f32::NAN;
                 }
@@ -58,7 +58,7 @@ impl Scorer for Fake {
                 entropy: scored.map(|i| number(i, 104_729)).collect(),
             }
         };
-        Ok(pieces.iter().map(score).collect())
+        Ok(windows.iter().map(score).collect())
     }
 }
 
@@ -489,9 +489,9 @@ fn an_input_that_grows_and_an_output_that_goes() {
 
     struct Meddling<'a>(&'a (dyn Fn() + Sync));
     impl Scorer for Meddling<'_> {
-        fn score(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Scores>, ReferenceError> {
+        fn score(&mut self, windows: &[TokenWindow<'_>]) -> Result<Vec<Scores>, ReferenceError> {
             (self.0)();
-            Fake::default().score(pieces)
+            Fake::default().score(windows)
         }
     }
     let meddled = |plan: &Plan, meddle: &(dyn Fn() + Sync)| {

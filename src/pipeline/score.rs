@@ -13,15 +13,15 @@ use std::{
 
 use anyhow::Context as _;
 use rho_formats::Rejection;
-use rho_reference::{Piece, Scores};
+use rho_reference::{Scores, TokenWindow};
 
 use super::{
     Flow, LookAhead, Panel, Scored, ScoredDocument, Scorers, TokenDocument, Work,
     batches::batches,
     for_each, join,
     output::lock,
-    pieces::{Span, spans},
     send,
+    windows::{Window, windows},
 };
 
 /// Times of the stage, and the tokens scored in them.
@@ -108,14 +108,14 @@ pub(super) fn score(
     let mut documents: Vec<ScoredDocument> = documents.into_iter().map(unscored).collect();
     let mut all = Vec::new();
     for (d, scored) in documents.iter().enumerate() {
-        let spans = spans(
+        let windows = windows(
             scored.document.tokens.len(),
             work.plan.context,
             work.plan.overlap,
         );
-        all.extend(spans.into_iter().map(|span| (d, span)));
+        all.extend(windows.into_iter().map(|window| (d, window)));
     }
-    let lengths: Vec<usize> = all.iter().map(|(_, span)| span.range.len()).collect();
+    let lengths: Vec<usize> = all.iter().map(|(_, window)| window.range.len()).collect();
     let batches = batches(&lengths, work.plan.batch_tokens);
     for batch in &batches {
         let tokens: usize = batch.iter().map(|&i| lengths[i]).sum();
@@ -138,8 +138,8 @@ pub(super) fn score(
             // The entropy of a base is not stored.
             let its_columns = first..first + columns.of_model(model).len();
             for (&i, scores) in batches[batch].iter().zip(scores) {
-                let (d, span) = &all[i];
-                let scored = span.scored_from..span.range.end;
+                let (d, window) = &all[i];
+                let scored = window.scored_from..window.range.end;
                 for (column, its) in its_columns.clone().zip([scores.loss, scores.entropy]) {
                     documents[*d].scores[column][scored.clone()].copy_from_slice(&its);
                 }
@@ -189,7 +189,7 @@ type Done = (usize, Vec<Vec<Scores>>);
 fn score_batches(
     work: &Work<'_>,
     documents: &[ScoredDocument],
-    spans: &[(usize, Span)],
+    windows: &[(usize, Window)],
     batches: &[Vec<usize>],
     scorers: &mut Scorers<'_>,
 ) -> anyhow::Result<Option<Vec<Done>>> {
@@ -203,15 +203,15 @@ fn score_batches(
             if work.stop.requested() {
                 return Ok(false);
             }
-            let piece = |&i: &usize| {
-                let (d, span) = &spans[i];
-                Piece {
-                    tokens: &documents[*d].document.tokens[span.range.clone()],
-                    scored_from: span.scored_from - span.range.start,
+            let tokens = |&i: &usize| {
+                let (d, window) = &windows[i];
+                TokenWindow {
+                    tokens: &documents[*d].document.tokens[window.range.clone()],
+                    scored_from: window.scored_from - window.range.start,
                 }
             };
-            let pieces: Vec<Piece<'_>> = batch.iter().map(piece).collect();
-            let scores = panel.iter_mut().map(|scorer| scorer.score(&pieces));
+            let batch_windows: Vec<TokenWindow<'_>> = batch.iter().map(tokens).collect();
+            let scores = panel.iter_mut().map(|scorer| scorer.score(&batch_windows));
             let scores = scores.collect::<Result<Vec<_>, _>>();
             if scores.is_err() {
                 // The other devices need not start another batch.
@@ -219,7 +219,7 @@ fn score_batches(
             }
             let scores = scores.with_context(|| format!("batch {}", number + 1))?;
             work.progress
-                .tokens(batch.iter().map(|&i| spans[i].1.own()).sum());
+                .tokens(batch.iter().map(|&i| windows[i].1.own()).sum());
             lock(&done).push((number, scores));
         }
     };

@@ -7,7 +7,7 @@ use std::{
 
 use proptest::prelude::*;
 use rho_formats::{MaskRow, Shard, find_shards, read_masks};
-use rho_reference::{Piece, ReferenceError, Scorer, Scores};
+use rho_reference::{ReferenceError, Scorer, Scores, TokenWindow};
 use rho_selection::{Batches, KeepRatio};
 use serde_json::{Value, json};
 
@@ -38,19 +38,20 @@ struct Fake {
 }
 
 impl Scorer for Fake {
-    fn score(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Scores>, ReferenceError> {
-        let longest = pieces
+    fn score(&mut self, windows: &[TokenWindow<'_>]) -> Result<Vec<Scores>, ReferenceError> {
+        let longest = windows
             .iter()
             .map(|p| p.tokens.len())
             .max()
-            .expect("a batch holds a piece");
+            .expect("a batch holds a window");
         assert!(
-            longest <= self.context && (pieces.len() == 1 || pieces.len() * longest <= self.budget)
+            longest <= self.context
+                && (windows.len() == 1 || windows.len() * longest <= self.budget)
         );
-        let score = |piece: &Piece<'_>| {
-            assert!((1..piece.tokens.len()).contains(&piece.scored_from));
-            let scored = (piece.scored_from..piece.tokens.len())
-                .map(|i| (piece.tokens[i - 1], piece.tokens[i]));
+        let score = |window: &TokenWindow<'_>| {
+            assert!((1..window.tokens.len()).contains(&window.scored_from));
+            let scored = (window.scored_from..window.tokens.len())
+                .map(|i| (window.tokens[i - 1], window.tokens[i]));
             let number = |before: u32, token: u32, factor: u32| match token {
                 NOT_A_NUMBER => f32::NAN,
                 _ => {
@@ -68,12 +69,12 @@ impl Scorer for Fake {
                     .collect(),
             }
         };
-        if pieces.iter().any(|p| p.tokens.contains(&BREAKS)) {
+        if windows.iter().any(|p| p.tokens.contains(&BREAKS)) {
             return Err(ReferenceError::UnknownVocabulary {
                 path: PathBuf::from("the fake broke"),
             });
         }
-        Ok(pieces.iter().map(score).collect())
+        Ok(windows.iter().map(score).collect())
     }
 }
 

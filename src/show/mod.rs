@@ -17,7 +17,7 @@ use crate::{
     document::Document,
     numbers::grouped,
     screen::{safe, shorten},
-    tokenization::{pieces::Pieces, token_texts::Drawn},
+    tokenization::{token_bytes::TokenBytes, token_texts::Drawn},
 };
 use levels::Levels;
 
@@ -40,7 +40,7 @@ pub(crate) struct View {
 /// If it has no such mask or score.
 pub(crate) fn document(
     document: &Document,
-    pieces: Option<&Pieces<'_>>,
+    pieces: Option<&TokenBytes<'_>>,
     view: &View,
 ) -> anyhow::Result<String> {
     let total = document.tokens.len();

@@ -3,7 +3,7 @@
 use super::levels::excess;
 use crate::{
     document::Document, dynamics::CATEGORIES, screen::shorten, table::Table,
-    tokenization::pieces::Pieces,
+    tokenization::token_bytes::TokenBytes,
 };
 
 /// The width of a token's text in the table.
@@ -12,7 +12,7 @@ const PIECE: usize = 24;
 /// The table of the first `shown` tokens.
 pub(super) fn table(
     document: &Document,
-    pieces: Option<&Pieces<'_>>,
+    pieces: Option<&TokenBytes<'_>>,
     shown: usize,
     width: Option<usize>,
 ) -> String {

@@ -12,7 +12,7 @@ use super::{
     joint,
     types::TokenType,
 };
-use crate::{masks::files::Masks, tokenization::pieces::Pieces};
+use crate::{masks::files::Masks, tokenization::token_bytes::TokenBytes};
 
 /// The reported percentiles. JSON has no infinity: infinite values are null there.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -186,7 +186,7 @@ impl Report {
     pub(crate) fn of(
         masks: &Masks,
         statistics: &Statistics,
-        pieces: Option<&Pieces<'_>>,
+        pieces: Option<&TokenBytes<'_>>,
         (top, min_count): (usize, u64),
     ) -> Self {
         let columns = &statistics.columns;

@@ -2,14 +2,14 @@
 //!
 //! * `files`: reads tokenizer.json and the files beside it.
 //! * `words`: the fast tokenizer. `long`: bounds the memory of the tokenizers crate.
-//! * `marker`: the first token after a marker. `pieces`: the bytes of tokens. `token_texts`: their text for display.
+//! * `marker`: the first token after a marker. token_bytes: the bytes of tokens. `token_texts`: their text for display.
 //! * `stored`: the tokenizer.json in a masks folder.
 
 mod files;
 mod long;
 mod marker;
-pub(crate) mod pieces;
 pub(crate) mod stored;
+pub(crate) mod token_bytes;
 pub(crate) mod token_texts;
 mod words;
 
@@ -24,7 +24,7 @@ use rho_checkpoint::Outline;
 use tokenizers::Tokenizer;
 
 use crate::{advised::Advised, cli::SpecialToken};
-use pieces::Pieces;
+use token_bytes::TokenBytes;
 use words::Words;
 
 /// A tokenizer and the special tokens that it puts around each text.
@@ -120,8 +120,8 @@ impl Tokenization {
     }
 
     /// The bytes of tokens, for display.
-    pub(crate) fn pieces(&self) -> Pieces<'_> {
-        Pieces::of(Cow::Borrowed(&self.tokenizer))
+    pub(crate) fn pieces(&self) -> TokenBytes<'_> {
+        TokenBytes::of(Cow::Borrowed(&self.tokenizer))
     }
 
     /// The byte offset in a text at which each of its tokens ends. The tokens are those of [`encode`](Self::encode)

@@ -11,7 +11,7 @@
 //! Bytes that cannot be part of a character are displayed as U+FFFD, with the token that holds the last of them.
 //! `layout`, in `show`, replaces what is not safe to print on a terminal.
 
-use super::pieces::Pieces;
+use super::token_bytes::TokenBytes;
 
 /// The text of a document, divided at the ends of its tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) struct Drawn {
 
 impl Drawn {
     /// The text of these tokens. Without a tokenizer, and for ids that it does not have, the text is the id.
-    pub(crate) fn of(tokens: &[u32], pieces: Option<&Pieces<'_>>) -> Self {
+    pub(crate) fn of(tokens: &[u32], pieces: Option<&TokenBytes<'_>>) -> Self {
         let mut bytes = Vec::new();
         let mut ends = Vec::with_capacity(tokens.len());
         let mut at_beginning = pieces.is_some_and(|pieces| pieces.drops_leading_space);

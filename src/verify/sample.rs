@@ -6,7 +6,7 @@ use tokio::runtime::Runtime;
 
 use crate::{
     advised::Advised,
-    pipeline::{TokenDocument, Work, pieces::spans, tokenize::tokenize},
+    pipeline::{TokenDocument, Work, tokenize::tokenize, windows::windows},
 };
 
 /// Windows of a document that are compared: later ones are cut like the second, and a book would take too long.
@@ -140,7 +140,7 @@ impl Reading {
     }
 
     fn add(&mut self, work: &Work<'_>, mut document: TokenDocument) {
-        let windows = spans(document.tokens.len(), work.plan.context, work.plan.overlap);
+        let windows = windows(document.tokens.len(), work.plan.context, work.plan.overlap);
         if windows.len() > WINDOWS {
             document.tokens.truncate(windows[WINDOWS - 1].range.end);
             self.cut += 1;

@@ -7,7 +7,7 @@ use ort::{
 };
 use rho_graph::{DataType, Dimension, Model, Port};
 
-use crate::{Piece, ReferenceError};
+use crate::{ReferenceError, TokenWindow};
 
 /// The meaning of one input.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,18 +30,18 @@ pub struct Inputs(Vec<(Port, Meaning)>);
 
 /// A batch padded to `[batch, length]`.
 pub(crate) struct Rectangle<'a> {
-    pub(crate) pieces: &'a [Piece<'a>],
+    pub(crate) windows: &'a [TokenWindow<'a>],
     /// Length of the longest window.
     pub(crate) length: usize,
 }
 
 impl Rectangle<'_> {
     /// `[batch, length]` numbers, computed from row and column; columns beyond a row's end get `padding`.
-    fn fill<T: Copy>(&self, padding: T, number: impl Fn(&Piece<'_>, usize) -> T) -> Vec<T> {
-        let mut all = Vec::with_capacity(self.pieces.len() * self.length);
-        for piece in self.pieces {
-            all.extend((0..piece.tokens.len()).map(|i| number(piece, i)));
-            all.resize(all.len() + self.length - piece.tokens.len(), padding);
+    fn fill<T: Copy>(&self, padding: T, number: impl Fn(&TokenWindow<'_>, usize) -> T) -> Vec<T> {
+        let mut all = Vec::with_capacity(self.windows.len() * self.length);
+        for window in self.windows {
+            all.extend((0..window.tokens.len()).map(|i| number(window, i)));
+            all.resize(all.len() + self.length - window.tokens.len(), padding);
         }
         all
     }
@@ -101,7 +101,7 @@ impl Inputs {
 
     /// Binds every input for a batch. Shorter windows are padded on the right, which a causal model never attends to.
     pub(crate) fn bind(&self, batch: &Rectangle<'_>, binding: &mut IoBinding) -> ort::Result<()> {
-        let shape = [batch.pieces.len(), batch.length];
+        let shape = [batch.windows.len(), batch.length];
         for (port, meaning) in &self.0 {
             let integers = |numbers: Vec<i64>| -> ort::Result<DynTensor> {
                 Ok(match port.dtype {
@@ -114,7 +114,7 @@ impl Inputs {
             };
             let tensor = match meaning {
                 Meaning::InputIds => {
-                    integers(batch.fill(0, |piece, i| i64::from(piece.tokens[i])))?
+                    integers(batch.fill(0, |window, i| i64::from(window.tokens[i])))?
                 }
                 Meaning::AttentionMask => integers(batch.fill(0, |_, _| 1))?,
                 Meaning::PositionIds => integers(batch.fill(0, |_, i| i as i64))?,
@@ -122,7 +122,7 @@ impl Inputs {
                 Meaning::Past(axes) => {
                     let axes: Vec<i64> = axes
                         .iter()
-                        .map(|a| a.unwrap_or(batch.pieces.len()) as i64)
+                        .map(|a| a.unwrap_or(batch.windows.len()) as i64)
                         .collect();
                     let dtype = match port.dtype {
                         DataType::F16 => TensorElementType::Float16,

@@ -1,7 +1,7 @@
 //! Runs a frozen reference model in ONNX Runtime: batches of tokens in, loss and entropy out.
 //!
 //! ```text
-//! Piece { tokens, scored_from } ─► Reference ─► body session ─► hidden states ─► head ─► Scores { loss, entropy }
+//! TokenWindow { tokens, scored_from } ─► Reference ─► body session ─► hidden states ─► head ─► Scores { loss, entropy }
 //! ```
 //!
 //! * [`device`]: CPU or CUDA, with a check that it works.
@@ -33,7 +33,7 @@ pub use error::ReferenceError;
 pub use opened::{HeadChoice, OpenedReference, ReferenceOptions};
 pub use precision::Precision;
 pub use reference::{Reference, WorkDone};
-pub use scorer::{Piece, Scorer, Scores};
+pub use scorer::{Scorer, Scores, TokenWindow};
 pub use source::Source;
 
 #[cfg(doctest)]

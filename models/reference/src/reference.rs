@@ -8,7 +8,7 @@ use ort::{
 use rayon::prelude::*;
 
 use crate::{
-    Piece, ReferenceError, ResolvedDevice, Scorer, Scores,
+    ReferenceError, ResolvedDevice, Scorer, Scores, TokenWindow,
     head::{
         kernel::Kernel,
         plain::{self, RowScores},
@@ -63,11 +63,11 @@ impl Rows {
             numbers: Vec::new(),
             targets: Vec::new(),
         };
-        for (b, piece) in batch.pieces.iter().enumerate() {
-            let first = piece.scored_from;
+        for (b, window) in batch.windows.iter().enumerate() {
+            let first = window.scored_from;
             rows.numbers
-                .extend((first..piece.tokens.len()).map(|i| b * batch.length + i - 1));
-            rows.targets.extend_from_slice(&piece.tokens[first..]);
+                .extend((first..window.tokens.len()).map(|i| b * batch.length + i - 1));
+            rows.targets.extend_from_slice(&window.tokens[first..]);
         }
         rows
     }
@@ -98,11 +98,11 @@ impl Reference {
 
     /// Scores two tokens to check that the graph runs.
     pub(crate) fn try_out(&mut self) -> Result<(), ReferenceError> {
-        let piece = Piece {
+        let window = TokenWindow {
             tokens: &[0, 0],
             scored_from: 1,
         };
-        self.score(&[piece, piece]).map(|_| ())
+        self.score(&[window, window]).map(|_| ())
     }
 
     /// Runs the body on a padded batch. Hidden states stay on the device.
@@ -110,7 +110,7 @@ impl Reference {
         let doing = || {
             format!(
                 "running the model on a batch of {} x {} tokens",
-                batch.pieces.len(),
+                batch.windows.len(),
                 batch.length
             )
         };
@@ -138,7 +138,7 @@ impl Reference {
     fn score_rows(&mut self, batch: &Rectangle<'_>) -> Result<RowScores, ReferenceError> {
         let rows = Rows::of(batch);
         let value = self.run_body(batch)?;
-        let positions = batch.pieces.len() * batch.length;
+        let positions = batch.windows.len() * batch.length;
         match &mut self.head {
             Head::Session(head) => {
                 // A loss and an entropy per row; hidden states stay on the device.
@@ -173,19 +173,19 @@ impl Reference {
 }
 
 impl Scorer for Reference {
-    fn score(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Scores>, ReferenceError> {
-        let length = pieces.iter().map(|p| p.tokens.len()).max().unwrap_or(0);
+    fn score(&mut self, windows: &[TokenWindow<'_>]) -> Result<Vec<Scores>, ReferenceError> {
+        let length = windows.iter().map(|p| p.tokens.len()).max().unwrap_or(0);
         let rows = match self.head {
             Head::None => (LOGITS_BYTES / 4 / self.vocabulary / length.max(1)).max(1),
-            _ => pieces.len().max(1),
+            _ => windows.len().max(1),
         };
-        let mut scores = Vec::with_capacity(pieces.len());
-        for pieces in pieces.chunks(rows) {
-            let length = pieces.iter().map(|p| p.tokens.len()).max().unwrap_or(0);
-            let all = self.score_rows(&Rectangle { pieces, length })?;
+        let mut scores = Vec::with_capacity(windows.len());
+        for windows in windows.chunks(rows) {
+            let length = windows.iter().map(|p| p.tokens.len()).max().unwrap_or(0);
+            let all = self.score_rows(&Rectangle { windows, length })?;
             let mut at = 0;
-            for piece in pieces {
-                let range = at..at + piece.tokens.len() - piece.scored_from;
+            for window in windows {
+                let range = at..at + window.tokens.len() - window.scored_from;
                 at = range.end;
                 scores.push(Scores {
                     loss: all.loss[range.clone()].to_vec(),

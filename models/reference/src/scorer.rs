@@ -4,7 +4,7 @@ use crate::ReferenceError;
 
 /// A token sequence that is scored by itself: a document, or a window of a long one.
 #[derive(Debug, Clone, Copy)]
-pub struct Piece<'a> {
+pub struct TokenWindow<'a> {
     /// Token ids, each below vocab_size. At least two.
     pub tokens: &'a [u32],
     /// Index of the first token to score, at least 1. The tokens before it are context only.
@@ -27,5 +27,5 @@ pub trait Scorer {
     ///
     /// # Errors
     /// If the model cannot be run, or its output has an unexpected type or shape.
-    fn score(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Scores>, ReferenceError>;
+    fn score(&mut self, windows: &[TokenWindow<'_>]) -> Result<Vec<Scores>, ReferenceError>;
 }

@@ -16,8 +16,8 @@ use ort::environment::Environment;
 use rho_checkpoint::Checkpoint;
 use rho_graph::{Dtype, ExportError, ExportHead, ExportOptions, Prepared};
 use rho_reference::{
-    HeadChoice, OpenedReference, Piece, Precision, Reference, ReferenceOptions, ResolvedDevice,
-    Scorer, Scores, Source,
+    HeadChoice, OpenedReference, Precision, Reference, ReferenceOptions, ResolvedDevice, Scorer,
+    Scores, Source, TokenWindow,
 };
 use rho_runtime::{LibraryOptions, find_or_install, load};
 use serde_json::Value;
@@ -142,18 +142,18 @@ fn scorer(model: &Path, precision: Precision, head: HeadChoice) -> Reference {
 
 /// Scores each document alone, then all together, padded, and asserts that padding changes little. Returns the former.
 fn score(scorer: &mut Reference, rows: &[(Vec<u32>, Scores)], what: &str) -> Vec<Scores> {
-    let piece = |(tokens, _): &'_ (Vec<u32>, Scores)| tokens.clone();
-    let tokens: Vec<Vec<u32>> = rows.iter().map(piece).collect();
-    let pieces = tokens.iter().map(|tokens| Piece {
+    let window = |(tokens, _): &'_ (Vec<u32>, Scores)| tokens.clone();
+    let tokens: Vec<Vec<u32>> = rows.iter().map(window).collect();
+    let windows = tokens.iter().map(|tokens| TokenWindow {
         tokens,
         scored_from: 1,
     });
-    let pieces: Vec<Piece<'_>> = pieces.collect();
-    let alone = pieces
+    let windows: Vec<TokenWindow<'_>> = windows.collect();
+    let alone = windows
         .iter()
-        .flat_map(|piece| scorer.score(&[*piece]).unwrap());
+        .flat_map(|window| scorer.score(&[*window]).unwrap());
     let alone: Vec<Scores> = alone.collect();
-    let together = scorer.score(&pieces).unwrap();
+    let together = scorer.score(&windows).unwrap();
     let apart = distance(&together, &alone);
     assert!(apart <= SAME, "{what}: padding changes scores by {apart}");
     alone

@@ -11,8 +11,8 @@
 use std::path::{Path, PathBuf};
 
 use rho_reference::{
-    HeadChoice, OpenedReference, Piece, Precision, ReferenceOptions, ResolvedDevice, Scorer,
-    Scores, Source,
+    HeadChoice, OpenedReference, Precision, ReferenceOptions, ResolvedDevice, Scorer, Scores,
+    Source, TokenWindow,
     head::{plain, session::SessionHead},
     product::Multiplier,
 };
@@ -51,8 +51,8 @@ fn scorer_in(precision: Precision, model: &Path, head: HeadChoice) -> rho_refere
     reference.load(&environment, options).unwrap()
 }
 
-fn whole(tokens: &[u32]) -> Piece<'_> {
-    Piece {
+fn whole(tokens: &[u32]) -> TokenWindow<'_> {
+    TokenWindow {
         tokens,
         scored_from: 1,
     }
@@ -125,14 +125,14 @@ fn equals_float64_on_all_models_and_both_exports() {
             for head in [HeadChoice::Fastest, HeadChoice::Session, HeadChoice::Logits] {
                 let mut scorer = scorer(&model.join(export), head);
                 let what = format!("{} {export} {head:?}", model.display());
-                let pieces: Vec<_> = rows.iter().map(|(tokens, _)| whole(tokens)).collect();
+                let windows: Vec<_> = rows.iter().map(|(tokens, _)| whole(tokens)).collect();
                 let expected: Vec<_> = rows.iter().map(|(_, scores)| scores.clone()).collect();
-                let alone: Vec<_> = pieces
+                let alone: Vec<_> = windows
                     .iter()
                     .flat_map(|p| scorer.score(&[*p]).unwrap())
                     .collect();
                 assert_same(&alone, &expected, PARITY, &what);
-                let together = scorer.score(&pieces).unwrap();
+                let together = scorer.score(&windows).unwrap();
                 assert_same(&together, &alone, SAME, &format!("{what}, padded"));
                 tried += 1;
             }
@@ -147,9 +147,9 @@ fn equals_float64_on_all_models_and_both_exports() {
 #[test]
 fn all_heads_agree_on_the_demonstration_model() {
     let tokens: Vec<u32> = (0..300).map(|i| i * 37 % 2000).collect();
-    let pieces = [
+    let windows = [
         whole(&tokens[..5]),
-        Piece {
+        TokenWindow {
             tokens: &tokens[5..205],
             scored_from: 100,
         },
@@ -157,7 +157,7 @@ fn all_heads_agree_on_the_demonstration_model() {
     ];
     let scores = |head| {
         scorer(&root().join("models/demo"), head)
-            .score(&pieces)
+            .score(&windows)
             .unwrap()
     };
     let logits = scores(HeadChoice::Logits);
@@ -169,7 +169,7 @@ fn all_heads_agree_on_the_demonstration_model() {
     assert_same(&scores(HeadChoice::Session), &logits, ATTENTION, "session");
     let int8 = |head| {
         scorer_in(Precision::Int8, &root().join("models/demo"), head)
-            .score(&pieces)
+            .score(&windows)
             .unwrap()
     };
     let kernel = int8(HeadChoice::Fastest);
@@ -186,7 +186,7 @@ fn nothing_is_handed_out_but_what_is_needed() {
     const HIDDEN: u64 = 128;
     const VOCABULARY: u64 = 2048;
     let tokens: Vec<u32> = (0..200).collect();
-    let pieces = [whole(&tokens), whole(&tokens)];
+    let windows = [whole(&tokens), whole(&tokens)];
     for (head, sessions, bytes) in [
         // The hidden states; a loss and an entropy per scored token; all logits.
         (HeadChoice::Fastest, 1, TOKENS * HIDDEN * 4),
@@ -195,7 +195,7 @@ fn nothing_is_handed_out_but_what_is_needed() {
     ] {
         let mut reference = scorer(&root().join("models/demo"), head);
         let before = reference.work_done();
-        reference.score(&pieces).unwrap();
+        reference.score(&windows).unwrap();
         let work = reference.work_done();
         let handed = work.bytes_handed_out - before.bytes_handed_out;
         assert_eq!((work.sessions, handed), (sessions, bytes), "{head:?}");
@@ -250,7 +250,7 @@ fn reduced_precisions_are_near_and_do_not_depend_on_the_batch() {
             .map(expected)
             .filter(|(tokens, _)| tokens.len() > 1)
             .collect();
-        let pieces: Vec<_> = rows.iter().map(|(tokens, _)| whole(tokens)).collect();
+        let windows: Vec<_> = rows.iter().map(|(tokens, _)| whole(tokens)).collect();
         let expected: Vec<_> = rows.iter().map(|(_, scores)| scores.clone()).collect();
         for export in ["onnx", "onnx_past"] {
             for (precision, most, each) in REDUCED {
@@ -260,11 +260,11 @@ fn reduced_precisions_are_near_and_do_not_depend_on_the_batch() {
                 }
                 let what = format!("{} {export} {precision}", model.display());
                 let mut scorer = scorer_in(precision, &model.join(export), HeadChoice::Fastest);
-                let alone: Vec<_> = pieces
+                let alone: Vec<_> = windows
                     .iter()
                     .flat_map(|p| scorer.score(&[*p]).unwrap())
                     .collect();
-                let together = scorer.score(&pieces).unwrap();
+                let together = scorer.score(&windows).unwrap();
                 assert_same(&together, &alone, SAME, &format!("{what}, padded"));
                 let losses = |scores: &[Scores]| -> Vec<f64> {
                     let all = scores.iter().flat_map(|s| &s.loss);

@@ -6,8 +6,8 @@
 //! | `input_ids` | list&lt;int32&gt; | documents, sequences |
 //! | `attention_mask` | list&lt;int8&gt;, 0 in the padding | documents, sequences |
 //! | `labels` | list&lt;int32&gt;, -100 for tokens that are no targets | documents, sequences |
-//! | `position_ids` | list&lt;int32&gt;, from 0 in every piece and in the padding | sequences |
-//! | `seq_lengths` | list&lt;int32&gt;, the length of each piece, padding last; the name is TRL's | sequences |
+//! | `position_ids` | list&lt;int32&gt;, from 0 in every part and in the padding | sequences |
+//! | `seq_lengths` | list&lt;int32&gt;, the length of each part, padding last; the name is TRL's | sequences |
 //!
 //! Transformers separates the documents of a sequence by `position_ids`, but only if it gets no `attention_mask`.
 
@@ -67,8 +67,8 @@ impl Layout for Labels {
             attended.resize(attended.len() + row.padding, 0);
         });
         self.labels.push(|labels| {
-            for piece in row.pieces {
-                alignment::labels(piece.ids, piece.chosen, labels);
+            for part in row.parts {
+                alignment::labels(part.ids, part.chosen, labels);
             }
             labels.resize(labels.len() + row.padding, IGNORE);
         });

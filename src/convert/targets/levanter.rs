@@ -41,8 +41,8 @@ impl Layout for Levanter {
     fn push(&mut self, row: &Row<'_>) {
         self.input_ids.push(|ids| row.ids(ids));
         self.loss_weights.push(|weights| {
-            for piece in row.pieces {
-                alignment::shifted_weights(piece.chosen, weights);
+            for part in row.parts {
+                alignment::shifted_weights(part.chosen, weights);
             }
             weights.resize(weights.len() + row.padding, 0.0);
         });

@@ -14,7 +14,7 @@ use rho_formats::{
 use super::{Settings, ShardFiles, Target, Writer, Written};
 use crate::convert::{
     documents::Documents,
-    packing::{Packer, Piece},
+    packing::{DocumentPart, Packer},
 };
 
 /// The most tokens in a record batch, unless a single row has more.
@@ -22,9 +22,9 @@ const FULL: usize = 1 << 18;
 
 /// A row to add to a table.
 pub(super) struct Row<'a> {
-    /// One document, or the pieces that share a sequence.
-    pub(super) pieces: &'a [Piece<'a>],
-    /// The number of padding entries after the pieces.
+    /// One document, or the parts that share a sequence.
+    pub(super) parts: &'a [DocumentPart<'a>],
+    /// The number of padding entries after the parts.
     pub(super) padding: usize,
     /// The token id of padding.
     pub(super) pad: i32,
@@ -33,29 +33,29 @@ pub(super) struct Row<'a> {
 impl Row<'_> {
     /// The number of tokens, without padding.
     pub(super) fn tokens(&self) -> usize {
-        self.pieces.iter().map(|piece| piece.ids.len()).sum()
+        self.parts.iter().map(|part| part.ids.len()).sum()
     }
 
     /// Appends its token ids, with padding.
     pub(super) fn ids(&self, to: &mut Vec<i32>) {
-        for piece in self.pieces {
-            to.extend_from_slice(piece.ids);
+        for part in self.parts {
+            to.extend_from_slice(part.ids);
         }
         to.resize(to.len() + self.padding, self.pad);
     }
 
-    /// Appends the position of each token in its piece; padding counts as a piece.
+    /// Appends the position of each token in its part; padding counts as a part.
     pub(super) fn positions(&self, to: &mut Vec<i32>) {
         for length in self.lengths() {
             to.extend(0..length);
         }
     }
 
-    /// The length of each piece, and of the padding if there is any. They are below 2^31, as lists in masks are.
+    /// The length of each part, and of the padding if there is any. They are below 2^31, as lists in masks are.
     pub(super) fn lengths(&self) -> impl Iterator<Item = i32> {
-        let pieces = self.pieces.iter().map(|piece| piece.ids.len());
+        let parts = self.parts.iter().map(|part| part.ids.len());
         let padding = (self.padding > 0).then_some(self.padding);
-        pieces.chain(padding).map(|length| length as i32)
+        parts.chain(padding).map(|length| length as i32)
     }
 }
 
@@ -161,12 +161,12 @@ struct Pending<L> {
 }
 
 impl<L: Layout> Pending<L> {
-    fn push(&mut self, pieces: &[Piece<'_>], padding: usize) -> anyhow::Result<()> {
-        if pieces.iter().all(|piece| piece.chosen.targets() == 0) {
+    fn push(&mut self, parts: &[DocumentPart<'_>], padding: usize) -> anyhow::Result<()> {
+        if parts.iter().all(|part| part.chosen.targets() == 0) {
             return Ok(());
         }
         let row = Row {
-            pieces,
+            parts,
             padding,
             pad: self.pad,
         };
@@ -199,16 +199,16 @@ impl<L: Layout> Writer for RowWriter<L> {
             }
             match &mut self.packer {
                 None => {
-                    let piece = Piece {
+                    let part = DocumentPart {
                         ids: document.input_ids,
                         chosen: document.chosen,
                     };
-                    self.rows.push(&[piece], 0)?;
+                    self.rows.push(&[part], 0)?;
                 }
                 Some(packer) => {
                     packer.add(&document);
                     if packer.is_full() {
-                        packer.pack(|pieces, padding| self.rows.push(pieces, padding))?;
+                        packer.pack(|parts, padding| self.rows.push(parts, padding))?;
                     }
                 }
             }
@@ -218,7 +218,7 @@ impl<L: Layout> Writer for RowWriter<L> {
 
     fn end_shard(&mut self) -> anyhow::Result<()> {
         if let Some(packer) = &mut self.packer {
-            packer.pack(|pieces, padding| self.rows.push(pieces, padding))?;
+            packer.pack(|parts, padding| self.rows.push(parts, padding))?;
         }
         self.rows.flush()
     }

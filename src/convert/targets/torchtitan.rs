@@ -43,8 +43,8 @@ impl Layout for Torchtitan {
     fn push(&mut self, row: &Row<'_>) {
         self.input.push(|ids| row.ids(ids));
         self.labels.push(|labels| {
-            for piece in row.pieces {
-                alignment::shifted_labels(piece.ids, piece.chosen, labels);
+            for part in row.parts {
+                alignment::shifted_labels(part.ids, part.chosen, labels);
             }
             labels.resize(labels.len() + row.padding, IGNORE);
         });

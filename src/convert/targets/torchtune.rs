@@ -38,8 +38,8 @@ impl Layout for Torchtune {
     fn push(&mut self, row: &Row<'_>) {
         self.tokens.push(|ids| row.ids(ids));
         self.mask.push(|mask| {
-            for piece in row.pieces {
-                alignment::dropped(piece.chosen, mask);
+            for part in row.parts {
+                alignment::dropped(part.chosen, mask);
             }
         });
     }

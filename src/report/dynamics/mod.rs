@@ -31,7 +31,7 @@ use crate::{
     masks::tokenizer,
     numbers::grouped,
     screen::safe,
-    tokenization::pieces::Pieces,
+    tokenization::token_bytes::TokenBytes,
 };
 
 /// The arguments of a report.
@@ -49,7 +49,7 @@ pub(crate) struct Request<'a> {
 /// The input of all sections.
 struct Subject<'a> {
     opened: &'a Opened,
-    pieces: Option<&'a Pieces<'static>>,
+    pieces: Option<&'a TokenBytes<'static>>,
 }
 
 impl Subject<'_> {

@@ -30,7 +30,7 @@ use crate::{
     screen::safe,
     show::default_mask,
     stats::{Columns, Statistics, gather},
-    tokenization::pieces::Pieces,
+    tokenization::token_bytes::TokenBytes,
 };
 
 /// The arguments of a report.
@@ -55,7 +55,7 @@ struct Subject<'a> {
     masks: &'a Masks,
     made: &'a Made,
     statistics: &'a Statistics,
-    pieces: Option<&'a Pieces<'static>>,
+    pieces: Option<&'a TokenBytes<'static>>,
     /// The index of the mask for charts; None if there are no masks.
     mask: Option<usize>,
 }

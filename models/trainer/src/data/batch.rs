@@ -2,15 +2,15 @@
 
 use crate::Batch;
 
-use super::{DataError, DataPosition, Document, Documents, Piece};
+use super::{DataError, DataPosition, Document, DocumentPart, Documents};
 
-/// A piece of a document in a row.
+/// A part of a document in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
     /// Index of its first token in the row.
     pub start: usize,
-    /// The piece.
-    pub piece: Piece,
+    /// The part.
+    pub part: DocumentPart,
 }
 
 /// Rows of `length` tokens, concatenated. Entry `i` of each list describes token `i` as a target.
@@ -42,7 +42,7 @@ impl GlobalBatch {
     /// # Errors
     /// If a document cannot be read, or has a token id that is not below `vocabulary`.
     pub fn read(
-        rows: &[Vec<Piece>],
+        rows: &[Vec<DocumentPart>],
         length: usize,
         vocabulary: usize,
         after: DataPosition,
@@ -61,25 +61,25 @@ impl GlobalBatch {
             after,
         };
         let mut document = Document::default();
-        for (row, pieces) in rows.iter().enumerate() {
-            let (mut start, mut segments) = (0, Vec::with_capacity(pieces.len()));
-            for &piece in pieces {
-                let end = piece.start + piece.length;
-                documents.read(piece.document, piece.start..end, &mut document)?;
+        for (row, parts) in rows.iter().enumerate() {
+            let (mut start, mut segments) = (0, Vec::with_capacity(parts.len()));
+            for &part in parts {
+                let end = part.start + part.length;
+                documents.read(part.document, part.start..end, &mut document)?;
                 let wrong = document
                     .input_ids
                     .iter()
                     .find(|&&t| t as usize >= vocabulary);
                 if let Some(&token) = wrong {
                     return Err(DataError::Token {
-                        document: documents.name(piece.document),
+                        document: documents.name(part.document),
                         token,
                         vocabulary,
                     });
                 }
                 batch.put(row * length + start, &document);
-                segments.push(Segment { start, piece });
-                start += piece.length;
+                segments.push(Segment { start, part });
+                start += part.length;
             }
             batch.rows.push(segments);
         }
@@ -114,7 +114,7 @@ impl GlobalBatch {
         for segments in &self.rows {
             let before = starts.len();
             for segment in segments {
-                starts.resize(starts.len() + segment.piece.length, segment.start as u32);
+                starts.resize(starts.len() + segment.part.length, segment.start as u32);
             }
             let filled = (starts.len() - before) as u32;
             starts.extend(filled..self.length as u32);
@@ -152,7 +152,7 @@ impl GlobalBatch {
     /// The distinct documents of the batch, in the order of their first appearance.
     pub fn documents(&self) -> Vec<usize> {
         let mut seen = std::collections::HashSet::new();
-        let all = self.rows.iter().flatten().map(|s| s.piece.document);
+        let all = self.rows.iter().flatten().map(|s| s.part.document);
         all.filter(|document| seen.insert(*document)).collect()
     }
 }

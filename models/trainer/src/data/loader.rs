@@ -131,13 +131,13 @@ fn read_batch(
     loading: &Loading,
     documents: &mut dyn Documents,
 ) -> Result<GlobalBatch, DataError> {
-    let mut pieces = Vec::with_capacity(some as usize);
+    let mut parts = Vec::with_capacity(some as usize);
     for _ in 0..some {
         let row = rows.next_row(|document| documents.length(document));
-        pieces.push(row.ok_or_else(|| DataError::NoTargets {
+        parts.push(row.ok_or_else(|| DataError::NoTargets {
             documents: documents.count(),
         })?);
     }
     let length = loading.packing.length;
-    GlobalBatch::read(&pieces, length, loading.vocabulary, rows.place(), documents)
+    GlobalBatch::read(&parts, length, loading.vocabulary, rows.place(), documents)
 }

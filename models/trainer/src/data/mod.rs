@@ -12,17 +12,17 @@
 //! * `batch`: rows with their tokens, reference losses and weights.
 //! * `loader`: reads batches ahead on its own thread.
 //!
-//! A document longer than a row is cut into pieces that overlap by exactly one token, so that each of its tokens but
+//! A document longer than a row is cut into parts that overlap by exactly one token, so that each of its tokens but
 //! the first is a target exactly once:
 //!
 //! ```text
 //! document   a b c d e f g        rows of 4
-//! pieces     a b c d
+//! parts     a b c d
 //!                  d e f g        d is context here: it was a target before
 //! targets      b c d e f g
 //! ```
 //!
-//! Until a batch is read, only the lengths of documents are used. Memory holds a window of pieces and the read-ahead
+//! Until a batch is read, only the lengths of documents are used. Memory holds a window of parts and the read-ahead
 //! batches; nothing grows with the corpus.
 
 mod batch;
@@ -37,7 +37,7 @@ pub use document::{Document, Documents};
 pub use error::DataError;
 pub use loader::{Loaded, Loader, Loading, Waited};
 pub use order::Order;
-pub use rho_selection::{Packed, Piece, Row, pack};
+pub use rho_selection::{DocumentPart, Packed, Row, pack};
 pub use rows::{DataPosition, Packing, PackingCounts, Rows};
 
 #[cfg(test)]

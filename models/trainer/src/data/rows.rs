@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::order::{Order, mix, shuffle};
-use rho_selection::{Packed, Piece, Row, pack};
+use rho_selection::{DocumentPart, Packed, Row, pack};
 
 /// How documents are packed into rows. Every field changes the contents of batches.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -91,7 +91,7 @@ pub struct PackingCounts {
     /// Rows.
     pub rows: u64,
     /// Pieces of documents in them.
-    pub pieces: u64,
+    pub parts: u64,
     /// Target tokens.
     pub targets: u64,
     /// Padding tokens.
@@ -102,11 +102,11 @@ pub struct PackingCounts {
 
 impl PackingCounts {
     fn add(&mut self, packed: &Packed, length: usize) {
-        let pieces = || packed.rows.iter().flatten();
-        let tokens: usize = pieces().map(|piece| piece.length).sum();
+        let parts = || packed.rows.iter().flatten();
+        let tokens: usize = parts().map(|part| part.length).sum();
         self.rows += packed.rows.len() as u64;
-        self.pieces += pieces().count() as u64;
-        self.targets += pieces().map(|piece| piece.length as u64 - 1).sum::<u64>();
+        self.parts += parts().count() as u64;
+        self.targets += parts().map(|part| part.length as u64 - 1).sum::<u64>();
         self.padding += (packed.rows.len() * length - tokens) as u64;
         self.cuts += packed.cuts as u64;
     }
@@ -160,7 +160,7 @@ impl Rows {
     }
 
     /// The next row; `length` returns a document's number of tokens. `None` if an epoch has no row.
-    pub fn next_row(&mut self, length: impl Fn(usize) -> usize) -> Option<Vec<Piece>> {
+    pub fn next_row(&mut self, length: impl Fn(usize) -> usize) -> Option<Vec<DocumentPart>> {
         let mut ended = 0;
         loop {
             if self.place.document as usize >= self.documents {

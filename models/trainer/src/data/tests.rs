@@ -22,9 +22,9 @@ fn documents(lengths: &[usize]) -> Vec<Document> {
 /// How often each token of each document is a target.
 fn targets(rows: &[Row]) -> HashMap<(usize, usize), usize> {
     let mut counts = HashMap::new();
-    for piece in rows.iter().flatten() {
-        for i in piece.start + 1..piece.start + piece.length {
-            *counts.entry((piece.document, i)).or_default() += 1;
+    for part in rows.iter().flatten() {
+        for i in part.start + 1..part.start + part.length {
+            *counts.entry((part.document, i)).or_default() += 1;
         }
     }
     counts
@@ -57,9 +57,9 @@ proptest! {
         let packed = pack(lengths.iter().copied().enumerate(), length, most_padding);
         prop_assert_eq!(targets(&packed.rows), once_each(&lengths));
         for row in &packed.rows {
-            let tokens: usize = row.iter().map(|piece| piece.length).sum();
+            let tokens: usize = row.iter().map(|part| part.length).sum();
             prop_assert!((2..=length).contains(&tokens), "{} of {}", tokens, length);
-            prop_assert!(row.iter().all(|piece| piece.length >= 2));
+            prop_assert!(row.iter().all(|part| part.length >= 2));
         }
     }
 
@@ -137,19 +137,19 @@ fn a_batch_says_of_each_token_what_its_document_says() {
     };
     let mut rows = Rows::new(packing, lengths.len(), DataPosition::default());
     let count = packing.count(lengths.len(), |d| lengths[d], 1).rows;
-    let pieces: Vec<Row> = (0..count)
+    let parts: Vec<Row> = (0..count)
         .map(|_| rows.next_row(|d| lengths[d]).unwrap())
         .collect();
     let from = documents.clone();
-    let batch = GlobalBatch::read(&pieces, 32, 997, rows.place(), &mut documents).unwrap();
+    let batch = GlobalBatch::read(&parts, 32, 997, rows.place(), &mut documents).unwrap();
     assert_eq!(batch.input_ids.len(), count as usize * 32);
     let mut targets = 0;
     for (row, segments) in batch.rows.iter().enumerate() {
         let mut filled = 0;
-        for &Segment { start, piece } in segments {
-            let document = &from[piece.document];
-            for i in 0..piece.length {
-                let (at, token) = (row * 32 + start + i, piece.start + i);
+        for &Segment { start, part } in segments {
+            let document = &from[part.document];
+            for i in 0..part.length {
+                let (at, token) = (row * 32 + start + i, part.start + i);
                 assert_eq!(batch.input_ids[at], document.input_ids[token]);
                 assert_eq!(batch.targets[at], i > 0);
                 if i > 0 {
@@ -160,7 +160,7 @@ fn a_batch_says_of_each_token_what_its_document_says() {
                     assert!(batch.reference_loss[at].is_nan() && batch.weight[at].is_nan());
                 }
             }
-            filled = start + piece.length;
+            filled = start + part.length;
         }
         assert!(!batch.targets[row * 32 + filled..(row + 1) * 32].contains(&true));
     }

@@ -29,8 +29,8 @@ pub(super) fn list(batch: &GlobalBatch, losses: &[f32], documents: &dyn Document
     let mut sums: HashMap<usize, (u64, f64)> = HashMap::new();
     for (row, segments) in batch.rows.iter().enumerate() {
         for segment in segments {
-            let sum = sums.entry(segment.piece.document).or_default();
-            for i in 1..segment.piece.length {
+            let sum = sums.entry(segment.part.document).or_default();
+            for i in 1..segment.part.length {
                 let at = row * batch.length + segment.start + i;
                 sum.0 += 1;
                 sum.1 += losses.get(at).map_or(0.0, |&loss| f64::from(loss));

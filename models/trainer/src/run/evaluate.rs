@@ -77,12 +77,12 @@ impl EvaluationSet {
             let loss = trainee.losses(&batch)?;
             for (row, segments) in batch.rows.iter().enumerate() {
                 for segment in segments {
-                    let piece = segment.piece;
-                    let marked = self.after.get(piece.document).copied().flatten();
-                    for i in 1..piece.length {
+                    let part = segment.part;
+                    let marked = self.after.get(part.document).copied().flatten();
+                    for i in 1..part.length {
                         let loss = loss[row * length + segment.start + i];
                         add(&mut all, loss);
-                        if marked.is_some_and(|first| piece.start + i >= first) {
+                        if marked.is_some_and(|first| part.start + i >= first) {
                             add(&mut after, loss);
                         }
                     }

@@ -15,12 +15,12 @@ use std::ops::Range;
 /// A window of a document: the tokens in `range`, of which those from `scored_from` on are scored. Both are indices
 /// into the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct Window {
     pub(crate) range: Range<usize>,
     pub(crate) scored_from: usize,
 }
 
-impl Span {
+impl Window {
     /// Tokens of the document that no other window counts: those that it scores, and for the first window the first
     /// token.
     pub(super) fn own(&self) -> usize {
@@ -32,23 +32,23 @@ impl Span {
 }
 
 /// The windows of a document of `length` tokens; none if it has nothing to score. `overlap` is less than `context`.
-pub(crate) fn spans(length: usize, context: usize, overlap: usize) -> Vec<Span> {
-    let mut spans = Vec::new();
+pub(crate) fn windows(length: usize, context: usize, overlap: usize) -> Vec<Window> {
+    let mut windows = Vec::new();
     let mut scored = 1;
     while scored < length {
-        let start = if spans.is_empty() {
+        let start = if windows.is_empty() {
             0
         } else {
             scored - overlap.max(1)
         };
         let end = length.min(start + context);
-        spans.push(Span {
+        windows.push(Window {
             range: start..end,
             scored_from: scored,
         });
         scored = end;
     }
-    spans
+    windows
 }
 
 #[cfg(test)]
@@ -59,20 +59,20 @@ mod tests {
 
     #[test]
     fn the_drawing_above() {
-        let spans: Vec<_> = spans(12, 6, 2)
+        let windows: Vec<_> = windows(12, 6, 2)
             .into_iter()
             .map(|s| (s.range, s.scored_from))
             .collect();
-        assert_eq!(spans, [(0..6, 1), (4..10, 6), (8..12, 10)]);
+        assert_eq!(windows, [(0..6, 1), (4..10, 6), (8..12, 10)]);
     }
 
     #[test]
     fn short_documents() {
-        assert_eq!(spans(0, 6, 2), []);
-        assert_eq!(spans(1, 6, 2), []);
+        assert_eq!(windows(0, 6, 2), []);
+        assert_eq!(windows(1, 6, 2), []);
         assert_eq!(
-            spans(2, 6, 2),
-            [Span {
+            windows(2, 6, 2),
+            [Window {
                 range: 0..2,
                 scored_from: 1
             }]
@@ -85,14 +85,14 @@ mod tests {
         #[test]
         fn each_token_once_with_enough_context(length in 0usize..500, context in 2usize..70, overlap in 0usize..70) {
             let overlap = overlap % context;
-            let (mut times, spans) = (vec![0; length], spans(length, context, overlap));
-            let own: usize = spans.iter().map(Span::own).sum();
+            let (mut times, windows) = (vec![0; length], windows(length, context, overlap));
+            let own: usize = windows.iter().map(Window::own).sum();
             prop_assert_eq!(own, if length > 1 { length } else { 0 });
-            for (i, span) in spans.into_iter().enumerate() {
-                prop_assert!(span.range.len() <= context);
-                for (token, times) in times.iter_mut().enumerate().take(span.range.end).skip(span.scored_from) {
+            for (i, window) in windows.into_iter().enumerate() {
+                prop_assert!(window.range.len() <= context);
+                for (token, times) in times.iter_mut().enumerate().take(window.range.end).skip(window.scored_from) {
                     *times += 1;
-                    let before = token - span.range.start;
+                    let before = token - window.range.start;
                     prop_assert!(before >= 1 && (i == 0 || before >= overlap));
                 }
             }

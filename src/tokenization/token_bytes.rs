@@ -13,7 +13,7 @@ use super::TokenizerError;
 use crate::screen::is_unseen;
 
 /// The bytes of tokens.
-pub(crate) struct Pieces<'a> {
+pub(crate) struct TokenBytes<'a> {
     tokenizer: Cow<'a, Tokenizer>,
     steps: Vec<Step>,
     /// Whether the decoder drops the space that its tokenizer puts at the start of a text.
@@ -37,12 +37,12 @@ enum Step {
 }
 
 /// A token between two steps.
-enum Piece {
+enum Decoded {
     Text(String),
     Bytes(Vec<u8>),
 }
 
-impl<'a> Pieces<'a> {
+impl<'a> TokenBytes<'a> {
     /// The bytes of a tokenizer's tokens.
     pub(crate) fn of(tokenizer: Cow<'a, Tokenizer>) -> Self {
         let mut pieces = Self {
@@ -65,7 +65,7 @@ impl<'a> Pieces<'a> {
     ///
     /// # Errors
     /// If the file cannot be read or is not a tokenizer.json.
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Pieces<'static>> {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<TokenBytes<'static>> {
         let tokenizer = Tokenizer::from_file(path).map_err(TokenizerError);
         let tokenizer = tokenizer.with_context(|| {
             format!(
@@ -73,7 +73,7 @@ impl<'a> Pieces<'a> {
                 path.display()
             )
         })?;
-        Ok(Pieces::of(Cow::Owned(tokenizer)))
+        Ok(TokenBytes::of(Cow::Owned(tokenizer)))
     }
 
     /// Adds the steps of a decoder. `fused`: whether the tokens are already joined into one text.
@@ -118,19 +118,19 @@ impl<'a> Pieces<'a> {
             Some(added) => added.content.clone(),
             None => self.tokenizer.id_to_token(id)?,
         };
-        let mut piece = Piece::Text(text);
+        let mut piece = Decoded::Text(text);
         for step in &self.steps {
-            if let Piece::Text(text) = piece {
+            if let Decoded::Text(text) = piece {
                 // A normalised added token is matched before bytes are mapped to characters.
                 piece = match (step, added) {
-                    (Step::ByteLevel, Some(_)) => Piece::Bytes(text.into_bytes()),
+                    (Step::ByteLevel, Some(_)) => Decoded::Bytes(text.into_bytes()),
                     _ => step.apply(text),
                 };
             }
         }
         Some(match piece {
-            Piece::Text(text) => text.into_bytes(),
-            Piece::Bytes(bytes) => bytes,
+            Decoded::Text(text) => text.into_bytes(),
+            Decoded::Bytes(bytes) => bytes,
         })
     }
 
@@ -152,27 +152,27 @@ impl<'a> Pieces<'a> {
 }
 
 impl Step {
-    fn apply(&self, text: String) -> Piece {
+    fn apply(&self, text: String) -> Decoded {
         match self {
             Self::ByteLevel => {
                 let bytes: Option<Vec<u8>> = text.chars().map(byte_of).collect();
-                Piece::Bytes(bytes.unwrap_or_else(|| text.into_bytes()))
+                Decoded::Bytes(bytes.unwrap_or_else(|| text.into_bytes()))
             }
             Self::ByteFallback => match fallback(&text) {
-                Some(byte) => Piece::Bytes(vec![byte]),
-                None => Piece::Text(text),
+                Some(byte) => Decoded::Bytes(vec![byte]),
+                None => Decoded::Text(text),
             },
-            Self::Space(character) => Piece::Text(text.replace(*character, " ")),
+            Self::Space(character) => Decoded::Text(text.replace(*character, " ")),
             Self::Words(prefix) => {
                 let rest = prefix.as_ref().and_then(|p| text.strip_prefix(p.as_str()));
-                Piece::Text(rest.map_or_else(|| format!(" {text}"), str::to_owned))
+                Decoded::Text(rest.map_or_else(|| format!(" {text}"), str::to_owned))
             }
-            Self::Suffix(suffix) => Piece::Text(text.replace(suffix.as_str(), " ")),
+            Self::Suffix(suffix) => Decoded::Text(text.replace(suffix.as_str(), " ")),
             // The crate fails on a token without characters.
-            Self::Alone(_) if text.is_empty() => Piece::Text(text),
+            Self::Alone(_) if text.is_empty() => Decoded::Text(text),
             Self::Alone(decoder) => {
                 let decoded = decoder.decode_chain(vec![text.clone()]);
-                Piece::Text(decoded.map_or(text, |parts| parts.concat()))
+                Decoded::Text(decoded.map_or(text, |parts| parts.concat()))
             }
         }
     }
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     /// A tokenizer with these entries, and a decoder in the format of tokenizer.json.
-    fn pieces(entries: &[&str], decoder: &str, added: &str) -> Pieces<'static> {
+    fn pieces(entries: &[&str], decoder: &str, added: &str) -> TokenBytes<'static> {
         let entries: Vec<String> = (0..)
             .zip(entries)
             .map(|(id, entry)| format!("{}:{id}", serde_json::json!(entry)))
@@ -239,10 +239,10 @@ mod tests {
             "decoder":{decoder},"model":{{"type":"WordLevel","vocab":{{{}}},"unk_token":"?"}}}}"#,
             entries.join(",")
         );
-        Pieces::of(Cow::Owned(json.parse().unwrap()))
+        TokenBytes::of(Cow::Owned(json.parse().unwrap()))
     }
 
-    fn text(pieces: &Pieces<'_>, id: u32) -> String {
+    fn text(pieces: &TokenBytes<'_>, id: u32) -> String {
         String::from_utf8(pieces.bytes(id).unwrap()).unwrap()
     }
 
