@@ -16,7 +16,7 @@ use rho_graph::{Dtype, ExportError, ExportOptions, Exported, Prepared, export};
 use rho_reference::{Device, ResolvedDevice, source};
 use rho_runtime::LibraryOptions;
 
-use crate::{advised::Advised, numbers::grouped, stop::Stop, terminal};
+use crate::{hinted_error::HintedError, numbers::grouped, stop::Stop, terminal};
 
 /// How much is printed about an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) fn reference(
     // Refuse the model before minutes are spent on its fingerprint.
     let prepared = Prepared::new(checkpoint.clone(), options)?;
     if libraries.cache.as_os_str().is_empty() {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "{}: expected a cache folder to export it into, got none",
                 path.display()
@@ -103,7 +103,7 @@ pub(crate) fn must_be_there<'f>(
     let found: Vec<&str> = found.into_iter().collect();
     match asked.iter().find(|name| !found.contains(&name.as_str())) {
         None => Ok(()),
-        Some(name) => Err(Advised::error(
+        Some(name) => Err(HintedError::error(
             format!(
                 "--ignore-setting {name}: expected a setting of config.json, got none of that name"
             ),

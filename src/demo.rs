@@ -64,5 +64,5 @@ fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
-    rho_files::write_whole_beside_others(path, bytes)
+    rho_files::write_atomic_shared(path, bytes)
 }

@@ -5,16 +5,13 @@ use std::{fs, io, path::Path};
 use anyhow::Context as _;
 
 /// Writes or replaces a file in a folder that only this run writes to.
-pub(crate) fn write_whole(path: &Path, text: &str) -> anyhow::Result<()> {
-    written(path, rho_files::write_whole(path, text.as_bytes()))
+pub(crate) fn write_atomic(path: &Path, text: &str) -> anyhow::Result<()> {
+    written(path, rho_files::write_atomic(path, text.as_bytes()))
 }
 
-/// Like [`write_whole`], for a file that the user named, which other processes may write at the same time.
-pub(crate) fn write_whole_beside_others(path: &Path, text: &str) -> anyhow::Result<()> {
-    written(
-        path,
-        rho_files::write_whole_beside_others(path, text.as_bytes()),
-    )
+/// Like [`write_atomic`], for a file that the user named, which other processes may write at the same time.
+pub(crate) fn write_atomic_shared(path: &Path, text: &str) -> anyhow::Result<()> {
+    written(path, rho_files::write_atomic_shared(path, text.as_bytes()))
 }
 
 fn written(path: &Path, written: io::Result<()>) -> anyhow::Result<()> {

@@ -14,14 +14,14 @@ use std::error::Error;
 
 pub(crate) use runtime::runtime;
 
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// What to do about one cause, if it is of the kind that this is for.
 type Hint = fn(&(dyn Error + 'static)) -> Option<String>;
 
 /// Everything that has hints.
 const HINTS: &[Hint] = &[
-    |cause| about(cause, |error: &Advised| Some(error.hint().to_owned())),
+    |cause| about(cause, |error: &HintedError| Some(error.hint().to_owned())),
     #[cfg(feature = "train")]
     |cause| about(cause, training::training),
     |cause| about(cause, reference::reference),

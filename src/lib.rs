@@ -15,7 +15,7 @@
 //! | keep ratio | the share of scored tokens that a selection keeps |
 //! | scope | the tokens that a selection ranks together: document, batch, corpus |
 //! | mask | one bit per token: whether to train on it as a *target* |
-//! | window | the tokens that a model sees at once: a document, or a part of a long one (in code, `Piece`) |
+//! | window | the tokens that a model sees at once: a document, or a part of a long one (in code, `TokenWindow`) |
 //! | read-ahead block | documents of a shard that are batched together; the unit of resuming (in code, `LookAhead`) |
 //! | checkpoint | a model after some training steps |
 //! | category | how a token's loss changed over the checkpoints of a run: fell, stayed low, stayed high, rose |
@@ -33,7 +33,6 @@
 //! * Training: `train` trains a model; `experiment` compares ways to train.
 //! * Analyses: `eval` measures models, `verify` checks their scores, `dynamics` follows the tokens over a training run.
 
-pub mod advised;
 mod checkpoint;
 pub mod cli;
 pub mod commands;
@@ -46,6 +45,7 @@ mod eval;
 mod experiment;
 mod files;
 pub mod hint;
+pub mod hinted_error;
 mod hub;
 mod join;
 mod masks;

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use rho_mask::{advised, cli::Cli, commands, hint, outcome::Outcome, stop, terminal};
+use rho_mask::{cli::Cli, commands, hint, hinted_error, outcome::Outcome, stop, terminal};
 
 fn main() -> ExitCode {
     keep_to_ourselves();
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
             ExitCode::from(stop::INTERRUPTED)
         }
         Err(error) => {
-            terminal::line(&format!("error: {}", advised::chain(&error)));
+            terminal::line(&format!("error: {}", hinted_error::chain(&error)));
             if let Some(hint) = hint::of(&error) {
                 terminal::line(&format!("hint: {hint}"));
             }

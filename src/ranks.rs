@@ -1,6 +1,6 @@
 //! Ranks: which shards each run takes if several runs share a corpus.
 
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// One of several runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(crate) fn resolve(
     let (rank, world_size, from) = match (rank, world_size) {
         (Some(rank), Some(world_size)) => (rank, world_size, None),
         (Some(rank), None) => {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!("--rank {rank}: expected --world-size with it, got none"),
                 "give the number of runs that share the corpus with --world-size",
             ));
@@ -46,7 +46,7 @@ pub(crate) fn resolve(
             (Some((rank, count, from)), _) => match given.or(count) {
                 Some(world_size) => (rank, world_size, Some(from)),
                 None => {
-                    return Err(Advised::error(
+                    return Err(HintedError::error(
                         format!("{from} is {rank}: expected --world-size with it, got none"),
                         "give the number of runs that share the corpus, the completions of the job, with --world-size; \
                          --world-size 1 takes the whole corpus",
@@ -55,7 +55,7 @@ pub(crate) fn resolve(
             },
             (None, None) => (0, 1, None),
             (None, Some(world_size)) => {
-                return Err(Advised::error(
+                return Err(HintedError::error(
                     format!("--world-size {world_size}: expected --rank with it, got none"),
                     "give the rank of this run, counted from 0, with --rank",
                 ));
@@ -63,7 +63,7 @@ pub(crate) fn resolve(
         },
     };
     if rank >= world_size {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("--rank: expected a number below --world-size {world_size}, got {rank}"),
             "count the ranks from 0",
         ));

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// The file name, in the experiment's folder.
 pub(crate) const RESULTS: &str = "results.json";
@@ -312,13 +312,13 @@ impl Results {
         let shown = path.display();
         let text = std::fs::read(&path).with_context(|| format!("{shown}: cannot be read"))?;
         let read: Self = serde_json::from_slice(&text).map_err(|error| {
-            Advised::error(
+            HintedError::error(
                 format!("{shown}: expected the results of an experiment, got other JSON: {error}"),
                 "run the same `rho-mask experiment` again: it rewrites them",
             )
         })?;
         if read.format_version != FORMAT_VERSION {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "{shown}: expected format_version {FORMAT_VERSION}, got {}",
                     read.format_version

@@ -1,6 +1,6 @@
 //! The number of threads of a command.
 
-use crate::{advised::Advised, cli::ThreadsArgs};
+use crate::{cli::ThreadsArgs, hinted_error::HintedError};
 
 /// The value of `--threads`, or one thread per core.
 ///
@@ -9,7 +9,7 @@ use crate::{advised::Advised, cli::ThreadsArgs};
 /// `--threads 0`.
 pub(crate) fn count(args: ThreadsArgs) -> anyhow::Result<usize> {
     match args.threads {
-        Some(0) => Err(Advised::error(
+        Some(0) => Err(HintedError::error(
             "--threads: expected at least 1, got 0",
             "omit it for the default",
         )),

@@ -12,8 +12,8 @@ use std::{
 use rho_checkpoint::Checkpoint;
 use rho_graph::{ExportError, ExportOptions, Prepared};
 use rho_reference::{
-    HeadChoice, OpenedReference, TokenWindow, Precision, ReferenceOptions, ResolvedDevice, Scorer,
-    Scores, Source,
+    HeadChoice, Precision, ReferenceModel, ReferenceOptions, ResolvedDevice, Scorer, Scores,
+    Source, TokenWindow,
 };
 use rho_runtime::{LibraryOptions, find_or_install, load};
 use serde_json::Value;
@@ -94,7 +94,7 @@ fn distance(
         head: HeadChoice::Fastest,
         precision: Precision::AsStored,
     };
-    let opened = OpenedReference::open(&Source::find(&out).unwrap()).unwrap();
+    let opened = ReferenceModel::open(&Source::find(&out).unwrap()).unwrap();
     let mut reference = opened.load(environment, options).unwrap();
     let mut most = 0f64;
     // Longer documents are cut into windows, where a rotation changes with the length.

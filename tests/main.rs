@@ -57,7 +57,7 @@ mod machine;
 mod parity;
 // Corpora in object stores, on web servers, and from standard input.
 #[cfg(test)]
-mod places;
+mod remote;
 // The curves of training runs, in one HTML file.
 #[cfg(feature = "train")]
 #[cfg(test)]

@@ -362,12 +362,12 @@ fn notes_locks_and_starting_over() {
     assert!(!MasksFolder::check(&path).unwrap());
     let folder = MasksFolder::create(&path).unwrap();
     assert!(MasksFolder::check(&path).unwrap());
-    folder.note("a/b.json", b"1").unwrap();
-    folder.note("a/b.json", b"2").unwrap();
-    assert_eq!(folder.noted("a/b.json").unwrap().unwrap(), b"2");
-    assert_eq!(folder.noted("c").unwrap(), None);
-    assert_eq!(folder.notes("a").unwrap(), ["b.json"]);
-    assert!(folder.notes("z").unwrap().is_empty());
+    folder.write_record("a/b.json", b"1").unwrap();
+    folder.write_record("a/b.json", b"2").unwrap();
+    assert_eq!(folder.read_record("a/b.json").unwrap().unwrap(), b"2");
+    assert_eq!(folder.read_record("c").unwrap(), None);
+    assert_eq!(folder.record_names("a").unwrap(), ["b.json"]);
+    assert!(folder.record_names("z").unwrap().is_empty());
 
     let lock = folder.try_lock("one").unwrap().unwrap();
     assert!(folder.try_lock("one").unwrap().is_none());
@@ -388,7 +388,7 @@ fn notes_locks_and_starting_over() {
         .collect();
     left.sort();
     assert_eq!(left, [".rho-mask", "dataset_info.json", "own.txt"]);
-    assert_eq!(folder.noted("a/b.json").unwrap(), None);
+    assert_eq!(folder.read_record("a/b.json").unwrap(), None);
     assert!(folder.try_lock("one").unwrap().is_none());
 }
 
@@ -471,7 +471,7 @@ fn a_folder_that_goes_away_is_an_error() {
     fs::remove_dir_all(&path).unwrap();
     let files = writer.finish().unwrap();
     assert!(!folder.publish("a", &files, &[]).unwrap());
-    let error = folder.note("shards/a.json", b"{}").unwrap_err();
+    let error = folder.write_record("shards/a.json", b"{}").unwrap_err();
     assert!(matches!(error, OutputError::Write { .. }), "{error:?}");
     assert!(folder.summary(&json!({})).is_err());
 }

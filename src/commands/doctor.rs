@@ -8,7 +8,7 @@ use rho_reference::{
 use rho_runtime::{LibraryOptions, PINNED_VERSION, REQUIRED_VERSION};
 
 use super::Outcome;
-use crate::{advised, cli::DoctorArgs, hint, terminal, threads};
+use crate::{cli::DoctorArgs, hint, hinted_error, terminal, threads};
 
 pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
     let mut options = LibraryOptions::from_environment();
@@ -54,7 +54,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
         Ok(library) => library,
         Err(error) => {
             let error = anyhow::Error::from(error);
-            say("\nuse", &format!("none: {}", advised::chain(&error)));
+            say("\nuse", &format!("none: {}", hinted_error::chain(&error)));
             say(
                 "",
                 &format!("`rho-mask setup` installs {PINNED_VERSION}; `score` does so by itself"),
@@ -74,7 +74,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
         say("", &hint::runtime(&overwritten).unwrap_or_default());
     }
     if let Err(error) = rho_runtime::verify(&library) {
-        say("damaged", &advised::chain(&error.into()));
+        say("damaged", &hinted_error::chain(&error.into()));
         return Ok(Outcome::Incomplete);
     }
     let environment = rho_runtime::load(&library)?;
@@ -91,7 +91,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
         }
         Err(error) => say(
             "device",
-            &format!("cpu; not CUDA: {}", advised::chain(&error.into())),
+            &format!("cpu; not CUDA: {}", hinted_error::chain(&error.into())),
         ),
     }
     Ok(Outcome::Done)

@@ -4,9 +4,9 @@ use rho_formats::MasksFolder;
 
 use super::{Outcome, score::corpus};
 use crate::{
-    advised::Advised,
     cli::FinishArgs,
-    pipeline::conclude::Standing,
+    hinted_error::HintedError,
+    pipeline::finish::FolderState,
     run_folder::{Command, RecordedPlan},
     terminal,
 };
@@ -17,7 +17,7 @@ const SHOWN: usize = 10;
 pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
     let shown = args.masks.display();
     if corpus::is_begun(&args.masks) {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "{shown}: expected a masks folder to finish, got one that was started with --scope corpus"
             ),
@@ -30,17 +30,17 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
             let folder = MasksFolder::create(&args.masks)?;
             let recorded = RecordedPlan::read(&folder)?;
             if recorded.is_some_and(|recorded| recorded.command() == Command::Select) {
-                return Err(Advised::error(
+                return Err(HintedError::error(
                     format!("{shown}: expected a folder that `score` writes, got one of `select`"),
                     "start the same `rho-mask select` again: it finishes the folder by itself",
                 ));
             }
-            Standing::look(&folder)?.map(|standing| (folder, standing))
+            FolderState::look(&folder)?.map(|standing| (folder, standing))
         }
         false => None,
     };
     let Some((folder, standing)) = standing else {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("{shown}: expected a masks folder, got a folder without a run"),
             "name the folder that `rho-mask score` writes to",
         ));
@@ -53,7 +53,7 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
         if more > 0 {
             missing.push(format!("and {more} more"));
         }
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "{shown}: expected all shards to be done, {count} are not: {}",
                 missing.join(", ")
@@ -61,7 +61,7 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
             "start their ranks again: they resume where they stopped",
         ));
     }
-    let Some(summary) = standing.conclude(&folder)? else {
+    let Some(summary) = standing.finish(&folder)? else {
         return Ok(Outcome::Incomplete);
     };
     terminal::line(&format!("finished {shown}\n{summary}"));

@@ -44,10 +44,12 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(args),
         #[cfg(not(feature = "train"))]
-        Command::Train { .. } | Command::Experiment { .. } => Err(crate::advised::Advised::error(
-            "train, experiment: expected a build with the feature `train`, got one without",
-            "build with the default features: cargo build --release",
-        )),
+        Command::Train { .. } | Command::Experiment { .. } => {
+            Err(crate::hinted_error::HintedError::error(
+                "train, experiment: expected a build with the feature `train`, got one without",
+                "build with the default features: cargo build --release",
+            ))
+        }
         Command::Verify(args) => verify::run(args),
         Command::Eval(args) => eval::run(args),
         #[cfg(feature = "train")]

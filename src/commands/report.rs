@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::Outcome;
 use crate::{
-    advised::Advised,
     cli::ReportArgs,
-    files::write_whole_beside_others,
+    files::write_atomic_shared,
+    hinted_error::HintedError,
     masks::{files::Masks, kind::is_dynamics},
     report::{
         dynamics, experiment,
@@ -28,7 +28,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
     }
     // Another process may have written there in the meantime.
     check(&args.out, args.force)?;
-    write_whole_beside_others(&args.out, &html)?;
+    write_atomic_shared(&args.out, &html)?;
     let kilobytes = html.len().div_ceil(1000);
     terminal::line(&format!("wrote {} ({kilobytes} kB)", args.out.display()));
     Ok(Outcome::Done)
@@ -54,7 +54,7 @@ fn html(args: &ReportArgs) -> anyhow::Result<String> {
         must_be_masks(path)?;
     }
     let [masks] = args.paths.as_slice() else {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "expected one masks folder or only training runs, got several paths that include masks",
             "name one masks folder, or training runs that `rho-mask train` wrote",
         ));
@@ -73,7 +73,7 @@ fn html(args: &ReportArgs) -> anyhow::Result<String> {
 /// The page of a folder that `dynamics` wrote.
 fn of_dynamics(args: &ReportArgs) -> anyhow::Result<String> {
     let [folder] = args.paths.as_slice() else {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "expected one folder of dynamics, got {} paths",
                 args.paths.len()
@@ -109,7 +109,7 @@ fn no_masks_options(args: &ReportArgs, got: &str) -> anyhow::Result<()> {
 fn refuse(options: &[(&str, bool)], got: &str) -> anyhow::Result<()> {
     match options.iter().find(|(_, given)| *given) {
         None => Ok(()),
-        Some((option, _)) => Err(Advised::error(
+        Some((option, _)) => Err(HintedError::error(
             format!("{option}: expected masks to report, got {got}"),
             format!("omit {option}"),
         )),
@@ -123,7 +123,7 @@ fn must_be_masks(path: &Path) -> anyhow::Result<()> {
         return Ok(());
     }
     let got = if path.exists() { "neither" } else { "nothing" };
-    Err(Advised::error(
+    Err(HintedError::error(
         format!(
             "{}: expected masks (.arrow files), a training run (metrics.jsonl), token dynamics or an experiment \
              (results.json), got {got}",
@@ -137,20 +137,20 @@ fn must_be_masks(path: &Path) -> anyhow::Result<()> {
 fn check(out: &Path, force: bool) -> anyhow::Result<()> {
     let shown = out.display();
     if out.is_dir() {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("--out {shown}: expected a file, got a folder"),
             "name a file in it, such as report.html",
         ));
     }
     if !force && out.symlink_metadata().is_ok() {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("--out {shown}: expected a new file, got one that exists"),
             "replace it with --force",
         ));
     }
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
     match folder {
-        Some(folder) if !folder.is_dir() => Err(Advised::error(
+        Some(folder) if !folder.is_dir() => Err(HintedError::error(
             format!(
                 "--out {shown}: expected a folder {}, got none",
                 folder.display()

@@ -2,10 +2,10 @@
 
 use super::Outcome;
 use crate::{
-    advised::Advised,
     cli::{ColorWhen, ShowArgs, ShowBy},
     document::Document,
-    dynamics::folder::Opened,
+    dynamics::folder::DynamicsFolder,
+    hinted_error::HintedError,
     masks::{documents::RowPosition, files::Masks, kind::is_dynamics, tokenizer},
     show::{self, By, Palette, View, default_mask},
     terminal,
@@ -25,9 +25,9 @@ pub(super) fn run(args: &ShowArgs) -> anyhow::Result<Outcome> {
 
 /// Shows documents of a dynamics folder: four times, by what checkpoints prefer, or once, by category.
 fn dynamics(args: &ShowArgs) -> anyhow::Result<Outcome> {
-    let opened = Opened::open(&args.masks)?;
+    let opened = DynamicsFolder::open(&args.masks)?;
     if args.mask.is_some() {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--mask: expected masks, got the dynamics of tokens",
             "omit it",
         ));
@@ -60,7 +60,7 @@ fn dynamics(args: &ShowArgs) -> anyhow::Result<Outcome> {
                 Ok(vec![show::document(document, pieces, &view)?])
             })
         }
-        Some(_) => Err(Advised::error(
+        Some(_) => Err(HintedError::error(
             "--by: expected preference or category for the dynamics of tokens, got a score or mask",
             "omit it for preference; --numbers shows every loss",
         )),
@@ -119,7 +119,7 @@ fn by(args: &ShowArgs, masks: &Masks) -> anyhow::Result<By> {
             } else {
                 names.join(", ")
             };
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!("--mask: expected a mask column, one of {got}, got {name:?}"),
                 "name one of these, or omit it",
             ));
@@ -129,15 +129,15 @@ fn by(args: &ShowArgs, masks: &Masks) -> anyhow::Result<By> {
     };
     match (args.by, column) {
         (Some(ShowBy::Mask) | None, Some(column)) => Ok(By::Mask(column.clone())),
-        (Some(ShowBy::Mask), None) => Err(Advised::error(
+        (Some(ShowBy::Mask), None) => Err(HintedError::error(
             "--by mask: expected a mask column, got none",
             "name a score with --by",
         )),
-        (Some(_), _) if args.mask.is_some() => Err(Advised::error(
+        (Some(_), _) if args.mask.is_some() => Err(HintedError::error(
             "--mask: expected --by mask with it, got another --by",
             "omit one of them",
         )),
-        (Some(ShowBy::Preference | ShowBy::Category), _) => Err(Advised::error(
+        (Some(ShowBy::Preference | ShowBy::Category), _) => Err(HintedError::error(
             "--by: expected a mask or a score for a masks folder, got a value for a folder of dynamics",
             "name a folder that `rho-mask dynamics` wrote",
         )),

@@ -2,8 +2,8 @@
 
 use super::Outcome;
 use crate::{
-    advised::Advised,
     cli::StatsArgs,
+    hinted_error::HintedError,
     masks::{files::Masks, kind::must_be_masks, tokenizer},
     show::default_mask,
     stats::{self, report::Report, table},
@@ -20,7 +20,7 @@ pub(super) fn run(args: &StatsArgs) -> anyhow::Result<Outcome> {
     let names = masks.masks();
     let mask = match &args.mask {
         Some(name) if !names.contains(name) => {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "--mask: expected a mask column, one of {}, got {name:?}",
                     names.join(", ")

@@ -12,9 +12,9 @@ use rho_runtime::LibraryOptions;
 
 use super::Outcome;
 use crate::{
-    advised::Advised,
     cli::{PrecisionChoice, ProgressArgs, ProgressKind, VerifyArgs},
     demo, files,
+    hinted_error::HintedError,
     hub::{self, Need},
     numbers::grouped,
     pipeline::{Work, windows::windows},
@@ -26,7 +26,9 @@ use crate::{
         TokenScores,
         difference::{agreement, difference, entropy, loss},
         our_scores::{self, Scored},
-        result::{AllVersions, Batches, Counted, FORMAT_VERSION, Files, Finding, VerifiedModel},
+        result::{
+            AllVersions, Batches, Counted, FORMAT_VERSION, Files, Verification, VerifiedModel,
+        },
         sample::Sample,
         transformers::{Class, Settings, Transformers, Versions, Window},
     },
@@ -47,7 +49,7 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Outcome> {
             let width = terminal::data_width().unwrap_or(WIDTH);
             terminal::data(finding.tables(width).trim_end());
             let text = serde_json::to_string_pretty(&finding)? + "\n";
-            files::write_whole_beside_others(&args.out, &text)?;
+            files::write_atomic_shared(&args.out, &text)?;
             terminal::line(&format!("wrote {}", args.out.display()));
             terminal::line(&finding.verdict());
             Ok(match finding.passed {
@@ -63,21 +65,21 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Outcome> {
 }
 
 /// Compares; none if it was stopped.
-fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Finding>> {
+fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Verification>> {
     if args.documents == 0 {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--documents: expected at least 1, got 0",
             "64 is the default",
         ));
     }
     if args.corpus.iter().any(|path| path.as_os_str() == "-") {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--corpus: expected files or folders, got standard input",
             "write it to a file",
         ));
     }
     if args.out.is_dir() {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--out {}: expected a file to write, got a folder",
                 args.out.display()
@@ -165,7 +167,7 @@ fn corpus(args: &VerifyArgs) -> anyhow::Result<Vec<PathBuf>> {
     }
     let cache = LibraryOptions::from_environment().cache;
     if args.input.text.tokens_field.is_some() || cache.as_os_str().is_empty() {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--corpus: expected documents to compare, got none",
             "name files or folders as `score` reads them",
         ));
@@ -184,11 +186,11 @@ fn checkpoint(args: &VerifyArgs) -> anyhow::Result<PathBuf> {
     }
     let expected = "expected a checkpoint for Transformers (config.json and .safetensors files)";
     Err(match &args.checkpoint {
-        Some(_) => Advised::error(
+        Some(_) => HintedError::error(
             format!("--checkpoint {shown}: {expected}, got none"),
             "name the folder that the reference was exported from",
         ),
-        None => Advised::error(
+        None => HintedError::error(
             format!("--model {shown}: {expected}, got none"),
             "an ONNX reference is compared with the checkpoint that it was exported from: name that with --checkpoint",
         ),
@@ -221,7 +223,7 @@ fn name(path: &Path) -> String {
 fn tolerance(args: &VerifyArgs, precision: &str) -> anyhow::Result<(f64, f64)> {
     let usual = (precision == "f32").then_some(TOLERANCE);
     let Some(tolerance) = args.tolerance.or(usual) else {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--tolerance: expected a number of nats for a model computed in {precision}, got none"
             ),
@@ -338,7 +340,7 @@ impl Compared<'_> {
         prepared: &Prepared,
         (tolerance, batch_tolerance): (f64, f64),
         (oracle, python): (Class, Versions),
-    ) -> anyhow::Result<Finding> {
+    ) -> anyhow::Result<Verification> {
         let shards: Vec<&str> = prepared.shards.iter().map(|s| s.name.as_str()).collect();
         let own = self.scored.scores.as_slice();
         let apart = |kind, pair| difference(&self.sample.documents, &shards, kind, pair);
@@ -360,7 +362,7 @@ impl Compared<'_> {
             .keep
             .iter()
             .map(|&keep| agreement(keep, (own, self.expected)));
-        Ok(Finding {
+        Ok(Verification {
             format_version: FORMAT_VERSION,
             passed: false,
             model: VerifiedModel::of(&prepared.plan)?,

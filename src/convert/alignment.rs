@@ -22,12 +22,12 @@ pub(crate) const IGNORE: i32 = -100;
 
 /// The selection for a document's tokens: bits or weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Chosen<'a> {
+pub(crate) enum Targets<'a> {
     Mask(&'a [bool]),
     Weights(&'a [f32]),
 }
 
-impl<'a> Chosen<'a> {
+impl<'a> Targets<'a> {
     /// Whether token `i` is a target.
     pub(crate) fn is_target(&self, i: usize) -> bool {
         self.weight(i) != 0.0
@@ -64,17 +64,17 @@ impl<'a> Chosen<'a> {
 }
 
 /// Bits, token-aligned; true: train on this token as a target.
-pub(crate) fn kept(chosen: Chosen<'_>, to: &mut Vec<bool>) {
+pub(crate) fn kept(chosen: Targets<'_>, to: &mut Vec<bool>) {
     to.extend((0..chosen.len()).map(|i| chosen.is_target(i)));
 }
 
 /// Bits, token-aligned; true: do *not* train on this token.
-pub(crate) fn dropped(chosen: Chosen<'_>, to: &mut Vec<bool>) {
+pub(crate) fn dropped(chosen: Targets<'_>, to: &mut Vec<bool>) {
     to.extend((0..chosen.len()).map(|i| !chosen.is_target(i)));
 }
 
 /// Labels, token-aligned: the token itself if it is a target, else [`IGNORE`].
-pub(crate) fn labels(ids: &[i32], chosen: Chosen<'_>, to: &mut Vec<i32>) {
+pub(crate) fn labels(ids: &[i32], chosen: Targets<'_>, to: &mut Vec<i32>) {
     to.extend(
         ids.iter()
             .enumerate()
@@ -86,14 +86,14 @@ pub(crate) fn labels(ids: &[i32], chosen: Chosen<'_>, to: &mut Vec<i32>) {
 }
 
 /// Labels, prediction-aligned: entry `i` is token `i + 1` if that is a target. The last entry is [`IGNORE`].
-pub(crate) fn shifted_labels(ids: &[i32], chosen: Chosen<'_>, to: &mut Vec<i32>) {
+pub(crate) fn shifted_labels(ids: &[i32], chosen: Targets<'_>, to: &mut Vec<i32>) {
     let at = to.len();
     labels(ids, chosen, to);
     shift(to, at, IGNORE);
 }
 
 /// Weights, prediction-aligned: entry `i` is the weight of token `i + 1` as a target; the last one is 0.
-pub(crate) fn shifted_weights(chosen: Chosen<'_>, to: &mut Vec<f32>) {
+pub(crate) fn shifted_weights(chosen: Targets<'_>, to: &mut Vec<f32>) {
     let at = to.len();
     chosen.weights(to);
     shift(to, at, 0.0);
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_five_tokens_every_way_round() {
-        let mask = Chosen::Mask(&MASK);
+        let mask = Targets::Mask(&MASK);
         assert_eq!(made(|to| kept(mask, to)), MASK);
         assert_eq!(made(|to| dropped(mask, to)), MASK.map(|kept| !kept));
         assert_eq!(
@@ -141,19 +141,19 @@ mod tests {
         assert_eq!(mask.targets(), 3);
         let weights = [f32::NAN, 0.5, 0.0, 2.0, f32::NAN];
         assert_eq!(
-            made(|to| shifted_weights(Chosen::Weights(&weights), to)),
+            made(|to| shifted_weights(Targets::Weights(&weights), to)),
             [0.5, 0.0, 2.0, 0.0, 0.0]
         );
     }
 
     #[test]
     fn the_first_token_is_never_a_target() {
-        let all = Chosen::Mask(&[true; 5]);
+        let all = Targets::Mask(&[true; 5]);
         assert_eq!(made(|to| labels(&IDS, all, to))[0], IGNORE);
         assert!(!made(|to| kept(all, to))[0]);
         assert!(made(|to| dropped(all, to))[0]);
         assert_eq!(all.targets(), 4);
-        let (one, none) = (Chosen::Mask(&[true]), Chosen::Mask(&[]));
+        let (one, none) = (Targets::Mask(&[true]), Targets::Mask(&[]));
         assert_eq!(made(|to| shifted_labels(&[7], one, to)), [IGNORE]);
         assert!(made(|to| shifted_labels(&[], none, to)).is_empty());
     }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn entries_are_added_behind_others() {
         let mut to = vec![1, 2];
-        shifted_labels(&IDS, Chosen::Mask(&MASK), &mut to);
+        shifted_labels(&IDS, Targets::Mask(&MASK), &mut to);
         assert_eq!(to, [1, 2, 3290, IGNORE, 319, 262, IGNORE]);
     }
 }

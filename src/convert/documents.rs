@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use rho_formats::MaskBatch;
 
-use super::{alignment::Chosen, end_of_document::Ending};
-use crate::advised::Advised;
+use super::{alignment::Targets, end_of_document::Ending};
+use crate::hinted_error::HintedError;
 
 /// The column with the tokens to train on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(crate) struct Document<'a> {
     /// At least one.
     pub(crate) input_ids: &'a [i32],
     /// One entry per id.
-    pub(crate) chosen: Chosen<'a>,
+    pub(crate) chosen: Targets<'a>,
 }
 
 impl Documents {
@@ -78,7 +78,7 @@ impl Documents {
         if !found {
             let name = column.map_or("", Column::name);
             // The plan has checked the columns, and all files have the same ones.
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!("expected a column {name:?} beside the others"),
                 "the file is damaged: create it again",
             ));
@@ -142,8 +142,8 @@ impl Documents {
                 token_hash,
                 input_ids: &self.ids()[tokens.clone()],
                 chosen: match &self.chosen {
-                    Values::Bits(bits) => Chosen::Mask(&bits[tokens]),
-                    Values::Weights(weights) => Chosen::Weights(&weights[tokens]),
+                    Values::Bits(bits) => Targets::Mask(&bits[tokens]),
+                    Values::Weights(weights) => Targets::Weights(&weights[tokens]),
                 },
             }
         })

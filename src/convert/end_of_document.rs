@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{advised::Advised, metadata::Metadata};
+use crate::{hinted_error::HintedError, metadata::Metadata};
 
 /// What is added to the end of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub(super) fn eos(
 ) -> anyhow::Result<i32> {
     let whole = |id: u32| {
         i32::try_from(id).map_err(|_| {
-            Advised::error(
+            HintedError::error(
                 format!("--eos-id: expected a token id, got {id}"),
                 "name the id that the tokenizer has for its end-of-sequence token",
             )
@@ -87,7 +87,7 @@ pub(super) fn eos(
     };
     if let Some(named) = named {
         return match metadata.vocabulary() {
-            Some(vocabulary) if named as usize >= vocabulary => Err(Advised::error(
+            Some(vocabulary) if named as usize >= vocabulary => Err(HintedError::error(
                 format!(
                     "--eos-id: expected one of the reference's {vocabulary} tokens, got {named}"
                 ),
@@ -100,7 +100,7 @@ pub(super) fn eos(
         return whole(id);
     }
     let unknown = |got: String| {
-        Advised::error(
+        HintedError::error(
             format!("expected masks whose end-of-sequence token is known, got {got}"),
             "name it with --eos-id: this target ends each document with it",
         )

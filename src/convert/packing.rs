@@ -10,7 +10,7 @@
 
 use rho_selection::pack;
 
-use super::{alignment::Chosen, documents::Document};
+use super::{alignment::Targets, documents::Document};
 
 /// Tokens of a window. The document that reaches this number completes it.
 const WINDOW: usize = 1 << 22;
@@ -23,7 +23,7 @@ const ANY_PADDING: f64 = 1.0;
 pub(super) struct DocumentPart<'a> {
     pub(super) ids: &'a [i32],
     /// The first token is never a target, whatever its entry.
-    pub(super) chosen: Chosen<'a>,
+    pub(super) chosen: Targets<'a>,
 }
 
 /// Collects documents and packs them.
@@ -77,7 +77,7 @@ impl Packer {
                 let at = begin(part.document) + part.start;
                 DocumentPart {
                     ids: &self.ids[at..at + part.length],
-                    chosen: Chosen::Weights(&self.weights[at..at + part.length]),
+                    chosen: Targets::Weights(&self.weights[at..at + part.length]),
                 }
             }));
             let tokens: usize = row.iter().map(|part| part.length).sum();
@@ -103,7 +103,7 @@ mod tests {
             row: 0,
             token_hash: 0,
             input_ids: ids,
-            chosen: Chosen::Mask(mask),
+            chosen: Targets::Mask(mask),
         }
     }
 

@@ -10,8 +10,8 @@ use super::{
     targets::{self, Abilities, Target},
 };
 use crate::{
-    advised::Advised,
     cli::{ConvertArgs, TargetName},
+    hinted_error::HintedError,
     masks::{finished::Input, out_folder},
     metadata::{FORMAT_VERSION, Metadata},
     run_folder::{Command, RecordedPlan},
@@ -137,7 +137,7 @@ fn refuse(args: &ConvertArgs, abilities: Abilities) -> anyhow::Result<()> {
     ];
     for (option, given, can, why) in options {
         if given && !can {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "{option}: expected an option that --to {to} can express, got one that it cannot: {why}"
                 ),
@@ -146,7 +146,7 @@ fn refuse(args: &ConvertArgs, abilities: Abilities) -> anyhow::Result<()> {
         }
     }
     match args.length {
-        Some(length) if length < LEAST_LENGTH => Err(Advised::error(
+        Some(length) if length < LEAST_LENGTH => Err(HintedError::error(
             format!("--length: expected at least {LEAST_LENGTH} tokens, got {length}"),
             "name the length of the sequences that the trainer reads, such as 2048",
         )),
@@ -157,7 +157,7 @@ fn refuse(args: &ConvertArgs, abilities: Abilities) -> anyhow::Result<()> {
 fn version_fits(masks: &Path, metadata: &Value) -> anyhow::Result<()> {
     match Metadata::of(metadata).format_version {
         Some(FORMAT_VERSION) => Ok(()),
-        _ => Err(Advised::error(
+        _ => Err(HintedError::error(
             format!(
                 "{}: expected masks of format version {FORMAT_VERSION}, got {}",
                 masks.display(),

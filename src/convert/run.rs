@@ -69,7 +69,7 @@ pub(crate) fn run(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow
     );
     progress.finish();
     converted?;
-    conclude(plan, files, &shards, start, before, worked)
+    finish(plan, files, &shards, start, before, worked)
 }
 
 /// Opens the folder of a run.
@@ -92,7 +92,7 @@ fn clear(folder: &MasksFolder) -> anyhow::Result<()> {
     let new = NewFiles::of(folder);
     new.clear_partial()?;
     new.remove([super::summary::NAME, MADE, "tokenizer.json"])?;
-    let index: Vec<String> = match folder.noted(INDEX)? {
+    let index: Vec<String> = match folder.read_record(INDEX)? {
         Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
         None => Vec::new(),
     };
@@ -104,11 +104,11 @@ fn clear(folder: &MasksFolder) -> anyhow::Result<()> {
             new.remove(files.map(|file| file.name.as_str()))?;
         }
     }
-    Ok(folder.clear_notes()?)
+    Ok(folder.clear_records()?)
 }
 
 /// Completes the folder if all shards are done.
-fn conclude(
+fn finish(
     plan: &ConvertPlan,
     folder: &MasksFolder,
     shards: &Shards<'_, Record>,
@@ -124,8 +124,8 @@ fn conclude(
     }
     let written: Vec<&Written> = shards.records().map(|record| &record.written).collect();
     // Their names first: if this start ends in between, --restart can still remove them.
-    folder.note(INDEX, json!(plan.target.index()).to_string().as_bytes())?;
-    plan.target.conclude(folder, &written)?;
+    folder.write_record(INDEX, json!(plan.target.index()).to_string().as_bytes())?;
+    plan.target.finish(folder, &written)?;
     NewFiles::of(folder).clear_partial()?;
     let mut counts = Counts::default();
     shards.records().for_each(|r| counts.add(&r.counts));

@@ -11,8 +11,8 @@ use super::{
     targets::Abilities,
 };
 use crate::{
-    advised::Advised,
     cli::{ConvertArgs, IdsDtype},
+    hinted_error::HintedError,
     metadata::Metadata,
     selections::default_mask::{USUAL_MASK, chosen},
 };
@@ -144,7 +144,7 @@ fn column(
             [] => "none".to_owned(),
             there => there.join(", "),
         };
-        Advised::error(
+        HintedError::error(
             format!("{}: expected {what}, got {there}", args.masks.display()),
             format!("name another column with {option}, or create one with `rho-mask select`"),
         )
@@ -195,7 +195,7 @@ fn dtype(args: &ConvertArgs, vocabulary: Option<u64>, ending: Ending) -> anyhow:
         .map_or(0, |eos| u64::from(eos.cast_unsigned()) + 1);
     let known = vocabulary.unwrap_or(0).max(eos);
     match args.dtype {
-        Some(IdsDtype::U16) if known > OF_U16 => Err(Advised::error(
+        Some(IdsDtype::U16) if known > OF_U16 => Err(HintedError::error(
             format!("--dtype u16: expected a vocabulary of at most {OF_U16} tokens, got {known}"),
             "use u32, or omit --dtype",
         )),

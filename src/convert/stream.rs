@@ -6,7 +6,7 @@ use std::{io, time::Instant};
 use rho_formats::{OutputError, trainers::Sink};
 
 use super::{plan::ConvertPlan, record::Counts, shard, summary::Summary};
-use crate::{advised::Advised, cli::ProgressKind, progress::Progress, stop::Stop};
+use crate::{cli::ProgressKind, hinted_error::HintedError, progress::Progress, stop::Stop};
 
 /// How a run ended.
 pub(crate) enum Ended {
@@ -31,7 +31,7 @@ fn convert(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Resul
     let sink = Sink::stream(Box::new(io::stdout()));
     let Some(writer) = plan.target.stream(sink) else {
         // Unreachable: the plan has checked the target's abilities.
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--out -: expected a format that is one stream, got {}",
                 plan.to.name()

@@ -11,7 +11,7 @@ use rho_checkpoint::Checkpoint;
 use rho_reference::{Source, source::fingerprint};
 
 use crate::{
-    advised::Advised,
+    hinted_error::HintedError,
     hub::{self, Need},
     plan, terminal,
 };
@@ -43,7 +43,7 @@ pub(crate) fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<Named>> {
     }
     if found.len() < FEWEST {
         let names: Vec<&str> = found.iter().map(|named| named.name.as_str()).collect();
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--checkpoints: expected at least {FEWEST} checkpoints, for a line through their losses, got {} ({})",
                 found.len(),
@@ -59,7 +59,7 @@ pub(crate) fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<Named>> {
 fn at(path: &Path) -> anyhow::Result<Vec<Named>> {
     let shown = path.display();
     if !path.exists() {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("{shown}: expected checkpoints, got nothing"),
             "name a training folder, or models in the order of training",
         ));
@@ -84,7 +84,7 @@ fn at(path: &Path) -> anyhow::Result<Vec<Named>> {
             step: None,
             path: path.to_owned(),
         }]),
-        (None, false) => Err(Advised::error(
+        (None, false) => Err(HintedError::error(
             format!(
                 "{shown}: expected checkpoints (step-N/ or checkpoint-N/, there or in checkpoints/) or a model, got neither"
             ),

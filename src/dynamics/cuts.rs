@@ -5,7 +5,7 @@
 use rho_selection::{Coarse, Cut, Direction, Fine, KeepRatio, Share};
 
 use super::{losses::Folders, plan::DynamicsPlan};
-use crate::{advised::Advised, stop::Stop};
+use crate::{hinted_error::HintedError, stop::Stop};
 
 /// The times at which preference is shown, as shares of the way from the first to the last checkpoint (paper, figure
 /// 14).
@@ -91,7 +91,7 @@ pub(super) fn cuts(
         return Ok(None);
     }
     if tokens == 0 {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--corpus: expected text to score, got no token that all checkpoints have a loss of",
             "name a corpus with documents of at least two tokens",
         ));

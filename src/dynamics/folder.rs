@@ -3,23 +3,23 @@
 use std::{fs, path::Path};
 
 use super::summary::{Summary, Time};
-use crate::{advised::Advised, document::Document, masks::files::Masks};
+use crate::{document::Document, hinted_error::HintedError, masks::files::Masks};
 
 /// The file that is written last.
 pub(super) const SUMMARY: &str = "summary.json";
 
 /// A finished folder: its files and its summary.
-pub(crate) struct Opened {
+pub(crate) struct DynamicsFolder {
     pub(crate) masks: Masks,
     pub(crate) summary: Summary,
 }
 
-impl Opened {
+impl DynamicsFolder {
     /// # Errors
     /// If it is not finished or cannot be read.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         if path.is_dir() && !path.join(SUMMARY).exists() {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "{}: expected the dynamics of tokens, finished, got a folder without {SUMMARY}",
                     path.display()
@@ -29,7 +29,7 @@ impl Opened {
         }
         let masks = Masks::open(path)?;
         let Some(folder) = masks.folder.clone() else {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "{}: expected a file in a folder that `dynamics` wrote, got a file without its folder",
                     path.display()
@@ -75,7 +75,7 @@ pub(super) fn summary(folder: &Path) -> anyhow::Result<Summary> {
     let path = folder.join(SUMMARY);
     let read = || -> anyhow::Result<Summary> { Ok(serde_json::from_slice(&fs::read(&path)?)?) };
     read().map_err(|source| {
-        source.context(Advised::error(
+        source.context(HintedError::error(
             format!(
                 "{}: expected the summary of `rho-mask dynamics`, got something else",
                 path.display()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rho_formats::{MaskBatch, MaskColumns};
 use rho_selection::{Direction, excess};
 
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// The folders of scores.
 #[derive(Debug, Clone)]
@@ -144,7 +144,7 @@ fn same_documents(a: &MaskBatch, b: &MaskBatch) -> bool {
 }
 
 fn others(path: &Path) -> anyhow::Error {
-    Advised::error(
+    HintedError::error(
         format!(
             "{}: expected the documents that the first checkpoint scored, got others",
             path.display()

@@ -13,9 +13,9 @@ use super::{
     same_tokens::{must_agree, share_windows},
 };
 use crate::{
-    advised::Advised,
     checkpoint::{self, Say},
     cli::{DynamicsArgs, LinePlaces, ModelArgs},
+    hinted_error::HintedError,
     hub::{self, Need},
     metadata::{Checkpoint, Dynamics, Metadata, Scope, ScoringModel},
     plan::{self, MaskFiles, Plan, Prepared, ScoringRequest},
@@ -149,19 +149,19 @@ pub(crate) fn resolve(args: &DynamicsArgs) -> anyhow::Result<DynamicsPlan> {
     let named = checkpoints::find(&args.checkpoints)?;
     let x = places(&named, args.x)?;
     if args.out.as_os_str() == "-" {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--out: expected a folder, got -",
             "name a new folder",
         ));
     }
     if args.corpus.iter().any(|path| path.as_os_str() == "-") {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--corpus: expected files, because they are read once per checkpoint, got - (standard input)",
             "write it to a file first",
         ));
     }
     if !(args.threshold.is_finite() && args.threshold >= 0.0) {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--threshold: expected a number of nats of at least 0, got {}",
                 args.threshold
@@ -217,7 +217,7 @@ fn places(named: &[Named], places: LinePlaces) -> anyhow::Result<Vec<f64>> {
     let mut x: Vec<f64> = Vec::new();
     for checkpoint in named {
         let Some(step) = checkpoint.step else {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "--x step: expected a number of steps in the name of each checkpoint, got {}",
                     checkpoint.path.display()
@@ -227,7 +227,7 @@ fn places(named: &[Named], places: LinePlaces) -> anyhow::Result<Vec<f64>> {
         };
         let step = step as f64;
         if x.last().is_some_and(|last| *last >= step) {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "--x step: expected rising steps, got step {step} after step {}",
                     x.last().copied().unwrap_or_default()

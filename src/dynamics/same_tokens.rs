@@ -2,7 +2,7 @@
 //! the smallest vocabulary among them.
 
 use super::plan::DynamicsPlan;
-use crate::{advised::Advised, cli::DynamicsArgs, plan::Plan};
+use crate::{cli::DynamicsArgs, hinted_error::HintedError, plan::Plan};
 
 /// Refuses models that do not score the same tokens.
 pub(super) fn must_agree(plan: &DynamicsPlan, args: &DynamicsArgs) -> anyhow::Result<()> {
@@ -18,7 +18,7 @@ pub(super) fn must_agree(plan: &DynamicsPlan, args: &DynamicsArgs) -> anyhow::Re
             None => "none".to_owned(),
         };
         if expected.tokenizer_fingerprint != got.tokenizer_fingerprint {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "{}: expected the tokenizer of {} ({}), got another ({})",
                     other.named.path.display(),
@@ -35,7 +35,7 @@ pub(super) fn must_agree(plan: &DynamicsPlan, args: &DynamicsArgs) -> anyhow::Re
             && got.tokenizer_fingerprint.is_none()
             && expected.vocabulary != got.vocabulary
         {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "{}: expected the vocabulary of {}, {} tokens, got {}",
                     other.named.path.display(),
@@ -48,7 +48,7 @@ pub(super) fn must_agree(plan: &DynamicsPlan, args: &DynamicsArgs) -> anyhow::Re
         }
         let special = |plan: &Plan| (plan.bos.tokens.clone(), plan.eos.tokens.clone());
         if special(expected) != special(got) {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "{}: expected the tokens {:?} around texts, as for {}, got {:?}",
                     other.named.path.display(),

@@ -9,7 +9,7 @@ use super::{
     cuts::{Cuts, TIMES},
     plan::{DynamicsPlan, loss_column},
 };
-use crate::tokenization::{token_bytes::TokenBytes, token_texts::Drawn};
+use crate::tokenization::{token_bytes::TokenBytes, token_texts::TokenTexts};
 
 /// The results of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -231,7 +231,7 @@ fn selection(plan: &DynamicsPlan, cuts: &Cuts, counts: &Counts) -> Selection {
 impl Token {
     fn of(token: &Fluctuating, pieces: Option<&TokenBytes<'_>>) -> Self {
         let ids = [&token.before[..], &[token.id], &token.after[..]].concat();
-        let drawn = Drawn::of(&ids, pieces);
+        let drawn = TokenTexts::of(&ids, pieces);
         let at = token.before.len();
         let text =
             |range: std::ops::Range<usize>| -> String { range.map(|i| drawn.token(i)).collect() };

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::text::Sum;
-use crate::{advised::Advised, pipeline::TokenDocument, tokenization::Tokenization};
+use crate::{hinted_error::HintedError, pipeline::TokenDocument, tokenization::Tokenization};
 
 /// A question as a line of the file.
 #[derive(Debug, Deserialize)]
@@ -38,7 +38,7 @@ pub(crate) struct Question {
 
 /// A document of a question: its choice and the range of the choice's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct ChoiceSpan {
     pub(crate) question: usize,
     choice: usize,
     first: usize,
@@ -70,14 +70,14 @@ pub(crate) fn read(path: &Path, marker: Option<&str>) -> anyhow::Result<Vec<Ques
         }
         let question = question(&line, marker);
         questions.push(question.map_err(|problem| {
-            Advised::error(
+            HintedError::error(
                 format!("{shown} line {number}: {problem}"),
                 r#"write lines such as {"question": "...", "choices": ["...", "..."], "answer": 0, "B" or the text of a choice}"#,
             )
         })?);
     }
     match questions.is_empty() {
-        true => Err(Advised::error(
+        true => Err(HintedError::error(
             format!("{shown}: expected questions, got none"),
             "name a file of JSON lines with question, choices and answer",
         )),
@@ -137,14 +137,14 @@ fn right(answer: &Value, choices: &[String]) -> Result<usize, String> {
 pub(crate) fn documents(
     questions: &[Question],
     tokenization: &Tokenization,
-) -> anyhow::Result<Vec<(Asked, TokenDocument)>> {
+) -> anyhow::Result<Vec<(ChoiceSpan, TokenDocument)>> {
     let mut documents = Vec::new();
     for (number, question) in questions.iter().enumerate() {
         for (choice, text) in question.choices.iter().enumerate() {
             let whole = format!("{}{text}", question.context);
             let tokens = tokenization.encode(&whole).context("cannot tokenize")?;
             let first = tokenization.first_beyond(&whole, question.context.len(), &tokens)?;
-            let asked = Asked {
+            let asked = ChoiceSpan {
                 question: number,
                 choice,
                 first: first.unwrap_or(tokens.len()),
@@ -166,7 +166,7 @@ pub(crate) fn documents(
 /// The answers, from the losses of each document. None for a question if one of its choices could not be scored.
 pub(crate) fn answers(
     questions: &[Question],
-    asked: &[(Asked, Option<Vec<f32>>)],
+    asked: &[(ChoiceSpan, Option<Vec<f32>>)],
 ) -> Vec<Option<Answered>> {
     let mut sums: Vec<Vec<Option<Sum>>> = questions
         .iter()
@@ -243,7 +243,7 @@ mod tests {
             right: 0,
         }];
         let asked = |choice, loss: &[f32]| {
-            let asked = Asked {
+            let asked = ChoiceSpan {
                 question: 0,
                 choice,
                 first: 1,

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use rho_formats::{DocumentColumns, MaskColumns, MaskDocuments, MaskError};
 
 use crate::{
-    advised::Advised, join::Join, masks::finished::finished_files, metadata::Metadata, plan::Plan,
+    hinted_error::HintedError, join::Join, masks::finished::finished_files, metadata::Metadata,
+    plan::Plan,
 };
 
 /// The mask that `score` writes by default.
@@ -33,7 +34,7 @@ impl Masks {
         if let (Some(theirs), Some(ours)) = (&theirs, &plan.tokenizer_fingerprint)
             && theirs != ours
         {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "{shown}: expected masks of the model's tokenizer (SHA-256 {ours}), got masks of another ({theirs})"
                 ),
@@ -54,7 +55,7 @@ impl Masks {
                 none if none.is_empty() => "none".to_owned(),
                 there => there,
             };
-            Advised::error(
+            HintedError::error(
                 format!("{shown}: expected a column of masks{expected}, got {there}"),
                 "name one with --mask, or create one with `rho-mask select`",
             )

@@ -15,8 +15,8 @@ use super::{
     text,
 };
 use crate::{
-    advised::Advised,
     cli::EvalArgs,
+    hinted_error::HintedError,
     pipeline::{LoadedModels, Panel, Work, in_memory, tokenize},
     plan::Prepared,
     progress::Progress,
@@ -41,7 +41,7 @@ pub(crate) fn sets(args: &EvalArgs) -> anyhow::Result<Vec<Named<'_>>> {
             shards: find_shards(std::slice::from_ref(path))?.shards,
         };
         if sets.iter().any(|other| other.name == named.name) {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "--data: expected files of different names, got two called {}",
                     named.name
@@ -114,7 +114,7 @@ pub(crate) fn measure(
                 return Ok(None);
             }
             Some(None) => {
-                return Err(Advised::error(
+                return Err(HintedError::error(
                     format!(
                         "{}: expected documents to measure on, got none that could be scored",
                         set.path.display()
@@ -136,13 +136,13 @@ fn must_have(args: &EvalArgs, sets: &[Set]) -> anyhow::Result<()> {
     if let (Some(marker), false) = (&args.after, args.choices)
         && !sets.iter().any(text(TextSet::has_marker))
     {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("--after: expected the marker {marker:?} in some document, found it in none"),
             "give the text that comes before the answers, or omit --after",
         ));
     }
     if let (Some(masks), true) = (&args.masks, sets.iter().all(text(TextSet::no_masks))) {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "{}: expected masks of the documents of --data, got none of their tokens",
                 masks.display()
@@ -203,7 +203,7 @@ fn documents<'a>(
     if let Some(Rejection { shard, row, reason }) = rejected.first() {
         let first = format!("{shard} row {row}: {reason}");
         if rejected.len() as f64 > args.text.max_rejected * rows as f64 {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "expected at most {} % of rows without a document, got {} of {rows}, such as {first}",
                     args.text.max_rejected * 100.0,

@@ -8,8 +8,8 @@ use super::{
     report::Report,
 };
 use crate::{
-    advised::Advised,
     cli::{EvalArgs, InputArgs},
+    hinted_error::HintedError,
     plan::{self, MaskFiles, Plan, ScoringRequest},
     stop::Stop,
 };
@@ -17,7 +17,7 @@ use crate::{
 /// Measures; None if stopped.
 pub(crate) fn evaluated(args: &EvalArgs) -> anyhow::Result<Option<Report>> {
     if args.data.iter().any(|path| path.as_os_str() == "-") {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--data: expected files or folders, got standard input",
             "write it to a file",
         ));

@@ -6,12 +6,12 @@ use super::{
     file::{Budget, File, Model, Objective},
     plan::{is_baseline, keeps_a_share},
 };
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// Refuses a file that no experiment can be made from.
 pub(super) fn check(file: &File, path: &Path) -> anyhow::Result<()> {
     let wrong = |message: String, hint: &str| {
-        Err(Advised::error(
+        Err(HintedError::error(
             format!("{}: {message}", path.display()),
             hint,
         ))

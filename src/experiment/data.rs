@@ -15,7 +15,7 @@ use super::{
     file::Part,
     step::{Data, Input},
 };
-use crate::{advised::Advised, numbers::grouped, stop::Stop, terminal};
+use crate::{hinted_error::HintedError, numbers::grouped, stop::Stop, terminal};
 
 /// Writes the file; false if it was stopped before the end.
 pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<bool> {
@@ -37,7 +37,7 @@ pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<b
         return Ok(false);
     }
     if out.documents == 0 {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("{}: expected documents, got none", shown(&data.files)),
             "name other files or another part",
         ));
@@ -89,7 +89,7 @@ fn mix(data: &Data, out: &mut Written, stop: &Stop) -> anyhow::Result<bool> {
     })?;
     let bytes: u64 = documents.iter().map(|(_, _, text)| text.len() as u64).sum();
     if bytes == 0 {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("{}: expected documents to mix in, got none", shown(files)),
             "name other files for the reference",
         ));

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize, de};
 
 use super::paths::resolved;
 use crate::{
-    advised::Advised,
+    hinted_error::HintedError,
     hub::{self, Need},
 };
 
@@ -299,7 +299,7 @@ pub(super) fn read(path: &Path, given: &[(String, PathBuf)]) -> anyhow::Result<F
         .find(|(_, used)| !used)
         .map(|(g, _)| g)
     {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("--path {name}: expected a name that {shown} uses, got another"),
             format!("use ${{{name}}} in a path of the file, or omit this --path"),
         ));
@@ -314,7 +314,7 @@ fn wrong(path: &Path, text: &str, error: &toml::de::Error) -> anyhow::Error {
         let lines = before.iter().filter(|&&byte| byte == b'\n').count();
         format!(":{}", lines + 1)
     });
-    Advised::error(
+    HintedError::error(
         format!("{}{line}: {}", path.display(), error.message()),
         "docs/analyses.md describes the experiment file",
     )

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// Resolves a path and replaces its placeholder.
 pub(super) fn resolved(
@@ -20,7 +20,7 @@ pub(super) fn resolved(
         return Ok(folder.join(path));
     };
     let Some((name, rest)) = rest.split_once('}') else {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("{text}: expected }} after ${{"),
             "write a placeholder as ${name}",
         ));
@@ -39,7 +39,7 @@ pub(super) fn resolved(
     }
     match paths.get(name) {
         Some(start) => Ok(folder.join(join(start))),
-        None => Err(Advised::error(
+        None => Err(HintedError::error(
             format!("{text}: expected a path for {name}, got none"),
             format!("name it with --path {name}=PATH"),
         )),

@@ -59,14 +59,19 @@ pub(super) struct PlannedRun {
 
 /// Options passed on to every command; they do not change results.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Aside {
+pub(super) struct PassThrough {
     pub(super) threads: Option<usize>,
     pub(super) progress: String,
 }
 
 impl Plan {
     /// Plans the experiment in the folder `out`.
-    pub(super) fn of(file: &File, path: &Path, out: &Path, aside: &Aside) -> anyhow::Result<Self> {
+    pub(super) fn of(
+        file: &File,
+        path: &Path,
+        out: &Path,
+        aside: &PassThrough,
+    ) -> anyhow::Result<Self> {
         check(file, path)?;
         Planner::new(file, aside, out.join("steps")).plan(path)
     }

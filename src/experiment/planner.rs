@@ -8,7 +8,7 @@ use std::{
 use super::{
     file::{Arm, File, Part, Scorer, Selecting, Training},
     fingerprint::Inputs,
-    plan::{Aside, Plan, PlannedArm, PlannedRun, described, is_baseline, keeps_a_share},
+    plan::{PassThrough, Plan, PlannedArm, PlannedRun, described, is_baseline, keeps_a_share},
     step::{Data, Input, Step, Words, Work},
 };
 
@@ -20,7 +20,7 @@ const BATCH_TOKENS: u64 = 1 << 14;
 /// Collects the steps.
 pub(super) struct Planner<'a> {
     file: &'a File,
-    aside: &'a Aside,
+    aside: &'a PassThrough,
     steps: PathBuf,
     inputs: Inputs,
     planned: Vec<Step>,
@@ -29,7 +29,7 @@ pub(super) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     /// A planner for `file`, with step folders in `steps`.
-    pub(super) fn new(file: &'a File, aside: &'a Aside, steps: PathBuf) -> Self {
+    pub(super) fn new(file: &'a File, aside: &'a PassThrough, steps: PathBuf) -> Self {
         Self {
             file,
             aside,

@@ -14,8 +14,8 @@ use super::{
     table,
 };
 use crate::{
-    advised::Advised,
-    files::write_whole,
+    files::write_atomic,
+    hinted_error::HintedError,
     results::{
         AnsweringArm, Answers, ArmResults, CurvePoint, Difference, Downstream, DownstreamPoint,
         EvaluationCurve, FORMAT_VERSION, FinishedStep, LossCurve, Mean, Measure, RESULTS, Results,
@@ -70,7 +70,7 @@ pub(super) fn write(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Re
         read_as: String::new(),
     };
     results.read_as = table::honest(&results);
-    write_whole(&out.join(RESULTS), &results.text()?)?;
+    write_atomic(&out.join(RESULTS), &results.text()?)?;
     Ok(results)
 }
 
@@ -104,7 +104,7 @@ fn same_batches(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<()> {
     for other in same {
         for ((seed, a), b) in plan.seeds.iter().zip(&first.runs).zip(&other.runs) {
             if seen(a) != seen(b) {
-                return Err(Advised::error(
+                return Err(HintedError::error(
                     format!(
                         "arm {}, seed {seed}: expected the batches of {}, got steps with other numbers of tokens",
                         other.arm.name, first.arm.name

@@ -12,20 +12,20 @@ use serde_json::{Value, json};
 
 use super::{
     data, file,
-    plan::{Aside, Plan},
+    plan::{PassThrough, Plan},
     results,
     step::{Input, Step, Word, Work},
     table,
 };
 use crate::{
-    advised::Advised,
     cli::{Cli, Command, EvalArgs, ExperimentArgs, ExportArgs, ProgressKind},
     eval::run::evaluated,
-    files::{remove_folder, write_whole},
+    files::{remove_folder, write_atomic},
+    hinted_error::HintedError,
     outcome::Outcome,
     report,
     results::{RESULTS, Results},
-    run_folder::{notes, owner::Owner},
+    run_folder::{owner::Owner, records},
     stop::Stop,
     terminal,
 };
@@ -51,7 +51,7 @@ pub(crate) type Perform = fn(&Command) -> anyhow::Result<Outcome>;
 /// Runs an experiment; `command` runs its commands.
 pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Outcome> {
     let file = file::read(&args.file, &args.path)?;
-    let aside = Aside {
+    let aside = PassThrough {
         threads: args.threads.threads,
         progress: match args.progress.progress {
             ProgressKind::Auto => "auto",
@@ -75,7 +75,7 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
     let commands = plan.steps.iter().map(parsed);
     let commands: Vec<Option<Command>> = commands.collect::<Result<_, _>>()?;
     let folder = OWNER.open(&args.out)?;
-    let records = folder.files.note_path(STEPS);
+    let records = folder.files.record_path(STEPS);
     fs::create_dir_all(&records)
         .with_context(|| format!("{}: cannot be created", records.display()))?;
     let stop = Stop::at_signals()?;
@@ -136,7 +136,7 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
 fn written(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Results> {
     let results = results::write(plan, notes, out)?;
     if !results.arms.is_empty() {
-        write_whole(&out.join(REPORT), &report::experiment::report(out)?)?;
+        write_atomic(&out.join(REPORT), &report::experiment::report(out)?)?;
     }
     Ok(results)
 }
@@ -153,18 +153,18 @@ impl Notes {
 
     /// Whether a step is done and its folder exists.
     pub(super) fn is_done(&self, step: &Step) -> bool {
-        self.files.note_path(&Self::name(step)).is_file() && step.folder.is_dir()
+        self.files.record_path(&Self::name(step)).is_file() && step.folder.is_dir()
     }
 
     /// Seconds of the start that finished it.
     pub(super) fn seconds(&self, step: &Step) -> Option<f64> {
-        let record = notes::read::<Value>(&self.files, &Self::name(step));
+        let record = records::read::<Value>(&self.files, &Self::name(step));
         record.ok()??["seconds"].as_f64()
     }
 
     fn write(&self, step: &Step, seconds: f64) -> anyhow::Result<()> {
         let record = json!({"name": step.name, "command": words(step), "seconds": seconds});
-        notes::write_readable(&self.files, &Self::name(step), &record)
+        records::write_readable(&self.files, &Self::name(step), &record)
     }
 }
 
@@ -206,7 +206,7 @@ fn words(step: &Step) -> Vec<String> {
 
 fn typed(words: &[Word], out: Option<&Path>) -> Vec<String> {
     let words = words.iter().map(|word| match word {
-        Word::Text(text) | Word::Aside(text) => text.clone(),
+        Word::Text(text) | Word::PassThrough(text) => text.clone(),
         Word::Input(input) => input.path.display().to_string(),
     });
     let mut words: Vec<String> = words.collect();
@@ -227,7 +227,7 @@ fn parsed(step: &Step) -> anyhow::Result<Option<Command>> {
         let said = error.to_string();
         let said = said.trim_start_matches("error: ");
         let first = said.split("\n\n").next().unwrap_or(said).replace('\n', " ");
-        Advised::error(
+        HintedError::error(
             format!("step {}: {}", step.name, first.trim()),
             "change the value in the experiment's file; see `rho-mask train --help` and `rho-mask select --help`",
         )
@@ -286,7 +286,7 @@ fn ask(step: &Step, model: &Input, args: &EvalArgs, command: Perform) -> anyhow:
     let Some(report) = evaluated(&args)? else {
         return Ok(Outcome::Interrupted);
     };
-    write_whole(&folder.join(ANSWERS), &serde_json::to_string(&report)?)?;
+    write_atomic(&folder.join(ANSWERS), &serde_json::to_string(&report)?)?;
     remove_folder(&onnx)?;
     Ok(Outcome::Done)
 }

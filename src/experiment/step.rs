@@ -29,7 +29,7 @@ pub(super) enum Word {
     /// A path, identified by its contents.
     Input(Input),
     /// An argument that does not change the result, such as the number of threads.
-    Aside(String),
+    PassThrough(String),
 }
 
 /// What a step does.
@@ -119,7 +119,7 @@ impl Work {
             let words = words.iter().filter_map(|word| match word {
                 Word::Text(text) => Some(json!(text)),
                 Word::Input(one) => Some(input(one)),
-                Word::Aside(_) => None,
+                Word::PassThrough(_) => None,
             });
             words.collect()
         };
@@ -166,8 +166,8 @@ impl Words {
     /// An option whose value does not change the result.
     pub(super) fn aside(mut self, name: &str, value: Option<impl ToString>) -> Self {
         if let Some(value) = value {
-            self.0.push(Word::Aside(format!("--{name}")));
-            self.0.push(Word::Aside(value.to_string()));
+            self.0.push(Word::PassThrough(format!("--{name}")));
+            self.0.push(Word::PassThrough(value.to_string()));
         }
         self
     }

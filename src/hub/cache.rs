@@ -19,7 +19,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::id::{Id, is_commit};
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// The prefix of a model's folder.
 const MODELS: &str = "models--";
@@ -64,7 +64,7 @@ impl Repository {
             // Another program is just writing it.
             "" => Ok(None),
             commit if is_commit(commit) => Ok(Some(commit.to_owned())),
-            other => Err(Advised::error(
+            other => Err(HintedError::error(
                 format!(
                     "{}: expected a commit, got {:?}",
                     path.display(),

@@ -29,7 +29,7 @@ use super::{
     settings::{Settings, Token},
 };
 use crate::{
-    advised::{Advised, chain_of},
+    hinted_error::{HintedError, chain_of},
     stop::{Stop, Stopped},
 };
 
@@ -151,7 +151,7 @@ impl<'a> Client<'a> {
                 self.shown()
             );
             let hint = "check that the server in HF_ENDPOINT speaks the Hub's protocol";
-            Failure::from(Advised::error(message, hint))
+            Failure::from(HintedError::error(message, hint))
         };
         let json: Value =
             serde_json::from_slice(&text).map_err(|_| wrong("an answer that is not JSON"))?;
@@ -210,7 +210,7 @@ impl<'a> Client<'a> {
         let wrong = |expected: &str, got: &str| {
             let message = format!("{}: {name}: expected {expected}, got {got}", self.shown());
             let hint = "check that the server in HF_ENDPOINT speaks the Hub's protocol";
-            Failure::from(Advised::error(message, hint))
+            Failure::from(HintedError::error(message, hint))
         };
         if let Some(other) = text(headers, "x-repo-commit").filter(|other| other != commit) {
             let got = self.clean(&other);
@@ -419,7 +419,7 @@ impl<'a> Client<'a> {
         let hint = "try again: downloaded bytes are kept; without a network, set HF_HUB_OFFLINE=1 to use the cache; for \
                     another server, set HF_ENDPOINT";
         Failure {
-            error: Advised::error(message, hint),
+            error: HintedError::error(message, hint),
             passing: true,
         }
     }
@@ -491,7 +491,7 @@ impl<'a> Client<'a> {
         };
         let message = format!("{}: expected {expected}{from}, got {got}", self.shown());
         Failure {
-            error: Advised::error(message, hint),
+            error: HintedError::error(message, hint),
             passing: status.is_server_error()
                 || status == StatusCode::REQUEST_TIMEOUT
                 || (!at_home && status != StatusCode::RANGE_NOT_SATISFIABLE),

@@ -18,7 +18,7 @@ use super::{
     cache::{Repository, make_parent},
     client::{Client, Failure, Part, Remote},
 };
-use crate::{advised::Advised, terminal};
+use crate::{hinted_error::HintedError, terminal};
 
 /// How often to try a lock.
 const LOOK: Duration = Duration::from_millis(200);
@@ -205,7 +205,7 @@ impl<'a> Download<'a> {
             let (expected, got) = (remote.bytes, progress.bytes);
             let hint = "try again: downloaded bytes are kept";
             return Err(Failure {
-                error: Advised::error(
+                error: HintedError::error(
                     format!("{}: expected {expected} bytes, got {got}", shown()),
                     hint,
                 ),
@@ -230,7 +230,7 @@ impl<'a> Download<'a> {
         let hint =
             "try again, nothing of it was kept; if the error stays, ask the operator of the server";
         Err(Failure {
-            error: Advised::error(message, hint),
+            error: HintedError::error(message, hint),
             passing,
         })
     }

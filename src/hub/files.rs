@@ -11,7 +11,7 @@ use rho_reference::source;
 use serde_json::Value;
 
 use super::{cache::Repository, id::Id};
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// The files beside the weights: configuration and tokenizer.
 pub(super) const BESIDE: [&str; 7] = [
@@ -45,7 +45,7 @@ pub(crate) enum Need {
 
 /// Which of the needed files a commit's folder in the cache has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Held {
+pub(super) enum CacheState {
     /// All that the repository has.
     Whole,
     /// Enough, but it is unknown whether the repository also has these files.
@@ -81,7 +81,7 @@ pub(super) fn is_plain(name: &str) -> bool {
 pub(super) fn shards(index: &Path) -> anyhow::Result<Vec<String>> {
     let shown = index.display();
     let wrong = |expected: &str, got: String| {
-        Advised::error(
+        HintedError::error(
             format!("{shown}: expected {expected}, got {got}"),
             "use another repository: this one is broken or malicious, and nothing that it names is downloaded",
         )
@@ -159,7 +159,7 @@ pub(super) fn weights(id: &Id, shown: &str, names: &[String]) -> anyhow::Result<
             "name the repository of a language model, with weights in safetensors",
         ),
     };
-    Err(Advised::error(
+    Err(HintedError::error(
         format!("{shown}: expected weights in {SINGLE}, or an index of them, got {got}"),
         hint,
     ))
@@ -192,7 +192,7 @@ fn onnx(id: &Id, names: &[String]) -> anyhow::Result<Option<Vec<String>>> {
 }
 
 /// Which of the needed files the cache has of a commit.
-pub(super) fn held(repository: &Repository, commit: &str, need: Need) -> Held {
+pub(super) fn held(repository: &Repository, commit: &str, need: Need) -> CacheState {
     let has = |name: &str| repository.has(commit, name);
     let mut unsure: Vec<&'static str> = BESIDE
         .into_iter()
@@ -215,9 +215,9 @@ pub(super) fn held(repository: &Repository, commit: &str, need: Need) -> Held {
         }
     };
     match (enough, unsure.is_empty()) {
-        (false, _) => Held::Less,
-        (true, true) => Held::Whole,
-        (true, false) => Held::Unsure(unsure),
+        (false, _) => CacheState::Less,
+        (true, true) => CacheState::Whole,
+        (true, false) => CacheState::Unsure(unsure),
     }
 }
 
@@ -356,32 +356,32 @@ mod tests {
         let held = |need| held(&repository, &commit, need);
         let snapshot = repository.snapshot(&commit);
         fs::create_dir_all(&snapshot).unwrap();
-        assert_eq!(held(Need::Model), Held::Less);
+        assert_eq!(held(Need::Model), CacheState::Less);
         fs::write(snapshot.join(SINGLE), "").unwrap();
-        assert_eq!(held(Need::Model), Held::Less);
+        assert_eq!(held(Need::Model), CacheState::Less);
         fs::write(snapshot.join(CONFIG), "").unwrap();
-        assert_eq!(held(Need::Tokenizer), Held::Less);
-        let unsure = || Held::Unsure(BESIDE[1..].to_vec());
+        assert_eq!(held(Need::Tokenizer), CacheState::Less);
+        let unsure = || CacheState::Unsure(BESIDE[1..].to_vec());
         assert_eq!(held(Need::Model), unsure());
         assert_eq!(held(Need::Configuration), unsure());
         for name in &BESIDE[1..] {
             repository.note_absent(&commit, name).unwrap();
         }
-        assert_eq!(held(Need::Model), Held::Whole);
+        assert_eq!(held(Need::Model), CacheState::Whole);
         fs::remove_file(snapshot.join(SINGLE)).unwrap();
         fs::write(
             snapshot.join(INDEX),
             r#"{"weight_map": {"a": "1.safetensors"}}"#,
         )
         .unwrap();
-        assert_eq!(held(Need::Model), Held::Less);
+        assert_eq!(held(Need::Model), CacheState::Less);
         fs::write(snapshot.join("1.safetensors"), "").unwrap();
-        assert_eq!(held(Need::Model), Held::Whole);
+        assert_eq!(held(Need::Model), CacheState::Whole);
         fs::remove_file(snapshot.join(INDEX)).unwrap();
         fs::write(snapshot.join("model.onnx"), "").unwrap();
         // config.json is empty here, not JSON.
-        assert_eq!(held(Need::Model), Held::Less);
+        assert_eq!(held(Need::Model), CacheState::Less);
         fs::write(snapshot.join(CONFIG), "{}").unwrap();
-        assert_eq!(held(Need::Model), Held::Unsure(vec![SINGLE, INDEX]));
+        assert_eq!(held(Need::Model), CacheState::Unsure(vec![SINGLE, INDEX]));
     }
 }

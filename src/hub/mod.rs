@@ -39,11 +39,11 @@ use self::{
     cache::Repository,
     client::{Client, Failure, Remote},
     fetch::Download,
-    files::{BESIDE, Held, INDEX, SINGLE, Weights},
+    files::{BESIDE, CacheState, INDEX, SINGLE, Weights},
     id::Id,
     settings::Settings,
 };
-use crate::{advised::Advised, stop::Stop, terminal};
+use crate::{hinted_error::HintedError, stop::Stop, terminal};
 
 pub(crate) use files::Need;
 
@@ -73,7 +73,7 @@ fn model(id: &Id, need: Need) -> anyhow::Result<PathBuf> {
     let commit = repository.commit()?;
     let held = match &commit {
         Some(commit) => files::held(&repository, commit, need),
-        None => Held::Less,
+        None => CacheState::Less,
     };
     let found = |commit: &str| {
         terminal::once(&format!(
@@ -82,8 +82,8 @@ fn model(id: &Id, need: Need) -> anyhow::Result<PathBuf> {
         Ok(repository.snapshot(commit))
     };
     match (&commit, held, settings.offline) {
-        (Some(commit), Held::Whole, _) => found(commit),
-        (Some(commit), Held::Unsure(names), Some(offline)) => {
+        (Some(commit), CacheState::Whole, _) => found(commit),
+        (Some(commit), CacheState::Unsure(names), Some(offline)) => {
             terminal::once(&format!(
                 "note: {id}: the cache does not record whether the repository has {}, and {offline} forbids requests: \
                  assuming that it does not",
@@ -91,13 +91,13 @@ fn model(id: &Id, need: Need) -> anyhow::Result<PathBuf> {
             ));
             found(commit)
         }
-        (commit, held, Some(offline)) => Err(Advised::error(
+        (commit, held, Some(offline)) => Err(HintedError::error(
             format!(
                 "{id}: expected a path or a model in the Hugging Face cache ({}), because {offline} forbids downloads, \
                  got {}",
                 repository.folder().display(),
                 match (commit, held) {
-                    (Some(commit), Held::Less) if repository.snapshot(commit).exists() =>
+                    (Some(commit), CacheState::Less) if repository.snapshot(commit).exists() =>
                         "only a part of it",
                     _ => "neither",
                 }
@@ -108,7 +108,9 @@ fn model(id: &Id, need: Need) -> anyhow::Result<PathBuf> {
             ),
         )),
         // Complete the commit that is in the cache, even if the revision has moved since.
-        (Some(commit), Held::Unsure(_), None) => download(id, need, &settings, &repository, commit),
+        (Some(commit), CacheState::Unsure(_), None) => {
+            download(id, need, &settings, &repository, commit)
+        }
         (_, _, None) => download(id, need, &settings, &repository, &id.revision),
     }
 }
@@ -122,7 +124,7 @@ fn download(
 ) -> anyhow::Result<PathBuf> {
     let blobs = repository.folder().join("blobs");
     if let Err(error) = fs::create_dir_all(&blobs) {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "{}: expected a writable folder, got: {error}",
                 blobs.display()
@@ -163,7 +165,7 @@ async fn bring(
         _ => Some(files::CONFIG),
     };
     if let Some(name) = required.filter(|name| !has(name)) {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "{}: expected {name} among its files, got none",
                 client.shown()
@@ -186,7 +188,7 @@ async fn bring(
             let index = repository.snapshot(commit).join(INDEX);
             let shards = files::shards(&index)?;
             if let Some(missing) = shards.iter().find(|name| !has(name)) {
-                return Err(Advised::error(
+                return Err(HintedError::error(
                     format!(
                         "{}: {INDEX}: expected files of the repository, got {missing}, which it does not have",
                         client.shown()

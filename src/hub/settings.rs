@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use reqwest::header::HeaderValue;
 use url::Url;
 
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 const ENDPOINT: &str = "https://huggingface.co";
 
@@ -82,7 +82,7 @@ impl Settings {
             .ok()
             .filter(|url| url.has_host() && ["http", "https"].contains(&url.scheme()));
         url.ok_or_else(|| {
-            Advised::error(
+            HintedError::error(
                 "HF_ENDPOINT: expected the URL of a server, starting with http:// or https://, got something else",
                 format!("unset it for {ENDPOINT}"),
             )
@@ -108,7 +108,7 @@ impl Settings {
     /// The cache's folder.
     pub(super) fn cache(&self) -> anyhow::Result<&Path> {
         self.cache.as_deref().ok_or_else(|| {
-            Advised::error(
+            HintedError::error(
                 "expected a folder for the Hugging Face cache, got none",
                 "set HF_HOME, or HOME",
             )
@@ -129,7 +129,7 @@ impl Token {
             return Ok(None);
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!("{from}: expected a token of letters and digits, got something else"),
                 "copy it again from the Hub's settings, or unset it",
             ));

@@ -8,7 +8,7 @@ use rho_formats::{MaskBatch, MaskColumns};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::files::Masks;
-use crate::{advised::Advised, document::Document};
+use crate::{document::Document, hinted_error::HintedError};
 
 /// The position of a document in the mask files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +92,7 @@ impl Masks {
             true
         })?;
         found.ok_or_else(|| {
-            Advised::error(
+            HintedError::error(
                 format!(
                     "{}: expected a document with the id {id:?}, got none",
                     self.path.display()
@@ -129,7 +129,7 @@ impl Masks {
         })?;
         let shown = self.path.display();
         if let (None, [_, _, ..]) = (shard, &shards[..]) {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "--row: expected --shard with it, because {shown} holds {} shards, got none",
                     shards.len()
@@ -142,9 +142,9 @@ impl Masks {
                 let mut closest = Closest::to(shard);
                 shards.iter().for_each(|name| closest.see(name));
                 let message = format!("{shown}: expected a shard {shard:?}, got none");
-                Advised::error(message, closest.hint("shard"))
+                HintedError::error(message, closest.hint("shard"))
             }
-            (_, last) => Advised::error(
+            (_, last) => HintedError::error(
                 format!(
                     "{shown}: expected a document at row {}, got none",
                     row.unwrap_or(0)

@@ -7,9 +7,9 @@ use rho_formats::{MaskColumns, MaskError, MasksFolder, listed_masks};
 use serde_json::Value;
 
 use crate::{
-    advised::Advised,
+    hinted_error::HintedError,
     metadata::Metadata,
-    pipeline::{conclude::Standing, record::State},
+    pipeline::{finish::FolderState, record::State},
     run_folder::{Command, RecordedPlan},
 };
 
@@ -62,7 +62,7 @@ impl Masks {
             "name a folder that `rho-mask score` or `select` writes, or one of its .arrow files";
         if !path.exists() {
             let message = format!("{shown}: expected masks, got nothing");
-            return Err(Advised::error(message, hint));
+            return Err(HintedError::error(message, hint));
         }
         let (folder, (files, missing)) = match path.is_dir() {
             true => (Some(path.to_owned()), in_folder(path)?),
@@ -79,7 +79,7 @@ impl Masks {
                     "wait until the run that writes it has finished some masks",
                 ),
             };
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!("{shown}: expected masks, got {got}"),
                 hint,
             ));
@@ -163,7 +163,7 @@ fn in_folder(path: &Path) -> anyhow::Result<(Vec<RowFile>, Vec<String>)> {
 
 /// The files of an unfinished run of `score`: complete ones, and the safe bytes of the others.
 fn of_score(folder: &MasksFolder) -> anyhow::Result<(Vec<RowFile>, Vec<String>)> {
-    let Some(standing) = Standing::look(folder)? else {
+    let Some(standing) = FolderState::look(folder)? else {
         return Ok((Vec::new(), Vec::new()));
     };
     let mut files = Vec::new();

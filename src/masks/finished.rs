@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::kind::must_be_masks;
 use crate::{
-    advised::Advised,
-    pipeline::{conclude::Standing, record::Identity},
+    hinted_error::HintedError,
+    pipeline::{finish::FolderState, record::Identity},
     run_folder::{Command, RecordedPlan, RecordedShard},
 };
 
@@ -107,7 +107,7 @@ impl Input {
         let now = Identity::of_file(&self.path(file)).unwrap_or_default();
         match self.files[file].identity.difference(&now) {
             None => Ok(()),
-            Some(difference) => Err(Advised::error(
+            Some(difference) => Err(HintedError::error(
                 format!(
                     "{}: expected an unchanged file, got one that changed while it was read: {difference}",
                     self.path(file).display()
@@ -127,14 +127,14 @@ pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
         } else {
             "nothing"
         };
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("{shown}: expected a masks folder, got {got}"),
             "name the folder that `rho-mask score` or `select` wrote",
         ));
     }
     must_be_masks(path)?;
     let unfinished = |why: String| {
-        Advised::error(
+        HintedError::error(
             format!("{shown}: expected a finished masks folder, got one that is not: {why}"),
             "start the run that writes it again: it resumes where it stopped",
         )
@@ -142,7 +142,7 @@ pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
     let folder = MasksFolder::existing(path);
     let recorded = RecordedPlan::read(&folder)?;
     if recorded.is_some_and(|recorded| recorded.command() != Command::Select)
-        && let Some(standing) = Standing::look(&folder)?
+        && let Some(standing) = FolderState::look(&folder)?
     {
         let mut missing = standing.missing();
         let count = missing.len();

@@ -6,7 +6,7 @@ use rho_formats::MasksFolder;
 
 use super::files::Masks;
 use crate::{
-    advised::Advised,
+    hinted_error::HintedError,
     run_folder::{Command, RecordedPlan},
 };
 
@@ -23,7 +23,7 @@ pub(crate) fn must_be_masks(path: &Path) -> anyhow::Result<()> {
     if !is_dynamics(path) {
         return Ok(());
     }
-    Err(Advised::error(
+    Err(HintedError::error(
         format!(
             "{}: expected masks, got the output of `dynamics`",
             path.display()

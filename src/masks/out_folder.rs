@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// Refuses an output folder that is the input folder, is inside it or contains it; links are followed.
 pub(crate) fn must_be_apart(masks: &Path, out: &Path) -> anyhow::Result<()> {
@@ -20,7 +20,7 @@ pub(crate) fn must_be_apart(masks: &Path, out: &Path) -> anyhow::Result<()> {
         (false, true) => "one that contains it",
         (false, false) => return Ok(()),
     };
-    Err(Advised::error(
+    Err(HintedError::error(
         format!(
             "--out {}: expected another folder than {}, got {relation}",
             out.display(),

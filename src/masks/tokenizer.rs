@@ -8,7 +8,7 @@ use rho_reference::source::fingerprint;
 
 use super::files::Masks;
 use crate::{
-    advised::Advised,
+    hinted_error::HintedError,
     hub::{self, Need},
     tokenization::{TokenizerFiles, stored::NAME, token_bytes::TokenBytes},
 };
@@ -81,7 +81,7 @@ fn other(path: &Path, wanted: &str, got: &str, named: bool) -> anyhow::Error {
         true => "name the tokenizer.json of the model that scored them",
         false => "name the right one with --tokenizer, because this file was changed",
     };
-    Advised::error(
+    HintedError::error(
         format!(
             "{}: expected the tokenizer of the masks, with the fingerprint {wanted}, got {got}",
             path.display()

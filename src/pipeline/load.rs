@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rho_reference::{HeadChoice, Reference, ReferenceOptions};
 
 use super::Panel;
-use crate::{advised, plan::Prepared, terminal};
+use crate::{hinted_error, plan::Prepared, terminal};
 
 /// The models of a plan, all loaded on each device.
 pub(crate) struct LoadedModels {
@@ -56,7 +56,7 @@ impl LoadedModels {
                 terminal::line(&format!(
                     "note: {}: attention runs as exported in the graph, which is slower: {}",
                     planned.path.display(),
-                    advised::chain_of(reason)
+                    hinted_error::chain_of(reason)
                 ));
             }
         }

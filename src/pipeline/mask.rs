@@ -16,7 +16,7 @@ use super::{
 use crate::{
     document::Document,
     selections::{
-        mark::{self, Taken},
+        mark::{self, MarkedTokens},
         rule::Scope,
         scores::Documents,
     },
@@ -134,7 +134,7 @@ impl Masker<'_> {
             columns: &plan.scores,
             rows: &rows,
         };
-        let (Taken { masks, weights }, counted) = mark::in_scope(&plan.rule, &gathered)?;
+        let (MarkedTokens { masks, weights }, counted) = mark::in_scope(&plan.rule, &gathered)?;
         let ranges: Vec<Range<usize>> = gathered.documents().collect();
         open.counts().scope(&rows, &counted);
         let names = plan.rule.masks();

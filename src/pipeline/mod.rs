@@ -14,7 +14,7 @@
 //! * `mask`: turns scores into masks, scope by scope; `rejected` counts the rows without a document.
 //!
 //! * `output`: the folder (`store`, `shard_files`, `record`) or the stream that the masks are written to.
-//! * `conclude`, `summary`: finish the folder and summarise the run.
+//! * `finish`, `summary`: finish the folder and summarise the run.
 //! * `in_memory`: scores without a folder.
 //!
 //! Memory: at most two blocks wait between two stages, and one scope of masks before the writer; nothing grows with the
@@ -28,7 +28,7 @@
 //! A stage that fails returns its error and drops its channels; its neighbours find them closed and end quietly.
 
 mod batches;
-pub(crate) mod conclude;
+pub(crate) mod finish;
 pub(crate) mod in_memory;
 mod load;
 mod mask;

@@ -11,7 +11,7 @@ use rho_formats::{Content, Location, Record, Shard, ShardError, ShardReader};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{Break, Flow, Work, record::From, send};
-use crate::advised::{self, Advised};
+use crate::hinted_error::{self, HintedError};
 
 /// A chunk is sent when it holds this many records ...
 const RECORDS: usize = 256;
@@ -120,7 +120,7 @@ fn must_be_the_same(work: &Work<'_>, shard: &Shard, digest: u64, from: From) -> 
     if digest == from.digest {
         return Ok(());
     }
-    Err(Advised::error(
+    Err(HintedError::error(
         format!(
             "{}: expected the {} rows that the masks in {} were started with, got others",
             shard.name,
@@ -173,6 +173,6 @@ fn size(record: &Record) -> usize {
 fn broken(error: ShardError) -> Break {
     Break {
         row: error.row(),
-        reason: advised::chain(&error.into()),
+        reason: hinted_error::chain(&error.into()),
     }
 }

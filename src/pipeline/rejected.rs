@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rho_formats::Rejection;
 
 use super::record::Counts;
-use crate::{advised::Advised, plan::Plan};
+use crate::{hinted_error::HintedError, plan::Plan};
 
 /// Rows after which the share is checked.
 const FIRST_ROWS: u64 = 1_000;
@@ -37,7 +37,7 @@ impl<'a> Rejected<'a> {
         if self.plan.strict
             && let Some(Rejection { shard, row, reason }) = rejected.first()
         {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!("{shard} row {row}: {reason}"),
                 "omit --strict, which stops at the first bad row, to skip such rows and list them in rejected.jsonl",
             ));
@@ -63,7 +63,7 @@ impl<'a> Rejected<'a> {
     /// Handles a shard that ended early; an error with --strict.
     pub(super) fn broken(&self, shard: &str, row: i64, reason: &str) -> anyhow::Result<()> {
         if self.plan.strict {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!("{shard} row {row}: the shard ends early: {reason}"),
                 "omit --strict, which stops at the first bad row or shard, to continue with the other shards",
             ));
@@ -79,7 +79,7 @@ impl<'a> Rejected<'a> {
             .take(3)
             .map(|(count, first)| format!("\n  {count} times: {first}"))
             .collect();
-        Advised::error(
+        HintedError::error(
             format!(
                 "expected at most {:.3} % rejected rows, got {} of {}; the most common reasons:{}",
                 most * 100.0,

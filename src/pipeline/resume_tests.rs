@@ -10,7 +10,7 @@ use rho_reference::{ReferenceError, Scorer, Scores, TokenWindow, source::fingerp
 
 use super::{
     Report, Work,
-    conclude::{RankTimes, Standing},
+    finish::{FolderState, RankTimes},
     output::Output,
     run,
     store::Store,
@@ -112,9 +112,9 @@ fn start(plan: &Plan, shards: &[Shard], fake: &mut Fake) -> anyhow::Result<Repor
         stop: &stop,
     };
     let report = run(&work, &mut [vec![fake]], &Output::Folder(&store))?;
-    let standing = Standing::look(store.folder())?.unwrap();
+    let standing = FolderState::look(store.folder())?.unwrap();
     if plan.world_size == 1 || standing.missing().is_empty() {
-        standing.conclude(store.folder())?;
+        standing.finish(store.folder())?;
     }
     Ok(report)
 }

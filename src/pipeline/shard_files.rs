@@ -15,7 +15,7 @@ use rho_formats::{
 };
 
 use super::record::{Counts, Durable, From, Identity, ShardRecord, State};
-use crate::run_folder::notes;
+use crate::run_folder::records;
 
 /// The schemas and options, the same for all shards of a folder.
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ impl ShardFiles {
             writer,
             spill: None,
             turn: 0,
-            rejections: Rejections::open(folder.note_path(&rejections_note(shard)), 0)?,
+            rejections: Rejections::open(folder.record_path(&rejections_note(shard)), 0)?,
             record,
         };
         // Write the first record before anything is scored, so that a later change of the input is detected.
@@ -98,7 +98,7 @@ impl ShardFiles {
             (spill, rows, turn) = (Some(file), kept, mark.turn);
         }
         folder.remove_spills(shard, durable.spill.map(|mark| mark.turn));
-        let path = folder.note_path(&rejections_note(shard));
+        let path = folder.record_path(&rejections_note(shard));
         if std::fs::metadata(&path).map_or(0, |m| m.len()) < record.rejections {
             return Ok(None);
         }
@@ -189,7 +189,7 @@ pub(super) fn rejections_note(shard: &str) -> String {
 
 /// Writes a record.
 pub(super) fn put(folder: &MasksFolder, shard: &str, record: &ShardRecord) -> anyhow::Result<()> {
-    notes::write(folder, &record_note(shard), record)
+    records::write(folder, &record_note(shard), record)
 }
 
 /// A growing list of rejections.

@@ -7,13 +7,13 @@ use rho_formats::{
 };
 
 use super::{
-    conclude,
+    finish,
     output::{Totals, lock},
     record::{Counts, From, Identity, ShardRecord, State},
     shard_files::{Columns, ShardFiles, put},
 };
 use crate::{
-    advised::Advised,
+    hinted_error::HintedError,
     plan::Plan,
     ranks,
     run_folder::{Command, Opening, RecordedPlan, RecordedShard, RunFolder, STARTING},
@@ -49,7 +49,7 @@ impl<'a> Store<'a> {
             restart,
             rank: Some((plan.rank, plan.world_size)),
         };
-        let folder = RunFolder::open(&opening, conclude::clear)?;
+        let folder = RunFolder::open(&opening, finish::clear)?;
         {
             let _starting = folder.files.lock(STARTING)?;
             plan.put_tokenizer(&folder.files)?;
@@ -82,7 +82,7 @@ impl<'a> Store<'a> {
         let shard = &self.shards[i];
         let now = Identity::of(shard);
         lock(&self.found).insert(i, now.clone());
-        let Some(record) = conclude::record(&self.folder.files, &shard.name)? else {
+        let Some(record) = finish::record(&self.folder.files, &shard.name)? else {
             return Ok(());
         };
         let again = |why: &str| terminal::line(&format!("note: {}: {why}", shard.name));
@@ -264,7 +264,7 @@ pub(crate) fn must_be_the_input(
     let Some(difference) = before.difference(now) else {
         return Ok(());
     };
-    Err(Advised::error(
+    Err(HintedError::error(
         format!(
             "{}: expected the file that the masks in {} were started with, got another: {difference}",
             shard.path.display(),

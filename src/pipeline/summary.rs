@@ -5,12 +5,12 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{conclude::RankTimes, output::Totals};
+use super::{finish::RankTimes, output::Totals};
 use crate::{
     metadata::Metadata,
     numbers::grouped,
     plan::Plan,
-    selections::{Chosen, rule::Rule},
+    selections::{SelectionSummary, rule::Rule},
 };
 
 /// Counts and times of a run.
@@ -37,7 +37,7 @@ pub struct Summary {
     pub means: BTreeMap<String, Option<f64>>,
     /// What each selection kept.
     #[serde(flatten)]
-    pub(crate) chosen: Chosen,
+    pub(crate) chosen: SelectionSummary,
     /// Batches scored.
     pub batches: u64,
     /// Share of padding among the tokens in batches.
@@ -152,7 +152,7 @@ impl Summary {
             means: others
                 .map(|name| (format!("mean_{name}"), mean(name)))
                 .collect(),
-            chosen: Chosen::of(&subject.rule, &counts.selected),
+            chosen: SelectionSummary::of(&subject.rule, &counts.selected),
             batches: counts.batches,
             padding: share(counts.padding, counts.padding + counts.batch_tokens),
             device: subject.device.to_string(),

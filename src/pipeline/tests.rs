@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Panel, Work,
-    conclude::Standing,
+    finish::FolderState,
     output::Output,
     record::Counts,
     run,
@@ -143,8 +143,8 @@ impl Corpus {
         let counts =
             run(&work, &mut scorers, &Output::Folder(&store)).map(|report| report.totals.counts);
         if counts.is_ok() {
-            let standing = Standing::look(store.folder()).unwrap().unwrap();
-            standing.conclude(store.folder()).unwrap();
+            let standing = FolderState::look(store.folder()).unwrap().unwrap();
+            standing.finish(store.folder()).unwrap();
         }
         (counts, out)
     }

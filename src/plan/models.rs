@@ -9,15 +9,15 @@ use std::{
 
 use anyhow::Context as _;
 use rho_graph::DataType;
-use rho_reference::{OpenedReference, Precision, ResolvedDevice, Source, source::fingerprint};
+use rho_reference::{Precision, ReferenceModel, ResolvedDevice, Source, source::fingerprint};
 use rho_runtime::LibraryOptions;
 use rho_selection::Combine;
 
 use super::{PlannedModel, ScoringRequest, columns::ScoreColumns};
 use crate::{
-    advised::Advised,
     checkpoint::{self, Say},
     cli::{Combination, ModelArgs, PrecisionChoice, SpecialToken},
+    hinted_error::HintedError,
     hub::{self, Need},
     terminal,
     tokenization::{Tokenization, TokenizerFiles},
@@ -36,7 +36,7 @@ pub(super) struct Models {
 struct Model {
     typed: PathBuf,
     source: Source,
-    opened: OpenedReference,
+    opened: ReferenceModel,
 }
 
 impl Model {
@@ -72,7 +72,7 @@ impl Models {
                 Say::All,
             )?;
             let source = Source::find(&source)?;
-            let opened = OpenedReference::open(&source)?;
+            let opened = ReferenceModel::open(&source)?;
             anyhow::Ok(Model {
                 typed,
                 source,
@@ -94,7 +94,7 @@ impl Models {
     /// The score columns of the models.
     pub(super) fn columns(&self, request: &ScoringRequest) -> anyhow::Result<ScoreColumns> {
         if request.combine.is_some() && self.references == 1 {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 "--combine: expected several references, got one",
                 "name each with --model, or omit --combine",
             ));
@@ -129,7 +129,7 @@ impl Models {
         let (mut bos, mut eos) = (args.bos, args.eos);
         if let Some(field) = &request.input.text.tokens_field {
             if bos == SpecialToken::Always || eos == SpecialToken::Always {
-                return Err(Advised::error(
+                return Err(HintedError::error(
                     format!(
                         "--tokens-field {field}: expected token ids that are used unchanged, got --bos or --eos always"
                     ),
@@ -139,7 +139,7 @@ impl Models {
             // The tokenizer is only displayed and fingerprinted, so that a reader of the masks can compare it.
             (bos, eos) = (SpecialToken::Never, SpecialToken::Never);
         } else if named.is_none() {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "{}: expected tokenizer.json beside the model, got none",
                     first.source.model.display()
@@ -186,7 +186,7 @@ impl Models {
             let of_other = hashed(other)?;
             match (&of_first, of_other) {
                 (Some((expected, first)), Some((got, other))) if *expected != got => {
-                    return Err(Advised::error(
+                    return Err(HintedError::error(
                         format!(
                             "{}: expected the tokenizer of {} (SHA-256 {expected}), got another (SHA-256 {got})",
                             other.display(),
@@ -198,7 +198,7 @@ impl Models {
                 }
                 (Some(_), Some(_)) => {}
                 _ if first.opened.vocabulary() != other.opened.vocabulary() => {
-                    return Err(Advised::error(
+                    return Err(HintedError::error(
                         format!(
                             "{}: expected the vocabulary of {}, {} tokens, got {}",
                             other.typed.display(),
@@ -233,7 +233,7 @@ impl Models {
             };
             let in_f32 = model.opened.precision() == DataType::F32 && !in_8_bits;
             if args.precision == PrecisionChoice::F32 && !in_f32 {
-                return Err(Advised::error(
+                return Err(HintedError::error(
                     format!(
                         "{}: --precision f32: expected weights stored in f32, got {}",
                         model.source.model.display(),
@@ -266,14 +266,14 @@ impl Models {
         }
         if context < 2 || most.is_some_and(|most| context > most) {
             let most = most.map_or("any number".to_owned(), |m| m.to_string());
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!("--context: expected 2 to {most} tokens, got {context}"),
                 "choose a context that the config.json of each model allows",
             ));
         }
         let overlap = args.overlap.unwrap_or(context / 2);
         if overlap >= context {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "--overlap: expected less than the context of {context} tokens, got {overlap}"
                 ),
@@ -308,7 +308,7 @@ impl Models {
     }
 
     /// The graphs, ready to be loaded.
-    pub(super) fn into_opened(self) -> Vec<OpenedReference> {
+    pub(super) fn into_opened(self) -> Vec<ReferenceModel> {
         self.models.into_iter().map(|model| model.opened).collect()
     }
 }

@@ -5,13 +5,14 @@
 
 use ort::environment::Environment;
 use rho_formats::{MasksFolder, ReadOptions, Shard, find_shards};
-use rho_reference::{Device, OpenedReference, Precision, ResolvedDevice, product::Multiplier};
+use rho_reference::{Device, Precision, ReferenceModel, ResolvedDevice, product::Multiplier};
 use rho_runtime::{Library, LibraryOptions};
 
 use super::{Memory, Plan, ScoringRequest, SpecialTokens, models::Models};
 use crate::{
-    advised::Advised,
-    demo, ranks,
+    demo,
+    hinted_error::HintedError,
+    ranks,
     selections::{
         options,
         rule::{BASE_LOSS, Rule, Scope},
@@ -30,7 +31,7 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) shards: Vec<Shard>,
     /// In the order of [`Plan::models`].
-    pub(crate) models: Vec<OpenedReference>,
+    pub(crate) models: Vec<ReferenceModel>,
     pub(crate) tokenization: Option<Tokenization>,
     pub(crate) environment: Environment,
     /// At least one.
@@ -52,7 +53,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     if request.out.as_os_str() != "-" {
         MasksFolder::check(&request.out)?;
     } else if request.restart {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--restart: expected a folder to start over in, got --out -",
             "omit --restart",
         ));
@@ -188,7 +189,7 @@ fn selection(request: &ScoringRequest, scores: &[String]) -> anyhow::Result<(Rul
             BASE_LOSS => "name the model to train with --base",
             _ => "name a column that this run writes",
         };
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "expected a score column {column:?} to select by, got {}",
                 there.join(", ")
@@ -197,7 +198,7 @@ fn selection(request: &ScoringRequest, scores: &[String]) -> anyhow::Result<(Rul
         ));
     }
     if scope == Scope::Corpus && request.out.as_os_str() == "-" {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--scope corpus: expected an output folder, because ranks among all tokens are known only at the end, got --out -",
             "name a folder, or use --scope batch or document",
         ));
@@ -224,7 +225,7 @@ pub(crate) fn say(text: &str) {
 
 fn positive(number: Option<usize>, name: &str) -> anyhow::Result<Option<usize>> {
     match number {
-        Some(0) => Err(Advised::error(
+        Some(0) => Err(HintedError::error(
             format!("--{name}: expected at least 1, got 0"),
             "omit it for the default",
         )),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// A command that records a plan in its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ impl Command {
             true => "name another folder",
             false => "name another folder, because the scores in this one are expensive",
         };
-        Err(Advised::error(
+        Err(HintedError::error(
             format!(
                 "{}: expected a new folder or {expected}, got {got}",
                 path.display()

@@ -3,7 +3,7 @@
 use rho_files::Lock;
 use rho_formats::MasksFolder;
 
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// Takes the lock of a rank. Refuses if another run writes the same shards.
 pub(crate) fn take_rank(
@@ -13,7 +13,7 @@ pub(crate) fn take_rank(
 ) -> anyhow::Result<Lock> {
     let own = format!("{rank}-of-{world_size}");
     let refuse = |who: &str| {
-        Advised::error(
+        HintedError::error(
             format!(
                 "{}: another run is writing to it (rank {who})",
                 folder.path().display()
@@ -26,7 +26,7 @@ pub(crate) fn take_rank(
     };
     // Runs with another world size may write some of the same shards.
     let same = format!("-of-{world_size}");
-    for name in folder.notes("locks")? {
+    for name in folder.record_names("locks")? {
         if name.contains("-of-") && !name.ends_with(&same) && folder.try_lock(&name)?.is_none() {
             return Err(refuse(&name.replace('-', " ")));
         }

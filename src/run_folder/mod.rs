@@ -9,7 +9,7 @@
 //! ```
 //!
 //! * `command`: which command writes a folder, and which are refused. `lock`: one run at a time.
-//! * `plan`: the recorded plan, and its differences from the current one. `notes`: JSON records.
+//! * `plan`: the recorded plan, and its differences from the current one. records: JSON records.
 //! * `owner`: the folders of `train` and `experiment`, which are not datasets of masks.
 //! * `shards`: the finished shards and their records, written by several `threads`.
 //!
@@ -17,10 +17,10 @@
 
 mod command;
 pub(crate) mod lock;
-pub(crate) mod notes;
 #[cfg(feature = "train")]
 pub(crate) mod owner;
 pub(crate) mod plan;
+pub(crate) mod records;
 pub(crate) mod shards;
 mod threads;
 

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use rho_files::Lock;
 use rho_formats::MasksFolder;
 
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// The folder of the records.
 const NOTES: &str = ".rho-mask";
@@ -43,7 +43,7 @@ impl Owner {
                 return Err(error).with_context(|| format!("{shown}: cannot be read"));
             }
             Ok(metadata) if !metadata.is_dir() => {
-                return Err(Advised::error(
+                return Err(HintedError::error(
                     format!("{shown}: expected a folder, got something else"),
                     "name another folder",
                 ));
@@ -59,7 +59,7 @@ impl Owner {
         let mut names = entries.flatten().map(|entry| entry.file_name());
         match names.find(|name| !known(name)) {
             None => Ok(()),
-            Some(name) => Err(Advised::error(
+            Some(name) => Err(HintedError::error(
                 format!(
                     "{shown}: expected {}, found {} in it",
                     self.expected,
@@ -80,7 +80,7 @@ impl Owner {
         let held = Lock::try_take(&lock);
         let held = held.with_context(|| format!("{}: cannot be locked", lock.display()))?;
         let Some(held) = held else {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!("{shown}: {} is writing to it", self.run),
                 "wait for it to end, or name another folder",
             ));
@@ -97,7 +97,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::run_folder::notes;
+    use crate::run_folder::records;
 
     const OWNER: Owner = Owner {
         note: "own.json",
@@ -130,7 +130,7 @@ mod tests {
         assert!(refused(&path).ends_with(said));
         assert!(OWNER.check(&path).is_err());
         let folder = MasksFolder::existing(&path);
-        notes::write_readable(&folder, "own.json", &json!({"seed": 1})).unwrap();
+        records::write_readable(&folder, "own.json", &json!({"seed": 1})).unwrap();
         drop(OWNER.open(&path).unwrap());
         let text = fs::read_to_string(path.join(".rho-mask/own.json")).unwrap();
         assert_eq!(text, "{\n  \"seed\": 1\n}\n");

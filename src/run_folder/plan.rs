@@ -7,8 +7,8 @@ use rho_formats::{MasksFolder, Shard};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Command, notes};
-use crate::advised::Advised;
+use super::{Command, records};
+use crate::hinted_error::HintedError;
 
 const NOTE: &str = "plan.json";
 /// Most differences that an error names.
@@ -43,7 +43,7 @@ impl RecordedShard {
 impl RecordedPlan {
     /// Reads the plan of a folder; none if no run was started there.
     pub(crate) fn read(folder: &MasksFolder) -> anyhow::Result<Option<Self>> {
-        notes::read(folder, NOTE)
+        records::read(folder, NOTE)
     }
 
     /// The command that writes the folder.
@@ -52,7 +52,7 @@ impl RecordedPlan {
     }
 
     pub(crate) fn write(&self, folder: &MasksFolder) -> anyhow::Result<()> {
-        notes::write_readable(folder, NOTE, &serde_json::to_value(self)?)
+        records::write_readable(folder, NOTE, &serde_json::to_value(self)?)
     }
 
     /// Refuses a different plan and names the differences. The sizes of the shards may differ.
@@ -94,7 +94,7 @@ fn refuse(differences: &[String], what: &str, out: &Path) -> anyhow::Result<()> 
     if more > 0 {
         shown.push(format!("and {more} more"));
     }
-    Err(Advised::error(
+    Err(HintedError::error(
         format!(
             "{}: expected the plan of {what}, got another plan: {}",
             out.display(),

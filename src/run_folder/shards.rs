@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use rho_formats::{MaskFile, MasksFolder, OutputError};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{notes, threads::on_threads};
+use super::{records, threads::on_threads};
 use crate::{stop::Stop, terminal};
 
 /// The record of a finished shard.
@@ -32,12 +32,12 @@ pub(crate) trait ShardRecord: Serialize + DeserializeOwned + Send {
 
 /// The record of a shard; none if it is not done.
 pub(crate) fn read<R: ShardRecord>(folder: &MasksFolder, shard: &str) -> anyhow::Result<Option<R>> {
-    notes::read(folder, &note::<R>(shard))
+    records::read(folder, &note::<R>(shard))
 }
 
 /// The names of all shards that have a record.
 pub(crate) fn recorded<R: ShardRecord>(folder: &MasksFolder) -> anyhow::Result<Vec<String>> {
-    let top = folder.note_path(R::NOTES);
+    let top = folder.record_path(R::NOTES);
     let (mut shards, mut folders) = (Vec::new(), vec![top.clone()]);
     while let Some(path) = folders.pop() {
         let entries = match fs::read_dir(&path) {
@@ -165,7 +165,7 @@ pub(crate) fn complete<R: ShardRecord>(
     shard: &str,
     record: &R,
 ) -> anyhow::Result<()> {
-    notes::write(folder, &note::<R>(shard), record)?;
+    records::write(folder, &note::<R>(shard), record)?;
     for file in record.files() {
         R::publish(folder, file)?;
     }

@@ -235,7 +235,7 @@ fn damaged_notes_are_said_and_started_over() {
         restart: true,
         ..opening(&path, Command::Select, 0.5)
     };
-    drop(RunFolder::open(&over, |folder, _| Ok(folder.clear_notes()?)).unwrap());
+    drop(RunFolder::open(&over, |folder, _| Ok(folder.clear_records()?)).unwrap());
     drop(open(&opening(&path, Command::Select, 0.5)).unwrap());
 }
 

@@ -6,8 +6,8 @@ use rho_formats::MasksFolder;
 use serde_json::{Value, json};
 
 use crate::{
-    advised::Advised,
     cli::SelectArgs,
+    hinted_error::HintedError,
     masks::{finished::Input, out_folder},
     metadata::Selection,
     plan::Plan,
@@ -80,7 +80,7 @@ impl SelectPlan {
 /// Resolves the arguments of `select`.
 pub(crate) fn resolve(args: &SelectArgs) -> anyhow::Result<SelectPlan> {
     if args.out.as_os_str() == "-" {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--out: expected a folder, got -",
             "name a new folder for the masks",
         ));
@@ -121,7 +121,7 @@ fn missing(input: &Input, column: &str, there: &[&str]) -> anyhow::Error {
         BASE_LOSS => "use masks with a column excess, or base_loss and loss, for --by excess",
         _ => "name a rule or a column for which these masks have scores",
     };
-    Advised::error(
+    HintedError::error(
         format!(
             "{}: expected a score column {column:?}, got {got}",
             input.folder.display()

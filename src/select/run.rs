@@ -19,7 +19,7 @@ use crate::{
     cli::ProgressKind,
     metadata::{Scored, Selection},
     progress::Progress,
-    run_folder::{Command, Opening, RunFolder, Shards, notes},
+    run_folder::{Command, Opening, RunFolder, Shards, records},
     selections::{
         counts::Counts,
         cuts::Cuts,
@@ -59,7 +59,7 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop, kind: ProgressKind) -> anyhow:
     let mut shards = Shards::<Record>::resume(files, names)?;
     if shards.todo().next().is_none() {
         let times = times(files)?;
-        return conclude(plan, files, &shards, times, false);
+        return finish(plan, files, &shards, times, false);
     }
     let before = tokens(&shards);
     let bytes = plan.input.shard_bytes();
@@ -75,7 +75,7 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop, kind: ProgressKind) -> anyhow:
     };
     progress.counting(false);
     let metadata = plan.metadata(|i, said| known(plan, cuts.as_ref(), i, said));
-    files.note(METADATA, metadata.to_string().as_bytes())?;
+    files.write_record(METADATA, metadata.to_string().as_bytes())?;
     let columns = NewColumns {
         masks: plan.rule.masks(),
         weights: plan.rule.weights(),
@@ -96,7 +96,7 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop, kind: ProgressKind) -> anyhow:
     progress.finish();
     worked?;
     let times = add_times(files, tokens(&shards) - before, start)?;
-    conclude(plan, files, &shards, times, true)
+    finish(plan, files, &shards, times, true)
 }
 
 /// Tokens of the finished shards.
@@ -154,7 +154,7 @@ fn known(plan: &SelectPlan, cuts: Option<&Cuts>, i: usize, said: &mut Selection)
 }
 
 /// Finishes the folder if all shards are done.
-fn conclude(
+fn finish(
     plan: &SelectPlan,
     folder: &MasksFolder,
     shards: &Shards<'_, Record>,
@@ -166,7 +166,7 @@ fn conclude(
     }
     let mut counts = Counts::default();
     shards.records().for_each(|r| counts.add(&r.counts));
-    let metadata: Value = notes::required(folder, METADATA)?;
+    let metadata: Value = records::required(folder, METADATA)?;
     folder.list(&metadata, shards.records().flat_map(|r| &r.files))?;
     let summary = Summary::of(plan, &counts, times);
     folder.summary(&serde_json::to_value(&summary)?)?;
@@ -182,7 +182,7 @@ fn stopped(shards: &Shards<'_, Record>) -> Ended {
 
 /// The times of earlier runs; zero if they cannot be read.
 fn times(folder: &MasksFolder) -> anyhow::Result<Times> {
-    let noted = folder.noted(TIMES)?;
+    let noted = folder.read_record(TIMES)?;
     Ok(noted
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .unwrap_or_default())
@@ -193,6 +193,6 @@ fn add_times(folder: &MasksFolder, tokens: u64, start: Instant) -> anyhow::Resul
     let mut times = times(folder)?;
     times.tokens += tokens;
     times.seconds += start.elapsed().as_secs_f64();
-    notes::write(folder, TIMES, &times)?;
+    records::write(folder, TIMES, &times)?;
     Ok(times)
 }

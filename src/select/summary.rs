@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{plan::SelectPlan, run::Times};
 use crate::{
     numbers::grouped,
-    selections::{Chosen, counts::Counts},
+    selections::{SelectionSummary, counts::Counts},
 };
 
 /// Counts and times.
@@ -20,7 +20,7 @@ pub(crate) struct Summary {
     scored: u64,
     scope: Option<&'static str>,
     #[serde(flatten)]
-    pub(crate) chosen: Chosen,
+    pub(crate) chosen: SelectionSummary,
     /// Speed. Everything above is identical whether or not the run was interrupted.
     speed: Speed,
 }
@@ -39,7 +39,7 @@ impl Summary {
             tokens: counts.tokens,
             scored: counts.scored(),
             scope: plan.scope.name(),
-            chosen: Chosen::of(&plan.rule, counts),
+            chosen: SelectionSummary::of(&plan.rule, counts),
             speed: Speed {
                 tokens_per_second: times.tokens as f64 / times.seconds.max(1e-9),
                 seconds: times.seconds,

@@ -30,7 +30,10 @@ pub(crate) struct Marks<'a> {
 }
 
 /// Selects among documents that form one scope.
-pub(crate) fn in_scope(rule: &Rule, documents: &impl Documents) -> anyhow::Result<(Taken, Counts)> {
+pub(crate) fn in_scope(
+    rule: &Rule,
+    documents: &impl Documents,
+) -> anyhow::Result<(MarkedTokens, Counts)> {
     let mut marks = Marks::new(rule, Scope::None, 0, None);
     marks.add(documents)?;
     let taken = marks.take(marks.decided());
@@ -52,7 +55,7 @@ struct Track<'a> {
 }
 
 /// The new columns of some tokens.
-pub(crate) struct Taken {
+pub(crate) struct MarkedTokens {
     pub(crate) masks: Vec<Vec<bool>>,
     pub(crate) weights: Vec<Vec<f32>>,
 }
@@ -145,8 +148,8 @@ impl<'a> Marks<'a> {
     }
 
     /// Takes out the next tokens, which must be decided.
-    pub(crate) fn take(&mut self, tokens: usize) -> Taken {
-        let mut taken = Taken {
+    pub(crate) fn take(&mut self, tokens: usize) -> MarkedTokens {
+        let mut taken = MarkedTokens {
             masks: Vec::new(),
             weights: Vec::new(),
         };

@@ -1,4 +1,4 @@
-//! Converts a rule to the metadata of mask files and back. `conclude`, which sums the counts of a rule, has only the
+//! Converts a rule to the metadata of mask files and back. `finish`, which sums the counts of a rule, has only the
 //! metadata.
 
 use rho_selection::{Bounds, Direction, Formula, KeepRatio, Share, Weights};

@@ -24,4 +24,4 @@ pub(crate) mod rule;
 pub(crate) mod scores;
 mod summary;
 
-pub(crate) use summary::Chosen;
+pub(crate) use summary::SelectionSummary;

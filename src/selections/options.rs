@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::rule::{Combined, LOSS, Pick, Rule, Scope, Selection, Source};
 use crate::{
-    advised::Advised,
     cli::{FormulaName, RuleName, ScopeName, SelectionArgs},
+    hinted_error::HintedError,
 };
 
 /// The intersection of loss 70 % and entropy 70 % was best in the paper's appendix H.
@@ -75,20 +75,20 @@ fn must_belong(by: RuleName, args: &SelectionArgs) -> anyhow::Result<()> {
                 true => "no option of other rules".to_owned(),
                 false => format!("one of {}", fits.join(", ")),
             };
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!("{option}: expected an option that belongs to {by}, got one that does not"),
                 format!("omit it; {by} takes {fits}"),
             ));
         }
     }
     if args.batch.is_some() && args.scope.unwrap_or_default() != ScopeName::Batch {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--batch: expected --scope batch with it, got another scope",
             "omit one of them",
         ));
     }
     if args.batch == Some(0) {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--batch: expected at least 1 token, got 0",
             "omit it for the default",
         ));
@@ -108,7 +108,7 @@ fn scope(args: &SelectionArgs, rule: &Rule) -> anyhow::Result<Scope> {
     match args.scope.unwrap_or_default() {
         ScopeName::Document => Ok(Scope::Document),
         ScopeName::Batch => Ok(Scope::Batch(args.batch.unwrap_or(Batches::PAPER))),
-        ScopeName::Corpus if args.weights.is_some() => Err(Advised::error(
+        ScopeName::Corpus if args.weights.is_some() => Err(HintedError::error(
             "--weights rank: expected --scope document or batch, got corpus",
             "use --scope batch with a large --batch, because ranking every token of a corpus in bounded memory needs a sort on disk",
         )),
@@ -192,7 +192,7 @@ fn rule(by: RuleName, args: &SelectionArgs, there: &[&str]) -> anyhow::Result<Ru
 
 fn bounds(args: &SelectionArgs) -> anyhow::Result<Bounds> {
     if args.above.is_none() && args.below.is_none() {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--by threshold: expected --above or --below, got neither",
             "give the lowest or the highest score to keep, in nats",
         ));
@@ -201,7 +201,7 @@ fn bounds(args: &SelectionArgs) -> anyhow::Result<Bounds> {
         if let Some(bound) = given
             && !bound.is_finite()
         {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!("{option}: expected a number of nats, got {bound}"),
                 "omit it if there is no bound",
             ));
@@ -212,7 +212,7 @@ fn bounds(args: &SelectionArgs) -> anyhow::Result<Bounds> {
         most: args.below.unwrap_or(f32::INFINITY),
     };
     if bounds.least > bounds.most {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--above {}: expected at most --below {}, got more",
                 bounds.least, bounds.most
@@ -226,7 +226,7 @@ fn bounds(args: &SelectionArgs) -> anyhow::Result<Bounds> {
 fn band(args: &SelectionArgs) -> anyhow::Result<Share> {
     let none = KeepRatio::new(0.0)?;
     if args.drop_easiest.is_none() && args.drop_hardest.is_none() {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--by band: expected --drop-easiest or --drop-hardest, got neither",
             "give the share to drop at either end",
         ));
@@ -236,7 +236,7 @@ fn band(args: &SelectionArgs) -> anyhow::Result<Share> {
         args.drop_hardest.unwrap_or(none),
     );
     if easiest.get() + hardest.get() > 1.0 {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--drop-easiest {easiest}: expected at most 100% together with --drop-hardest {hardest}, got more"
             ),
@@ -255,7 +255,7 @@ fn weights(
         return Ok(None);
     };
     if formula != FormulaName::Rank && by != RuleName::Excess {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--weights {}: expected --by excess, got another rule",
                 json!(formula).as_str().unwrap_or_default()
@@ -265,7 +265,7 @@ fn weights(
     }
     let temperature = args.temperature.unwrap_or(1.0);
     if !(temperature.is_finite() && temperature > 0.0) {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("--temperature: expected a number of nats above 0, got {temperature}"),
             "omit it for 1",
         ));
@@ -275,7 +275,7 @@ fn weights(
         args.max_weight.unwrap_or(1.0),
     );
     if !(0.0 <= least && least <= most && most <= 1.0) {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--min-weight and --max-weight: expected 0 <= min <= max <= 1, got {least} and {most}"
             ),

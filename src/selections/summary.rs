@@ -13,7 +13,7 @@ use crate::numbers::grouped;
 
 /// The kept tokens or the weights of each selection of a rule.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Chosen {
+pub(crate) struct SelectionSummary {
     /// Kept tokens, by the names of the masks without their prefix.
     kept: BTreeMap<String, Kept>,
     /// Weights, by the names of the columns without their prefix.
@@ -45,7 +45,7 @@ struct Weighed {
     mean: Option<f64>,
 }
 
-impl Chosen {
+impl SelectionSummary {
     /// The summary of a rule's counts.
     pub(crate) fn of(rule: &Rule, counts: &Counts) -> Self {
         let share = |part: u64, whole: u64| match whole {
@@ -126,7 +126,7 @@ impl Kept {
 }
 
 /// One line per selection.
-impl fmt::Display for Chosen {
+impl fmt::Display for SelectionSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut title = "kept";
         for name in &self.order {

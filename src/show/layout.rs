@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     screen::{stand_in, width},
-    tokenization::token_texts::Drawn,
+    tokenization::token_texts::TokenTexts,
 };
 
 /// Tab stops are at multiples of this.
@@ -26,7 +26,7 @@ enum Cell {
 }
 
 /// The tokens as lines, without a line end at the end.
-pub(super) fn lines(drawn: &Drawn, looks: &[Look], view: &View, marks: Marks) -> String {
+pub(super) fn lines(drawn: &TokenTexts, looks: &[Look], view: &View, marks: Marks) -> String {
     let mut lines = Lines {
         palette: view.palette,
         width: view.width.map_or(usize::MAX, |width| width.max(2)),
@@ -40,7 +40,7 @@ pub(super) fn lines(drawn: &Drawn, looks: &[Look], view: &View, marks: Marks) ->
     lines.done
 }
 
-fn cells(drawn: &Drawn, looks: &[Look], palette: Palette, marks: Marks) -> Vec<Cell> {
+fn cells(drawn: &TokenTexts, looks: &[Look], palette: Palette, marks: Marks) -> Vec<Cell> {
     let mut cells = Vec::new();
     let mut open: Option<(Look, Option<char>)> = None;
     for (i, &look) in looks.iter().enumerate() {

@@ -4,7 +4,9 @@
 //! The levels are fifths of the document's own scored tokens, bounded by the scores of rank `n/5`, `2n/5`, `3n/5` and
 //! `4n/5` from the preferred end. Equal scores have the same level, so levels are of equal size only if scores differ.
 
-use crate::{advised::Advised, document::Document, dynamics::CATEGORIES, numbers::grouped};
+use crate::{
+    document::Document, dynamics::CATEGORIES, hinted_error::HintedError, numbers::grouped,
+};
 
 use super::palette::{Marks, Palette};
 
@@ -262,7 +264,7 @@ fn missing<'a>(what: &str, column: &str, there: impl Iterator<Item = &'a str>) -
         "excess" => "excess loss needs a column excess, or base_loss beside loss",
         _ => "name an existing column",
     };
-    Advised::error(
+    HintedError::error(
         format!("expected a column of {what} {column:?}, got {got}"),
         hint,
     )

@@ -17,7 +17,7 @@ use crate::{
     document::Document,
     numbers::grouped,
     screen::{safe, shorten},
-    tokenization::{token_bytes::TokenBytes, token_texts::Drawn},
+    tokenization::{token_bytes::TokenBytes, token_texts::TokenTexts},
 };
 use levels::Levels;
 
@@ -46,7 +46,7 @@ pub(crate) fn document(
     let total = document.tokens.len();
     let shown = view.limit.unwrap_or(total).min(total);
     let levels = Levels::of(document, &view.by)?;
-    let drawn = Drawn::of(&document.tokens[..shown], pieces);
+    let drawn = TokenTexts::of(&document.tokens[..shown], pieces);
     let marks = view.palette.marks((0..shown).map(|i| drawn.token(i)));
     let mut text = head(document, view, &levels, marks);
     let body = layout::lines(&drawn, &levels.looks[..shown], view, marks);

@@ -23,7 +23,7 @@ use anyhow::Context as _;
 use rho_checkpoint::Outline;
 use tokenizers::Tokenizer;
 
-use crate::{advised::Advised, cli::SpecialToken};
+use crate::{cli::SpecialToken, hinted_error::HintedError};
 use token_bytes::TokenBytes;
 use words::Words;
 
@@ -61,7 +61,7 @@ impl Tokenization {
             template(&tokenizer).with_context(|| format!("{shown}: cannot tokenize"))?;
         let settle = |when, template: Vec<u32>, name: &str, id: Option<u32>| match (when, id) {
             (SpecialToken::Never, _) => Ok(vec![]),
-            (SpecialToken::Always, None) if template.is_empty() => Err(Advised::error(
+            (SpecialToken::Always, None) if template.is_empty() => Err(HintedError::error(
                 format!("--{name} always: expected a token in {shown} or config.json, got none"),
                 format!("add {name}_token_id to the model's config.json"),
             )),
@@ -96,7 +96,7 @@ impl Tokenization {
     pub(crate) fn must_frame(&self, vocabulary: usize) -> anyhow::Result<()> {
         for (name, tokens) in [("bos", &self.prefix), ("eos", &self.suffix)] {
             if let Err(beyond) = below(Some(self), tokens, vocabulary) {
-                return Err(Advised::error(
+                return Err(HintedError::error(
                     format!("the tokens around each text: {beyond}"),
                     format!(
                         "omit them with --{name} never, or name the model's own tokenizer with --tokenizer"

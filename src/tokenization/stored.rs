@@ -9,7 +9,7 @@ use rho_formats::MasksFolder;
 use rho_reference::source::fingerprint as sha256;
 
 use super::TokenizerFiles;
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// Its name in a masks folder.
 pub(crate) const NAME: &str = "tokenizer.json";
@@ -30,7 +30,7 @@ pub(crate) fn put(
     let files = TokenizerFiles::open(path)?;
     match fingerprint == Some(files.fingerprint()) {
         true => Ok(folder.file(NAME, Some(&|file| file.write_all(files.text())))?),
-        false => Err(Advised::error(
+        false => Err(HintedError::error(
             format!(
                 "{}: expected an unchanged file, got one that changed while it was read",
                 path.display()

@@ -15,7 +15,7 @@ use super::token_bytes::TokenBytes;
 
 /// The text of a document, divided at the ends of its tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Drawn {
+pub(crate) struct TokenTexts {
     text: String,
     /// The end of each token's text.
     ends: Vec<usize>,
@@ -23,7 +23,7 @@ pub(crate) struct Drawn {
     pub(crate) split: usize,
 }
 
-impl Drawn {
+impl TokenTexts {
     /// The text of these tokens. Without a tokenizer, and for ids that it does not have, the text is the id.
     pub(crate) fn of(tokens: &[u32], pieces: Option<&TokenBytes<'_>>) -> Self {
         let mut bytes = Vec::new();
@@ -98,7 +98,7 @@ mod tests {
             bytes.extend_from_slice(token);
             ends.push(bytes.len());
         }
-        let drawn = Drawn::cut(&bytes, &ends);
+        let drawn = TokenTexts::cut(&bytes, &ends);
         assert_eq!(drawn.ends.len(), tokens.len());
         (0..drawn.ends.len())
             .map(|i| drawn.token(i).to_owned())
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn split_characters_are_counted() {
-        let count = |bytes: &[u8], ends: &[usize]| Drawn::cut(bytes, ends).split;
+        let count = |bytes: &[u8], ends: &[usize]| TokenTexts::cut(bytes, ends).split;
         assert_eq!(count("😀".as_bytes(), &[1, 2, 4]), 1);
         assert_eq!(count("😀é".as_bytes(), &[4, 5, 6]), 1);
         assert_eq!(count("a😀é".as_bytes(), &[1, 5, 7]), 0);
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn without_a_tokenizer_ids_are_drawn() {
-        let drawn = Drawn::of(&[7, 11], None);
+        let drawn = TokenTexts::of(&[7, 11], None);
         assert_eq!((drawn.token(0), drawn.token(1)), ("7", " 11"));
     }
 
@@ -160,7 +160,7 @@ mod tests {
             let mut ends: Vec<usize> = ends.iter().map(|end| end.index(bytes.len() + 1)).collect();
             ends.push(bytes.len());
             ends.sort_unstable();
-            let drawn = Drawn::cut(&bytes, &ends);
+            let drawn = TokenTexts::cut(&bytes, &ends);
             let all: String = (0..drawn.ends.len()).map(|i| drawn.token(i)).collect();
             assert_eq!(all, String::from_utf8_lossy(&bytes));
             // A token displays nothing that starts after its last byte.

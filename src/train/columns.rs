@@ -5,10 +5,10 @@ use std::path::Path;
 use rho_formats::{DocumentColumns, MaskColumns};
 use serde::Serialize;
 
-use super::documents::{Meaning, Weight};
+use super::documents::{ColumnRoles, Weight};
 use crate::{
-    advised::Advised,
     cli::{ObjectiveName, TrainArgs},
+    hinted_error::HintedError,
     selections::default_mask::{USUAL_MASK, chosen},
 };
 
@@ -32,7 +32,7 @@ impl Columns {
                 [] => "none".to_owned(),
                 there => there.join(", "),
             };
-            Advised::error(
+            HintedError::error(
                 format!("{shown}: expected {what}, got {there}"),
                 format!("name another column with {option}, or other masks"),
             )
@@ -82,8 +82,8 @@ impl Columns {
     }
 
     /// What they mean.
-    pub(super) fn meaning(&self) -> Meaning {
-        Meaning {
+    pub(super) fn meaning(&self) -> ColumnRoles {
+        ColumnRoles {
             reference_loss: self.loss.is_some(),
             weight: match (&self.mask, &self.weight) {
                 (Some(_), _) => Some(Weight::Bit),

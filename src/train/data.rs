@@ -14,8 +14,8 @@ use super::{
     tokens::{self, Counts, Tokenising},
 };
 use crate::{
-    advised::Advised,
-    files::{remove_folder, write_whole},
+    files::{remove_folder, write_atomic},
+    hinted_error::HintedError,
     join::Join,
     numbers::grouped,
     stop::Stop,
@@ -50,7 +50,7 @@ pub(super) fn open(
     };
     let lengths: Vec<usize> = (0..files.len()).map(|i| files.length(i)).collect();
     if lengths.iter().all(|&length| length < 2) {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "expected documents of at least two tokens to train on, got none in {} documents",
                 files.len()
@@ -147,7 +147,7 @@ fn made(
         let Some(counts) = make(&MasksFolder::create(path)?)? else {
             return Ok(None);
         };
-        write_whole(&done, &serde_json::to_string(&counts)?)?;
+        write_atomic(&done, &serde_json::to_string(&counts)?)?;
     }
     let text = fs::read(&done).with_context(|| format!("{}: cannot be read", done.display()))?;
     let counts = serde_json::from_slice(&text)

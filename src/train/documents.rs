@@ -7,7 +7,7 @@ use rho_trainer::data::{DataError, Document, Documents};
 
 /// What the opened columns hold, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Meaning {
+pub(super) struct ColumnRoles {
     /// Whether the first score column is the reference's loss.
     pub(super) reference_loss: bool,
     /// The bits or weights that come after it.
@@ -26,12 +26,12 @@ pub(super) enum Weight {
 /// Documents in mask files.
 pub(super) struct MaskedDocuments {
     files: MaskDocuments,
-    meaning: Meaning,
+    meaning: ColumnRoles,
     read: DocumentRead,
 }
 
 impl MaskedDocuments {
-    pub(super) fn new(files: MaskDocuments, meaning: Meaning) -> Self {
+    pub(super) fn new(files: MaskDocuments, meaning: ColumnRoles) -> Self {
         Self {
             files,
             meaning,

@@ -8,7 +8,7 @@ use rho_trainer::{data::Document, run::EvaluationSet};
 
 use super::tokens::REJECTED;
 use crate::{
-    advised::Advised,
+    hinted_error::HintedError,
     terminal,
     tokenization::{Tokenization, below},
 };
@@ -27,7 +27,7 @@ pub(super) fn sets(
         .collect::<anyhow::Result<_>>()?;
     for (i, set) in sets.iter().enumerate() {
         if sets[..i].iter().any(|other| other.name == set.name) {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "--eval: expected files of different names, got two called {}",
                     set.name
@@ -39,7 +39,7 @@ pub(super) fn sets(
     if let Some(marker) = after
         && sets.iter().all(|set| set.after.is_empty())
     {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--eval-after: expected the marker {marker:?} in some document, found it in none"
             ),
@@ -87,7 +87,7 @@ fn set(
                     (tokens, marked.transpose()?)
                 }
                 (Content::Text(_), None) => {
-                    return Err(Advised::error(
+                    return Err(HintedError::error(
                         format!("{shown}: expected token ids, got a text and no tokenizer"),
                         "name a tokenizer with --tokenizer",
                     ));
@@ -114,7 +114,7 @@ fn set(
         ));
     }
     if set.documents.iter().all(|d| d.input_ids.len() < 2) {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("{shown}: expected documents to evaluate on, got none"),
             format!(
                 "name the field of the text with --text-field; {REJECTED} is for the corpus alone"

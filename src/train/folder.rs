@@ -9,9 +9,9 @@ use super::{summary::SUMMARY, tensorboard::TENSORBOARD, tokens::REJECTED};
 use crate::{
     files::{remove_file, remove_folder},
     run_folder::{
-        notes,
         owner::{OwnFolder, Owner},
         plan::must_equal,
+        records,
     },
 };
 
@@ -45,9 +45,9 @@ impl RunFolder {
             folder.clear()?;
         }
         let files = &folder.0.files;
-        match notes::read(files, PLAN)? {
+        match records::read(files, PLAN)? {
             Some(started) => must_equal(&started, plan, path)?,
-            None => notes::write_readable(files, PLAN, plan)?,
+            None => records::write_readable(files, PLAN, plan)?,
         }
         Ok(folder)
     }
@@ -59,12 +59,12 @@ impl RunFolder {
 
     /// The folder for the tokens of a corpus.
     pub(super) fn tokens(&self) -> PathBuf {
-        self.0.files.note_path(TOKENS)
+        self.0.files.record_path(TOKENS)
     }
 
     /// The folder for unpacked copies of compressed masks.
     pub(super) fn unpacked(&self) -> PathBuf {
-        self.0.files.note_path(UNPACKED)
+        self.0.files.record_path(UNPACKED)
     }
 
     /// Removes everything `train` wrote here.
@@ -91,7 +91,7 @@ impl RunFolder {
             remove_file(&self.path().join(name))?;
         }
         // Last: this file marks the folder as ours.
-        remove_file(&self.0.files.note_path(PLAN))
+        remove_file(&self.0.files.record_path(PLAN))
     }
 }
 

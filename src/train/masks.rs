@@ -6,7 +6,8 @@ use rho_formats::{MaskColumns, MaskError};
 
 use super::columns::Columns;
 use crate::{
-    advised::Advised, cli::TrainArgs, masks::finished::finished_files, metadata::Metadata, terminal,
+    cli::TrainArgs, hinted_error::HintedError, masks::finished::finished_files, metadata::Metadata,
+    terminal,
 };
 
 /// A masks folder, as far as the plan needs it.
@@ -42,13 +43,13 @@ impl Masks {
     ) -> anyhow::Result<()> {
         let shown = self.folder.display();
         match (self.metadata.tokenizer.fingerprint.as_deref(), tokenizer) {
-            (Some(theirs), Some(ours)) if theirs != ours => Err(Advised::error(
+            (Some(theirs), Some(ours)) if theirs != ours => Err(HintedError::error(
                 format!(
                     "{shown}: expected masks of the model's tokenizer (SHA-256 {ours}), got masks of another ({theirs})"
                 ),
                 "score the corpus with a reference that has this model's tokenizer.json, byte for byte",
             )),
-            (Some(theirs), None) => Err(Advised::error(
+            (Some(theirs), None) => Err(HintedError::error(
                 format!(
                     "{shown}: expected a tokenizer.json beside the model, to compare with that of the masks (SHA-256 \
                      {theirs}), got none"

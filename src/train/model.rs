@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use rho_checkpoint::Outline;
 
 use crate::{
-    advised::Advised,
     cli::TrainArgs,
+    hinted_error::HintedError,
     hub::{self, Need},
     terminal,
     tokenization::TokenizerFiles,
@@ -45,7 +45,7 @@ impl Model {
                 (folder.to_owned(), Some(config.clone()))
             }
             (None, None) => {
-                return Err(Advised::error(
+                return Err(HintedError::error(
                     "expected a model to train, got none",
                     "name a checkpoint folder with --model, or a config.json with --init",
                 ));
@@ -56,7 +56,7 @@ impl Model {
             None => folder.join("config.json"),
         };
         if !config_file.is_file() {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "{}: expected a model's config.json, got nothing",
                     config_file.display()

@@ -17,9 +17,9 @@ use super::{
     plan::{Prepared, TrainPlan},
 };
 use crate::{
-    advised::Advised,
     checkpoint,
     cli::{ObjectiveName, SpecialToken, TrainArgs},
+    hinted_error::HintedError,
     terminal, threads,
     tokenization::Tokenization,
 };
@@ -51,7 +51,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     }
     let model = Model::find(args)?;
     let vocabulary = model.config.vocabulary.ok_or_else(|| {
-        Advised::error(
+        HintedError::error(
             format!(
                 "{}: expected vocab_size in config.json, got none",
                 model.folder.display()
@@ -76,7 +76,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     let length = length(args, &model)?;
     let batch_tokens = args.batch_tokens.unwrap_or(DEFAULT_BATCH_TOKENS);
     if batch_tokens < length {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--batch-tokens: expected at least a row of {length} tokens, got {batch_tokens}"
             ),
@@ -174,7 +174,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
 /// Refuses numbers out of range.
 fn numbers(args: &TrainArgs) -> anyhow::Result<()> {
     let wrong = |option: &str, expected: &str, got: f64| {
-        Err(Advised::error(
+        Err(HintedError::error(
             format!("--{option}: expected {expected}, got {got}"),
             "leave it out for the default",
         ))
@@ -216,7 +216,7 @@ fn needs(args: &TrainArgs) -> anyhow::Result<()> {
         ObjectiveName::Slm | ObjectiveName::Static | ObjectiveName::Weighted
     );
     if by_masks && args.masks.is_none() {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("--objective {name}: expected --masks, got none"),
             "score the corpus with a reference first: rho-mask score corpus/ --model reference/ --out masks/",
         ));
@@ -228,7 +228,7 @@ fn needs(args: &TrainArgs) -> anyhow::Result<()> {
         } else {
             "--keep"
         };
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "{option}: expected an objective that keeps a share (slm, random, hard, easy), got {name}"
             ),
@@ -236,19 +236,19 @@ fn needs(args: &TrainArgs) -> anyhow::Result<()> {
         ));
     }
     if args.keep.is_some() && scheduled {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--keep-schedule: expected no --keep with a schedule that sets its own ratios, got one",
             "leave --keep out",
         ));
     }
     if args.eval_after.is_some() && args.eval.is_empty() {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--eval-after: expected --eval, got none",
             "name a file to evaluate on",
         ));
     }
     if matches!(&args.device, Device::Cuda(devices) if devices.len() > 1) {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--device: expected one device to train on, got {}",
                 args.device
@@ -264,7 +264,7 @@ fn corpus(args: &TrainArgs) -> anyhow::Result<Vec<Shard>> {
         return Ok(Vec::new());
     }
     if args.corpus.iter().any(|path| path.as_os_str() == "-") {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             "--corpus: expected files or folders, got standard input",
             "an interrupted run reads its corpus again: write it to a file",
         ));
@@ -293,7 +293,7 @@ fn tokenization(
         if args.text.tokens_field.is_some() {
             return Ok(None);
         }
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "{}: expected tokenizer.json beside the model, got none",
                 model.folder.display()
@@ -317,7 +317,7 @@ fn length(args: &TrainArgs, model: &Model) -> anyhow::Result<usize> {
         .unwrap_or_else(|| most.unwrap_or(MAX_DEFAULT_LENGTH).min(MAX_DEFAULT_LENGTH));
     if length < 2 || most.is_some_and(|most| length > most) {
         let most = most.map_or("any number".to_owned(), |most| most.to_string());
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!("--length: expected 2 to {most} tokens, got {length}"),
             "the upper limit comes from the model's config.json",
         ));

@@ -18,7 +18,7 @@ use super::{
     summary::{SUMMARY, Summary},
     tensorboard::Events,
 };
-use crate::{advised::Advised, cli::TrainArgs, files::write_whole, stop::Stop, terminal};
+use crate::{cli::TrainArgs, files::write_atomic, hinted_error::HintedError, stop::Stop, terminal};
 
 /// How a run ended.
 pub(crate) enum Finished {
@@ -106,7 +106,7 @@ impl Lengths {
             }
         };
         match steps {
-            0 => Err(Advised::error(
+            0 => Err(HintedError::error(
                 "expected at least one step, got none",
                 "name more data or --steps",
             )),
@@ -183,7 +183,7 @@ fn train(
     let ended = run.train(Box::new(documents), &|| stop.requested(), &mut observe);
     progress.finish();
     if let Some(error) = broken {
-        terminal::line(&format!("note: {}", crate::advised::chain(&error)));
+        terminal::line(&format!("note: {}", crate::hinted_error::chain(&error)));
     }
     let state: RunState = match ended? {
         Ended::Done(state) => state,
@@ -202,7 +202,7 @@ fn train(
     let here = state.seconds - before.seconds;
     summary.waited = (here > 0.0).then(|| waited / here);
     summary.evaluations = evaluations(&plan.out, state.step)?;
-    write_whole(&plan.out.join(SUMMARY), &format!("{:#}\n", json!(summary)))?;
+    write_atomic(&plan.out.join(SUMMARY), &format!("{:#}\n", json!(summary)))?;
     Ok(Finished::Done {
         incomplete: summary.corpus.incomplete(),
         summary: summary.to_string(),

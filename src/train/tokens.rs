@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::columns::Columns;
 use crate::{
-    advised::{self, Advised},
+    hinted_error::{self, HintedError},
     join::Join,
     stop::Stop,
     tokenization::{Tokenization, below},
@@ -82,7 +82,7 @@ pub(super) fn tokenise(
         .build()
         .context("cannot start the reader's runtime")?;
     let schema = schema(work.columns);
-    let mut taken = Taken {
+    let mut taken = TokenShardWriter {
         work,
         join: join.as_mut(),
         counts: Counts::default(),
@@ -94,7 +94,7 @@ pub(super) fn tokenise(
         let mut reader = match runtime.block_on(ShardReader::open(shard, work.read)) {
             Ok(reader) => reader,
             Err(error) => {
-                taken.broken(shard, error.row(), advised::chain(&error.into()))?;
+                taken.broken(shard, error.row(), hinted_error::chain(&error.into()))?;
                 continue;
             }
         };
@@ -109,7 +109,7 @@ pub(super) fn tokenise(
                     Ok(Some(record)) => records.push(record),
                     Ok(None) => ended = true,
                     Err(error) => {
-                        taken.broken(shard, error.row(), advised::chain(&error.into()))?;
+                        taken.broken(shard, error.row(), hinted_error::chain(&error.into()))?;
                         ended = true;
                     }
                 }
@@ -146,14 +146,14 @@ pub(super) fn schema(columns: &Columns) -> MaskSchema {
 }
 
 /// Takes the documents of the shards one by one and counts them.
-struct Taken<'a, 'b> {
+struct TokenShardWriter<'a, 'b> {
     work: &'a Tokenising<'a>,
     join: Option<&'b mut Join>,
     counts: Counts,
     rejected: Option<std::io::BufWriter<std::fs::File>>,
 }
 
-impl Taken<'_, '_> {
+impl TokenShardWriter<'_, '_> {
     fn take(
         &mut self,
         shard: &Shard,
@@ -233,7 +233,7 @@ impl Taken<'_, '_> {
             most * 100.0,
             self.counts.rows
         );
-        Advised::error(message, advice)
+        HintedError::error(message, advice)
     }
 
     fn broken(&mut self, shard: &Shard, row: i64, reason: String) -> anyhow::Result<()> {

@@ -5,9 +5,9 @@ use std::{fs, path::Path};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::result::{FORMAT_VERSION, Finding, provider};
+use super::result::{FORMAT_VERSION, Verification, provider};
 use crate::{
-    advised::Advised,
+    hinted_error::HintedError,
     plan::{Plan, PlannedModel},
 };
 
@@ -24,7 +24,7 @@ fn of_file(file: &Path, plan: &Plan) -> anyhow::Result<Value> {
     let shown = file.display();
     let finding = read(file)?;
     if !finding.passed {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--verified {shown}: expected a comparison that passed, got one that failed: {}",
                 finding.verdict()
@@ -41,7 +41,7 @@ fn of_file(file: &Path, plan: &Plan) -> anyhow::Result<Value> {
         }
     };
     if let Some((what, expected, got)) = different {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "--verified {shown}: expected what this run scores with, got another {what}: {got}, here {expected}"
             ),
@@ -51,13 +51,13 @@ fn of_file(file: &Path, plan: &Plan) -> anyhow::Result<Value> {
     Ok(kept(&finding))
 }
 
-fn read(file: &Path) -> anyhow::Result<Finding> {
+fn read(file: &Path) -> anyhow::Result<Verification> {
     let shown = file.display();
     let size = fs::metadata(file)
         .with_context(|| format!("--verified {shown}: cannot be read"))?
         .len();
     let other = || {
-        Advised::error(
+        HintedError::error(
             format!("--verified {shown}: expected a file of `rho-mask verify`, got another"),
             "name the verify.json that it wrote, or verify again",
         )
@@ -69,7 +69,7 @@ fn read(file: &Path) -> anyhow::Result<Finding> {
     let value: Value = serde_json::from_slice(&text).map_err(|_| other())?;
     match value["format_version"].as_u64() {
         Some(FORMAT_VERSION) => serde_json::from_value(value).map_err(|_| other()),
-        Some(version) if value["oracle"].is_object() => Err(Advised::error(
+        Some(version) if value["oracle"].is_object() => Err(HintedError::error(
             format!("--verified {shown}: expected format version {FORMAT_VERSION}, got {version}"),
             "verify again with this rho-mask",
         )),
@@ -79,7 +79,7 @@ fn read(file: &Path) -> anyhow::Result<Finding> {
 
 /// The settings of the run that differ from those verified: name, value here, value there.
 fn differences(
-    finding: &Finding,
+    finding: &Verification,
     model: &PlannedModel,
     plan: &Plan,
 ) -> Vec<(&'static str, String, String)> {
@@ -121,7 +121,7 @@ fn differences(
 }
 
 /// The metadata that the masks keep.
-fn kept(finding: &Finding) -> Value {
+fn kept(finding: &Verification) -> Value {
     let batches = |kind: fn(&super::result::Batches) -> f64| {
         finding.batches.iter().map(kind).fold(0.0, f64::max)
     };

@@ -7,8 +7,8 @@ use rho_formats::Rejection;
 
 use super::{TokenScores, sample::Sample};
 use crate::{
-    advised::Advised,
     cli::ProgressKind,
+    hinted_error::HintedError,
     pipeline::{LoadedModels, Scorers, TokenDocument, Work, in_memory},
     plan::{Plan, Prepared},
     progress::Progress,
@@ -159,7 +159,7 @@ fn measure(
         }
         Err(Rejection { row, reason, .. }) => {
             let sampled = &sample.documents[row as usize];
-            Err(Advised::error(
+            Err(HintedError::error(
                 format!(
                     "{} row {}: {reason}",
                     work.shards[sampled.shard].name, sampled.document.row

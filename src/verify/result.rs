@@ -20,7 +20,7 @@ pub(crate) const FORMAT_VERSION: u64 = 1;
 
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Finding {
+pub(crate) struct Verification {
     pub(crate) format_version: u64,
     /// Whether every difference is within its tolerance.
     pub(crate) passed: bool,
@@ -116,7 +116,7 @@ pub(crate) fn provider(plan: &Plan) -> &str {
     plan.device.split(':').next().unwrap_or_default()
 }
 
-impl Finding {
+impl Verification {
     /// Sets `passed`: whether each difference is within its tolerance.
     pub(crate) fn judge(&mut self) {
         let mut batches = self.batches.iter().flat_map(|b| [&b.loss, &b.entropy]);

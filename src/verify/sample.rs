@@ -5,7 +5,7 @@ use rho_formats::ShardReader;
 use tokio::runtime::Runtime;
 
 use crate::{
-    advised::Advised,
+    hinted_error::HintedError,
     pipeline::{TokenDocument, Work, tokenize::tokenize, windows::windows},
 };
 
@@ -151,7 +151,7 @@ impl Reading {
 
 fn nothing(reason: Option<&str>) -> anyhow::Error {
     let such = reason.map_or(String::new(), |reason| format!(": {reason}"));
-    Advised::error(
+    HintedError::error(
         format!("--corpus: expected documents to compare, got none that can be scored{such}"),
         "name the field of the text with --text-field, or of token ids with --tokens-field; a document needs two tokens",
     )

@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{advised::Advised, stop::Stop, terminal};
+use crate::{hinted_error::HintedError, stop::Stop, terminal};
 
 const SCRIPT: &str = include_str!("transformers.py");
 /// How often to check for a signal while Python computes.
@@ -100,7 +100,7 @@ impl Transformers {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| {
-                Advised::error(
+                HintedError::error(
                     format!(
                         "--python {}: expected a Python, it cannot be started: {error}",
                         python.display()
@@ -140,7 +140,7 @@ impl Transformers {
         match started.answer()? {
             None => Ok(None),
             Some(Greeting::Here(versions)) => Ok(Some((started, versions))),
-            Some(Greeting::Missing { missing }) => Err(Advised::error(
+            Some(Greeting::Missing { missing }) => Err(HintedError::error(
                 format!(
                     "{shown}: expected PyTorch and Transformers, got no module {}",
                     missing.join(" and no module ")
@@ -158,7 +158,7 @@ impl Transformers {
         match self.ask(settings)? {
             None => Ok(None),
             Some(Loading::Loaded(class)) => Ok(Some(class)),
-            Some(Loading::Failed { error }) => Err(Advised::error(
+            Some(Loading::Failed { error }) => Err(HintedError::error(
                 format!(
                     "{}: Transformers cannot load it: {error}",
                     settings.checkpoint.display()
@@ -229,7 +229,7 @@ impl Transformers {
         let how = ended.map_or("in an unknown way".to_owned(), |status| {
             format!("with {status}")
         });
-        Advised::error(
+        HintedError::error(
             format!(
                 "{}: expected scores from Transformers, Python ended {how}",
                 self.python.display()
@@ -256,7 +256,7 @@ mod tests {
         let error = |python: &str| {
             let started = Transformers::start(Path::new(python), &Stop::default());
             match started {
-                Err(error) => crate::advised::chain(&error),
+                Err(error) => crate::hinted_error::chain(&error),
                 Ok(_) => panic!("{python} started"),
             }
         };

@@ -2,13 +2,13 @@
 //! folder that another process may use, builds on this one.
 //!
 //! ```
-//! use rho_files::{Lock, write_whole};
+//! use rho_files::{Lock, write_atomic};
 //!
 //! let folder = tempfile::tempdir()?;
 //! let lock = Lock::try_take(&folder.path().join("lock"))?;
 //! assert!(lock.is_some(), "no other process works here");
 //! let path = folder.path().join("summary.json");
-//! write_whole(&path, b"{}")?;
+//! write_atomic(&path, b"{}")?;
 //! assert_eq!(std::fs::read(&path)?, b"{}");
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -18,6 +18,6 @@ mod replace;
 
 pub use lock::Lock;
 pub use replace::{
-    WriteTo, complete, partial, rename, replace_with, sync_folder, write_whole,
-    write_whole_beside_others,
+    WriteTo, complete, partial, rename, replace_with, sync_folder, write_atomic,
+    write_atomic_shared,
 };

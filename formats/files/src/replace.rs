@@ -69,16 +69,16 @@ pub fn replace_with(path: &Path, write: &WriteTo<'_>) -> io::Result<()> {
 ///
 /// # Errors
 /// If it cannot be written; the old file is still there.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_with(path, &|file| file.write_all(bytes))
 }
 
-/// Like [`write_whole`], but other processes may write the same file at the same time: the last one wins, and no reader
+/// Like [`write_atomic`], but other processes may write the same file at the same time: the last one wins, and no reader
 /// sees a mixture. Leaves no partial file behind if it fails.
 ///
 /// # Errors
 /// If it cannot be written; the old file is still there.
-pub fn write_whole_beside_others(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_atomic_shared(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let partial = beside(path, &format!(".{}.partial", std::process::id()));
     into(&partial, path, &|file| file.write_all(bytes)).inspect_err(|_| {
         // The first error says more than a failure to remove the partial file.
@@ -110,14 +110,14 @@ mod tests {
     fn the_old_file_or_the_whole_new_one() -> io::Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("x.json");
-        write_whole(&path, b"old")?;
+        write_atomic(&path, b"old")?;
         let failed = replace_with(&path, &|file| {
             file.write_all(b"ne")?;
             Err(io::Error::other("broke off"))
         });
         assert!(failed.is_err());
         assert_eq!(fs::read(&path)?, b"old");
-        write_whole(&path, b"new")?;
+        write_atomic(&path, b"new")?;
         assert_eq!(fs::read(&path)?, b"new");
         assert_eq!(names(folder.path())?, ["x.json"]);
         Ok(())
@@ -136,8 +136,8 @@ mod tests {
         // A folder that is not empty cannot be replaced by a file.
         let taken = folder.path().join("taken");
         fs::create_dir_all(taken.join("inside"))?;
-        assert!(write_whole_beside_others(&taken, b"x").is_err());
-        write_whole_beside_others(&folder.path().join("free"), b"x")?;
+        assert!(write_atomic_shared(&taken, b"x").is_err());
+        write_atomic_shared(&folder.path().join("free"), b"x")?;
         assert_eq!(names(folder.path())?, ["free", "taken"]);
         Ok(())
     }

@@ -3,9 +3,9 @@
 //!
 //! Eight bytes a document are held: its record batch, and where its tokens begin in it. A document is read with one read
 //! for its hash and one or two for each column, from the system's cache where the bytes were read before. Files that
-//! are compressed cannot be read in this way, and are refused. Where the columns lie is found in `places`.
+//! are compressed cannot be read in this way, and are refused. Where the columns lie is found in offsets.
 
-mod places;
+mod offsets;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,7 +18,7 @@ use half::f16;
 
 use super::schema;
 use super::{MaskColumns, MaskError, token_hash};
-use places::Batch;
+use offsets::Batch;
 
 /// Files that are kept open.
 const OPEN_FILES: usize = 128;

@@ -289,7 +289,7 @@ impl MasksFolder {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn note(&self, name: &str, bytes: &[u8]) -> Result<(), OutputError> {
+    pub fn write_record(&self, name: &str, bytes: &[u8]) -> Result<(), OutputError> {
         let path = Path::new(NOTES).join(name);
         // Create only folders of records: if the whole output is missing, that is an error.
         if let Some(parent) = path.parent()
@@ -304,7 +304,7 @@ impl MasksFolder {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn noted(&self, name: &str) -> Result<Option<Vec<u8>>, OutputError> {
+    pub fn read_record(&self, name: &str) -> Result<Option<Vec<u8>>, OutputError> {
         let path = self.path.join(NOTES).join(name);
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -314,7 +314,7 @@ impl MasksFolder {
     }
 
     /// The path of a record, for records that are appended to.
-    pub fn note_path(&self, name: &str) -> PathBuf {
+    pub fn record_path(&self, name: &str) -> PathBuf {
         self.path.join(NOTES).join(name)
     }
 
@@ -322,7 +322,7 @@ impl MasksFolder {
     ///
     /// # Errors
     /// If the folder exists and cannot be read.
-    pub fn notes(&self, under: &str) -> Result<Vec<String>, OutputError> {
+    pub fn record_names(&self, under: &str) -> Result<Vec<String>, OutputError> {
         let path = self.path.join(NOTES).join(under);
         let read = match fs::read_dir(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -405,7 +405,7 @@ impl MasksFolder {
                 parent = folder.parent();
             }
         }
-        self.clear_notes()?;
+        self.clear_records()?;
         self.replace(Path::new("dataset_info.json"), b"{}")
     }
 
@@ -413,7 +413,7 @@ impl MasksFolder {
     ///
     /// # Errors
     /// If something exists and cannot be removed.
-    pub fn clear_notes(&self) -> Result<(), OutputError> {
+    pub fn clear_records(&self) -> Result<(), OutputError> {
         let notes = self.path.join(NOTES);
         let entries = fs::read_dir(&notes).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         let entries = entries.map_err(|source| OutputError::Read {
@@ -448,7 +448,7 @@ impl MasksFolder {
 
     fn replace(&self, name: &Path, bytes: &[u8]) -> Result<(), OutputError> {
         let path = self.path.join(name);
-        rho_files::write_whole(&path, bytes).map_err(|source| OutputError::Write { path, source })
+        rho_files::write_atomic(&path, bytes).map_err(|source| OutputError::Write { path, source })
     }
 }
 

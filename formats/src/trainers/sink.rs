@@ -26,7 +26,7 @@ impl NewFiles {
     pub fn of(folder: &MasksFolder) -> Self {
         Self {
             folder: folder.path().to_owned(),
-            partial: folder.note_path(PARTIAL),
+            partial: folder.record_path(PARTIAL),
         }
     }
 

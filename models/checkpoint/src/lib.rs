@@ -15,6 +15,7 @@ pub mod decoder;
 mod error;
 pub mod families;
 pub mod map;
+mod multimodal;
 pub mod numbers;
 mod outline;
 mod quantised;
@@ -22,7 +23,6 @@ pub mod rotation;
 mod settings;
 mod weights;
 mod without_effect;
-mod wrapped;
 
 use std::{
     fs::File,
@@ -130,7 +130,7 @@ impl Checkpoint {
             ));
         }
         let quantisation = Quantisation::of(&settings)?;
-        let (settings, mut weights, left_out) = wrapped::unwrap(settings, weights)?;
+        let (settings, mut weights, left_out) = multimodal::unwrap(settings, weights)?;
         notes.extend(left_out);
         if let Some(quantisation) = quantisation {
             notes.push(quantisation.attach(&mut weights)?);

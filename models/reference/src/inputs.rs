@@ -11,7 +11,7 @@ use crate::{ReferenceError, TokenWindow};
 
 /// The meaning of one input.
 #[derive(Debug, Clone, PartialEq)]
-enum Meaning {
+enum InputRole {
     /// Token ids `[batch, length]`, padded with 0 on the right.
     InputIds,
     /// 1 for tokens, 0 for padding.
@@ -26,7 +26,7 @@ enum Meaning {
 
 /// The inputs of a graph, ready to be bound for any batch.
 #[derive(Debug, Clone)]
-pub struct Inputs(Vec<(Port, Meaning)>);
+pub struct Inputs(Vec<(Port, InputRole)>);
 
 /// A batch padded to `[batch, length]`.
 pub(crate) struct Rectangle<'a> {
@@ -58,10 +58,10 @@ impl Inputs {
         let inputs = model.inputs().into_iter().map(|port| {
             let shown = show(&port);
             let meaning = match port.name.as_str() {
-                "input_ids" => Meaning::InputIds,
-                "attention_mask" => Meaning::AttentionMask,
-                "position_ids" => Meaning::PositionIds,
-                "use_cache_branch" => Meaning::UseCacheBranch,
+                "input_ids" => InputRole::InputIds,
+                "attention_mask" => InputRole::AttentionMask,
+                "position_ids" => InputRole::PositionIds,
+                "use_cache_branch" => InputRole::UseCacheBranch,
                 name if name.starts_with("encoder_") || name.starts_with("decoder_") || name.contains(".encoder.") => {
                     return Err(ReferenceError::EncoderDecoder { path: path(), input: name.to_owned() });
                 }
@@ -71,16 +71,16 @@ impl Inputs {
                         input: shown.clone(),
                         expected: "float [batch, heads, past length, head size] with heads and head size given".into(),
                     })?;
-                    Meaning::Past(axes)
+                    InputRole::Past(axes)
                 }
                 _ => return Err(ReferenceError::UnknownInput { path: path(), input: shown }),
             };
             let integers = matches!(port.dtype, DataType::I64 | DataType::I32);
             let free = port.dims.as_ref().is_none_or(|d| d.len() == 2 && d.iter().all(|d| !matches!(d, Dimension::Fixed(_))));
             let fits = match meaning {
-                Meaning::InputIds | Meaning::AttentionMask | Meaning::PositionIds => integers && free,
-                Meaning::UseCacheBranch => port.dtype == DataType::Bool,
-                Meaning::Past(_) => true,
+                InputRole::InputIds | InputRole::AttentionMask | InputRole::PositionIds => integers && free,
+                InputRole::UseCacheBranch => port.dtype == DataType::Bool,
+                InputRole::Past(_) => true,
             };
             if !fits {
                 let expected = "integers [batch, length] with both axes free".to_owned();
@@ -89,7 +89,7 @@ impl Inputs {
             Ok((port, meaning))
         });
         let inputs = Self(inputs.collect::<Result<_, _>>()?);
-        if !inputs.0.iter().any(|(_, m)| *m == Meaning::InputIds) {
+        if !inputs.0.iter().any(|(_, m)| *m == InputRole::InputIds) {
             let input = "input_ids (missing)".to_owned();
             return Err(ReferenceError::UnknownInput {
                 path: path(),
@@ -113,13 +113,13 @@ impl Inputs {
                 })
             };
             let tensor = match meaning {
-                Meaning::InputIds => {
+                InputRole::InputIds => {
                     integers(batch.fill(0, |window, i| i64::from(window.tokens[i])))?
                 }
-                Meaning::AttentionMask => integers(batch.fill(0, |_, _| 1))?,
-                Meaning::PositionIds => integers(batch.fill(0, |_, i| i as i64))?,
-                Meaning::UseCacheBranch => Tensor::from_array(([1usize], vec![false]))?.upcast(),
-                Meaning::Past(axes) => {
+                InputRole::AttentionMask => integers(batch.fill(0, |_, _| 1))?,
+                InputRole::PositionIds => integers(batch.fill(0, |_, i| i as i64))?,
+                InputRole::UseCacheBranch => Tensor::from_array(([1usize], vec![false]))?.upcast(),
+                InputRole::Past(axes) => {
                     let axes: Vec<i64> = axes
                         .iter()
                         .map(|a| a.unwrap_or(batch.windows.len()) as i64)

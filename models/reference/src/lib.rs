@@ -10,7 +10,7 @@
 //! * [`head`]: from hidden states to loss and entropy without a `[batch, length, vocabulary]` tensor in memory.
 //! * [`product`]: matmuls in int8 and bf16. `attention`: attention without `[length, length]` tensors in memory.
 //!   `operators`: both as custom operators of the body's session.
-//! * [`OpenedReference`]: checked, with its weights still on disk. [`Reference`]: loaded; implements [`Scorer`].
+//! * [`ReferenceModel`]: checked, with its weights still on disk. [`Reference`]: loaded; implements [`Scorer`].
 //!
 //! `rho-runtime` finds and loads the ONNX Runtime library; this crate takes its environment. Documents, windows and
 //! masks belong to the program.
@@ -20,19 +20,19 @@ pub mod device;
 mod error;
 pub mod head;
 pub mod inputs;
-mod opened;
 mod operators;
 mod precision;
 pub mod product;
 mod reference;
+mod reference_model;
 mod scorer;
 pub mod source;
 
 pub use device::{Device, ResolvedDevice};
 pub use error::ReferenceError;
-pub use opened::{HeadChoice, OpenedReference, ReferenceOptions};
 pub use precision::Precision;
 pub use reference::{Reference, WorkDone};
+pub use reference_model::{HeadChoice, ReferenceModel, ReferenceOptions};
 pub use scorer::{Scorer, Scores, TokenWindow};
 pub use source::Source;
 

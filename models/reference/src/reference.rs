@@ -1,4 +1,4 @@
-//! A loaded reference: batches of tokens in, loss and entropy out. `opened` opens and loads it.
+//! A loaded reference: batches of tokens in, loss and entropy out. reference_model opens and loads it.
 
 use half::f16;
 use ort::{

@@ -16,7 +16,7 @@ use ort::environment::Environment;
 use rho_checkpoint::Checkpoint;
 use rho_graph::{Dtype, ExportError, ExportHead, ExportOptions, Prepared};
 use rho_reference::{
-    HeadChoice, OpenedReference, Precision, Reference, ReferenceOptions, ResolvedDevice, Scorer,
+    HeadChoice, Precision, Reference, ReferenceModel, ReferenceOptions, ResolvedDevice, Scorer,
     Scores, Source, TokenWindow,
 };
 use rho_runtime::{LibraryOptions, find_or_install, load};
@@ -124,8 +124,8 @@ fn for_each_fixture(look: impl Fn(&Fixture) + std::panic::RefUnwindSafe) {
     assert!(names.is_empty(), "wrong: {}", names.join(", "));
 }
 
-fn opened(model: &Path) -> OpenedReference {
-    let opened = OpenedReference::open(&Source::find(model).unwrap()).unwrap();
+fn opened(model: &Path) -> ReferenceModel {
+    let opened = ReferenceModel::open(&Source::find(model).unwrap()).unwrap();
     assert_eq!(opened.not_cut(), None, "{}", model.display());
     opened
 }

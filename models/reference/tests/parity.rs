@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 
 use rho_reference::{
-    HeadChoice, OpenedReference, Precision, ReferenceOptions, ResolvedDevice, Scorer, Scores,
+    HeadChoice, Precision, ReferenceModel, ReferenceOptions, ResolvedDevice, Scorer, Scores,
     Source, TokenWindow,
     head::{plain, session::SessionHead},
     product::Multiplier,
@@ -40,7 +40,7 @@ fn scorer_in(precision: Precision, model: &Path, head: HeadChoice) -> rho_refere
     })
     .unwrap();
     let environment = load(&library).unwrap();
-    let reference = OpenedReference::open(&Source::find(model).unwrap()).unwrap();
+    let reference = ReferenceModel::open(&Source::find(model).unwrap()).unwrap();
     assert_eq!(reference.not_cut(), None, "{}", model.display());
     let options = ReferenceOptions {
         device: ResolvedDevice::Cpu,
@@ -293,7 +293,7 @@ fn reduced_precisions_are_near_and_do_not_depend_on_the_batch() {
 #[test]
 fn a_reduced_precision_is_the_cpus() {
     let source = Source::find(&root().join("models/demo")).unwrap();
-    let reference = OpenedReference::open(&source).unwrap();
+    let reference = ReferenceModel::open(&source).unwrap();
     let cuda = ResolvedDevice::Cuda(0);
     let error = reference
         .check_precision(Precision::Int8, cuda)

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::library::Looked;
+use crate::library::SearchedLocation;
 use crate::version::REQUIRED_VERSION;
 use crate::wheels::VERSION;
 
@@ -16,13 +16,13 @@ pub enum LibraryError {
     #[error("no usable ONNX Runtime was found: {}", places(looked))]
     NotFound {
         /// Every location, and what was found there.
-        looked: Vec<Looked>,
+        looked: Vec<SearchedLocation>,
     },
     /// CUDA is requested, but no library of the search has the CUDA provider.
     #[error("no ONNX Runtime with CUDA was found: {}", places(looked))]
     NoCudaLibrary {
         /// Every location, and what was found there.
-        looked: Vec<Looked>,
+        looked: Vec<SearchedLocation>,
         /// The first library with CUDA that the CPU package has overwritten.
         overwritten: Option<Box<LibraryError>>,
     },
@@ -200,7 +200,7 @@ impl LibraryError {
     }
 }
 
-fn places(looked: &[Looked]) -> String {
+fn places(looked: &[SearchedLocation]) -> String {
     looked
         .iter()
         .map(ToString::to_string)

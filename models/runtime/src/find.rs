@@ -11,10 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{LibraryError, chain};
-use crate::library::{Library, Looked, Origin, State};
+use crate::library::{Library, Origin, SearchedLocation, State};
 use crate::manifest::{Condition, Depth, condition};
 use crate::options::LibraryOptions;
-use crate::{cuda, package_clash, python, version, wheels};
+use crate::{cuda, overwritten_package, python, version, wheels};
 
 /// Searches in the order of [`Origin`]. Never installs or downloads anything. The first value lists every location,
 /// also if no library was found.
@@ -23,7 +23,7 @@ use crate::{cuda, package_clash, python, version, wheels};
 ///
 /// When the library that the user named cannot be used; otherwise [`LibraryError::NotFound`] or
 /// [`LibraryError::NoCudaLibrary`].
-pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryError>) {
+pub fn find(options: &LibraryOptions) -> (Vec<SearchedLocation>, Result<Library, LibraryError>) {
     let search = Search {
         options,
         packages: OnceCell::new(),
@@ -41,7 +41,7 @@ pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryEr
     ] {
         if used.is_some() {
             let found = "not searched, because a library was found before".to_owned();
-            looked.push(Looked {
+            looked.push(SearchedLocation {
                 origin,
                 path: None,
                 state: State::NotNeeded,
@@ -63,7 +63,7 @@ pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryEr
                         (Some(path), State::Used, found)
                     }
                     Err(error) if origin == Origin::Given => {
-                        looked.push(Looked {
+                        looked.push(SearchedLocation {
                             origin,
                             path: Some(path),
                             state: State::Unusable,
@@ -82,7 +82,7 @@ pub fn find(options: &LibraryOptions) -> (Vec<Looked>, Result<Library, LibraryEr
                 Candidate::Broken(folder, problem) => (Some(folder), State::Unusable, problem),
                 Candidate::Nothing(path, reason) => (path, State::Absent, reason),
             };
-            looked.push(Looked {
+            looked.push(SearchedLocation {
                 origin,
                 path,
                 state,
@@ -216,7 +216,7 @@ impl Search<'_> {
         }
         if cuda
             && origin != Origin::Given
-            && let Some(version) = package_clash::overwritten(path)
+            && let Some(version) = overwritten_package::overwritten(path)
         {
             return Err(LibraryError::Overwritten {
                 path: path.to_owned(),
@@ -303,7 +303,7 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
         .max()
 }
 
-fn already_seen(looked: &[Looked], path: &Path) -> bool {
+fn already_seen(looked: &[SearchedLocation], path: &Path) -> bool {
     let file = |path: &Path| path.canonicalize().ok();
     let new = file(path);
     new.is_some()

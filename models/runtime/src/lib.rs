@@ -17,7 +17,7 @@
 //! | `find` | the order of the search, and its record |
 //! | `library` | the values of the search: a library, a location |
 //! | `python` | packages in Python environments |
-//! | `package_clash` | detects that the CPU package has overwritten the GPU package |
+//! | `overwritten_package` | detects that the CPU package has overwritten the GPU package |
 //! | `version` | checks that a file is a supported ONNX Runtime |
 //! | `elf` | Linux: checks that a library is complete, and lists its dependencies |
 //! | `wheels` | the pinned wheels and their hashes; the only file to change for a newer version |
@@ -37,7 +37,7 @@ mod library;
 mod load;
 mod manifest;
 mod options;
-mod package_clash;
+mod overwritten_package;
 mod pip;
 mod python;
 mod version;
@@ -46,7 +46,7 @@ mod wheels;
 pub use cuda::Preloaded;
 pub use error::LibraryError;
 pub use find::find;
-pub use library::{EXAMPLE as LIBRARY_NAME, Library, Looked, Origin, State};
+pub use library::{EXAMPLE as LIBRARY_NAME, Library, Origin, SearchedLocation, State};
 pub use load::{has_cuda_provider, load, preloaded};
 pub use options::{LibraryOptions, offline};
 pub use version::REQUIRED_VERSION;
@@ -103,7 +103,7 @@ pub fn install(
 /// [`LibraryError::Overwritten`], if the CPU package has overwritten this library of the GPU package.
 #[must_use]
 pub fn overwritten(library: &Library) -> Option<LibraryError> {
-    package_clash::overwritten(&library.path).map(|version| LibraryError::Overwritten {
+    overwritten_package::overwritten(&library.path).map(|version| LibraryError::Overwritten {
         path: library.path.clone(),
         version,
     })

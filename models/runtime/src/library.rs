@@ -74,7 +74,7 @@ pub enum State {
 
 /// One location of the search.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Looked {
+pub struct SearchedLocation {
     /// Which location it is.
     pub origin: Origin,
     /// The file or folder, if there is one.
@@ -85,7 +85,7 @@ pub struct Looked {
     pub found: String,
 }
 
-impl fmt::Display for Looked {
+impl fmt::Display for SearchedLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.path {
             // An error's text already starts with the path.

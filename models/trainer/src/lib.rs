@@ -4,7 +4,7 @@
 //! Batch ─► Network::forward ─► losses ─► Objective: which targets ─► Network::backward ─► Optimiser
 //! ```
 //!
-//! * [`checkpoint`], [`config`], [`model`], [`initial`]: Hugging Face checkpoints, the parts of a model, fresh weights.
+//! * [`checkpoint`], [`config`], [`model`], [initial_weights]: Hugging Face checkpoints, the parts of a model, fresh weights.
 //! * [`batch`]: packed documents, token-aligned, and the only shift from tokens to targets.
 //! * [`Network`]: forward and backward; `fused` on the CPU, `plain` by candle elsewhere and as the oracle.
 //! * [`objective`], [`step`]: which targets of a global batch are trained on, and their gradient.
@@ -21,7 +21,7 @@ pub mod config;
 pub mod data;
 mod error;
 pub mod fused;
-pub mod initial;
+pub mod initial_weights;
 pub mod model;
 pub mod network;
 pub mod objective;

@@ -15,21 +15,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{Job, Outcome, say_where_rejected, to_folder};
 use crate::{
-    advised::Advised,
     files::remove_folder,
+    hinted_error::HintedError,
     masks::summary::SummaryFile,
     pipeline::{
-        LoadedModels, conclude::Standing, record::Identity, store::must_be_the_input,
+        LoadedModels, finish::FolderState, record::Identity, store::must_be_the_input,
         summary::Summary,
     },
     plan::Plan,
-    run_folder::{Command, RecordedPlan, RecordedShard, lock, notes},
+    run_folder::{Command, RecordedPlan, RecordedShard, lock, records},
     select::{
         plan::SelectPlan,
         run::{self as select, Ended},
     },
     selections::{
-        Chosen,
+        SelectionSummary,
         rule::{Rule, Scope},
     },
     terminal,
@@ -75,7 +75,7 @@ pub(super) fn run(
     let started = RecordedPlan::read(&folder)?;
     let is_other = |started: &RecordedPlan| started.command() != Command::Select;
     if started.as_ref().is_some_and(is_other) {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "{}: expected a new folder or one that was started with --scope corpus, got one of another scope",
                 plan.out.display()
@@ -93,7 +93,7 @@ pub(super) fn run(
         let names: Vec<&str> = shards.map(|shard| shard.name.as_str()).collect();
         select::clear(&folder, &names)?;
     }
-    let done: Option<Done> = notes::read(&folder, DONE)?;
+    let done: Option<Done> = records::read(&folder, DONE)?;
     if let Some(done) = &done {
         done.plan.must_equal(&wanted, &plan.out)?;
         if let Some(outcome) = nothing_to_do(job, &folder, done)? {
@@ -111,17 +111,17 @@ pub(super) fn run(
         return Ok(outcome);
     }
     let scores = MasksFolder::existing(&scored.out);
-    let standing = Standing::look(&scores)?;
+    let standing = FolderState::look(&scores)?;
     let Some(standing) = standing.filter(|standing| standing.missing().is_empty()) else {
         // Other ranks still have shards to score; the last one to end selects.
         return Ok(outcome);
     };
     let _selecting = folder.lock("corpus")?;
     // Another rank that ended at the same time may have selected already.
-    if done.is_none() && notes::read::<Done>(&folder, DONE)?.is_some() {
+    if done.is_none() && records::read::<Done>(&folder, DONE)?.is_some() {
         return Ok(outcome);
     }
-    let Some(mut summary) = standing.conclude(&scores)? else {
+    let Some(mut summary) = standing.finish(&scores)? else {
         return Ok(outcome);
     };
     // A broken shard is scored again at each start, so an earlier selection, from other scores, is void.
@@ -135,7 +135,7 @@ pub(super) fn run(
         plan: wanted,
         inputs: standing.inputs(),
     };
-    notes::write(&folder, DONE, &done)?;
+    records::write(&folder, DONE, &done)?;
     // The masks now hold the scores. If a shard broke, the scores stay until it can be read.
     if summary.broken_shards == 0 {
         remove_folder(&scored.out)?;
@@ -173,7 +173,7 @@ fn nothing_to_do(
 }
 
 /// Selects from the scores; none if it was stopped.
-fn selected(job: &Job<'_>, scored: &Path, again: bool) -> anyhow::Result<Option<Chosen>> {
+fn selected(job: &Job<'_>, scored: &Path, again: bool) -> anyhow::Result<Option<SelectionSummary>> {
     terminal::line("scored; now selecting among all tokens");
     let plan = SelectPlan::of_scores(scored, job.plan, again)?;
     match select::run(&plan, job.stop, job.request.progress.progress)? {

@@ -13,7 +13,7 @@ use crate::{
     numbers::grouped,
     pipeline::{
         self, LoadedModels, Report, Work,
-        conclude::{RankTimes, Standing, add_times},
+        finish::{FolderState, RankTimes, add_times},
         output::{Output, StreamOutput},
         store::{Store, schema},
         summary::{Subject, Summary},
@@ -103,7 +103,7 @@ fn to_folder(
             let out = plan.out.display();
             terminal::line(&format!("{out}: all shards are masked already"));
         }
-        return conclude(plan, &store, None);
+        return finish(plan, &store, None);
     }
     let progress = Progress::new(shards, store.mine(), request.progress.progress);
     store
@@ -124,9 +124,9 @@ fn to_folder(
         Err(error) => {
             // Write the summary of the finished shards anyway; report the first error.
             if plan.world_size == 1
-                && let Ok(Some(standing)) = Standing::look(store.folder())
+                && let Ok(Some(standing)) = FolderState::look(store.folder())
             {
-                let _ = standing.conclude(store.folder());
+                let _ = standing.finish(store.folder());
             }
             return Err(error);
         }
@@ -141,7 +141,7 @@ fn to_folder(
             plan.out.display(),
             grouped(report.tokens)
         ));
-        return conclude(plan, &store, Some(&summary));
+        return finish(plan, &store, Some(&summary));
     }
     if plan.makes_masks() {
         terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
@@ -149,7 +149,7 @@ fn to_folder(
     if let Some(sample) = &report.sample {
         terminal::drawn(&format!("\n{}", first_document(sample, tokenization)?));
     }
-    conclude(plan, &store, Some(&summary))
+    finish(plan, &store, Some(&summary))
 }
 
 /// Tokens of the first document that are shown.
@@ -173,13 +173,13 @@ fn first_document(
 }
 
 /// Finishes the folder if no shard is missing, and reports how the run ended.
-fn conclude(plan: &Plan, store: &Store<'_>, summary: Option<&Summary>) -> anyhow::Result<Outcome> {
+fn finish(plan: &Plan, store: &Store<'_>, summary: Option<&Summary>) -> anyhow::Result<Outcome> {
     let mut complete = None;
-    if let Some(standing) = Standing::look(store.folder())? {
+    if let Some(standing) = FolderState::look(store.folder())? {
         let missing = standing.missing();
         // With several ranks, the last one to end finds no shard missing and finishes the folder.
         if plan.world_size == 1 || missing.is_empty() {
-            complete = standing.conclude(store.folder())?;
+            complete = standing.finish(store.folder())?;
         }
         if !store.done() {
             terminal::line(&format!("resume with: {}", super::typed()));

@@ -68,7 +68,7 @@ impl Target for Litdata {
         &["tokens/index.json", "mask/index.json"]
     }
 
-    fn conclude(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<()> {
+    fn finish(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<()> {
         for (name, stream) in STREAMS {
             let told = shards
                 .iter()

@@ -67,7 +67,7 @@ impl Target for Mds {
         &[INDEX]
     }
 
-    fn conclude(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<()> {
+    fn finish(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<()> {
         let told = shards.iter().filter_map(|shard| shard.notes.as_array());
         let index = mds_index(&told.flatten().cloned().collect::<Vec<_>>());
         folder.file(INDEX, Some(&|file| file.write_all(&index)))?;

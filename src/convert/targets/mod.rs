@@ -64,14 +64,14 @@ pub(crate) trait Target: Sync {
         None
     }
 
-    /// The files that [`Target::conclude`] writes.
+    /// The files that [`Target::finish`] writes.
     fn index(&self) -> &'static [&'static str] {
         &[]
     }
 
     /// Writes files about all shards, such as an index. `shards` are in the order of the corpus. May be called again,
     /// and then writes the same.
-    fn conclude(&self, _folder: &MasksFolder, _shards: &[&Written]) -> anyhow::Result<()> {
+    fn finish(&self, _folder: &MasksFolder, _shards: &[&Written]) -> anyhow::Result<()> {
         Ok(())
     }
 }
@@ -100,7 +100,7 @@ pub(crate) struct Written {
     pub(crate) rows: u64,
     /// Documents left out: none of their tokens is a target, and the trainer cannot read such documents.
     pub(crate) left_out: u64,
-    /// Data for [`Target::conclude`].
+    /// Data for [`Target::finish`].
     pub(crate) notes: Value,
 }
 

@@ -130,7 +130,7 @@ impl<L: Layout> Target for Rows<L> {
         }
     }
 
-    fn conclude(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<()> {
+    fn finish(&self, folder: &MasksFolder, shards: &[&Written]) -> anyhow::Result<()> {
         if L::KIND == TableKind::Parquet {
             return Ok(());
         }

@@ -110,7 +110,7 @@ const HEAT: [RGBColor; 8] = [
     RGBColor(0x00, 0x22, 0x4E),
 ];
 
-/// Drawn at twice the size that is shown: the backend's coordinates are whole numbers.
+/// TokenTexts at twice the size that is shown: the backend's coordinates are whole numbers.
 const SCALE: u32 = 2;
 
 /// A length on the page, in units of the drawing.

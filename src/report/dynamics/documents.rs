@@ -15,7 +15,7 @@ use crate::{
     numbers::grouped,
     report::masks::documents::{MOST, SCRIPT, STYLE, rounded, seen, viewer},
     screen,
-    tokenization::token_texts::Drawn,
+    tokenization::token_texts::TokenTexts,
 };
 
 const OWN_STYLE: &str = include_str!("dynamics.css");
@@ -113,7 +113,7 @@ fn level(time: &Time, score: f32) -> Option<usize> {
 /// The beginning of a document, with one row per time.
 fn at_all_times(subject: &Subject<'_>, document: &Document, times: &[(String, &Time)]) -> Markup {
     let count = document.tokens.len().min(BEGINNING);
-    let drawn = Drawn::of(&document.tokens[..count], subject.pieces);
+    let drawn = TokenTexts::of(&document.tokens[..count], subject.pieces);
     let row = |time: &Time| {
         let scores = subject.opened.preference(document, time);
         // Neighbours of the same level share one span.
@@ -227,7 +227,7 @@ fn entry(
 ) -> Value {
     let shown = document.tokens.len().min(MOST);
     let tokens = &document.tokens[..shown];
-    let drawn = Drawn::of(tokens, subject.pieces);
+    let drawn = TokenTexts::of(tokens, subject.pieces);
     let mut special = Vec::new();
     if let Some(known) = subject.pieces {
         for (i, &id) in tokens.iter().enumerate() {

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     dynamics::{
-        folder::Opened,
+        folder::DynamicsFolder,
         summary::{CheckpointSummary, Summary},
     },
     masks::tokenizer,
@@ -48,7 +48,7 @@ pub(crate) struct Request<'a> {
 
 /// The input of all sections.
 struct Subject<'a> {
-    opened: &'a Opened,
+    opened: &'a DynamicsFolder,
     pieces: Option<&'a TokenBytes<'static>>,
 }
 
@@ -95,7 +95,7 @@ impl Subject<'_> {
 /// # Errors
 /// If the folder cannot be read or is not finished, or if the tokenizer is not its tokenizer.
 pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
-    let opened = Opened::open(request.folder)?;
+    let opened = DynamicsFolder::open(request.folder)?;
     let found = tokenizer::find(&opened.masks, request.tokenizer)?;
     let subject = Subject {
         opened: &opened,

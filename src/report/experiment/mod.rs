@@ -22,7 +22,7 @@ use super::{
     page::{self, Page},
 };
 use crate::{
-    advised::Advised,
+    hinted_error::HintedError,
     numbers::grouped,
     results::{Axis, Mean, Measure, RESULTS, Results},
     screen::safe,
@@ -41,7 +41,7 @@ pub(crate) fn report(folder: &Path) -> anyhow::Result<String> {
     let results = &Results::read(folder)?;
     let arms = &results.arms;
     if arms.is_empty() {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "{}: expected an arm whose runs are finished, got none",
                 folder.join(RESULTS).display()

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::page::Page;
 use super::{Request, Subject, metadata::words};
-use crate::{document::Document, numbers::grouped, screen, tokenization::token_texts::Drawn};
+use crate::{document::Document, numbers::grouped, screen, tokenization::token_texts::TokenTexts};
 
 /// The most tokens shown of a document, which limits a page to a few megabytes.
 pub(in crate::report) const MOST: usize = 1_500;
@@ -119,7 +119,7 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
     let columns = subject.columns();
     let shown = document.tokens.len().min(MOST);
     let tokens = &document.tokens[..shown];
-    let drawn = Drawn::of(tokens, subject.pieces);
+    let drawn = TokenTexts::of(tokens, subject.pieces);
     if let Some(known) = subject.pieces {
         for &id in tokens {
             pieces.entry(id).or_insert_with(|| known.quoted(id));

@@ -20,14 +20,14 @@ use crate::{
 
 /// Metadata and summary of a masks folder.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct Provenance {
     metadata: Value,
     selections: Vec<Selection>,
     /// Of nothing if the masks are not finished or not in a folder.
     summary: SummaryFile,
 }
 
-impl Made {
+impl Provenance {
     /// Reads both.
     pub(super) fn read(masks: &Masks) -> anyhow::Result<Self> {
         // The summary is about the whole folder, not about a single file of it.
@@ -410,7 +410,7 @@ mod tests {
             "excess": {"threshold": [0.5, 0.5]},
             "band": {"side": "up to", "threshold": [4.0, 4.0], "lowest": [0.25, 0.25]},
         }});
-        let made = Made {
+        let made = Provenance {
             metadata: Value::Null,
             selections: serde_json::from_value(selections).unwrap(),
             summary: serde_json::from_value(summary).unwrap(),

@@ -21,10 +21,10 @@ use std::path::Path;
 use anyhow::Context as _;
 use maud::{Markup, html};
 
-use self::metadata::Made;
+use self::metadata::Provenance;
 use super::page::Page;
 use crate::{
-    advised::Advised,
+    hinted_error::HintedError,
     masks::{files::Masks, tokenizer},
     numbers::grouped,
     screen::safe,
@@ -53,7 +53,7 @@ pub(crate) struct Request<'a> {
 /// The input of all sections.
 struct Subject<'a> {
     masks: &'a Masks,
-    made: &'a Made,
+    made: &'a Provenance,
     statistics: &'a Statistics,
     pieces: Option<&'a TokenBytes<'static>>,
     /// The index of the mask for charts; None if there are no masks.
@@ -82,7 +82,7 @@ pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
     let masks = Masks::open(request.masks)?;
     let mask = main_mask(&masks.masks(), request.mask)?;
     let tokenizer = tokenizer::find(&masks, request.tokenizer)?;
-    let made = Made::read(&masks)?;
+    let made = Provenance::read(&masks)?;
     let statistics = gather(&masks, request.threads)?;
     let subject = Subject {
         masks: &masks,
@@ -122,7 +122,7 @@ fn main_mask(masks: &[String], named: Option<&str>) -> anyhow::Result<Option<usi
             [] => ("none".to_owned(), "omit --mask"),
             masks => (masks.join(", "), "name one of them"),
         };
-        Advised::error(
+        HintedError::error(
             format!("--mask {named}: expected a mask of the folder, which holds {there}"),
             hint,
         )

@@ -24,7 +24,7 @@ use super::{
     masks::{metadata::flatten, nats},
     page::{self, Page},
 };
-use crate::{advised::Advised, numbers::grouped, screen::safe};
+use crate::{hinted_error::HintedError, numbers::grouped, screen::safe};
 
 pub(crate) use recorded::is_run;
 
@@ -37,7 +37,7 @@ const MOST_RUNS: usize = 4;
 /// If a run cannot be read or has no step yet, and if there are more than [`MOST_RUNS`] runs.
 pub(crate) fn report(folders: &[PathBuf]) -> anyhow::Result<String> {
     if folders.len() > MOST_RUNS {
-        return Err(Advised::error(
+        return Err(HintedError::error(
             format!(
                 "expected at most {MOST_RUNS} training runs in one report, got {}",
                 folders.len()

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::super::masks::{json_file, named};
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 const METRICS: &str = "metrics.jsonl";
 const TIMINGS: &str = "timings.jsonl";
@@ -51,7 +51,7 @@ impl Recorded {
             .into_iter()
             .partition(|line| line.get("evaluation").is_some());
         if steps.is_empty() {
-            return Err(Advised::error(
+            return Err(HintedError::error(
                 format!(
                     "{}: expected a step in {METRICS}, got none",
                     folder.display()
@@ -131,7 +131,7 @@ fn lines(path: &Path) -> anyhow::Result<Vec<Value>> {
         })?;
         match value["step"].as_u64() {
             Some(_) => Ok(value),
-            None => Err(Advised::error(
+            None => Err(HintedError::error(
                 format!(
                     "{}: line {}: expected the field step, got none",
                     path.display(),

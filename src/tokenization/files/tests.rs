@@ -238,7 +238,7 @@ fn what_could_change_ids_is_refused_by_name() {
     ] {
         let folder = folder(&[(name, text)]);
         let error = TokenizerFiles::open(folder.path()).unwrap_err();
-        let said = crate::advised::chain_of(&error);
+        let said = crate::hinted_error::chain_of(&error);
         assert!(said.contains(name), "{said}");
         for word in words {
             assert!(said.contains(word), "expected {word:?} in {said}");

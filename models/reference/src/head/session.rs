@@ -34,7 +34,7 @@ impl SessionHead {
     ) -> Result<Self, ReferenceError> {
         let doing = "loading the head";
         let model = build::head_model(cut).to_bytes()?;
-        let session = crate::opened::commit(&model, device, environment, threads, doing)?;
+        let session = crate::reference_model::commit(&model, device, environment, threads, doing)?;
         Ok(Self {
             session,
             chunk: (CHUNK_BYTES / 4 / cut.head.vocabulary).max(1),

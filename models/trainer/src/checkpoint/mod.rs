@@ -10,7 +10,7 @@ mod write;
 pub use read::{open, read_weights};
 pub use write::save;
 
-use crate::{Config, initial, model::Architecture};
+use crate::{Config, initial_weights, model::Architecture};
 
 /// A model in memory: its architecture and its weights.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ impl Model {
     /// A model with fresh weights; the same seed gives the same weights.
     pub fn fresh(config: Config, seed: u64) -> Self {
         let architecture = Architecture::new(config);
-        let weights = initial::weights(&architecture, seed);
+        let weights = initial_weights::weights(&architecture, seed);
         Self {
             architecture,
             weights,

@@ -7,7 +7,7 @@ use super::plan::{Ended, Event, RunPlan, Timing};
 use super::publish::publish;
 use super::{
     Checkpoints, Diverged, NotFinite, Probe, RunError, RunState, SavedStep, Spike, StepMetrics,
-    Trainee, diverged,
+    Trainee, divergence,
 };
 use crate::data::{DataError, DataPosition, Documents, GlobalBatch, Loader, Loading, Rows};
 
@@ -121,8 +121,8 @@ impl<'a> Run<'a> {
                 Err(Refused::Diverged(expected, got, losses)) => {
                     let documents = loader.into_documents();
                     let documents = documents.map_err(|source| RunError::Data { step, source })?;
-                    let list = diverged::list(&batch, &losses, documents.as_ref());
-                    let path = diverged::write(&plan.folder, step, &got, &list)?;
+                    let list = divergence::list(&batch, &losses, documents.as_ref());
+                    let path = divergence::write(&plan.folder, step, &got, &list)?;
                     return Err(RunError::Diverged(Box::new(Diverged {
                         step,
                         expected,

@@ -15,7 +15,7 @@ use crate::network::WeightedRow;
 use crate::objective::Candidates;
 use crate::optimiser::{AdamW, Optimiser, Schedule};
 use crate::step::{StepOptions, compute_gradient};
-use crate::{Batch, Config, Network, Objective, Result, Target, TrainerError, initial};
+use crate::{Batch, Config, Network, Objective, Result, Target, TrainerError, initial_weights};
 
 /// What a model starts from.
 #[derive(Debug, Clone, PartialEq)]
@@ -106,7 +106,7 @@ impl Learner {
             Start::Checkpoint { folder, ignored } => checkpoint::open(folder, ignored)?,
             Start::Initial { config, seed } => {
                 let architecture = Architecture::new(Config::read(config)?);
-                let weights = initial::weights(&architecture, *seed);
+                let weights = initial_weights::weights(&architecture, *seed);
                 Model {
                     architecture,
                     weights,

@@ -15,14 +15,14 @@
 //! * `evaluate`: loss on held-out text.
 //! * `checkpoint`: checkpoint folders, written atomically; `state`: the run's state in them; `publish`: the model of a
 //!   finished run.
-//! * `plan`: the run's plan and its events; `drive`: the loop itself; `diverged`: the documents of the batch at which
+//! * `plan`: the run's plan and its events; `drive`: the loop itself; divergence: the documents of the batch at which
 //!   a run stopped.
 //!
 //! Everything random depends only on the seed and on the step or the position in the data, so a resumed run does
 //! exactly what the uninterrupted one would have done.
 
 mod checkpoint;
-mod diverged;
+mod divergence;
 mod drive;
 mod error;
 mod evaluate;

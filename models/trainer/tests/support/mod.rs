@@ -9,7 +9,7 @@ pub(crate) mod torch;
 use std::{io::Write, path::PathBuf};
 
 use candle_core::{DType, Device};
-use rho_trainer::{Batch, Config, Model, Network, initial, model::Architecture};
+use rho_trainer::{Batch, Config, Model, Network, initial_weights, model::Architecture};
 
 /// Random numbers with a fixed seed, so that a failure can be reproduced.
 pub(crate) struct Random(pub(crate) u64);
@@ -48,7 +48,7 @@ pub(crate) fn families() -> Vec<(&'static str, String)> {
 pub(crate) fn checkpoint(json: &str, seed: u64) -> Model {
     let config = Config::from_json(serde_json::from_str(json).unwrap()).unwrap();
     let architecture = Architecture::new(config);
-    let mut weights = initial::weights(&architecture, seed);
+    let mut weights = initial_weights::weights(&architecture, seed);
     let mut random = Random(seed);
     for (parameter, numbers) in architecture.parameters.iter().zip(&mut weights) {
         if parameter.shape.len() == 1 {

@@ -4,14 +4,14 @@ use rho_formats::MasksFolder;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::advised::Advised;
+use crate::hinted_error::HintedError;
 
 /// Reads a record; none if it does not exist.
 pub(crate) fn read<T: DeserializeOwned>(
     folder: &MasksFolder,
     note: &str,
 ) -> anyhow::Result<Option<T>> {
-    let Some(bytes) = folder.noted(note)? else {
+    let Some(bytes) = folder.read_record(note)? else {
         return Ok(None);
     };
     match serde_json::from_slice(&bytes) {
@@ -22,7 +22,7 @@ pub(crate) fn read<T: DeserializeOwned>(
 
 /// Reads a record that must exist.
 pub(crate) fn required<T: DeserializeOwned>(folder: &MasksFolder, note: &str) -> anyhow::Result<T> {
-    let bytes = folder.noted(note)?.unwrap_or_default();
+    let bytes = folder.read_record(note)?.unwrap_or_default();
     serde_json::from_slice(&bytes).map_err(|source| damaged(folder, note, source))
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn write(
     note: &str,
     value: &impl Serialize,
 ) -> anyhow::Result<()> {
-    Ok(folder.note(note, &serde_json::to_vec(value)?)?)
+    Ok(folder.write_record(note, &serde_json::to_vec(value)?)?)
 }
 
 /// Writes a record as indented JSON.
@@ -41,15 +41,15 @@ pub(crate) fn write_readable(
     note: &str,
     value: &Value,
 ) -> anyhow::Result<()> {
-    Ok(folder.note(note, format!("{value:#}\n").as_bytes())?)
+    Ok(folder.write_record(note, format!("{value:#}\n").as_bytes())?)
 }
 
 /// The error for a damaged record. The cause is part of the message: as a separate cause it would hide the hint.
 fn damaged(folder: &MasksFolder, note: &str, source: serde_json::Error) -> anyhow::Error {
-    Advised::error(
+    HintedError::error(
         format!(
             "{}: expected a record of a run, got something else: {source}",
-            folder.note_path(note).display()
+            folder.record_path(note).display()
         ),
         "start over with --restart",
     )

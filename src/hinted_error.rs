@@ -4,12 +4,12 @@ use std::fmt;
 
 /// An error of the program with a hint.
 #[derive(Debug)]
-pub struct Advised {
+pub struct HintedError {
     message: String,
     hint: String,
 }
 
-impl Advised {
+impl HintedError {
     /// An error whose message says where, what, expected, got, and whose hint says what to do.
     pub fn error(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
         Self {
@@ -25,13 +25,13 @@ impl Advised {
     }
 }
 
-impl fmt::Display for Advised {
+impl fmt::Display for HintedError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Advised {}
+impl std::error::Error for HintedError {}
 
 /// All causes, outermost first. A cause whose text is already part of the message is skipped.
 pub fn chain(error: &anyhow::Error) -> String {

@@ -16,8 +16,8 @@ use super::{
     summary::{Seconds, Subject, Summary},
 };
 use crate::{
-    advised::Advised,
-    run_folder::{RecordedPlan, notes},
+    hinted_error::HintedError,
+    run_folder::{RecordedPlan, records},
 };
 
 /// The times of a rank, summed over all its runs.
@@ -30,14 +30,14 @@ pub(crate) struct RankTimes {
 }
 
 /// The state of all shards of a folder.
-pub(crate) struct Standing {
+pub(crate) struct FolderState {
     plan: RecordedPlan,
     records: Vec<Option<ShardRecord>>,
     /// Whether each shard's finished files exist: its rank may have been killed before it renamed them.
     there: Vec<bool>,
 }
 
-impl Standing {
+impl FolderState {
     /// Reads all records; none if the folder has no run.
     pub(crate) fn look(folder: &MasksFolder) -> anyhow::Result<Option<Self>> {
         let Some(plan) = RecordedPlan::read(folder)? else {
@@ -87,7 +87,7 @@ impl Standing {
     }
 
     /// Writes the folder's metadata files; the summary only if all shards are done.
-    pub(crate) fn conclude(&self, folder: &MasksFolder) -> anyhow::Result<Option<Summary>> {
+    pub(crate) fn finish(&self, folder: &MasksFolder) -> anyhow::Result<Option<Summary>> {
         let _finishing = folder.lock("finish")?;
         let rejected = self.records.iter().flatten().any(|r| r.rejections > 0);
         let write = |file: &mut dyn io::Write| self.rejections(folder, file);
@@ -111,12 +111,12 @@ impl Standing {
         let mut totals = Totals::default();
         self.records.iter().flatten().for_each(|r| totals.add(r));
         let mut times = Vec::new();
-        for name in folder.notes("times")? {
-            let rank: RankTimes = notes::required(folder, &format!("times/{name}"))?;
+        for name in folder.record_names("times")? {
+            let rank: RankTimes = records::required(folder, &format!("times/{name}"))?;
             times.push(rank);
         }
         let subject = Subject::noted(&self.plan.settings).ok_or_else(|| {
-            Advised::error(
+            HintedError::error(
                 format!(
                     "{}: expected the plan of a run of `score`, got something else",
                     folder.path().display()
@@ -142,7 +142,7 @@ impl Standing {
         for (shard, record) in self.plan.shards.iter().zip(&self.records) {
             let bytes = record.as_ref().map_or(0, |r| r.rejections);
             if bytes > 0 {
-                let file = File::open(folder.note_path(&rejections_note(&shard.name)))?;
+                let file = File::open(folder.record_path(&rejections_note(&shard.name)))?;
                 io::copy(&mut file.take(bytes), to)?;
             }
         }
@@ -157,19 +157,19 @@ pub(crate) fn add_times(
     run: RankTimes,
 ) -> anyhow::Result<RankTimes> {
     let note = format!("times/{}-of-{}.json", rank.0, rank.1);
-    let before = folder.noted(&note)?;
+    let before = folder.read_record(&note)?;
     let mut times: RankTimes = before
         .and_then(|bytes| serde_json::from_slice(&bytes).ok())
         .unwrap_or_default();
     times.tokens += run.tokens;
     times.seconds.add(&run.seconds);
-    notes::write(folder, &note, &times)?;
+    records::write(folder, &note, &times)?;
     Ok(times)
 }
 
 /// The record of a shard; none if it was not started.
 pub(super) fn record(folder: &MasksFolder, shard: &str) -> anyhow::Result<Option<ShardRecord>> {
-    notes::read(folder, &record_note(shard))
+    records::read(folder, &record_note(shard))
 }
 
 /// Removes everything that was written for these shards.

@@ -50,7 +50,7 @@ pub enum HeadChoice {
 
 /// A reference whose graph has been read and whose inputs can be fed. Its weights are still on disk.
 #[derive(Debug, Clone)]
-pub struct OpenedReference {
+pub struct ReferenceModel {
     model: Model,
     inputs: Inputs,
     logits: Port,
@@ -58,7 +58,7 @@ pub struct OpenedReference {
     vocabulary: usize,
 }
 
-impl OpenedReference {
+impl ReferenceModel {
     /// Reads and checks the graph.
     ///
     /// # Errors
