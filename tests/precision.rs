@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rho_formats::MaskRow;
 use rho_graph::DataType::{F16, F32, I64};
-use rho_reference::{Precision, product::Multiplier};
+use rho_reference::{Precision, matmul::Multiplier};
 
 use crate::support::{
     Random, Run, bundled::SHARDS, files, metadata, onnx::Graph, read_json, root, rows, skipped,

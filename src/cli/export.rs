@@ -130,7 +130,7 @@ impl From<ExportDtype> for Dtype {
 impl From<HeadOutput> for ExportHead {
     fn from(head: HeadOutput) -> Self {
         match head {
-            HeadOutput::Fused => Self::Fused,
+            HeadOutput::Fused => Self::HiddenStates,
             HeadOutput::Logits => Self::Logits,
         }
     }

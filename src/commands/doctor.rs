@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rho_reference::{
-    ReferenceError, device::probe_cuda, head::kernel::Instructions, product::Multiplier,
+    ReferenceError, device::probe_cuda, head::kernel::Instructions, matmul::Multiplier,
 };
 use rho_runtime::{LibraryOptions, PINNED_VERSION, REQUIRED_VERSION};
 

@@ -5,7 +5,7 @@
 
 use ort::environment::Environment;
 use rho_formats::{MasksFolder, ReadOptions, Shard, find_shards};
-use rho_reference::{Device, Precision, ReferenceModel, ResolvedDevice, product::Multiplier};
+use rho_reference::{Device, Precision, ReferenceModel, ResolvedDevice, matmul::Multiplier};
 use rho_runtime::{Library, LibraryOptions};
 
 use super::{Memory, Plan, ScoringRequest, SpecialTokens, models::Models};

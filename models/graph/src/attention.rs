@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 
-use crate::{DataType, Model, build::int, onnx::NodeProto, products};
+use crate::{DataType, Model, build::int, matmuls, onnx::NodeProto};
 
 /// Names of the operators and their attributes.
 pub mod names {
@@ -87,7 +87,7 @@ impl Model {
                 node.attribute.retain(|attribute| known(&attribute.name));
                 *node = NodeProto {
                     op_type: Some(names::GROUPED.to_owned()),
-                    domain: Some(products::names::DOMAIN.to_owned()),
+                    domain: Some(matmuls::names::DOMAIN.to_owned()),
                     input: operands,
                     ..node.clone()
                 };
@@ -95,7 +95,7 @@ impl Model {
             } else if let Some((operands, axes)) = found.operands(node) {
                 *node = NodeProto {
                     op_type: Some(names::ATTENTION.to_owned()),
-                    domain: Some(products::names::DOMAIN.to_owned()),
+                    domain: Some(matmuls::names::DOMAIN.to_owned()),
                     input: operands.map(str::to_owned).into(),
                     attribute: axes
                         .map(|axes| int(names::AXES, axes))
@@ -282,7 +282,7 @@ mod tests {
         assert!(
             domains
                 .filter_map(|d| d.domain.as_deref())
-                .eq([products::names::DOMAIN])
+                .eq([matmuls::names::DOMAIN])
         );
     }
 
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(names, [names::GROUPED]);
         let taken = &model.graph.node[0];
         assert_eq!(taken.input, ["q", "k", "v", "cos", "sin"]);
-        assert_eq!(taken.domain.as_deref(), Some(products::names::DOMAIN));
+        assert_eq!(taken.domain.as_deref(), Some(matmuls::names::DOMAIN));
         let kept: Vec<_> = taken
             .attribute
             .iter()

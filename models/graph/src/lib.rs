@@ -14,7 +14,7 @@
 //! * [`head`]: from the logits back to the last matmul.
 //! * [`cut`]: the graph before the head.
 //! * [`attention`]: fuses attention into one operator, for custom kernels.
-//! * [`products`]: replaces matmuls with constant weights by an operator for custom kernels; `quantised` reads weights
+//! * [matmuls]: replaces matmuls with constant weights by an operator for custom kernels; `quantised` reads weights
 //!   in 8 bits.
 //! * `simplify`: removes nodes that right-padded batches do not need.
 //! * [`build`]: small models from scratch.
@@ -29,9 +29,9 @@ mod decoder;
 mod error;
 pub mod export;
 pub mod head;
+pub mod matmuls;
 pub mod model;
 pub mod onnx;
-pub mod products;
 mod quantised;
 mod simplify;
 pub mod tensor;
@@ -40,8 +40,8 @@ pub use cut::Cut;
 pub use error::{GraphError, NotCuttable, NotReducible};
 pub use export::{Dtype, ExportError, ExportHead, ExportOptions, Exported, Prepared};
 pub use head::{Head, Layout, Step};
+pub use matmuls::ConstantMatmul;
 pub use model::{Dimension, Model, Port};
-pub use products::ConstantProduct;
 pub use tensor::{DataType, Tensor};
 
 #[cfg(doctest)]

@@ -6,8 +6,8 @@ use rho_checkpoint::map::map_range;
 
 use crate::{
     DataType, GraphError, Layout, Model, Tensor,
+    matmuls::{ConstantMatmul, WeightStorage},
     onnx::{NodeProto, TensorProto},
-    products::{ConstantProduct, WeightStorage},
 };
 
 /// The level that stands for zero.
@@ -39,7 +39,7 @@ impl Model {
     pub(crate) fn product_in_8_bits(
         &self,
         node: &NodeProto,
-    ) -> Result<Option<ConstantProduct>, GraphError> {
+    ) -> Result<Option<ConstantMatmul>, GraphError> {
         if node.op_type.as_deref() != Some("MatMulNBits") {
             return Ok(None);
         }
@@ -79,7 +79,7 @@ impl Model {
         if !alike || !unsigned || per_output.len() != outputs || elements != outputs * stride {
             return Ok(None);
         }
-        Ok(Some(ConstantProduct {
+        Ok(Some(ConstantMatmul {
             name: levels.name.clone().unwrap_or_default(),
             layout: Layout::VocabularyFirst,
             inputs,

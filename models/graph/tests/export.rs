@@ -62,7 +62,7 @@ fn progress_reaches_the_end() {
 fn a_head_that_is_only_named_is_found_again() {
     let place = tempfile::tempdir().unwrap();
     for fixture in ["llama_tied", "llama_sharded", "gemma2"] {
-        let heads = [ExportHead::Fused, ExportHead::Logits].map(|head| {
+        let heads = [ExportHead::HiddenStates, ExportHead::Logits].map(|head| {
             let out = place.path().join(format!("{fixture}-{head:?}"));
             let options = ExportOptions {
                 head,

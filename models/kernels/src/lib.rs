@@ -3,7 +3,7 @@
 //! * [`lanes`]: vectors of AVX-512, AVX2 and plain Rust behind one trait, with exp and tanh.
 //! * [`Instructions`]: which of them this CPU has.
 //! * [`Aligned`]: storage aligned to cache lines.
-//! * [`product`], [`sums`]: one tile of a matmul, the innermost loop of everything else.
+//! * [`matmul_tile`], [`sums`]: one tile of a matmul, the innermost loop of everything else.
 //! * [`softmax`]: softmax over tiles of scores, and the weighted sums of values.
 //! * [`matrix`]: whole matmuls with any strides; [`transpose`] packs for it.
 //! * [`scratch`]: memory that each thread reuses.
@@ -21,7 +21,7 @@ mod transpose;
 
 pub use aligned::Aligned;
 pub use instructions::{Instructions, OnLanes};
-pub use tile::{Strides, accumulate, product, sums};
+pub use tile::{Strides, accumulate, matmul_tile, sums};
 pub use transpose::transpose;
 
 #[cfg(doctest)]

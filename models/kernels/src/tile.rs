@@ -68,7 +68,7 @@ pub unsafe fn accumulate<L: Lanes, const R: usize>(
 /// # Safety
 /// The CPU has the features of `L`, and the slices are that long.
 #[inline(always)]
-pub unsafe fn product<L: Lanes, const R: usize>(
+pub unsafe fn matmul_tile<L: Lanes, const R: usize>(
     hidden: usize,
     group: &[f32],
     panel: &[f32],

@@ -8,7 +8,7 @@
 //! * [`source`]: the files of a reference: graph, configuration, tokenizer.
 //! * [`inputs`]: the inputs that a graph declares.
 //! * [`head`]: from hidden states to loss and entropy without a `[batch, length, vocabulary]` tensor in memory.
-//! * [`product`]: matmuls in int8 and bf16. `attention`: attention without `[length, length]` tensors in memory.
+//! * [`matmul`]: matmuls in int8 and bf16. `attention`: attention without `[length, length]` tensors in memory.
 //!   `operators`: both as custom operators of the body's session.
 //! * [`ReferenceModel`]: checked, with its weights still on disk. [`Reference`]: loaded; implements [`Scorer`].
 //!
@@ -20,9 +20,9 @@ pub mod device;
 mod error;
 pub mod head;
 pub mod inputs;
+pub mod matmul;
 mod operators;
 mod precision;
-pub mod product;
 mod reference;
 mod reference_model;
 mod scorer;

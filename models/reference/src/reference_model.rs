@@ -7,7 +7,7 @@ use ort::{
     session::{Session, builder::SessionBuilder},
 };
 use rho_graph::{
-    ConstantProduct, Cut, DataType, Dimension, Model, NotCuttable, NotReducible, Port,
+    ConstantMatmul, Cut, DataType, Dimension, Model, NotCuttable, NotReducible, Port,
     cut::Serialized,
 };
 
@@ -18,8 +18,8 @@ use crate::{
         session::SessionHead,
     },
     inputs::{Inputs, show},
+    matmul::{Multiplier, PackedMatmul, Weights},
     operators,
-    product::{Multiplier, Product, Weights},
     reference::Head,
 };
 
@@ -146,10 +146,10 @@ impl ReferenceModel {
         &self,
         precision: Precision,
         head: HeadChoice,
-    ) -> Result<(Model, Vec<ConstantProduct>), ReferenceError> {
+    ) -> Result<(Model, Vec<ConstantMatmul>), ReferenceError> {
         let (reduced, output) = match &self.cut {
-            _ if head == HeadChoice::Logits => (self.model.without_products(), &self.logits),
-            Ok(cut) => (cut.body.without_products(), &cut.hidden),
+            _ if head == HeadChoice::Logits => (self.model.without_matmuls(), &self.logits),
+            Ok(cut) => (cut.body.without_matmuls(), &cut.hidden),
             Err(reason) => (Err(NotReducible::NotCut(reason.clone())), &self.logits),
         };
         let reduced = match precision {
@@ -305,10 +305,10 @@ impl ReferenceModel {
 
 /// Packs the matmuls' weights one after the other: at any time only one matmul's unpacked weights are in memory.
 fn pack(
-    products: &[ConstantProduct],
+    products: &[ConstantMatmul],
     multiplier: Multiplier,
-) -> Result<Arc<[Product]>, ReferenceError> {
-    let pack = |product: &ConstantProduct| -> Result<Product, ReferenceError> {
+) -> Result<Arc<[PackedMatmul]>, ReferenceError> {
+    let pack = |product: &ConstantMatmul| -> Result<PackedMatmul, ReferenceError> {
         let weights = Weights {
             tensor: &product.weights()?,
             layout: product.layout,
@@ -317,7 +317,7 @@ fn pack(
             scale: product.scale,
             bias: product.bias.as_deref(),
         };
-        Ok(Product::new(&weights, multiplier)?)
+        Ok(PackedMatmul::new(&weights, multiplier)?)
     };
     products.iter().map(pack).collect()
 }

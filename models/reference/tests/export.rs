@@ -213,9 +213,9 @@ fn every_family_equals_float64_and_optimum() {
         let truth = expected(fixture);
         let mut ours = Vec::new();
         for (head, portable) in [
-            (ExportHead::Fused, false),
+            (ExportHead::HiddenStates, false),
             (ExportHead::Logits, false),
-            (ExportHead::Fused, true),
+            (ExportHead::HiddenStates, true),
             (ExportHead::Logits, true),
         ] {
             let out = folder.path().join(format!("{head:?}{portable}"));

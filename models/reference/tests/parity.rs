@@ -14,7 +14,7 @@ use rho_reference::{
     HeadChoice, Precision, ReferenceModel, ReferenceOptions, ResolvedDevice, Scorer, Scores,
     Source, TokenWindow,
     head::{plain, session::SessionHead},
-    product::Multiplier,
+    matmul::Multiplier,
 };
 use rho_runtime::{LibraryOptions, find_or_install, load};
 use serde_json::Value;

@@ -87,7 +87,7 @@ impl fmt::Display for Dtype {
 pub enum ExportHead {
     /// `hidden_states [batch, length, hidden]`; the head's weights are in the file, for a reader that computes it.
     #[default]
-    Fused,
+    HiddenStates,
     /// `logits [batch, length, vocabulary]`.
     Logits,
 }
@@ -109,7 +109,7 @@ impl Default for ExportOptions {
     fn default() -> Self {
         Self {
             dtype: Dtype::F32,
-            head: ExportHead::Fused,
+            head: ExportHead::HiddenStates,
             portable: false,
             inline: INLINE,
         }
@@ -189,7 +189,7 @@ impl Prepared {
             ExportHead::Logits => {
                 head.append(&mut proto, &hidden.name, hidden.dtype, vocabulary);
             }
-            ExportHead::Fused => {
+            ExportHead::HiddenStates => {
                 rename(&mut proto, &hidden.name, "hidden_states");
                 let info = value_info("hidden_states", hidden.dtype, Some(&hidden.dims));
                 proto.output.push(info);

@@ -15,7 +15,7 @@
 use rho_kernels::{
     Aligned, Instructions, OnLanes,
     lanes::Lanes,
-    product,
+    matmul_tile,
     softmax::{LOWEST, exponentials, raise, weigh},
 };
 
@@ -221,7 +221,7 @@ unsafe fn run<L: Lanes, const R: usize>(
             let columns = number * panel..(number + 1) * panel;
             // SAFETY: `queries` holds `width` steps of R, `keys` as many of two vectors, and the tile R x two vectors.
             unsafe {
-                product::<L, R>(width, queries.as_slice(), keys, tile);
+                matmul_tile::<L, R>(width, queries.as_slice(), keys, tile);
                 if let Some(cap) = rule.cap {
                     let (cap, factor) = (L::splat(cap), L::splat(1.0 / cap));
                     for x in tile.chunks_exact_mut(L::WIDTH) {

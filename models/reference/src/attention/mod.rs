@@ -22,7 +22,7 @@ mod tests;
 use rho_kernels::{
     Aligned, Instructions, OnLanes,
     lanes::Lanes,
-    product,
+    matmul_tile,
     softmax::{LOWEST, RowSum, exponentials, raise, weigh},
 };
 
@@ -151,7 +151,7 @@ unsafe fn run<L: Lanes, const R: usize>(
             let tile = &mut scores.as_mut_slice()[p * R * width..][..R * width];
             let panel = &keys.as_slice()[p * shape.key_width * width..][..shape.key_width * width];
             // SAFETY: `queries` holds `key_width` steps of R, `panel` as many of `width`, and the tile R x `width`.
-            unsafe { product::<L, R>(shape.key_width, queries.as_slice(), panel, tile) };
+            unsafe { matmul_tile::<L, R>(shape.key_width, queries.as_slice(), panel, tile) };
             let there = width.min(shape.columns - p * width);
             for (r, row) in tile.chunks_exact_mut(width).enumerate() {
                 let at = mask_row(from + first + r.min(rows - 1)) * shape.columns + p * width;

@@ -20,7 +20,7 @@ use rho_graph::{GraphError, Head, Layout, Step};
 use rho_kernels::{
     Aligned, OnLanes,
     lanes::{EXP_MIN, Lanes},
-    product,
+    matmul_tile,
     softmax::LOWEST,
 };
 
@@ -241,7 +241,7 @@ unsafe fn run<L: Lanes, const R: usize>(kernel: &Kernel, block: &mut Block<'_>) 
         for group in 0..block.groups {
             let packed = &block.packed.as_slice()[group * R * kernel.hidden..][..R * kernel.hidden];
             // SAFETY: the operands hold `hidden` steps of R and of `columns` floats, the tile holds R x columns.
-            unsafe { product::<L, R>(kernel.hidden, packed, panel.as_slice(), tile) };
+            unsafe { matmul_tile::<L, R>(kernel.hidden, packed, panel.as_slice(), tile) };
             for step in &kernel.steps {
                 // SAFETY: a bias is padded to whole panels.
                 unsafe { apply::<L>(step, from, columns, tile) };

@@ -38,13 +38,13 @@ pub mod names {
     pub const DOMAIN: &str = "rho_mask";
     /// One input `[.., inputs]`, one output `[.., outputs]`.
     pub const PRODUCT: &str = "Product";
-    /// Its integer attribute: the index of the [`ConstantProduct`](super::ConstantProduct).
+    /// Its integer attribute: the index of the [`ConstantMatmul`](super::ConstantMatmul).
     pub const NUMBER: &str = "product";
 }
 
 /// A matmul that was replaced: `y [.., outputs] = x [.., inputs] @ weights * scale + bias`.
 #[derive(Debug, Clone)]
-pub struct ConstantProduct {
+pub struct ConstantMatmul {
     /// Name of the weights.
     pub name: String,
     /// Which axis of the weights comes first.
@@ -74,7 +74,7 @@ pub(crate) enum WeightStorage {
     Memory(Bytes),
 }
 
-impl ConstantProduct {
+impl ConstantMatmul {
     /// The weights, memory-mapped, or dequantised if they are in 8 bits.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ impl Model {
         let mut quantised = operators().flatten().filter(|o| QUANTISED.contains(o));
         quantised.next().is_some()
             && self
-                .without_products()
+                .without_matmuls()
                 .is_ok_and(|(_, products)| products.iter().all(|product| product.levels.is_some()))
     }
 
@@ -111,7 +111,7 @@ impl Model {
     /// # Errors
     /// When there is no such matmul, weights of a matmul are not f32 or are quantised in another format, or a file
     /// cannot be read.
-    pub fn without_products(&self) -> Result<(Model, Vec<ConstantProduct>), NotReducible> {
+    pub fn without_matmuls(&self) -> Result<(Model, Vec<ConstantMatmul>), NotReducible> {
         let mut model = self.clone();
         let mut products = Vec::new();
         let weights = Weights::of(self);
@@ -179,7 +179,7 @@ impl<'a> Weights<'a> {
     }
 
     /// The matmul of a node, if its second operand is a constant matrix in f32; other dtypes are refused.
-    fn product(&self, node: &NodeProto) -> Result<Option<ConstantProduct>, NotReducible> {
+    fn product(&self, node: &NodeProto) -> Result<Option<ConstantMatmul>, NotReducible> {
         let attribute = |name: &str| {
             let named = node.attribute.iter();
             named.into_iter().find(|a| a.name.as_deref() == Some(name))
@@ -231,7 +231,7 @@ impl<'a> Weights<'a> {
         let unreadable = |error: GraphError| NotReducible::Unreadable(error.to_string());
         let place = self.model.place_for_packing(proto, inputs * outputs * 4);
         let place = place.map_err(unreadable)?;
-        Ok(Some(ConstantProduct {
+        Ok(Some(ConstantMatmul {
             name: name.to_owned(),
             layout: match transposed {
                 true => Layout::VocabularyFirst,
@@ -346,7 +346,7 @@ mod tests {
             matrix("v", &[4, 3], 1),
             matrix("bias", &[4], 1),
         ];
-        let (model, products) = model(nodes, constants).without_products().unwrap();
+        let (model, products) = model(nodes, constants).without_matmuls().unwrap();
         let operators: Vec<_> = (model.graph.node.iter())
             .map(|n| n.op_type.as_deref().unwrap())
             .collect();
@@ -369,7 +369,7 @@ mod tests {
             vec![node("MatMul", &["x", "w"], "y")],
             vec![matrix("w", &[2, 2], 10)],
         );
-        let error = half.without_products().unwrap_err();
+        let error = half.without_matmuls().unwrap_err();
         assert!(matches!(
             error,
             NotReducible::Type {
@@ -378,11 +378,11 @@ mod tests {
             }
         ));
         let done = model(vec![node("MatMulNBits", &["x", "w"], "y")], vec![]);
-        let error = done.without_products().unwrap_err();
+        let error = done.without_matmuls().unwrap_err();
         assert!(matches!(error, NotReducible::Quantised { .. }));
         let none = model(vec![node("MatMul", &["x", "x"], "y")], vec![]);
         assert_eq!(
-            none.without_products().unwrap_err(),
+            none.without_matmuls().unwrap_err(),
             NotReducible::NoProducts
         );
     }

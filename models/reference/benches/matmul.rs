@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use rho_graph::{DataType, Layout, Tensor};
-use rho_reference::product::{Multiplier, Product, Weights};
+use rho_reference::matmul::{Multiplier, PackedMatmul, Weights};
 
 fn main() {
     println!(
@@ -39,7 +39,7 @@ fn main() {
                 scale: 1.0,
                 bias: None,
             };
-            let product = Product::new(&weights, multiplier).expect("f32 weights");
+            let product = PackedMatmul::new(&weights, multiplier).expect("f32 weights");
             let x = noise(rows * inputs);
             let mut out = vec![0.0; rows * outputs];
             let mut rates: Vec<f64> = (0..9)

@@ -1,4 +1,4 @@
-//! The operator `Product`: takes rows of f32, returns rows of f32; the weights are a [`Product`]'s.
+//! The operator `PackedMatmul`: takes rows of f32, returns rows of f32; the weights are a [`PackedMatmul`]'s.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,20 +6,20 @@ use ort::{
     operator::{ComputeContext, Kernel, KernelContext, Operator, OperatorInput, OperatorOutput},
     value::TensorElementType,
 };
-use rho_graph::products::names;
+use rho_graph::matmuls::names;
 
-use crate::product::Product;
+use crate::matmul::PackedMatmul;
 
 /// Bytes of packed rows per task: they stay in the L2 cache while the weights stream through.
 const TASK_BYTES: usize = 256 << 10;
 
 /// The operator, with all matmuls of a session.
-pub(crate) struct ProductOperator {
-    pub(crate) products: Arc<[Product]>,
+pub(crate) struct MatmulOperator {
+    pub(crate) products: Arc<[PackedMatmul]>,
     pub(crate) threads: usize,
 }
 
-impl Operator for ProductOperator {
+impl Operator for MatmulOperator {
     type Kernel<'attribute> = ProductKernel;
 
     fn name(&self) -> &str {
@@ -51,7 +51,7 @@ impl Operator for ProductOperator {
 
 /// One matmul node of a graph.
 pub(crate) struct ProductKernel {
-    products: Arc<[Product]>,
+    products: Arc<[PackedMatmul]>,
     number: usize,
     threads: usize,
 }
@@ -94,7 +94,7 @@ impl Kernel for ProductKernel {
 }
 
 /// Rows per task (whole tiles) and the number of tasks: a multiple of the threads if there are enough rows.
-fn split(product: &Product, count: usize, threads: usize) -> (usize, usize) {
+fn split(product: &PackedMatmul, count: usize, threads: usize) -> (usize, usize) {
     let tile = product.multiplier().tile().0;
     let most = (TASK_BYTES / (product.units * 4) / tile).max(1) * tile;
     let tasks = count.div_ceil(most).next_multiple_of(threads.max(1));

@@ -49,11 +49,11 @@ const MOST_INPUTS: usize = 66_311;
 /// create one, after they have asked the CPU.
 ///
 /// ```compile_fail,E0599
-/// let multiplier = rho_reference::product::Multiplier::Int8Avx512;
+/// let multiplier = rho_reference::matmul::Multiplier::Int8Avx512;
 /// ```
 ///
 /// ```compile_fail,E0423
-/// let multiplier = rho_reference::product::Multiplier(unreachable!());
+/// let multiplier = rho_reference::matmul::Multiplier(unreachable!());
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Multiplier(Kind);
@@ -174,7 +174,7 @@ pub struct Weights<'a> {
 }
 
 /// Weights packed for a multiplier: about `inputs * outputs` elements of its precision.
-pub struct Product {
+pub struct PackedMatmul {
     multiplier: Multiplier,
     inputs: usize,
     outputs: usize,
@@ -197,7 +197,7 @@ fn takes_fine_rows(inputs: usize, outputs: usize) -> bool {
     inputs > outputs
 }
 
-impl Product {
+impl PackedMatmul {
     /// Rounds and packs weights on the threads of the current rayon pool.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ fn tensor(numbers: &[f32]) -> Tensor {
 fn check(weights: &Weights<'_>, rows: &[f32]) {
     for multiplier in Multiplier::available() {
         let expected = plain::multiply(weights, rows, multiplier.precision()).unwrap();
-        let product = Product::new(weights, multiplier).unwrap();
+        let product = PackedMatmul::new(weights, multiplier).unwrap();
         let mut out = vec![7.0; expected.len()];
         product.multiply(rows, &mut out);
         let largest = expected.iter().fold(1.0f64, |most, x| most.max(x.abs()));
@@ -130,7 +130,7 @@ fn a_row_alone_is_the_row_in_a_batch() {
     let weights = square(&tensor, 50);
     let x = random.numbers(50 * 40);
     for multiplier in Multiplier::available() {
-        let product = Product::new(&weights, multiplier).unwrap();
+        let product = PackedMatmul::new(&weights, multiplier).unwrap();
         let mut together = vec![0.0; 50 * 40];
         product.multiply(&x, &mut together);
         for (row, expected) in x.chunks(50).zip(together.chunks(50)) {
@@ -152,7 +152,7 @@ fn int8_gives_the_same_bits_everywhere() {
     let answers = answers.filter(|m| m.precision() == Precision::Int8);
     let mut answers = answers.map(|multiplier| {
         let mut out = vec![0.0; 77 * 19];
-        let product = Product::new(&weights, multiplier).unwrap();
+        let product = PackedMatmul::new(&weights, multiplier).unwrap();
         product.multiply(&x, &mut out);
         out
     });
@@ -172,7 +172,7 @@ fn not_a_number_stays_visible() {
         x[20 + 7] = bad;
         for multiplier in Multiplier::available() {
             let mut out = vec![0.0; 20 * 3];
-            let product = Product::new(&weights, multiplier).unwrap();
+            let product = PackedMatmul::new(&weights, multiplier).unwrap();
             product.multiply(&x, &mut out);
             for (i, y) in out.iter().enumerate() {
                 // The second row, and the sixth column.

@@ -4,7 +4,7 @@
     reason = "CPU intrinsics and raw pointers in the inner loops; features are detected before"
 )]
 
-use super::{Kind, PackedRows, Product, pack::FINE_STEPS};
+use super::{Kind, PackedMatmul, PackedRows, pack::FINE_STEPS};
 use rho_kernels::lanes::{Lanes, Portable};
 
 /// A vector of accumulators, one per column.
@@ -61,7 +61,7 @@ pub(crate) unsafe fn tile<U: Units, const R: usize>(
 }
 
 /// Multiplies all rows by all panels.
-pub(super) fn multiply(product: &Product, rows: &PackedRows, out: &mut [f32]) {
+pub(super) fn multiply(product: &PackedMatmul, rows: &PackedRows, out: &mut [f32]) {
     match product.multiplier().0 {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the invariant of `Multiplier`: the CPU has the features. The same holds below.
@@ -84,7 +84,7 @@ pub(super) fn multiply(product: &Product, rows: &PackedRows, out: &mut [f32]) {
 /// The CPU has the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn int8_avx512(product: &Product, rows: &PackedRows, out: &mut [f32]) {
+unsafe fn int8_avx512(product: &PackedMatmul, rows: &PackedRows, out: &mut [f32]) {
     // SAFETY: the caller's promise.
     unsafe { run::<Int8Avx512, 14>(product, rows, out) }
 }
@@ -93,7 +93,7 @@ unsafe fn int8_avx512(product: &Product, rows: &PackedRows, out: &mut [f32]) {
 /// The CPU has the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn bf16_avx512(product: &Product, rows: &PackedRows, out: &mut [f32]) {
+unsafe fn bf16_avx512(product: &PackedMatmul, rows: &PackedRows, out: &mut [f32]) {
     // SAFETY: the caller's promise.
     unsafe { run::<Bf16Avx512, 14>(product, rows, out) }
 }
@@ -102,7 +102,7 @@ unsafe fn bf16_avx512(product: &Product, rows: &PackedRows, out: &mut [f32]) {
 /// The CPU has the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,avxvnni")]
-unsafe fn int8_avx_vnni(product: &Product, rows: &PackedRows, out: &mut [f32]) {
+unsafe fn int8_avx_vnni(product: &PackedMatmul, rows: &PackedRows, out: &mut [f32]) {
     // SAFETY: the caller's promise.
     unsafe { run::<Int8AvxVnni, 6>(product, rows, out) }
 }
@@ -111,7 +111,7 @@ unsafe fn int8_avx_vnni(product: &Product, rows: &PackedRows, out: &mut [f32]) {
 /// The CPU has the features.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn int8_avx2(product: &Product, rows: &PackedRows, out: &mut [f32]) {
+unsafe fn int8_avx2(product: &PackedMatmul, rows: &PackedRows, out: &mut [f32]) {
     // SAFETY: the caller's promise.
     unsafe { run::<Int8Avx2, 4>(product, rows, out) }
 }
@@ -119,7 +119,11 @@ unsafe fn int8_avx2(product: &Product, rows: &PackedRows, out: &mut [f32]) {
 /// # Safety
 /// The CPU has the features of `U`, and its tile has `R` rows.
 #[inline(always)]
-unsafe fn run<U: Units, const R: usize>(product: &Product, rows: &PackedRows, out: &mut [f32]) {
+unsafe fn run<U: Units, const R: usize>(
+    product: &PackedMatmul,
+    rows: &PackedRows,
+    out: &mut [f32],
+) {
     let width = U::Numbers::WIDTH;
     let columns = 2 * width;
     debug_assert_eq!((R, columns), product.multiplier().tile());
