@@ -11,17 +11,17 @@ mod eval;
 mod experiment;
 mod export;
 mod input;
-mod look;
 mod model;
 mod report;
 mod score;
 mod select;
 mod selection;
+mod show_and_stats;
+mod threads_and_progress;
 #[cfg(feature = "train")]
 mod train;
 mod values;
 mod verify;
-mod work;
 
 #[cfg(feature = "train")]
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
@@ -34,17 +34,17 @@ pub use experiment::ExperimentArgs;
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
 pub(crate) use input::OPTION_NAMES;
 pub use input::{InputArgs, TextArgs};
-pub use look::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use model::ModelArgs;
 pub use report::ReportArgs;
 pub use score::ScoreArgs;
 pub use select::SelectArgs;
 pub use selection::{FormulaName, RuleName, ScopeName, SelectionArgs};
+pub use show_and_stats::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
+pub use threads_and_progress::{ProgressArgs, ThreadsArgs};
 pub use values::{
     Combination, MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken,
 };
 pub use verify::{OracleDtype, VerifyArgs};
-pub use work::{ProgressArgs, ThreadsArgs};
 
 /// Find the tokens of a corpus that are worth training on.
 ///
@@ -76,10 +76,10 @@ pub enum Command {
     #[command(after_long_help = convert::EXAMPLES)]
     Convert(Box<ConvertArgs>),
     /// Show documents in the terminal: dropped tokens dim, or tokens coloured by a score.
-    #[command(after_long_help = look::SHOW_EXAMPLES)]
+    #[command(after_long_help = show_and_stats::SHOW_EXAMPLES)]
     Show(ShowArgs),
     /// Print statistics of masks: by source, by position in the document, by token.
-    #[command(after_long_help = look::STATS_EXAMPLES)]
+    #[command(after_long_help = show_and_stats::STATS_EXAMPLES)]
     Stats(StatsArgs),
     /// Analyse how the loss of each token changed over the checkpoints of a training run.
     #[command(after_long_help = dynamics::EXAMPLES)]

@@ -12,7 +12,7 @@ use crate::{
     cli::{OPTION_NAMES, SpecialToken},
     metadata::{self, FORMAT_VERSION, Metadata, Reference},
     selections::rule::{Rule, Scope},
-    tokenization::stored,
+    tokenization::masks_copy,
 };
 
 mod columns;
@@ -266,7 +266,7 @@ impl Plan {
     /// Writes the tokenizer, if there is one, into the masks folder.
     pub(crate) fn put_tokenizer(&self, folder: &MasksFolder) -> anyhow::Result<()> {
         match &self.tokenizer {
-            Some(path) => stored::put(folder, path, self.tokenizer_fingerprint.as_deref()),
+            Some(path) => masks_copy::put(folder, path, self.tokenizer_fingerprint.as_deref()),
             None => Ok(()),
         }
     }

@@ -1,7 +1,7 @@
 //! Prints tables with aligned columns that fit a width. The first column holds names, which are shortened if that is
 //! enough; else the table is split into several blocks of columns, each with the names.
 
-use crate::screen::{safe, shorten, width};
+use crate::terminal_text::{safe, shorten, width};
 
 /// The minimum width of the names.
 const NAME: usize = 12;

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use crate::screen;
+use crate::terminal_text;
 
 /// Prints lines for people. Control characters are replaced, because names and values come from files of others. A
 /// failed write is ignored.
@@ -22,7 +22,7 @@ pub fn drawn(text: &str) {
 
 /// A line with control characters replaced, except tabs.
 fn harmless(line: &str) -> String {
-    let parts: Vec<_> = line.split('\t').map(screen::safe).collect();
+    let parts: Vec<_> = line.split('\t').map(terminal_text::safe).collect();
     parts.join("\t")
 }
 

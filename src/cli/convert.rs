@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{
+    threads_and_progress::{ProgressArgs, ThreadsArgs},
     values::size,
-    work::{ProgressArgs, ThreadsArgs},
 };
 
 /// What `convert --help` ends with.

@@ -8,7 +8,7 @@ use rho_selection::KeepRatio;
 use super::{
     input::InputArgs,
     model::ModelArgs,
-    work::{ProgressArgs, ThreadsArgs},
+    threads_and_progress::{ProgressArgs, ThreadsArgs},
 };
 
 /// What `dynamics --help` ends with.

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     input::TextArgs,
     model::ModelArgs,
-    work::{ProgressArgs, ThreadsArgs},
+    threads_and_progress::{ProgressArgs, ThreadsArgs},
 };
 
 /// What `eval --help` ends with.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::work::{ProgressArgs, ThreadsArgs};
+use super::threads_and_progress::{ProgressArgs, ThreadsArgs};
 
 /// What `experiment --help` ends with.
 pub(super) const EXAMPLES: &str = "\

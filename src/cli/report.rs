@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::work::ThreadsArgs;
+use super::threads_and_progress::ThreadsArgs;
 
 /// What `report --help` ends with.
 pub(super) const EXAMPLES: &str = "\

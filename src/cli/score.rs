@@ -8,8 +8,8 @@ use super::{
     input::InputArgs,
     model::ModelArgs,
     selection::{RuleName, SelectionArgs},
+    threads_and_progress::{ProgressArgs, ThreadsArgs},
     values::{Combination, MaskCompression, ScoreDtype, size},
-    work::{ProgressArgs, ThreadsArgs},
 };
 
 /// What `score --help` ends with.

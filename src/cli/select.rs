@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     selection::{RuleName, SelectionArgs},
-    work::{ProgressArgs, ThreadsArgs},
+    threads_and_progress::{ProgressArgs, ThreadsArgs},
 };
 
 /// What `select --help` ends with.

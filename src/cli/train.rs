@@ -8,8 +8,8 @@ use rho_selection::KeepRatio;
 
 use super::{
     input::TextArgs,
+    threads_and_progress::{ProgressArgs, ThreadsArgs},
     values::SpecialToken,
-    work::{ProgressArgs, ThreadsArgs},
 };
 
 /// What `train --help` ends with.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use rho_selection::KeepRatio;
 
-use super::{input::InputArgs, model::ModelArgs, values::ratio, work::ThreadsArgs};
+use super::{input::InputArgs, model::ModelArgs, threads_and_progress::ThreadsArgs, values::ratio};
 
 /// What `verify --help` ends with.
 pub(super) const EXAMPLES: &str = "\

@@ -8,9 +8,9 @@ use crate::{
         run::{self, Started},
         summary::Summary,
     },
-    screen::safe,
     stop::Stop,
     terminal,
+    terminal_text::safe,
 };
 
 pub(super) fn run(args: &DynamicsArgs) -> anyhow::Result<Outcome> {

@@ -18,7 +18,7 @@ use crate::{
     progress::Progress,
     run_folder::{Command, Opening, RunFolder, Shards, shards},
     stop::Stop,
-    tokenization::stored,
+    tokenization::masks_copy,
 };
 
 /// The file that says how the others were made.
@@ -44,7 +44,7 @@ pub(crate) fn run(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow
     let mut shards = Shards::<Record>::resume(files, stems)?;
     let worked = shards.todo().next().is_some();
     let before: u64 = shards.records().map(|r| r.counts.tokens).sum();
-    stored::copy(&plan.input.folder, files)?;
+    masks_copy::copy(&plan.input.folder, files)?;
     let made = format!("{:#}\n", plan.settings.metadata);
     files.file(MADE, Some(&|file| file.write_all(made.as_bytes())))?;
 

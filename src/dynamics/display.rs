@@ -5,8 +5,8 @@ use std::fmt;
 use super::summary::{CheckpointSummary, Summary};
 use crate::{
     numbers::grouped,
-    screen::{safe, shorten},
     table::Table,
+    terminal_text::{safe, shorten},
 };
 
 /// Fluctuating tokens to print.

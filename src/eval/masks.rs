@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use rho_formats::{DocumentColumns, MaskColumns, MaskDocuments, MaskError};
 
 use crate::{
-    hinted_error::HintedError, join::Join, masks::finished::finished_files, metadata::Metadata,
-    plan::Plan,
+    hinted_error::HintedError, masks::finished::finished_files, masks_by_tokens::Join,
+    metadata::Metadata, plan::Plan,
 };
 
 /// The mask that `score` writes by default.

@@ -25,7 +25,7 @@ use crate::{
     outcome::Outcome,
     report,
     results::{RESULTS, Results},
-    run_folder::{owner::Owner, records},
+    run_folder::{own_folder::Owner, records},
     stop::Stop,
     terminal,
 };

@@ -10,7 +10,7 @@ use super::files::Masks;
 use crate::{
     hinted_error::HintedError,
     hub::{self, Need},
-    tokenization::{TokenizerFiles, stored::NAME, token_bytes::TokenBytes},
+    tokenization::{TokenizerFiles, masks_copy::NAME, token_bytes::TokenBytes},
 };
 
 /// The decoder of the token ids of some masks.

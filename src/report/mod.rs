@@ -9,7 +9,7 @@
 //! page        sections, figures and data to HTML with its styles and scripts
 //! ```
 //!
-//! Text of documents is shown with visible control characters ([`crate::screen`]), and the page escapes it. `charts`
+//! Text of documents is shown with visible control characters ([`crate::terminal_text`]), and the page escapes it. `charts`
 //! and `page` do not depend on what they show.
 
 mod charts;

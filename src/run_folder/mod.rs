@@ -10,7 +10,7 @@
 //!
 //! * `command`: which command writes a folder, and which are refused. `lock`: one run at a time.
 //! * `plan`: the recorded plan, and its differences from the current one. records: JSON records.
-//! * `owner`: the folders of `train` and `experiment`, which are not datasets of masks.
+//! * `own_folder`: the folders of `train` and `experiment`, which are not datasets of masks.
 //! * `shards`: the finished shards and their records, written by several `threads`.
 //!
 //! This module does not depend on the commands: they pass in what they write and what a restart removes.
@@ -18,7 +18,7 @@
 mod command;
 pub(crate) mod lock;
 #[cfg(feature = "train")]
-pub(crate) mod owner;
+pub(crate) mod own_folder;
 pub(crate) mod plan;
 pub(crate) mod records;
 pub(crate) mod shards;

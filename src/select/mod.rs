@@ -4,7 +4,7 @@
 //! masks folder ── files, shard by shard ──► keys ── cuts ──► bits ──► files of the same names
 //! ```
 //!
-//! * `plan`: the resolved arguments. `corpus`: the cuts of the scope `corpus`, found by counting before anything is
+//! * `plan`: the resolved arguments. `corpus_cuts`: the cuts of the scope `corpus_cuts`, found by counting before anything is
 //!   written.
 //! * `run`: all shards, on several threads; `shard`: reads and writes the files of one shard.
 //! * `record`: the record of a finished shard; `summary`: the summary of the run.
@@ -12,11 +12,11 @@
 //! [`crate::selections`] selects the tokens; [`crate::run_folder`] records which shards are done.
 //!
 //! One thread marks and writes a shard, in order; another reads ahead. The result depends on the shard and the rule
-//! (and, for the scope `corpus`, on the counts of all shards), never on how threads share the work. A shard is also the
+//! (and, for the scope `corpus_cuts`, on the counts of all shards), never on how threads share the work. A shard is also the
 //! unit of resuming. Memory, for each shard in progress: an open scope, its record batches, and two batches that are
 //! read ahead. Only the list of files grows with the corpus.
 
-pub(crate) mod corpus;
+pub(crate) mod corpus_cuts;
 pub(crate) mod plan;
 mod record;
 pub(crate) mod run;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    corpus::cuts,
+    corpus_cuts::cuts,
     plan::SelectPlan,
     record::Record,
     shard::{self, Target},
@@ -26,7 +26,7 @@ use crate::{
         rule::{Pick, Scope},
     },
     stop::Stop,
-    tokenization::stored,
+    tokenization::masks_copy,
 };
 
 const METADATA: &str = "metadata.json";
@@ -53,7 +53,7 @@ pub(crate) fn run(plan: &SelectPlan, stop: &Stop, kind: ProgressKind) -> anyhow:
     let start = Instant::now();
     let folder = open(plan)?;
     let files = &folder.files;
-    stored::copy(&plan.input.folder, files)?;
+    masks_copy::copy(&plan.input.folder, files)?;
     let count = plan.input.shards.len();
     let names = (0..count).map(|shard| plan.input.shard_name(shard));
     let mut shards = Shards::<Record>::resume(files, names)?;

@@ -3,11 +3,11 @@
 
 use super::{
     View,
-    levels::Look,
     palette::{Marks, Palette, RESET},
+    token_styles::Look,
 };
 use crate::{
-    screen::{stand_in, width},
+    terminal_text::{stand_in, width},
     tokenization::token_texts::TokenTexts,
 };
 

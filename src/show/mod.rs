@@ -1,25 +1,25 @@
 //! Renders a document with its masks and scores as text for a terminal or a pipe, at the end of `score` and in `show`.
 //!
-//! * `levels`: the look of each token, by a mask or a score.
+//! * `token_styles`: the look of each token, by a mask or a score.
 //! * `palette`: draws looks as colours, or as brackets and digits.
 //! * `layout`: tokens to lines.
 //! * `numbers`: a line for each token.
 
 mod layout;
-mod levels;
 mod numbers;
 mod palette;
+mod token_styles;
 
-pub(crate) use levels::{By, default_mask};
 pub(crate) use palette::Palette;
+pub(crate) use token_styles::{By, default_mask};
 
 use crate::{
     document::Document,
     numbers::grouped,
-    screen::{safe, shorten},
+    terminal_text::{safe, shorten},
     tokenization::{token_bytes::TokenBytes, token_texts::TokenTexts},
 };
-use levels::Levels;
+use token_styles::Levels;
 
 /// How to show documents.
 #[derive(Debug, Clone)]

@@ -1,8 +1,8 @@
 //! A table with a line for each token of a document: its index, text and id, and its value in each column.
 
-use super::levels::excess;
+use super::token_styles::excess;
 use crate::{
-    document::Document, dynamics::CATEGORIES, screen::shorten, table::Table,
+    document::Document, dynamics::CATEGORIES, table::Table, terminal_text::shorten,
     tokenization::token_bytes::TokenBytes,
 };
 

@@ -1,6 +1,6 @@
 //! Draws the looks of tokens: with terminal colours, or without colours as brackets and digits.
 
-use super::levels::Look;
+use super::token_styles::Look;
 use crate::dynamics::CATEGORIES;
 
 /// The available colours.

@@ -6,8 +6,8 @@
 //!
 //! * `distribution`: the distribution of scores: count, mean, percentiles, histograms.
 //! * `group`: counts of a source, and of all sources.
-//! * `types`: counts of each token id.
-//! * `joint`: loss and entropy of the same tokens.
+//! * `token_types`: counts of each token id.
+//! * `loss_entropy_plane`: loss and entropy of the same tokens.
 //! * `pass`: the pass over the files.
 //! * `report`, `table`: the numbers as JSON, and human-readable.
 //!
@@ -17,14 +17,14 @@
 
 mod distribution;
 mod group;
-mod joint;
+mod loss_entropy_plane;
 mod pass;
 pub(crate) mod report;
 pub(crate) mod table;
-mod types;
+mod token_types;
 
 pub(crate) use distribution::{Distribution, Sum};
 pub(crate) use group::{Group, position_range};
-pub(crate) use joint::{CELLS, Joint, WIDTH};
+pub(crate) use loss_entropy_plane::{CELLS, Joint, WIDTH};
 pub(crate) use pass::{Columns, SourceOf, Statistics, gather};
-pub(crate) use types::{TokenType, TokenTypes};
+pub(crate) use token_types::{TokenType, TokenTypes};

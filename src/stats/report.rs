@@ -9,8 +9,8 @@ use super::{
     Group, SourceOf, Statistics, Sum,
     distribution::{ABSOLUTE_ERROR, Distribution, Histogram, RELATIVE_ERROR},
     group::position_range,
-    joint,
-    types::TokenType,
+    loss_entropy_plane,
+    token_types::TokenType,
 };
 use crate::{masks::files::Masks, tokenization::token_bytes::TokenBytes};
 
@@ -245,14 +245,14 @@ impl Report {
             joint: statistics.joint.as_ref().map(|joint| {
                 let grid = |cell: &dyn Fn(usize, usize) -> u64| {
                     let row = |loss| {
-                        (0..joint::CELLS)
+                        (0..loss_entropy_plane::CELLS)
                             .map(|entropy| cell(loss, entropy))
                             .collect()
                     };
-                    (0..joint::CELLS).map(row).collect()
+                    (0..loss_entropy_plane::CELLS).map(row).collect()
                 };
                 ToldJoint {
-                    width: joint::WIDTH,
+                    width: loss_entropy_plane::WIDTH,
                     tokens: grid(&|loss, entropy| joint.tokens(loss, entropy)),
                     kept: columns
                         .masks

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     numbers::grouped,
-    screen::{safe, shorten},
     table::Table,
+    terminal_text::{safe, shorten},
 };
 
 /// The width of a token's text in the tables.

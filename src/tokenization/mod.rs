@@ -1,21 +1,21 @@
 //! Tokenises text, with the special tokens of the plan, and turns tokens back into text for display.
 //!
 //! * `files`: reads tokenizer.json and the files beside it.
-//! * `words`: the fast tokenizer. `long`: bounds the memory of the tokenizers crate.
-//! * `marker`: the first token after a marker. token_bytes: the bytes of tokens. `token_texts`: their text for display.
-//! * `stored`: the tokenizer.json in a masks folder.
+//! * `byte_level_bpe`: the fast tokenizer. `long_texts`: bounds the memory of the tokenizers crate.
+//! * `position`: the first token after a marker. token_bytes: the bytes of tokens. `token_texts`: their text for display.
+//! * `masks_copy`: the tokenizer.json in a masks folder.
 
+mod byte_level_bpe;
 mod files;
-mod long;
-mod marker;
-pub(crate) mod stored;
+mod long_texts;
+pub(crate) mod masks_copy;
+mod position;
 pub(crate) mod token_bytes;
 pub(crate) mod token_texts;
-mod words;
 
+pub(crate) use byte_level_bpe::CACHE_BYTES;
 pub use files::{FilesError, TokenizerFiles};
-pub(crate) use long::{BYTES_PER_BYTE, LARGEST_WINDOW, WINDOW};
-pub(crate) use words::CACHE_BYTES;
+pub(crate) use long_texts::{BYTES_PER_BYTE, LARGEST_WINDOW, WINDOW};
 
 use std::borrow::Cow;
 
@@ -24,8 +24,8 @@ use rho_checkpoint::Outline;
 use tokenizers::Tokenizer;
 
 use crate::{cli::SpecialToken, hinted_error::HintedError};
+use byte_level_bpe::Words;
 use token_bytes::TokenBytes;
-use words::Words;
 
 /// A tokenizer and the special tokens that it puts around each text.
 pub struct Tokenization {
@@ -112,7 +112,7 @@ impl Tokenization {
         let mut ids = self.prefix.clone();
         match &self.words {
             Some(words) => words.encode(&self.tokenizer, text, &mut ids)?,
-            None => long::encode(&self.tokenizer, text, &mut ids)?,
+            None => long_texts::encode(&self.tokenizer, text, &mut ids)?,
         }
         ids.extend_from_slice(&self.suffix);
         ids.shrink_to_fit();

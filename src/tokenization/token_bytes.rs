@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use tokenizers::{Decoder, DecoderWrapper, Tokenizer, pre_tokenizers::metaspace::PrependScheme};
 
 use super::TokenizerError;
-use crate::screen::is_unseen;
+use crate::terminal_text::is_unseen;
 
 /// The bytes of tokens.
 pub(crate) struct TokenBytes<'a> {

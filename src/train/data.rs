@@ -16,7 +16,7 @@ use super::{
 use crate::{
     files::{remove_folder, write_atomic},
     hinted_error::HintedError,
-    join::Join,
+    masks_by_tokens::Join,
     numbers::grouped,
     stop::Stop,
     terminal,

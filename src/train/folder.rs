@@ -9,7 +9,7 @@ use super::{summary::SUMMARY, tensorboard::TENSORBOARD, tokens::REJECTED};
 use crate::{
     files::{remove_file, remove_folder},
     run_folder::{
-        owner::{OwnFolder, Owner},
+        own_folder::{OwnFolder, Owner},
         plan::must_equal,
         records,
     },

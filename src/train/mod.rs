@@ -9,7 +9,7 @@
 //!
 //! * `resolve`: from the arguments to a `plan`; `model`: the model and its tokenizer.
 //! * `masks`: a masks folder; `columns`: the columns of it that an objective needs.
-//! * `data`: the documents; a corpus of texts is tokenised once into `out/.rho-mask/`: `tokens`, [`crate::join`].
+//! * `data`: the documents; a corpus of texts is tokenised once into `out/.rho-mask/`: `tokens`, [`crate::masks_by_tokens`].
 //! * `documents`: mask files as the trainer's documents.
 //! * `evaluation`: held-out text.
 //! * `folder`: the run's folder and the plan it was started with.

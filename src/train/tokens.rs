@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::columns::Columns;
 use crate::{
     hinted_error::{self, HintedError},
-    join::Join,
+    masks_by_tokens::Join,
     stop::Stop,
     tokenization::{Tokenization, below},
 };

@@ -9,20 +9,20 @@
 //! all of them, byte by byte ───────► fingerprint
 //! ```
 
-mod bounds;
 mod data_type;
 pub mod decoder;
 mod error;
 pub mod families;
-pub mod map;
+pub mod memory_map;
 mod multimodal;
-pub mod numbers;
-mod outline;
 mod quantised;
 pub mod rotation;
 mod settings;
+mod settings_without_effect;
+mod size_bounds;
+pub mod to_f32;
+mod token_settings;
 mod weights;
-mod without_effect;
 
 use std::{
     fs::File,
@@ -36,9 +36,9 @@ use sha2::{Digest, Sha256};
 pub use data_type::DataType;
 pub use decoder::Decoder;
 pub use error::CheckpointError;
-pub use outline::Outline;
 pub use rotation::Rotation;
 pub use settings::Settings;
+pub use token_settings::Outline;
 pub use weights::{Rows, Stored, Weights};
 
 #[cfg(doctest)]
@@ -137,7 +137,7 @@ impl Checkpoint {
         }
         Ok(Self {
             folder: folder.to_owned(),
-            settings: settings.bounded(bounds::Bounds::of(&weights)),
+            settings: settings.bounded(size_bounds::Bounds::of(&weights)),
             weights,
             notes,
         })

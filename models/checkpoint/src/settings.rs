@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::{CheckpointError, bounds::Bounds, without_effect};
+use crate::{CheckpointError, settings_without_effect, size_bounds::Bounds};
 
 /// The settings of a checkpoint, or of a nested object.
 #[derive(Debug, Clone)]
@@ -424,7 +424,7 @@ impl Settings {
         };
         for (name, value) in &self.values {
             let full = format!("{}{name}", self.within);
-            if self.ignored.contains(&full) || without_effect::is(name, &full, value) {
+            if self.ignored.contains(&full) || settings_without_effect::is(name, &full, value) {
                 continue;
             }
             // If an object was opened, its settings are checked one by one.

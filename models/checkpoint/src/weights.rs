@@ -16,7 +16,9 @@ use bytes::Bytes;
 use safetensors::{SafeTensors, tensor::Dtype};
 use serde_json::Value;
 
-use crate::{CheckpointError, DataType, error::type_name, map, numbers, settings::read_object};
+use crate::{
+    CheckpointError, DataType, error::type_name, memory_map, settings::read_object, to_f32,
+};
 
 pub(crate) const SINGLE: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
@@ -95,7 +97,7 @@ impl Stored {
         if self.length == 0 {
             return Ok(Bytes::new());
         }
-        map::map_range(&self.file, self.offset, self.length).map_err(|source| {
+        memory_map::map_range(&self.file, self.offset, self.length).map_err(|source| {
             CheckpointError::Read {
                 path: self.file.as_path().to_owned(),
                 source,
@@ -112,7 +114,7 @@ impl Stored {
         let mut per_row = 0;
         if let Some(of) = &self.scales {
             if self.dims.len() != 2
-                || !numbers::to_f32(of.stored.dtype, &of.stored.bytes()?, &mut scales)
+                || !to_f32::to_f32(of.stored.dtype, &of.stored.bytes()?, &mut scales)
             {
                 return Err(of.stored.refused());
             }
@@ -177,7 +179,7 @@ impl Rows {
     /// When the dtype is not supported.
     pub fn read(&self, index: usize, out: &mut Vec<f32>) -> Result<(), CheckpointError> {
         let bytes = &self.bytes[index * self.length..(index + 1) * self.length];
-        if !numbers::to_f32(self.stored.dtype, bytes, out) {
+        if !to_f32::to_f32(self.stored.dtype, bytes, out) {
             return Err(self.stored.refused());
         }
         if let Some(Scales { block, .. }) = &self.stored.scales {
@@ -241,7 +243,7 @@ impl Weights {
 
     /// Adds the tensors of one file.
     fn add(&mut self, path: PathBuf) -> Result<(), CheckpointError> {
-        let whole = map::map(&path).map_err(|source| CheckpointError::Read {
+        let whole = memory_map::map(&path).map_err(|source| CheckpointError::Read {
             path: path.clone(),
             source,
         })?;

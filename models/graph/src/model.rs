@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use prost::Message;
-use rho_checkpoint::map::map;
+use rho_checkpoint::memory_map::map;
 
 use crate::{
     DataType, GraphError, Tensor,

@@ -2,7 +2,7 @@
 //! weights of such nodes. [`crate::products`] refuses other quantised operators.
 
 use bytes::Bytes;
-use rho_checkpoint::map::map_range;
+use rho_checkpoint::memory_map::map_range;
 
 use crate::{
     DataType, GraphError, Layout, Model, Tensor,

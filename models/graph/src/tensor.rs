@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 pub use rho_checkpoint::DataType;
-use rho_checkpoint::{map::map, numbers};
+use rho_checkpoint::{memory_map::map, to_f32};
 
 use crate::{GraphError, onnx::TensorProto};
 
@@ -84,7 +84,7 @@ impl Tensor {
     ) -> Result<(), GraphError> {
         let size = self.dtype.size().unwrap_or(1);
         let bytes = &self.bytes[range.start * size..range.end * size];
-        if !self.dtype.is_float() || !numbers::to_f32(self.dtype, bytes, out) {
+        if !self.dtype.is_float() || !to_f32::to_f32(self.dtype, bytes, out) {
             return Err(GraphError::TensorType {
                 name: self.name.clone(),
                 expected: "a float type",

@@ -14,7 +14,7 @@
 //! | file | its duty |
 //! |---|---|
 //! | `options` | the only reader of environment variables |
-//! | `find` | the order of the search, and its record |
+//! | `search` | the order of the search, and its record |
 //! | `library` | the values of the search: a library, a location |
 //! | `python` | packages in Python environments |
 //! | `overwritten_package` | detects that the CPU package has overwritten the GPU package |
@@ -31,7 +31,6 @@ mod cuda;
 #[cfg(target_os = "linux")]
 mod elf;
 mod error;
-mod find;
 mod install;
 mod library;
 mod load;
@@ -40,15 +39,16 @@ mod options;
 mod overwritten_package;
 mod pip;
 mod python;
+mod search;
 mod version;
 mod wheels;
 
 pub use cuda::Preloaded;
 pub use error::LibraryError;
-pub use find::find;
 pub use library::{EXAMPLE as LIBRARY_NAME, Library, Origin, SearchedLocation, State};
 pub use load::{has_cuda_provider, load, preloaded};
 pub use options::{LibraryOptions, offline};
+pub use search::find;
 pub use version::REQUIRED_VERSION;
 pub use wheels::VERSION as PINNED_VERSION;
 
@@ -138,5 +138,5 @@ fn put_in_place(
         &|wheel, into| pip::download(&options.python, wheel, into),
         say,
     )?;
-    find::open(options, Origin::Cache, &folder.join(package.library), cuda)
+    search::open(options, Origin::Cache, &folder.join(package.library), cuda)
 }

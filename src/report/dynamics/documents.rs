@@ -14,7 +14,7 @@ use crate::{
     dynamics::{CATEGORIES, summary::Time},
     numbers::grouped,
     report::masks::documents::{MOST, SCRIPT, STYLE, rounded, seen, viewer},
-    screen,
+    terminal_text,
     tokenization::token_texts::TokenTexts,
 };
 
@@ -98,7 +98,7 @@ fn times<'a>(subject: &Subject<'a>) -> Vec<(String, &'a Time)> {
     for time in &subject.opened.summary.preference.times {
         if times.iter().all(|(_, known)| known.column != time.column) {
             let name = subject.opened.time_name(time);
-            times.push((screen::safe(&name).into_owned(), time));
+            times.push((terminal_text::safe(&name).into_owned(), time));
         }
     }
     times
@@ -130,7 +130,7 @@ fn at_all_times(subject: &Subject<'_>, document: &Document, times: &[(String, &T
     };
     html! {
         div.times {
-            h3 { bdi { (screen::safe(&document.id)) } }
+            h3 { bdi { (terminal_text::safe(&document.id)) } }
             @for (name, time) in times {
                 div.time {
                     h4 { (name) }
@@ -287,8 +287,8 @@ fn entry(
         None => format!("{}, row {}", document.shard, document.row),
     };
     json!({
-        "id": screen::safe(&document.id),
-        "from": screen::safe(&from),
+        "id": terminal_text::safe(&document.id),
+        "from": terminal_text::safe(&from),
         "row": document.row,
         "tokens": document.tokens.len(),
         "scored": codes.iter().flatten().count(),

@@ -11,8 +11,8 @@
 
 mod categories;
 mod documents;
-mod fluctuating;
-mod selected;
+mod fluctuation;
+mod selection;
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ use crate::{
     },
     masks::tokenizer,
     numbers::grouped,
-    screen::safe,
+    terminal_text::safe,
     tokenization::token_bytes::TokenBytes,
 };
 
@@ -123,8 +123,8 @@ pub(crate) fn report(request: &Request<'_>) -> anyhow::Result<String> {
     }
     page.section("overview", "Overview", overview(&subject));
     categories::section(&subject, &mut page)?;
-    fluctuating::section(&subject, &mut page)?;
-    selected::section(&subject, &mut page)?;
+    fluctuation::section(&subject, &mut page)?;
+    selection::section(&subject, &mut page)?;
     documents::sections(&subject, request, &mut page)?;
     page.section("made", "How it was made", made(&subject));
     Ok(page.html())

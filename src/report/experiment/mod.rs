@@ -25,7 +25,7 @@ use crate::{
     hinted_error::HintedError,
     numbers::grouped,
     results::{Axis, Mean, Measure, RESULTS, Results},
-    screen::safe,
+    terminal_text::safe,
 };
 
 /// Whether `experiment` wrote to this folder.

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::super::page::Page;
 use super::{Request, Subject, metadata::words};
-use crate::{document::Document, numbers::grouped, screen, tokenization::token_texts::TokenTexts};
+use crate::{
+    document::Document, numbers::grouped, terminal_text, tokenization::token_texts::TokenTexts,
+};
 
 /// The most tokens shown of a document, which limits a page to a few megabytes.
 pub(in crate::report) const MOST: usize = 1_500;
@@ -184,8 +186,8 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
         None => format!("{}, row {}", document.shard, document.row),
     };
     json!({
-        "id": screen::safe(&document.id),
-        "from": screen::safe(&from),
+        "id": terminal_text::safe(&document.id),
+        "from": terminal_text::safe(&from),
         "row": document.row,
         "tokens": document.tokens.len(),
         "scored": scored,
@@ -204,7 +206,7 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
 pub(in crate::report) fn seen(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        match screen::stand_in(character) {
+        match terminal_text::stand_in(character) {
             Some(stand_in) if !matches!(character, '\n' | '\t') => shown += &stand_in,
             _ => shown.push(character),
         }

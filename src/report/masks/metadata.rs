@@ -15,7 +15,7 @@ use crate::{
     },
     metadata::Selection,
     numbers::grouped,
-    screen::safe,
+    terminal_text::safe,
 };
 
 /// Metadata and summary of a masks folder.

@@ -27,9 +27,9 @@ use crate::{
     hinted_error::HintedError,
     masks::{files::Masks, tokenizer},
     numbers::grouped,
-    screen::safe,
     show::default_mask,
     stats::{Columns, Statistics, gather},
+    terminal_text::safe,
     tokenization::token_bytes::TokenBytes,
 };
 

@@ -7,8 +7,8 @@ use super::super::page::{self, Page, figure};
 use super::{Subject, key, metadata::words, nats, share};
 use crate::{
     numbers::grouped,
-    screen::safe,
     stats::{Group, SourceOf, TokenType, position_range},
+    terminal_text::safe,
 };
 
 /// The most lines in one chart; the table has all.

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::super::charts::{Line, Lines, STEPS, Unit};
 use super::super::page::{Page, figure};
-use super::binned::{Valued, binned, per_point, thinned};
-use super::recorded::Recorded;
+use super::bins::{Valued, binned, per_point, thinned};
+use super::records::Recorded;
 
 const SEEN: &str = "tokens seen";
 

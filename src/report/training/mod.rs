@@ -9,24 +9,24 @@
 //!
 //! This does not need the crate that trains, and is compiled without the feature `train` too.
 
-mod binned;
+mod bins;
 mod curves;
-mod recorded;
+mod records;
 
 use std::path::PathBuf;
 
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
-use self::recorded::Recorded;
+use self::records::Recorded;
 use super::{
     charts::{Table, percent},
     masks::{metadata::flatten, nats},
     page::{self, Page},
 };
-use crate::{hinted_error::HintedError, numbers::grouped, screen::safe};
+use crate::{hinted_error::HintedError, numbers::grouped, terminal_text::safe};
 
-pub(crate) use recorded::is_run;
+pub(crate) use records::is_run;
 
 /// The most runs whose lines can be told apart without colours.
 const MOST_RUNS: usize = 4;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use rho_selection::KeepRatio;
 
-use super::moments;
+use super::optimiser_state;
 use super::{NotFinite, StepOutcome, Trainee, TraineeError};
 use crate::checkpoint::{self, Model, read_weights};
 use crate::data::GlobalBatch;
@@ -255,13 +255,17 @@ impl Trainee for Learner {
 
     fn save_optimiser(&self, folder: &Path) -> std::result::Result<(), TraineeError> {
         let parameters = &self.network.architecture().parameters;
-        Ok(moments::save(folder, parameters, &self.optimiser.state()?)?)
+        Ok(optimiser_state::save(
+            folder,
+            parameters,
+            &self.optimiser.state()?,
+        )?)
     }
 
     fn load(&mut self, folder: &Path) -> std::result::Result<(), TraineeError> {
         let architecture = self.network.architecture().clone();
         let weights = read_weights(folder, &architecture)?;
-        let state = moments::read(folder, &architecture.parameters)?;
+        let state = optimiser_state::read(folder, &architecture.parameters)?;
         let checkpoint = Model {
             architecture,
             weights,

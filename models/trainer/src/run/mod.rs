@@ -8,14 +8,14 @@
 //!   checkpoints/step-000100/      the same model files, optimiser.safetensors, run.json
 //! ```
 //!
-//! * `trainee`: the interface of the loop to a model and its optimiser ([`Trainee`]); `learner`: its implementation
-//!   by a network; `moments`: the optimiser's state as a file.
-//! * `keep`: the keep ratio over the steps; `probe`: how much the selection of a fixed batch changes.
-//! * `metrics`: the metrics of a step; `lines`: the files they are written to; `spike`: the detection of loss spikes.
+//! * `trained_model`: the interface of the loop to a model and its optimiser ([`Trainee`]); `learner`: its implementation
+//!   by a network; `optimiser_state`: the optimiser's state as a file.
+//! * `keep_schedule`: the keep ratio over the steps; `selection_changes`: how much the selection of a fixed batch changes.
+//! * `metrics`: the metrics of a step; `json_lines`: the files they are written to; `spike`: the detection of loss spikes.
 //! * `evaluate`: loss on held-out text.
-//! * `checkpoint`: checkpoint folders, written atomically; `state`: the run's state in them; `publish`: the model of a
+//! * `checkpoint`: checkpoint folders, written atomically; `run_state`: the run's state in them; `publish`: the model of a
 //!   finished run.
-//! * `plan`: the run's plan and its events; `drive`: the loop itself; divergence: the documents of the batch at which
+//! * `plan`: the run's plan and its events; `training_loop`: the loop itself; `divergence`: the documents of the batch at which
 //!   a run stopped.
 //!
 //! Everything random depends only on the seed and on the step or the position in the data, so a resumed run does
@@ -23,34 +23,34 @@
 
 mod checkpoint;
 mod divergence;
-mod drive;
 mod error;
 mod evaluate;
-mod keep;
+mod json_lines;
+mod keep_schedule;
 mod learner;
-mod lines;
 mod metrics;
-mod moments;
+mod optimiser_state;
 mod plan;
-mod probe;
 mod publish;
+mod run_state;
+mod selection_changes;
 mod spike;
-mod state;
-mod trainee;
+mod trained_model;
+mod training_loop;
 
 pub use checkpoint::{Checkpoints, SavedStep};
-pub use drive::Run;
 pub use error::{Diverged, RunError};
 pub use evaluate::{Evaluated, EvaluationSet, Mean};
-pub use keep::{KeepSchedule, KeepScheduleError};
+pub use json_lines::{METRICS, TIMINGS};
+pub use keep_schedule::{KeepSchedule, KeepScheduleError};
 pub use learner::{Learner, LearnerOptions, Start, Where};
-pub use lines::{METRICS, TIMINGS};
 pub use metrics::{StepMetrics, Sums};
 pub use plan::{Ended, Event, RunPlan, Timing};
-pub use probe::Probe;
+pub use run_state::RunState;
+pub use selection_changes::Probe;
 pub use spike::Spike;
-pub use state::RunState;
-pub use trainee::{NotFinite, StepOutcome, Trainee, TraineeError};
+pub use trained_model::{NotFinite, StepOutcome, Trainee, TraineeError};
+pub use training_loop::Run;
 
 #[cfg(test)]
 mod tests;

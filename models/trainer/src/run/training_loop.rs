@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::lines::{Lines, METRICS, TIMINGS, last_losses};
+use super::json_lines::{Lines, METRICS, TIMINGS, last_losses};
 use super::plan::{Ended, Event, RunPlan, Timing};
 use super::publish::publish;
 use super::{

@@ -30,7 +30,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokenizers::{Model as _, ModelWrapper, Tokenizer, models::bpe::BPE};
 
-use super::{TokenizerError, long};
+use super::{TokenizerError, long_texts};
 use added::{Added, Part};
 use cache::Cache;
 use normal::Normal;
@@ -107,7 +107,7 @@ impl Words {
         cache: &mut Cache,
         ids: &mut Vec<u32>,
     ) -> Result<(), TokenizerError> {
-        let _alone = long::alone(word.len())?;
+        let _alone = long_texts::alone(word.len())?;
         let mapped: String = word.bytes().map(|b| self.characters[b as usize]).collect();
         let tokens = tokenizer.get_model().tokenize(&mapped);
         let before = ids.len();

@@ -8,7 +8,7 @@ use super::{Subject, categories::range};
 use crate::{
     dynamics::summary::Token,
     report::masks::documents::seen,
-    screen::{safe, shorten},
+    terminal_text::{safe, shorten},
 };
 
 /// The most lines in a chart that can be told apart, and the most charts.

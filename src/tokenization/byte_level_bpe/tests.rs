@@ -206,7 +206,7 @@ fn unknown_kinds_are_left_to_the_crate() {
 fn a_word_that_is_too_long_is_an_error() {
     let tokenizer = tokenizer(&byte_level(true), json!({}));
     let words = Words::of(&tokenizer).unwrap();
-    let text = "y".repeat(super::long::LARGEST_WINDOW + 1);
+    let text = "y".repeat(super::long_texts::LARGEST_WINDOW + 1);
     let said = words.encode(&tokenizer, &text, &mut vec![]).unwrap_err();
     assert!(
         said.to_string().contains("expected words of at most"),

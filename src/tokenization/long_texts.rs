@@ -1,5 +1,5 @@
 //! Tokenises long texts in windows, because the tokenizers crate takes [`BYTES_PER_BYTE`] bytes of memory per byte of
-//! text. Used only if `words`, which takes next to no memory, does not support the tokenizer.
+//! text. Used only if `byte_level_bpe`, which takes next to no memory, does not support the tokenizer.
 //!
 //! A window may be cut only before a word of the pre-tokenizer or before white space, and only if the tokens from there
 //! to the end of the window are the same when that part is tokenised by itself. For pre-tokenizers that read from left

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::work::ThreadsArgs;
+use super::threads_and_progress::ThreadsArgs;
 
 /// What `show --help` ends with.
 pub(super) const SHOW_EXAMPLES: &str = "\
