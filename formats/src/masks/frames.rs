@@ -1,5 +1,5 @@
-//! Takes the bytes of an Arrow IPC stream, yields its schema and record batches. Knows the data types of mask files, not
-//! their columns: see `schema`.
+//! Takes the bytes of an Arrow IPC stream, yields its schema and record batches. Knows the data types of mask files,
+//! not their columns: see `schema`.
 //!
 //! All offsets and lengths in a message are checked against the file before Arrow decodes it (see [`crate::ipc`]). A
 //! stream must have its end mark: Arrow's own reader accepts one that was truncated between two batches.

@@ -176,8 +176,8 @@ fn with_schema(
     Ok((frames, schema))
 }
 
-/// The names of a folder's files, relative to it, in the order of its `state.json`. None if `state.json` does not exist:
-/// then no shard is finished.
+/// The names of a folder's files, relative to it, in the order of its `state.json`. None if `state.json` does not
+/// exist: then no shard is finished.
 ///
 /// # Errors
 /// If `state.json` cannot be read or is not such a list.

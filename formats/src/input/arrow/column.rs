@@ -1,5 +1,5 @@
-//! Takes the buffers of one column of a batch, yields its cells. Every offset is checked against its buffer, so a damaged
-//! file is an error, and an invalid text is one bad row.
+//! Takes the buffers of one column of a batch, yields its cells. Every offset is checked against its buffer, so a
+//! damaged file is an error, and an invalid text is one bad row.
 
 use std::io;
 

@@ -126,8 +126,8 @@ impl Layout {
 }
 
 impl Node {
-    /// Counts the buffers of this field and its children, from `next` on. With `plain`, a dictionary field is counted as
-    /// the values of its dictionary.
+    /// Counts the buffers of this field and its children, from `next` on. With `plain`, a dictionary field is counted
+    /// as the values of its dictionary.
     pub(super) fn place(&self, plain: bool, next: &mut Next<'_>, places: &mut [Place]) {
         if let Some(place) = places.get_mut(self.index) {
             *place = Place {

@@ -45,8 +45,8 @@ impl Source {
         }
     }
 
-    /// The requested parts of the next message body, which has `length` bytes. `wanted` has their offsets and lengths, in
-    /// order. Together they hold at most `most` bytes in memory.
+    /// The requested parts of the next message body, which has `length` bytes. `wanted` has their offsets and lengths,
+    /// in order. Together they hold at most `most` bytes in memory.
     pub(super) fn body(
         &mut self,
         length: u64,
@@ -136,7 +136,7 @@ pub(super) enum Buffer {
 }
 
 impl Buffer {
-    /// Opens a buffer. A compressed one is decompressed into memory, up to `most` bytes; with `flows`, while it is read.
+    /// Opens a buffer. A compressed one is decompressed into memory, up to `most` bytes; with `flows`, as it is read.
     pub(super) fn open(
         raw: Raw,
         compression: Option<CompressionType>,
