@@ -530,5 +530,8 @@ fn an_input_that_grows_and_an_output_that_goes() {
         let _ = fs::remove_dir_all(&gone.out);
     });
     let error = error.unwrap_err();
-    assert!(hint::of(&error).unwrap().contains("has gone"), "{error:?}");
+    assert!(
+        hint::of(&error).unwrap().contains("is missing"),
+        "{error:?}"
+    );
 }
