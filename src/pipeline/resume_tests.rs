@@ -478,7 +478,7 @@ fn bad_rows_stop_a_run_where_that_is_asked_for() {
     start(&of("most", false, 0.2), &shards, &mut Fake::default()).unwrap();
     finished(&of("whole", false, 1.0), &shards);
     let (most, whole) = (place.path().join("most"), place.path().join("whole"));
-    assert_same(&visible(&most), &visible(&whole), "gone on");
+    assert_same(&visible(&most), &visible(&whole), "resumed");
 }
 
 #[test]

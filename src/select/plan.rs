@@ -50,7 +50,7 @@ impl SelectPlan {
             found(i, selection);
         }
         let scope = self.scope.metadata();
-        // Whatever else the scores' metadata says is kept as it is.
+        // All other metadata of the scores is kept unchanged.
         let mut metadata = self.input.first.schema().metadata.clone();
         metadata["selections"] = json!(selections);
         metadata["scope"] = json!(scope.name);

@@ -156,7 +156,7 @@ fn is_valid(bitmap: &mut Buffer, row: u64) -> io::Result<bool> {
 }
 
 fn outside() -> io::Error {
-    malformed("a value lies outside its buffer")
+    malformed("a value is outside its buffer")
 }
 
 fn missing() -> io::Error {

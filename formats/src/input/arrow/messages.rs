@@ -255,7 +255,7 @@ fn raws(
         let place = ipc::buffer_range(buffers.get(*index), body);
         let place = place.map_err(|misplaced| match misplaced {
             Misplaced::Negative => malformed("a buffer of negative length"),
-            Misplaced::Outside => malformed("a buffer lies outside its message"),
+            Misplaced::Outside => malformed("a buffer is outside its message"),
         })?;
         let (offset, length) = (place.start, place.end - place.start);
         // Writers do not always set the offset of an empty buffer.

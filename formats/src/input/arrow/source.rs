@@ -109,7 +109,7 @@ impl Source {
 }
 
 fn outside() -> io::Error {
-    malformed("a buffer lies outside its message")
+    malformed("a buffer is outside its message")
 }
 
 /// A buffer as stored in the file, compressed or not.
@@ -220,7 +220,7 @@ impl Buffer {
     pub(super) fn get(&mut self, start: u64, length: usize) -> io::Result<Bytes> {
         let end = start.checked_add(length as u64);
         if end.is_none_or(|end| end > self.length()) {
-            return Err(malformed("a value lies outside its buffer"));
+            return Err(malformed("a value is outside its buffer"));
         }
         match self {
             Self::Held(bytes) => Ok(bytes.slice(start as usize..start as usize + length)),
