@@ -8,7 +8,7 @@ use super::{
 };
 use crate::advised::Advised;
 
-/// Refuses a file that no experiment can be made from.
+/// Refuses an invalid experiment file.
 pub(super) fn check(file: &File, path: &Path) -> anyhow::Result<()> {
     let wrong = |message: String, hint: &str| {
         Err(Advised::error(

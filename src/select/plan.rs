@@ -42,8 +42,8 @@ impl SelectPlan {
         })
     }
 
-    /// The metadata of the files: that of the scores, and how these masks were selected. `found` adds to a selection what
-    /// is known of it before the first row.
+    /// The metadata of the files: that of the scores, and how these masks were selected. `found` adds to a selection
+    /// what is known of it before the first row.
     pub(super) fn metadata(&self, found: impl Fn(usize, &mut Selection)) -> Value {
         let mut selections = self.rule.metadata();
         for (i, selection) in selections.iter_mut().enumerate() {
