@@ -1,5 +1,5 @@
-//! What to do about an error: the hint that is printed on the line after it. The crates report facts; what a user of this
-//! program can do about each is said here, a file for each crate.
+//! The hints: what to do about an error, printed on the line after it. The crates report facts; the hints here say what
+//! a user of this program can do, in one file for each crate.
 
 mod checkpoint;
 mod export;
@@ -16,10 +16,10 @@ pub(crate) use runtime::runtime;
 
 use crate::hinted_error::HintedError;
 
-/// What to do about one cause, if it is of the kind that this is for.
+/// The hint for a cause, if the cause has the type that this function handles.
 type Hint = fn(&(dyn Error + 'static)) -> Option<String>;
 
-/// Everything that has hints.
+/// The functions with hints, tried in this order.
 const HINTS: &[Hint] = &[
     |cause| about(cause, |error: &HintedError| Some(error.hint().to_owned())),
     #[cfg(feature = "train")]
@@ -42,7 +42,7 @@ pub fn of(error: &anyhow::Error) -> Option<String> {
     causes.find_map(|cause| HINTS.iter().find_map(|hint| hint(cause)))
 }
 
-/// What is known of a cause that has this type.
+/// Applies `hint` if the cause has the type `E`.
 fn about<E: Error + 'static, S: Into<String>>(
     cause: &(dyn Error + 'static),
     hint: impl Fn(&E) -> Option<S>,
@@ -63,7 +63,7 @@ mod tests {
     use super::of;
     use crate::tokenization::TokenizerFiles;
 
-    /// The hint of an error under a context, as `main` finds it.
+    /// The hint for an error with a context, as `main` finds it.
     fn hint(error: impl std::error::Error + Send + Sync + 'static) -> String {
         let error = anyhow::Error::from(error).context("while something was done");
         of(&error).unwrap_or_default()
@@ -79,9 +79,9 @@ mod tests {
             (vec![], "name the corpus"),
             (vec![at("gone.txt")], "check the spelling"),
             (vec![at("*.parquet")], "check the pattern"),
-            (vec![at("a[")], "put [*] for a star"),
+            (vec![at("a[")], "write [*] for a literal star"),
             (vec![at("s-{0..9999999}.tar")], "name the folder instead"),
-            (vec!["/dev/null".into()], "write what comes out of a pipe"),
+            (vec!["/dev/null".into()], "write the output of a pipe"),
             (vec![at("a.jsonl"), at("")], "would count twice"),
             (vec!["nowhere://a/b.jsonl".into()], "check the address"),
         ] {
@@ -98,7 +98,7 @@ mod tests {
             kind: rho_formats::Kind::Parquet,
             source: kind.into(),
         };
-        assert!(hint(cut(io::ErrorKind::UnexpectedEof)).contains("cut short"));
+        assert!(hint(cut(io::ErrorKind::UnexpectedEof)).contains("truncated"));
         assert!(hint(cut(io::ErrorKind::InvalidData)).contains("damaged"));
     }
 
@@ -108,7 +108,7 @@ mod tests {
         let file = place.path().join("file");
         fs::write(&file, "").unwrap();
         let refused = |path: PathBuf| hint(MasksFolder::create(path).err().unwrap());
-        assert!(refused(file).contains("name another place"));
+        assert!(refused(file).contains("name another folder"));
         assert!(refused(place.path().to_owned()).contains("name a new folder"));
         let full = rho_formats::OutputError::Write {
             path: "a".into(),

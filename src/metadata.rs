@@ -1,15 +1,16 @@
 //! The metadata of mask files: how the masks were created. `score` and `dynamics` write it, `select` and `convert` add
 //! to it, and everything that reads masks reads it.
 //!
-//! One type serves both ways. A field that is missing, or of another type than here, reads as unknown: what needs it
-//! refuses the masks by name. Programs that pass metadata on keep the JSON, so that fields of other versions survive.
+//! The same types are used to read and to write. A field that is missing or has another type is read as unknown; code
+//! that needs the field refuses the masks and names it. Commands that pass metadata on keep the JSON, so that fields of
+//! other versions survive.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// The version of the layout of mask files that is written and read.
+/// The version of the mask file layout that this program reads and writes.
 pub(crate) const FORMAT_VERSION: u64 = 1;
 
 /// The metadata of a mask file.
@@ -19,56 +20,56 @@ pub(crate) struct Metadata {
     /// See [`FORMAT_VERSION`].
     #[serde(deserialize_with = "lenient")]
     pub(crate) format_version: Option<u64>,
-    /// The reference, or several and how their scores are combined.
+    /// The reference model, or several models and how their scores are combined.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) reference: Option<Reference>,
-    /// The base, if it scored too.
+    /// The base model, if there is one.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) base: Option<Model>,
     #[serde(deserialize_with = "lenient")]
     pub(crate) tokenizer: Tokenizer,
-    /// Where it was computed: `cpu` or `cuda`.
+    /// The execution provider: `cpu` or `cuda`.
     #[serde(deserialize_with = "lenient")]
     pub(crate) provider: Option<String>,
-    /// Type of the numbers that the reference computed in.
+    /// The data type that the reference computed in.
     #[serde(deserialize_with = "lenient")]
     pub(crate) precision: Option<String>,
-    /// Tokens that a model sees at once.
+    /// The context length, in tokens.
     #[serde(deserialize_with = "lenient")]
     pub(crate) context: Option<usize>,
-    /// Tokens of context that a later window repeats.
+    /// The tokens that a window repeats from the previous one, as context.
     #[serde(deserialize_with = "lenient")]
     pub(crate) overlap: Option<usize>,
-    /// Tokens before each text.
+    /// The special tokens before each text.
     #[serde(deserialize_with = "lenient")]
     pub(crate) bos: SpecialTokens,
-    /// Tokens after each text.
+    /// The special tokens after each text.
     #[serde(deserialize_with = "lenient")]
     pub(crate) eos: SpecialTokens,
-    /// The rule of each column that was selected.
+    /// The rule of each column of masks or weights.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) selections: Option<Vec<Selection>>,
-    /// Among which tokens was ranked.
+    /// The scope of the ranking.
     #[serde(flatten)]
     pub(crate) scope: Scope,
-    /// The field that documents name their source in.
+    /// The corpus field with the source of each document.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) source_field: Option<String>,
-    /// What `verify` found about the models: one result, or a list.
+    /// The results of `verify` for the models: one, or a list.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) verified: Option<Value>,
-    /// What `dynamics` describes tokens by.
+    /// The checkpoints and settings of `dynamics`.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) dynamics: Option<Dynamics>,
 }
 
 impl Metadata {
-    /// Reads what is known of some metadata.
+    /// Reads the known fields of some metadata.
     pub(crate) fn of(metadata: &Value) -> Self {
         serde_json::from_value(metadata.clone()).unwrap_or_default()
     }
 
-    /// The number of tokens that the reference knows.
+    /// The vocabulary size of the reference.
     pub(crate) fn vocabulary(&self) -> Option<usize> {
         self.reference.as_ref()?.vocabulary
     }
@@ -78,27 +79,27 @@ impl Metadata {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Reference {
-    /// Its name and commit on the Hub. Names of folders may change and are not kept.
+    /// Its name and commit on the Hub. The name of a local folder is not recorded, because it may change.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
     /// SHA-256 of its files.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) fingerprint: Option<String>,
-    /// The size of its vocabulary.
+    /// The vocabulary size.
     #[serde(deserialize_with = "lenient")]
     pub(crate) vocabulary: Option<usize>,
-    /// Settings of its checkpoint that were ignored on request.
+    /// The unsupported settings of its checkpoint that were ignored on request.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
     pub(crate) ignored_settings: Vec<String>,
-    /// Of several references: each of them.
+    /// The models, if there are several references.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) models: Option<Vec<Model>>,
-    /// Of several references: how their scores become one.
+    /// How the scores of several references are combined.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) combine: Option<String>,
 }
 
-/// One of several models that scored.
+/// A base model, or one of several references.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Model {
@@ -122,10 +123,10 @@ pub(crate) struct Model {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Tokenizer {
-    /// SHA-256; none where the corpus was token ids.
+    /// The SHA-256; none if the corpus had token ids.
     #[serde(deserialize_with = "lenient")]
     pub(crate) fingerprint: Option<String>,
-    /// SHA-256 of the files beside it that added to it.
+    /// The SHA-256 of other tokenizer files that were used, by name.
     #[serde(
         deserialize_with = "lenient",
         skip_serializing_if = "BTreeMap::is_empty"
@@ -133,30 +134,30 @@ pub(crate) struct Tokenizer {
     pub(crate) files: BTreeMap<String, String>,
 }
 
-/// Tokens that were put around each text.
+/// The special tokens that were added before or after each text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct SpecialTokens {
     /// The option: `auto`, `always` or `never`.
     #[serde(deserialize_with = "lenient")]
     pub(crate) rule: Option<String>,
-    /// None where the metadata does not say.
+    /// The token ids; none if unknown.
     #[serde(deserialize_with = "lenient")]
     pub(crate) tokens: Option<Vec<u32>>,
 }
 
-/// Among which tokens was ranked.
+/// The scope of the ranking: which tokens are ranked together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Scope {
-    /// `document`, `batch` or `corpus`; null where nothing was ranked, and missing in the files of `dynamics`.
+    /// `document`, `batch` or `corpus`; null if nothing was ranked, and missing in the files of `dynamics`.
     #[serde(
         rename = "scope",
         deserialize_with = "present",
         skip_serializing_if = "Option::is_none"
     )]
     pub(crate) name: Option<Option<String>>,
-    /// Of `batch`: how many tokens.
+    /// For `batch`: its number of tokens.
     #[serde(
         rename = "scope_tokens",
         deserialize_with = "lenient",
@@ -165,39 +166,39 @@ pub(crate) struct Scope {
     pub(crate) tokens: Option<u64>,
 }
 
-/// The rule of a column that was selected. Fields that a rule has not are missing; a bound or a temperature that it could
-/// have is null.
+/// The rule of a column of masks or weights. Fields that do not apply to the rule are missing; an unset bound or
+/// temperature is null.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Selection {
-    /// The column that it made.
+    /// The column that the rule created.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) column: Option<String>,
     /// The score: a column, `excess` or `random`.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<String>,
-    /// The columns whose difference the score is.
+    /// The two columns that the score is the difference of.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) difference: Option<[String; 2]>,
-    /// Of `random`.
+    /// For `random`: the seed.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) seed: Option<u64>,
-    /// Of `random`: the column that says which tokens are scored. In the scope `corpus`: how many are.
+    /// For `random`: the column that says which tokens are scored. In the scope `corpus`: the number of scored tokens.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) scored: Option<Scored>,
-    /// The kept share of the scored tokens: at random, of the lowest, of the highest scores.
+    /// The kept share of the scored tokens: chosen at random, with the lowest, or with the highest scores.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) keep: Option<f64>,
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) keep_lowest: Option<f64>,
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) keep_highest: Option<f64>,
-    /// Of a band: the dropped shares.
+    /// For a band: the dropped shares.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) drop_lowest: Option<f64>,
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) drop_highest: Option<f64>,
-    /// Bounds of the kept scores, in nats.
+    /// The bounds of the kept scores, in nats.
     #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) at_least: Option<Option<f32>>,
     #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -212,12 +213,12 @@ pub(crate) struct Selection {
     pub(crate) least: Option<f32>,
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) most: Option<f32>,
-    /// The columns that both, or one of them, keep.
+    /// The combined mask columns: all must keep a token, or one of them.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) and: Option<Vec<String>>,
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) or: Option<Vec<String>>,
-    /// In the scope `corpus`: how many tokens are kept, and between which scores.
+    /// In the scope `corpus`: the number of kept tokens, and their lowest and highest scores.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) kept: Option<u64>,
     #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -234,19 +235,19 @@ pub(crate) enum Scored {
     Tokens(u64),
 }
 
-/// What the files of `dynamics` are about.
+/// The checkpoints and settings of `dynamics`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Dynamics {
     #[serde(deserialize_with = "lenient")]
     pub(crate) checkpoints: Vec<Checkpoint>,
-    /// What x is: `index` or `step`.
+    /// The meaning of x: `index` or `step`.
     #[serde(deserialize_with = "lenient")]
     pub(crate) x: String,
-    /// The loss that divides high from low, in nats.
+    /// The threshold between low and high losses, in nats.
     #[serde(deserialize_with = "lenient")]
     pub(crate) threshold: f64,
-    /// The names of the codes in column `category`.
+    /// The names of the codes in the column `category`.
     #[serde(deserialize_with = "lenient")]
     pub(crate) categories: Vec<String>,
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
@@ -265,12 +266,12 @@ pub(crate) struct Checkpoint {
     /// The training step after which it was saved.
     #[serde(deserialize_with = "lenient")]
     pub(crate) step: Option<u64>,
-    /// Its position.
+    /// Its x value.
     #[serde(deserialize_with = "lenient")]
     pub(crate) x: f64,
 }
 
-/// A model of `dynamics`.
+/// A model that `dynamics` scored with.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct ScoringModel {
@@ -286,7 +287,7 @@ pub(crate) struct ScoringModel {
     pub(crate) column: String,
 }
 
-/// A value of this type; its default where it is another.
+/// Reads a value; the default if it has another type.
 pub(crate) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -294,7 +295,7 @@ pub(crate) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
     Ok(serde_json::from_value(value).unwrap_or_default())
 }
 
-/// A value that may be null, which is not the same as missing.
+/// Reads a field that may be null, which is not the same as missing.
 fn present<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
@@ -308,7 +309,7 @@ mod tests {
 
     use super::*;
 
-    /// What is written is read back, and written again it is the same JSON.
+    /// Reading and writing the metadata gives the same JSON.
     #[track_caller]
     fn is_kept(value: &Value) {
         let read: Metadata = serde_json::from_value(value.clone()).unwrap();

@@ -1,4 +1,4 @@
-//! Formats numbers for people.
+//! Formats numbers in human-readable form.
 
 /// 1234567 as 1,234,567.
 pub(crate) fn grouped(number: u64) -> String {

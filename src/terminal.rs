@@ -1,4 +1,4 @@
-//! The only module that prints. Standard output is for data, standard error for people.
+//! The only module that prints. Standard output is for data, standard error for human-readable messages.
 
 use std::{
     collections::BTreeSet,
@@ -8,8 +8,8 @@ use std::{
 
 use crate::terminal_text;
 
-/// Prints lines for people. Control characters are replaced, because names and values come from files of others. A
-/// failed write is ignored.
+/// Prints lines to standard error. Control characters are replaced, because names and values come from other people's
+/// files. A failed write is ignored.
 pub fn line(text: &str) {
     let lines: Vec<_> = text.split('\n').map(harmless).collect();
     drawn(&lines.join("\n"));
@@ -26,7 +26,7 @@ fn harmless(line: &str) -> String {
     parts.join("\t")
 }
 
-/// Prints a line for people only once per process: commands that open many models would repeat it.
+/// Prints a line to standard error only once per process: commands that open many models would repeat it.
 pub fn once(text: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);

@@ -143,7 +143,7 @@ fn the_report_of_the_bundled_corpus() {
         [
             fingerprint,
             "batch: whole documents",
-            "the 70.0 % of lowest loss",
+            "the 70.0 % with the lowest loss",
             "51.2 %",
         ]
         .map(String::from),
@@ -310,8 +310,12 @@ fn all_columns_there_may_be() {
         ("wide", "mask_old", "excess"),
         ("half", "mask_old", "token ids are shown"),
         ("random", "mask_random", "60.0 % at random, seed 0"),
-        ("excess", "mask_excess", "the 60.0 % of highest excess"),
-        ("band", "mask_band", "all but the 10.0 % of lowest"),
+        (
+            "excess",
+            "mask_excess",
+            "the 60.0 % with the highest excess",
+        ),
+        ("band", "mask_band", "all but the 10.0 % with the lowest"),
         (
             "weights",
             "weight_excess",

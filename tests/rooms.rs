@@ -1,5 +1,5 @@
-//! The rooms of `src/` use each other downwards only, in the order of ARCHITECTURE.md: no two rooms import each other,
-//! and there is no cycle through several.
+//! The modules of `src/` ("rooms") import only modules of lower layers, in the order of ARCHITECTURE.md. So there are
+//! no import cycles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -34,8 +34,7 @@ fn gather(folder: &Path, room: Option<&str>, uses: &mut Uses) {
     }
 }
 
-/// The rooms that some code names as `crate::room` or in a `use crate::{...}`. Comments and the tests at its end do not
-/// count.
+/// The rooms that some code names as `crate::room` or in `use crate::{...}`. Ignores comments and the tests at its end.
 fn rooms_used(code: &str) -> BTreeSet<String> {
     let code: Vec<&str> = code
         .lines()
@@ -55,7 +54,7 @@ fn rooms_used(code: &str) -> BTreeSet<String> {
             rooms.insert(word(named));
             continue;
         };
-        // The first word of each part between commas outside inner lists.
+        // The first word of each item of the list, without nested lists.
         rooms.insert(word(list));
         let mut open = 1;
         for (i, c) in list.char_indices() {
@@ -76,7 +75,7 @@ fn rooms_used(code: &str) -> BTreeSet<String> {
     rooms
 }
 
-/// The uses that do not lead to a lower layer, and rooms that are in no layer or in several.
+/// The imports that do not lead to a lower layer, and the rooms that are in no layer or in several.
 fn wrong(layers: &[Vec<String>], uses: &Uses) -> Vec<String> {
     let layer = |room: &str| {
         layers
@@ -103,7 +102,7 @@ fn wrong(layers: &[Vec<String>], uses: &Uses) -> Vec<String> {
     wrong
 }
 
-/// The layers of the map, the highest first.
+/// The layers in ARCHITECTURE.md, the highest first.
 fn layers() -> Vec<Vec<String>> {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let drawn = map.split("<!-- layers -->").nth(1).unwrap();
@@ -119,7 +118,10 @@ fn rooms_use_lower_ones_only() {
     let mut uses = Uses::new();
     gather(&root().join("src"), None, &mut uses);
     let arrows: usize = uses.values().map(BTreeMap::len).sum();
-    assert!(arrows > 100, "only {arrows} arrows were found");
+    assert!(
+        arrows > 100,
+        "expected more than 100 imports, found {arrows}"
+    );
     let wrong = wrong(&layers(), &uses);
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

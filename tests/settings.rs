@@ -198,7 +198,7 @@ fn a_device_that_cannot_be_had() {
         );
     }
 
-    // The CPU library, asked for CUDA: an error, never a silent run on the CPU.
+    // CUDA with the CPU library: an error, never a silent run on the CPU.
     let plan = score()
         .args(&["--device", "cpu", "--show-plan"])
         .ends_with(0);
@@ -214,7 +214,7 @@ fn a_device_that_cannot_be_had() {
         .arg(&library);
     place.is_refused(
         run,
-        &["device cuda:0 was asked for, but this ONNX Runtime was built without the CUDA provider", "rho-mask setup --cuda"],
+        &["device cuda:0 was requested, but this ONNX Runtime was built without the CUDA provider", "rho-mask setup --cuda"],
     );
     let empty = place.at("corpus");
     let run = score().args(&["--device", "cuda:1", "--model"]).arg(demo());

@@ -1,21 +1,21 @@
-//! The layout of Arrow IPC messages: how long each is, where its buffers are, and what a compressed buffer holds. Both
-//! readers walk by it: `masks::frames`, whose batches Arrow decodes, and `input::arrow`, which reads value by value.
+//! The layout of Arrow IPC messages: their lengths, the ranges of their buffers, and the header of compressed buffers.
+//! Both readers use it: `masks::frames`, whose batches Arrow decodes, and `input::arrow`, which reads value by value.
 //!
 //! ```text
 //! message   FF FF FF FF │ length i32 │ flatbuffer │ body: buffers at multiples of 8      an end mark has length 0
-//! buffer    as it is, or: length before compression i64 (-1: not compressed) │ compressed bytes
+//! buffer    plain bytes, or: uncompressed length i64 (-1: not compressed) │ compressed bytes
 //! ```
 //!
-//! Arrow's own readers take lengths and offsets on trust and panic where they lie (as of version 60). Nothing here does.
+//! Arrow's own readers trust lengths and offsets, and panic if they are wrong (as of version 60). Nothing here does.
 
 use std::ops::Range;
 
 use arrow_ipc::{Buffer, Message, root_as_message};
 
-/// What precedes the length of a message, except in very old streams.
+/// The marker before the length of a message, except in very old streams.
 pub(crate) const CONTINUATION: [u8; 4] = [0xff; 4];
 
-/// The length of the message that begins with `word`; none at the end mark. `next` reads four bytes more.
+/// The length of the message that starts with `word`; none at the end mark. `next` reads the next four bytes.
 ///
 /// # Errors
 /// Those of `next`.
@@ -34,7 +34,7 @@ pub(crate) fn message_length<E>(
 /// A message whose flatbuffer has been verified.
 ///
 /// # Errors
-/// What is wrong with it.
+/// If the flatbuffer is invalid: the reason.
 pub(crate) fn message(bytes: &[u8]) -> Result<Message<'_>, String> {
     root_as_message(bytes).map_err(|error| format!("not a message: {error}"))
 }
@@ -44,11 +44,11 @@ pub(crate) fn message(bytes: &[u8]) -> Result<Message<'_>, String> {
 pub(crate) enum Misplaced {
     /// Its offset or length is negative.
     Negative,
-    /// It ends behind the body.
+    /// It ends after the body.
     Outside,
 }
 
-/// Where a buffer is in a body of so many bytes.
+/// The byte range of a buffer in a body of `body` bytes.
 pub(crate) fn buffer_range(buffer: &Buffer, body: u64) -> Result<Range<u64>, Misplaced> {
     let offset = u64::try_from(buffer.offset());
     let length = u64::try_from(buffer.length());
@@ -61,17 +61,17 @@ pub(crate) fn buffer_range(buffer: &Buffer, body: u64) -> Result<Range<u64>, Mis
     }
 }
 
-/// What the first eight bytes of a compressed buffer announce.
+/// The first eight bytes of a compressed buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Announced {
-    /// The rest is not compressed: it would have become longer.
+    /// The rest is not compressed, because compression would have made it longer.
     Plain,
-    /// The rest decompresses to so many bytes, if that is true.
+    /// The rest should decompress to this many bytes. Not checked.
     Compressed(u64),
 }
 
 impl Announced {
-    /// None for a length that cannot be.
+    /// None for an invalid length.
     pub(crate) fn of(length: [u8; 8]) -> Option<Self> {
         match i64::from_le_bytes(length) {
             -1 => Some(Self::Plain),

@@ -175,7 +175,9 @@ fn a_token_that_changed_is_found_out() {
     fs::write(&path, bytes).unwrap();
     let error = documents.read(0, &mut DocumentRead::default()).unwrap_err();
     assert!(
-        error.to_string().contains("token ids that fit their hash"),
+        error
+            .to_string()
+            .contains("token ids that match their hash"),
         "{error}"
     );
 }

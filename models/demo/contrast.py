@@ -1,8 +1,8 @@
-"""Asks what the demo reference is for: are more tokens kept inside mathematics than outside?
+"""Checks that the demo reference keeps more tokens inside mathematics than outside.
 
-In: the model's folder and a corpus whose documents carry `math`, the [start, end] code point spans of mathematics (see
-examples/README.md). Out: a table on standard output. Independent of the program on purpose: it checks the same idea
-with other code, one document at a time.
+In: the model's folder, and a corpus whose documents have a field `math`: the [start, end] code point spans of
+mathematics (see examples/README.md). Out: a table on standard output. Does not use the program, so that it is an
+independent check. Scores one document at a time.
 
     python contrast.py --model . --corpus ../../examples/corpus
 """
@@ -24,7 +24,8 @@ def read_documents(path):
 
 
 def windows_of(length, context):
-    """(start, first scored token, end): half the context overlaps, and every token but the first is scored once."""
+    """(start, first scored token, end) of each window. Windows overlap by half the context; every token but the first
+    is scored once."""
     start, scored = 0, 1
     while scored < length:
         end = min(start + context, length)
@@ -33,7 +34,7 @@ def windows_of(length, context):
 
 
 def score(session, token_ids, context):
-    """Loss and entropy of each token as a target, in nats; token 0 has neither."""
+    """Loss and entropy of each target token, in nats; NaN for token 0."""
     loss, entropy = np.full(len(token_ids), np.nan), np.full(len(token_ids), np.nan)
     names = [i.name for i in session.get_inputs()]
     for start, scored, end in windows_of(len(token_ids), context):
@@ -49,7 +50,7 @@ def score(session, token_ids, context):
 
 
 def lowest(scores, share):
-    """Keeps the share of scored tokens with the lowest scores; ties go to the earlier token."""
+    """A mask that keeps the share of scored tokens with the lowest scores; ties go to the earlier token."""
     scored = ~np.isnan(scores)
     keep = np.zeros(len(scores), bool)
     keep[np.argsort(scores, kind="stable")[:round(share * scored.sum())]] = True  # NaN sorts last
@@ -57,7 +58,7 @@ def lowest(scores, share):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="compare what is kept inside and outside mathematics")
+    parser = argparse.ArgumentParser(description="compare the kept shares inside and outside mathematics")
     parser.add_argument("--model", required=True, type=Path)
     parser.add_argument("--corpus", required=True, type=Path)
     args = parser.parse_args()
@@ -65,7 +66,7 @@ def main():
     context = json.loads((args.model / "config.json").read_text())["max_position_embeddings"]
     session = onnxruntime.InferenceSession(str(args.model / "model.onnx"), providers=["CPUExecutionProvider"])
 
-    columns = []  # one entry per file, joined for the lines below the files
+    columns = []  # one entry per file; the lines after those of the files use all of them
     print(f"{'':<24}{'tokens':>8}{'in math':>9}   % kept inside / outside, difference in points")
     print(f"{'':<24}{'':>17}   {'loss':<22}{'entropy':<22}{'intersection':<22}")
 

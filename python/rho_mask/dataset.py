@@ -39,7 +39,7 @@ class MaskedDataset(Dataset[dict[str, Tensor]]):
         documents: your own documents, as lists of token ids: they are joined with their masks by `token_hash`, and only
             they are packed, in their order. None: all documents of the masks.
         missing: how to treat documents without masks: "error", or "drop" (`dropped` counts them).
-        tokenizer: tokenizer.json, or a folder with one: masks made with another tokenizer are refused.
+        tokenizer: tokenizer.json, or a folder with one: masks created with another tokenizer are refused.
         pad: the token id of the padding. Documents are as the reference saw them; only the padding is added.
 
     The plan takes 40 bytes per document in memory; tokens and scores stay on disk.

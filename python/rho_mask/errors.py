@@ -17,7 +17,7 @@ class MasksError(RhoMaskError):
 
 
 class TokenizerMismatch(MasksError):
-    """The masks were made with another tokenizer: their token ids mean something else."""
+    """The masks were created with another tokenizer: their token ids mean something else."""
 
 
 class MissingDocuments(MasksError):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import datasets
 
 METADATA_KEY = b"rho_mask"
-"""The key of the schema metadata that records how a mask file was made."""
+"""The key of the schema metadata that records how a mask file was created."""
 
 FORMAT_VERSION = 1
 """The format version that this package reads."""
@@ -145,8 +145,8 @@ class Masks(Documents):
         return datasets.load_from_disk(str(self.path))
 
     def check_tokenizer(self, tokenizer: StrPath) -> None:
-        """Raises `TokenizerMismatch` unless the masks were made with this tokenizer.json (or the one in this folder) and
-        the files beside it, byte for byte."""
+        """Raises `TokenizerMismatch` unless the masks were created with this tokenizer.json (or the one in this folder)
+        and the files beside it, byte for byte."""
         check_tokenizer(self.metadata, tokenizer, str(self.path))
 
     def find(self, documents: Iterable[Sequence[int] | npt.NDArray[np.integer]]) -> npt.NDArray[np.int64]:
@@ -188,7 +188,7 @@ class Masks(Documents):
 def open_masks(path: StrPath, *, tokenizer: StrPath | None = None) -> Masks:
     """Opens a masks folder, or one of its files, memory-mapped.
 
-    With a `tokenizer` (tokenizer.json, or a folder with one), masks made with another tokenizer are refused.
+    With a `tokenizer` (tokenizer.json, or a folder with one), masks created with another tokenizer are refused.
     """
     masks = Masks(path)
     if tokenizer is not None:
@@ -197,7 +197,7 @@ def open_masks(path: StrPath, *, tokenizer: StrPath | None = None) -> Masks:
 
 
 def metadata_of(schema: pa.Schema, origin: object) -> dict[str, Any]:
-    """How masks were made, from the metadata of their schema."""
+    """How masks were created, from the metadata of their schema."""
     text = (schema.metadata or {}).get(METADATA_KEY)
     if text is None:
         raise MasksError(f"{origin}: expected masks: the schema has no metadata {METADATA_KEY.decode()!r}")
@@ -223,12 +223,12 @@ def check_tokenizer(metadata: Mapping[str, Any], tokenizer: StrPath, origin: str
     made_with = said.get("fingerprint")
     if made_with is None:
         raise TokenizerMismatch(
-            f"{origin}: the tokenizer is unknown: these masks were made from token ids",
+            f"{origin}: the tokenizer is unknown: these masks were created from token ids",
             "omit the tokenizer if you know that the ids are its own",
         )
     if made_with != got and not _made_of(said.get("files") or {}, path):
         raise TokenizerMismatch(
-            f"{origin}: made with another tokenizer: expected {path} with SHA-256 {made_with}, got {got}",
+            f"{origin}: created with another tokenizer: expected {path} with SHA-256 {made_with}, got {got}",
             "use the tokenizer.json of the reference, or score again with yours",
         )
 

@@ -136,7 +136,7 @@ class MaskStream(Iterator[pa.RecordBatch]):
             raise
 
     def check_tokenizer(self, tokenizer: StrPath) -> None:
-        """Raises `TokenizerMismatch` unless the masks are made with this tokenizer.json (or the one in this folder)."""
+        """Raises `TokenizerMismatch` unless the masks are created with this tokenizer.json (or the one in this folder)."""
         check_tokenizer(self.metadata, tokenizer, "the stream")
 
     def close(self) -> None:

@@ -118,7 +118,7 @@ def test_another_tokenizer_is_refused(tmp_path, scored):
         open_masks(scored, tokenizer=tokenizer)
     with pytest.raises(MasksError, match="cannot read"):
         open_masks(scored, tokenizer=tmp_path / "none")
-    with pytest.raises(TokenizerMismatch, match="made from token ids"):
+    with pytest.raises(TokenizerMismatch, match="created from token ids"):
         open_masks(write_masks(tmp_path / "ids", {"a": []}), tokenizer=tokenizer)
 
 
@@ -129,12 +129,12 @@ def test_a_tokenizer_of_several_files_is_known_by_each(tmp_path):
     for name, content in written.items():
         (folder / name).write_bytes(content)
     files = {name: hashlib.sha256(content).hexdigest() for name, content in written.items()}
-    tokenizer = {"fingerprint": "of what came of them", "files": files}
+    tokenizer = {"fingerprint": "of the combined tokenizer", "files": files}
     masks = write_masks(tmp_path / "masks", {"a": []}, tokenizer=tokenizer)
     for given in [folder, folder / "tokenizer.json"]:
         open_masks(masks, tokenizer=given)
     (folder / "tokenizer_config.json").write_bytes(b"{}")
-    with pytest.raises(TokenizerMismatch, match="of what came of them"):
+    with pytest.raises(TokenizerMismatch, match="of the combined tokenizer"):
         open_masks(masks, tokenizer=folder)
     (folder / "tokenizer_config.json").unlink()
     with pytest.raises(TokenizerMismatch):

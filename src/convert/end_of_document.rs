@@ -1,5 +1,5 @@
 //! The end of a document. The token ids of masks are exactly what the reference saw. A target that separates documents
-//! by an end-of-sequence token needs one even if the masks were made without.
+//! by an end-of-sequence token needs one even if the masks were created without.
 //!
 //! The rule for all such targets: a document that ends with the token stays unchanged; to any other the token is added,
 //! and is no target there, because it was not scored. The beginning is never changed: a beginning-of-sequence token in
@@ -51,7 +51,7 @@ impl Ending {
     }
 }
 
-/// What the metadata says of the end of documents.
+/// The metadata about the end of documents.
 #[derive(Debug, Serialize)]
 pub(super) struct DocumentsEnd {
     rule: &'static str,

@@ -21,7 +21,7 @@ use crate::{
     tokenization::masks_copy,
 };
 
-/// The file that says how the others were made.
+/// The file that records how the others were created.
 const MADE: &str = "rho_mask.json";
 /// The list, in the hidden folder, of the files about all shards.
 const INDEX: &str = "index.json";

@@ -32,7 +32,7 @@ pub(crate) struct Settings {
     pub(crate) file_bytes: u64,
     /// What is added to the end of documents.
     pub(crate) ending: Ending,
-    /// How the files were made: the masks' metadata, and under `convert` what was done to the masks.
+    /// How the files were created: the masks' metadata, with the conversion under `convert`.
     pub(crate) metadata: Value,
 }
 
@@ -127,7 +127,7 @@ fn described(
         dtype: abilities.dtype.then_some(settings.dtype),
         shard_size: abilities.file_bytes.map(|_| settings.file_bytes),
     };
-    // Whatever else the masks' metadata says is kept as it is.
+    // All other metadata of the masks is kept unchanged.
     let mut metadata = masks.clone();
     metadata["convert"] = json!(convert);
     metadata
@@ -173,8 +173,8 @@ fn column(
     }
 }
 
-/// The columns, in order, that a target writing the masks' own columns writes: all, or of the columns that selections
-/// made only the named one.
+/// The columns, in order, that a target with the masks' own columns writes: all, or of the columns that selections
+/// created only the named one.
 fn own_columns(first: &MaskColumns, named: Option<&str>) -> Vec<String> {
     let weights = first.weights();
     let selected = |name: &str| {

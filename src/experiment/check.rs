@@ -8,7 +8,7 @@ use super::{
 };
 use crate::hinted_error::HintedError;
 
-/// Refuses a file that no experiment can be made from.
+/// Refuses an invalid experiment file.
 pub(super) fn check(file: &File, path: &Path) -> anyhow::Result<()> {
     let wrong = |message: String, hint: &str| {
         Err(HintedError::error(

@@ -62,7 +62,7 @@ fn add(path: &Path, name: &Path, hash: &mut Sha256) -> std::io::Result<()> {
     }
 }
 
-/// The fingerprint of everything a step is made of.
+/// The fingerprint of the options and inputs of a step.
 pub(super) fn of(what: &serde_json::Value) -> String {
     let mut digits = hex(&Sha256::digest(what.to_string()));
     digits.truncate(DIGITS);

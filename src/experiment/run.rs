@@ -317,8 +317,7 @@ fn say_unused(plan: &Plan, out: &Path) {
     unused.sort();
     if let Some(first) = unused.first() {
         terminal::line(&format!(
-            "note: {} of the folders in {} belong to steps that are no longer in the file, such as {first}: they are left as \
-             they are",
+            "note: {} of the folders in {} belong to steps that are no longer in the file, such as {first}: they are left unchanged",
             unused.len(),
             out.join(STEPS).display()
         ));

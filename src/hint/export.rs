@@ -1,4 +1,4 @@
-//! What to do about an export that is refused.
+//! Hints for exports that are refused.
 
 use rho_graph::ExportError;
 
@@ -8,12 +8,10 @@ pub(super) fn export(error: &ExportError) -> Option<String> {
         ExportError::Checkpoint(error) => {
             return super::checkpoint::checkpoint(error).map(str::to_owned);
         }
-        ExportError::NotPortable { .. } => {
-            "leave --portable out: ONNX Runtime has operators for it"
-        }
+        ExportError::NotPortable { .. } => "omit --portable: ONNX Runtime has operators for it",
         ExportError::OutOfRange { dtype: "f16", .. } => "export it with --dtype bf16 or f32",
         ExportError::OutOfRange { .. } => {
-            "the checkpoint is broken: training has diverged before it was saved"
+            "use another checkpoint: training had diverged before this one was saved"
         }
         ExportError::OutExists { .. } => "name another folder with --out, or remove this one first",
         ExportError::Read { .. }

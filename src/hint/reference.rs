@@ -1,4 +1,4 @@
-//! What to do about a reference model, a device or a precision that is refused.
+//! Hints for reference models, devices and precisions that are refused.
 
 use rho_graph::GraphError;
 use rho_reference::ReferenceError;
@@ -7,53 +7,52 @@ use rho_reference::ReferenceError;
 pub(super) fn reference(error: &ReferenceError) -> Option<String> {
     let hint = match error {
         ReferenceError::NoModel { .. } => {
-            "name a Hugging Face checkpoint (config.json, model.safetensors) or its name on the Hub, or an export of \
-             `rho-mask export` or optimum"
+            "name a Hugging Face checkpoint (a folder with config.json and model.safetensors, or its name on the Hub), \
+             or an export of `rho-mask export` or optimum"
         }
         ReferenceError::Bf16OnCpu { .. } => {
-            "export it with --dtype f32 (--precision bf16 then computes in bf16 where the processor can), or score on \
-             CUDA"
+            "export it with --dtype f32 (--precision bf16 then computes in bf16 if the processor can), or score on CUDA"
         }
         ReferenceError::SeveralModels { .. } => "name the file: --model DIR/FILE.onnx",
         ReferenceError::NoLogits { .. } => {
             "name the checkpoint itself, or export it with `rho-mask export` (with optimum: --task text-generation)"
         }
-        ReferenceError::EncoderDecoder { .. } => {
-            "a reference predicts a text from itself alone: take a causal language model"
-        }
+        ReferenceError::EncoderDecoder { .. } => "use a causal language model",
         ReferenceError::UnknownInput { .. } => {
             "name the checkpoint itself, or export it with `rho-mask export` (with optimum: --task text-generation)"
         }
         ReferenceError::InputShape { .. } => {
-            "export with free batch and sequence axes, as optimum does"
+            "export it with dynamic batch and sequence axes, as optimum does"
         }
         ReferenceError::UnknownVocabulary { .. } => {
             "put the checkpoint's config.json beside the model"
         }
         ReferenceError::NoCuda { .. } => {
-            "`rho-mask setup --cuda` installs what is needed, `rho-mask doctor` shows what is there; --device cpu works everywhere"
+            "run `rho-mask setup --cuda` to install what CUDA needs, and `rho-mask doctor` to see what is installed; \
+             or use --device cpu"
         }
         ReferenceError::Config(_) => {
-            "fetch it again; without it --context says how long inputs may be"
+            "download it again; or remove it, and set the maximum input length with --context"
         }
         ReferenceError::Graph(GraphError::NotOnnx { .. } | GraphError::NoGraph { .. }) => {
-            "was it copied whole? export again: rho-mask export CHECKPOINT --out DIR"
+            "check that it was copied completely, or export it again: rho-mask export CHECKPOINT --out DIR"
         }
         ReferenceError::Graph(GraphError::Read { .. } | GraphError::TensorBytes { .. }) => {
-            "weights may lie in other files beside the model (model.onnx_data): copy all of them, whole"
+            "copy all files of the weights completely: some may be beside the model (model.onnx_data)"
         }
         ReferenceError::Graph(GraphError::SeveralFolders { .. }) => {
             "put the model and all files of its weights into one folder"
         }
         ReferenceError::NoInstructions { .. } => {
-            "--precision int8 works on every processor, and so does f32"
+            "use --precision int8 or f32, which work on every processor"
         }
         ReferenceError::PrecisionOnDevice { .. } => {
-            "--device cpu, or leave --precision out: a GPU takes the model as it is stored (export it as f16)"
+            "use --device cpu, or omit --precision: a GPU runs the model in the type it is stored in (export it with \
+             --dtype f16)"
         }
         ReferenceError::NotReducible { .. } => {
-            "leave --precision out to compute as the model is stored, or export in f32: rho-mask export \
-             CHECKPOINT --out DIR"
+            "omit --precision to compute as the model is stored, or export it in f32: rho-mask export CHECKPOINT \
+             --out DIR"
         }
         ReferenceError::Graph(_)
         | ReferenceError::Runtime { .. }

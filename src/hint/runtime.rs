@@ -1,4 +1,4 @@
-//! What to do where there is no ONNX Runtime, or none that can be used.
+//! Hints for an ONNX Runtime that is missing or cannot be used.
 
 use rho_runtime::{LIBRARY_NAME, LibraryError, PINNED_VERSION, REQUIRED_VERSION};
 
@@ -23,23 +23,22 @@ pub(crate) fn runtime(error: &LibraryError) -> Option<String> {
              {NAME_IT}"
         ),
         E::Overwritten { version, .. } => format!(
-            "pip keeps both, and the last has the library: `pip install --force-reinstall \
-             --no-deps onnxruntime-gpu=={version}` in that environment puts it right"
+            "run `pip install --force-reinstall --no-deps onnxruntime-gpu=={version}` in that environment: both \
+             packages are installed, and the one installed last overwrote the library"
         ),
         E::NotAFile { .. } => format!("name the library file itself, such as {LIBRARY_NAME}"),
         E::Truncated { .. } => "copy or install the library again".to_owned(),
         E::Open { .. } | E::NoEntryPoint { .. } => format!(
-            "a library for this system is needed, such as {LIBRARY_NAME} of the PyPI package \
-             onnxruntime; `rho-mask setup` installs one"
+            "use a library for this system, such as {LIBRARY_NAME} of the PyPI package onnxruntime; `rho-mask setup` \
+             installs one"
         ),
         E::Version { .. } => format!(
-            "`pip install onnxruntime=={PINNED_VERSION}` has one that fits; `rho-mask setup` \
-             installs it"
+            "run `rho-mask setup`, or `pip install onnxruntime=={PINNED_VERSION}`"
         ),
         E::NoWheel { package, .. } => match *package {
             "onnxruntime-gpu" => {
-                "CUDA is installed by rho-mask on Linux x86_64 only; elsewhere install ONNX \
-                 Runtime with CUDA yourself and name its library file with --ort-lib"
+                "install ONNX Runtime with CUDA yourself and name its library file with --ort-lib: rho-mask installs it \
+                 only on Linux x86_64"
                     .to_owned()
             }
             _ => format!("install or build ONNX Runtime {REQUIRED_VERSION} and {NAME_IT}"),
@@ -58,25 +57,24 @@ pub(crate) fn runtime(error: &LibraryError) -> Option<String> {
             "set HOME (or XDG_CACHE_HOME; LOCALAPPDATA on Windows) to a folder of yours".to_owned()
         }
         E::PythonMissing { .. } => format!(
-            "install Python 3 with pip, or get ONNX Runtime {REQUIRED_VERSION} another way and \
-             {NAME_IT}"
+            "install Python 3 with pip, or install ONNX Runtime {REQUIRED_VERSION} in another way and {NAME_IT}"
         ),
         E::PipMissing { python } => format!(
             "run `{} -m ensurepip` or install the system's python3-pip",
             python.display()
         ),
         E::PipFailed { requirement, .. } => format!(
-            "`python3 -m pip download --no-deps {requirement}` shows whether pip reaches its index"
+            "run `python3 -m pip download --no-deps {requirement}` to see whether pip reaches its index"
         ),
         E::WheelHash { .. } => {
-            "nothing of it was used; try again, and if it comes again do not trust the index that \
-             pip is set to"
+            "try again; if the error stays, do not trust the index that pip is configured to use. Nothing of the wheel \
+             was used"
                 .to_owned()
         }
         E::Damaged { .. } => {
             "run `rho-mask setup` (with --cuda for CUDA) to install it again".to_owned()
         }
-        E::Disk { .. } => "is there room, and may this user write there?".to_owned(),
+        E::Disk { .. } => "check the free space and the permissions of this folder".to_owned(),
         _ => return None,
     })
 }

@@ -1,8 +1,8 @@
-//! What to do about the files of a tokenizer that are refused.
+//! Hints for tokenizer files that are refused.
 
 use crate::tokenization::{FilesError, TokenizerError};
 
-/// Where the file should come from.
+/// How to create tokenizer.json.
 const SAVE: &str = "save the model's tokenizer as tokenizer.json: AutoTokenizer.from_pretrained(NAME).save_pretrained(DIR)";
 
 /// The files of a tokenizer.
@@ -14,8 +14,8 @@ pub(super) fn files(error: &FilesError) -> Option<String> {
         | FilesError::Setting { .. }
         | FilesError::Id { .. }
         | FilesError::Taken { .. } => {
-            "correct the file; or, where tokenizer.json alone gives the right ids, copy it under another name and name \
-             that with --tokenizer"
+            "correct the file; or, if tokenizer.json alone gives the right ids, copy it under another name and name the \
+             copy with --tokenizer"
         }
     };
     Some(hint.to_owned())

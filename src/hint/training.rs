@@ -1,4 +1,4 @@
-//! What to do about a training run that stopped.
+//! Hints for training runs that stopped.
 
 use rho_trainer::run::RunError;
 
@@ -6,13 +6,13 @@ use rho_trainer::run::RunError;
 pub(super) fn training(error: &RunError) -> Option<&'static str> {
     match error {
         RunError::Diverged(_) => Some(
-            "lower --learning-rate, or look at these documents; the checkpoints before it are whole",
+            "lower --learning-rate, or look at these documents; the earlier checkpoints are valid",
         ),
         RunError::Save { .. } | RunError::Write { .. } => Some(
-            "where the disk is full, make room, then start the same command again: it goes on from the last checkpoint",
+            "if the disk is full, make room; then start the same command again: it resumes from the last checkpoint",
         ),
         RunError::Load { .. } => Some(
-            "remove that checkpoint to go on from the one before, or start over with --restart",
+            "remove that checkpoint to resume from the previous one, or start over with --restart",
         ),
         _ => None,
     }

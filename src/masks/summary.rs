@@ -1,4 +1,4 @@
-//! The summary.json of a masks folder, as its readers need it. `score` and `select` write it last, from types of their own.
+//! Reads the summary.json of a masks folder. `score` and `select` write it last, from their own types.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -7,47 +7,47 @@ use serde::Deserialize;
 
 use crate::metadata::lenient;
 
-/// Its name in the folder.
+/// The file name.
 const NAME: &str = "summary.json";
 
-/// What is known of a finished folder. Fields that are missing, or of another type, read as unknown.
+/// The summary of a finished folder. Fields that are missing or have another type are read as unknown.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct SummaryFile {
     #[serde(deserialize_with = "lenient")]
     pub(crate) shards: Option<u64>,
-    /// Shards that ended early.
+    /// The number of shards that ended early.
     #[serde(deserialize_with = "lenient")]
     pub(crate) broken_shards: Option<u64>,
-    /// Rows without a document that could be scored.
+    /// The number of rows without a document that could be scored.
     #[serde(deserialize_with = "lenient")]
     pub(crate) rejected: Option<u64>,
-    /// What each mask keeps, by its name without `mask_`.
+    /// The kept scores of each mask, by its name without `mask_`.
     #[serde(deserialize_with = "lenient")]
     pub(crate) kept: BTreeMap<String, Kept>,
-    /// Where it was computed.
+    /// The device of the run.
     #[serde(deserialize_with = "lenient")]
     pub(crate) device: Option<String>,
     #[serde(deserialize_with = "lenient")]
     pub(crate) speed: Speed,
 }
 
-/// What a mask keeps.
+/// The scores that a mask keeps.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Kept {
-    /// Which scores are kept: those `from` the threshold on, or those `up to` it.
+    /// `from`: scores at or above the threshold are kept; `up to`: those at or below it.
     #[serde(deserialize_with = "lenient")]
     pub(crate) side: Option<String>,
-    /// The last score kept, in the scope where it was lowest and where it was highest.
+    /// The lowest and the highest threshold of all scopes.
     #[serde(deserialize_with = "lenient")]
     pub(crate) threshold: Option<(f64, f64)>,
-    /// Of a band: the lowest score kept, in the same way.
+    /// For a band: the same for the lower threshold.
     #[serde(deserialize_with = "lenient")]
     pub(crate) lowest: Option<(f64, f64)>,
 }
 
-/// How fast it was.
+/// The speed of the run.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct Speed {
@@ -57,7 +57,7 @@ pub(crate) struct Speed {
     pub(crate) seconds: Option<Seconds>,
 }
 
-/// The time that it took: of `score` by stage, of `select` in all.
+/// The time of the run: `score` records it by stage, `select` only the total.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Seconds {
@@ -66,7 +66,7 @@ pub(crate) enum Seconds {
 }
 
 impl Seconds {
-    /// All of it.
+    /// The total.
     pub(crate) fn total(&self) -> f64 {
         match self {
             Self::All(total) | Self::Stages { total } => *total,
@@ -75,10 +75,10 @@ impl Seconds {
 }
 
 impl SummaryFile {
-    /// Reads that of a folder; none where the folder is not finished.
+    /// Reads the summary of a folder; none if the folder is not finished.
     ///
     /// # Errors
-    /// Where it cannot be read, or is no JSON.
+    /// If it cannot be read, or is not JSON.
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = folder.join(NAME);
         let bytes = match fs::read(&path) {

@@ -478,7 +478,7 @@ fn bad_rows_stop_a_run_where_that_is_asked_for() {
     start(&of("most", false, 0.2), &shards, &mut Fake::default()).unwrap();
     finished(&of("whole", false, 1.0), &shards);
     let (most, whole) = (place.path().join("most"), place.path().join("whole"));
-    assert_same(&visible(&most), &visible(&whole), "gone on");
+    assert_same(&visible(&most), &visible(&whole), "resumed");
 }
 
 #[test]
@@ -530,5 +530,8 @@ fn an_input_that_grows_and_an_output_that_goes() {
         let _ = fs::remove_dir_all(&gone.out);
     });
     let error = error.unwrap_err();
-    assert!(hint::of(&error).unwrap().contains("has gone"), "{error:?}");
+    assert!(
+        hint::of(&error).unwrap().contains("is missing"),
+        "{error:?}"
+    );
 }

@@ -12,7 +12,7 @@ use crate::hinted_error::HintedError;
 /// The folder of the records.
 const NOTES: &str = ".rho-mask";
 
-/// A command, and how its folder is recognised.
+/// A command that owns its folder, and how the folder is recognised.
 pub(crate) struct Owner {
     /// The record that only this command writes. A folder that contains it is the command's.
     pub(crate) note: &'static str,

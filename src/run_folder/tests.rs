@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{hint, stop::Stop, terminal};
 
-/// Tells a second process of this test which folder to lock.
+/// The variable that names the folder that a second process of this test locks.
 const HOLD: &str = "RHO_MASK_TEST_HOLD";
 
 fn recorded(command: Command, keep: f64, shards: &[&str]) -> RecordedPlan {
@@ -46,7 +46,7 @@ fn opening(path: &Path, command: Command, keep: f64) -> Opening<'_> {
     }
 }
 
-/// Opens a folder from which nothing may be removed.
+/// Opens a folder; fails if that would remove anything.
 fn open(opening: &Opening<'_>) -> anyhow::Result<RunFolder> {
     RunFolder::open(opening, |_, _| panic!("cleared"))
 }
@@ -155,7 +155,7 @@ fn another_command_is_refused_by_name() {
         }
         assert_eq!(files(&path), before, "{own:?} in {other:?}");
     }
-    // `score` may start over where other masks are.
+    // `score` may start over in a folder with other masks.
     let path = place.path().join("masks");
     drop(open(&opening(&path, Command::Select, 0.5)).unwrap());
     let error = refused(&opening(&path, Command::Score, 0.5));
@@ -313,7 +313,7 @@ impl ShardRecord for Record {
     }
 
     fn missing(shard: &str, _: &MaskFile) -> String {
-        format!("{shard} is gone")
+        format!("{shard} is missing")
     }
 }
 

@@ -42,15 +42,15 @@ impl SelectPlan {
         })
     }
 
-    /// The metadata of the files: that of the scores, and how these masks were selected. `found` adds to a selection what
-    /// is known of it before the first row.
+    /// The metadata of the files: that of the scores, and how these masks were selected. `found` adds to a selection
+    /// what is known of it before the first row.
     pub(super) fn metadata(&self, found: impl Fn(usize, &mut Selection)) -> Value {
         let mut selections = self.rule.metadata();
         for (i, selection) in selections.iter_mut().enumerate() {
             found(i, selection);
         }
         let scope = self.scope.metadata();
-        // Whatever else the scores' metadata says is kept as it is.
+        // All other metadata of the scores is kept unchanged.
         let mut metadata = self.input.first.schema().metadata.clone();
         metadata["selections"] = json!(selections);
         metadata["scope"] = json!(scope.name);

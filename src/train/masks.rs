@@ -58,7 +58,7 @@ impl Masks {
             )),
             (None, _) => {
                 terminal::line(&format!(
-                    "note: {shown}: the masks were made from token ids and name no tokenizer; only that ids are below \
+                    "note: {shown}: the masks were created from token ids and name no tokenizer; only that ids are below \
                      {vocabulary} is checked, not that they are this model's"
                 ));
                 Ok(())

@@ -75,7 +75,7 @@ fn killed_at_random_moments_and_gone_on_with() {
     }
 }
 
-/// Whether all files are there, temporary ones aside.
+/// Whether all files exist, not counting temporary ones.
 fn folder_is_whole(folder: &Path, expected: &Path) -> bool {
     let names = |folder| -> Vec<_> {
         let files = crate::support::files(folder).into_iter();

@@ -1,5 +1,5 @@
-//! Replaces files atomically: after a crash, either the old file or the whole new one is there. The new file is written
-//! beside the old one, synced and renamed; then the folder is synced.
+//! Replaces files atomically: after a crash, either the old file or the complete new one exists. The new file is
+//! written beside the old one, synced and renamed; then the folder is synced.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

@@ -1,5 +1,5 @@
 //! Takes the command-line arguments, yields files, folders and standard input: reads lists, expands braces and
-//! patterns, and looks into files whose names tell no kind. `walk` looks into the folders.
+//! patterns, and looks into files whose names do not show their format. `walk` looks into the folders.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -181,8 +181,8 @@ impl Expanded {
     }
 }
 
-/// The kind by the first bytes, for a file whose name tells none. A compressed file without another ending is taken as
-/// JSON lines; its content is checked again when it is read.
+/// The kind by the first bytes, for a file whose name does not show it. A compressed file without another extension is
+/// read as JSON lines; its content is checked again when it is read.
 pub(super) fn kind_by_content(path: &Path) -> io::Result<Option<(Kind, Compression)>> {
     const HEAD: u64 = 512;
     let mut head = Vec::new();

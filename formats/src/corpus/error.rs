@@ -69,7 +69,7 @@ pub enum CorpusError {
         source: io::Error,
     },
 
-    /// A file, named explicitly, whose name and content tell no known kind.
+    /// A file, named explicitly, whose name and content match no known format.
     #[error("{}: expected a file named {}, got another name", .path.display(), Kind::expected_names())]
     UnknownKind {
         /// The argument.

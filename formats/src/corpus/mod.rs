@@ -2,7 +2,7 @@
 //!
 //! | argument | shards |
 //! |---|---|
-//! | a file | the file itself; if its name tells no kind, its first bytes must |
+//! | a file | the file itself; if its name does not show its format, its first bytes must |
 //! | a folder | the files with known endings in it and below |
 //! | a folder of a Hugging Face dataset, or of several splits | the data files that it lists |
 //! | `data/*.jsonl.zst`, `data/**/part?.parquet` | the files that match; unknown kinds are skipped |

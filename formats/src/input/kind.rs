@@ -92,7 +92,7 @@ impl Kind {
         }
     }
 
-    /// The kind by the first bytes, for a file whose name tells none.
+    /// The kind by the first bytes, for a file whose name does not show it.
     pub(crate) fn told_by(head: &[u8]) -> Option<Self> {
         let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
         match Self::of_content(head, Self::Text) {

@@ -51,11 +51,11 @@ pub struct ReadOptions {
     pub lines: bool,
     /// The largest line or file of a document, decompressed. A larger one is rejected and never held in memory.
     pub max_document_bytes: usize,
-    /// What these options are called where they were set.
+    /// The names of these options for the user.
     pub names: OptionNames,
 }
 
-/// What a person calls options, for messages that say which one to change.
+/// The names of options for the user, in messages that say which one to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OptionNames {
     /// [`ReadOptions::text_field`].

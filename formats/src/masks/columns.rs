@@ -1,5 +1,5 @@
-//! Takes a mask file, yields its record batches column by column, as they lie: for whoever looks at all tokens and has
-//! no time for rows. Refuses what the reader of rows refuses.
+//! Takes a mask file, yields its record batches column by column: for code that processes all tokens, where reading row
+//! by row is too slow. Refuses what the reader of rows refuses.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub struct MaskColumns {
     path: PathBuf,
     frames: Frames,
     columns: MaskSchema,
-    /// Rows handed out so far.
+    /// The number of rows returned so far.
     rows: usize,
 }
 
@@ -30,7 +30,7 @@ pub struct MaskColumns {
 #[derive(Debug, Clone)]
 pub struct MaskBatch {
     pub(super) batch: RecordBatch,
-    /// Where the tokens of each document begin and end, the same in all lists; of no document where no list was asked for.
+    /// The offsets of each document's tokens, the same in all list columns; empty if no list column was requested.
     pub(super) offsets: OffsetBuffer<i32>,
 }
 
@@ -38,17 +38,17 @@ impl MaskColumns {
     /// Opens a mask file.
     ///
     /// # Errors
-    /// Where it cannot be read, is no Arrow stream, or holds no masks.
+    /// If it cannot be read, is not an Arrow stream, or holds no masks.
     pub fn open(path: &Path) -> Result<Self, MaskError> {
         let (frames, columns) = open_frames(path)?;
         Ok(Self::with(path, frames, columns))
     }
 
-    /// Opens a mask file that is still being written: its first bytes, as
-    /// [`MaskWriter::sync`](super::MaskWriter::sync) counted them.
+    /// Opens the first bytes of a mask file that is still being written, as many as
+    /// [`MaskWriter::sync`](super::MaskWriter::sync) returned.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and where it is shorter.
+    /// As for [`open`](Self::open), and if the file is shorter.
     pub fn open_beginning(path: &Path, bytes: u64) -> Result<Self, MaskError> {
         let (frames, columns) = open_beginning(path, bytes)?;
         Ok(Self::with(path, frames, columns))
@@ -63,7 +63,7 @@ impl MaskColumns {
         }
     }
 
-    /// Its columns, and how the masks were made.
+    /// The columns, and how the masks were created.
     pub fn schema(&self) -> &MaskSchema {
         &self.columns
     }
@@ -74,33 +74,33 @@ impl MaskColumns {
         fields.map(|field| field.name().as_str()).collect()
     }
 
-    /// The names of all columns of scores, of whatever type.
+    /// The names of all score columns, of any type.
     pub fn scores(&self) -> Vec<&str> {
         let fields = self.frames.schema().fields().iter();
         let scores = fields.filter(|field| schema::is_score(field));
         scores.map(|field| field.name().as_str()).collect()
     }
 
-    /// The names of all columns of weights.
+    /// The names of all weight columns.
     pub fn weights(&self) -> Vec<&str> {
         let fields = self.frames.schema().fields().iter();
         let weights = fields.filter(|field| schema::is_weights(field));
         weights.map(|field| field.name().as_str()).collect()
     }
 
-    /// The names of all columns of codes.
+    /// The names of all code columns.
     pub fn codes(&self) -> Vec<&str> {
         let fields = self.frames.schema().fields().iter();
         let codes = fields.filter(|field| schema::is_codes(field));
         codes.map(|field| field.name().as_str()).collect()
     }
 
-    /// Bytes of the file that are not read yet.
+    /// The unread bytes of the file.
     pub fn left(&self) -> u64 {
         self.frames.left()
     }
 
-    /// Whether the columns and the metadata are those of another file.
+    /// Whether another file has the same columns and metadata.
     pub fn same_schema(&self, other: &Self) -> bool {
         self.frames.schema() == other.frames.schema()
     }
@@ -109,7 +109,7 @@ impl MaskColumns {
         self.frames.schema()
     }
 
-    /// How the batch that was read last is stored.
+    /// The compression of the last batch read.
     pub fn compression(&self) -> BatchCompression {
         match self.frames.compressed() {
             true => BatchCompression::Zstd,
@@ -117,10 +117,10 @@ impl MaskColumns {
         }
     }
 
-    /// The next batch, whole; its token ids are compared with their hashes.
+    /// The next batch with all columns; checks the token ids against their hashes.
     ///
     /// # Errors
-    /// Where the file breaks, or what it holds does not fit.
+    /// If the file is broken, or its columns do not match each other.
     pub fn next_batch(&mut self) -> Result<Option<MaskBatch>, MaskError> {
         let Some(batch) = self.read(None)? else {
             return Ok(None);
@@ -131,10 +131,10 @@ impl MaskColumns {
         Ok(Some(batch))
     }
 
-    /// Some columns of the next batch; the bytes of others are not read. Names that are not there are passed over.
+    /// The next batch with only these columns; the bytes of others are not read. Unknown names are ignored.
     ///
     /// # Errors
-    /// Where the file breaks, or the lists do not fit one another.
+    /// If the file is broken, or the lists do not match each other.
     pub fn next_of(&mut self, only: &[&str]) -> Result<Option<MaskBatch>, MaskError> {
         let fields = self.frames.schema().fields().iter();
         let places = fields.zip(0..);
@@ -145,11 +145,11 @@ impl MaskColumns {
         Ok(batch)
     }
 
-    /// As [`next_of`](Self::next_of), with the token ids, their hashes and the rows' numbers; the ids are compared with
+    /// Like [`next_of`](Self::next_of), with the token ids, their hashes and the row numbers; checks the ids against
     /// their hashes.
     ///
     /// # Errors
-    /// Where the file breaks, or what it holds does not fit.
+    /// If the file is broken, or its columns do not match each other.
     pub fn next_checked_of(&mut self, only: &[&str]) -> Result<Option<MaskBatch>, MaskError> {
         let always = [schema::INPUT_IDS, schema::TOKEN_HASH, schema::ROW];
         let wanted: Vec<&str> = always.iter().chain(only).copied().collect();
@@ -169,10 +169,10 @@ impl MaskColumns {
         Ok(Some(batch))
     }
 
-    /// Passes over the next batch; false where there is none.
+    /// Skips the next batch; false if there is none.
     ///
     /// # Errors
-    /// Where the file breaks.
+    /// If the file is broken.
     pub fn skip_batch(&mut self) -> Result<bool, MaskError> {
         let skipped = self.frames.skip();
         let rows = skipped.map_err(|source| broken(&self.path, source))?;
@@ -215,7 +215,7 @@ impl MaskBatch {
             }
             match &offsets {
                 None if list.value_offsets().first() != Some(&0) => {
-                    return Err("lists from the beginning of their items");
+                    return Err("lists that start at their first item");
                 }
                 None => offsets = Some(list.offsets().clone()),
                 Some(offsets) if offsets[..] != *list.value_offsets() => {
@@ -224,7 +224,7 @@ impl MaskBatch {
                 Some(_) => {}
             }
             if list.offsets().last() as usize != list.values().len() {
-                return Err("lists up to the end of their items");
+                return Err("lists that end at their last item");
             }
         }
         Ok(Self {
@@ -233,23 +233,23 @@ impl MaskBatch {
         })
     }
 
-    /// Documents in it.
+    /// The number of documents.
     pub fn rows(&self) -> usize {
         self.batch.num_rows()
     }
 
-    /// Tokens in it.
+    /// The number of tokens.
     pub fn tokens(&self) -> usize {
         self.offsets.last() as usize
     }
 
-    /// The places of each document's tokens among those of the batch.
+    /// The range of each document's tokens in the batch.
     pub fn documents(&self) -> impl Iterator<Item = Range<usize>> {
         let offsets = self.offsets.windows(2);
         offsets.map(|ends| ends[0] as usize..ends[1] as usize)
     }
 
-    /// Adds the scores of a column to `scores`, NaN where there is none. False where the column is not there.
+    /// Appends a column of scores to `scores`, with NaN for null. False if the column is missing.
     pub fn scores(&self, column: &str, scores: &mut Vec<f32>) -> bool {
         let Some(items) = self.items(column) else {
             return false;
@@ -269,7 +269,7 @@ impl MaskBatch {
         true
     }
 
-    /// Adds a column of masks to `kept`. False where it is not there.
+    /// Appends a column of masks to `kept`. False if the column is missing.
     pub fn mask(&self, column: &str, kept: &mut Vec<bool>) -> bool {
         let items = self.items(column);
         let Some(mask) = items.and_then(|items| items.as_boolean_opt()) else {
@@ -279,7 +279,7 @@ impl MaskBatch {
         true
     }
 
-    /// Adds a column of codes to `codes`. False where it is not there.
+    /// Appends a column of codes to `codes`. False if the column is missing.
     pub fn codes(&self, column: &str, codes: &mut Vec<Option<u8>>) -> bool {
         let items = self.items(column);
         let Some(items) = items.and_then(|items| items.as_primitive_opt::<UInt8Type>()) else {
@@ -289,29 +289,29 @@ impl MaskBatch {
         true
     }
 
-    /// The token ids of all documents; none where the column was not asked for.
+    /// The token ids of all documents; empty if the column was not requested.
     pub fn input_ids(&self) -> &[i32] {
         let items = self.items(schema::INPUT_IDS);
         let ids = items.and_then(|items| items.as_primitive_opt::<Int32Type>());
         ids.map_or(&[], |ids| ids.values())
     }
 
-    /// The shard of a document; empty where the column was not asked for.
+    /// The shard of a document; empty if the column was not requested.
     pub fn shard(&self, row: usize) -> &str {
         self.string(schema::SHARD, row).unwrap_or_default()
     }
 
-    /// The id of a document; empty where the column was not asked for.
+    /// The id of a document; empty if the column was not requested.
     pub fn id(&self, row: usize) -> &str {
         self.string(schema::ID, row).unwrap_or_default()
     }
 
-    /// Where a document says it is from; none where it does not, or the column is not there or was not asked for.
+    /// The source of a document; none if it has none, or the column is missing or was not requested.
     pub fn source(&self, row: usize) -> Option<&str> {
         self.string(schema::SOURCE, row)
     }
 
-    /// The text of a document; none where the column is not there or was not asked for.
+    /// The text of a document; none if the column is missing or was not requested.
     pub fn text(&self, row: usize) -> Option<&str> {
         self.string(schema::TEXT, row)
     }
@@ -321,7 +321,7 @@ impl MaskBatch {
         strings.is_valid(row).then(|| strings.value(row))
     }
 
-    /// The token hash of a document, and its row in the shard; 0 where a column was not asked for.
+    /// The token hash of a document, and its row number in the shard; 0 for a column that was not requested.
     pub fn token_hash_and_row(&self, row: usize) -> (i64, i64) {
         let integer = |name| {
             let column = self.batch.column_by_name(name);
@@ -331,7 +331,7 @@ impl MaskBatch {
         (integer(schema::TOKEN_HASH), integer(schema::ROW))
     }
 
-    /// A column as it lies; none where it is not there or was not asked for.
+    /// The Arrow array of a column; none if it is missing or was not requested.
     pub(crate) fn array(&self, name: &str) -> Option<ArrayRef> {
         self.batch.column_by_name(name).cloned()
     }
@@ -341,7 +341,7 @@ impl MaskBatch {
         Some(list.values())
     }
 
-    /// The first row whose token ids are none, or do not fit their hash.
+    /// Checks the token ids. The error is the first row whose ids are invalid or do not match their hash.
     fn check_tokens(&self) -> Result<(), (usize, &'static str)> {
         let ids = self.items(schema::INPUT_IDS);
         let Some(ids) = ids.and_then(|ids| ids.as_primitive_opt::<Int32Type>()) else {
@@ -356,24 +356,24 @@ impl MaskBatch {
             let negative = ids.values().iter().position(|&id| id < 0);
             return Err((row_of(negative.unwrap_or(0)), "token ids of 0 or more"));
         }
-        // As they lie; machines of the other byte order have none of Arrow's files either.
+        // The bytes are little-endian, as the hash expects them: big-endian machines cannot read these files either.
         let bytes = ids.values().inner().as_slice();
         for (row, document) in self.documents().enumerate() {
             let hash = xxh3_64(&bytes[document.start * 4..document.end * 4]).cast_signed();
             if hash != self.token_hash_and_row(row).0 {
-                return Err((row, "token ids that fit their hash"));
+                return Err((row, "token ids that match their hash"));
             }
         }
         Ok(())
     }
 }
 
-/// Writes NaN where there is a null.
+/// Writes NaN for each null.
 fn unscore(nulls: &NullBuffer, scores: &mut [f32]) {
     if nulls.null_count() == 0 {
         return;
     }
-    // There are few of them, one a document: whole words of bits have none.
+    // Nulls are rare, about one per document: most 64-bit words of the bitmap have none.
     let chunks = nulls.inner().bit_chunks();
     for (word, bits) in (0..).zip(chunks.iter_padded()) {
         let mut missing = !bits;

@@ -1,9 +1,9 @@
 //! Takes finished mask files, yields the tokens and columns of any document by its number, in any order: for a trainer
-//! that goes through a corpus larger than memory by chance. Reads nothing of a file but what is asked for.
+//! that reads a corpus larger than memory at random. Reads only the requested bytes of a file.
 //!
-//! Eight bytes a document are held: its record batch, and where its tokens begin in it. A document is read with one read
-//! for its hash and one or two for each column, from the system's cache where the bytes were read before. Files that
-//! are compressed cannot be read in this way, and are refused. Where the columns lie is found in offsets.
+//! Keeps eight bytes per document in memory: its record batch, and the offset of its tokens in the batch. Reading a
+//! document takes one read for its hash and one or two for each column; the operating system caches what was read
+//! before. Compressed files cannot be read in this way and are refused. `offsets` finds the byte offsets of the columns.
 
 mod offsets;
 
@@ -20,57 +20,57 @@ use super::schema;
 use super::{MaskColumns, MaskError, token_hash};
 use offsets::Batch;
 
-/// Files that are kept open.
+/// The most files that are kept open.
 const OPEN_FILES: usize = 128;
 
-/// Which columns of a document are read.
+/// The columns of a document to read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DocumentColumns {
-    /// Columns of numbers, of whatever type: scores and weights.
+    /// Columns of numbers, of any type: scores and weights.
     pub scores: Vec<String>,
-    /// Columns of masks.
+    /// Mask columns.
     pub masks: Vec<String>,
 }
 
-/// The documents of some mask files, by their number.
+/// The documents of some mask files, by number.
 #[derive(Debug)]
 pub struct MaskDocuments {
     columns: DocumentColumns,
     files: Vec<PathBuf>,
     batches: Vec<Batch>,
-    /// For each document its batch, and where its tokens begin in it.
+    /// For each document, its batch and the offset of its tokens in the batch.
     documents: Vec<(u32, u32)>,
     tokens: u64,
     open: HashMap<u32, File>,
 }
 
-/// A document that was read. Items of a column speak of the token at the same place.
+/// A document that was read. Item `i` of each column belongs to token `i`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DocumentRead {
     /// Its tokens.
     pub input_ids: Vec<u32>,
-    /// The columns of [`DocumentColumns::scores`], NaN where there is null.
+    /// The columns of [`DocumentColumns::scores`], with NaN for null.
     pub scores: Vec<Vec<f32>>,
     /// The columns of [`DocumentColumns::masks`].
     pub masks: Vec<Vec<bool>>,
 }
 
-/// What a document is called and where it is from.
+/// The id of a document, and its row in the corpus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentName {
     /// Its own id, else `shard#row`.
     pub id: String,
     /// The shard of the corpus.
     pub shard: String,
-    /// Its row in it.
+    /// The row number in the shard.
     pub row: i64,
 }
 
 impl MaskDocuments {
-    /// Looks at the files, in their order.
+    /// Finds the documents of the files, in order.
     ///
     /// # Errors
-    /// Where a file cannot be read, holds no masks or not these columns, or is compressed.
+    /// If a file cannot be read, holds no masks, lacks one of the columns, or is compressed.
     pub fn open(
         files: impl IntoIterator<Item = PathBuf>,
         columns: &DocumentColumns,
@@ -90,25 +90,25 @@ impl MaskDocuments {
         Ok(documents)
     }
 
-    /// How many documents there are.
+    /// The number of documents.
     pub fn len(&self) -> usize {
         self.documents.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no documents.
     pub fn is_empty(&self) -> bool {
         self.documents.is_empty()
     }
 
-    /// Tokens of all documents.
+    /// The number of tokens of all documents.
     pub fn tokens(&self) -> u64 {
         self.tokens
     }
 
-    /// Tokens of one document.
+    /// The number of tokens of one document.
     ///
     /// # Panics
-    /// Where there is no such document.
+    /// If the document does not exist.
     pub fn length(&self, document: usize) -> usize {
         let (batch, start) = self.documents[document];
         let end = match self.documents.get(document + 1) {
@@ -118,24 +118,25 @@ impl MaskDocuments {
         (end - start) as usize
     }
 
-    /// Reads a document into the place of another.
+    /// Reads a document into `into`, and overwrites what it held.
     ///
     /// # Errors
-    /// Where it cannot be read, or is not what its file says it is.
+    /// If it cannot be read, its token ids are invalid, or they do not match their hash.
     ///
     /// # Panics
-    /// Where there is no such document.
+    /// If the document does not exist.
     pub fn read(&mut self, document: usize, into: &mut DocumentRead) -> Result<(), MaskError> {
         self.read_part(document, 0..self.length(document), into)
     }
 
-    /// Reads some tokens of a document into the place of others. The hash is looked at where these are all.
+    /// Reads some tokens of a document into `into`, and overwrites what it held. The hash is checked only if these are
+    /// all tokens of the document.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// As for [`read`](Self::read).
     ///
     /// # Panics
-    /// Where there is no such document, or it has not so many tokens.
+    /// If the document does not exist, or has fewer tokens.
     pub fn read_part(
         &mut self,
         document: usize,
@@ -184,7 +185,7 @@ impl MaskDocuments {
             at(batch.token_hash + row as u64 * 8, 8, &mut bytes)?;
             let hash = bytes.first_chunk().map(|hash| i64::from_le_bytes(*hash));
             if hash != Some(token_hash(&into.input_ids)) {
-                return Err(wrong("token ids that fit their hash"));
+                return Err(wrong("token ids that match their hash"));
             }
         }
         if into.input_ids.iter().any(|&id| id > i32::MAX as u32) {
@@ -222,13 +223,13 @@ impl MaskDocuments {
         Ok(())
     }
 
-    /// What a document is called. Reads all of its record batch: for messages.
+    /// The id, shard and row of a document, for messages. Slow: reads its file from the start.
     ///
     /// # Errors
-    /// Where its file cannot be read.
+    /// If its file cannot be read.
     ///
     /// # Panics
-    /// Where there is no such document.
+    /// If the document does not exist.
     pub fn name(&self, document: usize) -> Result<DocumentName, MaskError> {
         let batch = &self.batches[self.documents[document].0 as usize];
         let path = &self.files[batch.file as usize];
@@ -247,15 +248,15 @@ impl MaskDocuments {
             _ => Err(MaskError::Row {
                 path: path.clone(),
                 row,
-                expected: "a file that stays as it is",
+                expected: "a file that does not change",
             }),
         }
     }
 
-    /// The hash of each document's tokens, in order.
+    /// The token hash of each document, in order.
     ///
     /// # Errors
-    /// Where a file cannot be read.
+    /// If a file cannot be read.
     pub fn token_hashes(&self) -> Result<Vec<i64>, MaskError> {
         let mut hashes = Vec::with_capacity(self.len());
         let mut last: Option<(u32, File)> = None;
@@ -286,12 +287,12 @@ impl MaskDocuments {
     }
 }
 
-/// Bytes that hold the bits of so many items from `start` on.
+/// The number of bytes that hold the bits of `length` items from `start` on.
 fn bits(start: u64, length: usize) -> usize {
     (start as usize % 8 + length).div_ceil(8)
 }
 
-/// Bit `i` of the items from `start` on; the bytes begin with the one that holds the first.
+/// Bit `i` of the items from `start` on. `bytes` starts with the byte that holds the first of them.
 fn bit(bytes: &[u8], start: u64, i: usize) -> bool {
     let at = start as usize % 8 + i;
     bytes

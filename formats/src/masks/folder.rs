@@ -137,7 +137,7 @@ impl MasksFolder {
     }
 
     /// Gives the complete files of a shard their final names, unless they have them already, and removes the files they
-    /// replace and the shard's spill files. True if all of them are there afterwards, in their full size.
+    /// replace and the shard's spill files. True if all of them exist afterwards, in their full size.
     ///
     /// # Errors
     /// If a file cannot be renamed.

@@ -1,8 +1,8 @@
-//! Takes the bytes of an Arrow IPC stream, yields its schema and record batches. Knows the types that masks have, not the
-//! columns: see `schema`.
+//! Takes the bytes of an Arrow IPC stream, yields its schema and record batches. Knows the data types of mask files,
+//! not their columns: see `schema`.
 //!
-//! Everything that a message says of places is compared with what is there before Arrow decodes it (see [`crate::ipc`]),
-//! and a stream must have its end mark: Arrow's own reader takes one that is cut between two batches for a whole one.
+//! All offsets and lengths in a message are checked against the file before Arrow decodes it (see [`crate::ipc`]). A
+//! stream must have its end mark: Arrow's own reader accepts one that was truncated between two batches.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,30 +18,30 @@ use arrow_schema::{ArrowError, DataType, SchemaRef};
 
 use crate::ipc::{self, Announced};
 
-/// Where buffers may begin in a body: at multiples of this, by Arrow's format.
+/// In Arrow's format, buffers start at multiples of this in the body.
 const ALIGNMENT: u64 = 8;
 
-/// The most that the compressed buffers of a batch may stand for: a document of 300 million tokens fits.
+/// The most bytes that the buffers of a batch may decompress to: a document of 300 million tokens fits.
 const MOST_UNPACKED: u64 = 1 << 32;
 
 /// The record batches of one stream.
 pub(super) struct Frames {
     file: BufReader<File>,
-    /// How many bytes are left of the file. No message can be longer.
+    /// The unread bytes of the file. No message can be longer.
     left: u64,
     /// Whether the stream is still being written, and may end between two batches.
     unfinished: bool,
     schema: SchemaRef,
-    /// The size of an item in each buffer of a batch, in bytes.
+    /// The item size of each buffer of a batch, in bytes.
     widths: Vec<u64>,
-    /// Which of the buffers are those of each column.
+    /// The indices of each column's buffers.
     columns: Vec<Range<usize>>,
-    /// Whether the buffers of the batch that was read last are compressed.
+    /// Whether the buffers of the last batch read are compressed.
     compressed: bool,
 }
 
 impl Frames {
-    /// How many bytes are left of the file.
+    /// The unread bytes of the file.
     pub(super) fn left(&self) -> u64 {
         self.left
     }
@@ -52,10 +52,10 @@ impl Frames {
         Self::with(file, left, false)
     }
 
-    /// The beginning of a stream that is still being written: so many bytes of it, which end with a batch.
+    /// Opens the first `bytes` bytes of a stream that is still being written. They must end with a batch.
     pub(super) fn open_beginning(file: File, bytes: u64) -> Result<Self, ArrowError> {
         if file.metadata()?.len() < bytes {
-            return Err(wrong("a file that does not become shorter"));
+            return Err(wrong("a file that does not shrink"));
         }
         Self::with(file, bytes, true)
     }
@@ -91,17 +91,17 @@ impl Frames {
         &self.schema
     }
 
-    /// Whether the buffers of the batch that was read last are compressed.
+    /// Whether the buffers of the last batch read are compressed.
     pub(super) fn compressed(&self) -> bool {
         self.compressed
     }
 
-    /// The next batch; nothing at the end mark.
+    /// The next batch; none at the end mark.
     pub(super) fn next(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
         self.next_of(None)
     }
 
-    /// Passes over the next batch, of which nothing is looked at but how many rows it has; nothing at the end mark.
+    /// Skips the next batch and returns its number of rows; none at the end mark.
     pub(super) fn skip(&mut self) -> Result<Option<usize>, ArrowError> {
         let Some(frame) = read_message(&mut self.file, &mut self.left)? else {
             return Ok(None);
@@ -119,7 +119,7 @@ impl Frames {
         Ok(Some(rows))
     }
 
-    /// Some columns of the next batch, by their places in ascending order; the bytes of others are passed over.
+    /// The next batch with only the columns at these indices, in ascending order; the bytes of others are skipped.
     pub(super) fn next_of(
         &mut self,
         only: Option<&[usize]>,
@@ -144,16 +144,16 @@ impl Frames {
                 let length = unpacked_length(&body[range])?;
                 unpacked += length;
                 if !length.is_multiple_of(self.widths[i]) || unpacked > MOST_UNPACKED {
-                    return Err(wrong("buffers of whole items, and not too many of them"));
+                    return Err(wrong("buffers of whole items, and not too many"));
                 }
             }
         }
-        // Masks need no dictionaries, and one would have come as a message that was refused above.
+        // Mask files have no dictionaries: a dictionary is a message of its own, which is refused above.
         let (schema, none) = (self.schema.clone(), HashMap::new());
         read_record_batch(&body, batch, schema, &none, only, &message.version()).map(Some)
     }
 
-    /// Where the next batch lies; its bytes are passed over.
+    /// The layout of the next batch; its bytes are skipped.
     pub(super) fn next_layout(&mut self) -> Result<Option<Layout>, ArrowError> {
         let Some((frame, places)) = self.next_places()? else {
             return Ok(None);
@@ -164,11 +164,11 @@ impl Frames {
             .ok_or_else(|| wrong("a record batch"))?;
         let body = self.file.stream_position()?;
         let length = message.bodyLength();
-        // Looked at before it is passed over: a seek reaches beyond the end of a file that was cut.
+        // Checked before the seek, which can go beyond the end of a truncated file.
         let rest = u64::try_from(length)
             .ok()
             .and_then(|length| self.left.checked_sub(length));
-        self.left = rest.ok_or_else(|| wrong("a message that ends in the file"))?;
+        self.left = rest.ok_or_else(|| wrong("a message that ends within the file"))?;
         self.file.seek_relative(length)?;
         let nodes = batch.nodes().unwrap_or_default();
         let nulls = nodes.iter().map(|node| node.null_count() > 0).collect();
@@ -182,12 +182,12 @@ impl Frames {
         }))
     }
 
-    /// Which of the buffers of a [`Layout`] are those of a column.
+    /// The indices of a column's buffers in a [`Layout`].
     pub(super) fn buffers_of(&self, column: usize) -> Range<usize> {
         self.columns[column].clone()
     }
 
-    /// The message of the next batch, and where its buffers lie in the body that follows it.
+    /// The message of the next batch, and the ranges of its buffers in the body that follows it.
     fn next_places(&mut self) -> Result<Option<Placed>, ArrowError> {
         if self.unfinished && self.left == 0 {
             return Ok(None);
@@ -204,7 +204,7 @@ impl Frames {
         if buffers.len() != self.widths.len() {
             return Err(wrong("a buffer for each column"));
         }
-        // Arrow counts with these numbers before it looks at what is there.
+        // Arrow calculates with these numbers before it checks them against the buffers.
         let counts = |length: i64, nulls: i64| {
             (0..=i64::from(i32::MAX)).contains(&length) && (0..=length).contains(&nulls)
         };
@@ -213,12 +213,12 @@ impl Frames {
             .iter()
             .map(|node| counts(node.length(), node.null_count()));
         if !counts(batch.length(), 0) || nodes.any(|fits| !fits) {
-            return Err(wrong("columns of a length that may be"));
+            return Err(wrong("columns of a valid length"));
         }
         self.compressed = match batch.compression() {
             None => false,
             Some(compression) if compression.codec() == CompressionType::ZSTD => true,
-            Some(_) => return Err(wrong("buffers as they are or compressed with Zstandard")),
+            Some(_) => return Err(wrong("buffers uncompressed or compressed with Zstandard")),
         };
         let mut places = Vec::with_capacity(buffers.len());
         for (buffer, width) in buffers.iter().zip(&self.widths) {
@@ -236,20 +236,20 @@ impl Frames {
     }
 }
 
-/// A message and where its buffers lie in the body that follows it.
+/// A message, and the ranges of its buffers in the body that follows it.
 type Placed = (Frame, Vec<Range<usize>>);
 
-/// Where a batch lies in its file.
+/// The byte ranges of a batch in its file.
 pub(super) struct Layout {
-    /// Documents in it.
+    /// The number of documents.
     pub(super) rows: usize,
-    /// Whether there are nulls, for each node: a column, and after it the items of one that holds lists.
+    /// Whether each node has nulls. The nodes are the columns; a list column is followed by its items.
     pub(super) nulls: Vec<bool>,
-    /// Its buffers, counted from the beginning of the file.
+    /// The byte ranges of its buffers in the file.
     pub(super) buffers: Vec<Range<u64>>,
 }
 
-/// How many bytes a compressed buffer stands for: as it says, if that is true. Arrow makes room for what it says.
+/// The decompressed length of a buffer. Checks the length that the buffer states, because Arrow allocates that much.
 fn unpacked_length(buffer: &[u8]) -> Result<u64, ArrowError> {
     let Some((length, packed)) = buffer.split_first_chunk() else {
         return Err(wrong("the length of a compressed buffer"));
@@ -262,13 +262,13 @@ fn unpacked_length(buffer: &[u8]) -> Result<u64, ArrowError> {
             let got = std::io::copy(&mut decoder, &mut std::io::sink())?;
             (got == length)
                 .then_some(got)
-                .ok_or_else(|| wrong("a compressed buffer of the length it says"))
+                .ok_or_else(|| wrong("a compressed buffer of the length it states"))
         }
-        _ => Err(wrong("a compressed buffer of a length that may be")),
+        _ => Err(wrong("a compressed buffer of a valid length")),
     }
 }
 
-/// Adds the sizes of the items of a column's buffers, in the order of Arrow's format.
+/// Adds the item sizes of a column's buffers, in the order of Arrow's format.
 fn add_widths(kind: &DataType, widths: &mut Vec<u64>) -> Result<(), ArrowError> {
     const BITS: u64 = 1;
     const OFFSET: u64 = 4;
@@ -283,7 +283,7 @@ fn add_widths(kind: &DataType, widths: &mut Vec<u64>) -> Result<(), ArrowError> 
             widths.extend([BITS, OFFSET]);
             add_widths(item.data_type(), widths)?;
         }
-        other => return Err(wrong(&format!("types that masks have, got {other}"))),
+        other => return Err(wrong(&format!("types of mask files, got {other}"))),
     }
     Ok(())
 }
@@ -299,16 +299,16 @@ impl Frame {
     }
 }
 
-/// So many bytes of what is left of the file.
+/// Allocates a buffer for the next `length` bytes of the file, if that many are left.
 fn take(left: &mut u64, length: i64) -> Result<MutableBuffer, ArrowError> {
     let rest = u64::try_from(length)
         .ok()
         .and_then(|length| left.checked_sub(length));
-    *left = rest.ok_or_else(|| wrong("a message that ends in the file"))?;
+    *left = rest.ok_or_else(|| wrong("a message that ends within the file"))?;
     Ok(MutableBuffer::from_len_zeroed(length as usize))
 }
 
-/// The next message; nothing at the end mark.
+/// The next message; none at the end mark.
 fn read_message(file: &mut BufReader<File>, left: &mut u64) -> Result<Option<Frame>, ArrowError> {
     let mut read = |length: i64| {
         let mut bytes = take(left, length)?;
@@ -328,7 +328,7 @@ fn read_message(file: &mut BufReader<File>, left: &mut u64) -> Result<Option<Fra
     Ok(Some(Frame { message }))
 }
 
-/// The data that follows a message. Where only some ranges are asked for, the rest is zeros and not read.
+/// The body of a message. With `only`, reads these ranges; the rest is skipped and stays zero.
 fn read_body(
     file: &mut BufReader<File>,
     left: &mut u64,

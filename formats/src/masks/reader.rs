@@ -1,5 +1,5 @@
-//! Takes a mask file, or a folder of them, yields the rows with what the metadata says. Refuses files that no rho-mask
-//! wrote, and rows whose lists or token hash do not fit.
+//! Takes a mask file or a masks folder, yields its rows, with the schema from its metadata. Refuses files that rho-mask
+//! did not write, and rows whose lists or token hash do not match.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -16,7 +16,7 @@ use super::schema::{self, MaskSchema, Unfit};
 use super::{MaskError, MaskRow, ScoreType, token_hash};
 use crate::small_file;
 
-/// The rows of one mask file, or of a folder's in the order of its `state.json`. Holds one record batch.
+/// The rows of one mask file, or of all files of a folder in the order of its `state.json`. Holds one record batch.
 pub struct MaskReader {
     schema: MaskSchema,
     shard: String,
@@ -29,16 +29,16 @@ struct OpenFile {
     path: PathBuf,
     frames: Frames,
     batch: Option<RecordBatch>,
-    /// The next row of the batch.
+    /// The next row in the batch.
     index: usize,
-    /// Rows handed out before the batch.
+    /// The number of rows returned before this batch.
     before: usize,
 }
 
 /// Opens a mask file or a masks folder.
 ///
 /// # Errors
-/// Where it cannot be read, is no Arrow stream, or holds no masks.
+/// If it cannot be read, is not an Arrow stream, or holds no masks.
 pub fn read_masks(path: impl AsRef<Path>) -> Result<MaskReader, MaskError> {
     let path = path.as_ref();
     let mut files = if path.is_dir() {
@@ -61,12 +61,12 @@ pub fn read_masks(path: impl AsRef<Path>) -> Result<MaskReader, MaskError> {
 }
 
 impl MaskReader {
-    /// The columns, and how the masks were made.
+    /// The columns, and how the masks were created.
     pub fn schema(&self) -> &MaskSchema {
         &self.schema
     }
 
-    /// The shard of the row that was read last.
+    /// The shard of the last row read.
     pub fn shard(&self) -> &str {
         &self.shard
     }
@@ -134,7 +134,7 @@ impl OpenFile {
     }
 }
 
-/// The record batches of a file, and what the schema says of its columns.
+/// The record batches of a file, and its schema.
 pub(super) fn open_frames(path: &Path) -> Result<(Frames, MaskSchema), MaskError> {
     let file = File::open(path).map_err(|source| MaskError::Read {
         path: path.to_path_buf(),
@@ -143,7 +143,7 @@ pub(super) fn open_frames(path: &Path) -> Result<(Frames, MaskSchema), MaskError
     with_schema(path, Frames::open(file))
 }
 
-/// As [`open_frames`], of the first bytes of a file that is still being written.
+/// Like [`open_frames`], for the first bytes of a file that is still being written.
 pub(super) fn open_beginning(path: &Path, bytes: u64) -> Result<(Frames, MaskSchema), MaskError> {
     let file = File::open(path).map_err(|source| MaskError::Read {
         path: path.to_path_buf(),
@@ -163,7 +163,7 @@ fn with_schema(
             Unfit::NoMetadata => MaskError::NotMasks { path },
             Unfit::Metadata(source) => MaskError::Json {
                 path,
-                expected: "metadata in JSON",
+                expected: "JSON metadata",
                 source,
             },
             Unfit::Column { name, expected } => MaskError::Column {
@@ -176,11 +176,11 @@ fn with_schema(
     Ok((frames, schema))
 }
 
-/// The names of a folder's files, relative to it, in the order of its `state.json`. None where there is no such file:
-/// no shard was finished.
+/// The names of a folder's files, relative to it, in the order of its `state.json`. None if `state.json` does not
+/// exist: then no shard is finished.
 ///
 /// # Errors
-/// Where it cannot be read, or is not such a list.
+/// If `state.json` cannot be read or is not such a list.
 pub fn listed_masks(folder: &Path) -> Result<Option<Vec<String>>, MaskError> {
     #[derive(Deserialize)]
     struct State {
@@ -219,7 +219,7 @@ pub fn listed_masks(folder: &Path) -> Result<Option<Vec<String>>, MaskError> {
     }
 }
 
-/// The shard and the row at `index`, or what was expected there.
+/// The shard and the row at `index`. The error is what was expected there.
 fn read_row(
     batch: &RecordBatch,
     index: usize,
@@ -253,7 +253,7 @@ fn read_row(
         .collect::<Option<Vec<_>>>()
         .ok_or("token ids of 0 or more")?;
     if integer(schema::TOKEN_HASH)? != token_hash(&input_ids) {
-        return Err("token ids that fit their hash");
+        return Err("token ids that match their hash");
     }
     let mut row = MaskRow {
         id: string(schema::ID)?,
@@ -315,7 +315,7 @@ fn nullable(batch: &RecordBatch, name: &str, index: usize) -> Result<Option<Stri
 }
 
 fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef, &'static str> {
-    batch.column_by_name(name).ok_or("every column")
+    batch.column_by_name(name).ok_or("all columns")
 }
 
 fn items(batch: &RecordBatch, name: &str, index: usize) -> Result<ArrayRef, &'static str> {
@@ -326,7 +326,7 @@ fn items(batch: &RecordBatch, name: &str, index: usize) -> Result<ArrayRef, &'st
         .ok_or("no null")
 }
 
-/// An error of the Arrow reader; where it is one of the file, as that.
+/// Converts an error of the Arrow reader. An error of the file system becomes [`MaskError::Read`].
 pub(super) fn broken(path: &Path, source: ArrowError) -> MaskError {
     let path = path.to_path_buf();
     match source {

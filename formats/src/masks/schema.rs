@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::batch::{MOST_STRING_BYTES, MOST_TOKENS};
 use super::{MaskRow, OutputError};
 
-/// The key of a mask file's metadata about how the masks were made.
+/// The key of the metadata of a mask file: how the masks were created.
 pub const METADATA_KEY: &str = "rho_mask";
 
 pub(super) const ID: &str = "id";
@@ -69,7 +69,7 @@ pub struct MaskSchema {
     pub text: bool,
     /// Whether there is a column `source`.
     pub source: bool,
-    /// How the masks were made, as known before the first row: JSON under [`METADATA_KEY`].
+    /// How the masks were created, as known before the first row: JSON under [`METADATA_KEY`].
     pub metadata: Value,
 }
 

@@ -51,8 +51,7 @@ impl NewFiles {
         })
     }
 
-    /// Gives a complete file its final name, unless it has it already. True if it is there afterwards, in its full
-    /// size.
+    /// Gives a complete file its final name, unless it has it already. True if it exists afterwards, in its full size.
     ///
     /// # Errors
     /// If it cannot be renamed.

@@ -23,7 +23,7 @@ use crate::masks::{
 /// Encoded size at which a row group of Parquet ends, in bytes: the writer holds that much in memory.
 const ROW_GROUP_BYTES: usize = 32 << 20;
 
-/// The columns of a table, with metadata about how it was made.
+/// The columns of a table, with metadata about how it was created.
 #[derive(Debug, Clone)]
 pub struct TableSchema(pub(super) SchemaRef);
 

@@ -4,7 +4,7 @@
 //!
 //! Forward is `x Wᵀ`, dgrad `g W`, wgrad `gᵀ x`. GFLOP/s on all threads, median of seven alternating runs.
 #![expect(unsafe_code, reason = "the other crate takes pointers")]
-#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 
 use std::time::Instant;
 
@@ -36,7 +36,7 @@ fn strides(rows: usize, columns: usize, turned: bool) -> (isize, isize) {
 fn main() {
     let instructions = Instructions::detect();
     println!("{instructions:?}, {} threads", rayon::current_num_threads());
-    println!("| product | rows | steps | columns | ours | gemm |\n|---|---|---|---|---|---|");
+    println!("| matmul | rows | steps | columns | rho-kernels | gemm |\n|---|---|---|---|---|---|");
     let tokens = 2048;
     for (inputs, outputs) in [
         (256, 256),

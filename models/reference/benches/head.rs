@@ -1,5 +1,5 @@
-//! The head's kernel: GFLOP/s at several shapes, for every instruction set of this CPU, compared with its two bounds:
-//! the peak multiply-adds of the CPU, and reading the weights from memory once.
+//! The head's kernel: GFLOP/s at several shapes, for every instruction set of this CPU. Compares them with two bounds:
+//! the CPU's peak rate of multiply-adds, and reading the weights from memory once.
 //!
 //!     cargo bench -p rho-reference --bench head
 //!
@@ -45,7 +45,7 @@ fn main() {
                 })
                 .collect();
             rates.sort_by(f64::total_cmp);
-            // Every weight and hidden state once.
+            // Each weight and hidden state is read once.
             let bytes = 4 * (hidden * vocabulary + rows * hidden);
             let by_memory = 2.0 * (rows * hidden * vocabulary) as f64 / (bytes as f64 / bandwidth);
             println!(

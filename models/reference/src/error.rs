@@ -83,7 +83,7 @@ pub enum ReferenceError {
         path: PathBuf,
     },
     /// CUDA was requested but is not available.
-    #[error("device cuda:{index} was asked for, but {reason}")]
+    #[error("device cuda:{index} was requested, but {reason}")]
     NoCuda {
         /// The device number.
         index: u32,

@@ -4,10 +4,10 @@
 //!
 //! Prints the median tokens/s of each objective (their steps alternate), the ratio of the medians of slm and clm, and
 //! the process's peak memory. `benches/training` compares it with PyTorch. Objectives: `clm` (the default), `slm`,
-//! `random`; `slm-parts`, the same rows in two micro-batches; `slm-again`, the same without keeping activations
-//! between ranking and backward; `clm-checkpointed`, with gradient checkpointing. `candle` uses the network of
-//! candle's operations.
-#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+//! `random`; `slm-parts`: `slm` with the rows in two micro-batches; `slm-again`: the same without keeping activations
+//! between ranking and backward; `clm-checkpointed`: `clm` with gradient checkpointing. With `candle`, the network
+//! uses candle's operations.
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use std::time::Instant;
 
@@ -108,7 +108,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "slm-again" => arm(name, &parts, again, false),
             "clm-checkpointed" => arm(name, &whole, clm, true),
             "candle" => continue,
-            other => return Err(format!("no objective {other:?}").into()),
+            other => return Err(format!("unknown objective {other:?}").into()),
         });
     }
     if arms.is_empty() {

@@ -33,7 +33,7 @@ use crate::cli::{IdsDtype, TargetName};
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Abilities {
     /// The masks' own columns are written: all of them, or with `--mask` or `--weights` only that one of the columns
-    /// that selections made. Otherwise one column is chosen.
+    /// that selections created. Otherwise one column is chosen.
     pub(crate) own_columns: bool,
     /// Weights instead of bits.
     pub(crate) weights: bool,

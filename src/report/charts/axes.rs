@@ -1,4 +1,4 @@
-//! The axes that all charts of numbers have: their grid, their marks and their titles look the same.
+//! The axes of all charts of numbers, so that their grids, ticks and titles look the same.
 
 use std::ops::Range;
 
@@ -7,39 +7,39 @@ use plotters::prelude::*;
 
 use super::{Area, GRID, INK, MUTED, line, px, text};
 
-/// A chart whose axes are drawn.
+/// A chart with its axes drawn.
 pub(super) type Plot<'a, 'b> =
     ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// One axis. Lengths are those on the page.
+/// One axis. Lengths are in page units.
 pub(super) struct Axis<'a> {
-    /// What it says.
+    /// The title.
     pub(super) title: &'a str,
-    /// Its lowest and its highest value.
+    /// The lowest and highest values.
     pub(super) range: Range<f64>,
-    /// About how many marks it has.
+    /// The approximate number of ticks.
     pub(super) marks: usize,
-    /// How a mark is written.
+    /// Formats a tick label.
     pub(super) format: &'a dyn Fn(&f64) -> String,
-    /// Room for marks and title.
+    /// The space for the tick labels and the title.
     pub(super) room: f64,
-    /// Whether lines of the grid start at its marks.
+    /// Whether grid lines are drawn at the ticks.
     pub(super) grid: bool,
 }
 
-/// The axis across and the one that goes up.
+/// The x axis and the y axis.
 pub(super) struct Axes<'a> {
     pub(super) x: Axis<'a>,
     pub(super) y: Axis<'a>,
-    /// What is left free on the page: on the left, on the right, above.
+    /// The margins on the page: left, right, top.
     pub(super) around: [f64; 3],
 }
 
-/// What is left free around a chart whose own marks need no more.
+/// The margin of a chart that needs no more room for its own labels.
 pub(super) const AROUND: f64 = 6.0;
 
 impl<'a> Axis<'a> {
-    /// One without marks, for rows that have names instead.
+    /// An axis without ticks, for rows that have names instead.
     pub(super) fn of_rows(count: usize) -> Self {
         Self {
             title: "",
@@ -53,7 +53,7 @@ impl<'a> Axis<'a> {
 }
 
 impl Axes<'_> {
-    /// Draws them.
+    /// Draws the axes.
     pub(super) fn draw<'a, 'b>(&self, area: &'a Area<'b>) -> anyhow::Result<Plot<'a, 'b>> {
         let Self { x, y, around } = self;
         let [left, right, top] = around.map(px);

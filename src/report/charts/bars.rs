@@ -1,5 +1,5 @@
-//! Shares of named things, a bar each: the share from the left, what is missing to the whole hatched where it means
-//! something, and a line where another share is to be compared with.
+//! A bar chart of shares, one bar for each named thing: the share from the left, the rest hatched if it means
+//! something, and a line at a share to compare with.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -10,40 +10,40 @@ use super::{Chart, DROPPED, HALO, INK, KEPT, Table, anchored, line, percent, px,
 /// One bar.
 #[derive(Debug, Clone)]
 pub(in crate::report) struct Bar {
-    /// What it is of.
+    /// The name beside the bar.
     pub(in crate::report) name: String,
-    /// How long it is, from 0 to 1; none where nothing is known.
+    /// The length, from 0 to 1; none if it is unknown.
     pub(in crate::report) share: Option<f64>,
-    /// A share to compare it with: a line across it.
+    /// A share to compare with, drawn as a line across the bar.
     pub(in crate::report) mark: Option<f64>,
-    /// The numbers of the table, a cell for each of [`Bars::columns`].
+    /// Further table cells, one for each of [`Bars::columns`].
     pub(in crate::report) cells: Vec<String>,
 }
 
-/// What is drawn.
+/// A bar chart.
 #[derive(Debug)]
 pub(in crate::report) struct Bars<'a> {
-    /// What one bar stands for: "source".
+    /// What one bar stands for, such as "source".
     pub(in crate::report) of: &'a str,
-    /// What its length says.
+    /// What the length of a bar means: the title of the x axis.
     pub(in crate::report) length: &'a str,
-    /// From the top.
+    /// The bars, from the top.
     pub(in crate::report) bars: &'a [Bar],
-    /// The share of all together.
+    /// The overall share.
     pub(in crate::report) all: Option<f64>,
-    /// Whether what is missing to the whole is drawn.
+    /// Whether the rest of each bar, up to 1, is drawn.
     pub(in crate::report) rest: bool,
-    /// What the cells of the table are.
+    /// The headings of the further table cells.
     pub(in crate::report) columns: Vec<String>,
-    /// More than there is room for in the picture; the table has all.
+    /// The most bars drawn in the chart; the table has all.
     pub(in crate::report) drawn: usize,
 }
 
-/// Characters of a name that find room beside its bar; the table has all of it.
+/// The most characters of a name beside its bar; the table has it in full.
 const NAME: usize = 30;
 
 impl Bars<'_> {
-    /// Draws them.
+    /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
         Ok(Chart {
             svg: self.draw()?,
@@ -105,7 +105,7 @@ impl Bars<'_> {
                 }
                 let (x, y) = chart.backend_coord(&(all, count as f64));
                 let style = anchored(&text(12.0, INK), HPos::Center, VPos::Bottom);
-                let words = format!("all together {}", percent(all));
+                let words = format!("overall {}", percent(all));
                 area.draw(&Text::new(words, (x, y - px(3.0)), style))?;
             }
             Ok(())
@@ -121,7 +121,7 @@ impl Bars<'_> {
         let least = known.min_by(|a, b| a.1.total_cmp(&b.1));
         let mut message = format!("{} by {}", self.length, self.of);
         if let Some(all) = self.all {
-            message += &format!(": {} in all", percent(all));
+            message += &format!(": {} overall", percent(all));
         }
         if let (Some((most, high)), Some((least, low))) = (most, least) {
             let (high, low) = (percent(high), percent(low));
@@ -147,7 +147,7 @@ fn told(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), percent)
 }
 
-/// A name that fits: its end is what differs among paths.
+/// A name shortened to fit. Keeps the end, because that is where paths differ.
 fn cut(name: &str) -> String {
     let characters = name.chars().count();
     if characters <= NAME {

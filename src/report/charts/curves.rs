@@ -1,4 +1,5 @@
-//! Values along an axis, a line for each series: marks and dashes differ, and each line has its name at its end.
+//! Values along an axis, one line for each series. Lines differ in markers and dashes, and have their names at their
+//! ends.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -9,31 +10,31 @@ use super::{Area, Chart, INK, SERIES, Table, anchored, line, px, short, svg, tex
 /// One line.
 #[derive(Debug, Clone)]
 pub(in crate::report) struct Curve {
-    /// What it is called.
+    /// The name.
     pub(in crate::report) name: String,
-    /// As many as there are places on the axis; none where nothing is known.
+    /// One value for each of [`Curves::places`]; none if it is unknown.
     pub(in crate::report) values: Vec<Option<f64>>,
 }
 
-/// What is drawn.
+/// A chart of curves.
 #[derive(Debug)]
 pub(in crate::report) struct Curves<'a> {
-    /// What the axis says, and whether it is logarithmic.
+    /// The title of the x axis, and whether the axis is logarithmic.
     pub(in crate::report) x: (&'a str, bool),
-    /// The places on the axis, rising, over 0 where it is logarithmic; and what each is called in the table.
+    /// The x values in ascending order (above 0 on a logarithmic axis), and their names in the table.
     pub(in crate::report) places: &'a [(f64, String)],
-    /// What the values are.
+    /// The title of the y axis.
     pub(in crate::report) y: &'a str,
-    /// From where to where values are drawn; 0 to 1 is written in per cent.
+    /// The lowest and highest values drawn; 0 to 1 is written in per cent.
     pub(in crate::report) range: (f64, f64),
     /// The lines.
     pub(in crate::report) curves: &'a [Curve],
-    /// How many of them find room in the picture; the table has all.
+    /// The most lines drawn in the chart; the table has all.
     pub(in crate::report) drawn: usize,
 }
 
 impl Curves<'_> {
-    /// Draws them.
+    /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
         Ok(Chart {
             svg: self.draw()?,
@@ -54,7 +55,7 @@ impl Curves<'_> {
     }
 
     fn draw(&self) -> anyhow::Result<String> {
-        // A logarithmic axis is drawn by exponents: the marks are ours to choose.
+        // A logarithmic axis is drawn over the exponents of 2: tick labels show the powers.
         let place = |x: f64| {
             if self.x.1 {
                 x.max(f64::MIN_POSITIVE).log2()
@@ -107,7 +108,7 @@ impl Curves<'_> {
                 }
                 ends.push((end, i, curve.name.as_str()));
             }
-            // Names must not lie on one another.
+            // Names must not overlap.
             ends.sort_by(|a, b| b.0.total_cmp(&a.0));
             let mut above = i32::MIN / 2;
             for (end, i, name) in ends {
@@ -150,7 +151,7 @@ impl Curves<'_> {
     }
 }
 
-/// The line of a series: whole, or with dashes of its own.
+/// Draws the line of a series: solid, or with dashes of its own.
 pub(super) fn series_line(
     chart: &mut Plot<'_, '_>,
     series: usize,
@@ -165,7 +166,7 @@ pub(super) fn series_line(
     Ok(())
 }
 
-/// A point of a series: circles, squares, triangles, diamonds.
+/// Draws the marker of a series: a circle, square, triangle or diamond.
 pub(super) fn mark(
     area: &Area<'_>,
     series: usize,

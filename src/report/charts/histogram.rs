@@ -1,4 +1,4 @@
-//! How a score is distributed: bars, what is kept of each below what is dropped, and thresholds as lines or bands.
+//! A histogram of a score: bars, with the kept tokens below the dropped ones, and thresholds as lines or bands.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -10,34 +10,34 @@ use super::{
 };
 use crate::numbers::grouped;
 
-/// Tokens whose score lies in a range.
+/// The tokens whose score is in a range.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::report) struct Bin {
-    /// The least score in it.
+    /// The lower end, inclusive.
     pub(in crate::report) from: f64,
-    /// Scores in it are lower than this.
+    /// The upper end, exclusive.
     pub(in crate::report) to: f64,
-    /// Tokens in it.
+    /// The number of tokens.
     pub(in crate::report) tokens: u64,
-    /// Of these, kept; none where there is no mask.
+    /// The number of kept tokens; none without a mask.
     pub(in crate::report) kept: Option<u64>,
 }
 
-/// What is drawn.
+/// A histogram.
 #[derive(Debug)]
 pub(in crate::report) struct Histogram<'a> {
-    /// What the score is called.
+    /// The name of the score.
     pub(in crate::report) score: &'a str,
-    /// Side by side, in order.
+    /// Adjacent bins, in ascending order.
     pub(in crate::report) bins: &'a [Bin],
-    /// Scores that lie under and over all bins.
+    /// The number of tokens below and above all bins.
     pub(in crate::report) outside: (u64, u64),
-    /// What divides kept from dropped.
+    /// The thresholds between kept and dropped tokens.
     pub(in crate::report) thresholds: &'a [Threshold],
 }
 
 impl Histogram<'_> {
-    /// Draws it.
+    /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
         Ok(Chart {
             svg: self.draw()?,
@@ -85,7 +85,7 @@ impl Histogram<'_> {
             let gap = (last - first) / self.bins.len().max(1) as f64 * 0.06;
             for bin in self.bins {
                 let (left, right) = (bin.from + gap, bin.to - gap);
-                // What is kept stands on the axis, what is dropped on it; without a mask there is neither.
+                // Kept tokens at the bottom, dropped ones on top; without a mask one grey bar.
                 let parts = match bin.kept {
                     Some(kept) => vec![(KEPT, 0, kept), (DROPPED, kept, bin.tokens)],
                     None => vec![(MUTED, 0, bin.tokens)],

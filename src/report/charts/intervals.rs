@@ -1,4 +1,4 @@
-//! Numbers with their intervals, a row each, beside zero: what differs, and by how much it may.
+//! Differences with their confidence intervals, one row each, drawn against zero.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -9,33 +9,33 @@ use super::{Chart, DROPPED_LINE, INK, KEPT, MUTED, Table, anchored, line, px, sv
 /// A row.
 #[derive(Debug, Clone)]
 pub(in crate::report) struct Interval {
-    /// What it is of.
+    /// The name of the row.
     pub(in crate::report) name: String,
-    /// The number.
+    /// The difference.
     pub(in crate::report) value: f64,
-    /// Half of its interval; none where there is none.
+    /// Half the width of the interval; none if there is no interval.
     pub(in crate::report) half_width: Option<f64>,
-    /// What is said of it.
+    /// The conclusion, in words.
     pub(in crate::report) says: String,
-    /// More cells for the table.
+    /// Further table cells.
     pub(in crate::report) cells: Vec<String>,
 }
 
-/// What is drawn.
+/// A chart of intervals.
 #[derive(Debug)]
 pub(in crate::report) struct Intervals<'a> {
-    /// What the rows are.
+    /// What one row stands for, such as "arm".
     pub(in crate::report) of: &'a str,
-    /// What the numbers are, with their unit.
+    /// The title of the x axis, with the unit.
     pub(in crate::report) x: &'a str,
     /// The rows.
     pub(in crate::report) rows: &'a [Interval],
-    /// Names of the table's columns after the number.
+    /// The headings of the further table cells.
     pub(in crate::report) columns: Vec<String>,
 }
 
 impl Intervals<'_> {
-    /// Draws them.
+    /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
         Ok(Chart {
             svg: self.draw()?,
@@ -44,7 +44,7 @@ impl Intervals<'_> {
         })
     }
 
-    /// From where to where: all intervals and zero.
+    /// The range of the x axis, which includes all intervals and zero.
     fn range(&self) -> (f64, f64) {
         let ends = self.rows.iter().flat_map(|row| {
             let half = row.half_width.unwrap_or(0.0);
@@ -66,7 +66,7 @@ impl Intervals<'_> {
         let count = self.rows.len();
         let height = ROW * u32::try_from(count)? + ABOVE_AND_BELOW;
         let (low, high) = self.range();
-        // Enough to tell the marks of the axis apart.
+        // Enough digits to distinguish the ticks of the axis.
         let digits = (1.0 - (high - low).log10()).ceil().clamp(0.0, 9.0) as usize;
         svg((640, height), |area| {
             let x = Axis {
@@ -92,7 +92,7 @@ impl Intervals<'_> {
             ))?;
             for (i, row) in self.rows.iter().enumerate() {
                 let y = (count - i) as f64 - 0.5;
-                // Colour, side and words say the same; what is not told apart is grey and hollow.
+                // Colour, side and words agree. A difference within its interval is grey and hollow.
                 let told_apart = row.half_width.is_some_and(|half| row.value.abs() > half);
                 let colour = match (told_apart, row.value < 0.0) {
                     (false, _) => MUTED,
@@ -145,7 +145,7 @@ impl Intervals<'_> {
     }
 
     fn table(&self) -> Table {
-        let first = [self.of, self.x, "95 %", "says"].map(str::to_owned);
+        let first = [self.of, self.x, "95 %", "result"].map(str::to_owned);
         let rows = self.rows.iter().map(|row| {
             let half = row
                 .half_width
@@ -168,7 +168,7 @@ impl Intervals<'_> {
     }
 }
 
-/// With its sign; nothing has none.
+/// A number with its sign; zero has no sign.
 fn signed(value: f64, digits: usize) -> String {
     let text = format!("{value:+.digits$}");
     match text.chars().any(|c| ('1'..='9').contains(&c)) {

@@ -1,5 +1,5 @@
-//! Lines over a long run: points that stand for one or more steps, each line with its own dash and mark, and a band from
-//! the lowest to the highest value of a point's steps.
+//! Lines over a long run. A point stands for one or more steps; a band spans the lowest to the highest value of its
+//! steps. Each line has its own dashes and markers.
 
 use std::collections::BTreeMap;
 
@@ -10,34 +10,34 @@ use super::axes::{AROUND, Axes, Axis};
 use super::curves::{mark, series_line};
 use super::{Chart, INK, SERIES, Table, anchored, percent, px, svg, text};
 
-/// Some steps of a run, as one point.
+/// A point that stands for some steps of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::report) struct Point {
-    /// The first and the last of the steps.
+    /// The first and the last step.
     pub(in crate::report) steps: (u64, u64),
-    /// Where it stands: the place of the last of them.
+    /// The x value: that of the last step.
     pub(in crate::report) x: u64,
-    /// Their mean.
+    /// The mean over the steps.
     pub(in crate::report) mean: f64,
-    /// Their lowest and highest value.
+    /// The lowest and highest values of the steps.
     pub(in crate::report) range: (f64, f64),
 }
 
 /// One line.
 #[derive(Debug, Clone)]
 pub(in crate::report) struct Line {
-    /// What it is called.
+    /// The name.
     pub(in crate::report) name: String,
-    /// Rising.
+    /// The points, by ascending x.
     pub(in crate::report) points: Vec<Point>,
 }
 
-/// What the values are, which says how they are written.
+/// The unit or scale of the values, which decides how they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::report) enum Unit {
     /// Nats, or a number of that size.
     Plain,
-    /// A part of 1, in per cent.
+    /// A share, written in per cent.
     Share,
     /// Much smaller than 1.
     Small,
@@ -46,7 +46,7 @@ pub(in crate::report) enum Unit {
 }
 
 impl Unit {
-    /// A value of a table.
+    /// A value in the table.
     pub(in crate::report) fn value(self, value: f64) -> String {
         match self {
             Self::Plain => format!("{value:.4}"),
@@ -67,24 +67,24 @@ impl Unit {
     }
 }
 
-/// What is drawn.
+/// A line chart.
 #[derive(Debug)]
 pub(in crate::report) struct Lines<'a> {
-    /// What the places are.
+    /// The title of the x axis.
     pub(in crate::report) x: &'a str,
-    /// What the values are, with their unit.
+    /// The title of the y axis, with the unit.
     pub(in crate::report) y: &'a str,
-    /// How values are written.
+    /// The unit of the values.
     pub(in crate::report) unit: Unit,
-    /// The lines; four of them can be told apart.
+    /// The lines; at most four are distinguishable.
     pub(in crate::report) lines: &'a [Line],
 }
 
-/// Marks on a line: more would hide it.
+/// The number of markers on a line: more would hide it.
 const MARKS: usize = 8;
 
 impl Lines<'_> {
-    /// Draws them.
+    /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
         Ok(Chart {
             svg: self.draw()?,
@@ -97,20 +97,20 @@ impl Lines<'_> {
         self.lines.iter().flat_map(|line| &line.points)
     }
 
-    /// From where to where values are drawn.
+    /// The range of the y axis.
     fn range(&self) -> (f64, f64) {
         let low = self.points().map(|p| p.range.0).reduce(f64::min);
         let high = self.points().map(|p| p.range.1).reduce(f64::max);
         let (low, high) = (low.unwrap_or(0.0), high.unwrap_or(1.0));
         if self.unit == Unit::Share {
-            // Small movements of a share must not look like large ones.
+            // From 0, so that small changes of a share do not look large.
             return (low.min(0.0), if high > 0.0 { 1.1 * high } else { 1.0 });
         }
         let space = match high > low {
             true => 0.05 * (high - low),
             false => (0.1 * high.abs()).max(1e-6),
         };
-        // No value below 0 where none of them is.
+        // The axis starts below 0 only if a value does.
         let floor = if low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
         ((low - space).max(floor), high + space)
     }
@@ -154,13 +154,13 @@ impl Lines<'_> {
                     drawn.points.iter().map(|p| (p.x as f64, p.mean)).collect();
                 series_line(&mut chart, i, &points)?;
                 let every = points.len().div_ceil(MARKS).max(1);
-                // Marks of lines that lie on one another stand beside one another.
+                // The markers of overlapping lines are offset from one another.
                 for at in points.iter().skip((i * every / 4) % every).step_by(every) {
                     mark(area, i, chart.backend_coord(at), colour)?;
                 }
                 ends.push((end.mean, i, drawn.name.as_str()));
             }
-            // Names must not lie on one another, nor below the picture.
+            // Names must not overlap, nor leave the chart at the bottom.
             ends.sort_by(|a, b| b.0.total_cmp(&a.0));
             let (_, bottom) = chart.backend_coord(&(last as f64, low));
             let mut above = i32::MIN / 2;
@@ -208,7 +208,7 @@ impl Lines<'_> {
             }
         }
         let names = self.lines.iter().map(|line| line.name.clone());
-        // Over steps, the steps are the place already; and over what has none.
+        // If x is the step itself, the table needs no separate column of steps.
         let is_place = self.points().all(|point| point.steps == (point.x, point.x));
         let places = match is_place {
             true => vec![self.x],
@@ -229,10 +229,10 @@ impl Lines<'_> {
     }
 }
 
-/// The axis of steps.
+/// The title of an axis of steps.
 pub(in crate::report) const STEPS: &str = "steps";
 
-/// A large number at an axis: 12.5 k, 3 M, 1.5 G.
+/// A tick label for a large number: 12.5 k, 3 M, 1.5 G.
 fn many(value: f64) -> String {
     let units = [(1e9, " G"), (1e6, " M"), (1e3, " k")];
     let found = units.into_iter().find(|(unit, _)| value.abs() >= *unit);
@@ -242,7 +242,7 @@ fn many(value: f64) -> String {
     )
 }
 
-/// A name that fits beside its line; the table has all of it.
+/// A name shortened to fit beside its line; the table has it in full.
 pub(super) fn cut(name: &str) -> String {
     const ROOM: usize = 18;
     if name.chars().count() <= ROOM {

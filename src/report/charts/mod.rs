@@ -1,9 +1,9 @@
-//! Takes numbers, yields charts: SVG to stand inside a page, what it says in a sentence, and the numbers as a table.
-//! Knows neither masks nor pages: see [`super::masks`] and [`super::page`].
+//! Takes numbers, yields charts: inline SVG, a sentence that describes it, and the numbers as a table. Knows neither
+//! masks nor pages: see [`super::masks`] and [`super::page`].
 //!
-//! The colours written into the SVG are those of the light page. The page's style sheet maps each of them to a variable
-//! (`[fill="#0072B2"]` to `--kept`), so that one drawing serves light, dark and print; a colour that is used here and
-//! not named there does not change with the page, which a test forbids.
+//! The SVG uses the colours of the light page. The page's style sheet maps each of them to a variable
+//! (`[fill="#0072B2"]` to `--kept`), so that one drawing serves light, dark and print. A colour that the style sheet
+//! does not map would stay the same on every page; a test makes sure that there is none.
 
 mod axes;
 mod bars;
@@ -33,29 +33,29 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 /// A chart, ready for a page.
 #[derive(Debug)]
 pub(super) struct Chart {
-    /// Inline SVG; hidden from screen readers, which are given the message and the table.
+    /// Inline SVG; hidden from screen readers, which read the message and the table instead.
     pub(super) svg: String,
-    /// What is seen, in a sentence.
+    /// A sentence that describes the chart.
     pub(super) message: String,
     /// The numbers.
     pub(super) table: Table,
 }
 
-/// A score's value that divides what is kept from what is dropped: one number, or a range where scopes differ.
+/// A threshold of a score between kept and dropped tokens: one number, or a range if scopes differ.
 #[derive(Debug, Clone)]
 pub(super) struct Threshold {
-    /// The mask whose it is.
+    /// The mask.
     pub(super) mask: String,
-    /// Whether scores from it on are kept; else those up to it.
+    /// Whether scores at or above the threshold are kept; otherwise those at or below it.
     pub(super) from: bool,
-    /// Its lowest value, in nats.
+    /// The lowest value, in nats.
     pub(super) low: f64,
-    /// Its highest value.
+    /// The highest value, in nats.
     pub(super) high: f64,
 }
 
 impl Threshold {
-    /// As people write it: `≤ 2.310`, or `≤ 2.310–4.050`.
+    /// The threshold in readable form: `≤ 2.310`, or `≤ 2.310–4.050`.
     pub(super) fn bound(&self) -> String {
         let (low, high) = (format!("{:.3}", self.low), format!("{:.3}", self.high));
         let side = if self.from { '≥' } else { '≤' };
@@ -65,7 +65,7 @@ impl Threshold {
         }
     }
 
-    /// With the mask before it.
+    /// The mask and the threshold.
     fn label(&self) -> String {
         format!("{} {}", self.mask, self.bound())
     }
@@ -75,30 +75,30 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Text and axes.
 const INK: RGBColor = RGBColor(0x1F, 0x23, 0x28);
-/// Numbers at axes.
+/// Tick labels.
 const MUTED: RGBColor = RGBColor(0x59, 0x63, 0x6E);
-/// Lines of the grid.
+/// Grid lines.
 const GRID: RGBColor = RGBColor(0xE1, 0xE4, 0xE8);
-/// The page itself, around lines that cross other colours.
+/// The page background, also around lines that cross other colours.
 const GROUND: RGBColor = RGBColor(0xFF, 0xFF, 0xFF);
-/// What is kept: the blue of Okabe and Ito.
+/// Kept tokens: the blue of Okabe and Ito.
 const KEPT: RGBColor = RGBColor(0x00, 0x72, 0xB2);
-/// What is dropped: their vermilion; the page hatches it.
+/// Dropped tokens: the vermilion of Okabe and Ito; the page hatches it.
 const DROPPED: RGBColor = RGBColor(0xD5, 0x5E, 0x00);
 /// The range of a threshold.
 const BAND: RGBColor = RGBColor(0xB8, 0xBE, 0xC6);
-/// A line that is seen on any colour: drawn twice.
+/// A line that is visible on any colour: drawn twice.
 const HALO: [(RGBColor, f64); 2] = [(GROUND, 4.0), (INK, 1.6)];
-/// Lines of several series, from the palette of Okabe and Ito; each has its own mark and dashes too.
+/// The lines of several series, from the palette of Okabe and Ito; each has its own marker and dashes too.
 const SERIES: [RGBColor; 4] = [
     KEPT,
     RGBColor(0xC2, 0x54, 0x02),
     RGBColor(0x00, 0x7A, 0x5A),
     RGBColor(0xA6, 0x4D, 0x79),
 ];
-/// What is above zero where that is not wanted: vermilion as a line.
+/// An undesired difference above zero: vermilion as a line.
 const DROPPED_LINE: RGBColor = SERIES[1];
-/// Few to many: eight steps of cividis, which is even in lightness to colour-blind readers too.
+/// Few to many: eight steps of cividis, whose lightness is uniform to colour-blind readers too.
 const HEAT: [RGBColor; 8] = [
     RGBColor(0xF7, 0xE8, 0x9A),
     RGBColor(0xE1, 0xCC, 0x55),
@@ -110,15 +110,15 @@ const HEAT: [RGBColor; 8] = [
     RGBColor(0x00, 0x22, 0x4E),
 ];
 
-/// TokenTexts at twice the size that is shown: the backend's coordinates are whole numbers.
+/// Charts are drawn at twice their displayed size, because the backend's coordinates are integers.
 const SCALE: u32 = 2;
 
-/// A length on the page, in units of the drawing.
+/// Converts a length on the page to drawing units.
 fn px(length: f64) -> i32 {
     (length * f64::from(SCALE)).round() as i32
 }
 
-/// Text of this size on the page. The backend divides sizes by 1.24.
+/// A text style with this size on the page. The backend divides sizes by 1.24.
 fn text(size: f64, colour: RGBColor) -> TextStyle<'static> {
     let size = size * f64::from(SCALE) * 1.24;
     ("sans-serif", size).into_font().color(&colour)
@@ -132,7 +132,7 @@ fn line(colour: RGBColor, width: f64) -> ShapeStyle {
     colour.stroke_width(px(width).unsigned_abs())
 }
 
-/// The SVG of what `draw` draws on an area of this size, to be as wide as the page allows.
+/// The SVG that `draw` draws on an area of this size. It scales to the width of the page.
 fn svg(
     (width, height): (u32, u32),
     draw: impl FnOnce(&Area<'_>) -> anyhow::Result<()>,
@@ -149,12 +149,12 @@ fn svg(
     Ok(svg.replacen(&fixed, hidden, 1).replace("/>\n", "/>"))
 }
 
-/// A number at an axis: no more digits than it needs.
+/// A tick label with at most two decimals.
 fn short(value: f64) -> String {
     trimmed(value, 2)
 }
 
-/// A number at an axis from `low` to `high`: with as many digits as tell its marks apart, no more than it needs.
+/// A tick label for an axis from `low` to `high`, with enough digits to distinguish the ticks.
 fn mark_of_axis(value: f64, (low, high): (f64, f64)) -> String {
     let digits = (2.0 - (high - low).log10()).ceil().clamp(2.0, 9.0);
     trimmed(value, digits as usize)
@@ -169,7 +169,7 @@ fn trimmed(value: f64, digits: usize) -> String {
     }
 }
 
-/// A share as people write it.
+/// A share in per cent.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
@@ -182,7 +182,7 @@ mod tests {
 
     const STYLE: &str = include_str!("../page/page.css");
 
-    /// One chart of each kind, with everything that a kind may draw.
+    /// One chart of each kind, with everything that the kind can draw.
     fn all() -> Vec<Chart> {
         let threshold = |from, low, high| Threshold {
             mask: "mask_loss".to_owned(),

@@ -1,4 +1,4 @@
-//! Points of several series with one curve through all of them: each series has its own mark and colour.
+//! A scatter plot of several series, with one curve through all points. Each series has its own marker and colour.
 
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
@@ -10,27 +10,27 @@ use super::{Chart, INK, SERIES, Table, anchored, line, mark_of_axis, px, svg, te
 /// A series of points.
 #[derive(Debug, Clone)]
 pub(in crate::report) struct Series {
-    /// What it is called.
+    /// The name.
     pub(in crate::report) name: String,
-    /// Its points, and what each is called in the table.
+    /// The points: the name in the table, x and y.
     pub(in crate::report) points: Vec<(String, f64, f64)>,
 }
 
-/// What is drawn.
+/// A scatter plot.
 #[derive(Debug)]
 pub(in crate::report) struct Scatter<'a> {
-    /// What the places are, with their unit.
+    /// The title of the x axis, with the unit.
     pub(in crate::report) x: &'a str,
-    /// What the values are, with their unit.
+    /// The title of the y axis, with the unit.
     pub(in crate::report) y: &'a str,
-    /// The series; four of them can be told apart.
+    /// The series; at most four are distinguishable.
     pub(in crate::report) series: &'a [Series],
-    /// The curve, as points by rising x; and what it says.
+    /// The curve as points by ascending x, and a sentence about it.
     pub(in crate::report) curve: Option<(Vec<(f64, f64)>, String)>,
 }
 
 impl Scatter<'_> {
-    /// Draws them.
+    /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
         Ok(Chart {
             svg: self.draw()?,
@@ -79,7 +79,7 @@ impl Scatter<'_> {
                 chart.draw_series(LineSeries::new(curve, line(INK, 1.6)))?;
             }
             let (right, top) = chart.backend_coord(&(across.end, up.end));
-            // A series keeps its colour and mark in every picture; one without points is not named.
+            // A series has the same colour and marker in every chart; one without points is not named.
             let drawn = self.series.iter().enumerate();
             let drawn = drawn.filter(|(_, series)| !series.points.is_empty());
             for (place, (i, series)) in (0..).zip(drawn) {

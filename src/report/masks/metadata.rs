@@ -23,14 +23,14 @@ use crate::{
 pub(super) struct Provenance {
     metadata: Value,
     selections: Vec<Selection>,
-    /// Of nothing if the masks are not finished or not in a folder.
+    /// Empty if the masks are not finished, or not in a folder.
     summary: SummaryFile,
 }
 
 impl Provenance {
-    /// Reads both.
+    /// Reads the metadata and the summary.
     pub(super) fn read(masks: &Masks) -> anyhow::Result<Self> {
-        // The summary is about the whole folder, not about a single file of it.
+        // The summary describes the whole folder, not a single file in it.
         let folder = masks.folder.as_ref().filter(|_| masks.path.is_dir());
         let summary = match folder {
             Some(folder) => SummaryFile::read(folder)?,
@@ -91,7 +91,7 @@ impl Provenance {
     fn rules(&self) -> Vec<(String, String)> {
         let rules = self.selections.iter().enumerate().map(|(i, selection)| {
             let column = selection.column.clone();
-            // A rule of another version is shown as it is.
+            // A rule of another version is shown as JSON.
             let rule = rule(selection);
             let rule = rule.unwrap_or_else(|| self.metadata["selections"][i].to_string());
             (column.unwrap_or_else(|| "?".to_owned()), rule)
@@ -99,7 +99,7 @@ impl Provenance {
         rules.collect()
     }
 
-    /// The facts about how the masks were made, as name and value.
+    /// The facts about how the masks were created, as name and value.
     fn facts(&self) -> Vec<(String, String)> {
         let mut facts = Vec::new();
         let mut metadata = self.metadata.clone();
@@ -112,7 +112,7 @@ impl Provenance {
                 grouped(tokens)
             )),
             (Value::String(scope), _) if scope == "document" => {
-                Some("document: each by itself".to_owned())
+                Some("document: each document separately".to_owned())
             }
             (Value::String(scope), _) if scope == "corpus" => {
                 Some("corpus: all tokens of all shards".to_owned())
@@ -263,14 +263,14 @@ fn rule(selection: &Selection) -> Option<String> {
     }
     if let (Some(low), Some(high)) = (selection.drop_lowest, selection.drop_highest) {
         return Some(format!(
-            "all but the {} of lowest and the {} of highest {by}",
+            "all but the {} with the lowest and the {} with the highest {by}",
             percent(low),
             percent(high)
         ));
     }
     for (keep, how) in [
-        (selection.keep_lowest, "of lowest"),
-        (selection.keep_highest, "of highest"),
+        (selection.keep_lowest, "with the lowest"),
+        (selection.keep_highest, "with the highest"),
     ] {
         if let Some(keep) = keep {
             return Some(format!("the {} {how} {by}", percent(keep)));
@@ -279,7 +279,7 @@ fn rule(selection: &Selection) -> Option<String> {
     if let (Some(keep), Some(seed)) = (selection.keep, selection.seed) {
         return Some(format!("{} at random, seed {seed}", percent(keep)));
     }
-    // As the JSON has them: in double precision.
+    // In double precision, as in the JSON.
     let bound = |bound: Option<Option<f32>>| bound.flatten().map(f64::from);
     match (bound(selection.at_least), bound(selection.at_most)) {
         (Some(least), Some(most)) => Some(format!("{by} from {least} to {most} nats")),
@@ -340,11 +340,11 @@ mod tests {
         let said = [
             (
                 json!({"by": "loss", "keep_lowest": 0.7}),
-                "the 70.0 % of lowest loss",
+                "the 70.0 % with the lowest loss",
             ),
             (
                 json!({"by": "excess", "keep_highest": 0.6}),
-                "the 60.0 % of highest excess",
+                "the 60.0 % with the highest excess",
             ),
             (
                 json!({"by": "random", "keep": 0.5, "seed": 3, "scored": "loss"}),
@@ -352,7 +352,7 @@ mod tests {
             ),
             (
                 json!({"by": "loss", "drop_lowest": 0.1, "drop_highest": 0.2}),
-                "all but the 10.0 % of lowest and the 20.0 % of highest loss",
+                "all but the 10.0 % with the lowest and the 20.0 % with the highest loss",
             ),
             (
                 json!({"by": "loss", "at_least": null, "at_most": 2.5}),

@@ -1,4 +1,4 @@
-//! The report on a masks folder, finished or not: how it was made, its scores and masks, and some of its documents.
+//! The report on a masks folder, finished or not: how it was created, its scores and masks, and some of its documents.
 //!
 //! ```text
 //! made           metadata and summary: facts, rules in words, thresholds; `verified`: the result of `verify`

@@ -1,11 +1,11 @@
-//! The result of `verify` in words. Removes the fields that it covers from the metadata.
+//! The result of `verify` in words. Removes the fields that the words cover from the metadata.
 
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
 use crate::numbers::{grouped, nats};
 
-/// The fact; fields that its words do not cover stay in `verified`.
+/// The fact as name and value. Fields that its words do not cover stay in `verified`.
 pub(super) fn fact(verified: &mut Value) -> (String, String) {
     let said = words(verified).unwrap_or_default();
     if !said.is_empty()
@@ -18,7 +18,7 @@ pub(super) fn fact(verified: &mut Value) -> (String, String) {
     ("verified".to_owned(), said)
 }
 
-/// What of a verify.json is put into words.
+/// The fields of verify.json that are put into words.
 #[derive(Deserialize)]
 struct Verified {
     documents: u64,
@@ -31,7 +31,7 @@ struct Verified {
     versions: Versions,
 }
 
-/// In nats.
+/// The largest and the mean difference, in nats.
 #[derive(Deserialize)]
 struct Difference {
     largest: f64,

@@ -229,7 +229,7 @@ fn evaluations(runs: &[Recorded]) -> Vec<Group> {
             unit: Unit::Plain,
             quantities,
             total: false,
-            caption: "Mean loss on held-out text, after so many steps.",
+            caption: "Mean loss on held-out text, by step.",
         }
     });
     groups.collect()
@@ -267,7 +267,7 @@ fn selection(runs: &[Recorded]) -> [Group; 3] {
             "Share kept",
             vec![
                 Quantity::of("kept", kept),
-                Quantity::field("asked for", "keep"),
+                Quantity::field("requested", "keep"),
             ],
             "share of the targets",
             "Of each step's targets. For clm, static and weighted, the requested ratio is that of figure 6.",

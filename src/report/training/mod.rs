@@ -1,5 +1,5 @@
-//! The report on training runs, finished or not: how each was made, its results and its curves. Several runs are shown
-//! side by side.
+//! The report on training runs, finished or not: the settings, results and curves of each. Several runs are shown side
+//! by side.
 //!
 //! ```text
 //! recorded   the records in a run's folder: plan, summary, metrics, timings

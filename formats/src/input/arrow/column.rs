@@ -1,5 +1,5 @@
-//! Takes the buffers of one column of a batch, yields its cells. Every place that is read is compared with what is
-//! there, so that damage is an error, and a bad text one bad row.
+//! Takes the buffers of one column of a batch, yields its cells. Every offset is checked against its buffer, so a
+//! damaged file is an error, and an invalid text is one bad row.
 
 use std::io;
 
@@ -10,15 +10,15 @@ use super::super::error::malformed;
 use super::schema::Values;
 use super::source::Buffer;
 
-/// A column's buffers, the first of them its validity bitmap.
+/// A column's buffers, the validity bitmap first.
 pub(super) struct Loaded {
-    /// The bitmaps of the structs around it; none where nothing is null.
+    /// The validity bitmaps of the structs around it; an empty one has no nulls.
     pub(super) around: Vec<Buffer>,
     pub(super) values: Values,
     pub(super) buffers: Vec<Buffer>,
     /// A list's items.
     pub(super) items: Option<(Values, Vec<Buffer>)>,
-    /// A dictionary's places, and its parts with the number of values in each.
+    /// For a dictionary column: the width of its indices in bytes, and the dictionary's parts with their lengths.
     pub(super) dictionary: Option<(usize, Vec<(u64, Loaded)>)>,
     pub(super) bytes: Bytes,
     pub(super) integers: Vec<Option<i64>>,
@@ -37,7 +37,7 @@ impl Loaded {
         }
     }
 
-    /// What stands in `row`. A text or list of more than `most` bytes is not read.
+    /// The value at `row`. A text or list of more than `most` bytes is not read.
     pub(super) fn cell(&mut self, row: u64, most: usize) -> io::Result<Cell<'_>> {
         for bitmap in &mut self.around {
             if !is_valid(bitmap, row)? {
@@ -96,7 +96,7 @@ impl Loaded {
         }
     }
 
-    /// The value of the dictionary that `row` names.
+    /// The dictionary value at the index that `row` holds.
     fn look_up(&mut self, row: u64, most: usize) -> io::Result<Cell<'_>> {
         let (Some((width, parts)), Some(places)) = (&mut self.dictionary, self.buffers.get_mut(1))
         else {
@@ -134,7 +134,7 @@ impl Loaded {
     }
 }
 
-/// Start and length of what stands between two offsets.
+/// The start and length of the values between two offsets.
 fn between(offsets: &mut Buffer, row: u64, width: usize) -> io::Result<(u64, usize)> {
     let start = offsets.integer(row, width, false)?;
     let end = offsets.integer(row + 1, width, false)?;
@@ -147,7 +147,7 @@ fn between(offsets: &mut Buffer, row: u64, width: usize) -> io::Result<(u64, usi
     }
 }
 
-/// Whether the bit of `row` is set. Without a bitmap nothing is null.
+/// Whether the bit of `row` is set. With an empty bitmap nothing is null.
 fn is_valid(bitmap: &mut Buffer, row: u64) -> io::Result<bool> {
     if bitmap.length() == 0 {
         return Ok(true);
@@ -156,7 +156,7 @@ fn is_valid(bitmap: &mut Buffer, row: u64) -> io::Result<bool> {
 }
 
 fn outside() -> io::Error {
-    malformed("a value lies outside its buffer")
+    malformed("a value is outside its buffer")
 }
 
 fn missing() -> io::Error {

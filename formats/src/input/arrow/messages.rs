@@ -1,5 +1,5 @@
-//! Takes the messages of an Arrow stream one after the other, yields the rows of their batches. Finds the buffers of the
-//! columns that are asked for; their values are read in `column`.
+//! Takes the messages of an Arrow stream in order, yields the rows of their batches. Finds the buffers of the requested
+//! columns; `column` reads their values.
 
 use std::collections::HashMap;
 use std::io;
@@ -15,22 +15,22 @@ use super::schema::{Column, Layout, Next, Node, NodeBuffers, Values};
 use super::source::{Buffer, Raw, Source};
 use crate::ipc::{self, Misplaced};
 
-/// What a stream may hold of a batch, in documents.
+/// A stream may hold this many documents of the largest size in memory, for each batch or dictionary.
 const DOCUMENTS_PER_BATCH: usize = 16;
-/// More rows than this for each byte of a batch are no rows.
+/// A batch with more rows per byte than this is malformed.
 const ROWS_PER_BYTE: u64 = 4096;
 
-/// A dictionary's part: its buffers, and how many values it has.
+/// A part of a dictionary: the number of its values, and its buffers.
 type Part = (u64, Vec<bytes::Bytes>);
 
-/// What the messages so far said.
+/// The schema and dictionaries of the messages so far.
 pub(super) struct Messages<'a> {
     options: &'a ReadOptions,
     layout: Option<Wanted>,
     dictionaries: HashMap<i64, Vec<Part>>,
 }
 
-/// The columns, and those that are asked for.
+/// All columns, and the requested ones.
 struct Wanted {
     layout: Layout,
     content: Result<Column, String>,
@@ -58,7 +58,7 @@ impl<'a> Messages<'a> {
         Ok(())
     }
 
-    /// Takes a message and its body; false where nobody listens any more.
+    /// Takes a message and its body; false if the receiver has closed.
     pub(super) fn take(
         &mut self,
         message: &[u8],
@@ -94,9 +94,7 @@ impl<'a> Messages<'a> {
                 parts.push(part);
                 let bytes = parts.iter().flat_map(|(_, buffers)| buffers);
                 if bytes.map(bytes::Bytes::len).sum::<usize>() > self.most() {
-                    return Err(malformed(
-                        "a dictionary that is larger than memory may hold",
-                    ));
+                    return Err(malformed("a dictionary that exceeds the memory limit"));
                 }
             }
             return Ok(true);
@@ -130,7 +128,7 @@ impl Wanted {
         })
     }
 
-    /// The columns that are asked for.
+    /// The requested columns.
     fn columns(&self) -> [Option<&Column>; 3] {
         [
             self.content.as_ref().ok(),
@@ -139,7 +137,7 @@ impl Wanted {
         ]
     }
 
-    /// Finds, or reads, the buffers of a batch that are asked for.
+    /// Finds or reads the requested buffers of a batch.
     fn load(
         &self,
         batch: &RecordBatch<'_>,
@@ -180,7 +178,7 @@ impl Wanted {
         })
     }
 
-    /// Reads a dictionary, if it is one that is asked for; else passes it over.
+    /// Reads a dictionary if a requested column uses it; skips it otherwise.
     fn dictionary(
         &self,
         id: i64,
@@ -214,9 +212,7 @@ impl Wanted {
             let mut buffer = Buffer::open(raw, compression, false, most)?;
             let length = usize::try_from(buffer.length()).unwrap_or(usize::MAX);
             if length > most {
-                return Err(malformed(
-                    "a dictionary that is larger than memory may hold",
-                ));
+                return Err(malformed("a dictionary that exceeds the memory limit"));
             }
             buffers.push(buffer.get(0, length)?);
         }
@@ -224,7 +220,7 @@ impl Wanted {
     }
 }
 
-/// Where the fields' parts stand in a batch.
+/// The positions of the fields' buffers in a batch.
 fn places(nodes: &[Node], count: usize, plain: bool, batch: &RecordBatch<'_>) -> Vec<NodeBuffers> {
     let views = batch.variadicBufferCounts();
     let mut views = views
@@ -242,7 +238,7 @@ fn places(nodes: &[Node], count: usize, plain: bool, batch: &RecordBatch<'_>) ->
     places
 }
 
-/// The buffers with these numbers.
+/// The buffers at these indices.
 fn raws(
     batch: &RecordBatch<'_>,
     indexes: &[usize],
@@ -259,10 +255,10 @@ fn raws(
         let place = ipc::buffer_range(buffers.get(*index), body);
         let place = place.map_err(|misplaced| match misplaced {
             Misplaced::Negative => malformed("a buffer of negative length"),
-            Misplaced::Outside => malformed("a buffer lies outside its message"),
+            Misplaced::Outside => malformed("a buffer is outside its message"),
         })?;
         let (offset, length) = (place.start, place.end - place.start);
-        // Writers put no place for what is empty.
+        // Writers do not always set the offset of an empty buffer.
         let offset = match length {
             0 => wanted.last().map_or(0, |(offset, length)| offset + length),
             _ => offset,
@@ -278,7 +274,7 @@ fn lacks() -> io::Error {
 }
 
 impl Column {
-    /// Which buffers of a batch it needs.
+    /// The indices of the buffers of a batch that the column needs.
     fn buffers(&self, places: &[NodeBuffers]) -> Vec<usize> {
         let mut found: Vec<_> = self
             .around
@@ -293,7 +289,7 @@ impl Column {
             (None, Values::Integer { .. } | Values::List { .. }) => 2,
             (None, Values::FixedList { .. }) => 1,
         };
-        // A number of views that makes no sense is found out by the first buffer that is not there.
+        // An impossible number of views is detected at the first buffer that does not exist.
         found.extend((place.first..).take(own.min(1 << 20)));
         if self.items.is_some() {
             found.extend((places[self.index + 1].first..).take(2));
@@ -344,7 +340,7 @@ impl Column {
     }
 }
 
-/// The columns of a batch that are asked for.
+/// The requested columns of a batch.
 struct Batch {
     rows: u64,
     content: Option<Loaded>,
@@ -353,7 +349,7 @@ struct Batch {
 }
 
 impl Batch {
-    /// Hands out all rows; false where nobody listens any more.
+    /// Sends all rows to `sink`; false if the receiver has closed.
     fn rows(
         mut self,
         wanted: &Wanted,

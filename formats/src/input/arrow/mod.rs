@@ -1,9 +1,9 @@
-//! Takes an Arrow IPC file or stream, yields a document per row. Reads the columns that are asked for and no others.
+//! Takes an Arrow IPC file or stream, yields a document per row. Reads only the requested columns.
 //!
-//! Arrow's own readers hold whole batches. Here the messages are taken apart by [`crate::ipc`], and each value is read from
-//! its buffer where it is asked for, see `column`. A file that is cut or compressed is read like the
-//! stream inside it; batches of a file pass through the same memory whatever their size, those of a pipe or of a
-//! compressed file are held as far as their columns are asked for.
+//! Arrow's own readers hold whole batches. Here [`crate::ipc`] parses the messages, and each value is read from its
+//! buffer when it is requested, see `column`. A truncated or compressed file is read like the stream inside it. Batches
+//! of an uncompressed file need the same memory whatever their size; of batches from a pipe or a compressed file, the
+//! requested columns are held in memory.
 
 mod column;
 mod messages;
@@ -27,11 +27,11 @@ use source::Source;
 
 use crate::ipc;
 
-/// How an Arrow file begins; the stream in it follows after two more bytes.
+/// The first bytes of an Arrow file: its magic and two bytes of padding. The stream in it follows.
 pub(super) const FILE: &[u8] = b"ARROW1\0\0";
-/// No message says more about a batch than this.
+/// Longer messages, in bytes, are refused as malformed.
 const LARGEST_MESSAGE: usize = 256 << 20;
-/// Where the bytes of an Arrow file or stream come from.
+/// The source of the bytes of an Arrow file or stream.
 pub(super) enum Input {
     /// A file.
     Ranges(Arc<Ranges>),
@@ -39,7 +39,7 @@ pub(super) enum Input {
     Stream(Plain, Handle),
 }
 
-/// Reads all rows. `progress` is told how far into a file they are.
+/// Reads all rows. Calls `progress` with the byte offset reached in a file.
 pub(super) fn read(
     input: Input,
     shard: &str,
@@ -63,7 +63,7 @@ pub(super) fn read(
             progress(*position);
         }
         let start = source.read(4);
-        let start = start.map_err(|error| ends_early(error, "it ends without its end mark"))?;
+        let start = start.map_err(|error| ends_early(error, "it ends without an end mark"))?;
         let begins = std::mem::take(&mut at_start) && start == FILE[..4];
         let word = match begins {
             true => {
@@ -81,7 +81,7 @@ pub(super) fn read(
     }
 }
 
-/// Reads a whole file by its footer. Not all writers make it a stream in between.
+/// Reads a complete file by its footer: not all writers put a valid stream before the footer.
 fn file(
     ranges: &Arc<Ranges>,
     footer: &[u8],
@@ -113,18 +113,18 @@ fn file(
     Ok(())
 }
 
-/// The message that begins with `word`; nothing at the end mark.
+/// The message that starts with the word `first`; none at the end mark.
 fn message(first: Bytes, source: &mut Source) -> io::Result<Option<Bytes>> {
     let word = |bytes: Bytes| [bytes[0], bytes[1], bytes[2], bytes[3]];
     let length = ipc::message_length(word(first), || source.read(4).map(word))?;
     match length.map(|length| length as usize) {
         None => Ok(None),
-        Some(length) if length > LARGEST_MESSAGE => Err(malformed("a message that makes no sense")),
+        Some(length) if length > LARGEST_MESSAGE => Err(malformed("a message that is too long")),
         Some(length) => source.read(length).map(Some),
     }
 }
 
-/// The footer of a file. Nothing for streams and cut files.
+/// The footer of a file. None for streams and truncated files.
 fn footer(ranges: &Ranges) -> Option<Bytes> {
     const TAIL: usize = 10;
     let begins = ranges.read(0, FILE.len()).ok()? == FILE;

@@ -1,5 +1,5 @@
-//! Takes the schema message of an Arrow stream, yields how the columns' buffers follow one another in a batch, and which
-//! of them are asked for.
+//! Takes the schema message of an Arrow stream, yields the order of the columns' buffers in a batch, and the requested
+//! columns.
 
 use std::io;
 
@@ -8,41 +8,41 @@ use arrow_ipc::{Endianness, Field, MetadataVersion, Schema, Type};
 use super::super::error::malformed;
 use super::super::{ReadOptions, fields};
 
-/// What is read of a column.
+/// How the values of a column are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Values {
     /// Bytes between offsets of 4 or 8 bytes.
     Binary { offset: usize },
     /// Bytes of 16-byte views.
     View,
-    /// Integers of so many bytes.
+    /// Integers of `width` bytes.
     Integer { width: usize, unsigned: bool },
     /// Lists of integers between offsets of 4 or 8 bytes; the integers are the next column.
     List { offset: usize },
-    /// Lists of so many integers each; the integers are the next column.
+    /// Lists of `length` integers each; the integers are the next column.
     FixedList { length: usize },
 }
 
-/// A field and those inside it, with what they have in each batch.
+/// A field and its children, with the buffers that they have in each batch.
 ///
-/// What can be read as a column, and structs, have a validity bitmap as their first buffer.
+/// Readable columns and structs have a validity bitmap as their first buffer.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) name: String,
-    /// How many buffers it has itself; a view has more.
+    /// The number of its own buffers; a view has further ones.
     pub(super) buffers: usize,
     pub(super) is_view: bool,
     pub(super) values: Option<Values>,
-    /// What the type is called in a message.
+    /// The name of the type in error messages.
     kind: &'static str,
     is_struct: bool,
     pub(super) dictionary: Option<Dictionary>,
     pub(super) children: Vec<Node>,
-    /// Its number when all fields are counted, parents first.
+    /// Its index among all fields, parents first.
     pub(super) index: usize,
 }
 
-/// A column that is asked for: the structs around it, outermost first, and itself.
+/// A requested column: the structs around it, outermost first, and itself.
 #[derive(Debug, Clone)]
 pub(super) struct Column {
     pub(super) around: Vec<usize>,
@@ -53,24 +53,24 @@ pub(super) struct Column {
     pub(super) dictionary: Option<Dictionary>,
 }
 
-/// A column whose batches hold places in a list of values that comes before them.
+/// A dictionary column: its batches hold indices into a list of values that comes before them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Dictionary {
     pub(super) id: i64,
-    /// The places: integers of so many bytes.
+    /// The width of the indices in bytes.
     pub(super) width: usize,
 }
 
-/// Where a field's parts stand in a batch.
+/// The position of a field's buffers in a batch.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct NodeBuffers {
-    /// Its first buffer.
+    /// The index of its first buffer.
     pub(super) first: usize,
-    /// How many buffers its views lead to.
+    /// The number of buffers that its views point into.
     pub(super) views: usize,
 }
 
-/// What comes next while a batch's parts are counted.
+/// The state while the buffers of a batch are counted.
 pub(super) struct Next<'a> {
     pub(super) buffer: usize,
     pub(super) views: &'a mut dyn Iterator<Item = usize>,
@@ -97,7 +97,7 @@ impl Layout {
         Ok(Self { nodes, count })
     }
 
-    /// The column with the document, or why there is none.
+    /// The column with the document, or the reason why there is none.
     pub(super) fn content(&self, options: &ReadOptions) -> Result<Column, String> {
         let (field, option, expected) = match &options.tokens_field {
             Some(field) => (field, options.names.tokens_field, "a list of token ids"),
@@ -126,8 +126,8 @@ impl Layout {
 }
 
 impl Node {
-    /// Counts the buffers of this field and of those inside it, from `next` on. `plain`: as the values of a dictionary,
-    /// where the field would have one.
+    /// Counts the buffers of this field and its children, from `next` on. With `plain`, a dictionary field is counted
+    /// as the values of its dictionary.
     pub(super) fn place(&self, plain: bool, next: &mut Next<'_>, places: &mut [NodeBuffers]) {
         if let Some(place) = places.get_mut(self.index) {
             *place = NodeBuffers {
@@ -152,7 +152,7 @@ impl Node {
         }
     }
 
-    /// The column of this field; nothing where it cannot be read as one.
+    /// The column of this field; none if it is not a readable column.
     fn column(&self, around: Vec<usize>) -> Option<Column> {
         let values = self.values?;
         let items = match values {
@@ -179,7 +179,7 @@ impl Node {
         })
     }
 
-    /// This field as the values of a dictionary: as if it had none.
+    /// The field, among this one and its children, that uses the dictionary `id`.
     pub(super) fn find_dictionary(&self, id: i64) -> Option<&Self> {
         if self
             .dictionary
@@ -193,7 +193,7 @@ impl Node {
     }
 }
 
-/// The field that `path` names: literally, or step by step into structs.
+/// The field that `path` names: literally, or with dots as a path into structs.
 fn find<'a>(nodes: &'a [Node], path: &str) -> Option<(Vec<usize>, &'a Node)> {
     let named = |name: &str| nodes.iter().rev().find(|node| node.name == name);
     if let Some(node) = named(path) {

@@ -1,5 +1,5 @@
-//! Takes a file of any length or a stream, yields the parts of Arrow messages. From a file, only what is asked for is
-//! read, a little at a time; from a stream, what is not asked for is passed over.
+//! Takes a file of any length or a stream, yields the parts of Arrow messages. Of a file, only the requested parts are
+//! read, in small chunks; of a stream, the other parts are skipped.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use super::super::error::{cut_short, malformed};
 use super::super::ranges::{Ranges, Window};
 use crate::ipc::Announced;
 
-/// Read at once from a stream or decoder.
+/// The most bytes of a compressed buffer per read.
 const CHUNK: usize = 256 * 1024;
 
-/// Where messages come from.
+/// The source of the messages.
 pub(super) enum Source {
-    /// A file and the next place in it.
+    /// A file and the offset of the next read.
     Ranges(Arc<Ranges>, u64),
     /// A stream, read by a runtime on another thread.
     Stream(Plain, Handle),
 }
 
 impl Source {
-    /// The next `length` bytes. Takes memory only for what is there.
+    /// The next `length` bytes. Allocates only for bytes that exist.
     pub(super) fn read(&mut self, length: usize) -> io::Result<Bytes> {
         match self {
             Self::Ranges(ranges, position) => {
@@ -45,8 +45,8 @@ impl Source {
         }
     }
 
-    /// The next parts of a message's body, of `length` bytes in all: `wanted` are offsets and lengths, in order.
-    /// Together they hold no more than `most` bytes in memory.
+    /// The requested parts of the next message body, which has `length` bytes. `wanted` has their offsets and lengths,
+    /// in order. Together they hold at most `most` bytes in memory.
     pub(super) fn body(
         &mut self,
         length: u64,
@@ -58,7 +58,7 @@ impl Source {
             Self::Ranges(ranges, position) => {
                 let start = *position;
                 *position = start.checked_add(length).ok_or_else(outside)?;
-                // How many rows a batch may claim goes by its length.
+                // The length must be true: it limits the number of rows that a batch may claim.
                 if *position > ranges.length() {
                     return Err(cut_short("it ends inside a message"));
                 }
@@ -109,10 +109,10 @@ impl Source {
 }
 
 fn outside() -> io::Error {
-    malformed("a buffer lies outside its message")
+    malformed("a buffer is outside its message")
 }
 
-/// A buffer as it lies in the file, compressed or not.
+/// A buffer as stored in the file, compressed or not.
 #[derive(Clone)]
 pub(super) enum Raw {
     Held(Bytes),
@@ -131,12 +131,12 @@ pub(super) enum Buffer {
         start: u64,
         length: u64,
     },
-    /// A decoder, for what is read from front to back; how far it got; how long it is.
+    /// A decoder for a buffer that is read from front to back, its position, and the buffer's decompressed length.
     Flow(Box<dyn Read + Send>, u64, u64),
 }
 
 impl Buffer {
-    /// Opens a buffer. A compressed one is held, up to `most` bytes, unless it `flows`.
+    /// Opens a buffer. A compressed one is decompressed into memory, up to `most` bytes; with `flows`, as it is read.
     pub(super) fn open(
         raw: Raw,
         compression: Option<CompressionType>,
@@ -192,7 +192,7 @@ impl Buffer {
         }
     }
 
-    /// What is left without the first bytes.
+    /// The buffer without its first bytes.
     fn after(self, bytes: u64) -> Self {
         match self {
             Self::Held(held) => Self::Held(held.slice((bytes as usize).min(held.len())..)),
@@ -220,7 +220,7 @@ impl Buffer {
     pub(super) fn get(&mut self, start: u64, length: usize) -> io::Result<Bytes> {
         let end = start.checked_add(length as u64);
         if end.is_none_or(|end| end > self.length()) {
-            return Err(malformed("a value lies outside its buffer"));
+            return Err(malformed("a value is outside its buffer"));
         }
         match self {
             Self::Held(bytes) => Ok(bytes.slice(start as usize..start as usize + length)),
@@ -235,7 +235,7 @@ impl Buffer {
             Self::Flow(decoder, position, _) => {
                 let before = start.checked_sub(*position);
                 let before = before.ok_or_else(|| malformed("its values go backwards"))?;
-                let short = || cut_short("a compressed buffer is shorter than it says");
+                let short = || cut_short("a compressed buffer is shorter than it states");
                 if io::copy(&mut decoder.take(before), &mut io::sink())? < before {
                     return Err(short());
                 }
@@ -249,7 +249,7 @@ impl Buffer {
         }
     }
 
-    /// An integer of `width` bytes at `index`; of 8 bytes, an unsigned one comes as its bits.
+    /// The integer of `width` bytes at `index`. An unsigned one of 8 bytes is reinterpreted as signed.
     pub(super) fn integer(&mut self, index: u64, width: usize, unsigned: bool) -> io::Result<i64> {
         let start = index.checked_mul(width as u64).ok_or_else(outside)?;
         let mut bytes = self.get(start, width)?;
@@ -265,7 +265,7 @@ impl Buffer {
     }
 }
 
-/// A buffer from a place on.
+/// A reader of a buffer from `position` on.
 struct Stretch {
     buffer: Buffer,
     position: u64,

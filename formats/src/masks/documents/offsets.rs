@@ -1,5 +1,5 @@
-//! Takes a mask file, yields where in it the columns of each record batch lie, without reading them. Reads the offsets of
-//! the lists, and refuses what the readers of rows refuse; the items are looked at when they are read.
+//! Takes a mask file, yields the byte offsets of the columns of each record batch, without reading the columns. Reads
+//! the offsets of the lists, and refuses what the readers of rows refuse; the items are checked when they are read.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,9 +14,9 @@ use super::{DocumentColumns, MaskDocuments, MaskError, read_at};
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) file: u32,
-    /// Its number in the file.
+    /// The index of the batch in its file.
     pub(super) ordinal: u32,
-    /// Its first document.
+    /// The number of its first document.
     pub(super) first: usize,
     pub(super) tokens: u32,
     pub(super) token_hash: u64,
@@ -25,13 +25,13 @@ pub(super) struct Batch {
     pub(super) masks: Vec<Items>,
 }
 
-/// The items of a column of lists in one batch, counted from the beginning of the file.
+/// The byte offsets in the file of the items of a list column, for one batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Items {
-    /// One bit for each item; none where none of them is null.
+    /// The validity bitmap; none if no item is null.
     pub(super) valid: Option<u64>,
     pub(super) values: u64,
-    /// Numbers of 16 bits.
+    /// Whether the items are 16-bit numbers.
     pub(super) narrow: bool,
 }
 
@@ -93,7 +93,7 @@ impl MaskDocuments {
             match &ends {
                 None => {
                     tokens = self.add_offsets(&bytes).ok_or_else(|| {
-                        wrong("lists from the beginning of their items, one after the other")
+                        wrong("lists that start at their first item and follow one another")
                     })?;
                     ends = Some(bytes.clone());
                 }
@@ -134,7 +134,7 @@ impl MaskDocuments {
         Ok(())
     }
 
-    /// Adds the documents of a batch; the answer is how many tokens they have. None where the offsets are not in order.
+    /// Adds the documents of a batch. Returns their number of tokens; none if the offsets are not in order.
     fn add_offsets(&mut self, bytes: &[u8]) -> Option<u32> {
         let batch = u32::try_from(self.batches.len()).ok()?;
         let mut last = 0;
@@ -152,7 +152,7 @@ impl MaskDocuments {
     }
 }
 
-/// Where the columns that are wanted stand in every batch of a file.
+/// The positions of the requested columns in every batch of a file.
 struct Wanted {
     hash: ColumnBuffers,
     input_ids: ColumnBuffers,
@@ -160,17 +160,17 @@ struct Wanted {
     masks: Vec<ColumnBuffers>,
 }
 
-/// The first buffer and the node of a column.
+/// The index of a column's first buffer and of its node.
 struct ColumnBuffers {
     buffers: usize,
     node: usize,
-    /// Size of an item of its lists.
+    /// The size of a list item, in bits.
     bits: u64,
     may_be_null: bool,
 }
 
 impl Wanted {
-    /// The first column that is not there is the error.
+    /// The error is the name of the first missing column.
     fn of(frames: &Frames, columns: &DocumentColumns) -> Result<Self, String> {
         let place = |name: &str, kinds: &[DataType]| {
             let mut node = 0;
@@ -208,7 +208,7 @@ impl Wanted {
         })
     }
 
-    /// All columns of lists.
+    /// All list columns.
     fn lists(&self) -> impl Iterator<Item = &ColumnBuffers> {
         [&self.input_ids]
             .into_iter()
