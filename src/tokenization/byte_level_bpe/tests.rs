@@ -202,6 +202,22 @@ fn unknown_kinds_are_left_to_the_crate() {
     }
 }
 
+/// Some tokenizers have added tokens that are the same text once they are normalised. The ids are those of Hugging Face
+/// tokenizers 0.22.2; version 0.23 refuses such a file.
+#[test]
+fn added_tokens_that_normalise_to_the_same_text_are_read() {
+    let whole = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": {"type": "NFKC"}, "decoder": null,
+        "post_processor": null, "pre_tokenizer": null,
+        "added_tokens": [added(2, "fi", true), added(3, "\u{fb01}", true)],
+        "model": {"type": "WordLevel", "vocab": {"?": 0, "a": 1, "fi": 2, "\u{fb01}": 3}, "unk_token": "?"},
+    });
+    let tokenizer: Tokenizer = whole.to_string().parse().unwrap();
+    for (text, ids) in [("fi", &[2][..]), ("\u{fb01}", &[2]), ("a fi", &[0, 2])] {
+        assert_eq!(tokenizer.encode_fast(text, false).unwrap().get_ids(), ids);
+    }
+}
+
 #[test]
 fn a_word_that_is_too_long_is_an_error() {
     let tokenizer = tokenizer(&byte_level(true), json!({}));
