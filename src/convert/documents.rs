@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use rho_formats::MaskBatch;
 
-use super::{alignment::Targets, end_of_document::Ending};
+use super::{alignment::Targets, end_of_sequence::Ending};
 use crate::hinted_error::HintedError;
 
 /// The column with the tokens to train on.

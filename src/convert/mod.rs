@@ -5,7 +5,7 @@
 //! ```
 //!
 //! * `plan` and `settings`: resolve the arguments; refuse what a target cannot express.
-//! * `documents`: the documents of a record batch; `end_of_document`: the token at the end of a document; `alignment`:
+//! * `documents`: the documents of a record batch; `end_of_sequence`: the token at the end of a document; `alignment`:
 //!   token- or prediction-aligned entries; `packing`: documents into sequences of one length. Each is decided only
 //!   there.
 //! * `targets`: the formats. `rho_formats::trainers` encodes their files.
@@ -19,7 +19,7 @@
 
 pub(crate) mod alignment;
 pub(crate) mod documents;
-pub(crate) mod end_of_document;
+pub(crate) mod end_of_sequence;
 mod packing;
 pub(crate) mod plan;
 mod record;

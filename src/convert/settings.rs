@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     documents::Column,
-    end_of_document::{self, DocumentsEnd, Ending},
+    end_of_sequence::{self, DocumentsEnd, Ending},
     targets::Abilities,
 };
 use crate::{
@@ -51,7 +51,7 @@ impl Settings {
             false => Ending::AsTheyAre,
             true => {
                 let tokenizer = args.masks.join("tokenizer.json");
-                Ending::With(end_of_document::eos(args.eos_id, &known, &tokenizer)?)
+                Ending::With(end_of_sequence::eos(args.eos_id, &known, &tokenizer)?)
             }
         };
         let vocabulary = known.vocabulary().map(|vocabulary| vocabulary as u64);
