@@ -18,6 +18,7 @@
 mod batches;
 mod combine;
 mod cut;
+mod excess;
 mod histogram;
 mod key;
 mod pack;
@@ -31,13 +32,14 @@ mod weights;
 pub use batches::Batches;
 pub use combine::Combine;
 pub use cut::{Cut, Marker, RankPosition, Seen};
+pub use excess::excess;
 pub use histogram::{Coarse, Fine};
 pub use key::{Direction, UNSCORED};
 pub use pack::{DocumentPart, Packed, Row, pack};
 pub use random::RandomDocument;
 pub use rank::select;
 pub use ratio::{KeepRatio, RatioError};
-pub use rules::{Bounds, excess, intersect, unite};
+pub use rules::{Bounds, intersect, unite};
 pub use span::{Share, Span};
 pub use weights::{Formula, Weights};
 

@@ -1,11 +1,5 @@
 //! Rules beyond the lowest or highest of a single score.
 
-/// Excess loss (eq. 3 of the paper) of one model over another: `base[i] - reference[i]`, in nats. NaN where either is
-/// not scored, and where both are the same infinity.
-pub fn excess(base: &[f32], reference: &[f32]) -> Vec<f32> {
-    base.iter().zip(reference).map(|(b, r)| b - r).collect()
-}
-
 /// The tokens that both selections keep.
 pub fn intersect(a: &[bool], b: &[bool]) -> Vec<bool> {
     a.iter().zip(b).map(|(&a, &b)| a && b).collect()
@@ -35,16 +29,6 @@ impl Bounds {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn excess_of_what_is_scored() {
-        let got = excess(
-            &[2.0, f32::NAN, 1.0, f32::INFINITY, f32::INFINITY],
-            &[0.5, 1.0, f32::NAN, f32::INFINITY, 1.0],
-        );
-        assert_eq!((got[0], got[4]), (1.5, f32::INFINITY));
-        assert!(got[1..4].iter().all(|e| e.is_nan()));
-    }
 
     #[test]
     fn both_and_either() {

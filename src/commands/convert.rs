@@ -5,9 +5,9 @@ use crate::{
     cli::ConvertArgs,
     convert::{
         plan::{self, ConvertPlan},
-        run::{self, Ended},
-        stream,
+        run, stream,
     },
+    run_folder::Ended,
     stop::Stop,
     terminal,
 };

@@ -4,8 +4,8 @@ use super::{Outcome, score};
 use crate::{
     cli::DynamicsArgs,
     dynamics::{
+        output_folder::{self, Started},
         plan::{self, DynamicsPlan},
-        run::{self, Started},
         summary::Summary,
     },
     stop::Stop,
@@ -21,7 +21,7 @@ pub(super) fn run(args: &DynamicsArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let stop = Stop::at_signals()?;
-    let begun = run::open(&plan)?;
+    let begun = output_folder::open(&plan)?;
     let out = args.out.display();
     if let Some(summary) = begun.finished()? {
         terminal::line(&format!("{out}: already finished\n{summary}"));

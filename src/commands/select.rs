@@ -3,10 +3,8 @@
 use super::Outcome;
 use crate::{
     cli::SelectArgs,
-    select::{
-        plan,
-        run::{self, Ended},
-    },
+    run_folder::Ended,
+    select::{plan, run},
     stop::Stop,
     terminal,
 };

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use rho_reference::source::fingerprint;
+use rho_reference::fingerprint::fingerprint;
 use rho_runtime::LibraryOptions;
 
 use super::Outcome;

@@ -20,6 +20,7 @@
 pub(crate) mod alignment;
 pub(crate) mod documents;
 pub(crate) mod end_of_sequence;
+mod folder;
 mod packing;
 pub(crate) mod plan;
 mod record;

@@ -7,6 +7,7 @@ use rho_formats::{MasksFolder, trainers::NewFiles};
 use serde_json::json;
 
 use super::{
+    folder::{self, INDEX, MADE},
     plan::ConvertPlan,
     record::{Counts, Record},
     shard,
@@ -16,28 +17,19 @@ use super::{
 use crate::{
     cli::ProgressKind,
     progress::Progress,
-    run_folder::{Command, Opening, RunFolder, Shards, shards},
+    run_folder::{Ended, Shards},
     stop::Stop,
     tokenization::masks_copy,
 };
 
-/// The file that records how the others were created.
-const MADE: &str = "rho_mask.json";
-/// The list, in the hidden folder, of the files about all shards.
-const INDEX: &str = "index.json";
-
-/// How a run ended.
-pub(crate) enum Ended {
-    /// All shards are done. The flag says whether this start had anything to do.
-    Done(Summary, bool),
-    /// It was asked to stop.
-    Stopped { done: usize, of: usize },
-}
-
 /// Converts all shards that are not done yet.
-pub(crate) fn run(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow::Result<Ended> {
+pub(crate) fn run(
+    plan: &ConvertPlan,
+    stop: &Stop,
+    kind: ProgressKind,
+) -> anyhow::Result<Ended<Summary>> {
     let start = Instant::now();
-    let folder = open(plan)?;
+    let folder = folder::open(plan)?;
     let files = &folder.files;
     let new = NewFiles::of(files);
     let stems = plan.stems.iter().map(String::as_str);
@@ -72,41 +64,6 @@ pub(crate) fn run(plan: &ConvertPlan, stop: &Stop, kind: ProgressKind) -> anyhow
     finish(plan, files, &shards, start, before, worked)
 }
 
-/// Opens the folder of a run.
-fn open(plan: &ConvertPlan) -> anyhow::Result<RunFolder> {
-    RunFolder::open(
-        &Opening {
-            path: &plan.out,
-            command: Command::Convert,
-            plan: plan.recorded(),
-            restart: plan.restart,
-            rank: None,
-        },
-        |folder, _| clear(folder),
-    )
-}
-
-/// Removes the converted files of a folder, found through the records of its shards. The records go last, so that an
-/// interrupted removal can be repeated.
-fn clear(folder: &MasksFolder) -> anyhow::Result<()> {
-    let new = NewFiles::of(folder);
-    new.clear_partial()?;
-    new.remove([super::summary::NAME, MADE, "tokenizer.json"])?;
-    let index: Vec<String> = match folder.read_record(INDEX)? {
-        Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
-        None => Vec::new(),
-    };
-    new.remove(index.iter().map(String::as_str))?;
-    for stem in shards::recorded::<Record>(folder)? {
-        // The files of a damaged record stay behind; they do no harm.
-        if let Ok(Some(record)) = shards::read::<Record>(folder, &stem) {
-            let files = record.written.files.iter();
-            new.remove(files.map(|file| file.name.as_str()))?;
-        }
-    }
-    Ok(folder.clear_records()?)
-}
-
 /// Completes the folder if all shards are done.
 fn finish(
     plan: &ConvertPlan,
@@ -115,12 +72,9 @@ fn finish(
     start: Instant,
     before: u64,
     worked: bool,
-) -> anyhow::Result<Ended> {
-    if shards.todo().next().is_some() {
-        return Ok(Ended::Stopped {
-            done: shards.done().count(),
-            of: shards.len(),
-        });
+) -> anyhow::Result<Ended<Summary>> {
+    if let Some(stopped) = shards.stopped() {
+        return Ok(stopped);
     }
     let written: Vec<&Written> = shards.records().map(|record| &record.written).collect();
     // Their names first: if this start ends in between, --restart can still remove them.

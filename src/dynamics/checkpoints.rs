@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use rho_checkpoint::Checkpoint;
-use rho_reference::{Source, source::fingerprint};
+use rho_reference::{Source, fingerprint::fingerprint};
 
 use crate::{
     hinted_error::HintedError,

@@ -27,6 +27,7 @@ mod display;
 pub(crate) mod folder;
 mod line;
 mod losses;
+pub(crate) mod output_folder;
 pub(crate) mod plan;
 pub(crate) mod run;
 mod same_tokens;

@@ -1,12 +1,17 @@
 //! The results: `summary.json`, which programs, `show` and `report` read. `display` prints them as tables.
 
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
 use rho_selection::Direction;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     CATEGORIES, PAPER_SHARES,
     counts::{Counts, Fluctuating},
     cuts::{Cuts, TIMES},
+    folder::SUMMARY,
     plan::{DynamicsPlan, loss_column},
 };
 use crate::tokenization::{token_bytes::TokenBytes, token_texts::TokenTexts};
@@ -132,6 +137,18 @@ pub(super) struct Corpus {
     pub(super) shards: u64,
     pub(super) broken_shards: u64,
     pub(super) rejected: u64,
+}
+
+impl Corpus {
+    /// Reads the counts from the summary of a checkpoint's scores.
+    pub(super) fn read(scores: &Path) -> anyhow::Result<Self> {
+        let path = scores.join(SUMMARY);
+        let read = || -> anyhow::Result<Self> {
+            let summary: Value = serde_json::from_slice(&fs::read(&path)?)?;
+            Ok(serde_json::from_value(summary)?)
+        };
+        read().with_context(|| format!("{}: cannot be read", path.display()))
+    }
 }
 
 impl Summary {

@@ -9,8 +9,9 @@ use super::{
     compare::{self, finite},
     curves::Run,
     downstream,
+    perform::ANSWERS,
     plan::{Plan, PlannedArm, PlannedRun},
-    run::{ANSWERS, Notes},
+    step_records::StepRecords,
     table,
 };
 use crate::{
@@ -33,7 +34,7 @@ struct Done<'a> {
 }
 
 /// Collects and writes the results.
-pub(super) fn write(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Results> {
+pub(super) fn write(plan: &Plan, notes: &StepRecords, out: &Path) -> anyhow::Result<Results> {
     let arms = done(plan, &plan.arms, notes)?;
     let sweep = done(plan, &plan.sweep, notes)?;
     same_batches(plan, &arms)?;
@@ -74,7 +75,11 @@ pub(super) fn write(plan: &Plan, notes: &Notes, out: &Path) -> anyhow::Result<Re
     Ok(results)
 }
 
-fn done<'a>(plan: &Plan, arms: &'a [PlannedArm], notes: &Notes) -> anyhow::Result<Vec<Done<'a>>> {
+fn done<'a>(
+    plan: &Plan,
+    arms: &'a [PlannedArm],
+    notes: &StepRecords,
+) -> anyhow::Result<Vec<Done<'a>>> {
     let is_done = |run: &PlannedRun| {
         let mut steps = std::iter::once(run.train).chain(run.ask);
         steps.all(|step| notes.is_done(&plan.steps[step]))

@@ -68,6 +68,32 @@ pub(super) struct Step {
 }
 
 impl Step {
+    /// The command line of a step; a description for the small tasks.
+    pub(super) fn words(&self) -> Vec<String> {
+        let inputs = |inputs: &[Input]| -> Vec<String> {
+            let paths = inputs.iter().map(|input| input.path.display().to_string());
+            paths.collect()
+        };
+        match &self.work {
+            Work::Command(words) => typed(words, Some(&self.folder)),
+            Work::Data(data) => {
+                let mut words = vec!["documents of".to_owned()];
+                words.extend(inputs(&data.files));
+                words.extend(data.part.map(|part| format!("part {part}")));
+                if let Some((share, files)) = &data.mixed {
+                    words.push(format!("with {share} of the bytes from"));
+                    words.extend(inputs(files));
+                }
+                words
+            }
+            Work::Ask { model, words } => {
+                let mut typed = typed(words, None);
+                typed.extend(["--model".to_owned(), model.path.display().to_string()]);
+                typed
+            }
+        }
+    }
+
     /// A step with its folder in `steps`.
     pub(super) fn new(steps: &Path, name: &str, work: Work) -> Self {
         let fingerprint = fingerprint::of(&work.made_of());
@@ -101,6 +127,18 @@ impl Step {
         let name = self.folder.file_name().unwrap_or_default();
         name.to_string_lossy().into_owned()
     }
+}
+
+fn typed(words: &[Word], out: Option<&Path>) -> Vec<String> {
+    let words = words.iter().map(|word| match word {
+        Word::Text(text) | Word::PassThrough(text) => text.clone(),
+        Word::Input(input) => input.path.display().to_string(),
+    });
+    let mut words: Vec<String> = words.collect();
+    if let Some(out) = out {
+        words.extend(["--out".to_owned(), out.display().to_string()]);
+    }
+    words
 }
 
 impl Data {

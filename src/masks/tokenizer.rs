@@ -4,7 +4,7 @@
 use std::{borrow::Cow, path::Path};
 
 use anyhow::Context as _;
-use rho_reference::source::fingerprint;
+use rho_reference::fingerprint::fingerprint;
 
 use super::files::Masks;
 use crate::{

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rho_formats::{ScoreType, Shard, find_shards, read_masks};
-use rho_reference::{ReferenceError, Scorer, Scores, TokenWindow, source::fingerprint};
+use rho_reference::{ReferenceError, Scorer, Scores, TokenWindow, fingerprint::fingerprint};
 
 use super::{
     Report, Work,

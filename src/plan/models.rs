@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use rho_graph::DataType;
-use rho_reference::{Precision, ReferenceModel, ResolvedDevice, Source, source::fingerprint};
+use rho_reference::{Precision, ReferenceModel, ResolvedDevice, Source, fingerprint::fingerprint};
 use rho_runtime::LibraryOptions;
 use rho_selection::Combine;
 

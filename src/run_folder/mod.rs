@@ -9,7 +9,7 @@
 //! ```
 //!
 //! * `command`: which command writes a folder, and which are refused. `lock`: one run at a time.
-//! * `plan`: the recorded plan, and its differences from the current one. records: JSON records.
+//! * `plan`: the recorded plan, and its differences from the current one. `records`: JSON records.
 //! * `own_folder`: the folders of `train` and `experiment`, which are not datasets of masks.
 //! * `shards`: the finished shards and their records, written by several `threads`.
 //!
@@ -44,6 +44,14 @@ pub(crate) struct Opening<'a> {
     pub(crate) restart: bool,
     /// Rank and world size, if several runs share the shards.
     pub(crate) rank: Option<(usize, usize)>,
+}
+
+/// How a run over shards ended.
+pub(crate) enum Ended<S> {
+    /// All shards are done: their summary, and whether this run had anything to do.
+    Done(S, bool),
+    /// The run was stopped.
+    Stopped { done: usize, of: usize },
 }
 
 /// The lock that is held while the plan of a shared folder is recorded.

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use rho_formats::{MaskFile, MasksFolder, OutputError};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{records, threads::on_threads};
+use super::{Ended, records, threads::on_threads};
 use crate::{stop::Stop, terminal};
 
 /// The record of a finished shard.
@@ -96,6 +96,12 @@ impl<'a, R: ShardRecord> Shards<'a, R> {
     /// The indices of the unfinished shards.
     pub(crate) fn todo(&self) -> impl Iterator<Item = usize> {
         self.numbers(false)
+    }
+
+    /// How the run ended, unless all of them are finished.
+    pub(crate) fn stopped<S>(&self) -> Option<Ended<S>> {
+        let (done, of) = (self.done().count(), self.len());
+        (done < of).then_some(Ended::Stopped { done, of })
     }
 
     fn numbers(&self, done: bool) -> impl Iterator<Item = usize> {

@@ -6,7 +6,7 @@
 //!
 //! * `plan`: the resolved arguments. `corpus_cuts`: the cuts of the scope `corpus_cuts`, found by counting before anything is
 //!   written.
-//! * `run`: all shards, on several threads; `shard`: reads and writes the files of one shard.
+//! * `folder`: opened and cleared. `run`: all shards, on several threads; `shard`: reads and writes the files of one shard.
 //! * `record`: the record of a finished shard; `summary`: the summary of the run.
 //!
 //! [`crate::selections`] selects the tokens; [`crate::run_folder`] records which shards are done.
@@ -17,6 +17,7 @@
 //! read ahead. Only the list of files grows with the corpus.
 
 pub(crate) mod corpus_cuts;
+pub(crate) mod folder;
 pub(crate) mod plan;
 mod record;
 pub(crate) mod run;

@@ -3,18 +3,20 @@
 use std::path::{Path, PathBuf};
 
 use rho_formats::MasksFolder;
+use rho_selection::Direction;
 use serde_json::{Value, json};
 
 use crate::{
     cli::SelectArgs,
     hinted_error::HintedError,
     masks::{finished::Input, out_folder},
-    metadata::Selection,
+    metadata::{Scored, Selection},
     plan::Plan,
     run_folder::{Command, RecordedPlan},
     selections::{
+        cuts::Cuts,
         options,
-        rule::{BASE_LOSS, Rule, Scope},
+        rule::{BASE_LOSS, Pick, Rule, Scope},
     },
     threads,
 };
@@ -42,12 +44,12 @@ impl SelectPlan {
         })
     }
 
-    /// The metadata of the files: that of the scores, and how these masks were selected. `found` adds to a selection
-    /// what is known of it before the first row.
-    pub(super) fn metadata(&self, found: impl Fn(usize, &mut Selection)) -> Value {
+    /// The metadata of the files: that of the scores, and how these masks were selected. In the scope `corpus` the cuts
+    /// give the counts before the first row.
+    pub(super) fn metadata(&self, cuts: Option<&Cuts>) -> Value {
         let mut selections = self.rule.metadata();
         for (i, selection) in selections.iter_mut().enumerate() {
-            found(i, selection);
+            self.add_counts(cuts, i, selection);
         }
         let scope = self.scope.metadata();
         // All other metadata of the scores is kept unchanged.
@@ -64,12 +66,36 @@ impl SelectPlan {
         metadata
     }
 
+    /// Adds to a selection's metadata what the counts of a corpus give before the first row.
+    fn add_counts(&self, cuts: Option<&Cuts>, i: usize, said: &mut Selection) {
+        // The counts of a combination of two selections are not known yet.
+        let Some((cuts, &(scored, kept))) = cuts.and_then(|cuts| Some((cuts, cuts.counts.get(i)?)))
+        else {
+            return;
+        };
+        said.scored = Some(Scored::Tokens(scored));
+        said.kept = Some(kept);
+        if let Pick::Ranked(direction, _) = self.rule.selections[i].pick
+            && self.rule.by_scores(i)
+        {
+            let score = |key: Option<u32>| key.map(|key| direction.score(key));
+            let (first, last) = cuts.cuts[i].bounds();
+            match direction {
+                Direction::Low => {
+                    said.highest_kept = Some(score(last));
+                    said.lowest_kept = score(first).map(Some);
+                }
+                Direction::High => said.lowest_kept = Some(score(last)),
+            }
+        }
+    }
+
     /// The plan to record. A resumed run must have the same.
     pub(super) fn recorded(&self) -> RecordedPlan {
         RecordedPlan {
             settings: json!({
                 "command": Command::Select.name(),
-                "metadata": self.metadata(|_, _| ()),
+                "metadata": self.metadata(None),
                 "input": self.input.identities(),
             }),
             shards: self.input.recorded(),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{plan::SelectPlan, run::Times};
+use super::{folder::Times, plan::SelectPlan};
 use crate::{
     numbers::grouped,
     selections::{SelectionSummary, counts::Counts},

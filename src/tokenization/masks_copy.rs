@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use rho_formats::MasksFolder;
-use rho_reference::source::fingerprint as sha256;
+use rho_reference::fingerprint::fingerprint as sha256;
 
 use super::TokenizerFiles;
 use crate::hinted_error::HintedError;

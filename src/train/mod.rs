@@ -29,6 +29,7 @@ mod plan;
 mod progress;
 mod resolve;
 pub(crate) mod run;
+mod run_plan;
 mod summary;
 mod tensorboard;
 mod tokens;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use rho_checkpoint::Checkpoint;
 use rho_formats::{Shard, find_shards};
-use rho_reference::{Device, source::fingerprint};
+use rho_reference::{Device, fingerprint::fingerprint};
 use rho_selection::KeepRatio;
 use rho_trainer::{Config, data::Packing, run::KeepSchedule};
 

@@ -1,24 +1,20 @@
 //! Runs a training plan.
 
-use std::{fs, path::Path, sync::OnceLock};
-
-use anyhow::Context as _;
-use rho_trainer::run::{
-    Ended, Evaluated, EvaluationSet, Event, Learner, METRICS, Run, RunPlan, RunState,
-};
+use rho_trainer::run::{Ended, Event, Learner, Run, RunPlan, RunState};
 use serde_json::json;
 
 use super::{
     data::{self, Data},
     evaluation,
     folder::RunFolder,
-    plan::{Prepared, TrainPlan},
+    plan::Prepared,
     progress::Progress,
     resolve::resolve,
-    summary::{SUMMARY, Summary},
+    run_plan::{Lengths, run_plan},
+    summary::{SUMMARY, Summary, evaluations},
     tensorboard::Events,
 };
-use crate::{cli::TrainArgs, files::write_atomic, hinted_error::HintedError, stop::Stop, terminal};
+use crate::{cli::TrainArgs, files::write_atomic, stop::Stop, terminal, threads};
 
 /// How a run ended.
 pub(crate) enum Finished {
@@ -44,7 +40,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
         terminal::data(&serde_json::to_string_pretty(plan)?);
         return Ok(Finished::Shown);
     }
-    common_pool(plan.threads)?;
+    threads::common_pool(plan.threads)?;
     let stop = Stop::at_signals()?;
     let fingerprint = plan.what_changes_the_curve()?;
     let folder = RunFolder::open(&plan.out, &fingerprint, args.restart)?;
@@ -68,77 +64,6 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
     let run_plan = run_plan(&prepared, lengths, sets, fingerprint);
     let mut learner = super::learner::open(&prepared, run_plan.steps)?;
     train(args, &prepared, data, &run_plan, &mut learner, &stop)
-}
-
-/// Starts the global thread pool that the trainer computes in. It is created only once per process: a later run finds
-/// it.
-fn common_pool(threads: usize) -> anyhow::Result<()> {
-    static MADE: OnceLock<usize> = OnceLock::new();
-    if MADE.get() == Some(&threads) {
-        return Ok(());
-    }
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .context("cannot start the threads that compute")?;
-    MADE.get_or_init(|| threads);
-    Ok(())
-}
-
-/// The number of rows and steps.
-#[derive(Debug, Clone, Copy)]
-struct Lengths {
-    rows: u64,
-    steps: u64,
-}
-
-impl Lengths {
-    fn of(plan: &TrainPlan, data: &Data) -> anyhow::Result<Self> {
-        let batch = plan.batch_rows as u64;
-        let (rows, steps) = match (plan.steps, plan.epochs) {
-            (Some(steps), _) => (steps.saturating_mul(batch), steps),
-            (None, epochs) => {
-                let length = |document: usize| data.lengths[document];
-                let documents = data.lengths.len();
-                let epochs = epochs.unwrap_or(1);
-                let counts = plan.packing.count(documents, length, epochs);
-                (counts.rows, counts.rows.div_ceil(batch))
-            }
-        };
-        match steps {
-            0 => Err(HintedError::error(
-                "expected at least one step, got none",
-                "name more data or --steps",
-            )),
-            steps => Ok(Self { rows, steps }),
-        }
-    }
-}
-
-fn run_plan(
-    prepared: &Prepared,
-    lengths: Lengths,
-    evaluations: Vec<EvaluationSet>,
-    fingerprint: serde_json::Value,
-) -> RunPlan {
-    let plan = &prepared.plan;
-    let tenth = (lengths.steps / 10).max(1);
-    RunPlan {
-        folder: plan.out.clone(),
-        steps: lengths.steps,
-        packing: plan.packing,
-        batch_rows: plan.batch_rows,
-        rows: lengths.rows,
-        vocabulary: plan.vocabulary,
-        keep: prepared.keep,
-        save_every: plan.save_every,
-        keep_last: plan.keep_last,
-        evaluations,
-        evaluate_every: plan.eval_every.unwrap_or(tenth),
-        probe_every: plan.changed_every.unwrap_or(tenth),
-        spike: plan.spike,
-        fingerprint,
-    }
 }
 
 /// Runs the steps.
@@ -207,17 +132,4 @@ fn train(
         incomplete: summary.corpus.incomplete(),
         summary: summary.to_string(),
     })
-}
-
-/// The evaluations after a step, from the metrics file because an earlier start may have made them.
-fn evaluations(out: &Path, step: u64) -> anyhow::Result<Vec<Evaluated>> {
-    let path = out.join(METRICS);
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
-    let evaluated = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Evaluated>(line).ok());
-    Ok(evaluated
-        .filter(|evaluated| evaluated.step == step)
-        .collect())
 }

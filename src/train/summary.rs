@@ -1,9 +1,13 @@
 //! The summary of a run, human-readable and, as `summary.json`, for programs. Written last: if it exists, the run is
 //! done.
 
-use std::fmt;
+use std::{fmt, fs, path::Path};
 
-use rho_trainer::{data::PackingCounts, run::Evaluated, run::RunState};
+use anyhow::Context as _;
+use rho_trainer::{
+    data::PackingCounts,
+    run::{Evaluated, METRICS, RunState},
+};
 use serde::Serialize;
 
 use super::{plan::TrainPlan, tokens::Counts};
@@ -113,4 +117,17 @@ impl fmt::Display for Summary {
             self.seconds
         )
     }
+}
+
+/// The evaluations after a step, from the metrics file because an earlier start may have made them.
+pub(super) fn evaluations(out: &Path, step: u64) -> anyhow::Result<Vec<Evaluated>> {
+    let path = out.join(METRICS);
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let evaluated = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Evaluated>(line).ok());
+    Ok(evaluated
+        .filter(|evaluated| evaluated.step == step)
+        .collect())
 }

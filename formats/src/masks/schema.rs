@@ -7,12 +7,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
-use half::f16;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::batch::{MOST_STRING_BYTES, MOST_TOKENS};
-use super::{MaskRow, OutputError};
+use super::{MaskRow, OutputError, ScoreType};
 
 /// The key of the metadata of a mask file: how the masks were created.
 pub const METADATA_KEY: &str = "rho_mask";
@@ -27,32 +25,6 @@ pub(super) const SOURCE: &str = "source";
 
 /// The prefix of the names of weight columns. They have the type of scores, but are not scores.
 pub(super) const WEIGHT: &str = "weight_";
-
-/// How scores are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ScoreType {
-    /// 32 bits.
-    #[default]
-    Float32,
-    /// 16 bits: half the space, three significant digits.
-    Float16,
-}
-
-impl ScoreType {
-    /// The score after a round trip through the file. A score beyond the range of 16 bits becomes the largest finite
-    /// number, not infinity.
-    pub fn round(self, score: f32) -> f32 {
-        match self {
-            Self::Float32 => score,
-            Self::Float16 if score.is_finite() => {
-                let (least, most) = (f16::MIN.to_f32(), f16::MAX.to_f32());
-                f16::from_f32(score.clamp(least, most)).to_f32()
-            }
-            Self::Float16 => score,
-        }
-    }
-}
 
 /// The columns of a mask file beside `id`, `shard`, `row`, `token_hash` and `input_ids`.
 #[derive(Debug, Clone, PartialEq)]

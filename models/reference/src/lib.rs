@@ -5,7 +5,7 @@
 //! ```
 //!
 //! * [`device`]: CPU or CUDA, with a check that it works.
-//! * [`source`]: the files of a reference: graph, configuration, tokenizer.
+//! * [`source`]: the files of a reference: graph, configuration, tokenizer. [`fingerprint`]: SHA-256 over them.
 //! * [`inputs`]: the inputs that a graph declares.
 //! * [`head`]: from hidden states to loss and entropy without a `[batch, length, vocabulary]` tensor in memory.
 //! * [`matmul`]: matmuls in int8 and bf16. `attention`: attention without `[length, length]` tensors in memory.
@@ -18,6 +18,7 @@
 mod attention;
 pub mod device;
 mod error;
+pub mod fingerprint;
 pub mod head;
 pub mod inputs;
 pub mod matmul;

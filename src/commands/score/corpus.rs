@@ -23,11 +23,9 @@ use crate::{
         summary::Summary,
     },
     plan::Plan,
+    run_folder::Ended,
     run_folder::{Command, RecordedPlan, RecordedShard, lock, records},
-    select::{
-        plan::SelectPlan,
-        run::{self as select, Ended},
-    },
+    select::{folder, plan::SelectPlan, run as select},
     selections::{
         SelectionSummary,
         rule::{Rule, Scope},
@@ -91,7 +89,7 @@ pub(super) fn run(
         )?;
         let shards = started.iter().flat_map(|started| &started.shards);
         let names: Vec<&str> = shards.map(|shard| shard.name.as_str()).collect();
-        select::clear(&folder, &names)?;
+        folder::clear(&folder, &names)?;
     }
     let done: Option<Done> = records::read(&folder, DONE)?;
     if let Some(done) = &done {
