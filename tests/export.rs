@@ -477,7 +477,7 @@ fn what_is_not_known_is_refused_by_name_before_anything_is_written() {
             "gpt_neox_serial",
             "rotary_pct",
             json!(7.5),
-            "expected a share",
+            "even number of the 16 dimensions of a head (7.5 gives 120), got 7.5",
         ),
     ] {
         let folder = checkpoint(fixture, place.path());

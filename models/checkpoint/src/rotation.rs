@@ -208,7 +208,7 @@ impl Outer {
         let width = (head as f64 * share) as usize;
         if width == 0 || width > head || !width.is_multiple_of(2) {
             let expected = format!(
-                "a fraction that gives an even number of the {head} dimensions of a head, got {share}"
+                "a fraction that gives an even number of the {head} dimensions of a head ({share} gives {width})"
             );
             return Err(settings.refuse(share_name, expected));
         }
