@@ -2,11 +2,8 @@
 
 use std::{fs, path::Path};
 
-use super::summary::{Summary, Time};
+use super::summary::{SUMMARY, Summary, Time};
 use crate::{document::Document, hinted_error::HintedError, masks::files::Masks};
-
-/// The file that is written last.
-pub(super) const SUMMARY: &str = "summary.json";
 
 /// A finished folder: its files and its summary.
 pub(crate) struct DynamicsFolder {

@@ -5,7 +5,7 @@ use rho_formats::{MaskFile, MasksFolder};
 use super::{
     folder,
     plan::{DynamicsPlan, SCORES, Scored},
-    summary::Summary,
+    summary::{SUMMARY, Summary},
 };
 use crate::{
     files::remove_folder,
@@ -45,7 +45,7 @@ fn clear(folder: &MasksFolder, shards: &[&str]) -> anyhow::Result<()> {
 impl Started {
     /// The summary, if the run is already finished.
     pub(crate) fn finished(&self) -> anyhow::Result<Option<Summary>> {
-        if !self.folder.files.path().join(folder::SUMMARY).exists() {
+        if !self.folder.files.path().join(SUMMARY).exists() {
             return Ok(None);
         }
         // An earlier start may have been killed while removing them.
@@ -55,7 +55,7 @@ impl Started {
 
     /// Whether a model's scores are complete.
     pub(crate) fn is_scored(&self, model: &Scored) -> bool {
-        model.request.out.join(folder::SUMMARY).exists()
+        model.request.out.join(SUMMARY).exists()
     }
 
     /// Removes the scores: all that is described of them is written.

@@ -11,10 +11,12 @@ use super::{
     CATEGORIES, PAPER_SHARES,
     counts::{Counts, Fluctuating},
     cuts::{Cuts, TIMES},
-    folder::SUMMARY,
     plan::{DynamicsPlan, loss_column},
 };
 use crate::tokenization::{token_bytes::TokenBytes, token_texts::TokenTexts};
+
+/// The file that is written last.
+pub(super) const SUMMARY: &str = "summary.json";
 
 /// The results of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
