@@ -151,7 +151,7 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
         (
             "quantised",
             "int8",
-            "quantised already (operator MatMulNBits)",
+            "already quantised (operator MatMulNBits)",
         ),
         ("bare", "int8", "no matmul with constant weights"),
     ] {
@@ -159,7 +159,7 @@ fn what_cannot_be_is_refused_before_anything_is_written() {
         let run = Run::score_tokens(&at("a.jsonl"), &at(name), &at("out"));
         let said = run.args(&["--precision", precision]).ends_with(2).stderr;
         assert!(said.contains(words), "expected {words:?} in {said}");
-        assert!(said.contains("hint: leave --precision out"), "{said}");
+        assert!(said.contains("hint: omit --precision"), "{said}");
         assert_eq!(files(place.path()), before);
     }
 }
