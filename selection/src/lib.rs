@@ -15,7 +15,7 @@
 //! of a scope that fits in memory is computed directly ([`Cut::of`]), that of a whole corpus by counting ([`Coarse`],
 //! [`Fine`]).
 
-mod batches;
+mod batch_scope;
 mod combine;
 mod cut;
 mod excess;
@@ -29,7 +29,7 @@ mod rules;
 mod span;
 mod weights;
 
-pub use batches::Batches;
+pub use batch_scope::Batches;
 pub use combine::Combine;
 pub use cut::{Cut, Marker, RankPosition, Seen};
 pub use excess::excess;

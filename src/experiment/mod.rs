@@ -13,7 +13,7 @@
 //!   `planner` builds it from `step`s, each with a `fingerprint`.
 //! * `run`: does the steps that are not done. Commands run through the same code as on the command line. `data`: the
 //!   small tasks between them.
-//! * `curves`: the records of a run. `compare`: arms at equal tokens and time; `means`: intervals by Student's t.
+//! * `curves`: the records of a run. `compare`: arms at equal tokens and time; `interval`: intervals by Student's t.
 //!   `downstream`: eq. 7 of the paper.
 //! * `results`: results.json; `table`: the same, human-readable. [`crate::report`] draws charts from results.json.
 
@@ -24,7 +24,7 @@ mod data;
 mod downstream;
 mod file;
 mod fingerprint;
-mod means;
+mod interval;
 mod paths;
 mod perform;
 mod plan;

@@ -3,8 +3,8 @@
 
 use super::{
     View,
+    looks::Look,
     palette::{Marks, Palette, RESET},
-    token_styles::Look,
 };
 use crate::{
     terminal_text::{stand_in, width},

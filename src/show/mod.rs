@@ -1,17 +1,17 @@
 //! Renders a document with its masks and scores as text for a terminal or a pipe, at the end of `score` and in `show`.
 //!
-//! * `token_styles`: the look of each token, by a mask or a score.
+//! * `looks`: the look of each token, by a mask or a score.
 //! * `palette`: draws looks as colours, or as brackets and digits.
 //! * `layout`: tokens to lines.
 //! * `numbers`: a line for each token.
 
 mod layout;
+mod looks;
 mod numbers;
 mod palette;
-mod token_styles;
 
+pub(crate) use looks::{By, default_mask};
 pub(crate) use palette::Palette;
-pub(crate) use token_styles::{By, default_mask};
 
 use crate::{
     document::Document,
@@ -19,7 +19,7 @@ use crate::{
     terminal_text::{safe, shorten},
     tokenization::{token_bytes::TokenBytes, token_texts::TokenTexts},
 };
-use token_styles::Levels;
+use looks::Levels;
 
 /// How to show documents.
 #[derive(Debug, Clone)]

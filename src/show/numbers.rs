@@ -1,6 +1,6 @@
 //! A table with a line for each token of a document: its index, text and id, and its value in each column.
 
-use super::token_styles::excess;
+use super::looks::excess;
 use crate::{
     document::Document, dynamics::CATEGORIES, table::Table, terminal_text::shorten,
     tokenization::token_bytes::TokenBytes,

@@ -1,6 +1,6 @@
 //! Draws the looks of tokens: with terminal colours, or without colours as brackets and digits.
 
-use super::token_styles::Look;
+use super::looks::Look;
 use crate::dynamics::CATEGORIES;
 
 /// The available colours.

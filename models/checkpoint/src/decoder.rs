@@ -33,7 +33,7 @@ pub struct Decoder {
     pub norm: Norm,
     /// From hidden states to logits.
     pub head: Head,
-    /// Longest input, if shorter than in the configuration: see [`crate::rotation::Stretched`].
+    /// Longest input, if shorter than in the configuration: see [`crate::rope::Stretched`].
     pub most_positions: Option<usize>,
     /// Human-readable notes: where the description differs from the configuration.
     pub notes: Vec<String>,

@@ -6,7 +6,7 @@ use super::common::{Defaults, LLAMA, windows};
 use crate::{
     CheckpointError, Decoder, Settings,
     decoder::{Norm, NormOver},
-    rotation::Names,
+    rope::Names,
 };
 
 const DEFAULTS: Defaults = Defaults {

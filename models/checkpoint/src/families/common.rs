@@ -6,7 +6,7 @@ use crate::{
         Activation, Attention, Embedding, FeedForward, Head, Layer, Linear, Mixer, Norm,
         Projections,
     },
-    rotation::{Names, Rotation, Stretched},
+    rope::{Names, Rotation, Stretched},
 };
 
 /// Defaults and setting names that differ among families with Llama's layout.

@@ -5,7 +5,7 @@ use super::common::{Defaults, LLAMA, windows};
 use crate::{
     CheckpointError, Decoder, Settings,
     decoder::{Norm, NormOver},
-    rotation::Names,
+    rope::Names,
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {

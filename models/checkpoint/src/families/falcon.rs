@@ -9,7 +9,7 @@ use super::{
 use crate::{
     CheckpointError, Decoder, Settings,
     decoder::{Activation, Attention, Embedding, Head, Linear, Norm, Projections, Slopes},
-    rotation::Names,
+    rope::Names,
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {

@@ -6,7 +6,7 @@ use super::common::{Defaults, LLAMA, sliding};
 use crate::{
     CheckpointError, Decoder, Settings,
     decoder::{Norm, NormOver},
-    rotation::{Names, Rotation},
+    rope::{Names, Rotation},
 };
 
 const DEFAULTS: Defaults = Defaults {

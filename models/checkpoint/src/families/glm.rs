@@ -2,7 +2,7 @@
 //! attention and feed-forward block.
 
 use super::common::{Defaults, LLAMA, gated_in_one};
-use crate::{CheckpointError, Decoder, Settings, decoder::Activation, rotation::Names};
+use crate::{CheckpointError, Decoder, Settings, decoder::Activation, rope::Names};
 
 pub(super) fn glm(settings: &Settings) -> Result<Decoder, CheckpointError> {
     // Required: Transformers' defaults are not what most models have.

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     CheckpointError, Decoder, Settings,
     decoder::{Activation, Attention, Embedding, Head, Linear, Norm, Projections},
-    rotation::Names,
+    rope::Names,
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {

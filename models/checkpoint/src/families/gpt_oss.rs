@@ -6,7 +6,7 @@ use super::mixtral;
 use crate::{
     CheckpointError, Decoder, Settings, Stored, Weights,
     decoder::{Expert, FeedForward, Glu, Linear, Mixture, Routing},
-    rotation::Names,
+    rope::Names,
 };
 
 pub(super) fn describe(

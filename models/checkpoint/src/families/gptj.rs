@@ -34,7 +34,7 @@ pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> 
     let mut attention = Attention::new("attn", sizes.heads, rows, output);
     attention.rotation = Some(Rotation {
         width: turned,
-        frequencies: crate::rotation::plain(THETA, turned),
+        frequencies: crate::rope::plain(THETA, turned),
         factor: 1.0,
         theta: THETA,
     });

@@ -1,7 +1,7 @@
 //! Granite (IBM 2024): Llama with factors on embedding, scores, residual branches and logits.
 
 use super::common::LLAMA;
-use crate::{CheckpointError, Decoder, Settings, rotation::Names};
+use crate::{CheckpointError, Decoder, Settings, rope::Names};
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
     let mut decoder = Decoder::like_llama(settings, &LLAMA)?.turned(settings, Names::default())?;

@@ -2,7 +2,7 @@
 //! dimensions.
 
 use super::common::{Defaults, LLAMA, plain};
-use crate::{CheckpointError, Decoder, Settings, decoder::Activation, rotation::Names};
+use crate::{CheckpointError, Decoder, Settings, decoder::Activation, rope::Names};
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
     let decoder = Decoder::like_llama(settings, &LLAMA)?.turned(settings, Names::default())?;

@@ -1,7 +1,7 @@
 //! Ministral 3: Mistral with YaRN, and queries scaled by position as in Llama 4.
 
 use super::common::{Defaults, LLAMA};
-use crate::{CheckpointError, Decoder, Settings, decoder::PositionScale, rotation::Names};
+use crate::{CheckpointError, Decoder, Settings, decoder::PositionScale, rope::Names};
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
     // Required: Transformers' defaults are not what most models have.

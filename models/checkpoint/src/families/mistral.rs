@@ -2,7 +2,7 @@
 //! some layers.
 
 use super::common::{LLAMA, windows};
-use crate::{CheckpointError, Decoder, Settings, rotation::Names};
+use crate::{CheckpointError, Decoder, Settings, rope::Names};
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
     let decoder = plain(settings)?;

@@ -9,7 +9,7 @@ use super::common::{Defaults, LLAMA};
 use crate::{
     CheckpointError, Decoder, Settings, Weights,
     decoder::{Activation, Expert, FeedForward, Glu, Linear, Mixture, Routing},
-    rotation::Names,
+    rope::Names,
 };
 
 /// Names of gate, up and down projection of an expert with its own tensors.

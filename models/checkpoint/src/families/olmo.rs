@@ -9,7 +9,7 @@ use super::{
 use crate::{
     CheckpointError, Decoder, Settings, Weights,
     decoder::{Activation, FeedForward, Glu, Linear, Mixture, Norm, NormOver, Routing},
-    rotation::{Names, Rotation},
+    rope::{Names, Rotation},
 };
 
 const DEFAULTS: Defaults = Defaults {

@@ -5,7 +5,7 @@ use super::common::{Defaults, LLAMA, gated_in_one};
 use crate::{
     CheckpointError, Decoder, Settings,
     decoder::{Activation, Linear, Projections},
-    rotation::Names,
+    rope::Names,
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     CheckpointError, Decoder, Settings, Weights,
     decoder::{Activation, FeedForward, Glu, Linear, Mixture, Norm, NormOver, Routing},
-    rotation::Names,
+    rope::Names,
 };
 
 pub(super) fn qwen2(settings: &Settings) -> Result<Decoder, CheckpointError> {

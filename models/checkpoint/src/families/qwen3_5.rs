@@ -5,7 +5,7 @@ use super::common::{LLAMA, Sizes};
 use crate::{
     CheckpointError, Decoder, Settings,
     decoder::{Delta, Linear, Mixer, Norm, NormOver, Projections},
-    rotation::Names,
+    rope::Names,
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {

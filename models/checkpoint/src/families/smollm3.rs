@@ -1,7 +1,7 @@
 //! SmolLM3 (Hugging Face 2025): Llama with some layers without a rotation.
 
 use super::common::{Defaults, LLAMA, windows};
-use crate::{CheckpointError, Decoder, Settings, rotation::Names};
+use crate::{CheckpointError, Decoder, Settings, rope::Names};
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {
     // Required: Transformers' default is not what most models have.

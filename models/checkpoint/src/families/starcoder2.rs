@@ -4,7 +4,7 @@ use super::common::{Defaults, LLAMA, plain};
 use crate::{
     CheckpointError, Decoder, Settings,
     decoder::{Activation, Norm},
-    rotation::Names,
+    rope::Names,
 };
 
 pub(super) fn describe(settings: &Settings) -> Result<Decoder, CheckpointError> {

@@ -2,8 +2,8 @@
 //! gradients are complete. The training loop decides when to step and stores the state.
 
 mod adamw;
+mod adamw_tensors;
 mod schedule;
-mod tensors;
 #[cfg(test)]
 mod tests;
 
@@ -170,7 +170,7 @@ impl Optimiser {
     pub fn step(&mut self, network: &mut Network, learning_rate: f64) -> Result<Update> {
         let gradient_norm = match network {
             Network::Fused(network) => adamw::norm(network.gradients()),
-            Network::Plain(network) => tensors::norm(network.parts_mut().2)?,
+            Network::Plain(network) => adamw_tensors::norm(network.parts_mut().2)?,
         };
         if !gradient_norm.is_finite() {
             network.clear_gradients();
@@ -202,7 +202,7 @@ impl Optimiser {
                 adamw::update(network.parts_mut(), mean, square, factors);
             }
             (Network::Plain(network), Moments::Tensors { mean, square }) => {
-                tensors::update(network.parts_mut(), mean, square, factors)?;
+                adamw_tensors::update(network.parts_mut(), mean, square, factors)?;
             }
             (network, _) => {
                 return Err(TrainerError::State {
@@ -226,9 +226,10 @@ impl Optimiser {
     pub fn state(&self) -> Result<State> {
         let (mean, square) = match &self.moments {
             Moments::Numbers { mean, square } => (mean.clone(), square.clone()),
-            Moments::Tensors { mean, square } => {
-                (tensors::numbers(mean)?, tensors::numbers(square)?)
-            }
+            Moments::Tensors { mean, square } => (
+                adamw_tensors::numbers(mean)?,
+                adamw_tensors::numbers(square)?,
+            ),
         };
         Ok(State {
             steps: self.steps,
@@ -260,8 +261,8 @@ impl Optimiser {
         match &mut self.moments {
             Moments::Numbers { mean, square } => (*mean, *square) = (state.mean, state.square),
             Moments::Tensors { mean, square } => {
-                tensors::fill(mean, state.mean)?;
-                tensors::fill(square, state.square)?;
+                adamw_tensors::fill(mean, state.mean)?;
+                adamw_tensors::fill(square, state.square)?;
             }
         }
         self.steps = state.steps;
