@@ -33,7 +33,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Given => "the library that was named",
+            Self::Given => "the named library",
             Self::OwnEnvironment => "where rho-mask is installed",
             Self::VirtualEnvironment => "VIRTUAL_ENV",
             Self::Conda => "CONDA_PREFIX",
