@@ -5,6 +5,7 @@ use std::{fs, io, path::Path};
 use anyhow::Context as _;
 
 /// Writes or replaces a file in a folder that only this run writes to.
+#[cfg(feature = "train")]
 pub(crate) fn write_atomic(path: &Path, text: &str) -> anyhow::Result<()> {
     written(path, rho_files::write_atomic(path, text.as_bytes()))
 }
@@ -24,6 +25,7 @@ pub(crate) fn remove_folder(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Removes a file, if it exists.
+#[cfg(feature = "train")]
 pub(crate) fn remove_file(path: &Path) -> anyhow::Result<()> {
     gone(path, fs::remove_file(path))
 }

@@ -127,8 +127,10 @@ pub(crate) enum Axis {
 }
 
 impl Axis {
+    #[cfg(feature = "train")]
     pub(crate) const ALL: [Self; 3] = [Self::TokensSeen, Self::TokensTrained, Self::Seconds];
 
+    #[cfg(feature = "train")]
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::TokensSeen => "tokens seen",
@@ -330,6 +332,7 @@ impl Results {
     }
 
     /// The text of the file.
+    #[cfg(feature = "train")]
     pub(crate) fn text(&self) -> anyhow::Result<String> {
         // Through a `Value`, which sorts the fields by name.
         Ok(format!("{:#}\n", serde_json::to_value(self)?))

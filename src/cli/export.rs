@@ -80,6 +80,7 @@ pub struct ExportArgs {
 
 impl ExportArgs {
     /// The defaults: f32, fused, as in `export CHECKPOINT --out DIR`.
+    #[cfg(feature = "train")]
     pub(crate) fn plain(checkpoint: PathBuf, out: PathBuf) -> Self {
         Self {
             checkpoint,

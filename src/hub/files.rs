@@ -38,6 +38,10 @@ pub(crate) enum Need {
     /// A model to score with, export or train.
     Model,
     /// config.json and the files beside it, without weights.
+    #[cfg_attr(
+        not(feature = "train"),
+        expect(dead_code, reason = "only `train` starts from a configuration")
+    )]
     Configuration,
     /// tokenizer.json and the files beside it, without weights.
     Tokenizer,
