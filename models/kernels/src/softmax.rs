@@ -70,7 +70,7 @@ pub unsafe fn exponentials<L: Lanes, const R: usize>(
     let width = 2 * L::WIDTH;
     let tiles = scores.len() / (R * width);
     // SAFETY: a row of a tile is two vectors.
-    let row_sum = |r: usize| unsafe {
+    let mut row_sum = |r: usize| unsafe {
         let top = fold(highest[r], f32::max);
         let mut sum = L::splat(0.0);
         for t in 0..tiles {
@@ -92,7 +92,6 @@ pub unsafe fn exponentials<L: Lanes, const R: usize>(
         top: LOWEST,
         total: 0.0,
     }; R];
-    let mut row_sum = row_sum;
     for (r, sum) in sums.iter_mut().enumerate() {
         *sum = row_sum(r);
     }

@@ -23,8 +23,7 @@ use crate::{
         summary::Summary,
     },
     plan::Plan,
-    run_folder::Ended,
-    run_folder::{Command, RecordedPlan, RecordedShard, lock, records},
+    run_folder::{Command, Ended, RecordedPlan, RecordedShard, lock, records},
     select::{folder, plan::SelectPlan, run as select},
     selections::{
         SelectionSummary,

@@ -1,5 +1,4 @@
-//! The facts, rules in words and thresholds of a masks folder, from the metadata of its files and its summary. Both are
-//! read as JSON, and unknown fields are shown unchanged, so that nothing is lost.
+//! The facts, rules in words and thresholds of a masks folder, from the metadata of its files and its summary.
 
 use maud::{Markup, html};
 use serde_json::Value;
