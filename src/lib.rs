@@ -49,9 +49,12 @@ pub mod hinted_error;
 mod hub;
 mod masks;
 mod masks_by_tokens;
+#[cfg(feature = "train")]
+mod memory;
 mod metadata;
 mod numbers;
 pub mod outcome;
+mod panics;
 pub mod pipeline;
 pub mod plan;
 mod progress;

@@ -46,6 +46,12 @@ mod hub;
 // The output of `--help` and `--show-plan`.
 #[cfg(test)]
 mod help;
+// Models, tokenizers and masks that are made to break the program.
+#[cfg(test)]
+mod hostile_models;
+// Options that take a number, at its extremes.
+#[cfg(test)]
+mod numeric_options;
 // Which ONNX Runtime is used, and the error if none can be.
 #[cfg(test)]
 mod library;
