@@ -47,6 +47,7 @@ mod files;
 pub mod hint;
 pub mod hinted_error;
 mod hub;
+mod left_out;
 mod masks;
 mod masks_by_tokens;
 mod metadata;

@@ -55,9 +55,15 @@ mod machine;
 // Loss and entropy of real exports against independent numbers.
 #[cfg(test)]
 mod parity;
+// What a run left out, at each start.
+#[cfg(test)]
+mod left_out;
 // Corpora in object stores, on web servers, and from standard input.
 #[cfg(test)]
 mod remote;
+// Servers that are wrong or hostile: versions, logins, redirects.
+#[cfg(test)]
+mod remote_servers;
 // The curves of training runs, in one HTML file.
 #[cfg(feature = "train")]
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use rho_checkpoint::Checkpoint;
-use rho_formats::{Shard, find_shards};
+use rho_formats::{Shard, find_shards, remote::without_secrets};
 use rho_reference::{Device, fingerprint::fingerprint};
 use rho_selection::KeepRatio;
 use rho_trainer::{Config, data::Packing, run::KeepSchedule};
@@ -44,7 +44,12 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     let mut evaluations = Vec::new();
     for file in &args.eval {
         let bytes = std::fs::metadata(file)
-            .with_context(|| format!("--eval {}: cannot be read", file.display()))?
+            .with_context(|| {
+                format!(
+                    "--eval {}: cannot be read",
+                    without_secrets(&file.to_string_lossy())
+                )
+            })?
             .len();
         let name = file.file_name().unwrap_or(file.as_os_str());
         evaluations.push((name.to_string_lossy().into_owned(), bytes));
