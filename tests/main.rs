@@ -92,6 +92,9 @@ mod rejected;
 // The report of masks, in one HTML file.
 #[cfg(test)]
 mod report;
+// Reports of numbers without extent.
+#[cfg(test)]
+mod extent;
 // Every rule while scoring.
 #[cfg(test)]
 mod rules;
