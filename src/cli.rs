@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+mod cache;
 mod convert;
 mod dynamics;
 mod eval;
@@ -26,6 +27,7 @@ mod verify;
 #[cfg(feature = "train")]
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
 
+pub use cache::{CacheAction, CacheArgs, CacheCleanArgs, CacheListArgs};
 pub use convert::{ConvertArgs, IdsDtype, TargetName};
 pub use dynamics::{DynamicsArgs, LinePlaces};
 pub use eval::EvalArgs;
@@ -130,6 +132,9 @@ pub enum Command {
     /// Downloads the pinned wheel with `python3 -m pip download`, checks its SHA-256 and unpacks the library into the
     /// user's cache folder. `score` does this by itself when it finds no library.
     Setup(SetupArgs),
+    /// List or clean the cache: exported checkpoints, ONNX Runtime, bundled files.
+    #[command(after_long_help = cache::EXAMPLES)]
+    Cache(CacheArgs),
     /// Show which ONNX Runtime would be used and why: library, version, providers, devices.
     Doctor(DoctorArgs),
 }
