@@ -11,7 +11,7 @@ use crate::{
     hinted_error::HintedError,
     metadata::Metadata,
     pipeline::{finish::FolderState, record::Identity},
-    run_folder::{Command, RecordedPlan, RecordedShard},
+    run_folder::{RecordedPlan, RecordedShard},
 };
 
 /// Most missing shards that an error names.
@@ -149,7 +149,7 @@ pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<InsidePath>> {
     };
     let folder = MasksFolder::existing(path);
     let recorded = RecordedPlan::read(&folder)?;
-    if recorded.is_some_and(|recorded| recorded.command() != Command::Select)
+    if recorded.is_some_and(|recorded| !recorded.command().copies_masks())
         && let Some(standing) = FolderState::look(&folder)?
     {
         let mut missing = standing.missing();

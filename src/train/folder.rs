@@ -7,11 +7,14 @@ use rho_formats::MasksFolder;
 use rho_trainer::run::{METRICS, TIMINGS};
 use serde_json::{Value, json};
 
-use super::{summary::SUMMARY, tensorboard::TENSORBOARD, tokens::REJECTED};
-use crate::run_folder::{
-    own_folder::{OwnFolder, Owner},
-    plan::must_equal,
-    records,
+use super::{summary::SUMMARY, tensorboard::TENSORBOARD};
+use crate::{
+    left_out::REJECTED,
+    run_folder::{
+        own_folder::{OwnFolder, Owner},
+        plan::must_equal,
+        records,
+    },
 };
 
 const OWNER: Owner = Owner {
