@@ -37,6 +37,7 @@ mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod convert;
+mod corpus;
 mod demo;
 mod document;
 mod dynamics;
@@ -44,6 +45,7 @@ mod eval;
 #[cfg(feature = "train")]
 mod experiment;
 mod files;
+mod groups;
 pub mod hint;
 pub mod hinted_error;
 mod hub;

@@ -19,7 +19,7 @@ use crate::{
     hub::{self, Need},
     metadata::{Checkpoint, Dynamics, Metadata, Scope, ScoringModel},
     plan::{self, MaskFiles, Plan, Prepared, ScoringRequest},
-    run_folder::{Command, RecordedPlan, RecordedShard},
+    run_folder::{Command, RecordedPlan},
 };
 
 /// The folder of all models' scores, inside the hidden folder, so that --restart removes it too.
@@ -124,15 +124,15 @@ impl DynamicsPlan {
             (format!("{number:04}"), json!(shown))
         });
         metadata["dynamics"]["checkpoints"] = Value::Object(numbered.collect());
-        RecordedPlan {
-            settings: json!({
+        RecordedPlan::of_corpus(
+            json!({
                 "command": Command::Dynamics.name(),
                 "metadata": metadata,
                 "scoring": scoring,
                 "top": self.top,
             }),
-            shards: self.shards().iter().map(RecordedShard::of).collect(),
-        }
+            self.shards(),
+        )
     }
 }
 
@@ -259,6 +259,7 @@ fn scored(args: &DynamicsArgs, named: Named, folder: &str) -> anyhow::Result<Sco
     let request = ScoringRequest {
         out: args.out.join(SCORES).join(folder),
         input: args.input.clone(),
+        sample_seed: args.seed.unwrap_or(0),
         files: MaskFiles {
             // One file per shard, so that the files of all models hold the same rows.
             shard_bytes: u64::MAX,

@@ -13,14 +13,12 @@ use super::{
     scores::{self, Documents},
 };
 
-/// The selection of one shard.
+/// The selection of one shard, or of several that share files.
 pub(crate) struct Marks<'a> {
     scope: Scope,
     combined: Option<Combined>,
     tracks: Vec<Track<'a>>,
     batches: Batches,
-    /// The shard of the current batch, as named in the rows.
-    shard: String,
     /// Tokens of the open scope.
     open: usize,
     /// Tokens that are decided but not taken out yet.
@@ -89,7 +87,6 @@ impl<'a> Marks<'a> {
             combined: rule.combined,
             tracks: rule.selections.iter().enumerate().map(track).collect(),
             batches: Batches::new(limit),
-            shard: String::new(),
             open: 0,
             decided: 0,
             space: Vec::new(),
@@ -115,14 +112,9 @@ impl<'a> Marks<'a> {
                     self.close();
                 }
             }
-            Scope::Batch(limit) => {
-                for (row, tokens) in batch.documents().enumerate() {
-                    let shard = batch.shard(row);
-                    if shard != self.shard {
-                        shard.clone_into(&mut self.shard);
-                        self.close();
-                        self.batches = Batches::new(limit);
-                    }
+            Scope::Batch(_) => {
+                // Small shards that share files share scopes too, as in `score`.
+                for tokens in batch.documents() {
                     if self.batches.starts_another(tokens.len()) {
                         self.close();
                     }

@@ -5,15 +5,16 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{ArgumentKind, CorpusError, Root, braces, kind_of};
+use super::search::Search;
+use super::{ArgumentKind, CorpusError, PassedOver, Root, braces, kind_of};
 use crate::input::{Compression, Kind};
 use crate::{remote, small_file};
 
 /// The argument that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
-/// The files and folders that the arguments name, and the files of unknown kind that match a pattern.
-pub(super) fn expand(arguments: &[PathBuf]) -> Result<(Vec<Root>, Vec<PathBuf>), CorpusError> {
+/// Finds what the arguments name.
+pub(super) fn expand(arguments: &[PathBuf]) -> Result<Expanded, CorpusError> {
     let mut found = Expanded::default();
     for argument in arguments {
         let list = argument.to_str().and_then(|text| text.strip_prefix('@'));
@@ -22,13 +23,18 @@ pub(super) fn expand(arguments: &[PathBuf]) -> Result<(Vec<Root>, Vec<PathBuf>),
             _ => found.argument(argument)?,
         }
     }
-    Ok((found.roots, found.ignored))
+    Ok(found)
 }
 
+/// What the arguments name.
 #[derive(Default)]
-struct Expanded {
-    roots: Vec<Root>,
-    ignored: Vec<PathBuf>,
+pub(super) struct Expanded {
+    /// Files and folders.
+    pub(super) roots: Vec<Root>,
+    /// Files of unknown kind that match a pattern or lie below a prefix.
+    pub(super) ignored: Vec<PathBuf>,
+    /// What patterns and prefixes do not reach.
+    pub(super) passed_over: PassedOver,
 }
 
 impl Expanded {
@@ -93,7 +99,7 @@ impl Expanded {
         Ok(())
     }
 
-    /// Adds what a URL names: a file, or all files below a prefix except those with a part that starts with a dot.
+    /// Adds what a URL names: a file, or all files below a prefix that are not passed over.
     fn remote(&mut self, url: &str) -> Result<(), CorpusError> {
         let failed = |source| CorpusError::Remote {
             url: url.to_owned(),
@@ -109,13 +115,10 @@ impl Expanded {
         let (single, found) = runtime.block_on(remote::find(url)).map_err(failed)?;
         let below = (!single).then(|| remote::as_path(url));
         let before = (self.roots.len(), self.ignored.len());
-        for remote in found {
-            let anchored = remote::as_path(&remote.url);
-            let inside = below
-                .as_ref()
-                .and_then(|below| anchored.strip_prefix(below).ok());
-            let mut parts = inside.into_iter().flat_map(Path::components);
-            if parts.any(|part| part.as_os_str().as_encoded_bytes().starts_with(b".")) {
+        let paths: Vec<PathBuf> = found.iter().map(|f| remote::as_path(&f.url)).collect();
+        let mut search = Search::below(below.clone(), &paths);
+        for (remote, anchored) in found.into_iter().zip(paths) {
+            if search.passes_over(&anchored) {
                 continue;
             }
             match kind_of(&anchored) {
@@ -130,10 +133,14 @@ impl Expanded {
             }
         }
         match self.roots.len() > before.0 {
-            true => Ok(()),
+            true => {
+                self.passed_over.join(search.passed_over);
+                Ok(())
+            }
             false => Err(CorpusError::NoShards {
                 path: url.into(),
                 ignored: self.ignored.len() - before.1,
+                passed_over: Box::new(search.passed_over),
             }),
         }
     }
@@ -161,7 +168,11 @@ impl Expanded {
             bytes(a).cmp(&bytes(b))
         });
         let before = (self.roots.len(), self.ignored.len());
+        let mut search = Search::of_pattern(Path::new(pattern));
         for path in paths {
+            if search.passes_over(&path) {
+                continue;
+            }
             // `**` matches folders as well as the files in them; only other patterns may name folders.
             if path.is_dir() && pattern.contains("**") {
                 continue;
@@ -172,10 +183,14 @@ impl Expanded {
             }
         }
         match self.roots.len() > before.0 {
-            true => Ok(()),
+            true => {
+                self.passed_over.join(search.passed_over);
+                Ok(())
+            }
             false => Err(CorpusError::NoMatch {
                 pattern: pattern.into(),
                 ignored: self.ignored.len() - before.1,
+                passed_over: Box::new(search.passed_over),
             }),
         }
     }

@@ -9,7 +9,7 @@ use rho_files::{Lock, WriteTo};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::spill::{remove_spills, spill_file};
+use super::spill::{SpilledRows, remove_spills, spill_file};
 use super::writer::{file_names, partial};
 use super::{
     MaskFile, MaskRow, MaskSchema, MaskWriter, OutputError, Spill, SpillMark, WriteOptions,
@@ -203,8 +203,8 @@ impl MasksFolder {
         )
     }
 
-    /// Resumes a spill file after the bytes that [`Spill::sync`] reported, and yields its rows. `None` if the file
-    /// differs from what was written.
+    /// Resumes a spill file after the bytes that [`Spill::sync`] reported, and yields its rows with their shards. `None`
+    /// if the file differs from what was written.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -213,7 +213,7 @@ impl MasksFolder {
         shard: &str,
         columns: &MaskSchema,
         mark: SpillMark,
-    ) -> Result<Option<(Spill, Vec<MaskRow>)>, OutputError> {
+    ) -> Result<Option<(Spill, SpilledRows)>, OutputError> {
         Spill::resume(
             spill_file(&self.mask_file(shard), mark.turn),
             mark,

@@ -27,6 +27,9 @@ pub struct SpillMark {
     pub hash: u64,
 }
 
+/// Rows with the names of their shards.
+pub type SpilledRows = Vec<(String, MaskRow)>;
+
 /// A spill file that is being written.
 pub struct Spill {
     path: PathBuf,
@@ -70,13 +73,14 @@ impl Spill {
         Ok(spill)
     }
 
-    /// Resumes one that is valid up to `mark`, and yields its rows. `None` if the file differs from what was written.
+    /// Resumes one that is valid up to `mark`, and yields its rows with their shards. `None` if the file differs from what
+    /// was written.
     pub(super) fn resume(
         path: PathBuf,
         mark: SpillMark,
         shard: &str,
         columns: &MaskSchema,
-    ) -> Result<Option<(Self, Vec<MaskRow>)>, OutputError> {
+    ) -> Result<Option<(Self, SpilledRows)>, OutputError> {
         let wrong = |source| OutputError::Write {
             path: path.clone(),
             source,
@@ -101,7 +105,7 @@ impl Spill {
             .and_then(|()| file.seek(SeekFrom::End(0)))
             .and_then(|_| file.write_all(&END))
             .map_err(wrong)?;
-        let rows = read_masks(&path).and_then(|rows| rows.collect::<Result<Vec<_>, MaskError>>());
+        let rows = rows_with_shards(&path);
         file.set_len(mark.bytes)
             .and_then(|()| file.seek(SeekFrom::End(0)))
             .map_err(wrong)?;
@@ -119,6 +123,11 @@ impl Spill {
             pending,
         };
         Ok(Some((spill, rows)))
+    }
+
+    /// Sets the shard of the rows to come.
+    pub fn of_shard(&mut self, shard: &str) {
+        self.pending.of_shard(shard);
     }
 
     /// Adds a row; it is valid after [`sync`](Self::sync).
@@ -168,6 +177,15 @@ impl Spill {
         self.mark.hash = self.hash.digest();
         Ok(())
     }
+}
+
+fn rows_with_shards(path: &Path) -> Result<SpilledRows, MaskError> {
+    let mut reader = read_masks(path)?;
+    let mut rows = Vec::new();
+    while let Some(row) = reader.next() {
+        rows.push((reader.shard().to_owned(), row?));
+    }
+    Ok(rows)
 }
 
 /// The path of the spill file of a turn, by that of the shard's mask file.
