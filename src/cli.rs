@@ -1,8 +1,8 @@
 //! The command line. The doc comments are the `--help` texts; [`crate::plan`] resolves the arguments.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 mod convert;
 mod dynamics;
@@ -61,6 +61,16 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// The environment variables that set options.
+pub fn variables() -> BTreeSet<OsString> {
+    let command = Cli::command();
+    let options = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments);
+    let named = options.filter_map(|option| option.get_env());
+    named.map(ToOwned::to_owned).collect()
 }
 
 /// The commands.

@@ -49,11 +49,15 @@ mod groups;
 pub mod hint;
 pub mod hinted_error;
 mod hub;
+mod left_out;
 mod masks;
 mod masks_by_tokens;
+#[cfg(feature = "train")]
+mod memory;
 mod metadata;
 mod numbers;
 pub mod outcome;
+mod panics;
 pub mod pipeline;
 pub mod plan;
 mod progress;

@@ -46,6 +46,12 @@ mod hub;
 // The output of `--help` and `--show-plan`.
 #[cfg(test)]
 mod help;
+// Models, tokenizers and masks that are made to break the program.
+#[cfg(test)]
+mod hostile_models;
+// Options that take a number, at its extremes.
+#[cfg(test)]
+mod numeric_options;
 // Which ONNX Runtime is used, and the error if none can be.
 #[cfg(test)]
 mod library;
@@ -55,9 +61,15 @@ mod machine;
 // Loss and entropy of real exports against independent numbers.
 #[cfg(test)]
 mod parity;
+// What a run left out, at each start.
+#[cfg(test)]
+mod left_out;
 // Corpora in object stores, on web servers, and from standard input.
 #[cfg(test)]
 mod remote;
+// Servers that are wrong or hostile: versions, logins, redirects.
+#[cfg(test)]
+mod remote_servers;
 // The curves of training runs, in one HTML file.
 #[cfg(feature = "train")]
 #[cfg(test)]
@@ -83,6 +95,9 @@ mod rejected;
 // The report of masks, in one HTML file.
 #[cfg(test)]
 mod report;
+// Reports of numbers without extent.
+#[cfg(test)]
+mod extent;
 // Every rule while scoring.
 #[cfg(test)]
 mod rules;

@@ -27,6 +27,10 @@ mod passed_over;
 #[cfg(test)]
 mod remote;
 #[cfg(test)]
+mod remote_servers;
+#[cfg(test)]
+mod remote_versions;
+#[cfg(test)]
 mod s3;
 #[cfg(test)]
 mod support;

@@ -6,6 +6,7 @@ use super::{Outcome, score::corpus};
 use crate::{
     cli::FinishArgs,
     hinted_error::HintedError,
+    left_out,
     pipeline::finish::FolderState,
     run_folder::{Command, RecordedPlan},
     terminal,
@@ -66,10 +67,7 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
     };
     terminal::line(&format!("finished {shown}\n{summary}"));
     if summary.incomplete() {
-        terminal::line(&format!(
-            "note: skipped rows and shards, with reasons: {}",
-            args.masks.join("rejected.jsonl").display()
-        ));
+        left_out::say(&args.masks);
         return Ok(Outcome::Incomplete);
     }
     Ok(Outcome::Done)

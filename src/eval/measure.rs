@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::Path};
 
 use anyhow::Context as _;
-use rho_formats::{Rejection, Shard, ShardReader, find_shards};
+use rho_formats::{Rejection, Shard, ShardReader, find_shards, remote};
 
 use super::{
     choices,
@@ -44,7 +44,7 @@ pub(crate) fn sets<'a>(args: &'a EvalArgs, plan: &Plan) -> anyhow::Result<Vec<Na
             shards = corpus::first(shards, limit, &plan.read_options())?;
         }
         let named = Named {
-            name: name(path),
+            name: name(&remote::shown(path)),
             path,
             groups: groups::of_corpus(&shards),
             shards,
@@ -133,7 +133,7 @@ pub(crate) fn measure(
                 return Err(HintedError::error(
                     format!(
                         "{}: expected documents to measure on, got none that could be scored",
-                        set.path.display()
+                        remote::shown(set.path).display()
                     ),
                     "name the field of the text with --text-field; a document needs two tokens",
                 ));

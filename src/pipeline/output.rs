@@ -9,7 +9,7 @@ use super::{
     shard_files::{MemberRow, ShardFiles},
     store::Store,
 };
-use crate::{groups::Group, terminal};
+use crate::{groups::Group, left_out::ENDS_EARLY, terminal};
 
 /// Rejected rows that are printed if no rejected.jsonl lists them.
 const SHOWN: u64 = 10;
@@ -176,9 +176,7 @@ impl Open<'_> {
             Some(files) => files.broken(broken),
             None => {
                 let Broken { shard, row, reason } = broken;
-                terminal::line(&format!(
-                    "{shard} row {row}: the shard ends early: {reason}"
-                ));
+                terminal::line(&format!("{shard} row {row}: {ENDS_EARLY}{reason}"));
                 self.broken.push(broken.clone());
                 Ok(())
             }

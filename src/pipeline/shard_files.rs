@@ -16,7 +16,7 @@ use rho_formats::{
 };
 
 use super::record::{Broken, Counts, Durable, From, Identity, ShardRecord, State};
-use crate::run_folder::records;
+use crate::{left_out::ENDS_EARLY, run_folder::records};
 
 /// The schemas and options, the same for all groups of a folder.
 #[derive(Debug, Clone)]
@@ -171,7 +171,7 @@ impl ShardFiles {
         self.reject(&Rejection {
             shard: broken.shard.clone(),
             row: broken.row,
-            reason: format!("the shard ends early: {}", broken.reason),
+            reason: format!("{ENDS_EARLY}{}", broken.reason),
         })?;
         self.record.broken.push(broken.clone());
         Ok(())

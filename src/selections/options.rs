@@ -12,6 +12,8 @@ use crate::{
 
 /// The intersection of loss 70 % and entropy 70 % was best in the paper's appendix H.
 const DEFAULT_KEEP: f64 = 0.7;
+/// Most tokens of a scope `batch`, which are in memory at once.
+const MOST_BATCH: usize = 1 << 32;
 
 /// The rule and the scope of these options, for masks with these score columns.
 pub(crate) fn resolve(
@@ -85,6 +87,12 @@ fn must_belong(by: RuleName, args: &SelectionArgs) -> anyhow::Result<()> {
         return Err(HintedError::error(
             "--batch: expected --scope batch with it, got another scope",
             "omit one of them",
+        ));
+    }
+    if let Some(tokens) = args.batch.filter(|&tokens| tokens > MOST_BATCH) {
+        return Err(HintedError::error(
+            format!("--batch: expected at most {MOST_BATCH} tokens, got {tokens}"),
+            "use --scope corpus to rank all tokens of the corpus",
         ));
     }
     if args.batch == Some(0) {

@@ -6,10 +6,10 @@ use anyhow::Context as _;
 use rho_formats::{Content, ReadOptions, Record, ShardReader};
 use rho_trainer::{data::Document, run::EvaluationSet};
 
-use super::tokens::REJECTED;
 use crate::{
     corpus,
     hinted_error::HintedError,
+    left_out::REJECTED,
     terminal,
     tokenization::{Tokenization, below},
 };

@@ -18,6 +18,7 @@ use super::columns::Columns;
 use crate::{
     groups,
     hinted_error::{self, HintedError},
+    left_out::{ENDS_EARLY, REJECTED},
     masks_by_tokens::Join,
     stop::Stop,
     tokenization::{Tokenization, below},
@@ -27,8 +28,6 @@ use crate::{
 const HANDFUL: usize = 256;
 /// The limits on shares apply from this many rows on.
 const FIRST: u64 = 1_000;
-/// The list of skipped rows.
-pub(super) const REJECTED: &str = "rejected.jsonl";
 
 /// What to tokenise, and how.
 pub(super) struct Tokenising<'a> {
@@ -245,7 +244,7 @@ impl TokenShardWriter<'_, '_> {
         self.list(&Rejection {
             shard: shard.name.clone(),
             row,
-            reason: format!("the shard ends early: {reason}"),
+            reason: format!("{ENDS_EARLY}{reason}"),
         })
     }
 

@@ -13,7 +13,7 @@ use crate::{
         summary::{Seconds, SummaryFile},
     },
     metadata::Selection,
-    numbers::grouped,
+    numbers::{fixed, grouped},
     terminal_text::safe,
 };
 
@@ -123,9 +123,9 @@ impl Provenance {
             known.remove("scope_tokens");
             facts.push(("ranked within".to_owned(), scope));
         }
-        match &mut metadata["verified"] {
-            Value::Array(several) => facts.extend(several.iter_mut().map(verified::fact)),
-            Value::Object(_) => facts.push(verified::fact(&mut metadata["verified"])),
+        match metadata.get_mut("verified") {
+            Some(Value::Array(several)) => facts.extend(several.iter_mut().map(verified::fact)),
+            Some(one @ Value::Object(_)) => facts.push(verified::fact(one)),
             _ => {}
         }
         let mut told = Vec::new();
@@ -145,7 +145,11 @@ impl Provenance {
         let speed = &self.summary.speed;
         let seconds = speed.seconds.as_ref().map(Seconds::total);
         if let (Some(speed), Some(seconds)) = (speed.tokens_per_second, seconds) {
-            let speed = format!("{} tokens/s, {seconds:.1} s", grouped(speed as u64));
+            let speed = format!(
+                "{} tokens/s, {} s",
+                grouped(speed as u64),
+                fixed(seconds, 1)
+            );
             facts.push(("speed".to_owned(), speed));
         }
         facts
@@ -216,7 +220,7 @@ pub(super) fn section(subject: &Subject<'_>) -> Markup {
             div {
                 @if !rules.rows.is_empty() {
                     h3 { "Selections" }
-                    div.words { (page::table(&rules)) }
+                    (page::table(&rules))
                 }
                 p.muted {
                     "Loss and entropy are those of each token under the reference, in nats, given the tokens before it. A token "
