@@ -29,7 +29,8 @@
 //! * Models: `hub` finds models by their names on the Hugging Face Hub. `rho_checkpoint` reads checkpoints for export,
 //!   training and scoring. `checkpoint` exports a checkpoint into the cache if a reference is needed.
 //! * Masks: the [`pipeline`] scores and masks a corpus. `selections` selects tokens. `select` selects again from stored
-//!   scores. `masks` reads masks; `show`, `stats` and `report` display them; `convert` writes them for other trainers.
+//!   scores. `masks` reads masks; `show`, `stats` and `report` display them; `convert` writes them for other trainers; `merge`
+//!   joins the masks of parts of a corpus; `diff` compares two.
 //! * Training: `train` trains a model; `experiment` compares ways to train.
 //! * Analyses: `eval` measures models, `verify` checks their scores, `dynamics` follows the tokens over a training run.
 
@@ -39,6 +40,7 @@ pub mod commands;
 mod convert;
 mod corpus;
 mod demo;
+mod diff;
 mod document;
 mod dynamics;
 mod eval;
@@ -54,6 +56,7 @@ mod masks;
 mod masks_by_tokens;
 #[cfg(feature = "train")]
 mod memory;
+mod merge;
 mod metadata;
 mod numbers;
 pub mod outcome;

@@ -217,6 +217,7 @@ impl Plan {
             source_field: self.source_field.clone(),
             limit: self.limit,
             sample: self.sample,
+            filters: Vec::new(),
             verified,
             dynamics: None,
         }

@@ -127,7 +127,7 @@ pub(super) fn above_zero(text: &str) -> Result<f64, String> {
 }
 
 /// A keep ratio, as a percentage or a number.
-pub(super) fn ratio(text: &str) -> Result<KeepRatio, String> {
+pub(crate) fn ratio(text: &str) -> Result<KeepRatio, String> {
     KeepRatio::new(share(text)?).map_err(|error| error.to_string())
 }
 

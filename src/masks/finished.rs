@@ -9,7 +9,7 @@ use super::kind::must_be_masks;
 use crate::{
     hinted_error::HintedError,
     pipeline::{finish::FolderState, record::Identity},
-    run_folder::{Command, RecordedPlan, RecordedShard},
+    run_folder::{RecordedPlan, RecordedShard},
 };
 
 /// Most missing shards that an error names.
@@ -52,7 +52,8 @@ impl Input {
             let shard = batch.filter(|batch| batch.rows() > 0);
             let shard = shard.map_or(String::new(), |batch| batch.shard(0).to_owned());
             let before = files.last().map_or("", |file: &InputFile| &file.name);
-            let is_next = !shard.is_empty() && (shard == last || continues(before, &name, &shard));
+            let same = !shard.is_empty() && shard == last;
+            let is_next = same || continues(before, &name, &shard);
             match shards.last_mut() {
                 Some(files) if is_next => files.end = i + 1,
                 _ => shards.push(i..i + 1),
@@ -157,7 +158,7 @@ pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
     };
     let folder = MasksFolder::existing(path);
     let recorded = RecordedPlan::read(&folder)?;
-    if recorded.is_some_and(|recorded| recorded.command() != Command::Select)
+    if recorded.is_some_and(|recorded| !recorded.command().copies_masks())
         && let Some(standing) = FolderState::look(&folder)?
     {
         let mut missing = standing.missing();

@@ -173,6 +173,7 @@ impl Masker<'_> {
         let plan = self.work.plan;
         let gathered = Gathered {
             columns: &plan.scores,
+            have_source: plan.source_field.is_some(),
             rows: &rows,
         };
         let (MarkedTokens { masks, weights }, counted) = mark::in_scope(&plan.rule, &gathered)?;
@@ -209,6 +210,8 @@ impl Masker<'_> {
 /// Documents of one group with their scores.
 struct Gathered<'a> {
     columns: &'a [String],
+    /// Whether the masks have a column of sources.
+    have_source: bool,
     rows: &'a [MemberRow],
 }
 
@@ -232,6 +235,13 @@ impl Documents for Gathered<'_> {
 
     fn shard(&self, document: usize) -> &str {
         &self.rows[document].shard
+    }
+
+    fn source(&self, document: usize) -> Option<&str> {
+        match self.have_source {
+            true => self.rows[document].document.source.as_deref(),
+            false => Some(&self.rows[document].shard),
+        }
     }
 
     fn token_hash_and_row(&self, document: usize) -> (i64, i64) {

@@ -76,6 +76,11 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     let columns = models.columns(request)?;
     let scores = columns.names();
     let (rule, scope) = selection(request, &scores)?;
+    if let (Some(keep_by), None) = (&rule.keep_by, &request.input.source_field) {
+        // Without a field of sources, they are the shards.
+        let names = shards.iter().map(|shard| Some(shard.name.clone()));
+        keep_by.must_be_among(&names.collect::<Vec<_>>())?;
+    }
     let threads = threads::count(request.threads)?;
     let batch_tokens = bounded(
         request.model_args.batch_tokens,

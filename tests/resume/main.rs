@@ -13,6 +13,9 @@ mod gathered;
 mod interrupted;
 #[cfg(unix)]
 #[cfg(test)]
+mod merged;
+#[cfg(unix)]
+#[cfg(test)]
 mod selected;
 #[cfg(unix)]
 #[cfg(test)]
