@@ -39,6 +39,7 @@ mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod convert;
+mod corpus;
 mod demo;
 mod diff;
 mod document;
@@ -47,6 +48,7 @@ mod eval;
 #[cfg(feature = "train")]
 mod experiment;
 mod files;
+mod groups;
 pub mod hint;
 pub mod hinted_error;
 mod hub;

@@ -19,7 +19,7 @@ use crate::{
     hub::{self, Need},
     metadata::{Checkpoint, Dynamics, Metadata, Scope, ScoringModel},
     plan::{self, MaskFiles, Plan, Prepared, ScoringRequest},
-    run_folder::{Command, RecordedPlan, RecordedShard},
+    run_folder::{Command, RecordedPlan},
 };
 
 /// The folder of all models' scores, among the records, so that --restart removes it too.
@@ -127,15 +127,15 @@ impl DynamicsPlan {
             (format!("{number:04}"), json!(shown))
         });
         metadata["dynamics"]["checkpoints"] = Value::Object(numbered.collect());
-        Ok(RecordedPlan {
-            settings: json!({
+        RecordedPlan::of_corpus(
+            json!({
                 "command": Command::Dynamics.name(),
                 "metadata": metadata,
                 "scoring": scoring,
                 "top": self.top,
             }),
-            shards: RecordedShard::all(self.shards())?,
-        })
+            self.shards(),
+        )
     }
 }
 
@@ -262,6 +262,7 @@ fn scored(args: &DynamicsArgs, named: Named, folder: &str) -> anyhow::Result<Sco
     let request = ScoringRequest {
         out: MasksFolder::existing(&args.out).record_path(&format!("{SCORES}/{folder}")),
         input: args.input.clone(),
+        sample_seed: args.seed.unwrap_or(0),
         files: MaskFiles {
             // One file per shard, so that the files of all models hold the same rows.
             shard_bytes: u64::MAX,

@@ -33,7 +33,8 @@ impl Started {
             checkpoints: folders,
             reference,
         };
-        let Some(cuts) = cuts(plan, &folders, stop)? else {
+        let groups = self.folder.plan.groups()?;
+        let Some(cuts) = cuts(plan, &groups, &folders, stop)? else {
             return Ok(None);
         };
         let files = &self.folder.files;
@@ -49,15 +50,15 @@ impl Started {
         let mut counts = Counts::new(plan.checkpoints.len(), plan.reference.is_some(), plan.top);
         let mut seen = vec![Seen::default(); cuts.selected.len()];
         let mut described = Vec::new();
-        for shard in plan.shards() {
-            let record = match shards::finished(files, &shard.name)? {
+        for group in &groups {
+            let record = match shards::finished(files, &group.name)? {
                 Some(record) => record,
                 None => {
-                    let record = describing.shard(&shard.name, &seen, stop)?;
+                    let record = describing.shard(&group.name, &seen, stop)?;
                     let Some(record) = record else {
                         return Ok(None);
                     };
-                    shards::complete(files, &shard.name, &record)?;
+                    shards::complete(files, &group.name, &record)?;
                     record
                 }
             };

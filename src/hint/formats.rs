@@ -22,6 +22,9 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
             }
             _ => Some("check the address, and the endpoint and region in the environment"),
         },
+        CorpusError::NoMatch { passed_over, .. } if passed_over.count() > 0 => {
+            Some("name what is passed over, if it is the corpus")
+        }
         CorpusError::NoMatch { ignored: 0, .. } => Some(
             "check the pattern: * and ? do not match a /, ** does, and names that start with a dot are skipped",
         ),
@@ -40,9 +43,10 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
         CorpusError::NotAFile { .. } => {
             Some("write the output of a pipe or device to a file first")
         }
-        CorpusError::NoShards { ignored: 0, .. } => {
-            Some("files whose names start with a dot are skipped")
+        CorpusError::NoShards { passed_over, .. } if passed_over.count() > 0 => {
+            Some("name what is passed over, if it is the corpus")
         }
+        CorpusError::NoShards { ignored: 0, .. } => Some("name another folder"),
         CorpusError::NoShards { .. } => Some(
             "the format of a file is recognised by its name: rename the files, or name another folder",
         ),

@@ -21,7 +21,7 @@ const SHOWN: usize = 5;
 pub(crate) struct Input {
     pub(crate) folder: PathBuf,
     pub(crate) files: Vec<InputFile>,
-    /// The shards of the corpus, each as a range of consecutive files.
+    /// The shards of the corpus, each as a range of consecutive files; shards that share a file count as one.
     pub(crate) shards: Vec<std::ops::Range<usize>>,
     /// The first file, for its columns.
     pub(crate) first: MaskColumns,
@@ -53,8 +53,11 @@ impl Input {
             let batch = columns.next_of(&["shard"])?;
             let shard = batch.filter(|batch| batch.rows() > 0);
             let shard = shard.map_or(String::new(), |batch| batch.shard(0).to_owned());
+            let before = files.last().map_or("", |file: &InputFile| &file.name);
+            let same = !shard.is_empty() && shard == last;
+            let is_next = same || continues(before, &name, &shard);
             match shards.last_mut() {
-                Some(files) if !shard.is_empty() && shard == last => files.end = i + 1,
+                Some(files) if is_next => files.end = i + 1,
                 _ => shards.push(i..i + 1),
             }
             last = shard;
@@ -126,6 +129,20 @@ impl Input {
     }
 }
 
+/// Whether a file continues the one before it: their names differ only in their numbers, which follow each other. A shard
+/// whose own name ends like that has a file of its own.
+fn continues(before: &str, name: &str, shard: &str) -> bool {
+    fn numbered(name: &str) -> Option<(&str, u32)> {
+        let (stem, number) = name.strip_suffix(".arrow")?.rsplit_once('.')?;
+        let is_number = number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| Some((stem, number.parse().ok()?)))?
+    }
+    let (Some((stem, number)), Some((next_stem, next))) = (numbered(before), numbered(name)) else {
+        return false;
+    };
+    stem == next_stem && Some(next) == number.checked_add(1) && name != format!("{shard}.arrow")
+}
+
 /// The names of the files of a finished folder.
 pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<InsidePath>> {
     let shown = path.display();
@@ -171,4 +188,25 @@ pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<InsidePath>> {
         return Err(unfinished("it has no summary.json".to_owned()));
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::continues;
+
+    #[test]
+    fn numbered_files_belong_together() {
+        let name = |i: usize| format!("b/0.txt.40-files.{i:05}.arrow");
+        assert!(continues(&name(0), &name(1), "b/7.txt"));
+        assert!(continues(&name(99_999), &name(100_000), "b/7.txt"));
+        assert!(!continues(&name(0), &name(2), "b/7.txt"));
+        assert!(!continues(
+            &name(1),
+            "b/0.txt.41-files.00002.arrow",
+            "b/7.txt"
+        ));
+        assert!(!continues("a.txt.arrow", "b.txt.arrow", "b.txt"));
+        // Shards with such names.
+        assert!(!continues("x.00000.arrow", "x.00001.arrow", "x.00001"));
+    }
 }

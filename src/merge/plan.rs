@@ -53,22 +53,17 @@ impl MergePlan {
             let file = &self.inputs[merged.input].files[merged.file];
             (merged.name.to_string(), json!(file.identity))
         };
-        RecordedPlan {
-            settings: json!({
-                "command": Command::Merge.name(),
-                "metadata": self.all_metadata(),
-                "on_duplicate": self.on_duplicate,
-                "input": files.map(identity).collect::<Map<String, Value>>(),
-            }),
-            shards: self
-                .files
-                .iter()
-                .map(|merged| RecordedShard {
-                    name: merged.name.clone(),
-                    bytes: self.bytes(merged),
-                })
-                .collect(),
-        }
+        let settings = json!({
+            "command": Command::Merge.name(),
+            "metadata": self.all_metadata(),
+            "on_duplicate": self.on_duplicate,
+            "input": files.map(identity).collect::<Map<String, Value>>(),
+        });
+        let recorded = |merged: &Merged| RecordedShard {
+            name: merged.name.clone(),
+            bytes: self.bytes(merged),
+        };
+        RecordedPlan::of_files(settings, self.files.iter().map(recorded).collect())
     }
 
     /// The size of the file that one is from.

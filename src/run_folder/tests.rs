@@ -31,10 +31,7 @@ fn recorded(command: Command, keep: f64, shards: &[&str]) -> RecordedPlan {
         Command::Score => json!({"keep": keep}),
         command => json!({"command": command.name(), "keep": keep}),
     };
-    RecordedPlan {
-        settings,
-        shards: shards.collect(),
-    }
+    RecordedPlan::of_files(settings, shards.collect())
 }
 
 fn opening(path: &Path, command: Command, keep: f64) -> Opening<'_> {

@@ -107,7 +107,7 @@ fn tokenised(
         terminal::line(&format!("tokenising the corpus into {}", path.display()));
         let work = Tokenising {
             shards: &prepared.shards,
-            read: &plan.read_options(),
+            read: &plan.read_corpus(),
             tokenization: prepared.tokenization.as_ref(),
             vocabulary: plan.vocabulary,
             columns: &plan.columns,

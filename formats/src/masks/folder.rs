@@ -12,11 +12,9 @@ use rho_files::{Folder, InsidePath, Lock, WriteTo};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::spill::spill_file;
+use super::spill::{SpilledRows, spill_file};
 use super::writer::partial;
-use super::{
-    MaskFile, MaskRow, MaskSchema, MaskWriter, OutputError, Spill, SpillMark, WriteOptions,
-};
+use super::{MaskFile, MaskSchema, MaskWriter, OutputError, Spill, SpillMark, WriteOptions};
 
 /// The folder of the run's records, which are not masks.
 const NOTES: &str = ".rho-mask";
@@ -220,8 +218,8 @@ impl MasksFolder {
         Spill::create(&self.folder, turn, shard, columns)
     }
 
-    /// Resumes a spill file after the bytes that [`Spill::sync`] reported, and yields its rows. `None` if the file
-    /// differs from what was written.
+    /// Resumes a spill file after the bytes that [`Spill::sync`] reported, and yields its rows with their shards. `None`
+    /// if the file differs from what was written.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -230,7 +228,7 @@ impl MasksFolder {
         shard: &str,
         columns: &MaskSchema,
         mark: SpillMark,
-    ) -> Result<Option<(Spill, Vec<MaskRow>)>, OutputError> {
+    ) -> Result<Option<(Spill, SpilledRows)>, OutputError> {
         Spill::resume(&self.folder, mark, shard, columns)
     }
 

@@ -45,7 +45,7 @@ pub use lists::{ListsCopy, NewLists};
 pub use reader::{MaskReader, listed_masks, read_masks};
 pub use schema::{METADATA_KEY, MaskSchema};
 pub use score_type::ScoreType;
-pub use spill::{Spill, SpillMark};
+pub use spill::{Spill, SpillMark, SpilledRows};
 pub use stream::MaskStream;
 pub(crate) use writer::writing;
 pub use writer::{MaskFile, MaskWriter, WriteOptions};

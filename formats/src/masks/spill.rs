@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rho_files::Folder;
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub struct SpillMark {
     /// XXH3 of these bytes.
     pub hash: u64,
 }
+
+/// Rows with the names of their shards.
+pub type SpilledRows = Vec<(String, MaskRow)>;
 
 /// A spill file that is being written.
 pub struct Spill {
@@ -73,13 +76,14 @@ impl Spill {
         Ok(spill)
     }
 
-    /// Resumes one that is valid up to `mark`, and yields its rows. `None` if the file differs from what was written.
+    /// Resumes one that is valid up to `mark`, and yields its rows with their shards. `None` if the file differs from what
+    /// was written.
     pub(super) fn resume(
         folder: &Folder,
         mark: SpillMark,
         shard: &str,
         columns: &MaskSchema,
-    ) -> Result<Option<(Self, Vec<MaskRow>)>, OutputError> {
+    ) -> Result<Option<(Self, SpilledRows)>, OutputError> {
         let name = spill_file(shard, mark.turn);
         let path = folder.path().join(&name);
         let wrong = |source| OutputError::Write {
@@ -106,7 +110,7 @@ impl Spill {
             .and_then(|()| file.seek(SeekFrom::End(0)))
             .and_then(|_| file.write_all(&END))
             .map_err(wrong)?;
-        let rows = read_masks(&path).and_then(|rows| rows.collect::<Result<Vec<_>, MaskError>>());
+        let rows = rows_with_shards(&path);
         file.set_len(mark.bytes)
             .and_then(|()| file.seek(SeekFrom::End(0)))
             .map_err(wrong)?;
@@ -124,6 +128,11 @@ impl Spill {
             pending,
         };
         Ok(Some((spill, rows)))
+    }
+
+    /// Sets the shard of the rows to come.
+    pub fn of_shard(&mut self, shard: &str) {
+        self.pending.of_shard(shard);
     }
 
     /// Adds a row; it is valid after [`sync`](Self::sync).
@@ -178,4 +187,13 @@ impl Spill {
 /// The name of the spill file of a turn, beside the mask file of its shard.
 pub(super) fn spill_file(shard: &str, turn: u8) -> String {
     Folder::partial(&format!("{shard}.arrow.scores-{turn}"))
+}
+
+fn rows_with_shards(path: &Path) -> Result<SpilledRows, MaskError> {
+    let mut reader = read_masks(path)?;
+    let mut rows = Vec::new();
+    while let Some(row) = reader.next() {
+        rows.push((reader.shard().to_owned(), row?));
+    }
+    Ok(rows)
 }

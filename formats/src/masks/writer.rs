@@ -127,12 +127,18 @@ impl MaskWriter {
         })
     }
 
+    /// Sets the shard of the rows to come, if several shards share the file. It starts as the one that the file is named
+    /// after.
+    pub fn of_shard(&mut self, shard: &str) {
+        self.pending.of_shard(shard);
+    }
+
     /// Adds a row.
     ///
     /// # Errors
     /// If its lists do not match each other and the schema (then it is not added), or the file cannot be written.
     pub fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
-        self.columns.check(&self.shard, row)?;
+        self.columns.check(self.pending.shard(), row)?;
         self.pending.push(row);
         if self.pending.is_full() {
             self.write_batch()?;

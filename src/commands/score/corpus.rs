@@ -24,7 +24,7 @@ use crate::{
         summary::Summary,
     },
     plan::Plan,
-    run_folder::{Command, Ended, RecordedPlan, RecordedShard, lock, records},
+    run_folder::{Command, Ended, RecordedPlan, lock, records},
     select::{folder, plan::SelectPlan, run as select},
     selections::{
         SelectionSummary,
@@ -68,10 +68,7 @@ pub(super) fn run(
         scope: Scope::None,
         ..plan.clone()
     };
-    let wanted = RecordedPlan {
-        settings: plan.what_changes_masks(),
-        shards: RecordedShard::all(shards)?,
-    };
+    let wanted = RecordedPlan::of_corpus(plan.what_changes_masks(), shards)?;
     let started = RecordedPlan::read(&folder)?;
     let is_other = |started: &RecordedPlan| started.command() != Command::Select;
     if started.as_ref().is_some_and(is_other) {
