@@ -119,7 +119,12 @@ fn a_damaged_export_is_written_again() {
         let mut flipped = bytes.clone();
         flipped[bytes.len() / 2] ^= 0x10;
         let cut = bytes[..bytes.len() - 1].to_vec();
-        for damage in [Some(flipped), Some(cut), Some(Vec::new()), None] {
+        let mut all = vec![Some(flipped), Some(cut), Some(Vec::new()), None];
+        if name == "contents.json" {
+            // The record itself has no hash: only what makes it unreadable is damage.
+            all.drain(..2);
+        }
+        for damage in all {
             match damage {
                 Some(bytes) => fs::write(export.join(name), bytes).unwrap(),
                 None => fs::remove_file(export.join(name)).unwrap(),

@@ -35,15 +35,17 @@ impl Hostile {
         let hostile = Self {
             place: tempfile::tempdir().unwrap(),
         };
-        let code = format!("open({:?}, 'a').write(__name__)\n", hostile.marker());
+        // With what is built in, because the first modules run before files can be opened.
+        let code = format!(
+            "import posix; posix.write(posix.open({:?}, posix.O_WRONLY | posix.O_CREAT | posix.O_APPEND), \
+             __name__.encode())\n",
+            hostile.marker()
+        );
         for module in MODULES {
             write(&hostile.at(module), &code);
         }
         let packages = "lib/python3.11/site-packages";
-        write(
-            &hostile.at(&format!("{packages}/hostile.pth")),
-            format!("import os; {code}"),
-        );
+        write(&hostile.at(&format!("{packages}/hostile.pth")), &code);
         // `home` says where the standard library is.
         let here = hostile.at("").display().to_string();
         write(

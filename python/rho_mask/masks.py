@@ -238,6 +238,8 @@ def _made_of(files: Mapping[str, str], path: Path) -> bool:
     if path.name not in files:
         return False
     for name, expected in files.items():
+        if Path(name).name != name:
+            return False
         try:
             got = hashlib.sha256((path.parent / name).read_bytes()).hexdigest()
         except OSError:
