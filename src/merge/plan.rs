@@ -52,22 +52,21 @@ impl MergePlan {
             let file = &self.inputs[merged.input].files[merged.file];
             (merged.name.clone(), json!(file.identity))
         };
-        RecordedPlan {
-            settings: json!({
+        RecordedPlan::of_files(
+            json!({
                 "command": Command::Merge.name(),
                 "metadata": self.all_metadata(),
                 "on_duplicate": self.on_duplicate,
                 "input": files.map(identity).collect::<Map<String, Value>>(),
             }),
-            shards: self
-                .files
+            self.files
                 .iter()
                 .map(|merged| RecordedShard {
                     name: merged.name.clone(),
                     bytes: self.bytes(merged),
                 })
                 .collect(),
-        }
+        )
     }
 
     /// The size of the file that one is from.
