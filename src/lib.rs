@@ -54,6 +54,7 @@ mod numbers;
 pub mod outcome;
 pub mod pipeline;
 pub mod plan;
+mod program;
 mod progress;
 mod ranks;
 mod report;

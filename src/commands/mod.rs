@@ -1,5 +1,6 @@
 //! The commands, one file or folder each.
 
+mod completions;
 mod convert;
 mod doctor;
 mod dynamics;
@@ -17,11 +18,15 @@ mod stats;
 #[cfg(feature = "train")]
 mod train;
 mod verify;
+mod version;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, ProgressKind},
     outcome::Outcome,
+    program,
+    terminal::{self, Settings},
 };
+pub use version::version;
 
 /// Runs the command of the command line.
 ///
@@ -29,13 +34,25 @@ use crate::{
 ///
 /// Any error that stops a command; [`crate::hint`] has the hint for it.
 pub fn run(cli: &Cli) -> anyhow::Result<Outcome> {
-    perform(&cli.command)
+    let progress = cli.command.progress();
+    let settings = Settings {
+        json: progress == Some(ProgressKind::Json),
+        quiet: cli.console.quiet,
+        no_bars: progress.is_some_and(|kind| kind != ProgressKind::Auto),
+        log: cli.console.log_file.clone(),
+    };
+    let what = format!("rho-mask {} starts", program::named());
+    terminal::set_up(settings, &what)?;
+    match &cli.command {
+        Command::Score(args) => score::run(args, cli.console.config.as_deref()),
+        command => perform(command),
+    }
 }
 
 /// Runs a command.
 fn perform(command: &Command) -> anyhow::Result<Outcome> {
     match command {
-        Command::Score(args) => score::run(args),
+        Command::Score(args) => score::run(args, None),
         Command::Select(args) => select::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Show(args) => show::run(args),
@@ -59,6 +76,8 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
         Command::Dynamics(args) => dynamics::run(args),
         Command::Setup(args) => setup::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man(args) => completions::man(args),
     }
 }
 

@@ -173,11 +173,13 @@ fn documents<'a>(
         let rows = std::iter::from_fn(|| {
             let record = runtime.block_on(reader.next());
             let record = record.transpose()?;
-            Some(
-                record
-                    .map_err(anyhow::Error::from)
-                    .map(|record| tokenize::tokenize(work, &shard.name, record)),
-            )
+            let document = record.map(|record| tokenize::tokenize(work, &shard.name, record));
+            let text = match &document {
+                Ok(Ok(document)) => in_memory::text(document),
+                _ => 0,
+            };
+            work.progress.read(number, reader.bytes_read(), text);
+            Some(document.map_err(anyhow::Error::from))
         });
         let each = |measured: Result<in_memory::Measured, Rejection>| {
             let measured = match measured {

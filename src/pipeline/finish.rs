@@ -1,16 +1,18 @@
 //! Finishes a masks folder from the records of its shards: the list of rejected rows, the dataset's state, the summary.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    io::{self, Read},
+    io::{self, BufReader, Read},
 };
 
+use anyhow::Context as _;
 use rho_formats::{MaskFile, MasksFolder};
 use serde::{Deserialize, Serialize};
 
 use super::{
     output::Totals,
+    reasons::Reasons,
     record::{Identity, ShardRecord, State},
     shard_files::{record_note, rejections_note},
     summary::{Seconds, Subject, Summary},
@@ -125,8 +127,36 @@ impl FolderState {
             )
         })?;
         let summary = Summary::of(&totals, &subject, &times);
+        let summary = summary.with_reasons(&self.reasons(folder, |_| true)?);
         folder.summary(&serde_json::to_value(&summary)?)?;
         Ok(Some(summary))
+    }
+
+    /// Why rows of these shards were rejected.
+    fn reasons(&self, folder: &MasksFolder, of: impl Fn(usize) -> bool) -> anyhow::Result<Reasons> {
+        let mut reasons = Reasons::default();
+        let shards = self.plan.shards.iter().zip(&self.records).enumerate();
+        for (_, (shard, record)) in shards.filter(|(i, _)| of(*i)) {
+            let bytes = record.as_ref().map_or(0, |record| record.rejections);
+            if bytes > 0 {
+                let path = folder.record_path(&rejections_note(&shard.name));
+                let list = File::open(&path).map(|file| BufReader::new(file.take(bytes)));
+                list.and_then(|list| reasons.add_list(list))
+                    .with_context(|| format!("{}: cannot be read", path.display()))?;
+            }
+        }
+        Ok(reasons)
+    }
+
+    /// Adds to the summary of a rank why rows of its shards were rejected.
+    pub(crate) fn with_reasons(
+        &self,
+        folder: &MasksFolder,
+        mine: &[usize],
+        summary: Summary,
+    ) -> anyhow::Result<Summary> {
+        let mine: BTreeSet<usize> = mine.iter().copied().collect();
+        Ok(summary.with_reasons(&self.reasons(folder, |i| mine.contains(&i))?))
     }
 
     /// The identity of each shard's input when it was scored.

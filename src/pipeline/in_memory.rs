@@ -35,7 +35,7 @@ pub(crate) fn measure(
     let mut times = Times::default();
     let mut gatherer = Gatherer::new(work, From::default());
     let mut score = |look_ahead: LookAhead| {
-        let Some(scored) = score(work, name, look_ahead, scorers, &mut times)? else {
+        let Some(scored) = score(work, (number, name), look_ahead, scorers, &mut times)? else {
             return Ok(false);
         };
         for rejection in scored.rejected {
@@ -54,15 +54,18 @@ pub(crate) fn measure(
         }
         anyhow::Ok(true)
     };
-    work.progress.shard(number);
+    work.progress.start();
     for (row, document) in (0..).zip(rows) {
         if work.stop.requested() {
             return Ok(false);
         }
+        let row = document_row(&document, row);
+        let document = document?;
         let ended = gatherer.push(Row {
-            row: document_row(&document, row),
+            row,
             digest: 0,
-            document: document?,
+            text: document.as_ref().map_or(0, text),
+            document,
         });
         if let Some(look_ahead) = ended
             && !score(look_ahead)?
@@ -73,8 +76,14 @@ pub(crate) fn measure(
     if !score(gatherer.end(true))? {
         return Ok(false);
     }
+    work.progress.shard_scored(number);
     work.progress.shard_done(name, None);
     Ok(true)
+}
+
+/// What the progress counts as the bytes of a document's text.
+pub(crate) fn text(document: &TokenDocument) -> usize {
+    document.tokens.len() * 4
 }
 
 fn document_row(

@@ -11,6 +11,7 @@ use rho_formats::{MaskRow, token_hash};
 use super::{
     Break, Flow, Scored, ScoredDocument, Work, for_each,
     output::{Open, Output},
+    reasons::Reason,
     rejected::Rejected,
 };
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
 /// The result of this stage.
 pub(super) struct Masked {
     pub(super) sample: Option<Document>,
+    pub(super) reasons: Vec<Reason>,
     pub(super) busy: Duration,
 }
 
@@ -70,6 +72,7 @@ pub(super) fn run(
         Ok(true)
     })?;
     Ok(Masked {
+        reasons: masker.rejected.most_common(),
         sample: masker.sample,
         busy,
     })

@@ -34,6 +34,7 @@ mod load;
 mod mask;
 pub(crate) mod output;
 mod read;
+mod reasons;
 pub(crate) mod record;
 mod rejected;
 mod score;
@@ -92,8 +93,8 @@ struct LookAhead {
     documents: Vec<TokenDocument>,
     rejected: Vec<Rejection>,
     tokens: usize,
-    /// Bytes of the shard read so far, as stored.
-    bytes: u64,
+    /// Bytes of the text of its rows.
+    text: usize,
     /// The position in the shard after this block.
     next: From,
     /// Whether a scope ends with this block.
@@ -128,6 +129,8 @@ pub struct Report {
     pub seconds: Seconds,
     /// The first document with a scored token.
     pub(crate) sample: Option<Document>,
+    /// Why rows were rejected in this run, the most common reasons.
+    pub(crate) reasons: Vec<reasons::Reason>,
 }
 
 /// The inputs of all stages.
@@ -178,6 +181,7 @@ pub(crate) fn run(
             totals,
             seconds,
             sample: masked.sample,
+            reasons: masked.reasons,
         })
     })
 }
@@ -207,6 +211,8 @@ fn send<T>(sender: &SyncSender<Flow<T>>, flow: Flow<T>) -> bool {
     sender.send(flow).is_ok()
 }
 
+#[cfg(test)]
+mod progress_tests;
 #[cfg(test)]
 mod resume_tests;
 #[cfg(test)]

@@ -18,11 +18,10 @@ const RECORDS: usize = 256;
 /// ... or this many bytes of text.
 const BYTES: usize = 1 << 20;
 
-/// A chunk of a shard's records, and the bytes read up to its end.
+/// A chunk of a shard's records.
 #[derive(Default)]
 pub(super) struct Records {
     pub(super) records: Vec<Numbered>,
-    pub(super) bytes: u64,
     size: usize,
 }
 
@@ -49,7 +48,7 @@ pub(super) fn run(
         let shard = &work.shards[i];
         if work.stop.requested()
             || !send(&sender, Flow::Begin(i, from))
-            || !runtime.block_on(shard_records(work, shard, from, &sender, &mut busy))?
+            || !runtime.block_on(shard_records(work, (i, shard), from, &sender, &mut busy))?
         {
             break;
         }
@@ -60,7 +59,7 @@ pub(super) fn run(
 /// Reads one shard; false if the receiver is closed or the run was stopped.
 async fn shard_records(
     work: &Work<'_>,
-    shard: &Shard,
+    (number, shard): (usize, &Shard),
     from: From,
     sender: &SyncSender<Flow<Records>>,
     busy: &mut Duration,
@@ -78,10 +77,13 @@ async fn shard_records(
     let mut digest = 0;
     let mut passed = false;
     let mut some = Records::default();
+    let mut skipped = 0;
     let end = loop {
         let next = reader.next().await;
         if !passed && !matches!(&next, Ok(Some(record)) if row(record) < from.row) {
             passed = true;
+            work.progress.read(number, reader.bytes_read(), skipped);
+            work.progress.skipped(number, skipped);
             must_be_the_same(work, shard, digest, from)?;
         }
         if let (true, Ok(Some(record))) = (digests, &next) {
@@ -89,7 +91,8 @@ async fn shard_records(
         }
         match next {
             // Finished by an earlier run.
-            Ok(Some(_)) if !passed => {
+            Ok(Some(record)) if !passed => {
+                skipped += size(&record);
                 if work.stop.requested() {
                     return Ok(false);
                 }
@@ -102,7 +105,7 @@ async fn shard_records(
             Err(error) => break Some(broken(error)),
         }
         if some.records.len() >= RECORDS || some.size >= BYTES {
-            some.bytes = reader.bytes_read();
+            work.progress.read(number, reader.bytes_read(), some.size);
             *busy += start.elapsed();
             if work.stop.requested() || !send(sender, Flow::Part(std::mem::take(&mut some))) {
                 return Ok(false);
@@ -110,7 +113,8 @@ async fn shard_records(
             start = Instant::now();
         }
     };
-    some.bytes = reader.bytes_read();
+    // The reader has seen the whole shard, even if it did not need all of its bytes.
+    work.progress.read(number, shard.bytes, some.size);
     *busy += start.elapsed();
     Ok(send(sender, Flow::End(some, end)))
 }
@@ -160,7 +164,8 @@ pub(super) fn row(record: &Record) -> i64 {
     }
 }
 
-fn size(record: &Record) -> usize {
+/// Bytes of a record's text, or of its tokens.
+pub(super) fn size(record: &Record) -> usize {
     match record {
         Record::Document(document) => match &document.content {
             Content::Text(text) => text.len(),

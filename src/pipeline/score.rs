@@ -54,14 +54,14 @@ pub(super) fn run(
     scorers: &mut Scorers<'_>,
 ) -> anyhow::Result<Times> {
     let mut times = Times::default();
-    let mut shard = "";
+    let mut shard = (0, "");
     let mut free = Instant::now();
     for_each(receiver, |flow| {
         times.waited += free.elapsed();
         let going_on = match flow {
             Flow::Begin(i, from) => {
-                shard = &work.shards[i].name;
-                work.progress.shard(i);
+                shard = (i, work.shards[i].name.as_str());
+                work.progress.start();
                 send(&sender, Flow::Begin(i, from))
             }
             Flow::Part(look_ahead) => {
@@ -70,6 +70,9 @@ pub(super) fn run(
             }
             Flow::End(look_ahead, broken) => {
                 let scored = score(work, shard, look_ahead, scorers, &mut times)?;
+                if scored.is_some() {
+                    work.progress.shard_scored(shard.0);
+                }
                 scored.is_some_and(|scored| send(&sender, Flow::End(scored, broken)))
             }
         };
@@ -83,7 +86,7 @@ pub(super) fn run(
 /// becomes a rejection.
 pub(super) fn score(
     work: &Work<'_>,
-    shard: &str,
+    (number, shard): (usize, &str),
     look_ahead: LookAhead,
     scorers: &mut Scorers<'_>,
     times: &mut Times,
@@ -91,18 +94,18 @@ pub(super) fn score(
     let LookAhead {
         documents,
         mut rejected,
-        bytes,
+        text,
         next,
         ends_scope,
         ..
     } = look_ahead;
     let mut cost = Cost::default();
     let columns = work.plan.columns();
-    let own: Vec<String> = (0..columns.models())
+    let own_columns: Vec<String> = (0..columns.models())
         .flat_map(|model| columns.of_model(model))
         .collect();
     let unscored = |document: TokenDocument| ScoredDocument {
-        scores: vec![vec![f32::NAN; document.tokens.len()]; own.len()],
+        scores: vec![vec![f32::NAN; document.tokens.len()]; own_columns.len()],
         document,
     };
     let mut documents: Vec<ScoredDocument> = documents.into_iter().map(unscored).collect();
@@ -124,7 +127,14 @@ pub(super) fn score(
     }
     cost.batches = batches.len() as u64;
     let start = Instant::now();
-    let scores = score_batches(work, &documents, &all, &batches, scorers).with_context(|| {
+    let own_tokens: usize = all.iter().map(|(_, window)| window.own()).sum();
+    // Tokens of a block are taken to have the same share of its text.
+    let scored = |tokens: usize| {
+        let share = tokens as f64 / own_tokens as f64;
+        work.progress.scored(number, tokens, text as f64 * share);
+    };
+    let scores = score_batches(work, &documents, &all, &batches, scorers, &scored);
+    let scores = scores.with_context(|| {
         let last = next.row - 1;
         format!("scoring the read-ahead block that ends at {shard} row {last}")
     })?;
@@ -149,10 +159,13 @@ pub(super) fn score(
     }
     let round = |score: f32| work.plan.score_type.round(score);
     documents.retain_mut(|scored| {
-        let wrong = own.iter().zip(&scored.scores).find_map(|(name, scores)| {
-            let i = scores.iter().skip(1).position(|s| !s.is_finite())? + 1;
-            Some((i, name, scores[i]))
-        });
+        let wrong = own_columns
+            .iter()
+            .zip(&scored.scores)
+            .find_map(|(name, scores)| {
+                let i = scores.iter().skip(1).position(|s| !s.is_finite())? + 1;
+                Some((i, name, scores[i]))
+            });
         if let Some((i, column, value)) = wrong {
             let reason =
                 format!("token {i}: expected a finite {column} from the reference, got {value}");
@@ -171,8 +184,9 @@ pub(super) fn score(
     });
     rejected.sort_by_key(|rejection| rejection.row);
     let tokens = documents.iter().map(|d| d.document.tokens.len() as u64);
-    times.tokens += tokens.sum::<u64>();
-    work.progress.reach(bytes);
+    let tokens = tokens.sum::<u64>();
+    times.tokens += tokens;
+    work.progress.block_scored(number, tokens, text as f64);
     Ok(Some(Scored {
         documents,
         rejected,
@@ -186,12 +200,14 @@ pub(super) fn score(
 type Done = (usize, Vec<Vec<Scores>>);
 
 /// The scores of each batch with its number, in the order in which the batches finished; none if the run is stopped.
+/// `scored` is told the tokens of each.
 fn score_batches(
     work: &Work<'_>,
     documents: &[ScoredDocument],
     windows: &[(usize, Window)],
     batches: &[Vec<usize>],
     scorers: &mut Scorers<'_>,
+    scored: &(dyn Fn(usize) + Sync),
 ) -> anyhow::Result<Option<Vec<Done>>> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let take = |panel: &mut Panel<'_>| -> anyhow::Result<bool> {
@@ -218,8 +234,7 @@ fn score_batches(
                 next.store(batches.len(), Ordering::Relaxed);
             }
             let scores = scores.with_context(|| format!("batch {}", number + 1))?;
-            work.progress
-                .tokens(batch.iter().map(|&i| windows[i].1.own()).sum());
+            scored(batch.iter().map(|&i| windows[i].1.own()).sum());
             lock(&done).push((number, scores));
         }
     };

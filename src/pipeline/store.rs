@@ -61,8 +61,11 @@ impl<'a> Store<'a> {
             .iter()
             .map(|s| (s.bytes, s.name.as_str()))
             .collect();
+        let mut columns = columns(plan);
+        // The metadata that the first run recorded: another run may have typed another path to the same model.
+        columns.schema.metadata = folder.plan.settings["metadata"].clone();
         let store = Self {
-            columns: columns(plan),
+            columns,
             mine: ranks::share(&sizes, plan.rank, plan.world_size),
             records: Mutex::default(),
             found: Mutex::default(),

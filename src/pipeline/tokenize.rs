@@ -15,7 +15,7 @@ use rho_selection::Batches;
 
 use super::{
     Flow, LookAhead, TokenDocument, Work, for_each,
-    read::{Numbered, Records, row},
+    read::{Numbered, Records, row, size},
     record::From,
     send,
 };
@@ -53,13 +53,13 @@ pub(super) fn run(
                 .map(|Numbered { record, digest }| Row {
                     row: row(&record),
                     digest,
+                    text: size(&record),
                     document: tokenize(work, shard, record),
                 })
                 .collect()
         });
         busy += start.elapsed();
         for row in documents {
-            gatherer.gathered.bytes = part.bytes;
             let ended = gatherer.push(row);
             if let Some(look_ahead) = ended
                 && !send(&sender, Flow::Part(look_ahead))
@@ -79,6 +79,8 @@ pub(super) fn run(
 pub(super) struct Row {
     pub(super) row: i64,
     pub(super) digest: u64,
+    /// Bytes of its text.
+    pub(super) text: usize,
     pub(super) document: Result<TokenDocument, Rejection>,
 }
 
@@ -114,6 +116,7 @@ impl<'a> Gatherer<'a> {
         let Row {
             row,
             digest,
+            text,
             document,
         } = row;
         let plan = self.work.plan;
@@ -139,6 +142,7 @@ impl<'a> Gatherer<'a> {
             }
             Err(rejection) => self.gathered.rejected.push(rejection),
         }
+        self.gathered.text += text;
         self.gathered.next.row = row + 1;
         self.gathered.next.digest = digest;
         ended
@@ -146,10 +150,10 @@ impl<'a> Gatherer<'a> {
 
     /// Takes the gathered block out.
     pub(super) fn end(&mut self, scope_ends: bool) -> LookAhead {
-        let (next, bytes) = (self.gathered.next, self.gathered.bytes);
+        let next = self.gathered.next;
         let mut look_ahead = std::mem::take(&mut self.gathered);
         look_ahead.ends_scope = scope_ends || !matches!(self.work.plan.scope, Scope::Batch(_));
-        (self.gathered.next, self.gathered.bytes) = (next, bytes);
+        self.gathered.next = next;
         look_ahead
     }
 }

@@ -9,7 +9,7 @@ use super::{
     counts::{Counts, Selected},
     rule::{Pick, Rule},
 };
-use crate::numbers::grouped;
+use crate::{numbers::grouped, terminal_text::safe};
 
 /// The kept tokens or the weights of each selection of a rule.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -130,13 +130,14 @@ impl fmt::Display for SelectionSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut title = "kept";
         for name in &self.order {
+            let shown = safe(name);
             if let Some(kept) = self.kept.get(name) {
-                writeln!(f, "  {title:<12}by {name:<13}{kept}")?;
+                writeln!(f, "  {title:<12}by {shown:<13}{kept}")?;
             }
             if let Some(weighed) = self.weights.get(name) {
                 let mean = weighed.mean;
                 let mean = mean.map_or("-".to_owned(), |mean| format!("{mean:.3}"));
-                writeln!(f, "  {:<12}by {name:<13}mean {mean}", "weights")?;
+                writeln!(f, "  {:<12}by {shown:<13}mean {mean}", "weights")?;
             }
             title = "";
         }
