@@ -12,7 +12,7 @@ use rho_mask::{
 };
 
 fn main() -> ExitCode {
-    keep_to_ourselves();
+    settle_environment();
     let ended = run();
     let code = match &ended {
         Ok(code) => *code,
@@ -62,16 +62,22 @@ fn is_reader_gone(error: &anyhow::Error) -> bool {
 
 /// Turns off the telemetry of ONNX Runtime's official builds: from 1.31 on they report usage to Microsoft, and keep a
 /// database for it in the user's cache folder. Set the variable to 0 to turn it on.
-fn keep_to_ourselves() {
+///
+/// Variables of options that are empty count as not set, as everywhere else: the parser would refuse the empty value.
+#[expect(
+    unsafe_code,
+    reason = "changing the environment is unsafe while other threads run"
+)]
+fn settle_environment() {
     const TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
     if std::env::var_os(TELEMETRY).is_none() {
-        #[expect(
-            unsafe_code,
-            reason = "changing the environment is unsafe while other threads run"
-        )]
         // SAFETY: this runs first in `main`, when there is no other thread yet.
-        unsafe {
-            std::env::set_var(TELEMETRY, "1");
+        unsafe { std::env::set_var(TELEMETRY, "1") };
+    }
+    for name in cli::variables() {
+        if std::env::var_os(&name).is_some_and(|value| value.is_empty()) {
+            // SAFETY: as above.
+            unsafe { std::env::remove_var(&name) };
         }
     }
 }

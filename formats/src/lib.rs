@@ -32,5 +32,4 @@ pub use masks::{
     MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, ScoreType, Spill,
     SpillMark, WriteOptions, listed_masks, read_masks, token_hash,
 };
-pub use object_store::Error as RemoteError;
-pub use remote::Remote;
+pub use remote::{Remote, RemoteError, RemoteErrorKind};

@@ -214,6 +214,7 @@ impl Found {
                     "at_most" => "--below",
                     "by" => "--score",
                     "seed" => "--seed",
+                    "keep_by" => "--keep-by",
                     "weights" => "--weights",
                     "temperature" => "--temperature",
                     "least" => "--min-weight",

@@ -7,6 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use rho_formats::remote::without_secrets;
 use serde_json::{Map, Value, json};
 
 use super::{bar::above_the_bar, colours, log::Log};
@@ -79,8 +80,10 @@ pub fn line(message: &str) {
 /// Prints a message: a line, and below it the lines of a text. A line break in `head` is replaced; those in `body`
 /// count, so names in it must be safe already.
 pub(crate) fn text(head: &str, body: &str) {
-    let body = body.trim_end_matches('\n');
-    let (head, body) = (in_one_line(head), terminal_text::lines(body));
+    // Most URLs have lost their secrets before; this is for those that stand in an argument of another kind.
+    let (head, body) = (without_secrets(head), without_secrets(body));
+    let body = terminal_text::lines(body.trim_end_matches('\n'));
+    let head = in_one_line(&head);
     let whole = match body.is_empty() {
         true => head.into_owned(),
         false => format!("{head}\n{body}"),
@@ -108,7 +111,8 @@ pub(crate) fn once(message: &str) {
 
 /// Prints a line of progress, as text.
 pub(crate) fn progress_line(message: &str) {
-    let message = in_one_line(message);
+    let message = without_secrets(message);
+    let message = in_one_line(&message);
     with(|messages| {
         messages.log(&message);
         if !(messages.quiet || messages.json) {
@@ -119,7 +123,7 @@ pub(crate) fn progress_line(message: &str) {
 
 /// Only logs a line: progress that a bar shows, or that nobody wants to see.
 pub(crate) fn logged(message: &str) {
-    with(|messages| messages.log(&in_one_line(message)));
+    with(|messages| messages.log(&in_one_line(&without_secrets(message))));
 }
 
 /// Prints an event of `--progress json`. It is not logged; `logged` takes its text.
@@ -149,11 +153,17 @@ pub(crate) fn sample(drawn: &str) {
 
 /// Prints an error, its details and its hint, also if only errors are wanted.
 pub fn error(message: &str, details: &[String], hint: Option<&str>) {
-    let mut shown = format!("error: {}", in_one_line(message));
-    for detail in details {
+    let message = without_secrets(message);
+    let details: Vec<_> = details
+        .iter()
+        .map(|detail| without_secrets(detail))
+        .collect();
+    let hint = hint.map(without_secrets);
+    let mut shown = format!("error: {}", in_one_line(&message));
+    for detail in &details {
         shown += &format!("\n  {}", in_one_line(detail));
     }
-    if let Some(hint) = hint {
+    if let Some(hint) = &hint {
         shown += &format!("\nhint: {}", in_one_line(hint));
     }
     with(|messages| {
@@ -169,10 +179,12 @@ pub fn error(message: &str, details: &[String], hint: Option<&str>) {
 
 /// Prints why the command line was refused.
 pub(super) fn refusal(plain: &str, styled: Option<&str>) {
+    let clean = without_secrets(plain);
+    let styled = styled.filter(|_| clean == plain);
     with(|messages| match (messages.json, styled) {
-        (true, _) => messages.object(&json!({"event": "error", "error": plain.trim_end()})),
+        (true, _) => messages.object(&json!({"event": "error", "error": clean.trim_end()})),
         (false, Some(styled)) if colours() => messages.write(styled.trim_end()),
-        (false, _) => messages.write(terminal_text::lines(plain).trim_end()),
+        (false, _) => messages.write(terminal_text::lines(&clean).trim_end()),
     });
 }
 

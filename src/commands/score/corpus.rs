@@ -13,10 +13,11 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 use rho_formats::MasksFolder;
 use serde::{Deserialize, Serialize};
 
-use super::{Job, Outcome, say_where_rejected, to_folder};
+use super::{Job, Outcome, to_folder};
 use crate::{
     files::remove_folder,
     hinted_error::HintedError,
+    left_out,
     masks::summary::SummaryFile,
     pipeline::{
         LoadedModels, finish::FolderState, record::Identity, store::must_be_the_input,
@@ -140,7 +141,7 @@ pub(super) fn run(
     terminal::summary(&format!("wrote {}", plan.out.display()), &summary);
     summary.must_have_documents(&plan.out.display().to_string())?;
     if summary.incomplete() {
-        say_where_rejected(plan);
+        left_out::say(&plan.out);
     }
     Ok(outcome)
 }
@@ -174,7 +175,10 @@ fn nothing_to_do(
     }
     Ok(Some(match summary.rejected == Some(0) {
         true => Outcome::Done,
-        false => Outcome::Incomplete,
+        false => {
+            left_out::say(&job.plan.out);
+            Outcome::Incomplete
+        }
     }))
 }
 
