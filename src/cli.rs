@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+mod cache;
 mod command_line;
 mod config;
 mod console;
@@ -31,6 +32,7 @@ mod verify;
 #[cfg(feature = "train")]
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
 
+pub use cache::{CacheAction, CacheArgs, CacheCleanArgs, CacheListArgs};
 pub use command_line::{Answer, command, parse, wants_json};
 pub use console::ConsoleArgs;
 pub use convert::{ConvertArgs, IdsDtype, TargetName};
@@ -164,6 +166,9 @@ pub enum Command {
     /// Downloads the pinned wheel with `python3 -m pip download`, checks its SHA-256 and unpacks the library into the
     /// user's cache folder. `score` does this by itself when it finds no library.
     Setup(SetupArgs),
+    /// List or clean the cache: exported checkpoints, ONNX Runtime, bundled files.
+    #[command(after_long_help = cache::EXAMPLES)]
+    Cache(CacheArgs),
     /// Show which ONNX Runtime would be used and why: library, version, providers, devices.
     Doctor(DoctorArgs),
     /// Print a script that completes commands and options in a shell.

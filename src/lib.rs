@@ -34,6 +34,7 @@
 //! * Training: `train` trains a model; `experiment` compares ways to train.
 //! * Analyses: `eval` measures models, `verify` checks their scores, `dynamics` follows the tokens over a training run.
 
+mod cache;
 mod checkpoint;
 pub mod cli;
 pub mod commands;

@@ -49,6 +49,15 @@ mod filter;
 // Ways to write an ONNX file: inputs, heads, types, external data, graphs that are refused.
 #[cfg(test)]
 mod graphs;
+// The cache: damaged exports and libraries, `cache list`, `cache clean`.
+#[cfg(test)]
+mod cached;
+// Run folders, masks and datasets that a stranger filled.
+#[cfg(test)]
+mod hostile_folders;
+// Python in a folder of a stranger.
+#[cfg(test)]
+mod hostile_python;
 // Models by their names on the Hub.
 #[cfg(test)]
 mod hub;

@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn run(args: &DynamicsArgs) -> anyhow::Result<Outcome> {
     let mut plan = plan::resolve(args)?;
     if args.show_plan {
-        terminal::data_json(&plan.recorded().settings, true)?;
+        terminal::data_json(&plan.recorded()?.settings, true)?;
         return Ok(Outcome::Done);
     }
     let stop = Stop::at_signals()?;

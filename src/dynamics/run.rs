@@ -3,8 +3,9 @@
 //! `state.json` and `summary.json` are written last, so that a partial folder is never taken for a finished one. Then
 //! the scores are removed.
 
-use std::{fs, io, path::PathBuf};
+use std::path::PathBuf;
 
+use rho_formats::MasksFolder;
 use rho_selection::Seen;
 
 use super::{
@@ -70,10 +71,7 @@ impl Started {
         let corpus = Corpus::read(scores)?;
         let summary = Summary::of(plan, corpus, &cuts, &counts, pieces.as_ref());
         files.list(&describing.columns.metadata, &described)?;
-        let rejected = scores.join(REJECTED);
-        let copy =
-            |to: &mut dyn io::Write| io::copy(&mut fs::File::open(&rejected)?, to).map(|_| ());
-        files.file(REJECTED, rejected.exists().then_some(&copy as _))?;
+        files.copy(MasksFolder::existing(scores).folder(), REJECTED)?;
         files.summary(&serde_json::to_value(&summary)?)?;
         self.remove_scores()?;
         Ok(Some(summary))

@@ -23,7 +23,7 @@ pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<O
         .with_context(|| format!("{}: cannot be created", folder.display()))?;
     let partial = folder.join("documents.partial");
     let context = || format!("{}: cannot be written", partial.display());
-    let file = fs::File::create(&partial).with_context(context)?;
+    let file = rho_files::create(&partial).with_context(context)?;
     let mut out = Written {
         file: BufWriter::new(file),
         documents: 0,

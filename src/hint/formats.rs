@@ -4,6 +4,9 @@ use std::io;
 
 use rho_formats::{CorpusError, MaskError, OutputError, RemoteError, RemoteErrorKind, ShardError};
 
+/// A list of files that names one elsewhere.
+const OUTSIDE: &str = "do not trust this folder: no program writes such a list; name its files one by one if you need them";
+
 /// The corpus arguments.
 pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
     match error {
@@ -48,6 +51,7 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
              target)",
         ),
         CorpusError::NotUtf8 { .. } => Some("rename the file"),
+        CorpusError::Outside { .. } => Some(OUTSIDE),
     }
 }
 
@@ -100,6 +104,7 @@ pub(super) fn output(error: &OutputError) -> Option<&'static str> {
         OutputError::NotAFolder { .. } => Some("name another folder for the masks"),
         OutputError::TooWide { .. } => Some("use --dtype u32, or omit --dtype"),
         OutputError::NotEmpty { .. } => Some("name a new folder for the masks, or empty this one"),
+        OutputError::ShardName { .. } => Some("rename the file"),
         OutputError::Create { source, .. } | OutputError::Write { source, .. } => {
             match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -127,6 +132,7 @@ pub(super) fn masks(error: &MaskError) -> Option<&'static str> {
         MaskError::Empty { .. } => {
             Some("start the run again: it finished no shard, so there are no masks")
         }
+        MaskError::Outside { .. } => Some(OUTSIDE),
         MaskError::Row { .. } => Some("the file is damaged: create it again"),
         MaskError::Compressed { .. } => Some("write the masks again without --compression"),
         _ => None,

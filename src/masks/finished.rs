@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use rho_files::InsidePath;
 use rho_formats::{MaskColumns, MaskError, MasksFolder, listed_masks};
 use serde_json::{Map, Value, json};
 
 use super::kind::must_be_masks;
 use crate::{
     hinted_error::HintedError,
+    metadata::Metadata,
     pipeline::{finish::FolderState, record::Identity},
     run_folder::{RecordedPlan, RecordedShard},
 };
@@ -27,7 +29,7 @@ pub(crate) struct Input {
 
 /// A file, with its identity when the folder was opened.
 pub(crate) struct InputFile {
-    pub(crate) name: String,
+    pub(crate) name: InsidePath,
     pub(crate) identity: Identity,
 }
 
@@ -66,6 +68,12 @@ impl Input {
         })
     }
 
+    /// The fingerprint of the tokenizer of the masks, if they record it.
+    pub(crate) fn tokenizer(&self) -> Option<String> {
+        let metadata = Metadata::of(&self.first.schema().metadata);
+        metadata.tokenizer.fingerprint
+    }
+
     /// The path of a file.
     pub(crate) fn path(&self, file: usize) -> PathBuf {
         self.folder.join(&self.files[file].name)
@@ -87,7 +95,7 @@ impl Input {
     pub(crate) fn identities(&self) -> Map<String, Value> {
         let files = self.files.iter();
         files
-            .map(|file| (file.name.clone(), json!(file.identity)))
+            .map(|file| (file.name.to_string(), json!(file.identity)))
             .collect()
     }
 
@@ -119,7 +127,7 @@ impl Input {
 }
 
 /// The names of the files of a finished folder.
-pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<InsidePath>> {
     let shown = path.display();
     if !path.is_dir() {
         let got = if path.exists() {

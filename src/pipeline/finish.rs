@@ -2,12 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
     io::{self, BufReader, Read},
 };
 
 use anyhow::Context as _;
-use rho_formats::{MaskFile, MasksFolder};
+use rho_formats::MasksFolder;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -47,13 +46,9 @@ impl FolderState {
         };
         let records = plan.shards.iter().map(|s| record(folder, &s.name));
         let records = records.collect::<anyhow::Result<Vec<_>>>()?;
-        let whole = |file: &MaskFile| {
-            let found = fs::metadata(folder.path().join(&file.name));
-            found.is_ok_and(|found| found.len() == file.bytes)
-        };
         let there = |record: &Option<ShardRecord>| {
-            let files = record.iter().flat_map(|record| &record.files);
-            files.into_iter().all(whole)
+            let mut files = record.iter().flat_map(|record| &record.files);
+            files.all(|file| folder.is_whole(file))
         };
         Ok(Some(Self {
             there: records.iter().map(there).collect(),
@@ -139,10 +134,11 @@ impl FolderState {
         for (_, (shard, record)) in shards.filter(|(i, _)| of(*i)) {
             let bytes = record.as_ref().map_or(0, |record| record.rejections);
             if bytes > 0 {
-                let path = folder.record_path(&rejections_note(&shard.name));
-                let list = File::open(&path).map(|file| BufReader::new(file.take(bytes)));
+                let name = MasksFolder::record_name(&rejections_note(&shard.name));
+                let list = folder.folder().open(&name);
+                let list = list.map(|file| BufReader::new(file.take(bytes)));
                 list.and_then(|list| reasons.add_list(list))
-                    .with_context(|| format!("{}: cannot be read", path.display()))?;
+                    .with_context(|| format!("{}: its rejections cannot be read", shard.name))?;
             }
         }
         Ok(reasons)
@@ -161,7 +157,7 @@ impl FolderState {
 
     /// The identity of each shard's input when it was scored.
     pub(crate) fn inputs(&self) -> BTreeMap<String, Identity> {
-        let names = self.plan.shards.iter().map(|shard| shard.name.clone());
+        let names = self.plan.shards.iter().map(|shard| shard.name.to_string());
         let inputs = names.zip(&self.records);
         inputs
             .filter_map(|(name, record)| Some((name, record.as_ref()?.input.clone())))
@@ -172,7 +168,8 @@ impl FolderState {
         for (shard, record) in self.plan.shards.iter().zip(&self.records) {
             let bytes = record.as_ref().map_or(0, |r| r.rejections);
             if bytes > 0 {
-                let file = File::open(folder.record_path(&rejections_note(&shard.name)))?;
+                let name = MasksFolder::record_name(&rejections_note(&shard.name));
+                let file = folder.folder().open(&name)?;
                 io::copy(&mut file.take(bytes), to)?;
             }
         }

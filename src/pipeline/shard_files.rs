@@ -5,11 +5,11 @@
 //! true whenever a run is interrupted, and bytes beyond it are truncated when the run is resumed.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, BufWriter, Seek, SeekFrom, Write},
-    path::PathBuf,
+    fs::File,
+    io::{self, BufWriter, Write},
 };
 
+use rho_files::Folder;
 use rho_formats::{
     MaskRow, MaskSchema, MaskWriter, MasksFolder, OutputError, Rejection, Spill, WriteOptions,
 };
@@ -70,7 +70,7 @@ impl ShardFiles {
             writer,
             spill: None,
             turn: 0,
-            rejections: Rejections::open(folder.record_path(&rejections_note(shard)), 0)?,
+            rejections: Rejections::open(folder, shard, 0)?,
             record,
         };
         // Write the first record before anything is scored, so that a later change of the input is detected.
@@ -98,8 +98,8 @@ impl ShardFiles {
             (spill, rows, turn) = (Some(file), kept, mark.turn);
         }
         folder.remove_spills(shard, durable.spill.map(|mark| mark.turn));
-        let path = folder.record_path(&rejections_note(shard));
-        if std::fs::metadata(&path).map_or(0, |m| m.len()) < record.rejections {
+        let rejected = MasksFolder::record_name(&rejections_note(shard));
+        if folder.folder().bytes(&rejected).unwrap_or(0) < record.rejections {
             return Ok(None);
         }
         let files = Self {
@@ -109,7 +109,7 @@ impl ShardFiles {
             writer,
             spill,
             turn,
-            rejections: Rejections::open(path, record.rejections)?,
+            rejections: Rejections::open(folder, shard, record.rejections)?,
             record,
         };
         Ok(Some((files, rows)))
@@ -194,42 +194,39 @@ pub(super) fn put(folder: &MasksFolder, shard: &str, record: &ShardRecord) -> an
 
 /// A growing list of rejections.
 struct Rejections {
-    path: PathBuf,
+    folder: Folder,
+    /// Its name in the folder.
+    name: String,
     file: Option<BufWriter<File>>,
     bytes: u64,
 }
 
 impl Rejections {
-    fn open(path: PathBuf, bytes: u64) -> Result<Self, OutputError> {
+    fn open(folder: &MasksFolder, shard: &str, bytes: u64) -> Result<Self, OutputError> {
         let mut rejections = Self {
-            path,
+            folder: folder.folder().clone(),
+            name: MasksFolder::record_name(&rejections_note(shard)),
             file: None,
             bytes,
         };
-        if rejections.path.exists() {
+        if bytes > 0 {
             rejections.file()?;
+        } else {
+            // What an earlier try left, or what somebody put there.
+            let removed = rejections.folder.remove_file(&rejections.name);
+            removed.map_err(|source| rejections.cannot_write(source))?;
         }
         Ok(rejections)
     }
 
     /// The file, truncated to its valid bytes; created at the first rejection.
     fn file(&mut self) -> Result<&mut BufWriter<File>, OutputError> {
-        let (path, bytes) = (&self.path, self.bytes);
         match &mut self.file {
             Some(file) => Ok(file),
             none => {
-                let open = || -> io::Result<File> {
-                    let mut file = OpenOptions::new()
-                        .create(true)
-                        .truncate(false)
-                        .write(true)
-                        .open(path)?;
-                    file.set_len(bytes)?;
-                    file.seek(SeekFrom::End(0))?;
-                    Ok(file)
-                };
-                let file = open().map_err(|source| OutputError::Create {
-                    path: path.clone(),
+                let file = self.folder.resume(&self.name, self.bytes);
+                let file = file.map_err(|source| OutputError::Create {
+                    path: self.folder.path().join(&self.name),
                     source,
                 })?;
                 Ok(none.insert(BufWriter::new(file)))
@@ -238,19 +235,11 @@ impl Rejections {
     }
 
     fn add(&mut self, rejection: &Rejection) -> Result<(), OutputError> {
-        let path = self.path.clone();
         let written = serde_json::to_vec(rejection).map_err(io::Error::from);
-        let written = written.map(|mut line| {
-            line.push(b'\n');
-            line
-        });
-        let line = written.map_err(|source| OutputError::Write {
-            path: path.clone(),
-            source,
-        })?;
-        self.file()?
-            .write_all(&line)
-            .map_err(|source| OutputError::Write { path, source })?;
+        let mut line = written.map_err(|source| self.cannot_write(source))?;
+        line.push(b'\n');
+        let added = self.file()?.write_all(&line);
+        added.map_err(|source| self.cannot_write(source))?;
         self.bytes += line.len() as u64;
         Ok(())
     }
@@ -258,11 +247,15 @@ impl Rejections {
     fn sync(&mut self) -> Result<u64, OutputError> {
         if let Some(file) = &mut self.file {
             let synced = file.flush().and_then(|()| file.get_ref().sync_data());
-            synced.map_err(|source| OutputError::Write {
-                path: self.path.clone(),
-                source,
-            })?;
+            synced.map_err(|source| self.cannot_write(source))?;
         }
         Ok(self.bytes)
+    }
+
+    fn cannot_write(&self, source: io::Error) -> OutputError {
+        OutputError::Write {
+            path: self.folder.path().join(&self.name),
+            source,
+        }
     }
 }

@@ -44,7 +44,7 @@ impl<'a> Store<'a> {
             command: Command::Score,
             plan: RecordedPlan {
                 settings: plan.what_changes_masks(),
-                shards: shards.iter().map(RecordedShard::of).collect(),
+                shards: RecordedShard::all(shards)?,
             },
             restart,
             rank: Some((plan.rank, plan.world_size)),

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use rho_formats::{MasksFolder, Shard};
+use rho_files::InsidePath;
+use rho_formats::{MasksFolder, OutputError, Shard};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -35,16 +36,23 @@ pub(crate) struct RecordedPlan {
 /// A shard at the start of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RecordedShard {
-    pub(crate) name: String,
+    pub(crate) name: InsidePath,
     pub(crate) bytes: u64,
 }
 
 impl RecordedShard {
-    pub(crate) fn of(shard: &Shard) -> Self {
-        Self {
-            name: shard.name.clone(),
+    /// # Errors
+    /// If the shard's name cannot name files in the folder of a run.
+    pub(crate) fn of(shard: &Shard) -> Result<Self, OutputError> {
+        Ok(Self {
+            name: InsidePath::new(&*shard.name)?,
             bytes: shard.bytes,
-        }
+        })
+    }
+
+    /// Those of a corpus.
+    pub(crate) fn all(shards: &[Shard]) -> Result<Vec<Self>, OutputError> {
+        shards.iter().map(Self::of).collect()
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
     sync::Mutex,
 };
 
+use rho_files::InsidePath;
 use rho_formats::{MaskFile, MasksFolder, OutputError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ const HOLD: &str = "RHO_MASK_TEST_HOLD";
 
 fn recorded(command: Command, keep: f64, shards: &[&str]) -> RecordedPlan {
     let shards = shards.iter().map(|name| RecordedShard {
-        name: (*name).to_owned(),
+        name: InsidePath::new(*name).unwrap(),
         bytes: 1,
     });
     let settings = match command {
@@ -197,7 +198,7 @@ fn starting_over_clears_what_is_ours() {
         // The recorded shards, then those of the new plan.
         assert_eq!(shards, ["a", "b", "b", "c"]);
         let files = shards.iter().map(|name| MaskFile {
-            name: (*name).to_owned(),
+            name: InsidePath::new(*name).unwrap(),
             bytes: 0,
         });
         let files: Vec<MaskFile> = files.collect();
@@ -323,7 +324,7 @@ fn made(folder: &MasksFolder, shard: &str) -> Record {
     fs::write(rho_files::partial(&path), "text").unwrap();
     Record {
         files: vec![MaskFile {
-            name: shard.to_owned(),
+            name: InsidePath::new(shard).unwrap(),
             bytes: 4,
         }],
     }

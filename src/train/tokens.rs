@@ -250,7 +250,7 @@ impl TokenShardWriter<'_, '_> {
         let file = match &mut self.rejected {
             Some(file) => file,
             none => {
-                let file = std::fs::File::create(&path).with_context(cannot_write)?;
+                let file = rho_files::create(&path).with_context(cannot_write)?;
                 none.insert(std::io::BufWriter::new(file))
             }
         };

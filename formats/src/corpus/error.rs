@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use rho_files::LeadsOutside;
+
 use crate::input::Kind;
 use crate::remote::RemoteError;
 
@@ -68,6 +70,15 @@ pub enum CorpusError {
         path: PathBuf,
         /// The system's error.
         source: io::Error,
+    },
+
+    /// A dataset that lists a file outside its folder.
+    #[error("{}: cannot be used", .path.display())]
+    Outside {
+        /// The list.
+        path: PathBuf,
+        /// The name.
+        source: LeadsOutside,
     },
 
     /// A file, named explicitly, whose name and content match no known format.

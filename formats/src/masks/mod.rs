@@ -40,7 +40,6 @@ pub use encode::BatchCompression;
 pub(crate) use encode::{END, Encoder};
 pub use error::{MaskError, OutputError};
 pub use folder::MasksFolder;
-pub(crate) use folder::stays_inside;
 pub use hash::token_hash;
 pub use lists::{ListsCopy, NewLists};
 pub use reader::{MaskReader, listed_masks, read_masks};

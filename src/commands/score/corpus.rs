@@ -8,7 +8,7 @@
 //!
 //! Both halves can be resumed. For a while the scores are on disk twice.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use rho_formats::MasksFolder;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,8 @@ pub(super) fn run(
         ..
     } = *job;
     let folder = MasksFolder::create(&plan.out)?;
+    // It is opened by its path, as the folder of a run of its own.
+    folder.make(SCORED)?;
     // Without masks, so that the scores do not depend on the selection.
     let scored = Plan {
         out: plan.out.join(SCORED),
@@ -68,7 +70,7 @@ pub(super) fn run(
     };
     let wanted = RecordedPlan {
         settings: plan.what_changes_masks(),
-        shards: shards.iter().map(RecordedShard::of).collect(),
+        shards: RecordedShard::all(shards)?,
     };
     let started = RecordedPlan::read(&folder)?;
     let is_other = |started: &RecordedPlan| started.command() != Command::Select;
@@ -206,9 +208,7 @@ fn finish(
     summary: &Summary,
     plan: &Plan,
 ) -> anyhow::Result<()> {
-    let rejected = scores.path().join("rejected.jsonl");
-    let copy = |to: &mut dyn io::Write| io::copy(&mut fs::File::open(&rejected)?, to).map(|_| ());
-    folder.file("rejected.jsonl", rejected.exists().then_some(&copy as _))?;
+    folder.copy(scores.folder(), "rejected.jsonl")?;
     #[derive(Serialize)]
     struct WithScope<'a> {
         #[serde(flatten)]
