@@ -12,7 +12,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
 use rho_checkpoint::Checkpoint;
 use rho_files::{Lock, usage};
 use rho_graph::{Dtype, ExportError, ExportOptions, Exported, Prepared, export};
@@ -103,7 +102,7 @@ pub(crate) fn reference(
             let summary = write(&prepared, &folder, &stop)?;
             cache::record(&folder, path)?;
             if say == Say::All {
-                terminal::line(&format!("wrote {}\n{summary}", folder.display()));
+                terminal::summary(&format!("wrote {}", folder.display()), &summary);
             }
         }
     }
@@ -177,24 +176,18 @@ pub(crate) fn export(
 }
 
 fn write(prepared: &Prepared, out: &Path, stop: &Stop) -> Result<String, ExportError> {
-    let bar = match terminal::watched() {
-        true => ProgressBar::new(0),
-        false => ProgressBar::hidden(),
-    };
     let style = "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}";
-    if let Ok(style) = ProgressStyle::with_template(style) {
-        bar.set_style(style);
-    }
+    let bar = terminal::Bar::if_watched(0, style);
     let exported = prepared.write(out, &mut |progress| {
         bar.set_length(progress.total);
         bar.set_position(progress.bytes);
-        bar.set_message(progress.name.to_owned());
+        bar.set_message(progress.name);
         match stop.requested() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
     });
-    bar.finish_and_clear();
+    bar.finish();
     Ok(summary(&exported?))
 }
 

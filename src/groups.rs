@@ -140,15 +140,6 @@ fn name(first: &str, shards: usize) -> String {
     }
 }
 
-/// The size of each group, at the index of its first shard; 0 for the other shards and for those of other groups.
-pub(crate) fn sizes<'a>(shards: &[Shard], groups: impl Iterator<Item = &'a Group>) -> Vec<u64> {
-    let mut sizes = vec![0; shards.len()];
-    for group in groups {
-        sizes[group.members.start] = bytes(shards, group);
-    }
-    sizes
-}
-
 /// The size of a group.
 pub(crate) fn bytes(shards: &[Shard], group: &Group) -> u64 {
     let members = &shards[group.members.clone()];

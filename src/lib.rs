@@ -64,6 +64,7 @@ pub mod outcome;
 mod panics;
 pub mod pipeline;
 pub mod plan;
+mod program;
 mod progress;
 mod ranks;
 mod report;

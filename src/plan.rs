@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     cli::{OPTION_NAMES, SpecialToken},
-    metadata::{self, FORMAT_VERSION, Metadata, Reference, Sampled},
+    metadata::{self, FORMAT_VERSION, Metadata, Program, Reference, Sampled},
     selections::rule::{Rule, Scope},
     tokenization::masks_copy,
 };
@@ -131,9 +131,12 @@ pub struct Plan {
 pub struct PlannedModel {
     /// Its display name: its name and commit on the Hub, or the last part of its path.
     pub name: String,
-    /// Its name and commit on the Hub, if it is from there.
+    /// Its name and commit on the Hub, if it is from there, or that it is bundled.
     #[serde(skip)]
     pub hub: Option<String>,
+    /// Its path as it was typed, if it is local.
+    #[serde(skip)]
+    pub typed: Option<String>,
     /// The ONNX model.
     pub path: PathBuf,
     /// SHA-256 of the model's files.
@@ -164,6 +167,7 @@ impl Plan {
         let columns = self.columns();
         let model = |i: usize, model: &PlannedModel| metadata::Model {
             name: model.name.clone(),
+            path: model.typed.clone(),
             fingerprint: model.fingerprint.clone(),
             vocabulary: model.vocabulary,
             precision: model.precision.clone(),
@@ -172,8 +176,8 @@ impl Plan {
         };
         let reference = match &self.references[..] {
             [one] => Reference {
-                // A name on the Hub means the same everywhere; the name of a folder may change.
                 name: one.hub.clone(),
+                path: one.typed.clone(),
                 fingerprint: Some(one.fingerprint.clone()),
                 vocabulary: Some(one.vocabulary),
                 ignored_settings: one.ignored_settings.clone(),
@@ -197,6 +201,7 @@ impl Plan {
         };
         Metadata {
             format_version: Some(FORMAT_VERSION),
+            program: Some(Program::this()),
             reference: Some(reference),
             base: self
                 .base

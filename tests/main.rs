@@ -61,6 +61,15 @@ mod hostile_python;
 // Models by their names on the Hub.
 #[cfg(test)]
 mod hub;
+// What the program prints: safe, complete, and as `--progress`, `--quiet` and `--log-file` say.
+#[cfg(test)]
+mod messages;
+// Rejected rows, other plans, and what created masks.
+#[cfg(test)]
+mod outcomes;
+// Completions, man pages, the version, and options from a file.
+#[cfg(test)]
+mod command_line;
 // The output of `--help` and `--show-plan`.
 #[cfg(test)]
 mod help;

@@ -81,9 +81,9 @@ pub enum ProgressKind {
     Auto,
     /// A line per event.
     Plain,
-    /// A JSON object per line.
+    /// A JSON object per line, and nothing else.
     Json,
-    /// No progress.
+    /// No progress, and no text of documents.
     None,
 }
 /// A number of bytes, with an optional unit.

@@ -27,13 +27,13 @@ pub(super) fn run(args: &CacheArgs) -> anyhow::Result<Outcome> {
     }
     let entries = cache::entries(&folder)?;
     match &args.action {
-        CacheAction::List(args) => list(&folder, &entries, args.json),
+        CacheAction::List(args) => list(&folder, &entries, args.json)?,
         CacheAction::Clean(args) => return clean(&folder, &entries, args),
     }
     Ok(Outcome::Done)
 }
 
-fn list(folder: &Path, entries: &[Entry], as_json: bool) {
+fn list(folder: &Path, entries: &[Entry], as_json: bool) -> anyhow::Result<()> {
     if as_json {
         let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok();
         let entries = entries.iter().map(|entry| {
@@ -48,8 +48,7 @@ fn list(folder: &Path, entries: &[Entry], as_json: bool) {
         });
         let entries: Vec<Value> = entries.collect();
         let text = json!({"folder": folder.to_string_lossy(), "entries": entries});
-        terminal::data(&format!("{text:#}"));
-        return;
+        return terminal::data_json(&text, true);
     }
     let mut table = Table::new(["name", "from", "kind", "MB", "last used"]).with_text(1);
     for entry in entries {
@@ -69,7 +68,8 @@ fn list(folder: &Path, entries: &[Entry], as_json: bool) {
         "{text}{count} entries, {} MB in {}",
         megabytes(sum),
         folder.display()
-    ));
+    ))?;
+    Ok(())
 }
 
 fn clean(folder: &Path, entries: &[Entry], args: &CacheCleanArgs) -> anyhow::Result<Outcome> {

@@ -94,8 +94,7 @@ pub(crate) fn measure(
         gathered.push(groups.collect());
         first += set.shards.len();
     }
-    let sizes = groups::sizes(&all, gathered.iter().flatten());
-    let progress = Progress::of(sizes, all.len(), args.progress.progress);
+    let progress = Progress::new(&all, gathered.iter().flatten(), args.progress.progress);
     let work = Work {
         plan,
         shards: &all,
@@ -185,15 +184,21 @@ fn documents(
     let read = work.plan.read_options();
     let (mut documents, mut rejected) = (Vec::new(), Vec::<Rejection>::new());
     for group in groups {
+        let number = group.members.start;
         let mut members = group.members.clone().enumerate();
         let mut open: Option<(usize, &Shard, ShardReader)> = None;
+        let mut before = 0;
         let mut next = || -> anyhow::Result<Option<_>> {
             loop {
-                if let Some((member, shard, reader)) = &mut open
-                    && let Some(record) = runtime.block_on(reader.next())?
-                {
-                    let document = tokenize::tokenize(work, &shard.name, record);
-                    return Ok(Some((*member, document)));
+                if let Some((member, shard, reader)) = &mut open {
+                    if let Some(record) = runtime.block_on(reader.next())? {
+                        let document = tokenize::tokenize(work, &shard.name, record);
+                        let text = document.as_ref().map_or(0, in_memory::text);
+                        let bytes = before + reader.bytes_read();
+                        work.progress.read(number, bytes, text);
+                        return Ok(Some((*member, document)));
+                    }
+                    before += shard.bytes;
                 }
                 let Some((member, shard)) = members.next() else {
                     return Ok(None);

@@ -60,7 +60,7 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
     if args.show_plan {
         let steps = plan.steps.iter().map(|step| notes.shown(step));
         let steps = steps.collect::<Vec<Value>>();
-        terminal::data(&serde_json::to_string_pretty(&steps)?);
+        terminal::data_json(&steps, true)?;
         return Ok(Outcome::Done);
     }
     // Arguments that a command refuses are found now, not after the first command has run for an hour.
@@ -117,8 +117,8 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
     }
     let results = written(&plan, &notes, &args.out)?;
     match args.json {
-        true => terminal::data(&serde_json::to_value(&results)?.to_string()),
-        false => terminal::data(table::tables(&results, terminal::data_width()).trim_end()),
+        true => terminal::data_json(&serde_json::to_value(&results)?, false)?,
+        false => terminal::data(table::tables(&results, terminal::data_width()).trim_end())?,
     }
     terminal::line(&format!(
         "wrote {}, and the report {}",

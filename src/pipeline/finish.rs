@@ -1,15 +1,17 @@
 //! Finishes a masks folder from the records of its shards: the list of rejected rows, the dataset's state, the summary.
 
 use std::{
-    collections::BTreeMap,
-    io::{self, Read},
+    collections::{BTreeMap, BTreeSet},
+    io::{self, BufReader, Read},
 };
 
+use anyhow::Context as _;
 use rho_formats::MasksFolder;
 use serde::{Deserialize, Serialize};
 
 use super::{
     output::Totals,
+    reasons::Reasons,
     record::{From, Identity, ShardRecord, State},
     shard_files::{record_note, rejections_note},
     summary::{Seconds, Subject, Summary},
@@ -135,8 +137,37 @@ impl FolderState {
             )
         })?;
         let summary = Summary::of(&totals, &subject, &times);
+        let summary = summary.with_reasons(&self.reasons(folder, |_| true)?);
         folder.summary(&serde_json::to_value(&summary)?)?;
         Ok(Some(summary))
+    }
+
+    /// Why rows of these shards were rejected; a group counts if its first shard does.
+    fn reasons(&self, folder: &MasksFolder, of: impl Fn(usize) -> bool) -> anyhow::Result<Reasons> {
+        let mut reasons = Reasons::default();
+        let groups = self.groups.iter().zip(&self.records);
+        for (group, record) in groups.filter(|(group, _)| of(group.members.start)) {
+            let bytes = record.as_ref().map_or(0, |record| record.rejections);
+            if bytes > 0 {
+                let name = MasksFolder::record_name(&rejections_note(&group.name));
+                let list = folder.folder().open(&name);
+                let list = list.map(|file| BufReader::new(file.take(bytes)));
+                list.and_then(|list| reasons.add_list(list))
+                    .with_context(|| format!("{}: its rejections cannot be read", group.name))?;
+            }
+        }
+        Ok(reasons)
+    }
+
+    /// Adds to the summary of a rank why rows of its shards were rejected.
+    pub(crate) fn with_reasons(
+        &self,
+        folder: &MasksFolder,
+        mine: &[usize],
+        summary: Summary,
+    ) -> anyhow::Result<Summary> {
+        let mine: BTreeSet<usize> = mine.iter().copied().collect();
+        Ok(summary.with_reasons(&self.reasons(folder, |i| mine.contains(&i))?))
     }
 
     /// The identity of each shard's input when it was scored.

@@ -55,7 +55,7 @@ pub(crate) fn measure(
         }
         anyhow::Ok(true)
     };
-    work.progress.shard(group.members.start);
+    work.progress.start();
     for row in rows {
         if work.stop.requested() {
             return Ok(false);
@@ -72,6 +72,7 @@ pub(crate) fn measure(
             member,
             row,
             digest: 0,
+            text: document.as_ref().map_or(0, text),
             document,
         });
         if let Some(look_ahead) = ended
@@ -83,6 +84,12 @@ pub(crate) fn measure(
     if !score(gatherer.end(true))? {
         return Ok(false);
     }
+    work.progress.shard_scored(group.members.start);
     work.progress.group_done(&group.name, group.members.len());
     Ok(true)
+}
+
+/// What the progress counts as the bytes of a document's text.
+pub(crate) fn text(document: &TokenDocument) -> usize {
+    document.tokens.len() * 4
 }

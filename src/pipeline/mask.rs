@@ -11,6 +11,7 @@ use rho_formats::{MaskRow, token_hash};
 use super::{
     Flow, Scored, ScoredDocument, Work, for_each,
     output::{Open, Output},
+    reasons::Reason,
     record::Broken,
     rejected::Rejected,
     shard_files::MemberRow,
@@ -28,6 +29,7 @@ use crate::{
 /// The result of this stage.
 pub(super) struct Masked {
     pub(super) sample: Option<Document>,
+    pub(super) reasons: Vec<Reason>,
     pub(super) busy: Duration,
 }
 
@@ -74,6 +76,7 @@ pub(super) fn run(
         Ok(true)
     })?;
     Ok(Masked {
+        reasons: masker.rejected.most_common(),
         sample: masker.sample,
         busy,
     })
@@ -141,7 +144,7 @@ impl Masker<'_> {
     }
 
     /// Handles shards that ended early; an error with --strict.
-    fn broken(&self, broken: &[Broken]) -> anyhow::Result<()> {
+    fn broken(&mut self, broken: &[Broken]) -> anyhow::Result<()> {
         for Broken { shard, row, reason } in broken {
             self.rejected.broken(shard, *row, reason)?;
         }

@@ -34,6 +34,7 @@ mod load;
 mod mask;
 pub(crate) mod output;
 mod read;
+mod reasons;
 pub(crate) mod record;
 mod rejected;
 mod score;
@@ -99,8 +100,8 @@ struct LookAhead {
     rejected: Vec<(usize, Rejection)>,
     broken: Vec<Break>,
     tokens: usize,
-    /// Bytes of the group read so far, as stored.
-    bytes: u64,
+    /// Bytes of the text of its rows.
+    text: usize,
     /// The position in the group after this block.
     next: From,
     /// Whether a scope ends with this block.
@@ -136,6 +137,8 @@ pub struct Report {
     pub seconds: Seconds,
     /// The first document with a scored token.
     pub(crate) sample: Option<Document>,
+    /// Why rows were rejected in this run, the most common reasons.
+    pub(crate) reasons: Vec<reasons::Reason>,
 }
 
 /// The inputs of all stages.
@@ -186,6 +189,7 @@ pub(crate) fn run(
             totals,
             seconds,
             sample: masked.sample,
+            reasons: masked.reasons,
         })
     })
 }
@@ -217,6 +221,8 @@ fn send<T>(sender: &SyncSender<Flow<T>>, flow: Flow<T>) -> bool {
 
 #[cfg(test)]
 mod group_tests;
+#[cfg(test)]
+mod progress_tests;
 #[cfg(test)]
 mod resume_tests;
 #[cfg(test)]

@@ -21,11 +21,11 @@ const RECORDS: usize = 256;
 /// ... or this many bytes of text.
 const BYTES: usize = 1 << 20;
 
-/// A chunk of a group's records, and the bytes read up to its end.
+/// A chunk of a group's records.
 #[derive(Default)]
 pub(super) struct Records {
     pub(super) read: Vec<Read>,
-    pub(super) bytes: u64,
+    /// Bytes of their text.
     size: usize,
 }
 
@@ -62,6 +62,7 @@ pub(super) fn run(
         sender: &sender,
         busy: Duration::ZERO,
         some: Records::default(),
+        first: 0,
         before: 0,
     };
     for &(i, from) in todo {
@@ -82,6 +83,8 @@ struct Reading<'a> {
     busy: Duration,
     /// The chunk that is not sent yet.
     some: Records,
+    /// The index of the group's first shard.
+    first: usize,
     /// Bytes of the group's shards before the current one.
     before: u64,
 }
@@ -90,6 +93,7 @@ impl Reading<'_> {
     /// Reads one group; false if the receiver is closed or the run was stopped.
     async fn group(&mut self, group: &Group, from: From) -> anyhow::Result<bool> {
         self.some = Records::default();
+        self.first = group.members.start;
         self.before = 0;
         let shards = &self.work.shards[group.members.clone()];
         for (member, shard) in shards.iter().enumerate() {
@@ -98,15 +102,31 @@ impl Reading<'_> {
                 std::cmp::Ordering::Equal => Some(from),
                 std::cmp::Ordering::Greater => Some(From::default()),
             };
-            if let Some(from) = from
-                && (self.work.stop.requested() || !self.shard(member, shard, from).await?)
-            {
-                return Ok(false);
+            match from {
+                // An earlier run scored it. Its text is not known: small shards are taken to be text alone.
+                None => self.skipped(self.before + shard.bytes, shard.bytes as usize),
+                Some(from)
+                    if self.work.stop.requested() || !self.shard(member, shard, from).await? =>
+                {
+                    return Ok(false);
+                }
+                Some(_) => {}
             }
             self.before += shard.bytes;
         }
-        self.some.bytes = self.before;
+        // The reader has seen all shards, even if it did not need all of their bytes.
+        self.work
+            .progress
+            .read(self.first, self.before, self.some.size);
         Ok(send(self.sender, Flow::End(std::mem::take(&mut self.some))))
+    }
+
+    /// Reports text that an earlier run scored, and the bytes of the group read so far.
+    fn skipped(&self, bytes: u64, text: usize) {
+        if text > 0 {
+            self.work.progress.read(self.first, bytes, text);
+            self.work.progress.skipped(self.first, text);
+        }
     }
 
     /// Reads one shard; false if the receiver is closed or the run was stopped.
@@ -124,10 +144,12 @@ impl Reading<'_> {
         let digests = shard.place == Location::StandardInput;
         let mut digest = 0;
         let mut passed = false;
+        let mut skipped = 0;
         let end = loop {
             let next = reader.next().await;
             if !passed && !matches!(&next, Ok(Some(record)) if row(record) < from.row) {
                 passed = true;
+                self.skipped(self.before + reader.bytes_read(), skipped);
                 must_be_the_same(work, shard, digest, from)?;
             }
             if let (true, Ok(Some(record))) = (digests, &next) {
@@ -135,7 +157,8 @@ impl Reading<'_> {
             }
             match next {
                 // Finished by an earlier run.
-                Ok(Some(_)) if !passed => {
+                Ok(Some(record)) if !passed => {
+                    skipped += size(&record);
                     if work.stop.requested() {
                         return Ok(false);
                     }
@@ -152,7 +175,8 @@ impl Reading<'_> {
                 Err(error) => break Some(broken(member, error)),
             }
             if self.some.read.len() >= RECORDS || self.some.size >= BYTES {
-                self.some.bytes = self.before + reader.bytes_read();
+                let bytes = self.before + reader.bytes_read();
+                work.progress.read(self.first, bytes, self.some.size);
                 self.busy += start.elapsed();
                 let some = std::mem::take(&mut self.some);
                 if work.stop.requested() || !send(self.sender, Flow::Part(some)) {
@@ -211,7 +235,8 @@ pub(super) fn row(record: &Record) -> i64 {
     }
 }
 
-fn size(record: &Record) -> usize {
+/// Bytes of a record's text, or of its tokens.
+pub(super) fn size(record: &Record) -> usize {
     match record {
         Record::Document(document) => match &document.content {
             Content::Text(text) => text.len(),

@@ -18,7 +18,7 @@ use super::{
     testing::{plan, rule},
 };
 use crate::{
-    cli::ProgressKind, document::Document, hint, masks::files::Masks, plan::Plan,
+    cli::ProgressKind, document::Document, hint, hinted_error, masks::files::Masks, plan::Plan,
     progress::Progress, selections::rule::Scope, stats::gather, stop::Stop,
 };
 
@@ -102,7 +102,7 @@ fn corpus(folder: &Path) -> Vec<Shard> {
 /// One run, as `score` does it.
 pub(super) fn start(plan: &Plan, shards: &[Shard], fake: &mut Fake) -> anyhow::Result<Report> {
     let store = Store::open(plan, shards, false)?;
-    let progress = Progress::new(shards, &store.mine(), ProgressKind::None);
+    let progress = Progress::new(shards, store.my_groups(), ProgressKind::None);
     let stop = fake.stop.clone();
     let work = Work {
         plan,
@@ -344,11 +344,8 @@ fn another_plan_another_input_another_run_are_refused() {
         ..plan.clone()
     };
     let (error, hint) = refused(&other, &shards);
-    assert!(
-        error.contains("metadata.context: 32 before, 16 now"),
-        "{error}"
-    );
-    let keep = "metadata.selections[0].keep_lowest: 0.7 before, 0.5 now";
+    assert!(error.contains("--context: 32 before, 16 now"), "{error}");
+    let keep = "--keep-loss: 0.7 before, 0.5 now";
     assert!(error.contains(keep), "{error}");
     assert!(hint.contains("--restart"), "{hint}");
     let (error, _) = refused(&plan, &shards[1..]);
@@ -465,7 +462,7 @@ fn bad_rows_stop_a_run_where_that_is_asked_for() {
         "{error}"
     );
     let error = start(&of("most", false, 0.05), &shards, &mut Fake::default()).unwrap_err();
-    let said = error.to_string();
+    let said = format!("{error} {}", hinted_error::details(&error).join("\n"));
     assert!(
         said.contains("expected at most 5.000 % rejected rows, got 15"),
         "{said}"
@@ -496,7 +493,7 @@ fn an_input_that_grows_and_an_output_that_goes() {
     }
     let meddled = |plan: &Plan, meddle: &(dyn Fn() + Sync)| {
         let store = Store::open(plan, &shards, false).unwrap();
-        let progress = Progress::new(&shards, &store.mine(), ProgressKind::None);
+        let progress = Progress::new(&shards, store.my_groups(), ProgressKind::None);
         let work = Work {
             plan,
             shards: &shards,

@@ -14,7 +14,7 @@ use super::{
     shard_files::{Columns, MemberRow, ShardFiles, put},
 };
 use crate::{
-    groups::{self, Group},
+    groups::Group,
     hinted_error::HintedError,
     plan::Plan,
     ranks,
@@ -71,8 +71,11 @@ impl<'a> Store<'a> {
             .iter()
             .map(|group| (bytes(group), group.name.as_str()))
             .collect();
+        let mut columns = columns(plan);
+        // The metadata that the first run recorded: another run may have typed another path to the same model.
+        columns.schema.metadata = folder.plan.settings["metadata"].clone();
         let store = Self {
-            columns: columns(plan),
+            columns,
             mine: ranks::share(&sizes, plan.rank, plan.world_size),
             groups,
             listed: Mutex::default(),
@@ -195,9 +198,9 @@ impl<'a> Store<'a> {
         self.members(self.mine.iter().copied())
     }
 
-    /// The size of each group of this rank, at the index of its first shard.
-    pub(crate) fn sizes(&self) -> Vec<u64> {
-        groups::sizes(self.shards, self.mine.iter().map(|&i| &self.groups[i]))
+    /// The groups of this rank.
+    pub(crate) fn my_groups(&self) -> impl Iterator<Item = &Group> {
+        self.mine.iter().map(|&i| &self.groups[i])
     }
 
     /// The shards of this rank that are done.

@@ -43,6 +43,7 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
             path: "fake".into(),
             fingerprint: "fake".into(),
             hub: None,
+            typed: None,
             bytes: 0,
             vocabulary: 5000,
             ignored_settings: Vec::new(),

@@ -15,7 +15,7 @@ use rho_selection::Batches;
 
 use super::{
     Break, Flow, LookAhead, TokenDocument, Work, for_each,
-    read::{Numbered, Read, Records, row},
+    read::{Numbered, Read, Records, row, size},
     record::From,
     send,
 };
@@ -57,6 +57,7 @@ pub(super) fn run(
                 member,
                 row: row(&record),
                 digest,
+                text: size(&record),
                 document: tokenize(work, &work.shards[first + member].name, record),
             };
             if let Ok(document) = &mut tokenized.document {
@@ -74,7 +75,6 @@ pub(super) fn run(
         });
         busy += start.elapsed();
         for row in documents {
-            gatherer.gathered.bytes = part.bytes;
             let ended = match row {
                 Ok(row) => gatherer.push(row),
                 Err(broken) => {
@@ -102,6 +102,8 @@ pub(super) struct Row {
     pub(super) member: usize,
     pub(super) row: i64,
     pub(super) digest: u64,
+    /// Bytes of its text.
+    pub(super) text: usize,
     pub(super) document: Result<TokenDocument, Rejection>,
 }
 
@@ -138,6 +140,7 @@ impl<'a> Gatherer<'a> {
             member,
             row,
             digest,
+            text,
             document,
         } = row;
         let plan = self.work.plan;
@@ -163,6 +166,7 @@ impl<'a> Gatherer<'a> {
             }
             Err(rejection) => self.gathered.rejected.push((member, rejection)),
         }
+        self.gathered.text += text;
         self.gathered.next.member = member;
         self.gathered.next.row = row + 1;
         self.gathered.next.digest = digest;
@@ -179,10 +183,10 @@ impl<'a> Gatherer<'a> {
 
     /// Takes the gathered block out.
     pub(super) fn end(&mut self, scope_ends: bool) -> LookAhead {
-        let (next, bytes) = (self.gathered.next, self.gathered.bytes);
+        let next = self.gathered.next;
         let mut look_ahead = std::mem::take(&mut self.gathered);
         look_ahead.ends_scope = scope_ends || !matches!(self.work.plan.scope, Scope::Batch(_));
-        (self.gathered.next, self.gathered.bytes) = (next, bytes);
+        self.gathered.next = next;
         look_ahead
     }
 }

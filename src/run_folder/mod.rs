@@ -9,13 +9,14 @@
 //! ```
 //!
 //! * `command`: which command writes a folder, and which are refused. `lock`: one run at a time.
-//! * `plan`: the recorded plan, and its differences from the current one. `records`: JSON records.
+//! * `plan`: the recorded plan, and its differences (`differences`) from the current one. `records`: JSON records.
 //! * `own_folder`: the folders of `train` and `experiment`, which are not datasets of masks.
 //! * `shards`: the finished shards and their records, written by several `threads`.
 //!
 //! This module does not depend on the commands: they pass in what they write and what a restart removes.
 
 mod command;
+mod differences;
 pub(crate) mod lock;
 #[cfg(feature = "train")]
 pub(crate) mod own_folder;

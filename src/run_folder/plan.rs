@@ -8,7 +8,11 @@ use rho_formats::{MasksFolder, OutputError, Shard};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Command, records};
+use super::{
+    Command,
+    differences::{Difference, differences},
+    records,
+};
 use crate::{
     groups::{self, Gathered, Group},
     hinted_error::HintedError,
@@ -17,6 +21,10 @@ use crate::{
 const NOTE: &str = "plan.json";
 /// Most differences that an error names.
 const SHOWN: usize = 5;
+/// The hint for any other plan, and for one that only selects other tokens.
+const REPEAT: &str =
+    "repeat the same command to resume, name another folder, or start over with --restart";
+const SELECTS: &str = "`rho-mask select` with the new options does this without scoring, from the scores in this folder";
 
 /// The plan of a run, as it is recorded in its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -109,11 +117,15 @@ impl RecordedPlan {
 
     /// Refuses a different plan and names the differences. The sizes of the shards may differ.
     pub(crate) fn must_equal(&self, wanted: &Self, out: &Path) -> anyhow::Result<()> {
-        let mut differences = Vec::new();
+        let command = wanted.command();
+        let differences = differences(command.name(), &self.settings, &wanted.settings);
+        let scores = [self.command(), command] == [Command::Score; 2];
+        let only_selects = scores && differences.iter().all(|difference| difference.selects);
+        let mut told: Vec<String> = differences.iter().map(Difference::to_string).collect();
         let before: Vec<&str> = self.shards.iter().map(|s| s.name.as_str()).collect();
         let now: Vec<&str> = wanted.shards.iter().map(|s| s.name.as_str()).collect();
-        compare("", &self.settings, &wanted.settings, &mut differences);
-        if before != now {
+        let same_shards = before == now;
+        if !same_shards {
             let [known, wanted]: [HashSet<&str>; 2] =
                 [&before, &now].map(|names| names.iter().copied().collect());
             let missing = before.iter().find(|name| !wanted.contains(*name));
@@ -124,22 +136,27 @@ impl RecordedPlan {
                 (None, None) => "another order".to_owned(),
             };
             let (before, now) = (before.len(), now.len());
-            differences.push(format!("shards: {before} before, {now} now ({example})"));
+            told.push(format!("shards: {before} before, {now} now ({example})"));
         }
-        refuse(&differences, "the masks in it", out)
+        let hint = match only_selects && same_shards {
+            true if out.join("summary.json").exists() => SELECTS.to_owned(),
+            true => format!("finish the run with the same command first; then {SELECTS}"),
+            false => REPEAT.to_owned(),
+        };
+        refuse(&told, "the masks in it", out, hint)
     }
 }
 
-/// Refuses a plan that differs from the one that a run in a folder was started with.
+/// Refuses a plan of `train` that differs from the one that a run in a folder was started with.
 #[cfg(feature = "train")]
 pub(crate) fn must_equal(before: &Value, now: &Value, out: &Path) -> anyhow::Result<()> {
-    let mut differences = Vec::new();
-    compare("", before, now, &mut differences);
-    refuse(&differences, "the run in it", out)
+    let differences = differences("train", before, now);
+    let told: Vec<String> = differences.iter().map(Difference::to_string).collect();
+    refuse(&told, "the run in it", out, REPEAT.to_owned())
 }
 
 /// Names the first few differences, if there are any.
-fn refuse(differences: &[String], what: &str, out: &Path) -> anyhow::Result<()> {
+fn refuse(differences: &[String], what: &str, out: &Path, hint: String) -> anyhow::Result<()> {
     if differences.is_empty() {
         return Ok(());
     }
@@ -154,37 +171,8 @@ fn refuse(differences: &[String], what: &str, out: &Path) -> anyhow::Result<()> 
             out.display(),
             shown.join("; ")
         ),
-        "repeat the same command to resume, name another folder, or start over with --restart",
+        hint,
     ))
-}
-
-fn compare(name: &str, before: &Value, now: &Value, differences: &mut Vec<String>) {
-    match (before, now) {
-        (Value::Object(before), Value::Object(now)) => {
-            let mut keys: Vec<&String> = before.keys().chain(now.keys()).collect();
-            keys.sort();
-            keys.dedup();
-            for key in keys {
-                let name = match name {
-                    "" => key.clone(),
-                    name => format!("{name}.{key}"),
-                };
-                let value = |map: &serde_json::Map<String, Value>| {
-                    map.get(key).cloned().unwrap_or(Value::Null)
-                };
-                compare(&name, &value(before), &value(now), differences);
-            }
-        }
-        (Value::Array(before), Value::Array(now)) if before.len() == now.len() => {
-            for (i, (before, now)) in before.iter().zip(now).enumerate() {
-                compare(&format!("{name}[{i}]"), before, now, differences);
-            }
-        }
-        (before, now) if before != now => {
-            differences.push(format!("{name}: {before} before, {now} now"));
-        }
-        _ => {}
-    }
 }
 
 #[cfg(all(test, feature = "train"))]

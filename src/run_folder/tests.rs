@@ -157,7 +157,7 @@ fn another_command_is_refused_by_name() {
     let path = place.path().join("masks");
     drop(open(&opening(&path, Command::Select, 0.5)).unwrap());
     let error = refused(&opening(&path, Command::Score, 0.5));
-    let said = "got another plan: command: \"select\" before, null now";
+    let said = "got another plan: the command: select before, score now";
     assert!(error.contains(said), "{error}");
 }
 
@@ -167,7 +167,7 @@ fn other_settings_and_other_shards_are_refused_by_name() {
     let path = place.path().join("out");
     drop(open(&opening(&path, Command::Select, 0.5)).unwrap());
     let error = refused(&opening(&path, Command::Select, 0.25));
-    assert!(error.contains("keep: 0.5 before, 0.25 now"), "{error}");
+    assert!(error.contains("--keep: 0.5 before, 0.25 now"), "{error}");
     let fewer = Opening {
         plan: recorded(Command::Select, 0.5, &["a"]),
         ..opening(&path, Command::Select, 0.5)
@@ -242,7 +242,7 @@ fn two_processes_do_not_write_to_one_folder() {
     if let Some(path) = env::var_os(HOLD) {
         let held = open(&opening(Path::new(&path), Command::Select, 0.5));
         let _held = held.unwrap();
-        terminal::data("\nheld");
+        terminal::data("\nheld").unwrap();
         // Wait until the process is killed.
         std::io::stdin().lock().lines().for_each(drop);
         return;

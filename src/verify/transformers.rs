@@ -225,7 +225,7 @@ impl Transformers {
         let said = said.unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         if !said.trim().is_empty() {
-            terminal::line(said.trim_end());
+            terminal::text("Python wrote:", &said);
         }
         let how = ended.map_or("in an unknown way".to_owned(), |status| {
             format!("with {status}")

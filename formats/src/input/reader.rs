@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::fs::File;
-use tokio::io::{AsyncRead, BufReader, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, BufReader, ReadBuf};
 use tokio::runtime::Handle;
 
 use super::compression::{self, CHUNK, Compression};
@@ -71,10 +71,10 @@ impl ShardReader {
         let is_file = shard.place != Location::StandardInput;
         let bytes = Arc::new(AtomicU64::new(0));
         let counted = Counted {
-            inner: file,
+            inner: BufReader::with_capacity(CHUNK, file),
             bytes: Arc::clone(&bytes),
         };
-        let mut raw = Peeked::new(BufReader::with_capacity(CHUNK, counted)).await;
+        let mut raw = Peeked::new(counted).await;
         if let Some(source) = raw.take_error_of_empty() {
             return Err(cannot_open(source));
         }
@@ -184,7 +184,8 @@ impl ShardReader {
         })
     }
 
-    /// Bytes of the file read so far, before decompression: compare with [`Shard::bytes`] to show progress.
+    /// Bytes of the file that were used so far, before decompression: compare with [`Shard::bytes`] to show progress.
+    /// Bytes that only wait in a buffer do not count.
     pub fn bytes_read(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -241,22 +242,33 @@ async fn ends_as_parquet(shard: &Shard) -> bool {
     end.is_ok_and(|end| end.is_ok_and(|end| end == PARQUET))
 }
 
-/// Counts the bytes that are read through it.
+/// Counts the bytes that are taken out of a buffer.
 struct Counted<R> {
     inner: R,
     bytes: Arc<AtomicU64>,
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
+impl<R: AsyncBufRead + Unpin> AsyncBufRead for Counted<R> {
+    fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        Pin::new(&mut self.get_mut().inner).poll_fill_buf(context)
+    }
+
+    fn consume(mut self: Pin<&mut Self>, amount: usize) {
+        self.bytes.fetch_add(amount as u64, Ordering::Relaxed);
+        Pin::new(&mut self.inner).consume(amount);
+    }
+}
+
+impl<R: AsyncBufRead + Unpin> AsyncRead for Counted<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        let read = buffer.filled().len() - before;
-        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        let some = ready!(self.as_mut().poll_fill_buf(context))?;
+        let length = some.len().min(buffer.remaining());
+        buffer.put_slice(&some[..length]);
+        self.consume(length);
         Poll::Ready(Ok(()))
     }
 }

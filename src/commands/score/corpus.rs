@@ -36,7 +36,7 @@ use crate::{
 /// Records that the run is finished, and its plan.
 const DONE: &str = "corpus.json";
 /// The folder of the scores until the selection is done.
-const SCORED: &str = ".rho-mask-scored";
+pub(super) const SCORED: &str = ".rho-mask-scored";
 
 /// The record of a finished run.
 #[derive(Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub(super) fn run(
                 "{}: expected a new folder or one that was started with --scope corpus, got one of another scope",
                 plan.out.display()
             ),
-            "name another folder, because the scores in this one are expensive",
+            "`rho-mask select --scope corpus` ranks the scores in this folder, without scoring again; or name another folder",
         ));
     }
     if request.restart {
@@ -137,7 +137,8 @@ pub(super) fn run(
     if summary.broken_shards == 0 {
         remove_folder(&scored.out)?;
     }
-    terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
+    terminal::summary(&format!("wrote {}", plan.out.display()), &summary);
+    summary.must_have_documents(&plan.out.display().to_string())?;
     if summary.incomplete() {
         left_out::say(&plan.out);
     }
@@ -163,6 +164,14 @@ fn nothing_to_do(
     remove_folder(&job.plan.out.join(SCORED))?;
     let out = job.plan.out.display();
     terminal::line(&format!("{out}: all shards are masked already"));
+    if summary.documents == Some(0) && summary.rejected > Some(0) {
+        return Err(HintedError::error(
+            format!(
+                "{out}: expected documents, got none: all rows are rejected, with the reasons in rejected.jsonl"
+            ),
+            "check how the corpus is read; then start over with --restart, or name another folder",
+        ));
+    }
     Ok(Some(match summary.rejected == Some(0) {
         true => Outcome::Done,
         false => {
