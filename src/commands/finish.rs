@@ -8,7 +8,7 @@ use crate::{
     hinted_error::HintedError,
     left_out,
     pipeline::finish::FolderState,
-    run_folder::{Command, RecordedPlan},
+    run_folder::RecordedPlan,
     terminal,
 };
 
@@ -30,10 +30,14 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
         true => {
             let folder = MasksFolder::create(&args.masks)?;
             let recorded = RecordedPlan::read(&folder)?;
-            if recorded.is_some_and(|recorded| recorded.command() == Command::Select) {
+            let command = recorded.map(|recorded| recorded.command());
+            if let Some(command) = command.filter(|command| command.copies_masks()) {
+                let name = command.name();
                 return Err(HintedError::error(
-                    format!("{shown}: expected a folder that `score` writes, got one of `select`"),
-                    "start the same `rho-mask select` again: it finishes the folder by itself",
+                    format!("{shown}: expected a folder that `score` writes, got one of `{name}`"),
+                    format!(
+                        "start the same `rho-mask {name}` again: it finishes the folder by itself"
+                    ),
                 ));
             }
             FolderState::look(&folder)?.map(|standing| (folder, standing))

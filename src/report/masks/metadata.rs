@@ -276,11 +276,19 @@ fn rule(selection: &Selection) -> Option<String> {
         (selection.keep_highest, "with the highest"),
     ] {
         if let Some(keep) = keep {
-            return Some(format!("the {} {how} {by}", percent(keep)));
+            return Some(format!(
+                "the {} {how} {by}{}",
+                percent(keep),
+                by_source(selection)
+            ));
         }
     }
     if let (Some(keep), Some(seed)) = (selection.keep, selection.seed) {
-        return Some(format!("{} at random, seed {seed}", percent(keep)));
+        return Some(format!(
+            "{} at random, seed {seed}{}",
+            percent(keep),
+            by_source(selection)
+        ));
     }
     // In double precision, as in the JSON.
     let bound = |bound: Option<Option<f32>>| bound.flatten().map(|bound| exact(f64::from(bound)));
@@ -289,6 +297,17 @@ fn rule(selection: &Selection) -> Option<String> {
         (Some(least), None) => Some(format!("{by} of at least {least} nats")),
         (None, Some(most)) => Some(format!("{by} of at most {most} nats")),
         (None, None) => None,
+    }
+}
+
+/// The shares of single sources, in words.
+fn by_source(selection: &Selection) -> String {
+    let sources = selection.keep_by.iter().flatten();
+    let sources = sources.map(|(name, &keep)| format!("{name} {}", percent(keep)));
+    let sources: Vec<String> = sources.collect();
+    match sources.is_empty() {
+        true => String::new(),
+        false => format!(", by source: {}, others as said", sources.join(", ")),
     }
 }
 
