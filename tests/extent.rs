@@ -121,6 +121,8 @@ fn masks() {
 /// What `dynamics` found, with these numbers.
 fn summary(number: f64, count: u64) -> Value {
     let columns = ["loss_1", "loss_2", "loss_3"];
+    // Numbers of 32 bits: larger ones are refused.
+    let single = number.clamp(-3.4e38, 3.4e38);
     let checkpoints = columns.map(|column| {
         json!({"column": column, "mean_loss": number, "name": "step", "perplexity": number, "step": count, "x": number})
     });
@@ -129,12 +131,12 @@ fn summary(number: f64, count: u64) -> Value {
     let tokens = [3, 4, 3].map(|id| {
         json!({
             "after": " after", "before": "before ", "category": "H->L", "document": "document", "id": id,
-            "l_end": number, "l_start": number, "losses": [number, number, number], "row": 0, "shard": "one.jsonl",
+            "l_end": number, "l_start": number, "losses": [single, single, single], "row": 0, "shard": "one.jsonl",
             "slope": number, "text": "token", "token": 1, "variance": number,
         })
     });
     let times =
-        columns.map(|column| json!({"bounds": ([number; 4]), "column": column, "share": number}));
+        columns.map(|column| json!({"bounds": ([single; 4]), "column": column, "share": number}));
     json!({
         "broken_shards": count, "categories": categories,
         "checkpoints": checkpoints, "documents": count, "fitted": count, "fluctuating": tokens,
@@ -142,7 +144,7 @@ fn summary(number: f64, count: u64) -> Value {
         "rejected": count, "threshold": number, "shards": count, "tokens": count,
         // A row is missing, and one is short.
         "selection": {
-            "keep": number, "tokens": [count], "lowest_excess": [number],
+            "keep": number, "tokens": [count], "lowest_excess": [single],
             "perplexity": [[number, number, number], [number]],
         },
     })

@@ -6,12 +6,11 @@ use super::super::charts::{Bar, Bars, Curve, Curves, percent};
 use super::super::page::{Page, figure};
 use super::Subject;
 use crate::dynamics::summary::Category;
-use crate::numbers::{fixed, grouped};
+use crate::numbers::{exact, fixed, grouped};
 
 pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<()> {
     let summary = subject.summary();
-    let threshold = fixed(summary.threshold, 4);
-    let threshold = threshold.trim_end_matches('0');
+    let threshold = exact(summary.threshold);
     let bars = summary.categories.iter().map(|category| Bar {
         name: format!("{} ({})", category.name, words(category)),
         share: Some(category.share),

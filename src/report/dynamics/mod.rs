@@ -30,7 +30,7 @@ use crate::{
         summary::{CheckpointSummary, Summary},
     },
     masks::tokenizer,
-    numbers::{fixed, grouped},
+    numbers::{exact, fixed, grouped},
     terminal_text::safe,
     tokenization::token_bytes::TokenBytes,
 };
@@ -165,14 +165,6 @@ fn overview(subject: &Subject<'_>) -> Markup {
     }
 }
 
-/// A position on the x axis, with all of its digits.
-fn place(x: f64) -> String {
-    match x.abs() < 1e9 {
-        true => x.to_string(),
-        false => fixed(x, 0),
-    }
-}
-
 /// The checkpoints, and the metadata of the files with one fact per row.
 fn made(subject: &Subject<'_>) -> Markup {
     let mut metadata = subject.opened.masks.metadata().clone();
@@ -191,7 +183,7 @@ fn made(subject: &Subject<'_>) -> Markup {
         let said = |name: &str| stored[i][name].as_str().unwrap_or_default().to_owned();
         checkpoints.row([
             safe(&checkpoint.name).into_owned(),
-            place(checkpoint.x),
+            exact(checkpoint.x),
             fixed(checkpoint.mean_loss, 4),
             fixed(checkpoint.perplexity, 2),
             said("precision"),

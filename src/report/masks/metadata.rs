@@ -13,7 +13,7 @@ use crate::{
         summary::{Seconds, SummaryFile},
     },
     metadata::Selection,
-    numbers::{fixed, grouped},
+    numbers::{exact, fixed, grouped},
     terminal_text::safe,
 };
 
@@ -258,7 +258,7 @@ fn rule(selection: &Selection) -> Option<String> {
     }
     if let Some(formula) = &selection.weights {
         let temperature = selection.temperature.flatten();
-        let temperature = temperature.map(|t| format!(", temperature {t} nats"));
+        let temperature = temperature.map(|t| format!(", temperature {} nats", exact(t)));
         return Some(format!(
             "weights by {by}: {formula}{}",
             temperature.unwrap_or_default()
@@ -291,7 +291,7 @@ fn rule(selection: &Selection) -> Option<String> {
         ));
     }
     // In double precision, as in the JSON.
-    let bound = |bound: Option<Option<f32>>| bound.flatten().map(f64::from);
+    let bound = |bound: Option<Option<f32>>| bound.flatten().map(|bound| exact(f64::from(bound)));
     match (bound(selection.at_least), bound(selection.at_most)) {
         (Some(least), Some(most)) => Some(format!("{by} from {least} to {most} nats")),
         (Some(least), None) => Some(format!("{by} of at least {least} nats")),
