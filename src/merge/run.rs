@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
     io::{self, BufRead, BufReader, Write},
 };
 
@@ -136,7 +135,7 @@ fn rejections(plan: &MergePlan, parts: &[Part], folder: &MasksFolder) -> anyhow:
     let write = |to: &mut dyn Write| {
         for (list, part) in &lists {
             let dropped: HashSet<&str> = part.dropped_shards.iter().map(String::as_str).collect();
-            for line in BufReader::new(File::open(list)?).lines() {
+            for line in BufReader::new(rho_files::open(list)?).lines() {
                 let line = line?;
                 let row: Value = serde_json::from_str(&line).map_err(io::Error::other)?;
                 if !row["shard"].as_str().is_some_and(|s| dropped.contains(s)) {
