@@ -43,6 +43,9 @@ mod graphs;
 // Models by their names on the Hub.
 #[cfg(test)]
 mod hub;
+// Corpora on the Hub, from a server and from the cache.
+#[cfg(test)]
+mod hub_datasets;
 // The output of `--help` and `--show-plan`.
 #[cfg(test)]
 mod help;
@@ -111,6 +114,10 @@ mod tokenizers;
 #[cfg(feature = "train")]
 #[cfg(test)]
 mod train;
+// What the first steps train on, as a file.
+#[cfg(feature = "train")]
+#[cfg(test)]
+mod train_batches;
 // Numbers compared with those of Transformers.
 #[cfg(test)]
 mod verify;

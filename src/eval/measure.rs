@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::Path};
 
 use anyhow::Context as _;
-use rho_formats::{Rejection, Shard, ShardReader, find_shards, remote};
+use rho_formats::{Rejection, Shard, ShardReader, remote};
 
 use super::{
     choices,
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     cli::EvalArgs,
     hinted_error::HintedError,
+    hub,
     pipeline::{LoadedModels, Panel, Work, in_memory, tokenize},
     plan::Prepared,
     progress::Progress,
@@ -38,7 +39,7 @@ pub(crate) fn sets(args: &EvalArgs) -> anyhow::Result<Vec<Named<'_>>> {
         let named = Named {
             name: name(&remote::shown(path)),
             path,
-            shards: find_shards(std::slice::from_ref(path))?.shards,
+            shards: hub::find_shards(std::slice::from_ref(path))?.shards,
         };
         if sets.iter().any(|other| other.name == named.name) {
             return Err(HintedError::error(

@@ -19,6 +19,7 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
             }
             _ => Some("check the address, and the endpoint and region in the environment"),
         },
+        CorpusError::Hub { .. } => None,
         CorpusError::NoMatch { ignored: 0, .. } => Some(
             "check the pattern: * and ? do not match a /, ** does, and names that start with a dot are skipped",
         ),

@@ -210,6 +210,7 @@ impl<'a> Download<'a> {
                     hint,
                 ),
                 passing: true,
+                missing: false,
             });
         }
         let Some(expected) = remote.sha256() else {
@@ -232,6 +233,7 @@ impl<'a> Download<'a> {
         Err(Failure {
             error: HintedError::error(message, hint),
             passing,
+            missing: false,
         })
     }
 }

@@ -4,7 +4,7 @@
 //! numbers, library, device.
 
 use ort::environment::Environment;
-use rho_formats::{MasksFolder, ReadOptions, Shard, find_shards};
+use rho_formats::{MasksFolder, ReadOptions, Shard};
 use rho_reference::{Device, Precision, ReferenceModel, ResolvedDevice, matmul::Multiplier};
 use rho_runtime::{Library, LibraryOptions};
 
@@ -12,7 +12,7 @@ use super::{Memory, Plan, ScoringRequest, SpecialTokens, models::Models};
 use crate::{
     demo,
     hinted_error::HintedError,
-    ranks,
+    hub, ranks,
     selections::{
         options,
         rule::{BASE_LOSS, Rule, Scope},
@@ -42,7 +42,7 @@ pub(crate) struct Prepared {
 
 /// Opens and checks everything that the request names.
 pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
-    let found = find_shards(&request.corpus)?;
+    let found = hub::find_shards(&request.corpus)?;
     if let Some(first) = found.ignored.first() {
         let count = found.ignored.len();
         terminal::once(&format!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rho_trainer::run::{METRICS, TIMINGS};
 use serde_json::{Value, json};
 
-use super::{summary::SUMMARY, tensorboard::TENSORBOARD};
+use super::{dumped_batches::BATCHES, summary::SUMMARY, tensorboard::TENSORBOARD};
 use crate::{
     files::{remove_file, remove_folder},
     left_out::REJECTED,
@@ -80,7 +80,7 @@ impl RunFolder {
             "vocab.json",
             "merges.txt",
         ];
-        let files = [METRICS, TIMINGS, SUMMARY, REJECTED, "stopped.json"];
+        let files = [METRICS, TIMINGS, SUMMARY, REJECTED, BATCHES, "stopped.json"];
         let files = files.into_iter().chain(model).chain(tokenizer);
         for name in ["checkpoints", TENSORBOARD] {
             remove_folder(&self.path().join(name))?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use rho_checkpoint::Checkpoint;
-use rho_formats::{Shard, find_shards, remote::without_secrets};
+use rho_formats::{Shard, remote::without_secrets};
 use rho_reference::{Device, fingerprint::fingerprint};
 use rho_selection::KeepRatio;
 use rho_trainer::{Config, data::Packing, run::KeepSchedule};
@@ -20,7 +20,7 @@ use crate::{
     checkpoint,
     cli::{ObjectiveName, SpecialToken, TrainArgs},
     hinted_error::HintedError,
-    terminal, threads,
+    hub, terminal, threads,
     tokenization::Tokenization,
 };
 
@@ -158,6 +158,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
         clip: args.clip,
         save_every: args.save_every,
         keep_last: args.keep_last,
+        dump_batches: args.dump_batches,
         evaluations: named(&evaluations),
         eval_every: args.eval_every,
         eval_after: args.eval_after.clone(),
@@ -274,7 +275,7 @@ fn corpus(args: &TrainArgs) -> anyhow::Result<Vec<Shard>> {
             "an interrupted run reads its corpus again: write it to a file",
         ));
     }
-    let found = find_shards(&args.corpus)?;
+    let found = hub::find_shards(&args.corpus)?;
     if let Some(first) = found.ignored.first() {
         terminal::line(&format!(
             "note: {} files of no known kind are left out, such as {}",

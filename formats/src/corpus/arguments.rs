@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{ArgumentKind, CorpusError, Root, braces, kind_of};
+use super::{ArgumentKind, CorpusError, Elsewhere, Hub, Location, Root, braces, hub, kind_of};
 use crate::input::{Compression, Kind};
 use crate::remote::Address;
 use crate::{remote, small_file};
@@ -13,9 +13,23 @@ use crate::{remote, small_file};
 /// The argument that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
+/// How patterns match: `*` within a name, and not what is hidden.
+pub(super) const PATTERNS: glob::MatchOptions = glob::MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
 /// The files and folders that the arguments name, and the files of unknown kind that match a pattern.
-pub(super) fn expand(arguments: &[PathBuf]) -> Result<(Vec<Root>, Vec<PathBuf>), CorpusError> {
-    let mut found = Expanded::default();
+pub(super) fn expand(
+    arguments: &[PathBuf],
+    hub: Option<&dyn Hub>,
+) -> Result<(Vec<Root>, Vec<PathBuf>), CorpusError> {
+    let mut found = Expanded {
+        roots: Vec::new(),
+        ignored: Vec::new(),
+        hub,
+    };
     for argument in arguments {
         let list = argument.to_str().and_then(|text| text.strip_prefix('@'));
         match list {
@@ -26,13 +40,14 @@ pub(super) fn expand(arguments: &[PathBuf]) -> Result<(Vec<Root>, Vec<PathBuf>),
     Ok((found.roots, found.ignored))
 }
 
-#[derive(Default)]
-struct Expanded {
+struct Expanded<'a> {
     roots: Vec<Root>,
     ignored: Vec<PathBuf>,
+    /// Finds `hf://` addresses.
+    hub: Option<&'a dyn Hub>,
 }
 
-impl Expanded {
+impl Expanded<'_> {
     /// Adds what each line of a file names; relative paths start at the current folder, as on the command line.
     fn list(&mut self, path: &Path) -> Result<(), CorpusError> {
         let lines = small_file::read(path).and_then(|bytes| {
@@ -77,6 +92,12 @@ impl Expanded {
         })?;
         for name in names {
             let path = Path::new(&name);
+            if let Some(hub) = self.hub.filter(|_| name.starts_with(hub::SCHEME)) {
+                let (roots, ignored) = hub::roots(hub, &name)?;
+                self.roots.extend(roots);
+                self.ignored.extend(ignored);
+                continue;
+            }
             if remote::is_url(&name) {
                 self.remote(&name)?;
                 continue;
@@ -125,7 +146,12 @@ impl Expanded {
                 Some((kind, compression)) => self.roots.push(Root {
                     given: PathBuf::from(remote.address.to_string()),
                     anchored,
-                    place: ArgumentKind::Remote(kind, compression, remote),
+                    place: ArgumentKind::Elsewhere(Elsewhere {
+                        kind,
+                        compression,
+                        bytes: remote.bytes,
+                        place: Location::Remote(remote),
+                    }),
                     below: below.clone(),
                 }),
                 None if single => return Err(CorpusError::UnknownKind { path: shown }),
@@ -143,12 +169,7 @@ impl Expanded {
 
     /// Adds what matches a pattern: folders, and files of known kinds.
     fn pattern(&mut self, pattern: &str) -> Result<(), CorpusError> {
-        let options = glob::MatchOptions {
-            require_literal_separator: true,
-            require_literal_leading_dot: true,
-            ..glob::MatchOptions::new()
-        };
-        let paths = glob::glob_with(pattern, options).map_err(|source| CorpusError::Pattern {
+        let paths = glob::glob_with(pattern, PATTERNS).map_err(|source| CorpusError::Pattern {
             pattern: pattern.into(),
             source,
         })?;

@@ -1,0 +1,170 @@
+//! Files of a dataset on the Hub. The program that knows its protocol, its cache and its tokens finds them; this crate
+//! names them as shards, and reads them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use glob::Pattern;
+
+use super::arguments::PATTERNS;
+use super::{ArgumentKind, CorpusError, Elsewhere, Location, Root, kind_of};
+use crate::remote::Remote;
+
+/// The start of the addresses that a [`Hub`] finds.
+pub(super) const SCHEME: &str = "hf://";
+
+/// Finds the files of addresses that start with `hf://`.
+pub trait Hub {
+    /// The file that an address names, or all files in the folder that it names, and below it.
+    ///
+    /// # Errors
+    /// If there are none, or they cannot be found; the implementation keeps the reason.
+    fn find(&self, address: &str) -> Result<HubFiles, HubFailed>;
+}
+
+/// The implementation of [`Hub`] knows why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HubFailed;
+
+/// The files of an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubFiles {
+    /// A path in place of the repository, for the names of shards.
+    pub root: PathBuf,
+    /// The path of the address in the repository.
+    pub below: String,
+    /// Whether the address is that of a file.
+    pub is_single: bool,
+    /// The files.
+    pub files: Vec<HubFile>,
+}
+
+/// A file of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubFile {
+    /// Its address with the commit, for messages.
+    pub shown: PathBuf,
+    /// Its path in the repository.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The tag of this version, if it is known.
+    pub etag: Option<String>,
+    /// Where its bytes are.
+    pub place: HubPlace,
+}
+
+/// Where the bytes of a file are.
+#[derive(Clone, PartialEq, Eq)]
+pub enum HubPlace {
+    /// In the cache, at this path.
+    Cached(PathBuf),
+    /// On the server.
+    Server {
+        /// The URL.
+        url: String,
+        /// A value of the header `Authorization` for this server alone.
+        authorization: Option<String>,
+    },
+}
+
+impl fmt::Debug for HubPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cached(_) => "Cached",
+            Self::Server { .. } => "Server",
+        })
+    }
+}
+
+/// The shards that an address or a pattern names, and the files of unknown kind.
+pub(super) fn roots(
+    hub: &dyn Hub,
+    address: &str,
+) -> Result<(Vec<Root>, Vec<PathBuf>), CorpusError> {
+    let failed = |_| CorpusError::Hub {
+        url: address.to_owned(),
+    };
+    let (folder, pattern) = match address.find(['*', '?', '[']) {
+        // All up to the first part with a special character is a folder.
+        Some(at) => {
+            let folder = address[..at].rfind('/').map_or(0, |slash| slash + 1);
+            let pattern =
+                Pattern::new(&address[folder..]).map_err(|source| CorpusError::Pattern {
+                    pattern: address.into(),
+                    source,
+                })?;
+            (&address[..folder], Some(pattern))
+        }
+        None => (address, None),
+    };
+    let mut found = hub.find(folder).map_err(failed)?;
+    found.files.sort_by(|a, b| a.path.cmp(&b.path));
+    let below = found.root.join(&found.below);
+    let (mut roots, mut ignored) = (Vec::new(), Vec::new());
+    for file in found.files {
+        let anchored = found.root.join(&file.path);
+        let inside = anchored.strip_prefix(&below).unwrap_or(Path::new(""));
+        let hidden = |path: &Path| {
+            let mut parts = path.components();
+            parts.any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
+        };
+        let is_wanted = match &pattern {
+            Some(pattern) => pattern.matches_path_with(inside, PATTERNS),
+            None => found.is_single || !hidden(inside),
+        };
+        if !is_wanted {
+            continue;
+        }
+        let Some((kind, compression)) = kind_of(&anchored) else {
+            if found.is_single {
+                return Err(CorpusError::UnknownKind { path: file.shown });
+            }
+            ignored.push(file.shown);
+            continue;
+        };
+        let (given, place) = located(&file)?;
+        roots.push(Root {
+            given,
+            anchored,
+            place: ArgumentKind::Elsewhere(Elsewhere {
+                kind,
+                compression,
+                bytes: file.bytes,
+                place,
+            }),
+            // As of local paths: what a pattern matches is named like a file.
+            below: (!found.is_single && pattern.is_none()).then(|| below.clone()),
+        });
+    }
+    match (roots.is_empty(), pattern) {
+        (false, _) => Ok((roots, ignored)),
+        (true, Some(_)) => Err(CorpusError::NoMatch {
+            pattern: address.into(),
+            ignored: ignored.len(),
+        }),
+        (true, None) => Err(CorpusError::NoShards {
+            path: address.into(),
+            ignored: ignored.len(),
+        }),
+    }
+}
+
+/// The path of a file for messages, and where its bytes are.
+fn located(file: &HubFile) -> Result<(PathBuf, Location), CorpusError> {
+    Ok(match (&file.place, &file.etag) {
+        (HubPlace::Cached(path), Some(etag)) => {
+            let etag = etag.clone();
+            (path.clone(), Location::Cached { etag })
+        }
+        (HubPlace::Cached(path), None) => (path.clone(), Location::File),
+        (HubPlace::Server { url, authorization }, etag) => {
+            let remote = Remote::of_hub(url, authorization.as_deref(), etag.clone(), file.bytes);
+            let remote = remote.map_err(|source| CorpusError::Remote {
+                url: file.shown.display().to_string(),
+                source,
+            })?;
+            (file.shown.clone(), Location::Remote(remote))
+        }
+    })
+}
