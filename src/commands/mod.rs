@@ -1,6 +1,7 @@
 //! The commands, one file or folder each.
 
 mod convert;
+mod diff;
 mod doctor;
 mod dynamics;
 mod eval;
@@ -8,6 +9,7 @@ mod eval;
 mod experiment;
 mod export;
 mod finish;
+mod merge;
 mod report;
 mod score;
 mod select;
@@ -48,6 +50,8 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
         Command::Convert(args) => convert::run(args),
         Command::Show(args) => show::run(args),
         Command::Stats(args) => stats::run(args),
+        Command::Merge(args) => merge::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Export(args) => export::run(args),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(args),
