@@ -4,16 +4,16 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use rho_formats::{CorpusError, Location, ReadOptions, Record, Shard, ShardReader, find_shards};
+use rho_formats::{Location, ReadOptions, Record, Shard, ShardReader};
 
-use crate::{hinted_error::HintedError, terminal};
+use crate::{hinted_error::HintedError, hub, terminal};
 
 /// Finds the shards. What is left out is printed once per process, because some commands look several times.
 ///
 /// # Errors
-/// If the arguments name no corpus.
-pub(crate) fn find(arguments: &[PathBuf]) -> Result<Vec<Shard>, CorpusError> {
-    let found = find_shards(arguments)?;
+/// If the arguments name no corpus, or the Hub cannot be asked for it.
+pub(crate) fn find(arguments: &[PathBuf]) -> anyhow::Result<Vec<Shard>> {
+    let found = hub::find_shards(arguments)?;
     if let Some(first) = found.ignored.first() {
         let count = found.ignored.len();
         terminal::once(&format!(

@@ -70,6 +70,9 @@ mod outcomes;
 // Completions, man pages, the version, and options from a file.
 #[cfg(test)]
 mod command_line;
+// Corpora on the Hub, from a server and from the cache.
+#[cfg(test)]
+mod hub_datasets;
 // The output of `--help` and `--show-plan`.
 #[cfg(test)]
 mod help;
@@ -159,6 +162,10 @@ mod subset;
 #[cfg(feature = "train")]
 #[cfg(test)]
 mod train;
+// What the first steps train on, as a file.
+#[cfg(feature = "train")]
+#[cfg(test)]
+mod train_batches;
 // Numbers compared with those of Transformers.
 #[cfg(test)]
 mod verify;

@@ -48,8 +48,9 @@ pub struct ScoreArgs {
     ///
     /// Also patterns ('data/*.jsonl.zst'), ranges ('shard-{000000..000099}.tar'), lists (@list.txt, one path per line),
     /// folders of Hugging Face datasets, URLs (s3://, gs://, az:// with a key or prefix, http:// and https:// with a
-    /// file; credentials and endpoints come from the environment), and - for standard input (JSON lines or an Arrow
-    /// stream).
+    /// file; credentials and endpoints come from the environment), datasets on the Hugging Face Hub
+    /// (hf://datasets/org/name[@revision]/path, with a file, a folder or a pattern), and - for standard input (JSON
+    /// lines or an Arrow stream).
     ///
     /// Formats: JSON lines (.jsonl, .json, .ndjson: one object per line) and plain text (.txt: one document per file,
     /// or per line with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet); Arrow IPC files and

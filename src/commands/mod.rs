@@ -23,7 +23,7 @@ mod train;
 mod verify;
 mod version;
 
-use rho_formats::remote::without_secrets;
+use rho_formats::remote::word_without_secrets;
 
 use crate::{
     cli::{Cli, Command, ProgressKind},
@@ -99,10 +99,10 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
 fn typed() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:@%+".contains(c);
     let words = std::env::args().filter(|word| word != "--restart");
+    let words = words.map(|word| word_without_secrets(&word).into_owned());
     let quoted = words.map(|word| match !word.is_empty() && word.chars().all(plain) {
         true => word,
         false => format!("'{}'", word.replace('\'', r"'\''")),
     });
-    let typed = quoted.collect::<Vec<_>>().join(" ");
-    without_secrets(&typed).into_owned()
+    quoted.collect::<Vec<_>>().join(" ")
 }

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::Path};
 
 use anyhow::Context as _;
-use rho_formats::{Rejection, Shard, ShardReader, find_shards, remote};
+use rho_formats::{Rejection, Shard, ShardReader, remote};
 
 use super::{
     choices,
@@ -39,7 +39,7 @@ pub(crate) struct Named<'a> {
 pub(crate) fn sets<'a>(args: &'a EvalArgs, plan: &Plan) -> anyhow::Result<Vec<Named<'a>>> {
     let mut sets: Vec<Named<'_>> = Vec::new();
     for path in &args.data {
-        let mut shards = find_shards(std::slice::from_ref(path))?.shards;
+        let mut shards = corpus::find(std::slice::from_ref(path))?;
         if let Some(limit) = args.text.limit {
             shards = corpus::first(shards, limit, &plan.read_options())?;
         }

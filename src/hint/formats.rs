@@ -25,6 +25,7 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
         CorpusError::NoMatch { passed_over, .. } if passed_over.count() > 0 => {
             Some("name what is passed over, if it is the corpus")
         }
+        CorpusError::Hub { .. } => None,
         CorpusError::NoMatch { ignored: 0, .. } => Some(
             "check the pattern: * and ? do not match a /, ** does, and names that start with a dot are skipped",
         ),

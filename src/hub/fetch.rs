@@ -206,6 +206,7 @@ impl<'a> Download<'a> {
                     hint,
                 ),
                 passing: true,
+                missing: false,
             });
         }
         let Some(expected) = remote.sha256() else {
@@ -228,6 +229,7 @@ impl<'a> Download<'a> {
         Err(Failure {
             error: HintedError::error(message, hint),
             passing,
+            missing: false,
         })
     }
 }

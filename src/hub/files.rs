@@ -179,7 +179,7 @@ fn onnx(id: &Id, names: &[String]) -> anyhow::Result<Option<Vec<String>>> {
             .filter(|name| !name.contains('/') && is_plain(name))
             .map(str::to_owned)
             .collect();
-        let place = Path::new(&id.model).join(folder);
+        let place = Path::new(&id.name).join(folder);
         if let Some(model) = source::pick(&place, &there)? {
             // Exporters use the names model.onnx_data, model.onnx_data_1, model.onnx.data and model.data.
             let stem = model.trim_end_matches(".onnx").to_owned();

@@ -32,6 +32,14 @@ impl Identity {
                 etag: remote.etag.clone(),
             };
         }
+        if let Location::Cached { etag } = &shard.place {
+            // The same file read from the server has the same identity.
+            return Self {
+                bytes: shard.bytes,
+                modified: None,
+                etag: Some(etag.clone()),
+            };
+        }
         Self::of_file(&shard.path).unwrap_or_else(|| Self {
             bytes: shard.bytes,
             ..Self::default()

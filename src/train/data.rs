@@ -66,6 +66,20 @@ pub(super) fn open(
     }))
 }
 
+/// The same documents once more, after [`open`].
+pub(super) fn again(prepared: &Prepared, folder: &RunFolder) -> anyhow::Result<MaskedDocuments> {
+    let columns = &prepared.plan.columns;
+    let path = match prepared.shards.is_empty() {
+        true => folder.unpacked(),
+        false => folder.tokens(),
+    }?;
+    let files = match path.join(DONE).exists() {
+        true => documents(&path, columns)?,
+        false => MaskDocuments::open(prepared.mask_files.iter().cloned(), &columns.read())?,
+    };
+    Ok(MaskedDocuments::new(files, columns.meaning()))
+}
+
 /// The masks in a form that allows reading single documents: unchanged, or unpacked into the run's folder first.
 fn masks(
     prepared: &Prepared,

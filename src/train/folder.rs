@@ -7,7 +7,7 @@ use rho_formats::MasksFolder;
 use rho_trainer::run::{METRICS, TIMINGS};
 use serde_json::{Value, json};
 
-use super::{summary::SUMMARY, tensorboard::TENSORBOARD};
+use super::{dumped_batches::BATCHES, summary::SUMMARY, tensorboard::TENSORBOARD};
 use crate::{
     left_out::REJECTED,
     run_folder::{
@@ -86,7 +86,7 @@ impl RunFolder {
             "vocab.json",
             "merges.txt",
         ];
-        let files = [METRICS, TIMINGS, SUMMARY, REJECTED, "stopped.json"];
+        let files = [METRICS, TIMINGS, SUMMARY, REJECTED, BATCHES, "stopped.json"];
         let files = files.into_iter().chain(model).chain(tokenizer);
         let folder = self.0.files.folder();
         let cannot_remove =

@@ -77,6 +77,8 @@ pub(super) struct TrainPlan {
     pub(super) clip: f64,
     pub(super) save_every: u64,
     pub(super) keep_last: usize,
+    /// The first steps whose batches are written; 0 for none.
+    pub(super) dump_batches: u64,
     /// The evaluation files and their sizes.
     pub(super) evaluations: Vec<Value>,
     pub(super) eval_every: Option<u64>,
@@ -109,6 +111,7 @@ impl TrainPlan {
             "threads",
             "save_every",
             "keep_last",
+            "dump_batches",
             "max_unmatched",
             "max_rejected",
         ];

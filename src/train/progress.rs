@@ -52,6 +52,7 @@ impl Progress {
     /// Reports an event.
     pub(super) fn event(&mut self, event: &Event<'_>) {
         match event {
+            Event::Trained(..) => {}
             Event::Step(metrics, timing) => self.step(metrics, timing),
             Event::Evaluated(evaluated) => self.say(
                 &evaluation(evaluated),

@@ -169,6 +169,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
         clip: args.clip,
         save_every: args.save_every,
         keep_last: args.keep_last,
+        dump_batches: args.dump_batches,
         evaluations: named(&evaluations),
         eval_every: args.eval_every,
         eval_after: args.eval_after.clone(),
@@ -300,7 +301,7 @@ fn shards(args: &TrainArgs) -> anyhow::Result<Vec<Shard>> {
             "an interrupted run reads its corpus again: write it to a file",
         ));
     }
-    Ok(corpus::find(&args.corpus)?)
+    corpus::find(&args.corpus)
 }
 
 /// The tokenizer, if there are texts to read.

@@ -6,7 +6,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::search::Search;
-use super::{ArgumentKind, CorpusError, PassedOver, Root, braces, kind_of};
+use super::{
+    ArgumentKind, CorpusError, Elsewhere, Hub, Location, PassedOver, Root, braces, hub, kind_of,
+};
 use crate::input::{Compression, Kind};
 use crate::remote::Address;
 use crate::{remote, small_file};
@@ -14,9 +16,24 @@ use crate::{remote, small_file};
 /// The argument that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
+/// How patterns match: `*` within a name, and not what is hidden.
+pub(super) const PATTERNS: glob::MatchOptions = glob::MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
 /// Finds what the arguments name.
-pub(super) fn expand(arguments: &[PathBuf]) -> Result<Expanded, CorpusError> {
-    let mut found = Expanded::default();
+pub(super) fn expand<'a>(
+    arguments: &[PathBuf],
+    hub: Option<&'a dyn Hub>,
+) -> Result<Expanded<'a>, CorpusError> {
+    let mut found = Expanded {
+        roots: Vec::new(),
+        ignored: Vec::new(),
+        passed_over: PassedOver::default(),
+        hub,
+    };
     for argument in arguments {
         let list = argument.to_str().and_then(|text| text.strip_prefix('@'));
         match list {
@@ -28,17 +45,18 @@ pub(super) fn expand(arguments: &[PathBuf]) -> Result<Expanded, CorpusError> {
 }
 
 /// What the arguments name.
-#[derive(Default)]
-pub(super) struct Expanded {
+pub(super) struct Expanded<'a> {
     /// Files and folders.
     pub(super) roots: Vec<Root>,
     /// Files of unknown kind that match a pattern or lie below a prefix.
     pub(super) ignored: Vec<PathBuf>,
     /// What patterns and prefixes do not reach.
     pub(super) passed_over: PassedOver,
+    /// Finds `hf://` addresses.
+    hub: Option<&'a dyn Hub>,
 }
 
-impl Expanded {
+impl Expanded<'_> {
     /// Adds what each line of a file names; relative paths start at the current folder, as on the command line.
     fn list(&mut self, path: &Path) -> Result<(), CorpusError> {
         let lines = small_file::read(path).and_then(|bytes| {
@@ -83,6 +101,13 @@ impl Expanded {
         })?;
         for name in names {
             let path = Path::new(&name);
+            if let Some(hub) = self.hub.filter(|_| name.starts_with(hub::SCHEME)) {
+                let found = hub::roots(hub, &name)?;
+                self.roots.extend(found.roots);
+                self.ignored.extend(found.ignored);
+                self.passed_over.join(found.passed_over);
+                continue;
+            }
             if remote::is_url(&name) {
                 self.remote(&name)?;
                 continue;
@@ -128,7 +153,12 @@ impl Expanded {
                 Some((kind, compression)) => self.roots.push(Root {
                     given: PathBuf::from(remote.address.to_string()),
                     anchored,
-                    place: ArgumentKind::Remote(kind, compression, remote),
+                    place: ArgumentKind::Elsewhere(Elsewhere {
+                        kind,
+                        compression,
+                        bytes: remote.bytes,
+                        place: Location::Remote(remote),
+                    }),
                     below: below.clone(),
                 }),
                 None if single => return Err(CorpusError::UnknownKind { path: shown }),
@@ -150,12 +180,7 @@ impl Expanded {
 
     /// Adds what matches a pattern: folders, and files of known kinds.
     fn pattern(&mut self, pattern: &str) -> Result<(), CorpusError> {
-        let options = glob::MatchOptions {
-            require_literal_separator: true,
-            require_literal_leading_dot: true,
-            ..glob::MatchOptions::new()
-        };
-        let paths = glob::glob_with(pattern, options).map_err(|source| CorpusError::Pattern {
+        let paths = glob::glob_with(pattern, PATTERNS).map_err(|source| CorpusError::Pattern {
             pattern: pattern.into(),
             source,
         })?;

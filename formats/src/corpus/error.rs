@@ -34,6 +34,13 @@ pub enum CorpusError {
         source: RemoteError,
     },
 
+    /// An address on the Hub that cannot be resolved. The program that asked the Hub has the reason.
+    #[error("{url}: cannot be found on the Hub")]
+    Hub {
+        /// The argument.
+        url: String,
+    },
+
     /// A pattern that matches no file.
     #[error("{}: expected files that match, found {}{}", .pattern.display(), match .ignored {
         0 => "none".to_owned(),

@@ -9,6 +9,7 @@
 //! | `shard-{000000..000099}.tar`, `{a,b}.jsonl` | each of these |
 //! | `@list.txt` | what its lines name |
 //! | `s3://bucket/corpus/`, `https://host/file` | see [`crate::remote`]; a prefix is walked like a folder |
+//! | `hf://datasets/org/name@revision/path` | a file, a folder or a pattern in a dataset on the Hub: see [`Hub`] |
 //! | `-` | standard input |
 //!
 //! An argument that exists is taken literally, whatever special characters its name has. Shards come in the order of
@@ -21,6 +22,7 @@ mod arguments;
 mod braces;
 mod dataset;
 mod error;
+mod hub;
 mod passed_over;
 mod search;
 mod walk;
@@ -31,6 +33,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 pub use error::CorpusError;
+pub use hub::{Hub, HubFailed, HubFile, HubFiles, HubPlace};
 pub use passed_over::{Examples, PassedOver};
 
 use crate::input::{Compression, Kind};
@@ -66,6 +69,11 @@ pub enum Location {
     StandardInput,
     /// An object store or web server.
     Remote(Remote),
+    /// A file of the Hugging Face cache, whose tag tells its version.
+    Cached {
+        /// The tag.
+        etag: String,
+    },
 }
 
 /// The result of [`find_shards`].
@@ -87,6 +95,18 @@ pub struct Found {
 /// If there is no argument; if one is missing, unreadable, malformed, not UTF-8 or of an unknown kind; if a folder,
 /// prefix or pattern holds no shard; if braces expand to too many names; or if a file is given twice.
 pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
+    find(arguments, None)
+}
+
+/// Like [`find_shards`], also for `hf://` addresses.
+///
+/// # Errors
+/// The same, and if `hub` fails.
+pub fn find_shards_with(arguments: &[PathBuf], hub: &dyn Hub) -> Result<Found, CorpusError> {
+    find(arguments, Some(hub))
+}
+
+fn find(arguments: &[PathBuf], hub: Option<&dyn Hub>) -> Result<Found, CorpusError> {
     if arguments.is_empty() {
         return Err(CorpusError::NoArguments);
     }
@@ -94,7 +114,8 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
         roots,
         ignored,
         passed_over,
-    } = arguments::expand(arguments)?;
+        ..
+    } = arguments::expand(arguments, hub)?;
     let base = deepest_common_folder(&roots);
 
     let mut found = Found {
@@ -117,7 +138,7 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
                 found.passed_over.join(walked.passed_over);
                 (walked.files, walked.ignored)
             }
-            ArgumentKind::Remote(kind, compression, ref remote) => {
+            ArgumentKind::Elsewhere(ref elsewhere) => {
                 let path = root.given.clone();
                 let Some(name) = name_under(&base, &root.anchored) else {
                     return Err(CorpusError::NotUtf8 { path });
@@ -132,10 +153,10 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
                 found.shards.push(Shard {
                     path,
                     name,
-                    bytes: remote.bytes,
-                    place: Location::Remote(remote.clone()),
-                    kind,
-                    compression,
+                    bytes: elsewhere.bytes,
+                    place: elsewhere.place.clone(),
+                    kind: elsewhere.kind,
+                    compression: elsewhere.compression,
                     documents: None,
                 });
                 continue;
@@ -194,8 +215,17 @@ struct Root {
 enum ArgumentKind {
     Folder,
     File(Kind, Compression),
-    Remote(Kind, Compression, Remote),
+    Elsewhere(Elsewhere),
     StandardInput,
+}
+
+/// A file that is named by an address, not by a path.
+#[derive(PartialEq, Eq)]
+struct Elsewhere {
+    kind: Kind,
+    compression: Compression,
+    bytes: u64,
+    place: Location,
 }
 
 impl Root {

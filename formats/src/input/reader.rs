@@ -65,7 +65,9 @@ impl ShardReader {
             Location::Remote(remote) => Box::new(RemoteStream::start(
                 Opened::new(remote).map_err(|error| cannot_open(error.into()))?,
             )),
-            Location::File => Box::new(File::open(&shard.path).await.map_err(cannot_open)?),
+            Location::File | Location::Cached { .. } => {
+                Box::new(File::open(&shard.path).await.map_err(cannot_open)?)
+            }
             Location::StandardInput => Box::new(tokio::io::stdin()),
         };
         let is_file = shard.place != Location::StandardInput;

@@ -7,7 +7,7 @@ use super::plan::{Ended, Event, RunPlan, Timing};
 use super::publish::publish;
 use super::{
     Checkpoints, Diverged, NotFinite, Probe, RunError, RunState, SavedStep, Spike, StepMetrics,
-    Trainee, divergence,
+    StepOutcome, Trainee, divergence,
 };
 use crate::data::{DataError, DataPosition, Documents, GlobalBatch, Loader, Loading, Rows};
 
@@ -114,8 +114,8 @@ impl<'a> Run<'a> {
                 .map_err(|source| RunError::Data { step, source })?
                 .batch;
             let waited = loader.waited().last;
-            let mut metrics = match self.step(&batch) {
-                Ok(metrics) => metrics,
+            let (mut metrics, outcome) = match self.step(&batch) {
+                Ok(trained) => trained,
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::Diverged(expected, got, losses)) => {
                     let documents = loader.into_documents();
@@ -132,6 +132,7 @@ impl<'a> Run<'a> {
                     })));
                 }
             };
+            observe(Event::Trained(step, &batch, &outcome));
             self.state.step = step;
             self.state.place = batch.after;
             self.state.tokens_seen = metrics.tokens_seen;
@@ -185,7 +186,7 @@ impl<'a> Run<'a> {
     }
 
     /// One step, checked for divergence.
-    fn step(&mut self, batch: &GlobalBatch) -> Result<StepMetrics, Refused> {
+    fn step(&mut self, batch: &GlobalBatch) -> Result<(StepMetrics, StepOutcome), Refused> {
         let state = &self.state;
         let step = state.step + 1;
         let keep = self.plan.keep.at(state.step);
@@ -209,7 +210,7 @@ impl<'a> Run<'a> {
         }
         let loss = metrics.loss.unwrap_or_default();
         match self.spike.add(loss) {
-            None => Ok(metrics),
+            None => Ok((metrics, outcome)),
             Some(median) => {
                 let times = self.plan.spike.unwrap_or_default();
                 let expected = format!(
