@@ -312,7 +312,7 @@ impl Results {
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join(RESULTS);
         let shown = path.display();
-        let text = std::fs::read(&path).with_context(|| format!("{shown}: cannot be read"))?;
+        let text = rho_files::read(&path).with_context(|| format!("{shown}: cannot be read"))?;
         let read: Self = serde_json::from_slice(&text).map_err(|error| {
             HintedError::error(
                 format!("{shown}: expected the results of an experiment, got other JSON: {error}"),

@@ -105,6 +105,9 @@ mod tokenizers;
 #[cfg(feature = "train")]
 #[cfg(test)]
 mod train;
+// FIFOs and pointers in the place of files, long names, large windows.
+#[cfg(test)]
+mod unusual_files;
 // Numbers compared with those of Transformers.
 #[cfg(test)]
 mod verify;

@@ -24,13 +24,14 @@ pub mod trainers;
 pub use corpus::{CorpusError, Found, Location, Shard, find_shards};
 pub use input::{
     Compression, Content, Document, Kind, OptionNames, ReadOptions, Record, Rejection, ShardError,
-    ShardReader,
+    ShardReader, UnsupportedForm,
 };
 pub use masks::{
     BatchCompression, DocumentColumns, DocumentName, DocumentRead, ListsCopy, MaskBatch,
     MaskColumns, MaskCopy, MaskDocuments, MaskError, MaskFile, MaskReader, MaskRow, MaskSchema,
     MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, ScoreType, Spill,
-    SpillMark, WriteOptions, listed_masks, read_masks, token_hash,
+    SpillMark, WriteOptions, file_stem, listed_masks, mask_file_name, read_masks, same_files,
+    token_hash,
 };
 pub use object_store::Error as RemoteError;
 pub use remote::Remote;

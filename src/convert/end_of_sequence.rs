@@ -111,7 +111,7 @@ pub(super) fn eos(
         ));
     }
     let shown = tokenizer.display();
-    let bytes = std::fs::read(tokenizer).with_context(|| format!("{shown}: cannot be read"))?;
+    let bytes = rho_files::read(tokenizer).with_context(|| format!("{shown}: cannot be read"))?;
     let said: Value =
         serde_json::from_slice(&bytes).with_context(|| format!("{shown}: expected JSON"))?;
     if let Some(id) = of_template(&said) {

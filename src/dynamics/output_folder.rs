@@ -1,6 +1,6 @@
 //! The folder of a run of `dynamics`: opened, cleared, and whether it is finished.
 
-use rho_formats::{MaskFile, MasksFolder};
+use rho_formats::{MaskFile, MasksFolder, mask_file_name};
 
 use super::{
     folder,
@@ -35,7 +35,7 @@ pub(crate) fn open(plan: &DynamicsPlan) -> anyhow::Result<Started> {
 /// Removes the output of these shards.
 fn clear(folder: &MasksFolder, shards: &[&str]) -> anyhow::Result<()> {
     let files = shards.iter().map(|shard| MaskFile {
-        name: format!("{shard}.arrow"),
+        name: mask_file_name(shard),
         bytes: 0,
     });
     let files: Vec<MaskFile> = files.collect();

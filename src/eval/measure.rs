@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::Path};
 
 use anyhow::Context as _;
-use rho_formats::{Rejection, Shard, ShardReader, find_shards};
+use rho_formats::{Rejection, Shard, find_shards};
 
 use super::{
     choices,
@@ -20,6 +20,7 @@ use crate::{
     pipeline::{LoadedModels, Panel, Work, in_memory, tokenize},
     plan::Prepared,
     progress::Progress,
+    shards,
     stop::Stop,
     terminal,
     tokenization::below,
@@ -169,7 +170,7 @@ fn documents<'a>(
     let read = work.plan.read_options();
     let (mut documents, mut rejected) = (Vec::new(), Vec::<Rejection>::new());
     for (number, shard) in shards {
-        let mut reader = runtime.block_on(ShardReader::open(shard, &read))?;
+        let mut reader = runtime.block_on(shards::open(shard, &read))?;
         let rows = std::iter::from_fn(|| {
             let record = runtime.block_on(reader.next());
             let record = record.transpose()?;

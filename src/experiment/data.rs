@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rho_formats::{Content, ReadOptions, Record, ShardReader, find_shards};
+use rho_formats::{Content, ReadOptions, Record, find_shards};
 use serde_json::json;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -15,7 +15,7 @@ use super::{
     file::Part,
     step::{Data, Input},
 };
-use crate::{hinted_error::HintedError, numbers::grouped, stop::Stop, terminal};
+use crate::{hinted_error::HintedError, numbers::grouped, shards, stop::Stop, terminal};
 
 /// Writes the file; false if it was stopped before the end.
 pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<bool> {
@@ -127,7 +127,7 @@ fn each(
     let paths: Vec<PathBuf> = files.iter().map(|input| input.path.clone()).collect();
     let (mut rows, mut rejected) = (0_u64, 0_u64);
     for shard in &find_shards(&paths)?.shards {
-        let mut reader = runtime.block_on(ShardReader::open(shard, &ReadOptions::default()))?;
+        let mut reader = runtime.block_on(shards::open(shard, &ReadOptions::default()))?;
         while let Some(record) = runtime.block_on(reader.next())? {
             if stop.requested() {
                 return Ok(false);

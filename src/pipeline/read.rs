@@ -7,11 +7,14 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rho_formats::{Content, Location, Record, Shard, ShardError, ShardReader};
+use rho_formats::{Content, Location, Record, Shard, ShardError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{Break, Flow, Work, record::From, send};
-use crate::hinted_error::{self, HintedError};
+use crate::{
+    hinted_error::{self, HintedError},
+    shards,
+};
 
 /// A chunk is sent when it holds this many records ...
 const RECORDS: usize = 256;
@@ -66,7 +69,7 @@ async fn shard_records(
     busy: &mut Duration,
 ) -> anyhow::Result<bool> {
     let mut start = Instant::now();
-    let mut reader = match ShardReader::open(shard, &work.plan.read_options()).await {
+    let mut reader = match shards::open(shard, &work.plan.read_options()).await {
         Ok(reader) => reader,
         Err(error) => {
             let nothing = Flow::End(Records::default(), Some(broken(error)));

@@ -66,12 +66,11 @@ impl<'a> TokenBytes<'a> {
     /// # Errors
     /// If the file cannot be read or is not a tokenizer.json.
     pub(crate) fn read(path: &Path) -> anyhow::Result<TokenBytes<'static>> {
-        let tokenizer = Tokenizer::from_file(path).map_err(TokenizerError);
+        let shown = path.display();
+        let bytes = rho_files::read(path).with_context(|| format!("{shown}: cannot be read"))?;
+        let tokenizer = Tokenizer::from_bytes(bytes).map_err(TokenizerError);
         let tokenizer = tokenizer.with_context(|| {
-            format!(
-                "{}: expected a tokenizer.json of Hugging Face tokenizers",
-                path.display()
-            )
+            format!("{shown}: expected a tokenizer.json of Hugging Face tokenizers")
         })?;
         Ok(TokenBytes::of(Cow::Owned(tokenizer)))
     }

@@ -1,7 +1,7 @@
 //! The documents of a run: those of the masks, or token shards built from the corpus first. Compressed masks are
 //! unpacked first.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::Context as _;
 use rho_formats::{MaskDocuments, MaskError, MasksFolder, listed_masks};
@@ -149,7 +149,8 @@ fn made(
         };
         write_atomic(&done, &serde_json::to_string(&counts)?)?;
     }
-    let text = fs::read(&done).with_context(|| format!("{}: cannot be read", done.display()))?;
+    let text =
+        rho_files::read(&done).with_context(|| format!("{}: cannot be read", done.display()))?;
     let counts = serde_json::from_slice(&text)
         .with_context(|| format!("{}: expected the counts of a corpus", done.display()))?;
     Ok(Some(counts))

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use rayon::prelude::*;
 use rho_formats::{
     Content, Document, MaskFile, MaskRow, MaskSchema, MaskWriter, MasksFolder, ReadOptions, Record,
-    Rejection, ScoreType, Shard, ShardReader, WriteOptions,
+    Rejection, ScoreType, Shard, WriteOptions,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,6 +18,7 @@ use super::columns::Columns;
 use crate::{
     hinted_error::{self, HintedError},
     masks_by_tokens::Join,
+    shards,
     stop::Stop,
     tokenization::{Tokenization, below},
 };
@@ -91,7 +92,7 @@ pub(super) fn tokenise(
     let mut files: Vec<MaskFile> = Vec::new();
     for shard in work.shards {
         let mut writer = folder.writer(&shard.name, &schema, WriteOptions::default())?;
-        let mut reader = match runtime.block_on(ShardReader::open(shard, work.read)) {
+        let mut reader = match runtime.block_on(shards::open(shard, work.read)) {
             Ok(reader) => reader,
             Err(error) => {
                 taken.broken(shard, error.row(), hinted_error::chain(&error.into()))?;

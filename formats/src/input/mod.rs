@@ -18,12 +18,15 @@ mod compression;
 mod error;
 mod fields;
 mod json_lines;
+mod json_values;
 mod kind;
 mod lines;
+mod other_fields;
 mod parquet;
 mod peek;
 mod ranges;
 mod reader;
+mod streams;
 mod tar;
 mod text;
 mod text_lines;
@@ -32,7 +35,7 @@ mod worker;
 use serde::Serialize;
 
 pub use compression::Compression;
-pub use error::ShardError;
+pub use error::{ShardError, UnsupportedForm};
 pub use kind::Kind;
 pub use reader::ShardReader;
 

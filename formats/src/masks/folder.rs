@@ -102,7 +102,7 @@ impl MasksFolder {
         partial(&self.path, shard, i)
     }
 
-    /// Starts the mask file of a shard, `<shard>.arrow`.
+    /// Starts the mask file of a shard, see [`mask_file_name`](super::mask_file_name).
     ///
     /// # Errors
     /// If the shard's name leads out of the folder, two columns have the same name, or the file cannot be created.
@@ -306,7 +306,7 @@ impl MasksFolder {
     /// If it cannot be read.
     pub fn read_record(&self, name: &str) -> Result<Option<Vec<u8>>, OutputError> {
         let path = self.path.join(NOTES).join(name);
-        match fs::read(&path) {
+        match rho_files::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(OutputError::Read { path, source }),

@@ -3,6 +3,7 @@
 pub(crate) mod bucket;
 pub(crate) mod python;
 pub(crate) mod server;
+mod webdataset;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,9 @@ pub(crate) fn read_all(shard: &Shard, options: &ReadOptions) -> Outcome {
             }
         }
         outcome.bytes_read = reader.bytes_read();
+        if outcome.error.is_none() {
+            webdataset::assert_the_same(&shard.path, &outcome.records, options);
+        }
         outcome
     })
 }

@@ -389,7 +389,7 @@ fn rename(graph: &mut GraphProto, from: &str, to: &str) {
 }
 
 fn copy(from: &Path, to: &Path) -> Result<u64, ExportError> {
-    let text = fs::read(from).map_err(|source| ExportError::Read {
+    let text = rho_files::read(from).map_err(|source| ExportError::Read {
         path: from.to_owned(),
         source,
     })?;
