@@ -1,16 +1,18 @@
 //! The command line. The doc comments are the `--help` texts; [`crate::plan`] resolves the arguments.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 mod convert;
+mod diff;
 mod dynamics;
 mod eval;
 #[cfg(feature = "train")]
 mod experiment;
 mod export;
 mod input;
+mod merge;
 mod model;
 mod report;
 mod score;
@@ -27,6 +29,7 @@ mod verify;
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
 
 pub use convert::{ConvertArgs, IdsDtype, TargetName};
+pub use diff::{DiffArgs, JoinKey};
 pub use dynamics::{DynamicsArgs, LinePlaces};
 pub use eval::EvalArgs;
 #[cfg(feature = "train")]
@@ -34,6 +37,7 @@ pub use experiment::ExperimentArgs;
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
 pub(crate) use input::OPTION_NAMES;
 pub use input::{InputArgs, TextArgs};
+pub use merge::{MergeArgs, OnDuplicate};
 pub use model::ModelArgs;
 pub use report::ReportArgs;
 pub use score::ScoreArgs;
@@ -41,6 +45,7 @@ pub use select::SelectArgs;
 pub use selection::{FormulaName, RuleName, ScopeName, SelectionArgs};
 pub use show_and_stats::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use threads_and_progress::{ProgressArgs, ThreadsArgs};
+pub(crate) use values::ratio;
 pub use values::{
     Combination, MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken,
 };
@@ -63,6 +68,16 @@ pub struct Cli {
     pub command: Command,
 }
 
+/// The environment variables that set options.
+pub fn variables() -> BTreeSet<OsString> {
+    let command = Cli::command();
+    let options = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments);
+    let named = options.filter_map(|option| option.get_env());
+    named.map(ToOwned::to_owned).collect()
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -81,6 +96,12 @@ pub enum Command {
     /// Print statistics of masks: by source, by position in the document, by token.
     #[command(after_long_help = show_and_stats::STATS_EXAMPLES)]
     Stats(StatsArgs),
+    /// Merge masks folders of parts of a corpus into one.
+    #[command(after_long_help = merge::EXAMPLES)]
+    Merge(MergeArgs),
+    /// Compare two masks: which bits and scores agree, by source.
+    #[command(after_long_help = diff::EXAMPLES)]
+    Diff(DiffArgs),
     /// Analyse how the loss of each token changed over the checkpoints of a training run.
     #[command(after_long_help = dynamics::EXAMPLES)]
     Dynamics(Box<DynamicsArgs>),

@@ -29,7 +29,8 @@
 //! * Models: `hub` finds models by their names on the Hugging Face Hub. `rho_checkpoint` reads checkpoints for export,
 //!   training and scoring. `checkpoint` exports a checkpoint into the cache if a reference is needed.
 //! * Masks: the [`pipeline`] scores and masks a corpus. `selections` selects tokens. `select` selects again from stored
-//!   scores. `masks` reads masks; `show`, `stats` and `report` display them; `convert` writes them for other trainers.
+//!   scores. `masks` reads masks; `show`, `stats` and `report` display them; `convert` writes them for other trainers; `merge`
+//!   joins the masks of parts of a corpus; `diff` compares two.
 //! * Training: `train` trains a model; `experiment` compares ways to train.
 //! * Analyses: `eval` measures models, `verify` checks their scores, `dynamics` follows the tokens over a training run.
 
@@ -38,6 +39,7 @@ pub mod cli;
 pub mod commands;
 mod convert;
 mod demo;
+mod diff;
 mod document;
 mod dynamics;
 mod eval;
@@ -47,11 +49,16 @@ mod files;
 pub mod hint;
 pub mod hinted_error;
 mod hub;
+mod left_out;
 mod masks;
 mod masks_by_tokens;
+#[cfg(feature = "train")]
+mod memory;
+mod merge;
 mod metadata;
 mod numbers;
 pub mod outcome;
+mod panics;
 pub mod pipeline;
 pub mod plan;
 mod progress;

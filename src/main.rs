@@ -4,10 +4,15 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use rho_mask::{cli::Cli, commands, hint, hinted_error, outcome::Outcome, stop, terminal};
+use rho_mask::{
+    cli::{self, Cli},
+    commands, hint, hinted_error,
+    outcome::Outcome,
+    stop, terminal,
+};
 
 fn main() -> ExitCode {
-    keep_to_ourselves();
+    settle_environment();
     let cli = Cli::parse();
     match commands::run(&cli) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -29,16 +34,22 @@ fn main() -> ExitCode {
 
 /// Turns off the telemetry of ONNX Runtime's official builds: from 1.31 on they report usage to Microsoft, and keep a
 /// database for it in the user's cache folder. Set the variable to 0 to turn it on.
-fn keep_to_ourselves() {
+///
+/// Variables of options that are empty count as not set, as everywhere else: the parser would refuse the empty value.
+#[expect(
+    unsafe_code,
+    reason = "changing the environment is unsafe while other threads run"
+)]
+fn settle_environment() {
     const TELEMETRY: &str = "ORT_DISABLE_TELEMETRY";
     if std::env::var_os(TELEMETRY).is_none() {
-        #[expect(
-            unsafe_code,
-            reason = "changing the environment is unsafe while other threads run"
-        )]
         // SAFETY: this runs first in `main`, when there is no other thread yet.
-        unsafe {
-            std::env::set_var(TELEMETRY, "1");
+        unsafe { std::env::set_var(TELEMETRY, "1") };
+    }
+    for name in cli::variables() {
+        if std::env::var_os(&name).is_some_and(|value| value.is_empty()) {
+            // SAFETY: as above.
+            unsafe { std::env::remove_var(&name) };
         }
     }
 }

@@ -55,6 +55,13 @@ pub(crate) struct Metadata {
     /// The corpus field with the source of each document.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) source_field: Option<String>,
+    /// The expressions that the documents passed, in the order in which they were applied.
+    #[serde(
+        rename = "where",
+        deserialize_with = "lenient",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub(crate) filters: Vec<String>,
     /// The results of `verify` for the models: one, or a list.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) verified: Option<Value>,
@@ -193,6 +200,9 @@ pub(crate) struct Selection {
     pub(crate) keep_lowest: Option<f64>,
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) keep_highest: Option<f64>,
+    /// The kept shares of single sources, if each source was ranked by itself.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) keep_by: Option<BTreeMap<String, f64>>,
     /// For a band: the dropped shares.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) drop_lowest: Option<f64>,
@@ -322,11 +332,11 @@ mod tests {
             "format_version": 1, "provider": "cpu", "precision": "f32", "context": 128, "overlap": 32,
             "tokenizer": {"fingerprint": "ab", "files": {"tokenizer_config.json": "cd"}},
             "bos": {"rule": "auto", "tokens": [1]}, "eos": {"rule": "never", "tokens": []},
-            "scope": "batch", "scope_tokens": 16384, "source_field": "meta.source",
+            "scope": "batch", "scope_tokens": 16384, "source_field": "meta.source", "where": ["tokens > 3"],
             "reference": {"name": "a/b@c", "fingerprint": "ef", "vocabulary": 2048, "ignored_settings": ["x"]},
             "selections": [
                 {"column": "mask_loss", "by": "loss", "keep_lowest": 0.7},
-                {"column": "mask_random", "by": "random", "seed": 3, "scored": "loss", "keep": 0.5},
+                {"column": "mask_random", "by": "random", "seed": 3, "scored": "loss", "keep": 0.5, "keep_by": {"web": 0.1}},
                 {"column": "mask_band", "by": "loss", "drop_lowest": 0.1, "drop_highest": 0.2},
                 {"column": "mask_some", "by": "loss", "at_least": null, "at_most": 2.5},
                 {"column": "weight_excess", "by": "excess", "difference": ["base_loss", "loss"],

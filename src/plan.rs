@@ -209,6 +209,7 @@ impl Plan {
             selections: Some(self.rule.metadata()),
             scope: self.scope.metadata(),
             source_field: self.source_field.clone(),
+            filters: Vec::new(),
             verified,
             dynamics: None,
         }

@@ -2,6 +2,9 @@
 
 use crate::hinted_error::HintedError;
 
+/// Most runs that share a corpus.
+const MOST: usize = 1 << 20;
+
 /// One of several runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rank {
@@ -62,6 +65,12 @@ pub(crate) fn resolve(
             }
         },
     };
+    if world_size > MOST {
+        return Err(HintedError::error(
+            format!("--world-size: expected at most {MOST}, got {world_size}"),
+            "name the number of runs that share the corpus",
+        ));
+    }
     if rank >= world_size {
         return Err(HintedError::error(
             format!("--rank: expected a number below --world-size {world_size}, got {rank}"),

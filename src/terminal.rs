@@ -6,11 +6,15 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use rho_formats::remote::without_secrets;
+
 use crate::terminal_text;
 
 /// Prints lines to standard error. Control characters are replaced, because names and values come from other people's
 /// files. A failed write is ignored.
 pub fn line(text: &str) {
+    // Most URLs have lost their secrets before; this is for those that stand in an argument of another kind.
+    let text = without_secrets(text);
     let lines: Vec<_> = text.split('\n').map(harmless).collect();
     drawn(&lines.join("\n"));
 }

@@ -5,16 +5,23 @@ use anyhow::Context as _;
 
 use crate::{cli::ThreadsArgs, hinted_error::HintedError};
 
+/// Most threads. Each takes memory before it has any work.
+const MOST: usize = 4096;
+
 /// The value of `--threads`, or one thread per core.
 ///
 /// # Errors
 ///
-/// `--threads 0`.
+/// `--threads` out of range.
 pub(crate) fn count(args: ThreadsArgs) -> anyhow::Result<usize> {
     match args.threads {
         Some(0) => Err(HintedError::error(
             "--threads: expected at least 1, got 0",
             "omit it for the default",
+        )),
+        Some(threads) if threads > MOST => Err(HintedError::error(
+            format!("--threads: expected at most {MOST}, got {threads}"),
+            "more threads than cores are of no use",
         )),
         Some(threads) => Ok(threads),
         None => Ok(cores()),

@@ -15,6 +15,12 @@ mod documents;
 // Masks in the formats of other trainers.
 #[cfg(test)]
 mod convert;
+// How far two masks agree.
+#[cfg(test)]
+mod diff;
+// The masks of parts of a corpus as one.
+#[cfg(test)]
+mod merge;
 // The losses of tokens over a training run.
 #[cfg(feature = "train")]
 #[cfg(test)]
@@ -37,6 +43,9 @@ mod every_user;
 // Checkpoints: `export`, and `score` of a checkpoint itself.
 #[cfg(test)]
 mod export;
+// Documents that are dropped before tokens are ranked.
+#[cfg(test)]
+mod filter;
 // Ways to write an ONNX file: inputs, heads, types, external data, graphs that are refused.
 #[cfg(test)]
 mod graphs;
@@ -46,6 +55,15 @@ mod hub;
 // The output of `--help` and `--show-plan`.
 #[cfg(test)]
 mod help;
+// Models, tokenizers and masks that are made to break the program.
+#[cfg(test)]
+mod hostile_models;
+// Options that take a number, at its extremes.
+#[cfg(test)]
+mod numeric_options;
+// Keep ratios of single sources.
+#[cfg(test)]
+mod keep_by;
 // Which ONNX Runtime is used, and the error if none can be.
 #[cfg(test)]
 mod library;
@@ -55,9 +73,15 @@ mod machine;
 // Loss and entropy of real exports against independent numbers.
 #[cfg(test)]
 mod parity;
+// What a run left out, at each start.
+#[cfg(test)]
+mod left_out;
 // Corpora in object stores, on web servers, and from standard input.
 #[cfg(test)]
 mod remote;
+// Servers that are wrong or hostile: versions, logins, redirects.
+#[cfg(test)]
+mod remote_servers;
 // The curves of training runs, in one HTML file.
 #[cfg(feature = "train")]
 #[cfg(test)]
@@ -80,6 +104,9 @@ mod rejected;
 // The report of masks, in one HTML file.
 #[cfg(test)]
 mod report;
+// Reports of numbers without extent.
+#[cfg(test)]
+mod extent;
 // Every rule while scoring.
 #[cfg(test)]
 mod rules;

@@ -30,7 +30,7 @@ fn config(place: &Path) -> PathBuf {
 }
 
 /// A short run of this objective from scratch on the CPU.
-fn train(place: &Path, objective: &str, out: &Path) -> Run {
+pub(crate) fn train(place: &Path, objective: &str, out: &Path) -> Run {
     Run::new(&[
         "train",
         "--device",

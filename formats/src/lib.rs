@@ -33,5 +33,4 @@ pub use masks::{
     SpillMark, WriteOptions, file_stem, listed_masks, mask_file_name, read_masks, same_files,
     token_hash,
 };
-pub use object_store::Error as RemoteError;
-pub use remote::Remote;
+pub use remote::{Remote, RemoteError, RemoteErrorKind};

@@ -29,6 +29,10 @@ mod other_writers;
 #[cfg(test)]
 mod remote;
 #[cfg(test)]
+mod remote_servers;
+#[cfg(test)]
+mod remote_versions;
+#[cfg(test)]
 mod s3;
 #[cfg(test)]
 mod support;

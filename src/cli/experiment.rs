@@ -22,7 +22,8 @@ Examples:
 To resume an interrupted experiment, repeat the command. Steps whose options and inputs have not changed are not
 run again, so an arm that is added or changed costs only its own steps.
 
-Exit codes: 0 all done; 2 stopped by an error; 130 interrupted.";
+Exit codes: 0 all done; 1 finished, but steps skipped documents or shards, also of earlier starts;
+2 stopped by an error; 130 interrupted.";
 
 /// Arguments of `experiment`.
 #[derive(Debug, Args)]

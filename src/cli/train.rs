@@ -32,8 +32,8 @@ Examples:
 To resume an interrupted run from its last checkpoint, repeat the command; on the CPU the result is
 identical, byte for byte.
 
-Exit codes: 0 all steps are done; 1 done, but documents or shards were skipped; 2 stopped by an error;
-130 interrupted, after a checkpoint.";
+Exit codes: 0 all steps are done; 1 done, but documents or shards were skipped (see rejected.jsonl in the
+output folder; --restart reads them again); 2 stopped by an error; 130 interrupted, after a checkpoint.";
 
 /// Arguments of `train`.
 #[derive(Debug, Args)]

@@ -121,7 +121,7 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| format!("expected a share from 0% to 100%, or from 0 to 1, got {text}"))
 }
 /// A keep ratio, as a percentage or a number.
-pub(super) fn ratio(text: &str) -> Result<KeepRatio, String> {
+pub(crate) fn ratio(text: &str) -> Result<KeepRatio, String> {
     KeepRatio::new(share(text)?).map_err(|error| error.to_string())
 }
 

@@ -8,6 +8,7 @@ use crate::{
         plan::{self, DynamicsPlan},
         summary::Summary,
     },
+    left_out,
     stop::Stop,
     terminal,
     terminal_text::safe,
@@ -72,10 +73,6 @@ fn outcome(summary: &Summary, args: &DynamicsArgs) -> Outcome {
     if !summary.incomplete() {
         return Outcome::Done;
     }
-    let list = args.out.join("rejected.jsonl");
-    terminal::line(&format!(
-        "note: skipped rows and shards, with reasons: {}",
-        list.display()
-    ));
+    left_out::say(&args.out);
     Outcome::Incomplete
 }

@@ -6,8 +6,9 @@ use super::{Outcome, score::corpus};
 use crate::{
     cli::FinishArgs,
     hinted_error::HintedError,
+    left_out,
     pipeline::finish::FolderState,
-    run_folder::{Command, RecordedPlan},
+    run_folder::RecordedPlan,
     terminal,
 };
 
@@ -29,10 +30,14 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
         true => {
             let folder = MasksFolder::create(&args.masks)?;
             let recorded = RecordedPlan::read(&folder)?;
-            if recorded.is_some_and(|recorded| recorded.command() == Command::Select) {
+            let command = recorded.map(|recorded| recorded.command());
+            if let Some(command) = command.filter(|command| command.copies_masks()) {
+                let name = command.name();
                 return Err(HintedError::error(
-                    format!("{shown}: expected a folder that `score` writes, got one of `select`"),
-                    "start the same `rho-mask select` again: it finishes the folder by itself",
+                    format!("{shown}: expected a folder that `score` writes, got one of `{name}`"),
+                    format!(
+                        "start the same `rho-mask {name}` again: it finishes the folder by itself"
+                    ),
                 ));
             }
             FolderState::look(&folder)?.map(|standing| (folder, standing))
@@ -66,10 +71,7 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
     };
     terminal::line(&format!("finished {shown}\n{summary}"));
     if summary.incomplete() {
-        terminal::line(&format!(
-            "note: skipped rows and shards, with reasons: {}",
-            args.masks.join("rejected.jsonl").display()
-        ));
+        left_out::say(&args.masks);
         return Ok(Outcome::Incomplete);
     }
     Ok(Outcome::Done)

@@ -1,6 +1,7 @@
 //! The commands, one file or folder each.
 
 mod convert;
+mod diff;
 mod doctor;
 mod dynamics;
 mod eval;
@@ -8,6 +9,7 @@ mod eval;
 mod experiment;
 mod export;
 mod finish;
+mod merge;
 mod report;
 mod score;
 mod select;
@@ -18,9 +20,12 @@ mod stats;
 mod train;
 mod verify;
 
+use rho_formats::remote::without_secrets;
+
 use crate::{
     cli::{Cli, Command},
     outcome::Outcome,
+    terminal,
 };
 
 /// Runs the command of the command line.
@@ -29,6 +34,11 @@ use crate::{
 ///
 /// Any error that stops a command; [`crate::hint`] has the hint for it.
 pub fn run(cli: &Cli) -> anyhow::Result<Outcome> {
+    rho_formats::remote::on_redirect(|from, to| {
+        terminal::once(&format!(
+            "note: {from} redirects to {to}, which gets no credentials"
+        ));
+    });
     perform(&cli.command)
 }
 
@@ -40,6 +50,8 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
         Command::Convert(args) => convert::run(args),
         Command::Show(args) => show::run(args),
         Command::Stats(args) => stats::run(args),
+        Command::Merge(args) => merge::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Export(args) => export::run(args),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(args),
@@ -62,7 +74,8 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
     }
 }
 
-/// The command line, quoted for a shell, without `--restart`, which would not resume.
+/// The command line, quoted for a shell, without `--restart`, which would not resume. Logins and queries of URLs are
+/// replaced by `***`.
 fn typed() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:@%+".contains(c);
     let words = std::env::args().filter(|word| word != "--restart");
@@ -70,5 +83,6 @@ fn typed() -> String {
         true => word,
         false => format!("'{}'", word.replace('\'', r"'\''")),
     });
-    quoted.collect::<Vec<_>>().join(" ")
+    let typed = quoted.collect::<Vec<_>>().join(" ");
+    without_secrets(&typed).into_owned()
 }

@@ -3,7 +3,7 @@
 use super::Outcome;
 use crate::{
     cli::TrainArgs,
-    terminal,
+    left_out, terminal,
     train::run::{self, Finished},
 };
 
@@ -11,19 +11,16 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Outcome> {
     let out = args.out.display();
     match run::run(args)? {
         Finished::Shown => Ok(Outcome::Done),
-        Finished::AlreadyDone => {
+        Finished::AlreadyDone { incomplete } => {
             terminal::line(&format!("{out}: all steps are done already"));
-            Ok(Outcome::Done)
+            Ok(outcome(args, incomplete))
         }
         Finished::Done {
             summary,
             incomplete,
         } => {
             terminal::line(&format!("trained {out}\n{summary}"));
-            match incomplete {
-                true => Ok(Outcome::Incomplete),
-                false => Ok(Outcome::Done),
-            }
+            Ok(outcome(args, incomplete))
         }
         Finished::Stopped(done) => {
             let done = match done {
@@ -35,4 +32,16 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Outcome> {
             Ok(Outcome::Interrupted)
         }
     }
+}
+
+/// How the run ended; says what it skipped.
+fn outcome(args: &TrainArgs, incomplete: bool) -> Outcome {
+    if !incomplete {
+        return Outcome::Done;
+    }
+    left_out::say(&args.out);
+    terminal::line(
+        "note: the model was not trained on these: mend them and start over with --restart",
+    );
+    Outcome::Incomplete
 }

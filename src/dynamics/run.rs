@@ -17,7 +17,7 @@ use super::{
     shard::{Describing, columns},
     summary::{Corpus, Summary},
 };
-use crate::{run_folder::shards, stop::Stop};
+use crate::{left_out::REJECTED, run_folder::shards, stop::Stop};
 
 impl Started {
     /// Describes the shards that are not done yet, and completes the folder; None if the run was asked to stop.
@@ -79,5 +79,3 @@ impl Started {
         Ok(Some(summary))
     }
 }
-
-const REJECTED: &str = "rejected.jsonl";

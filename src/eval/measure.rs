@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::Path};
 
 use anyhow::Context as _;
-use rho_formats::{Rejection, Shard, find_shards};
+use rho_formats::{Rejection, Shard, find_shards, remote};
 
 use super::{
     choices,
@@ -37,7 +37,7 @@ pub(crate) fn sets(args: &EvalArgs) -> anyhow::Result<Vec<Named<'_>>> {
     let mut sets: Vec<Named<'_>> = Vec::new();
     for path in &args.data {
         let named = Named {
-            name: name(path),
+            name: name(&remote::shown(path)),
             path,
             shards: find_shards(std::slice::from_ref(path))?.shards,
         };
@@ -118,7 +118,7 @@ pub(crate) fn measure(
                 return Err(HintedError::error(
                     format!(
                         "{}: expected documents to measure on, got none that could be scored",
-                        set.path.display()
+                        remote::shown(set.path).display()
                     ),
                     "name the field of the text with --text-field; a document needs two tokens",
                 ));

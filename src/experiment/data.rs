@@ -15,10 +15,12 @@ use super::{
     file::Part,
     step::{Data, Input},
 };
-use crate::{hinted_error::HintedError, numbers::grouped, shards, stop::Stop, terminal};
+use crate::{
+    hinted_error::HintedError, numbers::grouped, outcome::Outcome, shards, stop::Stop, terminal,
+};
 
-/// Writes the file; false if it was stopped before the end.
-pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<bool> {
+/// Writes the file.
+pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<Outcome> {
     fs::create_dir_all(folder)
         .with_context(|| format!("{}: cannot be created", folder.display()))?;
     let partial = folder.join("documents.partial");
@@ -29,13 +31,16 @@ pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<b
         documents: 0,
         bytes: 0,
     };
-    let whole = each(&data.files, stop, |id, text| match data.part {
+    let skipped = each(&data.files, stop, |id, text| match data.part {
         Some(part) if !part.has(id) => Ok(()),
         _ => out.write(id, text).with_context(context),
     })?;
-    if !whole || !mix(data, &mut out, stop)? {
-        return Ok(false);
-    }
+    let Some(skipped) = skipped else {
+        return Ok(Outcome::Interrupted);
+    };
+    let Some(skipped_too) = mix(data, &mut out, stop)? else {
+        return Ok(Outcome::Interrupted);
+    };
     if out.documents == 0 {
         return Err(HintedError::error(
             format!("{}: expected documents, got none", shown(&data.files)),
@@ -50,7 +55,10 @@ pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<b
         grouped(out.documents),
         grouped(out.bytes)
     ));
-    Ok(true)
+    Ok(match skipped + skipped_too {
+        0 => Outcome::Done,
+        _ => Outcome::Incomplete,
+    })
 }
 
 impl Part {
@@ -76,14 +84,15 @@ impl Written {
 }
 
 /// Mixes in the other documents: all of them as many times as needed, then a random part of them. They are held in
-/// memory. The order does not matter, because `train` goes through a corpus in an order of its own.
-fn mix(data: &Data, out: &mut Written, stop: &Stop) -> anyhow::Result<bool> {
+/// memory. The order does not matter, because `train` goes through a corpus in an order of its own. The number of rows
+/// without a document; None if it was stopped before the end.
+fn mix(data: &Data, out: &mut Written, stop: &Stop) -> anyhow::Result<Option<u64>> {
     let Some((share, files)) = &data.mixed else {
-        return Ok(true);
+        return Ok(Some(0));
     };
     let wanted = (share / (1.0 - share) * out.bytes as f64).round() as u64;
     let mut documents: Vec<(u64, String, String)> = Vec::new();
-    let whole = each(files, stop, |id, text| {
+    let skipped = each(files, stop, |id, text| {
         documents.push((0, id.to_owned(), text.to_owned()));
         Ok(())
     })?;
@@ -101,8 +110,8 @@ fn mix(data: &Data, out: &mut Written, stop: &Stop) -> anyhow::Result<bool> {
         }
         documents.sort_unstable();
         for (_, id, text) in &documents {
-            if mixed >= wanted || !whole {
-                return Ok(whole);
+            if mixed >= wanted || skipped.is_none() {
+                return Ok(skipped);
             }
             mixed += text.len() as u64;
             let id = format!("{id}+{round}");
@@ -110,15 +119,15 @@ fn mix(data: &Data, out: &mut Written, stop: &Stop) -> anyhow::Result<bool> {
                 .context("cannot write the mixed corpus")?;
         }
     }
-    Ok(true)
+    Ok(skipped)
 }
 
-/// Calls `take` with each id and text; false if it was stopped before the end.
+/// Calls `take` with each id and text. The number of rows without a document; None if it was stopped before the end.
 fn each(
     files: &[Input],
     stop: &Stop,
     mut take: impl FnMut(&str, &str) -> anyhow::Result<()>,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Option<u64>> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -130,7 +139,7 @@ fn each(
         let mut reader = runtime.block_on(shards::open(shard, &ReadOptions::default()))?;
         while let Some(record) = runtime.block_on(reader.next())? {
             if stop.requested() {
-                return Ok(false);
+                return Ok(None);
             }
             rows += 1;
             match record {
@@ -150,7 +159,7 @@ fn each(
             grouped(rows)
         ));
     }
-    Ok(true)
+    Ok(Some(rejected))
 }
 
 fn shown(files: &[Input]) -> String {

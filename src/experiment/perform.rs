@@ -55,10 +55,7 @@ pub(super) fn perform(
     stop: &Stop,
 ) -> anyhow::Result<Outcome> {
     match (&step.work, planned) {
-        (Work::Data(data), _) => Ok(match data::write(data, &step.folder, stop)? {
-            true => Outcome::Done,
-            false => Outcome::Interrupted,
-        }),
+        (Work::Data(data), _) => data::write(data, &step.folder, stop),
         (Work::Ask { model, .. }, Some(Command::Eval(args))) => ask(step, model, args, command),
         (_, Some(planned)) => {
             // A complete export may exist without its record. An export does not resume in an existing folder: start
@@ -97,5 +94,8 @@ fn ask(step: &Step, model: &Input, args: &EvalArgs, command: Perform) -> anyhow:
     };
     write_atomic(&folder.join(ANSWERS), &serde_json::to_string(&report)?)?;
     remove_folder(&onnx)?;
-    Ok(Outcome::Done)
+    Ok(match report.sets.iter().any(|set| set.rejected() > 0) {
+        true => Outcome::Incomplete,
+        false => Outcome::Done,
+    })
 }

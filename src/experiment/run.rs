@@ -21,6 +21,7 @@ use super::{
 use crate::{
     cli::{Command, ExperimentArgs, ProgressKind},
     files::write_atomic,
+    left_out::REJECTED,
     outcome::Outcome,
     report,
     results::{RESULTS, Results},
@@ -101,7 +102,8 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
             }
             return Ok(Outcome::Interrupted);
         }
-        notes.write(step, start.elapsed().as_secs_f64())?;
+        let incomplete = outcome == Outcome::Incomplete;
+        notes.write(step, start.elapsed().as_secs_f64(), incomplete)?;
         if matches!(step.work, Work::Command(_)) && step.folder.join("metrics.jsonl").exists() {
             written(&plan, &notes, &args.out)?;
         }
@@ -120,7 +122,21 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
         args.out.join(RESULTS).display(),
         args.out.join(REPORT).display()
     ));
-    Ok(Outcome::Done)
+    let incomplete = plan.steps.iter().filter(|step| notes.is_incomplete(step));
+    let mut ended = Outcome::Done;
+    for step in incomplete {
+        ended = Outcome::Incomplete;
+        let list = step.folder.join(REJECTED);
+        terminal::line(&match list.exists() {
+            true => format!(
+                "note: step {} skipped rows or shards: {}",
+                step.name,
+                list.display()
+            ),
+            false => format!("note: step {} skipped rows", step.name),
+        });
+    }
+    Ok(ended)
 }
 
 /// Writes the results, and the report once an arm is finished. Both always cover the same runs.

@@ -32,9 +32,20 @@ impl StepRecords {
         record.ok()??["seconds"].as_f64()
     }
 
-    /// Records that a step is done.
-    pub(super) fn write(&self, step: &Step, seconds: f64) -> anyhow::Result<()> {
-        let record = json!({"name": step.name, "command": step.words(), "seconds": seconds});
+    /// Whether a finished step skipped a part of its input.
+    pub(super) fn is_incomplete(&self, step: &Step) -> bool {
+        let record = records::read::<Value>(&self.files, &Self::name(step));
+        record.is_ok_and(|record| record.is_some_and(|record| record["incomplete"] == true))
+    }
+
+    /// Records that a step is done, and whether it skipped a part of its input.
+    pub(super) fn write(&self, step: &Step, seconds: f64, incomplete: bool) -> anyhow::Result<()> {
+        let record = json!({
+            "name": step.name,
+            "command": step.words(),
+            "seconds": seconds,
+            "incomplete": incomplete,
+        });
         records::write_readable(&self.files, &Self::name(step), &record)
     }
 

@@ -32,6 +32,9 @@ pub(super) fn checkpoint(error: &CheckpointError) -> Option<&'static str> {
             "the file is truncated or damaged: compare its size and SHA-256 with those of the original, and \
              download it again"
         }
+        CheckpointError::TooManyTensors { .. } => {
+            "check that you trust this checkpoint: no known model has as many"
+        }
         CheckpointError::MissingTensor { name, .. }
             if name.contains("head") || name == "embed_out.weight" =>
         {

@@ -2,16 +2,22 @@
 
 use std::io;
 
-use rho_formats::{CorpusError, MaskError, OutputError, RemoteError, ShardError, UnsupportedForm};
+use rho_formats::{
+    CorpusError, MaskError, OutputError, RemoteError, RemoteErrorKind, ShardError, UnsupportedForm,
+};
 
 /// The corpus arguments.
 pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
     match error {
         CorpusError::NoArguments => Some("name the corpus: a folder, or its files"),
-        CorpusError::Remote { source, .. } => match source {
-            RemoteError::NotFound { .. } => Some("check the spelling"),
-            RemoteError::PermissionDenied { .. } | RemoteError::Unauthenticated { .. } => {
-                Some("set the credentials in the environment, such as AWS_ACCESS_KEY_ID")
+        CorpusError::Remote { source, .. } => match source.kind() {
+            RemoteErrorKind::NotFound => Some("check the spelling"),
+            RemoteErrorKind::Denied => Some(
+                "set the credentials in the environment, such as AWS_ACCESS_KEY_ID, or sign the URL again",
+            ),
+            RemoteErrorKind::Address => None,
+            RemoteErrorKind::Refused => {
+                Some("download the file with another program if you trust that server")
             }
             _ => Some("check the address, and the endpoint and region in the environment"),
         },
@@ -76,15 +82,23 @@ pub(super) fn shard(error: &ShardError) -> Option<&'static str> {
         }),
         ShardError::Read { source, .. } => {
             let elsewhere = source.get_ref()?.downcast_ref::<RemoteError>()?;
-            Some(match elsewhere {
-                RemoteError::NotSupported { .. } => {
+            Some(match elsewhere.kind() {
+                RemoteErrorKind::NoRanges => {
                     "use a server that supports range requests, because such a file is read in parts, or download the \
                      file first"
                 }
-                RemoteError::NotFound { .. } => {
+                RemoteErrorKind::NoVersion => {
+                    "download the file first: it is read in parts, which may be of two versions"
+                }
+                RemoteErrorKind::NotFound => {
                     "it existed when the run started: check whether it was moved"
                 }
-                RemoteError::Precondition { .. } => "it changed after the run started: start again",
+                RemoteErrorKind::Changed => {
+                    "it changed after the run started, or its servers do not agree: start again, or download it first"
+                }
+                RemoteErrorKind::Refused => {
+                    "download the file with another program if you trust that server"
+                }
                 _ => "try again later; the rows before the break were read",
             })
         }

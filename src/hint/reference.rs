@@ -40,8 +40,20 @@ pub(super) fn reference(error: &ReferenceError) -> Option<String> {
         ReferenceError::Graph(GraphError::Read { .. } | GraphError::TensorBytes { .. }) => {
             "copy all files of the weights completely: some may be beside the model (model.onnx_data)"
         }
+        ReferenceError::Graph(GraphError::ExternalData { .. }) => {
+            "check that you trust this model: it names files outside its folder; copy the files of its weights beside it"
+        }
+        ReferenceError::Graph(GraphError::TooLarge { .. } | GraphError::Twice { .. }) => {
+            "check that you trust this file, or export the model again: rho-mask export CHECKPOINT --out DIR"
+        }
         ReferenceError::Graph(GraphError::SeveralFolders { .. }) => {
             "put the model and all files of its weights into one folder"
+        }
+        ReferenceError::LastPosition { .. } | ReferenceError::DeclaresLastPosition { .. } => {
+            "it was exported for generation; name the checkpoint itself, or export it with `rho-mask export`"
+        }
+        ReferenceError::Endless { .. } => {
+            "check that you trust this model: its graph may hold a loop without an end; or try a computer that is less busy"
         }
         ReferenceError::NoInstructions { .. } => {
             "use --precision int8 or f32, which work on every processor"

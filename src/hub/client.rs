@@ -8,9 +8,9 @@
 //! GET  the same, from a byte offset                the bytes
 //! ```
 
-use std::{fmt::Write as _, pin::pin, time::Duration};
+use std::{fmt::Write as _, pin::pin, sync::Arc, time::Duration};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
 use reqwest::{
     Method, Response, StatusCode,
@@ -19,6 +19,9 @@ use reqwest::{
         RANGE,
     },
     redirect,
+};
+use rho_formats::remote::{
+    GuardedResolver, host, must_be_allowed, redirect_target, tell_of_redirect,
 };
 use serde_json::Value;
 use url::Url;
@@ -114,14 +117,17 @@ impl<'a> Client<'a> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
+            .dns_resolver(Arc::new(GuardedResolver))
             .user_agent(concat!("rho-mask/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE)
             .build()
             .map_err(|error| anyhow!("cannot set up a connection: {}", chain_of(&error)))?;
+        let endpoint = settings.endpoint()?;
+        must_be_allowed(&endpoint).context("HF_ENDPOINT")?;
         Ok(Self {
             http,
-            endpoint: settings.endpoint()?,
+            endpoint,
             token: settings.token()?,
             id,
             stop,
@@ -322,27 +328,22 @@ impl<'a> Client<'a> {
             if status.is_success() {
                 return Ok((answer, host(&url)));
             }
-            let next = match status.is_redirection() {
-                true => text(answer.headers(), LOCATION.as_str()).and_then(|to| url.join(&to).ok()),
-                false => return Err(self.refused(&answer, &host(&url), at_home)),
-            };
-            let may_follow = |next: &Url| {
-                next.has_host()
-                    && (next.scheme() == "https"
-                        || next.scheme() == "http" && url.scheme() == "http")
-            };
-            let Some(next) = next.filter(may_follow) else {
-                let error = anyhow!(
+            if !status.is_redirection() {
+                return Err(self.refused(&answer, &host(&url), at_home));
+            }
+            let location = text(answer.headers(), LOCATION.as_str()).unwrap_or_default();
+            let next = redirect_target(&url, &location).with_context(|| {
+                format!(
                     "{}: expected an answer, got a redirect ({status}) to an address that is not allowed",
                     self.shown()
-                );
-                return Err(error.into());
-            };
+                )
+            })?;
             // Once away, always away: another server cannot redirect back to get the token.
             at_home &= next.origin() == home;
             if !at_home && !elsewhere {
                 return Ok((answer, host(&url)));
             }
+            tell_of_redirect(&url, &next);
             url = next;
         }
         Err(anyhow!(
@@ -513,14 +514,6 @@ fn add<'a>(url: &mut Url, parts: impl IntoIterator<Item = &'a str>) {
     // Fails only for cannot-be-a-base URLs, which the settings refuse.
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(parts);
-    }
-}
-
-fn host(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
     }
 }
 

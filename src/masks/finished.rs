@@ -9,7 +9,7 @@ use super::kind::must_be_masks;
 use crate::{
     hinted_error::HintedError,
     pipeline::{finish::FolderState, record::Identity},
-    run_folder::{Command, RecordedPlan, RecordedShard},
+    run_folder::{RecordedPlan, RecordedShard},
 };
 
 /// Most missing shards that an error names.
@@ -141,7 +141,7 @@ pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
     };
     let folder = MasksFolder::existing(path);
     let recorded = RecordedPlan::read(&folder)?;
-    if recorded.is_some_and(|recorded| recorded.command() != Command::Select)
+    if recorded.is_some_and(|recorded| !recorded.command().copies_masks())
         && let Some(standing) = FolderState::look(&folder)?
     {
         let mut missing = standing.missing();

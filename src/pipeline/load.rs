@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use rho_reference::{HeadChoice, Reference, ReferenceOptions};
 
 use super::Panel;
@@ -40,16 +41,18 @@ impl LoadedModels {
         let start = Instant::now();
         let mut loaded: Vec<Vec<Reference>> = Vec::new();
         for &device in devices.iter().take(most_devices) {
-            let panel = models.iter().zip(precisions).map(|(model, &precision)| {
+            let panel = plan.models().zip(models).zip(precisions);
+            let panel = panel.map(|((planned, model), &precision)| {
                 let options = ReferenceOptions {
                     device,
                     threads: plan.threads,
                     head: HeadChoice::Fastest,
                     precision,
                 };
-                model.clone().load(environment, options)
+                let loaded = model.clone().load(environment, options);
+                loaded.with_context(|| planned.path.display().to_string())
             });
-            loaded.push(panel.collect::<Result<_, _>>()?);
+            loaded.push(panel.collect::<anyhow::Result<_>>()?);
         }
         for (planned, model) in plan.models().zip(loaded.first().into_iter().flatten()) {
             if let Some(reason) = model.attention_as_exported() {

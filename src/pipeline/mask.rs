@@ -132,6 +132,7 @@ impl Masker<'_> {
         let gathered = Gathered {
             shard: self.shard,
             columns: &plan.scores,
+            have_source: plan.source_field.is_some(),
             rows: &rows,
         };
         let (MarkedTokens { masks, weights }, counted) = mark::in_scope(&plan.rule, &gathered)?;
@@ -162,6 +163,8 @@ impl Masker<'_> {
 struct Gathered<'a> {
     shard: &'a str,
     columns: &'a [String],
+    /// Whether the masks have a column of sources.
+    have_source: bool,
     rows: &'a [MaskRow],
 }
 
@@ -185,6 +188,13 @@ impl Documents for Gathered<'_> {
 
     fn shard(&self, _document: usize) -> &str {
         self.shard
+    }
+
+    fn source(&self, document: usize) -> Option<&str> {
+        match self.have_source {
+            true => self.rows[document].source.as_deref(),
+            false => Some(self.shard),
+        }
     }
 
     fn token_hash_and_row(&self, document: usize) -> (i64, i64) {

@@ -10,7 +10,7 @@ use super::{
     shard_files::ShardFiles,
     store::Store,
 };
-use crate::terminal;
+use crate::{left_out::ENDS_EARLY, terminal};
 
 /// Rejected rows that are printed if no rejected.jsonl lists them.
 const SHOWN: u64 = 10;
@@ -173,7 +173,7 @@ impl Open<'_> {
                     files.reject(&Rejection {
                         shard: shard.name.clone(),
                         row: *row,
-                        reason: format!("the shard ends early: {reason}"),
+                        reason: format!("{ENDS_EARLY}{reason}"),
                     })?;
                 }
                 let state = match &broken {

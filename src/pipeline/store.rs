@@ -202,6 +202,12 @@ impl<'a> Store<'a> {
         totals
     }
 
+    /// Whether rows or shards of this rank were skipped, in this start or an earlier one.
+    pub(crate) fn incomplete(&self) -> bool {
+        let totals = self.totals();
+        totals.broken_shards > 0 || totals.counts.rejected > 0
+    }
+
     pub(super) fn begin(&self, i: usize) -> anyhow::Result<(ShardFiles, Vec<MaskRow>)> {
         if let Some(resumed) = lock(&self.resumed).remove(&i) {
             return Ok(resumed);

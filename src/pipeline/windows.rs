@@ -41,7 +41,7 @@ pub(crate) fn windows(length: usize, context: usize, overlap: usize) -> Vec<Wind
         } else {
             scored - overlap.max(1)
         };
-        let end = length.min(start + context);
+        let end = length.min(start.saturating_add(context));
         windows.push(Window {
             range: start..end,
             scored_from: scored,

@@ -26,6 +26,11 @@ const LOOK_AHEAD_DOCUMENTS: usize = 4096;
 /// Tokens in one read-ahead block, in batches: enough that documents of similar length can be batched together.
 const LOOK_AHEAD_BATCHES: usize = 48;
 
+/// Most tokens in a batch: far more than any device holds.
+const MOST_BATCH_TOKENS: usize = 1 << 24;
+/// Most bytes of a document.
+const MOST_BYTES: usize = 1 << 40;
+
 /// A plan, with everything that was opened to make it.
 pub(crate) struct Prepared {
     pub(crate) plan: Plan,
@@ -77,9 +82,19 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     let columns = models.columns(request)?;
     let scores = columns.names();
     let (rule, scope) = selection(request, &scores)?;
+    if let (Some(keep_by), None) = (&rule.keep_by, &request.input.source_field) {
+        // Without a field of sources, they are the shards.
+        let shards = found.shards.iter().map(|shard| Some(shard.name.clone()));
+        keep_by.must_be_among(&shards.collect::<Vec<_>>())?;
+    }
     let threads = threads::count(request.threads)?;
-    let batch_tokens = positive(request.model_args.batch_tokens, "batch-tokens")?;
-    let max_document_bytes = positive(request.input.max_document_bytes, "max-document-bytes")?
+    let batch_tokens = bounded(
+        request.model_args.batch_tokens,
+        "batch-tokens",
+        MOST_BATCH_TOKENS,
+    )?;
+    let max_document_bytes = request.input.max_document_bytes;
+    let max_document_bytes = bounded(max_document_bytes, "max-document-bytes", MOST_BYTES)?
         .unwrap_or(ReadOptions::default().max_document_bytes);
 
     let library = library(&mut libraries, &request.model_args.device)?;
@@ -223,10 +238,10 @@ pub(crate) fn say(text: &str) {
     terminal::line(&format!("onnxruntime: {text}"));
 }
 
-fn positive(number: Option<usize>, name: &str) -> anyhow::Result<Option<usize>> {
+fn bounded(number: Option<usize>, name: &str, most: usize) -> anyhow::Result<Option<usize>> {
     match number {
-        Some(0) => Err(HintedError::error(
-            format!("--{name}: expected at least 1, got 0"),
+        Some(number) if !(1..=most).contains(&number) => Err(HintedError::error(
+            format!("--{name}: expected 1 to {most}, got {number}"),
             "omit it for the default",
         )),
         number => Ok(number),

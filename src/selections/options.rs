@@ -4,6 +4,7 @@
 use rho_selection::{Batches, Bounds, Direction, Formula, KeepRatio, Share, Weights};
 use serde_json::json;
 
+use super::keep_by::KeepBy;
 use super::rule::{Combined, LOSS, Pick, Rule, Scope, Selection, Source};
 use crate::{
     cli::{FormulaName, RuleName, ScopeName, SelectionArgs},
@@ -12,6 +13,8 @@ use crate::{
 
 /// The intersection of loss 70 % and entropy 70 % was best in the paper's appendix H.
 const DEFAULT_KEEP: f64 = 0.7;
+/// Most tokens of a scope `batch`, which are in memory at once.
+const MOST_BATCH: usize = 1 << 32;
 
 /// The rule and the scope of these options, for masks with these score columns.
 pub(crate) fn resolve(
@@ -35,6 +38,11 @@ fn must_belong(by: RuleName, args: &SelectionArgs) -> anyhow::Result<()> {
         (
             "--keep",
             args.keep.is_some(),
+            !weights && !matches!(by, Threshold | Band),
+        ),
+        (
+            "--keep-by",
+            !args.keep_by.is_empty(),
             !weights && !matches!(by, Threshold | Band),
         ),
         ("--keep-loss", args.keep_loss.is_some(), both),
@@ -85,6 +93,12 @@ fn must_belong(by: RuleName, args: &SelectionArgs) -> anyhow::Result<()> {
         return Err(HintedError::error(
             "--batch: expected --scope batch with it, got another scope",
             "omit one of them",
+        ));
+    }
+    if let Some(tokens) = args.batch.filter(|&tokens| tokens > MOST_BATCH) {
+        return Err(HintedError::error(
+            format!("--batch: expected at most {MOST_BATCH} tokens, got {tokens}"),
+            "use --scope corpus to rank all tokens of the corpus",
         ));
     }
     if args.batch == Some(0) {
@@ -187,6 +201,7 @@ fn rule(by: RuleName, args: &SelectionArgs, there: &[&str]) -> anyhow::Result<Ru
     Ok(Rule {
         selections,
         combined,
+        keep_by: KeepBy::read(&args.keep_by)?,
     })
 }
 

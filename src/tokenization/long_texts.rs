@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokenizers::{Encoding, Tokenizer};
 
-use super::TokenizerError;
+use super::{TokenizerError, growth::Growth, limits};
 
 /// Longer texts are tokenised in windows of this many bytes.
 pub(crate) const WINDOW: usize = 256 << 10;
@@ -30,6 +30,7 @@ static GROWN: Mutex<()> = Mutex::new(());
 /// Appends the token ids of a text, without special tokens around it, to `ids`.
 pub(super) fn encode(
     tokenizer: &Tokenizer,
+    growth: &Growth,
     text: &str,
     ids: &mut Vec<u32>,
 ) -> Result<(), TokenizerError> {
@@ -39,6 +40,7 @@ pub(super) fn encode(
         let mut _alone = None;
         while size <= LARGEST_WINDOW {
             let end = text.floor_char_boundary(start + size);
+            growth.check(&text[start..end])?;
             let window = tokenizer.encode(&text[start..end], false);
             let window = window.map_err(TokenizerError)?;
             if end == text.len() {
@@ -60,6 +62,7 @@ pub(super) fn encode(
             .into(),
         ));
     }
+    growth.check(&text[start..])?;
     let last = tokenizer.encode_fast(&text[start..], false);
     ids.extend(last.map_err(TokenizerError)?.get_ids());
     Ok(())
@@ -78,7 +81,9 @@ pub(super) fn alone(bytes: usize) -> Result<Option<MutexGuard<'static, ()>>, Tok
 
 /// Waits until no other thread has a large window.
 fn turn() -> MutexGuard<'static, ()> {
-    GROWN.lock().unwrap_or_else(PoisonError::into_inner)
+    let turn = GROWN.lock().unwrap_or_else(PoisonError::into_inner);
+    limits::waited();
+    turn
 }
 
 /// The last place where `text` can be cut: the index of the first token after it, and the byte offset of that part.
@@ -165,7 +170,7 @@ mod tests {
             for (i, text) in texts().iter().enumerate() {
                 let whole = tokenizer.encode_fast(text.as_str(), false).unwrap();
                 let mut windows = vec![];
-                encode(&tokenizer, text, &mut windows).unwrap();
+                encode(&tokenizer, &Growth::of(&tokenizer), text, &mut windows).unwrap();
                 assert!(windows == whole.get_ids(), "{name}, text {i}");
             }
         }
@@ -194,7 +199,8 @@ mod tests {
     #[test]
     fn a_text_that_can_be_cut_nowhere_is_an_error() {
         let text = "x".repeat(LARGEST_WINDOW + 1);
-        let said = encode(&bundled(), &text, &mut vec![])
+        let (tokenizer, ids) = (bundled(), &mut vec![]);
+        let said = encode(&tokenizer, &Growth::of(&tokenizer), &text, ids)
             .unwrap_err()
             .to_string();
         assert!(said.contains("expected a place to cut"), "{said}");

@@ -2,11 +2,14 @@
 //!
 //! * `files`: reads tokenizer.json and the files beside it.
 //! * `byte_level_bpe`: the fast tokenizer. `long_texts`: bounds the memory of the tokenizers crate.
+//! * `limits`: its panics, and patterns that backtrack without end. `growth`: texts that multiply in the normalizer.
 //! * `position`: the first token after a marker. token_bytes: the bytes of tokens. `token_texts`: their text for display.
 //! * `masks_copy`: the tokenizer.json in a masks folder.
 
 mod byte_level_bpe;
 mod files;
+mod growth;
+mod limits;
 mod long_texts;
 pub(crate) mod masks_copy;
 mod position;
@@ -25,6 +28,8 @@ use tokenizers::Tokenizer;
 
 use crate::{cli::SpecialToken, hinted_error::HintedError};
 use byte_level_bpe::Words;
+use growth::Growth;
+use limits::{limited, limited_crate};
 use token_bytes::TokenBytes;
 
 /// A tokenizer and the special tokens that it puts around each text.
@@ -32,6 +37,7 @@ pub struct Tokenization {
     tokenizer: Tokenizer,
     /// The fast tokenizer, if it supports this kind of tokenizer.
     words: Option<Words>,
+    growth: Growth,
     /// Tokens before each text (most often one or none).
     pub(crate) prefix: Vec<u32>,
     /// Tokens after each text.
@@ -58,7 +64,7 @@ impl Tokenization {
         cuts.with_context(|| format!("{shown}: cannot turn off truncation"))?;
         tokenizer.with_padding(None);
         let (before, after) =
-            template(&tokenizer).with_context(|| format!("{shown}: cannot tokenize"))?;
+            template(&tokenizer).with_context(|| format!("{shown}: cannot tokenize a text"))?;
         let settle = |when, template: Vec<u32>, name: &str, id: Option<u32>| match (when, id) {
             (SpecialToken::Never, _) => Ok(vec![]),
             (SpecialToken::Always, None) if template.is_empty() => Err(HintedError::error(
@@ -79,8 +85,11 @@ impl Tokenization {
 
     /// Wraps a tokenizer that neither truncates nor pads, without special tokens around the texts.
     pub fn of(tokenizer: Tokenizer) -> Self {
+        // A panic is reported with the documents: this may not be one of them.
+        let words = limited(0, || Ok(Words::of(&tokenizer)));
         Self {
-            words: Words::of(&tokenizer),
+            words: words.ok().flatten(),
+            growth: Growth::of(&tokenizer),
             tokenizer,
             prefix: vec![],
             suffix: vec![],
@@ -110,10 +119,10 @@ impl Tokenization {
     /// Token ids of a text, special tokens included.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = self.prefix.clone();
-        match &self.words {
-            Some(words) => words.encode(&self.tokenizer, text, &mut ids)?,
-            None => long_texts::encode(&self.tokenizer, text, &mut ids)?,
-        }
+        limited(text.len(), || match &self.words {
+            Some(words) => words.encode(&self.tokenizer, text, &mut ids),
+            None => long_texts::encode(&self.tokenizer, &self.growth, text, &mut ids),
+        })?;
         ids.extend_from_slice(&self.suffix);
         ids.shrink_to_fit();
         Ok(ids)
@@ -127,7 +136,10 @@ impl Tokenization {
     /// The byte offset in a text at which each of its tokens ends. The tokens are those of [`encode`](Self::encode)
     /// without the special tokens around them.
     pub(crate) fn ends(&self, text: &str) -> Result<Vec<usize>, TokenizerError> {
-        let encoding = self.tokenizer.encode(text, false).map_err(TokenizerError)?;
+        let encoding = limited(text.len(), || {
+            self.growth.check(text)?;
+            self.tokenizer.encode(text, false).map_err(TokenizerError)
+        })?;
         let offsets = encoding.get_offsets().iter();
         Ok(offsets.map(|(_, end)| *end).collect())
     }
@@ -156,8 +168,11 @@ pub(crate) fn below(
 
 /// The tokens that the post-processor puts before and after a text.
 fn template(tokenizer: &Tokenizer) -> Result<(Vec<u32>, Vec<u32>), TokenizerError> {
-    let encoding = tokenizer.encode_fast("a", true).map_err(TokenizerError)?;
-    let plain = tokenizer.encode_fast("a", false).map_err(TokenizerError)?;
+    const TEXT: &str = "a";
+    let growth = limited(TEXT.len(), || Ok(Growth::of(tokenizer)))?;
+    limited(TEXT.len(), || growth.check(TEXT))?;
+    let encode = |special| limited_crate(TEXT.len(), || tokenizer.encode_fast(TEXT, special));
+    let (encoding, plain) = (encode(true)?, encode(false)?);
     let (all, middle) = (encoding.get_ids(), plain.get_ids());
     let before = encoding
         .get_special_tokens_mask()

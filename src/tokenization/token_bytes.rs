@@ -6,11 +6,13 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use anyhow::Context as _;
 use tokenizers::{Decoder, DecoderWrapper, Tokenizer, pre_tokenizers::metaspace::PrependScheme};
 
-use super::TokenizerError;
+use super::{TokenizerError, files, growth::Matches, limits::limited};
 use crate::terminal_text::is_unseen;
+
+/// Most bytes that a decoder may turn one token into, as far as it replaces parts of it.
+const LARGEST: usize = 64 << 10;
 
 /// The bytes of tokens.
 pub(crate) struct TokenBytes<'a> {
@@ -66,12 +68,7 @@ impl<'a> TokenBytes<'a> {
     /// # Errors
     /// If the file cannot be read or is not a tokenizer.json.
     pub(crate) fn read(path: &Path) -> anyhow::Result<TokenBytes<'static>> {
-        let shown = path.display();
-        let bytes = rho_files::read(path).with_context(|| format!("{shown}: cannot be read"))?;
-        let tokenizer = Tokenizer::from_bytes(bytes).map_err(TokenizerError);
-        let tokenizer = tokenizer.with_context(|| {
-            format!("{shown}: expected a tokenizer.json of Hugging Face tokenizers")
-        })?;
+        let tokenizer = files::load_file(path)?;
         Ok(TokenBytes::of(Cow::Owned(tokenizer)))
     }
 
@@ -169,12 +166,32 @@ impl Step {
             Self::Suffix(suffix) => Decoded::Text(text.replace(suffix.as_str(), " ")),
             // The crate fails on a token without characters.
             Self::Alone(_) if text.is_empty() => Decoded::Text(text),
-            Self::Alone(decoder) => {
-                let decoded = decoder.decode_chain(vec![text.clone()]);
-                Decoded::Text(decoded.map_or(text, |parts| parts.concat()))
-            }
+            Self::Alone(decoder) => Decoded::Text(match alone(decoder, &text) {
+                Ok(decoded) => decoded,
+                // It cannot be displayed in another way.
+                Err(_) => text,
+            }),
         }
     }
+}
+
+/// What a decoder of the tokenizers crate makes of one token.
+fn alone(decoder: &DecoderWrapper, text: &str) -> Result<String, TokenizerError> {
+    limited(text.len(), || {
+        if let DecoderWrapper::Replace(replace) = decoder
+            && text.len().saturating_mul(replace.content.len()) > LARGEST
+        {
+            let json = serde_json::to_value(replace).unwrap_or_default();
+            let count = Matches::of(&json).map_or(text.len() + 1, |matches| matches.count(text));
+            if count.saturating_mul(replace.content.len()) > LARGEST {
+                return Err(TokenizerError(
+                    format!("expected a token of at most {LARGEST} bytes, got more").into(),
+                ));
+            }
+        }
+        let decoded = decoder.decode_chain(vec![text.to_owned()]);
+        decoded.map(|parts| parts.concat()).map_err(TokenizerError)
+    })
 }
 
 /// The byte of `<0x0A>`.

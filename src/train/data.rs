@@ -125,12 +125,11 @@ fn tokenised(
     remove_folder(&folder.unpacked())?;
     if counts.incomplete() {
         terminal::line(&format!(
-            "note: of {} rows, {} hold no document and {} documents have no masks; {} shards ended early: see {}",
+            "note: of {} rows, {} hold no document and {} documents have no masks; {} shards ended early",
             grouped(counts.rows),
             grouped(counts.rejected),
             grouped(counts.unmatched),
             counts.broken_shards,
-            folder.path().join(tokens::REJECTED).display()
         ));
     }
     Ok(Some((documents(&path, &plan.columns)?, counts)))

@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use rho_formats::{Content, ReadOptions, Record, find_shards};
 use rho_trainer::{data::Document, run::EvaluationSet};
 
-use super::tokens::REJECTED;
 use crate::{
     hinted_error::HintedError,
+    left_out::REJECTED,
     shards, terminal,
     tokenization::{Tokenization, below},
 };

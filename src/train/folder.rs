@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use rho_trainer::run::{METRICS, TIMINGS};
 use serde_json::{Value, json};
 
-use super::{summary::SUMMARY, tensorboard::TENSORBOARD, tokens::REJECTED};
+use super::{summary::SUMMARY, tensorboard::TENSORBOARD};
 use crate::{
     files::{remove_file, remove_folder},
+    left_out::REJECTED,
     run_folder::{
         own_folder::{OwnFolder, Owner},
         plan::must_equal,

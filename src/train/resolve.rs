@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use rho_checkpoint::Checkpoint;
-use rho_formats::{Shard, find_shards};
+use rho_formats::{Shard, find_shards, remote::without_secrets};
 use rho_reference::{Device, fingerprint::fingerprint};
 use rho_selection::KeepRatio;
-use rho_trainer::{Config, data::Packing, run::KeepSchedule};
+use rho_trainer::{Config, data::Packing, model::Architecture, run::KeepSchedule};
 
 use super::{
     columns::Columns,
@@ -20,7 +20,7 @@ use crate::{
     checkpoint,
     cli::{ObjectiveName, SpecialToken, TrainArgs},
     hinted_error::HintedError,
-    terminal, threads,
+    memory, terminal, threads,
     tokenization::Tokenization,
 };
 
@@ -30,6 +30,8 @@ const DEFAULT_KEEP: f64 = 0.6;
 const MAX_DEFAULT_LENGTH: usize = 1024;
 /// Tokens per step.
 const DEFAULT_BATCH_TOKENS: usize = 1 << 14;
+/// Most tokens per step. The largest runs have a fifth of it.
+const MOST_BATCH_TOKENS: usize = 1 << 26;
 /// Tokens computed at once, on the CPU and on CUDA.
 const MICRO_TOKENS: (usize, usize) = (4096, 16_384);
 
@@ -44,7 +46,12 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     let mut evaluations = Vec::new();
     for file in &args.eval {
         let bytes = std::fs::metadata(file)
-            .with_context(|| format!("--eval {}: cannot be read", file.display()))?
+            .with_context(|| {
+                format!(
+                    "--eval {}: cannot be read",
+                    without_secrets(&file.to_string_lossy())
+                )
+            })?
             .len();
         let name = file.file_name().unwrap_or(file.as_os_str());
         evaluations.push((name.to_string_lossy().into_owned(), bytes));
@@ -75,6 +82,12 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     }
     let length = length(args, &model)?;
     let batch_tokens = args.batch_tokens.unwrap_or(DEFAULT_BATCH_TOKENS);
+    if batch_tokens > MOST_BATCH_TOKENS {
+        return Err(HintedError::error(
+            format!("--batch-tokens: expected at most {MOST_BATCH_TOKENS}, got {batch_tokens}"),
+            "the documents of a batch are in memory at once: lower it",
+        ));
+    }
     if batch_tokens < length {
         return Err(HintedError::error(
             format!(
@@ -325,16 +338,36 @@ fn length(args: &TrainArgs, model: &Model) -> anyhow::Result<usize> {
     Ok(length)
 }
 
+/// Refuses a model that does not fit into memory with what training keeps for each of its parameters.
+fn must_fit(args: &TrainArgs, config: Config) -> anyhow::Result<()> {
+    let parameters = Architecture::new(config).numbers() as u64;
+    // Four bytes each; on a GPU, only the weights are also in memory.
+    let (bytes, what) = match args.device {
+        Device::Cuda(_) => (4, "weights"),
+        _ => (16, "weights, gradients and two moments"),
+    };
+    match memory::total() {
+        Some(most) if parameters.saturating_mul(bytes) > most => Err(HintedError::error(
+            format!(
+                "expected a model whose {what} fit into {most} bytes of memory, got one of {parameters} parameters"
+            ),
+            "train a smaller model, or use a machine with more memory",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// SHA-256 of the model's files; refuses a model that cannot be trained.
 fn model_fingerprint(args: &TrainArgs, model: &Model) -> anyhow::Result<String> {
     if let Some(config) = &model.initial {
-        Config::read(config)?;
+        must_fit(args, Config::read(config)?)?;
         let files = std::slice::from_ref(config);
         return fingerprint(files).context("cannot read the model to take its fingerprint");
     }
     let opened = Checkpoint::open_ignoring(&model.folder, &args.ignore_setting)?;
     checkpoint::must_be_there(&args.ignore_setting, opened.settings.ignored())?;
-    Config::new(opened.decoder()?, opened.settings.values().clone())?;
+    let config = Config::new(opened.decoder()?, opened.settings.values().clone())?;
+    must_fit(args, config)?;
     for note in &opened.notes {
         terminal::line(&format!("note: {}: {note}", model.folder.display()));
     }

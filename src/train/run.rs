@@ -11,7 +11,7 @@ use super::{
     progress::Progress,
     resolve::resolve,
     run_plan::{Lengths, run_plan},
-    summary::{SUMMARY, Summary, evaluations},
+    summary::{self, SUMMARY, Summary, evaluations},
     tensorboard::Events,
 };
 use crate::{cli::TrainArgs, files::write_atomic, stop::Stop, terminal, threads};
@@ -25,7 +25,10 @@ pub(crate) enum Finished {
         incomplete: bool,
     },
     /// An earlier start had done all steps.
-    AlreadyDone,
+    AlreadyDone {
+        /// Part of the corpus was skipped.
+        incomplete: bool,
+    },
     /// Only the plan was requested.
     Shown,
     /// Stopped by a signal: steps done and steps in all; None if it was before the first step.
@@ -45,7 +48,9 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
     let fingerprint = plan.what_changes_the_curve()?;
     let folder = RunFolder::open(&plan.out, &fingerprint, args.restart)?;
     if plan.out.join(SUMMARY).exists() {
-        return Ok(Finished::AlreadyDone);
+        return Ok(Finished::AlreadyDone {
+            incomplete: summary::corpus(&plan.out)?.incomplete(),
+        });
     }
     let tokenization = prepared.tokenization.as_ref();
     let read = plan.read_options();

@@ -8,7 +8,7 @@ use rho_trainer::{
     data::PackingCounts,
     run::{Evaluated, METRICS, RunState},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{plan::TrainPlan, tokens::Counts};
 use crate::numbers::grouped;
@@ -130,4 +130,17 @@ pub(super) fn evaluations(out: &Path, step: u64) -> anyhow::Result<Vec<Evaluated
     Ok(evaluated
         .filter(|evaluated| evaluated.step == step)
         .collect())
+}
+
+/// What a finished run skipped of its corpus, from its summary.
+pub(super) fn corpus(out: &Path) -> anyhow::Result<Counts> {
+    #[derive(Deserialize)]
+    struct Finished {
+        corpus: Counts,
+    }
+    let path = out.join(SUMMARY);
+    let text = rho_files::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let finished: Finished = serde_json::from_slice(&text)
+        .with_context(|| format!("{}: expected the summary of a run", path.display()))?;
+    Ok(finished.corpus)
 }

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::columns::Columns;
 use crate::{
     hinted_error::{self, HintedError},
+    left_out::{ENDS_EARLY, REJECTED},
     masks_by_tokens::Join,
     shards,
     stop::Stop,
@@ -27,8 +28,6 @@ use crate::{
 const HANDFUL: usize = 256;
 /// The limits on shares apply from this many rows on.
 const FIRST: u64 = 1_000;
-/// The list of skipped rows.
-pub(super) const REJECTED: &str = "rejected.jsonl";
 
 /// What to tokenise, and how.
 pub(super) struct Tokenising<'a> {
@@ -242,7 +241,7 @@ impl TokenShardWriter<'_, '_> {
         self.list(&Rejection {
             shard: shard.name.clone(),
             row,
-            reason: format!("the shard ends early: {reason}"),
+            reason: format!("{ENDS_EARLY}{reason}"),
         })
     }
 

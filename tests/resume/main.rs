@@ -10,6 +10,9 @@ mod converted;
 mod interrupted;
 #[cfg(unix)]
 #[cfg(test)]
+mod merged;
+#[cfg(unix)]
+#[cfg(test)]
 mod selected;
 #[cfg(unix)]
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Shared by the tests: running the program, reading its files, creating corpora, finding files.
 
+#[path = "../../formats/tests/support/answers.rs"]
+pub(crate) mod answers;
 #[path = "../../formats/tests/support/bucket.rs"]
 pub(crate) mod bucket;
 pub(crate) mod bundled;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{ArgumentKind, CorpusError, Root, braces, kind_of};
 use crate::input::{Compression, Kind};
+use crate::remote::Address;
 use crate::{remote, small_file};
 
 /// The argument that stands for standard input.
@@ -70,7 +71,7 @@ impl Expanded {
             _ => return self.one(argument),
         };
         let names = braces::expand(text).ok_or_else(|| CorpusError::TooManyNames {
-            pattern: argument.to_path_buf(),
+            pattern: remote::shown(argument),
             most: braces::MOST,
         })?;
         for name in names {
@@ -95,21 +96,23 @@ impl Expanded {
     /// Adds what a URL names: a file, or all files below a prefix except those with a part that starts with a dot.
     fn remote(&mut self, url: &str) -> Result<(), CorpusError> {
         let failed = |source| CorpusError::Remote {
-            url: url.to_owned(),
+            url: remote::shown(Path::new(url)).display().to_string(),
             source,
         };
+        let address = Address::parse(url).map_err(failed)?;
+        let shown = PathBuf::from(address.to_string());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|source| CorpusError::Unreadable {
-                path: url.into(),
+                path: shown.clone(),
                 source,
             })?;
-        let (single, found) = runtime.block_on(remote::find(url)).map_err(failed)?;
-        let below = (!single).then(|| remote::as_path(url));
+        let (single, found) = runtime.block_on(remote::find(&address)).map_err(failed)?;
+        let below = (!single).then(|| address.as_path());
         let before = (self.roots.len(), self.ignored.len());
         for remote in found {
-            let anchored = remote::as_path(&remote.url);
+            let anchored = remote.address.as_path();
             let inside = below
                 .as_ref()
                 .and_then(|below| anchored.strip_prefix(below).ok());
@@ -119,19 +122,19 @@ impl Expanded {
             }
             match kind_of(&anchored) {
                 Some((kind, compression)) => self.roots.push(Root {
-                    given: PathBuf::from(&remote.url),
+                    given: PathBuf::from(remote.address.to_string()),
                     anchored,
                     place: ArgumentKind::Remote(kind, compression, remote),
                     below: below.clone(),
                 }),
-                None if single => return Err(CorpusError::UnknownKind { path: url.into() }),
-                None => self.ignored.push(remote.url.into()),
+                None if single => return Err(CorpusError::UnknownKind { path: shown }),
+                None => self.ignored.push(remote.address.to_string().into()),
             }
         }
         match self.roots.len() > before.0 {
             true => Ok(()),
             false => Err(CorpusError::NoShards {
-                path: url.into(),
+                path: shown,
                 ignored: self.ignored.len() - before.1,
             }),
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::input::Kind;
+use crate::remote::RemoteError;
 
 /// Why the arguments name no corpus.
 #[derive(Debug, thiserror::Error)]
@@ -24,10 +25,10 @@ pub enum CorpusError {
     /// A URL that cannot be reached or listed.
     #[error("{url}: cannot be reached or listed")]
     Remote {
-        /// The argument.
+        /// The argument, without its secrets.
         url: String,
         /// The error of the store or server.
-        source: object_store::Error,
+        source: RemoteError,
     },
 
     /// A pattern that matches no file.

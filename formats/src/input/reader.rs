@@ -24,7 +24,7 @@ use super::text_lines::TextLines;
 use super::worker::{Sink, Worker};
 use super::{Kind, ReadOptions, Record, ShardError, arrow, parquet};
 use crate::corpus::{Location, Shard};
-use crate::remote::{Opened, RemoteStream};
+use crate::remote::{Opened, RemoteError, RemoteStream};
 
 /// Reads one shard. Needs a running tokio runtime, on whose other threads the file is read.
 ///
@@ -62,7 +62,7 @@ impl ShardReader {
         };
         let file: Box<dyn AsyncRead + Send + Unpin> = match &shard.place {
             Location::Remote(remote) => Box::new(RemoteStream::start(
-                Opened::new(remote).map_err(cannot_open)?,
+                Opened::new(remote).map_err(|error| cannot_open(error.into()))?,
             )),
             Location::File => Box::new(open_file(&shard.path).await.map_err(cannot_open)?),
             Location::StandardInput => Box::new(tokio::io::stdin()),
@@ -204,7 +204,7 @@ impl ShardReader {
         // Errors of decoders have no error number, those of the system do.
         let unreachable = source
             .get_ref()
-            .is_some_and(|inner| inner.is::<object_store::Error>());
+            .is_some_and(|inner| inner.is::<RemoteError>());
         if unreachable || source.raw_os_error().is_some() {
             ShardError::Read { path, row, source }
         } else if own || (container && self.compression == Compression::None) {

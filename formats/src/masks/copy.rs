@@ -57,6 +57,25 @@ impl MaskCopy {
         Self::begin(folder, name, schema, from, compression)
     }
 
+    /// Starts a file with all columns of another one, and other metadata.
+    ///
+    /// # Errors
+    /// As for [`create`](Self::create).
+    pub fn whole(
+        folder: &MasksFolder,
+        name: &str,
+        like: &MaskColumns,
+        compression: BatchCompression,
+        metadata: &Value,
+    ) -> Result<Self, OutputError> {
+        let old = like.arrow();
+        let from = (0..old.fields().len()).map(Some).collect();
+        let mut other = old.metadata().clone();
+        other.insert(METADATA_KEY.to_owned(), metadata.to_string());
+        let schema = Arc::new(Schema::new_with_metadata(old.fields().clone(), other));
+        Self::begin(folder, name, schema, from, compression)
+    }
+
     /// Starts the file with these columns; `from` says which column each is copied from.
     pub(super) fn begin(
         folder: &MasksFolder,

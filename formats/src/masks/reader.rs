@@ -162,7 +162,7 @@ fn with_schema(
             Unfit::NoMetadata => MaskError::NotMasks { path },
             Unfit::Metadata(source) => MaskError::Json {
                 path,
-                expected: "JSON metadata",
+                expected: "metadata that is a JSON object",
                 source,
             },
             Unfit::Column { name, expected } => MaskError::Column {

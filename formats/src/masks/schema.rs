@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::batch::{MOST_STRING_BYTES, MOST_TOKENS};
 use super::{MaskRow, OutputError, ScoreType};
@@ -107,7 +107,9 @@ impl MaskSchema {
             .metadata()
             .get(METADATA_KEY)
             .ok_or(Unfit::NoMetadata)?;
-        let metadata = serde_json::from_str(metadata).map_err(Unfit::Metadata)?;
+        // Who changes or shows it relies on an object.
+        let metadata: Map<String, Value> =
+            serde_json::from_str(metadata).map_err(Unfit::Metadata)?;
         for (name, expected) in fixed() {
             let fits = schema
                 .field_with_name(name)
@@ -144,7 +146,7 @@ impl MaskSchema {
             weights: of(weights(), true),
             text: strings(TEXT),
             source: strings(SOURCE),
-            metadata,
+            metadata: metadata.into(),
         })
     }
 

@@ -7,252 +7,152 @@
 //! | `s3://bucket/key` | Amazon S3 and compatible stores (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP` ...) |
 //! | `gs://bucket/key` | Google Cloud Storage (`GOOGLE_SERVICE_ACCOUNT` ...) |
 //! | `az://container/key` | Azure Blob Storage (`AZURE_STORAGE_ACCOUNT_NAME` ...) |
-//! | `http://`, `https://` | a web server: single files only, because it cannot list |
+//! | `http://`, `https://` | a web server: single files only, because it cannot list; with a login before `@`, and a query |
+//!
+//! Servers are not trusted:
+//!
+//! * `address`: what of a URL is secret, and is never displayed or recorded.
+//! * `client`: redirects are followed without credentials. `hosts`: those that are refused.
+//! * `version`: all answers about a file must be of one version of it.
+//! * `error`: messages of servers, without secrets.
 
+mod address;
+mod client;
+mod error;
+mod hosts;
+mod opened;
+mod store;
 mod stream;
+mod version;
 
-use std::io;
-use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
-use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::http::HttpBuilder;
 use object_store::path::Path;
-use object_store::{
-    ClientOptions, Error, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt,
-};
+use object_store::{GetRange, ObjectMeta, ObjectStore};
 use url::Url;
 
+pub(crate) use address::is_url;
+pub use address::{Address, shown, without_secrets};
+pub use client::{on_redirect, tell_of_redirect};
+pub use error::{RemoteError, RemoteErrorKind};
+pub use hosts::{GuardedResolver, Refused, host, must_be_allowed, redirect_target};
+pub(crate) use opened::Opened;
 pub(crate) use stream::RemoteStream;
 
-/// How often in a row a request may yield no bytes. The client itself retries on top of that if the server is busy.
-const TRIES: u32 = 5;
-/// The pause before the next try; it doubles after each try without bytes.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+use opened::options;
+use store::store;
+use version::Version;
 
 /// A file in an object store or on a web server, as found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
-    /// The address of the file.
-    pub url: String,
+    /// The address of the file. Its query is not compared with that of an earlier run: a URL may be signed again.
+    pub address: Address,
     /// The server's tag of this version, if it has one.
     pub etag: Option<String>,
     /// The time of the last change, in nanoseconds since 1970, if the server reports it.
     pub modified: Option<u64>,
     /// The size of the file.
     pub bytes: u64,
+    /// The tag that requests ask for.
+    if_match: Option<String>,
+    /// What all answers must agree with.
+    version: Version,
 }
 
-/// Whether an argument is a URL.
-pub(crate) fn is_url(argument: &str) -> bool {
-    argument.split_once("://").is_some_and(|(scheme, _)| {
-        !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    })
-}
-
-/// A URL in the form of a path, for names: `/scheme/host/folder/file`, without escapes.
-pub(crate) fn as_path(url: &str) -> PathBuf {
-    match parse(url).and_then(|url| Ok((Path::from_url_path(url.path())?, url))) {
-        Ok((path, url)) => PathBuf::from(format!(
-            "/{}/{}/{path}",
-            url.scheme(),
-            url.host_str().unwrap_or_default()
-        )),
-        // Invalid URLs were refused before.
-        Err(_) => PathBuf::from(url),
+/// The files that an address names: one file (then the flag is true), or all below a prefix, sorted by their keys.
+pub(crate) async fn find(address: &Address) -> Result<(bool, Vec<Remote>), RemoteError> {
+    let (store, path) = store(address)?;
+    let failed = |error: object_store::Error| RemoteError::of(&error, address);
+    if address.is_web() {
+        return Ok((true, vec![on_web(store.as_ref(), &path, address).await?]));
     }
-}
-
-/// A store and a file in it.
-pub(crate) struct Opened {
-    store: Arc<dyn ObjectStore>,
-    path: Path,
-    etag: Option<String>,
-    bytes: u64,
-}
-
-/// The store that `url` names.
-fn store(url: &Url) -> Result<(Arc<dyn ObjectStore>, Path), Error> {
-    // There is one per process; an embedding program may have installed its own.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let text = url.as_str();
-    let path = Path::from_url_path(url.path())?;
-    let store: Arc<dyn ObjectStore> = match url.scheme() {
-        "s3" | "s3a" => {
-            let builder = AmazonS3Builder::from_env().with_url(text);
-            let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
-            address(endpoint, "AWS_ENDPOINT_URL")?;
-            Arc::new(builder.build()?)
+    if !(path.as_ref().is_empty() || address.url().path().ends_with('/')) {
+        let version = Version::default();
+        let mut head = options(version.clone(), None, true);
+        head.head = true;
+        match store.get_opts(&path, head).await {
+            Ok(got) => return Ok((true, vec![remote(got.meta, address.clone(), version)])),
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => return Err(failed(error)),
         }
-        "gs" => Arc::new(
-            GoogleCloudStorageBuilder::from_env()
-                .with_url(text)
-                .build()?,
-        ),
-        "az" | "abfs" | "abfss" => {
-            let builder = MicrosoftAzureBuilder::from_env().with_url(text);
-            let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
-            address(endpoint, "AZURE_STORAGE_ENDPOINT")?;
-            Arc::new(builder.build()?)
-        }
-        "http" | "https" => {
-            let origin = url.origin().ascii_serialization();
-            let options = ClientOptions::new().with_allow_http(true);
-            Arc::new(
-                HttpBuilder::new()
-                    .with_url(origin)
-                    .with_client_options(options)
-                    .build()?,
-            )
-        }
-        scheme => {
-            return Err(Error::NotSupported {
-                source: format!("expected s3, gs, az, http or https, got {scheme}").into(),
-            });
-        }
-    };
-    Ok((store, path))
-}
-
-/// Checks that an endpoint is an address: the client does not check it, and panics later.
-fn address(endpoint: Option<String>, variable: &str) -> Result<(), Error> {
-    match endpoint {
-        Some(endpoint) if Url::parse(&endpoint).is_err() => Err(Error::NotSupported {
-            source: format!("expected an address in {variable}, got {endpoint:?}").into(),
-        }),
-        _ => Ok(()),
     }
-}
-
-fn parse(url: &str) -> Result<Url, Error> {
-    Url::parse(url).map_err(|source| Error::Generic {
-        store: "URL",
-        source: Box::new(source),
-    })
-}
-
-/// The files that a URL names: one file (then the flag is true), or all below a prefix, sorted by their keys.
-pub(crate) async fn find(url: &str) -> Result<(bool, Vec<Remote>), Error> {
-    let parsed = parse(url)?;
-    let (store, path) = store(&parsed)?;
-    let listable = !parsed.scheme().starts_with("http");
-    let remote = |meta: ObjectMeta| {
-        let mut url = parsed.clone();
+    let mut found: Vec<ObjectMeta> = store
+        .list(Some(&path))
+        .try_collect()
+        .await
+        .map_err(failed)?;
+    found.sort_by(|a, b| a.location.as_ref().cmp(b.location.as_ref()));
+    let listed = |meta: ObjectMeta| {
+        let version = Version::listed(meta.e_tag.as_deref(), meta.size);
         // Escape as in a URL's path, where `%` and `?` are special.
-        url.set_path(&Url::parse("x:/").map_or_else(
+        let key = Url::parse("x:/").map_or_else(
             |_| meta.location.to_string(),
             |mut empty| {
                 empty.set_path(meta.location.as_ref());
                 empty.path().to_owned()
             },
-        ));
-        Remote {
-            url: url.to_string(),
-            etag: meta.e_tag,
-            // The client reports 1970 if the server reports nothing.
-            modified: meta
-                .last_modified
-                .timestamp_nanos_opt()
-                .and_then(|time| u64::try_from(time).ok())
-                .filter(|&time| time > 0),
-            bytes: meta.size,
-        }
+        );
+        remote(meta, address.with_path(&key), version)
     };
-    if !listable || !(path.as_ref().is_empty() || url.ends_with('/')) {
-        match store.head(&path).await {
-            Ok(meta) => {
-                let url = url.to_owned();
-                return Ok((
-                    true,
-                    vec![Remote {
-                        url,
-                        ..remote(meta)
-                    }],
-                ));
-            }
-            Err(Error::NotFound { .. }) if listable => {}
+    Ok((false, found.into_iter().map(listed).collect()))
+}
+
+/// A file on a web server. A signed URL is often signed for GET alone, and some servers do not know HEAD: then the first
+/// byte tells size and version.
+async fn on_web(
+    store: &dyn ObjectStore,
+    path: &Path,
+    address: &Address,
+) -> Result<Remote, RemoteError> {
+    use RemoteErrorKind::{Changed, Denied, NoRanges, NotFound};
+    let failed = |error: object_store::Error| RemoteError::of(&error, address);
+    let by_head = async |version: Version| {
+        let mut head = options(version, None, true);
+        head.head = true;
+        store.get_opts(path, head).await
+    };
+    if address.query().is_none() {
+        let version = Version::default();
+        match by_head(version.clone()).await.map_err(failed) {
+            Ok(got) => return Ok(remote(got.meta, address.clone(), version)),
+            // The status of a method that a server does not know, or that was not signed.
+            Err(error) if [NotFound, Denied].contains(&error.kind()) => {}
             Err(error) => return Err(error),
         }
     }
-    let mut found: Vec<ObjectMeta> = store.list(Some(&path)).try_collect().await?;
-    found.sort_by(|a, b| a.location.as_ref().cmp(b.location.as_ref()));
-    Ok((false, found.into_iter().map(remote).collect()))
+    let version = Version::default();
+    let mut first = options(version.clone(), None, true);
+    first.range = Some(GetRange::Bounded(0..1));
+    match store.get_opts(path, first).await.map_err(failed) {
+        Ok(got) => return Ok(remote(got.meta, address.clone(), version)),
+        // No ranges, or an empty file, of which there is no first byte.
+        Err(error) if [NoRanges, Changed].contains(&error.kind()) => {}
+        Err(error) => return Err(error),
+    }
+    let version = Version::default();
+    let whole = store
+        .get_opts(path, options(version.clone(), None, true))
+        .await;
+    Ok(remote(
+        whole.map_err(failed)?.meta,
+        address.clone(),
+        version,
+    ))
 }
 
-impl Opened {
-    pub(crate) fn new(remote: &Remote) -> io::Result<Self> {
-        let (store, path) = parse(&remote.url).and_then(|url| store(&url))?;
-        Ok(Self {
-            store,
-            path,
-            etag: remote.etag.clone(),
-            bytes: remote.bytes,
-        })
+fn remote(meta: ObjectMeta, address: Address, version: Version) -> Remote {
+    Remote {
+        address,
+        // A weak tag never matches.
+        if_match: meta.e_tag.clone().filter(|etag| !etag.starts_with("W/")),
+        etag: meta.e_tag,
+        // The client reports 1970 if the server reports nothing.
+        modified: meta
+            .last_modified
+            .timestamp_nanos_opt()
+            .and_then(|time| u64::try_from(time).ok())
+            .filter(|&time| time > 0),
+        bytes: meta.size,
+        version,
     }
-
-    pub(crate) fn length(&self) -> u64 {
-        self.bytes
-    }
-
-    /// `length` bytes from `start` on, of the version that was found. If a connection breaks, the request is resumed
-    /// from the last byte received; only tries without bytes are counted.
-    pub(crate) async fn range(&self, start: u64, length: u64) -> Result<Bytes, Error> {
-        let mut bytes = BytesMut::new();
-        let mut tries = 0;
-        loop {
-            let before = bytes.len();
-            let missing = start + before as u64..start.saturating_add(length);
-            let Err(error) = self.range_once(missing, &mut bytes).await else {
-                return Ok(bytes.freeze());
-            };
-            if bytes.len() > before {
-                tries = 0;
-            }
-            tries += 1;
-            if tries == TRIES || !may_pass(&error) {
-                return Err(error);
-            }
-            tokio::time::sleep(FIRST_PAUSE * (1 << (tries - 1))).await;
-        }
-    }
-
-    /// Appends the bytes of `range` to `bytes`, as many as arrive.
-    async fn range_once(&self, range: Range<u64>, bytes: &mut BytesMut) -> Result<(), Error> {
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(range.clone())),
-            if_match: self.etag.clone().filter(|etag| !etag.starts_with("W/")),
-            ..GetOptions::default()
-        };
-        let got = self.store.get_opts(&self.path, options).await?;
-        let wrong = |got: String| Error::Generic {
-            store: "range",
-            source: format!("expected bytes {range:?}, got {got}").into(),
-        };
-        if got.range != range {
-            return Err(wrong(format!("{:?}", got.range)));
-        }
-        let mut parts = got.into_stream();
-        let mut left = range.end - range.start;
-        while let Some(part) = parts.try_next().await? {
-            left = left
-                .checked_sub(part.len() as u64)
-                .ok_or_else(|| wrong("more".to_owned()))?;
-            bytes.extend_from_slice(&part);
-        }
-        match left {
-            0 => Ok(()),
-            left => Err(wrong(format!("{left} bytes less"))),
-        }
-    }
-}
-
-/// Whether an error may be transient.
-fn may_pass(error: &Error) -> bool {
-    matches!(error, Error::Generic { .. })
 }

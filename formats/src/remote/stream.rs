@@ -1,6 +1,6 @@
 //! Takes a remote file, yields its bytes in order. A task fetches them in blocks, one ahead of the reader, so that
-//! memory is bounded, and a broken connection costs one block. A web server without range requests sends the whole file
-//! at once; then a broken connection is an error.
+//! memory is bounded, and a broken connection costs one block. A web server without range requests, or without anything
+//! that tells versions of a file apart, sends the whole file at once; then a broken connection is an error.
 
 use std::io;
 use std::pin::Pin;
@@ -8,11 +8,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use object_store::{Error, ObjectStoreExt};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::Opened;
+use super::error::{RemoteError, RemoteErrorKind};
 
 /// Bytes fetched at once.
 const PIECE: u64 = 4 << 20;
@@ -40,12 +40,15 @@ impl RemoteStream {
     }
 }
 
-async fn fetch(opened: &Opened, sender: &Sender<io::Result<Bytes>>) -> Result<(), Error> {
+async fn fetch(opened: &Opened, sender: &Sender<io::Result<Bytes>>) -> Result<(), RemoteError> {
+    use RemoteErrorKind::{NoRanges, NoVersion};
     let mut start = 0;
-    while start < opened.bytes {
-        let length = PIECE.min(opened.bytes - start);
+    while start < opened.length() {
+        let length = PIECE.min(opened.length() - start);
         let piece = match opened.range(start, length).await {
-            Err(Error::NotSupported { .. }) if start == 0 => return whole(opened, sender).await,
+            Err(error) if start == 0 && [NoRanges, NoVersion].contains(&error.kind()) => {
+                return whole(opened, sender).await;
+            }
             piece => piece?,
         };
         if sender.send(Ok(piece)).await.is_err() {
@@ -56,8 +59,8 @@ async fn fetch(opened: &Opened, sender: &Sender<io::Result<Bytes>>) -> Result<()
     Ok(())
 }
 
-async fn whole(opened: &Opened, sender: &Sender<io::Result<Bytes>>) -> Result<(), Error> {
-    let mut pieces = opened.store.get(&opened.path).await?.into_stream();
+async fn whole(opened: &Opened, sender: &Sender<io::Result<Bytes>>) -> Result<(), RemoteError> {
+    let mut pieces = opened.whole().await?;
     while let Some(piece) = pieces.try_next().await? {
         if sender.send(Ok(piece)).await.is_err() {
             return Ok(());

@@ -1,5 +1,6 @@
 //! Shared by the tests: reading a file to its end, compressing, finding files beside the project.
 
+pub(crate) mod answers;
 pub(crate) mod bucket;
 pub(crate) mod python;
 pub(crate) mod server;

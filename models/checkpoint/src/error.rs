@@ -107,6 +107,16 @@ pub enum CheckpointError {
         /// What is wrong.
         source: safetensors::SafeTensorError,
     },
+    /// More tensors than any model has.
+    #[error("{path}: expected at most {most} tensors, got {got}")]
+    TooManyTensors {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        most: usize,
+        /// How many there are, or how many its header announces.
+        got: usize,
+    },
     /// The index and its files disagree.
     #[error("{path}: {problem}")]
     Index {

@@ -23,6 +23,9 @@ use crate::{
 pub(crate) const SINGLE: &str = "model.safetensors";
 pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
+/// Most tensors of a checkpoint. The largest mixtures of experts have 92,000.
+const MOST_TENSORS: usize = 1 << 18;
+
 /// Buffers that old checkpoints store and models compute anyway.
 const COMPUTED: [&str; 4] = [
     ".rotary_emb.inv_freq",
@@ -250,12 +253,14 @@ impl Weights {
         if whole.starts_with(b"version https://git-lfs") {
             return Err(CheckpointError::Pointer { path });
         }
+        self.check_count(&path, announced(&whole))?;
         let (header, metadata) =
             SafeTensors::read_metadata(&whole).map_err(|source| CheckpointError::Safetensors {
                 path: path.clone(),
                 bytes: whole.len(),
                 source,
             })?;
+        self.check_count(&path, metadata.tensors().len())?;
         let file = Arc::new(path.clone());
         for (name, info) in metadata.tensors() {
             let dtype = match info.dtype {
@@ -296,6 +301,19 @@ impl Weights {
         }
         self.files.push(path);
         Ok(())
+    }
+
+    /// Refuses `more` tensors if there would be too many, before their descriptions take memory.
+    fn check_count(&self, path: &Path, more: usize) -> Result<(), CheckpointError> {
+        let got = self.tensors.len() + more;
+        match got > MOST_TENSORS {
+            true => Err(CheckpointError::TooManyTensors {
+                path: path.to_owned(),
+                most: MOST_TENSORS,
+                got,
+            }),
+            false => Ok(()),
+        }
     }
 
     /// The files, the index last.
@@ -396,6 +414,20 @@ impl Weights {
     }
 }
 
+/// How many tensors the header of a safetensors file describes, without decoding it.
+fn announced(file: &[u8]) -> usize {
+    const EACH: &[u8] = b"data_offsets";
+    let header = file.split_first_chunk().and_then(|(size, rest)| {
+        let size = usize::try_from(u64::from_le_bytes(*size)).ok()?;
+        rest.get(..size)
+    });
+    // Every description has this key. A quick look at its last letter skips most places.
+    let header = header.unwrap_or_default().windows(EACH.len());
+    header
+        .filter(|part| part[EACH.len() - 1] == b's' && *part == EACH)
+        .count()
+}
+
 /// The index, from tensor to file name.
 fn read_index(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> {
     let json = read_object(path)?;
@@ -417,4 +449,44 @@ fn read_index(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> 
             Ok((name.clone(), file.to_owned()))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file with this header and no data.
+    fn file(header: &str) -> Vec<u8> {
+        let size = (header.len() as u64).to_le_bytes();
+        [&size[..], header.as_bytes()].concat()
+    }
+
+    #[test]
+    fn too_many_tensors_are_refused_by_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(SINGLE);
+        let tensors = |key: &str, count: usize| {
+            let each = |i| format!(r#""{i}":{{"dtype":"F32","shape":[0],"{key}":[0,0]}}"#);
+            let all: Vec<String> = (0..count).map(each).collect();
+            file(&format!("{{{}}}", all.join(",")))
+        };
+        std::fs::write(&path, tensors("data_offsets", 3)).unwrap();
+        assert_eq!(Weights::find(folder.path()).unwrap().names().count(), 3);
+        // Also if the header hides them from a quick look.
+        for key in ["data_offsets", r"data\u005foffsets"] {
+            std::fs::write(&path, tensors(key, MOST_TENSORS + 1)).unwrap();
+            let said = Weights::find(folder.path()).unwrap_err().to_string();
+            assert!(
+                said.ends_with("expected at most 262144 tensors, got 262145"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn headers_that_are_none_announce_nothing() {
+        for bytes in [&b""[..], b"1234567", &[255; 8], &file("")] {
+            assert_eq!(announced(bytes), 0);
+        }
+    }
 }

@@ -11,11 +11,11 @@ use prost::Message;
 
 use crate::{
     GraphError, Head, Model, NotCuttable, Port,
+    external_data::{self, external},
     onnx::{
         GraphProto, NodeProto, StringStringEntryProto, TensorProto, TensorTypeProto, TypeProto,
         ValueInfoProto,
     },
-    tensor::external,
 };
 
 /// Tensors of fewer bytes stay in the graph: shape inference needs small constants.
@@ -146,11 +146,9 @@ impl Model {
         &self,
         tensor: &TensorProto,
     ) -> Result<Option<(PathBuf, usize, Option<usize>)>, GraphError> {
-        if let Some(external) = external(tensor) {
-            let path = self.folder().join(external.location);
-            let path = path
-                .canonicalize()
-                .map_err(|source| GraphError::Read { path, source })?;
+        if let Some(external) = external(tensor, &self.path)? {
+            let name = tensor.name.as_deref();
+            let path = external_data::file(name, &external, self.folder(), &self.path)?;
             return Ok(Some((path, external.offset, external.length)));
         }
         let place = tensor

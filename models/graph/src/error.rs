@@ -39,6 +39,38 @@ pub enum GraphError {
         /// The file, or "in the model".
         place: String,
     },
+    /// The external data of a tensor is not where it may be.
+    #[error("{model}: external data of tensor {name}: expected {expected}, got {got:?}")]
+    ExternalData {
+        /// The model, or its folder.
+        model: PathBuf,
+        /// The tensor.
+        name: String,
+        /// What its entry may say.
+        expected: &'static str,
+        /// What it says.
+        got: String,
+    },
+    /// A file that would take too much memory when it is decoded.
+    #[error("{path}: expected {expected}, got {got}")]
+    TooLarge {
+        /// The model.
+        path: PathBuf,
+        /// Upper bound.
+        expected: String,
+        /// What the file has.
+        got: String,
+    },
+    /// Two values of a graph have one name.
+    #[error("{path}: expected names that occur once, got two {what} named {name:?}")]
+    Twice {
+        /// The model.
+        path: PathBuf,
+        /// Outputs or inputs.
+        what: &'static str,
+        /// Their name.
+        name: String,
+    },
     /// A tensor has a dtype that is not supported here.
     #[error("tensor {name}: expected {expected}, got dtype {got:?}")]
     TensorType {

@@ -11,6 +11,7 @@
 //! * [`onnx`]: the messages of the ONNX schema.
 //! * [`tensor`]: constants and their bytes, memory-mapped.
 //! * [`model`]: a model file, its inputs and outputs.
+//! * `external_data`: the files beside a model. `message_size`: how much memory a file takes when it is decoded.
 //! * [`head`]: from the logits back to the last matmul.
 //! * [`cut`]: the graph before the head.
 //! * [`attention`]: fuses attention into one operator, for custom kernels.
@@ -28,8 +29,10 @@ pub mod cut;
 mod decoder;
 mod error;
 pub mod export;
+mod external_data;
 pub mod head;
 pub mod matmuls;
+mod message_size;
 pub mod model;
 pub mod onnx;
 mod quantised;

@@ -1,7 +1,7 @@
 //! A model file: its graph, its inputs and outputs, and the files with its weights. No weights are read here.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -12,7 +12,10 @@ use rho_checkpoint::memory_map::map;
 
 use crate::{
     DataType, GraphError, Tensor,
+    external_data::{self, external},
+    message_size,
     onnx::{GraphProto, ModelProto, ValueInfoProto},
+    tensor::bytes_of,
 };
 
 /// One axis of an input or output.
@@ -59,7 +62,8 @@ impl Model {
     /// nodes are added.
     ///
     /// # Errors
-    /// When the file cannot be read, is not an ONNX model or has no graph, or the named head cannot be found.
+    /// When the file cannot be read, is not an ONNX model, is too large or has no graph, external data is outside its
+    /// folder, names occur twice, or the named head cannot be found.
     pub fn open(path: &Path) -> Result<Self, GraphError> {
         let read = |source| GraphError::Read {
             path: path.to_owned(),
@@ -71,6 +75,7 @@ impl Model {
             path: path.clone(),
             source,
         })?;
+        message_size::check(&path, &file)?;
         let mut proto = ModelProto::decode(file.clone()).map_err(|source| GraphError::NotOnnx {
             path: path.clone(),
             source,
@@ -84,6 +89,8 @@ impl Model {
                     path: path.clone(),
                     file,
                 };
+                model.check_names()?;
+                model.check_locations()?;
                 let head = |source| GraphError::Head { path, source };
                 model.with_named_head().map_err(head)
             }
@@ -101,15 +108,63 @@ impl Model {
         &self.folder
     }
 
+    /// Refuses outputs, inputs and constants that are named twice: which of them is meant is not defined.
+    fn check_names(&self) -> Result<(), GraphError> {
+        fn unique<'a>(
+            path: &Path,
+            what: &'static str,
+            names: impl Iterator<Item = Option<&'a String>>,
+        ) -> Result<(), GraphError> {
+            let mut known = HashSet::new();
+            let named = names.flatten().filter(|name| !name.is_empty());
+            let twice = named.into_iter().find(|name| !known.insert(*name));
+            twice.map_or(Ok(()), |name| {
+                Err(GraphError::Twice {
+                    path: path.to_owned(),
+                    what,
+                    name: name.clone(),
+                })
+            })
+        }
+        let graph = &self.graph;
+        fn name(port: &ValueInfoProto) -> Option<&String> {
+            port.name.as_ref()
+        }
+        unique(&self.path, "outputs", graph.output.iter().map(name))?;
+        unique(&self.path, "inputs", graph.input.iter().map(name))?;
+        let results = graph.node.iter().flat_map(|node| &node.output).map(Some);
+        unique(&self.path, "results of nodes", results)?;
+        let constants = graph.initializer.iter();
+        let constants = constants.map(|tensor| tensor.name.as_ref());
+        unique(&self.path, "constants", constants)
+    }
+
+    /// Refuses external data outside the model's folder. Files that do not exist are reported by
+    /// [`check_external_data`](Self::check_external_data).
+    fn check_locations(&self) -> Result<(), GraphError> {
+        let mut known = HashSet::new();
+        external_data::each_tensor(&self.proto, &self.graph, &mut |tensor| {
+            let Some(external) = external(tensor, &self.path)? else {
+                return Ok(());
+            };
+            let there = self.folder.join(&external.location).exists();
+            if there && known.insert(external.location.clone()) {
+                let name = tensor.name.as_deref();
+                external_data::file(name, &external, &self.folder, &self.path)?;
+            }
+            Ok(())
+        })
+    }
+
     /// Checks that the external data exists and has as many bytes as the constants need, without reading it.
     ///
     /// # Errors
     /// When a file is missing or too short.
     pub fn check_external_data(&self) -> Result<(), GraphError> {
         let mut sizes = HashMap::new();
-        for tensor in &self.graph.initializer {
-            let Some(external) = crate::tensor::external(tensor) else {
-                continue;
+        external_data::each_tensor(&self.proto, &self.graph, &mut |tensor| {
+            let Some(external) = external(tensor, &self.path)? else {
+                return Ok(());
             };
             let path = self.folder.join(&external.location);
             let size = match sizes.get(&path) {
@@ -123,10 +178,9 @@ impl Model {
                     metadata.len() as usize
                 }
             };
-            let elements = tensor.dims.iter().map(|&d| d.max(0) as usize).product();
             let dtype = DataType::from_onnx(tensor.data_type.unwrap_or(0));
-            let expected = dtype.size().map(|size| size.saturating_mul(elements));
-            let expected = expected.or(external.length).unwrap_or(0);
+            let expected = dtype.size().map(|size| bytes_of(&tensor.dims, size));
+            let expected = expected.max(external.length).unwrap_or(0);
             let there = size.saturating_sub(external.offset);
             let got = external.length.map_or(there, |length| there.min(length));
             if got < expected {
@@ -137,8 +191,8 @@ impl Model {
                     place: path.display().to_string(),
                 });
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// The graph's inputs, without constants (old exporters list these as inputs too).
@@ -163,10 +217,12 @@ impl Model {
     /// Files that hold the weights: the model itself, with links resolved, and its external data.
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = vec![self.path.clone()];
+        let mut known = HashSet::new();
         for tensor in &self.graph.initializer {
-            if let Some(external) = crate::tensor::external(tensor) {
+            // Opening the model refused locations that are wrong.
+            if let Ok(Some(external)) = external(tensor, &self.path) {
                 let path = self.folder().join(external.location);
-                if !files.contains(&path) {
+                if known.insert(path.clone()) {
                     files.push(path);
                 }
             }
@@ -193,7 +249,7 @@ fn folder(graph: &GraphProto, given: &Path, real: &Path) -> PathBuf {
     let mut external = graph
         .initializer
         .iter()
-        .filter_map(crate::tensor::external)
+        .filter_map(|tensor| external(tensor, &given).ok().flatten())
         .peekable();
     let there = external.peek().is_some() && external.all(|e| real.join(e.location).exists());
     if there { real } else { given }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 pub use rho_checkpoint::DataType;
 use rho_checkpoint::{memory_map::map, to_f32};
 
-use crate::{GraphError, onnx::TensorProto};
+use crate::{GraphError, external_data::external, onnx::TensorProto};
 
 /// A constant with its bytes (little-endian, row-major), usually a view into a memory-mapped file.
 #[derive(Debug, Clone)]
@@ -38,8 +38,8 @@ impl Tensor {
                 got: dtype,
             });
         };
-        let expected = dims.iter().product::<usize>() * size;
-        let (bytes, place) = match external(proto) {
+        let expected = bytes_of(&proto.dims, size);
+        let (bytes, place) = match external(proto, folder)? {
             Some(external) => {
                 let path = folder.join(&external.location);
                 let whole = map(&path).map_err(|source| GraphError::Read {
@@ -105,30 +105,15 @@ impl Tensor {
     }
 }
 
-/// File, offset and length of an external tensor's bytes.
-pub(crate) struct External {
-    pub(crate) location: String,
-    pub(crate) offset: usize,
-    pub(crate) length: Option<usize>,
-}
-
-/// The external data of a tensor, if it has any.
-pub(crate) fn external(proto: &TensorProto) -> Option<External> {
-    if proto.data_location != Some(1) {
-        return None;
+/// The number of bytes that a tensor of this shape has; the largest number if there is none, so that it equals no number
+/// of bytes.
+pub(crate) fn bytes_of(dims: &[i64], size: usize) -> usize {
+    let axes = dims.iter().map(|&axis| usize::try_from(axis).ok());
+    let mut all = Some(size);
+    for axis in axes {
+        all = all.zip(axis).and_then(|(all, axis)| all.checked_mul(axis));
     }
-    let value = |key: &str| {
-        let entry = proto
-            .external_data
-            .iter()
-            .find(|e| e.key.as_deref() == Some(key))?;
-        entry.value.clone()
-    };
-    Some(External {
-        location: value("location")?,
-        offset: value("offset").and_then(|v| v.parse().ok()).unwrap_or(0),
-        length: value("length").and_then(|v| v.parse().ok()),
-    })
+    all.unwrap_or(usize::MAX)
 }
 
 /// The bytes of a tensor inside the model: raw, or in one of the typed lists.
@@ -216,6 +201,23 @@ mod tests {
                     .unwrap(),
                 [1.0, -2.5]
             );
+        }
+    }
+
+    #[test]
+    fn shapes_that_no_memory_holds_fit_no_bytes() {
+        assert_eq!(bytes_of(&[2, 3], 4), 24);
+        assert_eq!(bytes_of(&[], 4), 4);
+        assert_eq!(bytes_of(&[0, 3], 4), 0);
+        // The product of 64 bits would be 0.
+        for dims in [&[1 << 32, 1 << 32][..], &[1 << 62, 4, 0], &[-1], &[-2, -2]] {
+            assert_eq!(bytes_of(dims, 1), usize::MAX);
+            let proto = TensorProto {
+                dims: dims.to_vec(),
+                data_type: Some(2),
+                ..Default::default()
+            };
+            assert!(Tensor::resolve(&proto, Path::new(".")).is_err());
         }
     }
 

@@ -101,12 +101,38 @@ pub enum ReferenceError {
         source: ort::Error,
     },
     /// The body's output has an unexpected type or size.
-    #[error("the model's hidden states: expected {expected}, got {got}")]
+    #[error("the model's output: expected the shape {expected}, got {got}")]
     HiddenShape {
         /// The type and shape that follow from the batch.
         expected: String,
         /// The actual type and shape.
         got: String,
+    },
+    /// The graph returns something for the last token of each row only.
+    #[error(
+        "expected logits for each token of a batch, got them for the last token only (an output of shape {output})"
+    )]
+    LastPosition {
+        /// The shape of the output.
+        output: String,
+    },
+    /// The graph declares that it returns logits for the last token of each row only.
+    #[error(
+        "{path}: expected logits for each token of a batch, got them for the last token only (an output {output})"
+    )]
+    DeclaresLastPosition {
+        /// The model.
+        path: PathBuf,
+        /// The output with its shape.
+        output: String,
+    },
+    /// The graph did not end.
+    #[error("{doing}: expected an end within {seconds} seconds, got none")]
+    Endless {
+        /// The operation.
+        doing: String,
+        /// The time it was allowed.
+        seconds: u64,
     },
     /// The CPU has no instructions for a precision.
     #[error("precision {precision}: expected a processor with {needed}, got one without")]

@@ -9,7 +9,7 @@
 //! * [`inputs`]: the inputs that a graph declares.
 //! * [`head`]: from hidden states to loss and entropy without a `[batch, length, vocabulary]` tensor in memory.
 //! * [`matmul`]: matmuls in int8 and bf16. `attention`: attention without `[length, length]` tensors in memory.
-//!   `operators`: both as custom operators of the body's session.
+//!   `time_limit`: ends a graph that does not end by itself. `operators`: both as custom operators of the body's session.
 //! * [`ReferenceModel`]: checked, with its weights still on disk. [`Reference`]: loaded; implements [`Scorer`].
 //!
 //! `rho-runtime` finds and loads the ONNX Runtime library; this crate takes its environment. Documents, windows and
@@ -28,6 +28,7 @@ mod reference;
 mod reference_model;
 mod scorer;
 pub mod source;
+mod time_limit;
 
 pub use device::{Device, ResolvedDevice};
 pub use error::ReferenceError;

@@ -15,6 +15,7 @@ use crate::{
         session::SessionHead,
     },
     inputs::{Inputs, Rectangle},
+    time_limit,
 };
 
 /// Bytes of f32 logits that an uncut graph may return at once.
@@ -48,6 +49,8 @@ pub struct Reference {
     pub(crate) vocabulary: usize,
     pub(crate) attention_as_exported: Option<ReferenceError>,
     pub(crate) bytes_handed_out: u64,
+    /// Of the files with the weights.
+    pub(crate) bytes_of_weights: u64,
 }
 
 /// The rows of the body's output that predict a scored token, and their target tokens.
@@ -96,13 +99,15 @@ impl Reference {
         self.attention_as_exported.as_ref()
     }
 
-    /// Scores two tokens to check that the graph runs.
+    /// Scores two tokens to check that the graph runs, ends, and returns something for each token.
     pub(crate) fn try_out(&mut self) -> Result<(), ReferenceError> {
         let window = TokenWindow {
             tokens: &[0, 0],
             scored_from: 1,
         };
-        self.score(&[window, window]).map(|_| ())
+        let tried = self.score(&[window, window]);
+        self.bytes_handed_out = 0;
+        tried.map(|_| ())
     }
 
     /// Runs the body on a padded batch. Hidden states stay on the device.
@@ -121,24 +126,64 @@ impl Reference {
             self.device
         };
         let memory = device.memory()?;
-        let mut run = || -> ort::Result<Option<DynValue>> {
-            let mut binding = self.session.create_binding()?;
-            self.inputs.bind(batch, &mut binding)?;
-            binding.bind_output_to_device(self.output.as_str(), &memory)?;
-            Ok(self.session.run_binding(&binding)?.remove(&self.output))
-        };
-        let missing = || ort::Error::new(format!("no output {}", self.output.clone()));
-        match run() {
-            Ok(Some(value)) => Ok(value),
-            Ok(None) => Err(ReferenceError::runtime(doing())(missing())),
-            Err(error) => Err(ReferenceError::runtime(doing())(error)),
+        let (session, inputs, output) = (&mut self.session, &self.inputs, self.output.as_str());
+        let tokens = batch.windows.len().saturating_mul(batch.length);
+        let seconds = time_limit::allowed(self.bytes_of_weights, tokens);
+        let run = time_limit::within(seconds, |options| -> ort::Result<Option<DynValue>> {
+            let mut binding = session.create_binding()?;
+            inputs.bind(batch, &mut binding)?;
+            binding.bind_output_to_device(output, &memory)?;
+            let mut outputs = session.run_binding_with_options(&binding, options)?;
+            Ok(outputs.remove(output))
+        });
+        let missing = || ort::Error::new(format!("no output {output}"));
+        match run {
+            Ok((Ok(Some(value)), _)) => Ok(value),
+            Ok((Ok(None), _)) => Err(ReferenceError::runtime(doing())(missing())),
+            Ok((Err(_), true)) => Err(ReferenceError::Endless {
+                doing: doing(),
+                seconds,
+            }),
+            Ok((Err(error), false)) | Err(error) => Err(ReferenceError::runtime(doing())(error)),
         }
+    }
+
+    /// Checks that the body's output has a row of `width` numbers for each position of a batch.
+    fn check_shape(
+        value: &DynValue,
+        batch: &Rectangle<'_>,
+        width: usize,
+    ) -> Result<(), ReferenceError> {
+        let shape = value.dtype().tensor_shape();
+        let got: Vec<i64> = shape.map_or_else(Vec::new, |shape| shape.to_vec());
+        let (rows, length) = (batch.windows.len(), batch.length);
+        let sizes = |axes: &[usize]| axes.iter().map(|&axis| axis as i64).product::<i64>();
+        let count = |axes: &[i64]| axes.iter().product::<i64>();
+        // The shape of a batch may be flattened.
+        if count(&got) == sizes(&[rows, length, width]) && got.last() == Some(&(width as i64)) {
+            return Ok(());
+        }
+        Err(match count(&got) == sizes(&[rows, width]) {
+            true => ReferenceError::LastPosition {
+                output: format!("{got:?}"),
+            },
+            false => ReferenceError::HiddenShape {
+                expected: format!("[{rows}, {length}, {width}]"),
+                got: format!("{got:?}"),
+            },
+        })
     }
 
     fn score_rows(&mut self, batch: &Rectangle<'_>) -> Result<RowScores, ReferenceError> {
         let rows = Rows::of(batch);
         let value = self.run_body(batch)?;
         let positions = batch.windows.len() * batch.length;
+        let width = match &self.head {
+            Head::Kernel(kernel) => kernel.hidden(),
+            Head::Session(head) => head.hidden(),
+            Head::None => self.vocabulary,
+        };
+        Self::check_shape(&value, batch, width)?;
         match &mut self.head {
             Head::Session(head) => {
                 // A loss and an entropy per row; hidden states stay on the device.

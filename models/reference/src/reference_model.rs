@@ -76,6 +76,11 @@ impl ReferenceModel {
         if !logits.dtype.is_float() || logits.dims.as_ref().is_some_and(|d| d.len() != 3) {
             return Err(no_logits());
         }
+        if let Some([_, Dimension::Fixed(1), _]) = logits.dims.as_deref() {
+            let output = show(&logits);
+            let path = source.model.clone();
+            return Err(ReferenceError::DeclaresLastPosition { path, output });
+        }
         let cut = model.cut(&logits);
         let declared = match logits.dims.as_ref().and_then(|d| d.last()) {
             Some(Dimension::Fixed(size)) => Some(*size),
@@ -195,26 +200,34 @@ impl ReferenceModel {
     /// `[heads, length, length]` tensors several times. If a first run shows that the operator does not fit the graph,
     /// attention is computed as exported (see [`Reference::attention_as_exported`]).
     ///
+    /// Every graph is tried out on two tokens here, before a corpus is read.
+    ///
     /// # Errors
-    /// If [`check_precision`](Self::check_precision) fails, weights cannot be read, threads cannot be started, or ONNX
-    /// Runtime refuses the graph.
+    /// If [`check_precision`](Self::check_precision) fails, weights cannot be read, threads cannot be started, ONNX
+    /// Runtime refuses the graph, or a first run fails, does not end, or does not return something for each token.
     pub fn load(
         self,
         environment: &Environment,
         options: ReferenceOptions,
     ) -> Result<Reference, ReferenceError> {
-        let Some(body) = self.body_with_own_attention(&options) else {
-            return self.load_body(environment, options, None);
-        };
-        let tried = self
-            .clone()
-            .load_body(environment, options, Some(body))
-            .and_then(|mut reference| reference.try_out().map(|()| reference));
-        tried.or_else(|reason| {
-            let mut reference = self.load_body(environment, options, None)?;
-            reference.attention_as_exported = Some(reason);
+        let tried = |model: Self, body| {
+            let mut reference = model.load_body(environment, options, body)?;
+            reference.try_out()?;
             Ok(reference)
-        })
+        };
+        let Some(body) = self.body_with_own_attention(&options) else {
+            return tried(self, None);
+        };
+        match tried(self.clone(), Some(body)) {
+            Ok(reference) => Ok(reference),
+            // It would take as long again.
+            Err(endless @ ReferenceError::Endless { .. }) => Err(endless),
+            Err(reason) => {
+                let mut reference = tried(self, None)?;
+                reference.attention_as_exported = Some(reason);
+                Ok(reference)
+            }
+        }
     }
 
     /// The body with our attention operator, if it applies: on the CPU, in f32, with a cut graph. A reduced body gets
@@ -272,6 +285,8 @@ impl ReferenceModel {
                 (body, self.logits.name, Head::None)
             }
         };
+        let sizes = self.model.files().into_iter().map(std::fs::metadata);
+        let bytes_of_weights = sizes.flatten().map(|file| file.len()).sum();
         // Unmap the model here: this frees the pages read to pack the head before the body loads.
         drop(self.model);
         let doing = "loading the model";
@@ -299,6 +314,7 @@ impl ReferenceModel {
             vocabulary: self.vocabulary,
             attention_as_exported: None,
             bytes_handed_out: 0,
+            bytes_of_weights,
         })
     }
 }

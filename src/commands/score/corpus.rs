@@ -13,10 +13,11 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 use rho_formats::MasksFolder;
 use serde::{Deserialize, Serialize};
 
-use super::{Job, Outcome, say_where_rejected, to_folder};
+use super::{Job, Outcome, to_folder};
 use crate::{
     files::remove_folder,
     hinted_error::HintedError,
+    left_out,
     masks::summary::SummaryFile,
     pipeline::{
         LoadedModels, finish::FolderState, record::Identity, store::must_be_the_input,
@@ -139,7 +140,7 @@ pub(super) fn run(
     }
     terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
     if summary.incomplete() {
-        say_where_rejected(plan);
+        left_out::say(&plan.out);
     }
     Ok(outcome)
 }
@@ -165,7 +166,10 @@ fn nothing_to_do(
     terminal::line(&format!("{out}: all shards are masked already"));
     Ok(Some(match summary.rejected == Some(0) {
         true => Outcome::Done,
-        false => Outcome::Incomplete,
+        false => {
+            left_out::say(&job.plan.out);
+            Outcome::Incomplete
+        }
     }))
 }
 

@@ -10,6 +10,7 @@ use super::Outcome;
 use crate::{
     cli::ScoreArgs,
     document::Document,
+    left_out,
     numbers::grouped,
     pipeline::{
         self, LoadedModels, Report, Work,
@@ -201,24 +202,17 @@ fn finish(plan: &Plan, store: &Store<'_>, summary: Option<&Summary>) -> anyhow::
             terminal::line(&complete.to_string());
         }
     }
-    let incomplete = summary.is_some_and(Summary::incomplete)
+    // This rank's own shards count also while those of other ranks are missing.
+    let incomplete = store.incomplete()
+        || summary.is_some_and(Summary::incomplete)
         || complete.as_ref().is_some_and(Summary::incomplete);
     if incomplete {
         if plan.makes_masks() {
-            say_where_rejected(plan);
+            left_out::say(&plan.out);
         }
         return Ok(Outcome::Incomplete);
     }
     Ok(Outcome::Done)
-}
-
-/// Prints where the skipped rows are listed.
-fn say_where_rejected(plan: &Plan) {
-    let list = plan.out.join("rejected.jsonl");
-    terminal::line(&format!(
-        "note: skipped rows and shards, with reasons: {}",
-        list.display()
-    ));
 }
 
 /// Writes masks to standard output, and nothing else.

@@ -37,6 +37,7 @@ use serde_json::{Value, value::RawValue};
 use sha2::{Digest as _, Sha256};
 use tokenizers::{Model as _, Tokenizer};
 
+use super::{TokenizerError, growth, limits};
 use entries::Entries;
 use settings::Settings;
 use tokens::{Token, Wanted};
@@ -372,11 +373,25 @@ fn value(raw: Option<&RawValue>) -> Value {
     value.unwrap_or_default()
 }
 
+/// The tokenizer of a tokenizer.json without the files beside it.
+///
+/// # Errors
+/// If the file cannot be read, or the tokenizers crate refuses it.
+pub(super) fn load_file(path: &Path) -> Result<Tokenizer, FilesError> {
+    load(path, &read(path)?)
+}
+
 fn load(path: &Path, text: &[u8]) -> Result<Tokenizer, FilesError> {
-    Tokenizer::from_bytes(text).map_err(|source| FilesError::Tokenizer {
+    let refused = |source| FilesError::Tokenizer {
         path: path.to_owned(),
         source,
-    })
+    };
+    let entries = Entries::of(text).ok();
+    let normalizer = entries.and_then(|entries| Some(value(Some(entries.get("normalizer")?))));
+    growth::check_charsmaps(&normalizer.unwrap_or_default())
+        .map_err(|error| refused(error.into()))?;
+    let loaded = limits::limited_crate(text.len(), || Tokenizer::from_bytes(text));
+    loaded.map_err(|TokenizerError(source)| refused(source))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FilesError> {

@@ -19,6 +19,7 @@ pub struct SessionHead {
     session: Session,
     /// Rows per run.
     chunk: usize,
+    hidden: usize,
 }
 
 impl SessionHead {
@@ -38,7 +39,13 @@ impl SessionHead {
         Ok(Self {
             session,
             chunk: (CHUNK_BYTES / 4 / cut.head.vocabulary).max(1),
+            hidden: cut.head.hidden,
         })
+    }
+
+    /// hidden_size.
+    pub fn hidden(&self) -> usize {
+        self.hidden
     }
 
     /// Sets the number of rows per run, at least one. The default is as many as a fixed amount of memory holds.

@@ -37,7 +37,8 @@ pub struct Parameter {
 impl Parameter {
     /// Number of elements.
     pub fn numbers(&self) -> usize {
-        self.shape.iter().product()
+        let axes = self.shape.iter().copied();
+        axes.fold(1, usize::saturating_mul)
     }
 
     /// Whether weight decay applies: not to norms and biases.
@@ -147,6 +148,7 @@ pub struct Architecture {
 impl Architecture {
     /// Number of elements of all parameters.
     pub fn numbers(&self) -> usize {
-        self.parameters.iter().map(Parameter::numbers).sum()
+        let numbers = self.parameters.iter().map(Parameter::numbers);
+        numbers.fold(0, usize::saturating_add)
     }
 }
