@@ -27,6 +27,7 @@ const HINTS: &[Hint] = &[
     |cause| about(cause, training::training),
     |cause| about(cause, reference::reference),
     |cause| about(cause, runtime),
+    |cause| about(cause, files::not_a_file),
     |cause| about(cause, formats::corpus),
     |cause| about(cause, formats::shard),
     |cause| about(cause, formats::output),

@@ -72,6 +72,7 @@ mod results;
 mod run_folder;
 mod select;
 mod selections;
+mod shards;
 mod show;
 mod stats;
 pub mod stop;

@@ -166,6 +166,9 @@ mod train;
 #[cfg(feature = "train")]
 #[cfg(test)]
 mod train_batches;
+// FIFOs and pointers in the place of files, long names, large windows.
+#[cfg(test)]
+mod unusual_files;
 // Numbers compared with those of Transformers.
 #[cfg(test)]
 mod verify;

@@ -24,12 +24,13 @@ pub mod trainers;
 pub use corpus::{CorpusError, Examples, Found, Location, PassedOver, Shard, find_shards};
 pub use input::{
     Compression, Content, Document, Kind, OptionNames, ReadOptions, Record, Rejection, Sample,
-    ShardError, ShardReader,
+    ShardError, ShardReader, UnsupportedForm,
 };
 pub use masks::{
     BatchCompression, DocumentColumns, DocumentName, DocumentRead, ListsCopy, MaskBatch,
     MaskColumns, MaskCopy, MaskDocuments, MaskError, MaskFile, MaskReader, MaskRow, MaskSchema,
     MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, ScoreType, Spill,
-    SpillMark, SpilledRows, WriteOptions, listed_masks, read_masks, token_hash,
+    SpillMark, SpilledRows, WriteOptions, file_stem, listed_masks, mask_file_name, read_masks,
+    same_files, token_hash,
 };
 pub use remote::{Remote, RemoteError, RemoteErrorKind};

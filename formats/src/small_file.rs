@@ -1,6 +1,5 @@
 //! Reads a whole file that describes others (a list, a `state.json`), up to a size limit.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -10,7 +9,9 @@ const MOST: u64 = 256 << 20;
 /// The bytes of the file.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MOST + 1).read_to_end(&mut bytes)?;
+    rho_files::open_named(path)?
+        .take(MOST + 1)
+        .read_to_end(&mut bytes)?;
     match bytes.len() as u64 > MOST {
         true => Err(io::Error::new(
             io::ErrorKind::FileTooLarge,

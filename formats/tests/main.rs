@@ -17,9 +17,13 @@ mod documents;
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
+mod joined;
+#[cfg(test)]
 mod masks;
 #[cfg(test)]
 mod other_readers;
+#[cfg(test)]
+mod other_tars;
 #[cfg(test)]
 mod other_writers;
 #[cfg(test)]
@@ -36,3 +40,5 @@ mod s3;
 mod support;
 #[cfg(test)]
 mod tar;
+#[cfg(test)]
+mod unusual;

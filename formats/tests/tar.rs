@@ -87,7 +87,8 @@ fn long_names_of_both_kinds() {
     let mut header = Header::new_gnu();
     header.set_size(1);
     builder.append_data(&mut header, &name, &b"1"[..]).unwrap();
-    let pax = [("path", name.as_bytes()), ("size", b"1")];
+    let second = name.replace("key", "second");
+    let pax = [("path", second.as_bytes()), ("size", b"1")];
     builder.append_pax_extensions(pax).unwrap();
     let mut short = Header::new_ustar();
     short.set_path("short.txt").unwrap();
@@ -101,11 +102,13 @@ fn long_names_of_both_kinds() {
     bytes.resize(bytes.len() + 511, 0);
     bytes.extend(member(b"last.txt", b"3"));
     bytes.extend(END);
-    let outcome = read_bytes("a.tar", &bytes, &ReadOptions::default());
-    let key = name.strip_suffix(".txt").unwrap();
-    // Consecutive members with the same key are one sample: the last text counts.
-    assert_eq!(ids(&outcome.records), [key, "last"]);
-    assert_eq!(outcome.told(), [(0, Ok("2")), (1, Ok("3"))]);
+    let outcome = read_bytes("unlike.tar", &bytes, &ReadOptions::default());
+    let key = |name: &str| name.strip_suffix(".txt").unwrap().to_owned();
+    assert_eq!(
+        ids(&outcome.records),
+        [&*key(&name), &*key(&second), "last"]
+    );
+    assert_eq!(outcome.told(), [(0, Ok("1")), (1, Ok("2")), (2, Ok("3"))]);
     assert!(outcome.error.is_none(), "{:?}", outcome.error);
 }
 
@@ -171,4 +174,127 @@ fn the_content_has_the_first_word() {
         let outcome = read_bytes(name, &bytes, &ReadOptions::default());
         assert_eq!(ids(&outcome.records), ["a"], "{name}");
     }
+}
+
+#[test]
+fn two_members_of_one_name_in_a_row_are_no_sample() {
+    let file = [
+        member(b"a.txt", b"1"),
+        member(b"a.txt", b"2"),
+        member(b"b.txt", b"3"),
+        member(b"b.jpg", b""),
+        member(b"b.jpg", b""),
+        member(b"c.json", b"{\"text\":\"4\"}"),
+        member(b"c.JSON", b"{\"text\":\"5\"}"),
+        member(b"a.txt", b"6"),
+        member(b"__meta__/x.txt", b"of the shard"),
+        END.to_vec(),
+    ];
+    let outcome = read_bytes("unlike.tar", &file.concat(), &ReadOptions::default());
+    let twice = |name: &str, ending: &str| {
+        format!("sample {name:?}: expected one member .{ending}, got two of that name in a row")
+    };
+    let (a, c) = (twice("a", "txt"), twice("c", "json"));
+    assert_eq!(
+        outcome.told(),
+        [(0, Err(&*a)), (1, Ok("3")), (2, Err(&*c)), (3, Ok("6"))]
+    );
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+}
+
+#[test]
+fn joined_archives_are_read_on() {
+    let one = |key: &[u8], text: &[u8]| [member(key, text), END.to_vec(), vec![0; 9216]].concat();
+    // The same key in two archives is two samples.
+    let joined = [
+        one(b"a.txt", b"1"),
+        one(b"a.txt", b"2"),
+        one(b"b.txt", b"3"),
+    ]
+    .concat();
+    for (name, bytes) in [
+        ("unlike.tar", joined.clone()),
+        ("unlike.tar.gz", compress(&joined, Compression::Gzip)),
+    ] {
+        let outcome = read_bytes(name, &bytes, &ReadOptions::default());
+        assert!(outcome.error.is_none(), "{:?}", outcome.error);
+        assert_eq!(
+            outcome.told(),
+            [(0, Ok("1")), (1, Ok("2")), (2, Ok("3"))],
+            "{name}"
+        );
+    }
+    for (rest, said) in [
+        (vec![7; 512], "no tar file"),
+        (b"rubbish".to_vec(), "no tar file"),
+        (member(b"b.txt", b"2")[..600].to_vec(), "inside a member"),
+    ] {
+        let outcome = read_bytes(
+            "unlike.tar",
+            &[one(b"a.txt", b"1"), rest].concat(),
+            &ReadOptions::default(),
+        );
+        assert_eq!(outcome.told(), [(0, Ok("1"))]);
+        let Some(ShardError::Damaged { row: 1, source, .. }) = outcome.error else {
+            panic!("{:?}", outcome.error);
+        };
+        assert!(source.to_string().contains(said), "{source}");
+    }
+}
+
+#[test]
+fn sparse_members_are_bounded_and_checked() {
+    let options = ReadOptions {
+        max_document_bytes: 1 << 16,
+        ..ReadOptions::default()
+    };
+    let records = |size: u64, map: &str| {
+        let size = format!("GNU.sparse.size={size}\n");
+        let map = format!("GNU.sparse.map={map}\n");
+        let record = |text: &str| format!("{} {text}", text.len() + 3);
+        kind_of_member(
+            b"pax",
+            [record(&size), record(&map)].concat().as_bytes(),
+            EntryType::XHeader,
+        )
+    };
+    let file = [
+        records(3, "1,1"),
+        member(b"a.txt", b"x"),
+        // Larger than a document may be, without a byte of data.
+        records(1 << 50, "0,0"),
+        member(b"b.txt", b""),
+        // Beyond the size, overlapping, and with more data than the map has.
+        records(3, "3,1"),
+        member(b"c.txt", b"x"),
+        records(9, "0,2,1,1"),
+        member(b"d.txt", b"xyz"),
+        records(9, "0,2"),
+        member(b"e.txt", b"xyz"),
+        // Nobody wants this one.
+        records(9, "7,7"),
+        member(b"f.jpg", b"xyz"),
+        member(b"f.txt", b"6"),
+        END.to_vec(),
+    ];
+    let outcome = read_bytes("unlike.tar", &file.concat(), &options);
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    let map = |size: u64| {
+        format!("expected a sparse member whose map lies in its {size} bytes, got another map")
+    };
+    let (three, nine) = (map(3), map(9));
+    assert_eq!(
+        outcome.told(),
+        [
+            (0, Ok("\0x\0")),
+            (
+                1,
+                Err("expected a member of at most 65536 bytes, got a larger one")
+            ),
+            (2, Err(&*three)),
+            (3, Err(&*nine)),
+            (4, Err(&*nine)),
+            (5, Ok("6")),
+        ]
+    );
 }

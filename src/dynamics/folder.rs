@@ -1,6 +1,6 @@
 //! A finished folder of dynamics, read by `show` and `report`.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use super::summary::{SUMMARY, Summary, Time};
 use crate::{document::Document, hinted_error::HintedError, masks::files::Masks};
@@ -70,7 +70,9 @@ impl DynamicsFolder {
 /// The summary in a folder.
 pub(super) fn summary(folder: &Path) -> anyhow::Result<Summary> {
     let path = folder.join(SUMMARY);
-    let read = || -> anyhow::Result<Summary> { Ok(serde_json::from_slice(&fs::read(&path)?)?) };
+    let read = || -> anyhow::Result<Summary> {
+        Ok(serde_json::from_slice(&rho_files::read_named(&path)?)?)
+    };
     read().map_err(|source| {
         source.context(HintedError::error(
             format!(

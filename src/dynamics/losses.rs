@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rho_formats::{MaskBatch, MaskColumns};
+use rho_formats::{MaskBatch, MaskColumns, mask_file_name};
 use rho_selection::{Direction, excess};
 
 use crate::hinted_error::HintedError;
@@ -47,7 +47,7 @@ impl Folders {
     /// Opens the files of a shard.
     pub(super) fn open(&self, shard: &str, whole: bool) -> anyhow::Result<Files> {
         let open = |folder: &PathBuf| {
-            let path = folder.join(format!("{shard}.arrow"));
+            let path = folder.join(mask_file_name(shard));
             let columns = MaskColumns::open(&path)?;
             anyhow::Ok((path, columns))
         };

@@ -1,7 +1,7 @@
 //! The folder of a run of `dynamics`: opened, cleared, and whether it is finished.
 
 use rho_files::InsidePath;
-use rho_formats::{MaskFile, MasksFolder, OutputError};
+use rho_formats::{MaskFile, MasksFolder, OutputError, mask_file_name};
 
 use super::{
     folder,
@@ -38,7 +38,7 @@ pub(crate) fn open(plan: &DynamicsPlan) -> anyhow::Result<Started> {
 /// Removes the output of these shards.
 fn clear(folder: &MasksFolder, shards: &[&str]) -> anyhow::Result<()> {
     let files = shards.iter().map(|shard| {
-        let name = InsidePath::new(format!("{shard}.arrow"))?;
+        let name = InsidePath::new(mask_file_name(shard))?;
         Ok(MaskFile { name, bytes: 0 })
     });
     let files = files.collect::<Result<Vec<_>, OutputError>>()?;

@@ -1,6 +1,6 @@
 //! The results: `summary.json`, which programs, `show` and `report` read. `display` prints them as tables.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::Context as _;
 use rho_selection::Direction;
@@ -146,7 +146,7 @@ impl Corpus {
     pub(super) fn read(scores: &Path) -> anyhow::Result<Self> {
         let path = scores.join(SUMMARY);
         let read = || -> anyhow::Result<Self> {
-            let summary: Value = serde_json::from_slice(&fs::read(&path)?)?;
+            let summary: Value = serde_json::from_slice(&rho_files::read_named(&path)?)?;
             Ok(serde_json::from_value(summary)?)
         };
         read().with_context(|| format!("{}: cannot be read", path.display()))

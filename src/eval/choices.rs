@@ -7,7 +7,6 @@
 //! `acc_norm` of lm-evaluation-harness, which divides by characters. Ties go to the first choice, as there.
 
 use std::{
-    fs,
     io::{BufRead, BufReader},
     path::Path,
 };
@@ -59,7 +58,7 @@ pub(crate) struct Answered {
 /// Reads a file of JSON lines.
 pub(crate) fn read(path: &Path, marker: Option<&str>) -> anyhow::Result<Vec<Question>> {
     let shown = path.display();
-    let file = fs::File::open(path).with_context(|| format!("{shown}: cannot be read"))?;
+    let file = rho_files::open_named(path).with_context(|| format!("{shown}: cannot be read"))?;
     let mut questions = Vec::new();
     for (number, line) in (1..).zip(BufReader::new(file).lines()) {
         let line = line.with_context(|| {

@@ -22,6 +22,7 @@ use crate::{
     pipeline::{LoadedModels, Panel, Work, in_memory, tokenize},
     plan::{Plan, Prepared},
     progress::Progress,
+    shards,
     stop::Stop,
     terminal,
     tokenization::below,
@@ -204,7 +205,7 @@ fn documents(
                     return Ok(None);
                 };
                 let shard = &work.shards[shard];
-                let reader = runtime.block_on(ShardReader::open(shard, &read))?;
+                let reader = runtime.block_on(shards::open(shard, &read))?;
                 open = Some((member, shard, reader));
             }
         };

@@ -1,6 +1,6 @@
 //! The records of a run as curves: evaluations over tokens seen, tokens trained on, and time.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -124,8 +124,8 @@ pub(super) fn at(curve: &[(StepCounts, f64)], axis: Axis, place: f64) -> Option<
 }
 
 fn lines(path: &Path) -> anyhow::Result<Vec<Value>> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let text = rho_files::read_named_text(path)
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
     let lines = text.lines().zip(1..).map(|(line, number)| {
         serde_json::from_str(line)
             .with_context(|| format!("{} line {number}: expected JSON", path.display()))

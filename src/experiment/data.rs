@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rho_formats::{Content, ReadOptions, Record, ShardReader};
+use rho_formats::{Content, ReadOptions, Record};
 use serde_json::json;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -16,7 +16,8 @@ use super::{
     step::{Data, Input},
 };
 use crate::{
-    corpus, hinted_error::HintedError, numbers::grouped, outcome::Outcome, stop::Stop, terminal,
+    corpus, hinted_error::HintedError, numbers::grouped, outcome::Outcome, shards, stop::Stop,
+    terminal,
 };
 
 /// Writes the file.
@@ -136,7 +137,7 @@ fn each(
     let paths: Vec<PathBuf> = files.iter().map(|input| input.path.clone()).collect();
     let (mut rows, mut rejected) = (0_u64, 0_u64);
     for shard in &corpus::find(&paths)? {
-        let mut reader = runtime.block_on(ShardReader::open(shard, &ReadOptions::default()))?;
+        let mut reader = runtime.block_on(shards::open(shard, &ReadOptions::default()))?;
         while let Some(record) = runtime.block_on(reader.next())? {
             if stop.requested() {
                 return Ok(None);

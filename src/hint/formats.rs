@@ -2,7 +2,9 @@
 
 use std::io;
 
-use rho_formats::{CorpusError, MaskError, OutputError, RemoteError, RemoteErrorKind, ShardError};
+use rho_formats::{
+    CorpusError, MaskError, OutputError, RemoteError, RemoteErrorKind, ShardError, UnsupportedForm,
+};
 
 /// A list of files that names one elsewhere.
 const OUTSIDE: &str = "do not trust this folder: no program writes such a list; name its files one by one if you need them";
@@ -42,7 +44,7 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
         },
         CorpusError::UnknownKind { .. } => Some("rename the file with the extension of its format"),
         CorpusError::NotAFile { .. } => {
-            Some("write the output of a pipe or device to a file first")
+            Some("write the output of a pipe or device to a file first, or pipe it in and name -")
         }
         CorpusError::NoShards { passed_over, .. } if passed_over.count() > 0 => {
             Some("name what is passed over, if it is the corpus")
@@ -78,6 +80,15 @@ pub(super) fn shard(error: &ShardError) -> Option<&'static str> {
                 _ => "the file is damaged: download it again; the rows before the damage were read",
             })
         }
+        ShardError::Unsupported { source, .. } => Some(match source {
+            UnsupportedForm::Feather1 => {
+                "write it again: pyarrow.feather.write_feather(pyarrow.feather.read_table(old), new)"
+            }
+            UnsupportedForm::EncryptedFooter | UnsupportedForm::EncryptedColumns => {
+                "write it again without encryption, by a program that has the keys"
+            }
+            UnsupportedForm::ZstdWindow => "compress it again with zstd --long=31 or less",
+        }),
         ShardError::Read { source, .. } => {
             let elsewhere = source.get_ref()?.downcast_ref::<RemoteError>()?;
             Some(match elsewhere.kind() {

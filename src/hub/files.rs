@@ -95,7 +95,7 @@ pub(super) fn shards(index: &Path) -> anyhow::Result<Vec<String>> {
     if bytes > LARGEST_INDEX {
         return Err(wrong("an index of safetensors", format!("{bytes} bytes")));
     }
-    let text = fs::read(index).with_context(read)?;
+    let text = rho_files::read_named(index).with_context(read)?;
     let json: Value = serde_json::from_slice(&text)
         .map_err(|error| wrong("an index of safetensors", format!("invalid JSON ({error})")))?;
     let Some(placed) = json["weight_map"].as_object() else {

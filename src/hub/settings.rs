@@ -4,7 +4,7 @@
 use std::{
     env,
     ffi::OsString,
-    fmt, fs, io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
@@ -98,7 +98,7 @@ impl Settings {
             return Ok(None);
         };
         let shown = file.display().to_string();
-        match fs::read_to_string(file) {
+        match rho_files::read_named_text(file) {
             Ok(text) => Token::new(&text, &shown),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("{shown}: cannot be read")),
@@ -158,6 +158,8 @@ impl fmt::Debug for Token {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn of(variables: &[(&str, &str)]) -> Settings {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use rho_files::InsidePath;
-use rho_formats::{MaskColumns, MaskError, MasksFolder, listed_masks};
+use rho_formats::{MaskColumns, MaskError, MasksFolder, listed_masks, mask_file_name};
 use serde_json::{Map, Value, json};
 
 use super::kind::must_be_masks;
@@ -140,7 +140,7 @@ fn continues(before: &str, name: &str, shard: &str) -> bool {
     let (Some((stem, number)), Some((next_stem, next))) = (numbered(before), numbered(name)) else {
         return false;
     };
-    stem == next_stem && Some(next) == number.checked_add(1) && name != format!("{shard}.arrow")
+    stem == next_stem && Some(next) == number.checked_add(1) && name != mask_file_name(shard)
 }
 
 /// The names of the files of a finished folder.

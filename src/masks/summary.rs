@@ -1,6 +1,6 @@
 //! Reads the summary.json of a masks folder. `score` and `select` write it last, from their own types.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, io, path::Path};
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -83,7 +83,7 @@ impl SummaryFile {
     /// If it cannot be read, or is not JSON.
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = folder.join(NAME);
-        let bytes = match fs::read(&path) {
+        let bytes = match rho_files::read_named(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes.with_context(|| format!("{}: cannot be read", path.display()))?,
         };

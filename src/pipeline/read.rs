@@ -7,13 +7,14 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rho_formats::{Content, Location, Record, Shard, ShardError, ShardReader};
+use rho_formats::{Content, Location, Record, Shard, ShardError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{Break, Flow, Work, record::From, send};
 use crate::{
     groups::Group,
     hinted_error::{self, HintedError},
+    shards,
 };
 
 /// A chunk is sent when it holds this many records ...
@@ -133,7 +134,7 @@ impl Reading<'_> {
     async fn shard(&mut self, member: usize, shard: &Shard, from: From) -> anyhow::Result<bool> {
         let work = self.work;
         let mut start = Instant::now();
-        let mut reader = match ShardReader::open(shard, &work.plan.read_options()).await {
+        let mut reader = match shards::open(shard, &work.plan.read_options()).await {
             Ok(reader) => reader,
             Err(error) => {
                 self.some.read.push(Read::Broken(broken(member, error)));

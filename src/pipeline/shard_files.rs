@@ -13,6 +13,7 @@ use std::{
 use rho_files::Folder;
 use rho_formats::{
     MaskRow, MaskSchema, MaskWriter, MasksFolder, OutputError, Rejection, Spill, WriteOptions,
+    file_stem,
 };
 
 use super::record::{Broken, Counts, Durable, From, Identity, ShardRecord, State};
@@ -212,12 +213,12 @@ impl ShardFiles {
 
 /// The path of a group's record.
 pub(super) fn record_note(shard: &str) -> String {
-    format!("shards/{shard}.json")
+    format!("shards/{}.json", file_stem(shard))
 }
 
 /// The path of a group's list of rejections.
 pub(super) fn rejections_note(shard: &str) -> String {
-    format!("shards/{shard}.rejected")
+    format!("shards/{}.rejected", file_stem(shard))
 }
 
 /// Writes a record.

@@ -28,14 +28,14 @@ mod threads;
 use std::path::Path;
 
 use rho_files::Lock;
-use rho_formats::MasksFolder;
+use rho_formats::{MasksFolder, same_files};
 
 pub(crate) use command::Command;
 pub(crate) use plan::{RecordedPlan, RecordedShard};
 pub(crate) use shards::{ShardRecord, Shards};
 pub(crate) use threads::on_threads;
 
-use crate::groups::Group;
+use crate::{groups::Group, hinted_error::HintedError};
 
 /// How a run opens its folder.
 pub(crate) struct Opening<'a> {
@@ -82,6 +82,13 @@ impl RunFolder {
             restart,
             rank,
         } = opening;
+        let names = wanted.shards.iter().map(|shard| shard.name.as_str());
+        if let Some((first, second)) = same_files(names) {
+            return Err(HintedError::error(
+                format!("{first} and {second}: expected shards whose masks get different names"),
+                "rename one of them",
+            ));
+        }
         let mut files = MasksFolder::begin(*path)?;
         let (own, of) = rank.unwrap_or((0, 1));
         let lock = lock::take_rank(&files, own, of)?;

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
-use rho_formats::{MaskFile, MasksFolder, OutputError};
+use rho_formats::{MaskFile, MasksFolder, OutputError, file_stem};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Ended, records, threads::on_threads};
@@ -32,7 +32,7 @@ pub(crate) fn read<R: ShardRecord>(folder: &MasksFolder, shard: &str) -> anyhow:
     records::read(folder, &note::<R>(shard))
 }
 
-/// The names of all shards that have a record.
+/// The names of all shards that have a record, as their files have them.
 pub(crate) fn recorded<R: ShardRecord>(folder: &MasksFolder) -> anyhow::Result<Vec<String>> {
     let (mut shards, mut folders) = (Vec::new(), vec![String::new()]);
     while let Some(below) = folders.pop() {
@@ -51,7 +51,7 @@ pub(crate) fn recorded<R: ShardRecord>(folder: &MasksFolder) -> anyhow::Result<V
 }
 
 fn note<R: ShardRecord>(shard: &str) -> String {
-    format!("{}/{shard}.json", R::NOTES)
+    format!("{}/{}.json", R::NOTES, file_stem(shard))
 }
 
 /// The shards of a run, and the records of those that are done.

@@ -3,14 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rho_formats::{Content, ReadOptions, Record, ShardReader};
+use rho_formats::{Content, ReadOptions, Record};
 use rho_trainer::{data::Document, run::EvaluationSet};
 
 use crate::{
     corpus,
     hinted_error::HintedError,
     left_out::REJECTED,
-    terminal,
+    shards, terminal,
     tokenization::{Tokenization, below},
 };
 
@@ -71,7 +71,7 @@ fn set(
     let mut left_out = 0;
     let mut first_beyond = None;
     for shard in &shards {
-        let mut reader = runtime.block_on(ShardReader::open(shard, read))?;
+        let mut reader = runtime.block_on(shards::open(shard, read))?;
         while let Some(record) = runtime.block_on(reader.next())? {
             let Record::Document(document) = record else {
                 left_out += 1;

@@ -1,7 +1,7 @@
 //! The summary of a run, human-readable and, as `summary.json`, for programs. Written last: if it exists, the run is
 //! done.
 
-use std::{fmt, fs, path::Path};
+use std::{fmt, path::Path};
 
 use anyhow::Context as _;
 use rho_trainer::{
@@ -122,8 +122,8 @@ impl fmt::Display for Summary {
 /// The evaluations after a step, from the metrics file because an earlier start may have made them.
 pub(super) fn evaluations(out: &Path, step: u64) -> anyhow::Result<Vec<Evaluated>> {
     let path = out.join(METRICS);
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let text = rho_files::read_named_text(&path)
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
     let evaluated = text
         .lines()
         .filter_map(|line| serde_json::from_str::<Evaluated>(line).ok());
@@ -139,7 +139,8 @@ pub(super) fn corpus(out: &Path) -> anyhow::Result<Counts> {
         corpus: Counts,
     }
     let path = out.join(SUMMARY);
-    let text = fs::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let text = rho_files::read_named(&path)
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
     let finished: Finished = serde_json::from_slice(&text)
         .with_context(|| format!("{}: expected the summary of a run", path.display()))?;
     Ok(finished.corpus)

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use rayon::prelude::*;
 use rho_formats::{
     Content, Document, MaskFile, MaskRow, MaskSchema, MaskWriter, MasksFolder, ReadOptions, Record,
-    Rejection, ScoreType, Shard, ShardReader, WriteOptions,
+    Rejection, ScoreType, Shard, WriteOptions,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +20,7 @@ use crate::{
     hinted_error::{self, HintedError},
     left_out::{ENDS_EARLY, REJECTED},
     masks_by_tokens::Join,
+    shards,
     stop::Stop,
     tokenization::{Tokenization, below},
 };
@@ -93,7 +94,7 @@ pub(super) fn tokenise(
         let mut writer = folder.writer(&group.name, &schema, WriteOptions::default())?;
         for shard in &work.shards[group.members.clone()] {
             writer.of_shard(&shard.name);
-            let mut reader = match runtime.block_on(ShardReader::open(shard, work.read)) {
+            let mut reader = match runtime.block_on(shards::open(shard, work.read)) {
                 Ok(reader) => reader,
                 Err(error) => {
                     taken.broken(shard, error.row(), hinted_error::chain(&error.into()))?;

@@ -1,12 +1,12 @@
 //! Samples the documents to compare: the first ones of each shard, as token ids. The same corpus gives the same sample.
 
 use anyhow::Context as _;
-use rho_formats::ShardReader;
 use tokio::runtime::Runtime;
 
 use crate::{
     hinted_error::HintedError,
     pipeline::{TokenDocument, Work, tokenize::tokenize, windows::windows},
+    shards,
 };
 
 /// Windows of a document that are compared: later ones are cut like the second, and a book would take too long.
@@ -107,7 +107,7 @@ impl Reading {
             return Ok(0);
         }
         let shard = &work.shards[self.number];
-        let mut reader = runtime.block_on(ShardReader::open(shard, &work.plan.read_options()))?;
+        let mut reader = runtime.block_on(shards::open(shard, &work.plan.read_options()))?;
         for _ in 0..self.rows {
             runtime.block_on(reader.next())?;
         }

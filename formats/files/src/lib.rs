@@ -6,6 +6,7 @@
 //! | `inside_path` | a name from a record or an index, checked to stay inside its folder |
 //! | `folder` | a folder under which no symbolic link is followed |
 //! | `open` | opens one file if it is a regular one |
+//! | `regular`, `pointer` | opens one file that the user named, over links; refuses pipes, devices and pointers |
 //! | `replace` | replaces a file as a whole |
 //! | `lock` | locks between processes |
 //! | `contents` | the sizes and hashes of the files of a folder |
@@ -28,6 +29,8 @@ mod folder;
 mod inside_path;
 mod lock;
 mod open;
+mod pointer;
+mod regular;
 mod replace;
 pub mod usage;
 
@@ -36,6 +39,8 @@ pub use folder::{Entry, Folder};
 pub use inside_path::{InsidePath, LeadsOutside};
 pub use lock::Lock;
 pub use open::{Unexpected, bytes, create, in_hub_cache, open, open_to_copy, unexpected, update};
+pub use pointer::{Pointer, refuse_pointer};
+pub use regular::{NotAFile, open_named, read_named, read_named_text};
 pub use replace::{
     WriteTo, complete, partial, rename, replace_with, sync_folder, write_atomic,
     write_atomic_shared,

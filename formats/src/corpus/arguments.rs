@@ -1,7 +1,6 @@
 //! Takes the command-line arguments, yields files, folders and standard input: reads lists, expands braces and
 //! patterns, and looks into files whose names do not show their format. `walk` looks into the folders.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -229,7 +228,9 @@ impl Expanded<'_> {
 pub(super) fn kind_by_content(path: &Path) -> io::Result<Option<(Kind, Compression)>> {
     const HEAD: u64 = 512;
     let mut head = Vec::new();
-    File::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    rho_files::open_named(path)?
+        .take(HEAD)
+        .read_to_end(&mut head)?;
     if let Some(compression) = Compression::of_content(&head) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let (stem, _) = Compression::of_name(&name);

@@ -6,10 +6,13 @@ use std::fmt;
 use std::io;
 
 use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, XzDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
 use tokio::io::{AsyncBufRead, AsyncRead, BufReader};
 
 use super::Kind;
+use super::error::{UnsupportedForm, unsupported};
 use super::peek::Peeked;
+use super::streams::Streams;
 
 /// How a shard is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,7 +21,8 @@ pub enum Compression {
     None,
     /// gzip, with any number of members.
     Gzip,
-    /// Zstandard, with any number of frames, and windows of up to 128 MiB (the limit of its own tools).
+    /// Zstandard, with any number of frames, and windows of up to 2 GiB (`zstd --long=31`, the most of its format's own
+    /// tools). A window is held in memory.
     Zstd,
     /// bzip2, with any number of streams.
     Bzip2,
@@ -31,6 +35,12 @@ pub(crate) type Plain = Box<dyn AsyncBufRead + Send + Unpin>;
 
 /// The memory that an xz stream may need, in bytes.
 const XZ_MEMORY: u64 = 512 << 20;
+
+/// The logarithm of the largest window of a zstd frame.
+const ZSTD_WINDOW: u32 = 31;
+
+/// The window that zstd's own tools read without being asked to, in bytes. A larger one is reported.
+const USUAL_WINDOW: u64 = 128 << 20;
 
 /// Bytes per read: large enough to hide the hop to another thread for each read of a file.
 pub(crate) const CHUNK: usize = 256 * 1024;
@@ -106,19 +116,16 @@ where
         }
         None => named,
     };
-    macro_rules! with {
-        ($decoder:expr) => {{
-            let mut decoder = $decoder;
-            decoder.multiple_members(true);
-            buffered(decoder)
-        }};
-    }
     let plain = match compression {
         Compression::None => Box::new(raw),
-        Compression::Gzip => with!(GzipDecoder::new(raw)),
-        Compression::Zstd => with!(ZstdDecoder::new(raw)),
-        Compression::Bzip2 => with!(BzDecoder::new(raw)),
-        Compression::Xz => with!(XzDecoder::with_mem_limit(raw, XZ_MEMORY)),
+        Compression::Gzip => buffered(Streams::new(raw, GzipDecoder::new)),
+        Compression::Zstd => buffered(Streams::new(raw, |raw| {
+            ZstdDecoder::with_params(raw, &[DParameter::window_log_max(ZSTD_WINDOW)])
+        })),
+        Compression::Bzip2 => buffered(Streams::new(raw, BzDecoder::new)),
+        Compression::Xz => buffered(Streams::new(raw, |raw| {
+            XzDecoder::with_mem_limit(raw, XZ_MEMORY)
+        })),
     };
     (compression, plain)
 }
@@ -127,11 +134,31 @@ fn buffered<R: AsyncRead + Send + Unpin + 'static>(raw: R) -> Plain {
     Box::new(BufReader::with_capacity(CHUNK, raw))
 }
 
+/// The memory that the window of a zstd file takes, in bytes, if it is more than usual. `start` has the first bytes of
+/// the file; later frames may have other windows.
+pub(crate) fn large_window(start: &[u8]) -> Option<u64> {
+    const SINGLE_SEGMENT: u8 = 1 << 5;
+    let [0x28, 0xb5, 0x2f, 0xfd, descriptor, window, ..] = *start else {
+        return None;
+    };
+    // Such a frame has no window: it is as large as its content, and the limit of the window holds for it as well.
+    if descriptor & SINGLE_SEGMENT != 0 {
+        return None;
+    }
+    let (exponent, eighths) = (window >> 3, u64::from(window & 7));
+    let base = 1_u64 << (10 + exponent);
+    let bytes = base + base / 8 * eighths;
+    (bytes > USUAL_WINDOW).then_some(bytes)
+}
+
 /// The real cause of a decoder's error. The xz decoder reports missing input as missing memory (its library has one
-/// code for both); exceeding the memory limit is a different error.
+/// code for both); exceeding the memory limit is a different error. That of zstd does not say what its limit is.
 pub(crate) fn cause(compression: Compression, error: io::Error) -> io::Error {
     match (compression, error.kind()) {
         (Compression::Xz, io::ErrorKind::OutOfMemory) => io::ErrorKind::UnexpectedEof.into(),
+        (Compression::Zstd, _) if error.to_string().contains("too much memory") => {
+            unsupported(UnsupportedForm::ZstdWindow)
+        }
         _ => error,
     }
 }

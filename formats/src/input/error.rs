@@ -43,6 +43,17 @@ pub enum ShardError {
         source: io::Error,
     },
 
+    /// The file is in a form that is not read.
+    #[error("{} row {row}: cannot be read", .path.display())]
+    Unsupported {
+        /// The shard.
+        path: PathBuf,
+        /// The first row that could not be read; the rows before it were yielded.
+        row: i64,
+        /// What it is.
+        source: UnsupportedForm,
+    },
+
     /// Reading failed before the end of the file.
     #[error("{} row {row}: cannot be read further", .path.display())]
     Read {
@@ -60,9 +71,34 @@ impl ShardError {
     pub fn row(&self) -> i64 {
         match self {
             Self::Open { .. } => 0,
-            Self::Broken { row, .. } | Self::Damaged { row, .. } | Self::Read { row, .. } => *row,
+            Self::Broken { row, .. }
+            | Self::Damaged { row, .. }
+            | Self::Unsupported { row, .. }
+            | Self::Read { row, .. } => *row,
         }
     }
+}
+
+/// A form of a known format that is not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnsupportedForm {
+    /// The first version of Feather, which is not Arrow IPC.
+    #[error("expected Feather version 2 (an Arrow file), got Feather version 1")]
+    Feather1,
+    /// Parquet with an encrypted footer.
+    #[error("expected a Parquet file with a plain footer, got an encrypted one")]
+    EncryptedFooter,
+    /// Parquet with a plain footer and encrypted columns.
+    #[error("expected a Parquet file with plain columns, got encrypted ones")]
+    EncryptedColumns,
+    /// Zstandard that needs more memory than its own tools have.
+    #[error("expected zstd frames with windows of at most 2 GiB, got a larger one")]
+    ZstdWindow,
+}
+
+/// An error for such a form.
+pub(crate) fn unsupported(form: UnsupportedForm) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, form)
 }
 
 /// An error in the bytes of a format that this crate found itself.

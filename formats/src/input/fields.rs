@@ -1,5 +1,6 @@
 //! Takes one JSON object, yields single fields of it: a text, a list of token ids, an id. Reads no more of the object
-//! than these. Values nested in other fields are skipped without recursion, however deep they are.
+//! than these. Values nested in other fields are skipped without recursion, however deep they are. `other_fields` lets
+//! them hold what only JSON's users write, such as NaN.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{OptionNames, ReadOptions, Said};
+use super::{OptionNames, ReadOptions, Said, other_fields};
 
 /// How many field names a message lists, and how many characters of each.
 const LISTED: usize = 8;
@@ -17,25 +18,75 @@ const LISTED_CHARACTERS: usize = 40;
 /// The largest token id: the masks hold 32-bit signed integers.
 const GREATEST_TOKEN: u32 = i32::MAX as u32;
 
+/// Where an object is, for messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On a line of its own, or in a file of its own.
+    Line,
+    /// In an array.
+    Item,
+}
+
+impl Place {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Line => "the line",
+            Self::Item => "the item",
+        }
+    }
+
+    fn expected(self) -> &'static str {
+        match self {
+            Self::Line => "one object per line",
+            Self::Item => "an array of objects",
+        }
+    }
+}
+
+/// Splits an object into its fields and lets `read` take some, or says why it is not an object.
+pub(crate) fn with_object<T>(
+    json: &str,
+    place: Place,
+    read: impl FnOnce(Object<'_>) -> Result<T, String>,
+) -> Result<T, String> {
+    match Object::parse(json, place) {
+        Ok(object) => read(object),
+        Err(reason) => {
+            let replaced = other_fields::as_json(json).ok_or_else(|| reason.clone())?;
+            read(Object::parse(&replaced, place).map_err(|_| reason)?)
+        }
+    }
+}
+
+/// Whether this is a value of JSON.
+pub(crate) fn is_json(json: &str) -> bool {
+    let parses = |json: &str| serde_json::from_str::<&RawValue>(json).is_ok();
+    parses(json) || other_fields::as_json(json).is_some_and(|json| parses(&json))
+}
+
 /// The fields of one object, in order, unparsed.
-pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+pub(crate) struct Object<'a> {
+    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+    place: Place,
+}
 
 impl<'a> Object<'a> {
-    /// Splits the object into its fields, or says why it is not an object.
-    pub(crate) fn parse(json: &'a str) -> Result<Self, String> {
+    fn parse(json: &'a str, place: Place) -> Result<Self, String> {
+        let expected = place.expected();
         let not_json = |error: serde_json::Error| {
             let message = error.to_string();
             let what = message
                 .rsplit_once(" at line ")
                 .map_or(&*message, |(what, _)| what);
             let column = error.column();
-            format!("not JSON: {what} at column {column} (expected one object per line)")
+            format!("not JSON: {what} at column {column} (expected {expected})")
         };
         if json.trim_ascii_start().starts_with('{') {
-            serde_json::from_str(json).map_err(not_json)
+            let Fields(fields) = serde_json::from_str(json).map_err(not_json)?;
+            Ok(Self { fields, place })
         } else {
             let value: &RawValue = serde_json::from_str(json).map_err(not_json)?;
-            Err(format!("expected one object per line, got {}", kind(value)))
+            Err(format!("expected {expected}, got {}", kind(value)))
         }
     }
 
@@ -47,14 +98,14 @@ impl<'a> Object<'a> {
         }
         path.match_indices('.').find_map(|(dot, _)| {
             let inner = self.get(&path[..dot])?;
-            serde_json::from_str::<Object<'a>>(inner.get())
-                .ok()?
-                .find(&path[dot + 1..])
+            let Fields(fields) = serde_json::from_str(inner.get()).ok()?;
+            let place = self.place;
+            Self { fields, place }.find(&path[dot + 1..])
         })
     }
 
     fn get(&self, name: &str) -> Option<&'a RawValue> {
-        let mut fields = self.0.iter().rev();
+        let mut fields = self.fields.iter().rev();
         fields.find(|(key, _)| key == name).map(|(_, value)| *value)
     }
 
@@ -87,8 +138,13 @@ impl<'a> Object<'a> {
             let kind = kind(value);
             return Err(format!("field {path:?} is {kind}, expected a string"));
         }
-        serde_json::from_str(value.get())
-            .map_err(|error| format!("field {path:?} is not a valid string: {error}"))
+        serde_json::from_str(value.get()).map_err(|error| {
+            let why = match other_fields::lone_surrogate(value.get()) {
+                Some(half) => format!("{half} is half of a surrogate pair"),
+                None => error.to_string(),
+            };
+            format!("field {path:?} is not a valid string: {why}")
+        })
     }
 
     /// The token ids at `path`, or why there are none.
@@ -109,8 +165,8 @@ impl<'a> Object<'a> {
     }
 
     fn missing(&self, path: &str, option: &str) -> String {
-        let names = self.0.iter().map(|(name, _)| &**name);
-        missing(path, option, "the line", names)
+        let names = self.fields.iter().map(|(name, _)| &**name);
+        missing(path, option, self.place.name(), names)
     }
 }
 
@@ -150,28 +206,31 @@ pub(crate) fn tokens_of(
     Ok(tokens)
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+/// Names and values of an object, in order.
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Object<'de>;
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Fields<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
                 let mut fields = Vec::new();
                 while let Some((Name(name), value)) = map.next_entry()? {
                     fields.push((name, value));
                 }
-                Ok(Object(fields))
+                Ok(Fields(fields))
             }
         }
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(Visit)
     }
 }
 
@@ -186,6 +245,7 @@ fn bad_token(path: &str, list: &RawValue) -> String {
         .position(|item| !is_token(item))
         .unwrap_or_default();
     let got = match items.get(index) {
+        Some(item) if other_fields::is_not_finite(item.get()) => "not a finite number".to_owned(),
         Some(item) if kind(item) == "a number" => shorten(item.get()),
         Some(item) => kind(item).to_owned(),
         None => "missing".to_owned(),
@@ -222,7 +282,7 @@ mod tests {
     use super::*;
 
     fn text(json: &str, path: &str) -> Option<String> {
-        Object::parse(json)
+        Object::parse(json, Place::Line)
             .unwrap()
             .text(path, OptionNames::default())
             .ok()
@@ -268,18 +328,18 @@ mod tests {
             "]".repeat(1 << 20)
         );
         assert!(
-            Object::parse(&deep)
+            Object::parse(&deep, Place::Line)
                 .unwrap()
                 .text("text", OptionNames::default())
                 .is_err()
         );
         assert!(
-            Object::parse(&deep)
+            Object::parse(&deep, Place::Line)
                 .unwrap()
                 .tokens("text", OptionNames::default())
                 .is_err()
         );
-        assert!(Object::parse(&"[".repeat(1 << 20)).is_err());
+        assert!(Object::parse(&"[".repeat(1 << 20), Place::Line).is_err());
     }
 
     #[test]
@@ -287,7 +347,7 @@ mod tests {
         let names: Vec<_> = (0..20)
             .map(|index| format!("\"{}{index}\":0", "é".repeat(50)))
             .collect();
-        let reason = Object::parse(&format!("{{{}}}", names.join(",")))
+        let reason = Object::parse(&format!("{{{}}}", names.join(",")), Place::Line)
             .unwrap()
             .text("text", OptionNames::default());
         let reason = reason.unwrap_err();

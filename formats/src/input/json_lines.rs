@@ -1,28 +1,68 @@
-//! Takes lines, yields a document for each JSON object. Blank lines are skipped, but counted as rows. `fields` reads
-//! the objects.
+//! Takes JSON lines, or an array of objects that is the whole file; yields a document for each object. Blank lines are
+//! skipped, but counted as rows. `lines` and `json_values` find the objects, `fields` reads them.
+//!
+//! A file that starts with an object over several lines is not JSON lines: that is one rejection, not one per line.
 
+use std::collections::VecDeque;
 use std::io;
 
 use super::compression::Plain;
-use super::fields::Object;
-use super::lines::{Line, Lines};
+use super::fields::{Place, is_json, with_object};
+use super::json_values::{Item, Items, Progress, Scan};
+use super::lines::{Line, Lines, too_many_blank};
 use super::{Content, ReadOptions, Record, Said};
 
-/// The documents of a shard of JSON lines.
+/// The most bytes of the lines that are searched for the end of the first value.
+const LOOK_AHEAD: usize = 16 << 20;
+
+/// The documents of a shard of JSON lines, or of an array.
 pub(super) struct JsonLines {
     shard: String,
     options: ReadOptions,
-    lines: Lines,
+    source: Source,
     rows: i64,
+    /// Lines that were read ahead, and the error behind them.
+    ahead: VecDeque<Ahead>,
+    error: Option<io::Error>,
+    /// Whether the first line that is not blank was met.
+    has_begun: bool,
+}
+
+/// Where the objects come from.
+enum Source {
+    Array(Items),
+    Lines(Lines),
+    Ended,
+}
+
+/// A [`Line`] that was read ahead.
+enum Ahead {
+    Whole(Vec<u8>),
+    TooLong,
+    Blank(u64),
 }
 
 impl JsonLines {
     pub(super) fn new(shard: String, options: ReadOptions, input: Plain) -> Self {
+        let lines = Source::Lines(Lines::new(input, options.max_document_bytes));
+        Self::of(shard, options, lines)
+    }
+
+    /// The documents of a file that starts like an array of objects, see [`super::json_values::begins_array`].
+    pub(super) fn of_array(shard: String, options: ReadOptions, input: Plain) -> Self {
+        let items = Source::Array(Items::new(input, options.max_document_bytes));
+        Self::of(shard, options, items)
+    }
+
+    fn of(shard: String, options: ReadOptions, source: Source) -> Self {
         Self {
             shard,
-            lines: Lines::new(input, options.max_document_bytes),
             options,
+            source,
             rows: 0,
+            ahead: VecDeque::new(),
+            error: None,
+            has_begun: false,
         }
     }
 
@@ -32,30 +72,150 @@ impl JsonLines {
     }
 
     pub(super) async fn next(&mut self) -> io::Result<Option<Record>> {
-        while let Some(line) = self.lines.next().await? {
-            let row = self.rows;
-            self.rows += 1;
-            let document = match line {
-                Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => continue,
-                Line::Whole(line) => document(line, &self.options),
-                Line::TooLong => Err(self.options.too_large("a line")),
+        loop {
+            let of_line = if let Some(ahead) = self.ahead.pop_front() {
+                let line = match &ahead {
+                    Ahead::Whole(line) => Line::Whole(line),
+                    Ahead::TooLong => Line::TooLong,
+                    Ahead::Blank(lines) => Line::Blank(*lines),
+                };
+                of_line(line, &mut self.rows, &self.options)
+            } else if let Some(error) = self.error.take() {
+                return Err(error);
+            } else {
+                match &mut self.source {
+                    Source::Ended => return Ok(None),
+                    Source::Array(items) => {
+                        let document = match items.next().await? {
+                            Some(Item::Whole(item)) => document(item, Place::Item, &self.options),
+                            Some(Item::TooLong) => Err(self.options.too_large("an item")),
+                            None => {
+                                self.leave_array();
+                                continue;
+                            }
+                        };
+                        self.rows += 1;
+                        Some(document)
+                    }
+                    Source::Lines(lines) => match lines.next().await? {
+                        None => return Ok(None),
+                        Some(Line::Whole(line)) if !self.has_begun && is_open(line) => {
+                            self.has_begun = true;
+                            let line = line.to_vec();
+                            match self.over_lines(line).await {
+                                None => continue,
+                                Some(reason) => {
+                                    self.source = Source::Ended;
+                                    self.rows += 1;
+                                    Some(Err(reason))
+                                }
+                            }
+                        }
+                        Some(line) => {
+                            let is_blank = matches!(line, Line::Blank(_));
+                            self.has_begun |= !is_blank;
+                            of_line(line, &mut self.rows, &self.options)
+                        }
+                    },
+                }
             };
-            return Ok(Some(Record::of(&self.shard, row, document)));
+            if let Some(document) = of_line {
+                return Ok(Some(Record::of(&self.shard, self.rows - 1, document)));
+            }
         }
-        Ok(None)
+    }
+
+    /// Lines may follow an array. If they do, the array was that of one line.
+    fn leave_array(&mut self) {
+        if let Source::Array(items) = std::mem::replace(&mut self.source, Source::Ended) {
+            let rest = items.into_rest();
+            self.source = Source::Lines(Lines::new(rest, self.options.max_document_bytes));
+            self.has_begun = true;
+        }
+    }
+
+    /// The reason to reject the file, if a value starts with the line `first` and ends in a later one. Else the lines
+    /// that were read for that are read again.
+    async fn over_lines(&mut self, first: Vec<u8>) -> Option<String> {
+        let mut scan = Scan::default();
+        let mut progress = scan.line(&first);
+        let mut value = first.clone();
+        let mut count = 1_u64;
+        self.ahead.push_back(Ahead::Whole(first));
+        while progress == Progress::Open && value.len() <= LOOK_AHEAD {
+            let Source::Lines(lines) = &mut self.source else {
+                break;
+            };
+            let (ahead, more) = match lines.next().await {
+                Ok(None) => break,
+                Ok(Some(Line::Whole(line))) => {
+                    value.push(b'\n');
+                    value.extend_from_slice(line);
+                    progress = scan.line(line);
+                    (Ahead::Whole(line.to_vec()), 1)
+                }
+                Ok(Some(Line::Blank(lines))) => (Ahead::Blank(lines), lines),
+                Ok(Some(Line::TooLong)) => {
+                    self.ahead.push_back(Ahead::TooLong);
+                    break;
+                }
+                Err(error) => {
+                    self.error = Some(error);
+                    break;
+                }
+            };
+            count += more;
+            self.ahead.push_back(ahead);
+        }
+        let is_value = progress == Progress::Closed && is_json(&String::from_utf8_lossy(&value));
+        is_value.then(|| {
+            self.ahead.clear();
+            format!(
+                "pretty-printed JSON: the first value takes {count} lines, expected one object per line (jq -c . \
+                 writes it so)"
+            )
+        })
     }
 }
 
-/// The document of one line with its own id and source, or the reason why there is none.
-fn document(line: &[u8], options: &ReadOptions) -> Result<(Said, Content), String> {
-    let line = std::str::from_utf8(line)
-        .map_err(|error| format!("invalid UTF-8 at byte {} of the line", error.valid_up_to()))?;
-    let object = Object::parse(line)?;
-    let content = match &options.tokens_field {
-        Some(field) => Content::Tokens(object.tokens(field, options.names)?),
-        None => Content::Text(object.text(&options.text_field, options.names)?),
+/// Whether a value starts with this line and ends in a later one, by its brackets.
+fn is_open(line: &[u8]) -> bool {
+    let begins = line.trim_ascii_start().first();
+    matches!(begins, Some(b'{' | b'[')) && Scan::default().line(line) == Progress::Open
+}
+
+/// Counts the rows of a line; its document, or the reason why there is none. `None` if it is blank.
+fn of_line(
+    line: Line<'_>,
+    rows: &mut i64,
+    options: &ReadOptions,
+) -> Option<Result<(Said, Content), String>> {
+    let lines = match line {
+        Line::Blank(lines) => lines,
+        _ => 1,
     };
-    Ok((object.said(options), content))
+    *rows = rows.saturating_add_unsigned(lines);
+    match line {
+        Line::Blank(lines) => too_many_blank(lines, "one object per line").map(Err),
+        Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => None,
+        Line::Whole(line) => Some(document(line, Place::Line, options)),
+        Line::TooLong => Some(Err(options.too_large("a line"))),
+    }
+}
+
+/// The document of one object with its own id and source, or the reason why there is none.
+fn document(json: &[u8], place: Place, options: &ReadOptions) -> Result<(Said, Content), String> {
+    let json = std::str::from_utf8(json).map_err(|error| {
+        let (byte, place) = (error.valid_up_to(), place.name());
+        format!("invalid UTF-8 at byte {byte} of {place}")
+    })?;
+    with_object(json, place, |object| {
+        let content = match &options.tokens_field {
+            Some(field) => Content::Tokens(object.tokens(field, options.names)?),
+            None => Content::Text(object.text(&options.text_field, options.names)?),
+        };
+        Ok((object.said(options), content))
+    })
 }
 
 #[cfg(test)]
@@ -64,7 +224,7 @@ mod tests {
     use super::*;
 
     fn read(line: &str, options: &ReadOptions) -> Result<(String, Content), String> {
-        let (said, content) = document(line.as_bytes(), options)?;
+        let (said, content) = document(line.as_bytes(), Place::Line, options)?;
         let id = said.id;
         Ok((id.unwrap_or_else(|| Document::default_id("s", 7)), content))
     }
@@ -174,7 +334,7 @@ mod tests {
             let got = read(line, &options).unwrap_err();
             assert!(got.starts_with(reason), "{line}: {got}");
         }
-        let got = document(b"{\"text\":\"\xff\"}", &options).unwrap_err();
+        let got = document(b"{\"text\":\"\xff\"}", Place::Line, &options).unwrap_err();
         assert_eq!(got, "invalid UTF-8 at byte 9 of the line");
     }
 }

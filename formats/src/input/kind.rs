@@ -4,13 +4,13 @@
 use std::fmt;
 
 use super::lines::BYTE_ORDER_MARK;
-use super::{Compression, arrow, tar};
+use super::{Compression, arrow, json_values, tar};
 use crate::ipc::CONTINUATION;
 
 /// The format of a shard's rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// One JSON object per line, one document per object.
+    /// One JSON object per line, or an array of objects; one document per object.
     JsonLines,
     /// One document per file.
     Text,
@@ -72,31 +72,29 @@ impl Kind {
     }
 
     /// The kind by the first bytes after decompression if they are unambiguous, else by the name. Any text may start
-    /// with a brace, so JSON is detected only if the name is not that of a text file.
+    /// with a bracket, so JSON is detected only if the name is not that of a text file.
     pub(crate) fn of_content(head: &[u8], named: Self) -> Self {
         if head.starts_with(PARQUET) {
             return Self::Parquet;
         }
-        // No text starts like either of them.
-        if head.starts_with(arrow::FILE) || head.starts_with(&CONTINUATION) {
+        // No text starts like one of them.
+        if head.starts_with(arrow::FILE) || head.starts_with(&CONTINUATION) || arrow::is_old(head) {
             return Self::Arrow;
         }
         if tar::begins(head) {
             return Self::WebDataset;
         }
-        let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
         match named {
             Self::JsonLines | Self::Text => named,
-            _ if text.trim_ascii_start().starts_with(b"{") => Self::JsonLines,
+            _ if begins_json(head) => Self::JsonLines,
             _ => named,
         }
     }
 
     /// The kind by the first bytes, for a file whose name does not show it.
     pub(crate) fn told_by(head: &[u8]) -> Option<Self> {
-        let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
         match Self::of_content(head, Self::Text) {
-            Self::Text if text.trim_ascii_start().starts_with(b"{") => Some(Self::JsonLines),
+            Self::Text if begins_json(head) => Some(Self::JsonLines),
             Self::Text => None,
             kind => Some(kind),
         }
@@ -110,6 +108,12 @@ impl Kind {
             .collect();
         format!("{} (also {})", endings.join(", "), Compression::endings())
     }
+}
+
+/// Whether a file starts like JSON lines, or like an array of objects.
+fn begins_json(head: &[u8]) -> bool {
+    let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
+    text.trim_ascii_start().starts_with(b"{") || json_values::begins_array(head)
 }
 
 #[cfg(test)]

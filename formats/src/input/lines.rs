@@ -1,5 +1,6 @@
-//! Takes decompressed bytes, yields lines, and never holds more than the limit of one. `json_lines` parses them and
-//! counts rows.
+//! Takes decompressed bytes, yields lines, and never holds more than the limit of one. Runs of blank lines are one
+//! item, and are passed over as fast as they are read: a damaged file may have billions. `json_lines` and `text_lines`
+//! parse the lines and count rows.
 
 use std::io;
 
@@ -20,6 +21,16 @@ pub(crate) enum Line<'a> {
     Whole(&'a [u8]),
     /// A line over the limit, skipped.
     TooLong,
+    /// A number of consecutive lines of white space, skipped.
+    Blank(u64),
+}
+
+/// A run of blank lines that is too long to be meant, such as the tail of a file that was never written.
+const MANY_BLANK: u64 = 1 << 20;
+
+/// The reason to reject a run of blank lines, if it is too long to be meant.
+pub(crate) fn too_many_blank(lines: u64, expected: &str) -> Option<String> {
+    (lines >= MANY_BLANK).then(|| format!("expected {expected}, got {lines} blank lines in a row"))
 }
 
 /// The lines of a stream.
@@ -28,6 +39,8 @@ pub(crate) struct Lines {
     limit: usize,
     line: Vec<u8>,
     at_start: bool,
+    /// The error after blank lines that are yielded first.
+    error: Option<io::Error>,
 }
 
 impl Lines {
@@ -37,6 +50,7 @@ impl Lines {
             limit,
             line: Vec::new(),
             at_start: true,
+            error: None,
         }
     }
 
@@ -45,6 +59,14 @@ impl Lines {
     pub(crate) async fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         let at_start = std::mem::take(&mut self.at_start);
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
+        // A byte-order mark is no white space.
+        let blank = self.blank_lines().await?;
+        if blank > 0 {
+            return Ok(Some(Line::Blank(blank)));
+        }
         if self.read((self.limit as u64).saturating_add(1)).await? == 0 {
             return Ok(None);
         }
@@ -70,12 +92,53 @@ impl Lines {
         Ok(Some(Line::Whole(line.unwrap_or(&self.line))))
     }
 
+    /// Passes over complete lines of white space, and counts them.
+    async fn blank_lines(&mut self) -> io::Result<u64> {
+        let mut lines = 0;
+        loop {
+            let some = match self.input.fill_buf().await {
+                Ok(some) => some,
+                Err(error) if lines == 0 => return Err(error),
+                Err(error) => {
+                    self.error = Some(error);
+                    return Ok(lines);
+                }
+            };
+            let blank = blank_prefix(some);
+            let Some(last) = some[..blank].iter().rposition(|byte| *byte == b'\n') else {
+                return Ok(lines);
+            };
+            let ends = blank < some.len();
+            let breaks = some[..=last].iter().filter(|byte| **byte == b'\n');
+            lines += breaks.count() as u64;
+            self.input.consume(last + 1);
+            if ends {
+                return Ok(lines);
+            }
+        }
+    }
+
     async fn read(&mut self, most: u64) -> io::Result<usize> {
         (&mut self.input)
             .take(most)
             .read_until(b'\n', &mut self.line)
             .await
     }
+}
+
+/// The number of bytes of white space in front.
+fn blank_prefix(bytes: &[u8]) -> usize {
+    /// Checked together, without a branch per byte.
+    const TOGETHER: usize = 64;
+    let is_blank = |chunk: &[u8]| {
+        chunk
+            .iter()
+            .fold(true, |all, byte| all & byte.is_ascii_whitespace())
+    };
+    let chunks = bytes.chunks_exact(TOGETHER);
+    let whole = chunks.take_while(|chunk| is_blank(chunk)).count() * TOGETHER;
+    let rest = bytes[whole..].iter();
+    whole + rest.take_while(|byte| byte.is_ascii_whitespace()).count()
 }
 
 #[cfg(test)]
@@ -93,6 +156,7 @@ mod tests {
                 found.push(match line {
                     Line::Whole(line) => Some(String::from_utf8_lossy(line).into_owned()),
                     Line::TooLong => None,
+                    Line::Blank(lines) => Some(format!("{lines} blank")),
                 });
             }
             found
@@ -108,9 +172,14 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(lines(b"", 4), some(&[]));
-        assert_eq!(lines(b"\n", 4), some(&[""]));
+        assert_eq!(lines(b"\n", 4), some(&["1 blank"]));
         assert_eq!(lines(b"a\nb", 4), some(&["a", "b"]));
-        assert_eq!(lines(b"a\r\n\r\nb\r\n", 4), some(&["a", "", "b"]));
+        assert_eq!(
+            lines(b"a\r\n\r\n \t\n b\r\n", 4),
+            some(&["a", "2 blank", " b"])
+        );
+        assert_eq!(lines(b"\n\n  ", 4), some(&["2 blank", "  "]));
+        assert_eq!(lines(&[b'\n'; 1000], 4), some(&["1000 blank"]));
         assert_eq!(lines(b"\xef\xbb\xbfa\n", 4), some(&["a"]));
         assert_eq!(lines(b"1234\n1234", 4), some(&["1234", "1234"]));
         let limited = vec![None, Some("ab".to_owned()), None];

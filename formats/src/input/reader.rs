@@ -1,7 +1,7 @@
 //! Opens a shard, detects its kind, passes its bytes to the reader of that kind, and yields its records.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,8 +12,9 @@ use tokio::io::{AsyncBufRead, AsyncRead, BufReader, ReadBuf};
 use tokio::runtime::Handle;
 
 use super::compression::{self, CHUNK, Compression};
-use super::error::{Malformed, malformed};
+use super::error::{Malformed, UnsupportedForm, malformed};
 use super::json_lines::JsonLines;
+use super::json_values;
 use super::kind::PARQUET;
 use super::peek::Peeked;
 use super::ranges::Ranges;
@@ -33,6 +34,7 @@ pub struct ShardReader {
     path: PathBuf,
     kind: Kind,
     compression: Compression,
+    large_window: Option<u64>,
     bytes: Arc<AtomicU64>,
     rows: Rows,
     broken: bool,
@@ -55,7 +57,8 @@ impl ShardReader {
     /// Opens a shard and detects its kind from its first bytes.
     ///
     /// # Errors
-    /// If the file cannot be opened or read, or if Parquet is inside a compressed stream or comes through a pipe.
+    /// If the file cannot be opened or read, is not a file or only a pointer to one, or if Parquet is inside a compressed
+    /// stream or comes through a pipe.
     pub async fn open(shard: &Shard, options: &ReadOptions) -> Result<Self, ShardError> {
         let cannot_open = |source| ShardError::Open {
             path: shard.path.clone(),
@@ -66,7 +69,7 @@ impl ShardReader {
                 Opened::new(remote).map_err(|error| cannot_open(error.into()))?,
             )),
             Location::File | Location::Cached { .. } => {
-                Box::new(File::open(&shard.path).await.map_err(cannot_open)?)
+                Box::new(open_file(&shard.path).await.map_err(cannot_open)?)
             }
             Location::StandardInput => Box::new(tokio::io::stdin()),
         };
@@ -80,6 +83,8 @@ impl ShardReader {
         if let Some(source) = raw.take_error_of_empty() {
             return Err(cannot_open(source));
         }
+        rho_files::refuse_pointer(raw.head()).map_err(cannot_open)?;
+        let large_window = compression::large_window(raw.head());
         let (compression, plain) = compression::decompress(raw, shard.compression);
         let plain = Peeked::new(plain).await;
         let (name, options, sample) = (shard.name.clone(), options.clone(), options.sample);
@@ -89,6 +94,9 @@ impl ShardReader {
             kind = if sure { kind } else { shard.kind };
         }
         let rows = match kind {
+            Kind::JsonLines if json_values::begins_array(plain.head()) => {
+                Rows::JsonLines(JsonLines::of_array(name, options, Box::new(plain)))
+            }
             Kind::JsonLines => Rows::JsonLines(JsonLines::new(name, options, Box::new(plain))),
             Kind::Text if options.lines => {
                 Rows::TextLines(TextLines::new(name, options, Box::new(plain)))
@@ -138,6 +146,7 @@ impl ShardReader {
             path: shard.path.clone(),
             kind,
             compression,
+            large_window,
             bytes,
             rows,
             broken: false,
@@ -192,6 +201,11 @@ impl ShardReader {
         self.bytes.load(Ordering::Relaxed)
     }
 
+    /// The bytes of memory that decompressing takes, if that is more than usual: a zstd file may need up to 2 GiB.
+    pub fn large_window(&self) -> Option<u64> {
+        self.large_window
+    }
+
     fn break_at(&self, source: io::Error) -> ShardError {
         let path = self.path.clone();
         let row = match &self.rows {
@@ -201,6 +215,16 @@ impl ShardReader {
             Rows::Samples(rows) => rows.rows(),
             Rows::Worker(rows) => rows.rows(),
         };
+        let source = match self.compression {
+            Compression::None => source,
+            compression => compression::cause(compression, source),
+        };
+        let form = source
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<UnsupportedForm>());
+        if let Some(source) = form.copied() {
+            return ShardError::Unsupported { path, row, source };
+        }
         let own = source
             .get_ref()
             .is_some_and(|inner| inner.is::<Malformed>());
@@ -225,10 +249,17 @@ impl ShardReader {
                 path,
                 row,
                 compression: self.compression,
-                source: compression::cause(self.compression, source),
+                source,
             }
         }
     }
+}
+
+/// Opens a file, on a thread that may block.
+async fn open_file(path: &Path) -> io::Result<File> {
+    let path = path.to_owned();
+    let opened = tokio::task::spawn_blocking(move || rho_files::open_named(&path)).await;
+    opened.map_err(io::Error::other)?.map(File::from_std)
 }
 
 /// Whether a file ends like a Parquet file. A text may start like one.

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::compression::Plain;
-use super::lines::{Line, Lines};
+use super::lines::{Line, Lines, too_many_blank};
 use super::{Content, ReadOptions, Record, Said};
 
 /// The documents of a text file with a document per line.
@@ -34,6 +34,13 @@ impl TextLines {
             let row = self.rows;
             self.rows += 1;
             let text = match line {
+                Line::Blank(lines) => {
+                    self.rows = row.saturating_add_unsigned(lines);
+                    let Some(reason) = too_many_blank(lines, "lines of text") else {
+                        continue;
+                    };
+                    return Ok(Some(Record::of(&self.shard, self.rows - 1, Err(reason))));
+                }
                 Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => continue,
                 Line::Whole(_) if self.options.tokens_field.is_some() => {
                     Err(self.options.no_tokens_in_text().unwrap_or_default())

@@ -123,7 +123,7 @@ impl MasksFolder {
         self.path().join(partial(shard, i))
     }
 
-    /// Starts the mask file of a shard, `<shard>.arrow`.
+    /// Starts the mask file of a shard, see [`mask_file_name`](super::mask_file_name).
     ///
     /// # Errors
     /// If the shard's name leads out of the folder, two columns have the same name, or the file cannot be created.

@@ -4,7 +4,7 @@
 //! masks/
 //!   dataset_info.json         {}
 //!   state.json                the finished files, in the order of the corpus
-//!   part-0.jsonl.zst.arrow    one Arrow IPC stream for each shard, named after it
+//!   part-0.jsonl.zst.arrow    one Arrow IPC stream for each shard, named after it (see `names`)
 //!   sub/part-1.jsonl.arrow
 //!   tokenizer.json            the tokenizer of the token ids, if texts were scored
 //!   rejected.jsonl            the rows without a document, if there were any
@@ -26,6 +26,7 @@ mod folder;
 mod frames;
 mod hash;
 mod lists;
+mod names;
 mod reader;
 mod schema;
 mod score_type;
@@ -42,6 +43,7 @@ pub use error::{MaskError, OutputError};
 pub use folder::MasksFolder;
 pub use hash::token_hash;
 pub use lists::{ListsCopy, NewLists};
+pub use names::{file_stem, mask_file_name, same_files};
 pub use reader::{MaskReader, listed_masks, read_masks};
 pub use schema::{METADATA_KEY, MaskSchema};
 pub use score_type::ScoreType;

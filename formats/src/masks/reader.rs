@@ -2,7 +2,6 @@
 //! did not write, and rows whose lists or token hash do not match.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
@@ -137,7 +136,7 @@ impl OpenFile {
 
 /// The record batches of a file, and its schema.
 pub(super) fn open_frames(path: &Path) -> Result<(Frames, MaskSchema), MaskError> {
-    let file = File::open(path).map_err(|source| MaskError::Read {
+    let file = rho_files::open_named(path).map_err(|source| MaskError::Read {
         path: path.to_path_buf(),
         source,
     })?;
@@ -146,7 +145,7 @@ pub(super) fn open_frames(path: &Path) -> Result<(Frames, MaskSchema), MaskError
 
 /// Like [`open_frames`], for the first bytes of a file that is still being written.
 pub(super) fn open_beginning(path: &Path, bytes: u64) -> Result<(Frames, MaskSchema), MaskError> {
-    let file = File::open(path).map_err(|source| MaskError::Read {
+    let file = rho_files::open_named(path).map_err(|source| MaskError::Read {
         path: path.to_path_buf(),
         source,
     })?;

@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::batch::Pending;
 use super::encode::{BatchCompression, END, Encoder};
+use super::names::mask_file_name;
 use super::writer::writing;
 use super::{MaskError, MaskRow, MaskSchema, OutputError, read_masks};
 
@@ -186,7 +187,7 @@ impl Spill {
 
 /// The name of the spill file of a turn, beside the mask file of its shard.
 pub(super) fn spill_file(shard: &str, turn: u8) -> String {
-    Folder::partial(&format!("{shard}.arrow.scores-{turn}"))
+    Folder::partial(&format!("{}.scores-{turn}", mask_file_name(shard)))
 }
 
 fn rows_with_shards(path: &Path) -> Result<SpilledRows, MaskError> {

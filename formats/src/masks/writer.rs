@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batch::Pending;
 use super::encode::{BatchCompression, END, Encoder};
+use super::names::{file_stem, mask_file_name};
 use super::{MaskRow, MaskSchema, OutputError};
 
 /// How a mask file is stored; no option changes a mask.
@@ -228,19 +229,17 @@ impl MaskWriter {
 /// The names of a shard's files in the folder: without a number if there is one.
 pub(super) fn file_names(shard: &str, files: usize) -> Vec<String> {
     if files == 1 {
-        vec![format!("{shard}.arrow")]
-    } else {
-        (0..files)
-            .map(|i| format!("{shard}.{i:05}.arrow"))
-            .collect()
+        return vec![mask_file_name(shard)];
     }
+    let stem = file_stem(shard);
+    (0..files).map(|i| format!("{stem}.{i:05}.arrow")).collect()
 }
 
 /// The name of file `i` of a shard until it is complete.
 pub(super) fn partial(shard: &str, i: usize) -> String {
     Folder::partial(&match i {
-        0 => format!("{shard}.arrow"),
-        i => format!("{shard}.{i:05}.arrow"),
+        0 => mask_file_name(shard),
+        i => format!("{}.{i:05}.arrow", file_stem(shard)),
     })
 }
 

@@ -1,50 +1,62 @@
-//! Takes record batches of masks, yields a tar file for WebDataset: the members of a sample are consecutive, and their
-//! names up to the first dot are its key.
+//! Takes record batches of masks, yields a tar file for WebDataset, written by the crate `webdataset`: the members of a
+//! sample are consecutive, and their names up to the first dot are its key.
 //!
 //! ```text
-//! part-0.jsonl/000000000.json                     all but the lists: {"id": ..., "shard": ..., "row": ..., ...}
 //! part-0.jsonl/000000000.input_ids.npy            a list as a NumPy file; missing scores are NaN
+//! part-0.jsonl/000000000.json                     all but the lists: {"id": ..., "shard": ..., "row": ..., ...}
 //! part-0.jsonl/000000000.mask_intersection.npy    bits as bool
 //! ```
 //!
-//! The key is the document's shard and its row number there. Owners and times are zero, so that the same samples give
+//! The key is the document's shard and its row number there. Owners and times are fixed, so that the same samples give
 //! the same bytes.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::ArrowError;
 use half::f16;
-use serde_json::{Map, Value, json};
-use tar::{EntryType, Header};
+use serde_json::{Map, Value as Json, json};
+use webdataset::TarWriter;
+use webdataset::core::{Sample, Value};
+use webdataset::shard::Compression;
 
 use super::Sink;
 use crate::masks::{MaskBatch, MaskFile, OutputError, writing};
 
-/// The block size of tar files, in bytes.
-const BLOCK: usize = 512;
-
-/// The end-of-archive mark of a tar file.
-const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
-
-/// The longest name that fits into a header. A longer one gets a member of its own before it, as in GNU tar.
-const MOST_NAME: usize = 100;
-
 /// Writes samples.
 pub struct Samples {
-    sink: Sink,
+    /// `None` once it is closed.
+    writer: Option<TarWriter>,
+    out: Shared,
     columns: Vec<String>,
-    member: Vec<u8>,
 }
 
 impl Samples {
     /// Writes these columns of the masks.
-    pub fn new(sink: Sink, columns: Vec<String>) -> Self {
-        Self {
-            sink,
+    ///
+    /// # Errors
+    /// If the bytes cannot be written.
+    pub fn new(sink: Sink, columns: Vec<String>) -> Result<Self, OutputError> {
+        let out = Shared(Arc::new(Mutex::new(Out {
+            sink: Some(sink),
+            error: None,
+        })));
+        let writer = TarWriter::new(Box::new(out.clone()), Compression::None);
+        let writer = writer.map_err(|error| out.failed(error))?;
+        let writer = writer
+            .with_owner("", "")
+            .with_mode(0o644)
+            .with_mtime(Some(0))
+            // A column may have any name.
+            .keep_meta(true);
+        Ok(Self {
+            writer: Some(writer),
+            out,
             columns,
-            member: Vec::new(),
-        }
+        })
     }
 
     /// Adds the documents of a record batch.
@@ -60,14 +72,10 @@ impl Samples {
         for row in 0..batch.rows() {
             // A dot ends the key, but only in the last part of a path.
             let (_, number) = batch.token_hash_and_row(row);
-            let key = format!("{}/{number:09}", batch.shard(row));
+            let mut sample = Sample::with_key(format!("{}/{number:09}", batch.shard(row)));
             let mut object = Map::new();
-            let mut lists = Vec::new();
             for (name, array) in &arrays {
-                let unknown = || {
-                    let what = format!("column {name:?} is not one of the masks");
-                    writing(self.sink.path(), ArrowError::SchemaError(what))
-                };
+                let unknown = || self.out.unknown(name);
                 let array = array.as_ref().ok_or_else(unknown)?;
                 if let Some(strings) = array.as_string_opt::<i32>() {
                     let string = strings.is_valid(row).then(|| strings.value(row));
@@ -76,23 +84,26 @@ impl Samples {
                     object.insert(name.clone(), json!(integers.value(row)));
                 } else {
                     let list = array.as_list_opt::<i32>().ok_or_else(unknown)?;
-                    lists.push((name, list.value(row)));
+                    let bytes = npy(list.value(row).as_ref()).ok_or_else(unknown)?;
+                    sample.insert(format!("{name}.npy"), Value::Bytes(bytes.into()));
                 }
             }
-            self.member.clear();
-            self.member
-                .extend(Value::Object(object).to_string().bytes());
-            self.put(&format!("{key}.json"))?;
-            for (name, list) in lists {
-                self.member.clear();
-                if !npy(list.as_ref(), &mut self.member) {
-                    let what = format!("column {name:?} is not one of the masks");
-                    return Err(writing(self.sink.path(), ArrowError::SchemaError(what)));
-                }
-                self.put(&format!("{key}.{name}.npy"))?;
-            }
+            let object = Json::Object(object).to_string();
+            sample.insert("json", Value::Bytes(object.into()));
+            self.put(&sample)?;
         }
-        self.sink.pass_on()
+        match &mut self.out.lock().sink {
+            Some(sink) => sink.pass_on(),
+            None => Ok(()),
+        }
+    }
+
+    fn put(&mut self, sample: &Sample) -> Result<(), OutputError> {
+        let written = match &mut self.writer {
+            Some(writer) => writer.write(sample).map(|_| ()),
+            None => Ok(()),
+        };
+        written.map_err(|error| self.out.failed(error))
     }
 
     /// Completes the file.
@@ -100,43 +111,88 @@ impl Samples {
     /// # Errors
     /// If it cannot be written.
     pub fn finish(mut self) -> Result<MaskFile, OutputError> {
-        self.sink.put(&END)?;
-        self.sink.finish()
-    }
-
-    /// Writes the collected member.
-    fn put(&mut self, name: &str) -> Result<(), OutputError> {
-        let member = std::mem::take(&mut self.member);
-        if name.len() > MOST_NAME {
-            let mut long = name.as_bytes().to_vec();
-            long.push(0);
-            self.entry(b"././@LongLink", EntryType::GNULongName, &long)?;
+        let closed = self.writer.take().map_or(Ok(()), TarWriter::close);
+        closed.map_err(|error| self.out.failed(error))?;
+        let sink = self.out.lock().sink.take();
+        match sink {
+            Some(sink) => sink.finish(),
+            None => Err(self
+                .out
+                .failed(webdataset::Error::value("it was abandoned"))),
         }
-        self.entry(name.as_bytes(), EntryType::Regular, &member)?;
-        self.member = member;
-        Ok(())
-    }
-
-    fn entry(&mut self, name: &[u8], kind: EntryType, bytes: &[u8]) -> Result<(), OutputError> {
-        let mut header = Header::new_gnu();
-        let field = &mut header.as_old_mut().name;
-        let shown = name.len().min(MOST_NAME);
-        field[..shown].copy_from_slice(&name[..shown]);
-        header.set_entry_type(kind);
-        header.set_size(bytes.len() as u64);
-        header.set_mode(0o644);
-        header.set_cksum();
-        self.sink.put(header.as_bytes())?;
-        self.sink.put(bytes)?;
-        let padding = bytes.len().next_multiple_of(BLOCK) - bytes.len();
-        self.sink.put(&END[..padding])
     }
 }
 
-/// Appends the items of a list as a NumPy file; false if their type is one that masks do not have.
+impl Drop for Samples {
+    /// A writer that is dropped writes the end-of-archive mark, which would make the file look complete.
+    fn drop(&mut self) {
+        self.out.lock().sink = None;
+    }
+}
+
+/// The sink, which the writer of the crate holds as well.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Out>>);
+
+struct Out {
+    /// `None` once no more bytes may be written.
+    sink: Option<Sink>,
+    /// The error of the sink: that of the crate has only its text.
+    error: Option<io::Error>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Out> {
+        // Each call leaves it whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The error of the sink if there is one, else that of the crate.
+    fn failed(&self, error: webdataset::Error) -> OutputError {
+        let mut out = self.lock();
+        let source = out.error.take().unwrap_or_else(|| io::Error::other(error));
+        match &out.sink {
+            Some(sink) => sink.error(source),
+            None => OutputError::ReaderGone { source },
+        }
+    }
+
+    fn unknown(&self, column: &str) -> OutputError {
+        let what = format!("column {column:?} is not one of the masks");
+        match &self.lock().sink {
+            Some(sink) => writing(sink.path(), ArrowError::SchemaError(what)),
+            None => OutputError::ReaderGone {
+                source: io::Error::other(what),
+            },
+        }
+    }
+}
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut out = self.lock();
+        let written = match &mut out.sink {
+            Some(sink) => sink.write(bytes),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        written.map_err(|error| {
+            let kind = error.kind();
+            out.error.get_or_insert(error);
+            kind.into()
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The items of a list as a NumPy file; `None` if their type is one that masks do not have.
 ///
 /// Format version 1.0: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
-fn npy(items: &dyn Array, to: &mut Vec<u8>) -> bool {
+fn npy(items: &dyn Array) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let to = &mut bytes;
     if let Some(ids) = items.as_primitive_opt::<Int32Type>() {
         header("<i4", items.len(), to);
         to.extend(ids.values().iter().flat_map(|id| id.to_le_bytes()));
@@ -152,9 +208,9 @@ fn npy(items: &dyn Array, to: &mut Vec<u8>) -> bool {
         header("|b1", items.len(), to);
         to.extend(bits.values().iter().map(u8::from));
     } else {
-        return false;
+        return None;
     }
-    true
+    Some(bytes)
 }
 
 fn header(kind: &str, items: usize, to: &mut Vec<u8>) {
@@ -174,10 +230,10 @@ fn header(kind: &str, items: usize, to: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{BooleanArray, Float32Array};
+    use std::io::Read;
 
-    use std::io::{Read, Write};
-    use std::sync::{Arc, Mutex};
+    use arrow_array::{BooleanArray, Float32Array};
+    use webdataset::shard::{TarFiles, group_by_keys};
 
     use super::*;
 
@@ -185,47 +241,112 @@ mod tests {
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
 
+    impl Kept {
+        fn samples(&self) -> Samples {
+            Samples::new(Sink::stream(Box::new(self.clone())), Vec::new()).unwrap()
+        }
+
+        fn bytes(&self) -> Vec<u8> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
     impl Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
-        fn flush(&mut self) -> std::io::Result<()> {
+        fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    fn sample(key: &str, bytes: usize) -> Sample {
+        let mut sample = Sample::with_key(key);
+        sample.insert("_a.npy", Value::Bytes(vec![7; bytes].into()));
+        sample.insert("json", Value::Bytes("{}".into()));
+        sample
     }
 
     #[test]
     fn members_of_every_length_come_back() {
         let kept = Kept::default();
-        let mut samples = Samples::new(Sink::stream(Box::new(kept.clone())), Vec::new());
-        let members = [(10, 0), (99, 511), (100, 512), (101, 513), (700, 5)];
-        let name = |length: usize| "a/".repeat(4) + &"n".repeat(length - 8);
+        let mut samples = kept.samples();
+        let members = [(10, 0), (92, 511), (93, 512), (94, 513), (700, 5)];
+        let key = |length: usize| "a/".repeat(4) + &"n".repeat(length - 8);
         for (length, bytes) in members {
-            samples.member = vec![7; bytes];
-            samples.put(&name(length)).unwrap();
+            samples.put(&sample(&key(length), bytes)).unwrap();
         }
         samples.finish().unwrap();
-        let bytes = kept.0.lock().unwrap().clone();
-        assert_eq!(bytes.len() % BLOCK, 0);
+        let bytes = kept.bytes();
         let mut archive = tar::Archive::new(&bytes[..]);
         let mut entries = archive.entries().unwrap();
         for (length, bytes) in members {
             let mut entry = entries.next().unwrap().unwrap();
-            assert_eq!(*entry.path_bytes(), *name(length).as_bytes());
+            let name = format!("{}._a.npy", key(length));
+            assert_eq!(*entry.path_bytes(), *name.as_bytes());
+            let header = entry.header();
+            let fixed = (header.mtime(), header.uid(), header.username_bytes());
+            assert!(matches!(fixed, (Ok(0), Ok(0), Some(b""))), "{fixed:?}");
             let mut content = Vec::new();
             entry.read_to_end(&mut content).unwrap();
             assert_eq!(content, vec![7; bytes]);
+            let name = format!("{}.json", key(length));
+            let entry = entries.next().unwrap().unwrap();
+            assert_eq!(*entry.path_bytes(), *name.as_bytes());
         }
         assert!(entries.next().is_none());
+        let files = TarFiles::new(Box::new(io::Cursor::new(bytes))).unwrap();
+        let keys = group_by_keys(files).map(|sample| sample.unwrap().key().unwrap().to_owned());
+        let expected: Vec<_> = members.iter().map(|(length, _)| key(*length)).collect();
+        assert_eq!(keys.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn an_abandoned_file_has_no_end() {
+        let whole = Kept::default();
+        let mut samples = whole.samples();
+        samples.put(&sample("a", 3)).unwrap();
+        samples.finish().unwrap();
+        let abandoned = Kept::default();
+        let mut samples = abandoned.samples();
+        samples.put(&sample("a", 3)).unwrap();
+        drop(samples);
+        let end = abandoned.bytes().len();
+        assert_eq!(abandoned.bytes(), whole.bytes()[..end]);
+        assert_eq!(whole.bytes()[end..], [0; 1024]);
+    }
+
+    /// A disk without room.
+    struct Full;
+
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::from_raw_os_error(28))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn errors_of_the_disk_stay_what_they_are() {
+        let mut samples = Samples::new(Sink::stream(Box::new(Full)), Vec::new()).unwrap();
+        // More than the buffer of the sink.
+        let error = samples.put(&sample("a", 2 << 20)).unwrap_err();
+        let OutputError::Write { source, .. } = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(source.raw_os_error(), Some(28));
     }
 
     #[test]
     fn arrays_as_numpy_saves_them() {
         // np.save(f, np.array([True, False])); open(f, "rb").read()
-        let mut bytes = Vec::new();
-        assert!(npy(&BooleanArray::from(vec![true, false]), &mut bytes));
+        let bytes = npy(&BooleanArray::from(vec![true, false])).unwrap();
         let text = b"{'descr': '|b1', 'fortran_order': False, 'shape': (2,), }";
         let mut expected = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
         expected.extend(text);
@@ -233,8 +354,7 @@ mod tests {
         expected.extend(b"\n\x01\x00");
         assert_eq!(bytes, expected);
 
-        let mut bytes = Vec::new();
-        assert!(npy(&Float32Array::from(vec![None, Some(1.5)]), &mut bytes));
+        let bytes = npy(&Float32Array::from(vec![None, Some(1.5)])).unwrap();
         assert_eq!(bytes.len(), 128 + 8);
         assert_eq!(bytes[132..], 1.5f32.to_le_bytes());
         assert!(f32::from_le_bytes(bytes[128..132].try_into().unwrap()).is_nan());

@@ -4,6 +4,7 @@ pub(crate) mod answers;
 pub(crate) mod bucket;
 pub(crate) mod python;
 pub(crate) mod server;
+mod webdataset;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -87,6 +88,9 @@ pub(crate) fn read_all(shard: &Shard, options: &ReadOptions) -> Outcome {
             }
         }
         outcome.bytes_read = reader.bytes_read();
+        if outcome.error.is_none() {
+            webdataset::assert_the_same(&shard.path, &outcome.records, options);
+        }
         outcome
     })
 }

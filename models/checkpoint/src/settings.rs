@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -452,7 +451,7 @@ pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, CheckpointE
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(read)?;
+    let file = rho_files::open_named(path).map_err(read)?;
     let mut text = Vec::new();
     // Reads at most one byte beyond the limit, which also stops files that grow or have no size.
     let bytes = file.take(MOST_BYTES + 1).read_to_end(&mut text);
@@ -543,7 +542,7 @@ mod tests {
     fn a_file_without_end_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config.json");
-        let file = File::create(&path).unwrap();
+        let file = std::fs::File::create(&path).unwrap();
         file.set_len(MOST_BYTES + 1).unwrap();
         let error = read_object(&path).unwrap_err();
         assert!(matches!(error, CheckpointError::JsonSize { .. }), "{error}");

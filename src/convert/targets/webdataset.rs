@@ -31,21 +31,21 @@ impl Tar {
         }
     }
 
-    fn members(&self, sink: Sink) -> Box<dyn Writer> {
-        Box::new(Members {
-            samples: Samples::new(sink, self.columns.clone()),
+    fn members(&self, sink: Sink) -> anyhow::Result<Box<dyn Writer>> {
+        Ok(Box::new(Members {
+            samples: Samples::new(sink, self.columns.clone())?,
             rows: 0,
-        })
+        }))
     }
 }
 
 impl Target for Tar {
     fn begin(&self, files: &ShardFiles<'_>) -> anyhow::Result<Box<dyn Writer>> {
-        Ok(self.members(files.create(".tar")?))
+        self.members(files.create(".tar")?)
     }
 
     fn stream(&self, sink: Sink) -> Option<anyhow::Result<Box<dyn Writer>>> {
-        Some(Ok(self.members(sink)))
+        Some(self.members(sink))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Reads the records of a training run, finished or not: plan, summary, steps, evaluations.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -115,7 +114,7 @@ impl Recorded {
 
 /// The complete lines of a file: the last line of a file being written may be incomplete. Empty if the file is missing.
 fn lines(path: &Path) -> anyhow::Result<Vec<Value>> {
-    let bytes = match fs::read(path) {
+    let bytes = match rho_files::read_named(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {

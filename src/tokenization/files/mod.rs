@@ -30,7 +30,6 @@ mod tokens;
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -278,7 +277,7 @@ impl Beside {
             }
         }
         // Errors in config.json are reported where it is needed.
-        let model = fs::read(folder.join("config.json")).unwrap_or_default();
+        let model = rho_files::read_named(&folder.join("config.json")).unwrap_or_default();
         let model = serde_json::from_slice(&model).unwrap_or_default();
         let mut beside = Self {
             folder,
@@ -396,7 +395,7 @@ fn load(path: &Path, text: &[u8]) -> Result<Tokenizer, FilesError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
-    fs::read(path).map_err(|source| FilesError::Read {
+    rho_files::read_named(path).map_err(|source| FilesError::Read {
         path: path.to_owned(),
         source,
     })

@@ -4,6 +4,8 @@
 #[path = "cases.rs"]
 mod cases;
 
+use std::fs;
+
 use super::*;
 
 /// Files beside tokenizer.json, empty if they do not exist, and the ids that Transformers gives.

@@ -151,6 +151,9 @@ impl Wanted {
         let rows =
             rows.ok_or_else(|| malformed("a batch claims more rows than it has room for"))?;
         let places = places(&self.layout.nodes, self.layout.count, false, batch);
+        for node in self.layout.nodes.iter().flat_map(Node::as_long) {
+            has_length(batch, places[node.index].node, rows)?;
+        }
         let columns = self.columns();
         let mut indexes: Vec<usize> = columns
             .iter()
@@ -203,6 +206,7 @@ impl Wanted {
         let rows = rows.map_err(|_| malformed("a dictionary of negative length"))?;
         let places = places(std::slice::from_ref(node), self.layout.count, true, batch);
         let place = places[node.index];
+        has_length(batch, place.node, rows)?;
         let indexes: Vec<_> = (place.first..).take(node.buffers + place.views).collect();
         let raws = raws(batch, &indexes, body, source, most)?;
         let compression = batch.compression().map(|compression| compression.codec());
@@ -228,6 +232,7 @@ fn places(nodes: &[Node], count: usize, plain: bool, batch: &RecordBatch<'_>) ->
         .flatten()
         .map(|views| usize::try_from(views).unwrap_or(usize::MAX));
     let mut next = Next {
+        node: 0,
         buffer: 0,
         views: &mut views,
     };
@@ -267,6 +272,21 @@ fn raws(
     }
     let raws = source.body(body, &wanted, most)?;
     Ok(indexes.iter().copied().zip(raws).collect())
+}
+
+/// Refuses a column that has another length than its batch: the rows of the longer one would be lost.
+fn has_length(batch: &RecordBatch<'_>, node: usize, rows: u64) -> io::Result<()> {
+    let nodes = batch.nodes().unwrap_or_default();
+    if node >= nodes.len() {
+        return Err(malformed("a batch lacks columns"));
+    }
+    let length = nodes.get(node).length();
+    match u64::try_from(length) == Ok(rows) {
+        true => Ok(()),
+        false => Err(malformed(format!(
+            "a batch of {rows} rows with a column of {length}"
+        ))),
+    }
 }
 
 fn lacks() -> io::Error {

@@ -61,17 +61,20 @@ pub(super) struct Dictionary {
     pub(super) width: usize,
 }
 
-/// The position of a field's buffers in a batch.
+/// The position of a field's node and buffers in a batch.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct NodeBuffers {
+    /// The index of its node, which has its length.
+    pub(super) node: usize,
     /// The index of its first buffer.
     pub(super) first: usize,
     /// The number of buffers that its views point into.
     pub(super) views: usize,
 }
 
-/// The state while the buffers of a batch are counted.
+/// The state while the nodes and buffers of a batch are counted.
 pub(super) struct Next<'a> {
+    pub(super) node: usize,
     pub(super) buffer: usize,
     pub(super) views: &'a mut dyn Iterator<Item = usize>,
 }
@@ -131,10 +134,12 @@ impl Node {
     pub(super) fn place(&self, plain: bool, next: &mut Next<'_>, places: &mut [NodeBuffers]) {
         if let Some(place) = places.get_mut(self.index) {
             *place = NodeBuffers {
+                node: next.node,
                 first: next.buffer,
                 views: 0,
             };
         }
+        next.node += 1;
         if self.dictionary.is_some() && !plain {
             next.buffer += 2;
             return;
@@ -150,6 +155,15 @@ impl Node {
         for child in &self.children {
             child.place(false, next, places);
         }
+    }
+
+    /// The fields that have as many values as this one: itself, and below structs their fields.
+    pub(super) fn as_long(&self) -> Vec<&Self> {
+        let mut found = vec![self];
+        if self.is_struct && self.dictionary.is_none() {
+            found.extend(self.children.iter().flat_map(Self::as_long));
+        }
+        found
     }
 
     /// The column of this field; none if it is not a readable column.

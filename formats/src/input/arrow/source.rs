@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_ipc::CompressionType;
 use bytes::{Buf as _, Bytes};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 use tokio::runtime::Handle;
 
 use super::super::compression::Plain;
@@ -41,6 +41,85 @@ impl Source {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
                 Ok(bytes.into())
+            }
+        }
+    }
+
+    /// The next `length` bytes, or those that are left if they are fewer.
+    pub(super) fn up_to(&mut self, length: usize) -> io::Result<Bytes> {
+        match self {
+            Self::Ranges(ranges, position) => {
+                let left = ranges.length().saturating_sub(*position);
+                let length = usize::try_from(left).unwrap_or(length).min(length);
+                self.read(length)
+            }
+            Self::Stream(plain, handle) => {
+                let mut bytes = Vec::new();
+                handle.block_on(plain.take(length as u64).read_to_end(&mut bytes))?;
+                Ok(bytes.into())
+            }
+        }
+    }
+
+    /// Passes over zeros.
+    pub(super) fn pass_zeros(&mut self) -> io::Result<()> {
+        loop {
+            let (zeros, length) = match self {
+                Self::Ranges(ranges, position) => {
+                    let left = ranges.length().saturating_sub(*position);
+                    let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+                    let zeros = leading_zeros(&ranges.read(*position, length)?);
+                    *position += zeros as u64;
+                    (zeros, length)
+                }
+                Self::Stream(plain, handle) => {
+                    let some = handle.block_on(plain.fill_buf())?;
+                    let (zeros, length) = (leading_zeros(some), some.len());
+                    plain.consume(zeros);
+                    (zeros, length)
+                }
+            };
+            if zeros < length || length == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Passes over the footer of a file, whose length is behind it, followed by `magic`.
+    pub(super) fn pass_footer(&mut self, magic: &[u8]) -> io::Result<()> {
+        /// Bytes of the length and the magic.
+        const TAIL: usize = 10;
+        let mut last = [0; TAIL];
+        let mut passed = 0_u64;
+        let mut ends = |byte: u8| {
+            last.rotate_left(1);
+            last[TAIL - 1] = byte;
+            passed += 1;
+            let length = u32::from_le_bytes([last[0], last[1], last[2], last[3]]);
+            last[4..] == *magic && u64::from(length) + TAIL as u64 == passed
+        };
+        loop {
+            let (end, length) = match self {
+                Self::Ranges(ranges, position) => {
+                    let left = ranges.length().saturating_sub(*position);
+                    let length = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+                    let some = ranges.read(*position, length)?;
+                    let end = some.iter().position(|byte| ends(*byte));
+                    *position += end.map_or(length, |end| end + 1) as u64;
+                    (end, length)
+                }
+                Self::Stream(plain, handle) => {
+                    let some = handle.block_on(plain.fill_buf())?;
+                    let length = some.len();
+                    let end = some.iter().position(|byte| ends(*byte));
+                    plain.consume(end.map_or(length, |end| end + 1));
+                    (end, length)
+                }
+            };
+            match (end, length) {
+                (Some(_), _) => return Ok(()),
+                (None, 0) => return Err(cut_short("it ends inside its footer")),
+                (None, _) => {}
             }
         }
     }
@@ -106,6 +185,10 @@ impl Source {
         }
         Ok(found)
     }
+}
+
+fn leading_zeros(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| **byte == 0).count()
 }
 
 fn outside() -> io::Error {

@@ -40,6 +40,9 @@ impl Role {
         tokens: bool,
     ) -> Result<Self, &'static str> {
         let repeated = column.max_rep_level();
+        if matches!(column.logical_type_ref(), Some(LogicalType::Unknown)) {
+            return Err("null");
+        }
         match column.physical_type() {
             Type::BYTE_ARRAY if !tokens && exact && repeated == 0 => Ok(Self::Text),
             Type::INT32 | Type::INT64 if tokens && repeated == 1 => Ok(Self::Integers {
@@ -135,8 +138,8 @@ impl Column {
 
     /// The next row's cell. Fails if the column has fewer cells than the file has rows.
     pub(super) fn next(&mut self) -> io::Result<Cell<'_>> {
-        if self.level == self.levels {
-            self.fill()?;
+        if self.is_at_end()? {
+            return Err(cut_short("a column ends before its rows do"));
         }
         let level = self.level;
         self.level += 1;
@@ -155,6 +158,14 @@ impl Column {
                 Cell::Integer(wide(self.integers[value], unsigned))
             }
         })
+    }
+
+    /// Whether there are no more cells.
+    pub(super) fn is_at_end(&mut self) -> io::Result<bool> {
+        if self.level == self.levels {
+            self.fill()?;
+        }
+        Ok(self.levels == 0)
     }
 
     /// The list that starts at the level before the next one.
@@ -183,7 +194,7 @@ impl Column {
         }
     }
 
-    /// Decodes some rows.
+    /// Decodes some rows; none at the end.
     fn fill(&mut self) -> io::Result<()> {
         self.definition.clear();
         self.repetition.clear();
@@ -219,9 +230,6 @@ impl Column {
             }
             _ => (0, 0),
         };
-        if levels == 0 {
-            return Err(cut_short("a column ends before its rows do"));
-        }
         self.levels = levels;
         self.budget.store(self.full_budget, Ordering::Relaxed);
         self.many = match bytes > BYTES {

@@ -6,7 +6,7 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::super::error::{cut_short, malformed};
+use super::super::error::{UnsupportedForm, cut_short, malformed, unsupported};
 use super::super::kind::PARQUET;
 use super::super::ranges::Ranges;
 use super::thrift::{BINARY, I32, LIST, STRUCT, Walk};
@@ -29,7 +29,7 @@ pub(super) fn read(ranges: &Ranges) -> io::Result<Bytes> {
     let end = end.ok_or_else(|| cut_short("it is shorter than the end of a Parquet file"))?;
     let tail = ranges.read(end, TAIL)?;
     if &tail[4..] == ENCRYPTED {
-        return Err(malformed("expected a plain footer, got an encrypted one"));
+        return Err(unsupported(UnsupportedForm::EncryptedFooter));
     }
     if &tail[4..] != PARQUET {
         return Err(cut_short("it does not end like a Parquet file"));
@@ -46,17 +46,22 @@ pub(super) fn read(ranges: &Ranges) -> io::Result<Bytes> {
     }
     let footer = ranges.read(start, length)?;
     match check(&footer) {
-        Some(()) => Ok(footer),
+        Some(false) => Ok(footer),
+        Some(true) => Err(unsupported(UnsupportedForm::EncryptedColumns)),
         None => Err(malformed("its footer is invalid")),
     }
 }
 
-/// `None` if the footer must not be parsed.
-fn check(footer: &[u8]) -> Option<()> {
+/// `None` if the footer must not be parsed; else whether it says that columns are encrypted. Then it lacks what the
+/// parser requires of them.
+fn check(footer: &[u8]) -> Option<bool> {
     const SCHEMA: i16 = 2;
+    const ENCRYPTION: i16 = 8;
+    let mut is_encrypted = false;
     let mut whole = Walk(footer);
     whole.skip_struct()?;
     let look = |walk: &mut Walk<'_>, number, kind| {
+        is_encrypted |= number == ENCRYPTION && kind == STRUCT;
         let is_schema = number == SCHEMA && kind == LIST;
         if is_schema {
             schema(walk)?;
@@ -64,7 +69,8 @@ fn check(footer: &[u8]) -> Option<()> {
         Some(is_schema)
     };
     // A second pass for the schema. If it is not a list, the parser reports that.
-    Walk(footer).fields(look)
+    Walk(footer).fields(look)?;
+    Some(is_encrypted)
 }
 
 /// Checks the list of a schema's elements: a group comes before its fields and has their number.
@@ -129,7 +135,7 @@ mod tests {
     #[test]
     fn schemas_that_can_be() {
         let leaf = (1, 0);
-        assert!(check(&footer(&[(1, 2), leaf, leaf])).is_some());
+        assert_eq!(check(&footer(&[(1, 2), leaf, leaf])), Some(false));
         assert!(check(&footer(&[(1, 2), (1, 1), leaf, leaf])).is_some());
         assert!(check(&footer(&[(0, 0)])).is_some());
         assert!(check(&footer(&[vec![(1, 1); 100], vec![leaf]].concat())).is_some());

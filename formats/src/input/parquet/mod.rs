@@ -64,7 +64,8 @@ pub(super) fn read(
             Ok(found) => open(&Some(*found))?,
             Err(_) => None,
         };
-        for _ in 0..group.num_rows() {
+        let group_rows = group.num_rows();
+        for _ in 0..group_rows {
             let cell = content.as_mut().map(Column::next).transpose()?;
             let name = |column: &mut Option<Column>| match column {
                 Some(column) => column.next().map(|cell| cell.id()),
@@ -91,6 +92,13 @@ pub(super) fn read(
                 progress(row as u64, rows);
             }
         }
+        for column in [&mut content, &mut id, &mut source].into_iter().flatten() {
+            if !column.is_at_end()? {
+                return Err(malformed(format!(
+                    "a row group of {group_rows} rows with a column of more"
+                )));
+            }
+        }
     }
     progress(1, 1);
     Ok(())
@@ -107,14 +115,21 @@ fn lies_in(chunk: &ColumnChunkMetaData, length: u64) -> bool {
     }
 }
 
-/// The number of rows, if it is plausible.
+/// The number of rows, if it is plausible, and the same for the row groups and the file.
 fn total_rows(metadata: &ParquetMetaData, bytes: u64) -> io::Result<u64> {
     let groups = metadata.row_groups().iter();
-    groups
+    let rows = groups
         .map(|group| u64::try_from(group.num_rows()).ok())
         .try_fold(0_u64, |sum, rows| sum.checked_add(rows?))
         .filter(|rows| *rows <= bytes.saturating_mul(ROWS_PER_BYTE))
-        .ok_or_else(|| malformed("it claims more rows than fit into its size"))
+        .ok_or_else(|| malformed("it claims more rows than fit into its size"))?;
+    let of_file = metadata.file_metadata().num_rows();
+    match u64::try_from(of_file) == Ok(rows) {
+        true => Ok(rows),
+        false => Err(malformed(format!(
+            "expected the {of_file} rows of its footer, got row groups of {rows}"
+        ))),
+    }
 }
 
 /// The wanted columns.

@@ -3,43 +3,58 @@
 //! text if there is no `.txt`, the token ids, and the document's own id if it differs from the key. Other members are
 //! skipped.
 //!
-//! Why no crate does this: `webdataset` (0.0.1) reads every member whole, even unwanted ones and long names, before it
-//! can be refused, so a small compressed file can take any amount of memory. The archive reader of `tar` does the same
-//! to long names, and blocks; of that crate only the header formats are used.
+//! The crate `webdataset` says which members are a sample, with its [`Grouper`]. Its parser of headers stays out, and
+//! [`members`] is in its place, for it reads every member whole before it can be refused, even unwanted ones and names,
+//! so a small compressed file can take any amount of memory; it takes the map of a sparse member for its content, and
+//! knows no sizes in extended headers (`comparison` has a test of each). The archive reader of `tar` does the first to
+//! names as well, and blocks; of that crate only the header formats are used.
 
+#[cfg(test)]
+mod comparison;
+mod extended;
 mod members;
+mod sparse;
 
 use std::io;
 
+use bytes::Bytes;
+use webdataset::core::handlers::reraise_exception;
+use webdataset::core::utils::is_shard_metadata;
+use webdataset::core::{Error, Sample, Value, base_plus_ext};
+use webdataset::shard::reader::{FileEvent, Grouped, Grouper, TarFile};
+
 use super::compression::Plain;
-use super::fields::Object;
+use super::fields::{Place, with_object};
 use super::lines::BYTE_ORDER_MARK;
 use super::{Content, ReadOptions, Record, Said};
 pub(super) use members::begins;
-use members::{Member, Members};
+use members::{Member, Members, Next};
+
+/// How many other members of a sample a message lists.
+const LISTED: usize = 4;
 
 /// The documents of a tar file.
 pub(super) struct Samples {
     shard: String,
     options: ReadOptions,
     members: Members,
-    sample: Option<Sample>,
+    grouper: Grouper,
+    /// About the sample that is being collected; `None` before the first one.
+    current: Option<Current>,
     /// The error after a row that is yielded first.
     error: Option<io::Error>,
     rows: i64,
     ended: bool,
 }
 
-/// The members of a sample so far. Of two members with the same ending the last one counts.
+/// What the grouper does not hold of a sample.
 #[derive(Default)]
-struct Sample {
+struct Current {
     key: String,
-    /// The text of `.txt`, or the reason why there is none.
-    text: Option<Result<String, String>>,
-    /// The fields of `.json`, or the reason why it is not an object.
-    fields: Option<Result<Fields, String>>,
-    /// Endings of other members, for a message.
-    others: Vec<String>,
+    /// Why members of it were not read: the ending and the reason.
+    refused: Vec<(String, String)>,
+    /// The number of other members.
+    others: usize,
 }
 
 /// The fields of an object.
@@ -54,7 +69,8 @@ impl Samples {
             shard,
             options,
             members: Members::new(input),
-            sample: None,
+            grouper: Grouper::new(reraise_exception()),
+            current: None,
             error: None,
             rows: 0,
             ended: false,
@@ -72,98 +88,143 @@ impl Samples {
         }
         while !self.ended {
             // A sample that an error cuts in two is not yielded.
-            let Some(member) = self.members.next().await? else {
-                self.ended = true;
-                break;
+            let finished = match self.members.next().await? {
+                Next::Member(member) => self.add(&member).await?,
+                // No sample is in two archives.
+                Next::Archive => self.finish(),
+                Next::End => {
+                    self.ended = true;
+                    self.finish()
+                }
             };
-            let Some((key, ending)) = split(&member.name) else {
-                continue;
-            };
-            let mut finished = None;
-            if self.sample.as_ref().is_some_and(|sample| sample.key != key) {
-                let sample = self.sample.take();
-                finished = sample.map(|sample| self.record(sample));
+            if finished.is_some() {
+                return Ok(finished);
             }
-            let sample = self.sample.get_or_insert_with(|| Sample {
-                key: key.to_owned(),
-                ..Sample::default()
+        }
+        Ok(None)
+    }
+
+    /// Adds a member, and reads it if it is `.txt` or `.json`. Yields the sample that it ends.
+    async fn add(&mut self, member: &Member) -> io::Result<Option<Record>> {
+        let Some((key, ending)) = base_plus_ext(&member.name) else {
+            return Ok(None);
+        };
+        if is_shard_metadata(&member.name) {
+            return Ok(None);
+        }
+        let mut finished = None;
+        if self
+            .current
+            .as_ref()
+            .is_none_or(|current| current.key != key)
+        {
+            finished = self.finish();
+            let key = key.to_owned();
+            self.current = Some(Current {
+                key,
+                ..Current::default()
             });
-            let ending = ending.to_lowercase();
-            let read = sample.add(&mut self.members, &member, ending, &self.options);
-            match (read.await, finished) {
-                (Ok(()), None) => {}
-                (Ok(()), finished) => return Ok(finished),
-                (Err(error), None) => return Err(error),
-                (Err(error), finished) => {
+        }
+        let ending = ending.to_ascii_lowercase();
+        let mut data = Vec::new();
+        let mut reason = None;
+        if ending != "txt" && ending != "json" {
+            let others = self.current.as_mut().map(|current| &mut current.others);
+            // A name like __bad__ means something to the grouper.
+            match others.filter(|others| **others < LISTED && !ending.starts_with('_')) {
+                Some(others) => *others += 1,
+                None => return Ok(finished),
+            }
+        } else if member.size > self.options.max_document_bytes as u64 {
+            reason = Some(self.options.too_large("a member"));
+        } else {
+            match self.members.read(member).await {
+                Ok(Ok(read)) => data = read,
+                Ok(Err(why)) => reason = Some(why),
+                Err(error) if finished.is_none() => return Err(error),
+                Err(error) => {
                     self.error = Some(error);
                     return Ok(finished);
                 }
             }
         }
-        let sample = self.sample.take();
-        Ok(sample.map(|sample| self.record(sample)))
+        let file = TarFile {
+            name: member.name.clone(),
+            data: Bytes::from(data),
+            url: None,
+            local_path: None,
+        };
+        if let Grouped::Failed(error) = self.grouper.push(FileEvent::File(file)) {
+            reason = Some(match error {
+                Error::DuplicateKey { .. } => format!(
+                    "sample {key:?}: expected one member .{ending}, got two of that name in a row"
+                ),
+                error => error.to_string(),
+            });
+        }
+        if let (Some(reason), Some(current)) = (reason, &mut self.current) {
+            current.refused.push((ending, reason));
+        }
+        Ok(finished)
     }
 
-    fn record(&mut self, sample: Sample) -> Record {
+    /// The record of the sample that is being collected.
+    fn finish(&mut self) -> Option<Record> {
+        let current = self.current.take()?;
+        let sample = match self.grouper.push(FileEvent::EndOfShard) {
+            Grouped::Sample(sample) => sample,
+            // All its members were left out.
+            _ => Sample::with_key(&*current.key),
+        };
         let row = self.rows;
         self.rows += 1;
-        Record::of(&self.shard, row, sample.document(&self.options))
+        let document = document(sample, current, &self.options);
+        Some(Record::of(&self.shard, row, document))
     }
 }
 
-impl Sample {
-    /// Reads a member if it is `.txt` or `.json`.
-    async fn add(
-        &mut self,
-        members: &mut Members,
-        member: &Member,
-        ending: String,
-        options: &ReadOptions,
-    ) -> io::Result<()> {
-        let is_json = ending == "json";
-        if !is_json && ending != "txt" {
-            // Enough for a message.
-            if self.others.len() < 4 {
-                self.others.push(format!(".{ending}"));
-            }
-            return Ok(());
+/// The own id of a sample, else its key, and its content; or the reason why there is none.
+fn document(
+    mut sample: Sample,
+    mut current: Current,
+    options: &ReadOptions,
+) -> Result<(Said, Content), String> {
+    let mut member = |ending: &str| {
+        let bytes = sample.remove(ending);
+        let refused = current.refused.iter().rposition(|(of, _)| of == ending);
+        match (refused, bytes) {
+            (Some(refused), _) => Some(Err(current.refused.swap_remove(refused).1)),
+            (None, Some(Value::Bytes(bytes))) => Some(utf8(bytes.into())),
+            (None, _) => None,
         }
-        let text = match member.size > options.max_document_bytes as u64 {
-            true => Err(options.too_large("a member")),
-            false => utf8(members.read().await?),
-        };
-        match is_json {
-            true => self.fields = Some(text.and_then(|text| fields(&text, options))),
-            false => self.text = Some(text),
+    };
+    let text = member("txt").map(|text| text.map(Content::Text));
+    let read = member("json").map(|json| json.and_then(|json| fields(&json, options)));
+    let (mut said, content) = match read {
+        Some(Ok(Fields { said, content })) => (said, Some(content)),
+        Some(Err(reason)) => (Said::default(), Some(Err(reason))),
+        None => (Said::default(), None),
+    };
+    let has_text = text.is_some();
+    let (content, wanted) = match options.tokens_field {
+        Some(_) => (content, "a member .json"),
+        None => (text.or(content), "a member .txt or .json"),
+    };
+    let content = content.unwrap_or_else(|| {
+        let others = sample.keys().filter(|name| !name.starts_with('_'));
+        let mut got: Vec<_> = others.map(|name| format!(".{name}")).collect();
+        if has_text {
+            got.insert(0, ".txt".to_owned());
         }
-        Ok(())
-    }
-
-    /// Its own id, else its key, and its content; or the reason why there is none.
-    fn document(self, options: &ReadOptions) -> Result<(Said, Content), String> {
-        let (mut said, content) = match self.fields {
-            Some(Ok(Fields { said, content })) => (said, Some(content)),
-            Some(Err(reason)) => (Said::default(), Some(Err(reason))),
-            None => (Said::default(), None),
+        let got = match got.is_empty() {
+            true => "others".to_owned(),
+            false => got.join(", "),
         };
-        let text = self.text.map(|text| text.map(Content::Text));
-        let (content, wanted) = match options.tokens_field {
-            Some(_) => (content, "a member .json"),
-            None => (text.or(content), "a member .txt or .json"),
-        };
-        let content = content.unwrap_or_else(|| {
-            let got = match self.others.is_empty() {
-                true => ".txt".to_owned(),
-                false => self.others.join(", "),
-            };
-            Err(format!(
-                "sample {:?}: expected {wanted}, got {got}",
-                self.key
-            ))
-        })?;
-        said.id.get_or_insert(self.key);
-        Ok((said, content))
-    }
+        let key = &current.key;
+        Err(format!("sample {key:?}: expected {wanted}, got {got}"))
+    })?;
+    said.id.get_or_insert(current.key);
+    Ok((said, content))
 }
 
 fn utf8(mut bytes: Vec<u8>) -> Result<String, String> {
@@ -176,22 +237,16 @@ fn utf8(mut bytes: Vec<u8>) -> Result<String, String> {
     })
 }
 
-fn fields(text: &str, options: &ReadOptions) -> Result<Fields, String> {
-    let object = Object::parse(text)?;
-    Ok(Fields {
-        said: object.said(options),
-        content: match &options.tokens_field {
-            Some(field) => object.tokens(field, options.names).map(Content::Tokens),
-            None => object
-                .text(&options.text_field, options.names)
-                .map(Content::Text),
-        },
+fn fields(json: &str, options: &ReadOptions) -> Result<Fields, String> {
+    with_object(json, Place::Line, |object| {
+        Ok(Fields {
+            said: object.said(options),
+            content: match &options.tokens_field {
+                Some(field) => object.tokens(field, options.names).map(Content::Tokens),
+                None => object
+                    .text(&options.text_field, options.names)
+                    .map(Content::Text),
+            },
+        })
     })
-}
-
-/// Key and ending of a member; `None` if it lacks one of them.
-fn split(path: &str) -> Option<(&str, &str)> {
-    let last = path.rfind('/').map_or(0, |slash| slash + 1);
-    let dot = last + path[last..].find('.')?;
-    (dot > last).then(|| (&path[..dot], &path[dot + 1..]))
 }
