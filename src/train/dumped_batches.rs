@@ -2,12 +2,13 @@
 //! which of them are selected, their losses and their weights. For people, and for programs that check them.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, BufRead as _, BufReader, BufWriter, Write as _},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
+use rho_files::Folder;
 use rho_trainer::{
     data::{Documents, GlobalBatch, Segment},
     run::StepOutcome,
@@ -77,7 +78,8 @@ impl BatchFile {
     ) -> anyhow::Result<Option<Self>> {
         let path = dumping.out.join(BATCHES);
         let cannot_write = || format!("{}: cannot be written", path.display());
-        let (written, bytes) = written(&path, dumping.done).with_context(cannot_write)?;
+        let folder = Folder::at(dumping.out);
+        let (written, bytes) = written(&folder, dumping.done).with_context(cannot_write)?;
         if written < dumping.done.min(dumping.steps) {
             terminal::line(&format!(
                 "note: {}: the first {} steps are done already, and only their first {written} are in it: start over \
@@ -89,16 +91,7 @@ impl BatchFile {
         if dumping.done >= dumping.steps {
             return Ok(None);
         }
-        let opened = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path);
-        let mut file = opened.with_context(cannot_write)?;
-        let cut = file
-            .set_len(bytes)
-            .and_then(|()| io::Seek::seek(&mut file, io::SeekFrom::End(0)));
-        cut.with_context(cannot_write)?;
+        let file = folder.resume(BATCHES, bytes).with_context(cannot_write)?;
         Ok(Some(Self {
             file: BufWriter::new(file),
             steps: dumping.steps,
@@ -189,12 +182,12 @@ fn marked(texts: &[&str], selected: &[bool]) -> String {
 }
 
 /// The last whole step up to `done` that a file holds, and the bytes up to its end.
-fn written(path: &Path, done: u64) -> io::Result<(u64, u64)> {
+fn written(folder: &Folder, done: u64) -> io::Result<(u64, u64)> {
     #[derive(Deserialize)]
     struct Step {
         step: u64,
     }
-    let file = match fs::File::open(path) {
+    let file = match folder.open(BATCHES) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, 0)),
         Err(error) => return Err(error),
@@ -231,18 +224,18 @@ mod tests {
 
     #[test]
     fn lines_behind_the_checkpoint_and_cut_ones_are_written_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(BATCHES);
-        assert_eq!(written(&path, 3).unwrap(), (0, 0));
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::at(place.path());
+        assert_eq!(written(&folder, 3).unwrap(), (0, 0));
         let line = |step: u64| format!("{{\"step\":{step},\"row\":0}}\n");
-        fs::write(
-            &path,
+        std::fs::write(
+            place.path().join(BATCHES),
             [line(1), line(1), line(2), line(3)].concat() + "{\"step\":3",
         )
         .unwrap();
         let bytes = |lines: usize| (lines * line(1).len()) as u64;
-        assert_eq!(written(&path, 2).unwrap(), (2, bytes(3)));
-        assert_eq!(written(&path, 0).unwrap(), (0, 0));
-        assert_eq!(written(&path, 9).unwrap(), (3, bytes(4)));
+        assert_eq!(written(&folder, 2).unwrap(), (2, bytes(3)));
+        assert_eq!(written(&folder, 0).unwrap(), (0, 0));
+        assert_eq!(written(&folder, 9).unwrap(), (3, bytes(4)));
     }
 }

@@ -12,7 +12,7 @@ use rho_formats::{
     Rejection, ScoreType, Shard, WriteOptions,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::json;
 
 use super::columns::Columns;
 use crate::{
@@ -145,7 +145,7 @@ pub(super) fn schema(columns: &Columns) -> MaskSchema {
         weights: Vec::new(),
         text: false,
         source: false,
-        metadata: Value::from("tokens for rho-mask train"),
+        metadata: json!({"tokens_for": "rho-mask train"}),
     }
 }
 
