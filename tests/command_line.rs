@@ -23,7 +23,7 @@ fn shells_complete_commands_and_options() {
     let script = Run::new(&["completions", "bash"]).ends_with(0).stdout;
     // What bash itself offers for `rho-mask sc` and `rho-mask score --batch`.
     let offer = "source /dev/stdin; COMP_WORDS=(rho-mask \"$@\"); COMP_CWORD=$#; \
-                 _rho__mask rho-mask \"${!#}\" \"\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
+                 _rho_mask rho-mask \"${!#}\" \"\"; printf '%s\\n' \"${COMPREPLY[@]}\"";
     let offered = |words: &[&str]| -> Vec<String> {
         let mut bash = Command::new("bash");
         bash.args(["-c", offer, "bash"]).args(words);
@@ -48,6 +48,7 @@ fn shells_complete_commands_and_options() {
     let mut batches = offered(&["score", "--batch"]);
     batches.sort();
     assert_eq!(batches, ["--batch", "--batch-tokens"]);
+    assert!(script.contains("-F _rho_mask") && script.contains("default rho-mask\n"));
     let ended = Run::new(&["completions", "perl"]).ends_with(2);
     assert!(ended.stderr.contains("bash"), "{}", ended.stderr);
 }

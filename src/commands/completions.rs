@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::Context as _;
+use clap_complete::Shell;
 
 use super::Outcome;
 use crate::{
@@ -12,11 +13,23 @@ use crate::{
 };
 
 pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<Outcome> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut cli::command(), "rho-mask", &mut script);
-    let script = String::from_utf8(script).context("the script is not UTF-8")?;
-    terminal::data_exact(&script)?;
+    terminal::data_exact(&script(args.shell)?)?;
     Ok(Outcome::Done)
+}
+
+fn script(shell: Shell) -> anyhow::Result<String> {
+    let generated = |name: &str| {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut cli::command(), name, &mut script);
+        String::from_utf8(script).context("the script is not UTF-8")
+    };
+    if shell != Shell::Bash {
+        return generated("rho-mask");
+    }
+    // In the functions of a program with a hyphen, clap_complete 4.6 does not find the options of commands: write them
+    // for a name without one, and register them for the program.
+    let script = generated("rho_mask")?;
+    Ok(script.replace("default rho_mask\n", "default rho-mask\n"))
 }
 
 pub(super) fn man(args: &ManArgs) -> anyhow::Result<Outcome> {
