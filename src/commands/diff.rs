@@ -14,10 +14,10 @@ pub(super) fn run(args: &DiffArgs) -> anyhow::Result<Outcome> {
     let compared = diff::compare(args)?;
     let report = Report::of(args, &compared);
     if args.json {
-        terminal::data(&serde_json::to_string(&report)?);
+        terminal::data_json(&report, false)?;
     } else {
         let width = args.width.or_else(terminal::data_width).unwrap_or(WIDTH);
-        terminal::data(tables(&report, args.sources, width).trim_end());
+        terminal::data(tables(&report, args.sources, width).trim_end())?;
     }
     Ok(match report.equal {
         true => Outcome::Done,

@@ -4,12 +4,8 @@ use rho_formats::MasksFolder;
 
 use super::{Outcome, score::corpus};
 use crate::{
-    cli::FinishArgs,
-    hinted_error::HintedError,
-    left_out,
-    pipeline::finish::FolderState,
-    run_folder::RecordedPlan,
-    terminal,
+    cli::FinishArgs, hinted_error::HintedError, left_out, pipeline::finish::FolderState,
+    run_folder::RecordedPlan, terminal,
 };
 
 /// Most missing shards that an error names.
@@ -69,7 +65,8 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
     let Some(summary) = standing.finish(&folder)? else {
         return Ok(Outcome::Incomplete);
     };
-    terminal::line(&format!("finished {shown}\n{summary}"));
+    terminal::summary(&format!("finished {shown}"), &summary);
+    summary.must_have_documents(&shown.to_string())?;
     if summary.incomplete() {
         left_out::say(&args.masks);
         return Ok(Outcome::Incomplete);

@@ -19,7 +19,7 @@ pub(super) fn run(args: &MergeArgs) -> anyhow::Result<Outcome> {
                 true => format!("wrote {out}"),
                 false => format!("{out}: all files are merged already"),
             };
-            terminal::line(&format!("{what}\n{summary}"));
+            terminal::summary(&what, &summary);
             if plan.ranked_apart() {
                 terminal::line(
                     "note: the tokens of each folder were ranked by themselves; `select --scope corpus` ranks all together",

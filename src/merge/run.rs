@@ -3,7 +3,6 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
     io::{self, BufRead, BufReader, Write},
 };
 
@@ -25,6 +24,7 @@ use crate::{
     select::folder::clear,
     selections::{counts::Counts, rule::Rule},
     stop::{Stop, Stopped},
+    terminal,
     tokenization::masks_copy,
 };
 
@@ -52,7 +52,9 @@ pub(crate) fn run(
     )?;
     let folder = &folder.files;
     for input in &plan.inputs {
-        masks_copy::copy(&input.folder, folder)?;
+        let tokenizer = input.tokenizer();
+        let note = masks_copy::copy(&input.folder, folder, tokenizer.as_deref())?;
+        note.iter().for_each(|note| terminal::line(note));
     }
     let metadata = metadata(plan, &parts)?;
     let rule = Metadata::of(&metadata).selections;
@@ -133,7 +135,7 @@ fn rejections(plan: &MergePlan, parts: &[Part], folder: &MasksFolder) -> anyhow:
     let write = |to: &mut dyn Write| {
         for (list, part) in &lists {
             let dropped: HashSet<&str> = part.dropped_shards.iter().map(String::as_str).collect();
-            for line in BufReader::new(File::open(list)?).lines() {
+            for line in BufReader::new(rho_files::open(list)?).lines() {
                 let line = line?;
                 let row: Value = serde_json::from_str(&line).map_err(io::Error::other)?;
                 if !row["shard"].as_str().is_some_and(|s| dropped.contains(s)) {

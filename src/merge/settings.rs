@@ -9,7 +9,7 @@ use crate::hinted_error::HintedError;
 
 /// Fields of the metadata that may differ; each folder's own value is recorded. The fingerprints beside them say that
 /// the models are the same.
-const MAY_DIFFER: &[&str] = &["source_field", "verified", "merged"];
+const MAY_DIFFER: &[&str] = &["source_field", "verified", "merged", "program"];
 
 /// What the scope `corpus` adds to a selection: it follows from the corpus.
 const COUNTS: &[&str] = &["kept", "lowest_kept", "highest_kept"];
@@ -79,6 +79,7 @@ fn remove_name(model: &mut Value) {
         && let Some(model) = model.as_object_mut()
     {
         model.remove("name");
+        model.remove("path");
     }
 }
 
@@ -184,7 +185,8 @@ pub(super) fn merged(all: &[&Value], parts: Vec<Value>) -> Value {
             part["selections"] = other["selections"].clone();
         }
         for model in ["reference", "base"] {
-            if let Some(name) = other[model].get("name") {
+            let model_of = &other[model];
+            if let Some(name) = model_of.get("name").or_else(|| model_of.get("path")) {
                 part[model] = name.clone();
             }
         }
@@ -196,6 +198,15 @@ pub(super) fn merged(all: &[&Value], parts: Vec<Value>) -> Value {
             let value = fields.get(*name);
             if all.iter().any(|other| other.get(*name) != value) {
                 fields.remove(*name);
+            }
+        }
+        for model in ["reference", "base"] {
+            let path = |other: &Value| other[model].get("path").cloned();
+            let first = all.first().and_then(|first| path(first));
+            if let Some(model) = fields.get_mut(model).and_then(Value::as_object_mut)
+                && all.iter().any(|other| path(other) != first)
+            {
+                model.remove("path");
             }
         }
         if let Some(selections) = fields.get("selections") {

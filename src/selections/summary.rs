@@ -9,7 +9,7 @@ use super::{
     counts::{Counts, Selected},
     rule::{Pick, Rule},
 };
-use crate::numbers::grouped;
+use crate::{numbers::grouped, terminal_text::safe};
 
 /// Most sources that the human-readable summary lists.
 const SOURCES: usize = 10;
@@ -140,7 +140,7 @@ impl Kept {
     /// A line for each of the first sources.
     fn write_sources(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for of in self.sources.iter().take(SOURCES) {
-            let name = of.source.as_deref().unwrap_or("(none)");
+            let name = safe(of.source.as_deref().unwrap_or("(none)"));
             let (tokens, share) = (grouped(of.tokens), of.share * 100.0);
             writeln!(f, "  {:<12}   {name}: {tokens} ({share:.1} %)", "")?;
         }
@@ -183,14 +183,15 @@ impl fmt::Display for SelectionSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut title = "kept";
         for name in &self.order {
+            let shown = safe(name);
             if let Some(kept) = self.kept.get(name) {
-                writeln!(f, "  {title:<12}by {name:<13}{kept}")?;
+                writeln!(f, "  {title:<12}by {shown:<13}{kept}")?;
                 kept.write_sources(f)?;
             }
             if let Some(weighed) = self.weights.get(name) {
                 let mean = weighed.mean;
                 let mean = mean.map_or("-".to_owned(), |mean| format!("{mean:.3}"));
-                writeln!(f, "  {:<12}by {name:<13}mean {mean}", "weights")?;
+                writeln!(f, "  {:<12}by {shown:<13}mean {mean}", "weights")?;
             }
             title = "";
         }

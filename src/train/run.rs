@@ -40,7 +40,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
     let prepared = resolve(args)?;
     let plan = &prepared.plan;
     if args.show_plan {
-        terminal::data(&serde_json::to_string_pretty(plan)?);
+        terminal::data_json(plan, true)?;
         return Ok(Finished::Shown);
     }
     threads::common_pool(plan.threads)?;
