@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::summary::{SUMMARY, Summary, Time};
-use crate::{document::Document, hinted_error::HintedError, masks::files::Masks};
+use crate::{document::Document, hinted_error::HintedError, masks::files::Masks, numbers::fixed};
 
 /// A finished folder: its files and its summary.
 pub(crate) struct DynamicsFolder {
@@ -55,7 +55,7 @@ impl DynamicsFolder {
         let mut checkpoints = self.summary.checkpoints.iter();
         let checkpoint = checkpoints.find(|checkpoint| checkpoint.column == time.column);
         let name = checkpoint.map_or("", |checkpoint| &checkpoint.name);
-        format!("{:.0} % ({name})", (time.share * 100.0).floor())
+        format!("{} % ({name})", fixed((time.share * 100.0).floor(), 0))
     }
 
     /// The name of the score behind the preference.

@@ -268,6 +268,32 @@ mod tests {
     }
 
     #[test]
+    fn tables_are_lists_where_they_might_not_fit() {
+        let widths = [200.0, 400.0, 600.0, 741.0, 9999.0];
+        let expected = [
+            None,
+            Some("over-phone"),
+            Some("over-column"),
+            Some("over-page"),
+            Some("over-page"),
+        ];
+        assert_eq!(widths.map(place), expected);
+        // In a narrow place all of these are lists, in a wide one only the widest.
+        let styles = listed();
+        for (width, classes) in [
+            (560, ".over-phone, .over-column, .over-page"),
+            (1150, ".over-page"),
+        ] {
+            let (_, rest) = styles.split_once(&format!("(width < {width}px)")).unwrap();
+            assert!(
+                rest.trim_start_matches([' ', '{', '\n'])
+                    .starts_with(&format!("table:is({classes})")),
+                "{rest}"
+            );
+        }
+    }
+
+    #[test]
     fn nothing_is_fetched() {
         let html = Page::new("a".to_owned(), "b".to_owned()).html();
         for address in ["http:", "https:", "//cdn", "@import", "url("] {
