@@ -4,13 +4,19 @@ use std::{collections::BTreeSet, ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+mod cache;
+mod command_line;
+mod config;
+mod console;
 mod convert;
+mod diff;
 mod dynamics;
 mod eval;
 #[cfg(feature = "train")]
 mod experiment;
 mod export;
 mod input;
+mod merge;
 mod model;
 mod report;
 mod score;
@@ -26,7 +32,11 @@ mod verify;
 #[cfg(feature = "train")]
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
 
+pub use cache::{CacheAction, CacheArgs, CacheCleanArgs, CacheListArgs};
+pub use command_line::{Answer, command, parse, wants_json};
+pub use console::ConsoleArgs;
 pub use convert::{ConvertArgs, IdsDtype, TargetName};
+pub use diff::{DiffArgs, JoinKey};
 pub use dynamics::{DynamicsArgs, LinePlaces};
 pub use eval::EvalArgs;
 #[cfg(feature = "train")]
@@ -34,6 +44,7 @@ pub use experiment::ExperimentArgs;
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
 pub(crate) use input::OPTION_NAMES;
 pub use input::{InputArgs, TextArgs};
+pub use merge::{MergeArgs, OnDuplicate};
 pub use model::ModelArgs;
 pub use report::ReportArgs;
 pub use score::ScoreArgs;
@@ -41,6 +52,7 @@ pub use select::SelectArgs;
 pub use selection::{FormulaName, RuleName, ScopeName, SelectionArgs};
 pub use show_and_stats::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use threads_and_progress::{ProgressArgs, ThreadsArgs};
+pub(crate) use values::ratio;
 pub use values::{
     Combination, MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken,
 };
@@ -58,6 +70,14 @@ pub use verify::{OracleDtype, VerifyArgs};
     max_term_width = 100
 )]
 pub struct Cli {
+    /// With --version: also show the commit, the platform, ONNX Runtime and the features.
+    #[arg(long, requires = "version")]
+    pub verbose: bool,
+
+    /// Messages, and options from a file.
+    #[command(flatten)]
+    pub console: ConsoleArgs,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -91,6 +111,12 @@ pub enum Command {
     /// Print statistics of masks: by source, by position in the document, by token.
     #[command(after_long_help = show_and_stats::STATS_EXAMPLES)]
     Stats(StatsArgs),
+    /// Merge masks folders of parts of a corpus into one.
+    #[command(after_long_help = merge::EXAMPLES)]
+    Merge(MergeArgs),
+    /// Compare two masks: which bits and scores agree, by source.
+    #[command(after_long_help = diff::EXAMPLES)]
+    Diff(DiffArgs),
     /// Analyse how the loss of each token changed over the checkpoints of a training run.
     #[command(after_long_help = dynamics::EXAMPLES)]
     Dynamics(Box<DynamicsArgs>),
@@ -140,8 +166,58 @@ pub enum Command {
     /// Downloads the pinned wheel with `python3 -m pip download`, checks its SHA-256 and unpacks the library into the
     /// user's cache folder. `score` does this by itself when it finds no library.
     Setup(SetupArgs),
+    /// List or clean the cache: exported checkpoints, ONNX Runtime, bundled files.
+    #[command(after_long_help = cache::EXAMPLES)]
+    Cache(CacheArgs),
     /// Show which ONNX Runtime would be used and why: library, version, providers, devices.
     Doctor(DoctorArgs),
+    /// Print a script that completes commands and options in a shell.
+    #[command(after_long_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Write man pages, one for each command.
+    Man(ManArgs),
+}
+
+impl Command {
+    /// How it shows progress, if it does.
+    pub(crate) fn progress(&self) -> Option<ProgressKind> {
+        match self {
+            Self::Score(args) => Some(args.progress.progress),
+            Self::Select(args) => Some(args.progress.progress),
+            Self::Merge(args) => Some(args.progress.progress),
+            Self::Convert(args) => Some(args.progress.progress),
+            Self::Dynamics(args) => Some(args.progress.progress),
+            Self::Eval(args) => Some(args.progress.progress),
+            #[cfg(feature = "train")]
+            Self::Train(args) => Some(args.progress.progress),
+            #[cfg(feature = "train")]
+            Self::Experiment(args) => Some(args.progress.progress),
+            _ => None,
+        }
+    }
+}
+
+/// What `completions --help` ends with.
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+      rho-mask completions bash > ~/.local/share/bash-completion/completions/rho-mask
+      rho-mask completions zsh > ~/.zfunc/_rho-mask
+      rho-mask completions fish > ~/.config/fish/completions/rho-mask.fish";
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder for the pages, such as ~/.local/share/man/man1; it is created if it does not exist.
+    #[arg(long, short, value_name = "DIR")]
+    pub out: PathBuf,
 }
 /// Arguments of `finish`.
 #[derive(Debug, Args)]

@@ -6,14 +6,25 @@ use std::fmt;
 #[derive(Debug)]
 pub struct HintedError {
     message: String,
+    details: Vec<String>,
     hint: String,
 }
 
 impl HintedError {
     /// An error whose message says where, what, expected, got, and whose hint says what to do.
     pub fn error(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+        Self::with_details(message, Vec::new(), hint)
+    }
+
+    /// Like [`error`](Self::error), with lines below the message.
+    pub(crate) fn with_details(
+        message: impl Into<String>,
+        details: Vec<String>,
+        hint: impl Into<String>,
+    ) -> anyhow::Error {
         Self {
             message: message.into(),
+            details,
             hint: hint.into(),
         }
         .into()
@@ -32,6 +43,13 @@ impl fmt::Display for HintedError {
 }
 
 impl std::error::Error for HintedError {}
+
+/// The lines below the message of an error.
+pub fn details(error: &anyhow::Error) -> &[String] {
+    let mut causes = error.chain();
+    let own = causes.find_map(|cause| cause.downcast_ref::<HintedError>());
+    own.map_or(&[], |own| &own.details)
+}
 
 /// All causes, outermost first. A cause whose text is already part of the message is skipped.
 pub fn chain(error: &anyhow::Error) -> String {

@@ -29,21 +29,26 @@
 //! * Models: `hub` finds models by their names on the Hugging Face Hub. `rho_checkpoint` reads checkpoints for export,
 //!   training and scoring. `checkpoint` exports a checkpoint into the cache if a reference is needed.
 //! * Masks: the [`pipeline`] scores and masks a corpus. `selections` selects tokens. `select` selects again from stored
-//!   scores. `masks` reads masks; `show`, `stats` and `report` display them; `convert` writes them for other trainers.
+//!   scores. `masks` reads masks; `show`, `stats` and `report` display them; `convert` writes them for other trainers; `merge`
+//!   joins the masks of parts of a corpus; `diff` compares two.
 //! * Training: `train` trains a model; `experiment` compares ways to train.
 //! * Analyses: `eval` measures models, `verify` checks their scores, `dynamics` follows the tokens over a training run.
 
+mod cache;
 mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod convert;
+mod corpus;
 mod demo;
+mod diff;
 mod document;
 mod dynamics;
 mod eval;
 #[cfg(feature = "train")]
 mod experiment;
 mod files;
+mod groups;
 pub mod hint;
 pub mod hinted_error;
 mod hub;
@@ -52,12 +57,14 @@ mod masks;
 mod masks_by_tokens;
 #[cfg(feature = "train")]
 mod memory;
+mod merge;
 mod metadata;
 mod numbers;
 pub mod outcome;
 mod panics;
 pub mod pipeline;
 pub mod plan;
+mod program;
 mod progress;
 mod ranks;
 mod report;

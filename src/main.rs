@@ -3,33 +3,61 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use rho_mask::{
     cli::{self, Cli},
     commands, hint, hinted_error,
     outcome::Outcome,
-    stop, terminal,
+    stop,
+    terminal::{self, DataError},
 };
 
 fn main() -> ExitCode {
     settle_environment();
-    let cli = Cli::parse();
-    match commands::run(&cli) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Incomplete) => ExitCode::from(1),
-        Ok(Outcome::Interrupted) => ExitCode::from(stop::INTERRUPTED),
-        Err(error) if stop::was_asked_for(&error) => {
-            terminal::line(&error.to_string());
-            ExitCode::from(stop::INTERRUPTED)
+    let ended = run();
+    let code = match &ended {
+        Ok(code) => *code,
+        // The reader of standard output has all it wanted.
+        Err(error) if is_reader_gone(error) => 0,
+        Err(error) if stop::was_asked_for(error) => {
+            terminal::note(&error.to_string());
+            stop::INTERRUPTED
         }
         Err(error) => {
-            terminal::line(&format!("error: {}", hinted_error::chain(&error)));
-            if let Some(hint) = hint::of(&error) {
-                terminal::line(&format!("hint: {hint}"));
-            }
-            ExitCode::from(2)
+            let details = hinted_error::details(error);
+            let hint = hint::of(error);
+            terminal::error(&hinted_error::chain(error), details, hint.as_deref());
+            2
+        }
+    };
+    ExitCode::from(terminal::end(code))
+}
+
+fn run() -> anyhow::Result<u8> {
+    let words: Vec<_> = std::env::args_os().collect();
+    if cli::wants_json(&words) {
+        terminal::use_json();
+    }
+    match cli::parse(words)? {
+        Ok(cli) => command(&cli),
+        Err(answer) if answer.is_verbose_version => commands::version().map(|()| 0),
+        Err(answer) => {
+            terminal::help(&answer.plain, answer.styled.as_deref(), answer.is_refusal)?;
+            Ok(if answer.is_refusal { 2 } else { 0 })
         }
     }
+}
+
+fn command(cli: &Cli) -> anyhow::Result<u8> {
+    Ok(match commands::run(cli)? {
+        Outcome::Done => 0,
+        Outcome::Incomplete => 1,
+        Outcome::Interrupted => stop::INTERRUPTED,
+    })
+}
+
+fn is_reader_gone(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref());
+    causes.any(|cause| matches!(cause, DataError::ReaderGone))
 }
 
 /// Turns off the telemetry of ONNX Runtime's official builds: from 1.31 on they report usage to Microsoft, and keep a

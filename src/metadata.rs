@@ -5,10 +5,12 @@
 //! that needs the field refuses the masks and names it. Commands that pass metadata on keep the JSON, so that fields of
 //! other versions survive.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::Value;
+
+use crate::program;
 
 /// The version of the mask file layout that this program reads and writes.
 pub(crate) const FORMAT_VERSION: u64 = 1;
@@ -20,6 +22,9 @@ pub(crate) struct Metadata {
     /// See [`FORMAT_VERSION`].
     #[serde(deserialize_with = "lenient")]
     pub(crate) format_version: Option<u64>,
+    /// The program that created the files.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) program: Option<Program>,
     /// The reference model, or several models and how their scores are combined.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) reference: Option<Reference>,
@@ -55,6 +60,19 @@ pub(crate) struct Metadata {
     /// The corpus field with the source of each document.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) source_field: Option<String>,
+    /// The first documents of the corpus that were read, if not all.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<u64>,
+    /// The share of the corpus's rows that was read, if not all.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) sample: Option<Sampled>,
+    /// The expressions that the documents passed, in the order in which they were applied.
+    #[serde(
+        rename = "where",
+        deserialize_with = "lenient",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub(crate) filters: Vec<String>,
     /// The results of `verify` for the models: one, or a list.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) verified: Option<Value>,
@@ -69,9 +87,63 @@ impl Metadata {
         serde_json::from_value(metadata.clone()).unwrap_or_default()
     }
 
+    /// The models that scored, as they were named.
+    pub(crate) fn models(&self) -> Vec<String> {
+        let named = |name: &Option<String>, path: &Option<String>| name.clone().or(path.clone());
+        let mut models = Vec::new();
+        if let Some(reference) = &self.reference {
+            models.extend(named(&reference.name, &reference.path));
+            let several = reference.models.iter().flatten();
+            models.extend(several.map(|m| m.path.clone().unwrap_or_else(|| m.name.clone())));
+        }
+        if let Some(base) = &self.base {
+            models.push(base.path.clone().unwrap_or_else(|| base.name.clone()));
+        }
+        models
+    }
+
     /// The vocabulary size of the reference.
     pub(crate) fn vocabulary(&self) -> Option<usize> {
         self.reference.as_ref()?.vocabulary
+    }
+}
+
+/// A sample of a corpus.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Sampled {
+    /// The share of the rows.
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) rate: f64,
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) seed: u64,
+}
+
+/// The program that created masks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Program {
+    /// Its version.
+    #[serde(deserialize_with = "lenient")]
+    pub version: String,
+    /// The commit that it was built from; none if the build did not know it.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+impl Program {
+    /// This program.
+    pub(crate) fn this() -> Self {
+        Self {
+            version: program::VERSION.to_owned(),
+            commit: program::commit().map(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&program::display(&self.version, self.commit.as_deref()))
     }
 }
 
@@ -79,9 +151,12 @@ impl Metadata {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Reference {
-    /// Its name and commit on the Hub. The name of a local folder is not recorded, because it may change.
+    /// Its name and commit on the Hub.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
+    /// Its path as it was typed, if it is local. It says nothing about the content, which may change.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
     /// SHA-256 of its files.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) fingerprint: Option<String>,
@@ -105,6 +180,9 @@ pub(crate) struct Reference {
 pub(crate) struct Model {
     #[serde(deserialize_with = "lenient")]
     pub(crate) name: String,
+    /// Its path as it was typed, if it is local.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
     /// SHA-256 of its files.
     #[serde(deserialize_with = "lenient")]
     pub(crate) fingerprint: String,
@@ -193,6 +271,9 @@ pub(crate) struct Selection {
     pub(crate) keep_lowest: Option<f64>,
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) keep_highest: Option<f64>,
+    /// The kept shares of single sources, if each source was ranked by itself.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) keep_by: Option<BTreeMap<String, f64>>,
     /// For a band: the dropped shares.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) drop_lowest: Option<f64>,
@@ -322,11 +403,11 @@ mod tests {
             "format_version": 1, "provider": "cpu", "precision": "f32", "context": 128, "overlap": 32,
             "tokenizer": {"fingerprint": "ab", "files": {"tokenizer_config.json": "cd"}},
             "bos": {"rule": "auto", "tokens": [1]}, "eos": {"rule": "never", "tokens": []},
-            "scope": "batch", "scope_tokens": 16384, "source_field": "meta.source",
+            "scope": "batch", "scope_tokens": 16384, "source_field": "meta.source", "where": ["tokens > 3"],
             "reference": {"name": "a/b@c", "fingerprint": "ef", "vocabulary": 2048, "ignored_settings": ["x"]},
             "selections": [
                 {"column": "mask_loss", "by": "loss", "keep_lowest": 0.7},
-                {"column": "mask_random", "by": "random", "seed": 3, "scored": "loss", "keep": 0.5},
+                {"column": "mask_random", "by": "random", "seed": 3, "scored": "loss", "keep": 0.5, "keep_by": {"web": 0.1}},
                 {"column": "mask_band", "by": "loss", "drop_lowest": 0.1, "drop_highest": 0.2},
                 {"column": "mask_some", "by": "loss", "at_least": null, "at_most": 2.5},
                 {"column": "weight_excess", "by": "excess", "difference": ["base_loss", "loss"],

@@ -3,14 +3,14 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use rho_formats::{BatchCompression, MasksFolder, ReadOptions, ScoreType};
+use rho_formats::{BatchCompression, MasksFolder, ReadOptions, Sample, ScoreType};
 use rho_selection::Combine;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::{
     cli::{OPTION_NAMES, SpecialToken},
-    metadata::{self, FORMAT_VERSION, Metadata, Reference},
+    metadata::{self, FORMAT_VERSION, Metadata, Program, Reference, Sampled},
     selections::rule::{Rule, Scope},
     tokenization::masks_copy,
 };
@@ -100,6 +100,12 @@ pub struct Plan {
     pub lines: bool,
     /// Larger documents are skipped.
     pub max_document_bytes: usize,
+    /// How many documents are read, from the first on, if not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The share of the rows that is read, if not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sample: Option<Sampled>,
     /// Type of the stored scores.
     pub score_type: ScoreType,
     /// Compression of the masks.
@@ -125,9 +131,12 @@ pub struct Plan {
 pub struct PlannedModel {
     /// Its display name: its name and commit on the Hub, or the last part of its path.
     pub name: String,
-    /// Its name and commit on the Hub, if it is from there.
+    /// Its name and commit on the Hub, if it is from there, or that it is bundled.
     #[serde(skip)]
     pub hub: Option<String>,
+    /// Its path as it was typed, if it is local.
+    #[serde(skip)]
+    pub typed: Option<String>,
     /// The ONNX model.
     pub path: PathBuf,
     /// SHA-256 of the model's files.
@@ -158,6 +167,7 @@ impl Plan {
         let columns = self.columns();
         let model = |i: usize, model: &PlannedModel| metadata::Model {
             name: model.name.clone(),
+            path: model.typed.clone(),
             fingerprint: model.fingerprint.clone(),
             vocabulary: model.vocabulary,
             precision: model.precision.clone(),
@@ -166,8 +176,8 @@ impl Plan {
         };
         let reference = match &self.references[..] {
             [one] => Reference {
-                // A name on the Hub means the same everywhere; the name of a folder may change.
                 name: one.hub.clone(),
+                path: one.typed.clone(),
                 fingerprint: Some(one.fingerprint.clone()),
                 vocabulary: Some(one.vocabulary),
                 ignored_settings: one.ignored_settings.clone(),
@@ -191,6 +201,7 @@ impl Plan {
         };
         Metadata {
             format_version: Some(FORMAT_VERSION),
+            program: Some(Program::this()),
             reference: Some(reference),
             base: self
                 .base
@@ -209,6 +220,9 @@ impl Plan {
             selections: Some(self.rule.metadata()),
             scope: self.scope.metadata(),
             source_field: self.source_field.clone(),
+            limit: self.limit,
+            sample: self.sample,
+            filters: Vec::new(),
             verified,
             dynamics: None,
         }
@@ -280,6 +294,9 @@ impl Plan {
             source_field: self.source_field.clone(),
             lines: self.lines,
             max_document_bytes: self.max_document_bytes,
+            sample: self
+                .sample
+                .and_then(|sample| Sample::new(sample.rate, sample.seed)),
             names: OPTION_NAMES,
         }
     }

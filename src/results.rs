@@ -5,13 +5,14 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::hinted_error::HintedError;
 
 /// The file name, in the experiment's folder.
 pub(crate) const RESULTS: &str = "results.json";
 /// The version of the file format that this program reads and writes.
-pub(crate) const FORMAT_VERSION: u64 = 1;
+pub(crate) const FORMAT_VERSION: u64 = 2;
 
 /// The whole file. Unfinished arms are not in it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -266,9 +267,19 @@ pub(crate) struct Downstream {
     #[serde(flatten)]
     pub(crate) measure: Measure,
     pub(crate) law: String,
+    /// The law of each arm: arms differ in what they trained on, and a law through the points of several would mostly be
+    /// about that difference.
+    pub(crate) arms: Vec<ArmLaw>,
+    pub(crate) points: Vec<DownstreamPoint>,
+}
+
+/// The laws through the points of one arm; None for too few points.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ArmLaw {
+    pub(crate) arm: String,
+    /// By the loss of the selected tokens; `unselected` is by that of the others.
     pub(crate) selected: Option<Fit>,
     pub(crate) unselected: Option<Fit>,
-    pub(crate) points: Vec<DownstreamPoint>,
 }
 
 /// An evaluation of a run and the losses of the steps before it.
@@ -313,22 +324,22 @@ impl Results {
         let path = folder.join(RESULTS);
         let shown = path.display();
         let text = std::fs::read(&path).with_context(|| format!("{shown}: cannot be read"))?;
-        let read: Self = serde_json::from_slice(&text).map_err(|error| {
+        let other = |error: serde_json::Error| {
             HintedError::error(
                 format!("{shown}: expected the results of an experiment, got other JSON: {error}"),
                 "run the same `rho-mask experiment` again: it rewrites them",
             )
-        })?;
-        if read.format_version != FORMAT_VERSION {
+        };
+        let read: Value = serde_json::from_slice(&text).map_err(other)?;
+        // Before the fields, which another version may lack.
+        let version = &read["format_version"];
+        if version.is_number() && *version != FORMAT_VERSION {
             return Err(HintedError::error(
-                format!(
-                    "{shown}: expected format_version {FORMAT_VERSION}, got {}",
-                    read.format_version
-                ),
-                "run the same `rho-mask experiment` again with this version",
+                format!("{shown}: expected format_version {FORMAT_VERSION}, got {version}"),
+                "run the same `rho-mask experiment` again with this version: it rewrites them",
             ));
         }
-        Ok(read)
+        serde_json::from_value(read).map_err(other)
     }
 
     /// The text of the file.

@@ -1,62 +1,51 @@
-//! The only module that prints. Standard output is for data, standard error for human-readable messages.
+//! The only module that prints. Standard output is for data, standard error for human-readable messages, or, with
+//! `--progress json`, for one JSON object per line.
+//!
+//! Names and values come from other people's files, so all text is escaped here, once: what acts on a terminal is
+//! replaced by a visible sign ([`crate::terminal_text`]). Text is either a line (a line break in it is replaced too), a
+//! head with lines below it, or JSON (where the escape has the same value).
+//!
+//! * `data`: standard output: flushed and checked after every write, so that a full disk is an error.
+//! * `messages`: standard error, and how it is used: text, JSON, or errors only.
+//! * `log`: the file of `--log-file`. `bar`: progress bars.
 
 use std::{
-    collections::BTreeSet,
-    io::{IsTerminal, Write},
-    sync::{Mutex, PoisonError},
+    fmt,
+    io::{self, IsTerminal},
 };
 
-use rho_formats::remote::without_secrets;
+use serde::Serialize;
+use serde_json::json;
 
-use crate::terminal_text;
+mod bar;
+mod data;
+mod log;
+mod messages;
 
-/// Prints lines to standard error. Control characters are replaced, because names and values come from other people's
-/// files. A failed write is ignored.
-pub fn line(text: &str) {
-    // Most URLs have lost their secrets before; this is for those that stand in an argument of another kind.
-    let text = without_secrets(text);
-    let lines: Vec<_> = text.split('\n').map(harmless).collect();
-    drawn(&lines.join("\n"));
-}
-
-/// Like [`line`], for text that is already safe and coloured.
-pub fn drawn(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// A line with control characters replaced, except tabs.
-fn harmless(line: &str) -> String {
-    let parts: Vec<_> = line.split('\t').map(terminal_text::safe).collect();
-    parts.join("\t")
-}
-
-/// Prints a line to standard error only once per process: commands that open many models would repeat it.
-pub fn once(text: &str) {
-    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    if said.insert(text.to_owned()) {
-        line(text);
-    }
-}
-
-/// Prints a line of data.
-pub fn data(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
-}
+pub(crate) use bar::Bar;
+pub use data::{DataError, data, help};
+pub(crate) use data::{data_drawn, data_exact, data_json};
+pub use messages::{Settings, end, error, line as note, set_up, use_json};
+pub(crate) use messages::{at_end, event, line, logged, once, progress_line, sample, text};
 
 /// Whether standard error is a terminal.
-pub fn watched() -> bool {
-    std::io::stderr().is_terminal()
+pub(crate) fn is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Whether progress bars are drawn on standard error: a terminal, and neither JSON nor silence was asked for.
+pub(crate) fn watched() -> bool {
+    messages::draws_bars() && io::stderr().is_terminal()
 }
 
 /// Whether colours may be used on standard error: a terminal that supports them, and no `NO_COLOR` (no-color.org).
-pub fn colours() -> bool {
-    watched() && wanted()
+pub(crate) fn colours() -> bool {
+    io::stderr().is_terminal() && wanted()
 }
 
 /// Like [`colours`], for standard output.
-pub fn data_colours() -> bool {
-    std::io::stdout().is_terminal() && wanted()
+pub(crate) fn data_colours() -> bool {
+    io::stdout().is_terminal() && wanted()
 }
 
 fn wanted() -> bool {
@@ -65,13 +54,13 @@ fn wanted() -> bool {
 }
 
 /// The width of standard error in columns, if it is a terminal.
-pub fn width() -> Option<usize> {
-    columns(terminal_size::terminal_size_of(std::io::stderr()))
+pub(crate) fn width() -> Option<usize> {
+    columns(terminal_size::terminal_size_of(io::stderr()))
 }
 
 /// Like [`width`], for standard output.
-pub fn data_width() -> Option<usize> {
-    columns(terminal_size::terminal_size_of(std::io::stdout()))
+pub(crate) fn data_width() -> Option<usize> {
+    columns(terminal_size::terminal_size_of(io::stdout()))
 }
 
 /// The width; none if it is 0, which terminals report for an unknown width.
@@ -80,8 +69,14 @@ fn columns(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Optio
         .filter(|&width| width > 0)
 }
 
+/// Prints a line, and below it the lines of a summary. As JSON, the summary is part of the last object.
+pub(crate) fn summary(head: &str, summary: &(impl fmt::Display + Serialize)) {
+    text(head, &summary.to_string());
+    at_end(json!({"summary": summary}));
+}
+
 /// Prints a note if some shards are not complete.
-pub fn note_missing(missing: &[String], done: &str) {
+pub(crate) fn note_missing(missing: &[String], done: &str) {
     if let Some(first) = missing.first() {
         let (count, are) = match missing.len() {
             1 => ("1 shard".to_owned(), "is"),
@@ -90,15 +85,5 @@ pub fn note_missing(missing: &[String], done: &str) {
         line(&format!(
             "note: {count} {are} not done, such as {first}: only finished rows are {done}"
         ));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_has_no_power_over_the_terminal() {
-        assert_eq!(harmless("a\tb\x1b[2J\r\u{9b}0m"), "a\tb␛[2J␍⟨9b⟩0m");
     }
 }

@@ -36,13 +36,60 @@ pub(crate) fn is_unseen(character: char) -> bool {
         )
 }
 
-/// A line of text, safe to print.
+/// A text, safe to print inside a line: line breaks and tabs are replaced too.
 pub(crate) fn safe(text: &str) -> Cow<'_, str> {
-    if text.chars().all(|character| stand_in(character).is_none()) {
+    replaced(text, stand_in)
+}
+
+/// A message, safe to print as one line. Tabs stay.
+pub(crate) fn in_one_line(text: &str) -> Cow<'_, str> {
+    replaced(text, |c| if c == '\t' { None } else { stand_in(c) })
+}
+
+/// Lines of text, safe to print. Tabs stay.
+pub(crate) fn lines(text: &str) -> String {
+    let keep = |c| matches!(c, '\t' | '\n');
+    replaced(text, |c| if keep(c) { None } else { stand_in(c) }).into_owned()
+}
+
+/// Coloured lines of text, safe to print: of the sequences that a terminal obeys, those stay that set a colour.
+pub(crate) fn coloured(text: &str) -> String {
+    let mut parts = text.split('\x1b');
+    let mut safe = lines(parts.next().unwrap_or_default());
+    for part in parts {
+        let rest = part.strip_prefix('[');
+        let rest =
+            rest.map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';'));
+        safe.push(match rest.is_some_and(|rest| rest.starts_with('m')) {
+            true => '\x1b',
+            false => '␛',
+        });
+        safe += &lines(part);
+    }
+    safe
+}
+
+/// JSON in which the characters that act on a terminal are escaped: the same value.
+pub(crate) fn json(text: &str) -> String {
+    // Outside of strings, JSON has no such characters but line breaks.
+    let escaped = |c: char| {
+        let units = &mut [0; 2];
+        let units = c.encode_utf16(units);
+        units.iter().map(|unit| format!("\\u{unit:04x}")).collect()
+    };
+    let escape = |c| (c != '\n' && stand_in(c).is_some()).then(|| escaped(c));
+    replaced(text, escape).into_owned()
+}
+
+fn replaced(text: &str, replacement: impl Fn(char) -> Option<String>) -> Cow<'_, str> {
+    if text
+        .chars()
+        .all(|character| replacement(character).is_none())
+    {
         return Cow::Borrowed(text);
     }
     let characters = text.chars();
-    let drawn = characters.map(|c| stand_in(c).unwrap_or_else(|| c.to_string()));
+    let drawn = characters.map(|c| replacement(c).unwrap_or_else(|| c.to_string()));
     Cow::Owned(drawn.collect())
 }
 
@@ -83,6 +130,50 @@ mod tests {
         assert_eq!(safe("x\u{202e}y\u{200d}z"), "x⟨202e⟩y\u{200d}z");
         let all: String = ('\0'..=char::MAX).collect();
         assert!(!safe(&all).chars().any(char::is_control));
+    }
+
+    #[test]
+    fn safe_text_stays_as_it_is() {
+        let hostile =
+            "\x1b]8;;http://x\x07link\x1b]8;;\x07\n\u{9d}0;t\u{9c}\u{202e}\u{2066}\u{e0041}";
+        for safe_once in [
+            safe(hostile).into_owned(),
+            in_one_line(hostile).into_owned(),
+            lines(hostile),
+        ] {
+            assert_eq!(
+                in_one_line(&safe_once.replace('\n', "")),
+                safe_once.replace('\n', "")
+            );
+            assert_eq!(lines(&safe_once), safe_once);
+        }
+        assert!(!in_one_line(hostile).contains('\n'));
+        assert_eq!(lines("a\n\tb\r"), "a\n\tb␍");
+    }
+
+    #[test]
+    fn only_colours_are_obeyed() {
+        let drawn = "\x1b[0m\x1b[38;5;16;48;5;2ma\x1b[1;31m\n\tb\x1b[0m";
+        assert_eq!(coloured(drawn), drawn);
+        let hostile = "\x1b[2J\x1b]8;;u\x07\x1b\x1b[0m\x1bm\x1b[?1m\x1b";
+        assert_eq!(coloured(hostile), "␛[2J␛]8;;u␇␛\x1b[0m␛m␛[?1m␛");
+    }
+
+    #[test]
+    fn escaped_json_has_the_same_value() {
+        let all: String = ('\0'..='\u{fff}')
+            .chain('\u{2000}'..='\u{2fff}')
+            .chain(['\u{e0041}', '😀'])
+            .collect();
+        let value = serde_json::json!({ all.clone(): [all] });
+        for text in [value.to_string(), format!("{value:#}")] {
+            let escaped = json(&text);
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(&escaped).unwrap(),
+                value
+            );
+            assert!(escaped.chars().all(|c| c == '\n' || stand_in(c).is_none()));
+        }
     }
 
     #[test]

@@ -153,7 +153,7 @@ fn the_five_tokens() {
         // The program warns of what would go wrong silently in training.
         let packed = to == "labels" && !arguments.is_empty();
         assert_eq!(
-            ended.lines_with("no attention_mask").len(),
+            ended.lines_with("model.config.use_cache = False").len(),
             usize::from(packed)
         );
         cases.push(json!({"folder": out, "to": to, "rows": [expected]}));

@@ -96,7 +96,8 @@ fn it_gives_the_files_of_select() {
         .args(&["--by", "loss", "--scope", "corpus"])
         .ends_with(2);
     assert!(
-        other.stderr.contains("metadata.selections") && other.stderr.contains("--restart"),
+        other.stderr.contains("--by: union before, loss now")
+            && other.stderr.contains("`rho-mask select`"),
         "{}",
         other.stderr
     );

@@ -4,15 +4,17 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
 use crate::support::{
+    Run,
     bundled::{JSON_SHARDS, SHARDS, bundled},
-    demo, files, metadata, read_json, root, rows, skipped, write,
+    demo, files, metadata, read_json, root, rows,
+    terminal::on_a_terminal,
+    write,
 };
 
 /// Percentage points by which tokens of mathematics must be kept more often than the rest, in each file: loss, entropy,
@@ -44,6 +46,7 @@ fn a_run_says_what_it_did() {
         "  padding     ",
         "  speed       ",
         "  busy        read ",
+        "  program     rho-mask ",
     ] {
         assert!(
             ended.lines_with(line).iter().any(|l| l.starts_with(line)),
@@ -62,6 +65,10 @@ fn a_run_says_what_it_did() {
 
 #[test]
 fn the_first_document_is_shown_with_its_kept_tokens() {
+    assert!(
+        !bundled().ended.stderr.contains("in brackets"),
+        "only on a terminal"
+    );
     let Some(first) = rows(&bundled().out, SHARDS[0]).into_iter().next() else {
         panic!("no rows")
     };
@@ -71,7 +78,9 @@ fn the_first_document_is_shown_with_its_kept_tokens() {
         first.id,
         first.input_ids.len()
     );
-    let said = &bundled().ended.stderr;
+    let place = tempfile::tempdir().unwrap();
+    let run = Run::new(&["score", "examples/corpus/", "--out"]).arg(place.path().join("masks"));
+    let said = &on_a_terminal(&run.env("NO_COLOR", "1")).stdout;
     let at = said
         .find(&head)
         .unwrap_or_else(|| panic!("expected {head:?} in {said}"));
@@ -100,49 +109,27 @@ fn the_first_document_is_shown_with_its_kept_tokens() {
     assert!(!shown.contains('\u{FFFD}'), "{shown}");
 }
 
-/// Runs with standard error on a terminal of its own; `None` if the system cannot provide one.
-fn on_a_terminal(no_colours: bool) -> Option<String> {
+/// What a run says on a terminal.
+fn said_on_a_terminal(no_colours: bool) -> String {
     let place = tempfile::tempdir().unwrap();
     let (corpus, out) = (place.path().join("a.txt"), place.path().join("masks"));
     write(
         &corpus,
         "Mia has 5 apples and buys 7 more. How many has she? 5 + 7 = 12.",
     );
-    // Only util-linux's `script` has these options.
-    let command = "\"$RHO_MASK\" score \"$CORPUS\" --out \"$MASKS\" --device cpu";
-    let mut script = Command::new("script");
-    script
-        .args(["--quiet", "--return", "--command", command, "/dev/null"])
-        .env("RHO_MASK", env!("CARGO_BIN_EXE_rho-mask"))
-        .env("CORPUS", &corpus)
-        .env("MASKS", &out)
-        .env("TERM", "xterm")
-        .env_remove("NO_COLOR")
-        .stdin(Stdio::null());
-    if no_colours {
-        script.env("NO_COLOR", "1");
-    }
-    let output = match script.output() {
-        Ok(output) if output.status.success() => output,
-        _ => {
-            skipped("no util-linux script to open a terminal");
-            return None;
-        }
-    };
+    let run = Run::score(&corpus, &out).env("NO_COLOR", if no_colours { "1" } else { "" });
+    let ended = on_a_terminal(&run);
+    assert_eq!(ended.code, Some(0), "{}", ended.stdout);
     assert!(out.join("state.json").exists());
-    Some(String::from_utf8(output.stdout).unwrap())
+    ended.stdout
 }
 
 #[test]
 fn a_terminal_shows_colours_unless_told_not_to() {
-    let Some(said) = on_a_terminal(false) else {
-        return;
-    };
+    let said = said_on_a_terminal(false);
     assert!(said.contains("(others dim)"), "{said:?}");
     assert!(said.contains("\x1b[2m"), "{said:?}");
-    let Some(said) = on_a_terminal(true) else {
-        return;
-    };
+    let said = said_on_a_terminal(true);
     assert!(said.contains("(in brackets)"), "{said:?}");
     assert!(!said.contains("\x1b[2m"), "{said:?}");
 }

@@ -345,7 +345,7 @@ fn killed_anywhere_it_comes_to_the_same_bytes() {
     let other = run(&whole).args(&["--threshold", "0.3"]);
     let refused = other.ends_with(2).stderr;
     assert!(
-        refused.contains("threshold: 0.2 before, 0.3 now") && refused.contains("hint: "),
+        refused.contains("--threshold: 0.2 before, 0.3 now") && refused.contains("hint: "),
         "{refused}"
     );
     let more = dynamics(&paths(&models), &folder, &whole)

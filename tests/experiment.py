@@ -81,7 +81,7 @@ for name in [arm["name"] for arm in results["arms"] if arm["same_batches"]]:
     for run, clm in zip(arms[name], arms[results["baseline"]]):
         assert [(s["step"], s["targets"]) for s in run[0]] == [(s["step"], s["targets"]) for s in clm[0]], name
 
-# Figure 7: the law through all points, and the inputs of the points.
+# Figure 7: the laws through the points of each arm, and the inputs of the points.
 law = results["downstream"]
 found = {(point["arm"], point["seed"], point["step"]): point for point in law["points"]}
 points = []
@@ -99,14 +99,23 @@ for arm in results["arms"]:
             mine = [np.mean([s[f] for s in inside]) for f in ("loss_selected", "loss_unselected")] + [score]
             point = found.pop((arm["name"], run["seed"], line["step"]))
             same([point["selected"], point["unselected"], point["score"]], mine, "a point")
-            points.append(mine)
+            points.append((arm["name"], mine))
 assert not found and len(points) > 3
-points = np.log(np.array(points))
-for column, field in enumerate(["selected", "unselected"]):
-    a, c = np.polyfit(points[:, column], points[:, 2], 1)
-    r = np.corrcoef(points[:, column], points[:, 2])[0, 1]
-    fit = law[field]
-    assert np.allclose([fit["a"], fit["c"], fit["r_squared"]], [a, c, r * r], rtol=1e-6), (fit, a, c, r * r)
+assert [own["arm"] for own in law["arms"]] == [arm["name"] for arm in results["arms"]]
+fitted = 0
+for own in law["arms"]:
+    logs = np.log(np.array([mine for arm, mine in points if arm == own["arm"]]).reshape(-1, 3))
+    for column, field in enumerate(["selected", "unselected"]):
+        if len(logs) < 3:
+            assert own[field] is None, own
+            continue
+        a, c = np.polyfit(logs[:, column], logs[:, 2], 1)
+        r = np.corrcoef(logs[:, column], logs[:, 2])[0, 1]
+        fit = own[field]
+        assert np.allclose([fit["a"], fit["c"], fit["r_squared"]], [a, c, r * r], rtol=1e-6), (fit, a, c, r * r)
+        assert fit["points"] == len(logs), own
+        fitted += 1
+assert fitted > 0, law["arms"]
 
 # Figure 9: the ends of the runs of each ratio.
 folders = {step["name"]: step["folder"] for step in results["steps"]}

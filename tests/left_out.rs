@@ -137,3 +137,55 @@ fn dynamics() {
         .arg(place.path().join("out"))
     });
 }
+
+#[cfg(feature = "train")]
+#[test]
+fn an_experiment_names_the_step() {
+    const FILE: &str = r#"
+title = "A row without a text"
+seeds = [0]
+
+[base]
+init = "config/config.json"
+tokenizer = "config/tokenizer.json"
+files = ["good.jsonl"]
+steps = 2
+
+[reference]
+files = ["good.jsonl"]
+steps = 2
+
+[corpus]
+files = ["bad.jsonl"]
+
+[train]
+length = 64
+batch_tokens = 256
+
+[budget]
+steps = 2
+
+[evaluation]
+files = ["good.jsonl"]
+
+[[arms]]
+name = "clm"
+objective = "clm"
+"#;
+    let place = tempfile::tempdir().unwrap();
+    let corpus = corpus(place.path());
+    crate::train::config(place.path());
+    fs::rename(corpus.join("a.jsonl"), place.path().join("good.jsonl")).unwrap();
+    fs::rename(corpus.join("z.jsonl"), place.path().join("bad.jsonl")).unwrap();
+    write(&place.path().join("experiment.toml"), FILE);
+    for _ in 0..2 {
+        let ended = Run::new(&["experiment", "--progress", "none"])
+            .arg(place.path().join("experiment.toml"))
+            .arg("--out")
+            .arg(place.path().join("out"))
+            .ends_with(1);
+        let said = ended.lines_with("note: step scores skipped rows or shards");
+        assert_eq!(said.len(), 1, "{}", ended.stderr);
+        assert!(said[0].ends_with("rejected.jsonl"), "{said:?}");
+    }
+}

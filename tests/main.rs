@@ -15,6 +15,12 @@ mod documents;
 // Masks in the formats of other trainers.
 #[cfg(test)]
 mod convert;
+// How far two masks agree.
+#[cfg(test)]
+mod diff;
+// The masks of parts of a corpus as one.
+#[cfg(test)]
+mod merge;
 // The losses of tokens over a training run.
 #[cfg(feature = "train")]
 #[cfg(test)]
@@ -37,12 +43,36 @@ mod every_user;
 // Checkpoints: `export`, and `score` of a checkpoint itself.
 #[cfg(test)]
 mod export;
+// Documents that are dropped before tokens are ranked.
+#[cfg(test)]
+mod filter;
 // Ways to write an ONNX file: inputs, heads, types, external data, graphs that are refused.
 #[cfg(test)]
 mod graphs;
+// The cache: damaged exports and libraries, `cache list`, `cache clean`.
+#[cfg(test)]
+mod cached;
+// Run folders, masks and datasets that a stranger filled.
+#[cfg(test)]
+mod hostile_folders;
+// Python in a folder of a stranger.
+#[cfg(test)]
+mod hostile_python;
 // Models by their names on the Hub.
 #[cfg(test)]
 mod hub;
+// What the program prints: safe, complete, and as `--progress`, `--quiet` and `--log-file` say.
+#[cfg(test)]
+mod messages;
+// Rejected rows, other plans, and what created masks.
+#[cfg(test)]
+mod outcomes;
+// Completions, man pages, the version, and options from a file.
+#[cfg(test)]
+mod command_line;
+// Corpora on the Hub, from a server and from the cache.
+#[cfg(test)]
+mod hub_datasets;
 // The output of `--help` and `--show-plan`.
 #[cfg(test)]
 mod help;
@@ -52,6 +82,9 @@ mod hostile_models;
 // Options that take a number, at its extremes.
 #[cfg(test)]
 mod numeric_options;
+// Keep ratios of single sources.
+#[cfg(test)]
+mod keep_by;
 // Which ONNX Runtime is used, and the error if none can be.
 #[cfg(test)]
 mod library;
@@ -80,6 +113,9 @@ mod precision;
 // The masks in other programs; the Python package and its wheel.
 #[cfg(test)]
 mod python;
+// Folders of a corpus in which results of earlier runs lie.
+#[cfg(test)]
+mod corpus_folders;
 // Scoring and ranking a whole corpus in one command.
 #[cfg(test)]
 mod corpus_scope;
@@ -92,6 +128,9 @@ mod rejected;
 // The report of masks, in one HTML file.
 #[cfg(test)]
 mod report;
+// Reports of numbers without extent.
+#[cfg(test)]
+mod extent;
 // Every rule while scoring.
 #[cfg(test)]
 mod rules;
@@ -107,16 +146,26 @@ mod settings;
 // Documents in the terminal, and the tokenizer that masks carry.
 #[cfg(test)]
 mod show;
+// Many small files, which share masks files.
+#[cfg(test)]
+mod small_files;
 // Statistics of masks.
 #[cfg(test)]
 mod stats;
 // The files of a tokenizer, and tokens outside the model's vocabulary.
 #[cfg(test)]
 mod tokenizers;
+// The first documents of a corpus, and samples of it.
+#[cfg(test)]
+mod subset;
 // Training on masks.
 #[cfg(feature = "train")]
 #[cfg(test)]
 mod train;
+// What the first steps train on, as a file.
+#[cfg(feature = "train")]
+#[cfg(test)]
+mod train_batches;
 // Numbers compared with those of Transformers.
 #[cfg(test)]
 mod verify;

@@ -11,6 +11,7 @@ use crate::support::{
     python::{in_environment, install_into, python},
     root, skipped,
     torch::python_with_torch,
+    transformers_4::transformers_4,
 };
 
 const CHECK: &str = include_str!("python.py");
@@ -54,6 +55,13 @@ fn the_package() {
 fn the_package_with_torch() {
     let python = python_with_torch();
     pytest(&python, &["python/tests/with_torch"]);
+    // What `attention_mask`, `position_ids` and `use_cache` do differs between versions of Transformers.
+    let older = transformers_4();
+    pytest_before(
+        &older,
+        &python,
+        &["python/tests/with_torch/test_dataset.py"],
+    );
     let mut types = Command::new(&python);
     passes(types.args(["-m", "mypy"]).current_dir(root()));
 }
@@ -64,9 +72,16 @@ fn the_package_with_torch() {
 fn other_trainers() {
     let python = python_with_torch();
     pytest(&python, &["python/tests/consumers"]);
+    let older = transformers_4();
+    pytest_before(&older, &python, &["python/tests/consumers/test_packed.py"]);
 }
 
 fn pytest(python: &Path, arguments: &[&str]) {
+    pytest_before(Path::new(""), python, arguments);
+}
+
+/// Runs tests with the packages of a folder before those of Python.
+fn pytest_before(packages: &Path, python: &Path, arguments: &[&str]) {
     let home = tempfile::tempdir().unwrap();
     let mut command = Command::new(python);
     command
@@ -80,7 +95,8 @@ fn pytest(python: &Path, arguments: &[&str]) {
         // No test needs a GPU, and PyTorch is installed without its GPU libraries.
         .env("CUDA_VISIBLE_DEVICES", "")
         .env("HF_HOME", home.path())
-        .env("HF_HUB_OFFLINE", "1");
+        .env("HF_HUB_OFFLINE", "1")
+        .env("PYTHONPATH", packages);
     let said = passes(&mut command);
     for line in said.lines().filter(|line| line.starts_with("SKIPPED")) {
         skipped(line);

@@ -388,16 +388,16 @@ fn another_base_is_not_gone_on_with() {
     for (models, word) in [
         (
             &[("model", "ref"), ("base", "other")][..],
-            "metadata.base.fingerprint",
+            "--base (fingerprint): ",
         ),
-        (&[("model", "ref")], "metadata.base"),
+        (&[("model", "ref")], "--base: base before, none now"),
         (
             &[("model", "other"), ("base", "base")],
-            "metadata.reference.fingerprint",
+            "--model (fingerprint): ",
         ),
         (
             &[("model", "ref"), ("model", "other"), ("base", "base")],
-            "metadata.reference",
+            "--model (models): ",
         ),
     ] {
         let ended = place.score("out", models).ends_with(2);

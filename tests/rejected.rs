@@ -301,12 +301,17 @@ fn documents_that_the_model_answers_with_nan_are_left_out() {
 }
 
 #[test]
-fn a_corpus_of_nothing_but_bad_documents_leaves_a_dataset_without_rows() {
+fn a_corpus_of_nothing_but_bad_documents_is_an_error_and_leaves_a_dataset_without_rows() {
     let place = tempfile::tempdir().unwrap();
     let (corpus, out) = (place.path().join("bad.jsonl"), place.path().join("masks"));
     write(&corpus, "nonsense\n\n{}\n");
-    let ended = Run::score(&corpus, &out).ends_with(1);
-    assert_said(&ended, &out, &["documents   0, 2 rejected"]);
+    let ended = Run::score(&corpus, &out).ends_with(2);
+    assert!(
+        ended.stderr.contains("documents   0, 2 rejected"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(rejected(&out).len(), 2);
     assert!(rows(&out, "bad.jsonl").is_empty());
     assert_eq!(
         read_json(&out.join("summary.json"))["mean_loss"],

@@ -13,7 +13,7 @@ use crate::support::{
     token_lines, write,
 };
 
-const IN_BROWSER: &str = include_str!("report/browser.py");
+const IN_BROWSER: &str = "tests/report/browser.py";
 
 /// The example, and the command that regenerates it.
 const EXAMPLE: &str = "examples/report.html";
@@ -51,7 +51,7 @@ fn all_rows(folder: &Path) -> Vec<MaskRow> {
     read_masks(folder).unwrap().map(Result::unwrap).collect()
 }
 
-/// Opens a report in Chromium; reports a skipped test if it is missing.
+/// Opens a report in Chromium; reports a skipped test if it, or a font, is missing.
 pub(crate) fn in_browser(masks: &Path, page: &Path) {
     for program in ["chromium", "chromedriver"] {
         if Command::new(program).arg("--version").output().is_err() {
@@ -61,12 +61,20 @@ pub(crate) fn in_browser(masks: &Path, page: &Path) {
     }
     let Some(python) = python() else { return };
     let output = Command::new(python)
-        .args(["-c", IN_BROWSER])
+        .arg("-B")
+        .arg(root().join(IN_BROWSER))
         .args([masks, page])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {said}", masks.display());
+    let told = String::from_utf8_lossy(&output.stdout);
+    for missing in told
+        .lines()
+        .filter_map(|line| line.strip_prefix("SKIPPED: "))
+    {
+        skipped(missing);
+    }
 }
 
 #[test]

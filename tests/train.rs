@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// A tiny Llama with the tokenizer of the demonstration: config.json for `--init`.
-fn config(place: &Path) -> PathBuf {
+pub(crate) fn config(place: &Path) -> PathBuf {
     let folder = place.join("config");
     fs::create_dir_all(&folder).unwrap();
     fs::copy(demo().join("tokenizer.json"), folder.join("tokenizer.json")).unwrap();
@@ -348,7 +348,7 @@ fn another_plan_is_refused() {
         |seed: &str| on_masks(place.path(), "slm", &out).args(&["--steps", "2", "--seed", seed]);
     run("0").ends_with(0);
     let ended = run("1").ends_with(2);
-    for words in ["seed: 0 before, 1 now", "--restart"] {
+    for words in ["--seed: 0 before, 1 now", "--restart"] {
         assert!(ended.stderr.contains(words), "{}", ended.stderr);
     }
     run("1").args(&["--restart"]).ends_with(0);

@@ -21,15 +21,15 @@ pub mod remote;
 mod small_file;
 pub mod trainers;
 
-pub use corpus::{CorpusError, Found, Location, Shard, find_shards};
+pub use corpus::{CorpusError, Examples, Found, Location, PassedOver, Shard, find_shards};
 pub use input::{
-    Compression, Content, Document, Kind, OptionNames, ReadOptions, Record, Rejection, ShardError,
-    ShardReader,
+    Compression, Content, Document, Kind, OptionNames, ReadOptions, Record, Rejection, Sample,
+    ShardError, ShardReader,
 };
 pub use masks::{
     BatchCompression, DocumentColumns, DocumentName, DocumentRead, ListsCopy, MaskBatch,
     MaskColumns, MaskCopy, MaskDocuments, MaskError, MaskFile, MaskReader, MaskRow, MaskSchema,
     MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, ScoreType, Spill,
-    SpillMark, WriteOptions, listed_masks, read_masks, token_hash,
+    SpillMark, SpilledRows, WriteOptions, listed_masks, read_masks, token_hash,
 };
 pub use remote::{Remote, RemoteError, RemoteErrorKind};

@@ -23,6 +23,8 @@ mod other_readers;
 #[cfg(test)]
 mod other_writers;
 #[cfg(test)]
+mod passed_over;
+#[cfg(test)]
 mod remote;
 #[cfg(test)]
 mod remote_servers;

@@ -6,14 +6,15 @@ Takes masks, yields dictionaries of tensors that a data loader stacks. `alignmen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.data import Dataset
 
 from .masks import Documents, Masks, StrPath, open_masks
@@ -25,8 +26,10 @@ class MaskedDataset(Dataset[dict[str, Tensor]]):
 
     Each is a dictionary of tensors `[length]`, all token-aligned: `input_ids`, `labels` (-100 for tokens that are not
     trained on), `ref_loss` (nats, NaN for unscored tokens), `position_ids` (from 0 in each document), `segment_ids`
-    (1, 2, ... for the documents, 0 for the padding). Attention must keep documents apart: pass `position_ids` to a model
-    that uses them, or `document_mask(segment_ids)`, or `cu_seqlens(segment_ids)`.
+    (1, 2, ... for the documents, 0 for the padding). Attention must keep documents apart: pass
+    `attention_mask=document_mask(segment_ids)`, or give `cu_seqlens(segment_ids)` to attention of variable length.
+    `position_ids` alone are enough for Transformers if it gets no `attention_mask` and `use_cache=False`; with a cache, which
+    is its default, documents see each other.
 
     Args:
         masks: a masks folder, or open masks.
@@ -111,11 +114,52 @@ def pack_stream(
             yield _tensors(documents, sequences, index, length, columns, pad)
 
 
-def document_mask(segment_ids: Tensor) -> Tensor:
-    """The mask for causal attention within documents: bool `[B, 1, T, T]` from `[B, T]`, True where token `i` may attend
-    to token `j`, for `torch.nn.functional.scaled_dot_product_attention` and Hugging Face's `attention_mask`."""
-    same = segment_ids[:, :, None] == segment_ids[:, None, :]
-    return same.tril().unsqueeze(1)
+class AttentionMask(Tensor):
+    """An additive attention mask in float32 that serves queries of every type.
+
+    PyTorch's `scaled_dot_product_attention` takes a float32 mask for queries of 16 and 32 bits, but reads it as something
+    else for queries in float64, without an error: there the mask is converted first. Everything else sees a plain tensor.
+    """
+
+    _KEPT = frozenset({Tensor.__getitem__, Tensor.to, Tensor.cuda, Tensor.cpu, Tensor.expand, Tensor.contiguous})
+    """What only moves or cuts a mask: its result is such a mask too."""
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        named = dict(kwargs or {})
+        if func is scaled_dot_product_attention:
+            query = args[0] if args else named["query"]
+            args = [_of_type(argument, query.dtype) for argument in args]
+            named = {name: _of_type(argument, query.dtype) for name, argument in named.items()}
+        with torch._C.DisableTorchFunctionSubclass():
+            result = func(*args, **named)
+            return result.as_subclass(cls) if func in cls._KEPT else result
+
+
+def _of_type(argument: Any, dtype: torch.dtype) -> Any:
+    """An argument of the attention: a mask as a plain tensor of this type, any other unchanged."""
+    with torch._C.DisableTorchFunctionSubclass():
+        return argument.as_subclass(Tensor).to(dtype) if isinstance(argument, AttentionMask) else argument
+
+
+def document_mask(segment_ids: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The mask for causal attention within documents: `[B, 1, T, T]` from `[B, T]`.
+
+    It is additive: 0 where token `i` may attend to token `j`, and the lowest number of its type elsewhere. This is what
+    every `attn_implementation` of Transformers that takes a mask at all understands (`eager`, `sdpa`, `flex_attention`), and
+    `torch.nn.functional.scaled_dot_product_attention`; float32 serves a model of any type.
+
+    With `dtype=torch.bool` it is True where token `i` may attend to token `j`. That is only for code that asks for it:
+    `eager` adds a mask to its scores, so a boolean one hides nothing there, not even the tokens to come.
+    """
+    same = (segment_ids[:, :, None] == segment_ids[:, None, :]).tril().unsqueeze(1)
+    if dtype == torch.bool:
+        return same
+    mask = torch.zeros(same.shape, dtype=dtype, device=same.device)
+    mask.masked_fill_(~same, torch.finfo(dtype).min)
+    return mask.as_subclass(AttentionMask)
 
 
 def cu_seqlens(segment_ids: Tensor) -> Tensor:

@@ -48,19 +48,25 @@ pub struct ScoreArgs {
     ///
     /// Also patterns ('data/*.jsonl.zst'), ranges ('shard-{000000..000099}.tar'), lists (@list.txt, one path per line),
     /// folders of Hugging Face datasets, URLs (s3://, gs://, az:// with a key or prefix, http:// and https:// with a
-    /// file; credentials and endpoints come from the environment), and - for standard input (JSON lines or an Arrow
-    /// stream).
+    /// file; credentials and endpoints come from the environment), datasets on the Hugging Face Hub
+    /// (hf://datasets/org/name[@revision]/path, with a file, a folder or a pattern), and - for standard input (JSON
+    /// lines or an Arrow stream).
     ///
     /// Formats: JSON lines (.jsonl, .json, .ndjson: one object per line) and plain text (.txt: one document per file,
     /// or per line with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet); Arrow IPC files and
     /// streams (.arrow, .arrows, .feather, .ipc); WebDataset (.tar: members .txt and .json), also compressed. The
     /// content of a file takes precedence over its name.
+    ///
+    /// Folders, prefixes and patterns do not reach names that start with . or _, folders that rho-mask wrote (the output
+    /// folder may be inside the corpus), and the cached results and descriptions of the datasets library. Name such a
+    /// path itself to read it.
     #[arg(required = true, value_name = "CORPUS")]
     pub corpus: Vec<PathBuf>,
 
     /// Folder to write the masks to, or - for one Arrow stream on standard output.
     ///
-    /// The folder must be new or empty, or hold an earlier run of the same command, which is resumed.
+    /// The folder must be new or empty, or hold an earlier run of the same command, which is resumed. Each file of the
+    /// corpus has a masks file, but 32 or more consecutive files of at most 64 KiB share some.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub out: PathBuf,
 

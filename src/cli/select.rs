@@ -24,6 +24,9 @@ Examples:
   Drop the easiest 10 % and the hardest 20 %:
       rho-mask select masks/ --out m/ --by band --drop-easiest 10% --drop-hardest 20%
 
+  Without short documents, and without those that the reference finds hard or is sure about:
+      rho-mask select masks/ --out m/ --by loss --where 'tokens >= 20 and mean(loss) < 4 and max(entropy) > 1'
+
   Weights instead of bits:
       rho-mask select masks/ --out m/ --by excess --weights sigmoid --temperature 0.5
 
@@ -47,6 +50,17 @@ pub struct SelectArgs {
     /// Start over: first remove what an earlier `select` wrote to the output folder.
     #[arg(long, help_heading = "Output")]
     pub restart: bool,
+
+    /// Keep only documents for which this is true, such as "mean(loss) < 4 and tokens >= 20".
+    ///
+    /// Numbers of a document: tokens (or length); scored, its tokens with a score; min(loss), max(loss), mean(loss) and
+    /// median(loss) of a column of scores or weights, or of excess; share(mask_loss), or kept(loss), the share of its
+    /// scored tokens that a mask of the input keeps. Comparisons: < <= > >= == !=, joined by and, or, not and parentheses.
+    ///
+    /// Tokens without a score do not count. A number is null if there is no score; a comparison with null is neither true
+    /// nor false, and the document is dropped. Documents are dropped first; tokens of the others are ranked.
+    #[arg(long = "where", value_name = "EXPRESSION", help_heading = "Documents")]
+    pub filter: Option<String>,
 
     /// Rule to select tokens by.
     #[arg(long, value_name = "RULE", value_enum, help_heading = "Selection")]

@@ -20,6 +20,14 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "RATIO", help_heading = "Selection")]
     pub keep_entropy: Option<KeepRatio>,
 
+    /// Keep other shares of some sources: SOURCE=RATIO,... May be given several times.
+    ///
+    /// Each source is then ranked by itself, within the scope; sources that are not named keep --keep (or --keep-loss
+    /// and --keep-entropy). The source of a document is the value of the field that was given to `score
+    /// --source-field`; without it, its shard. A name with a comma is written as a JSON string: '"a,b"=0.5'.
+    #[arg(long, value_name = "SOURCE=RATIO", help_heading = "Selection")]
+    pub keep_by: Vec<String>,
+
     /// Among which tokens to rank [default: batch].
     #[arg(long, value_name = "SCOPE", value_enum, help_heading = "Selection")]
     pub scope: Option<ScopeName>,
@@ -28,7 +36,8 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "TOKENS", help_heading = "Selection")]
     pub batch: Option<usize>,
 
-    /// For random: the seed; another seed keeps other tokens [default: 0].
+    /// For random: the seed; another seed keeps other tokens. Of `score --sample`: another seed reads other rows
+    /// [default: 0].
     #[arg(long, value_name = "N", help_heading = "Selection")]
     pub seed: Option<u64>,
 

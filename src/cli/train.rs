@@ -211,7 +211,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", help_heading = "Steps")]
     pub steps: Option<u64>,
 
-    /// Seed for the order of the documents, for random, and for weights from scratch.
+    /// Seed for the order of the documents, for random, for weights from scratch, and for --sample.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Steps")]
     pub seed: u64,
 
@@ -291,6 +291,16 @@ pub struct TrainArgs {
     /// Number of newest checkpoints to keep; 0 keeps all, for `dynamics`.
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Output")]
     pub keep_last: usize,
+
+    /// Write what the first steps train on to batches.jsonl in the output folder: tokens as text, which of them are
+    /// selected, their losses and weights (see docs/training.md).
+    #[arg(
+        long,
+        value_name = "STEPS",
+        default_value_t = 0,
+        help_heading = "Output"
+    )]
+    pub dump_batches: u64,
 
     /// Text to evaluate on, before, during and after training: loss and perplexity of each file.
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Evaluation")]

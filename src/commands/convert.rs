@@ -18,7 +18,7 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
     if plan.to_standard_output() {
         return match stream::run(&plan, &stop, args.progress.progress)? {
             stream::Ended::Done(summary) => {
-                terminal::line(summary.to_string().trim_end());
+                terminal::text("converted", &summary.to_string());
                 note(&plan);
                 Ok(Outcome::Done)
             }
@@ -36,7 +36,7 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<Outcome> {
                 true => format!("wrote {out}"),
                 false => format!("{out}: all shards are done already"),
             };
-            terminal::line(format!("{what}\n{summary}").trim_end());
+            terminal::summary(&what, &summary);
             note(&plan);
             Ok(Outcome::Done)
         }

@@ -11,21 +11,19 @@ use crate::{
     left_out,
     stop::Stop,
     terminal,
-    terminal_text::safe,
 };
 
 pub(super) fn run(args: &DynamicsArgs) -> anyhow::Result<Outcome> {
     let mut plan = plan::resolve(args)?;
     if args.show_plan {
-        let shown = serde_json::to_string_pretty(&plan.recorded().settings)?;
-        terminal::data(&shown);
+        terminal::data_json(&plan.recorded()?.settings, true)?;
         return Ok(Outcome::Done);
     }
     let stop = Stop::at_signals()?;
     let begun = output_folder::open(&plan)?;
     let out = args.out.display();
     if let Some(summary) = begun.finished()? {
-        terminal::line(&format!("{out}: already finished\n{summary}"));
+        terminal::summary(&format!("{out}: already finished"), &summary);
         return Ok(outcome(&summary, args));
     }
     if !scored(&mut plan, &begun, &stop)? {
@@ -38,7 +36,7 @@ pub(super) fn run(args: &DynamicsArgs) -> anyhow::Result<Outcome> {
         terminal::line(&format!("resume with: {}", super::typed()));
         return Ok(Outcome::Interrupted);
     };
-    terminal::line(&format!("wrote {out}\n{summary}"));
+    terminal::summary(&format!("wrote {out}"), &summary);
     Ok(outcome(&summary, args))
 }
 
@@ -48,7 +46,7 @@ fn scored(plan: &mut DynamicsPlan, begun: &Started, stop: &Stop) -> anyhow::Resu
     let tokenization = plan.checkpoints[0].prepared.tokenization.take();
     let mut stopped = false;
     for (number, model) in (1..).zip(plan.checkpoints.iter_mut().chain(&mut plan.reference)) {
-        let name = safe(&model.named.name);
+        let name = &model.named.name;
         if begun.is_scored(model) {
             terminal::line(&format!("{number} of {count}: {name} is scored already"));
             continue;

@@ -16,10 +16,10 @@ pub(super) fn run(args: &EvalArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Interrupted);
     };
     match args.json {
-        true => terminal::data(&serde_json::to_string(&report)?),
+        true => terminal::data_json(&report, false)?,
         false => {
             let width = terminal::data_width().unwrap_or(WIDTH);
-            terminal::data(report.tables(width).trim_end());
+            terminal::data(report.tables(width).trim_end())?;
         }
     }
     match report.sets.iter().map(Set::rejected).sum() {

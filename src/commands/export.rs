@@ -21,6 +21,6 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<Outcome> {
     let checkpoint = hub::resolve(&args.checkpoint, Need::Model)?;
     let stop = Stop::at_signals()?;
     let summary = checkpoint::export(&checkpoint, &args.ignore_setting, &args.out, options, &stop)?;
-    terminal::line(&format!("wrote {}\n{summary}", args.out.display()));
+    terminal::summary(&format!("wrote {}", args.out.display()), &summary);
     Ok(Outcome::Done)
 }

@@ -4,12 +4,8 @@ use rho_formats::MasksFolder;
 
 use super::{Outcome, score::corpus};
 use crate::{
-    cli::FinishArgs,
-    hinted_error::HintedError,
-    left_out,
-    pipeline::finish::FolderState,
-    run_folder::{Command, RecordedPlan},
-    terminal,
+    cli::FinishArgs, hinted_error::HintedError, left_out, pipeline::finish::FolderState,
+    run_folder::RecordedPlan, terminal,
 };
 
 /// Most missing shards that an error names.
@@ -30,10 +26,14 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
         true => {
             let folder = MasksFolder::create(&args.masks)?;
             let recorded = RecordedPlan::read(&folder)?;
-            if recorded.is_some_and(|recorded| recorded.command() == Command::Select) {
+            let command = recorded.map(|recorded| recorded.command());
+            if let Some(command) = command.filter(|command| command.copies_masks()) {
+                let name = command.name();
                 return Err(HintedError::error(
-                    format!("{shown}: expected a folder that `score` writes, got one of `select`"),
-                    "start the same `rho-mask select` again: it finishes the folder by itself",
+                    format!("{shown}: expected a folder that `score` writes, got one of `{name}`"),
+                    format!(
+                        "start the same `rho-mask {name}` again: it finishes the folder by itself"
+                    ),
                 ));
             }
             FolderState::look(&folder)?.map(|standing| (folder, standing))
@@ -65,7 +65,8 @@ pub(super) fn run(args: &FinishArgs) -> anyhow::Result<Outcome> {
     let Some(summary) = standing.finish(&folder)? else {
         return Ok(Outcome::Incomplete);
     };
-    terminal::line(&format!("finished {shown}\n{summary}"));
+    terminal::summary(&format!("finished {shown}"), &summary);
+    summary.must_have_documents(&shown.to_string())?;
     if summary.incomplete() {
         left_out::say(&args.masks);
         return Ok(Outcome::Incomplete);

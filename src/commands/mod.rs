@@ -1,6 +1,9 @@
 //! The commands, one file or folder each.
 
+mod cache;
+mod completions;
 mod convert;
+mod diff;
 mod doctor;
 mod dynamics;
 mod eval;
@@ -8,6 +11,7 @@ mod eval;
 mod experiment;
 mod export;
 mod finish;
+mod merge;
 mod report;
 mod score;
 mod select;
@@ -17,14 +21,17 @@ mod stats;
 #[cfg(feature = "train")]
 mod train;
 mod verify;
+mod version;
 
-use rho_formats::remote::without_secrets;
+use rho_formats::remote::word_without_secrets;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, ProgressKind},
     outcome::Outcome,
-    terminal,
+    program,
+    terminal::{self, Settings},
 };
+pub use version::version;
 
 /// Runs the command of the command line.
 ///
@@ -37,17 +44,31 @@ pub fn run(cli: &Cli) -> anyhow::Result<Outcome> {
             "note: {from} redirects to {to}, which gets no credentials"
         ));
     });
-    perform(&cli.command)
+    let progress = cli.command.progress();
+    let settings = Settings {
+        json: progress == Some(ProgressKind::Json),
+        quiet: cli.console.quiet,
+        no_bars: progress.is_some_and(|kind| kind != ProgressKind::Auto),
+        log: cli.console.log_file.clone(),
+    };
+    let what = format!("rho-mask {} starts", program::named());
+    terminal::set_up(settings, &what)?;
+    match &cli.command {
+        Command::Score(args) => score::run(args, cli.console.config.as_deref()),
+        command => perform(command),
+    }
 }
 
 /// Runs a command.
 fn perform(command: &Command) -> anyhow::Result<Outcome> {
     match command {
-        Command::Score(args) => score::run(args),
+        Command::Score(args) => score::run(args, None),
         Command::Select(args) => select::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Show(args) => show::run(args),
         Command::Stats(args) => stats::run(args),
+        Command::Merge(args) => merge::run(args),
+        Command::Diff(args) => diff::run(args),
         Command::Export(args) => export::run(args),
         #[cfg(feature = "train")]
         Command::Train(args) => train::run(args),
@@ -66,7 +87,10 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
         Command::Report(args) => report::run(args),
         Command::Dynamics(args) => dynamics::run(args),
         Command::Setup(args) => setup::run(args),
+        Command::Cache(args) => cache::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man(args) => completions::man(args),
     }
 }
 
@@ -75,10 +99,10 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
 fn typed() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:@%+".contains(c);
     let words = std::env::args().filter(|word| word != "--restart");
+    let words = words.map(|word| word_without_secrets(&word).into_owned());
     let quoted = words.map(|word| match !word.is_empty() && word.chars().all(plain) {
         true => word,
         false => format!("'{}'", word.replace('\'', r"'\''")),
     });
-    let typed = quoted.collect::<Vec<_>>().join(" ");
-    without_secrets(&typed).into_owned()
+    quoted.collect::<Vec<_>>().join(" ")
 }

@@ -23,7 +23,7 @@ pub(super) fn run(args: &ReportArgs) -> anyhow::Result<Outcome> {
     }
     let html = html(args)?;
     if to_stdout {
-        terminal::data(html.trim_end());
+        terminal::data_exact(&html)?;
         return Ok(Outcome::Done);
     }
     // Another process may have written there in the meantime.

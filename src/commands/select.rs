@@ -19,7 +19,7 @@ pub(super) fn run(args: &SelectArgs) -> anyhow::Result<Outcome> {
                 true => format!("wrote {out}"),
                 false => format!("{out}: all shards are done already"),
             };
-            terminal::line(&format!("{what}\n{summary}"));
+            terminal::summary(&what, &summary);
             Ok(Outcome::Done)
         }
         Ended::Stopped { done, of } => {

@@ -15,6 +15,6 @@ pub(super) fn run(args: &SetupArgs) -> anyhow::Result<Outcome> {
         "ONNX Runtime {} at {}",
         library.version,
         library.path.display()
-    ));
+    ))?;
     Ok(Outcome::Done)
 }

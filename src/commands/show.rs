@@ -101,7 +101,7 @@ fn each(
         let documents = masks.documents(std::slice::from_ref(place))?;
         for document in documents {
             for shown in draw(&document, found.pieces.as_ref())? {
-                terminal::data(&format!("{gap}{shown}"));
+                terminal::data_drawn(&format!("{gap}{shown}"))?;
                 gap = "\n";
             }
         }

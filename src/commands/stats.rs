@@ -44,11 +44,11 @@ pub(super) fn run(args: &StatsArgs) -> anyhow::Result<Outcome> {
         (args.top, args.min_count),
     );
     if args.json {
-        terminal::data(&serde_json::to_string(&report)?);
+        terminal::data_json(&report, false)?;
         return Ok(Outcome::Done);
     }
     let width = args.width.or_else(terminal::data_width).unwrap_or(WIDTH);
     let tables = table::tables(&report, &statistics, mask.as_deref(), args.sources, width);
-    terminal::data(tables.trim_end());
+    terminal::data(tables.trim_end())?;
     Ok(Outcome::Done)
 }

@@ -19,7 +19,7 @@ pub(super) fn run(args: &TrainArgs) -> anyhow::Result<Outcome> {
             summary,
             incomplete,
         } => {
-            terminal::line(&format!("trained {out}\n{summary}"));
+            terminal::summary(&format!("trained {out}"), &summary);
             Ok(outcome(args, incomplete))
         }
         Finished::Stopped(done) => {

@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressStyle};
 use rho_reference::fingerprint::fingerprint;
 use rho_runtime::LibraryOptions;
 
@@ -46,10 +45,11 @@ const OF_BATCHES: f64 = 0.1;
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Outcome> {
     match verified(args)? {
         Some(finding) => {
-            let width = terminal::data_width().unwrap_or(WIDTH);
-            terminal::data(finding.tables(width).trim_end());
+            // First the file: a reader of the tables may close the pipe.
             let text = serde_json::to_string_pretty(&finding)? + "\n";
             files::write_atomic_shared(&args.out, &text)?;
+            let width = terminal::data_width().unwrap_or(WIDTH);
+            terminal::data(finding.tables(width).trim_end())?;
             terminal::line(&format!("wrote {}", args.out.display()));
             terminal::line(&finding.verdict());
             Ok(match finding.passed {
@@ -102,6 +102,7 @@ fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Verification>> {
     };
     let prepared = plan::resolve(&ScoringRequest {
         input: args.input.clone(),
+        sample_seed: args.seed.unwrap_or(0),
         progress: ProgressArgs {
             progress: ProgressKind::None,
         },
@@ -274,13 +275,8 @@ fn expected(
     let cut = |tokens: &[u32]| windows(tokens.len(), plan.context, plan.overlap);
     let documents = sample.documents.iter();
     let windows: usize = documents.map(|s| cut(&s.document.tokens).len()).sum();
-    let bar = match terminal::watched() {
-        true => ProgressBar::new(windows as u64),
-        false => ProgressBar::hidden(),
-    };
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} windows {eta}") {
-        bar.set_style(style);
-    }
+    let style = "{bar:30} {pos}/{len} windows {eta}";
+    let bar = terminal::Bar::if_watched(windows as u64, style);
     let mut all = Vec::new();
     for sampled in &sample.documents {
         let tokens = &sampled.document.tokens;
@@ -298,7 +294,7 @@ fn expected(
                 false => transformers.score(&window)?,
             };
             let Some(computed) = computed else {
-                bar.finish_and_clear();
+                bar.finish();
                 return Ok(None);
             };
             let kinds = [
@@ -319,7 +315,7 @@ fn expected(
         }
         all.push(scores);
     }
-    bar.finish_and_clear();
+    bar.finish();
     Ok(Some((all, windows)))
 }
 

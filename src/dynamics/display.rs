@@ -99,10 +99,16 @@ impl Summary {
         if self.fluctuating.is_empty() {
             return String::new();
         }
-        let mut table = Table::new(["fluctuates most", "token", "variance", "losses, nats"])
-            .with_text(1)
-            .with_text(3);
-        for token in self.fluctuating.iter().take(SHOWN) {
+        let columns = [
+            "fluctuates most",
+            "token",
+            "times",
+            "variance",
+            "losses, nats",
+        ];
+        let mut table = Table::new(columns).with_text(1).with_text(4);
+        for group in self.fluctuating_tokens().iter().take(SHOWN) {
+            let token = group[0];
             let line = |text: &str| safe(&text.replace(['\n', '\t'], " ")).into_owned();
             let before = line(&token.before);
             let skip = before.chars().count().saturating_sub(CONTEXT);
@@ -111,6 +117,7 @@ impl Summary {
             table.row([
                 shorten(&before, CONTEXT).into_owned(),
                 format!("[{}]", line(&token.text)),
+                group.len().to_string(),
                 format!("{:.3}", token.variance),
                 losses.join(" "),
             ]);

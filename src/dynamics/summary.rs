@@ -224,6 +224,19 @@ impl Summary {
         }
     }
 
+    /// The fluctuating tokens by their ids, each with its occurrences in the list, highest variance first: a token that
+    /// occurs in many documents is one token.
+    pub(crate) fn fluctuating_tokens(&self) -> Vec<Vec<&Token>> {
+        let mut groups: Vec<Vec<&Token>> = Vec::new();
+        for token in &self.fluctuating {
+            match groups.iter_mut().find(|group| group[0].id == token.id) {
+                Some(group) => group.push(token),
+                None => groups.push(vec![token]),
+            }
+        }
+        groups
+    }
+
     /// Whether part of the corpus was skipped.
     pub(crate) fn incomplete(&self) -> bool {
         self.rejected > 0 || self.broken_shards > 0

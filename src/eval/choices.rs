@@ -151,6 +151,7 @@ pub(crate) fn documents(
                 end: tokens.len() - tokenization.suffix.len(),
             };
             let document = TokenDocument {
+                member: 0,
                 id: String::new(),
                 row: documents.len() as i64,
                 tokens,

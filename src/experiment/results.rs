@@ -18,9 +18,9 @@ use crate::{
     files::write_atomic,
     hinted_error::HintedError,
     results::{
-        AnsweringArm, Answers, ArmResults, CurvePoint, Difference, Downstream, DownstreamPoint,
-        EvaluationCurve, FORMAT_VERSION, FinishedStep, LossCurve, Mean, Measure, RESULTS, Results,
-        RunEnd, Sweep, SweptRatio, SweptSet,
+        AnsweringArm, Answers, ArmLaw, ArmResults, CurvePoint, Difference, Downstream,
+        DownstreamPoint, EvaluationCurve, FORMAT_VERSION, FinishedStep, LossCurve, Mean, Measure,
+        RESULTS, Results, RunEnd, Sweep, SweptRatio, SweptSet,
     },
 };
 
@@ -346,11 +346,19 @@ fn downstream_results(measure: &Measure, arms: &[Done<'_>]) -> Downstream {
     let points: Vec<DownstreamPoint> = runs
         .flat_map(|(arm, seed, run)| downstream::points(arm, seed, run, measure))
         .collect();
+    let laws = arms.iter().map(|done| {
+        let arm = &done.arm.name;
+        let own = || points.iter().filter(|point| point.arm == *arm);
+        ArmLaw {
+            arm: arm.clone(),
+            selected: downstream::fit(own().map(|p| (p.selected, p.score))),
+            unselected: downstream::fit(own().map(|p| (p.unselected, p.score))),
+        }
+    });
     Downstream {
         measure: measure.clone(),
         law: "log(score) = a log(loss) + c".to_owned(),
-        selected: downstream::fit(points.iter().map(|p| (p.selected, p.score))),
-        unselected: downstream::fit(points.iter().map(|p| (p.unselected, p.score))),
+        arms: laws.collect(),
         points,
     }
 }

@@ -3,7 +3,7 @@
 //! A step is done if its record exists, which is written last. A started step is resumed in its folder, because the
 //! commands can resume. Everything runs in this process, so a kill leaves no process behind.
 
-use std::{fs, path::Path, time::Instant};
+use std::{path::Path, time::Instant};
 
 use anyhow::Context as _;
 use rho_formats::MasksFolder;
@@ -60,16 +60,16 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
     if args.show_plan {
         let steps = plan.steps.iter().map(|step| notes.shown(step));
         let steps = steps.collect::<Vec<Value>>();
-        terminal::data(&serde_json::to_string_pretty(&steps)?);
+        terminal::data_json(&steps, true)?;
         return Ok(Outcome::Done);
     }
     // Arguments that a command refuses are found now, not after the first command has run for an hour.
     let commands = plan.steps.iter().map(parsed);
     let commands: Vec<Option<Command>> = commands.collect::<Result<_, _>>()?;
     let folder = OWNER.open(&args.out)?;
-    let records = folder.files.record_path(STEPS);
-    fs::create_dir_all(&records)
-        .with_context(|| format!("{}: cannot be created", records.display()))?;
+    for steps in [STEPS, &MasksFolder::record_name(STEPS)] {
+        folder.files.make(steps)?;
+    }
     let stop = Stop::at_signals()?;
     let todo = plan
         .steps
@@ -93,6 +93,9 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
             step.name
         ));
         let start = Instant::now();
+        notes
+            .check(step)
+            .with_context(|| format!("step {}", step.name))?;
         let outcome = perform(step, planned.as_ref(), command, &stop)
             .with_context(|| format!("step {}", step.name))?;
         if outcome == Outcome::Interrupted || stop.requested() && !is_finished(step) {
@@ -114,8 +117,8 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
     }
     let results = written(&plan, &notes, &args.out)?;
     match args.json {
-        true => terminal::data(&serde_json::to_value(&results)?.to_string()),
-        false => terminal::data(table::tables(&results, terminal::data_width()).trim_end()),
+        true => terminal::data_json(&serde_json::to_value(&results)?, false)?,
+        false => terminal::data(table::tables(&results, terminal::data_width()).trim_end())?,
     }
     terminal::line(&format!(
         "wrote {}, and the report {}",

@@ -4,6 +4,7 @@ use crate::{
     numbers::grouped,
     results::{Axis, Difference, Mean, Measure, Results, Sweep},
     table::Table,
+    terminal_text::safe,
 };
 
 /// The width of tables that do not go to a terminal.
@@ -42,7 +43,7 @@ pub(super) fn tables(results: &Results, width: Option<usize>) -> String {
     for answers in &results.answers {
         text += &format!(
             "{}: {}, {} questions, {of}\n",
-            answers.set,
+            safe(&answers.set),
             answers.measure.replace('_', ", "),
             answers.questions,
         );
@@ -66,7 +67,7 @@ fn name(measure: &Measure) -> String {
     } else {
         ""
     };
-    format!("{}{after}", measure.set)
+    format!("{}{after}", safe(&measure.set))
 }
 
 /// Held-out losses by keep ratio.
@@ -162,7 +163,7 @@ pub(super) fn honest(results: &Results) -> String {
     if !others.is_empty() {
         text += &format!(
             "Trained on other batches than the rest: {}.\n",
-            others.join(", ")
+            safe(&others.join(", "))
         );
     }
     if !results.complete {

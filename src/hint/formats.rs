@@ -4,6 +4,9 @@ use std::io;
 
 use rho_formats::{CorpusError, MaskError, OutputError, RemoteError, RemoteErrorKind, ShardError};
 
+/// A list of files that names one elsewhere.
+const OUTSIDE: &str = "do not trust this folder: no program writes such a list; name its files one by one if you need them";
+
 /// The corpus arguments.
 pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
     match error {
@@ -19,6 +22,10 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
             }
             _ => Some("check the address, and the endpoint and region in the environment"),
         },
+        CorpusError::NoMatch { passed_over, .. } if passed_over.count() > 0 => {
+            Some("name what is passed over, if it is the corpus")
+        }
+        CorpusError::Hub { .. } => None,
         CorpusError::NoMatch { ignored: 0, .. } => Some(
             "check the pattern: * and ? do not match a /, ** does, and names that start with a dot are skipped",
         ),
@@ -37,9 +44,10 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
         CorpusError::NotAFile { .. } => {
             Some("write the output of a pipe or device to a file first")
         }
-        CorpusError::NoShards { ignored: 0, .. } => {
-            Some("files whose names start with a dot are skipped")
+        CorpusError::NoShards { passed_over, .. } if passed_over.count() > 0 => {
+            Some("name what is passed over, if it is the corpus")
         }
+        CorpusError::NoShards { ignored: 0, .. } => Some("name another folder"),
         CorpusError::NoShards { .. } => Some(
             "the format of a file is recognised by its name: rename the files, or name another folder",
         ),
@@ -48,6 +56,7 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
              target)",
         ),
         CorpusError::NotUtf8 { .. } => Some("rename the file"),
+        CorpusError::Outside { .. } => Some(OUTSIDE),
     }
 }
 
@@ -100,6 +109,7 @@ pub(super) fn output(error: &OutputError) -> Option<&'static str> {
         OutputError::NotAFolder { .. } => Some("name another folder for the masks"),
         OutputError::TooWide { .. } => Some("use --dtype u32, or omit --dtype"),
         OutputError::NotEmpty { .. } => Some("name a new folder for the masks, or empty this one"),
+        OutputError::ShardName { .. } => Some("rename the file"),
         OutputError::Create { source, .. } | OutputError::Write { source, .. } => {
             match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -127,6 +137,7 @@ pub(super) fn masks(error: &MaskError) -> Option<&'static str> {
         MaskError::Empty { .. } => {
             Some("start the run again: it finished no shard, so there are no masks")
         }
+        MaskError::Outside { .. } => Some(OUTSIDE),
         MaskError::Row { .. } => Some("the file is damaged: create it again"),
         MaskError::Compressed { .. } => Some("write the masks again without --compression"),
         _ => None,

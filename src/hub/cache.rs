@@ -1,4 +1,4 @@
-//! One model's folder in the Hugging Face cache, in the layout that all Hugging Face libraries use.
+//! One repository's folder in the Hugging Face cache, in the layout that all Hugging Face libraries use.
 //!
 //! ```text
 //! models--org--name/refs/main                          the commit of a branch or a tag
@@ -21,10 +21,10 @@ use anyhow::Context as _;
 use super::id::{Id, is_commit};
 use crate::hinted_error::HintedError;
 
-/// The prefix of a model's folder.
+/// The prefix of a model's folder; that of a dataset is `datasets--`.
 const MODELS: &str = "models--";
 
-/// A model's folder.
+/// A repository's folder.
 #[derive(Debug, Clone)]
 pub(super) struct Repository {
     folder: PathBuf,
@@ -34,7 +34,8 @@ pub(super) struct Repository {
 
 impl Repository {
     pub(super) fn new(cache: &Path, id: &Id) -> Self {
-        let name = format!("{MODELS}{}", id.model.replace('/', "--"));
+        let kind = format!("{}s--", id.kind.noun());
+        let name = format!("{kind}{}", id.name.replace('/', "--"));
         Self {
             folder: cache.join(&name),
             locks: cache.join(".locks").join(&name),

@@ -1,9 +1,10 @@
-//! Client of a server that speaks the Hub's protocol: lists the files of a model and downloads them. It does not trust
-//! the server: it follows redirects itself, so that the token goes only to the configured server; it checks commits and
-//! ETags before they become parts of paths, and sizes before they are used.
+//! Client of a server that speaks the Hub's protocol: sends requests and downloads files; `listing` lists them. It does
+//! not trust the server: it follows redirects itself, so that the token goes only to the configured server; it checks
+//! commits and ETags before they become parts of paths, and sizes before they are used.
 //!
 //! ```text
 //! GET  /api/models/org/name/revision/main          the commit, and the names of the files
+//! GET  /api/datasets/org/name/tree/COMMIT/folder   the files with their sizes and ETags, page by page
 //! HEAD /org/name/resolve/COMMIT/model.safetensors  the ETag and the size; the server may redirect for the bytes
 //! GET  the same, from a byte offset                the bytes
 //! ```
@@ -23,12 +24,10 @@ use reqwest::{
 use rho_formats::remote::{
     GuardedResolver, host, must_be_allowed, redirect_target, tell_of_redirect,
 };
-use serde_json::Value;
 use url::Url;
 
 use super::{
-    files::is_plain,
-    id::{Id, is_commit},
+    id::Id,
     settings::{Settings, Token},
 };
 use crate::{
@@ -46,20 +45,23 @@ const CONNECT: Duration = Duration::from_secs(20);
 /// The timeout without a single byte.
 const SILENCE: Duration = Duration::from_secs(60);
 const REDIRECTS: usize = 10;
-/// Most bytes of a list of files; larger ones are refused.
-const LARGEST_LIST: usize = 64 << 20;
 
 /// A failed request.
 pub(super) struct Failure {
     pub(super) error: anyhow::Error,
     /// Whether a retry may succeed.
     pub(super) passing: bool,
+    /// Whether the repository has no such file or folder.
+    pub(super) missing: bool,
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        let passing = false;
-        Self { error, passing }
+        Self {
+            error,
+            passing: false,
+            missing: false,
+        }
     }
 }
 
@@ -67,12 +69,6 @@ impl From<Failure> for anyhow::Error {
     fn from(failure: Failure) -> Self {
         failure.error
     }
-}
-
-/// A revision's files.
-pub(super) struct Listing {
-    pub(super) commit: String,
-    pub(super) names: Vec<String>,
 }
 
 /// A file on the server.
@@ -102,12 +98,12 @@ pub(super) struct Part {
     host: String,
 }
 
-/// A client for one model.
+/// A client for one repository.
 pub(super) struct Client<'a> {
     http: reqwest::Client,
-    endpoint: Url,
+    pub(super) endpoint: Url,
     token: Option<Token>,
-    id: &'a Id,
+    pub(super) id: &'a Id,
     stop: &'a Stop,
 }
 
@@ -139,69 +135,27 @@ impl<'a> Client<'a> {
         host(&self.endpoint)
     }
 
-    /// The model and the server, for messages.
+    /// The repository and the server, for messages.
     pub(super) fn shown(&self) -> String {
         format!("{} at {}", self.id, self.host())
     }
 
-    /// The commit of a revision, and its files.
-    pub(super) async fn listing(&self, revision: &str) -> Result<Listing, Failure> {
-        let mut url = self.endpoint.clone();
-        add(&mut url, ["api", "models"]);
-        add(&mut url, self.id.model.split('/'));
-        add(&mut url, ["revision", revision]);
-        let text = self.retried(async || self.text(&url).await).await?;
-        let wrong = |got: &str| {
-            let message = format!(
-                "{}: expected a commit and its files, got {got}",
-                self.shown()
-            );
-            let hint = "check that the server in HF_ENDPOINT speaks the Hub's protocol";
-            Failure::from(HintedError::error(message, hint))
-        };
-        let json: Value =
-            serde_json::from_slice(&text).map_err(|_| wrong("an answer that is not JSON"))?;
-        let commit = json["sha"].as_str().filter(|commit| is_commit(commit));
-        let commit = commit.ok_or_else(|| wrong("no commit"))?.to_owned();
-        if is_commit(revision) && revision != commit {
-            return Err(wrong("another commit"));
-        }
-        let siblings = json["siblings"]
-            .as_array()
-            .ok_or_else(|| wrong("no files"))?;
-        let names = siblings
-            .iter()
-            .filter_map(|file| file["rfilename"].as_str());
-        // Files with unsafe names are ignored.
-        let names = names
-            .filter(|name| is_plain(name))
-            .map(str::to_owned)
-            .collect();
-        Ok(Listing { commit, names })
+    /// An answer that is not of the protocol.
+    pub(super) fn wrong(&self, expected: &str, got: &str) -> Failure {
+        let message = format!("{}: expected {expected}, got {got}", self.shown());
+        let hint = "check that the server in HF_ENDPOINT speaks the Hub's protocol";
+        HintedError::error(message, hint).into()
     }
 
-    async fn text(&self, url: &Url) -> Result<Vec<u8>, Failure> {
-        let (mut response, _) = self.send(Method::GET, url, 0, true).await?;
-        let mut text = Vec::new();
-        while let Some(part) = self
-            .chunk(&mut response, &self.shown(), &self.host())
-            .await?
-        {
-            if text.len() + part.len() > LARGEST_LIST {
-                let error = anyhow!(
-                    "{}: expected a list of files, got more than {LARGEST_LIST} bytes",
-                    self.shown()
-                );
-                return Err(error.into());
-            }
-            text.extend_from_slice(&part);
-        }
-        Ok(text)
+    /// The URL of a file.
+    pub(super) fn address(&self, commit: &str, name: &str) -> String {
+        self.file(commit, name).to_string()
     }
 
     fn file(&self, commit: &str, name: &str) -> Url {
         let mut url = self.endpoint.clone();
-        add(&mut url, self.id.model.split('/'));
+        add(&mut url, self.id.kind.prefix());
+        add(&mut url, self.id.name.split('/'));
         add(&mut url, ["resolve", commit]);
         add(&mut url, name.split('/'));
         url
@@ -228,8 +182,7 @@ impl<'a> Client<'a> {
         let etag = text(headers, "x-linked-etag").or_else(|| text(headers, ETAG.as_str()));
         let etag = etag.unwrap_or_default();
         let etag = etag.trim_start_matches("W/").trim_matches('"');
-        let is_tag = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if etag.is_empty() || etag.len() > 128 || !etag.chars().all(is_tag) {
+        if !is_tag(etag) {
             let got = self.clean(etag);
             return Err(wrong(
                 "a tag (ETag) of letters and digits",
@@ -290,7 +243,7 @@ impl<'a> Client<'a> {
             .await
     }
 
-    async fn chunk(
+    pub(super) async fn chunk(
         &self,
         response: &mut Response,
         shown: &str,
@@ -302,7 +255,7 @@ impl<'a> Client<'a> {
 
     /// Sends a request and follows its redirects. Requests to other servers carry no token, and are sent only if
     /// `elsewhere` is set. Also returns the host of the answer.
-    async fn send(
+    pub(super) async fn send(
         &self,
         method: Method,
         url: &Url,
@@ -422,6 +375,7 @@ impl<'a> Client<'a> {
         Failure {
             error: HintedError::error(message, hint),
             passing: true,
+            missing: false,
         }
     }
 
@@ -435,7 +389,11 @@ impl<'a> Client<'a> {
             let _ = write!(got, ": {}", self.clean(&said));
         }
         let id = self.id;
-        let page = format!("{}/{}", self.host(), id.model);
+        let noun = id.kind.noun();
+        let page = match id.kind.prefix() {
+            Some(prefix) => format!("{}/{prefix}/{}", self.host(), id.name),
+            None => format!("{}/{}", self.host(), id.name),
+        };
         let (expected, hint) = match (status, code.as_str(), &self.token) {
             // An expired signature, or a server that expects something else.
             _ if !at_home => (
@@ -443,11 +401,11 @@ impl<'a> Client<'a> {
                 "try again: downloaded bytes are kept".to_owned(),
             ),
             (_, "GatedRepo", None) => (
-                "a public model".to_owned(),
+                format!("a public {noun}"),
                 format!("request access at {page}, then set HF_TOKEN to your token"),
             ),
             (_, "GatedRepo", Some(_)) | (StatusCode::FORBIDDEN, _, Some(_)) => (
-                "a model that your token may read".to_owned(),
+                format!("a {noun} that your token may read"),
                 format!("request access at {page}; the token's permissions must include it"),
             ),
             (_, "RevisionNotFound", _) => (
@@ -466,15 +424,15 @@ impl<'a> Client<'a> {
                 ("an answer".to_owned(), "wait some minutes".to_owned())
             }
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _, None) => (
-                "a path that exists or a public model".to_owned(),
-                "check the name or the path; if the model is private, set HF_TOKEN".to_owned(),
+                format!("a path that exists or a public {noun}"),
+                format!("check the name or the path; if the {noun} is private, set HF_TOKEN"),
             ),
             (StatusCode::UNAUTHORIZED, _, Some(_)) => (
-                "a path that exists or a model that your token may read".to_owned(),
+                format!("a path that exists or a {noun} that your token may read"),
                 "check the name or the path, and the token (HF_TOKEN, or the one of `hf auth login`)".to_owned(),
             ),
             (StatusCode::NOT_FOUND, ..) => (
-                "a path that exists or a model of this name".to_owned(),
+                format!("a path that exists or a {noun} of this name"),
                 format!("check the name or the path, and whether {page} exists"),
             ),
             _ if status.is_server_error() => (
@@ -496,11 +454,13 @@ impl<'a> Client<'a> {
             passing: status.is_server_error()
                 || status == StatusCode::REQUEST_TIMEOUT
                 || (!at_home && status != StatusCode::RANGE_NOT_SATISFIABLE),
+            missing: status == StatusCode::NOT_FOUND
+                && ["", "EntryNotFound"].contains(&code.as_str()),
         }
     }
 
     /// A text from the server, safe to print on one line, without the token.
-    fn clean(&self, text: &str) -> String {
+    pub(super) fn clean(&self, text: &str) -> String {
         let text = match &self.token {
             Some(token) => token.removed_from(text),
             None => text.to_owned(),
@@ -510,14 +470,20 @@ impl<'a> Client<'a> {
     }
 }
 
-fn add<'a>(url: &mut Url, parts: impl IntoIterator<Item = &'a str>) {
+/// Whether a text can be a file's name in the cache.
+pub(super) fn is_tag(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    !text.is_empty() && text.len() <= 128 && text.chars().all(is_part)
+}
+
+pub(super) fn add<'a>(url: &mut Url, parts: impl IntoIterator<Item = &'a str>) {
     // Fails only for cannot-be-a-base URLs, which the settings refuse.
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(parts);
     }
 }
 
-fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?;
     Some(value.trim().to_owned())
 }

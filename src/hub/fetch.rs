@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use indicatif::{ProgressBar, ProgressStyle};
 use rho_files::Lock;
 use sha2::{Digest, Sha256};
 
@@ -18,7 +17,10 @@ use super::{
     cache::{Repository, make_parent},
     client::{Client, Failure, Part, Remote},
 };
-use crate::{hinted_error::HintedError, terminal};
+use crate::{
+    hinted_error::HintedError,
+    terminal::{self, Bar},
+};
 
 /// How often to try a lock.
 const LOOK: Duration = Duration::from_millis(200);
@@ -30,7 +32,7 @@ pub(super) struct Download<'a> {
     pub(super) client: &'a Client<'a>,
     pub(super) repository: &'a Repository,
     pub(super) commit: &'a str,
-    bar: ProgressBar,
+    bar: Bar,
 }
 
 /// The progress of one file.
@@ -48,25 +50,19 @@ impl<'a> Download<'a> {
             client,
             repository,
             commit,
-            bar: ProgressBar::hidden(),
+            bar: Bar::hidden(),
         }
     }
 
     /// Shows a bar for files of this many bytes in total, if standard error is a terminal.
     pub(super) fn show(&mut self, bytes: u64) {
-        if !terminal::watched() {
-            return;
-        }
-        self.bar = ProgressBar::new(bytes);
         let style = "{bar:30} {bytes}/{total_bytes} {bytes_per_sec} {wide_msg}";
-        if let Ok(style) = ProgressStyle::with_template(style) {
-            self.bar.set_style(style);
-        }
+        self.bar = Bar::if_watched(bytes, style);
     }
 
     /// Downloads a file, if necessary, and links it into the commit's folder.
     pub(super) async fn bring(&self, remote: &Remote) -> Result<(), Failure> {
-        self.bar.set_message(remote.name.clone());
+        self.bar.set_message(&remote.name);
         let begun = self.bar.position();
         if !self.is_there(remote) {
             let _lock = self.lock(remote).await?;
@@ -210,6 +206,7 @@ impl<'a> Download<'a> {
                     hint,
                 ),
                 passing: true,
+                missing: false,
             });
         }
         let Some(expected) = remote.sha256() else {
@@ -232,13 +229,14 @@ impl<'a> Download<'a> {
         Err(Failure {
             error: HintedError::error(message, hint),
             passing,
+            missing: false,
         })
     }
 }
 
 impl Drop for Download<'_> {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.bar.finish();
     }
 }
 

@@ -7,6 +7,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::Context as _;
+use rho_files::InsidePath;
 use rho_reference::source;
 use serde_json::Value;
 
@@ -71,14 +72,13 @@ pub(super) enum Weights {
 
 /// Whether a name stays inside the folder that it is joined to, on every system.
 pub(super) fn is_plain(name: &str) -> bool {
+    // Windows forbids more than the others.
     let is_part = |part: &str| {
-        !part.is_empty()
-            && part != "."
-            && part != ".."
-            && !part.ends_with(['.', ' '])
+        !part.ends_with(['.', ' '])
             && !part.contains(|c: char| c.is_control() || "\\:*?\"<>|".contains(c))
     };
-    name.len() <= 1024 && name.split('/').all(is_part)
+    let inside = InsidePath::new(name);
+    name.len() <= 1024 && inside.is_ok_and(|path| path.parts().all(is_part))
 }
 
 /// The files that an index names. Refuses names that would leave the folder.
@@ -179,7 +179,7 @@ fn onnx(id: &Id, names: &[String]) -> anyhow::Result<Option<Vec<String>>> {
             .filter(|name| !name.contains('/') && is_plain(name))
             .map(str::to_owned)
             .collect();
-        let place = Path::new(&id.model).join(folder);
+        let place = Path::new(&id.name).join(folder);
         if let Some(model) = source::pick(&place, &there)? {
             // Exporters use the names model.onnx_data, model.onnx_data_1, model.onnx.data and model.data.
             let stem = model.trim_end_matches(".onnx").to_owned();

@@ -1,4 +1,5 @@
-//! A model's name on the Hub: `name` or `org/name`, each with an optional `@revision`.
+//! A repository's name on the Hub: `name` or `org/name`, each with an optional `@revision`. Arguments name models;
+//! `datasets` takes names of datasets out of longer addresses.
 
 use std::fmt;
 
@@ -9,11 +10,37 @@ const LONGEST: usize = 96;
 /// File extensions: a name that ends with one of these is a path, not a model.
 const FILES: [&str; 6] = [".onnx", ".json", ".safetensors", ".bin", ".toml", ".git"];
 
-/// A model and one of its revisions.
+/// What a repository holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RepositoryKind {
+    Model,
+    Dataset,
+}
+
+impl RepositoryKind {
+    /// The word for one of them.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Dataset => "dataset",
+        }
+    }
+
+    /// The part of an address before the name, if there is one.
+    pub(super) fn prefix(self) -> Option<&'static str> {
+        match self {
+            Self::Model => None,
+            Self::Dataset => Some("datasets"),
+        }
+    }
+}
+
+/// A repository and one of its revisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Id {
+    pub(super) kind: RepositoryKind,
     /// `org/name`, or only the name for the oldest models.
-    pub(super) model: String,
+    pub(super) name: String,
     /// A branch, a tag or a commit.
     pub(super) revision: String,
 }
@@ -31,15 +58,24 @@ impl Id {
             && parts.iter().all(|part| is_part(part))
             && !FILES.iter().any(|end| model.ends_with(end));
         (is_name && is_revision(revision)).then(|| Self {
-            model: model.to_owned(),
+            kind: RepositoryKind::Model,
+            name: model.to_owned(),
             revision: revision.to_owned(),
         })
+    }
+
+    /// The same name of another kind of repository.
+    pub(super) fn of(self, kind: RepositoryKind) -> Self {
+        Self { kind, ..self }
     }
 }
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.model)?;
+        if let Some(prefix) = self.kind.prefix() {
+            write!(f, "{prefix}/")?;
+        }
+        f.write_str(&self.name)?;
         match self.revision.as_str() {
             MAIN => Ok(()),
             revision => write!(f, "@{revision}"),
@@ -84,7 +120,7 @@ mod tests {
 
     #[test]
     fn names_of_models_and_paths() {
-        let parsed = |typed| Id::parse(typed).map(|id| (id.model, id.revision));
+        let parsed = |typed| Id::parse(typed).map(|id| (id.name, id.revision));
         let named = |model: &str, revision: &str| Some((model.to_owned(), revision.to_owned()));
         for (typed, expected) in [
             ("gpt2", named("gpt2", "main")),

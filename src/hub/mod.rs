@@ -11,7 +11,8 @@
 //! * `settings`: the environment: the cache folder, the server, the token.
 //! * `files`: which files are downloaded.
 //! * `cache`: the layout of the cache, shared with `huggingface_hub` and its users.
-//! * `client`: the Hub's protocol; `fetch`: downloads into the cache.
+//! * `client`: the Hub's protocol; `listing`: its lists of files; `fetch`: downloads into the cache.
+//! * `datasets`: corpora on the Hub (`hf://datasets/...`), which are read in place and not downloaded.
 //!
 //! A revision that is in the cache is not requested again, so `main` stays the same commit for every run of a series.
 //! The commit is printed and recorded in the masks.
@@ -23,9 +24,11 @@
 
 mod cache;
 mod client;
+mod datasets;
 mod fetch;
 mod files;
 mod id;
+mod listing;
 mod settings;
 
 use std::{
@@ -45,6 +48,7 @@ use self::{
 };
 use crate::{hinted_error::HintedError, stop::Stop, terminal};
 
+pub(crate) use datasets::find_shards;
 pub(crate) use files::Need;
 
 /// The path of an argument: the argument itself if it exists, or the folder of the model that it names, downloaded if
@@ -104,7 +108,7 @@ fn model(id: &Id, need: Need) -> anyhow::Result<PathBuf> {
             ),
             format!(
                 "unset {offline}, or download it while you have a network: hf download {}",
-                id.model
+                id.name
             ),
         )),
         // Complete the commit that is in the cache, even if the revision has moved since.

@@ -10,7 +10,7 @@ use crate::{
     hinted_error::HintedError,
     metadata::Metadata,
     pipeline::{finish::FolderState, record::State},
-    run_folder::{Command, RecordedPlan},
+    run_folder::RecordedPlan,
 };
 
 /// Masks to read.
@@ -152,7 +152,7 @@ fn in_folder(path: &Path) -> anyhow::Result<(Vec<RowFile>, Vec<String>)> {
         && let Some(recorded) = RecordedPlan::read(&folder)?
     {
         return match recorded.command() {
-            Command::Select => Ok(of_select(path, &recorded)),
+            command if command.copies_masks() => Ok(of_select(path, &recorded)),
             _ => of_score(&folder),
         };
     }
@@ -187,14 +187,14 @@ fn of_score(folder: &MasksFolder) -> anyhow::Result<(Vec<RowFile>, Vec<String>)>
     Ok((files, standing.missing()))
 }
 
-/// The files of an unfinished run of `select` that are complete: only these have their final names.
+/// The files of an unfinished run of `select` or `merge` that are complete: only these have their final names.
 fn of_select(folder: &Path, recorded: &RecordedPlan) -> (Vec<RowFile>, Vec<String>) {
     let (mut files, mut missing) = (Vec::new(), Vec::new());
     for shard in &recorded.shards {
         let path = folder.join(&shard.name);
         match path.exists() {
             true => files.push(RowFile::complete(path)),
-            false => missing.push(shard.name.clone()),
+            false => missing.push(shard.name.to_string()),
         }
     }
     (files, missing)

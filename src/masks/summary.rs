@@ -19,6 +19,8 @@ pub(crate) struct SummaryFile {
     /// The number of shards that ended early.
     #[serde(deserialize_with = "lenient")]
     pub(crate) broken_shards: Option<u64>,
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) documents: Option<u64>,
     /// The number of rows without a document that could be scored.
     #[serde(deserialize_with = "lenient")]
     pub(crate) rejected: Option<u64>,

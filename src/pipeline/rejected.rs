@@ -1,24 +1,26 @@
 //! Watches the rows that hold no document: a few are bad rows, many mean a wrong setting.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
 use rho_formats::Rejection;
 
-use super::record::Counts;
-use crate::{hinted_error::HintedError, plan::Plan};
+use super::{
+    reasons::{Reason, Reasons},
+    record::Counts,
+};
+use crate::{hinted_error::HintedError, left_out::ENDS_EARLY, plan::Plan};
 
 /// Rows after which the share is checked.
 const FIRST_ROWS: u64 = 1_000;
-/// Most kinds of reasons that are counted separately.
-const KINDS: usize = 1_000;
 
 /// Counts rows, and the reasons of those that were rejected.
 pub(super) struct Rejected<'a> {
     plan: &'a Plan,
     rows: u64,
     rejected: u64,
-    /// The number of reasons of each kind, and the first reason.
-    reasons: HashMap<String, (u64, String)>,
+    reasons: Reasons,
+    /// The shards whose early end is counted.
+    broken: BTreeSet<String>,
 }
 
 impl<'a> Rejected<'a> {
@@ -28,7 +30,8 @@ impl<'a> Rejected<'a> {
             plan,
             rows: before.rows,
             rejected: before.rejected,
-            reasons: HashMap::new(),
+            reasons: Reasons::default(),
+            broken: BTreeSet::new(),
         }
     }
 
@@ -44,15 +47,9 @@ impl<'a> Rejected<'a> {
         }
         self.rows += rows as u64;
         self.rejected += rejected.len() as u64;
-        for Rejection { shard, row, reason } in rejected {
-            let kind = kind(reason);
-            if let Some((count, _)) = self.reasons.get_mut(&kind) {
-                *count += 1;
-            } else if self.reasons.len() < KINDS {
-                let first = format!("{reason} ({shard} row {row})");
-                self.reasons.insert(kind, (1, first));
-            }
-        }
+        rejected
+            .iter()
+            .for_each(|rejection| self.reasons.add(rejection));
         let most = self.plan.max_rejected;
         if self.rows >= FIRST_ROWS && self.rejected as f64 > most * self.rows as f64 {
             return Err(self.too_many(most));
@@ -60,8 +57,15 @@ impl<'a> Rejected<'a> {
         Ok(())
     }
 
-    /// Handles a shard that ended early; an error with --strict.
-    pub(super) fn broken(&self, shard: &str, row: i64, reason: &str) -> anyhow::Result<()> {
+    /// Handles a shard that ended early, counted once; an error with --strict.
+    pub(super) fn broken(&mut self, shard: &str, row: i64, reason: &str) -> anyhow::Result<()> {
+        if self.broken.insert(shard.to_owned()) {
+            self.reasons.add(&Rejection {
+                shard: shard.to_owned(),
+                row,
+                reason: format!("{ENDS_EARLY}{reason}"),
+            });
+        }
         if self.plan.strict {
             return Err(HintedError::error(
                 format!("{shard} row {row}: the shard ends early: {reason}"),
@@ -71,46 +75,22 @@ impl<'a> Rejected<'a> {
         Ok(())
     }
 
+    /// The most common reasons in this run.
+    pub(super) fn most_common(&self) -> Vec<Reason> {
+        self.reasons.most_common()
+    }
+
     fn too_many(&self, most: f64) -> anyhow::Error {
-        let mut reasons: Vec<_> = self.reasons.values().collect();
-        reasons.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-        let shown: Vec<String> = reasons
-            .iter()
-            .take(3)
-            .map(|(count, first)| format!("\n  {count} times: {first}"))
-            .collect();
-        HintedError::error(
+        let reasons = self.most_common();
+        HintedError::with_details(
             format!(
-                "expected at most {:.3} % rejected rows, got {} of {}; the most common reasons:{}",
+                "expected at most {:.3} % rejected rows, got {} of {}; the most common reasons:",
                 most * 100.0,
                 self.rejected,
-                self.rows,
-                shown.concat()
+                self.rows
             ),
+            reasons.iter().map(Reason::to_string).collect(),
             "check the settings, because so many rows are rarely bad; if they are, raise --max-rejected",
         )
-    }
-}
-
-/// A reason without its numbers and quoted names, so that similar reasons are counted together.
-fn kind(reason: &str) -> String {
-    let mut kind = String::new();
-    let mut quoted = false;
-    for c in reason.chars() {
-        quoted ^= c == '"';
-        if !(quoted || c == '"' || c.is_ascii_digit()) {
-            kind.push(c);
-        }
-    }
-    kind
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn like_reasons_are_of_one_kind() {
-        let a = super::kind("no field \"text\"; the line has \"a1\", \"b\" at column 12");
-        let b = super::kind("no field \"text\"; the line has \"c\", \"d\" at column 3");
-        assert_eq!(a, b);
     }
 }

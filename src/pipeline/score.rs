@@ -23,6 +23,7 @@ use super::{
     send,
     windows::{Window, windows},
 };
+use crate::groups::Group;
 
 /// Times of the stage, and the tokens scored in them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,28 +50,32 @@ pub(super) struct Cost {
 /// resumed.
 pub(super) fn run(
     work: &Work<'_>,
+    groups: &[Group],
     receiver: Receiver<Flow<LookAhead>>,
     sender: SyncSender<Flow<Scored>>,
     scorers: &mut Scorers<'_>,
 ) -> anyhow::Result<Times> {
     let mut times = Times::default();
-    let mut shard = "";
+    let mut group = &Group::alone(0, "");
     let mut free = Instant::now();
     for_each(receiver, |flow| {
         times.waited += free.elapsed();
         let going_on = match flow {
             Flow::Begin(i, from) => {
-                shard = &work.shards[i].name;
-                work.progress.shard(i);
+                group = &groups[i];
+                work.progress.start();
                 send(&sender, Flow::Begin(i, from))
             }
             Flow::Part(look_ahead) => {
-                let scored = score(work, shard, look_ahead, scorers, &mut times)?;
+                let scored = score(work, group, look_ahead, scorers, &mut times)?;
                 scored.is_some_and(|scored| send(&sender, Flow::Part(scored)))
             }
-            Flow::End(look_ahead, broken) => {
-                let scored = score(work, shard, look_ahead, scorers, &mut times)?;
-                scored.is_some_and(|scored| send(&sender, Flow::End(scored, broken)))
+            Flow::End(look_ahead) => {
+                let scored = score(work, group, look_ahead, scorers, &mut times)?;
+                if scored.is_some() {
+                    work.progress.shard_scored(group.members.start);
+                }
+                scored.is_some_and(|scored| send(&sender, Flow::End(scored)))
             }
         };
         free = Instant::now();
@@ -83,7 +88,7 @@ pub(super) fn run(
 /// becomes a rejection.
 pub(super) fn score(
     work: &Work<'_>,
-    shard: &str,
+    group: &Group,
     look_ahead: LookAhead,
     scorers: &mut Scorers<'_>,
     times: &mut Times,
@@ -91,18 +96,19 @@ pub(super) fn score(
     let LookAhead {
         documents,
         mut rejected,
-        bytes,
+        broken,
+        text,
         next,
         ends_scope,
         ..
     } = look_ahead;
     let mut cost = Cost::default();
     let columns = work.plan.columns();
-    let own: Vec<String> = (0..columns.models())
+    let own_columns: Vec<String> = (0..columns.models())
         .flat_map(|model| columns.of_model(model))
         .collect();
     let unscored = |document: TokenDocument| ScoredDocument {
-        scores: vec![vec![f32::NAN; document.tokens.len()]; own.len()],
+        scores: vec![vec![f32::NAN; document.tokens.len()]; own_columns.len()],
         document,
     };
     let mut documents: Vec<ScoredDocument> = documents.into_iter().map(unscored).collect();
@@ -124,8 +130,20 @@ pub(super) fn score(
     }
     cost.batches = batches.len() as u64;
     let start = Instant::now();
-    let scores = score_batches(work, &documents, &all, &batches, scorers).with_context(|| {
-        let last = next.row - 1;
+    let own_tokens: usize = all.iter().map(|(_, window)| window.own()).sum();
+    let number = group.members.start;
+    // Tokens of a block are taken to have the same share of its text.
+    let scored = |tokens: usize| {
+        let share = tokens as f64 / own_tokens as f64;
+        work.progress.scored(number, tokens, text as f64 * share);
+    };
+    let scores = score_batches(work, &documents, &all, &batches, scorers, &scored);
+    let scores = scores.with_context(|| {
+        let member = work.shards.get(number + next.member);
+        let (shard, last) = (
+            member.map_or("the end", |shard| &shard.name),
+            (next.row - 1).max(0),
+        );
         format!("scoring the read-ahead block that ends at {shard} row {last}")
     })?;
     times.busy += start.elapsed();
@@ -149,18 +167,19 @@ pub(super) fn score(
     }
     let round = |score: f32| work.plan.score_type.round(score);
     documents.retain_mut(|scored| {
-        let wrong = own.iter().zip(&scored.scores).find_map(|(name, scores)| {
-            let i = scores.iter().skip(1).position(|s| !s.is_finite())? + 1;
-            Some((i, name, scores[i]))
-        });
+        let wrong = own_columns
+            .iter()
+            .zip(&scored.scores)
+            .find_map(|(name, scores)| {
+                let i = scores.iter().skip(1).position(|s| !s.is_finite())? + 1;
+                Some((i, name, scores[i]))
+            });
         if let Some((i, column, value)) = wrong {
             let reason =
                 format!("token {i}: expected a finite {column} from the reference, got {value}");
-            rejected.push(Rejection {
-                shard: shard.to_owned(),
-                row: scored.document.row,
-                reason,
-            });
+            let TokenDocument { member, row, .. } = scored.document;
+            let shard = work.shards[group.members.start + member].name.clone();
+            rejected.push((member, Rejection { shard, row, reason }));
             return false;
         }
         // Selections rank the stored values. Scores that are not finite were reported above, before rounding.
@@ -169,13 +188,15 @@ pub(super) fn score(
         scored.scores = columns.of(std::mem::take(&mut scored.scores), round);
         true
     });
-    rejected.sort_by_key(|rejection| rejection.row);
+    rejected.sort_by_key(|(member, rejection)| (*member, rejection.row));
     let tokens = documents.iter().map(|d| d.document.tokens.len() as u64);
-    times.tokens += tokens.sum::<u64>();
-    work.progress.reach(bytes);
+    let tokens = tokens.sum::<u64>();
+    times.tokens += tokens;
+    work.progress.block_scored(number, tokens, text as f64);
     Ok(Some(Scored {
         documents,
-        rejected,
+        rejected: rejected.into_iter().map(|(_, rejected)| rejected).collect(),
+        broken,
         cost,
         next,
         ends_scope,
@@ -186,12 +207,14 @@ pub(super) fn score(
 type Done = (usize, Vec<Vec<Scores>>);
 
 /// The scores of each batch with its number, in the order in which the batches finished; none if the run is stopped.
+/// `scored` is told the tokens of each.
 fn score_batches(
     work: &Work<'_>,
     documents: &[ScoredDocument],
     windows: &[(usize, Window)],
     batches: &[Vec<usize>],
     scorers: &mut Scorers<'_>,
+    scored: &(dyn Fn(usize) + Sync),
 ) -> anyhow::Result<Option<Vec<Done>>> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let take = |panel: &mut Panel<'_>| -> anyhow::Result<bool> {
@@ -218,8 +241,7 @@ fn score_batches(
                 next.store(batches.len(), Ordering::Relaxed);
             }
             let scores = scores.with_context(|| format!("batch {}", number + 1))?;
-            work.progress
-                .tokens(batch.iter().map(|&i| windows[i].1.own()).sum());
+            scored(batch.iter().map(|&i| windows[i].1.own()).sum());
             lock(&done).push((number, scores));
         }
     };

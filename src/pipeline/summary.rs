@@ -5,12 +5,18 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{finish::RankTimes, output::Totals};
+use super::{
+    finish::RankTimes,
+    output::Totals,
+    reasons::{Reason, Reasons},
+};
 use crate::{
-    metadata::Metadata,
+    hinted_error::HintedError,
+    metadata::{Metadata, Program},
     numbers::grouped,
     plan::Plan,
     selections::{SelectionSummary, rule::Rule},
+    terminal_text::safe,
 };
 
 /// Counts and times of a run.
@@ -24,6 +30,9 @@ pub struct Summary {
     pub documents: u64,
     /// Documents skipped; rejected.jsonl has the reasons.
     pub rejected: u64,
+    /// The most common reasons, also why shards ended early.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected_reasons: Vec<Reason>,
     /// Tokens of the documents masked.
     pub tokens: u64,
     /// Tokens that have a loss and an entropy.
@@ -44,6 +53,10 @@ pub struct Summary {
     pub padding: f64,
     /// The device that computed the scores.
     pub device: String,
+    /// The models: paths as they were typed, or names and commits on the Hub.
+    pub models: Vec<String>,
+    /// The program that started the run.
+    pub program: Program,
     /// Speed. Everything above is identical whether or not the run was interrupted.
     pub speed: Speed,
 }
@@ -93,6 +106,8 @@ impl Seconds {
 pub(crate) struct Subject<'a> {
     /// The device that computed the scores.
     device: Cow<'a, str>,
+    models: Vec<String>,
+    program: Program,
     /// The score columns.
     scores: Cow<'a, [String]>,
     rule: Cow<'a, Rule>,
@@ -101,7 +116,10 @@ pub(crate) struct Subject<'a> {
 impl<'a> Subject<'a> {
     /// The run with this plan.
     pub(crate) fn of(plan: &'a Plan) -> Self {
+        let metadata = plan.metadata();
         Self {
+            models: metadata.models(),
+            program: metadata.program.unwrap_or_default(),
             device: Cow::Borrowed(&plan.device),
             scores: Cow::Borrowed(&plan.scores),
             rule: Cow::Borrowed(&plan.rule),
@@ -113,6 +131,8 @@ impl<'a> Subject<'a> {
         let metadata = Metadata::of(&plan["metadata"]);
         let scores: Vec<String> = serde_json::from_value(plan["scores"].clone()).ok()?;
         Some(Self {
+            models: metadata.models(),
+            program: metadata.program.unwrap_or_default(),
             device: Cow::Owned(metadata.provider?),
             scores: Cow::Owned(scores),
             rule: Cow::Owned(Rule::of_metadata(&metadata.selections?)?),
@@ -145,6 +165,7 @@ impl Summary {
             broken_shards: totals.broken_shards,
             documents: counts.documents,
             rejected: counts.rejected,
+            rejected_reasons: Vec::new(),
             tokens: counts.tokens,
             scored: counts.scored,
             mean_loss: mean("loss"),
@@ -156,8 +177,40 @@ impl Summary {
             batches: counts.batches,
             padding: share(counts.padding, counts.padding + counts.batch_tokens),
             device: subject.device.to_string(),
+            models: subject.models.clone(),
+            program: subject.program.clone(),
             speed,
         }
+    }
+
+    /// The same summary with the reasons of what was skipped.
+    pub(super) fn with_reasons(self, reasons: &Reasons) -> Self {
+        Self {
+            rejected_reasons: reasons.most_common(),
+            ..self
+        }
+    }
+
+    /// An error if all rows of the corpus were rejected: that is a wrong setting, not a bad row.
+    ///
+    /// # Errors
+    ///
+    /// If there are rows, but no document.
+    pub(crate) fn must_have_documents(&self, corpus: &str) -> anyhow::Result<()> {
+        if self.documents > 0 || self.rejected == 0 {
+            return Ok(());
+        }
+        let rows = grouped(self.rejected);
+        let mut reasons = self.rejected_reasons.iter().map(Reason::to_string);
+        let first = reasons.next().unwrap_or_else(|| "unknown".to_owned());
+        Err(HintedError::with_details(
+            format!(
+                "{corpus}: expected documents, got none: all {rows} rows are rejected, most often {first}"
+            ),
+            reasons.collect(),
+            "check how the corpus is read (--text-field, --tokens-field, --lines); then start over with --restart, or \
+             name another folder",
+        ))
     }
 
     /// Whether a part of the corpus was skipped.
@@ -168,10 +221,15 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let models = self.models.iter().map(|model| safe(model));
+        let models: Vec<_> = models.collect();
         let mean = |mean: Option<f64>| mean.map_or("-".to_owned(), |m| format!("{m:.3}"));
         let line = |f: &mut fmt::Formatter<'_>, name: &str, text: String| {
             writeln!(f, "  {name:<12}{text}")
         };
+        if !models.is_empty() {
+            line(f, "model", models.join(", "))?;
+        }
         line(
             f,
             "shards",
@@ -182,6 +240,9 @@ impl fmt::Display for Summary {
             "documents",
             with_others(self.documents, self.rejected, "rejected"),
         )?;
+        for reason in &self.rejected_reasons {
+            line(f, "", safe(&reason.to_string()).into_owned())?;
+        }
         line(
             f,
             "tokens",
@@ -231,10 +292,16 @@ impl fmt::Display for Summary {
             "read {:.1} s, tokenize {:.1} s, score {:.1} s, mask {:.1} s",
             s.read, s.tokenize, s.score, s.mask
         );
+        line(
+            f,
+            "busy",
+            format!("{busy}; the reference waited {starved:.0} % of the time"),
+        )?;
         write!(
             f,
-            "  {:<12}{busy}; the reference waited {starved:.0} % of the time",
-            "busy"
+            "  {:<12}rho-mask {}",
+            "program",
+            safe(&self.program.to_string())
         )
     }
 }

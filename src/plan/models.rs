@@ -23,6 +23,8 @@ use crate::{
     tokenization::{Tokenization, TokenizerFiles},
 };
 
+/// The name of the bundled model in the metadata.
+const BUNDLED: &str = "the bundled demonstration model";
 /// Longer contexts must be requested: the attention of most exports takes memory quadratic in the context.
 const MAX_DEFAULT_CONTEXT: usize = 1024;
 
@@ -34,6 +36,9 @@ pub(super) struct Models {
 }
 
 struct Model {
+    /// The path that was typed; none for the bundled model.
+    as_typed: Option<PathBuf>,
+    /// The path of the model, which may be in a cache.
     typed: PathBuf,
     source: Source,
     opened: ReferenceModel,
@@ -56,14 +61,15 @@ impl Models {
         libraries: &LibraryOptions,
         otherwise: impl FnOnce() -> anyhow::Result<PathBuf>,
     ) -> anyhow::Result<Self> {
-        let mut paths = request.references.clone();
+        let typed = |path: &PathBuf| (path.clone(), Some(path.clone()));
+        let mut paths: Vec<_> = request.references.iter().map(typed).collect();
         if paths.is_empty() {
-            paths.push(otherwise()?);
+            paths.push((otherwise()?, None));
         }
         let references = paths.len();
-        paths.extend(request.base.clone());
-        let open = |typed: PathBuf| {
-            let typed = hub::resolve(&typed, Need::Model)?;
+        paths.extend(request.base.as_ref().map(typed));
+        let open = |(path, as_typed): (PathBuf, Option<PathBuf>)| {
+            let typed = hub::resolve(&path, Need::Model)?;
             let source = checkpoint::reference(
                 &typed,
                 &request.model_args.ignore_setting,
@@ -74,6 +80,7 @@ impl Models {
             let source = Source::find(&source)?;
             let opened = ReferenceModel::open(&source)?;
             anyhow::Ok(Model {
+                as_typed,
                 typed,
                 source,
                 opened,
@@ -288,8 +295,12 @@ impl Models {
         let planned = |(model, precision): (&Model, &Precision)| {
             let files = model.opened.files();
             let sizes = files.iter().map(|file| fs::metadata(file).map(|m| m.len()));
+            let hub = hub::name(&model.typed);
+            let typed = model.as_typed.as_ref().filter(|_| hub.is_none());
+            let bundled = || model.as_typed.is_none().then(|| BUNDLED.to_owned());
             anyhow::Ok(PlannedModel {
-                hub: hub::name(&model.typed),
+                typed: typed.map(|path| path.to_string_lossy().into_owned()),
+                hub: hub.or_else(bundled),
                 name: name(&model.typed),
                 path: model.source.model.clone(),
                 fingerprint: hash(&files)?,

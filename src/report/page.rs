@@ -11,6 +11,17 @@ use super::charts::{Chart, Table};
 
 const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
+/// Shows the rows of tables as lists in places narrower than `WIDTH`, for tables of the classes `CLASSES`.
+const LISTED: &str = include_str!("page/listed.css");
+/// The widths of places in pixels, and the class of tables that may be wider than the place before it: a table is a list
+/// where it might not fit.
+const PLACES: [(u32, &str); 3] = [
+    (560, "over-phone"),
+    (740, "over-column"),
+    (1150, "over-page"),
+];
+/// The width of the narrowest window, without its margins, that a page is laid out for.
+const NARROWEST: f64 = 272.0;
 
 /// A hatch pattern, so that colour alone does not carry meaning. Its colours are in `page.css`.
 const PATTERNS: &str = concat!(
@@ -82,7 +93,7 @@ impl Page {
 
     /// The HTML file.
     pub(super) fn html(&self) -> String {
-        let (style, script) = (self.styles.concat(), self.scripts.concat());
+        let (style, script) = (self.styles.concat() + &listed(), self.scripts.concat());
         let policy = format!(
             "default-src 'none'; img-src data:; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'",
             hash(&script),
@@ -145,8 +156,9 @@ pub(super) fn figure(title: &str, chart: &Chart, caption: &Markup) -> Markup {
     html! {
         figure {
             h3 { (title) }
-            div.chart-frame tabindex="0" role="group" aria-label={ "Chart: " (title) ". May be scrolled sideways." } {
-                div.chart role="img" aria-label=(chart.message) { (PreEscaped(&chart.svg)) }
+            div.chart role="img" aria-label=(chart.message) {
+                div.wide { (PreEscaped(&chart.wide)) }
+                div.narrow { (PreEscaped(&chart.narrow)) }
             }
             figcaption { (caption) }
             details {
@@ -157,17 +169,32 @@ pub(super) fn figure(title: &str, chart: &Chart, caption: &Markup) -> Markup {
     }
 }
 
-/// A table whose first column names the row.
+/// A table whose first column names the row. Numbers are aligned right, texts left. Where the table might be wider than
+/// its place, each row is a list of names and values.
 pub(super) fn table(table: &Table) -> Markup {
+    let numeric = table.numeric();
+    let class = |column: usize| {
+        numeric
+            .get(column)
+            .filter(|numeric| **numeric)
+            .map(|_| "number")
+    };
+    let names = &table.header;
     html! {
         div.table-frame tabindex="0" role="group" aria-label="Table, may be scrolled" {
-            table {
-                thead { tr { @for name in &table.header { th scope="col" { (name) } } } }
+            table class=[place(table.width())] {
+                thead {
+                    tr { @for (i, name) in names.iter().enumerate() { th scope="col" class=[class(i)] { (name) } } }
+                }
                 tbody {
                     @for row in &table.rows {
                         tr {
                             @for (i, cell) in row.iter().enumerate() {
-                                @if i == 0 { th scope="row" { bdi { (cell) } } } @else { td { (cell) } }
+                                @if i == 0 {
+                                    th scope="row" class=[class(i)] data-name=[names.first()] { bdi { (cell) } }
+                                } @else {
+                                    td class=[class(i)] data-name=[names.get(i)] { (cell) }
+                                }
                             }
                         }
                     }
@@ -175,6 +202,31 @@ pub(super) fn table(table: &Table) -> Markup {
             }
         }
     }
+}
+
+/// The class of a table of this width: where it is shown as a list. None if it fits everywhere.
+pub(super) fn place(width: f64) -> Option<&'static str> {
+    let mut narrower = NARROWEST;
+    let mut class = None;
+    for (place, wider) in PLACES {
+        if width > narrower {
+            class = Some(wider);
+        }
+        narrower = f64::from(place);
+    }
+    class
+}
+
+/// The styles of tables as lists.
+fn listed() -> String {
+    let styles = PLACES.iter().enumerate().map(|(i, (width, _))| {
+        let classes = PLACES[i..].iter().map(|(_, class)| format!(".{class}"));
+        let classes: Vec<String> = classes.collect();
+        LISTED
+            .replace("WIDTH", &format!("{width}px"))
+            .replace("CLASSES", &classes.join(", "))
+    });
+    styles.collect()
 }
 
 /// JSON in which no HTML parser finds the end of the script around it.

@@ -13,10 +13,17 @@ pub(crate) enum Command {
     Select,
     Convert,
     Dynamics,
+    Merge,
 }
 
 impl Command {
-    const ALL: [Self; 4] = [Self::Score, Self::Select, Self::Convert, Self::Dynamics];
+    const ALL: [Self; 5] = [
+        Self::Score,
+        Self::Select,
+        Self::Convert,
+        Self::Dynamics,
+        Self::Merge,
+    ];
 
     /// Its name on the command line and in the settings of a recorded plan.
     pub(crate) fn name(self) -> &'static str {
@@ -25,6 +32,7 @@ impl Command {
             Self::Select => "select",
             Self::Convert => "convert",
             Self::Dynamics => "dynamics",
+            Self::Merge => "merge",
         }
     }
 
@@ -34,6 +42,11 @@ impl Command {
         let mut all = Self::ALL.into_iter();
         all.find(|command| named == Some(command.name()))
             .unwrap_or(Self::Score)
+    }
+
+    /// Whether it writes masks from finished masks, file by file.
+    pub(crate) fn copies_masks(self) -> bool {
+        matches!(self, Self::Select | Self::Merge)
     }
 
     /// Whether its folder is a dataset that the `datasets` library can read.
@@ -46,14 +59,16 @@ impl Command {
         let expected = match (self, other) {
             (own, other) if own == other => return Ok(()),
             // Masks may replace masks: the settings differ, and --restart removes the old ones.
-            (Self::Score, Self::Select | Self::Dynamics) => return Ok(()),
-            (Self::Score | Self::Select, Self::Convert) => "one of masks".to_owned(),
+            (Self::Score, Self::Select | Self::Dynamics | Self::Merge) => return Ok(()),
+            (Self::Score | Self::Select | Self::Merge, Self::Convert) => "one of masks".to_owned(),
             (own, _) => format!("one of `{}`", own.name()),
         };
         let got = match (self, other) {
-            (Self::Select, Self::Score) => "one that `score` writes".to_owned(),
-            (Self::Convert, Self::Score | Self::Select) => "one of masks".to_owned(),
-            (Self::Dynamics, Self::Score | Self::Select) => "one with masks".to_owned(),
+            (Self::Select | Self::Merge, Self::Score) => "one that `score` writes".to_owned(),
+            (Self::Convert, Self::Score | Self::Select | Self::Merge) => "one of masks".to_owned(),
+            (Self::Dynamics, Self::Score | Self::Select | Self::Merge) => {
+                "one with masks".to_owned()
+            }
             (_, other) => format!("one of `{}`", other.name()),
         };
         let hint = match self == Self::Convert || other == Self::Convert {

@@ -9,13 +9,14 @@
 //! ```
 //!
 //! * `command`: which command writes a folder, and which are refused. `lock`: one run at a time.
-//! * `plan`: the recorded plan, and its differences from the current one. `records`: JSON records.
+//! * `plan`: the recorded plan, and its differences (`differences`) from the current one. `records`: JSON records.
 //! * `own_folder`: the folders of `train` and `experiment`, which are not datasets of masks.
 //! * `shards`: the finished shards and their records, written by several `threads`.
 //!
 //! This module does not depend on the commands: they pass in what they write and what a restart removes.
 
 mod command;
+mod differences;
 pub(crate) mod lock;
 #[cfg(feature = "train")]
 pub(crate) mod own_folder;
@@ -33,6 +34,8 @@ pub(crate) use command::Command;
 pub(crate) use plan::{RecordedPlan, RecordedShard};
 pub(crate) use shards::{ShardRecord, Shards};
 pub(crate) use threads::on_threads;
+
+use crate::groups::Group;
 
 /// How a run opens its folder.
 pub(crate) struct Opening<'a> {
@@ -67,7 +70,7 @@ pub(crate) struct RunFolder {
 
 impl RunFolder {
     /// Creates or opens a folder. Refuses a folder that another run writes to, one of another command, and one with
-    /// another plan. `clear` removes the files of the shards with these names, then the records.
+    /// another plan. `clear` removes the output files with these names, then the records.
     pub(crate) fn open(
         opening: &Opening<'_>,
         clear: impl FnOnce(&MasksFolder, &[&str]) -> anyhow::Result<()>,
@@ -93,9 +96,11 @@ impl RunFolder {
             files = MasksFolder::create(*path)?;
         }
         if *restart {
-            let recorded = recorded.iter().flat_map(|recorded| &recorded.shards);
-            let shards = recorded.chain(&wanted.shards);
-            let names: Vec<&str> = shards.map(|shard| shard.name.as_str()).collect();
+            // A damaged plan names nothing.
+            let recorded = recorded.iter().flat_map(RecordedPlan::groups);
+            let mut groups: Vec<Group> = recorded.flatten().collect();
+            groups.extend(wanted.groups()?);
+            let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
             clear(&files, &names)?;
         }
         let _starting = rank.map(|_| files.lock(STARTING)).transpose()?;

@@ -1,18 +1,30 @@
 //! The plan that is recorded in a run's folder: every setting that changes a byte of its files, and the shards. A
 //! resumed run must have the same plan.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
-use rho_formats::{MasksFolder, Shard};
+use rho_files::InsidePath;
+use rho_formats::{MasksFolder, OutputError, Shard};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Command, records};
-use crate::hinted_error::HintedError;
+use super::{
+    Command,
+    differences::{Difference, differences},
+    records,
+};
+use crate::{
+    groups::{self, Gathered, Group},
+    hinted_error::HintedError,
+};
 
 const NOTE: &str = "plan.json";
 /// Most differences that an error names.
 const SHOWN: usize = 5;
+/// The hint for any other plan, and for one that only selects other tokens.
+const REPEAT: &str =
+    "repeat the same command to resume, name another folder, or start over with --restart";
+const SELECTS: &str = "`rho-mask select` with the new options does this without scoring, from the scores in this folder";
 
 /// The plan of a run, as it is recorded in its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,25 +34,73 @@ pub(crate) struct RecordedPlan {
     pub(crate) settings: Value,
     /// The shards of the corpus, or the input files.
     pub(crate) shards: Vec<RecordedShard>,
+    /// The shards that share an output file. Older plans have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gathered: Vec<Gathered>,
 }
 
 /// A shard at the start of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RecordedShard {
-    pub(crate) name: String,
+    pub(crate) name: InsidePath,
     pub(crate) bytes: u64,
 }
 
 impl RecordedShard {
-    pub(crate) fn of(shard: &Shard) -> Self {
-        Self {
-            name: shard.name.clone(),
+    /// # Errors
+    /// If the shard's name cannot name files in the folder of a run.
+    pub(crate) fn of(shard: &Shard) -> Result<Self, OutputError> {
+        Ok(Self {
+            name: InsidePath::new(&*shard.name)?,
             bytes: shard.bytes,
-        }
+        })
+    }
+
+    /// Those of a corpus.
+    pub(crate) fn all(shards: &[Shard]) -> Result<Vec<Self>, OutputError> {
+        shards.iter().map(Self::of).collect()
     }
 }
 
 impl RecordedPlan {
+    /// The plan of a run over a corpus, whose small shards share output files.
+    ///
+    /// # Errors
+    /// If a shard's name cannot name files in the folder of a run.
+    pub(crate) fn of_corpus(settings: Value, shards: &[Shard]) -> Result<Self, OutputError> {
+        Ok(Self {
+            settings,
+            shards: RecordedShard::all(shards)?,
+            gathered: groups::gather(shards),
+        })
+    }
+
+    /// The plan of a run that writes a file for each input.
+    pub(crate) fn of_files(settings: Value, files: Vec<RecordedShard>) -> Self {
+        Self {
+            settings,
+            shards: files,
+            gathered: Vec::new(),
+        }
+    }
+
+    /// The groups of the shards, each with an output file.
+    ///
+    /// # Errors
+    /// If the record is damaged.
+    pub(crate) fn groups(&self) -> anyhow::Result<Vec<Group>> {
+        let names = self.shards.iter().map(|shard| shard.name.as_str());
+        groups::of(names, &self.gathered).ok_or_else(|| {
+            HintedError::error(
+                format!(
+                    "{NOTE}: expected groups of the {} recorded shards, got others",
+                    self.shards.len()
+                ),
+                "start over with --restart",
+            )
+        })
+    }
+
     /// Reads the plan of a folder; none if no run was started there.
     pub(crate) fn read(folder: &MasksFolder) -> anyhow::Result<Option<Self>> {
         records::read(folder, NOTE)
@@ -57,35 +117,46 @@ impl RecordedPlan {
 
     /// Refuses a different plan and names the differences. The sizes of the shards may differ.
     pub(crate) fn must_equal(&self, wanted: &Self, out: &Path) -> anyhow::Result<()> {
-        let mut differences = Vec::new();
+        let command = wanted.command();
+        let differences = differences(command.name(), &self.settings, &wanted.settings);
+        let scores = [self.command(), command] == [Command::Score; 2];
+        let only_selects = scores && differences.iter().all(|difference| difference.selects);
+        let mut told: Vec<String> = differences.iter().map(Difference::to_string).collect();
         let before: Vec<&str> = self.shards.iter().map(|s| s.name.as_str()).collect();
         let now: Vec<&str> = wanted.shards.iter().map(|s| s.name.as_str()).collect();
-        compare("", &self.settings, &wanted.settings, &mut differences);
-        if before != now {
-            let missing = before.iter().find(|name| !now.contains(name));
-            let new = now.iter().find(|name| !before.contains(name));
+        let same_shards = before == now;
+        if !same_shards {
+            let [known, wanted]: [HashSet<&str>; 2] =
+                [&before, &now].map(|names| names.iter().copied().collect());
+            let missing = before.iter().find(|name| !wanted.contains(*name));
+            let new = now.iter().find(|name| !known.contains(*name));
             let example = match (missing, new) {
                 (Some(name), _) => format!("{name} is missing now"),
                 (None, Some(name)) => format!("{name} is new"),
                 (None, None) => "another order".to_owned(),
             };
             let (before, now) = (before.len(), now.len());
-            differences.push(format!("shards: {before} before, {now} now ({example})"));
+            told.push(format!("shards: {before} before, {now} now ({example})"));
         }
-        refuse(&differences, "the masks in it", out)
+        let hint = match only_selects && same_shards {
+            true if out.join("summary.json").exists() => SELECTS.to_owned(),
+            true => format!("finish the run with the same command first; then {SELECTS}"),
+            false => REPEAT.to_owned(),
+        };
+        refuse(&told, "the masks in it", out, hint)
     }
 }
 
-/// Refuses a plan that differs from the one that a run in a folder was started with.
+/// Refuses a plan of `train` that differs from the one that a run in a folder was started with.
 #[cfg(feature = "train")]
 pub(crate) fn must_equal(before: &Value, now: &Value, out: &Path) -> anyhow::Result<()> {
-    let mut differences = Vec::new();
-    compare("", before, now, &mut differences);
-    refuse(&differences, "the run in it", out)
+    let differences = differences("train", before, now);
+    let told: Vec<String> = differences.iter().map(Difference::to_string).collect();
+    refuse(&told, "the run in it", out, REPEAT.to_owned())
 }
 
 /// Names the first few differences, if there are any.
-fn refuse(differences: &[String], what: &str, out: &Path) -> anyhow::Result<()> {
+fn refuse(differences: &[String], what: &str, out: &Path, hint: String) -> anyhow::Result<()> {
     if differences.is_empty() {
         return Ok(());
     }
@@ -100,37 +171,8 @@ fn refuse(differences: &[String], what: &str, out: &Path) -> anyhow::Result<()> 
             out.display(),
             shown.join("; ")
         ),
-        "repeat the same command to resume, name another folder, or start over with --restart",
+        hint,
     ))
-}
-
-fn compare(name: &str, before: &Value, now: &Value, differences: &mut Vec<String>) {
-    match (before, now) {
-        (Value::Object(before), Value::Object(now)) => {
-            let mut keys: Vec<&String> = before.keys().chain(now.keys()).collect();
-            keys.sort();
-            keys.dedup();
-            for key in keys {
-                let name = match name {
-                    "" => key.clone(),
-                    name => format!("{name}.{key}"),
-                };
-                let value = |map: &serde_json::Map<String, Value>| {
-                    map.get(key).cloned().unwrap_or(Value::Null)
-                };
-                compare(&name, &value(before), &value(now), differences);
-            }
-        }
-        (Value::Array(before), Value::Array(now)) if before.len() == now.len() => {
-            for (i, (before, now)) in before.iter().zip(now).enumerate() {
-                compare(&format!("{name}[{i}]"), before, now, differences);
-            }
-        }
-        (before, now) if before != now => {
-            differences.push(format!("{name}: {before} before, {now} now"));
-        }
-        _ => {}
-    }
 }
 
 #[cfg(all(test, feature = "train"))]

@@ -8,6 +8,7 @@ use std::{
     sync::Mutex,
 };
 
+use rho_files::InsidePath;
 use rho_formats::{MaskFile, MasksFolder, OutputError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,17 +24,14 @@ const HOLD: &str = "RHO_MASK_TEST_HOLD";
 
 fn recorded(command: Command, keep: f64, shards: &[&str]) -> RecordedPlan {
     let shards = shards.iter().map(|name| RecordedShard {
-        name: (*name).to_owned(),
+        name: InsidePath::new(*name).unwrap(),
         bytes: 1,
     });
     let settings = match command {
         Command::Score => json!({"keep": keep}),
         command => json!({"command": command.name(), "keep": keep}),
     };
-    RecordedPlan {
-        settings,
-        shards: shards.collect(),
-    }
+    RecordedPlan::of_files(settings, shards.collect())
 }
 
 fn opening(path: &Path, command: Command, keep: f64) -> Opening<'_> {
@@ -159,7 +157,7 @@ fn another_command_is_refused_by_name() {
     let path = place.path().join("masks");
     drop(open(&opening(&path, Command::Select, 0.5)).unwrap());
     let error = refused(&opening(&path, Command::Score, 0.5));
-    let said = "got another plan: command: \"select\" before, null now";
+    let said = "got another plan: the command: select before, score now";
     assert!(error.contains(said), "{error}");
 }
 
@@ -169,7 +167,7 @@ fn other_settings_and_other_shards_are_refused_by_name() {
     let path = place.path().join("out");
     drop(open(&opening(&path, Command::Select, 0.5)).unwrap());
     let error = refused(&opening(&path, Command::Select, 0.25));
-    assert!(error.contains("keep: 0.5 before, 0.25 now"), "{error}");
+    assert!(error.contains("--keep: 0.5 before, 0.25 now"), "{error}");
     let fewer = Opening {
         plan: recorded(Command::Select, 0.5, &["a"]),
         ..opening(&path, Command::Select, 0.5)
@@ -197,7 +195,7 @@ fn starting_over_clears_what_is_ours() {
         // The recorded shards, then those of the new plan.
         assert_eq!(shards, ["a", "b", "b", "c"]);
         let files = shards.iter().map(|name| MaskFile {
-            name: (*name).to_owned(),
+            name: InsidePath::new(*name).unwrap(),
             bytes: 0,
         });
         let files: Vec<MaskFile> = files.collect();
@@ -244,7 +242,7 @@ fn two_processes_do_not_write_to_one_folder() {
     if let Some(path) = env::var_os(HOLD) {
         let held = open(&opening(Path::new(&path), Command::Select, 0.5));
         let _held = held.unwrap();
-        terminal::data("\nheld");
+        terminal::data("\nheld").unwrap();
         // Wait until the process is killed.
         std::io::stdin().lock().lines().for_each(drop);
         return;
@@ -323,7 +321,7 @@ fn made(folder: &MasksFolder, shard: &str) -> Record {
     fs::write(rho_files::partial(&path), "text").unwrap();
     Record {
         files: vec![MaskFile {
-            name: shard.to_owned(),
+            name: InsidePath::new(shard).unwrap(),
             bytes: 4,
         }],
     }

@@ -1,22 +1,32 @@
 //! Finds the cuts of the scope `corpus`, by counting over all files before anything is written, on several threads.
 //! Memory does not grow with the corpus. Only the counted columns of the files are read.
+//!
+//! If each source is ranked by itself, a few sources are counted at a time, so that the histograms of many fit in
+//! memory: the files are read once more for every few sources.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
 use rho_formats::{MaskBatch, MaskColumns};
 use rho_selection::{Coarse, Cut, Direction, Fine, Seen, Share};
 
-use super::plan::SelectPlan;
+use super::{filter::Filter, plan::SelectPlan};
 use crate::{
-    masks::finished::Input,
     run_folder::on_threads,
     selections::{
-        cuts::Cuts,
+        cuts::{Cuts, Group},
         rule::{Pick, Rule, Selection},
-        scores,
+        scores::{self, Documents},
     },
     stop::Stop,
 };
+
+/// Bytes of all histograms that are in memory at a time; one takes at most [`HISTOGRAM`].
+const HISTOGRAMS: usize = 256 << 20;
+const HISTOGRAM: usize = 1 << 20;
 
 /// A selection that ranks.
 struct Ranked<'a> {
@@ -28,51 +38,55 @@ struct Ranked<'a> {
 /// Finds the cuts; none if the run is stopped.
 pub(super) fn cuts(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Option<Cuts>> {
     let ranked = ranked(&plan.rule);
-    let pass = |zero: &(dyn Fn() -> Vec<Count> + Sync)| over_files(plan, &ranked, stop, zero);
-    let Some(coarse) = pass(&|| {
-        ranked
-            .iter()
-            .map(|_| Count::Coarse(Coarse::default()))
-            .collect()
-    })?
-    else {
-        return Ok(None);
+    let sources = plan.sources.clone().unwrap_or_else(|| vec![None]);
+    let at_a_time = HISTOGRAMS / (HISTOGRAM * ranked.len().max(1) * plan.threads.max(1));
+    let (mut groups, mut counts) = (Vec::new(), vec![(0, 0); ranked.len()]);
+    for first in (0..sources.len()).step_by(at_a_time.max(1)) {
+        let some = first..sources.len().min(first + at_a_time.max(1));
+        let counter = Counter {
+            plan,
+            ranked: &ranked,
+            sources: &sources,
+            some,
+        };
+        let Some(cuts) = counter.cuts(stop, &mut counts)? else {
+            return Ok(None);
+        };
+        let named = sources[counter.some.clone()].iter().zip(cuts);
+        groups.extend(named.map(|(source, cuts)| Group {
+            source: source.clone(),
+            cuts,
+        }));
+    }
+    let mut cuts = Cuts {
+        groups,
+        counts,
+        before: vec![BTreeMap::new(); plan.input.shards.len()],
     };
-    let coarse: Vec<Coarse> = coarse.into_iter().filter_map(Count::coarse).collect();
-    let fine = |i: usize| coarse[i].fine(ranked[i].share);
-    let refined = pass(&|| (0..ranked.len()).map(|i| Count::Fine(fine(i))).collect())?;
-    let Some(refined) = refined else {
-        return Ok(None);
-    };
-    let fine: Vec<Fine> = refined.into_iter().filter_map(Count::fine).collect();
-    let cuts: Vec<Cut> = fine.iter().map(Fine::cut).collect();
-    let counts = ranked.iter().zip(&coarse).map(|(ranked, coarse)| {
-        let scored = coarse.scored();
-        (scored, ranked.share.of(scored).count)
-    });
-    let counts = counts.collect();
     // The order of equal scores matters only if a cut divides them.
-    let shards = plan.input.shards.len();
-    let mut before = vec![vec![Seen::default(); cuts.len()]; shards];
-    if cuts.iter().any(Cut::divides_equals) {
+    let mut all = cuts.groups.iter().flat_map(|group| &group.cuts);
+    if all.any(Cut::divides_equals) {
         let Some(seen) = equals(plan, &ranked, &cuts, stop)? else {
             return Ok(None);
         };
-        for shard in 1..shards {
-            for i in 0..cuts.len() {
-                let (sum, last) = (before[shard - 1][i], seen[shard - 1][i]);
-                before[shard][i] = Seen {
-                    floor: sum.floor + last.floor,
-                    ceiling: sum.ceiling + last.ceiling,
-                };
+        let mut sums: BTreeMap<usize, Vec<Seen>> = BTreeMap::new();
+        for (before, seen) in cuts.before.iter_mut().zip(seen) {
+            for (group, seen) in seen {
+                let sum = sums.entry(group);
+                let sum = sum.or_insert_with(|| vec![Seen::default(); seen.len()]);
+                before.insert(group, sum.clone());
+                add(sum, &seen);
             }
         }
     }
-    Ok(Some(Cuts {
-        cuts,
-        counts,
-        before,
-    }))
+    Ok(Some(cuts))
+}
+
+fn add(sum: &mut [Seen], other: &[Seen]) {
+    for (sum, other) in sum.iter_mut().zip(other) {
+        sum.floor += other.floor;
+        sum.ceiling += other.ceiling;
+    }
 }
 
 /// The selections of a rule that rank; in this scope, all do.
@@ -146,57 +160,123 @@ impl Part {
     }
 }
 
-/// Counts all files, part by part on any free thread, and sums the counts of the threads.
-fn over_files(
-    plan: &SelectPlan,
-    ranked: &[Ranked<'_>],
-    stop: &Stop,
-    zero: &(dyn Fn() -> Vec<Count> + Sync),
-) -> anyhow::Result<Option<Vec<Count>>> {
-    let total = Mutex::new(zero());
-    let (files, parts) = (plan.input.files.len(), plan.threads);
-    let counted = on_threads(plan.threads, files * parts, stop, |next| {
-        let mut counts = zero();
-        while let Some(i) = next() {
-            let (file, part) = Part::of(i, parts);
-            each_batch(&plan.input, file, part, ranked, stop, |i, keys| {
-                counts[i].add(keys)
-            })?;
-        }
-        let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
-        for (total, count) in total.iter_mut().zip(&counts) {
-            total.merge(count);
-        }
-        Ok(())
-    });
-    counted?;
-    let total = total.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok((!stop.requested()).then_some(total))
+/// Counts some sources over all files.
+struct Counter<'a> {
+    plan: &'a SelectPlan,
+    ranked: &'a [Ranked<'a>],
+    /// All sources; none alone if the tokens of all are ranked together.
+    sources: &'a [Option<String>],
+    /// Those that are counted.
+    some: Range<usize>,
 }
 
-/// How many tokens with the keys of the bounds each shard holds.
+impl Counter<'_> {
+    /// The cuts of each source; adds the scored and kept tokens of all to `counts`.
+    fn cuts(
+        &self,
+        stop: &Stop,
+        counts: &mut [(u64, u64)],
+    ) -> anyhow::Result<Option<Vec<Vec<Cut>>>> {
+        let selections = self.ranked.len();
+        let number = self.some.len() * selections;
+        let coarse = self.over_files(stop, &|| {
+            let zero = || Count::Coarse(Coarse::default());
+            (0..number).map(|_| zero()).collect()
+        })?;
+        let Some(coarse) = coarse else {
+            return Ok(None);
+        };
+        let coarse: Vec<Coarse> = coarse.into_iter().filter_map(Count::coarse).collect();
+        let share = |i: usize| {
+            let source = self.sources[self.some.start + i / selections].as_deref();
+            let share = self.ranked[i % selections].share;
+            self.plan.rule.share(share, source)
+        };
+        let fine = self.over_files(stop, &|| {
+            let fine = |i: usize| Count::Fine(coarse[i].fine(share(i)));
+            (0..number).map(fine).collect()
+        })?;
+        let Some(fine) = fine else {
+            return Ok(None);
+        };
+        for (i, coarse) in coarse.iter().enumerate() {
+            let scored = coarse.scored();
+            let (sum_scored, sum_kept) = &mut counts[i % selections];
+            *sum_scored += scored;
+            *sum_kept += share(i).of(scored).count;
+        }
+        let fine: Vec<Fine> = fine.into_iter().filter_map(Count::fine).collect();
+        let cuts = fine.chunks(selections.max(1));
+        Ok(Some(
+            cuts.map(|cuts| cuts.iter().map(Fine::cut).collect())
+                .collect(),
+        ))
+    }
+
+    /// Counts all files, part by part on any free thread, and sums the counts of the threads.
+    fn over_files(
+        &self,
+        stop: &Stop,
+        zero: &(dyn Fn() -> Vec<Count> + Sync),
+    ) -> anyhow::Result<Option<Vec<Count>>> {
+        let (plan, selections) = (self.plan, self.ranked.len());
+        let total = Mutex::new(zero());
+        let (files, parts) = (plan.input.files.len(), plan.threads);
+        let counted = on_threads(plan.threads, files * parts, stop, |next| {
+            let mut counts = zero();
+            while let Some(i) = next() {
+                let (file, part) = Part::of(i, parts);
+                each_batch(plan, file, part, self.ranked, stop, |source, i, keys| {
+                    let source = plan.sources.as_ref().map_or(Some(0), |sources| {
+                        sources.binary_search_by(|s| s.as_deref().cmp(&source)).ok()
+                    });
+                    let own = source.filter(|source| self.some.contains(source));
+                    if let Some(source) = own {
+                        counts[(source - self.some.start) * selections + i].add(keys);
+                    }
+                })?;
+            }
+            let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+            for (total, count) in total.iter_mut().zip(&counts) {
+                total.merge(count);
+            }
+            Ok(())
+        });
+        counted?;
+        let total = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok((!stop.requested()).then_some(total))
+    }
+}
+
+/// How many tokens with the keys of the bounds each shard holds, by group and selection.
+type SeenInShard = BTreeMap<usize, Vec<Seen>>;
+
+/// Counts the tokens with the keys of the bounds, shard by shard.
 fn equals(
     plan: &SelectPlan,
     ranked: &[Ranked<'_>],
-    cuts: &[Cut],
+    cuts: &Cuts,
     stop: &Stop,
-) -> anyhow::Result<Option<Vec<Vec<Seen>>>> {
+) -> anyhow::Result<Option<Vec<SeenInShard>>> {
     let shards = &plan.input.shards;
-    let all = Mutex::new(vec![vec![Seen::default(); cuts.len()]; shards.len()]);
+    let all = Mutex::new(vec![SeenInShard::new(); shards.len()]);
     let parts = plan.threads;
     on_threads(plan.threads, shards.len() * parts, stop, |next| {
         while let Some(i) = next() {
             let (shard, part) = Part::of(i, parts);
-            let mut seen = vec![Seen::default(); cuts.len()];
+            let mut seen = SeenInShard::new();
+            let zero = || vec![Seen::default(); ranked.len()];
             for file in shards[shard].clone() {
-                each_batch(&plan.input, file, part, ranked, stop, |i, keys| {
-                    cuts[i].see(keys, &mut seen[i]);
+                each_batch(plan, file, part, ranked, stop, |source, i, keys| {
+                    if let Some(group) = cuts.group(source) {
+                        let seen = seen.entry(group).or_insert_with(zero);
+                        cuts.groups[group].cuts[i].see(keys, &mut seen[i]);
+                    }
                 })?;
             }
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-            for (sum, seen) in all[shard].iter_mut().zip(seen) {
-                sum.floor += seen.floor;
-                sum.ceiling += seen.ceiling;
+            for (group, seen) in seen {
+                add(all[shard].entry(group).or_insert_with(zero), &seen);
             }
         }
         Ok(())
@@ -205,19 +285,25 @@ fn equals(
     Ok((!stop.requested()).then_some(all))
 }
 
-/// Passes the keys of a part of a file to `each`, record batch by record batch and selection by selection.
+/// Passes the keys of a part of a file to `each`, record batch by record batch, source by source and selection by
+/// selection.
 fn each_batch(
-    input: &Input,
+    plan: &SelectPlan,
     file: usize,
     part: Part,
     ranked: &[Ranked<'_>],
     stop: &Stop,
-    mut each: impl FnMut(usize, &[u32]),
+    mut each: impl FnMut(Option<&str>, usize, &[u32]),
 ) -> anyhow::Result<()> {
     let mut wanted = vec!["shard", "row", "token_hash"];
     wanted.extend(ranked.iter().flat_map(|r| r.selection.source.columns()));
-    let mut columns = MaskColumns::open(&input.path(file))?;
-    let (mut space, mut keys) = (Vec::new(), Vec::new());
+    let by_source = plan.sources.is_some();
+    if by_source {
+        wanted.push("source");
+    }
+    wanted.extend(plan.filter.iter().flat_map(Filter::columns));
+    let mut columns = MaskColumns::open(&plan.input.path(file))?;
+    let (mut space, mut keys, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0.. {
         if stop.requested() {
             break;
@@ -231,12 +317,32 @@ fn each_batch(
         let Some(batch): Option<MaskBatch> = columns.next_of(&wanted)? else {
             break;
         };
+        let passed = plan.filter.as_ref().map(|filter| filter.apply(&batch));
+        let batch = passed.transpose()?.flatten().unwrap_or(batch);
         for (i, ranked) in ranked.iter().enumerate() {
             keys.clear();
             let source = &ranked.selection.source;
             scores::keys(source, ranked.direction, &batch, &mut space, &mut keys)?;
-            each(i, &keys);
+            if !by_source {
+                each(None, i, &keys);
+                continue;
+            }
+            for (source, ranges) in by_sources(&batch) {
+                own.clear();
+                own.extend(ranges.into_iter().flat_map(|range| &keys[range]));
+                each(source, i, &own);
+            }
         }
     }
     Ok(())
+}
+
+/// The tokens of each source in a record batch.
+fn by_sources(batch: &MaskBatch) -> BTreeMap<Option<&str>, Vec<Range<usize>>> {
+    let mut sources = BTreeMap::<_, Vec<_>>::new();
+    for (row, tokens) in batch.documents().enumerate() {
+        let source = Documents::source(batch, row);
+        sources.entry(source).or_default().push(tokens);
+    }
+    sources
 }

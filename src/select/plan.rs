@@ -1,23 +1,30 @@
 //! Resolves the arguments of `select` into a plan. Every invalid argument is found here, before anything is written.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
 
-use rho_formats::MasksFolder;
+use rho_formats::{MaskColumns, MasksFolder};
 use rho_selection::Direction;
 use serde_json::{Value, json};
 
+use super::filter::Filter;
 use crate::{
     cli::SelectArgs,
     hinted_error::HintedError,
     masks::{finished::Input, out_folder},
-    metadata::{Scored, Selection},
+    metadata::{Metadata, Scored, Selection},
     plan::Plan,
-    run_folder::{Command, RecordedPlan},
+    run_folder::{Command, RecordedPlan, on_threads},
     selections::{
         cuts::Cuts,
         options,
         rule::{BASE_LOSS, Pick, Rule, Scope},
+        scores::Documents,
     },
+    stop::Stop,
     threads,
 };
 
@@ -29,13 +36,24 @@ pub(crate) struct SelectPlan {
     pub(super) scope: Scope,
     pub(super) threads: usize,
     pub(super) restart: bool,
+    /// Which documents are selected from; none means all.
+    pub(super) filter: Option<Filter>,
+    /// The sources of the documents, sorted; none if they are not ranked by themselves.
+    pub(super) sources: Option<Vec<Option<String>>>,
 }
 
 impl SelectPlan {
     /// A plan that selects from scores as a plan of `score` says, into its folder.
     pub(crate) fn of_scores(scored: &Path, plan: &Plan, restart: bool) -> anyhow::Result<Self> {
+        let input = Input::open(scored)?;
+        let sources = match plan.rule.keep_by {
+            Some(_) => Some(sources(&input, plan.threads)?),
+            None => None,
+        };
         Ok(Self {
-            input: Input::open(scored)?,
+            input,
+            filter: None,
+            sources,
             out: plan.out.clone(),
             rule: plan.rule.clone(),
             scope: plan.scope,
@@ -56,6 +74,11 @@ impl SelectPlan {
         let mut metadata = self.input.first.schema().metadata.clone();
         metadata["selections"] = json!(selections);
         metadata["scope"] = json!(scope.name);
+        if let Some(filter) = &self.filter {
+            let mut filters = Metadata::of(&metadata).filters;
+            filters.push(filter.text().to_owned());
+            metadata["where"] = json!(filters);
+        }
         match (scope.tokens, metadata.as_object_mut()) {
             (Some(tokens), _) => metadata["scope_tokens"] = json!(tokens),
             (None, Some(metadata)) => {
@@ -77,9 +100,10 @@ impl SelectPlan {
         said.kept = Some(kept);
         if let Pick::Ranked(direction, _) = self.rule.selections[i].pick
             && self.rule.by_scores(i)
+            && let [group] = &cuts.groups[..]
         {
             let score = |key: Option<u32>| key.map(|key| direction.score(key));
-            let (first, last) = cuts.cuts[i].bounds();
+            let (first, last) = group.cuts[i].bounds();
             match direction {
                 Direction::Low => {
                     said.highest_kept = Some(score(last));
@@ -92,14 +116,14 @@ impl SelectPlan {
 
     /// The plan to record. A resumed run must have the same.
     pub(super) fn recorded(&self) -> RecordedPlan {
-        RecordedPlan {
-            settings: json!({
+        RecordedPlan::of_files(
+            json!({
                 "command": Command::Select.name(),
                 "metadata": self.metadata(None),
                 "input": self.input.identities(),
             }),
-            shards: self.input.recorded(),
-        }
+            self.input.recorded(),
+        )
     }
 }
 
@@ -128,7 +152,19 @@ pub(crate) fn resolve(args: &SelectArgs) -> anyhow::Result<SelectPlan> {
         }
     }
     let threads = threads::count(args.threads)?;
+    let sources = match &rule.keep_by {
+        Some(keep_by) => {
+            let sources = sources(&input, threads)?;
+            keep_by.must_be_among(&sources)?;
+            Some(sources)
+        }
+        None => None,
+    };
+    let filter = args.filter.as_deref();
+    let filter = filter.map(|text| Filter::read(text, &input.first));
     Ok(SelectPlan {
+        filter: filter.transpose()?,
+        sources,
         scope,
         rule,
         out: args.out.clone(),
@@ -136,6 +172,27 @@ pub(crate) fn resolve(args: &SelectArgs) -> anyhow::Result<SelectPlan> {
         restart: args.restart,
         input,
     })
+}
+
+/// The sources of all documents, sorted.
+fn sources(input: &Input, threads: usize) -> anyhow::Result<Vec<Option<String>>> {
+    let all = Mutex::new(BTreeSet::new());
+    on_threads(threads, input.files.len(), &Stop::default(), |next| {
+        let mut own = BTreeSet::new();
+        while let Some(file) = next() {
+            let mut columns = MaskColumns::open(&input.path(file))?;
+            while let Some(batch) = columns.next_of(&["shard", "source"])? {
+                for row in 0..batch.rows() {
+                    own.insert(Documents::source(&batch, row).map(str::to_owned));
+                }
+            }
+        }
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.append(&mut own);
+        Ok(())
+    })?;
+    let all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(all.into_iter().collect())
 }
 
 fn missing(input: &Input, column: &str, there: &[&str]) -> anyhow::Error {

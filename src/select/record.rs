@@ -11,6 +11,23 @@ pub(super) struct Record {
     /// Its mask files.
     pub(super) files: Vec<MaskFile>,
     pub(super) counts: Counts,
+    /// The documents and tokens that the filter dropped.
+    #[serde(default)]
+    pub(super) dropped: Dropped,
+}
+
+/// The documents that the filter drops, and their tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Dropped {
+    pub(super) documents: u64,
+    pub(super) tokens: u64,
+}
+
+impl Dropped {
+    pub(super) fn add(&mut self, other: Self) {
+        self.documents += other.documents;
+        self.tokens += other.tokens;
+    }
 }
 
 impl ShardRecord for Record {

@@ -10,16 +10,19 @@ use super::{
     corpus_cuts::cuts,
     folder::{self, Times},
     plan::SelectPlan,
-    record::Record,
+    record::{Dropped, Record},
     shard::{self, Target},
     summary::Summary,
 };
 use crate::{
     cli::ProgressKind,
+    hinted_error::HintedError,
+    numbers::grouped,
     progress::Progress,
     run_folder::{Ended, Shards, records},
     selections::{counts::Counts, rule::Scope},
     stop::Stop,
+    terminal,
     tokenization::masks_copy,
 };
 
@@ -34,7 +37,9 @@ pub(crate) fn run(
     let start = Instant::now();
     let folder = folder::open(plan)?;
     let files = &folder.files;
-    masks_copy::copy(&plan.input.folder, files)?;
+    let tokenizer = plan.input.tokenizer();
+    let note = masks_copy::copy(&plan.input.folder, files, tokenizer.as_deref())?;
+    note.iter().for_each(|note| terminal::line(note));
     let count = plan.input.shards.len();
     let names = (0..count).map(|shard| plan.input.shard_name(shard));
     let mut shards = Shards::<Record>::resume(files, names)?;
@@ -96,11 +101,24 @@ fn finish(
     if let Some(stopped) = shards.stopped() {
         return Ok(stopped);
     }
-    let mut counts = Counts::default();
-    shards.records().for_each(|r| counts.add(&r.counts));
+    let (mut counts, mut dropped) = (Counts::default(), Dropped::default());
+    for record in shards.records() {
+        counts.add(&record.counts);
+        dropped.add(record.dropped);
+    }
+    if let (Some(filter), 0, 1..) = (&plan.filter, counts.documents, dropped.documents) {
+        return Err(HintedError::error(
+            format!(
+                "--where {:?}: expected documents for which it is true, got none of {}",
+                filter.text(),
+                grouped(dropped.documents)
+            ),
+            "look at the scores of some documents with `rho-mask stats` or `show`, and change the expression; start over with --restart",
+        ));
+    }
     let metadata: Value = records::required(folder, METADATA)?;
     folder.list(&metadata, shards.records().flat_map(|r| &r.files))?;
-    let summary = Summary::of(plan, &counts, times);
+    let summary = Summary::of(plan, &counts, dropped, times);
     folder.summary(&serde_json::to_value(&summary)?)?;
     Ok(Ended::Done(summary, worked))
 }

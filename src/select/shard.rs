@@ -10,7 +10,10 @@ use rho_formats::{
     BatchCompression, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder, NewColumns,
 };
 
-use super::{plan::SelectPlan, record::Record};
+use super::{
+    plan::SelectPlan,
+    record::{Dropped, Record},
+};
 use crate::{
     progress::Progress,
     selections::{cuts::Cuts, mark::Marks},
@@ -50,7 +53,7 @@ pub(super) fn select(
         open: None,
         files: Vec::new(),
     };
-    let whole = std::thread::scope(|scope| {
+    let dropped = std::thread::scope(|scope| {
         let (sender, batches) = sync_channel(AHEAD);
         let reader = scope.spawn(move || read(plan, shard, stop, &sender));
         // Ends when the reader does. If this side fails, the reader finds a closed channel.
@@ -70,49 +73,62 @@ pub(super) fn select(
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         selected.and(read)
     })?;
-    if !whole {
+    let Some(dropped) = dropped else {
         return Ok(None);
-    }
-    marks.end();
+    };
+    marks.end()?;
     written.write(&mut marks)?;
     written.end_file()?;
     Ok(Some(Record {
         files: written.files,
         counts: marks.counted(),
+        dropped,
     }))
 }
 
-/// Reads the files of a shard; false if the run is stopped before its end or the receiver is closed.
+/// Reads the files of a shard, and returns what the filter drops; none if the run is stopped before its end or the
+/// receiver is closed.
 fn read(
     plan: &SelectPlan,
     shard: usize,
     stop: &Stop,
     sender: &SyncSender<Waiting>,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Option<Dropped>> {
+    let mut dropped = Dropped::default();
     for file in plan.input.shards[shard].clone() {
         let mut columns = MaskColumns::open(&plan.input.path(file))?;
         let mut begun = false;
         loop {
             if stop.requested() {
-                return Ok(false);
+                return Ok(None);
             }
             let batch = columns.next_batch()?;
             if !begun {
                 // The compression is known once the first record batch is read.
                 let compression = columns.compression();
                 if sender.send(Waiting::File(file, compression)).is_err() {
-                    return Ok(false);
+                    return Ok(None);
                 }
                 begun = true;
             }
-            let Some(batch) = batch else { break };
+            let Some(mut batch) = batch else { break };
+            if let Some(filter) = &plan.filter
+                && let Some(passed) = filter.apply(&batch)?
+            {
+                dropped.documents += (batch.rows() - passed.rows()) as u64;
+                dropped.tokens += (batch.tokens() - passed.tokens()) as u64;
+                if passed.rows() == 0 {
+                    continue;
+                }
+                batch = passed;
+            }
             if sender.send(Waiting::Batch(batch)).is_err() {
-                return Ok(false);
+                return Ok(None);
             }
         }
         plan.input.must_be_unchanged(file)?;
     }
-    Ok(true)
+    Ok(Some(dropped))
 }
 
 /// The output of a shard.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{folder::Times, plan::SelectPlan};
+use super::{folder::Times, plan::SelectPlan, record::Dropped};
 use crate::{
     numbers::grouped,
     selections::{SelectionSummary, counts::Counts},
@@ -15,6 +15,9 @@ use crate::{
 pub(crate) struct Summary {
     shards: u64,
     documents: u64,
+    /// Documents and tokens that --where dropped. All other numbers are about the documents that are left.
+    dropped: u64,
+    dropped_tokens: u64,
     tokens: u64,
     /// Tokens with the score that the rule selects by; of two scores, the first.
     scored: u64,
@@ -32,10 +35,12 @@ struct Speed {
 }
 
 impl Summary {
-    pub(super) fn of(plan: &SelectPlan, counts: &Counts, times: Times) -> Self {
+    pub(super) fn of(plan: &SelectPlan, counts: &Counts, dropped: Dropped, times: Times) -> Self {
         Self {
             shards: plan.input.shards.len() as u64,
             documents: counts.documents,
+            dropped: dropped.documents,
+            dropped_tokens: dropped.tokens,
             tokens: counts.tokens,
             scored: counts.scored(),
             scope: plan.scope.name(),
@@ -54,7 +59,11 @@ impl fmt::Display for Summary {
             writeln!(f, "  {name:<12}{text}")
         };
         line(f, "shards", grouped(self.shards))?;
-        line(f, "documents", grouped(self.documents))?;
+        let dropped = match self.dropped {
+            0 => String::new(),
+            dropped => format!(", {} dropped by --where", grouped(dropped)),
+        };
+        line(f, "documents", grouped(self.documents) + &dropped)?;
         let (tokens, scored) = (grouped(self.tokens), grouped(self.scored));
         line(f, "tokens", format!("{tokens}, {scored} scored"))?;
         write!(f, "{}", self.chosen)?;

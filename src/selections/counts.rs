@@ -25,6 +25,18 @@ pub(crate) struct Selected {
     pub(crate) last: Option<(u32, u32)>,
     /// The sum of the weights.
     pub(crate) weights: f64,
+    /// By source, in the order of their names, if each source was ranked by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sources: Vec<OfSource>,
+}
+
+/// The tokens of one source.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OfSource {
+    /// None for documents without a source.
+    pub(crate) source: Option<String>,
+    pub(crate) scored: u64,
+    pub(crate) kept: u64,
 }
 
 impl Selected {
@@ -34,7 +46,27 @@ impl Selected {
         widen(&mut self.last, last.map(|key| (key, key)));
     }
 
+    /// Adds tokens of a source.
+    pub(crate) fn add_source(&mut self, source: Option<&str>, scored: u64, kept: u64) {
+        let place = self
+            .sources
+            .binary_search_by(|of| of.source.as_deref().cmp(&source));
+        let i = place.unwrap_or_else(|i| {
+            let new = OfSource {
+                source: source.map(str::to_owned),
+                ..OfSource::default()
+            };
+            self.sources.insert(i, new);
+            i
+        });
+        self.sources[i].scored += scored;
+        self.sources[i].kept += kept;
+    }
+
     fn add(&mut self, other: &Self) {
+        for of in &other.sources {
+            self.add_source(of.source.as_deref(), of.scored, of.kept);
+        }
         self.scored += other.scored;
         self.kept += other.kept;
         widen(&mut self.first, other.first);

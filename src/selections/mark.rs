@@ -2,9 +2,14 @@
 //! `score`, with one exception that masks do not record: in `score`, a document that was skipped because its scores
 //! were not finite still took up space in its batch.
 
-use std::mem;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    mem,
+    ops::Range,
+};
 
-use rho_selection::{Batches, Cut, Marker, Seen, UNSCORED, intersect, unite};
+use anyhow::Context as _;
+use rho_selection::{Batches, Cut, Marker, Seen, Share, UNSCORED, intersect, unite};
 
 use super::{
     counts::{Counts, Selected},
@@ -13,14 +18,16 @@ use super::{
     scores::{self, Documents},
 };
 
-/// The selection of one shard.
+/// The selection of one shard, or of several that share files.
 pub(crate) struct Marks<'a> {
     scope: Scope,
     combined: Option<Combined>,
     tracks: Vec<Track<'a>>,
     batches: Batches,
-    /// The shard of the current batch, as named in the rows.
-    shard: String,
+    rule: &'a Rule,
+    /// If sources are ranked by themselves: the numbers of tokens of the documents that are not decided, and their
+    /// sources.
+    documents: VecDeque<(usize, Option<String>)>,
     /// Tokens of the open scope.
     open: usize,
     /// Tokens that are decided but not taken out yet.
@@ -43,8 +50,8 @@ pub(crate) fn in_scope(
 /// One selection.
 struct Track<'a> {
     selection: &'a Selection,
-    /// Applies the cut of a corpus.
-    marker: Option<Marker>,
+    /// Apply the cuts of a corpus, by source; the key of all tokens is none.
+    markers: Option<BTreeMap<Option<String>, Marker>>,
     /// Keys of the open scope; those before `from` are decided.
     keys: Vec<u32>,
     scores: Vec<f32>,
@@ -65,13 +72,21 @@ impl<'a> Marks<'a> {
     pub(crate) fn new(rule: &'a Rule, scope: Scope, shard: usize, cuts: Option<&Cuts>) -> Self {
         let track = |(i, selection): (usize, &'a Selection)| {
             let mut counts = Selected::default();
-            let marker = cuts.map(|cuts| {
-                counts.bounds(cuts.cuts[i].bounds());
-                cuts.cuts[i].marker(cuts.before[shard][i])
+            let markers = cuts.map(|cuts| {
+                let groups = cuts.groups.iter().enumerate();
+                let markers = groups.map(|(number, group)| {
+                    let cut = &group.cuts[i];
+                    counts.bounds(cut.bounds());
+                    let before = cuts.before[shard].get(&number);
+                    let before = before.map_or(Seen::default(), |before| before[i]);
+                    let source = rule.keep_by.as_ref().and_then(|_| group.source.clone());
+                    (source, cut.marker(before))
+                });
+                markers.collect()
             });
             Track {
                 selection,
-                marker,
+                markers,
                 keys: Vec::new(),
                 scores: Vec::new(),
                 from: 0,
@@ -88,8 +103,9 @@ impl<'a> Marks<'a> {
             scope,
             combined: rule.combined,
             tracks: rule.selections.iter().enumerate().map(track).collect(),
+            rule,
+            documents: VecDeque::new(),
             batches: Batches::new(limit),
-            shard: String::new(),
             open: 0,
             decided: 0,
             space: Vec::new(),
@@ -108,38 +124,39 @@ impl<'a> Marks<'a> {
         }
         self.counts.documents += documents;
         self.counts.tokens += tokens as u64;
+        if self.rule.keep_by.is_some() {
+            let lengths = batch.documents().map(|tokens| tokens.len()).enumerate();
+            let some = lengths.filter(|&(_, tokens)| tokens > 0);
+            let named = some.map(|(row, tokens)| (tokens, batch.source(row).map(str::to_owned)));
+            self.documents.extend(named);
+        }
         match self.scope {
             Scope::Document => {
                 for tokens in batch.documents() {
                     self.open = tokens.len();
-                    self.close();
+                    self.close()?;
                 }
             }
-            Scope::Batch(limit) => {
-                for (row, tokens) in batch.documents().enumerate() {
-                    let shard = batch.shard(row);
-                    if shard != self.shard {
-                        shard.clone_into(&mut self.shard);
-                        self.close();
-                        self.batches = Batches::new(limit);
-                    }
+            Scope::Batch(_) => {
+                // Small shards that share files share scopes too, as in `score`.
+                for tokens in batch.documents() {
                     if self.batches.starts_another(tokens.len()) {
-                        self.close();
+                        self.close()?;
                     }
                     self.open += tokens.len();
                 }
             }
             Scope::Corpus | Scope::None => {
                 self.open = tokens;
-                self.close();
+                self.close()?;
             }
         }
         Ok(())
     }
 
     /// Decides the last scope at the end of the shard.
-    pub(crate) fn end(&mut self) {
-        self.close();
+    pub(crate) fn end(&mut self) -> anyhow::Result<()> {
+        self.close()
     }
 
     /// The number of decided tokens, which can be taken out.
@@ -180,12 +197,33 @@ impl<'a> Marks<'a> {
     }
 
     /// Ends the open scope.
-    fn close(&mut self) {
+    fn close(&mut self) -> anyhow::Result<()> {
         let tokens = mem::take(&mut self.open);
-        if tokens > 0 {
-            self.tracks.iter_mut().for_each(|track| track.close(tokens));
-            self.decided += tokens;
+        if tokens == 0 {
+            return Ok(());
         }
+        let groups = self.groups(tokens);
+        for track in &mut self.tracks {
+            track.close(tokens, self.rule, &groups)?;
+        }
+        self.decided += tokens;
+        Ok(())
+    }
+
+    /// The tokens of each source in the next `tokens` tokens, as ranges; nothing if sources are not ranked by themselves.
+    fn groups(&mut self, tokens: usize) -> Groups {
+        if self.rule.keep_by.is_none() {
+            return Groups::new();
+        }
+        let mut groups = Groups::new();
+        let mut at = 0;
+        while at < tokens
+            && let Some((length, source)) = self.documents.pop_front()
+        {
+            groups.entry(source).or_default().push(at..at + length);
+            at += length;
+        }
+        groups
     }
 }
 
@@ -206,16 +244,19 @@ impl Track<'_> {
     }
 
     /// Decides the next tokens, which form a scope.
-    fn close(&mut self, tokens: usize) {
+    fn close(&mut self, tokens: usize, rule: &Rule, groups: &Groups) -> anyhow::Result<()> {
         let scope = self.from..self.from + tokens;
         self.from = scope.end;
         let counts = &mut self.counts;
         match self.selection.pick {
+            Pick::Ranked(_, share) if rule.keep_by.is_some() => {
+                self.close_sources(scope, share, rule, groups)?;
+            }
             Pick::Ranked(_, share) => {
                 let keys = &self.keys[scope];
-                let scored = keys.iter().filter(|&&key| key != UNSCORED).count();
-                counts.scored += scored as u64;
-                counts.kept += match &mut self.marker {
+                counts.scored += ranked(keys);
+                let marker = self.markers.as_mut().and_then(|all| all.get_mut(&None));
+                counts.kept += match marker {
                     Some(marker) => marker.mark(keys, &mut self.kept),
                     None => {
                         let cut = Cut::of(keys, share);
@@ -242,7 +283,59 @@ impl Track<'_> {
                     .sum::<f64>();
             }
         }
+        Ok(())
     }
+
+    /// Ranks the tokens of each source by themselves.
+    fn close_sources(
+        &mut self,
+        scope: Range<usize>,
+        share: Share,
+        rule: &Rule,
+        groups: &Groups,
+    ) -> anyhow::Result<()> {
+        let all = &self.keys[scope];
+        let start = self.kept.len();
+        self.kept.resize(start + all.len(), false);
+        let (mut keys, mut kept) = (Vec::new(), Vec::new());
+        for (source, ranges) in groups {
+            keys.clear();
+            kept.clear();
+            let own = ranges.iter().flat_map(|range| &all[range.clone()]);
+            keys.extend(own);
+            let count = match &mut self.markers {
+                Some(markers) => {
+                    let marker = markers.get_mut(source);
+                    // The sources were listed before the corpus was counted.
+                    let marker = marker.context("expected the sources that were counted")?;
+                    marker.mark(&keys, &mut kept)
+                }
+                None => {
+                    let cut = Cut::of(&keys, rule.share(share, source.as_deref()));
+                    self.counts.bounds(cut.bounds());
+                    cut.marker(Seen::default()).mark(&keys, &mut kept)
+                }
+            };
+            let scored = ranked(&keys);
+            self.counts.scored += scored;
+            self.counts.kept += count;
+            self.counts.add_source(source.as_deref(), scored, count);
+            let mut bits = kept.iter();
+            for range in ranges {
+                let places = start + range.start..start + range.end;
+                let places = self.kept[places].iter_mut();
+                places.zip(&mut bits).for_each(|(place, &bit)| *place = bit);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The tokens of a scope that are ranked together: ranges of them, by source.
+type Groups = BTreeMap<Option<String>, Vec<Range<usize>>>;
+
+fn ranked(keys: &[u32]) -> u64 {
+    keys.iter().map(|&key| u64::from(key != UNSCORED)).sum()
 }
 
 fn scored(scores: &[f32]) -> u64 {

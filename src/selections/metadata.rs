@@ -4,6 +4,7 @@
 use rho_selection::{Bounds, Direction, Formula, KeepRatio, Share, Weights};
 use serde::{Serialize, Serializer};
 
+use super::keep_by::KeepBy;
 use super::rule::{BASE_LOSS, Combined, LOSS, Pick, Rule, Selection, Source};
 use crate::metadata::{self, Scored};
 
@@ -126,6 +127,9 @@ impl Rule {
     /// The entries of the selections in the metadata.
     pub(crate) fn metadata(&self) -> Vec<metadata::Selection> {
         let mut said: Vec<_> = self.selections.iter().map(Selection::metadata).collect();
+        for selection in &mut said {
+            selection.keep_by = self.keep_by.as_ref().map(KeepBy::metadata);
+        }
         if let Some(combined) = self.combined {
             let of = Some(self.selections.iter().map(Selection::column).collect());
             let (and, or) = match combined {
@@ -145,8 +149,11 @@ impl Rule {
     /// The rule of these metadata entries; none if they are something else.
     pub(crate) fn of_metadata(said: &[metadata::Selection]) -> Option<Self> {
         let mut selections = Vec::new();
-        let mut combined = None;
+        let (mut combined, mut keep_by) = (None, None);
         for said in said {
+            if let Some(recorded) = &said.keep_by {
+                keep_by = Some(KeepBy::of_metadata(recorded)?);
+            }
             match (&said.and, &said.or) {
                 (Some(_), _) => combined = Some(Combined::Intersection),
                 (_, Some(_)) => combined = Some(Combined::Union),
@@ -156,6 +163,7 @@ impl Rule {
         Some(Self {
             selections,
             combined,
+            keep_by,
         })
     }
 }
@@ -202,7 +210,13 @@ mod tests {
                     ..none()
                 },
             ),
-            (RuleName::Union, none()),
+            (
+                RuleName::Union,
+                SelectionArgs {
+                    keep_by: vec!["a=0.5,b=0".to_owned()],
+                    ..none()
+                },
+            ),
             (
                 RuleName::Random,
                 SelectionArgs {

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! * `rule`: the rule and the columns that it writes; `metadata`: the rule in the metadata of the files; `options`: the
-//!   rule from the command-line arguments.
+//!   rule from the command-line arguments; `keep_by`: keep ratios of single sources.
 //! * `scores`: the scores and keys that a rule compares; `mark`: turns them into bits and weights, scope by scope;
 //!   `cuts`: the cuts of the scope `corpus`.
 //! * `counts` and `summary`: how many tokens were kept.
@@ -17,6 +17,7 @@
 pub(crate) mod counts;
 pub(crate) mod cuts;
 pub(crate) mod default_mask;
+pub(crate) mod keep_by;
 pub(crate) mod mark;
 mod metadata;
 pub(crate) mod options;

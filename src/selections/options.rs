@@ -4,6 +4,7 @@
 use rho_selection::{Batches, Bounds, Direction, Formula, KeepRatio, Share, Weights};
 use serde_json::json;
 
+use super::keep_by::KeepBy;
 use super::rule::{Combined, LOSS, Pick, Rule, Scope, Selection, Source};
 use crate::{
     cli::{FormulaName, RuleName, ScopeName, SelectionArgs},
@@ -37,6 +38,11 @@ fn must_belong(by: RuleName, args: &SelectionArgs) -> anyhow::Result<()> {
         (
             "--keep",
             args.keep.is_some(),
+            !weights && !matches!(by, Threshold | Band),
+        ),
+        (
+            "--keep-by",
+            !args.keep_by.is_empty(),
             !weights && !matches!(by, Threshold | Band),
         ),
         ("--keep-loss", args.keep_loss.is_some(), both),
@@ -195,6 +201,7 @@ fn rule(by: RuleName, args: &SelectionArgs, there: &[&str]) -> anyhow::Result<Ru
     Ok(Rule {
         selections,
         combined,
+        keep_by: KeepBy::read(&args.keep_by)?,
     })
 }
 

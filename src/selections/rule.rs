@@ -3,6 +3,7 @@
 use rho_selection::{Bounds, Direction, Share, Weights};
 use serde::{Serialize, Serializer};
 
+use super::keep_by::KeepBy;
 use crate::metadata;
 
 /// Among which tokens to rank.
@@ -23,6 +24,8 @@ pub(crate) enum Scope {
 pub(crate) struct Rule {
     pub(crate) selections: Vec<Selection>,
     pub(crate) combined: Option<Combined>,
+    /// Ratios of single sources; then each source is ranked by itself.
+    pub(crate) keep_by: Option<KeepBy>,
 }
 
 /// A mask or weight column that is computed from one score.
@@ -134,6 +137,7 @@ impl Rule {
         Self {
             selections: Vec::new(),
             combined: None,
+            keep_by: None,
         }
     }
 
@@ -160,6 +164,12 @@ impl Rule {
     pub(crate) fn weights(&self) -> Vec<String> {
         let weights = self.selections.iter().filter(|s| s.is_weights());
         weights.map(Selection::column).collect()
+    }
+
+    /// The share that a selection keeps of a source's tokens.
+    pub(crate) fn share(&self, share: Share, source: Option<&str>) -> Share {
+        let keep_by = self.keep_by.as_ref();
+        keep_by.map_or(share, |keep_by| keep_by.share(source, share))
     }
 
     /// Whether a selection compares scores, not random numbers.

@@ -16,6 +16,8 @@ pub(crate) trait Documents {
     fn scores(&self, column: &str, scores: &mut Vec<f32>) -> bool;
     /// The shard of a document.
     fn shard(&self, document: usize) -> &str;
+    /// The source of a document: the value of its column `source`; without such a column, its shard.
+    fn source(&self, document: usize) -> Option<&str>;
     /// The token hash of a document, and its row in the shard.
     fn token_hash_and_row(&self, document: usize) -> (i64, i64);
 }
@@ -31,6 +33,13 @@ impl Documents for MaskBatch {
 
     fn shard(&self, document: usize) -> &str {
         self.shard(document)
+    }
+
+    fn source(&self, document: usize) -> Option<&str> {
+        match self.has_source() {
+            true => self.source(document),
+            false => Some(self.shard(document)),
+        }
     }
 
     fn token_hash_and_row(&self, document: usize) -> (i64, i64) {

@@ -9,7 +9,10 @@ use super::{
     counts::{Counts, Selected},
     rule::{Pick, Rule},
 };
-use crate::numbers::grouped;
+use crate::{numbers::grouped, terminal_text::safe};
+
+/// Most sources that the human-readable summary lists.
+const SOURCES: usize = 10;
 
 /// The kept tokens or the weights of each selection of a rule.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -18,6 +21,9 @@ pub(crate) struct SelectionSummary {
     kept: BTreeMap<String, Kept>,
     /// Weights, by the names of the columns without their prefix.
     weights: BTreeMap<String, Weighed>,
+    /// Sources with a ratio of their own that no document has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_sources: Vec<String>,
     /// The names in the order of the columns, for the human-readable summary.
     #[serde(skip)]
     order: Vec<String>,
@@ -35,6 +41,18 @@ struct Kept {
     threshold: Option<(f32, f32)>,
     /// The same of the lowest score kept, for a band.
     lowest: Option<(f32, f32)>,
+    /// By source, if each source was ranked by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sources: Vec<KeptOf>,
+}
+
+/// The tokens of one source that a mask keeps.
+#[derive(Debug, Clone, Serialize)]
+struct KeptOf {
+    source: Option<String>,
+    tokens: u64,
+    scored: u64,
+    share: f64,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -52,7 +70,18 @@ impl SelectionSummary {
             0 => 0.0,
             whole => part as f64 / whole as f64,
         };
-        let mut chosen = Self::default();
+        let known = |name: &str| {
+            let mut sources = counts.selections.iter().flat_map(|s| &s.sources);
+            sources.any(|of| of.source.as_deref() == Some(name))
+        };
+        let named = rule.keep_by.iter().flat_map(|keep_by| keep_by.names());
+        let mut chosen = Self {
+            unknown_sources: named
+                .filter(|name| !known(name))
+                .map(str::to_owned)
+                .collect(),
+            ..Self::default()
+        };
         let nothing = Selected::default();
         for (i, selection) in rule.selections.iter().enumerate() {
             let counted = counts.selections.get(i).unwrap_or(&nothing);
@@ -73,6 +102,16 @@ impl SelectionSummary {
                 side: None,
                 threshold: None,
                 lowest: None,
+                sources: counted
+                    .sources
+                    .iter()
+                    .map(|of| KeptOf {
+                        source: of.source.clone(),
+                        tokens: of.kept,
+                        scored: of.scored,
+                        share: share(of.kept, of.scored),
+                    })
+                    .collect(),
             };
             if rule.by_scores(i) {
                 kept.bounds(counted, selection.pick);
@@ -88,6 +127,7 @@ impl SelectionSummary {
                 side: None,
                 threshold: None,
                 lowest: None,
+                sources: Vec::new(),
             };
             chosen.order.push(combined.name().to_owned());
             chosen.kept.insert(combined.name().to_owned(), kept);
@@ -97,6 +137,19 @@ impl SelectionSummary {
 }
 
 impl Kept {
+    /// A line for each of the first sources.
+    fn write_sources(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for of in self.sources.iter().take(SOURCES) {
+            let name = safe(of.source.as_deref().unwrap_or("(none)"));
+            let (tokens, share) = (grouped(of.tokens), of.share * 100.0);
+            writeln!(f, "  {:<12}   {name}: {tokens} ({share:.1} %)", "")?;
+        }
+        match self.sources.len().saturating_sub(SOURCES) {
+            0 => Ok(()),
+            more => writeln!(f, "  {:<12}   and {more} more sources", ""),
+        }
+    }
+
     fn bounds(&mut self, counted: &Selected, pick: Pick) {
         match pick {
             Pick::Ranked(direction, share) => {
@@ -130,15 +183,21 @@ impl fmt::Display for SelectionSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut title = "kept";
         for name in &self.order {
+            let shown = safe(name);
             if let Some(kept) = self.kept.get(name) {
-                writeln!(f, "  {title:<12}by {name:<13}{kept}")?;
+                writeln!(f, "  {title:<12}by {shown:<13}{kept}")?;
+                kept.write_sources(f)?;
             }
             if let Some(weighed) = self.weights.get(name) {
                 let mean = weighed.mean;
                 let mean = mean.map_or("-".to_owned(), |mean| format!("{mean:.3}"));
-                writeln!(f, "  {:<12}by {name:<13}mean {mean}", "weights")?;
+                writeln!(f, "  {:<12}by {shown:<13}mean {mean}", "weights")?;
             }
             title = "";
+        }
+        if !self.unknown_sources.is_empty() {
+            let names = self.unknown_sources.join(", ");
+            writeln!(f, "  {:<12}no document has the source {names}", "note")?;
         }
         Ok(())
     }

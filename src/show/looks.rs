@@ -6,6 +6,7 @@
 
 use crate::{
     document::Document, dynamics::CATEGORIES, hinted_error::HintedError, numbers::grouped,
+    terminal_text::safe,
 };
 
 use super::palette::{Marks, Palette};
@@ -195,10 +196,11 @@ impl Levels {
                     _ => "others dim",
                 };
                 let (kept, tokens) = (grouped(*kept), grouped(*tokens));
-                format!("{kept} of {tokens} tokens kept by {column} ({how})")
+                format!("{kept} of {tokens} tokens kept by {} ({how})", safe(column))
             }
             What::Given { title, bounds } => {
                 let levels = levels(palette, bounds, false);
+                let title = safe(title);
                 format!("{title}\nmost preferred  {levels}  least preferred (nats)")
             }
             What::Category { counts } => {
@@ -218,6 +220,7 @@ impl Levels {
                 scored,
                 bounds,
             } => {
+                let column = safe(column);
                 let Some(bounds) = bounds else {
                     return format!("no token has {column}");
                 };

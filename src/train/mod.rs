@@ -19,6 +19,7 @@
 mod columns;
 mod data;
 mod documents;
+mod dumped_batches;
 mod evaluation;
 mod event_file;
 mod folder;

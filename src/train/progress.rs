@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use rho_trainer::run::{Evaluated, Event, StepMetrics, Timing};
 use serde_json::json;
 
-use crate::{cli::ProgressKind, numbers::grouped, terminal};
+use crate::{
+    cli::ProgressKind,
+    numbers::grouped,
+    terminal::{self, Bar},
+};
 
 /// The time between two lines.
 const QUIET: Duration = Duration::from_secs(30);
@@ -23,7 +26,7 @@ pub(super) struct Progress {
 }
 
 enum Shown {
-    Bar(ProgressBar),
+    Bar(Bar),
     Lines,
     Json,
     Nothing,
@@ -49,6 +52,7 @@ impl Progress {
     /// Reports an event.
     pub(super) fn event(&mut self, event: &Event<'_>) {
         match event {
+            Event::Trained(..) => {}
             Event::Step(metrics, timing) => self.step(metrics, timing),
             Event::Evaluated(evaluated) => self.say(
                 &evaluation(evaluated),
@@ -56,8 +60,7 @@ impl Progress {
             ),
             Event::Saved(path) => {
                 if let Shown::Json = self.shown {
-                    let event = json!({"event": "checkpoint", "path": path});
-                    terminal::line(&event.to_string());
+                    terminal::event(&json!({"event": "checkpoint", "path": path}));
                 }
             }
         }
@@ -66,7 +69,7 @@ impl Progress {
     /// Clears the bar.
     pub(super) fn finish(&self) {
         if let Shown::Bar(bar) = &self.shown {
-            bar.finish_and_clear();
+            bar.finish();
         }
     }
 
@@ -78,34 +81,41 @@ impl Progress {
         });
         self.rate = Some((rate, seconds));
         let left = (self.steps - metrics.step) as f64 * seconds;
+        let in_words = || {
+            let of = format!("step {} of {}: ", metrics.step, self.steps);
+            of + &text(metrics, rate, left)
+        };
+        let last = metrics.step == self.steps;
+        let is_due = last || self.last_line.is_none_or(|then| then.elapsed() >= QUIET);
+        if is_due {
+            self.last_line = Some(Instant::now());
+            match &self.shown {
+                Shown::Lines => terminal::progress_line(&in_words()),
+                _ => terminal::logged(&in_words()),
+            }
+        }
         match &self.shown {
             Shown::Bar(bar) => {
                 bar.set_position(metrics.step);
-                bar.set_message(text(metrics, rate, left));
+                bar.set_message(&text(metrics, rate, left));
             }
             Shown::Json => {
                 let event = json!({"event": "step", "step": metrics.step, "steps": self.steps, "loss": metrics.loss,
                     "kept": metrics.kept, "targets": metrics.targets, "tokens_per_second": rate, "seconds_left": left});
-                terminal::line(&event.to_string());
+                terminal::event(&event);
             }
-            Shown::Lines => {
-                let last = metrics.step == self.steps;
-                if last || self.last_line.is_none_or(|then| then.elapsed() >= QUIET) {
-                    self.last_line = Some(Instant::now());
-                    let of = format!("step {} of {}: ", metrics.step, self.steps);
-                    terminal::line(&(of + &text(metrics, rate, left)));
-                }
-            }
-            Shown::Nothing => {}
+            Shown::Lines | Shown::Nothing => {}
         }
     }
 
     fn say(&self, line: &str, event: impl Fn() -> serde_json::Value) {
         match &self.shown {
-            Shown::Bar(bar) => bar.suspend(|| terminal::line(line)),
-            Shown::Lines => terminal::line(line),
-            Shown::Json => terminal::line(&event().to_string()),
-            Shown::Nothing => {}
+            Shown::Bar(_) | Shown::Lines => terminal::progress_line(line),
+            Shown::Json => {
+                terminal::logged(line);
+                terminal::event(&event());
+            }
+            Shown::Nothing => terminal::logged(line),
         }
     }
 }
@@ -143,12 +153,8 @@ fn evaluation(evaluated: &Evaluated) -> String {
     )
 }
 
-fn bar(steps: u64, done: u64) -> ProgressBar {
-    let bar = ProgressBar::new(steps);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}") {
-        bar.set_style(style);
-    }
+fn bar(steps: u64, done: u64) -> Bar {
+    let bar = Bar::new(steps, "{bar:30} {pos}/{len}  {msg}").ticking();
     bar.set_position(done);
-    bar.enable_steady_tick(Duration::from_millis(500));
     bar
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{
     data::{self, Data},
+    dumped_batches::{BATCHES, BatchFile, Dumping},
     evaluation,
     folder::RunFolder,
     plan::Prepared,
@@ -14,7 +15,12 @@ use super::{
     summary::{self, SUMMARY, Summary, evaluations},
     tensorboard::Events,
 };
-use crate::{cli::TrainArgs, files::write_atomic, stop::Stop, terminal, threads};
+use crate::{
+    cli::{ObjectiveName, TrainArgs},
+    files::write_atomic,
+    stop::Stop,
+    terminal, threads,
+};
 
 /// How a run ended.
 pub(crate) enum Finished {
@@ -40,7 +46,7 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
     let prepared = resolve(args)?;
     let plan = &prepared.plan;
     if args.show_plan {
-        terminal::data(&serde_json::to_string_pretty(plan)?);
+        terminal::data_json(plan, true)?;
         return Ok(Finished::Shown);
     }
     threads::common_pool(plan.threads)?;
@@ -48,6 +54,11 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
     let fingerprint = plan.what_changes_the_curve()?;
     let folder = RunFolder::open(&plan.out, &fingerprint, args.restart)?;
     if plan.out.join(SUMMARY).exists() {
+        if plan.dump_batches > 0 && !plan.out.join(BATCHES).exists() {
+            terminal::line(&format!(
+                "note: --dump-batches: {BATCHES} is written while a step is trained: start over with --restart"
+            ));
+        }
         return Ok(Finished::AlreadyDone {
             incomplete: summary::corpus(&plan.out)?.incomplete(),
         });
@@ -68,13 +79,22 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
     let lengths = Lengths::of(plan, &data)?;
     let run_plan = run_plan(&prepared, lengths, sets, fingerprint);
     let mut learner = super::learner::open(&prepared, run_plan.steps)?;
-    train(args, &prepared, data, &run_plan, &mut learner, &stop)
+    train(
+        args,
+        &prepared,
+        &folder,
+        data,
+        &run_plan,
+        &mut learner,
+        &stop,
+    )
 }
 
 /// Runs the steps.
 fn train(
     args: &TrainArgs,
     prepared: &Prepared,
+    folder: &RunFolder,
     data: Data,
     run_plan: &RunPlan,
     learner: &mut Learner,
@@ -92,10 +112,22 @@ fn train(
     }
     let mut events = Events::open(&plan.out)?;
     let mut progress = Progress::new(args.progress.progress, run_plan.steps, before.step);
+    let dumping = Dumping {
+        out: &plan.out,
+        steps: plan.dump_batches.min(run_plan.steps),
+        done: before.step,
+        tokenizer: plan.tokenizer.as_deref(),
+        weighted: plan.objective == ObjectiveName::Weighted,
+    };
+    let mut batches = BatchFile::open(&dumping, || data::again(prepared, folder))?;
     let mut waited = 0.0;
     let mut broken = None;
     let mut observe = |event: Event<'_>| {
         let written = match &event {
+            Event::Trained(step, batch, outcome) => match &mut batches {
+                Some(batches) => batches.add(*step, batch, outcome),
+                None => Ok(()),
+            },
             Event::Step(metrics, timing) => {
                 waited += timing.waited;
                 events.add(metrics)
@@ -104,7 +136,7 @@ fn train(
             Event::Saved(_) => Ok(()),
         };
         if let Err(error) = written {
-            // The curves are only for display: report the error, but do not end the run.
+            // These files are only for display: report the error, but do not end the run.
             broken.get_or_insert(error);
         }
         progress.event(&event);

@@ -11,7 +11,7 @@ use rho_trainer::{
 use serde::{Deserialize, Serialize};
 
 use super::{plan::TrainPlan, tokens::Counts};
-use crate::numbers::grouped;
+use crate::{numbers::grouped, terminal_text::safe};
 
 /// The file name.
 pub(super) const SUMMARY: &str = "summary.json";
@@ -100,7 +100,7 @@ impl fmt::Display for Summary {
             writeln!(
                 f,
                 "  held out    {}: {loss:.4} nats{after}",
-                evaluated.evaluation
+                safe(&evaluated.evaluation)
             )?;
         }
         let waited = self.waited.map_or(String::new(), |waited| {

@@ -13,6 +13,7 @@ use crate::{
     numbers::{grouped, nats},
     plan::Plan,
     table::Table,
+    terminal_text::safe,
 };
 
 /// The format version of verify.json.
@@ -131,7 +132,7 @@ impl Verification {
         let sample = &self.sample;
         let mut text = format!(
             "{}: {} documents, {} tokens, {} of them scored in {} windows\n",
-            self.model.name,
+            safe(&self.model.name),
             grouped(sample.documents as u64),
             grouped(sample.tokens as u64),
             grouped(sample.scored as u64),
@@ -232,7 +233,10 @@ fn place(text: &mut String, kind: &str, apart: &Difference, other: &str) {
         // Writing to a text cannot fail.
         let _ = writeln!(
             text,
-            "{kind}: largest at {shard} row {row} ({document}), token {token}: {got:.6}, {other} {expected:.6}"
+            "{kind}: largest at {} row {row} ({}), token {token}: {got:.6}, {} {expected:.6}",
+            safe(shard),
+            safe(document),
+            safe(other)
         );
     }
 }

@@ -3,8 +3,8 @@
     python browser.py MASKS REPORT [FOLDER FOR SCREENSHOTS]
 
 Numbers are compared with the Arrow files of the masks. Nothing may reach the console or the network, all text must have a
-contrast of at least 4.5 (WCAG 2.2, 1.4.3), and no page may be wider than its window. Uses WebDriver with chromedriver
-through the standard library alone; pyarrow reads the masks.
+contrast of at least 4.5 (WCAG 2.2, 1.4.3), and everything must fit the window (`layout.py`). Uses WebDriver with
+chromedriver through the standard library alone; pyarrow reads the masks.
 """
 
 import base64
@@ -12,24 +12,16 @@ import json
 import math
 import pathlib
 import re
-import socket
 import struct
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
 
 import pyarrow as pa
+from driver import Browser
+from layout import check_layout
 
 masks, report = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]).resolve()
 pictures = pathlib.Path(sys.argv[3]) if len(sys.argv) > 3 else None
-
-FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
---disable-component-update --disable-sync --disable-dev-shm-usage""".split()
-KEYS = {"Tab": "\ue004", "Escape": "\ue00c", "ArrowLeft": "\ue012", "ArrowUp": "\ue013", "ArrowRight": "\ue014"}
-KEYS |= {"ArrowDown": "\ue015", "Home": "\ue011", "End": "\ue010", "Space": " "}
 
 # The colours of all visible text, with those behind it; a canvas converts any CSS notation to bytes.
 CONTRAST = """
@@ -61,79 +53,6 @@ while (walker.nextNode()) {
 }
 return [...found.values()];
 """
-
-
-def port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-class Browser:
-    """A session of WebDriver (W3C), with the two extensions that chromedriver has for logs and for DevTools."""
-
-    def __init__(self, profile):
-        self.address = f"http://127.0.0.1:{port()}"
-        command = ["chromedriver", f"--port={self.address.rsplit(':', 1)[1]}"]
-        self.driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        options = {"args": [*FLAGS, f"--user-data-dir={profile}", "--window-size=1280,1000"]}
-        wanted = {"browserName": "chrome", "goog:chromeOptions": options}
-        wanted["goog:loggingPrefs"] = {"browser": "ALL", "performance": "ALL"}
-        for _ in range(600):
-            try:
-                self.session = ""
-                made = self.ask("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
-                break
-            except urllib.error.HTTPError as error:
-                raise SystemExit(error.read().decode()) from None
-            except OSError:
-                time.sleep(0.1)
-        else:
-            raise SystemExit("chromedriver does not answer")
-        self.session = f"/session/{made['sessionId']}"
-
-    def ask(self, method, path, body=None):
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.address + self.session + path, data, method=method)
-        request.add_header("Content-Type", "application/json")
-        # No proxy: the driver is on this machine.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=60) as answer:
-            return json.loads(answer.read())["value"]
-
-    def run(self, script, *arguments):
-        return self.ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})
-
-    def tools(self, command, **parameters):
-        return self.ask("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
-
-    def press(self, *names):
-        actions = [{"type": kind, "value": KEYS[name]} for name in names for kind in ("keyDown", "keyUp")]
-        self.ask("POST", "/actions", {"actions": [{"type": "key", "id": "keys", "actions": actions}]})
-
-    def point(self, element):
-        move = {"type": "pointerMove", "duration": 0, "x": 0, "y": 0, "origin": element}
-        pointer = {"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": [move]}
-        self.ask("POST", "/actions", {"actions": [pointer]})
-
-    def logs(self, kind):
-        return self.ask("POST", "/se/log", {"type": kind})
-
-    def picture(self, name):
-        if pictures:
-            pictures.mkdir(parents=True, exist_ok=True)
-            picture = base64.b64decode(self.ask("GET", "/screenshot"))
-            (pictures / f"{name}.png").write_bytes(picture)
-
-    def size(self, width, height):
-        self.tools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-
-    def end(self):
-        try:
-            self.ask("DELETE", "")
-        finally:
-            self.driver.terminate()
-            self.driver.wait(30)
 
 
 def rows_of(masks):
@@ -359,6 +278,11 @@ def tables(browser):
     )
 
 
+def source_of(row):
+    """The name of a row's source: of the column, or the shard's."""
+    return row["source"] or "(no source)" if "source" in row else row["shard"]
+
+
 def whole(text):
     return int(text.replace(",", ""))
 
@@ -378,7 +302,7 @@ def numbers(browser):
     mask = data["colourings"][0]["name"]
     # Position, loss, entropy, kept, and source; only scored tokens.
     tokens = [
-        (i, loss, entropy, kept, row.get("source", row["shard"]))
+        (i, loss, entropy, kept, source_of(row))
         for row in rows
         for i, (loss, entropy, kept) in enumerate(zip(row["loss"], row["entropy"], row[mask]))
         if loss is not None and entropy is not None
@@ -410,9 +334,9 @@ def numbers(browser):
         inside = [token for token in tokens if token[4] == name]
         assert whole(scored) == len(inside), (name, scored, len(inside))
         assert share == (percent(sum(t[3] for t in inside), len(inside)) if inside else "–"), (name, share)
-        assert whole(count) == sum(row.get("source", row["shard"]) == name for row in rows), name
+        assert whole(count) == sum(source_of(row) == name for row in rows), name
         checked += 1
-    assert len(sources) == len({row.get("source", row["shard"]) for row in rows})
+    assert len(sources) == len({source_of(row) for row in rows})
     return checked
 
 
@@ -434,9 +358,16 @@ def dynamics(browser, rows):
     listed = browser.run(
         """return [...document.querySelectorAll("table.contexts tbody tr")].map((row) => [...row.children].map((cell) => cell.textContent))"""
     )
-    variances = sorted((v for row in rows for v in row["variance"] if v is not None), reverse=True)
-    for variance, (_, context, told, category, *_) in zip(variances, listed):
-        assert abs(float(told) - variance) <= 0.6e-3 and category in names and context, (variance, told)
+    # By token: the variances of the tokens that fluctuate most, each token of the vocabulary once.
+    tokens = [(v, i) for row in rows for v, i in zip(row["variance"], row["input_ids"]) if v is not None]
+    tokens = sorted(tokens, key=lambda token: -token[0])[: sum(int(row[2]) for row in listed)]
+    highest = {}
+    for variance, token in tokens:
+        highest.setdefault(token, []).append(variance)
+    assert len(highest) == len(listed), (highest, listed)
+    for variances, (_, token, times, told, category, _, _, context) in zip(highest.values(), listed):
+        assert abs(float(told) - variances[0]) <= 0.6e-3 and category in names and context and token, (variances, told)
+        assert int(times) == len(variances), (token, times)
         checked += 1
     times = browser.run("return [...document.querySelectorAll('.times')].map((d) => d.querySelectorAll('.time .token').length)")
     assert times and all(count > 4 for count in times), times
@@ -445,7 +376,7 @@ def dynamics(browser, rows):
 
 def main():
     profile = tempfile.TemporaryDirectory(prefix="report-", ignore_cleanup_errors=True)
-    browser = Browser(profile.name)
+    browser = Browser(profile.name, pictures)
     try:
         # The browser's own first page makes requests of its own.
         browser.ask("POST", "/url", {"url": "about:blank"})
@@ -475,10 +406,11 @@ def main():
         charts = browser.run(
             """return [...document.querySelectorAll("figure")].map((figure) => [
               figure.querySelector("[role=img]").getAttribute("aria-label").length,
-              figure.querySelectorAll("details tbody tr").length, figure.querySelector("svg").getBoundingClientRect().width])"""
+              figure.querySelectorAll("details tbody tr").length,
+              [...figure.querySelectorAll(".chart svg")].map((svg) => svg.getBoundingClientRect().width).filter((width) => width > 0)])"""
         )
         unscored = browser.run("return document.body.textContent.includes('No token has a score')")
-        assert (charts or unscored) and all(label > 20 and rows > 0 and width > 300 for label, rows, width in charts), charts
+        assert (charts or unscored) and all(label > 20 and rows > 0 and len(widths) == 1 and widths[0] > 300 for label, rows, widths in charts), charts
         if pictures:
             for lack in ("deuteranopia", "achromatopsia"):
                 browser.tools("Emulation.setEmulatedVisionDeficiency", type=lack)
@@ -489,6 +421,7 @@ def main():
         if browser.run("return document.getElementById('documents-data') !== null"):
             counted = numbers(browser)
             shown = documents(browser)
+        check_layout(browser)
         browser.size(360, 740)
         fits(browser, "on a phone")
         browser.run("scrollTo(0, 0)")

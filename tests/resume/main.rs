@@ -7,7 +7,13 @@
 mod converted;
 #[cfg(unix)]
 #[cfg(test)]
+mod gathered;
+#[cfg(unix)]
+#[cfg(test)]
 mod interrupted;
+#[cfg(unix)]
+#[cfg(test)]
+mod merged;
 #[cfg(unix)]
 #[cfg(test)]
 mod selected;

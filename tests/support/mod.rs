@@ -14,8 +14,10 @@ pub(crate) mod proxy;
 pub(crate) mod python;
 #[path = "../../formats/tests/support/server.rs"]
 pub(crate) mod server;
+pub(crate) mod terminal;
 pub(crate) mod tiny;
 pub(crate) mod torch;
+pub(crate) mod transformers_4;
 
 use std::ffi::OsStr;
 use std::fs;

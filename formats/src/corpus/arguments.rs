@@ -5,7 +5,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{ArgumentKind, CorpusError, Root, braces, kind_of};
+use super::search::Search;
+use super::{
+    ArgumentKind, CorpusError, Elsewhere, Hub, Location, PassedOver, Root, braces, hub, kind_of,
+};
 use crate::input::{Compression, Kind};
 use crate::remote::Address;
 use crate::{remote, small_file};
@@ -13,9 +16,24 @@ use crate::{remote, small_file};
 /// The argument that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
-/// The files and folders that the arguments name, and the files of unknown kind that match a pattern.
-pub(super) fn expand(arguments: &[PathBuf]) -> Result<(Vec<Root>, Vec<PathBuf>), CorpusError> {
-    let mut found = Expanded::default();
+/// How patterns match: `*` within a name, and not what is hidden.
+pub(super) const PATTERNS: glob::MatchOptions = glob::MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
+
+/// Finds what the arguments name.
+pub(super) fn expand<'a>(
+    arguments: &[PathBuf],
+    hub: Option<&'a dyn Hub>,
+) -> Result<Expanded<'a>, CorpusError> {
+    let mut found = Expanded {
+        roots: Vec::new(),
+        ignored: Vec::new(),
+        passed_over: PassedOver::default(),
+        hub,
+    };
     for argument in arguments {
         let list = argument.to_str().and_then(|text| text.strip_prefix('@'));
         match list {
@@ -23,16 +41,22 @@ pub(super) fn expand(arguments: &[PathBuf]) -> Result<(Vec<Root>, Vec<PathBuf>),
             _ => found.argument(argument)?,
         }
     }
-    Ok((found.roots, found.ignored))
+    Ok(found)
 }
 
-#[derive(Default)]
-struct Expanded {
-    roots: Vec<Root>,
-    ignored: Vec<PathBuf>,
+/// What the arguments name.
+pub(super) struct Expanded<'a> {
+    /// Files and folders.
+    pub(super) roots: Vec<Root>,
+    /// Files of unknown kind that match a pattern or lie below a prefix.
+    pub(super) ignored: Vec<PathBuf>,
+    /// What patterns and prefixes do not reach.
+    pub(super) passed_over: PassedOver,
+    /// Finds `hf://` addresses.
+    hub: Option<&'a dyn Hub>,
 }
 
-impl Expanded {
+impl Expanded<'_> {
     /// Adds what each line of a file names; relative paths start at the current folder, as on the command line.
     fn list(&mut self, path: &Path) -> Result<(), CorpusError> {
         let lines = small_file::read(path).and_then(|bytes| {
@@ -77,6 +101,13 @@ impl Expanded {
         })?;
         for name in names {
             let path = Path::new(&name);
+            if let Some(hub) = self.hub.filter(|_| name.starts_with(hub::SCHEME)) {
+                let found = hub::roots(hub, &name)?;
+                self.roots.extend(found.roots);
+                self.ignored.extend(found.ignored);
+                self.passed_over.join(found.passed_over);
+                continue;
+            }
             if remote::is_url(&name) {
                 self.remote(&name)?;
                 continue;
@@ -94,7 +125,7 @@ impl Expanded {
         Ok(())
     }
 
-    /// Adds what a URL names: a file, or all files below a prefix except those with a part that starts with a dot.
+    /// Adds what a URL names: a file, or all files below a prefix that are not passed over.
     fn remote(&mut self, url: &str) -> Result<(), CorpusError> {
         let failed = |source| CorpusError::Remote {
             url: remote::shown(Path::new(url)).display().to_string(),
@@ -112,20 +143,22 @@ impl Expanded {
         let (single, found) = runtime.block_on(remote::find(&address)).map_err(failed)?;
         let below = (!single).then(|| address.as_path());
         let before = (self.roots.len(), self.ignored.len());
-        for remote in found {
-            let anchored = remote.address.as_path();
-            let inside = below
-                .as_ref()
-                .and_then(|below| anchored.strip_prefix(below).ok());
-            let mut parts = inside.into_iter().flat_map(Path::components);
-            if parts.any(|part| part.as_os_str().as_encoded_bytes().starts_with(b".")) {
+        let paths: Vec<PathBuf> = found.iter().map(|f| f.address.as_path()).collect();
+        let mut search = Search::below(below.clone(), &paths);
+        for (remote, anchored) in found.into_iter().zip(paths) {
+            if search.passes_over(&anchored) {
                 continue;
             }
             match kind_of(&anchored) {
                 Some((kind, compression)) => self.roots.push(Root {
                     given: PathBuf::from(remote.address.to_string()),
                     anchored,
-                    place: ArgumentKind::Remote(kind, compression, remote),
+                    place: ArgumentKind::Elsewhere(Elsewhere {
+                        kind,
+                        compression,
+                        bytes: remote.bytes,
+                        place: Location::Remote(remote),
+                    }),
                     below: below.clone(),
                 }),
                 None if single => return Err(CorpusError::UnknownKind { path: shown }),
@@ -133,22 +166,21 @@ impl Expanded {
             }
         }
         match self.roots.len() > before.0 {
-            true => Ok(()),
+            true => {
+                self.passed_over.join(search.passed_over);
+                Ok(())
+            }
             false => Err(CorpusError::NoShards {
                 path: shown,
                 ignored: self.ignored.len() - before.1,
+                passed_over: Box::new(search.passed_over),
             }),
         }
     }
 
     /// Adds what matches a pattern: folders, and files of known kinds.
     fn pattern(&mut self, pattern: &str) -> Result<(), CorpusError> {
-        let options = glob::MatchOptions {
-            require_literal_separator: true,
-            require_literal_leading_dot: true,
-            ..glob::MatchOptions::new()
-        };
-        let paths = glob::glob_with(pattern, options).map_err(|source| CorpusError::Pattern {
+        let paths = glob::glob_with(pattern, PATTERNS).map_err(|source| CorpusError::Pattern {
             pattern: pattern.into(),
             source,
         })?;
@@ -164,7 +196,11 @@ impl Expanded {
             bytes(a).cmp(&bytes(b))
         });
         let before = (self.roots.len(), self.ignored.len());
+        let mut search = Search::of_pattern(Path::new(pattern));
         for path in paths {
+            if search.passes_over(&path) {
+                continue;
+            }
             // `**` matches folders as well as the files in them; only other patterns may name folders.
             if path.is_dir() && pattern.contains("**") {
                 continue;
@@ -175,10 +211,14 @@ impl Expanded {
             }
         }
         match self.roots.len() > before.0 {
-            true => Ok(()),
+            true => {
+                self.passed_over.join(search.passed_over);
+                Ok(())
+            }
             false => Err(CorpusError::NoMatch {
                 pattern: pattern.into(),
                 ignored: self.ignored.len() - before.1,
+                passed_over: Box::new(search.passed_over),
             }),
         }
     }

@@ -9,16 +9,22 @@
 //! | `shard-{000000..000099}.tar`, `{a,b}.jsonl` | each of these |
 //! | `@list.txt` | what its lines name |
 //! | `s3://bucket/corpus/`, `https://host/file` | see [`crate::remote`]; a prefix is walked like a folder |
+//! | `hf://datasets/org/name@revision/path` | a file, a folder or a pattern in a dataset on the Hub: see [`Hub`] |
 //! | `-` | standard input |
 //!
 //! An argument that exists is taken literally, whatever special characters its name has. Shards come in the order of
 //! the arguments, and within a folder or pattern in the byte order of their paths, so that every machine sees the same
 //! corpus. Nothing here reads the shards: see [`crate::input`].
+//!
+//! Folders, prefixes and patterns do not reach what only lies beside a corpus: see [`PassedOver`].
 
 mod arguments;
 mod braces;
 mod dataset;
 mod error;
+mod hub;
+mod passed_over;
+mod search;
 mod walk;
 
 use std::collections::HashMap;
@@ -27,6 +33,8 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 pub use error::CorpusError;
+pub use hub::{Hub, HubFailed, HubFile, HubFiles, HubPlace};
+pub use passed_over::{Examples, PassedOver};
 
 use crate::input::{Compression, Kind};
 use crate::remote::Remote;
@@ -47,6 +55,8 @@ pub struct Shard {
     pub kind: Kind,
     /// The compression, by the file's name; on reading, the content takes precedence.
     pub compression: Compression,
+    /// How many of its documents to read, from the first on, if not all.
+    pub documents: Option<u64>,
 }
 
 /// Where the bytes of a shard come from.
@@ -59,6 +69,11 @@ pub enum Location {
     StandardInput,
     /// An object store or web server.
     Remote(Remote),
+    /// A file of the Hugging Face cache, whose tag tells its version.
+    Cached {
+        /// The tag.
+        etag: String,
+    },
 }
 
 /// The result of [`find_shards`].
@@ -66,28 +81,47 @@ pub enum Location {
 pub struct Found {
     /// The shards, in the corpus's order.
     pub shards: Vec<Shard>,
-    /// Files in folders whose kind is unknown. Hidden files are not listed.
+    /// Files in folders whose kind is unknown. Those that are passed over are not listed.
     pub ignored: Vec<PathBuf>,
+    /// Files and folders that are not part of the corpus, whatever their kind.
+    pub passed_over: PassedOver,
 }
 
 /// Finds the shards that `arguments` name, as in the table of this module.
 ///
-/// Folders are walked recursively, following symbolic links; files and folders whose names start with a dot are
-/// skipped. A file that is reached twice is an error, because its documents would count twice.
+/// Folders are walked recursively, following symbolic links; what [`PassedOver`] names is left out. A file that is reached twice is an error, because its documents would count twice.
 ///
 /// # Errors
 /// If there is no argument; if one is missing, unreadable, malformed, not UTF-8 or of an unknown kind; if a folder,
 /// prefix or pattern holds no shard; if braces expand to too many names; or if a file is given twice.
 pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
+    find(arguments, None)
+}
+
+/// Like [`find_shards`], also for `hf://` addresses.
+///
+/// # Errors
+/// The same, and if `hub` fails.
+pub fn find_shards_with(arguments: &[PathBuf], hub: &dyn Hub) -> Result<Found, CorpusError> {
+    find(arguments, Some(hub))
+}
+
+fn find(arguments: &[PathBuf], hub: Option<&dyn Hub>) -> Result<Found, CorpusError> {
     if arguments.is_empty() {
         return Err(CorpusError::NoArguments);
     }
-    let (roots, ignored) = arguments::expand(arguments)?;
+    let arguments::Expanded {
+        roots,
+        ignored,
+        passed_over,
+        ..
+    } = arguments::expand(arguments, hub)?;
     let base = deepest_common_folder(&roots);
 
     let mut found = Found {
         shards: Vec::new(),
         ignored,
+        passed_over,
     };
     let mut seen = HashMap::new();
     for root in &roots {
@@ -98,11 +132,13 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
                     return Err(CorpusError::NoShards {
                         path: root.given.clone(),
                         ignored: walked.ignored.len(),
+                        passed_over: Box::new(walked.passed_over),
                     });
                 }
+                found.passed_over.join(walked.passed_over);
                 (walked.files, walked.ignored)
             }
-            ArgumentKind::Remote(kind, compression, ref remote) => {
+            ArgumentKind::Elsewhere(ref elsewhere) => {
                 let path = root.given.clone();
                 let Some(name) = name_under(&base, &root.anchored) else {
                     return Err(CorpusError::NotUtf8 { path });
@@ -117,10 +153,11 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
                 found.shards.push(Shard {
                     path,
                     name,
-                    bytes: remote.bytes,
-                    place: Location::Remote(remote.clone()),
-                    kind,
-                    compression,
+                    bytes: elsewhere.bytes,
+                    place: elsewhere.place.clone(),
+                    kind: elsewhere.kind,
+                    compression: elsewhere.compression,
+                    documents: None,
                 });
                 continue;
             }
@@ -138,6 +175,7 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
                     bytes: 0,
                     kind: Kind::JsonLines,
                     compression: Compression::None,
+                    documents: None,
                 });
                 continue;
             }
@@ -177,8 +215,17 @@ struct Root {
 enum ArgumentKind {
     Folder,
     File(Kind, Compression),
-    Remote(Kind, Compression, Remote),
+    Elsewhere(Elsewhere),
     StandardInput,
+}
+
+/// A file that is named by an address, not by a path.
+#[derive(PartialEq, Eq)]
+struct Elsewhere {
+    kind: Kind,
+    compression: Compression,
+    bytes: u64,
+    place: Location,
 }
 
 impl Root {
@@ -258,6 +305,7 @@ impl Root {
                 bytes: metadata.len(),
                 kind,
                 compression,
+                documents: None,
             }),
             Err(source) => Err(CorpusError::Unreadable { path, source }),
         }

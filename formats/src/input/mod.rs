@@ -24,6 +24,7 @@ mod parquet;
 mod peek;
 mod ranges;
 mod reader;
+mod sample;
 mod tar;
 mod text;
 mod text_lines;
@@ -35,6 +36,7 @@ pub use compression::Compression;
 pub use error::ShardError;
 pub use kind::Kind;
 pub use reader::ShardReader;
+pub use sample::Sample;
 
 /// Which fields of a row make a document. Field names may be paths into nested objects: `a.b.c`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,8 @@ pub struct ReadOptions {
     pub lines: bool,
     /// The largest line or file of a document, decompressed. A larger one is rejected and never held in memory.
     pub max_document_bytes: usize,
+    /// The rows to read, if not all. The others are neither documents nor rejections.
+    pub sample: Option<Sample>,
     /// The names of these options for the user.
     pub names: OptionNames,
 }
@@ -82,6 +86,7 @@ impl Default for ReadOptions {
             source_field: None,
             lines: false,
             max_document_bytes: 256 << 20,
+            sample: None,
             names: OptionNames::default(),
         }
     }

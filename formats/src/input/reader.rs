@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::fs::File;
-use tokio::io::{AsyncRead, BufReader, ReadBuf};
+use tokio::io::{AsyncBufRead, AsyncRead, BufReader, ReadBuf};
 use tokio::runtime::Handle;
 
 use super::compression::{self, CHUNK, Compression};
@@ -21,7 +21,7 @@ use super::tar::Samples;
 use super::text::TextFile;
 use super::text_lines::TextLines;
 use super::worker::{Sink, Worker};
-use super::{Kind, ReadOptions, Record, ShardError, arrow, parquet};
+use super::{Kind, ReadOptions, Record, Sample, ShardError, arrow, parquet};
 use crate::corpus::{Location, Shard};
 use crate::remote::{Opened, RemoteError, RemoteStream};
 
@@ -36,6 +36,10 @@ pub struct ShardReader {
     bytes: Arc<AtomicU64>,
     rows: Rows,
     broken: bool,
+    name: String,
+    sample: Option<Sample>,
+    /// How many documents are still to be read, if not all.
+    left: Option<u64>,
 }
 
 /// The reader of each kind.
@@ -61,22 +65,24 @@ impl ShardReader {
             Location::Remote(remote) => Box::new(RemoteStream::start(
                 Opened::new(remote).map_err(|error| cannot_open(error.into()))?,
             )),
-            Location::File => Box::new(File::open(&shard.path).await.map_err(cannot_open)?),
+            Location::File | Location::Cached { .. } => {
+                Box::new(File::open(&shard.path).await.map_err(cannot_open)?)
+            }
             Location::StandardInput => Box::new(tokio::io::stdin()),
         };
         let is_file = shard.place != Location::StandardInput;
         let bytes = Arc::new(AtomicU64::new(0));
         let counted = Counted {
-            inner: file,
+            inner: BufReader::with_capacity(CHUNK, file),
             bytes: Arc::clone(&bytes),
         };
-        let mut raw = Peeked::new(BufReader::with_capacity(CHUNK, counted)).await;
+        let mut raw = Peeked::new(counted).await;
         if let Some(source) = raw.take_error_of_empty() {
             return Err(cannot_open(source));
         }
         let (compression, plain) = compression::decompress(raw, shard.compression);
         let plain = Peeked::new(plain).await;
-        let (name, options) = (shard.name.clone(), options.clone());
+        let (name, options, sample) = (shard.name.clone(), options.clone(), options.sample);
         let mut kind = Kind::of_content(plain.head(), shard.kind);
         if kind == Kind::Parquet && shard.kind != kind {
             let sure = compression != Compression::None || !is_file || ends_as_parquet(shard).await;
@@ -135,14 +141,35 @@ impl ShardReader {
             bytes,
             rows,
             broken: false,
+            name: shard.name.clone(),
+            sample,
+            left: shard.documents,
         })
     }
 
-    /// The next row; `None` at the end, and after an error.
+    /// The next row that is to be read (see [`ReadOptions::sample`] and [`Shard::documents`]); `None` at the end, and
+    /// after an error.
     ///
     /// # Errors
     /// If the stream breaks: once, after all complete rows before the break.
     pub async fn next(&mut self) -> Result<Option<Record>, ShardError> {
+        while self.left != Some(0) {
+            let Some(record) = self.next_of_all().await? else {
+                break;
+            };
+            let is_wanted = |sample: &Sample| sample.contains(&self.name, record.row());
+            if !self.sample.as_ref().is_none_or(is_wanted) {
+                continue;
+            }
+            if let (Some(left), Record::Document(_)) = (&mut self.left, &record) {
+                *left -= 1;
+            }
+            return Ok(Some(record));
+        }
+        Ok(None)
+    }
+
+    async fn next_of_all(&mut self) -> Result<Option<Record>, ShardError> {
         if self.broken {
             return Ok(None);
         }
@@ -159,7 +186,8 @@ impl ShardReader {
         })
     }
 
-    /// Bytes of the file read so far, before decompression: compare with [`Shard::bytes`] to show progress.
+    /// Bytes of the file that were used so far, before decompression: compare with [`Shard::bytes`] to show progress.
+    /// Bytes that only wait in a buffer do not count.
     pub fn bytes_read(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -216,22 +244,33 @@ async fn ends_as_parquet(shard: &Shard) -> bool {
     end.is_ok_and(|end| end.is_ok_and(|end| end == PARQUET))
 }
 
-/// Counts the bytes that are read through it.
+/// Counts the bytes that are taken out of a buffer.
 struct Counted<R> {
     inner: R,
     bytes: Arc<AtomicU64>,
 }
 
-impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
+impl<R: AsyncBufRead + Unpin> AsyncBufRead for Counted<R> {
+    fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        Pin::new(&mut self.get_mut().inner).poll_fill_buf(context)
+    }
+
+    fn consume(mut self: Pin<&mut Self>, amount: usize) {
+        self.bytes.fetch_add(amount as u64, Ordering::Relaxed);
+        Pin::new(&mut self.inner).consume(amount);
+    }
+}
+
+impl<R: AsyncBufRead + Unpin> AsyncRead for Counted<R> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(context, buffer))?;
-        let read = buffer.filled().len() - before;
-        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        let some = ready!(self.as_mut().poll_fill_buf(context))?;
+        let length = some.len().min(buffer.remaining());
+        buffer.put_slice(&some[..length]);
+        self.consume(length);
         Poll::Ready(Ok(()))
     }
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type, UInt8Type};
-use arrow_array::{Array, ArrayRef, ListArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, BooleanArray, ListArray, RecordBatch};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
+use arrow_select::filter::filter_record_batch;
 use half::slice::HalfFloatSliceExt;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -103,6 +104,28 @@ impl MaskColumns {
     /// Whether another file has the same columns and metadata.
     pub fn same_schema(&self, other: &Self) -> bool {
         self.frames.schema() == other.frames.schema()
+    }
+
+    /// The first difference between the columns of two files, in names or types, as the name of a column; the metadata
+    /// may differ.
+    pub fn other_column(&self, other: &Self) -> Option<String> {
+        let (own, others) = (
+            self.frames.schema().fields(),
+            other.frames.schema().fields(),
+        );
+        let (mut own, mut others) = (own.iter(), others.iter());
+        loop {
+            match (own.next(), others.next()) {
+                (None, None) => return None,
+                (Some(a), Some(b)) if a == b => {}
+                (Some(field), None) | (None, Some(field)) => return Some(field.name().clone()),
+                (Some(a), Some(b)) => {
+                    // The one that the other file lacks, if one of the two does.
+                    let missing = other.frames.schema().field_with_name(a.name()).is_err();
+                    return Some(if missing { a } else { b }.name().clone());
+                }
+            }
+        }
     }
 
     pub(crate) fn arrow(&self) -> &SchemaRef {
@@ -233,6 +256,16 @@ impl MaskBatch {
         })
     }
 
+    /// The documents for which `kept` is true, one entry for each.
+    ///
+    /// # Errors
+    /// If there are not as many entries as documents.
+    pub fn filter(&self, kept: &[bool]) -> Result<Self, ArrowError> {
+        let kept = BooleanArray::from(kept.to_vec());
+        let batch = filter_record_batch(&self.batch, &kept)?;
+        Self::of(batch).map_err(|expected| ArrowError::ComputeError(format!("expected {expected}")))
+    }
+
     /// The number of documents.
     pub fn rows(&self) -> usize {
         self.batch.num_rows()
@@ -309,6 +342,11 @@ impl MaskBatch {
     /// The source of a document; none if it has none, or the column is missing or was not requested.
     pub fn source(&self, row: usize) -> Option<&str> {
         self.string(schema::SOURCE, row)
+    }
+
+    /// Whether there is a column of sources, and it was requested.
+    pub fn has_source(&self) -> bool {
+        self.batch.column_by_name(schema::SOURCE).is_some()
     }
 
     /// The text of a document; none if the column is missing or was not requested.

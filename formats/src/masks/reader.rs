@@ -3,12 +3,13 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::ArrowError;
+use rho_files::InsidePath;
 use serde::Deserialize;
 
 use super::frames::Frames;
@@ -181,7 +182,7 @@ fn with_schema(
 ///
 /// # Errors
 /// If `state.json` cannot be read or is not such a list.
-pub fn listed_masks(folder: &Path) -> Result<Option<Vec<String>>, MaskError> {
+pub fn listed_masks(folder: &Path) -> Result<Option<Vec<InsidePath>>, MaskError> {
     #[derive(Deserialize)]
     struct State {
         _data_files: Vec<DataFile>,
@@ -199,17 +200,9 @@ pub fn listed_masks(folder: &Path) -> Result<Option<Vec<String>>, MaskError> {
     match serde_json::from_slice::<State>(&state) {
         Ok(state) => {
             let files = state._data_files.into_iter();
-            let names = files.map(|DataFile { filename }| {
-                let mut parts = Path::new(&filename).components();
-                match parts.all(|part| matches!(part, Component::Normal(_))) {
-                    true => Ok(filename),
-                    false => Err(MaskError::Outside {
-                        path: path.clone(),
-                        name: filename,
-                    }),
-                }
-            });
-            names.collect::<Result<_, _>>().map(Some)
+            let names = files.map(|file| InsidePath::new(file.filename));
+            let names = names.collect::<Result<_, _>>().map(Some);
+            names.map_err(|source| MaskError::Outside { path, source })
         }
         Err(source) => Err(MaskError::Json {
             path,

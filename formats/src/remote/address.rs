@@ -14,6 +14,8 @@ use url::Url;
 
 use super::error::{RemoteError, RemoteErrorKind};
 
+/// Addresses on the Hub have no secrets, and `?` in them stands for any character.
+const HUB: &str = "hf://";
 /// What stands in place of a secret.
 const HIDDEN: &str = "***";
 /// Shorter values of a query, such as `dl=1`, are no secrets, and removing them would garble messages.
@@ -98,7 +100,7 @@ impl Address {
     }
 
     /// Sends this value of the header `Authorization` to the server of the address, and to no other.
-    fn log_in(&mut self, authorization: &str) {
+    pub(super) fn log_in(&mut self, authorization: &str) {
         if let Ok(mut value) = HeaderValue::from_str(authorization) {
             value.set_sensitive(true);
             self.login = Some(value);
@@ -197,12 +199,30 @@ pub(crate) fn is_url(argument: &str) -> bool {
 /// An argument as it may be shown: a URL without its login and its query; anything else unchanged.
 pub fn shown(argument: &Path) -> PathBuf {
     match argument.to_str() {
-        Some(text) if is_url(text) => PathBuf::from(match Address::parse(text) {
-            Ok(address) => address.to_string(),
-            Err(_) => without_secrets(text).into_owned(),
-        }),
+        Some(text) if is_url(text) && !text.starts_with(HUB) => {
+            PathBuf::from(match Address::parse(text) {
+                Ok(address) => address.to_string(),
+                Err(_) => without_secrets(text).into_owned(),
+            })
+        }
         _ => argument.to_owned(),
     }
+}
+
+/// A word of a command line with the login and the query of the URL in it replaced by `***`, whatever characters these
+/// have.
+pub fn word_without_secrets(word: &str) -> Cow<'_, str> {
+    match word.find("://").map(|at| word.split_at(at + 3)) {
+        Some((before, url)) => Cow::Owned(format!("{before}{}", hidden(scheme(before), url))),
+        None => Cow::Borrowed(word),
+    }
+}
+
+/// The scheme at the end of a text that ends with `://`; there may be other characters before it, such as `--corpus=`.
+fn scheme(before: &str) -> &str {
+    let before = before.trim_end_matches("://");
+    let is_scheme = |c: char| c.is_ascii_alphanumeric();
+    &before[before.trim_end_matches(is_scheme).len()..]
 }
 
 /// A text with the logins and queries of all URLs in it replaced by `***`.
@@ -210,18 +230,13 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
     if !text.contains("://") {
         return Cow::Borrowed(text);
     }
-    let ends = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '`' | '<' | '>');
     let mut clean = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
         let (before, after) = rest.split_at(at + 3);
-        let (url, then) = after.split_at(after.find(ends).unwrap_or(after.len()));
+        let (url, then) = after.split_at(after.find(char::is_whitespace).unwrap_or(after.len()));
         clean.push_str(before);
-        // The last word before "://" may have other characters in front of the scheme, such as "--corpus=".
-        let is_scheme = |c: char| c.is_ascii_alphanumeric();
-        let scheme = before.trim_end_matches("://");
-        let scheme = &scheme[scheme.trim_end_matches(is_scheme).len()..];
-        clean.push_str(&hidden(scheme, url));
+        clean.push_str(&hidden(scheme(before), url));
         rest = then;
     }
     clean.push_str(rest);
@@ -231,6 +246,9 @@ pub fn without_secrets(text: &str) -> Cow<'_, str> {
 /// The part of a URL behind `://`, without secrets.
 fn hidden(scheme: &str, url: &str) -> String {
     let whole = format!("{scheme}://{url}");
+    if whole.starts_with(HUB) {
+        return url.to_owned();
+    }
     let (authority, path) = match Url::parse(&whole) {
         Ok(_) => url.split_at(url.find(['/', '\\', '?', '#']).unwrap_or(url.len())),
         // Where the login ends is unknown: all before the last @ may be a part of it.
@@ -303,15 +321,26 @@ mod tests {
             ("http://bob:p/w@host/a", "http://***@host/a"),
             (
                 "http://a:b@c/ and 's3://x:y@z/?q'",
-                "http://***@c/ and 's3://***@z/?***'",
+                "http://***@c/ and 's3://***@z/?***",
             ),
             (
                 "hf://datasets/org/name@main/a",
                 "hf://datasets/org/name@main/a",
             ),
+            ("hf://datasets/a/b/?.txt", "hf://datasets/a/b/?.txt"),
             ("abfss://c@account/a", "abfss://c@account/a"),
         ] {
             assert_eq!(without_secrets(text), expected, "{text}");
+        }
+        for (word, expected) in [
+            ("plain", "plain"),
+            (
+                "--data=http://bob:p 'w@host/a?b=c d",
+                "--data=http://***@host/a?***",
+            ),
+            ("http://bob:p/w x@host/a", "http://***@host/a"),
+        ] {
+            assert_eq!(word_without_secrets(word), expected, "{word}");
         }
         let path = |text: &str| shown(Path::new(text)).display().to_string();
         assert_eq!(path("http://bob:pw@host/a?b"), "http://host/a");

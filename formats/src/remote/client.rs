@@ -28,7 +28,7 @@ use reqwest::{Method, StatusCode, redirect};
 use url::Url;
 
 use super::address::Address;
-use super::hosts::{GuardedResolver, Refused, host, redirect_target};
+use super::hosts::{GuardedResolver, Refused, host, must_be_allowed, redirect_target};
 use super::version::Expected;
 
 /// Most redirects in a row.
@@ -88,6 +88,10 @@ impl HttpService for Client {
         let home = url(&request.uri().to_string())?;
         let expected = request.extensions().get::<Expected>().cloned();
         let may_follow = [Method::GET, Method::HEAD].contains(request.method());
+        if expected.is_some() {
+            // Requests without it are those for the credentials of the machine, which go to such addresses.
+            must_be_allowed(&home).map_err(unusable)?;
+        }
         let mut at = home.clone();
         // Once away, always away: another server cannot redirect back to get the credentials.
         let mut at_home = true;

@@ -114,6 +114,10 @@ pub fn must_be_allowed(url: &Url) -> Result<(), Refused> {
 /// If it may not be followed.
 pub fn redirect_target(from: &Url, location: &str) -> Result<Url, Refused> {
     let target = || Refused::Target { from: host(from) };
+    // An empty one would lead back to the same address.
+    if location.is_empty() {
+        return Err(target());
+    }
     let mut to = from.join(location).map_err(|_| target())?;
     if !["http", "https"].contains(&to.scheme()) || !to.has_host() {
         return Err(target());
@@ -239,6 +243,27 @@ mod tests {
     }
 
     #[test]
+    fn names_are_refused_by_their_addresses() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let resolved = |name: &str| {
+            let name = name.parse::<Name>().unwrap();
+            runtime
+                .block_on(GuardedResolver.resolve(name))
+                .map(|found| found.count())
+        };
+        assert!(resolved("localhost").unwrap() > 0);
+        // The system resolves these like names.
+        for name in ["169.254.169.254", "0xa9fea9fe"] {
+            let Err(error) = resolved(name) else {
+                panic!("{name}")
+            };
+            assert!(error.downcast_ref::<Refused>().is_some(), "{name}: {error}");
+        }
+    }
+
+    #[test]
     fn redirects_lead_to_web_servers_and_never_to_http_from_https() {
         let https = Url::parse("https://a:b@host/folder/file").unwrap();
         let to = |location: &str| redirect_target(&https, location).map(|url| url.to_string());
@@ -254,6 +279,7 @@ mod tests {
         for other in [
             "file:///etc/passwd",
             "ftp://host/",
+            "",
             "javascript:1",
             "http://",
             "data:,x",

@@ -31,7 +31,7 @@ use object_store::{GetRange, ObjectMeta, ObjectStore};
 use url::Url;
 
 pub(crate) use address::is_url;
-pub use address::{Address, shown, without_secrets};
+pub use address::{Address, shown, without_secrets, word_without_secrets};
 pub use client::{on_redirect, tell_of_redirect};
 pub use error::{RemoteError, RemoteErrorKind};
 pub use hosts::{GuardedResolver, Refused, host, must_be_allowed, redirect_target};
@@ -57,6 +57,30 @@ pub struct Remote {
     if_match: Option<String>,
     /// What all answers must agree with.
     version: Version,
+}
+
+impl Remote {
+    /// A file on the Hub, which may redirect to another server for the bytes: `etag` is the Hub's name of the version,
+    /// not that server's. `authorization` goes to the server of the URL alone.
+    pub(crate) fn of_hub(
+        url: &str,
+        authorization: Option<&str>,
+        etag: Option<String>,
+        bytes: u64,
+    ) -> Result<Self, RemoteError> {
+        let mut address = Address::parse(url)?;
+        if let Some(authorization) = authorization {
+            address.log_in(authorization);
+        }
+        Ok(Self {
+            address,
+            etag,
+            modified: None,
+            bytes,
+            if_match: None,
+            version: Version::listed(None, bytes),
+        })
+    }
 }
 
 /// The files that an address names: one file (then the flag is true), or all below a prefix, sorted by their keys.

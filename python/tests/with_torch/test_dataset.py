@@ -1,9 +1,12 @@
 """Packed sequences as tensors: through a data loader, joined with the user's documents, and through a real model."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 from support import documents, write_masks
+from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.data import DataLoader
 
 import rho_mask
@@ -106,45 +109,93 @@ def test_segments():
     segments = torch.tensor([[1, 1, 2, 0], [1, 2, 2, 2]])
     assert cu_seqlens(segments).tolist() == [0, 2, 3, 4, 5, 8]
     assert cu_seqlens(segments[0]).tolist() == [0, 2, 3, 4] and cu_seqlens(segments).dtype == torch.int32
-    assert document_mask(segments).shape == (2, 1, 4, 4)
-    assert document_mask(segments)[0, 0].int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    mask = document_mask(segments)
+    assert mask.shape == (2, 1, 4, 4) and mask.dtype == torch.float32
+    assert (mask[0, 0] == 0).int().tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    assert mask.min() == torch.finfo(torch.float32).min
+    assert torch.equal(document_mask(segments, torch.bool), mask == 0)
+    assert document_mask(segments, torch.bfloat16).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("by", ["document_mask", "position_ids"])
-def test_packed_documents_do_not_see_each_other(tmp_path, by):
+def alone(model, documents):
+    """The sum of -ln P(token | previous tokens of its document), each document by itself, in float64."""
+    total = 0.0
+    for ids, _, _ in documents:
+        log_p = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+        total -= float(log_p[:-1].gather(-1, torch.tensor(ids[1:])[:, None]).sum())
+    return total
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("attention", ["eager", "sdpa", "flex_attention"])
+@pytest.mark.parametrize("by", ["document_mask", "position_ids", "boolean"])
+@pytest.mark.filterwarnings("ignore")
+def test_packed_documents_do_not_see_each_other(tmp_path, by, attention, dtype):
     """A model computes the same loss for a packed document as for the document alone."""
     transformers = pytest.importorskip("transformers")
-    config = transformers.LlamaConfig(
-        vocab_size=60, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
-    )
-    torch.manual_seed(0)
-    model = transformers.LlamaForCausalLM(config).double().eval()
+    stance = nullcontext()
+    if attention == "flex_attention":
+        if not transformers.utils.is_torch_flex_attn_available():
+            pytest.skip("no flex_attention in this PyTorch")
+        # Compiled for a processor it breaks its memory with any dense mask (PyTorch 2.12); uncompiled it computes the same.
+        stance = torch.compiler.set_stance("force_eager")
+
+    def made(attention, dtype):
+        torch.manual_seed(0)
+        config = transformers.LlamaConfig(
+            vocab_size=60,
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            # Logits far from equal, so that what a token sees matters.
+            initializer_range=0.6,
+            attn_implementation=attention,
+        )
+        return transformers.LlamaForCausalLM(config).to(dtype).eval()
+
+    model = made(attention, dtype)
     random = np.random.default_rng(0)
-    made = []
+    documents = []
     for length in random.integers(2, 20, 30):
         ids = random.integers(1, 60, length).tolist()
-        made.append((ids, [None] + [0.5] * (length - 1), [False] + [True] * (length - 1)))
-    data = MaskedDataset(write_masks(tmp_path / "masks", {"a": made}), length=40)
+        documents.append((ids, [None] + [0.5] * (length - 1), [False] + [True] * (length - 1)))
+    data = MaskedDataset(write_masks(tmp_path / "masks", {"a": documents}), length=40)
     total = count = 0
-    with torch.no_grad():
-        for batch in DataLoader(data, batch_size=1):
+    with stance, torch.no_grad():
+        for batch in DataLoader(data, batch_size=2):
+            # A mask is enough in itself; positions only without a cache.
+            inputs = {"use_cache": False}
             if by == "document_mask":
                 inputs = {"attention_mask": document_mask(batch["segment_ids"])}
-            else:
-                inputs = {}
+            elif by == "boolean":
+                inputs = {"attention_mask": document_mask(batch["segment_ids"], dtype=torch.bool)}
             output = model(
-                input_ids=batch["input_ids"],
-                position_ids=batch["position_ids"],
-                labels=batch["labels"],
-                use_cache=False,
-                **inputs,
+                input_ids=batch["input_ids"], position_ids=batch["position_ids"], labels=batch["labels"], **inputs
             )
+            assert type(output.loss) is torch.Tensor
             learned = int((batch["labels"] != -100).sum())
             total, count = total + float(output.loss) * learned, count + learned
-        alone = 0.0
-        for ids, _, _ in made:
-            tokens = torch.tensor([ids])
-            alone += float(model(input_ids=tokens, labels=tokens, use_cache=False).loss) * (len(ids) - 1)
-    assert count == sum(len(ids) - 1 for ids, _, _ in made)
+        expected = alone(made("eager", torch.float64), documents)
+    assert count == sum(len(ids) - 1 for ids, _, _ in documents)
     # The model computes the loss in f32.
-    assert total == pytest.approx(alone, rel=1e-7)
+    fits = total == pytest.approx(expected, rel=1e-5)
+    # A boolean mask is for `scaled_dot_product_attention` alone: this is why it is not the default.
+    assert fits == (by != "boolean" or attention == "sdpa"), (total, expected)
+
+
+def test_a_mask_learns_as_a_plain_one():
+    """Gradients, and types of 16 bits, by PyTorch's attention; the mask moves and is cut as a plain tensor."""
+    segments = torch.tensor([[1, 1, 2, 2, 2, 0]])
+    plain = torch.zeros(1, 1, 6, 6, dtype=torch.float64).masked_fill(~document_mask(segments, torch.bool), float("-inf"))
+    mask = document_mask(segments)
+    for dtype, tolerance in [(torch.float64, 1e-12), (torch.float32, 1e-6), (torch.bfloat16, 0.02), (torch.float16, 0.002)]:
+        torch.manual_seed(1)
+        query, key, value = (torch.randn(1, 2, 6, 4).to(dtype).requires_grad_() for _ in range(3))
+        exact = [part.detach().double().requires_grad_() for part in (query, key, value)]
+        got = scaled_dot_product_attention(query, key, value, attn_mask=mask[:, :, :, :6].to("cpu"))
+        expected = scaled_dot_product_attention(*exact, attn_mask=plain)
+        torch.testing.assert_close(got.double(), expected, rtol=tolerance, atol=tolerance)
+        got.sum().backward(), expected.sum().backward()
+        torch.testing.assert_close(value.grad.double(), exact[2].grad, rtol=tolerance, atol=tolerance)
+        assert type(got) is torch.Tensor and type(mask + 1) is torch.Tensor

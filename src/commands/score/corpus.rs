@@ -8,7 +8,7 @@
 //!
 //! Both halves can be resumed. For a while the scores are on disk twice.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use rho_formats::MasksFolder;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ use crate::{
         summary::Summary,
     },
     plan::Plan,
-    run_folder::{Command, Ended, RecordedPlan, RecordedShard, lock, records},
+    run_folder::{Command, Ended, RecordedPlan, lock, records},
     select::{folder, plan::SelectPlan, run as select},
     selections::{
         SelectionSummary,
@@ -36,7 +36,7 @@ use crate::{
 /// Records that the run is finished, and its plan.
 const DONE: &str = "corpus.json";
 /// The folder of the scores until the selection is done.
-const SCORED: &str = ".rho-mask-scored";
+pub(super) const SCORED: &str = ".rho-mask-scored";
 
 /// The record of a finished run.
 #[derive(Serialize, Deserialize)]
@@ -59,6 +59,8 @@ pub(super) fn run(
         ..
     } = *job;
     let folder = MasksFolder::create(&plan.out)?;
+    // It is opened by its path, as the folder of a run of its own.
+    folder.make(SCORED)?;
     // Without masks, so that the scores do not depend on the selection.
     let scored = Plan {
         out: plan.out.join(SCORED),
@@ -66,10 +68,7 @@ pub(super) fn run(
         scope: Scope::None,
         ..plan.clone()
     };
-    let wanted = RecordedPlan {
-        settings: plan.what_changes_masks(),
-        shards: shards.iter().map(RecordedShard::of).collect(),
-    };
+    let wanted = RecordedPlan::of_corpus(plan.what_changes_masks(), shards)?;
     let started = RecordedPlan::read(&folder)?;
     let is_other = |started: &RecordedPlan| started.command() != Command::Select;
     if started.as_ref().is_some_and(is_other) {
@@ -78,7 +77,7 @@ pub(super) fn run(
                 "{}: expected a new folder or one that was started with --scope corpus, got one of another scope",
                 plan.out.display()
             ),
-            "name another folder, because the scores in this one are expensive",
+            "`rho-mask select --scope corpus` ranks the scores in this folder, without scoring again; or name another folder",
         ));
     }
     if request.restart {
@@ -138,7 +137,8 @@ pub(super) fn run(
     if summary.broken_shards == 0 {
         remove_folder(&scored.out)?;
     }
-    terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
+    terminal::summary(&format!("wrote {}", plan.out.display()), &summary);
+    summary.must_have_documents(&plan.out.display().to_string())?;
     if summary.incomplete() {
         left_out::say(&plan.out);
     }
@@ -164,6 +164,14 @@ fn nothing_to_do(
     remove_folder(&job.plan.out.join(SCORED))?;
     let out = job.plan.out.display();
     terminal::line(&format!("{out}: all shards are masked already"));
+    if summary.documents == Some(0) && summary.rejected > Some(0) {
+        return Err(HintedError::error(
+            format!(
+                "{out}: expected documents, got none: all rows are rejected, with the reasons in rejected.jsonl"
+            ),
+            "check how the corpus is read; then start over with --restart, or name another folder",
+        ));
+    }
     Ok(Some(match summary.rejected == Some(0) {
         true => Outcome::Done,
         false => {
@@ -197,9 +205,7 @@ fn finish(
     summary: &Summary,
     plan: &Plan,
 ) -> anyhow::Result<()> {
-    let rejected = scores.path().join("rejected.jsonl");
-    let copy = |to: &mut dyn io::Write| io::copy(&mut fs::File::open(&rejected)?, to).map(|_| ());
-    folder.file("rejected.jsonl", rejected.exists().then_some(&copy as _))?;
+    folder.copy(scores.folder(), "rejected.jsonl")?;
     #[derive(Serialize)]
     struct WithScope<'a> {
         #[serde(flatten)]

@@ -1,15 +1,17 @@
 //! `score`: from a corpus to masks.
 
-use std::{io, sync::Mutex, time::Instant};
+use std::{io, path::Path, sync::Mutex, time::Instant};
 
 use rho_formats::{MaskStream, OutputError, Shard};
+use serde::Serialize;
 
 pub(super) mod corpus;
 
 use super::Outcome;
 use crate::{
-    cli::ScoreArgs,
+    cli::{ProgressKind, ScoreArgs},
     document::Document,
+    groups::{self, Group},
     left_out,
     numbers::grouped,
     pipeline::{
@@ -30,13 +32,24 @@ use crate::{
     verify::certificate,
 };
 
-pub(super) fn run(args: &ScoreArgs) -> anyhow::Result<Outcome> {
+/// What `--show-plan` prints.
+#[derive(Serialize)]
+struct ShownPlan<'a> {
+    /// The file that options come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<&'a Path>,
+    #[serde(flatten)]
+    plan: &'a Plan,
+}
+
+/// `config`: the file that some of the arguments come from.
+pub(super) fn run(args: &ScoreArgs, config: Option<&Path>) -> anyhow::Result<Outcome> {
     let request = &ScoringRequest::from(args);
     let mut prepared = plan::resolve(request)?;
     prepared.plan.verified = certificate::of_run(&args.verified, &prepared.plan)?;
     let plan = &prepared.plan;
     if args.show_plan {
-        terminal::data(&serde_json::to_string_pretty(plan)?);
+        terminal::data_json(&ShownPlan { config, plan }, true)?;
         return Ok(Outcome::Done);
     }
     let load = || LoadedModels::of(&prepared, usize::MAX);
@@ -106,7 +119,7 @@ fn to_folder(
         }
         return finish(plan, &store, None);
     }
-    let progress = Progress::new(shards, store.mine(), request.progress.progress);
+    let progress = Progress::new(shards, store.my_groups(), request.progress.progress);
     store
         .finished()
         .into_iter()
@@ -133,7 +146,7 @@ fn to_folder(
         }
     };
     let times = add_times(store.folder(), (plan.rank, plan.world_size), times)?;
-    let summary = Summary::of(&report.totals, &Subject::of(plan), &[times]);
+    let mut summary = Summary::of(&report.totals, &Subject::of(plan), &[times]);
     if !store.done() {
         terminal::line(&format!(
             "stopped: {} of {} shards are done in {}, {} tokens were scored in this run",
@@ -144,13 +157,22 @@ fn to_folder(
         ));
         return finish(plan, &store, Some(&summary));
     }
-    if plan.makes_masks() {
-        terminal::line(&format!("wrote {}\n{summary}", plan.out.display()));
+    if let Some(standing) = FolderState::look(store.folder())? {
+        summary = standing.with_reasons(store.folder(), &store.mine(), summary)?;
     }
-    if let Some(sample) = &report.sample {
-        terminal::drawn(&format!("\n{}", first_document(sample, tokenization)?));
+    if plan.makes_masks() {
+        terminal::summary(&format!("wrote {}", plan.out.display()), &summary);
+    }
+    if let Some(sample) = report.sample.as_ref().filter(|_| is_shown(request)) {
+        terminal::sample(&format!("\n{}", first_document(sample, tokenization)?));
     }
     finish(plan, &store, Some(&summary))
+}
+
+/// Whether the text of a document is shown: only to somebody who watches.
+fn is_shown(request: &ScoringRequest) -> bool {
+    let kind = request.progress.progress;
+    matches!(kind, ProgressKind::Auto | ProgressKind::Plain) && terminal::is_terminal()
 }
 
 /// Tokens of the first document that are shown.
@@ -197,10 +219,16 @@ fn finish(plan: &Plan, store: &Store<'_>, summary: Option<&Summary>) -> anyhow::
             && plan.makes_masks()
             && let Some(complete) = &complete
         {
-            terminal::line(&format!("all ranks are done\n{complete}"));
+            terminal::summary("all ranks are done", complete);
         } else if let (None, Some(complete), true) = (summary, &complete, plan.makes_masks()) {
-            terminal::line(&complete.to_string());
+            terminal::summary("the masks:", complete);
         }
+    }
+    // With --scope corpus, the list of rejected rows is not in its place yet.
+    if let Some(complete) = &complete
+        && !plan.out.ends_with(corpus::SCORED)
+    {
+        complete.must_have_documents(&plan.out.display().to_string())?;
     }
     // This rank's own shards count also while those of other ranks are missing.
     let incomplete = store.incomplete()
@@ -227,14 +255,17 @@ fn to_stream(
         tokenization,
         stop,
     } = *job;
-    let sizes: Vec<(u64, &str)> = shards.iter().map(|s| (s.bytes, s.name.as_str())).collect();
+    let all = groups::of_corpus(shards);
+    let sizes: Vec<(u64, &str)> = all
+        .iter()
+        .map(|group| (groups::bytes(shards, group), group.name.as_str()))
+        .collect();
     let mine = ranks::share(&sizes, plan.rank, plan.world_size);
-    let shards: Vec<_> = mine.iter().map(|&i| shards[i].clone()).collect();
-    let all: Vec<usize> = (0..shards.len()).collect();
-    let progress = Progress::new(&shards, &all, request.progress.progress);
+    let mine: Vec<Group> = mine.into_iter().map(|i| all[i].clone()).collect();
+    let progress = Progress::new(shards, &mine, request.progress.progress);
     let work = Work {
         plan,
-        shards: &shards,
+        shards,
         tokenization,
         progress: &progress,
         stop,
@@ -243,7 +274,7 @@ fn to_stream(
     let written = || {
         let stream = MaskStream::new(Box::new(io::stdout()), &schema(plan), plan.compression)?;
         let output = Output::Stream(Box::new(StreamOutput {
-            names: shards.iter().map(|s| s.name.as_str()).collect(),
+            groups: mine,
             stream: Mutex::new(stream),
             totals: Mutex::default(),
         }));
@@ -263,12 +294,14 @@ fn to_stream(
         Err(error) if reader_gone(&error) => return Ok(Outcome::Done),
         Err(error) => return Err(error),
     };
-    let summary = Summary::of(&report.totals, &Subject::of(plan), &[times]);
-    terminal::line(&summary.to_string());
+    let mut summary = Summary::of(&report.totals, &Subject::of(plan), &[times]);
+    summary.rejected_reasons = report.reasons;
+    terminal::summary("wrote to standard output", &summary);
     if stop.requested() {
         terminal::line("stopped; a stream cannot be resumed");
         return Ok(Outcome::Interrupted);
     }
+    summary.must_have_documents("the corpus")?;
     match summary.incomplete() {
         true => Ok(Outcome::Incomplete),
         false => Ok(Outcome::Done),

@@ -9,7 +9,8 @@
 //! | `position_ids` | list&lt;int32&gt;, from 0 in every part and in the padding | sequences |
 //! | `seq_lengths` | list&lt;int32&gt;, the length of each part, padding last; the name is TRL's | sequences |
 //!
-//! Transformers separates the documents of a sequence by `position_ids`, but only if it gets no `attention_mask`.
+//! Transformers separates the documents of a sequence by `position_ids`, but only without a cache and if it gets no
+//! `attention_mask`.
 
 use rho_formats::trainers::{ListColumns, ListFields, Lists, TableKind, TableSchema};
 
@@ -42,8 +43,8 @@ impl Layout for Labels {
     const KIND: TableKind = TableKind::Arrow;
 
     const NOTE: Option<&'static str> = Some(
-        "Transformers separates the documents of a sequence only if it gets no attention_mask: remove that column \
-         there (docs/trainers.md)",
+        "Transformers separates the documents of a sequence only without a cache and without an attention_mask: set \
+         model.config.use_cache = False and remove that column, or documents see each other (docs/trainers.md)",
     );
 
     fn schema(settings: &Settings) -> TableSchema {

@@ -4,8 +4,12 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
-use super::axes::{Axes, Axis};
-use super::{Chart, DROPPED, HALO, INK, KEPT, Table, anchored, line, percent, px, svg, text};
+use super::axes::{AROUND, Axes, Axis};
+use super::letters::{Keep, SMALL, fit, text_width};
+use super::scale::Marks;
+use super::{
+    Chart, DROPPED, Frame, HALO, INK, KEPT, MUTED, Table, anchored, line, percent, px, text,
+};
 
 /// One bar.
 #[derive(Debug, Clone)]
@@ -31,7 +35,7 @@ pub(in crate::report) struct Bars<'a> {
     pub(in crate::report) bars: &'a [Bar],
     /// The overall share.
     pub(in crate::report) all: Option<f64>,
-    /// Whether the rest of each bar, up to 1, is drawn.
+    /// Whether bars are of kept tokens, and the rest, up to 1, of dropped ones.
     pub(in crate::report) rest: bool,
     /// The headings of the further table cells.
     pub(in crate::report) columns: Vec<String>,
@@ -39,63 +43,86 @@ pub(in crate::report) struct Bars<'a> {
     pub(in crate::report) drawn: usize,
 }
 
-/// The most characters of a name beside its bar; the table has it in full.
-const NAME: usize = 30;
+/// The most room for names beside the bars of the wide drawing. In the narrow one they are above the bars.
+const NAMES: f64 = 190.0;
+/// The height of a row: bar, space around it, and in the narrow drawing its name.
+const WIDE_ROW: f64 = 20.0;
+const NARROW_ROW: f64 = 36.0;
+/// The height of a bar.
+const BAR: f64 = 14.4;
 
 impl Bars<'_> {
     /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
-        Ok(Chart {
-            svg: self.draw()?,
-            message: self.message(),
-            table: self.table(),
-        })
+        Chart::of(|frame| self.draw(frame), self.message(), self.table())
     }
 
-    fn draw(&self) -> anyhow::Result<String> {
+    fn draw(&self, frame: Frame) -> anyhow::Result<String> {
         let bars = &self.bars[..self.bars.len().min(self.drawn)];
         let count = bars.len().max(1);
-        let height = 68 + 20 * u32::try_from(count)?;
-        svg((640, height), |area| {
-            let x = Axis {
+        let row = frame.choose(WIDE_ROW, NARROW_ROW);
+        let small = |text: &str| text_width(text, SMALL);
+        let names = bars.iter().map(|bar| small(&bar.name)).fold(0.0, f64::max);
+        let names = names.min(NAMES);
+        let values = bars.iter().map(|bar| small(&told(bar.share)));
+        let values = values.fold(small("100.0 %"), f64::max) + 10.0;
+        let overall = if self.all.is_some() { 20.0 } else { AROUND };
+        let axes = Axes {
+            x: Axis {
                 title: self.length,
                 range: 0.0..1.0,
-                marks: 6,
-                format: &|x| format!("{:.0} %", x * 100.0),
-                room: 40.0,
+                marks: Marks::Percent,
                 grid: true,
+            },
+            y: Axis::of_rows(count),
+            height: row * count as f64,
+            around: frame.choose([names + 10.0, values, overall], [AROUND, AROUND, overall]),
+            legend: Vec::new(),
+            below: Vec::new(),
+        };
+        axes.svg(frame, |area, chart| {
+            let (kept, rest) = match self.rest {
+                true => (KEPT, Some(DROPPED)),
+                false => (MUTED, None),
             };
-            let axes = Axes {
-                x,
-                y: Axis::of_rows(count),
-                around: [208.0, 72.0, 20.0],
-            };
-            let mut chart = axes.draw(area)?;
             for (i, bar) in bars.iter().enumerate() {
-                let low = (count - i) as f64 - 0.86;
-                let high = low + 0.72;
+                // In rows from the bottom.
+                let low = (count - i) as f64 - 1.0 + 2.0 / row;
+                let high = low + BAR / row;
                 if let Some(share) = bar.share.map(|share| share.clamp(0.0, 1.0)) {
-                    let parts = [(0.0, share, KEPT), (share, 1.0, DROPPED)];
-                    let drawn = |(from, to, colour): &(f64, f64, _)| {
-                        from < to && (self.rest || *colour == KEPT)
-                    };
-                    let parts = parts.into_iter().filter(drawn);
-                    chart.draw_series(parts.map(|(from, to, colour)| {
-                        Rectangle::new([(from, low), (to, high)], colour.filled())
-                    }))?;
+                    let parts = [(0.0, share, Some(kept)), (share, 1.0, rest)].into_iter();
+                    let drawn = parts.filter_map(|(from, to, colour)| {
+                        let corners = [(from, low), (to, high)];
+                        (from < to).then_some(Rectangle::new(corners, colour?.filled()))
+                    });
+                    chart.draw_series(drawn)?;
                 }
-                if let Some(mark) = bar.mark {
+                if let Some(mark) = bar.mark.filter(|mark| mark.is_finite()) {
                     for (colour, width) in HALO {
-                        let ends = vec![(mark, low - 0.06), (mark, high + 0.06)];
+                        let ends = vec![(mark, low - 1.5 / row), (mark, high + 1.5 / row)];
                         chart.draw_series([PathElement::new(ends, line(colour, width))])?;
                     }
                 }
-                let (left, y) = chart.backend_coord(&(0.0, low + 0.36));
+                let (left, bottom) = chart.backend_coord(&(0.0, low));
                 let (right, _) = chart.backend_coord(&(1.0, low));
-                let style = anchored(&text(12.5, INK), HPos::Right, VPos::Center);
-                area.draw(&Text::new(cut(&bar.name), (left - px(8.0), y), style))?;
-                let style = anchored(&text(12.5, INK), HPos::Left, VPos::Center);
-                area.draw(&Text::new(told(bar.share), (right + px(8.0), y), style))?;
+                let beside = bottom - px(BAR / 2.0);
+                let above = bottom - px(BAR + 9.0);
+                let width = f64::from(right - left) / f64::from(super::SCALE);
+                let (name, value) = match frame {
+                    Frame::Wide => (
+                        ((left - px(8.0), beside), HPos::Right, names),
+                        ((right + px(8.0), beside), HPos::Left),
+                    ),
+                    Frame::Narrow => (
+                        ((left, above), HPos::Left, width - values),
+                        ((right, above), HPos::Right),
+                    ),
+                };
+                let style = anchored(&text(SMALL, INK), name.1, VPos::Center);
+                let words = fit(&bar.name, name.2, SMALL, Keep::End).into_owned();
+                area.draw(&Text::new(words, name.0, style))?;
+                let style = anchored(&text(SMALL, INK), value.1, VPos::Center);
+                area.draw(&Text::new(told(bar.share), value.0, style))?;
             }
             if let Some(all) = self.all {
                 let ends = [(all, 0.0), (all, count as f64)];
@@ -103,10 +130,12 @@ impl Bars<'_> {
                     let dashed = DashedLineSeries::new(ends, px(5.0), px(4.0), line(colour, width));
                     chart.draw_series(dashed)?;
                 }
-                let (x, y) = chart.backend_coord(&(all, count as f64));
-                let style = anchored(&text(12.0, INK), HPos::Center, VPos::Bottom);
                 let words = format!("overall {}", percent(all));
-                area.draw(&Text::new(words, (x, y - px(3.0)), style))?;
+                let half = px(text_width(&words, SMALL) / 2.0);
+                let (x, y) = chart.backend_coord(&(all, count as f64));
+                let x = x.min(px(frame.width()) - half).max(half);
+                let style = anchored(&text(SMALL, INK), HPos::Center, VPos::Center);
+                area.draw(&Text::new(words, (x, y - px(10.0)), style))?;
             }
             Ok(())
         })
@@ -147,16 +176,6 @@ fn told(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), percent)
 }
 
-/// A name shortened to fit. Keeps the end, because that is where paths differ.
-fn cut(name: &str) -> String {
-    let characters = name.chars().count();
-    if characters <= NAME {
-        return name.to_owned();
-    }
-    let tail: String = name.chars().skip(characters - (NAME - 1)).collect();
-    format!("…{tail}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,9 +200,9 @@ mod tests {
             drawn: 30,
         };
         let chart = chart.chart().unwrap();
-        assert!(!chart.svg.contains("<script"), "{}", chart.svg);
-        assert!(chart.svg.contains("&lt;script&gt;&amp;&quot;"));
-        assert!(chart.svg.contains("…"), "{}", chart.svg);
+        assert!(!chart.wide.contains("<script"), "{}", chart.wide);
+        assert!(chart.wide.contains("&lt;script&gt;&amp;&quot;"));
+        assert!(chart.wide.contains("…"), "{}", chart.wide);
         assert_eq!(chart.table.rows[1], [long, "–"]);
     }
 }

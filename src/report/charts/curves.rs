@@ -1,11 +1,13 @@
-//! Values along an axis, one line for each series. Lines differ in markers and dashes, and have their names at their
-//! ends.
+//! Values along an axis, one line for each series. Lines differ in markers and dashes, which a legend explains.
 
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axes::{AROUND, Axes, Axis, Plot};
-use super::{Area, Chart, INK, SERIES, Table, anchored, line, px, short, svg, text};
+use super::legend::{Look, Sample};
+use super::scale::Marks;
+use super::{Area, Chart, Frame, Table, line, px};
+use crate::numbers::fixed;
 
 /// One line.
 #[derive(Debug, Clone)]
@@ -36,11 +38,7 @@ pub(in crate::report) struct Curves<'a> {
 impl Curves<'_> {
     /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
-        Ok(Chart {
-            svg: self.draw()?,
-            message: self.message(),
-            table: self.table(),
-        })
+        Chart::of(|frame| self.draw(frame), self.message(), self.table())
     }
 
     fn is_share(&self) -> bool {
@@ -50,11 +48,11 @@ impl Curves<'_> {
     fn value(&self, value: f64) -> String {
         match self.is_share() {
             true => super::percent(value),
-            false => format!("{value:.3}"),
+            false => fixed(value, 3),
         }
     }
 
-    fn draw(&self) -> anyhow::Result<String> {
+    fn draw(&self, frame: Frame) -> anyhow::Result<String> {
         // A logarithmic axis is drawn over the exponents of 2: tick labels show the powers.
         let place = |x: f64| {
             if self.x.1 {
@@ -65,59 +63,44 @@ impl Curves<'_> {
         };
         let first = place(self.places.first().map_or(0.0, |(x, _)| *x));
         let last = place(self.places.last().map_or(1.0, |(x, _)| *x));
-        let last = if last > first { last } else { first + 1.0 };
         let (low, high) = self.range;
-        svg((640, 300), |area| {
-            let x = Axis {
+        let drawn = self.curves.iter().take(self.drawn).enumerate();
+        let axes = Axes {
+            x: Axis {
                 title: self.x.0,
                 range: first..last,
-                marks: 12,
-                format: &|x| match self.x.1 {
-                    true => short(x.exp2()),
-                    false => short(*x),
-                },
-                room: 44.0,
+                marks: if self.x.1 { Marks::Power } else { Marks::Plain },
                 grid: true,
-            };
-            let y = Axis {
+            },
+            y: Axis {
                 title: self.y,
                 range: low..high,
-                marks: 6,
-                format: &|y| match self.is_share() {
-                    true => format!("{} %", short(y * 100.0)),
-                    false => short(*y),
+                marks: if self.is_share() {
+                    Marks::Percent
+                } else {
+                    Marks::Plain
                 },
-                room: 58.0,
                 grid: true,
-            };
-            let around = [AROUND, 128.0, AROUND];
-            let mut chart = Axes { x, y, around }.draw(area)?;
-            let mut ends = Vec::new();
-            for (i, curve) in self.curves.iter().take(self.drawn).enumerate() {
-                let colour = SERIES[i % SERIES.len()];
+            },
+            height: frame.choose(224.0, 176.0),
+            around: [AROUND, AROUND, AROUND],
+            legend: drawn
+                .clone()
+                .map(|(i, curve)| (Sample::Line(Look::of_series(i)), curve.name.clone()))
+                .collect(),
+            below: Vec::new(),
+        };
+        axes.svg(frame, |area, chart| {
+            for (i, curve) in drawn {
                 let points = self.places.iter().zip(&curve.values);
                 let points = points.filter_map(|((x, _), y)| Some((place(*x), (*y)?)));
-                let points: Vec<(f64, f64)> = points.collect();
-                let Some(&(_, end)) = points.last() else {
-                    continue;
-                };
-                series_line(&mut chart, i, &points)?;
-                let marks = points.iter().map(|at| chart.backend_coord(at));
-                for at in marks.collect::<Vec<_>>() {
-                    mark(area, i, at, colour)?;
+                let finite = points.filter(|(x, y)| x.is_finite() && y.is_finite());
+                let points: Vec<(f64, f64)> = finite.collect();
+                let look = Look::of_series(i);
+                series_line(chart, look, &points)?;
+                for at in &points {
+                    mark(area, look, chart.backend_coord(at))?;
                 }
-                ends.push((end, i, curve.name.as_str()));
-            }
-            // Names must not overlap.
-            ends.sort_by(|a, b| b.0.total_cmp(&a.0));
-            let mut above = i32::MIN / 2;
-            for (end, i, name) in ends {
-                let (x, y) = chart.backend_coord(&(last, end));
-                let y = y.max(above + px(16.0));
-                above = y;
-                mark(area, i, (x + px(12.0), y), SERIES[i % SERIES.len()])?;
-                let style = anchored(&text(12.5, INK), HPos::Left, VPos::Center);
-                area.draw(&Text::new(name.to_owned(), (x + px(20.0), y), style))?;
             }
             Ok(())
         })
@@ -151,31 +134,45 @@ impl Curves<'_> {
     }
 }
 
+/// The dashes of a series: their length; none for a solid line.
+fn dashes(look: Look) -> Option<f64> {
+    [None, Some(8.0), Some(2.5), Some(5.0)][look.style % 4]
+}
+
 /// Draws the line of a series: solid, or with dashes of its own.
 pub(super) fn series_line(
     chart: &mut Plot<'_, '_>,
-    series: usize,
+    look: Look,
     points: &[(f64, f64)],
 ) -> anyhow::Result<()> {
-    let style = line(SERIES[series % SERIES.len()], 2.0);
+    let style = line(look.colour, 2.0);
     let points = points.iter().copied();
-    match [None, Some(8.0), Some(2.5), Some(5.0)][series % 4] {
+    match dashes(look) {
         None => chart.draw_series(LineSeries::new(points, style))?,
         Some(dash) => chart.draw_series(DashedLineSeries::new(points, px(dash), px(3.5), style))?,
     };
     Ok(())
 }
 
-/// Draws the marker of a series: a circle, square, triangle or diamond.
-pub(super) fn mark(
+/// Draws a piece of such a line.
+pub(super) fn series_sample(
     area: &Area<'_>,
-    series: usize,
-    (x, y): (i32, i32),
-    colour: RGBColor,
+    look: Look,
+    ends: [(i32, i32); 2],
 ) -> anyhow::Result<()> {
+    let style = line(look.colour, 2.0);
+    match dashes(look) {
+        None => area.draw(&PathElement::new(ends.to_vec(), style))?,
+        Some(dash) => area.draw(&DashedPathElement::new(ends, px(dash), px(3.5), style))?,
+    }
+    Ok(())
+}
+
+/// Draws the marker of a series: a circle, square, triangle or diamond.
+pub(super) fn mark(area: &Area<'_>, look: Look, (x, y): (i32, i32)) -> anyhow::Result<()> {
     let r = px(3.5);
-    let style = colour.filled();
-    match series % 4 {
+    let style = look.colour.filled();
+    match look.style % 4 {
         0 => area.draw(&Circle::new((x, y), r, style))?,
         1 => area.draw(&Rectangle::new([(x - r, y - r), (x + r, y + r)], style))?,
         2 => area.draw(&TriangleMarker::new((x, y), r + px(1.0), style))?,

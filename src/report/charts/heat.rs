@@ -1,17 +1,17 @@
 //! A heat map of two scores: how many tokens have which scores, and the region in which most of them are kept.
 
-use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
+use super::axes::{AROUND, Axes, Axis, Plot};
+use super::legend::Sample;
+use super::letters::{Keep, SMALL, fit, text_width};
+use super::scale::Marks;
 use super::{
-    Area, Chart, GRID, GROUND, HEAT, INK, MUTED, Table, Threshold, anchored, line, percent, px,
-    short, svg, text,
+    Area, Chart, Frame, GROUND, HEAT, INK, Table, Threshold, anchored, line, percent, px, short,
+    text,
 };
 use crate::numbers::grouped;
-
-/// The drawing area with its axes.
-type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// The tokens whose scores are in one range of x and one of y.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,9 +25,12 @@ pub(in crate::report) struct Cell {
 impl Cell {
     /// Whether the cell is in the selected region: at least half of its tokens are kept.
     fn selected(self) -> bool {
-        self.tokens > 0 && 2 * self.kept >= self.tokens
+        self.tokens > 0 && self.kept >= self.tokens.div_ceil(2)
     }
 }
+
+/// The height of a threshold's label.
+const LABEL: f64 = 16.0;
 
 /// A heat map.
 #[derive(Debug)]
@@ -51,11 +54,7 @@ pub(in crate::report) struct Heat<'a> {
 impl Heat<'_> {
     /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
-        Ok(Chart {
-            svg: self.draw()?,
-            message: self.message(),
-            table: self.table(),
-        })
+        Chart::of(|frame| self.draw(frame), self.message(), self.table())
     }
 
     fn rows(&self) -> usize {
@@ -83,7 +82,7 @@ impl Heat<'_> {
         steps
     }
 
-    fn draw(&self) -> anyhow::Result<String> {
+    fn draw(&self, frame: Frame) -> anyhow::Result<String> {
         let ((x_name, x0, x1), (y_name, y0, y1)) = (self.x, self.y);
         let (dx, dy) = (
             (x1 - x0) / self.columns.max(1) as f64,
@@ -91,28 +90,29 @@ impl Heat<'_> {
         );
         let at = |column: usize, row: usize| (x0 + dx * column as f64, y0 + dy * row as f64);
         let steps = self.steps();
-        svg((640, 540), |area| {
-            let mut chart = ChartBuilder::on(area)
-                .margin(px(6.0))
-                .margin_top(px(22.0))
-                .margin_right(px(120.0))
-                .x_label_area_size(px(44.0))
-                .y_label_area_size(px(48.0))
-                .build_cartesian_2d(x0..x1, y0..y1)?;
-            chart
-                .configure_mesh()
-                .light_line_style(TRANSPARENT)
-                .bold_line_style(line(GRID, 1.0))
-                .axis_style(line(MUTED, 1.0))
-                .label_style(text(12.0, MUTED))
-                .axis_desc_style(text(13.0, INK))
-                .x_labels(12)
-                .y_labels(12)
-                .x_label_formatter(&|x| short(*x))
-                .y_label_formatter(&|y| short(*y))
-                .x_desc(format!("{x_name}, nats"))
-                .y_desc(format!("{y_name}, nats"))
-                .draw()?;
+        let axes = Axes {
+            x: Axis {
+                title: &format!("{x_name}, nats"),
+                range: x0..x1,
+                marks: Marks::Plain,
+                grid: true,
+            },
+            y: Axis {
+                title: &format!("{y_name}, nats"),
+                range: y0..y1,
+                marks: Marks::Plain,
+                grid: true,
+            },
+            height: frame.choose(420.0, 260.0),
+            around: [
+                AROUND,
+                AROUND,
+                AROUND + LABEL * self.thresholds.0.len() as f64,
+            ],
+            legend: Vec::new(),
+            below: self.legend(&steps),
+        };
+        axes.svg(frame, |area, chart| {
             // Neighbours of equal colour share one rectangle, which keeps the page small.
             let step = |cell: Cell| steps.iter().rposition(|&least| cell.tokens >= least);
             for row in 0..self.rows() {
@@ -139,20 +139,23 @@ impl Heat<'_> {
                     }))?;
                 }
             }
-            self.draw_thresholds(area, &mut chart)?;
-            self.legend(area, &steps)
+            self.draw_thresholds(frame, area, chart)
         })
     }
 
-    /// Dashed lines from edge to edge, with their masks' names at the ends.
-    fn draw_thresholds(&self, area: &Area<'_>, chart: &mut Plane<'_, '_>) -> anyhow::Result<()> {
+    /// Dashed lines from edge to edge, with their masks' names: above the plot, or on the line at its right end.
+    fn draw_thresholds(
+        &self,
+        frame: Frame,
+        area: &Area<'_>,
+        chart: &mut Plot<'_, '_>,
+    ) -> anyhow::Result<()> {
         let ((_, x0, x1), (_, y0, y1)) = (self.x, self.y);
         let upright = self.thresholds.0.iter().map(|threshold| (threshold, true));
         let lying = self.thresholds.1.iter().map(|threshold| (threshold, false));
-        let all: Vec<(&Threshold, bool)> = upright.chain(lying).collect();
         // All halos first, because lines may be close together.
         for (colour, width) in [(GROUND, 2.8), (INK, 1.2)] {
-            for &(threshold, upright) in &all {
+            for (threshold, upright) in upright.clone().chain(lying.clone()) {
                 for at in [threshold.low, threshold.high] {
                     let (ends, inside) = match upright {
                         true => ([(at, y0), (at, y1)], (x0..=x1).contains(&at)),
@@ -165,53 +168,45 @@ impl Heat<'_> {
                 }
             }
         }
-        for (threshold, upright) in all {
-            let middle = (threshold.low + threshold.high) / 2.0;
-            let (place, (dx, dy), across, up) = match upright {
-                true => (
-                    (middle.clamp(x0, x1), y1),
-                    (0.0, -3.0),
-                    HPos::Center,
-                    VPos::Bottom,
-                ),
-                false => (
-                    (x1, middle.clamp(y0, y1)),
-                    (5.0, 0.0),
-                    HPos::Left,
-                    VPos::Center,
-                ),
-            };
-            let style = anchored(&text(12.0, INK), across, up);
-            let (x, y) = chart.backend_coord(&place);
-            let place = (x + px(dx), y + px(dy));
-            area.draw(&Text::new(threshold.mask.clone(), place, style))?;
+        let middle = |threshold: &Threshold| (threshold.low + threshold.high) / 2.0;
+        let style = anchored(&text(SMALL, INK), HPos::Center, VPos::Center);
+        let room = frame.width() / 2.0;
+        for (i, (threshold, _)) in upright.enumerate() {
+            let name = fit(&threshold.mask, room, SMALL, Keep::Start);
+            let half = px(text_width(&name, SMALL) / 2.0);
+            let (x, y) = chart.backend_coord(&(middle(threshold).max(x0).min(x1), y1));
+            let x = x.min(px(frame.width()) - half).max(half);
+            let y = y - px(LABEL * (self.thresholds.0.len() - i) as f64 - LABEL / 2.0);
+            area.draw(&Text::new(name.into_owned(), (x, y), style.clone()))?;
+        }
+        let mut above = i32::MIN / 2;
+        let mut lying: Vec<&Threshold> = lying.map(|(threshold, _)| threshold).collect();
+        lying.sort_by(|a, b| middle(b).total_cmp(&middle(a)));
+        for threshold in lying {
+            // On a plate in the page's background colour: the cells have all colours.
+            let name = fit(&threshold.mask, room, SMALL, Keep::Start);
+            let half = px(text_width(&name, SMALL) / 2.0 + 2.0);
+            let (right, y) = chart.backend_coord(&(x1, middle(threshold).max(y0).min(y1)));
+            let y = y.max(above + px(LABEL));
+            above = y;
+            let x = right - half - px(2.0);
+            let plate = [(x - half, y - px(7.5)), (x + half, y + px(7.5))];
+            area.draw(&Rectangle::new(plate, GROUND.filled()))?;
+            area.draw(&Text::new(name.into_owned(), (x, y), style.clone()))?;
         }
         Ok(())
     }
 
-    /// The legend of the colours, at the right edge.
-    fn legend(&self, area: &Area<'_>, steps: &[u64]) -> anyhow::Result<()> {
-        let (left, mut top) = (px(640.0 - 104.0), px(290.0));
-        let label = anchored(&text(12.0, INK), HPos::Left, VPos::Center);
-        area.draw(&Text::new("tokens", (left, top), label.clone()))?;
-        top += px(12.0);
-        for (step, least) in steps.iter().enumerate().rev() {
-            let corners = [(left, top), (left + px(18.0), top + px(16.0))];
+    /// The legend of the colours.
+    fn legend(&self, steps: &[u64]) -> Vec<(Sample, String)> {
+        let colours = steps.iter().enumerate().map(|(step, least)| {
             let colour = shade(step, steps.len());
-            area.draw(&Rectangle::new(corners, colour.filled()))?;
-            let words = format!("from {}", grouped(*least));
-            let place = (left + px(24.0), top + px(8.0));
-            area.draw(&Text::new(words, place, label.clone()))?;
-            top += px(16.0);
-        }
-        if self.mask.is_some() {
-            top += px(14.0);
-            let ends = vec![(left, top), (left + px(18.0), top)];
-            area.draw(&PathElement::new(ends, line(INK, 2.0)))?;
-            let place = (left + px(24.0), top);
-            area.draw(&Text::new("half kept", place, label))?;
-        }
-        Ok(())
+            (Sample::Colour(colour), format!("from {}", grouped(*least)))
+        });
+        let title = (Sample::Nothing, "tokens in a cell:".to_owned());
+        let edge = self.mask.is_some();
+        let edge = edge.then(|| (Sample::Edge, "half kept".to_owned()));
+        std::iter::once(title).chain(colours).chain(edge).collect()
     }
 
     /// The outline of the selected region: straight edges, each between two corners of cells.
@@ -251,13 +246,10 @@ impl Heat<'_> {
     }
 
     fn message(&self) -> String {
-        let tokens: u64 = self.cells.iter().map(|cell| cell.tokens).sum();
-        let inside: u64 = self
-            .cells
-            .iter()
-            .filter(|c| c.selected())
-            .map(|c| c.tokens)
-            .sum();
+        let sum = |counts: &mut dyn Iterator<Item = u64>| counts.fold(0, u64::saturating_add);
+        let tokens = sum(&mut self.cells.iter().map(|cell| cell.tokens));
+        let selected = self.cells.iter().filter(|cell| cell.selected());
+        let inside = sum(&mut selected.map(|cell| cell.tokens));
         let (x, y) = (self.x.0, self.y.0);
         let mut message = format!(
             "Where {} tokens are in the plane of {x} and {y}",
@@ -291,8 +283,8 @@ impl Heat<'_> {
                     (row..row + up).flat_map(|r| (column..column + by).map(move |c| (r, c)))
                 {
                     let cell = self.cell(c, r);
-                    sum.tokens += cell.tokens;
-                    sum.kept += cell.kept;
+                    sum.tokens = sum.tokens.saturating_add(cell.tokens);
+                    sum.kept = sum.kept.saturating_add(cell.kept);
                 }
                 if sum.tokens == 0 {
                     continue;

@@ -4,9 +4,11 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axes::{AROUND, Axes, Axis};
+use super::letters::{Keep, SMALL, fit, text_width};
+use super::scale::Marks;
 use super::{
-    BAND, Chart, DROPPED, HALO, INK, KEPT, MUTED, Table, Threshold, anchored, line, percent, short,
-    svg, text,
+    BAND, Chart, DROPPED, Frame, HALO, INK, KEPT, MUTED, Table, Threshold, anchored, line, percent,
+    px, short, text,
 };
 use crate::numbers::grouped;
 
@@ -36,47 +38,52 @@ pub(in crate::report) struct Histogram<'a> {
     pub(in crate::report) thresholds: &'a [Threshold],
 }
 
+/// The height of a threshold's label.
+const LABEL: f64 = 16.0;
+
 impl Histogram<'_> {
     /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
-        Ok(Chart {
-            svg: self.draw()?,
-            message: self.message(),
-            table: self.table(),
-        })
+        Chart::of(|frame| self.draw(frame), self.message(), self.table())
     }
 
     fn total(&self) -> u64 {
-        let inside: u64 = self.bins.iter().map(|bin| bin.tokens).sum();
-        inside + self.outside.0 + self.outside.1
+        let inside = self.bins.iter().map(|bin| bin.tokens);
+        let all = inside.chain([self.outside.0, self.outside.1]);
+        all.fold(0, u64::saturating_add)
     }
 
-    fn draw(&self) -> anyhow::Result<String> {
+    fn draw(&self, frame: Frame) -> anyhow::Result<String> {
         let total = self.total().max(1) as f64;
         let share = |tokens: u64| tokens as f64 / total;
         let most = self.bins.iter().map(|bin| bin.tokens).max().unwrap_or(0);
-        let top = share(most).max(1e-6) * 1.22;
+        let top = share(most).max(1e-6) * 1.06;
         let first = self.bins.first().map_or(0.0, |bin| bin.from);
         let last = self.bins.last().map_or(1.0, |bin| bin.to);
-        svg((640, 300), |area| {
-            let x = Axis {
-                title: &format!("{}, nats", self.score),
+        let title = format!("{}, nats", self.score);
+        let axes = Axes {
+            x: Axis {
+                title: &title,
                 range: first..last,
-                marks: 12,
-                format: &|x| short(*x),
-                room: 44.0,
+                marks: Marks::Plain,
                 grid: false,
-            };
-            let y = Axis {
+            },
+            y: Axis {
                 title: "share of scored tokens",
                 range: 0.0..top,
-                marks: 6,
-                format: &|y| format!("{} %", short(y * 100.0)),
-                room: 58.0,
+                marks: Marks::Percent,
                 grid: true,
-            };
-            let around = [AROUND, 14.0, AROUND];
-            let mut chart = Axes { x, y, around }.draw(area)?;
+            },
+            height: frame.choose(210.0, 170.0),
+            around: [
+                AROUND,
+                AROUND,
+                AROUND + LABEL * self.thresholds.len() as f64,
+            ],
+            legend: Vec::new(),
+            below: Vec::new(),
+        };
+        axes.svg(frame, |area, chart| {
             let bands = self.thresholds.iter().filter(|t| t.low < t.high);
             chart.draw_series(bands.map(|t| {
                 let (low, high) = (t.low.max(first), t.high.min(last));
@@ -97,24 +104,25 @@ impl Histogram<'_> {
                 }))?;
             }
             for (i, threshold) in self.thresholds.iter().enumerate() {
-                let ends = [threshold.low, threshold.high];
-                let inside = ends.iter().filter(|x| (first..=last).contains(*x));
-                for &x in inside {
-                    let ends = vec![(x, 0.0), (x, top * (0.93 - 0.08 * i as f64))];
-                    chart.draw_series(HALO.map(|(colour, width)| {
-                        PathElement::new(ends.clone(), line(colour, width))
-                    }))?;
-                }
-                let middle = (threshold.high.min(last) + threshold.low.max(first)) / 2.0;
-                let left = middle < first + (last - first) * 0.6;
-                let (across, at) = match left {
-                    true => (HPos::Left, threshold.high.clamp(first, last) + gap * 8.0),
-                    false => (HPos::Right, threshold.low.clamp(first, last) - gap * 8.0),
-                };
+                // The label is above the plot, in a row of its own, as near to its line as the width allows.
                 let label = threshold.label();
-                let style = anchored(&text(12.5, INK), across, VPos::Center);
-                let place = (at, top * (0.93 - 0.08 * i as f64));
-                chart.draw_series([Text::new(label, place, style)])?;
+                let label = fit(&label, frame.width(), SMALL, Keep::Start);
+                let (_, edge) = chart.backend_coord(&(first, top));
+                let middle = edge - px(LABEL * (self.thresholds.len() - i) as f64 - LABEL / 2.0);
+                let ends = [threshold.low, threshold.high];
+                for at in ends.into_iter().filter(|x| (first..=last).contains(x)) {
+                    let (x, bottom) = chart.backend_coord(&(at, 0.0));
+                    for (colour, width) in HALO {
+                        let ends = vec![(x, bottom), (x, middle + px(LABEL / 2.0 - 1.0))];
+                        area.draw(&PathElement::new(ends, line(colour, width)))?;
+                    }
+                }
+                let at = (threshold.high.min(last) + threshold.low.max(first)) / 2.0;
+                let half = px(text_width(&label, SMALL) / 2.0);
+                let x = chart.backend_coord(&(at, top)).0;
+                let x = x.min(px(frame.width()) - half).max(half);
+                let style = anchored(&text(SMALL, INK), HPos::Center, VPos::Center);
+                area.draw(&Text::new(label.into_owned(), (x, middle), style))?;
             }
             Ok(())
         })

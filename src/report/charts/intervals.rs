@@ -4,7 +4,17 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axes::{AROUND, Axes, Axis};
-use super::{Chart, DROPPED_LINE, INK, KEPT, MUTED, Table, anchored, line, px, svg, text};
+use super::letters::{Keep, SMALL, fit, text_width};
+use super::scale::Marks;
+use super::{Chart, DROPPED_LINE, Frame, INK, KEPT, MUTED, Table, anchored, line, px, text};
+use crate::numbers::fixed;
+
+/// The side of zero that is the better one: it is blue, the other vermilion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::report) enum Better {
+    Lower,
+    Higher,
+}
 
 /// A row.
 #[derive(Debug, Clone)]
@@ -28,6 +38,8 @@ pub(in crate::report) struct Intervals<'a> {
     pub(in crate::report) of: &'a str,
     /// The title of the x axis, with the unit.
     pub(in crate::report) x: &'a str,
+    /// The better side.
+    pub(in crate::report) better: Better,
     /// The rows.
     pub(in crate::report) rows: &'a [Interval],
     /// The headings of the further table cells.
@@ -37,11 +49,7 @@ pub(in crate::report) struct Intervals<'a> {
 impl Intervals<'_> {
     /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
-        Ok(Chart {
-            svg: self.draw()?,
-            message: self.message(),
-            table: self.table(),
-        })
+        Chart::of(|frame| self.draw(frame), self.message(), self.table())
     }
 
     /// The range of the x axis, which includes all intervals and zero.
@@ -50,6 +58,7 @@ impl Intervals<'_> {
             let half = row.half_width.unwrap_or(0.0);
             [row.value - half, row.value + half]
         });
+        let ends = ends.filter(|end| end.is_finite());
         let (low, high) = ends.fold((0.0_f64, 0.0_f64), |(low, high), end| {
             (low.min(end), high.max(end))
         });
@@ -60,41 +69,46 @@ impl Intervals<'_> {
         (low - space, high + space)
     }
 
-    fn draw(&self) -> anyhow::Result<String> {
-        const ROW: u32 = 26;
-        const ABOVE_AND_BELOW: u32 = 62;
+    fn draw(&self, frame: Frame) -> anyhow::Result<String> {
+        // Names are left of the rows and conclusions right of them; in the narrow drawing both are above.
+        const ROW: (f64, f64) = (26.0, 44.0);
+        const NAMES: f64 = 130.0;
         let count = self.rows.len();
-        let height = ROW * u32::try_from(count)? + ABOVE_AND_BELOW;
+        let row_height = frame.choose(ROW.0, ROW.1);
         let (low, high) = self.range();
-        // Enough digits to distinguish the ticks of the axis.
-        let digits = (1.0 - (high - low).log10()).ceil().clamp(0.0, 9.0) as usize;
-        svg((640, height), |area| {
-            let x = Axis {
+        let widest = |of: fn(&Interval) -> &str| {
+            let widths = self.rows.iter().map(|row| text_width(of(row), SMALL));
+            widths.fold(0.0, f64::max)
+        };
+        let names = widest(|row| &row.name).min(NAMES);
+        let says = widest(|row| &row.says).min(170.0);
+        let axes = Axes {
+            x: Axis {
                 title: self.x,
                 range: low..high,
-                marks: 6,
-                format: &|x| signed(*x, digits),
-                room: 44.0,
+                marks: Marks::Signed,
                 grid: true,
-            };
-            let axes = Axes {
-                x,
-                y: Axis::of_rows(count),
-                around: [132.0, 150.0, AROUND],
-            };
-            let mut chart = axes.draw(area)?;
+            },
+            y: Axis::of_rows(count),
+            height: row_height * count.max(1) as f64,
+            around: frame.choose(
+                [names + 10.0, says + 10.0, AROUND],
+                [AROUND, AROUND, AROUND],
+            ),
+            legend: Vec::new(),
+            below: Vec::new(),
+        };
+        axes.svg(frame, |area, chart| {
             let zero = [(0.0, 0.0), (0.0, count as f64)];
-            chart.draw_series(DashedLineSeries::new(
-                zero,
-                px(4.0),
-                px(3.0),
-                line(INK, 1.2),
-            ))?;
+            let style = line(INK, 1.2);
+            chart.draw_series(DashedLineSeries::new(zero, px(4.0), px(3.0), style))?;
             for (i, row) in self.rows.iter().enumerate() {
-                let y = (count - i) as f64 - 0.5;
+                // The middle of a row, or of its lower half.
+                let y = (count - i) as f64 - frame.choose(0.5, 0.72);
                 // Colour, side and words agree. A difference within its interval is grey and hollow.
                 let told_apart = row.half_width.is_some_and(|half| row.value.abs() > half);
-                let colour = match (told_apart, row.value < 0.0) {
+                let better = (row.value < 0.0) == (self.better == Better::Lower);
+                let colour = match (told_apart, better) {
                     (false, _) => MUTED,
                     (true, true) => KEPT,
                     (true, false) => DROPPED_LINE,
@@ -114,20 +128,26 @@ impl Intervals<'_> {
                     false => line(colour, 2.0),
                 };
                 area.draw(&Circle::new((x, middle), px(4.5), style))?;
-                let (left, _) = chart.backend_coord(&(low, y));
-                let (right, _) = chart.backend_coord(&(high, y));
-                let style = anchored(&text(12.5, INK), HPos::Right, VPos::Center);
-                area.draw(&Text::new(
-                    super::lines::cut(&row.name),
-                    (left - px(8.0), middle),
-                    style,
-                ))?;
-                let style = anchored(&text(12.0, INK), HPos::Left, VPos::Center);
-                area.draw(&Text::new(
-                    row.says.clone(),
-                    (right + px(8.0), middle),
-                    style,
-                ))?;
+                let (left, _) = chart.backend_coord(&(chart.x_range().start, y));
+                let (right, _) = chart.backend_coord(&(chart.x_range().end, y));
+                let above = middle - px(17.0);
+                let width = f64::from(right - left) / f64::from(super::SCALE);
+                let (name, said) = match frame {
+                    Frame::Wide => (
+                        ((left - px(8.0), middle), HPos::Right, names),
+                        ((right + px(8.0), middle), HPos::Left),
+                    ),
+                    Frame::Narrow => (
+                        ((left, above), HPos::Left, width - says - 8.0),
+                        ((right, above), HPos::Right),
+                    ),
+                };
+                let style = anchored(&text(SMALL, INK), name.1, VPos::Center);
+                let words = fit(&row.name, name.2, SMALL, Keep::Start).into_owned();
+                area.draw(&Text::new(words, name.0, style))?;
+                let style = anchored(&text(SMALL, INK), said.1, VPos::Center);
+                let words = fit(&row.says, says, SMALL, Keep::Start).into_owned();
+                area.draw(&Text::new(words, said.0, style))?;
             }
             Ok(())
         })
@@ -137,8 +157,8 @@ impl Intervals<'_> {
         let told = self.rows.iter().map(|row| {
             let half = row
                 .half_width
-                .map_or(String::new(), |half| format!(" ± {half:.4}"));
-            format!("{}: {:+.4}{half}, {}", row.name, row.value, row.says)
+                .map_or(String::new(), |half| format!(" ± {}", fixed(half, 4)));
+            format!("{}: {}{half}, {}", row.name, signed(row.value), row.says)
         });
         let told: Vec<String> = told.collect();
         format!("{} by {}. {}.", self.x, self.of, told.join("; "))
@@ -149,13 +169,8 @@ impl Intervals<'_> {
         let rows = self.rows.iter().map(|row| {
             let half = row
                 .half_width
-                .map_or("–".to_owned(), |half| format!("± {half:.4}"));
-            let cells = [
-                row.name.clone(),
-                format!("{:+.4}", row.value),
-                half,
-                row.says.clone(),
-            ];
+                .map_or("–".to_owned(), |half| format!("± {}", fixed(half, 4)));
+            let cells = [row.name.clone(), signed(row.value), half, row.says.clone()];
             cells.into_iter().chain(row.cells.iter().cloned()).collect()
         });
         Table {
@@ -168,11 +183,10 @@ impl Intervals<'_> {
     }
 }
 
-/// A number with its sign; zero has no sign.
-fn signed(value: f64, digits: usize) -> String {
-    let text = format!("{value:+.digits$}");
-    match text.chars().any(|c| ('1'..='9').contains(&c)) {
-        true => text,
-        false => "0".to_owned(),
+/// A number with its sign.
+fn signed(value: f64) -> String {
+    match value >= 0.0 {
+        true => format!("+{}", fixed(value, 4)),
+        false => fixed(value, 4),
     }
 }

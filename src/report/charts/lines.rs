@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, VPos};
 
 use super::axes::{AROUND, Axes, Axis};
 use super::curves::{mark, series_line};
-use super::{Chart, INK, SERIES, Table, anchored, percent, px, svg, text};
+use super::legend::{Look, Sample};
+use super::scale::Marks;
+use super::{Chart, DROPPED_LINE, Frame, KEPT, Table};
+use crate::numbers::fixed;
 
 /// A point that stands for some steps of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,13 +25,32 @@ pub(in crate::report) struct Point {
     pub(in crate::report) range: (f64, f64),
 }
 
+impl Point {
+    fn is_finite(&self) -> bool {
+        [self.mean, self.range.0, self.range.1]
+            .iter()
+            .all(|number| number.is_finite())
+    }
+}
+
 /// One line.
 #[derive(Debug, Clone)]
 pub(in crate::report) struct Line {
     /// The name.
     pub(in crate::report) name: String,
+    /// What its colour says, if more than which line it is.
+    pub(in crate::report) role: Option<Role>,
     /// The points, by ascending x.
     pub(in crate::report) points: Vec<Point>,
+}
+
+/// What a line is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::report) enum Role {
+    /// Tokens that are trained on, or would be.
+    Kept,
+    /// The others.
+    Dropped,
 }
 
 /// The unit or scale of the values, which decides how they are written.
@@ -49,20 +70,18 @@ impl Unit {
     /// A value in the table.
     pub(in crate::report) fn value(self, value: f64) -> String {
         match self {
-            Self::Plain => format!("{value:.4}"),
-            Self::Share => format!("{:.2} %", value * 100.0),
-            Self::Small => format!("{value:.3e}"),
-            Self::Large => format!("{value:.0}"),
+            Self::Plain => fixed(value, 4),
+            Self::Share => format!("{} %", fixed(value * 100.0, 2)),
+            Self::Small if value.is_finite() => format!("{value:.3e}"),
+            Self::Small | Self::Large => fixed(value, 0),
         }
     }
 
-    fn at_axis(self, value: f64, range: (f64, f64)) -> String {
+    fn marks(self) -> Marks {
         match self {
-            Self::Plain => super::mark_of_axis(value, range),
-            Self::Share => percent(value),
-            Self::Small if value.abs() < 1e-12 => "0".to_owned(),
-            Self::Small => format!("{value:.1e}"),
-            Self::Large => many(value),
+            Self::Plain | Self::Small => Marks::Plain,
+            Self::Share => Marks::Percent,
+            Self::Large => Marks::Large,
         }
     }
 }
@@ -86,21 +105,22 @@ const MARKS: usize = 8;
 impl Lines<'_> {
     /// Draws the chart.
     pub(in crate::report) fn chart(&self) -> anyhow::Result<Chart> {
-        Ok(Chart {
-            svg: self.draw()?,
-            message: self.message(),
-            table: self.table(),
-        })
+        Chart::of(|frame| self.draw(frame), self.message(), self.table())
     }
 
     fn points(&self) -> impl Iterator<Item = &Point> {
         self.lines.iter().flat_map(|line| &line.points)
     }
 
+    /// The points that can be drawn.
+    fn finite(&self) -> impl Iterator<Item = &Point> {
+        self.points().filter(|point| point.is_finite())
+    }
+
     /// The range of the y axis.
     fn range(&self) -> (f64, f64) {
-        let low = self.points().map(|p| p.range.0).reduce(f64::min);
-        let high = self.points().map(|p| p.range.1).reduce(f64::max);
+        let low = self.finite().map(|p| p.range.0).reduce(f64::min);
+        let high = self.finite().map(|p| p.range.1).reduce(f64::max);
         let (low, high) = (low.unwrap_or(0.0), high.unwrap_or(1.0));
         if self.unit == Unit::Share {
             // From 0, so that small changes of a share do not look large.
@@ -115,64 +135,66 @@ impl Lines<'_> {
         ((low - space).max(floor), high + space)
     }
 
-    fn draw(&self) -> anyhow::Result<String> {
+    /// How the line with this number is drawn.
+    fn look(&self, number: usize) -> Look {
+        let look = Look::of_series(number);
+        match self.lines[number].role {
+            None => look,
+            Some(Role::Kept) => Look {
+                colour: KEPT,
+                ..look
+            },
+            Some(Role::Dropped) => Look {
+                colour: DROPPED_LINE,
+                ..look
+            },
+        }
+    }
+
+    fn draw(&self, frame: Frame) -> anyhow::Result<String> {
         let first = self.points().map(|p| p.x).min().unwrap_or(0);
-        let last = self.points().map(|p| p.x).max().unwrap_or(1).max(first + 1);
+        let last = self.points().map(|p| p.x).max().unwrap_or(first);
         let (low, high) = self.range();
-        svg((640, 300), |area| {
-            let x = Axis {
+        let drawn = self.lines.iter().enumerate();
+        let drawn = drawn.filter(|(_, line)| !line.points.is_empty());
+        let axes = Axes {
+            x: Axis {
                 title: self.x,
                 range: first as f64..last as f64,
-                marks: 8,
-                format: &|x| many(*x),
-                room: 44.0,
+                marks: Marks::Large,
                 grid: true,
-            };
-            let y = Axis {
+            },
+            y: Axis {
                 title: self.y,
                 range: low..high,
-                marks: 6,
-                format: &|y| self.unit.at_axis(*y, (low, high)),
-                room: 64.0,
+                marks: self.unit.marks(),
                 grid: true,
-            };
-            let around = [AROUND, 136.0, AROUND];
-            let mut chart = Axes { x, y, around }.draw(area)?;
-            let mut ends = Vec::new();
-            for (i, drawn) in self.lines.iter().enumerate() {
-                let colour = SERIES[i % SERIES.len()];
-                let Some(end) = drawn.points.last() else {
-                    continue;
-                };
-                let lower = drawn.points.iter().map(|p| (p.x as f64, p.range.0));
-                let upper = drawn.points.iter().rev().map(|p| (p.x as f64, p.range.1));
-                if drawn.points.iter().any(|p| p.range.0 < p.range.1) {
-                    let band = lower.chain(upper).collect::<Vec<_>>();
-                    chart.draw_series([Polygon::new(band, colour.mix(0.13).filled())])?;
+            },
+            height: frame.choose(224.0, 176.0),
+            around: [AROUND, AROUND, AROUND],
+            legend: drawn
+                .clone()
+                .map(|(i, line)| (Sample::Line(self.look(i)), line.name.clone()))
+                .collect(),
+            below: Vec::new(),
+        };
+        axes.svg(frame, |area, chart| {
+            for (i, drawn) in drawn {
+                let look = self.look(i);
+                let finite = || drawn.points.iter().filter(|point| point.is_finite());
+                if finite().any(|p| p.range.0 < p.range.1) {
+                    let lower = finite().map(|p| (p.x as f64, p.range.0));
+                    let upper: Vec<_> = finite().map(|p| (p.x as f64, p.range.1)).collect();
+                    let band = lower.chain(upper.into_iter().rev()).collect::<Vec<_>>();
+                    chart.draw_series([Polygon::new(band, look.colour.mix(0.13).filled())])?;
                 }
-                let points: Vec<(f64, f64)> =
-                    drawn.points.iter().map(|p| (p.x as f64, p.mean)).collect();
-                series_line(&mut chart, i, &points)?;
+                let points: Vec<(f64, f64)> = finite().map(|p| (p.x as f64, p.mean)).collect();
+                series_line(chart, look, &points)?;
                 let every = points.len().div_ceil(MARKS).max(1);
                 // The markers of overlapping lines are offset from one another.
                 for at in points.iter().skip((i * every / 4) % every).step_by(every) {
-                    mark(area, i, chart.backend_coord(at), colour)?;
+                    mark(area, look, chart.backend_coord(at))?;
                 }
-                ends.push((end.mean, i, drawn.name.as_str()));
-            }
-            // Names must not overlap, nor leave the chart at the bottom.
-            ends.sort_by(|a, b| b.0.total_cmp(&a.0));
-            let (_, bottom) = chart.backend_coord(&(last as f64, low));
-            let mut above = i32::MIN / 2;
-            let count = ends.len();
-            for (place, (end, i, name)) in ends.into_iter().enumerate() {
-                let (x, y) = chart.backend_coord(&(last as f64, end));
-                let room = px(16.0) * i32::try_from(count - 1 - place)?;
-                let y = y.min(bottom - room).max(above + px(16.0));
-                above = y;
-                mark(area, i, (x + px(12.0), y), SERIES[i % SERIES.len()])?;
-                let style = anchored(&text(12.5, INK), HPos::Left, VPos::Center);
-                area.draw(&Text::new(cut(name), (x + px(20.0), y), style))?;
             }
             Ok(())
         })
@@ -240,13 +262,4 @@ fn many(value: f64) -> String {
         || super::short(value),
         |(unit, name)| super::short(value / unit) + name,
     )
-}
-
-/// A name shortened to fit beside its line; the table has it in full.
-pub(super) fn cut(name: &str) -> String {
-    const ROOM: usize = 18;
-    if name.chars().count() <= ROOM {
-        return name.to_owned();
-    }
-    name.chars().take(ROOM - 1).chain(['…']).collect()
 }

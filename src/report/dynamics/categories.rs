@@ -6,11 +6,11 @@ use super::super::charts::{Bar, Bars, Curve, Curves, percent};
 use super::super::page::{Page, figure};
 use super::Subject;
 use crate::dynamics::summary::Category;
-use crate::numbers::grouped;
+use crate::numbers::{exact, fixed, grouped};
 
 pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<()> {
     let summary = subject.summary();
-    let threshold = summary.threshold;
+    let threshold = exact(summary.threshold);
     let bars = summary.categories.iter().map(|category| Bar {
         name: format!("{} ({})", category.name, words(category)),
         share: Some(category.share),
@@ -29,7 +29,7 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
     };
     let (places, x) = subject.places();
     let curves = summary.categories.iter().map(|category| Curve {
-        name: format!("{} {:.0} %", category.name, category.share * 100.0),
+        name: format!("{} {} %", category.name, fixed(category.share * 100.0, 0)),
         values: category.curve.clone(),
     });
     let curves: Vec<Curve> = curves.collect();
@@ -75,10 +75,11 @@ fn words(category: &Category) -> &'static str {
     }
 }
 
-/// The range of the y axis.
+/// The range of the y axis, of values that can be drawn.
 pub(super) fn range<'a>(values: impl Iterator<Item = &'a f64> + Clone) -> (f64, f64) {
-    let low = values.clone().copied().reduce(f64::min).unwrap_or(0.0);
-    let high = values.copied().reduce(f64::max).unwrap_or(1.0);
+    let values = values.copied().filter(|value| value.is_finite());
+    let low = values.clone().reduce(f64::min).unwrap_or(0.0);
+    let high = values.reduce(f64::max).unwrap_or(1.0);
     let space = (0.06 * (high - low)).max(0.02);
     let floor = if low >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
     ((low - space).max(floor), high + space)

@@ -17,6 +17,7 @@ mod selection;
 use std::path::Path;
 
 use maud::{Markup, html};
+use serde_json::Value;
 
 use super::{
     charts::Table,
@@ -29,7 +30,7 @@ use crate::{
         summary::{CheckpointSummary, Summary},
     },
     masks::tokenizer,
-    numbers::grouped,
+    numbers::{exact, fixed, grouped},
     terminal_text::safe,
     tokenization::token_bytes::TokenBytes,
 };
@@ -135,7 +136,7 @@ fn overview(subject: &Subject<'_>) -> Markup {
     let ends = summary.checkpoints.first().zip(summary.checkpoints.last());
     let nats = |checkpoint: &CheckpointSummary| {
         let name = safe(&checkpoint.name);
-        format!("{:.3} nats at {name}", checkpoint.mean_loss)
+        format!("{} nats at {name}", fixed(checkpoint.mean_loss, 3))
     };
     html! {
         dl.tiles {
@@ -146,17 +147,17 @@ fn overview(subject: &Subject<'_>) -> Markup {
                 dd { (grouped(summary.tokens)) small { (grouped(summary.fitted)) " with a line through their losses" } }
             }
             @if let Some((first, last)) = ends {
-                div { dt { "mean loss, last" } dd { (format!("{:.3}", last.mean_loss)) small { "from " (nats(first)) } } }
+                div { dt { "mean loss, last" } dd { (fixed(last.mean_loss, 3)) small { "from " (nats(first)) } } }
             }
             @if let Some(reference) = &summary.reference {
-                div { dt { "mean loss, reference" } dd { (format!("{:.3}", reference.mean_loss)) small { "nats" } } }
+                div { dt { "mean loss, reference" } dd { (fixed(reference.mean_loss, 3)) small { "nats" } } }
             }
             @for category in &summary.categories {
                 div {
                     dt { (category.name) }
                     dd {
                         (super::charts::percent(category.share))
-                        small { "paper: " (format!("{:.0} %", category.paper * 100.0)) }
+                        small { "paper: " (fixed(category.paper * 100.0, 0)) " %" }
                     }
                 }
             }
@@ -167,7 +168,8 @@ fn overview(subject: &Subject<'_>) -> Markup {
 /// The checkpoints, and the metadata of the files with one fact per row.
 fn made(subject: &Subject<'_>) -> Markup {
     let mut metadata = subject.opened.masks.metadata().clone();
-    let stored = metadata["dynamics"]["checkpoints"].take();
+    let stored = metadata.pointer_mut("/dynamics/checkpoints");
+    let stored = stored.map(Value::take).unwrap_or_default();
     let mut checkpoints = Table::new([
         "checkpoint",
         "position on the line",
@@ -181,9 +183,9 @@ fn made(subject: &Subject<'_>) -> Markup {
         let said = |name: &str| stored[i][name].as_str().unwrap_or_default().to_owned();
         checkpoints.row([
             safe(&checkpoint.name).into_owned(),
-            checkpoint.x.to_string(),
-            format!("{:.4}", checkpoint.mean_loss),
-            format!("{:.2}", checkpoint.perplexity),
+            exact(checkpoint.x),
+            fixed(checkpoint.mean_loss, 4),
+            fixed(checkpoint.perplexity, 2),
             said("precision"),
             checkpoint.column.clone(),
             said("fingerprint").chars().take(12).collect(),

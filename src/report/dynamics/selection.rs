@@ -45,9 +45,11 @@ pub(super) fn section(subject: &Subject<'_>, page: &mut Page) -> anyhow::Result<
             .position(|c| c.column == time.column);
         shown.extend(found.filter(|i| !shown.contains(i)));
     }
-    let curves = shown.iter().map(|&i| Curve {
-        name: format!("by {}", names[i]),
-        values: shades[i].iter().copied().map(Some).collect(),
+    let curves = shown.iter().filter_map(|&i| {
+        Some(Curve {
+            name: format!("by {}", names.get(i)?),
+            values: shades.get(i)?.iter().copied().map(Some).collect(),
+        })
     });
     let curves: Vec<Curve> = curves.collect();
     let lines = Curves {

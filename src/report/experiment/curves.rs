@@ -106,6 +106,7 @@ fn pictures(
     for group in &groups {
         let lines = group.iter().map(|arm| Line {
             name: arm.name.clone(),
+            role: None,
             points: points(arm).unwrap_or_default(),
         });
         let lines: Vec<Line> = lines.collect();
@@ -170,6 +171,7 @@ fn sweep(results: &Results, page: &mut Page) -> anyhow::Result<()> {
         });
         let lines = [Line {
             name: sweep.objective.clone(),
+            role: None,
             points: points.collect(),
         }];
         let chart = Lines {

@@ -1,9 +1,12 @@
-//! Figure 7 of the paper: how the loss of kept tokens predicts the task, with the fit of its eq. 7.
+//! Figure 7 of the paper: how the loss of kept tokens predicts the task, with the fits of its eq. 7, one for each arm.
 
 use super::super::charts::{Scatter, Series};
 use super::super::page::{Page, figure};
 use super::{named, of_what};
-use crate::results::{Downstream, DownstreamPoint, Fit, Results};
+use crate::{
+    numbers::fixed,
+    results::{ArmLaw, Downstream, DownstreamPoint, Fit, Results},
+};
 use maud::{Markup, html};
 
 /// Points of the drawn law.
@@ -17,12 +20,18 @@ pub(super) fn section(results: &Results, page: &mut Page) -> anyhow::Result<()> 
     if law.points.is_empty() {
         return Ok(());
     }
-    let selected = pictures(results, law, "selected", law.selected, |p| p.selected)?;
-    let unselected = pictures(results, law, "unselected", law.unselected, |p| p.unselected)?;
+    let selected = pictures(results, law, "selected", |arm| arm.selected, |p| p.selected)?;
+    let unselected = pictures(
+        results,
+        law,
+        "unselected",
+        |arm| arm.unselected,
+        |p| p.unselected,
+    )?;
     let figures: Vec<Markup> = selected.into_iter().chain(unselected).collect();
     let body = html! {
         p {
-            "log(S) = a log(L) + C, by least squares over all points: S is the loss of " (named(&law.measure))
+            "log(S) = a log(L) + C, by least squares over the points of an arm: S is the loss of " (named(&law.measure))
             ", L the mean loss of the tokens that excess loss selects at the keep ratio (or of the others) in the steps since \
              the previous evaluation. The paper's S is an accuracy; a loss rises where an accuracy falls, so a has the opposite sign."
         }
@@ -40,21 +49,24 @@ fn pictures(
     results: &Results,
     law: &Downstream,
     of: &str,
-    fit: Option<Fit>,
+    fit: fn(&ArmLaw) -> Option<Fit>,
     loss: fn(&DownstreamPoint) -> f64,
 ) -> anyhow::Result<Vec<Markup>> {
     let points = &law.points;
-    let series = |arm: &&str| Series {
-        name: (*arm).to_owned(),
-        points: points
-            .iter()
-            .filter(|point| point.arm == **arm)
-            .filter(|point| loss(point).is_finite() && point.score.is_finite())
-            .map(|point| {
-                let name = format!("{arm}, seed {}, step {}", point.seed, point.step);
-                (name, loss(point), point.score)
-            })
-            .collect(),
+    let fit = |arm: &str| law.arms.iter().find(|own| own.arm == arm).and_then(fit);
+    let series = |arm: &&str| {
+        let own = points.iter().filter(|point| point.arm == **arm);
+        let own = own.filter(|point| loss(point).is_finite() && point.score.is_finite());
+        let own: Vec<&DownstreamPoint> = own.collect();
+        let named = |point: &&DownstreamPoint| {
+            let name = format!("{arm}, seed {}, step {}", point.seed, point.step);
+            (name, loss(point), point.score)
+        };
+        Series {
+            name: (*arm).to_owned(),
+            points: own.iter().map(named).collect(),
+            curve: fit(arm).and_then(|fit| curve(fit, &own, loss)),
+        }
     };
     let has_points = |arm: &&str| points.iter().any(|point| point.arm == **arm);
     let groups = super::curves::groups(results).into_iter().map(|group| {
@@ -74,7 +86,6 @@ fn pictures(
             x: &x,
             y: &y,
             series: &series,
-            curve: fit.and_then(|fit| curve(fit, points, loss)),
         };
         let title = match count {
             1 => format!("Loss of {of} tokens"),
@@ -82,10 +93,12 @@ fn pictures(
         };
         let caption = html! {
             "A point for each evaluation of each run after its first steps, " (of_what(results, None)) ". "
-            @match fit.and_then(words) {
-                Some(words) => { "The line is the law through the points of all arms: " (words) "." }
-                None => "Too few points for a law.",
+            "A line is the law through the points of its arm: "
+            @for (i, arm) in group.iter().enumerate() {
+                @if i > 0 { "; " }
+                (arm) ": " (fit(arm).and_then(words).unwrap_or_else(|| "too few points for a law".to_owned()))
             }
+            "."
         };
         figures.push(figure(&title, &chart.chart()?, &caption));
     }
@@ -100,16 +113,22 @@ fn words(fit: Fit) -> Option<String> {
         points,
     } = fit;
     let known = a.is_finite() && c.is_finite() && r_squared.is_finite();
-    known.then(|| format!("a = {a:.3}, C = {c:.3}, R² = {r_squared:.3}, {points} points"))
+    known.then(|| {
+        let [a, c, r_squared] = [a, c, r_squared].map(|number| fixed(number, 3));
+        format!("a = {a}, C = {c}, R² = {r_squared}, {points} points")
+    })
 }
 
 fn curve(
     fit: Fit,
-    points: &[DownstreamPoint],
+    points: &[&DownstreamPoint],
     loss: fn(&DownstreamPoint) -> f64,
 ) -> Option<(Vec<(f64, f64)>, String)> {
     let words = words(fit)?;
-    let losses = points.iter().map(loss).filter(|loss| loss.is_finite());
+    let losses = points
+        .iter()
+        .map(|point| loss(point))
+        .filter(|loss| loss.is_finite());
     let low = losses.clone().reduce(f64::min)?;
     let high = losses.reduce(f64::max)?;
     let place = |i: u32| low + (high - low) * f64::from(i) / f64::from(POINTS);

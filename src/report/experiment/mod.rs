@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     hinted_error::HintedError,
-    numbers::grouped,
+    numbers::{fixed, grouped},
     results::{Axis, Mean, Measure, RESULTS, Results},
     terminal_text::safe,
 };
@@ -89,7 +89,7 @@ fn overview(results: &Results) -> Markup {
             arm.described.clone(),
             whole(runs.iter().map(|run| run.tokens_seen as f64).collect()),
             whole(runs.iter().map(|run| run.tokens_trained as f64).collect()),
-            format!("{:.1}", mean(runs.iter().map(|run| run.seconds).collect())),
+            fixed(mean(runs.iter().map(|run| run.seconds).collect()), 1),
         ];
         let losses = seen.iter().map(|comparison| {
             let mut arms = comparison.arms.iter();
@@ -125,7 +125,7 @@ fn made(results: &Results) -> Markup {
         table.row([
             step.name.clone(),
             step.folder.clone(),
-            seconds.map_or("–".to_owned(), |seconds| format!("{seconds:.1}")),
+            seconds.map_or("–".to_owned(), |seconds| fixed(seconds, 1)),
         ]);
     }
     html! {

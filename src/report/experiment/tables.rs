@@ -1,13 +1,17 @@
 //! Differences from the baseline: a chart for each measure, at equal tokens seen, tokens trained on, and time.
 
-use super::super::charts::{Interval, Intervals};
+use super::super::charts::{Better, Interval, Intervals};
 use super::super::page::{Page, figure};
 use super::{named, of_what};
 use crate::{
-    numbers::grouped,
+    numbers::{fixed, grouped},
     results::{Axis, Difference, Mean, Measure, Results},
 };
 use maud::html;
+
+/// What the colours of all differences say.
+const COLOURS: &str =
+    "Blue: better than the baseline; orange: worse; grey and hollow: no difference found.";
 
 /// A section for each axis of comparison, and one for questions.
 pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()> {
@@ -33,12 +37,12 @@ pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()>
             }
             let at = comparison.at;
             let at = match axis {
-                Axis::Seconds => format!("{at:.1} {unit}"),
+                Axis::Seconds => format!("{} {unit}", fixed(at, 1)),
                 _ => format!("{} {unit}", grouped(at.round() as u64)),
             };
             let caption = html! {
                 "Loss minus that of " (results.baseline) ", paired by seed, at " (at) ", " (of_what(results, None))
-                "; lower is better. Lines are 95 % intervals by Student's t. Hollow: no difference found."
+                "; lower is better. Lines are 95 % intervals by Student's t. " (COLOURS)
             };
             figures.extend(differences(
                 results,
@@ -51,7 +55,7 @@ pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()>
                     .arms
                     .iter()
                     .map(|arm| (arm.arm.as_str(), Some(arm.mean), arm.difference)),
-                "difference, nats",
+                ("difference, nats", Better::Lower),
                 &caption,
             )?);
         }
@@ -85,7 +89,7 @@ pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()>
         };
         let caption = html! {
             "Share of " (answers.questions) " questions answered right, minus that of " (results.baseline)
-            ", paired by seed, " (of_what(results, None)) "; higher is better. Hollow: no difference found."
+            ", paired by seed, " (of_what(results, None)) "; higher is better. " (COLOURS)
         };
         let set = Measure {
             set: answers.set.clone(),
@@ -99,7 +103,7 @@ pub(super) fn sections(results: &Results, page: &mut Page) -> anyhow::Result<()>
                 .arms
                 .iter()
                 .map(|arm| (arm.arm.as_str(), arm.mean, arm.difference)),
-            "difference of shares",
+            ("difference of shares", Better::Higher),
             &caption,
         )?);
     }
@@ -118,7 +122,7 @@ fn differences<'a>(
     results: &Results,
     title: &str,
     arms: impl Iterator<Item = (&'a str, Option<Mean>, Option<Difference>)> + Clone,
-    x: &str,
+    (x, better): (&str, Better),
     caption: &maud::Markup,
 ) -> anyhow::Result<Option<maud::Markup>> {
     let baseline = &results.baseline;
@@ -147,6 +151,7 @@ fn differences<'a>(
     let chart = Intervals {
         of: "arm",
         x,
+        better,
         rows: &rows,
         columns: vec!["mean".to_owned(), format!("mean of {baseline}")],
     };
@@ -156,11 +161,11 @@ fn differences<'a>(
 /// `1.2345 ± 0.0100`.
 pub(super) fn with_half(mean: Mean) -> String {
     let value = match mean.mean.is_finite() {
-        true => format!("{:.4}", mean.mean),
+        true => fixed(mean.mean, 4),
         false => "–".to_owned(),
     };
     match mean.half_width {
-        Some(half) => format!("{value} ± {half:.4}"),
+        Some(half) => format!("{value} ± {}", fixed(half, 4)),
         None => value,
     }
 }

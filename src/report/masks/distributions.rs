@@ -116,7 +116,9 @@ fn alone(distribution: &Distribution) -> (Vec<Bin>, (u64, u64)) {
             .unwrap_or(otherwise.into())
     };
     let (low, high) = (finite(0.001, least), finite(0.999, most));
-    let least = (high - low).max(1e-3) / BINS as f64;
+    // Not narrower than a score of 32 bits can be told from its neighbours.
+    let apart = 1e-5 * low.abs().max(high.abs());
+    let least = (high - low).max(1e-3).max(apart) / BINS as f64;
     let unit = 10f64.powf(least.log10().floor());
     let round = [1.0, 2.0, 2.5, 5.0, 10.0]
         .into_iter()

@@ -73,7 +73,7 @@
       return;
     }
     const [least, most] = colouring.ends ?? ["least preferred", "most preferred"];
-    const bounds = colouring.bounds.map((bound) => bound.toFixed(2));
+    const bounds = colouring.bounds.map((bound) => (typeof bound === "number" ? bound.toFixed(2) : (bound ?? "–")));
     for (let l = 1; l <= 5; l += 1) {
       const from = colouring.high ? l - 2 : 4 - l;
       const [low, high] = [bounds[from], bounds[from + 1]];

@@ -13,7 +13,7 @@ use crate::{
         summary::{Seconds, SummaryFile},
     },
     metadata::Selection,
-    numbers::grouped,
+    numbers::{exact, fixed, grouped},
     terminal_text::safe,
 };
 
@@ -123,9 +123,9 @@ impl Provenance {
             known.remove("scope_tokens");
             facts.push(("ranked within".to_owned(), scope));
         }
-        match &mut metadata["verified"] {
-            Value::Array(several) => facts.extend(several.iter_mut().map(verified::fact)),
-            Value::Object(_) => facts.push(verified::fact(&mut metadata["verified"])),
+        match metadata.get_mut("verified") {
+            Some(Value::Array(several)) => facts.extend(several.iter_mut().map(verified::fact)),
+            Some(one @ Value::Object(_)) => facts.push(verified::fact(one)),
             _ => {}
         }
         let mut told = Vec::new();
@@ -145,7 +145,11 @@ impl Provenance {
         let speed = &self.summary.speed;
         let seconds = speed.seconds.as_ref().map(Seconds::total);
         if let (Some(speed), Some(seconds)) = (speed.tokens_per_second, seconds) {
-            let speed = format!("{} tokens/s, {seconds:.1} s", grouped(speed as u64));
+            let speed = format!(
+                "{} tokens/s, {} s",
+                grouped(speed as u64),
+                fixed(seconds, 1)
+            );
             facts.push(("speed".to_owned(), speed));
         }
         facts
@@ -216,7 +220,7 @@ pub(super) fn section(subject: &Subject<'_>) -> Markup {
             div {
                 @if !rules.rows.is_empty() {
                     h3 { "Selections" }
-                    div.words { (page::table(&rules)) }
+                    (page::table(&rules))
                 }
                 p.muted {
                     "Loss and entropy are those of each token under the reference, in nats, given the tokens before it. A token "
@@ -254,7 +258,7 @@ fn rule(selection: &Selection) -> Option<String> {
     }
     if let Some(formula) = &selection.weights {
         let temperature = selection.temperature.flatten();
-        let temperature = temperature.map(|t| format!(", temperature {t} nats"));
+        let temperature = temperature.map(|t| format!(", temperature {} nats", exact(t)));
         return Some(format!(
             "weights by {by}: {formula}{}",
             temperature.unwrap_or_default()
@@ -272,19 +276,38 @@ fn rule(selection: &Selection) -> Option<String> {
         (selection.keep_highest, "with the highest"),
     ] {
         if let Some(keep) = keep {
-            return Some(format!("the {} {how} {by}", percent(keep)));
+            return Some(format!(
+                "the {} {how} {by}{}",
+                percent(keep),
+                by_source(selection)
+            ));
         }
     }
     if let (Some(keep), Some(seed)) = (selection.keep, selection.seed) {
-        return Some(format!("{} at random, seed {seed}", percent(keep)));
+        return Some(format!(
+            "{} at random, seed {seed}{}",
+            percent(keep),
+            by_source(selection)
+        ));
     }
     // In double precision, as in the JSON.
-    let bound = |bound: Option<Option<f32>>| bound.flatten().map(f64::from);
+    let bound = |bound: Option<Option<f32>>| bound.flatten().map(|bound| exact(f64::from(bound)));
     match (bound(selection.at_least), bound(selection.at_most)) {
         (Some(least), Some(most)) => Some(format!("{by} from {least} to {most} nats")),
         (Some(least), None) => Some(format!("{by} of at least {least} nats")),
         (None, Some(most)) => Some(format!("{by} of at most {most} nats")),
         (None, None) => None,
+    }
+}
+
+/// The shares of single sources, in words.
+fn by_source(selection: &Selection) -> String {
+    let sources = selection.keep_by.iter().flatten();
+    let sources = sources.map(|(name, &keep)| format!("{name} {}", percent(keep)));
+    let sources: Vec<String> = sources.collect();
+    match sources.is_empty() {
+        true => String::new(),
+        false => format!(", by source: {}, others as said", sources.join(", ")),
     }
 }
 

@@ -26,7 +26,7 @@ use super::page::Page;
 use crate::{
     hinted_error::HintedError,
     masks::{files::Masks, tokenizer},
-    numbers::grouped,
+    numbers::{fixed, grouped},
     show::default_mask,
     stats::{Columns, Statistics, gather},
     terminal_text::safe,
@@ -168,7 +168,7 @@ fn key() -> Markup {
 
 /// A number of nats, or a dash for None.
 pub(super) fn nats(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.3}"))
+    value.map_or_else(|| "–".to_owned(), |value| fixed(value, 3))
 }
 
 /// The share of a part; None if the whole is 0.

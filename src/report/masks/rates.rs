@@ -101,7 +101,8 @@ fn positions(subject: &Subject<'_>) -> anyhow::Result<Vec<Markup>> {
     let means: Vec<Curve> = means.collect();
     let values = means
         .iter()
-        .flat_map(|curve| curve.values.iter().flatten().copied());
+        .flat_map(|curve| curve.values.iter().flatten().copied())
+        .filter(|value| value.is_finite());
     let (low, high) = values.fold((0f64, 1e-3f64), |(low, high), v| (low.min(v), high.max(v)));
     let chart = Curves {
         x: axis,

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Number, Value};
 
-use crate::numbers::{grouped, nats};
+use crate::numbers::{fixed, grouped, nats};
 
 /// The fact as name and value. Fields that its words do not cover stay in `verified`.
 pub(super) fn fact(verified: &mut Value) -> (String, String) {
@@ -76,7 +76,7 @@ fn words(verified: &Value) -> Option<String> {
         versions,
     } = serde_json::from_value(verified.clone()).ok()?;
     // Three decimal places, so that shares just below 100 % do not look whole.
-    let share = |share: f64| format!("{:.3} %", share * 100.0);
+    let share = |share: f64| format!("{} %", fixed(share * 100.0, 3));
     let masks = masks.iter().map(|masks| {
         format!(
             "of keep {} {} by loss, {} by entropy, {} by both",

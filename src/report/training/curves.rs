@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::super::charts::{Line, Lines, STEPS, Unit};
+use super::super::charts::{Line, Lines, Role, STEPS, Unit};
 use super::super::page::{Page, figure};
 use super::bins::{Valued, binned, per_point, thinned};
 use super::records::Recorded;
@@ -18,6 +18,8 @@ type Values = Box<dyn Fn(&Recorded) -> Vec<Valued>>;
 struct Quantity {
     /// The name of its line in charts with several quantities.
     name: String,
+    /// What the line is of, if charts with several quantities say so by its colour.
+    role: Option<Role>,
     /// Finds its values in a run.
     values: Values,
 }
@@ -26,6 +28,14 @@ impl Quantity {
     /// A field of the metrics, over the tokens seen.
     fn field(name: &str, field: &'static str) -> Self {
         Self::of(name, move |step| step[field].as_f64())
+    }
+
+    /// The same quantity with a role.
+    fn with(self, role: Role) -> Self {
+        Self {
+            role: Some(role),
+            ..self
+        }
     }
 
     /// A value computed from each line of metrics.
@@ -39,6 +49,7 @@ impl Quantity {
         };
         Self {
             name: name.to_owned(),
+            role: None,
             values: Box::new(values),
         }
     }
@@ -57,6 +68,7 @@ impl Quantity {
         };
         Self {
             name: name.to_owned(),
+            role: None,
             values: Box::new(values),
         }
     }
@@ -73,6 +85,7 @@ impl Quantity {
         };
         Self {
             name: "tokens/s".to_owned(),
+            role: None,
             values: Box::new(values),
         }
     }
@@ -99,7 +112,7 @@ impl Group {
             let lines = self
                 .quantities
                 .iter()
-                .map(|q| (q.name.as_str(), (q.values)(run)));
+                .map(|q| (q.name.as_str(), q.role, (q.values)(run)));
             figures.extend(self.figure(&self.title, lines.collect())?);
         } else {
             for quantity in &self.quantities {
@@ -109,7 +122,7 @@ impl Group {
                 };
                 let lines = runs
                     .iter()
-                    .map(|run| (run.name.as_str(), (quantity.values)(run)));
+                    .map(|run| (run.name.as_str(), None, (quantity.values)(run)));
                 figures.extend(self.figure(&title, lines.collect())?);
             }
         }
@@ -119,19 +132,20 @@ impl Group {
     fn figure(
         &self,
         title: &str,
-        values: Vec<(&str, Vec<Valued>)>,
+        values: Vec<(&str, Option<Role>, Vec<Valued>)>,
     ) -> anyhow::Result<Option<Markup>> {
-        if values.iter().all(|(_, values)| values.is_empty()) {
+        if values.iter().all(|(_, _, values)| values.is_empty()) {
             return Ok(None);
         }
         let most = values
             .iter()
-            .map(|(_, values)| per_point(values.len()))
+            .map(|(_, _, values)| per_point(values.len()))
             .max();
         let lines: Vec<Line> = values
             .iter()
-            .map(|(name, values)| Line {
+            .map(|(name, role, values)| Line {
                 name: (*name).to_owned(),
+                role: *role,
                 points: match self.total {
                     true => thinned(values),
                     false => binned(values),
@@ -177,8 +191,8 @@ pub(super) fn sections(runs: &[Recorded], page: &mut Page) -> anyhow::Result<()>
     let figure_6 = loss(
         "Selected and unselected tokens",
         vec![
-            Quantity::field("selected", "loss_selected"),
-            Quantity::field("unselected", "loss_unselected"),
+            Quantity::field("selected", "loss_selected").with(Role::Kept),
+            Quantity::field("unselected", "loss_unselected").with(Role::Dropped),
         ],
         "Own loss of the tokens with the highest excess loss at the step's keep ratio, and of the others, whatever the run trains \
          on: figure 6 of the paper (arXiv 2404.07965).",
@@ -187,8 +201,8 @@ pub(super) fn sections(runs: &[Recorded], page: &mut Page) -> anyhow::Result<()>
         "Own loss",
         vec![
             Quantity::field("all", "loss"),
-            Quantity::field("kept", "loss_kept"),
-            Quantity::field("dropped", "loss_dropped"),
+            Quantity::field("kept", "loss_kept").with(Role::Kept),
+            Quantity::field("dropped", "loss_dropped").with(Role::Dropped),
         ],
         "Of each step's targets, before its update.",
     );
@@ -196,8 +210,8 @@ pub(super) fn sections(runs: &[Recorded], page: &mut Page) -> anyhow::Result<()>
         "Loss under the reference",
         vec![
             Quantity::field("all", "reference_loss"),
-            Quantity::field("kept", "reference_loss_kept"),
-            Quantity::field("dropped", "reference_loss_dropped"),
+            Quantity::field("kept", "reference_loss_kept").with(Role::Kept),
+            Quantity::field("dropped", "reference_loss_dropped").with(Role::Dropped),
         ],
         "Of the same targets, if the reference scored them. The reference does not change, but the selection of tokens does.",
     );

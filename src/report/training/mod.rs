@@ -24,7 +24,11 @@ use super::{
     masks::{metadata::flatten, nats},
     page::{self, Page},
 };
-use crate::{hinted_error::HintedError, numbers::grouped, terminal_text::safe};
+use crate::{
+    hinted_error::HintedError,
+    numbers::{fixed, grouped},
+    terminal_text::safe,
+};
 
 pub(crate) use records::is_run;
 
@@ -121,18 +125,16 @@ fn numbers(run: &Recorded) -> Vec<(String, String, String)> {
             continue;
         };
         let after = line["after"]["loss"].as_f64();
-        let after = after.map_or_else(String::new, |loss| format!("{loss:.3} after the marker"));
+        let after = after.map_or_else(String::new, |loss| {
+            format!("{} after the marker", fixed(loss, 3))
+        });
         let name = format!("{set}, nats");
         numbers.push((name, nats(line["loss"].as_f64()), after));
     }
     if let Some(seconds) = run.total_seconds.filter(|seconds| *seconds > 0.0) {
         let speed = seen.unwrap_or_default() as f64 / seconds;
         let speed = format!("{} tokens/s", grouped(speed as u64));
-        numbers.push((
-            "seconds of steps".to_owned(),
-            format!("{seconds:.1}"),
-            speed,
-        ));
+        numbers.push(("seconds of steps".to_owned(), fixed(seconds, 1), speed));
     }
     numbers
 }

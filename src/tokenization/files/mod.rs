@@ -407,7 +407,8 @@ fn name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn fingerprint(text: &[u8]) -> String {
+/// SHA-256, in hexadecimal.
+pub(super) fn fingerprint(text: &[u8]) -> String {
     let digest = Sha256::digest(text);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

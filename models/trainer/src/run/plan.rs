@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Evaluated, EvaluationSet, KeepSchedule, RunState, StepMetrics};
-use crate::data::Packing;
+use super::{Evaluated, EvaluationSet, KeepSchedule, RunState, StepMetrics, StepOutcome};
+use crate::data::{GlobalBatch, Packing};
 
 /// The resolved plan of a run.
 #[derive(Debug, Clone)]
@@ -44,7 +44,9 @@ pub struct RunPlan {
 /// An event of a run, for progress output.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A step is done: its metrics and its time.
+    /// A step was trained: its number, its batch, and each token's loss and whether it was kept.
+    Trained(u64, &'a GlobalBatch, &'a StepOutcome),
+    /// The same step is done: its metrics and its time.
     Step(&'a StepMetrics, &'a Timing),
     /// An evaluation is done.
     Evaluated(&'a Evaluated),

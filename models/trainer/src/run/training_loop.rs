@@ -7,7 +7,7 @@ use super::plan::{Ended, Event, RunPlan, Timing};
 use super::publish::publish;
 use super::{
     Checkpoints, Diverged, NotFinite, Probe, RunError, RunState, SavedStep, Spike, StepMetrics,
-    Trainee, divergence,
+    StepOutcome, Trainee, divergence,
 };
 use crate::data::{DataError, DataPosition, Documents, GlobalBatch, Loader, Loading, Rows};
 
@@ -37,7 +37,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// If the folder cannot be written, or the checkpoint cannot be resumed.
     pub fn prepare(plan: &'a RunPlan, trainee: &'a mut dyn Trainee) -> Result<Self, RunError> {
-        let checkpoints = Checkpoints::new(plan.folder.join("checkpoints"), plan.keep_last);
+        let checkpoints = Checkpoints::new(&plan.folder, plan.keep_last);
         checkpoints.clean()?;
         let (mut state, mut probe, mut last_saved) = (RunState::default(), Probe::default(), None);
         if let Some(SavedStep {
@@ -57,11 +57,10 @@ impl<'a> Run<'a> {
             last_saved = Some(path);
         }
         state.plan = plan.fingerprint.clone();
-        let metrics_path = plan.folder.join(METRICS);
-        let metrics = Lines::open(&metrics_path, state.metrics_bytes)?;
-        let timings = Lines::open(&plan.folder.join(TIMINGS), state.timings_bytes)?;
+        let metrics = Lines::open(&plan.folder, METRICS, state.metrics_bytes)?;
+        let timings = Lines::open(&plan.folder, TIMINGS, state.timings_bytes)?;
         let mut spike = Spike::new(plan.spike);
-        for loss in last_losses(&metrics_path)? {
+        for loss in last_losses(&plan.folder.join(METRICS))? {
             spike.add(loss);
         }
         Ok(Self {
@@ -115,8 +114,8 @@ impl<'a> Run<'a> {
                 .map_err(|source| RunError::Data { step, source })?
                 .batch;
             let waited = loader.waited().last;
-            let mut metrics = match self.step(&batch) {
-                Ok(metrics) => metrics,
+            let (mut metrics, outcome) = match self.step(&batch) {
+                Ok(trained) => trained,
                 Err(Refused::Failed(error)) => return Err(error),
                 Err(Refused::Diverged(expected, got, losses)) => {
                     let documents = loader.into_documents();
@@ -133,6 +132,7 @@ impl<'a> Run<'a> {
                     })));
                 }
             };
+            observe(Event::Trained(step, &batch, &outcome));
             self.state.step = step;
             self.state.place = batch.after;
             self.state.tokens_seen = metrics.tokens_seen;
@@ -186,7 +186,7 @@ impl<'a> Run<'a> {
     }
 
     /// One step, checked for divergence.
-    fn step(&mut self, batch: &GlobalBatch) -> Result<StepMetrics, Refused> {
+    fn step(&mut self, batch: &GlobalBatch) -> Result<(StepMetrics, StepOutcome), Refused> {
         let state = &self.state;
         let step = state.step + 1;
         let keep = self.plan.keep.at(state.step);
@@ -210,7 +210,7 @@ impl<'a> Run<'a> {
         }
         let loss = metrics.loss.unwrap_or_default();
         match self.spike.add(loss) {
-            None => Ok(metrics),
+            None => Ok((metrics, outcome)),
             Some(median) => {
                 let times = self.plan.spike.unwrap_or_default();
                 let expected = format!(

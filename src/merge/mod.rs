@@ -1,0 +1,20 @@
+//! Joins finished masks folders of parts of a corpus into one.
+//!
+//! ```text
+//! masks folders ── settings ── duplicates ──► files, one by one ──► one folder
+//! ```
+//!
+//! * `plan`: the resolved arguments. `settings`: which settings may differ, and which option names one that may not.
+//! * `duplicates`: shards and documents that several folders have, found before anything is written.
+//! * `run`: all files, on several threads; `file`: copies one; `summary`: the summary of the run.
+//!
+//! [`crate::run_folder`] records which files are done. Rows are copied with all their columns; only the metadata changes.
+//! Memory: a record batch for each thread, the names of the shards, and 16 million token hashes while duplicates are
+//! searched.
+
+mod duplicates;
+mod file;
+pub(crate) mod plan;
+pub(crate) mod run;
+mod settings;
+mod summary;
