@@ -284,6 +284,29 @@ fn names_that_occur_twice_are_refused() {
     is_refused(node, &["two results of nodes named \"fed\""]);
 }
 
+/// Also where the product of the axes would be 0 in 64 bits, or the bytes would fit.
+#[test]
+fn shapes_that_no_tensor_has_are_refused() {
+    for dims in [
+        &[-1][..],
+        &[1 << 32, 1 << 32],
+        &[1 << 62, 4, 0],
+        &[i64::MAX],
+        &[(1 << 44) + 1],
+    ] {
+        let mut graph = graph(|graph| graph.node("Identity", "hidden", "fed"));
+        graph = graph.floats("spare", F32, &[1], &[0.0]);
+        graph.0.initializer.last_mut().unwrap().dims = dims.to_vec();
+        is_refused(graph, &["tensor spare: ", "got the shape ["]);
+    }
+    let mut graph = graph(|graph| graph.node("Identity", "hidden", "fed"));
+    graph.0.initializer[1].raw_data = Some(vec![0; 40].into());
+    let place = tempfile::tempdir().unwrap();
+    let ended = ends_with(score(place.path(), graph), 2);
+    let said = "tensor head: expected 2048 bytes, got 40";
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+}
+
 /// Scores that are not finite reject the document, with the token.
 #[test]
 fn losses_that_are_not_finite_reject_the_document() {
@@ -568,7 +591,7 @@ fn masks_whose_metadata_is_no_object_are_refused() {
         &["show"],
         &["stats"],
         &["select", "--by", "loss", "--out", other],
-        &["convert", "--to", "packed", "--length", "8", "--out", other],
+        &["convert", "--to", "labels", "--length", "8", "--out", other],
     ] {
         let ended = ends_with(Run::new(arguments).arg(&out), 2);
         assert!(

@@ -43,7 +43,8 @@ fn command_line(command: &str, option: &str, place: &Path) -> Option<Vec<String>
     let base: Vec<&str> = match command {
         "score" => vec![corpus, "--model", model, "--device", "cpu", "--out", out],
         "select" => vec![masks, "--out", out],
-        "convert" => vec![masks, "--to", "packed", "--out", out],
+        "convert" if option == "shard-size" => vec![masks, "--to", "mds", "--out", out],
+        "convert" => vec![masks, "--to", "labels", "--out", out],
         "show" | "stats" => vec![masks],
         "report" => vec![masks, "--out", out],
         "dynamics" => vec![

@@ -8,6 +8,7 @@ use super::{
     input::TextArgs,
     model::ModelArgs,
     threads_and_progress::{ProgressArgs, ThreadsArgs},
+    values::resamples,
 };
 
 /// What `eval --help` ends with.
@@ -76,6 +77,7 @@ pub struct EvalArgs {
         long,
         value_name = "N",
         default_value_t = 1000,
+        value_parser = resamples,
         help_heading = "Intervals"
     )]
     pub resamples: usize,

@@ -110,6 +110,13 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(wrong)
 }
 
+/// A number of bootstrap resamples, each of which is one number in memory.
+pub(super) fn resamples(text: &str) -> Result<usize, String> {
+    const MOST: usize = 1_000_000;
+    let number = text.parse().ok().filter(|&number| number <= MOST);
+    number.ok_or_else(|| format!("expected a whole number up to {MOST}, got {text}"))
+}
+
 /// A share, as a percentage or a number.
 pub(super) fn share(text: &str) -> Result<f64, String> {
     let (number, whole) = match text.strip_suffix('%') {

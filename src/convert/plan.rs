@@ -20,6 +20,8 @@ use crate::{
 
 /// The shortest sequence: one token to predict from, and one to predict.
 const LEAST_LENGTH: usize = 2;
+/// Longest sequence: it is in memory as a whole.
+const MOST_LENGTH: usize = 1 << 24;
 
 /// The plan of `convert`: everything is decided.
 pub(crate) struct ConvertPlan {
@@ -146,6 +148,10 @@ fn refuse(args: &ConvertArgs, abilities: Abilities) -> anyhow::Result<()> {
         }
     }
     match args.length {
+        Some(length) if length > MOST_LENGTH => Err(HintedError::error(
+            format!("--length: expected at most {MOST_LENGTH} tokens, got {length}"),
+            "name the length of the sequences that the trainer reads, such as 2048",
+        )),
         Some(length) if length < LEAST_LENGTH => Err(HintedError::error(
             format!("--length: expected at least {LEAST_LENGTH} tokens, got {length}"),
             "name the length of the sequences that the trainer reads, such as 2048",

@@ -43,7 +43,9 @@ pub(super) fn reference(error: &ReferenceError) -> Option<String> {
         ReferenceError::Graph(GraphError::ExternalData { .. }) => {
             "check that you trust this model: it names files outside its folder; copy the files of its weights beside it"
         }
-        ReferenceError::Graph(GraphError::TooLarge { .. } | GraphError::Twice { .. }) => {
+        ReferenceError::Graph(
+            GraphError::TooLarge { .. } | GraphError::TensorShape { .. } | GraphError::Twice { .. },
+        ) => {
             "check that you trust this file, or export the model again: rho-mask export CHECKPOINT --out DIR"
         }
         ReferenceError::Graph(GraphError::SeveralFolders { .. }) => {

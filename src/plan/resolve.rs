@@ -244,8 +244,12 @@ pub(crate) fn say(text: &str) {
 
 fn bounded(number: Option<usize>, name: &str, most: usize) -> anyhow::Result<Option<usize>> {
     match number {
-        Some(number) if !(1..=most).contains(&number) => Err(HintedError::error(
-            format!("--{name}: expected 1 to {most}, got {number}"),
+        Some(0) => Err(HintedError::error(
+            format!("--{name}: expected at least 1, got 0"),
+            "omit it for the default",
+        )),
+        Some(number) if number > most => Err(HintedError::error(
+            format!("--{name}: expected at most {most}, got {number}"),
             "omit it for the default",
         )),
         number => Ok(number),

@@ -61,6 +61,20 @@ pub enum GraphError {
         /// What the file has.
         got: String,
     },
+    /// A shape that no tensor can have.
+    #[error(
+        "{path}: tensor {name}: expected axes of at least 0 and at most {most} elements, got the shape {got:?}"
+    )]
+    TensorShape {
+        /// The model.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Most elements.
+        most: usize,
+        /// Its shape.
+        got: Vec<i64>,
+    },
     /// Two values of a graph have one name.
     #[error("{path}: expected names that occur once, got two {what} named {name:?}")]
     Twice {

@@ -18,6 +18,9 @@ use crate::{
     tensor::bytes_of,
 };
 
+/// Most elements of a tensor. As many in each of the most tensors of a model still add up to less than 2^63.
+const MOST_ELEMENTS: usize = 1 << 44;
+
 /// One axis of an input or output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dimension {
@@ -90,6 +93,7 @@ impl Model {
                     file,
                 };
                 model.check_names()?;
+                model.check_shapes()?;
                 model.check_locations()?;
                 let head = |source| GraphError::Head { path, source };
                 model.with_named_head().map_err(head)
@@ -137,6 +141,35 @@ impl Model {
         let constants = graph.initializer.iter();
         let constants = constants.map(|tensor| tensor.name.as_ref());
         unique(&self.path, "constants", constants)
+    }
+
+    /// Refuses shapes that no tensor can have (sizes are multiplied and added without looking for an overflow), and bytes
+    /// in the model that do not fill their shape.
+    fn check_shapes(&self) -> Result<(), GraphError> {
+        external_data::each_tensor(&self.proto, &self.graph, &mut |tensor| {
+            let name = || tensor.name.clone().unwrap_or_default();
+            if bytes_of(&tensor.dims, 1) > MOST_ELEMENTS {
+                return Err(GraphError::TensorShape {
+                    path: self.path.clone(),
+                    name: name(),
+                    most: MOST_ELEMENTS,
+                    got: tensor.dims.clone(),
+                });
+            }
+            let dtype = DataType::from_onnx(tensor.data_type.unwrap_or(0));
+            let raw = tensor.raw_data.as_ref().filter(|raw| !raw.is_empty());
+            if let (Some(raw), Some(size)) = (raw, dtype.size())
+                && raw.len() != bytes_of(&tensor.dims, size)
+            {
+                return Err(GraphError::TensorBytes {
+                    name: name(),
+                    expected: bytes_of(&tensor.dims, size),
+                    got: raw.len(),
+                    place: self.path.display().to_string(),
+                });
+            }
+            Ok(())
+        })
     }
 
     /// Refuses external data outside the model's folder. Files that do not exist are reported by

@@ -76,7 +76,11 @@ impl Model {
         let stride = blocks * block;
         let elements: usize = levels.dims.iter().map(|&d| d.max(0) as usize).product();
         let unsigned = levels.data_type == Some(DataType::U8.to_onnx());
-        if !alike || !unsigned || per_output.len() != outputs || elements != outputs * stride {
+        if !alike
+            || !unsigned
+            || per_output.len() != outputs
+            || Some(elements) != outputs.checked_mul(stride)
+        {
             return Ok(None);
         }
         Ok(Some(ConstantMatmul {

@@ -128,7 +128,7 @@ impl Reference {
         let memory = device.memory()?;
         let (session, inputs, output) = (&mut self.session, &self.inputs, self.output.as_str());
         let tokens = batch.windows.len().saturating_mul(batch.length);
-        let seconds = time_limit::allowed(self.bytes_of_weights, tokens);
+        let seconds = time_limit::allowed(self.device, self.bytes_of_weights, tokens);
         let run = time_limit::within(seconds, |options| -> ort::Result<Option<DynValue>> {
             let mut binding = session.create_binding()?;
             inputs.bind(batch, &mut binding)?;

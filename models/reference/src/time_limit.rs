@@ -12,8 +12,12 @@ use std::{
 
 use ort::session::RunOptions;
 
-/// Seconds that every run may take.
+use crate::ResolvedDevice;
+
+/// Seconds that every run may take on the CPU.
 const SECONDS: u64 = 20;
+/// The same on a GPU, whose driver may have to compile all kernels first.
+const SECONDS_ON_GPU: u64 = 600;
 /// Bytes of weights that are read from disk in a second, at the least.
 const READ_PER_SECOND: u64 = 20_000_000;
 /// Products of a byte of weights and a token that are computed in a second, at the least. One core of an old processor
@@ -21,11 +25,15 @@ const READ_PER_SECOND: u64 = 20_000_000;
 const COMPUTED_PER_SECOND: u64 = 100_000_000;
 
 /// The seconds that a run may take.
-pub(crate) fn allowed(bytes_of_weights: u64, tokens: usize) -> u64 {
+pub(crate) fn allowed(device: ResolvedDevice, bytes_of_weights: u64, tokens: usize) -> u64 {
+    let least = match device {
+        ResolvedDevice::Cpu => SECONDS,
+        ResolvedDevice::Cuda(_) => SECONDS_ON_GPU,
+    };
     let products = u128::from(bytes_of_weights) * tokens as u128;
     let computing = products / u128::from(COMPUTED_PER_SECOND);
     let computing = u64::try_from(computing).unwrap_or(u64::MAX);
-    (SECONDS + bytes_of_weights / READ_PER_SECOND).saturating_add(computing)
+    (least + bytes_of_weights / READ_PER_SECOND).saturating_add(computing)
 }
 
 /// A run in progress.
@@ -90,9 +98,11 @@ mod tests {
 
     #[test]
     fn the_time_follows_the_work() {
-        assert_eq!(allowed(0, 1 << 20), SECONDS);
+        let cpu = ResolvedDevice::Cpu;
+        assert_eq!(allowed(cpu, 0, 1 << 20), SECONDS);
+        assert_eq!(allowed(ResolvedDevice::Cuda(1), 0, 1), SECONDS_ON_GPU);
         // A model of 1 GB: read once, and 10 seconds for each token.
-        assert_eq!(allowed(1_000_000_000, 4), SECONDS + 50 + 40);
-        assert_eq!(allowed(u64::MAX, usize::MAX), u64::MAX);
+        assert_eq!(allowed(cpu, 1_000_000_000, 4), SECONDS + 50 + 40);
+        assert_eq!(allowed(cpu, u64::MAX, usize::MAX), u64::MAX);
     }
 }
