@@ -1,22 +1,32 @@
 //! Exports a checkpoint that is used as a reference, once, into the user's cache folder. The name of the export is
-//! derived from the content of the checkpoint's files, the precision and this program's version.
+//! derived from the content of the checkpoint's files, the precision and this program's version. When a process uses an
+//! export first, every byte of it is compared with the hashes of its files; a damaged one is written again.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     fs,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use rho_checkpoint::Checkpoint;
-use rho_files::Lock;
+use rho_files::{Lock, usage};
 use rho_graph::{Dtype, ExportError, ExportOptions, Exported, Prepared, export};
 use rho_reference::{Device, ResolvedDevice, source};
 use rho_runtime::LibraryOptions;
 
-use crate::{hinted_error::HintedError, numbers::grouped, stop::Stop, terminal};
+use crate::{
+    cache::{self, EXPORTED},
+    files::remove_folder,
+    hinted_error::HintedError,
+    numbers::grouped,
+    stop::Stop,
+    terminal,
+};
 
 /// How much is printed about an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +65,7 @@ pub(crate) fn reference(
             "set HOME or XDG_CACHE_HOME, or export it yourself: rho-mask export CHECKPOINT --out DIR",
         ));
     }
-    let cache = libraries.cache.join("exported");
+    let cache = libraries.cache.join(EXPORTED);
     let name = format!(
         "{}-{}-{}.{}",
         checkpoint.fingerprint()?,
@@ -65,13 +75,23 @@ pub(crate) fn reference(
     );
     let folder = cache.join(&name);
     let shown = path.display();
-    if !folder.exists() {
-        let context = || format!("cannot write to the cache folder {}", cache.display());
-        fs::create_dir_all(&cache).with_context(context)?;
+    let context = || format!("cannot write to the cache folder {}", cache.display());
+    fs::create_dir_all(&cache).with_context(context)?;
+    // Before anything is looked at: another process may be cleaning the cache.
+    usage::hold(&folder).with_context(context)?;
+    if !is_whole(&folder) {
         let lock = cache.join(format!("{name}.lock"));
         let waiting = || terminal::line("waiting for another export of this checkpoint to end");
         let lock = Lock::take(&lock, waiting).with_context(context)?;
-        if !folder.exists() {
+        // Another process may have written it in the meantime.
+        if !is_whole(&folder) {
+            if let Some(damage) = cache::damage(&folder).filter(|_| folder.exists()) {
+                terminal::line(&format!(
+                    "note: {}: the export is damaged ({damage}): it is written again",
+                    folder.display()
+                ));
+                remove_folder(&folder)?;
+            }
             terminal::line(&format!(
                 "note: {shown} is a checkpoint: exporting it in {} into the cache, once",
                 options.dtype
@@ -81,6 +101,7 @@ pub(crate) fn reference(
             }
             let stop = Stop::at_signals()?;
             let summary = write(&prepared, &folder, &stop)?;
+            cache::record(&folder, path)?;
             if say == Say::All {
                 terminal::line(&format!("wrote {}\n{summary}", folder.display()));
             }
@@ -93,6 +114,20 @@ pub(crate) fn reference(
         ));
     }
     Ok(folder)
+}
+
+/// Whether an export is there, as it was written. Its files are read once in a process.
+fn is_whole(export: &Path) -> bool {
+    static WHOLE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let whole = || WHOLE.lock().unwrap_or_else(PoisonError::into_inner);
+    if whole().contains(export) {
+        return export.exists();
+    }
+    let is_whole = export.exists() && cache::damage(export).is_none();
+    if is_whole {
+        whole().insert(export.to_owned());
+    }
+    is_whole
 }
 
 /// Refuses an `--ignore-setting` that no model has.

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+mod cache;
 mod convert;
 mod diff;
 mod dynamics;
@@ -28,6 +29,7 @@ mod verify;
 #[cfg(feature = "train")]
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
 
+pub use cache::{CacheAction, CacheArgs, CacheCleanArgs, CacheListArgs};
 pub use convert::{ConvertArgs, IdsDtype, TargetName};
 pub use diff::{DiffArgs, JoinKey};
 pub use dynamics::{DynamicsArgs, LinePlaces};
@@ -151,6 +153,9 @@ pub enum Command {
     /// Downloads the pinned wheel with `python3 -m pip download`, checks its SHA-256 and unpacks the library into the
     /// user's cache folder. `score` does this by itself when it finds no library.
     Setup(SetupArgs),
+    /// List or clean the cache: exported checkpoints, ONNX Runtime, bundled files.
+    #[command(after_long_help = cache::EXAMPLES)]
+    Cache(CacheArgs),
     /// Show which ONNX Runtime would be used and why: library, version, providers, devices.
     Doctor(DoctorArgs),
 }

@@ -48,6 +48,8 @@ fn lay(cache: &Path, name: &str, files: &[(&str, &[u8])], what: &str) -> anyhow:
         hash.update(bytes);
     }
     let folder = cache.join(format!("{name}-{:016x}", hash.digest()));
+    let held = fs::create_dir_all(cache).and_then(|()| rho_files::usage::hold(&folder));
+    held.with_context(|| format!("cannot write {what} to {}", folder.display()))?;
     for (name, bytes) in files {
         let path = folder.join(name);
         place(&path, bytes)

@@ -24,12 +24,6 @@ pub(crate) fn remove_folder(path: &Path) -> anyhow::Result<()> {
     gone(path, fs::remove_dir_all(path))
 }
 
-/// Removes a file, if it exists.
-#[cfg(feature = "train")]
-pub(crate) fn remove_file(path: &Path) -> anyhow::Result<()> {
-    gone(path, fs::remove_file(path))
-}
-
 fn gone(path: &Path, removed: io::Result<()>) -> anyhow::Result<()> {
     match removed {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

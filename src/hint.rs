@@ -40,6 +40,10 @@ const HINTS: &[Hint] = &[
 
 /// The first hint along the chain of causes.
 pub fn of(error: &anyhow::Error) -> Option<String> {
+    // It says more than the hint of any crate about a file that cannot be written.
+    if error.chain().any(files::is_unexpected) {
+        return Some(files::UNEXPECTED.to_owned());
+    }
     let mut causes = error.chain();
     causes.find_map(|cause| HINTS.iter().find_map(|hint| hint(cause)))
 }

@@ -2,7 +2,6 @@
 //! left something out says so at each start, also when there is nothing left to do.
 
 use std::{
-    fs::File,
     io::{BufRead as _, BufReader},
     path::Path,
 };
@@ -40,7 +39,7 @@ pub(crate) fn say(folder: &Path) {
 /// A line for each broken shard, and one for those beyond the first few. A list that cannot be read names none: its
 /// reader will find out.
 fn broken_shards(list: &Path) -> Vec<String> {
-    let Ok(file) = File::open(list) else {
+    let Ok(file) = rho_files::open(list) else {
         return Vec::new();
     };
     let (mut lines, mut more) = (Vec::new(), 0_u64);

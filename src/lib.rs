@@ -34,10 +34,12 @@
 //! * Training: `train` trains a model; `experiment` compares ways to train.
 //! * Analyses: `eval` measures models, `verify` checks their scores, `dynamics` follows the tokens over a training run.
 
+mod cache;
 mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod convert;
+mod corpus;
 mod demo;
 mod diff;
 mod document;
@@ -46,6 +48,7 @@ mod eval;
 #[cfg(feature = "train")]
 mod experiment;
 mod files;
+mod groups;
 pub mod hint;
 pub mod hinted_error;
 mod hub;

@@ -55,6 +55,12 @@ pub(crate) struct Metadata {
     /// The corpus field with the source of each document.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) source_field: Option<String>,
+    /// The first documents of the corpus that were read, if not all.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<u64>,
+    /// The share of the corpus's rows that was read, if not all.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) sample: Option<Sampled>,
     /// The expressions that the documents passed, in the order in which they were applied.
     #[serde(
         rename = "where",
@@ -80,6 +86,17 @@ impl Metadata {
     pub(crate) fn vocabulary(&self) -> Option<usize> {
         self.reference.as_ref()?.vocabulary
     }
+}
+
+/// A sample of a corpus.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Sampled {
+    /// The share of the rows.
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) rate: f64,
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) seed: u64,
 }
 
 /// The reference of masks.

@@ -3,14 +3,14 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use rho_formats::{BatchCompression, MasksFolder, ReadOptions, ScoreType};
+use rho_formats::{BatchCompression, MasksFolder, ReadOptions, Sample, ScoreType};
 use rho_selection::Combine;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::{
     cli::{OPTION_NAMES, SpecialToken},
-    metadata::{self, FORMAT_VERSION, Metadata, Reference},
+    metadata::{self, FORMAT_VERSION, Metadata, Reference, Sampled},
     selections::rule::{Rule, Scope},
     tokenization::masks_copy,
 };
@@ -100,6 +100,12 @@ pub struct Plan {
     pub lines: bool,
     /// Larger documents are skipped.
     pub max_document_bytes: usize,
+    /// How many documents are read, from the first on, if not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// The share of the rows that is read, if not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sample: Option<Sampled>,
     /// Type of the stored scores.
     pub score_type: ScoreType,
     /// Compression of the masks.
@@ -209,6 +215,8 @@ impl Plan {
             selections: Some(self.rule.metadata()),
             scope: self.scope.metadata(),
             source_field: self.source_field.clone(),
+            limit: self.limit,
+            sample: self.sample,
             filters: Vec::new(),
             verified,
             dynamics: None,
@@ -281,6 +289,9 @@ impl Plan {
             source_field: self.source_field.clone(),
             lines: self.lines,
             max_document_bytes: self.max_document_bytes,
+            sample: self
+                .sample
+                .and_then(|sample| Sample::new(sample.rate, sample.seed)),
             names: OPTION_NAMES,
         }
     }

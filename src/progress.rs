@@ -159,6 +159,13 @@ impl Progress {
         }
     }
 
+    /// Reports a finished group of shards.
+    pub(crate) fn group_done(&self, name: &str, shards: usize) {
+        let others = shards.saturating_sub(1) as u64;
+        self.shards_done.fetch_add(others, Ordering::Relaxed);
+        self.shard_done(name, None);
+    }
+
     /// Clears the bar, or reports the end.
     pub(crate) fn finish(&self) {
         match &self.shown {

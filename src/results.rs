@@ -323,7 +323,8 @@ impl Results {
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
         let path = folder.join(RESULTS);
         let shown = path.display();
-        let text = rho_files::read(&path).with_context(|| format!("{shown}: cannot be read"))?;
+        let text =
+            rho_files::read_named(&path).with_context(|| format!("{shown}: cannot be read"))?;
         let other = |error: serde_json::Error| {
             HintedError::error(
                 format!("{shown}: expected the results of an experiment, got other JSON: {error}"),

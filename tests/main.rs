@@ -49,6 +49,15 @@ mod filter;
 // Ways to write an ONNX file: inputs, heads, types, external data, graphs that are refused.
 #[cfg(test)]
 mod graphs;
+// The cache: damaged exports and libraries, `cache list`, `cache clean`.
+#[cfg(test)]
+mod cached;
+// Run folders, masks and datasets that a stranger filled.
+#[cfg(test)]
+mod hostile_folders;
+// Python in a folder of a stranger.
+#[cfg(test)]
+mod hostile_python;
 // Models by their names on the Hub.
 #[cfg(test)]
 mod hub;
@@ -92,6 +101,9 @@ mod precision;
 // The masks in other programs; the Python package and its wheel.
 #[cfg(test)]
 mod python;
+// Folders of a corpus in which results of earlier runs lie.
+#[cfg(test)]
+mod corpus_folders;
 // Scoring and ranking a whole corpus in one command.
 #[cfg(test)]
 mod corpus_scope;
@@ -122,12 +134,18 @@ mod settings;
 // Documents in the terminal, and the tokenizer that masks carry.
 #[cfg(test)]
 mod show;
+// Many small files, which share masks files.
+#[cfg(test)]
+mod small_files;
 // Statistics of masks.
 #[cfg(test)]
 mod stats;
 // The files of a tokenizer, and tokens outside the model's vocabulary.
 #[cfg(test)]
 mod tokenizers;
+// The first documents of a corpus, and samples of it.
+#[cfg(test)]
+mod subset;
 // Training on masks.
 #[cfg(feature = "train")]
 #[cfg(test)]

@@ -10,7 +10,8 @@ use crate::support::{
     bundled::{SHARDS, bundled},
     python::{in_environment, install_into, python},
     root, skipped,
-    torch::{python_with_torch, transformers_4},
+    torch::python_with_torch,
+    transformers_4::transformers_4,
 };
 
 const CHECK: &str = include_str!("python.py");

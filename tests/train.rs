@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// A tiny Llama with the tokenizer of the demonstration: config.json for `--init`.
-fn config(place: &Path) -> PathBuf {
+pub(crate) fn config(place: &Path) -> PathBuf {
     let folder = place.join("config");
     fs::create_dir_all(&folder).unwrap();
     fs::copy(demo().join("tokenizer.json"), folder.join("tokenizer.json")).unwrap();

@@ -21,16 +21,16 @@ pub mod remote;
 mod small_file;
 pub mod trainers;
 
-pub use corpus::{CorpusError, Found, Location, Shard, find_shards};
+pub use corpus::{CorpusError, Examples, Found, Location, PassedOver, Shard, find_shards};
 pub use input::{
-    Compression, Content, Document, Kind, OptionNames, ReadOptions, Record, Rejection, ShardError,
-    ShardReader, UnsupportedForm,
+    Compression, Content, Document, Kind, OptionNames, ReadOptions, Record, Rejection, Sample,
+    ShardError, ShardReader, UnsupportedForm,
 };
 pub use masks::{
     BatchCompression, DocumentColumns, DocumentName, DocumentRead, ListsCopy, MaskBatch,
     MaskColumns, MaskCopy, MaskDocuments, MaskError, MaskFile, MaskReader, MaskRow, MaskSchema,
     MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, ScoreType, Spill,
-    SpillMark, WriteOptions, file_stem, listed_masks, mask_file_name, read_masks, same_files,
-    token_hash,
+    SpillMark, SpilledRows, WriteOptions, file_stem, listed_masks, mask_file_name, read_masks,
+    same_files, token_hash,
 };
 pub use remote::{Remote, RemoteError, RemoteErrorKind};

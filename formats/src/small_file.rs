@@ -9,7 +9,7 @@ const MOST: u64 = 256 << 20;
 /// The bytes of the file.
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    rho_files::open(path)?
+    rho_files::open_named(path)?
         .take(MOST + 1)
         .read_to_end(&mut bytes)?;
     match bytes.len() as u64 > MOST {

@@ -86,7 +86,7 @@ fn what_lies_elsewhere_is_refused() {
         fs::write(place.path().join("state.json"), list).unwrap();
         let error = read_masks(place.path()).err().unwrap();
         assert!(
-            matches!(&error, MaskError::Outside { name: found, .. } if found == name),
+            matches!(&error, MaskError::Outside { source, .. } if source.name == name),
             "{error:?}"
         );
     }

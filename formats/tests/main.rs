@@ -27,6 +27,8 @@ mod other_tars;
 #[cfg(test)]
 mod other_writers;
 #[cfg(test)]
+mod passed_over;
+#[cfg(test)]
 mod remote;
 #[cfg(test)]
 mod remote_servers;

@@ -264,11 +264,15 @@ fn an_open_scope_is_kept() {
 
     let resumed = folder.resume_spill("a", &columns, mark).unwrap();
     let (mut spill, rows) = resumed.unwrap();
+    let rows: Vec<MaskRow> = rows.into_iter().map(|(_, row)| row).collect();
     assert!(same(&rows, &[scored(0), scored(1)]));
+    spill.of_shard("b");
     spill.write(&scored(2)).unwrap();
     let mark = spill.sync().unwrap();
     let (_, rows) = folder.resume_spill("a", &columns, mark).unwrap().unwrap();
+    let (shards, rows): (Vec<String>, Vec<MaskRow>) = rows.into_iter().unzip();
     assert!(same(&rows, &[scored(0), scored(1), scored(2)]));
+    assert_eq!(shards, ["a", "a", "b"]);
 
     let file = place.path().join(".a.arrow.scores-1.partial");
     let mut bytes = fs::read(&file).unwrap();

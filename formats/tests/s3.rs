@@ -24,6 +24,13 @@ fn child() {
         shards.map(|shard| shard.name).collect::<Vec<_>>()
     };
     let all = ["a b/1+é.jsonl", "a b/2.jsonl.gz", "a b/3.parquet", "z.txt"];
+    let found = find_shards(&["s3://corpus".into()]).unwrap();
+    assert_eq!(
+        found.passed_over.to_string(),
+        "1 folder that rho-mask wrote (/s3/corpus/masks), 2 names that start with . or _ (such as \
+         /s3/corpus/.hidden), 2 descriptions \
+         and cached results of the datasets library (such as /s3/corpus/set/cache-0a1b.arrow)"
+    );
     assert_eq!(names("s3://corpus"), all);
     assert_eq!(names("s3://corpus/"), all);
     assert_eq!(
@@ -57,6 +64,17 @@ fn a_bucket_is_read_like_a_folder() {
     fs::write(at("a b/1+é.jsonl"), lines).unwrap();
     fs::write(at("a b/2.jsonl.gz"), compress(lines, Compression::Gzip)).unwrap();
     fs::write(at(".hidden/x.jsonl"), lines).unwrap();
+    // Passed over as in a folder: masks with their records, a hidden name, a cached result beside its dataset.
+    for (name, bytes) in [
+        ("_temporary/0.jsonl", &lines[..]),
+        ("masks/1.jsonl.arrow", b""),
+        ("masks/.rho-mask/plan.json", b"{}"),
+        ("set/dataset_info.json", b"{}"),
+        ("set/cache-0a1b.arrow", b""),
+    ] {
+        fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        fs::write(at(name), bytes).unwrap();
+    }
     fs::write(at("readme.md"), "").unwrap();
     fs::write(at("z.txt"), "").unwrap();
     let parquet = "import pyarrow as pa, pyarrow.parquet as pq, sys; pq.write_table(pa.table({'text': ['one', 'two']}), sys.argv[1])";

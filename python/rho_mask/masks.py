@@ -238,6 +238,8 @@ def _made_of(files: Mapping[str, str], path: Path) -> bool:
     if path.name not in files:
         return False
     for name, expected in files.items():
+        if Path(name).name != name:
+            return False
         try:
             got = hashlib.sha256((path.parent / name).read_bytes()).hexdigest()
         except OSError:
@@ -258,4 +260,15 @@ def _files(path: Path) -> list[Path]:
             f"{path}: expected a masks folder or file, got no {listed.name}" if path.exists() else f"{path}: not found",
             "resume an unfinished run with the same command" if path.exists() else None,
         ) from error
-    return [path / file["filename"] for file in state["_data_files"]]
+    return [path / _inside(file["filename"], listed) for file in state["_data_files"]]
+
+
+def _inside(name: str, listed: Path) -> str:
+    """The name of a file, if it stays inside the folder that lists it."""
+    parts = name.replace("\\", "/").split("/")
+    if not all(parts) or {".", ".."} & set(parts) or "\0" in name or Path(name).is_absolute() or ":" in parts[0][1:2]:
+        raise MasksError(
+            f"{listed}: expected a relative path that stays inside its folder, got {name[:200]!r}",
+            "do not trust this folder: no program writes such a list",
+        )
+    return name

@@ -107,6 +107,10 @@ pub struct DynamicsArgs {
     #[command(flatten)]
     pub input: InputArgs,
 
+    /// Seed of --sample; another seed reads other rows [default: 0].
+    #[arg(long, value_name = "N", requires = "sample", help_heading = "Input")]
+    pub seed: Option<u64>,
+
     /// How progress is shown.
     #[command(flatten)]
     pub progress: ProgressArgs,

@@ -80,7 +80,7 @@ pub struct EvalArgs {
     )]
     pub resamples: usize,
 
-    /// Seed of the bootstrap.
+    /// Seed of the bootstrap and of --sample.
     #[arg(
         long,
         value_name = "N",

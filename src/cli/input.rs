@@ -3,7 +3,7 @@
 use clap::Args;
 use rho_formats::OptionNames;
 
-use super::values::share;
+use super::values::{above_zero, share};
 
 /// What messages call the options below.
 pub(crate) const OPTION_NAMES: OptionNames = OptionNames {
@@ -30,6 +30,31 @@ pub struct TextArgs {
     /// Read each line of a text file as a document, not the whole file as one.
     #[arg(long, help_heading = "Input")]
     pub lines: bool,
+
+    /// Read only the first N documents of the corpus; of each set in `eval`.
+    ///
+    /// Rows without a document are not counted. Files before the one that reaches N are read twice, to count. Every rank
+    /// and every later start counts the same documents.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u64).range(1..),
+        help_heading = "Input"
+    )]
+    pub limit: Option<u64>,
+
+    /// Read only this share of the rows (1% or 0.01), drawn by --seed [default: all].
+    ///
+    /// A row is in by a hash of the seed, its file's name and its number, so the sample is the same in every rank and
+    /// after every interruption, and a larger share contains a smaller one. With --limit: the first N documents of the
+    /// sample.
+    #[arg(
+        long,
+        value_name = "RATE",
+        value_parser = above_zero,
+        help_heading = "Input"
+    )]
+    pub sample: Option<f64>,
 
     /// Stop when more than this share of the rows (1% or 0.01) holds no document.
     ///
@@ -79,6 +104,8 @@ impl Default for TextArgs {
             text_field: "text".to_owned(),
             tokens_field: None,
             lines: false,
+            limit: None,
+            sample: None,
             max_rejected: 0.05,
         }
     }

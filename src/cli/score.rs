@@ -55,12 +55,17 @@ pub struct ScoreArgs {
     /// or per line with --lines), each also compressed (.gz, .zst, .bz2, .xz); Parquet (.parquet); Arrow IPC files and
     /// streams (.arrow, .arrows, .feather, .ipc); WebDataset (.tar: members .txt and .json), also compressed. The
     /// content of a file takes precedence over its name.
+    ///
+    /// Folders, prefixes and patterns do not reach names that start with . or _, folders that rho-mask wrote (the output
+    /// folder may be inside the corpus), and the cached results and descriptions of the datasets library. Name such a
+    /// path itself to read it.
     #[arg(required = true, value_name = "CORPUS")]
     pub corpus: Vec<PathBuf>,
 
     /// Folder to write the masks to, or - for one Arrow stream on standard output.
     ///
-    /// The folder must be new or empty, or hold an earlier run of the same command, which is resumed.
+    /// The folder must be new or empty, or hold an earlier run of the same command, which is resumed. Each file of the
+    /// corpus has a masks file, but 32 or more consecutive files of at most 64 KiB share some.
     #[arg(long, short, value_name = "DIR", help_heading = "Output")]
     pub out: PathBuf,
 

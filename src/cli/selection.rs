@@ -36,7 +36,8 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "TOKENS", help_heading = "Selection")]
     pub batch: Option<usize>,
 
-    /// For random: the seed; another seed keeps other tokens [default: 0].
+    /// For random: the seed; another seed keeps other tokens. Of `score --sample`: another seed reads other rows
+    /// [default: 0].
     #[arg(long, value_name = "N", help_heading = "Selection")]
     pub seed: Option<u64>,
 

@@ -211,7 +211,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "N", help_heading = "Steps")]
     pub steps: Option<u64>,
 
-    /// Seed for the order of the documents, for random, and for weights from scratch.
+    /// Seed for the order of the documents, for random, for weights from scratch, and for --sample.
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Steps")]
     pub seed: u64,
 

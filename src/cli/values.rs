@@ -120,6 +120,12 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     let share = share.ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| format!("expected a share from 0% to 100%, or from 0 to 1, got {text}"))
 }
+/// A share above 0, as a percentage or a number.
+pub(super) fn above_zero(text: &str) -> Result<f64, String> {
+    let above = share(text).ok().filter(|&share| share > 0.0);
+    above.ok_or_else(|| format!("expected a share above 0%, up to 100% or 1, got {text}"))
+}
+
 /// A keep ratio, as a percentage or a number.
 pub(crate) fn ratio(text: &str) -> Result<KeepRatio, String> {
     KeepRatio::new(share(text)?).map_err(|error| error.to_string())
@@ -138,6 +144,8 @@ mod tests {
         for text in ["", "GiB", "0", "1.5GiB", "1XB", "99999999999TiB"] {
             assert!(size(text).is_err(), "{text}");
         }
+        assert_eq!(above_zero("1%"), Ok(0.01));
+        assert!(above_zero("0").is_err());
         for text in ["", "%", "101%", "-1%", "2", "NaN"] {
             assert!(share(text).is_err(), "{text}");
         }

@@ -57,6 +57,10 @@ pub struct VerifyArgs {
     #[command(flatten)]
     pub input: InputArgs,
 
+    /// Seed of --sample; another seed reads other rows [default: 0].
+    #[arg(long, value_name = "N", requires = "sample", help_heading = "Input")]
+    pub seed: Option<u64>,
+
     /// Python with PyTorch and Transformers.
     #[arg(
         long,

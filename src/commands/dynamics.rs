@@ -17,7 +17,7 @@ use crate::{
 pub(super) fn run(args: &DynamicsArgs) -> anyhow::Result<Outcome> {
     let mut plan = plan::resolve(args)?;
     if args.show_plan {
-        let shown = serde_json::to_string_pretty(&plan.recorded().settings)?;
+        let shown = serde_json::to_string_pretty(&plan.recorded()?.settings)?;
         terminal::data(&shown);
         return Ok(Outcome::Done);
     }

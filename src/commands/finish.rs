@@ -4,12 +4,8 @@ use rho_formats::MasksFolder;
 
 use super::{Outcome, score::corpus};
 use crate::{
-    cli::FinishArgs,
-    hinted_error::HintedError,
-    left_out,
-    pipeline::finish::FolderState,
-    run_folder::RecordedPlan,
-    terminal,
+    cli::FinishArgs, hinted_error::HintedError, left_out, pipeline::finish::FolderState,
+    run_folder::RecordedPlan, terminal,
 };
 
 /// Most missing shards that an error names.

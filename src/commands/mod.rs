@@ -1,5 +1,6 @@
 //! The commands, one file or folder each.
 
+mod cache;
 mod convert;
 mod diff;
 mod doctor;
@@ -70,6 +71,7 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
         Command::Report(args) => report::run(args),
         Command::Dynamics(args) => dynamics::run(args),
         Command::Setup(args) => setup::run(args),
+        Command::Cache(args) => cache::run(args),
         Command::Doctor(args) => doctor::run(args),
     }
 }

@@ -102,6 +102,7 @@ fn verified(args: &VerifyArgs) -> anyhow::Result<Option<Verification>> {
     };
     let prepared = plan::resolve(&ScoringRequest {
         input: args.input.clone(),
+        sample_seed: args.seed.unwrap_or(0),
         progress: ProgressArgs {
             progress: ProgressKind::None,
         },

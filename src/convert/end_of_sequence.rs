@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{hinted_error::HintedError, metadata::Metadata};
+use crate::{hinted_error::HintedError, metadata::Metadata, tokenization::masks_copy};
 
 /// What is added to the end of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,13 +105,13 @@ pub(super) fn eos(
             "name it with --eos-id: this target ends each document with it",
         )
     };
-    if !tokenizer.exists() {
+    let of_masks = metadata.tokenizer.fingerprint.as_deref();
+    let Some(bytes) = masks_copy::read(tokenizer, of_masks)? else {
         return Err(unknown(
             "none, and no tokenizer.json beside them".to_owned(),
         ));
-    }
+    };
     let shown = tokenizer.display();
-    let bytes = rho_files::read(tokenizer).with_context(|| format!("{shown}: cannot be read"))?;
     let said: Value =
         serde_json::from_slice(&bytes).with_context(|| format!("{shown}: expected JSON"))?;
     if let Some(id) = of_template(&said) {

@@ -48,14 +48,14 @@ impl ConvertPlan {
 
     /// Everything that must be equal for a run to be resumed.
     pub(super) fn recorded(&self) -> RecordedPlan {
-        RecordedPlan {
-            settings: json!({
+        RecordedPlan::of_files(
+            json!({
                 "command": Command::Convert.name(),
                 "metadata": self.settings.metadata,
                 "input": self.input.identities(),
             }),
-            shards: self.input.recorded(),
-        }
+            self.input.recorded(),
+        )
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     progress::Progress,
     run_folder::{Ended, Shards},
     stop::Stop,
+    terminal,
     tokenization::masks_copy,
 };
 
@@ -36,7 +37,9 @@ pub(crate) fn run(
     let mut shards = Shards::<Record>::resume(files, stems)?;
     let worked = shards.todo().next().is_some();
     let before: u64 = shards.records().map(|r| r.counts.tokens).sum();
-    masks_copy::copy(&plan.input.folder, files)?;
+    let tokenizer = plan.input.tokenizer();
+    let note = masks_copy::copy(&plan.input.folder, files, tokenizer.as_deref())?;
+    note.iter().for_each(|note| terminal::line(note));
     let made = format!("{:#}\n", plan.settings.metadata);
     files.file(MADE, Some(&|file| file.write_all(made.as_bytes())))?;
 

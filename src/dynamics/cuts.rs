@@ -5,7 +5,7 @@
 use rho_selection::{Coarse, Cut, Direction, Fine, KeepRatio, Share};
 
 use super::{losses::Folders, plan::DynamicsPlan};
-use crate::{hinted_error::HintedError, stop::Stop};
+use crate::{groups::Group, hinted_error::HintedError, stop::Stop};
 
 /// The times at which preference is shown, as shares of the way from the first to the last checkpoint (paper, figure
 /// 14).
@@ -48,6 +48,7 @@ struct Ranked {
 /// Computes the statistics; None if the run was asked to stop.
 pub(super) fn cuts(
     plan: &DynamicsPlan,
+    groups: &[Group],
     folders: &Folders,
     stop: &Stop,
 ) -> anyhow::Result<Option<Cuts>> {
@@ -71,7 +72,7 @@ pub(super) fn cuts(
 
     let mut coarse = vec![Coarse::default(); count];
     let (mut sums, mut reference_sum, mut tokens) = (vec![0.0; count], 0.0, 0);
-    let counted = each(plan, folders, stop, |batch| {
+    let counted = each(groups, folders, stop, |batch| {
         for i in 0..batch.tokens() {
             if batch.complete[i] {
                 tokens += 1;
@@ -100,7 +101,7 @@ pub(super) fn cuts(
         .iter()
         .map(|ranked| coarse[ranked.checkpoint].fine(ranked.share))
         .collect();
-    let counted = each(plan, folders, stop, |batch| {
+    let counted = each(groups, folders, stop, |batch| {
         for &checkpoint in &wanted {
             let keys = batch.keys(checkpoint);
             let of = ranked.iter().zip(&mut fine);
@@ -134,13 +135,13 @@ pub(super) fn cuts(
 
 /// Calls `see` for each batch of all shards; false if the run was asked to stop.
 fn each(
-    plan: &DynamicsPlan,
+    groups: &[Group],
     folders: &Folders,
     stop: &Stop,
     mut see: impl FnMut(&super::losses::Batch),
 ) -> anyhow::Result<bool> {
-    for shard in plan.shards() {
-        let mut files = folders.open(&shard.name, false)?;
+    for group in groups {
+        let mut files = folders.open(&group.name, false)?;
         while let Some(batch) = files.next()? {
             if stop.requested() {
                 return Ok(false);

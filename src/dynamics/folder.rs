@@ -70,8 +70,9 @@ impl DynamicsFolder {
 /// The summary in a folder.
 pub(super) fn summary(folder: &Path) -> anyhow::Result<Summary> {
     let path = folder.join(SUMMARY);
-    let read =
-        || -> anyhow::Result<Summary> { Ok(serde_json::from_slice(&rho_files::read(&path)?)?) };
+    let read = || -> anyhow::Result<Summary> {
+        Ok(serde_json::from_slice(&rho_files::read_named(&path)?)?)
+    };
     read().map_err(|source| {
         source.context(HintedError::error(
             format!(

@@ -1,16 +1,14 @@
 //! The folder of a run of `dynamics`: opened, cleared, and whether it is finished.
 
-use rho_formats::{MaskFile, MasksFolder, mask_file_name};
+use rho_files::InsidePath;
+use rho_formats::{MaskFile, MasksFolder, OutputError, mask_file_name};
 
 use super::{
     folder,
     plan::{DynamicsPlan, SCORES, Scored},
     summary::{SUMMARY, Summary},
 };
-use crate::{
-    files::remove_folder,
-    run_folder::{Command, Opening, RunFolder},
-};
+use crate::run_folder::{Command, Opening, RunFolder};
 
 /// The folder of a run.
 pub(crate) struct Started {
@@ -23,29 +21,34 @@ pub(crate) fn open(plan: &DynamicsPlan) -> anyhow::Result<Started> {
         &Opening {
             path: &plan.out,
             command: Command::Dynamics,
-            plan: plan.recorded(),
+            plan: plan.recorded()?,
             restart: plan.restart,
             rank: None,
         },
         clear,
     )?;
+    // The folders of the scores are opened by their paths, as folders of runs of their own.
+    for model in plan.models() {
+        let inside = model.request.out.strip_prefix(&plan.out)?;
+        folder.files.make(&inside.to_string_lossy())?;
+    }
     Ok(Started { folder })
 }
 
 /// Removes the output of these shards.
 fn clear(folder: &MasksFolder, shards: &[&str]) -> anyhow::Result<()> {
-    let files = shards.iter().map(|shard| MaskFile {
-        name: mask_file_name(shard),
-        bytes: 0,
+    let files = shards.iter().map(|shard| {
+        let name = InsidePath::new(mask_file_name(shard))?;
+        Ok(MaskFile { name, bytes: 0 })
     });
-    let files: Vec<MaskFile> = files.collect();
+    let files = files.collect::<Result<Vec<_>, OutputError>>()?;
     Ok(folder.clear(shards.iter().copied(), &files)?)
 }
 
 impl Started {
     /// The summary, if the run is already finished.
     pub(crate) fn finished(&self) -> anyhow::Result<Option<Summary>> {
-        if !self.folder.files.path().join(SUMMARY).exists() {
+        if self.folder.files.folder().bytes(SUMMARY).is_none() {
             return Ok(None);
         }
         // An earlier start may have been killed while removing them.
@@ -60,6 +63,6 @@ impl Started {
 
     /// Removes the scores: all that is described of them is written.
     pub(super) fn remove_scores(&self) -> anyhow::Result<()> {
-        remove_folder(&self.folder.files.path().join(SCORES))
+        Ok(self.folder.files.remove_records(SCORES)?)
     }
 }

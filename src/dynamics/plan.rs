@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use rho_formats::{MasksFolder, Shard};
+use rho_formats::{MasksFolder, OutputError, Shard};
 use rho_runtime::LibraryOptions;
 use rho_selection::KeepRatio;
 use serde_json::{Value, json};
@@ -19,11 +19,11 @@ use crate::{
     hub::{self, Need},
     metadata::{Checkpoint, Dynamics, Metadata, Scope, ScoringModel},
     plan::{self, MaskFiles, Plan, Prepared, ScoringRequest},
-    run_folder::{Command, RecordedPlan, RecordedShard},
+    run_folder::{Command, RecordedPlan},
 };
 
-/// The folder of all models' scores, inside the hidden folder, so that --restart removes it too.
-pub(super) const SCORES: &str = ".rho-mask/scores";
+/// The folder of all models' scores, among the records, so that --restart removes it too.
+pub(super) const SCORES: &str = "scores";
 
 /// 60 %, as in the paper for the model of 1B parameters (section 3).
 const DEFAULT_KEEP: f64 = 0.6;
@@ -109,7 +109,10 @@ impl DynamicsPlan {
     }
 
     /// Everything that must be equal for a run to be resumed.
-    pub(crate) fn recorded(&self) -> RecordedPlan {
+    ///
+    /// # Errors
+    /// If the name of a shard cannot name files in the folder of a run.
+    pub(crate) fn recorded(&self) -> Result<RecordedPlan, OutputError> {
         let mut scoring = self.common().what_changes_masks();
         scoring["metadata"] = json!(null);
         let typed = self.metadata();
@@ -124,15 +127,15 @@ impl DynamicsPlan {
             (format!("{number:04}"), json!(shown))
         });
         metadata["dynamics"]["checkpoints"] = Value::Object(numbered.collect());
-        RecordedPlan {
-            settings: json!({
+        RecordedPlan::of_corpus(
+            json!({
                 "command": Command::Dynamics.name(),
                 "metadata": metadata,
                 "scoring": scoring,
                 "top": self.top,
             }),
-            shards: self.shards().iter().map(RecordedShard::of).collect(),
-        }
+            self.shards(),
+        )
     }
 }
 
@@ -257,8 +260,9 @@ fn scored(args: &DynamicsArgs, named: Named, folder: &str) -> anyhow::Result<Sco
         ..args.model_args.clone()
     };
     let request = ScoringRequest {
-        out: args.out.join(SCORES).join(folder),
+        out: MasksFolder::existing(&args.out).record_path(&format!("{SCORES}/{folder}")),
         input: args.input.clone(),
+        sample_seed: args.seed.unwrap_or(0),
         files: MaskFiles {
             // One file per shard, so that the files of all models hold the same rows.
             shard_bytes: u64::MAX,

@@ -3,8 +3,9 @@
 //! `state.json` and `summary.json` are written last, so that a partial folder is never taken for a finished one. Then
 //! the scores are removed.
 
-use std::{fs, io, path::PathBuf};
+use std::path::PathBuf;
 
+use rho_formats::MasksFolder;
 use rho_selection::Seen;
 
 use super::{
@@ -32,7 +33,8 @@ impl Started {
             checkpoints: folders,
             reference,
         };
-        let Some(cuts) = cuts(plan, &folders, stop)? else {
+        let groups = self.folder.plan.groups()?;
+        let Some(cuts) = cuts(plan, &groups, &folders, stop)? else {
             return Ok(None);
         };
         let files = &self.folder.files;
@@ -48,15 +50,15 @@ impl Started {
         let mut counts = Counts::new(plan.checkpoints.len(), plan.reference.is_some(), plan.top);
         let mut seen = vec![Seen::default(); cuts.selected.len()];
         let mut described = Vec::new();
-        for shard in plan.shards() {
-            let record = match shards::finished(files, &shard.name)? {
+        for group in &groups {
+            let record = match shards::finished(files, &group.name)? {
                 Some(record) => record,
                 None => {
-                    let record = describing.shard(&shard.name, &seen, stop)?;
+                    let record = describing.shard(&group.name, &seen, stop)?;
                     let Some(record) = record else {
                         return Ok(None);
                     };
-                    shards::complete(files, &shard.name, &record)?;
+                    shards::complete(files, &group.name, &record)?;
                     record
                 }
             };
@@ -70,10 +72,7 @@ impl Started {
         let corpus = Corpus::read(scores)?;
         let summary = Summary::of(plan, corpus, &cuts, &counts, pieces.as_ref());
         files.list(&describing.columns.metadata, &described)?;
-        let rejected = scores.join(REJECTED);
-        let copy =
-            |to: &mut dyn io::Write| io::copy(&mut fs::File::open(&rejected)?, to).map(|_| ());
-        files.file(REJECTED, rejected.exists().then_some(&copy as _))?;
+        files.copy(MasksFolder::existing(scores).folder(), REJECTED)?;
         files.summary(&serde_json::to_value(&summary)?)?;
         self.remove_scores()?;
         Ok(Some(summary))

@@ -146,7 +146,7 @@ impl Corpus {
     pub(super) fn read(scores: &Path) -> anyhow::Result<Self> {
         let path = scores.join(SUMMARY);
         let read = || -> anyhow::Result<Self> {
-            let summary: Value = serde_json::from_slice(&rho_files::read(&path)?)?;
+            let summary: Value = serde_json::from_slice(&rho_files::read_named(&path)?)?;
             Ok(serde_json::from_value(summary)?)
         };
         read().with_context(|| format!("{}: cannot be read", path.display()))

@@ -58,7 +58,7 @@ pub(crate) struct Answered {
 /// Reads a file of JSON lines.
 pub(crate) fn read(path: &Path, marker: Option<&str>) -> anyhow::Result<Vec<Question>> {
     let shown = path.display();
-    let file = rho_files::open(path).with_context(|| format!("{shown}: cannot be read"))?;
+    let file = rho_files::open_named(path).with_context(|| format!("{shown}: cannot be read"))?;
     let mut questions = Vec::new();
     for (number, line) in (1..).zip(BufReader::new(file).lines()) {
         let line = line.with_context(|| {
@@ -150,6 +150,7 @@ pub(crate) fn documents(
                 end: tokens.len() - tokenization.suffix.len(),
             };
             let document = TokenDocument {
+                member: 0,
                 id: String::new(),
                 row: documents.len() as i64,
                 tokens,

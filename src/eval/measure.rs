@@ -4,7 +4,7 @@
 use std::{collections::HashMap, path::Path};
 
 use anyhow::Context as _;
-use rho_formats::{Rejection, Shard, find_shards, remote};
+use rho_formats::{Rejection, Shard, ShardReader, find_shards, remote};
 
 use super::{
     choices,
@@ -16,9 +16,11 @@ use super::{
 };
 use crate::{
     cli::EvalArgs,
+    corpus,
+    groups::{self, Group},
     hinted_error::HintedError,
     pipeline::{LoadedModels, Panel, Work, in_memory, tokenize},
-    plan::Prepared,
+    plan::{Plan, Prepared},
     progress::Progress,
     shards,
     stop::Stop,
@@ -26,20 +28,27 @@ use crate::{
     tokenization::below,
 };
 
-/// A set: its name and its shards.
+/// A set: its name and its shards, gathered as in `score`.
 pub(crate) struct Named<'a> {
     name: String,
     path: &'a Path,
     shards: Vec<Shard>,
+    groups: Vec<Group>,
 }
 
-pub(crate) fn sets(args: &EvalArgs) -> anyhow::Result<Vec<Named<'_>>> {
+/// The sets, each cut after its first documents on request.
+pub(crate) fn sets<'a>(args: &'a EvalArgs, plan: &Plan) -> anyhow::Result<Vec<Named<'a>>> {
     let mut sets: Vec<Named<'_>> = Vec::new();
     for path in &args.data {
+        let mut shards = find_shards(std::slice::from_ref(path))?.shards;
+        if let Some(limit) = args.text.limit {
+            shards = corpus::first(shards, limit, &plan.read_options())?;
+        }
         let named = Named {
             name: name(&remote::shown(path)),
             path,
-            shards: find_shards(std::slice::from_ref(path))?.shards,
+            groups: groups::of_corpus(&shards),
+            shards,
         };
         if sets.iter().any(|other| other.name == named.name) {
             return Err(HintedError::error(
@@ -76,8 +85,18 @@ pub(crate) fn measure(
         }
     }
     let all: Vec<Shard> = sets.iter().flat_map(|set| set.shards.clone()).collect();
-    let numbers: Vec<usize> = (0..all.len()).collect();
-    let progress = Progress::new(&all, &numbers, args.progress.progress);
+    let mut first = 0;
+    let mut gathered: Vec<Vec<Group>> = Vec::new();
+    for set in sets {
+        let groups = set.groups.iter().map(|group| Group {
+            members: group.members.start + first..group.members.end + first,
+            ..group.clone()
+        });
+        gathered.push(groups.collect());
+        first += set.shards.len();
+    }
+    let sizes = groups::sizes(&all, gathered.iter().flatten());
+    let progress = Progress::of(sizes, all.len(), args.progress.progress);
     let work = Work {
         plan,
         shards: &all,
@@ -90,18 +109,15 @@ pub(crate) fn measure(
     let mut scorers = loaded.panels();
     let mut measured = Vec::new();
     let mut questions = questions.iter();
-    let mut first = 0;
-    for set in sets {
-        let numbered = (first..).zip(&set.shards);
-        first += set.shards.len();
+    for (set, groups) in sets.iter().zip(&gathered) {
         let done = match questions.next() {
             Some(questions) => {
-                let asked = ask(&work, numbered.clone().next(), questions, &mut scorers)?;
+                let asked = ask(&work, groups.first(), questions, &mut scorers)?;
                 asked
                     .map(|answers| ChoiceSet::of(&set.name, &answers, &bootstrap).map(Set::Choices))
             }
             None => {
-                let read = documents(args, &work, numbered, masks.as_deref_mut(), &mut scorers)?;
+                let read = documents(args, &work, groups, masks.as_deref_mut(), &mut scorers)?;
                 let column = masks.as_ref().map(|masks| masks.column.as_str());
                 read.map(|(documents, rejected)| {
                     TextSet::of(&set.name, &documents, rejected, column, &bootstrap)
@@ -155,10 +171,10 @@ fn must_have(args: &EvalArgs, sets: &[Set]) -> anyhow::Result<()> {
 }
 
 /// The sums of a set's documents, and the number of rows without one; None if stopped.
-fn documents<'a>(
+fn documents(
     args: &EvalArgs,
     work: &Work<'_>,
-    shards: impl Iterator<Item = (usize, &'a Shard)>,
+    groups: &[Group],
     mut masks: Option<&mut Masks>,
     scorers: &mut [Panel<'_>],
 ) -> anyhow::Result<Option<(Vec<text::DocumentSums>, u64)>> {
@@ -169,17 +185,26 @@ fn documents<'a>(
         .context("cannot start the reader's runtime")?;
     let read = work.plan.read_options();
     let (mut documents, mut rejected) = (Vec::new(), Vec::<Rejection>::new());
-    for (number, shard) in shards {
-        let mut reader = runtime.block_on(shards::open(shard, &read))?;
-        let rows = std::iter::from_fn(|| {
-            let record = runtime.block_on(reader.next());
-            let record = record.transpose()?;
-            Some(
-                record
-                    .map_err(anyhow::Error::from)
-                    .map(|record| tokenize::tokenize(work, &shard.name, record)),
-            )
-        });
+    for group in groups {
+        let mut members = group.members.clone().enumerate();
+        let mut open: Option<(usize, &Shard, ShardReader)> = None;
+        let mut next = || -> anyhow::Result<Option<_>> {
+            loop {
+                if let Some((member, shard, reader)) = &mut open
+                    && let Some(record) = runtime.block_on(reader.next())?
+                {
+                    let document = tokenize::tokenize(work, &shard.name, record);
+                    return Ok(Some((*member, document)));
+                }
+                let Some((member, shard)) = members.next() else {
+                    return Ok(None);
+                };
+                let shard = &work.shards[shard];
+                let reader = runtime.block_on(shards::open(shard, &read))?;
+                open = Some((member, shard, reader));
+            }
+        };
+        let rows = std::iter::from_fn(|| next().transpose());
         let each = |measured: Result<in_memory::Measured, Rejection>| {
             let measured = match measured {
                 Ok(measured) => measured,
@@ -196,7 +221,7 @@ fn documents<'a>(
             documents.push(text::sums(&measured, work.tokenization, after, mask)?);
             Ok(())
         };
-        if !in_memory::measure(work, (number, &shard.name), rows, scorers, each)? {
+        if !in_memory::measure(work, group, rows, scorers, each)? {
             return Ok(None);
         }
     }
@@ -224,11 +249,12 @@ fn documents<'a>(
 /// The answers to a set's questions; None if stopped.
 fn ask(
     work: &Work<'_>,
-    shard: Option<(usize, &Shard)>,
+    group: Option<&Group>,
     questions: &[choices::Question],
     scorers: &mut [Panel<'_>],
 ) -> anyhow::Result<Option<Vec<Option<choices::Answered>>>> {
-    let (number, shard) = shard.context("expected a file of questions, got none")?;
+    let group = group.context("expected a file of questions, got none")?;
+    let shard = &work.shards[group.members.start];
     let tokenization = work
         .tokenization
         .context("expected a tokenizer for the questions, got none")?;
@@ -238,14 +264,15 @@ fn ask(
     // A choice with a token id beyond the model's vocabulary is not scored, and neither is its question.
     let rows = documents.into_iter().map(|document| {
         let beyond = below(Some(tokenization), &document.tokens, work.plan.vocabulary);
-        Ok(match beyond {
+        let question = match beyond {
             Ok(()) => Ok(document),
             Err(reason) => Err(Rejection {
                 shard: shard.name.clone(),
                 row: document.row,
                 reason,
             }),
-        })
+        };
+        Ok((0, question))
     });
     let each = |measured: Result<in_memory::Measured, Rejection>| {
         if let Ok(measured) = measured {
@@ -253,7 +280,7 @@ fn ask(
         }
         Ok(())
     };
-    if !in_memory::measure(work, (number, &shard.name), rows, scorers, each)? {
+    if !in_memory::measure(work, group, rows, scorers, each)? {
         return Ok(None);
     }
     let asked: Vec<_> = (0..)

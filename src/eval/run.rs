@@ -8,7 +8,7 @@ use super::{
     report::Report,
 };
 use crate::{
-    cli::{EvalArgs, InputArgs},
+    cli::{EvalArgs, InputArgs, TextArgs},
     hinted_error::HintedError,
     plan::{self, MaskFiles, Plan, ScoringRequest},
     stop::Stop,
@@ -22,8 +22,19 @@ pub(crate) fn evaluated(args: &EvalArgs) -> anyhow::Result<Option<Report>> {
             "write it to a file",
         ));
     }
+    for (option, is_given) in [
+        ("--limit", args.text.limit.is_some()),
+        ("--sample", args.text.sample.is_some()),
+    ] {
+        if args.choices && is_given {
+            return Err(HintedError::error(
+                format!("{option}: expected documents to choose from, got --choices"),
+                "omit it: all questions of a file are asked",
+            ));
+        }
+    }
     let prepared = plan::resolve(&request(args))?;
-    let sets = sets(args)?;
+    let sets = sets(args, &prepared.plan)?;
     let masks = args
         .masks
         .as_ref()
@@ -48,9 +59,14 @@ fn request(args: &EvalArgs) -> ScoringRequest {
     );
     ScoringRequest {
         input: InputArgs {
-            text: args.text.clone(),
+            text: TextArgs {
+                // Each set is cut by itself.
+                limit: None,
+                ..args.text.clone()
+            },
             ..InputArgs::default()
         },
+        sample_seed: args.seed,
         files: MaskFiles {
             keep_text: args.text.tokens_field.is_none(),
             ..MaskFiles::default()
@@ -75,5 +91,7 @@ fn made(args: &EvalArgs, plan: &Plan) -> serde_json::Value {
         "bos": plan.bos,
         "eos": plan.eos,
         "after": args.after,
+        "limit": args.text.limit,
+        "sample": args.text.sample,
     })
 }

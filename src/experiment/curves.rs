@@ -124,7 +124,7 @@ pub(super) fn at(curve: &[(StepCounts, f64)], axis: Axis, place: f64) -> Option<
 }
 
 fn lines(path: &Path) -> anyhow::Result<Vec<Value>> {
-    let text = rho_files::read_to_string(path)
+    let text = rho_files::read_named_text(path)
         .with_context(|| format!("{}: cannot be read", path.display()))?;
     let lines = text.lines().zip(1..).map(|(line, number)| {
         serde_json::from_str(line)

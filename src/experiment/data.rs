@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rho_formats::{Content, ReadOptions, Record, find_shards};
+use rho_formats::{Content, ReadOptions, Record};
 use serde_json::json;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -16,7 +16,8 @@ use super::{
     step::{Data, Input},
 };
 use crate::{
-    hinted_error::HintedError, numbers::grouped, outcome::Outcome, shards, stop::Stop, terminal,
+    corpus, hinted_error::HintedError, numbers::grouped, outcome::Outcome, shards, stop::Stop,
+    terminal,
 };
 
 /// Writes the file.
@@ -25,7 +26,7 @@ pub(super) fn write(data: &Data, folder: &Path, stop: &Stop) -> anyhow::Result<O
         .with_context(|| format!("{}: cannot be created", folder.display()))?;
     let partial = folder.join("documents.partial");
     let context = || format!("{}: cannot be written", partial.display());
-    let file = fs::File::create(&partial).with_context(context)?;
+    let file = rho_files::create(&partial).with_context(context)?;
     let mut out = Written {
         file: BufWriter::new(file),
         documents: 0,
@@ -135,7 +136,7 @@ fn each(
         .context("cannot start the reader's runtime")?;
     let paths: Vec<PathBuf> = files.iter().map(|input| input.path.clone()).collect();
     let (mut rows, mut rejected) = (0_u64, 0_u64);
-    for shard in &find_shards(&paths)?.shards {
+    for shard in &corpus::find(&paths)? {
         let mut reader = runtime.block_on(shards::open(shard, &ReadOptions::default()))?;
         while let Some(record) = runtime.block_on(reader.next())? {
             if stop.requested() {

@@ -281,7 +281,7 @@ pub(super) struct Evaluation {
 pub(super) fn read(path: &Path, given: &[(String, PathBuf)]) -> anyhow::Result<File> {
     let shown = path.display();
     let text =
-        rho_files::read_to_string(path).with_context(|| format!("{shown}: cannot be read"))?;
+        rho_files::read_named_text(path).with_context(|| format!("{shown}: cannot be read"))?;
     let mut file: File = toml::from_str(&text).map_err(|error| wrong(path, &text, &error))?;
     let folder = path.parent().unwrap_or(Path::new("")).to_owned();
     let mut used = vec![false; given.len()];

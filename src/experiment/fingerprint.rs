@@ -51,7 +51,7 @@ fn add(path: &Path, name: &Path, hash: &mut Sha256) -> std::io::Result<()> {
         return Ok(());
     }
     hash.update(name.as_os_str().as_encoded_bytes());
-    let mut file = rho_files::open(path)?;
+    let mut file = rho_files::open_named(path)?;
     hash.update(file.metadata()?.len().to_le_bytes());
     let mut buffer = vec![0; 1 << 16];
     loop {

@@ -246,7 +246,7 @@ fn answers(plan: &Plan, arms: &[Done<'_>]) -> anyhow::Result<Vec<Answers>> {
         };
         let path = plan.steps[ask].folder.join(ANSWERS);
         let context = || format!("{}: cannot be read", path.display());
-        let text = rho_files::read(&path).with_context(context)?;
+        let text = rho_files::read_named(&path).with_context(context)?;
         Ok(Some(serde_json::from_slice(&text).with_context(context)?))
     };
     let mut all: Vec<(&str, Vec<Answered>)> = Vec::new();

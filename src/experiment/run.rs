@@ -3,7 +3,7 @@
 //! A step is done if its record exists, which is written last. A started step is resumed in its folder, because the
 //! commands can resume. Everything runs in this process, so a kill leaves no process behind.
 
-use std::{fs, path::Path, time::Instant};
+use std::{path::Path, time::Instant};
 
 use anyhow::Context as _;
 use rho_formats::MasksFolder;
@@ -67,9 +67,9 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
     let commands = plan.steps.iter().map(parsed);
     let commands: Vec<Option<Command>> = commands.collect::<Result<_, _>>()?;
     let folder = OWNER.open(&args.out)?;
-    let records = folder.files.record_path(STEPS);
-    fs::create_dir_all(&records)
-        .with_context(|| format!("{}: cannot be created", records.display()))?;
+    for steps in [STEPS, &MasksFolder::record_name(STEPS)] {
+        folder.files.make(steps)?;
+    }
     let stop = Stop::at_signals()?;
     let todo = plan
         .steps
@@ -93,6 +93,9 @@ pub(crate) fn run(args: &ExperimentArgs, command: Perform) -> anyhow::Result<Out
             step.name
         ));
         let start = Instant::now();
+        notes
+            .check(step)
+            .with_context(|| format!("step {}", step.name))?;
         let outcome = perform(step, planned.as_ref(), command, &stop)
             .with_context(|| format!("step {}", step.name))?;
         if outcome == Outcome::Interrupted || stop.requested() && !is_finished(step) {

@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use anyhow::Context as _;
+use rho_files::{Entry, Folder};
 use rho_formats::MasksFolder;
 use serde_json::{Value, json};
 
@@ -23,7 +25,19 @@ impl StepRecords {
 
     /// Whether a step is done and its folder exists.
     pub(super) fn is_done(&self, step: &Step) -> bool {
-        self.files.record_path(&Self::name(step)).is_file() && step.folder.is_dir()
+        let record = MasksFolder::record_name(&Self::name(step));
+        let folder = self.files.folder();
+        folder.bytes(&record).is_some() && folder.has_folder(&Self::inside(step))
+    }
+
+    /// Refuses a step whose folder is a link, or in one: its command follows the path of its folder.
+    pub(super) fn check(&self, step: &Step) -> anyhow::Result<()> {
+        let checked = self.files.folder().subfolder(&Self::inside(step));
+        checked.map(|_| ()).context("cannot be used")
+    }
+
+    fn inside(step: &Step) -> String {
+        format!("{STEPS}/{}", step.folder_name())
     }
 
     /// Seconds of the start that finished it.
@@ -62,15 +76,11 @@ impl StepRecords {
 
 /// Removes the partial files of killed exports. Nobody else is working here, because the experiment is locked.
 pub(super) fn remove_leftovers(out: &Path) -> anyhow::Result<()> {
-    for entry in fs::read_dir(out.join(STEPS))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
+    let entries = Folder::at(out).entries(STEPS);
+    let entries = entries.with_context(|| format!("{}: cannot be read", out.display()))?;
+    for Entry { name, .. } in entries {
         if name.starts_with('.') && name.contains(".partial-") {
-            remove_folder(&entry.path())?;
+            remove_folder(&out.join(STEPS).join(name))?;
         }
     }
     Ok(())

@@ -6,6 +6,9 @@ use rho_formats::{
     CorpusError, MaskError, OutputError, RemoteError, RemoteErrorKind, ShardError, UnsupportedForm,
 };
 
+/// A list of files that names one elsewhere.
+const OUTSIDE: &str = "do not trust this folder: no program writes such a list; name its files one by one if you need them";
+
 /// The corpus arguments.
 pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
     match error {
@@ -21,6 +24,9 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
             }
             _ => Some("check the address, and the endpoint and region in the environment"),
         },
+        CorpusError::NoMatch { passed_over, .. } if passed_over.count() > 0 => {
+            Some("name what is passed over, if it is the corpus")
+        }
         CorpusError::NoMatch { ignored: 0, .. } => Some(
             "check the pattern: * and ? do not match a /, ** does, and names that start with a dot are skipped",
         ),
@@ -39,9 +45,10 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
         CorpusError::NotAFile { .. } => {
             Some("write the output of a pipe or device to a file first, or pipe it in and name -")
         }
-        CorpusError::NoShards { ignored: 0, .. } => {
-            Some("files whose names start with a dot are skipped")
+        CorpusError::NoShards { passed_over, .. } if passed_over.count() > 0 => {
+            Some("name what is passed over, if it is the corpus")
         }
+        CorpusError::NoShards { ignored: 0, .. } => Some("name another folder"),
         CorpusError::NoShards { .. } => Some(
             "the format of a file is recognised by its name: rename the files, or name another folder",
         ),
@@ -50,6 +57,7 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
              target)",
         ),
         CorpusError::NotUtf8 { .. } => Some("rename the file"),
+        CorpusError::Outside { .. } => Some(OUTSIDE),
     }
 }
 
@@ -111,6 +119,7 @@ pub(super) fn output(error: &OutputError) -> Option<&'static str> {
         OutputError::NotAFolder { .. } => Some("name another folder for the masks"),
         OutputError::TooWide { .. } => Some("use --dtype u32, or omit --dtype"),
         OutputError::NotEmpty { .. } => Some("name a new folder for the masks, or empty this one"),
+        OutputError::ShardName { .. } => Some("rename the file"),
         OutputError::Create { source, .. } | OutputError::Write { source, .. } => {
             match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -138,6 +147,7 @@ pub(super) fn masks(error: &MaskError) -> Option<&'static str> {
         MaskError::Empty { .. } => {
             Some("start the run again: it finished no shard, so there are no masks")
         }
+        MaskError::Outside { .. } => Some(OUTSIDE),
         MaskError::Row { .. } => Some("the file is damaged: create it again"),
         MaskError::Compressed { .. } => Some("write the masks again without --compression"),
         _ => None,

@@ -53,7 +53,7 @@ impl Repository {
             return Ok(Some(self.revision.clone()));
         }
         let path = self.reference();
-        let text = match rho_files::read_to_string(&path) {
+        let text = match rho_files::read_named_text(&path) {
             Ok(text) => text,
             Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => {

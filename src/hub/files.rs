@@ -7,6 +7,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::Context as _;
+use rho_files::InsidePath;
 use rho_reference::source;
 use serde_json::Value;
 
@@ -71,14 +72,13 @@ pub(super) enum Weights {
 
 /// Whether a name stays inside the folder that it is joined to, on every system.
 pub(super) fn is_plain(name: &str) -> bool {
+    // Windows forbids more than the others.
     let is_part = |part: &str| {
-        !part.is_empty()
-            && part != "."
-            && part != ".."
-            && !part.ends_with(['.', ' '])
+        !part.ends_with(['.', ' '])
             && !part.contains(|c: char| c.is_control() || "\\:*?\"<>|".contains(c))
     };
-    name.len() <= 1024 && name.split('/').all(is_part)
+    let inside = InsidePath::new(name);
+    name.len() <= 1024 && inside.is_ok_and(|path| path.parts().all(is_part))
 }
 
 /// The files that an index names. Refuses names that would leave the folder.
@@ -95,7 +95,7 @@ pub(super) fn shards(index: &Path) -> anyhow::Result<Vec<String>> {
     if bytes > LARGEST_INDEX {
         return Err(wrong("an index of safetensors", format!("{bytes} bytes")));
     }
-    let text = rho_files::read(index).with_context(read)?;
+    let text = rho_files::read_named(index).with_context(read)?;
     let json: Value = serde_json::from_slice(&text)
         .map_err(|error| wrong("an index of safetensors", format!("invalid JSON ({error})")))?;
     let Some(placed) = json["weight_map"].as_object() else {

@@ -98,7 +98,7 @@ impl Settings {
             return Ok(None);
         };
         let shown = file.display().to_string();
-        match rho_files::read_to_string(file) {
+        match rho_files::read_named_text(file) {
             Ok(text) => Token::new(&text, &shown),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("{shown}: cannot be read")),

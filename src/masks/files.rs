@@ -194,7 +194,7 @@ fn of_select(folder: &Path, recorded: &RecordedPlan) -> (Vec<RowFile>, Vec<Strin
         let path = folder.join(&shard.name);
         match path.exists() {
             true => files.push(RowFile::complete(path)),
-            false => missing.push(shard.name.clone()),
+            false => missing.push(shard.name.to_string()),
         }
     }
     (files, missing)

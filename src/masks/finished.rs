@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use rho_formats::{MaskColumns, MaskError, MasksFolder, listed_masks};
+use rho_files::InsidePath;
+use rho_formats::{MaskColumns, MaskError, MasksFolder, listed_masks, mask_file_name};
 use serde_json::{Map, Value, json};
 
 use super::kind::must_be_masks;
 use crate::{
     hinted_error::HintedError,
+    metadata::Metadata,
     pipeline::{finish::FolderState, record::Identity},
     run_folder::{RecordedPlan, RecordedShard},
 };
@@ -19,7 +21,7 @@ const SHOWN: usize = 5;
 pub(crate) struct Input {
     pub(crate) folder: PathBuf,
     pub(crate) files: Vec<InputFile>,
-    /// The shards of the corpus, each as a range of consecutive files.
+    /// The shards of the corpus, each as a range of consecutive files; shards that share a file count as one.
     pub(crate) shards: Vec<std::ops::Range<usize>>,
     /// The first file, for its columns.
     pub(crate) first: MaskColumns,
@@ -27,7 +29,7 @@ pub(crate) struct Input {
 
 /// A file, with its identity when the folder was opened.
 pub(crate) struct InputFile {
-    pub(crate) name: String,
+    pub(crate) name: InsidePath,
     pub(crate) identity: Identity,
 }
 
@@ -51,8 +53,11 @@ impl Input {
             let batch = columns.next_of(&["shard"])?;
             let shard = batch.filter(|batch| batch.rows() > 0);
             let shard = shard.map_or(String::new(), |batch| batch.shard(0).to_owned());
+            let before = files.last().map_or("", |file: &InputFile| &file.name);
+            let same = !shard.is_empty() && shard == last;
+            let is_next = same || continues(before, &name, &shard);
             match shards.last_mut() {
-                Some(files) if !shard.is_empty() && shard == last => files.end = i + 1,
+                Some(files) if is_next => files.end = i + 1,
                 _ => shards.push(i..i + 1),
             }
             last = shard;
@@ -64,6 +69,12 @@ impl Input {
             shards,
             first,
         })
+    }
+
+    /// The fingerprint of the tokenizer of the masks, if they record it.
+    pub(crate) fn tokenizer(&self) -> Option<String> {
+        let metadata = Metadata::of(&self.first.schema().metadata);
+        metadata.tokenizer.fingerprint
     }
 
     /// The path of a file.
@@ -87,7 +98,7 @@ impl Input {
     pub(crate) fn identities(&self) -> Map<String, Value> {
         let files = self.files.iter();
         files
-            .map(|file| (file.name.clone(), json!(file.identity)))
+            .map(|file| (file.name.to_string(), json!(file.identity)))
             .collect()
     }
 
@@ -118,8 +129,22 @@ impl Input {
     }
 }
 
+/// Whether a file continues the one before it: their names differ only in their numbers, which follow each other. A shard
+/// whose own name ends like that has a file of its own.
+fn continues(before: &str, name: &str, shard: &str) -> bool {
+    fn numbered(name: &str) -> Option<(&str, u32)> {
+        let (stem, number) = name.strip_suffix(".arrow")?.rsplit_once('.')?;
+        let is_number = number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| Some((stem, number.parse().ok()?)))?
+    }
+    let (Some((stem, number)), Some((next_stem, next))) = (numbered(before), numbered(name)) else {
+        return false;
+    };
+    stem == next_stem && Some(next) == number.checked_add(1) && name != mask_file_name(shard)
+}
+
 /// The names of the files of a finished folder.
-pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
+pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<InsidePath>> {
     let shown = path.display();
     if !path.is_dir() {
         let got = if path.exists() {
@@ -163,4 +188,25 @@ pub(crate) fn finished_files(path: &Path) -> anyhow::Result<Vec<String>> {
         return Err(unfinished("it has no summary.json".to_owned()));
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::continues;
+
+    #[test]
+    fn numbered_files_belong_together() {
+        let name = |i: usize| format!("b/0.txt.40-files.{i:05}.arrow");
+        assert!(continues(&name(0), &name(1), "b/7.txt"));
+        assert!(continues(&name(99_999), &name(100_000), "b/7.txt"));
+        assert!(!continues(&name(0), &name(2), "b/7.txt"));
+        assert!(!continues(
+            &name(1),
+            "b/0.txt.41-files.00002.arrow",
+            "b/7.txt"
+        ));
+        assert!(!continues("a.txt.arrow", "b.txt.arrow", "b.txt"));
+        // Shards with such names.
+        assert!(!continues("x.00000.arrow", "x.00001.arrow", "x.00001"));
+    }
 }

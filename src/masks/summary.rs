@@ -81,7 +81,7 @@ impl SummaryFile {
     /// If it cannot be read, or is not JSON.
     pub(crate) fn read(folder: &Path) -> anyhow::Result<Option<Self>> {
         let path = folder.join(NAME);
-        let bytes = match rho_files::read(&path) {
+        let bytes = match rho_files::read_named(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes.with_context(|| format!("{}: cannot be read", path.display()))?,
         };

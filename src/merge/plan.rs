@@ -3,6 +3,7 @@
 
 use std::{collections::HashSet, path::PathBuf};
 
+use rho_files::{InsidePath, LeadsOutside};
 use rho_formats::MasksFolder;
 use serde_json::{Map, Value, json};
 
@@ -30,7 +31,7 @@ pub(super) struct Merged {
     /// The folder and the file in it that it is from.
     pub(super) input: usize,
     pub(super) file: usize,
-    pub(super) name: String,
+    pub(super) name: InsidePath,
 }
 
 impl MergePlan {
@@ -50,24 +51,19 @@ impl MergePlan {
         let files = self.files.iter();
         let identity = |merged: &Merged| {
             let file = &self.inputs[merged.input].files[merged.file];
-            (merged.name.clone(), json!(file.identity))
+            (merged.name.to_string(), json!(file.identity))
         };
-        RecordedPlan {
-            settings: json!({
-                "command": Command::Merge.name(),
-                "metadata": self.all_metadata(),
-                "on_duplicate": self.on_duplicate,
-                "input": files.map(identity).collect::<Map<String, Value>>(),
-            }),
-            shards: self
-                .files
-                .iter()
-                .map(|merged| RecordedShard {
-                    name: merged.name.clone(),
-                    bytes: self.bytes(merged),
-                })
-                .collect(),
-        }
+        let settings = json!({
+            "command": Command::Merge.name(),
+            "metadata": self.all_metadata(),
+            "on_duplicate": self.on_duplicate,
+            "input": files.map(identity).collect::<Map<String, Value>>(),
+        });
+        let recorded = |merged: &Merged| RecordedShard {
+            name: merged.name.clone(),
+            bytes: self.bytes(merged),
+        };
+        RecordedPlan::of_files(settings, self.files.iter().map(recorded).collect())
     }
 
     /// The size of the file that one is from.
@@ -103,7 +99,7 @@ pub(crate) fn resolve(args: &MergeArgs) -> anyhow::Result<MergePlan> {
         inputs.push(input);
     }
     Ok(MergePlan {
-        files: files(&inputs),
+        files: files(&inputs)?,
         inputs,
         out: args.out.clone(),
         on_duplicate: args.on_duplicate,
@@ -148,14 +144,14 @@ fn must_match(first: &Input, input: &Input) -> anyhow::Result<()> {
 }
 
 /// The files to write, in the order of the folders. A name that an earlier folder has is put into a folder of its own.
-fn files(inputs: &[Input]) -> Vec<Merged> {
-    let mut taken: HashSet<String> = HashSet::new();
+fn files(inputs: &[Input]) -> Result<Vec<Merged>, LeadsOutside> {
+    let mut taken: HashSet<InsidePath> = HashSet::new();
     let mut files = Vec::new();
     for (i, input) in inputs.iter().enumerate() {
         for (file, found) in input.files.iter().enumerate() {
             let mut name = found.name.clone();
             while !taken.insert(name.clone()) {
-                name = format!("merged-{}/{name}", i + 1);
+                name = InsidePath::new(format!("merged-{}/{name}", i + 1))?;
             }
             files.push(Merged {
                 input: i,
@@ -164,5 +160,5 @@ fn files(inputs: &[Input]) -> Vec<Merged> {
             });
         }
     }
-    files
+    Ok(files)
 }

@@ -25,6 +25,7 @@ use crate::{
     select::folder::clear,
     selections::{counts::Counts, rule::Rule},
     stop::{Stop, Stopped},
+    terminal,
     tokenization::masks_copy,
 };
 
@@ -52,7 +53,9 @@ pub(crate) fn run(
     )?;
     let folder = &folder.files;
     for input in &plan.inputs {
-        masks_copy::copy(&input.folder, folder)?;
+        let tokenizer = input.tokenizer();
+        let note = masks_copy::copy(&input.folder, folder, tokenizer.as_deref())?;
+        note.iter().for_each(|note| terminal::line(note));
     }
     let metadata = metadata(plan, &parts)?;
     let rule = Metadata::of(&metadata).selections;

@@ -2,20 +2,20 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
     io::{self, Read},
 };
 
-use rho_formats::{MaskFile, MasksFolder};
+use rho_formats::MasksFolder;
 use serde::{Deserialize, Serialize};
 
 use super::{
     output::Totals,
-    record::{Identity, ShardRecord, State},
+    record::{From, Identity, ShardRecord, State},
     shard_files::{record_note, rejections_note},
     summary::{Seconds, Subject, Summary},
 };
 use crate::{
+    groups::Group,
     hinted_error::HintedError,
     run_folder::{RecordedPlan, records},
 };
@@ -32,8 +32,10 @@ pub(crate) struct RankTimes {
 /// The state of all shards of a folder.
 pub(crate) struct FolderState {
     plan: RecordedPlan,
+    groups: Vec<Group>,
+    /// The record of each group.
     records: Vec<Option<ShardRecord>>,
-    /// Whether each shard's finished files exist: its rank may have been killed before it renamed them.
+    /// Whether each group's finished files exist: its rank may have been killed before it renamed them.
     there: Vec<bool>,
 }
 
@@ -43,26 +45,24 @@ impl FolderState {
         let Some(plan) = RecordedPlan::read(folder)? else {
             return Ok(None);
         };
-        let records = plan.shards.iter().map(|s| record(folder, &s.name));
+        let groups = plan.groups()?;
+        let records = groups.iter().map(|group| record(folder, group));
         let records = records.collect::<anyhow::Result<Vec<_>>>()?;
-        let whole = |file: &MaskFile| {
-            let found = fs::metadata(folder.path().join(&file.name));
-            found.is_ok_and(|found| found.len() == file.bytes)
-        };
         let there = |record: &Option<ShardRecord>| {
-            let files = record.iter().flat_map(|record| &record.files);
-            files.into_iter().all(whole)
+            let mut files = record.iter().flat_map(|record| &record.files);
+            files.all(|file| folder.is_whole(file))
         };
         Ok(Some(Self {
             there: records.iter().map(there).collect(),
             plan,
+            groups,
             records,
         }))
     }
 
-    /// The shards that were started, with their records.
+    /// The groups that were started, by name, with their records.
     pub(crate) fn records(&self) -> impl Iterator<Item = (&str, &ShardRecord)> {
-        let names = self.plan.shards.iter().map(|shard| shard.name.as_str());
+        let names = self.groups.iter().map(|group| group.name.as_str());
         let records = names.zip(&self.records);
         records.filter_map(|(name, record)| Some((name, record.as_ref()?)))
     }
@@ -70,17 +70,27 @@ impl FolderState {
     /// The shards that are not done, each with the reason.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut missing = Vec::new();
-        for (i, shard) in self.plan.shards.iter().enumerate() {
-            match self.records[i].as_ref().map(|record| &record.state) {
-                None => missing.push(format!("{} (not started)", shard.name)),
-                Some(State::Open(durable)) => {
-                    let row = durable.from.row;
-                    missing.push(format!("{} (up to row {row})", shard.name));
+        for (i, group) in self.groups.iter().enumerate() {
+            for (member, shard) in self.plan.shards[group.members.clone()].iter().enumerate() {
+                let name = &shard.name;
+                match self.records[i].as_ref().map(|record| &record.state) {
+                    None => missing.push(format!("{name} (not started)")),
+                    Some(State::Open(durable)) => missing.push(match durable.from {
+                        From { member: next, .. } if member < next => {
+                            format!("{name} (its masks are not complete)")
+                        }
+                        From {
+                            member: next, row, ..
+                        } if member == next => {
+                            format!("{name} (up to row {row})")
+                        }
+                        _ => format!("{name} (not started)"),
+                    }),
+                    Some(_) if !self.there[i] => {
+                        missing.push(format!("{name} (its masks are missing)"));
+                    }
+                    Some(_) => {}
                 }
-                Some(_) if !self.there[i] => {
-                    missing.push(format!("{} (its masks are missing)", shard.name));
-                }
-                Some(_) => {}
             }
         }
         missing
@@ -131,18 +141,23 @@ impl FolderState {
 
     /// The identity of each shard's input when it was scored.
     pub(crate) fn inputs(&self) -> BTreeMap<String, Identity> {
-        let names = self.plan.shards.iter().map(|shard| shard.name.clone());
-        let inputs = names.zip(&self.records);
+        let mut inputs = BTreeMap::new();
+        for (group, record) in self.groups.iter().zip(&self.records) {
+            let shards = &self.plan.shards[group.members.clone()];
+            let identities = record.iter().flat_map(ShardRecord::inputs);
+            for (shard, identity) in shards.iter().zip(identities) {
+                inputs.insert(shard.name.to_string(), identity.clone());
+            }
+        }
         inputs
-            .filter_map(|(name, record)| Some((name, record.as_ref()?.input.clone())))
-            .collect()
     }
 
     fn rejections(&self, folder: &MasksFolder, to: &mut dyn io::Write) -> io::Result<()> {
-        for (shard, record) in self.plan.shards.iter().zip(&self.records) {
+        for (group, record) in self.groups.iter().zip(&self.records) {
             let bytes = record.as_ref().map_or(0, |r| r.rejections);
             if bytes > 0 {
-                let file = File::open(folder.record_path(&rejections_note(&shard.name)))?;
+                let name = MasksFolder::record_name(&rejections_note(&group.name));
+                let file = folder.folder().open(&name)?;
                 io::copy(&mut file.take(bytes), to)?;
             }
         }
@@ -167,20 +182,33 @@ pub(crate) fn add_times(
     Ok(times)
 }
 
-/// The record of a shard; none if it was not started.
-pub(super) fn record(folder: &MasksFolder, shard: &str) -> anyhow::Result<Option<ShardRecord>> {
-    records::read(folder, &record_note(shard))
+/// The record of a group; none if it was not started.
+pub(super) fn record(folder: &MasksFolder, group: &Group) -> anyhow::Result<Option<ShardRecord>> {
+    let record: Option<ShardRecord> = records::read(folder, &record_note(&group.name))?;
+    match record {
+        Some(record) if record.shards() != group.members.len() => Err(HintedError::error(
+            format!(
+                "{}: expected the record of {} shards, got one of {}",
+                group.name,
+                group.members.len(),
+                record.shards()
+            ),
+            "start over with --restart",
+        )),
+        record => Ok(record),
+    }
 }
 
-/// Removes everything that was written for these shards.
-pub(super) fn clear(folder: &MasksFolder, shards: &[&str]) -> anyhow::Result<()> {
+/// Removes everything that was written for the groups with these names.
+pub(super) fn clear(folder: &MasksFolder, groups: &[&str]) -> anyhow::Result<()> {
     let mut files = Vec::new();
-    for shard in shards {
-        // An unreadable record names no files; those of its shard stay and are replaced.
-        if let Ok(Some(record)) = record(folder, shard) {
+    for name in groups {
+        // An unreadable record names no files; those of its group stay and are replaced.
+        let record = records::read::<ShardRecord>(folder, &record_note(name));
+        if let Ok(Some(record)) = record {
             files.extend(record.files);
             files.extend(record.replaces);
         }
     }
-    Ok(folder.clear(shards.iter().copied(), &files)?)
+    Ok(folder.clear(groups.iter().copied(), &files)?)
 }

@@ -1,6 +1,6 @@
 //! Scores documents without a folder, for commands that measure a model and store nothing.
 //!
-//! Read-ahead blocks, windows and batches are those of a run that writes masks, so the scores of a shard are identical
+//! Read-ahead blocks, windows and batches are those of a run that writes masks, so the scores of a group are identical
 //! to the bit.
 
 use rho_formats::Rejection;
@@ -11,6 +11,7 @@ use super::{
     score::{Times, score},
     tokenize::{Gatherer, Row},
 };
+use crate::groups::Group;
 
 /// A document with its loss and entropy, token-aligned; NaN if a token was not scored.
 #[derive(Debug)]
@@ -23,19 +24,19 @@ pub(crate) struct Measured {
     pub(crate) entropy: Vec<f32>,
 }
 
-/// Scores the rows of one shard in order, and passes the documents of each read-ahead block to `each` once they are
+/// Scores the rows of one group in order, each with the number of its shard in the group, and passes the documents of each read-ahead block to `each` once they are
 /// scored. Returns false if the run was stopped before the end.
 pub(crate) fn measure(
     work: &Work<'_>,
-    (number, name): (usize, &str),
-    rows: impl Iterator<Item = anyhow::Result<Result<TokenDocument, Rejection>>>,
+    group: &Group,
+    rows: impl Iterator<Item = anyhow::Result<(usize, Result<TokenDocument, Rejection>)>>,
     scorers: &mut Scorers<'_>,
     mut each: impl FnMut(Result<Measured, Rejection>) -> anyhow::Result<()>,
 ) -> anyhow::Result<bool> {
     let mut times = Times::default();
     let mut gatherer = Gatherer::new(work, From::default());
     let mut score = |look_ahead: LookAhead| {
-        let Some(scored) = score(work, name, look_ahead, scorers, &mut times)? else {
+        let Some(scored) = score(work, group, look_ahead, scorers, &mut times)? else {
             return Ok(false);
         };
         for rejection in scored.rejected {
@@ -54,15 +55,24 @@ pub(crate) fn measure(
         }
         anyhow::Ok(true)
     };
-    work.progress.shard(number);
-    for (row, document) in (0..).zip(rows) {
+    work.progress.shard(group.members.start);
+    for row in rows {
         if work.stop.requested() {
             return Ok(false);
         }
+        let (member, mut document) = row?;
+        let row = match &mut document {
+            Ok(document) => {
+                document.member = member;
+                document.row
+            }
+            Err(rejection) => rejection.row,
+        };
         let ended = gatherer.push(Row {
-            row: document_row(&document, row),
+            member,
+            row,
             digest: 0,
-            document: document?,
+            document,
         });
         if let Some(look_ahead) = ended
             && !score(look_ahead)?
@@ -73,17 +83,6 @@ pub(crate) fn measure(
     if !score(gatherer.end(true))? {
         return Ok(false);
     }
-    work.progress.shard_done(name, None);
+    work.progress.group_done(&group.name, group.members.len());
     Ok(true)
-}
-
-fn document_row(
-    document: &anyhow::Result<Result<TokenDocument, Rejection>>,
-    otherwise: i64,
-) -> i64 {
-    match document {
-        Ok(Ok(document)) => document.row,
-        Ok(Err(rejection)) => rejection.row,
-        Err(_) => otherwise,
-    }
 }

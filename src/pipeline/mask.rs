@@ -1,20 +1,23 @@
-//! Turns scores into masks, shard by shard: gathers a scope, ranks its tokens, writes its rows.
+//! Turns scores into masks, group by group: gathers a scope, ranks its tokens, writes its rows.
 
 use std::{
     ops::Range,
-    sync::mpsc::Receiver,
+    sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant},
 };
 
 use rho_formats::{MaskRow, token_hash};
 
 use super::{
-    Break, Flow, Scored, ScoredDocument, Work, for_each,
+    Flow, Scored, ScoredDocument, Work, for_each,
     output::{Open, Output},
+    record::Broken,
     rejected::Rejected,
+    shard_files::MemberRow,
 };
 use crate::{
     document::Document,
+    groups::Group,
     selections::{
         mark::{self, MarkedTokens},
         rule::Scope,
@@ -36,7 +39,7 @@ pub(super) fn run(
 ) -> anyhow::Result<Masked> {
     let mut masker = Masker {
         work,
-        shard: "",
+        group: &Group::alone(0, ""),
         gathered: Vec::new(),
         rejected: Rejected::new(work.plan, &output.counted_before()),
         sample: None,
@@ -48,21 +51,22 @@ pub(super) fn run(
         match flow {
             Flow::Begin(i, _) => {
                 let (open, kept) = output.begin(i)?;
-                masker.shard = &work.shards[i].name;
+                masker.group = &output.groups()[i];
                 masker.gathered = kept;
                 current = Some(open);
             }
             Flow::Part(scored) => {
                 if let Some(open) = &mut current {
                     let next = scored.next;
-                    masker.take(scored, open)?;
+                    let broken = masker.take(scored, open)?;
                     open.commit(next)?;
+                    masker.broken(&broken)?;
                 }
             }
-            Flow::End(scored, broken) => {
+            Flow::End(scored) => {
                 if let Some(mut open) = current.take() {
                     masker.take(scored, &mut open)?;
-                    masker.end(open, broken)?;
+                    masker.end(open)?;
                 }
             }
         }
@@ -77,15 +81,16 @@ pub(super) fn run(
 
 struct Masker<'a> {
     work: &'a Work<'a>,
-    shard: &'a str,
+    group: &'a Group,
     /// Documents of the open scope, without masks.
-    gathered: Vec<MaskRow>,
+    gathered: Vec<MemberRow>,
     rejected: Rejected<'a>,
     sample: Option<Document>,
 }
 
 impl Masker<'_> {
-    fn take(&mut self, scored: Scored, open: &mut Open<'_>) -> anyhow::Result<()> {
+    /// Takes the scores of a read-ahead block. Returns the shards that ended early in it.
+    fn take(&mut self, scored: Scored, open: &mut Open<'_>) -> anyhow::Result<Vec<Broken>> {
         let rows = scored.documents.len() + scored.rejected.len();
         self.rejected.look_ahead(rows, &scored.rejected)?;
         for rejection in &scored.rejected {
@@ -98,7 +103,28 @@ impl Masker<'_> {
         counts.batches += scored.cost.batches;
         counts.batch_tokens += scored.cost.tokens;
         counts.padding += scored.cost.padding;
-        for document in scored.documents.into_iter().map(row) {
+        let shard = |member: usize| &self.work.shards[self.group.members.start + member].name;
+        let mut broken = Vec::new();
+        for early in scored.broken {
+            broken.push(Broken {
+                shard: shard(early.member).clone(),
+                row: early.row,
+                reason: early.reason,
+            });
+        }
+        for broken in &broken {
+            open.broken(broken)?;
+        }
+        let (mut member, mut name): (usize, Arc<str>) = (0, shard(0).as_str().into());
+        let mut rows = Vec::with_capacity(scored.documents.len());
+        for document in scored.documents {
+            if document.document.member != member {
+                member = document.document.member;
+                name = shard(member).as_str().into();
+            }
+            rows.push(row(&name, document));
+        }
+        for document in rows {
             if !scored.ends_scope {
                 open.keep(&document)?;
             }
@@ -111,17 +137,33 @@ impl Masker<'_> {
             self.close_scope(open)?;
             open.end_scope();
         }
+        Ok(broken)
+    }
+
+    /// Handles shards that ended early; an error with --strict.
+    fn broken(&self, broken: &[Broken]) -> anyhow::Result<()> {
+        for Broken { shard, row, reason } in broken {
+            self.rejected.broken(shard, *row, reason)?;
+        }
         Ok(())
     }
 
-    fn end(&mut self, open: Open<'_>, broken: Option<Break>) -> anyhow::Result<()> {
-        let (shard, broken) = open.complete(broken)?;
-        if let Some(Break { row, reason }) = &broken {
-            self.rejected.broken(&shard, *row, reason)?;
+    fn end(&mut self, open: Open<'_>) -> anyhow::Result<()> {
+        let broken = open.complete()?;
+        self.broken(&broken)?;
+        let (group, progress) = (self.group, self.work.progress);
+        if !group.is_gathered() {
+            let early = broken.first().map(|broken| broken.reason.as_str());
+            progress.shard_done(&group.name, early);
+            return Ok(());
         }
-        self.work
-            .progress
-            .shard_done(&shard, broken.as_ref().map(|b| b.reason.as_str()));
+        for Broken { shard, reason, .. } in &broken {
+            progress.shard_done(shard, Some(reason));
+        }
+        let whole = group.members.len() - broken.len();
+        if whole > 0 {
+            progress.group_done(&group.name, whole);
+        }
         Ok(())
     }
 
@@ -130,7 +172,6 @@ impl Masker<'_> {
         let rows = std::mem::take(&mut self.gathered);
         let plan = self.work.plan;
         let gathered = Gathered {
-            shard: self.shard,
             columns: &plan.scores,
             have_source: plan.source_field.is_some(),
             rows: &rows,
@@ -139,7 +180,14 @@ impl Masker<'_> {
         let ranges: Vec<Range<usize>> = gathered.documents().collect();
         open.counts().scope(&rows, &counted);
         let names = plan.rule.masks();
-        for (mut document, range) in rows.into_iter().zip(ranges) {
+        for (
+            MemberRow {
+                shard,
+                mut document,
+            },
+            range,
+        ) in rows.into_iter().zip(ranges)
+        {
             document.masks = masks.iter().map(|m| m[range.clone()].to_vec()).collect();
             document.weights = weights.iter().map(|w| w[range.clone()].to_vec()).collect();
             if self.sample.is_none()
@@ -153,26 +201,25 @@ impl Masker<'_> {
                     ..Document::default()
                 });
             }
-            open.write(&document)?;
+            open.write(&shard, &document)?;
         }
         Ok(())
     }
 }
 
-/// Documents of one shard with their scores.
+/// Documents of one group with their scores.
 struct Gathered<'a> {
-    shard: &'a str,
     columns: &'a [String],
     /// Whether the masks have a column of sources.
     have_source: bool,
-    rows: &'a [MaskRow],
+    rows: &'a [MemberRow],
 }
 
 impl Documents for Gathered<'_> {
     fn documents(&self) -> impl Iterator<Item = Range<usize>> {
         self.rows.iter().scan(0, |at, row| {
             let begin = *at;
-            *at += row.input_ids.len();
+            *at += row.document.input_ids.len();
             Some(begin..*at)
         })
     }
@@ -181,31 +228,31 @@ impl Documents for Gathered<'_> {
         let Some(column) = self.columns.iter().position(|name| name == column) else {
             return false;
         };
-        let all = self.rows.iter().map(|row| &row.scores[column]);
+        let all = self.rows.iter().map(|row| &row.document.scores[column]);
         all.for_each(|row| scores.extend_from_slice(row));
         true
     }
 
-    fn shard(&self, _document: usize) -> &str {
-        self.shard
+    fn shard(&self, document: usize) -> &str {
+        &self.rows[document].shard
     }
 
     fn source(&self, document: usize) -> Option<&str> {
         match self.have_source {
-            true => self.rows[document].source.as_deref(),
-            false => Some(self.shard),
+            true => self.rows[document].document.source.as_deref(),
+            false => Some(&self.rows[document].shard),
         }
     }
 
     fn token_hash_and_row(&self, document: usize) -> (i64, i64) {
-        let row = &self.rows[document];
+        let row = &self.rows[document].document;
         (token_hash(&row.input_ids), row.row)
     }
 }
 
-fn row(scored: ScoredDocument) -> MaskRow {
+fn row(shard: &Arc<str>, scored: ScoredDocument) -> MemberRow {
     let ScoredDocument { document, scores } = scored;
-    MaskRow {
+    let document = MaskRow {
         id: document.id,
         row: document.row,
         input_ids: document.tokens,
@@ -214,5 +261,9 @@ fn row(scored: ScoredDocument) -> MaskRow {
         weights: Vec::new(),
         text: document.text,
         source: document.source,
+    };
+    MemberRow {
+        shard: Arc::clone(shard),
+        document,
     }
 }

@@ -18,11 +18,11 @@
 //! * `in_memory`: scores without a folder.
 //!
 //! Memory: at most two blocks wait between two stages, and one scope of masks before the writer; nothing grows with the
-//! corpus. What is batched and ranked together depends only on the shard: blocks and scopes start anew at each shard,
-//! and a scope consists of whole blocks.
+//! corpus. What is batched and ranked together depends only on the group of shards (see `crate::groups`; most shards are
+//! a group by themselves): blocks and scopes start anew at each group, and a scope consists of whole blocks.
 //!
-//! A block is also the unit of resuming: after each block, `shard_files` writes its results and the position of its
-//! shard to disk. A block that was in flight is scored again, in the same batches, so the output is identical to the
+//! A block is also the unit of resuming: after each block, `shard_files` writes its results and the position in its
+//! group to disk. A block that was in flight is scored again, in the same batches, so the output is identical to the
 //! byte.
 //!
 //! A stage that fails returns its error and drops its channels; its neighbours find them closed and end quietly.
@@ -57,19 +57,22 @@ use record::From;
 use score::Cost;
 use summary::Seconds;
 
-/// A message from one stage to the next: the start, a part or the end of a shard.
+/// A message from one stage to the next: the start, a part or the end of a group.
 enum Flow<T> {
-    /// The shard with this number starts, or resumes at this position.
+    /// The group with this number starts, or resumes at this position.
     Begin(usize, From),
     /// Some of its documents.
     Part(T),
-    /// Its last documents, and the break if the shard ended early. They are one message because a broken shard must not
-    /// be resumed at its break.
-    End(T, Option<Break>),
+    /// Its last documents.
+    End(T),
 }
 
-/// Where and why a shard ended early.
+/// Where and why a shard ended early. It travels with the documents before it, so that a position after it is recorded
+/// together with it.
+#[derive(Debug)]
 struct Break {
+    /// The number of the shard in its group.
+    member: usize,
     row: i64,
     reason: String,
 }
@@ -77,6 +80,8 @@ struct Break {
 /// A document as token ids.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TokenDocument {
+    /// The number of its shard in the group.
+    pub(crate) member: usize,
     pub(crate) id: String,
     pub(crate) row: i64,
     pub(crate) tokens: Vec<u32>,
@@ -90,11 +95,13 @@ pub(crate) struct TokenDocument {
 #[derive(Debug, Default)]
 struct LookAhead {
     documents: Vec<TokenDocument>,
-    rejected: Vec<Rejection>,
+    /// Each with the number of its shard in the group.
+    rejected: Vec<(usize, Rejection)>,
+    broken: Vec<Break>,
     tokens: usize,
-    /// Bytes of the shard read so far, as stored.
+    /// Bytes of the group read so far, as stored.
     bytes: u64,
-    /// The position in the shard after this block.
+    /// The position in the group after this block.
     next: From,
     /// Whether a scope ends with this block.
     ends_scope: bool,
@@ -112,6 +119,7 @@ struct ScoredDocument {
 struct Scored {
     documents: Vec<ScoredDocument>,
     rejected: Vec<Rejection>,
+    broken: Vec<Break>,
     cost: Cost,
     next: From,
     ends_scope: bool,
@@ -152,15 +160,15 @@ pub(crate) fn run(
     scorers: &mut Scorers<'_>,
     output: &Output<'_>,
 ) -> anyhow::Result<Report> {
-    let todo = output.todo();
+    let (groups, todo) = (output.groups(), output.todo());
     let (documents, to_tokenize) = sync_channel(4);
     let (look_aheads, to_score) = sync_channel(2);
     let (scores, to_mask) = sync_channel(2);
     std::thread::scope(|scope| {
-        let reader = scope.spawn(|| read::run(work, &todo, documents));
-        let tokenizer = scope.spawn(move || tokenize::run(work, to_tokenize, look_aheads));
+        let reader = scope.spawn(|| read::run(work, groups, &todo, documents));
+        let tokenizer = scope.spawn(move || tokenize::run(work, groups, to_tokenize, look_aheads));
         let masker = scope.spawn(move || mask::run(work, to_mask, output));
-        let scored = score::run(work, to_score, scores, scorers);
+        let scored = score::run(work, groups, to_score, scores, scorers);
         // Join the last stage first: if it fails, the others only see a closed channel.
         let (masked, scored, tokenized, read) =
             (join(masker)?, scored?, join(tokenizer)?, join(reader)?);
@@ -207,6 +215,8 @@ fn send<T>(sender: &SyncSender<Flow<T>>, flow: Flow<T>) -> bool {
     sender.send(flow).is_ok()
 }
 
+#[cfg(test)]
+mod group_tests;
 #[cfg(test)]
 mod resume_tests;
 #[cfg(test)]

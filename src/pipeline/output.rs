@@ -2,15 +2,14 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rho_formats::{MaskRow, MaskStream, OutputError, Rejection};
+use rho_formats::{MaskRow, MaskStream, OutputError, Rejection, Shard};
 
 use super::{
-    Break,
-    record::{Counts, From, Identity, State},
-    shard_files::ShardFiles,
+    record::{Broken, Counts, From, Identity, State},
+    shard_files::{MemberRow, ShardFiles},
     store::Store,
 };
-use crate::{left_out::ENDS_EARLY, terminal};
+use crate::{groups::Group, left_out::ENDS_EARLY, terminal};
 
 /// Rejected rows that are printed if no rejected.jsonl lists them.
 const SHOWN: u64 = 10;
@@ -20,12 +19,13 @@ pub(crate) enum Output<'a> {
     /// A masks folder.
     Folder(&'a Store<'a>),
     /// A stream.
-    Stream(Box<StreamOutput<'a>>),
+    Stream(Box<StreamOutput>),
 }
 
 /// A stream, and the counts of what was written to it.
-pub(crate) struct StreamOutput<'a> {
-    pub(crate) names: Vec<&'a str>,
+pub(crate) struct StreamOutput {
+    /// The groups to write, in order.
+    pub(crate) groups: Vec<Group>,
     pub(crate) stream: Mutex<MaskStream>,
     pub(crate) totals: Mutex<Totals>,
 }
@@ -38,20 +38,31 @@ pub(crate) struct Totals {
     pub(crate) broken_shards: u64,
 }
 
-/// The output of the shard that is being masked.
+/// The output of the group that is being masked.
 pub(super) struct Open<'a> {
     output: &'a Output<'a>,
-    shard: usize,
+    /// The number of the group.
+    group: usize,
     counts: Counts,
+    /// The shards that ended early; of a folder, its record has them.
+    broken: Vec<Broken>,
     files: Option<ShardFiles>,
 }
 
 impl Output<'_> {
-    /// The shards to mask, in order, with the start position in each.
+    /// The groups of the corpus; those to mask and perhaps others.
+    pub(super) fn groups(&self) -> &[Group] {
+        match self {
+            Self::Folder(store) => store.groups(),
+            Self::Stream(stream) => &stream.groups,
+        }
+    }
+
+    /// The groups to mask, in order, with the start position in each.
     pub(super) fn todo(&self) -> Vec<(usize, From)> {
         match self {
             Self::Folder(store) => store.todo(),
-            Self::Stream(stream) => (0..stream.names.len())
+            Self::Stream(stream) => (0..stream.groups.len())
                 .map(|i| (i, From::default()))
                 .collect(),
         }
@@ -73,22 +84,23 @@ impl Output<'_> {
         }
     }
 
-    /// Starts or resumes a shard. Also returns the documents of its open scope.
-    pub(super) fn begin(&self, shard: usize) -> anyhow::Result<(Open<'_>, Vec<MaskRow>)> {
+    /// Starts or resumes a group. Also returns the documents of its open scope.
+    pub(super) fn begin(&self, group: usize) -> anyhow::Result<(Open<'_>, Vec<MemberRow>)> {
         let mut open = Open {
             output: self,
-            shard,
+            group,
             counts: Counts::default(),
+            broken: Vec::new(),
             files: None,
         };
         match self {
             Self::Folder(store) => {
-                let (files, rows) = store.begin(shard)?;
+                let (files, rows) = store.begin(group)?;
                 open.files = Some(files);
                 Ok((open, rows))
             }
             Self::Stream(stream) => {
-                lock(&stream.stream).begin(stream.names[shard])?;
+                lock(&stream.stream).begin(&stream.groups[group].name)?;
                 Ok((open, Vec::new()))
             }
         }
@@ -96,7 +108,7 @@ impl Output<'_> {
 }
 
 impl Open<'_> {
-    /// The counts of the shard.
+    /// The counts of the group.
     pub(super) fn counts(&mut self) -> &mut Counts {
         match &mut self.files {
             Some(files) => &mut files.record.counts,
@@ -104,17 +116,21 @@ impl Open<'_> {
         }
     }
 
-    /// Writes a document with its masks.
-    pub(super) fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
+    /// Writes a document of a shard with its masks.
+    pub(super) fn write(&mut self, shard: &str, row: &MaskRow) -> Result<(), OutputError> {
         match (&mut self.files, self.output) {
-            (Some(files), _) => files.write(row),
-            (None, Output::Stream(stream)) => lock(&stream.stream).write(row),
+            (Some(files), _) => files.write(shard, row),
+            (None, Output::Stream(stream)) => {
+                let mut stream = lock(&stream.stream);
+                stream.of_shard(shard);
+                stream.write(row)
+            }
             (None, Output::Folder(_)) => Ok(()),
         }
     }
 
     /// Stores a document of the open scope.
-    pub(super) fn keep(&mut self, row: &MaskRow) -> Result<(), OutputError> {
+    pub(super) fn keep(&mut self, row: &MemberRow) -> Result<(), OutputError> {
         self.files.as_mut().map_or(Ok(()), |files| files.keep(row))
     }
 
@@ -154,53 +170,67 @@ impl Open<'_> {
         }
     }
 
-    /// Finishes the shard, as far as it could be read. Returns its name, and the break if it ended early; an input that
-    /// changed while it was read counts as broken.
-    pub(super) fn complete(
-        mut self,
-        mut broken: Option<Break>,
-    ) -> anyhow::Result<(String, Option<Break>)> {
+    /// Records a shard that ended early.
+    pub(super) fn broken(&mut self, broken: &Broken) -> Result<(), OutputError> {
+        match &mut self.files {
+            Some(files) => files.broken(broken),
+            None => {
+                let Broken { shard, row, reason } = broken;
+                terminal::line(&format!("{shard} row {row}: {ENDS_EARLY}{reason}"));
+                self.broken.push(broken.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// Finishes the group, as far as it could be read. Returns its shards that ended early; an input that changed while
+    /// it was read counts as broken.
+    pub(super) fn complete(mut self) -> anyhow::Result<Vec<Broken>> {
         match (self.files.take(), self.output) {
             (Some(mut files), Output::Folder(store)) => {
-                let shard = store.shard(self.shard);
-                let changed = files.record.input.difference(&Identity::of(shard));
-                if let Some(difference) = changed {
-                    let row = broken.take().map_or(0, |b| b.row);
-                    let reason = format!("the file changed while it was read: {difference}");
-                    broken = Some(Break { row, reason });
+                for broken in changed(&files, store.shards_of(self.group)) {
+                    let told = &mut files.record.broken;
+                    match told.iter_mut().find(|told| told.shard == broken.shard) {
+                        Some(told) => told.reason = broken.reason,
+                        None => files.broken(&broken)?,
+                    }
                 }
-                if let Some(Break { row, reason }) = &broken {
-                    files.reject(&Rejection {
-                        shard: shard.name.clone(),
-                        row: *row,
-                        reason: format!("{ENDS_EARLY}{reason}"),
-                    })?;
-                }
-                let state = match &broken {
+                let broken = files.record.broken.clone();
+                let state = match broken.first() {
                     None => State::Complete,
-                    Some(Break { row, reason }) => State::Incomplete {
+                    Some(Broken { row, reason, .. }) => State::Incomplete {
                         row: *row,
                         reason: reason.clone(),
                     },
                 };
-                store.completed(self.shard, files.complete(state)?)?;
-                Ok((shard.name.clone(), broken))
+                store.completed(self.group, files.complete(state)?)?;
+                Ok(broken)
             }
             (_, Output::Stream(stream)) => {
                 lock(&stream.stream).flush()?;
-                let name = stream.names[self.shard];
-                if let Some(Break { row, reason }) = &broken {
-                    terminal::line(&format!("{name} row {row}: the shard ends early: {reason}"));
-                }
                 let mut totals = lock(&stream.totals);
                 totals.counts.add(&self.counts);
-                totals.shards += 1;
-                totals.broken_shards += u64::from(broken.is_some());
-                Ok((name.to_owned(), broken))
+                totals.shards += stream.groups[self.group].members.len() as u64;
+                totals.broken_shards += self.broken.len() as u64;
+                Ok(self.broken)
             }
-            (None, Output::Folder(store)) => Ok((store.shard(self.shard).name.clone(), broken)),
+            (None, Output::Folder(_)) => Ok(self.broken),
         }
     }
+}
+
+/// The shards of a group that changed while they were read.
+fn changed(files: &ShardFiles, shards: &[Shard]) -> Vec<Broken> {
+    let inputs = files.record.inputs().zip(shards);
+    let changed = inputs.filter_map(|(before, shard)| {
+        let difference = before.difference(&Identity::of(shard))?;
+        Some(Broken {
+            shard: shard.name.clone(),
+            row: 0,
+            reason: format!("the file changed while it was read: {difference}"),
+        })
+    });
+    changed.collect()
 }
 
 /// Locks a mutex even if it is poisoned: the panic that poisoned it is resumed anyway.

@@ -1,5 +1,5 @@
-//! Reads the documents of the shards: one thread, one shard after the other, in chunks. In a resumed shard it skips the
-//! rows that are done.
+//! Reads the documents of the shards: one thread, one group after the other and its shards in order, in chunks. In a
+//! resumed group it skips the shards and rows that are done.
 
 use std::{
     sync::mpsc::SyncSender,
@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{Break, Flow, Work, record::From, send};
 use crate::{
+    groups::Group,
     hinted_error::{self, HintedError},
     shards,
 };
@@ -21,23 +22,33 @@ const RECORDS: usize = 256;
 /// ... or this many bytes of text.
 const BYTES: usize = 1 << 20;
 
-/// A chunk of a shard's records, and the bytes read up to its end.
+/// A chunk of a group's records, and the bytes read up to its end.
 #[derive(Default)]
 pub(super) struct Records {
-    pub(super) records: Vec<Numbered>,
+    pub(super) read: Vec<Read>,
     pub(super) bytes: u64,
     size: usize,
 }
 
+/// What is read of a group.
+pub(super) enum Read {
+    Row(Numbered),
+    /// A shard ended early; the next record is of the next shard.
+    Broken(Break),
+}
+
 /// A record and the digest of the rows up to it (see [`From::digest`]).
 pub(super) struct Numbered {
+    /// The number of its shard in the group.
+    pub(super) member: usize,
     pub(super) record: Record,
     pub(super) digest: u64,
 }
 
-/// Reads all shards. Returns the time spent reading, without waiting.
+/// Reads all groups. Returns the time spent reading, without waiting.
 pub(super) fn run(
     work: &Work<'_>,
+    groups: &[Group],
     todo: &[(usize, From)],
     sender: SyncSender<Flow<Records>>,
 ) -> anyhow::Result<Duration> {
@@ -47,75 +58,114 @@ pub(super) fn run(
         .enable_all()
         .build();
     let runtime = runtime.context("cannot start the reader's runtime")?;
-    let mut busy = Duration::ZERO;
+    let mut reading = Reading {
+        work,
+        sender: &sender,
+        busy: Duration::ZERO,
+        some: Records::default(),
+        before: 0,
+    };
     for &(i, from) in todo {
-        let shard = &work.shards[i];
         if work.stop.requested()
             || !send(&sender, Flow::Begin(i, from))
-            || !runtime.block_on(shard_records(work, shard, from, &sender, &mut busy))?
+            || !runtime.block_on(reading.group(&groups[i], from))?
         {
             break;
         }
     }
-    Ok(busy)
+    Ok(reading.busy)
 }
 
-/// Reads one shard; false if the receiver is closed or the run was stopped.
-async fn shard_records(
-    work: &Work<'_>,
-    shard: &Shard,
-    from: From,
-    sender: &SyncSender<Flow<Records>>,
-    busy: &mut Duration,
-) -> anyhow::Result<bool> {
-    let mut start = Instant::now();
-    let mut reader = match shards::open(shard, &work.plan.read_options()).await {
-        Ok(reader) => reader,
-        Err(error) => {
-            let nothing = Flow::End(Records::default(), Some(broken(error)));
-            return Ok(send(sender, nothing));
-        }
-    };
-    // A file is identified by its size and time; standard input only by its content.
-    let digests = shard.place == Location::StandardInput;
-    let mut digest = 0;
-    let mut passed = false;
-    let mut some = Records::default();
-    let end = loop {
-        let next = reader.next().await;
-        if !passed && !matches!(&next, Ok(Some(record)) if row(record) < from.row) {
-            passed = true;
-            must_be_the_same(work, shard, digest, from)?;
-        }
-        if let (true, Ok(Some(record))) = (digests, &next) {
-            digest = chained(digest, record);
-        }
-        match next {
-            // Finished by an earlier run.
-            Ok(Some(_)) if !passed => {
-                if work.stop.requested() {
-                    return Ok(false);
-                }
-            }
-            Ok(Some(record)) => {
-                some.size += size(&record);
-                some.records.push(Numbered { record, digest });
-            }
-            Ok(None) => break None,
-            Err(error) => break Some(broken(error)),
-        }
-        if some.records.len() >= RECORDS || some.size >= BYTES {
-            some.bytes = reader.bytes_read();
-            *busy += start.elapsed();
-            if work.stop.requested() || !send(sender, Flow::Part(std::mem::take(&mut some))) {
+/// Reads groups into chunks.
+struct Reading<'a> {
+    work: &'a Work<'a>,
+    sender: &'a SyncSender<Flow<Records>>,
+    busy: Duration,
+    /// The chunk that is not sent yet.
+    some: Records,
+    /// Bytes of the group's shards before the current one.
+    before: u64,
+}
+
+impl Reading<'_> {
+    /// Reads one group; false if the receiver is closed or the run was stopped.
+    async fn group(&mut self, group: &Group, from: From) -> anyhow::Result<bool> {
+        self.some = Records::default();
+        self.before = 0;
+        let shards = &self.work.shards[group.members.clone()];
+        for (member, shard) in shards.iter().enumerate() {
+            let from = match member.cmp(&from.member) {
+                std::cmp::Ordering::Less => None,
+                std::cmp::Ordering::Equal => Some(from),
+                std::cmp::Ordering::Greater => Some(From::default()),
+            };
+            if let Some(from) = from
+                && (self.work.stop.requested() || !self.shard(member, shard, from).await?)
+            {
                 return Ok(false);
             }
-            start = Instant::now();
+            self.before += shard.bytes;
         }
-    };
-    some.bytes = reader.bytes_read();
-    *busy += start.elapsed();
-    Ok(send(sender, Flow::End(some, end)))
+        self.some.bytes = self.before;
+        Ok(send(self.sender, Flow::End(std::mem::take(&mut self.some))))
+    }
+
+    /// Reads one shard; false if the receiver is closed or the run was stopped.
+    async fn shard(&mut self, member: usize, shard: &Shard, from: From) -> anyhow::Result<bool> {
+        let work = self.work;
+        let mut start = Instant::now();
+        let mut reader = match shards::open(shard, &work.plan.read_options()).await {
+            Ok(reader) => reader,
+            Err(error) => {
+                self.some.read.push(Read::Broken(broken(member, error)));
+                return Ok(true);
+            }
+        };
+        // A file is identified by its size and time; standard input only by its content.
+        let digests = shard.place == Location::StandardInput;
+        let mut digest = 0;
+        let mut passed = false;
+        let end = loop {
+            let next = reader.next().await;
+            if !passed && !matches!(&next, Ok(Some(record)) if row(record) < from.row) {
+                passed = true;
+                must_be_the_same(work, shard, digest, from)?;
+            }
+            if let (true, Ok(Some(record))) = (digests, &next) {
+                digest = chained(digest, record);
+            }
+            match next {
+                // Finished by an earlier run.
+                Ok(Some(_)) if !passed => {
+                    if work.stop.requested() {
+                        return Ok(false);
+                    }
+                }
+                Ok(Some(record)) => {
+                    self.some.size += size(&record);
+                    self.some.read.push(Read::Row(Numbered {
+                        member,
+                        record,
+                        digest,
+                    }));
+                }
+                Ok(None) => break None,
+                Err(error) => break Some(broken(member, error)),
+            }
+            if self.some.read.len() >= RECORDS || self.some.size >= BYTES {
+                self.some.bytes = self.before + reader.bytes_read();
+                self.busy += start.elapsed();
+                let some = std::mem::take(&mut self.some);
+                if work.stop.requested() || !send(self.sender, Flow::Part(some)) {
+                    return Ok(false);
+                }
+                start = Instant::now();
+            }
+        };
+        self.some.read.extend(end.map(Read::Broken));
+        self.busy += start.elapsed();
+        Ok(true)
+    }
 }
 
 /// Refuses to resume if the finished rows differ from those of the earlier run.
@@ -133,7 +183,6 @@ fn must_be_the_same(work: &Work<'_>, shard: &Shard, digest: u64, from: From) -> 
         "give the same rows again, name another folder, or start over with --restart",
     ))
 }
-
 /// The digest after one more row.
 fn chained(before: u64, record: &Record) -> u64 {
     let mut hash = Xxh3::with_seed(before);
@@ -173,8 +222,9 @@ fn size(record: &Record) -> usize {
     }
 }
 
-fn broken(error: ShardError) -> Break {
+fn broken(member: usize, error: ShardError) -> Break {
     Break {
+        member,
         row: error.row(),
         reason: hinted_error::chain(&error.into()),
     }

@@ -1,11 +1,12 @@
-//! The record of a started shard: its progress, which bytes of its files are safe on disk, and its counts. It is
-//! written after each read-ahead block, so an interrupted run resumes there.
+//! The record of a started group of shards (most are one shard): its progress, which bytes of its files are safe on
+//! disk, and its counts. It is written after each read-ahead block, so an interrupted run resumes there.
 
 use std::{fs, path::Path, time::UNIX_EPOCH};
 
-use rho_formats::{Location, MaskFile, MaskRow, Shard, SpillMark};
+use rho_formats::{Location, MaskFile, Shard, SpillMark};
 use serde::{Deserialize, Serialize};
 
+use super::shard_files::MemberRow;
 use crate::selections::counts::Counts as Selected;
 
 /// The size, time and version that identify a file.
@@ -73,24 +74,52 @@ impl Identity {
     }
 }
 
-/// The record of one shard.
+/// The record of one group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ShardRecord {
-    /// The input that its rows are from.
+    /// The input that its rows are from; of the first shard, if there are several.
     pub(crate) input: Identity,
+    /// The inputs of the other shards, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) other_inputs: Vec<Identity>,
     /// Its progress.
     pub(crate) state: State,
     /// Finished mask files; none while it is open.
     pub(crate) files: Vec<MaskFile>,
     /// Finished mask files of an earlier try, which stay until this one is done.
     pub(crate) replaces: Vec<MaskFile>,
+    /// The shards that ended early so far.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) broken: Vec<Broken>,
     /// The valid bytes of its list of rejections.
     pub(crate) rejections: u64,
     /// The counts so far.
     pub(crate) counts: Counts,
 }
 
-/// The progress of a shard.
+impl ShardRecord {
+    /// The inputs of its shards, in order.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &Identity> {
+        std::iter::once(&self.input).chain(&self.other_inputs)
+    }
+
+    /// The number of its shards.
+    pub(crate) fn shards(&self) -> usize {
+        1 + self.other_inputs.len()
+    }
+}
+
+/// A shard that ended early.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Broken {
+    pub(crate) shard: String,
+    /// The row at which it broke.
+    pub(crate) row: i64,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// The progress of a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
@@ -100,14 +129,14 @@ pub(crate) enum State {
     Complete,
     /// All readable rows are done.
     Incomplete {
-        /// The row at which it broke.
+        /// The row at which the first broken shard broke.
         row: i64,
         /// Why.
         reason: String,
     },
 }
 
-/// What of an open shard is safe on disk.
+/// What of an open group is safe on disk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Durable {
     /// Where to resume.
@@ -118,10 +147,13 @@ pub(crate) struct Durable {
     pub(crate) spill: Option<SpillMark>,
 }
 
-/// A position in a shard from which reading and scoping resume.
+/// A position in a group from which reading and scoping resume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct From {
-    /// The first row that is not done.
+    /// The number of the first shard that is not done.
+    #[serde(default)]
+    pub(crate) member: usize,
+    /// Its first row that is not done.
     pub(crate) row: i64,
     /// Tokens in the open scope.
     pub(crate) scope_tokens: usize,
@@ -130,7 +162,7 @@ pub(crate) struct From {
     pub(crate) digest: u64,
 }
 
-/// The counts of a shard.
+/// The counts of a group.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     /// Rows of the finished read-ahead blocks. Rejected rows are counted with them, documents and tokens when their
@@ -151,9 +183,9 @@ pub(crate) struct Counts {
 
 impl Counts {
     /// Adds the documents of one scope and the counts of its selections.
-    pub(super) fn scope(&mut self, documents: &[MaskRow], selected: &Selected) {
+    pub(super) fn scope(&mut self, documents: &[MemberRow], selected: &Selected) {
         self.documents += documents.len() as u64;
-        for document in documents {
+        for MemberRow { document, .. } in documents {
             self.tokens += document.input_ids.len() as u64;
             self.sums.resize(document.scores.len(), 0.0);
             for (sum, scores) in self.sums.iter_mut().zip(&document.scores) {
@@ -168,7 +200,7 @@ impl Counts {
         self.selected.add(selected);
     }
 
-    /// Adds the counts of another shard.
+    /// Adds the counts of another group.
     pub(super) fn add(&mut self, other: &Self) {
         self.rows += other.rows;
         self.documents += other.documents;

@@ -24,11 +24,11 @@ use crate::{
 
 /// A fake whose scores depend on a token and the one before it. After some batches it stops the run or fails.
 #[derive(Default)]
-struct Fake {
-    stop_after: Option<usize>,
-    break_after: Option<usize>,
-    stop: Stop,
-    batches: usize,
+pub(super) struct Fake {
+    pub(super) stop_after: Option<usize>,
+    pub(super) break_after: Option<usize>,
+    pub(super) stop: Stop,
+    pub(super) batches: usize,
 }
 
 impl Scorer for Fake {
@@ -100,9 +100,9 @@ fn corpus(folder: &Path) -> Vec<Shard> {
 }
 
 /// One run, as `score` does it.
-fn start(plan: &Plan, shards: &[Shard], fake: &mut Fake) -> anyhow::Result<Report> {
+pub(super) fn start(plan: &Plan, shards: &[Shard], fake: &mut Fake) -> anyhow::Result<Report> {
     let store = Store::open(plan, shards, false)?;
-    let progress = Progress::new(shards, store.mine(), ProgressKind::None);
+    let progress = Progress::new(shards, &store.mine(), ProgressKind::None);
     let stop = fake.stop.clone();
     let work = Work {
         plan,
@@ -119,14 +119,14 @@ fn start(plan: &Plan, shards: &[Shard], fake: &mut Fake) -> anyhow::Result<Repor
     Ok(report)
 }
 
-fn finished(plan: &Plan, shards: &[Shard]) -> (Vec<(String, Vec<u8>)>, usize) {
+pub(super) fn finished(plan: &Plan, shards: &[Shard]) -> (Vec<(String, Vec<u8>)>, usize) {
     let mut fake = Fake::default();
     start(plan, shards, &mut fake).unwrap();
     (files(&plan.out), fake.batches)
 }
 
 /// Every file with its bytes, except locks; times are removed from the summary.
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(super) fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     fn walk(top: &Path, folder: &Path, files: &mut Vec<(String, Vec<u8>)>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -151,14 +151,14 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// The same, without the files that only rho-mask reads.
-fn visible(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(super) fn visible(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = files(folder);
     files.retain(|(name, _)| !name.starts_with(".rho-mask"));
     files
 }
 
 #[track_caller]
-fn assert_same(got: &[(String, Vec<u8>)], expected: &[(String, Vec<u8>)], what: &str) {
+pub(super) fn assert_same(got: &[(String, Vec<u8>)], expected: &[(String, Vec<u8>)], what: &str) {
     let names = |files: &[(String, Vec<u8>)]| -> Vec<String> {
         files.iter().map(|(name, _)| name.clone()).collect()
     };
@@ -496,7 +496,7 @@ fn an_input_that_grows_and_an_output_that_goes() {
     }
     let meddled = |plan: &Plan, meddle: &(dyn Fn() + Sync)| {
         let store = Store::open(plan, &shards, false).unwrap();
-        let progress = Progress::new(&shards, store.mine(), ProgressKind::None);
+        let progress = Progress::new(&shards, &store.mine(), ProgressKind::None);
         let work = Work {
             plan,
             shards: &shards,

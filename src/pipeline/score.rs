@@ -23,6 +23,7 @@ use super::{
     send,
     windows::{Window, windows},
 };
+use crate::groups::Group;
 
 /// Times of the stage, and the tokens scored in them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -49,28 +50,29 @@ pub(super) struct Cost {
 /// resumed.
 pub(super) fn run(
     work: &Work<'_>,
+    groups: &[Group],
     receiver: Receiver<Flow<LookAhead>>,
     sender: SyncSender<Flow<Scored>>,
     scorers: &mut Scorers<'_>,
 ) -> anyhow::Result<Times> {
     let mut times = Times::default();
-    let mut shard = "";
+    let mut group = &Group::alone(0, "");
     let mut free = Instant::now();
     for_each(receiver, |flow| {
         times.waited += free.elapsed();
         let going_on = match flow {
             Flow::Begin(i, from) => {
-                shard = &work.shards[i].name;
-                work.progress.shard(i);
+                group = &groups[i];
+                work.progress.shard(group.members.start);
                 send(&sender, Flow::Begin(i, from))
             }
             Flow::Part(look_ahead) => {
-                let scored = score(work, shard, look_ahead, scorers, &mut times)?;
+                let scored = score(work, group, look_ahead, scorers, &mut times)?;
                 scored.is_some_and(|scored| send(&sender, Flow::Part(scored)))
             }
-            Flow::End(look_ahead, broken) => {
-                let scored = score(work, shard, look_ahead, scorers, &mut times)?;
-                scored.is_some_and(|scored| send(&sender, Flow::End(scored, broken)))
+            Flow::End(look_ahead) => {
+                let scored = score(work, group, look_ahead, scorers, &mut times)?;
+                scored.is_some_and(|scored| send(&sender, Flow::End(scored)))
             }
         };
         free = Instant::now();
@@ -83,7 +85,7 @@ pub(super) fn run(
 /// becomes a rejection.
 pub(super) fn score(
     work: &Work<'_>,
-    shard: &str,
+    group: &Group,
     look_ahead: LookAhead,
     scorers: &mut Scorers<'_>,
     times: &mut Times,
@@ -91,6 +93,7 @@ pub(super) fn score(
     let LookAhead {
         documents,
         mut rejected,
+        broken,
         bytes,
         next,
         ends_scope,
@@ -125,7 +128,11 @@ pub(super) fn score(
     cost.batches = batches.len() as u64;
     let start = Instant::now();
     let scores = score_batches(work, &documents, &all, &batches, scorers).with_context(|| {
-        let last = next.row - 1;
+        let member = work.shards.get(group.members.start + next.member);
+        let (shard, last) = (
+            member.map_or("the end", |shard| &shard.name),
+            (next.row - 1).max(0),
+        );
         format!("scoring the read-ahead block that ends at {shard} row {last}")
     })?;
     times.busy += start.elapsed();
@@ -156,11 +163,9 @@ pub(super) fn score(
         if let Some((i, column, value)) = wrong {
             let reason =
                 format!("token {i}: expected a finite {column} from the reference, got {value}");
-            rejected.push(Rejection {
-                shard: shard.to_owned(),
-                row: scored.document.row,
-                reason,
-            });
+            let TokenDocument { member, row, .. } = scored.document;
+            let shard = work.shards[group.members.start + member].name.clone();
+            rejected.push((member, Rejection { shard, row, reason }));
             return false;
         }
         // Selections rank the stored values. Scores that are not finite were reported above, before rounding.
@@ -169,13 +174,14 @@ pub(super) fn score(
         scored.scores = columns.of(std::mem::take(&mut scored.scores), round);
         true
     });
-    rejected.sort_by_key(|rejection| rejection.row);
+    rejected.sort_by_key(|(member, rejection)| (*member, rejection.row));
     let tokens = documents.iter().map(|d| d.document.tokens.len() as u64);
     times.tokens += tokens.sum::<u64>();
     work.progress.reach(bytes);
     Ok(Some(Scored {
         documents,
-        rejected,
+        rejected: rejected.into_iter().map(|(_, rejected)| rejected).collect(),
+        broken,
         cost,
         next,
         ends_scope,

@@ -1,24 +1,25 @@
-//! The files of a shard that is being masked: its masks, the documents of its open scope, its rejections, and the
+//! The files of a group of shards that is being masked: its masks, the documents of its open scope, its rejections, and the
 //! record of which bytes are valid.
 //!
-//! Data is safe on disk before the record covers it, and the record is replaced atomically. So each shard's record is
+//! Data is safe on disk before the record covers it, and the record is replaced atomically. So each group's record is
 //! true whenever a run is interrupted, and bytes beyond it are truncated when the run is resumed.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, BufWriter, Seek, SeekFrom, Write},
-    path::PathBuf,
+    fs::File,
+    io::{self, BufWriter, Write},
+    sync::Arc,
 };
 
+use rho_files::Folder;
 use rho_formats::{
     MaskRow, MaskSchema, MaskWriter, MasksFolder, OutputError, Rejection, Spill, WriteOptions,
     file_stem,
 };
 
-use super::record::{Counts, Durable, From, Identity, ShardRecord, State};
-use crate::run_folder::records;
+use super::record::{Broken, Counts, Durable, From, Identity, ShardRecord, State};
+use crate::{left_out::ENDS_EARLY, run_folder::records};
 
-/// The schemas and options, the same for all shards of a folder.
+/// The schemas and options, the same for all groups of a folder.
 #[derive(Debug, Clone)]
 pub(super) struct Columns {
     pub(super) schema: MaskSchema,
@@ -27,10 +28,18 @@ pub(super) struct Columns {
     pub(super) options: WriteOptions,
 }
 
-/// The open files of one shard.
+/// A document and the name of its shard.
+#[derive(Debug, Clone)]
+pub(crate) struct MemberRow {
+    pub(crate) shard: Arc<str>,
+    pub(crate) document: MaskRow,
+}
+
+/// The open files of one group.
 pub(super) struct ShardFiles {
     folder: MasksFolder,
     columns: Columns,
+    /// The name of the group.
     shard: String,
     writer: MaskWriter,
     spill: Option<Spill>,
@@ -41,12 +50,13 @@ pub(super) struct ShardFiles {
 }
 
 impl ShardFiles {
-    /// Starts a shard. The record of an earlier try, if there was one, names the files to replace at the end.
+    /// Starts a group, whose shards have these inputs. The record of an earlier try, if there was one, names the files to
+    /// replace at the end.
     pub(super) fn begin(
         folder: &MasksFolder,
         columns: &Columns,
         shard: &str,
-        input: Identity,
+        inputs: Vec<Identity>,
         earlier: Option<ShardRecord>,
     ) -> anyhow::Result<Self> {
         folder.remove_spills(shard, None);
@@ -56,8 +66,11 @@ impl ShardFiles {
             replaces.extend(earlier.replaces);
         }
         let writer = folder.writer(shard, &columns.schema, columns.options)?;
+        let mut inputs = inputs.into_iter();
         let record = ShardRecord {
-            input,
+            input: inputs.next().unwrap_or_default(),
+            other_inputs: inputs.collect(),
+            broken: Vec::new(),
             state: State::Complete,
             files: Vec::new(),
             replaces,
@@ -71,7 +84,7 @@ impl ShardFiles {
             writer,
             spill: None,
             turn: 0,
-            rejections: Rejections::open(folder.record_path(&rejections_note(shard)), 0)?,
+            rejections: Rejections::open(folder, shard, 0)?,
             record,
         };
         // Write the first record before anything is scored, so that a later change of the input is detected.
@@ -79,14 +92,14 @@ impl ShardFiles {
         Ok(files)
     }
 
-    /// Resumes a shard. Also returns the documents of its open scope. None if its files do not match the record.
+    /// Resumes a group. Also returns the documents of its open scope. None if its files do not match the record.
     pub(super) fn resume(
         folder: &MasksFolder,
         columns: &Columns,
         shard: &str,
         record: ShardRecord,
         durable: &Durable,
-    ) -> anyhow::Result<Option<(Self, Vec<MaskRow>)>> {
+    ) -> anyhow::Result<Option<(Self, Vec<MemberRow>)>> {
         let resumed = folder.resume(shard, &columns.schema, columns.options, &durable.files)?;
         let Some(writer) = resumed else {
             return Ok(None);
@@ -96,11 +109,16 @@ impl ShardFiles {
             let Some((file, kept)) = folder.resume_spill(shard, &columns.scored, mark)? else {
                 return Ok(None);
             };
+            let rows_of = |(shard, document): (String, MaskRow)| MemberRow {
+                shard: shard.into(),
+                document,
+            };
+            let kept = kept.into_iter().map(rows_of).collect();
             (spill, rows, turn) = (Some(file), kept, mark.turn);
         }
         folder.remove_spills(shard, durable.spill.map(|mark| mark.turn));
-        let path = folder.record_path(&rejections_note(shard));
-        if std::fs::metadata(&path).map_or(0, |m| m.len()) < record.rejections {
+        let rejected = MasksFolder::record_name(&rejections_note(shard));
+        if folder.folder().bytes(&rejected).unwrap_or(0) < record.rejections {
             return Ok(None);
         }
         let files = Self {
@@ -110,19 +128,20 @@ impl ShardFiles {
             writer,
             spill,
             turn,
-            rejections: Rejections::open(path, record.rejections)?,
+            rejections: Rejections::open(folder, shard, record.rejections)?,
             record,
         };
         Ok(Some((files, rows)))
     }
 
-    /// Writes a document with its masks.
-    pub(super) fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
+    /// Writes a document of a shard with its masks.
+    pub(super) fn write(&mut self, shard: &str, row: &MaskRow) -> Result<(), OutputError> {
+        self.writer.of_shard(shard);
         self.writer.write(row)
     }
 
     /// Stores a document of the open scope, until the scope ends.
-    pub(super) fn keep(&mut self, row: &MaskRow) -> Result<(), OutputError> {
+    pub(super) fn keep(&mut self, row: &MemberRow) -> Result<(), OutputError> {
         let spill = match &mut self.spill {
             Some(spill) => spill,
             none => {
@@ -132,7 +151,8 @@ impl ShardFiles {
                 none.insert(spill)
             }
         };
-        spill.write(row)
+        spill.of_shard(&row.shard);
+        spill.write(&row.document)
     }
 
     /// Ends the scope, after all its documents were written with their masks.
@@ -145,6 +165,17 @@ impl ShardFiles {
     /// Records a row without a document.
     pub(super) fn reject(&mut self, rejection: &Rejection) -> Result<(), OutputError> {
         self.rejections.add(rejection)
+    }
+
+    /// Records a shard that ended early.
+    pub(super) fn broken(&mut self, broken: &Broken) -> Result<(), OutputError> {
+        self.reject(&Rejection {
+            shard: broken.shard.clone(),
+            row: broken.row,
+            reason: format!("{ENDS_EARLY}{}", broken.reason),
+        })?;
+        self.record.broken.push(broken.clone());
+        Ok(())
     }
 
     /// Syncs everything written so far and records it.
@@ -163,7 +194,7 @@ impl ShardFiles {
         Ok(())
     }
 
-    /// Finishes the shard.
+    /// Finishes the group.
     pub(super) fn complete(mut self, state: State) -> anyhow::Result<ShardRecord> {
         self.record.rejections = self.rejections.sync()?;
         self.record.files = self.writer.finish()?;
@@ -173,17 +204,19 @@ impl ShardFiles {
         let replaced = std::mem::take(&mut self.record.replaces);
         self.folder
             .publish(&self.shard, &self.record.files, &replaced)?;
-        put(&self.folder, &self.shard, &self.record)?;
+        if !replaced.is_empty() {
+            put(&self.folder, &self.shard, &self.record)?;
+        }
         Ok(self.record)
     }
 }
 
-/// The path of a shard's record.
+/// The path of a group's record.
 pub(super) fn record_note(shard: &str) -> String {
     format!("shards/{}.json", file_stem(shard))
 }
 
-/// The path of a shard's list of rejections.
+/// The path of a group's list of rejections.
 pub(super) fn rejections_note(shard: &str) -> String {
     format!("shards/{}.rejected", file_stem(shard))
 }
@@ -195,42 +228,39 @@ pub(super) fn put(folder: &MasksFolder, shard: &str, record: &ShardRecord) -> an
 
 /// A growing list of rejections.
 struct Rejections {
-    path: PathBuf,
+    folder: Folder,
+    /// Its name in the folder.
+    name: String,
     file: Option<BufWriter<File>>,
     bytes: u64,
 }
 
 impl Rejections {
-    fn open(path: PathBuf, bytes: u64) -> Result<Self, OutputError> {
+    fn open(folder: &MasksFolder, shard: &str, bytes: u64) -> Result<Self, OutputError> {
         let mut rejections = Self {
-            path,
+            folder: folder.folder().clone(),
+            name: MasksFolder::record_name(&rejections_note(shard)),
             file: None,
             bytes,
         };
-        if rejections.path.exists() {
+        if bytes > 0 {
             rejections.file()?;
+        } else {
+            // What an earlier try left, or what somebody put there.
+            let removed = rejections.folder.remove_file(&rejections.name);
+            removed.map_err(|source| rejections.cannot_write(source))?;
         }
         Ok(rejections)
     }
 
     /// The file, truncated to its valid bytes; created at the first rejection.
     fn file(&mut self) -> Result<&mut BufWriter<File>, OutputError> {
-        let (path, bytes) = (&self.path, self.bytes);
         match &mut self.file {
             Some(file) => Ok(file),
             none => {
-                let open = || -> io::Result<File> {
-                    let mut file = OpenOptions::new()
-                        .create(true)
-                        .truncate(false)
-                        .write(true)
-                        .open(path)?;
-                    file.set_len(bytes)?;
-                    file.seek(SeekFrom::End(0))?;
-                    Ok(file)
-                };
-                let file = open().map_err(|source| OutputError::Create {
-                    path: path.clone(),
+                let file = self.folder.resume(&self.name, self.bytes);
+                let file = file.map_err(|source| OutputError::Create {
+                    path: self.folder.path().join(&self.name),
                     source,
                 })?;
                 Ok(none.insert(BufWriter::new(file)))
@@ -239,19 +269,11 @@ impl Rejections {
     }
 
     fn add(&mut self, rejection: &Rejection) -> Result<(), OutputError> {
-        let path = self.path.clone();
         let written = serde_json::to_vec(rejection).map_err(io::Error::from);
-        let written = written.map(|mut line| {
-            line.push(b'\n');
-            line
-        });
-        let line = written.map_err(|source| OutputError::Write {
-            path: path.clone(),
-            source,
-        })?;
-        self.file()?
-            .write_all(&line)
-            .map_err(|source| OutputError::Write { path, source })?;
+        let mut line = written.map_err(|source| self.cannot_write(source))?;
+        line.push(b'\n');
+        let added = self.file()?.write_all(&line);
+        added.map_err(|source| self.cannot_write(source))?;
         self.bytes += line.len() as u64;
         Ok(())
     }
@@ -259,11 +281,15 @@ impl Rejections {
     fn sync(&mut self) -> Result<u64, OutputError> {
         if let Some(file) = &mut self.file {
             let synced = file.flush().and_then(|()| file.get_ref().sync_data());
-            synced.map_err(|source| OutputError::Write {
-                path: self.path.clone(),
-                source,
-            })?;
+            synced.map_err(|source| self.cannot_write(source))?;
         }
         Ok(self.bytes)
+    }
+
+    fn cannot_write(&self, source: io::Error) -> OutputError {
+        OutputError::Write {
+            path: self.folder.path().join(&self.name),
+            source,
+        }
     }
 }

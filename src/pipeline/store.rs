@@ -1,24 +1,29 @@
 //! The masks folder of a run, which other ranks may share: which shards are done, and which are left.
 
-use std::{collections::BTreeMap, sync::Mutex};
-
-use rho_formats::{
-    Location, MaskRow, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, WriteOptions,
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Mutex,
 };
+
+use rho_formats::{Location, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, WriteOptions};
 
 use super::{
     finish,
     output::{Totals, lock},
-    record::{Counts, From, Identity, ShardRecord, State},
-    shard_files::{Columns, ShardFiles, put},
+    record::{Broken, Counts, From, Identity, ShardRecord, State},
+    shard_files::{Columns, MemberRow, ShardFiles, put},
 };
 use crate::{
+    groups::{self, Group},
     hinted_error::HintedError,
     plan::Plan,
     ranks,
-    run_folder::{Command, Opening, RecordedPlan, RecordedShard, RunFolder, STARTING},
+    run_folder::{Command, Opening, RecordedPlan, RunFolder, STARTING},
     terminal,
 };
+
+/// Broken shards of a group that are named one by one.
+const NAMED: usize = 5;
 
 /// The folder of a run.
 pub(crate) struct Store<'a> {
@@ -26,13 +31,17 @@ pub(crate) struct Store<'a> {
     plan: &'a Plan,
     shards: &'a [Shard],
     columns: Columns,
-    /// Numbers of the shards that this rank masks.
+    /// The shards, gathered as the first run recorded.
+    groups: Vec<Group>,
+    /// Numbers of the groups that this rank masks.
     mine: Vec<usize>,
     records: Mutex<BTreeMap<usize, ShardRecord>>,
     /// The inputs' identities when this run started. The shards must still have them when they are read.
-    found: Mutex<BTreeMap<usize, Identity>>,
-    /// Shards that an earlier run started, opened where it stopped.
-    resumed: Mutex<BTreeMap<usize, (ShardFiles, Vec<MaskRow>)>>,
+    found: Mutex<BTreeMap<usize, Vec<Identity>>>,
+    /// Groups that an earlier run started, opened where it stopped.
+    resumed: Mutex<BTreeMap<usize, (ShardFiles, Vec<MemberRow>)>>,
+    /// The number of files when they were listed last.
+    listed: Mutex<usize>,
 }
 
 impl<'a> Store<'a> {
@@ -42,10 +51,7 @@ impl<'a> Store<'a> {
         let opening = Opening {
             path: &plan.out,
             command: Command::Score,
-            plan: RecordedPlan {
-                settings: plan.what_changes_masks(),
-                shards: shards.iter().map(RecordedShard::of).collect(),
-            },
+            plan: RecordedPlan::of_corpus(plan.what_changes_masks(), shards)?,
             restart,
             rank: Some((plan.rank, plan.world_size)),
         };
@@ -55,15 +61,21 @@ impl<'a> Store<'a> {
             plan.put_tokenizer(&folder.files)?;
         }
         // By the sizes that the first rank recorded, so that all ranks agree even if a file changed since.
-        let sizes: Vec<(u64, &str)> = folder
-            .plan
-            .shards
+        let recorded = &folder.plan.shards;
+        let groups = folder.plan.groups()?;
+        let bytes = |group: &Group| -> u64 {
+            let members = &recorded[group.members.clone()];
+            members.iter().map(|shard| shard.bytes).sum()
+        };
+        let sizes: Vec<(u64, &str)> = groups
             .iter()
-            .map(|s| (s.bytes, s.name.as_str()))
+            .map(|group| (bytes(group), group.name.as_str()))
             .collect();
         let store = Self {
             columns: columns(plan),
             mine: ranks::share(&sizes, plan.rank, plan.world_size),
+            groups,
+            listed: Mutex::default(),
             records: Mutex::default(),
             found: Mutex::default(),
             resumed: Mutex::default(),
@@ -77,25 +89,28 @@ impl<'a> Store<'a> {
         Ok(store)
     }
 
-    /// Takes over what an earlier run did of a shard.
+    /// Takes over what an earlier run did of a group.
     fn take_up(&self, i: usize) -> anyhow::Result<()> {
-        let shard = &self.shards[i];
-        let now = Identity::of(shard);
+        let group = &self.groups[i];
+        let shards = self.shards_of(i);
+        let now: Vec<Identity> = shards.iter().map(Identity::of).collect();
         lock(&self.found).insert(i, now.clone());
-        let Some(record) = finish::record(&self.folder.files, &shard.name)? else {
+        let Some(record) = finish::record(&self.folder.files, group)? else {
             return Ok(());
         };
-        let again = |why: &str| terminal::line(&format!("note: {}: {why}", shard.name));
+        let again = |why: &str| terminal::line(&format!("note: {}: {why}", group.name));
         // A broken shard is read again in any case.
         if !matches!(record.state, State::Incomplete { .. }) {
-            must_be_the_input(&self.folder.files, shard, &record.input, &now)?;
+            for ((shard, before), now) in shards.iter().zip(record.inputs()).zip(&now) {
+                must_be_the_input(&self.folder.files, shard, before, now)?;
+            }
         }
         match &record.state {
             State::Open(durable) => {
                 let opened = ShardFiles::resume(
                     &self.folder.files,
                     &self.columns,
-                    &shard.name,
+                    &group.name,
                     record.clone(),
                     durable,
                 )?;
@@ -110,24 +125,25 @@ impl<'a> Store<'a> {
                 let there =
                     self.folder
                         .files
-                        .publish(&shard.name, &record.files, &record.replaces)?;
+                        .publish(&group.name, &record.files, &record.replaces)?;
                 match &record.state {
                     State::Complete if !there => {
                         again("its masks are missing; it is scored again");
                         return Ok(());
                     }
-                    State::Complete if shard.place == Location::StandardInput => {
+                    State::Complete if shards[0].place == Location::StandardInput => {
                         again("its masks are complete; standard input is not read")
                     }
-                    State::Incomplete { row, reason } => again(&format!(
+                    State::Incomplete { row, reason } if !group.is_gathered() => again(&format!(
                         "it broke at row {row} ({reason}); it is tried again"
                     )),
+                    State::Incomplete { .. } => again(&broken_members(&record)),
                     _ => {}
                 }
                 if !record.replaces.is_empty() {
                     let mut record = record.clone();
                     record.replaces.clear();
-                    put(&self.folder.files, &shard.name, &record)?;
+                    put(&self.folder.files, &group.name, &record)?;
                 }
             }
         }
@@ -135,11 +151,17 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
-    pub(super) fn shard(&self, i: usize) -> &Shard {
-        &self.shards[i]
+    /// The shards of a group.
+    pub(super) fn shards_of(&self, i: usize) -> &[Shard] {
+        &self.shards[self.groups[i].members.clone()]
     }
 
-    /// The shards of this rank that are not done, with the position to start or resume from.
+    /// The groups of the corpus.
+    pub(super) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The groups of this rank that are not done, with the position to start or resume from.
     pub(super) fn todo(&self) -> Vec<(usize, From)> {
         let (records, resumed) = (lock(&self.records), lock(&self.resumed));
         let mut todo = Vec::new();
@@ -169,21 +191,31 @@ impl<'a> Store<'a> {
     }
 
     /// The shards of this rank.
-    pub(crate) fn mine(&self) -> &[usize] {
-        &self.mine
+    pub(crate) fn mine(&self) -> Vec<usize> {
+        self.members(self.mine.iter().copied())
+    }
+
+    /// The size of each group of this rank, at the index of its first shard.
+    pub(crate) fn sizes(&self) -> Vec<u64> {
+        groups::sizes(self.shards, self.mine.iter().map(|&i| &self.groups[i]))
     }
 
     /// The shards of this rank that are done.
     pub(crate) fn finished(&self) -> Vec<usize> {
-        let todo = self.todo();
-        let is_done = |i: &usize| todo.iter().all(|(t, _)| t != i);
-        self.mine.iter().copied().filter(is_done).collect()
+        let todo: HashSet<usize> = self.todo().into_iter().map(|(i, _)| i).collect();
+        self.members(self.mine.iter().copied().filter(|i| !todo.contains(i)))
     }
 
-    /// The counts of earlier runs for shards that this run does not start again.
+    fn members(&self, groups: impl Iterator<Item = usize>) -> Vec<usize> {
+        groups
+            .flat_map(|i| self.groups[i].members.clone())
+            .collect()
+    }
+
+    /// The counts of earlier runs for groups that this run does not start again.
     pub(super) fn counted_before(&self) -> Counts {
         let anew = |&(i, from): &(usize, From)| (from == From::default()).then_some(i);
-        let anew: Vec<usize> = self.todo().iter().filter_map(anew).collect();
+        let anew: HashSet<usize> = self.todo().iter().filter_map(anew).collect();
         let mut counts = Counts::default();
         for (i, record) in lock(&self.records).iter() {
             if !anew.contains(i) {
@@ -208,20 +240,19 @@ impl<'a> Store<'a> {
         totals.broken_shards > 0 || totals.counts.rejected > 0
     }
 
-    pub(super) fn begin(&self, i: usize) -> anyhow::Result<(ShardFiles, Vec<MaskRow>)> {
+    pub(super) fn begin(&self, i: usize) -> anyhow::Result<(ShardFiles, Vec<MemberRow>)> {
         if let Some(resumed) = lock(&self.resumed).remove(&i) {
             return Ok(resumed);
         }
-        let shard = &self.shards[i];
         let earlier = lock(&self.records).remove(&i);
-        // The identity at the start, not the current one: the reader is ahead of this stage.
+        // The identities at the start, not the current ones: the reader is ahead of this stage.
         let found = lock(&self.found).remove(&i);
-        let input = found.unwrap_or_else(|| Identity::of(shard));
+        let inputs = found.unwrap_or_else(|| self.shards_of(i).iter().map(Identity::of).collect());
         let files = ShardFiles::begin(
             &self.folder.files,
             &self.columns,
-            &shard.name,
-            input,
+            &self.groups[i].name,
+            inputs,
             earlier,
         )?;
         Ok((files, Vec::new()))
@@ -230,12 +261,16 @@ impl<'a> Store<'a> {
     pub(super) fn completed(&self, i: usize, record: ShardRecord) -> Result<(), OutputError> {
         let mut records = lock(&self.records);
         records.insert(i, record);
-        // A single rank lists its files at once, so that the dataset can be opened from the first shard on.
-        if self.plan.world_size == 1 {
+        // A single rank lists its files as it goes, so that the dataset can be opened from the first one on. Each time it
+        // writes all names, so it waits until they are an eighth more; the end of a run lists all.
+        let mut listed = lock(&self.listed);
+        let complete = records.len();
+        if self.plan.world_size == 1 && complete > *listed + *listed / 8 {
             let files = records.values().flat_map(|r| r.files.iter());
             self.folder
                 .files
                 .list(&self.columns.schema.metadata, files)?;
+            *listed = complete;
         }
         Ok(())
     }
@@ -247,17 +282,31 @@ impl<'a> Store<'a> {
 }
 
 impl Totals {
-    /// Adds a shard.
+    /// Adds a group.
     pub(super) fn add(&mut self, record: &ShardRecord) {
         self.counts.add(&record.counts);
         let (done, broken) = match record.state {
             State::Open(_) => (0, 0),
-            State::Complete => (1, 0),
-            State::Incomplete { .. } => (1, 1),
+            State::Complete => (record.shards(), 0),
+            // Older records do not list it.
+            State::Incomplete { .. } => (record.shards(), record.broken.len().max(1)),
         };
-        self.shards += done;
-        self.broken_shards += broken;
+        self.shards += done as u64;
+        self.broken_shards += broken as u64;
     }
+}
+
+/// Names the broken shards of a group.
+fn broken_members(record: &ShardRecord) -> String {
+    let mut named: Vec<String> = Vec::new();
+    for broken in record.broken.iter().take(NAMED) {
+        let Broken { shard, row, reason } = broken;
+        named.push(format!("{shard} broke at row {row} ({reason})"));
+    }
+    if let Some(more @ 1..) = record.broken.len().checked_sub(NAMED) {
+        named.push(format!("and {more} more"));
+    }
+    format!("{}; it is tried again", named.join("; "))
 }
 
 /// Refuses a shard whose input changed since it was scored.

@@ -76,6 +76,8 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
         source_field: None,
         lines: false,
         max_document_bytes: 1 << 28,
+        limit: None,
+        sample: None,
         score_type: ScoreType::Float32,
         compression: BatchCompression::None,
         keep_text: false,

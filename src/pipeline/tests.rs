@@ -120,7 +120,7 @@ impl Corpus {
         let mut plan = plan(out.path(), &shards);
         change(&mut plan);
         let store = Store::open(&plan, &shards, false).unwrap();
-        let progress = Progress::new(&shards, store.mine(), ProgressKind::None);
+        let progress = Progress::new(&shards, &store.mine(), ProgressKind::None);
         let stop = Stop::default();
         let work = Work {
             plan: &plan,

@@ -14,16 +14,17 @@ use rho_formats::{Content, Document, Record, Rejection};
 use rho_selection::Batches;
 
 use super::{
-    Flow, LookAhead, TokenDocument, Work, for_each,
-    read::{Numbered, Records, row},
+    Break, Flow, LookAhead, TokenDocument, Work, for_each,
+    read::{Numbered, Read, Records, row},
     record::From,
     send,
 };
-use crate::{selections::rule::Scope, tokenization::below};
+use crate::{groups::Group, selections::rule::Scope, tokenization::below};
 
 /// Tokenises everything. Returns the time spent on it, without waiting.
 pub(super) fn run(
     work: &Work<'_>,
+    groups: &[Group],
     receiver: Receiver<Flow<Records>>,
     sender: SyncSender<Flow<LookAhead>>,
 ) -> anyhow::Result<Duration> {
@@ -34,33 +35,53 @@ pub(super) fn run(
         .build()
         .context("cannot start the tokenizer's threads")?;
     let mut busy = Duration::ZERO;
-    let mut shard = "";
+    let mut first = 0;
     let mut gatherer = Gatherer::new(work, From::default());
     for_each(receiver, |flow| {
         let (part, end) = match flow {
             Flow::Begin(i, from) => {
-                shard = &work.shards[i].name;
+                first = groups[i].members.start;
                 gatherer = Gatherer::new(work, from);
                 return Ok(send(&sender, Flow::Begin(i, from)));
             }
-            Flow::Part(part) => (part, None),
-            Flow::End(part, broken) => (part, Some(broken)),
+            Flow::Part(part) => (part, false),
+            Flow::End(part) => (part, true),
         };
         let start = Instant::now();
-        let documents: Vec<Row> = pool.install(|| {
-            let records = part.records.into_par_iter();
-            records
-                .map(|Numbered { record, digest }| Row {
-                    row: row(&record),
-                    digest,
-                    document: tokenize(work, shard, record),
-                })
-                .collect()
+        let tokenized = |Numbered {
+                             member,
+                             record,
+                             digest,
+                         }| {
+            let mut tokenized = Row {
+                member,
+                row: row(&record),
+                digest,
+                document: tokenize(work, &work.shards[first + member].name, record),
+            };
+            if let Ok(document) = &mut tokenized.document {
+                document.member = member;
+            }
+            tokenized
+        };
+        let documents: Vec<Result<Row, Break>> = pool.install(|| {
+            let read = part.read.into_par_iter();
+            read.map(|read| match read {
+                Read::Row(row) => Ok(tokenized(row)),
+                Read::Broken(broken) => Err(broken),
+            })
+            .collect()
         });
         busy += start.elapsed();
         for row in documents {
             gatherer.gathered.bytes = part.bytes;
-            let ended = gatherer.push(row);
+            let ended = match row {
+                Ok(row) => gatherer.push(row),
+                Err(broken) => {
+                    gatherer.broken(broken);
+                    None
+                }
+            };
             if let Some(look_ahead) = ended
                 && !send(&sender, Flow::Part(look_ahead))
             {
@@ -68,8 +89,8 @@ pub(super) fn run(
             }
         }
         match end {
-            None => Ok(true),
-            Some(broken) => Ok(send(&sender, Flow::End(gatherer.end(true), broken))),
+            false => Ok(true),
+            true => Ok(send(&sender, Flow::End(gatherer.end(true)))),
         }
     })?;
     Ok(busy)
@@ -77,12 +98,14 @@ pub(super) fn run(
 
 /// A row of a shard, tokenised.
 pub(super) struct Row {
+    /// The number of the shard in its group.
+    pub(super) member: usize,
     pub(super) row: i64,
     pub(super) digest: u64,
     pub(super) document: Result<TokenDocument, Rejection>,
 }
 
-/// Gathers the documents of one shard into read-ahead blocks.
+/// Gathers the documents of one group into read-ahead blocks.
 pub(super) struct Gatherer<'a> {
     work: &'a Work<'a>,
     batches: Batches,
@@ -112,6 +135,7 @@ impl<'a> Gatherer<'a> {
     /// A full block ends only when the next row comes, because that row decides whether the scope ends with the block.
     pub(super) fn push(&mut self, row: Row) -> Option<LookAhead> {
         let Row {
+            member,
             row,
             digest,
             document,
@@ -137,11 +161,20 @@ impl<'a> Gatherer<'a> {
                 self.gathered.tokens += document.tokens.len();
                 self.gathered.documents.push(document);
             }
-            Err(rejection) => self.gathered.rejected.push(rejection),
+            Err(rejection) => self.gathered.rejected.push((member, rejection)),
         }
+        self.gathered.next.member = member;
         self.gathered.next.row = row + 1;
         self.gathered.next.digest = digest;
         ended
+    }
+
+    /// Adds the early end of a shard. The block is resumed after it.
+    pub(super) fn broken(&mut self, broken: Break) {
+        self.gathered.next.member = broken.member + 1;
+        self.gathered.next.row = 0;
+        self.gathered.next.digest = 0;
+        self.gathered.broken.push(broken);
     }
 
     /// Takes the gathered block out.
@@ -154,7 +187,7 @@ impl<'a> Gatherer<'a> {
     }
 }
 
-/// Token ids of one record, checked against the vocabulary.
+/// Token ids of one record, checked against the vocabulary. The shard is taken for one without others.
 pub(crate) fn tokenize(
     work: &Work<'_>,
     shard: &str,
@@ -190,6 +223,7 @@ pub(crate) fn tokenize(
     };
     below(work.tokenization, &tokens, work.plan.vocabulary).map_err(reject)?;
     Ok(TokenDocument {
+        member: 0,
         id,
         row,
         tokens,

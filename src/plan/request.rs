@@ -26,6 +26,8 @@ pub(crate) struct ScoringRequest {
     pub(crate) combine: Option<Combination>,
     pub(crate) model_args: ModelArgs,
     pub(crate) input: InputArgs,
+    /// The seed of `--sample`.
+    pub(crate) sample_seed: u64,
     /// The selection; none means only scores.
     pub(crate) selection: Option<(RuleName, SelectionArgs)>,
     pub(crate) files: MaskFiles,
@@ -69,6 +71,7 @@ impl ScoringRequest {
             combine: None,
             model_args,
             input: InputArgs::default(),
+            sample_seed: 0,
             selection: None,
             files: MaskFiles::default(),
             rank: (Some(0), Some(1)),
@@ -89,7 +92,19 @@ impl From<&ScoreArgs> for ScoringRequest {
             combine: args.combine,
             model_args: args.model_args.clone(),
             input: args.input.clone(),
-            selection: Some((args.by, args.selection.clone())),
+            sample_seed: args.selection.seed.unwrap_or(0),
+            selection: Some((
+                args.by,
+                SelectionArgs {
+                    // A rule that draws nothing at random refuses a seed; here it may be that of the sample.
+                    seed: match args.by {
+                        RuleName::Random => args.selection.seed,
+                        _ if args.input.text.sample.is_some() => None,
+                        _ => args.selection.seed,
+                    },
+                    ..args.selection.clone()
+                },
+            )),
             files: MaskFiles {
                 score_type: match args.score_dtype {
                     ScoreDtype::Float32 => ScoreType::Float32,

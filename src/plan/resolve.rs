@@ -4,14 +4,15 @@
 //! numbers, library, device.
 
 use ort::environment::Environment;
-use rho_formats::{MasksFolder, ReadOptions, Shard, find_shards};
+use rho_formats::{MasksFolder, ReadOptions, Shard};
 use rho_reference::{Device, Precision, ReferenceModel, ResolvedDevice, matmul::Multiplier};
 use rho_runtime::{Library, LibraryOptions};
 
 use super::{Memory, Plan, ScoringRequest, SpecialTokens, models::Models};
 use crate::{
-    demo,
+    corpus, demo,
     hinted_error::HintedError,
+    metadata::Sampled,
     ranks,
     selections::{
         options,
@@ -47,14 +48,7 @@ pub(crate) struct Prepared {
 
 /// Opens and checks everything that the request names.
 pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
-    let found = find_shards(&request.corpus)?;
-    if let Some(first) = found.ignored.first() {
-        let count = found.ignored.len();
-        terminal::once(&format!(
-            "note: skipping {count} files of unknown type, such as {}",
-            first.display()
-        ));
-    }
+    let mut shards = corpus::find(&request.corpus)?;
     if request.out.as_os_str() != "-" {
         MasksFolder::check(&request.out)?;
     } else if request.restart {
@@ -84,8 +78,8 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     let (rule, scope) = selection(request, &scores)?;
     if let (Some(keep_by), None) = (&rule.keep_by, &request.input.source_field) {
         // Without a field of sources, they are the shards.
-        let shards = found.shards.iter().map(|shard| Some(shard.name.clone()));
-        keep_by.must_be_among(&shards.collect::<Vec<_>>())?;
+        let names = shards.iter().map(|shard| Some(shard.name.clone()));
+        keep_by.must_be_among(&names.collect::<Vec<_>>())?;
     }
     let threads = threads::count(request.threads)?;
     let batch_tokens = bounded(
@@ -126,8 +120,8 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         tokens: tokens.cloned().unwrap_or_default(),
     };
     let mut plan = Plan {
-        shards: found.shards.iter().map(|s| s.name.clone()).collect(),
-        bytes: found.shards.iter().map(|s| s.bytes).sum(),
+        shards: shards.iter().map(|s| s.name.clone()).collect(),
+        bytes: shards.iter().map(|s| s.bytes).sum(),
         out: request.out.clone(),
         vocabulary: models.vocabulary(),
         tokenizer_fingerprint: tokenizer.as_ref().map(|t| t.fingerprint().to_owned()),
@@ -170,6 +164,11 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         source_field: request.input.source_field.clone(),
         lines: request.input.text.lines,
         max_document_bytes,
+        limit: request.input.text.limit,
+        sample: request.input.text.sample.map(|rate| Sampled {
+            rate,
+            seed: request.sample_seed,
+        }),
         score_type: request.files.score_type,
         compression: request.files.compression,
         keep_text: request.files.keep_text,
@@ -180,10 +179,15 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         world_size: rank.world_size,
         memory: Memory::default(),
     };
+    if let Some(limit) = plan.limit {
+        shards = corpus::first(shards, limit, &plan.read_options())?;
+        plan.shards = shards.iter().map(|s| s.name.clone()).collect();
+        plan.bytes = shards.iter().map(|s| s.bytes).sum();
+    }
     plan.memory = Memory::of(&plan);
     Ok(Prepared {
         plan,
-        shards: found.shards,
+        shards,
         models: models.into_opened(),
         tokenization,
         environment,

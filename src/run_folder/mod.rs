@@ -34,7 +34,7 @@ pub(crate) use plan::{RecordedPlan, RecordedShard};
 pub(crate) use shards::{ShardRecord, Shards};
 pub(crate) use threads::on_threads;
 
-use crate::hinted_error::HintedError;
+use crate::{groups::Group, hinted_error::HintedError};
 
 /// How a run opens its folder.
 pub(crate) struct Opening<'a> {
@@ -69,7 +69,7 @@ pub(crate) struct RunFolder {
 
 impl RunFolder {
     /// Creates or opens a folder. Refuses a folder that another run writes to, one of another command, and one with
-    /// another plan. `clear` removes the files of the shards with these names, then the records.
+    /// another plan. `clear` removes the output files with these names, then the records.
     pub(crate) fn open(
         opening: &Opening<'_>,
         clear: impl FnOnce(&MasksFolder, &[&str]) -> anyhow::Result<()>,
@@ -102,9 +102,11 @@ impl RunFolder {
             files = MasksFolder::create(*path)?;
         }
         if *restart {
-            let recorded = recorded.iter().flat_map(|recorded| &recorded.shards);
-            let shards = recorded.chain(&wanted.shards);
-            let names: Vec<&str> = shards.map(|shard| shard.name.as_str()).collect();
+            // A damaged plan names nothing.
+            let recorded = recorded.iter().flat_map(RecordedPlan::groups);
+            let mut groups: Vec<Group> = recorded.flatten().collect();
+            groups.extend(wanted.groups()?);
+            let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
             clear(&files, &names)?;
         }
         let _starting = rank.map(|_| files.lock(STARTING)).transpose()?;

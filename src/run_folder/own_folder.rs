@@ -4,7 +4,7 @@
 use std::{fs, io, path::Path};
 
 use anyhow::Context as _;
-use rho_files::Lock;
+use rho_files::{Folder, Lock};
 use rho_formats::MasksFolder;
 
 use crate::hinted_error::HintedError;
@@ -48,7 +48,7 @@ impl Owner {
                     "name another folder",
                 ));
             }
-            Ok(_) if path.join(NOTES).join(self.note).exists() => return Ok(()),
+            Ok(_) if self.owns(path) => return Ok(()),
             Ok(_) => {}
         }
         let entries = fs::read_dir(path).with_context(|| format!("{shown}: cannot be read"))?;
@@ -70,25 +70,28 @@ impl Owner {
         }
     }
 
+    /// Whether its record, a file or a folder, is in a folder.
+    fn owns(&self, path: &Path) -> bool {
+        let (folder, note) = (Folder::at(path), MasksFolder::record_name(self.note));
+        folder.bytes(&note).is_some() || folder.has_folder(&note)
+    }
+
     /// Creates or opens a folder. Refuses one with other files, and one that another run writes to.
     pub(crate) fn open(&self, path: &Path) -> anyhow::Result<OwnFolder> {
         self.check(path)?;
         let shown = path.display();
-        let notes = path.join(NOTES);
-        fs::create_dir_all(&notes).with_context(|| format!("{shown}: cannot be created"))?;
-        let lock = notes.join(self.lock);
-        let held = Lock::try_take(&lock);
-        let held = held.with_context(|| format!("{}: cannot be locked", lock.display()))?;
+        let files = MasksFolder::existing(path);
+        files.make(NOTES)?;
+        let lock = MasksFolder::record_name(self.lock);
+        let held = files.folder().try_lock(&lock);
+        let held = held.with_context(|| format!("{shown}/{lock}: cannot be locked"))?;
         let Some(held) = held else {
             return Err(HintedError::error(
                 format!("{shown}: {} is writing to it", self.run),
                 "wait for it to end, or name another folder",
             ));
         };
-        Ok(OwnFolder {
-            files: MasksFolder::existing(path),
-            _lock: held,
-        })
+        Ok(OwnFolder { files, _lock: held })
     }
 }
 

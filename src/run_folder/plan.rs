@@ -1,14 +1,18 @@
 //! The plan that is recorded in a run's folder: every setting that changes a byte of its files, and the shards. A
 //! resumed run must have the same plan.
 
-use std::path::Path;
+use std::{collections::HashSet, path::Path};
 
-use rho_formats::{MasksFolder, Shard};
+use rho_files::InsidePath;
+use rho_formats::{MasksFolder, OutputError, Shard};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Command, records};
-use crate::hinted_error::HintedError;
+use crate::{
+    groups::{self, Gathered, Group},
+    hinted_error::HintedError,
+};
 
 const NOTE: &str = "plan.json";
 /// Most differences that an error names.
@@ -22,25 +26,73 @@ pub(crate) struct RecordedPlan {
     pub(crate) settings: Value,
     /// The shards of the corpus, or the input files.
     pub(crate) shards: Vec<RecordedShard>,
+    /// The shards that share an output file. Older plans have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gathered: Vec<Gathered>,
 }
 
 /// A shard at the start of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RecordedShard {
-    pub(crate) name: String,
+    pub(crate) name: InsidePath,
     pub(crate) bytes: u64,
 }
 
 impl RecordedShard {
-    pub(crate) fn of(shard: &Shard) -> Self {
-        Self {
-            name: shard.name.clone(),
+    /// # Errors
+    /// If the shard's name cannot name files in the folder of a run.
+    pub(crate) fn of(shard: &Shard) -> Result<Self, OutputError> {
+        Ok(Self {
+            name: InsidePath::new(&*shard.name)?,
             bytes: shard.bytes,
-        }
+        })
+    }
+
+    /// Those of a corpus.
+    pub(crate) fn all(shards: &[Shard]) -> Result<Vec<Self>, OutputError> {
+        shards.iter().map(Self::of).collect()
     }
 }
 
 impl RecordedPlan {
+    /// The plan of a run over a corpus, whose small shards share output files.
+    ///
+    /// # Errors
+    /// If a shard's name cannot name files in the folder of a run.
+    pub(crate) fn of_corpus(settings: Value, shards: &[Shard]) -> Result<Self, OutputError> {
+        Ok(Self {
+            settings,
+            shards: RecordedShard::all(shards)?,
+            gathered: groups::gather(shards),
+        })
+    }
+
+    /// The plan of a run that writes a file for each input.
+    pub(crate) fn of_files(settings: Value, files: Vec<RecordedShard>) -> Self {
+        Self {
+            settings,
+            shards: files,
+            gathered: Vec::new(),
+        }
+    }
+
+    /// The groups of the shards, each with an output file.
+    ///
+    /// # Errors
+    /// If the record is damaged.
+    pub(crate) fn groups(&self) -> anyhow::Result<Vec<Group>> {
+        let names = self.shards.iter().map(|shard| shard.name.as_str());
+        groups::of(names, &self.gathered).ok_or_else(|| {
+            HintedError::error(
+                format!(
+                    "{NOTE}: expected groups of the {} recorded shards, got others",
+                    self.shards.len()
+                ),
+                "start over with --restart",
+            )
+        })
+    }
+
     /// Reads the plan of a folder; none if no run was started there.
     pub(crate) fn read(folder: &MasksFolder) -> anyhow::Result<Option<Self>> {
         records::read(folder, NOTE)
@@ -62,8 +114,10 @@ impl RecordedPlan {
         let now: Vec<&str> = wanted.shards.iter().map(|s| s.name.as_str()).collect();
         compare("", &self.settings, &wanted.settings, &mut differences);
         if before != now {
-            let missing = before.iter().find(|name| !now.contains(name));
-            let new = now.iter().find(|name| !before.contains(name));
+            let [known, wanted]: [HashSet<&str>; 2] =
+                [&before, &now].map(|names| names.iter().copied().collect());
+            let missing = before.iter().find(|name| !wanted.contains(*name));
+            let new = now.iter().find(|name| !known.contains(*name));
             let example = match (missing, new) {
                 (Some(name), _) => format!("{name} is missing now"),
                 (None, Some(name)) => format!("{name} is new"),

@@ -3,10 +3,7 @@
 //!
 //! The record is written first, then the files are renamed. After a crash in between, the next start renames them.
 
-use std::{
-    fs, io,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use rho_formats::{MaskFile, MasksFolder, OutputError, file_stem};
@@ -37,21 +34,17 @@ pub(crate) fn read<R: ShardRecord>(folder: &MasksFolder, shard: &str) -> anyhow:
 
 /// The names of all shards that have a record, as their files have them.
 pub(crate) fn recorded<R: ShardRecord>(folder: &MasksFolder) -> anyhow::Result<Vec<String>> {
-    let top = folder.record_path(R::NOTES);
-    let (mut shards, mut folders) = (Vec::new(), vec![top.clone()]);
-    while let Some(path) = folders.pop() {
-        let entries = match fs::read_dir(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            entries => entries.with_context(|| format!("{}: cannot be read", path.display()))?,
-        };
-        for entry in entries {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
+    let (mut shards, mut folders) = (Vec::new(), vec![String::new()]);
+    while let Some(below) = folders.pop() {
+        let name = MasksFolder::record_name(&format!("{}{below}", R::NOTES));
+        let entries = folder.folder().entries(&name);
+        let context = || format!("{}: cannot be read", folder.path().join(&name).display());
+        for entry in entries.with_context(context)? {
+            let path = format!("{below}/{}", entry.name);
+            match entry.is_folder {
+                true => folders.push(path),
+                false => shards.extend(path[1..].strip_suffix(".json").map(str::to_owned)),
             }
-            let name = path.strip_prefix(&top)?.to_string_lossy().into_owned();
-            shards.extend(name.strip_suffix(".json").map(str::to_owned));
         }
     }
     Ok(shards)

@@ -8,6 +8,7 @@ use std::{
     sync::Mutex,
 };
 
+use rho_files::InsidePath;
 use rho_formats::{MaskFile, MasksFolder, OutputError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,17 +24,14 @@ const HOLD: &str = "RHO_MASK_TEST_HOLD";
 
 fn recorded(command: Command, keep: f64, shards: &[&str]) -> RecordedPlan {
     let shards = shards.iter().map(|name| RecordedShard {
-        name: (*name).to_owned(),
+        name: InsidePath::new(*name).unwrap(),
         bytes: 1,
     });
     let settings = match command {
         Command::Score => json!({"keep": keep}),
         command => json!({"command": command.name(), "keep": keep}),
     };
-    RecordedPlan {
-        settings,
-        shards: shards.collect(),
-    }
+    RecordedPlan::of_files(settings, shards.collect())
 }
 
 fn opening(path: &Path, command: Command, keep: f64) -> Opening<'_> {
@@ -197,7 +195,7 @@ fn starting_over_clears_what_is_ours() {
         // The recorded shards, then those of the new plan.
         assert_eq!(shards, ["a", "b", "b", "c"]);
         let files = shards.iter().map(|name| MaskFile {
-            name: (*name).to_owned(),
+            name: InsidePath::new(*name).unwrap(),
             bytes: 0,
         });
         let files: Vec<MaskFile> = files.collect();
@@ -323,7 +321,7 @@ fn made(folder: &MasksFolder, shard: &str) -> Record {
     fs::write(rho_files::partial(&path), "text").unwrap();
     Record {
         files: vec![MaskFile {
-            name: shard.to_owned(),
+            name: InsidePath::new(shard).unwrap(),
             bytes: 4,
         }],
     }

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use rho_formats::{MaskFile, MasksFolder};
+use rho_files::InsidePath;
+use rho_formats::{MaskFile, MasksFolder, OutputError};
 use serde::{Deserialize, Serialize};
 
 use super::plan::SelectPlan;
@@ -26,11 +27,11 @@ pub(super) fn open(plan: &SelectPlan) -> anyhow::Result<RunFolder> {
 
 /// Removes these files and their records from a folder.
 pub(crate) fn clear(folder: &MasksFolder, names: &[&str]) -> anyhow::Result<()> {
-    let files = names.iter().map(|&name| MaskFile {
-        name: name.to_owned(),
-        bytes: 0,
+    let files = names.iter().map(|&name| {
+        let name = InsidePath::new(name)?;
+        Ok(MaskFile { name, bytes: 0 })
     });
-    let files: Vec<MaskFile> = files.collect();
+    let files = files.collect::<Result<Vec<_>, OutputError>>()?;
     let shards = names.iter().filter_map(|name| name.strip_suffix(".arrow"));
     Ok(folder.clear(shards, &files)?)
 }

@@ -116,14 +116,14 @@ impl SelectPlan {
 
     /// The plan to record. A resumed run must have the same.
     pub(super) fn recorded(&self) -> RecordedPlan {
-        RecordedPlan {
-            settings: json!({
+        RecordedPlan::of_files(
+            json!({
                 "command": Command::Select.name(),
                 "metadata": self.metadata(None),
                 "input": self.input.identities(),
             }),
-            shards: self.input.recorded(),
-        }
+            self.input.recorded(),
+        )
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     run_folder::{Ended, Shards, records},
     selections::{counts::Counts, rule::Scope},
     stop::Stop,
+    terminal,
     tokenization::masks_copy,
 };
 
@@ -36,7 +37,9 @@ pub(crate) fn run(
     let start = Instant::now();
     let folder = folder::open(plan)?;
     let files = &folder.files;
-    masks_copy::copy(&plan.input.folder, files)?;
+    let tokenizer = plan.input.tokenizer();
+    let note = masks_copy::copy(&plan.input.folder, files, tokenizer.as_deref())?;
+    note.iter().for_each(|note| terminal::line(note));
     let count = plan.input.shards.len();
     let names = (0..count).map(|shard| plan.input.shard_name(shard));
     let mut shards = Shards::<Record>::resume(files, names)?;

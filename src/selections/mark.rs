@@ -18,14 +18,12 @@ use super::{
     scores::{self, Documents},
 };
 
-/// The selection of one shard.
+/// The selection of one shard, or of several that share files.
 pub(crate) struct Marks<'a> {
     scope: Scope,
     combined: Option<Combined>,
     tracks: Vec<Track<'a>>,
     batches: Batches,
-    /// The shard of the current batch, as named in the rows.
-    shard: String,
     rule: &'a Rule,
     /// If sources are ranked by themselves: the numbers of tokens of the documents that are not decided, and their
     /// sources.
@@ -108,7 +106,6 @@ impl<'a> Marks<'a> {
             rule,
             documents: VecDeque::new(),
             batches: Batches::new(limit),
-            shard: String::new(),
             open: 0,
             decided: 0,
             space: Vec::new(),
@@ -140,14 +137,9 @@ impl<'a> Marks<'a> {
                     self.close()?;
                 }
             }
-            Scope::Batch(limit) => {
-                for (row, tokens) in batch.documents().enumerate() {
-                    let shard = batch.shard(row);
-                    if shard != self.shard {
-                        shard.clone_into(&mut self.shard);
-                        self.close()?;
-                        self.batches = Batches::new(limit);
-                    }
+            Scope::Batch(_) => {
+                // Small shards that share files share scopes too, as in `score`.
+                for tokens in batch.documents() {
                     if self.batches.starts_another(tokens.len()) {
                         self.close()?;
                     }

@@ -5,6 +5,8 @@
 //! the width of that bin: [`RELATIVE_ERROR`] of its value or [`ABSOLUTE_ERROR`], whichever is more. Counts are exact,
 //! and means are exact to 2^-32 nats: sums are sums of integers, so they do not depend on the order.
 
+use super::bins::Bins;
+
 /// A percentile is off by less than this share of its value ...
 pub(crate) const RELATIVE_ERROR: f64 = 1.0 / 256.0;
 /// ... or by less than this, if that is more.
@@ -63,9 +65,7 @@ pub(crate) struct Distribution {
     /// The number of scores that are -infinity, and +infinity.
     infinite: (u64, u64),
     range: Option<(f32, f32)>,
-    /// The bin of the first count.
-    first: i32,
-    counts: Vec<u64>,
+    bins: Bins,
 }
 
 impl Distribution {
@@ -86,23 +86,7 @@ impl Distribution {
             }
             none => *none = Some((score, score)),
         }
-        *self.bin(bin(score)) += 1;
-    }
-
-    fn bin(&mut self, bin: i32) -> &mut u64 {
-        if self.counts.is_empty() {
-            self.first = bin;
-        }
-        if bin < self.first {
-            let more = (self.first - bin) as usize;
-            self.counts.splice(0..0, std::iter::repeat_n(0, more));
-            self.first = bin;
-        }
-        let at = (bin - self.first) as usize;
-        if at >= self.counts.len() {
-            self.counts.resize(at + 1, 0);
-        }
-        &mut self.counts[at]
+        self.bins.add(bin(score), 1);
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
@@ -113,10 +97,8 @@ impl Distribution {
             (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
             (a, b) => a.or(b),
         };
-        for (bin, &count) in (other.first..).zip(&other.counts) {
-            if count > 0 {
-                *self.bin(bin) += count;
-            }
+        for (bin, count) in other.bins.iter() {
+            self.bins.add(bin, count);
         }
     }
 
@@ -147,7 +129,7 @@ impl Distribution {
             return Some(f64::NEG_INFINITY);
         }
         let mut below = self.infinite.0;
-        for (bin, &inside) in (self.first..).zip(&self.counts) {
+        for (bin, inside) in self.bins.iter() {
             if rank < below + inside {
                 let (low, high) = (low(bin), low(bin + 1));
                 let place = (rank - below) as f64 + 0.5;
@@ -171,7 +153,7 @@ impl Distribution {
             below: self.infinite.0,
             above: self.infinite.1,
         };
-        for (bin, &count) in (self.first..).zip(&self.counts) {
+        for (bin, count) in self.bins.iter() {
             let middle = (low(bin) + low(bin + 1)) / 2.0;
             let place = ((middle - from) / width).floor();
             match histogram.counts.get_mut(place.max(0.0) as usize) {

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use rho_files::Folder;
 use rho_formats::{MaskDocuments, MaskError, MasksFolder, listed_masks};
 
 use super::{
@@ -76,7 +77,7 @@ fn masks(
         Err(MaskError::Compressed { .. }) => {}
         opened => return Ok(Some(opened?)),
     }
-    let path = folder.unpacked();
+    let path = folder.unpacked()?;
     let counts = made(&path, |into| {
         terminal::line(&format!("unpacking the masks into {}", path.display()));
         let masks = prepared.plan.masks.clone().unwrap_or_default();
@@ -93,7 +94,7 @@ fn tokenised(
     stop: &Stop,
 ) -> anyhow::Result<Option<(MaskDocuments, Counts)>> {
     let plan = &prepared.plan;
-    let path = folder.tokens();
+    let path = folder.tokens()?;
     let counts = made(&path, |into| {
         let join = if prepared.mask_files.is_empty() {
             None
@@ -106,7 +107,7 @@ fn tokenised(
         terminal::line(&format!("tokenising the corpus into {}", path.display()));
         let work = Tokenising {
             shards: &prepared.shards,
-            read: &plan.read_options(),
+            read: &plan.read_corpus(),
             tokenization: prepared.tokenization.as_ref(),
             vocabulary: plan.vocabulary,
             columns: &plan.columns,
@@ -122,7 +123,7 @@ fn tokenised(
         return Ok(None);
     };
     // The token shards hold the columns of the masks.
-    remove_folder(&folder.unpacked())?;
+    folder.remove_unpacked()?;
     if counts.incomplete() {
         terminal::line(&format!(
             "note: of {} rows, {} hold no document and {} documents have no masks; {} shards ended early",
@@ -148,9 +149,9 @@ fn made(
         };
         write_atomic(&done, &serde_json::to_string(&counts)?)?;
     }
-    let text =
-        rho_files::read(&done).with_context(|| format!("{}: cannot be read", done.display()))?;
-    let counts = serde_json::from_slice(&text)
+    let text = Folder::at(path).read(DONE);
+    let text = text.with_context(|| format!("{}: cannot be read", done.display()))?;
+    let counts = serde_json::from_slice(&text.unwrap_or_default())
         .with_context(|| format!("{}: expected the counts of a corpus", done.display()))?;
     Ok(Some(counts))
 }

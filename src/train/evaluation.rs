@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rho_formats::{Content, ReadOptions, Record, find_shards};
+use rho_formats::{Content, ReadOptions, Record};
 use rho_trainer::{data::Document, run::EvaluationSet};
 
 use crate::{
+    corpus,
     hinted_error::HintedError,
     left_out::REJECTED,
     shards, terminal,
@@ -57,7 +58,7 @@ fn set(
     vocabulary: usize,
 ) -> anyhow::Result<EvaluationSet> {
     let shown = file.display();
-    let shards = find_shards(&[file.to_owned()])?.shards;
+    let shards = corpus::find(&[file.to_owned()])?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+use rho_formats::MasksFolder;
 use rho_trainer::run::{METRICS, TIMINGS};
 use serde_json::{Value, json};
 
 use super::{summary::SUMMARY, tensorboard::TENSORBOARD};
 use crate::{
-    files::{remove_file, remove_folder},
     left_out::REJECTED,
     run_folder::{
         own_folder::{OwnFolder, Owner},
@@ -58,14 +59,19 @@ impl RunFolder {
         self.0.files.path()
     }
 
-    /// The folder for the tokens of a corpus.
-    pub(super) fn tokens(&self) -> PathBuf {
-        self.0.files.record_path(TOKENS)
+    /// The folder for the tokens of a corpus; created if needed.
+    pub(super) fn tokens(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.0.files.make(&MasksFolder::record_name(TOKENS))?)
     }
 
-    /// The folder for unpacked copies of compressed masks.
-    pub(super) fn unpacked(&self) -> PathBuf {
-        self.0.files.record_path(UNPACKED)
+    /// The folder for unpacked copies of compressed masks; created if needed.
+    pub(super) fn unpacked(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.0.files.make(&MasksFolder::record_name(UNPACKED))?)
+    }
+
+    /// Removes the unpacked copies.
+    pub(super) fn remove_unpacked(&self) -> anyhow::Result<()> {
+        Ok(self.0.files.remove_records(UNPACKED)?)
     }
 
     /// Removes everything `train` wrote here.
@@ -82,17 +88,23 @@ impl RunFolder {
         ];
         let files = [METRICS, TIMINGS, SUMMARY, REJECTED, "stopped.json"];
         let files = files.into_iter().chain(model).chain(tokenizer);
+        let folder = self.0.files.folder();
+        let cannot_remove =
+            |name: &str| format!("{}: cannot be removed", self.path().join(name).display());
         for name in ["checkpoints", TENSORBOARD] {
-            remove_folder(&self.path().join(name))?;
+            let removed = folder.remove_folder(name);
+            removed.with_context(|| cannot_remove(name))?;
         }
-        for created in [self.tokens(), self.unpacked()] {
-            remove_folder(&created)?;
-        }
-        for name in files {
-            remove_file(&self.path().join(name))?;
+        for records in [TOKENS, UNPACKED] {
+            self.0.files.remove_records(records)?;
         }
         // Last: this file marks the folder as ours.
-        remove_file(&self.0.files.record_path(PLAN))
+        let plan = MasksFolder::record_name(PLAN);
+        for name in files.chain([plan.as_str()]) {
+            let removed = folder.remove_file(name);
+            removed.with_context(|| cannot_remove(name))?;
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rho_formats::{ReadOptions, Shard};
+use rho_formats::{ReadOptions, Sample, Shard};
 use rho_reference::Device;
 use rho_trainer::{data::Packing, run::KeepSchedule};
 use serde::Serialize;
@@ -51,6 +51,12 @@ pub(super) struct TrainPlan {
     pub(super) tokens_field: Option<String>,
     pub(super) id_field: String,
     pub(super) lines: bool,
+    /// How many documents of the corpus are read, from the first on, if not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit: Option<u64>,
+    /// The share of its rows that is read, drawn by the run's seed, if not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sample: Option<f64>,
     pub(super) max_unmatched: f64,
     pub(super) max_rejected: f64,
     /// How documents become rows.
@@ -115,7 +121,15 @@ impl TrainPlan {
         Ok(plan)
     }
 
-    /// How the corpus and the evaluations are read.
+    /// How the corpus is read.
+    pub(super) fn read_corpus(&self) -> ReadOptions {
+        ReadOptions {
+            sample: self.sample.and_then(|rate| Sample::new(rate, self.seed)),
+            ..self.read_options()
+        }
+    }
+
+    /// How the evaluations are read.
     pub(super) fn read_options(&self) -> ReadOptions {
         ReadOptions {
             text_field: self.text_field.clone(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use rho_checkpoint::Checkpoint;
-use rho_formats::{Shard, find_shards, remote::without_secrets};
+use rho_formats::{Shard, remote::without_secrets};
 use rho_reference::{Device, fingerprint::fingerprint};
 use rho_selection::KeepRatio;
 use rho_trainer::{Config, data::Packing, model::Architecture, run::KeepSchedule};
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     checkpoint,
     cli::{ObjectiveName, SpecialToken, TrainArgs},
+    corpus,
     hinted_error::HintedError,
     memory, terminal, threads,
     tokenization::Tokenization,
@@ -42,7 +43,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     let keep = KeepSchedule::parse(&args.keep_schedule, ratio).context("--keep-schedule")?;
     needs(args)?;
     folder::check(&args.out)?;
-    let shards = corpus(args)?;
+    let mut shards = shards(args)?;
     let mut evaluations = Vec::new();
     for file in &args.eval {
         let bytes = std::fs::metadata(file)
@@ -119,7 +120,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     let named = |files: &[(String, u64)]| {
         folder::identities(files.iter().map(|(name, bytes)| (name.as_str(), *bytes)))
     };
-    let plan = TrainPlan {
+    let mut plan = TrainPlan {
         out: args.out.clone(),
         objective: args.objective,
         keep: keep.to_string(),
@@ -149,6 +150,8 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
         tokens_field: args.text.tokens_field.clone(),
         id_field: args.id_field.clone(),
         lines: args.text.lines,
+        limit: args.text.limit,
+        sample: args.text.sample,
         max_unmatched: args.max_unmatched,
         max_rejected: args.text.max_rejected,
         packing: Packing::new(length, batch_rows, args.seed),
@@ -172,6 +175,10 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
         changed_every: args.changed_every,
         spike: (args.spike > 0.0).then_some(args.spike),
     };
+    if let Some(limit) = plan.limit {
+        shards = corpus::first(shards, limit, &plan.read_corpus())?;
+        plan.corpus = folder::identities(shards.iter().map(|s| (s.name.as_str(), s.bytes)));
+    }
     Ok(Prepared {
         plan,
         keep,
@@ -272,8 +279,19 @@ fn needs(args: &TrainArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn corpus(args: &TrainArgs) -> anyhow::Result<Vec<Shard>> {
+fn shards(args: &TrainArgs) -> anyhow::Result<Vec<Shard>> {
     if args.corpus.is_empty() {
+        for (option, is_given) in [
+            ("--limit", args.text.limit.is_some()),
+            ("--sample", args.text.sample.is_some()),
+        ] {
+            if is_given {
+                return Err(HintedError::error(
+                    format!("{option}: expected --corpus with it, got none"),
+                    "it chooses documents of a corpus; masks are trained on as they are",
+                ));
+            }
+        }
         return Ok(Vec::new());
     }
     if args.corpus.iter().any(|path| path.as_os_str() == "-") {
@@ -282,15 +300,7 @@ fn corpus(args: &TrainArgs) -> anyhow::Result<Vec<Shard>> {
             "an interrupted run reads its corpus again: write it to a file",
         ));
     }
-    let found = find_shards(&args.corpus)?;
-    if let Some(first) = found.ignored.first() {
-        terminal::line(&format!(
-            "note: {} files of no known kind are left out, such as {}",
-            found.ignored.len(),
-            first.display()
-        ));
-    }
-    Ok(found.shards)
+    Ok(corpus::find(&args.corpus)?)
 }
 
 /// The tokenizer, if there are texts to read.

@@ -122,7 +122,7 @@ impl fmt::Display for Summary {
 /// The evaluations after a step, from the metrics file because an earlier start may have made them.
 pub(super) fn evaluations(out: &Path, step: u64) -> anyhow::Result<Vec<Evaluated>> {
     let path = out.join(METRICS);
-    let text = rho_files::read_to_string(&path)
+    let text = rho_files::read_named_text(&path)
         .with_context(|| format!("{}: cannot be read", path.display()))?;
     let evaluated = text
         .lines()
@@ -139,7 +139,8 @@ pub(super) fn corpus(out: &Path) -> anyhow::Result<Counts> {
         corpus: Counts,
     }
     let path = out.join(SUMMARY);
-    let text = rho_files::read(&path).with_context(|| format!("{}: cannot be read", path.display()))?;
+    let text = rho_files::read_named(&path)
+        .with_context(|| format!("{}: cannot be read", path.display()))?;
     let finished: Finished = serde_json::from_slice(&text)
         .with_context(|| format!("{}: expected the summary of a run", path.display()))?;
     Ok(finished.corpus)

@@ -3,12 +3,13 @@
 //! restart.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufRead, BufReader, BufWriter},
+    fs::File,
+    io::{BufRead, BufReader, BufWriter},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
+use rho_files::Folder;
 use rho_trainer::run::METRICS;
 use serde::Serialize;
 use serde_json::Value;
@@ -29,18 +30,15 @@ pub(super) struct Events {
 impl Events {
     /// Creates the file with the metrics the run has so far.
     pub(super) fn open(run: &Path) -> anyhow::Result<Self> {
-        let folder = run.join(TENSORBOARD);
-        let path = folder.join(FILE);
-        let begin = || -> io::Result<_> {
-            fs::create_dir_all(&folder)?;
-            EventFile::new(BufWriter::new(File::create(&path)?))
-        };
+        let name = format!("{TENSORBOARD}/{FILE}");
+        let path = run.join(&name);
+        let begin = || EventFile::new(BufWriter::new(Folder::at(run).create(&name)?));
         let writer = begin().with_context(|| format!("{}: cannot be created", path.display()))?;
         let mut events = Self { path, writer };
         let metrics = run.join(METRICS);
         if metrics.exists() {
             let cannot_read = || format!("{}: cannot be read", metrics.display());
-            let file = File::open(&metrics).with_context(cannot_read)?;
+            let file = rho_files::open(&metrics).with_context(cannot_read)?;
             for line in BufReader::new(file).lines() {
                 let line = line.with_context(cannot_read)?;
                 events.write(&serde_json::from_str(&line).with_context(cannot_read)?)?;

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::columns::Columns;
 use crate::{
+    groups,
     hinted_error::{self, HintedError},
     left_out::{ENDS_EARLY, REJECTED},
     masks_by_tokens::Join,
@@ -89,41 +90,44 @@ pub(super) fn tokenise(
         rejected: None,
     };
     let mut files: Vec<MaskFile> = Vec::new();
-    for shard in work.shards {
-        let mut writer = folder.writer(&shard.name, &schema, WriteOptions::default())?;
-        let mut reader = match runtime.block_on(shards::open(shard, work.read)) {
-            Ok(reader) => reader,
-            Err(error) => {
-                taken.broken(shard, error.row(), hinted_error::chain(&error.into()))?;
-                continue;
-            }
-        };
-        let mut ended = false;
-        while !ended {
-            if work.stop.requested() {
-                return Ok(None);
-            }
-            let mut records = Vec::with_capacity(HANDFUL);
-            while records.len() < HANDFUL && !ended {
-                match runtime.block_on(reader.next()) {
-                    Ok(Some(record)) => records.push(record),
-                    Ok(None) => ended = true,
-                    Err(error) => {
-                        taken.broken(shard, error.row(), hinted_error::chain(&error.into()))?;
-                        ended = true;
+    for group in groups::of_corpus(work.shards) {
+        let mut writer = folder.writer(&group.name, &schema, WriteOptions::default())?;
+        for shard in &work.shards[group.members.clone()] {
+            writer.of_shard(&shard.name);
+            let mut reader = match runtime.block_on(shards::open(shard, work.read)) {
+                Ok(reader) => reader,
+                Err(error) => {
+                    taken.broken(shard, error.row(), hinted_error::chain(&error.into()))?;
+                    continue;
+                }
+            };
+            let mut ended = false;
+            while !ended {
+                if work.stop.requested() {
+                    return Ok(None);
+                }
+                let mut records = Vec::with_capacity(HANDFUL);
+                while records.len() < HANDFUL && !ended {
+                    match runtime.block_on(reader.next()) {
+                        Ok(Some(record)) => records.push(record),
+                        Ok(None) => ended = true,
+                        Err(error) => {
+                            taken.broken(shard, error.row(), hinted_error::chain(&error.into()))?;
+                            ended = true;
+                        }
                     }
                 }
-            }
-            let documents: Vec<Result<MaskRow, Rejection>> = pool.install(|| {
-                let records = records.into_par_iter();
-                records.map(|record| tokens(work, shard, record)).collect()
-            });
-            for document in documents {
-                taken.take(shard, document, &mut writer)?;
+                let documents: Vec<Result<MaskRow, Rejection>> = pool.install(|| {
+                    let records = records.into_par_iter();
+                    records.map(|record| tokens(work, shard, record)).collect()
+                });
+                for document in documents {
+                    taken.take(shard, document, &mut writer)?;
+                }
             }
         }
         let done = writer.finish()?;
-        folder.publish(&shard.name, &done, &[])?;
+        folder.publish(&group.name, &done, &[])?;
         files.extend(done);
     }
     let counts = taken.end()?;
@@ -251,7 +255,7 @@ impl TokenShardWriter<'_, '_> {
         let file = match &mut self.rejected {
             Some(file) => file,
             none => {
-                let file = std::fs::File::create(&path).with_context(cannot_write)?;
+                let file = rho_files::create(&path).with_context(cannot_write)?;
                 none.insert(std::io::BufWriter::new(file))
             }
         };

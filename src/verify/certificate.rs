@@ -66,7 +66,7 @@ fn read(file: &Path) -> anyhow::Result<Verification> {
         return Err(other());
     }
     let text =
-        rho_files::read(file).with_context(|| format!("--verified {shown}: cannot be read"))?;
+        rho_files::read_named(file).with_context(|| format!("--verified {shown}: cannot be read"))?;
     let value: Value = serde_json::from_slice(&text).map_err(|_| other())?;
     match value["format_version"].as_u64() {
         Some(FORMAT_VERSION) => serde_json::from_value(value).map_err(|_| other()),

@@ -128,6 +128,7 @@ mod tests {
 
     fn sampled(id: &str, shard: usize, row: i64) -> Sampled {
         let document = TokenDocument {
+            member: 0,
             id: id.to_owned(),
             row,
             tokens: Vec::new(),

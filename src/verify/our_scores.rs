@@ -8,6 +8,7 @@ use rho_formats::Rejection;
 use super::{TokenScores, sample::Sample};
 use crate::{
     cli::ProgressKind,
+    groups::Group,
     hinted_error::HintedError,
     pipeline::{LoadedModels, Scorers, TokenDocument, Work, in_memory},
     plan::{Plan, Prepared},
@@ -146,7 +147,7 @@ fn measure(
             row: number as i64,
             ..sample.documents[number].document.clone()
         };
-        Ok(Ok(document))
+        Ok((0, Ok(document)))
     });
     let each = |measured: Result<in_memory::Measured, Rejection>| match measured {
         Ok(measured) => {
@@ -168,5 +169,6 @@ fn measure(
             ))
         }
     };
-    in_memory::measure(work, (shard, &work.shards[shard].name), rows, scorers, each)
+    let group = Group::alone(shard, &work.shards[shard].name);
+    in_memory::measure(work, &group, rows, scorers, each)
 }

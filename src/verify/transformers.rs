@@ -4,7 +4,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{Child, ChildStdin, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread::JoinHandle,
     time::Duration,
@@ -90,24 +90,25 @@ pub(crate) struct WindowScores {
 impl Transformers {
     /// Starts Python and has it import what it needs; None if stopped.
     pub(crate) fn start(python: &Path, stop: &Stop) -> anyhow::Result<Option<(Self, Versions)>> {
-        let mut child = Command::new(python)
-            // Isolated: neither the current folder nor PYTHONPATH is searched for modules.
-            .args(["-I", "-c", SCRIPT])
-            .env("HF_HUB_OFFLINE", "1")
-            .env("TRANSFORMERS_OFFLINE", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| {
-                HintedError::error(
-                    format!(
-                        "--python {}: expected a Python, it cannot be started: {error}",
-                        python.display()
-                    ),
-                    "name one that has PyTorch and Transformers, such as venv/bin/python",
-                )
-            })?;
+        let child = rho_runtime::isolated_python(python).and_then(|mut command| {
+            command
+                .args(["-c", SCRIPT])
+                .env("HF_HUB_OFFLINE", "1")
+                .env("TRANSFORMERS_OFFLINE", "1")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+        });
+        let mut child = child.map_err(|error| {
+            HintedError::error(
+                format!(
+                    "--python {}: expected a Python, it cannot be started: {error}",
+                    python.display()
+                ),
+                "name one that has PyTorch and Transformers, such as venv/bin/python",
+            )
+        })?;
         let piped = "a child has the pipes that it was started with";
         let output = BufReader::new(child.stdout.take().context(piped)?);
         let mut errors = child.stderr.take().context(piped)?;

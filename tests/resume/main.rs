@@ -7,6 +7,9 @@
 mod converted;
 #[cfg(unix)]
 #[cfg(test)]
+mod gathered;
+#[cfg(unix)]
+#[cfg(test)]
 mod interrupted;
 #[cfg(unix)]
 #[cfg(test)]

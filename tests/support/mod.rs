@@ -16,6 +16,7 @@ pub(crate) mod python;
 pub(crate) mod server;
 pub(crate) mod tiny;
 pub(crate) mod torch;
+pub(crate) mod transformers_4;
 
 use std::ffi::OsStr;
 use std::fs;

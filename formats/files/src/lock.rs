@@ -1,9 +1,12 @@
-//! A lock file that at most one process holds. The file is never removed: removing it while another process waits for
-//! it would give the lock to both.
+//! A lock file that at most one process holds, or that several share. The file is never removed: removing it while
+//! another process waits for it would give the lock to both.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
+
+use crate::open::regular;
 
 /// A held lock. It is released when it is dropped or when its process ends, however it ends.
 ///
@@ -35,6 +38,21 @@ impl Lock {
         }
     }
 
+    /// Takes the lock at `path` together with others that share it, and keeps those out that take it alone. Waits while
+    /// one of them holds it. The time of the file is then that of the last use.
+    ///
+    /// # Errors
+    /// If the file cannot be created or locked.
+    pub fn share(path: &Path) -> io::Result<Self> {
+        let file = open(path)?;
+        // Of use to whoever looks for what is no longer used; not worth an error.
+        let _ = file.set_modified(SystemTime::now());
+        match file.lock_shared() {
+            Ok(()) => Ok(held(file, true)),
+            Err(error) => without_locks(error, file),
+        }
+    }
+
     /// Takes the lock at `path`. If it is held, calls `waiting` once and then waits for it.
     ///
     /// # Errors
@@ -53,7 +71,7 @@ impl Lock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+    regular(OpenOptions::new().create(true).append(true), path)
 }
 
 fn held(file: File, excludes_others: bool) -> Lock {
@@ -84,6 +102,31 @@ mod tests {
         assert!(Lock::try_take(&folder.path().join("other"))?.is_some());
         drop(held);
         assert!(Lock::try_take(&path)?.is_some());
+        Ok(())
+    }
+
+    #[test]
+    fn several_share_it_and_none_has_it_alone() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("lock");
+        let (one, two) = (Lock::share(&path)?, Lock::share(&path)?);
+        drop(one);
+        assert!(Lock::try_take(&path)?.is_none());
+        drop(two);
+        assert!(Lock::try_take(&path)?.is_some());
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_no_lock_file() -> io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let at = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink(at("elsewhere"), at("lock"))?;
+        assert!(Lock::try_take(&at("lock")).is_err());
+        assert!(Lock::take(&at("lock"), || {}).is_err());
+        assert!(Lock::share(&at("lock")).is_err());
+        assert!(!at("elsewhere").exists());
         Ok(())
     }
 

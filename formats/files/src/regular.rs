@@ -42,11 +42,11 @@ impl NotAFile {
     }
 }
 
-/// Opens a file to read. A folder is left to the first read, whose error names it.
+/// Opens a file that the user named, over any links. A folder is left to the first read, whose error names it.
 ///
 /// # Errors
 /// If it cannot be opened, or is a FIFO, a socket or a device: then the error holds a [`NotAFile`].
-pub fn open(path: &Path) -> io::Result<File> {
+pub fn open_named(path: &Path) -> io::Result<File> {
     let refuse = |kind| match NotAFile::of(kind) {
         Some(other) if !is_own_descriptor(path) => {
             Err(io::Error::new(io::ErrorKind::InvalidInput, other))
@@ -63,9 +63,9 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// The bytes of a file.
 ///
 /// # Errors
-/// Those of [`open`], and if it cannot be read, or is a pointer to a file that was not downloaded.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = open(path)?;
+/// Those of [`open_named`], and if it cannot be read, or is a pointer to a file that was not downloaded.
+pub fn read_named(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = open_named(path)?;
     let length = file.metadata().map_or(0, |metadata| metadata.len());
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).min(1 << 26));
     file.read_to_end(&mut bytes)?;
@@ -76,9 +76,9 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// The text of a file.
 ///
 /// # Errors
-/// Those of [`read`], and if it is not UTF-8.
-pub fn read_to_string(path: &Path) -> io::Result<String> {
-    String::from_utf8(read(path)?)
+/// Those of [`read_named`], and if it is not UTF-8.
+pub fn read_named_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read_named(path)?)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
@@ -96,9 +96,9 @@ mod tests {
 
     fn refused(path: &Path) -> String {
         let errors = [
-            open(path).err(),
-            read(path).err(),
-            read_to_string(path).err(),
+            open_named(path).err(),
+            read_named(path).err(),
+            read_named_text(path).err(),
         ];
         let texts = errors.map(|error| error.unwrap().to_string());
         assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
@@ -134,15 +134,15 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("file");
         fs::write(&path, "text").unwrap();
-        assert_eq!(read(&path).unwrap(), b"text");
-        assert_eq!(read_to_string(&path).unwrap(), "text");
-        assert!(read(place.path()).is_err());
-        assert!(read(&place.path().join("none")).is_err());
+        assert_eq!(read_named(&path).unwrap(), b"text");
+        assert_eq!(read_named_text(&path).unwrap(), "text");
+        assert!(read_named(place.path()).is_err());
+        assert!(read_named(&place.path().join("none")).is_err());
         let (reader, mut writer) = io::pipe().unwrap();
         io::Write::write_all(&mut writer, b"piped").unwrap();
         drop(writer);
         let descriptor = std::os::fd::AsRawFd::as_raw_fd(&reader);
         let path = format!("/dev/fd/{descriptor}");
-        assert_eq!(read_to_string(Path::new(&path)).unwrap(), "piped");
+        assert_eq!(read_named_text(Path::new(&path)).unwrap(), "piped");
     }
 }

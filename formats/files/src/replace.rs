@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use crate::open::create;
+
 /// Writes the content of a file.
 pub type WriteTo<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
 
@@ -57,7 +59,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Replaces the file at `path`. Only one writer may do so at a time: hold a lock, or share the file with nobody. The
-/// partial file of a killed writer is overwritten by the next one.
+/// partial file of a killed writer is replaced by the next one. A link at either path is replaced too, not followed.
 ///
 /// # Errors
 /// If it cannot be written; the old file is still there.
@@ -87,7 +89,7 @@ pub fn write_atomic_shared(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn into(partial: &Path, path: &Path, write: &WriteTo<'_>) -> io::Result<()> {
-    let mut file = BufWriter::new(File::create(partial)?);
+    let mut file = BufWriter::new(create(partial)?);
     write(&mut file)?;
     let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
     complete(partial, &file, path)

@@ -149,6 +149,7 @@ fn read(folder: &Path, name: &str, bytes: &[u8], ways: &[ReadOptions]) {
     put(&path, bytes);
     let (kind, compression) = Kind::of_name(name).unwrap();
     let shard = Shard {
+        documents: None,
         path,
         place: Location::File,
         name: name.to_owned(),

@@ -4,7 +4,8 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{ArgumentKind, CorpusError, Root, braces, kind_of};
+use super::search::Search;
+use super::{ArgumentKind, CorpusError, PassedOver, Root, braces, kind_of};
 use crate::input::{Compression, Kind};
 use crate::remote::Address;
 use crate::{remote, small_file};
@@ -12,8 +13,8 @@ use crate::{remote, small_file};
 /// The argument that stands for standard input.
 pub(super) const STANDARD_INPUT: &str = "-";
 
-/// The files and folders that the arguments name, and the files of unknown kind that match a pattern.
-pub(super) fn expand(arguments: &[PathBuf]) -> Result<(Vec<Root>, Vec<PathBuf>), CorpusError> {
+/// Finds what the arguments name.
+pub(super) fn expand(arguments: &[PathBuf]) -> Result<Expanded, CorpusError> {
     let mut found = Expanded::default();
     for argument in arguments {
         let list = argument.to_str().and_then(|text| text.strip_prefix('@'));
@@ -22,13 +23,18 @@ pub(super) fn expand(arguments: &[PathBuf]) -> Result<(Vec<Root>, Vec<PathBuf>),
             _ => found.argument(argument)?,
         }
     }
-    Ok((found.roots, found.ignored))
+    Ok(found)
 }
 
+/// What the arguments name.
 #[derive(Default)]
-struct Expanded {
-    roots: Vec<Root>,
-    ignored: Vec<PathBuf>,
+pub(super) struct Expanded {
+    /// Files and folders.
+    pub(super) roots: Vec<Root>,
+    /// Files of unknown kind that match a pattern or lie below a prefix.
+    pub(super) ignored: Vec<PathBuf>,
+    /// What patterns and prefixes do not reach.
+    pub(super) passed_over: PassedOver,
 }
 
 impl Expanded {
@@ -93,7 +99,7 @@ impl Expanded {
         Ok(())
     }
 
-    /// Adds what a URL names: a file, or all files below a prefix except those with a part that starts with a dot.
+    /// Adds what a URL names: a file, or all files below a prefix that are not passed over.
     fn remote(&mut self, url: &str) -> Result<(), CorpusError> {
         let failed = |source| CorpusError::Remote {
             url: remote::shown(Path::new(url)).display().to_string(),
@@ -111,13 +117,10 @@ impl Expanded {
         let (single, found) = runtime.block_on(remote::find(&address)).map_err(failed)?;
         let below = (!single).then(|| address.as_path());
         let before = (self.roots.len(), self.ignored.len());
-        for remote in found {
-            let anchored = remote.address.as_path();
-            let inside = below
-                .as_ref()
-                .and_then(|below| anchored.strip_prefix(below).ok());
-            let mut parts = inside.into_iter().flat_map(Path::components);
-            if parts.any(|part| part.as_os_str().as_encoded_bytes().starts_with(b".")) {
+        let paths: Vec<PathBuf> = found.iter().map(|f| f.address.as_path()).collect();
+        let mut search = Search::below(below.clone(), &paths);
+        for (remote, anchored) in found.into_iter().zip(paths) {
+            if search.passes_over(&anchored) {
                 continue;
             }
             match kind_of(&anchored) {
@@ -132,10 +135,14 @@ impl Expanded {
             }
         }
         match self.roots.len() > before.0 {
-            true => Ok(()),
+            true => {
+                self.passed_over.join(search.passed_over);
+                Ok(())
+            }
             false => Err(CorpusError::NoShards {
                 path: shown,
                 ignored: self.ignored.len() - before.1,
+                passed_over: Box::new(search.passed_over),
             }),
         }
     }
@@ -163,7 +170,11 @@ impl Expanded {
             bytes(a).cmp(&bytes(b))
         });
         let before = (self.roots.len(), self.ignored.len());
+        let mut search = Search::of_pattern(Path::new(pattern));
         for path in paths {
+            if search.passes_over(&path) {
+                continue;
+            }
             // `**` matches folders as well as the files in them; only other patterns may name folders.
             if path.is_dir() && pattern.contains("**") {
                 continue;
@@ -174,10 +185,14 @@ impl Expanded {
             }
         }
         match self.roots.len() > before.0 {
-            true => Ok(()),
+            true => {
+                self.passed_over.join(search.passed_over);
+                Ok(())
+            }
             false => Err(CorpusError::NoMatch {
                 pattern: pattern.into(),
                 ignored: self.ignored.len() - before.1,
+                passed_over: Box::new(search.passed_over),
             }),
         }
     }
@@ -188,7 +203,7 @@ impl Expanded {
 pub(super) fn kind_by_content(path: &Path) -> io::Result<Option<(Kind, Compression)>> {
     const HEAD: u64 = 512;
     let mut head = Vec::new();
-    rho_files::open(path)?.take(HEAD).read_to_end(&mut head)?;
+    rho_files::open_named(path)?.take(HEAD).read_to_end(&mut head)?;
     if let Some(compression) = Compression::of_content(&head) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let (stem, _) = Compression::of_name(&name);

@@ -1,9 +1,10 @@
 //! Takes a folder, yields its data files if it is a Hugging Face dataset. `state.json` lists the files of one dataset,
-//! `dataset_dict.json` the folders of several.
+//! `dataset_dict.json` the folders of several. A list that names a file outside its folder is an error.
 
 use std::ffi::OsString;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use rho_files::InsidePath;
 use serde::Deserialize;
 
 use super::CorpusError;
@@ -22,9 +23,9 @@ pub(super) fn files(
         && let Some(Splits { splits }) = read(&folder.join("dataset_dict.json"))?
     {
         let mut files = Vec::new();
-        for split in splits.iter().filter(|split| is_inside(split)) {
-            let listed = of_one(&folder.join(split))?.unwrap_or_default();
-            files.extend(listed.iter().map(|file| Path::new(split).join(file)));
+        for split in inside(&folder.join("dataset_dict.json"), splits)? {
+            let listed = of_one(&folder.join(&split))?.unwrap_or_default();
+            files.extend(listed.iter().map(|file| Path::new(&*split).join(file)));
         }
         return Ok(Some(files));
     }
@@ -43,20 +44,26 @@ fn of_one(folder: &Path) -> Result<Option<Vec<PathBuf>>, CorpusError> {
     struct DataFile {
         filename: String,
     }
-    let state: Option<State> = read(&folder.join("state.json"))?;
-    Ok(state.map(|state| {
-        let files = state._data_files.into_iter().map(|file| file.filename);
-        files
-            .filter(|file| is_inside(file))
-            .map(PathBuf::from)
-            .collect()
-    }))
+    let path = folder.join("state.json");
+    let Some(State { _data_files }) = read(&path)? else {
+        return Ok(None);
+    };
+    let names = _data_files.into_iter().map(|file| file.filename);
+    let files = inside(&path, names)?.into_iter();
+    Ok(Some(files.map(|file| PathBuf::from(&*file)).collect()))
 }
 
-/// Whether a path stays inside the folder.
-fn is_inside(name: &str) -> bool {
-    let mut parts = Path::new(name).components();
-    parts.all(|part| matches!(part, Component::Normal(_)))
+/// The names in a list, if all of them stay inside its folder.
+fn inside(
+    list: &Path,
+    names: impl IntoIterator<Item = String>,
+) -> Result<Vec<InsidePath>, CorpusError> {
+    let names = names.into_iter().map(InsidePath::new);
+    let names = names.collect::<Result<_, _>>();
+    names.map_err(|source| CorpusError::Outside {
+        path: list.to_owned(),
+        source,
+    })
 }
 
 /// Parses a file; `None` if another program wrote it.

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use rho_files::LeadsOutside;
+
+use super::PassedOver;
 use crate::input::Kind;
 use crate::remote::RemoteError;
 
@@ -32,15 +35,17 @@ pub enum CorpusError {
     },
 
     /// A pattern that matches no file.
-    #[error("{}: expected files that match, found {}", .pattern.display(), match .ignored {
+    #[error("{}: expected files that match, found {}{}", .pattern.display(), match .ignored {
         0 => "none".to_owned(),
         ignored => format!("{ignored} of no known kind"),
-    })]
+    }, beside(.passed_over))]
     NoMatch {
         /// The argument.
         pattern: PathBuf,
         /// Number of files of unknown kind that match.
         ignored: usize,
+        /// What else matches.
+        passed_over: Box<PassedOver>,
     },
 
     /// A malformed pattern.
@@ -70,6 +75,15 @@ pub enum CorpusError {
         source: io::Error,
     },
 
+    /// A dataset that lists a file outside its folder.
+    #[error("{}: cannot be used", .path.display())]
+    Outside {
+        /// The list.
+        path: PathBuf,
+        /// The name.
+        source: LeadsOutside,
+    },
+
     /// A file, named explicitly, whose name and content match no known format.
     #[error("{}: expected a file named {}, got another name", .path.display(), Kind::expected_names())]
     UnknownKind {
@@ -86,15 +100,18 @@ pub enum CorpusError {
 
     /// A folder without a shard.
     #[error(
-        "{}: expected files named {}, got {ignored} of other names",
+        "{}: expected files named {}, got {ignored} of other names{}",
         .path.display(),
-        Kind::expected_names()
+        Kind::expected_names(),
+        beside(.passed_over)
     )]
     NoShards {
         /// The argument.
         path: PathBuf,
         /// Number of files of unknown kind in it.
         ignored: usize,
+        /// What else is in it.
+        passed_over: Box<PassedOver>,
     },
 
     /// One file under two paths.
@@ -112,4 +129,12 @@ pub enum CorpusError {
         /// The shard.
         path: PathBuf,
     },
+}
+
+/// Names what was passed over, if anything was.
+fn beside(passed_over: &PassedOver) -> String {
+    match passed_over.count() {
+        0 => String::new(),
+        _ => format!("; passed over: {passed_over}"),
+    }
 }

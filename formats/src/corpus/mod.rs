@@ -14,11 +14,15 @@
 //! An argument that exists is taken literally, whatever special characters its name has. Shards come in the order of
 //! the arguments, and within a folder or pattern in the byte order of their paths, so that every machine sees the same
 //! corpus. Nothing here reads the shards: see [`crate::input`].
+//!
+//! Folders, prefixes and patterns do not reach what only lies beside a corpus: see [`PassedOver`].
 
 mod arguments;
 mod braces;
 mod dataset;
 mod error;
+mod passed_over;
+mod search;
 mod walk;
 
 use std::collections::HashMap;
@@ -27,6 +31,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 pub use error::CorpusError;
+pub use passed_over::{Examples, PassedOver};
 
 use crate::input::{Compression, Kind};
 use crate::remote::Remote;
@@ -47,6 +52,8 @@ pub struct Shard {
     pub kind: Kind,
     /// The compression, by the file's name; on reading, the content takes precedence.
     pub compression: Compression,
+    /// How many of its documents to read, from the first on, if not all.
+    pub documents: Option<u64>,
 }
 
 /// Where the bytes of a shard come from.
@@ -66,14 +73,15 @@ pub enum Location {
 pub struct Found {
     /// The shards, in the corpus's order.
     pub shards: Vec<Shard>,
-    /// Files in folders whose kind is unknown. Hidden files are not listed.
+    /// Files in folders whose kind is unknown. Those that are passed over are not listed.
     pub ignored: Vec<PathBuf>,
+    /// Files and folders that are not part of the corpus, whatever their kind.
+    pub passed_over: PassedOver,
 }
 
 /// Finds the shards that `arguments` name, as in the table of this module.
 ///
-/// Folders are walked recursively, following symbolic links; files and folders whose names start with a dot are
-/// skipped. A file that is reached twice is an error, because its documents would count twice.
+/// Folders are walked recursively, following symbolic links; what [`PassedOver`] names is left out. A file that is reached twice is an error, because its documents would count twice.
 ///
 /// # Errors
 /// If there is no argument; if one is missing, unreadable, malformed, not UTF-8 or of an unknown kind; if a folder,
@@ -82,12 +90,17 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
     if arguments.is_empty() {
         return Err(CorpusError::NoArguments);
     }
-    let (roots, ignored) = arguments::expand(arguments)?;
+    let arguments::Expanded {
+        roots,
+        ignored,
+        passed_over,
+    } = arguments::expand(arguments)?;
     let base = deepest_common_folder(&roots);
 
     let mut found = Found {
         shards: Vec::new(),
         ignored,
+        passed_over,
     };
     let mut seen = HashMap::new();
     for root in &roots {
@@ -98,8 +111,10 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
                     return Err(CorpusError::NoShards {
                         path: root.given.clone(),
                         ignored: walked.ignored.len(),
+                        passed_over: Box::new(walked.passed_over),
                     });
                 }
+                found.passed_over.join(walked.passed_over);
                 (walked.files, walked.ignored)
             }
             ArgumentKind::Remote(kind, compression, ref remote) => {
@@ -121,6 +136,7 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
                     place: Location::Remote(remote.clone()),
                     kind,
                     compression,
+                    documents: None,
                 });
                 continue;
             }
@@ -138,6 +154,7 @@ pub fn find_shards(arguments: &[PathBuf]) -> Result<Found, CorpusError> {
                     bytes: 0,
                     kind: Kind::JsonLines,
                     compression: Compression::None,
+                    documents: None,
                 });
                 continue;
             }
@@ -258,6 +275,7 @@ impl Root {
                 bytes: metadata.len(),
                 kind,
                 compression,
+                documents: None,
             }),
             Err(source) => Err(CorpusError::Unreadable { path, source }),
         }

@@ -1,4 +1,5 @@
 //! Takes a folder, yields the paths of its shards (relative, sorted by their bytes) and of the files of unknown kind.
+//! What `passed_over` names is left out.
 //!
 //! Every real folder is entered once, however many symbolic links lead to it, so a loop of links ends. The parent
 //! module names the shards.
@@ -8,6 +9,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::passed_over::{
+    DATASET_INFO, PassedOver, RECORDS, holds_masks, is_cache, is_hidden, is_of_a_run,
+};
 use super::{CorpusError, dataset, kind_of};
 
 /// The content of a folder.
@@ -16,6 +20,7 @@ pub(super) struct Walked {
     pub(super) files: Vec<PathBuf>,
     /// Files of unknown kind, with the folder's path.
     pub(super) ignored: Vec<PathBuf>,
+    pub(super) passed_over: PassedOver,
 }
 
 /// Walks `folder`.
@@ -24,21 +29,27 @@ pub(super) fn walk(folder: &Path) -> Result<Walked, CorpusError> {
         top: folder,
         files: Vec::new(),
         ignored: Vec::new(),
+        passed_over: PassedOver::default(),
         open: Vec::new(),
         entered: HashMap::new(),
         again: Vec::new(),
     };
     walk.enter(Path::new(""))?;
 
+    if !walk.again.is_empty() {
+        // Sorted by their parts, the files below a folder follow each other.
+        walk.files.sort_by(|(_, a), (_, b)| a.cmp(b));
+    }
     // A second path to a folder that holds shards is a second path to each of them.
     for (first, second) in &walk.again {
-        for (_, file) in &walk.files {
-            if let Ok(inside) = file.strip_prefix(first) {
-                return Err(CorpusError::GivenTwice {
-                    first: folder.join(file),
-                    second: folder.join(second).join(inside),
-                });
-            }
+        let before = walk.files.partition_point(|(_, file)| file < first);
+        if let Some((_, file)) = walk.files.get(before)
+            && let Ok(inside) = file.strip_prefix(first)
+        {
+            return Err(CorpusError::GivenTwice {
+                first: folder.join(file),
+                second: folder.join(second).join(inside),
+            });
         }
     }
     walk.files.sort_by(|(a, _), (b, _)| bytes(a).cmp(bytes(b)));
@@ -46,6 +57,7 @@ pub(super) fn walk(folder: &Path) -> Result<Walked, CorpusError> {
     Ok(Walked {
         files: walk.files.into_iter().map(|(_, file)| file).collect(),
         ignored: walk.ignored,
+        passed_over: walk.passed_over,
     })
 }
 
@@ -58,6 +70,7 @@ struct Walk<'a> {
     /// Sort key and path of each file. The sort key of a dataset's file has its number instead of its name.
     files: Vec<(PathBuf, PathBuf)>,
     ignored: Vec<PathBuf>,
+    passed_over: PassedOver,
     /// The real paths of the folders that are being walked, outermost first.
     open: Vec<PathBuf>,
     /// Real path to the relative path under which a folder was entered first.
@@ -92,7 +105,20 @@ impl Walk<'_> {
             .map_err(unreadable)?;
         // Which path reaches a folder first must not depend on the file system's order.
         names.sort();
+        let is_found = !relative.as_os_str().is_empty();
+        let has =
+            |wanted: &str| names.binary_search_by(|name| name.as_os_str().cmp(wanted.as_ref()));
+        if is_found && has(RECORDS).is_ok() && is_of_a_run(&folder) {
+            self.passed_over.results.add(folder);
+            self.open.pop();
+            return Ok(());
+        }
         if let Some(listed) = dataset::files(&folder, &names)? {
+            if is_found && holds_masks(&folder, &listed) {
+                self.passed_over.results.add(folder);
+                self.open.pop();
+                return Ok(());
+            }
             for (index, file) in listed.into_iter().enumerate() {
                 let sorted = relative.join(format!("{index:010}"));
                 self.files.push((sorted, relative.join(file)));
@@ -100,8 +126,13 @@ impl Walk<'_> {
             self.open.pop();
             return Ok(());
         }
+        let caches = has(DATASET_INFO).is_ok();
         for name in names {
-            if !name.as_encoded_bytes().starts_with(b".") {
+            if is_hidden(&name) {
+                self.passed_over.hidden.add(folder.join(name));
+            } else if caches && is_cache(&name) {
+                self.passed_over.caches.add(folder.join(name));
+            } else {
                 self.meet(relative.join(name))?;
             }
         }

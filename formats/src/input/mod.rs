@@ -26,6 +26,7 @@ mod parquet;
 mod peek;
 mod ranges;
 mod reader;
+mod sample;
 mod streams;
 mod tar;
 mod text;
@@ -38,6 +39,7 @@ pub use compression::Compression;
 pub use error::{ShardError, UnsupportedForm};
 pub use kind::Kind;
 pub use reader::ShardReader;
+pub use sample::Sample;
 
 /// Which fields of a row make a document. Field names may be paths into nested objects: `a.b.c`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub struct ReadOptions {
     pub lines: bool,
     /// The largest line or file of a document, decompressed. A larger one is rejected and never held in memory.
     pub max_document_bytes: usize,
+    /// The rows to read, if not all. The others are neither documents nor rejections.
+    pub sample: Option<Sample>,
     /// The names of these options for the user.
     pub names: OptionNames,
 }
@@ -85,6 +89,7 @@ impl Default for ReadOptions {
             source_field: None,
             lines: false,
             max_document_bytes: 256 << 20,
+            sample: None,
             names: OptionNames::default(),
         }
     }

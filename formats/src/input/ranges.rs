@@ -38,7 +38,7 @@ impl Ranges {
                 bytes: Kind::Remote(opened, Handle::current()),
             });
         }
-        let file = rho_files::open(&shard.path)?;
+        let file = rho_files::open_named(&shard.path)?;
         let length = file.metadata()?.len();
         Ok(Self {
             bytes: Kind::File(Mutex::new(file)),

@@ -22,7 +22,7 @@ use super::tar::Samples;
 use super::text::TextFile;
 use super::text_lines::TextLines;
 use super::worker::{Sink, Worker};
-use super::{Kind, ReadOptions, Record, ShardError, arrow, parquet};
+use super::{Kind, ReadOptions, Record, Sample, ShardError, arrow, parquet};
 use crate::corpus::{Location, Shard};
 use crate::remote::{Opened, RemoteError, RemoteStream};
 
@@ -38,6 +38,10 @@ pub struct ShardReader {
     bytes: Arc<AtomicU64>,
     rows: Rows,
     broken: bool,
+    name: String,
+    sample: Option<Sample>,
+    /// How many documents are still to be read, if not all.
+    left: Option<u64>,
 }
 
 /// The reader of each kind.
@@ -81,7 +85,7 @@ impl ShardReader {
         let large_window = compression::large_window(raw.head());
         let (compression, plain) = compression::decompress(raw, shard.compression);
         let plain = Peeked::new(plain).await;
-        let (name, options) = (shard.name.clone(), options.clone());
+        let (name, options, sample) = (shard.name.clone(), options.clone(), options.sample);
         let mut kind = Kind::of_content(plain.head(), shard.kind);
         if kind == Kind::Parquet && shard.kind != kind {
             let sure = compression != Compression::None || !is_file || ends_as_parquet(shard).await;
@@ -144,14 +148,35 @@ impl ShardReader {
             bytes,
             rows,
             broken: false,
+            name: shard.name.clone(),
+            sample,
+            left: shard.documents,
         })
     }
 
-    /// The next row; `None` at the end, and after an error.
+    /// The next row that is to be read (see [`ReadOptions::sample`] and [`Shard::documents`]); `None` at the end, and
+    /// after an error.
     ///
     /// # Errors
     /// If the stream breaks: once, after all complete rows before the break.
     pub async fn next(&mut self) -> Result<Option<Record>, ShardError> {
+        while self.left != Some(0) {
+            let Some(record) = self.next_of_all().await? else {
+                break;
+            };
+            let is_wanted = |sample: &Sample| sample.contains(&self.name, record.row());
+            if !self.sample.as_ref().is_none_or(is_wanted) {
+                continue;
+            }
+            if let (Some(left), Record::Document(_)) = (&mut self.left, &record) {
+                *left -= 1;
+            }
+            return Ok(Some(record));
+        }
+        Ok(None)
+    }
+
+    async fn next_of_all(&mut self) -> Result<Option<Record>, ShardError> {
         if self.broken {
             return Ok(None);
         }
@@ -230,7 +255,7 @@ impl ShardReader {
 /// Opens a file, on a thread that may block.
 async fn open_file(path: &Path) -> io::Result<File> {
     let path = path.to_owned();
-    let opened = tokio::task::spawn_blocking(move || rho_files::open(&path)).await;
+    let opened = tokio::task::spawn_blocking(move || rho_files::open_named(&path)).await;
     opened.map_err(io::Error::other)?.map(File::from_std)
 }
 

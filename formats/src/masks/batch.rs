@@ -1,14 +1,13 @@
 //! Takes rows, yields record batches. Cuts them by content alone, so that the same rows give the same bytes. `writer`
 //! writes them.
 
-use std::iter::repeat_n;
 use std::sync::Arc;
 
 use arrow_array::builder::{
     BooleanBuilder, Float16Builder, Float32Builder, Int32Builder, Int64Builder, ListBuilder,
     StringBuilder,
 };
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
 use half::f16;
 
@@ -27,12 +26,14 @@ pub(super) const MOST_STRING_BYTES: usize = i32::MAX as usize - FULL_STRING_BYTE
 /// The rows of the next batch.
 pub(super) struct Pending {
     schema: SchemaRef,
+    /// The shard of the rows to come.
     shard: String,
     rows: usize,
     tokens: usize,
     id_bytes: usize,
     text_bytes: usize,
     id: StringBuilder,
+    shards: StringBuilder,
     row: Int64Builder,
     token_hash: Int64Builder,
     input_ids: ListBuilder<Int32Builder>,
@@ -101,6 +102,7 @@ impl Pending {
             id_bytes: 0,
             text_bytes: 0,
             id: StringBuilder::new(),
+            shards: StringBuilder::new(),
             row: Int64Builder::new(),
             token_hash: Int64Builder::new(),
             input_ids: ListBuilder::default(),
@@ -112,9 +114,22 @@ impl Pending {
         }
     }
 
+    /// Sets the shard of the rows to come.
+    pub(super) fn of_shard(&mut self, shard: &str) {
+        if self.shard != shard {
+            shard.clone_into(&mut self.shard);
+        }
+    }
+
+    /// The shard of the rows to come.
+    pub(super) fn shard(&self) -> &str {
+        &self.shard
+    }
+
     /// Adds a row whose lists are known to match each other and the schema.
     pub(super) fn push(&mut self, row: &MaskRow) {
         self.id.append_value(&row.id);
+        self.shards.append_value(&self.shard);
         self.row.append_value(row.row);
         self.token_hash.append_value(token_hash(&row.input_ids));
         for token in &row.input_ids {
@@ -158,10 +173,9 @@ impl Pending {
 
     /// Takes the added rows as a batch.
     pub(super) fn take(&mut self) -> Result<RecordBatch, ArrowError> {
-        let shard = StringArray::from_iter_values(repeat_n(&self.shard, self.rows));
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.id.finish()),
-            Arc::new(shard),
+            Arc::new(self.shards.finish()),
             Arc::new(self.row.finish()),
             Arc::new(self.token_hash.finish()),
             Arc::new(self.input_ids.finish()),

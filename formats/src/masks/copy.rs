@@ -1,7 +1,7 @@
 //! Takes the record batches of a mask file and new masks for the same tokens, yields a mask file of the same name: the
 //! other columns are copied unchanged. The caller decides which tokens are kept.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use std::sync::Arc;
 use arrow_array::{ArrayRef, BooleanArray, Float32Array, ListArray, RecordBatch};
 use arrow_buffer::BooleanBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use rho_files::{Folder, InsidePath};
 use serde_json::Value;
 
 use super::encode::{END, Encoder};
-use super::folder::stays_inside;
 use super::schema::{self, METADATA_KEY, TEXT, WEIGHT};
 use super::writer::writing;
 use super::{BatchCompression, MaskBatch, MaskColumns, MaskFile, MasksFolder, OutputError};
@@ -31,7 +31,7 @@ pub struct NewColumns {
 /// Writes a mask file from another one. Blocks on file I/O. The file has a temporary name until
 /// [`publish_copy`](MasksFolder::publish_copy).
 pub struct MaskCopy {
-    name: String,
+    name: InsidePath,
     path: PathBuf,
     schema: SchemaRef,
     /// For each column the index of the one it is copied from; `None` for new ones.
@@ -84,17 +84,18 @@ impl MaskCopy {
         from: Vec<Option<usize>>,
         compression: BatchCompression,
     ) -> Result<Self, OutputError> {
-        stays_inside(name)?;
-        let path = rho_files::partial(&folder.path().join(name));
-        let cannot_create = |path: PathBuf| |source| OutputError::Create { path, source };
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(cannot_create(parent.to_owned()))?;
-        }
-        let file = File::create(&path).map_err(cannot_create(path.clone()))?;
+        let name = InsidePath::new(name)?;
+        let partial = Folder::partial(&name);
+        let path = folder.path().join(&partial);
+        let file = folder.folder().create(&partial);
+        let file = file.map_err(|source| OutputError::Create {
+            path: path.clone(),
+            source,
+        })?;
         let encoder =
             Encoder::new(&schema, compression).map_err(|source| writing(&path, source))?;
         let mut copy = Self {
-            name: name.to_owned(),
+            name,
             path,
             schema,
             from,

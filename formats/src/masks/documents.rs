@@ -165,7 +165,7 @@ impl MaskDocuments {
         }
         let file = match self.open.entry(batch.file) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(rho_files::open(path).map_err(cannot_read)?),
+            Entry::Vacant(entry) => entry.insert(rho_files::open_named(path).map_err(cannot_read)?),
         };
         let mut bytes = Vec::new();
         let mut at = |place: u64, length: usize, bytes: &mut Vec<u8>| -> Result<(), MaskError> {
@@ -270,7 +270,7 @@ impl MaskDocuments {
             let file = match &mut last {
                 Some((file, opened)) if *file == batch.file => opened,
                 last => {
-                    let opened = rho_files::open(path).map_err(cannot_read)?;
+                    let opened = rho_files::open_named(path).map_err(cannot_read)?;
                     &mut last.insert((batch.file, opened)).1
                 }
             };

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use arrow_schema::{ArrowError, DataType};
+use rho_files::LeadsOutside;
 
 use super::schema::METADATA_KEY;
 
@@ -135,6 +136,12 @@ pub enum OutputError {
     },
 }
 
+impl From<LeadsOutside> for OutputError {
+    fn from(LeadsOutside { name }: LeadsOutside) -> Self {
+        Self::ShardName { name }
+    }
+}
+
 /// Why masks could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum MaskError {
@@ -168,12 +175,12 @@ pub enum MaskError {
     },
 
     /// A folder that lists a file outside it.
-    #[error("{}: expected names of files in this folder, got {name:?}", .path.display())]
+    #[error("{}: cannot be used", .path.display())]
     Outside {
         /// The list.
         path: PathBuf,
         /// The name.
-        name: String,
+        source: LeadsOutside,
     },
 
     /// A folder that lists no file.

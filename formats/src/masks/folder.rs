@@ -1,19 +1,20 @@
 //! A folder of masks: a Hugging Face dataset that grows shard by shard, and can be resumed after an interruption.
 //! `writer` writes the mask files; the caller writes the records in `.rho-mask`.
+//!
+//! The folder may come from elsewhere, with records and links that lead out of it: every name is checked, and no link
+//! inside it is followed (see [`rho_files::Folder`]).
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use rho_files::{Lock, WriteTo};
+use rho_files::{Folder, InsidePath, Lock, WriteTo};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::spill::{remove_spills, spill_file};
-use super::writer::{file_names, partial};
-use super::{
-    MaskFile, MaskRow, MaskSchema, MaskWriter, OutputError, Spill, SpillMark, WriteOptions,
-};
+use super::spill::{SpilledRows, spill_file};
+use super::writer::partial;
+use super::{MaskFile, MaskSchema, MaskWriter, OutputError, Spill, SpillMark, WriteOptions};
 
 /// The folder of the run's records, which are not masks.
 const NOTES: &str = ".rho-mask";
@@ -24,7 +25,7 @@ const LOCKS: &str = "locks";
 /// shards.
 #[derive(Debug, Clone)]
 pub struct MasksFolder {
-    path: PathBuf,
+    folder: Folder,
 }
 
 impl MasksFolder {
@@ -43,13 +44,13 @@ impl MasksFolder {
             Ok(metadata) if !metadata.is_dir() => return Err(OutputError::NotAFolder { path }),
             Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(source) => return Err(cannot_create(source)),
-            Ok(_) if path.join(NOTES).is_dir() => return Ok(true),
+            Ok(_) if has_records(&path)? => return Ok(true),
             Ok(_) => {}
         }
         match fs::read_dir(&path).map_err(cannot_create)?.next() {
             None => Ok(false),
             // Another rank has just created it.
-            Some(_) if path.join(NOTES).is_dir() => Ok(true),
+            Some(_) if has_records(&path)? => Ok(true),
             Some(entry) => {
                 let entry = entry.map_err(cannot_create)?.file_name().into();
                 Err(OutputError::NotEmpty { path, entry })
@@ -68,8 +69,8 @@ impl MasksFolder {
         let folder = Self::begin(path)?;
         // Ranks that start at the same time would overwrite each other's temporary file.
         let _making = folder.lock("make")?;
-        if !folder.path.join("dataset_info.json").exists() {
-            folder.replace(Path::new("dataset_info.json"), b"{}")?;
+        if folder.folder.bytes("dataset_info.json").is_none() {
+            folder.replace("dataset_info.json", b"{}")?;
         }
         Ok(folder)
     }
@@ -82,24 +83,44 @@ impl MasksFolder {
     pub fn begin(path: impl Into<PathBuf>) -> Result<Self, OutputError> {
         let path = path.into();
         Self::check(&path)?;
-        let folder = Self { path };
-        folder.make(&folder.path.join(NOTES))?;
+        let folder = Self::existing(path);
+        folder.make(NOTES)?;
         Ok(folder)
     }
 
     /// A folder that was written before, for reading; creates and checks nothing.
     pub fn existing(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self {
+            folder: Folder::at(path),
+        }
     }
 
     /// The path of the folder.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.folder.path()
+    }
+
+    /// The folder, under which no link is followed.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Creates a folder inside, for the files of another run or program, and yields its path.
+    ///
+    /// # Errors
+    /// If something else has its name, such as a link, or it cannot be created.
+    pub fn make(&self, name: &str) -> Result<PathBuf, OutputError> {
+        let made = self.folder.make(name);
+        let made = made.map_err(|source| OutputError::Create {
+            path: self.path().join(name),
+            source,
+        })?;
+        Ok(made.path().to_owned())
     }
 
     /// The path of file `i` of a shard until it is complete.
     pub fn unfinished_file(&self, shard: &str, i: usize) -> PathBuf {
-        partial(&self.path, shard, i)
+        self.path().join(partial(shard, i))
     }
 
     /// Starts the mask file of a shard, see [`mask_file_name`](super::mask_file_name).
@@ -112,20 +133,20 @@ impl MasksFolder {
         schema: &MaskSchema,
         options: WriteOptions,
     ) -> Result<MaskWriter, OutputError> {
-        stays_inside(shard)?;
+        let shard = InsidePath::new(shard)?;
         if let Some(name) = schema.name_twice() {
             return Err(OutputError::ColumnTwice {
                 name: name.to_owned(),
             });
         }
-        MaskWriter::create(&self.path, shard, schema, options)
+        MaskWriter::create(&self.folder, &shard, schema, options)
     }
 
     /// Resumes the mask file of a shard after the bytes that [`MaskWriter::sync`] reported. `None` if fewer bytes are
     /// there.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// If the shard's name leads out of the folder, or the file cannot be written.
     pub fn resume(
         &self,
         shard: &str,
@@ -133,7 +154,13 @@ impl MasksFolder {
         options: WriteOptions,
         files: &[u64],
     ) -> Result<Option<MaskWriter>, OutputError> {
-        MaskWriter::resume(&self.path, shard, schema, options, files)
+        MaskWriter::resume(
+            &self.folder,
+            &InsidePath::new(shard)?,
+            schema,
+            options,
+            files,
+        )
     }
 
     /// Gives the complete files of a shard their final names, unless they have them already, and removes the files they
@@ -148,25 +175,24 @@ impl MasksFolder {
         replaced: &[MaskFile],
     ) -> Result<bool, OutputError> {
         for (i, file) in files.iter().enumerate() {
-            let (from, to) = (partial(&self.path, shard, i), self.path.join(&file.name));
-            let renamed = match File::open(&from) {
-                Ok(opened) => rho_files::complete(&from, &opened, &to),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                Err(source) => Err(source),
-            };
-            renamed.map_err(|source| OutputError::Write { path: to, source })?;
+            match self.folder.complete(&partial(shard, i), &file.name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                completed => completed.map_err(self.cannot_write(&file.name))?,
+            }
         }
         for old in replaced {
             if !files.iter().any(|file| file.name == old.name) {
                 // It is no longer listed, so it is ignored even if it cannot be removed.
-                let _ = fs::remove_file(self.path.join(&old.name));
+                let _ = self.folder.remove_file(&old.name);
             }
         }
-        remove_spills(&self.mask_file(shard), None);
-        let whole = |file: &MaskFile| {
-            fs::metadata(self.path.join(&file.name)).is_ok_and(|m| m.len() == file.bytes)
-        };
-        Ok(files.iter().all(whole))
+        self.remove_spills(shard, None);
+        Ok(files.iter().all(|file| self.is_whole(file)))
+    }
+
+    /// Whether a file exists under its final name, in its full size.
+    pub fn is_whole(&self, file: &MaskFile) -> bool {
+        self.folder.bytes(&file.name) == Some(file.bytes)
     }
 
     /// Gives a complete file of a [`MaskCopy`](super::MaskCopy) its final name, unless it has it already. True if it is
@@ -175,19 +201,13 @@ impl MasksFolder {
     /// # Errors
     /// If it cannot be renamed.
     pub fn publish_copy(&self, file: &MaskFile) -> Result<bool, OutputError> {
-        let to = self.path.join(&file.name);
-        let from = rho_files::partial(&to);
-        let whole = |path: &Path| fs::metadata(path).is_ok_and(|m| m.len() == file.bytes);
+        let from = Folder::partial(&file.name);
         // A partial file that another run has started since is not the complete one.
-        if whole(&from) && !whole(&to) {
-            let renamed =
-                File::open(&from).and_then(|opened| rho_files::complete(&from, &opened, &to));
-            renamed.map_err(|source| OutputError::Write {
-                path: to.clone(),
-                source,
-            })?;
+        if self.folder.bytes(&from) == Some(file.bytes) && !self.is_whole(file) {
+            let completed = self.folder.complete(&from, &file.name);
+            completed.map_err(self.cannot_write(&file.name))?;
         }
-        Ok(whole(&to))
+        Ok(self.is_whole(file))
     }
 
     /// Starts a spill file for the documents of an open scope, beside the mask file of their shard.
@@ -195,16 +215,11 @@ impl MasksFolder {
     /// # Errors
     /// If the file cannot be created.
     pub fn spill(&self, shard: &str, columns: &MaskSchema, turn: u8) -> Result<Spill, OutputError> {
-        Spill::create(
-            spill_file(&self.mask_file(shard), turn),
-            turn,
-            shard,
-            columns,
-        )
+        Spill::create(&self.folder, turn, shard, columns)
     }
 
-    /// Resumes a spill file after the bytes that [`Spill::sync`] reported, and yields its rows. `None` if the file
-    /// differs from what was written.
+    /// Resumes a spill file after the bytes that [`Spill::sync`] reported, and yields its rows with their shards. `None`
+    /// if the file differs from what was written.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -213,18 +228,18 @@ impl MasksFolder {
         shard: &str,
         columns: &MaskSchema,
         mark: SpillMark,
-    ) -> Result<Option<(Spill, Vec<MaskRow>)>, OutputError> {
-        Spill::resume(
-            spill_file(&self.mask_file(shard), mark.turn),
-            mark,
-            shard,
-            columns,
-        )
+    ) -> Result<Option<(Spill, SpilledRows)>, OutputError> {
+        Spill::resume(&self.folder, mark, shard, columns)
     }
 
     /// Removes the spill files of a shard, except the one of a turn.
     pub fn remove_spills(&self, shard: &str, except: Option<u8>) {
-        remove_spills(&self.mask_file(shard), except);
+        for turn in [0, 1] {
+            if Some(turn) != except {
+                // A file that cannot be removed is replaced or left over; it is never read.
+                let _ = self.folder.remove_file(&spill_file(shard, turn));
+            }
+        }
     }
 
     /// Writes `state.json`: the files of the dataset, in this order.
@@ -244,7 +259,7 @@ impl MasksFolder {
         let mut names = Vec::new();
         for MaskFile { name, bytes } in files {
             fingerprint.update(format!("\n{name}\n{bytes}").as_bytes());
-            names.push(json!({"filename": name}));
+            names.push(json!({"filename": name.as_str()}));
         }
         let state = json!({
             "_data_files": names,
@@ -255,7 +270,7 @@ impl MasksFolder {
             "_output_all_columns": false,
             "_split": "train",
         });
-        self.replace(Path::new("state.json"), state.to_string().as_bytes())
+        self.replace("state.json", state.to_string().as_bytes())
     }
 
     /// Writes `summary.json`.
@@ -263,10 +278,7 @@ impl MasksFolder {
     /// # Errors
     /// If the file cannot be written.
     pub fn summary(&self, summary: &Value) -> Result<(), OutputError> {
-        self.replace(
-            Path::new("summary.json"),
-            format!("{summary:#}\n").as_bytes(),
-        )
+        self.replace("summary.json", format!("{summary:#}\n").as_bytes())
     }
 
     /// Replaces a file with what `write` writes; `None` removes it.
@@ -274,15 +286,29 @@ impl MasksFolder {
     /// # Errors
     /// If the file cannot be written.
     pub fn file(&self, name: &str, write: Option<&WriteTo<'_>>) -> Result<(), OutputError> {
-        let path = self.path.join(name);
         let done = match write {
-            Some(write) => rho_files::replace_with(&path, write),
-            None => match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            },
+            Some(write) => self.folder.replace_with(name, write),
+            None => self.folder.remove_file(name),
         };
-        done.map_err(|source| OutputError::Write { path, source })
+        done.map_err(self.cannot_write(name))
+    }
+
+    /// Replaces a file with that of the same name in another folder; removes it if there is none.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn copy(&self, from: &Folder, name: &str) -> Result<(), OutputError> {
+        match from.open(name) {
+            Ok(opened) => {
+                let copy = |to: &mut dyn io::Write| io::copy(&mut &opened, to).map(|_| ());
+                self.file(name, Some(&copy))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.file(name, None),
+            Err(source) => Err(OutputError::Read {
+                path: from.path().join(name),
+                source,
+            }),
+        }
     }
 
     /// Writes a record (a file in `.rho-mask`) atomically.
@@ -290,14 +316,14 @@ impl MasksFolder {
     /// # Errors
     /// If it cannot be written.
     pub fn write_record(&self, name: &str, bytes: &[u8]) -> Result<(), OutputError> {
-        let path = Path::new(NOTES).join(name);
+        let name = record(name);
         // Create only folders of records: if the whole output is missing, that is an error.
-        if let Some(parent) = path.parent()
-            && self.path.join(NOTES).is_dir()
+        if let Some((parent, _)) = name.rsplit_once('/')
+            && self.folder.has_folder(NOTES)
         {
-            self.make(&self.path.join(parent))?;
+            self.make(parent)?;
         }
-        self.replace(&path, bytes)
+        self.replace(&name, bytes)
     }
 
     /// The bytes of a record; `None` if it does not exist.
@@ -305,17 +331,30 @@ impl MasksFolder {
     /// # Errors
     /// If it cannot be read.
     pub fn read_record(&self, name: &str) -> Result<Option<Vec<u8>>, OutputError> {
-        let path = self.path.join(NOTES).join(name);
-        match rho_files::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(OutputError::Read { path, source }),
-        }
+        let read = self.folder.read(&record(name));
+        read.map_err(|source| OutputError::Read {
+            path: self.record_path(name),
+            source,
+        })
     }
 
-    /// The path of a record, for records that are appended to.
+    /// The path of a record, for messages.
     pub fn record_path(&self, name: &str) -> PathBuf {
-        self.path.join(NOTES).join(name)
+        self.path().join(NOTES).join(name)
+    }
+
+    /// The name of a record in [`folder`](Self::folder), for records that are appended to.
+    pub fn record_name(name: &str) -> String {
+        record(name)
+    }
+
+    /// Removes a folder of records.
+    ///
+    /// # Errors
+    /// If it exists and cannot be removed.
+    pub fn remove_records(&self, under: &str) -> Result<(), OutputError> {
+        let removed = self.folder.remove_folder(&record(under));
+        removed.map_err(self.cannot_write(&record(under)))
     }
 
     /// The names of the records in a subfolder.
@@ -323,19 +362,13 @@ impl MasksFolder {
     /// # Errors
     /// If the folder exists and cannot be read.
     pub fn record_names(&self, under: &str) -> Result<Vec<String>, OutputError> {
-        let path = self.path.join(NOTES).join(under);
-        let read = match fs::read_dir(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            read => read.and_then(|entries| {
-                entries
-                    .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-                    .collect::<io::Result<Vec<_>>>()
-            }),
-        };
-        let mut names = read.map_err(|source| OutputError::Read { path, source })?;
-        names.retain(|name| !name.starts_with('.'));
-        names.sort();
-        Ok(names)
+        let entries = self.folder.entries(&record(under));
+        let entries = entries.map_err(|source| OutputError::Read {
+            path: self.record_path(under),
+            source,
+        })?;
+        let names = entries.into_iter().map(|entry| entry.name);
+        Ok(names.filter(|name| !name.starts_with('.')).collect())
     }
 
     /// Takes the lock `name`. `None` if another process holds it.
@@ -343,8 +376,10 @@ impl MasksFolder {
     /// # Errors
     /// If its file cannot be created or locked.
     pub fn try_lock(&self, name: &str) -> Result<Option<Lock>, OutputError> {
-        let path = self.lock_file(name)?;
-        Lock::try_take(&path).map_err(|source| OutputError::Write { path, source })
+        let name = lock_file(name);
+        self.folder
+            .try_lock(&name)
+            .map_err(self.cannot_write(&name))
     }
 
     /// Takes the lock `name`, and waits for it if needed.
@@ -352,16 +387,8 @@ impl MasksFolder {
     /// # Errors
     /// If its file cannot be created or locked.
     pub fn lock(&self, name: &str) -> Result<Lock, OutputError> {
-        let path = self.lock_file(name)?;
-        Lock::take(&path, || {}).map_err(|source| OutputError::Write { path, source })
-    }
-
-    fn lock_file(&self, name: &str) -> Result<PathBuf, OutputError> {
-        let path = self.path.join(NOTES).join(LOCKS).join(name);
-        if let Some(parent) = path.parent() {
-            self.make(parent)?;
-        }
-        Ok(path)
+        let name = lock_file(name);
+        self.folder.lock(&name).map_err(self.cannot_write(&name))
     }
 
     /// Removes everything that was written here for these shards, the records last, so that it can be called again
@@ -374,16 +401,18 @@ impl MasksFolder {
         shards: impl IntoIterator<Item = &'a str>,
         files: impl IntoIterator<Item = &'a MaskFile>,
     ) -> Result<(), OutputError> {
-        let mut paths: Vec<PathBuf> = files
-            .into_iter()
-            .map(|file| self.path.join(&file.name))
-            .collect();
+        let files = files.into_iter();
+        let mut names: Vec<String> = files.map(|file| file.name.to_string()).collect();
         for shard in shards {
-            remove_spills(&self.mask_file(shard), None);
-            let mut i = 0;
-            while partial(&self.path, shard, i).exists() {
-                paths.push(partial(&self.path, shard, i));
-                i += 1;
+            self.remove_spills(shard, None);
+            // The first that is missing is the last: they are removed in this order.
+            for i in 0.. {
+                let name = partial(shard, i);
+                let path = self.folder.entry(&name).map_err(self.cannot_write(&name))?;
+                if fs::symlink_metadata(path).is_err() {
+                    break;
+                }
+                names.push(name);
             }
         }
         for name in [
@@ -392,21 +421,14 @@ impl MasksFolder {
             "rejected.jsonl",
             "tokenizer.json",
         ] {
-            paths.push(self.path.join(name));
+            names.push(name.to_owned());
         }
-        for path in paths {
-            gone(&path, fs::remove_file(&path))?;
-            // Removes folders of shards once they are empty; others are not empty.
-            let mut parent = path.parent();
-            while let Some(folder) = parent
-                && folder != self.path
-                && fs::remove_dir(folder).is_ok()
-            {
-                parent = folder.parent();
-            }
+        for name in names {
+            let removed = self.folder.remove_file_and_empty_folders(&name);
+            removed.map_err(self.cannot_write(&name))?;
         }
         self.clear_records()?;
-        self.replace(Path::new("dataset_info.json"), b"{}")
+        self.replace("dataset_info.json", b"{}")
     }
 
     /// Removes the records, except the locks. Remove the files they describe first.
@@ -414,62 +436,55 @@ impl MasksFolder {
     /// # Errors
     /// If something exists and cannot be removed.
     pub fn clear_records(&self) -> Result<(), OutputError> {
-        let notes = self.path.join(NOTES);
-        let entries = fs::read_dir(&notes).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = self.folder.entries(NOTES);
         let entries = entries.map_err(|source| OutputError::Read {
-            path: notes.clone(),
+            path: self.path().join(NOTES),
             source,
         })?;
+        let entries = entries.iter().filter(|entry| entry.name != LOCKS);
         // Folders first: the records beside them say what the folder is.
-        let (folders, files): (Vec<_>, Vec<_>) = entries
-            .into_iter()
-            .filter(|entry| entry.file_name() != LOCKS)
-            .map(|entry| entry.path())
-            .partition(|path| path.is_dir());
-        for path in folders {
-            gone(&path, fs::remove_dir_all(&path))?;
+        let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|entry| entry.is_folder);
+        for entry in folders {
+            self.remove_records(&entry.name)?;
         }
-        for path in files {
-            gone(&path, fs::remove_file(&path))?;
+        for entry in files {
+            let name = record(&entry.name);
+            let removed = self.folder.remove_file(&name);
+            removed.map_err(self.cannot_write(&name))?;
         }
         Ok(())
     }
 
-    fn mask_file(&self, shard: &str) -> PathBuf {
-        self.path.join(&file_names(shard, 1)[0])
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), OutputError> {
+        let written = self.folder.write_atomic(name, bytes);
+        written.map_err(self.cannot_write(name))
     }
 
-    fn make(&self, path: &Path) -> Result<(), OutputError> {
-        fs::create_dir_all(path).map_err(|source| OutputError::Create {
-            path: path.to_owned(),
+    fn cannot_write(&self, name: &str) -> impl Fn(io::Error) -> OutputError + 'static {
+        let path = self.path().join(name);
+        move |source| OutputError::Write {
+            path: path.clone(),
             source,
-        })
-    }
-
-    fn replace(&self, name: &Path, bytes: &[u8]) -> Result<(), OutputError> {
-        let path = self.path.join(name);
-        rho_files::write_atomic(&path, bytes).map_err(|source| OutputError::Write { path, source })
+        }
     }
 }
 
-/// Ignores that a removed file did not exist.
-fn gone(path: &Path, result: io::Result<()>) -> Result<(), OutputError> {
-    match result {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(OutputError::Write {
-            path: path.to_owned(),
+/// Whether a folder has a folder of records.
+fn has_records(path: &Path) -> Result<bool, OutputError> {
+    let folder = Folder::at(path);
+    match folder.subfolder(NOTES) {
+        Ok(_) => Ok(folder.has_folder(NOTES)),
+        Err(source) => Err(OutputError::Create {
+            path: path.join(NOTES),
             source,
         }),
-        _ => Ok(()),
     }
 }
 
-/// Refuses names that lead out of their folder.
-pub(crate) fn stays_inside(name: &str) -> Result<(), OutputError> {
-    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-    if name.is_empty() || name.ends_with('/') || !Path::new(name).components().all(is_plain) {
-        return Err(OutputError::ShardName {
-            name: name.to_owned(),
-        });
-    }
-    Ok(())
+fn record(name: &str) -> String {
+    format!("{NOTES}/{name}")
+}
+
+fn lock_file(name: &str) -> String {
+    format!("{NOTES}/{LOCKS}/{name}")
 }

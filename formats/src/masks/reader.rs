@@ -2,12 +2,13 @@
 //! did not write, and rows whose lists or token hash do not match.
 
 use std::collections::VecDeque;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::ArrowError;
+use rho_files::InsidePath;
 use serde::Deserialize;
 
 use super::frames::Frames;
@@ -135,7 +136,7 @@ impl OpenFile {
 
 /// The record batches of a file, and its schema.
 pub(super) fn open_frames(path: &Path) -> Result<(Frames, MaskSchema), MaskError> {
-    let file = rho_files::open(path).map_err(|source| MaskError::Read {
+    let file = rho_files::open_named(path).map_err(|source| MaskError::Read {
         path: path.to_path_buf(),
         source,
     })?;
@@ -144,7 +145,7 @@ pub(super) fn open_frames(path: &Path) -> Result<(Frames, MaskSchema), MaskError
 
 /// Like [`open_frames`], for the first bytes of a file that is still being written.
 pub(super) fn open_beginning(path: &Path, bytes: u64) -> Result<(Frames, MaskSchema), MaskError> {
-    let file = rho_files::open(path).map_err(|source| MaskError::Read {
+    let file = rho_files::open_named(path).map_err(|source| MaskError::Read {
         path: path.to_path_buf(),
         source,
     })?;
@@ -180,7 +181,7 @@ fn with_schema(
 ///
 /// # Errors
 /// If `state.json` cannot be read or is not such a list.
-pub fn listed_masks(folder: &Path) -> Result<Option<Vec<String>>, MaskError> {
+pub fn listed_masks(folder: &Path) -> Result<Option<Vec<InsidePath>>, MaskError> {
     #[derive(Deserialize)]
     struct State {
         _data_files: Vec<DataFile>,
@@ -198,17 +199,9 @@ pub fn listed_masks(folder: &Path) -> Result<Option<Vec<String>>, MaskError> {
     match serde_json::from_slice::<State>(&state) {
         Ok(state) => {
             let files = state._data_files.into_iter();
-            let names = files.map(|DataFile { filename }| {
-                let mut parts = Path::new(&filename).components();
-                match parts.all(|part| matches!(part, Component::Normal(_))) {
-                    true => Ok(filename),
-                    false => Err(MaskError::Outside {
-                        path: path.clone(),
-                        name: filename,
-                    }),
-                }
-            });
-            names.collect::<Result<_, _>>().map(Some)
+            let names = files.map(|file| InsidePath::new(file.filename));
+            let names = names.collect::<Result<_, _>>().map(Some);
+            names.map_err(|source| MaskError::Outside { path, source })
         }
         Err(source) => Err(MaskError::Json {
             path,

@@ -4,15 +4,17 @@
 //! The file is an Arrow stream like the masks, without masks and without an end-of-stream marker. A [`SpillMark`] says
 //! how many of its bytes are valid, and has their hash: a spill file that does not match is refused, not read.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use rho_files::Folder;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::batch::Pending;
 use super::encode::{BatchCompression, END, Encoder};
+use super::names::mask_file_name;
 use super::writer::writing;
 use super::{MaskError, MaskRow, MaskSchema, OutputError, read_masks};
 
@@ -27,6 +29,9 @@ pub struct SpillMark {
     pub hash: u64,
 }
 
+/// Rows with the names of their shards.
+pub type SpilledRows = Vec<(String, MaskRow)>;
+
 /// A spill file that is being written.
 pub struct Spill {
     path: PathBuf,
@@ -40,15 +45,17 @@ pub struct Spill {
 impl Spill {
     /// Starts an empty one beside the mask file of the same shard.
     pub(super) fn create(
-        path: PathBuf,
+        folder: &Folder,
         turn: u8,
         shard: &str,
         columns: &MaskSchema,
     ) -> Result<Self, OutputError> {
+        let name = spill_file(shard, turn);
+        let path = folder.path().join(&name);
         let schema = std::sync::Arc::new(columns.to_arrow());
         let encoder = Encoder::new(&schema, BatchCompression::None)
             .map_err(|source| writing(&path, source))?;
-        let file = File::create(&path).map_err(|source| OutputError::Create {
+        let file = folder.create(&name).map_err(|source| OutputError::Create {
             path: path.clone(),
             source,
         })?;
@@ -70,18 +77,21 @@ impl Spill {
         Ok(spill)
     }
 
-    /// Resumes one that is valid up to `mark`, and yields its rows. `None` if the file differs from what was written.
+    /// Resumes one that is valid up to `mark`, and yields its rows with their shards. `None` if the file differs from what
+    /// was written.
     pub(super) fn resume(
-        path: PathBuf,
+        folder: &Folder,
         mark: SpillMark,
         shard: &str,
         columns: &MaskSchema,
-    ) -> Result<Option<(Self, Vec<MaskRow>)>, OutputError> {
+    ) -> Result<Option<(Self, SpilledRows)>, OutputError> {
+        let name = spill_file(shard, mark.turn);
+        let path = folder.path().join(&name);
         let wrong = |source| OutputError::Write {
             path: path.clone(),
             source,
         };
-        let mut file = match OpenOptions::new().read(true).write(true).open(&path) {
+        let mut file = match folder.update(&name) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(wrong(source)),
@@ -101,7 +111,7 @@ impl Spill {
             .and_then(|()| file.seek(SeekFrom::End(0)))
             .and_then(|_| file.write_all(&END))
             .map_err(wrong)?;
-        let rows = read_masks(&path).and_then(|rows| rows.collect::<Result<Vec<_>, MaskError>>());
+        let rows = rows_with_shards(&path);
         file.set_len(mark.bytes)
             .and_then(|()| file.seek(SeekFrom::End(0)))
             .map_err(wrong)?;
@@ -119,6 +129,11 @@ impl Spill {
             pending,
         };
         Ok(Some((spill, rows)))
+    }
+
+    /// Sets the shard of the rows to come.
+    pub fn of_shard(&mut self, shard: &str) {
+        self.pending.of_shard(shard);
     }
 
     /// Adds a row; it is valid after [`sync`](Self::sync).
@@ -170,20 +185,16 @@ impl Spill {
     }
 }
 
-/// The path of the spill file of a turn, by that of the shard's mask file.
-pub(super) fn spill_file(mask_file: &Path, turn: u8) -> PathBuf {
-    let name = mask_file.file_name().unwrap_or_default();
-    let mut with_turn = name.to_os_string();
-    with_turn.push(format!(".scores-{turn}"));
-    rho_files::partial(&mask_file.with_file_name(with_turn))
+/// The name of the spill file of a turn, beside the mask file of its shard.
+pub(super) fn spill_file(shard: &str, turn: u8) -> String {
+    Folder::partial(&format!("{}.scores-{turn}", mask_file_name(shard)))
 }
 
-/// Removes the spill files of a shard, except the one of a turn.
-pub(super) fn remove_spills(mask_file: &Path, except: Option<u8>) {
-    for turn in [0, 1] {
-        if Some(turn) != except {
-            // A file that cannot be removed is overwritten or left over; it is never read.
-            let _ = fs::remove_file(spill_file(mask_file, turn));
-        }
+fn rows_with_shards(path: &Path) -> Result<SpilledRows, MaskError> {
+    let mut reader = read_masks(path)?;
+    let mut rows = Vec::new();
+    while let Some(row) = reader.next() {
+        rows.push((reader.shard().to_owned(), row?));
     }
+    Ok(rows)
 }

@@ -15,7 +15,6 @@ pub struct MaskStream {
     columns: MaskSchema,
     encoder: Encoder,
     pending: Pending,
-    shard: String,
     sink: Box<dyn Write + Send>,
 }
 
@@ -41,7 +40,6 @@ impl MaskStream {
             columns: columns.clone(),
             encoder,
             pending: Pending::new("", columns, schema),
-            shard: String::new(),
             sink,
         };
         let schema = stream.encoder.schema().to_vec();
@@ -49,16 +47,19 @@ impl MaskStream {
         Ok(stream)
     }
 
-    /// Starts a shard: later rows belong to it.
+    /// Starts a shard: later rows belong to it, in record batches of their own.
     ///
     /// # Errors
     /// If the sink rejects the bytes of the rows before.
     pub fn begin(&mut self, shard: &str) -> Result<(), OutputError> {
         self.flush()?;
-        shard.clone_into(&mut self.shard);
-        let schema = Arc::new(self.columns.to_arrow());
-        self.pending = Pending::new(shard, &self.columns, schema);
+        self.of_shard(shard);
         Ok(())
+    }
+
+    /// Sets the shard of the rows to come, which share the record batches of the rows before.
+    pub fn of_shard(&mut self, shard: &str) {
+        self.pending.of_shard(shard);
     }
 
     /// Adds a row.
@@ -66,7 +67,7 @@ impl MaskStream {
     /// # Errors
     /// If its lists do not match each other and the schema (then it is not added), or the sink rejects the bytes.
     pub fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
-        self.columns.check(&self.shard, row)?;
+        self.columns.check(self.pending.shard(), row)?;
         self.pending.push(row);
         if self.pending.is_full() {
             self.flush()?;

@@ -1,12 +1,13 @@
 //! Takes the rows of one shard, yields its mask file: an Arrow IPC stream that gets its final name once it is complete.
 //! A large one is split into several files, between two record batches. `folder` keeps the list of all files.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::ArrowError;
+use rho_files::{Folder, InsidePath};
 use serde::{Deserialize, Serialize};
 
 use super::batch::Pending;
@@ -35,8 +36,8 @@ impl Default for WriteOptions {
 /// A complete file of a masks folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaskFile {
-    /// The path in the folder, with `/` between the parts.
-    pub name: String,
+    /// The path in the folder.
+    pub name: InsidePath,
     /// The size of the file.
     pub bytes: u64,
 }
@@ -46,8 +47,8 @@ pub struct MaskFile {
 /// Holds one batch of rows. Until [`publish`](super::MasksFolder::publish) the files have temporary names,
 /// `.<name>.partial`, which they keep if the writer is dropped before.
 pub struct MaskWriter {
-    folder: PathBuf,
-    shard: String,
+    folder: Folder,
+    shard: InsidePath,
     columns: MaskSchema,
     options: WriteOptions,
     encoder: Encoder,
@@ -58,21 +59,14 @@ pub struct MaskWriter {
 }
 
 impl MaskWriter {
-    /// Starts a shard's first file, overwriting a leftover with its temporary name.
+    /// Starts a shard's first file, in place of a leftover with its temporary name.
     pub(super) fn create(
-        folder: &Path,
-        shard: &str,
+        folder: &Folder,
+        shard: &InsidePath,
         columns: &MaskSchema,
         options: WriteOptions,
     ) -> Result<Self, OutputError> {
-        let path = partial(folder, shard, 0);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|source| OutputError::Create {
-                path: parent.to_owned(),
-                source,
-            })?;
-        }
-        let file = make(&path)?;
+        let file = make(folder, &partial(shard, 0))?;
         let mut writer = Self::with(folder, shard, columns, options, file, vec![0])?;
         let schema = writer.encoder.schema().to_vec();
         writer.put(&schema)?;
@@ -81,20 +75,20 @@ impl MaskWriter {
 
     /// Resumes after the first bytes of each file; `None` if they are missing.
     pub(super) fn resume(
-        folder: &Path,
-        shard: &str,
+        folder: &Folder,
+        shard: &InsidePath,
         columns: &MaskSchema,
         options: WriteOptions,
         files: &[u64],
     ) -> Result<Option<Self>, OutputError> {
         let mut last = None;
         for (i, &bytes) in files.iter().enumerate() {
-            let path = partial(folder, shard, i);
+            let name = partial(shard, i);
             let wrong = |source| OutputError::Write {
-                path: path.clone(),
+                path: folder.path().join(&name),
                 source,
             };
-            let mut file = match OpenOptions::new().write(true).open(&path) {
+            let mut file = match folder.update(&name) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(source) => return Err(wrong(source)),
@@ -112,8 +106,8 @@ impl MaskWriter {
     }
 
     fn with(
-        folder: &Path,
-        shard: &str,
+        folder: &Folder,
+        shard: &InsidePath,
         columns: &MaskSchema,
         options: WriteOptions,
         file: File,
@@ -121,10 +115,10 @@ impl MaskWriter {
     ) -> Result<Self, OutputError> {
         let schema = Arc::new(columns.to_arrow());
         let encoder = Encoder::new(&schema, options.compression)
-            .map_err(|source| writing(&folder.join(shard), source))?;
+            .map_err(|source| writing(&folder.path().join(shard), source))?;
         Ok(Self {
-            folder: folder.to_owned(),
-            shard: shard.to_owned(),
+            folder: folder.clone(),
+            shard: shard.clone(),
             columns: columns.clone(),
             options,
             encoder,
@@ -134,12 +128,18 @@ impl MaskWriter {
         })
     }
 
+    /// Sets the shard of the rows to come, if several shards share the file. It starts as the one that the file is named
+    /// after.
+    pub fn of_shard(&mut self, shard: &str) {
+        self.pending.of_shard(shard);
+    }
+
     /// Adds a row.
     ///
     /// # Errors
     /// If its lists do not match each other and the schema (then it is not added), or the file cannot be written.
     pub fn write(&mut self, row: &MaskRow) -> Result<(), OutputError> {
-        self.columns.check(&self.shard, row)?;
+        self.columns.check(self.pending.shard(), row)?;
         self.pending.push(row);
         if self.pending.is_full() {
             self.write_batch()?;
@@ -175,11 +175,13 @@ impl MaskWriter {
             .sync_all()
             .map_err(|source| self.cannot_write(source))?;
         let names = file_names(&self.shard, self.files.len());
-        Ok(names
-            .into_iter()
-            .zip(self.files)
-            .map(|(name, bytes)| MaskFile { name, bytes })
-            .collect())
+        let files = names.into_iter().zip(self.files);
+        files
+            .map(|(name, bytes)| {
+                let name = InsidePath::new(name)?;
+                Ok(MaskFile { name, bytes })
+            })
+            .collect()
     }
 
     fn write_batch(&mut self) -> Result<(), OutputError> {
@@ -194,7 +196,7 @@ impl MaskWriter {
             self.file
                 .sync_all()
                 .map_err(|source| self.cannot_write(source))?;
-            self.file = make(&partial(&self.folder, &self.shard, self.files.len()))?;
+            self.file = make(&self.folder, &partial(&self.shard, self.files.len()))?;
             self.files.push(0);
             self.put(&schema)?;
         }
@@ -212,7 +214,8 @@ impl MaskWriter {
     }
 
     fn path(&self) -> PathBuf {
-        partial(&self.folder, &self.shard, self.files.len() - 1)
+        let name = partial(&self.shard, self.files.len() - 1);
+        self.folder.path().join(name)
     }
 
     fn cannot_write(&self, source: io::Error) -> OutputError {
@@ -232,18 +235,17 @@ pub(super) fn file_names(shard: &str, files: usize) -> Vec<String> {
     (0..files).map(|i| format!("{stem}.{i:05}.arrow")).collect()
 }
 
-/// The path of file `i` of a shard until it is complete.
-pub(super) fn partial(folder: &Path, shard: &str, i: usize) -> PathBuf {
-    let name = match i {
+/// The name of file `i` of a shard until it is complete.
+pub(super) fn partial(shard: &str, i: usize) -> String {
+    Folder::partial(&match i {
         0 => mask_file_name(shard),
         i => format!("{}.{i:05}.arrow", file_stem(shard)),
-    };
-    rho_files::partial(&folder.join(name))
+    })
 }
 
-fn make(path: &Path) -> Result<File, OutputError> {
-    File::create(path).map_err(|source| OutputError::Create {
-        path: path.to_owned(),
+fn make(folder: &Folder, name: &str) -> Result<File, OutputError> {
+    folder.create(name).map_err(|source| OutputError::Create {
+        path: folder.path().join(name),
         source,
     })
 }

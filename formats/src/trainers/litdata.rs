@@ -83,7 +83,7 @@ impl LitChunks {
                 "dim": self.bits.len(),
                 "filename": name,
             });
-            Ok((file, told))
+            Ok::<_, OutputError>((file, told))
         };
         Ok([
             write(tokens, IdType::I32.width(), &self.ids)?,

@@ -2,11 +2,13 @@
 //! shard are complete, so that no reader of the folder sees an incomplete one, and all leftovers of an interruption are
 //! in one folder.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::masks::{MaskFile, MasksFolder, OutputError, stays_inside};
+use rho_files::{Folder, InsidePath};
+
+use crate::masks::{MaskFile, MasksFolder, OutputError};
 
 /// The folder of incomplete files, inside that of the records.
 const PARTIAL: &str = "partial";
@@ -17,34 +19,33 @@ const BUFFER: usize = 1 << 20;
 /// Creates the files of a folder.
 #[derive(Debug, Clone)]
 pub struct NewFiles {
-    folder: PathBuf,
-    partial: PathBuf,
+    folder: Folder,
 }
 
 impl NewFiles {
     /// Creates files in this folder.
     pub fn of(folder: &MasksFolder) -> Self {
         Self {
-            folder: folder.path().to_owned(),
-            partial: folder.record_path(PARTIAL),
+            folder: folder.folder().clone(),
         }
     }
 
-    /// Starts a file, overwriting what an earlier run left of it. `name` is its path in the folder, with `/` between
+    /// Starts a file, in place of what an earlier run left of it. `name` is its path in the folder, with `/` between
     /// the parts.
     ///
     /// # Errors
     /// If the name leads out of the folder, or the file cannot be created.
     pub fn create(&self, name: &str) -> Result<Sink, OutputError> {
-        stays_inside(name)?;
-        let path = self.partial.join(name);
-        let cannot_create = |path: PathBuf| |source| OutputError::Create { path, source };
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(cannot_create(parent.to_owned()))?;
-        }
-        let file = File::create(&path).map_err(cannot_create(path.clone()))?;
+        let name = InsidePath::new(name)?;
+        let partial = partial(&name);
+        let path = self.folder.path().join(&partial);
+        let file = self.folder.create(&partial);
+        let file = file.map_err(|source| OutputError::Create {
+            path: path.clone(),
+            source,
+        })?;
         Ok(Sink {
-            name: name.to_owned(),
+            name,
             path,
             out: Out::File(BufWriter::with_capacity(BUFFER, file)),
             bytes: 0,
@@ -56,20 +57,14 @@ impl NewFiles {
     /// # Errors
     /// If it cannot be renamed.
     pub fn publish(&self, file: &MaskFile) -> Result<bool, OutputError> {
-        let (from, to) = (self.partial.join(&file.name), self.folder.join(&file.name));
-        let whole = |path: &Path| fs::metadata(path).is_ok_and(|m| m.len() == file.bytes);
+        let from = partial(&file.name);
+        let whole = |name: &str| self.folder.bytes(name) == Some(file.bytes);
         // A partial file that another run has started since is not the complete one.
-        if whole(&from) && !whole(&to) {
-            let renamed = to.parent().map_or(Ok(()), fs::create_dir_all);
-            let renamed = renamed
-                .and_then(|()| File::open(&from))
-                .and_then(|opened| rho_files::complete(&from, &opened, &to));
-            renamed.map_err(|source| OutputError::Write {
-                path: to.clone(),
-                source,
-            })?;
+        if whole(&from) && !whole(&file.name) {
+            let completed = self.folder.complete(&from, &file.name);
+            completed.map_err(|source| self.cannot_write(&file.name, source))?;
         }
-        Ok(whole(&to))
+        Ok(whole(&file.name))
     }
 
     /// Removes files by their final names, and their folders if these are empty then. Missing files are ignored.
@@ -78,22 +73,9 @@ impl NewFiles {
     /// If something exists and cannot be removed.
     pub fn remove<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<(), OutputError> {
         for name in names {
-            stays_inside(name)?;
-            let path = self.folder.join(name);
-            match fs::remove_file(&path) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(OutputError::Write { path, source });
-                }
-                _ => {}
-            }
-            // Removes folders of these files once they are empty; others are not empty.
-            let mut parent = path.parent();
-            while let Some(folder) = parent
-                && folder != self.folder
-                && fs::remove_dir(folder).is_ok()
-            {
-                parent = folder.parent();
-            }
+            let name = InsidePath::new(name)?;
+            let removed = self.folder.remove_file_and_empty_folders(&name);
+            removed.map_err(|source| self.cannot_write(&name, source))?;
         }
         Ok(())
     }
@@ -103,19 +85,28 @@ impl NewFiles {
     /// # Errors
     /// If something exists and cannot be removed.
     pub fn clear_partial(&self) -> Result<(), OutputError> {
-        let path = self.partial.clone();
-        match fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(OutputError::Write { path, source })
-            }
-            _ => Ok(()),
+        let name = MasksFolder::record_name(PARTIAL);
+        let removed = self.folder.remove_folder(&name);
+        removed.map_err(|source| self.cannot_write(&name, source))
+    }
+
+    fn cannot_write(&self, name: &str, source: io::Error) -> OutputError {
+        OutputError::Write {
+            path: self.folder.path().join(name),
+            source,
         }
     }
 }
 
+/// The name of a file until all files of its shard are complete.
+fn partial(name: &str) -> String {
+    MasksFolder::record_name(&format!("{PARTIAL}/{name}"))
+}
+
 /// Takes the bytes of one file or of a stream.
 pub struct Sink {
-    name: String,
+    /// `-` for a stream.
+    name: InsidePath,
     path: PathBuf,
     out: Out,
     bytes: u64,
@@ -130,7 +121,7 @@ impl Sink {
     /// A sink that writes to a stream, usually standard output.
     pub fn stream(out: Box<dyn Write + Send>) -> Self {
         Self {
-            name: "-".to_owned(),
+            name: InsidePath::new("-").expect("a dash leads nowhere"),
             path: PathBuf::from("-"),
             out: Out::Stream(Box::new(BufWriter::with_capacity(BUFFER, out))),
             bytes: 0,
@@ -218,6 +209,8 @@ impl Write for Sink {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -176,7 +176,7 @@ impl Checkpoint {
                 path: path.clone(),
                 source,
             };
-            let mut file = rho_files::open(&path).map_err(read)?;
+            let mut file = rho_files::open_named(&path).map_err(read)?;
             let size = file.metadata().map_err(read)?.len();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             hash.update(format!("{name} {size}\n"));

@@ -9,7 +9,7 @@ use bytes::Bytes;
 /// # Errors
 /// When the file cannot be opened or mapped.
 pub fn map(path: &Path) -> io::Result<Bytes> {
-    let file = rho_files::open(path)?;
+    let file = rho_files::open_named(path)?;
     if file.metadata()?.len() == 0 {
         return Ok(Bytes::new());
     }
@@ -25,7 +25,7 @@ pub fn map(path: &Path) -> io::Result<Bytes> {
 /// # Errors
 /// When the file cannot be opened or mapped, `length` is zero, or the range reaches beyond the end of the file.
 pub fn map_range(path: &Path, offset: usize, length: usize) -> io::Result<Bytes> {
-    let file = rho_files::open(path)?;
+    let file = rho_files::open_named(path)?;
     let there = file.metadata()?.len();
     if length == 0 || offset as u64 + length as u64 > there {
         return Err(io::ErrorKind::UnexpectedEof.into());

@@ -451,7 +451,7 @@ pub(crate) fn read_object(path: &Path) -> Result<Map<String, Value>, CheckpointE
         path: path.to_owned(),
         source,
     };
-    let file = rho_files::open(path).map_err(read)?;
+    let file = rho_files::open_named(path).map_err(read)?;
     let mut text = Vec::new();
     // Reads at most one byte beyond the limit, which also stops files that grow or have no size.
     let bytes = file.take(MOST_BYTES + 1).read_to_end(&mut text);

@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use rho_files::InsidePath;
 use safetensors::{SafeTensors, tensor::Dtype};
 use serde_json::Value;
 
@@ -220,7 +221,7 @@ impl Weights {
             found.add(single)?;
         } else if index.is_file() {
             let placed = read_index(&index)?;
-            let files: BTreeSet<&String> = placed.values().collect();
+            let files: BTreeSet<&InsidePath> = placed.values().collect();
             for file in files {
                 found.add(folder.join(file))?;
             }
@@ -429,7 +430,7 @@ fn announced(file: &[u8]) -> usize {
 }
 
 /// The index, from tensor to file name.
-fn read_index(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> {
+fn read_index(path: &Path) -> Result<BTreeMap<String, InsidePath>, CheckpointError> {
     let json = read_object(path)?;
     let refused = |problem: String| CheckpointError::Index {
         path: path.to_owned(),
@@ -439,14 +440,10 @@ fn read_index(path: &Path) -> Result<BTreeMap<String, String>, CheckpointError> 
     let map = map.ok_or_else(|| refused("expected an object weight_map, got none".to_owned()))?;
     map.iter()
         .map(|(name, file)| {
-            let file = file.as_str().filter(|file| {
-                // Only a plain file name: an index must not point outside the checkpoint.
-                Path::new(file)
-                    .file_name()
-                    .is_some_and(|name| name == *file)
-            });
-            let file = file.ok_or_else(|| refused(format!("expected a file name for {name}")))?;
-            Ok((name.clone(), file.to_owned()))
+            let file = file.as_str().unwrap_or_default();
+            let file = InsidePath::new(file);
+            let file = file.map_err(|error| refused(format!("weight_map: {name:?}: {error}")))?;
+            Ok((name.clone(), file))
         })
         .collect()
 }

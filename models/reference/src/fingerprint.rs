@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 /// # Errors
 /// If a file cannot be opened (checked before anything is read) or cannot be read to its end.
 pub fn fingerprint(files: &[PathBuf]) -> io::Result<String> {
-    let files = files.iter().map(|path| rho_files::open(path));
+    let files = files.iter().map(|path| rho_files::open_named(path));
     let files = files.collect::<io::Result<Vec<fs::File>>>()?;
     let mut hash = Sha256::new();
     for file in files {

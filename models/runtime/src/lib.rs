@@ -16,7 +16,7 @@
 //! | `options` | the only reader of environment variables |
 //! | `search` | the order of the search, and its record |
 //! | `library` | the values of the search: a library, a location |
-//! | `python` | packages in Python environments |
+//! | `python` | starts Python isolated; packages in Python environments |
 //! | `overwritten_package` | detects that the CPU package has overwritten the GPU package |
 //! | `version` | checks that a file is a supported ONNX Runtime |
 //! | `elf` | Linux: checks that a library is complete, and lists its dependencies |
@@ -48,6 +48,7 @@ pub use error::LibraryError;
 pub use library::{EXAMPLE as LIBRARY_NAME, Library, Origin, SearchedLocation, State};
 pub use load::{has_cuda_provider, load, preloaded};
 pub use options::{LibraryOptions, offline};
+pub use python::isolated_python;
 pub use search::find;
 pub use version::REQUIRED_VERSION;
 pub use wheels::VERSION as PINNED_VERSION;
@@ -79,7 +80,7 @@ pub fn find_or_install(
     match found {
         Err(LibraryError::NotFound { .. }) => {
             say("no usable ONNX Runtime was found");
-            put_in_place(options, false, Depth::Sizes, say)
+            put_in_place(options, false, Depth::Fast, say)
         }
         found => found,
     }
@@ -121,7 +122,7 @@ pub fn verify(library: &Library) -> Result<(), LibraryError> {
         .path
         .parent()
         .filter(|_| library.origin == Origin::Cache);
-    folder.map_or(Ok(()), manifest::verify)
+    folder.map_or(Ok(()), |folder| manifest::verify(folder, Depth::Hashes))
 }
 
 fn put_in_place(

@@ -2,9 +2,10 @@
 //! and a folder. Out: the file in the folder. `install` checks its hash.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::error::LibraryError;
+use crate::python::isolated_python;
 use crate::wheels::Wheel;
 
 /// How many lines of pip's output are shown.
@@ -13,12 +14,25 @@ const LINES_SHOWN: usize = 3;
 /// The Python version of the wheels' tag (`cp312`); the local version does not matter.
 const PYTHON_VERSION: &str = "3.12";
 
+/// Runs pip as `-m pip` does, and also a pip that was installed with `pip install --user`, which isolated mode leaves out.
+const PIP: &str = "
+import runpy, site, sys
+if sys.prefix == sys.base_prefix:
+    site.addsitedir(site.getusersitepackages())
+runpy.run_module('pip', run_name='__main__', alter_sys=True)
+";
+
 pub(crate) fn download(python: &Path, wheel: &Wheel, into: &Path) -> Result<PathBuf, LibraryError> {
     let requirement = format!("{}=={}", wheel.package, wheel.version);
-    let output = Command::new(python)
+    let missing = |source| LibraryError::PythonMissing {
+        python: python.to_owned(),
+        source,
+    };
+    let output = isolated_python(python)
+        .map_err(missing)?
         .args([
-            "-m",
-            "pip",
+            "-c",
+            PIP,
             "download",
             "--quiet",
             "--no-input",
@@ -35,14 +49,10 @@ pub(crate) fn download(python: &Path, wheel: &Wheel, into: &Path) -> Result<Path
         ])
         .args(["--dest", "."])
         .arg(&requirement)
-        // `-m` searches the current folder first, where the user may have an unrelated pip.py.
         .current_dir(into)
         .stdin(Stdio::null())
         .output()
-        .map_err(|source| LibraryError::PythonMissing {
-            python: python.to_owned(),
-            source,
-        })?;
+        .map_err(missing)?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         if complaint.contains("No module named pip") {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{LibraryError, chain};
 use crate::library::{Library, Origin, SearchedLocation, State};
-use crate::manifest::{Condition, Depth, condition};
+use crate::manifest::{self, Condition, Depth, condition};
 use crate::options::LibraryOptions;
 use crate::{cuda, overwritten_package, python, version, wheels};
 
@@ -207,6 +207,14 @@ impl Search<'_> {
 
     fn open_with(&self, origin: Origin, path: &Path, cuda: bool) -> Result<Library, LibraryError> {
         let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        if origin == Origin::Cache
+            && let Some(folder) = path.parent()
+        {
+            // First, because another process may be cleaning the cache.
+            let held = rho_files::usage::hold(folder);
+            held.map_err(LibraryError::disk("mark the installation as used", folder))?;
+            manifest::verify_once(folder)?;
+        }
         let has_cuda_provider_file = cuda::provider_file(path).is_some_and(|file| file.is_file());
         // A library that the user named may have its providers elsewhere; loading it shows whether it has CUDA.
         if cuda && !has_cuda_provider_file && origin != Origin::Given {

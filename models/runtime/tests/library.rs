@@ -118,8 +118,9 @@ fn the_places_are_searched_in_order() {
         };
     }
     let bytes = fs::metadata(&cached).unwrap().len();
+    let xxh3 = rho_files::Content::of(&cached).unwrap().xxh3;
     let manifest = format!(
-        r#"{{"files": {{"libonnxruntime.so.1.31.1": {{"bytes": {bytes}, "sha256": ""}}}}}}"#
+        r#"{{"files": {{"libonnxruntime.so.1.31.1": {{"bytes": {bytes}, "sha256": "", "xxh3": "{xxh3}"}}}}}}"#
     );
     fs::write(cache.join("manifest.json"), manifest).unwrap();
     let python = root.join("python3");

@@ -8,7 +8,7 @@
 //!
 //! Both halves can be resumed. For a while the scores are on disk twice.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use rho_formats::MasksFolder;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ use crate::{
         summary::Summary,
     },
     plan::Plan,
-    run_folder::{Command, Ended, RecordedPlan, RecordedShard, lock, records},
+    run_folder::{Command, Ended, RecordedPlan, lock, records},
     select::{folder, plan::SelectPlan, run as select},
     selections::{
         SelectionSummary,
@@ -59,6 +59,8 @@ pub(super) fn run(
         ..
     } = *job;
     let folder = MasksFolder::create(&plan.out)?;
+    // It is opened by its path, as the folder of a run of its own.
+    folder.make(SCORED)?;
     // Without masks, so that the scores do not depend on the selection.
     let scored = Plan {
         out: plan.out.join(SCORED),
@@ -66,10 +68,7 @@ pub(super) fn run(
         scope: Scope::None,
         ..plan.clone()
     };
-    let wanted = RecordedPlan {
-        settings: plan.what_changes_masks(),
-        shards: shards.iter().map(RecordedShard::of).collect(),
-    };
+    let wanted = RecordedPlan::of_corpus(plan.what_changes_masks(), shards)?;
     let started = RecordedPlan::read(&folder)?;
     let is_other = |started: &RecordedPlan| started.command() != Command::Select;
     if started.as_ref().is_some_and(is_other) {
@@ -197,9 +196,7 @@ fn finish(
     summary: &Summary,
     plan: &Plan,
 ) -> anyhow::Result<()> {
-    let rejected = scores.path().join("rejected.jsonl");
-    let copy = |to: &mut dyn io::Write| io::copy(&mut fs::File::open(&rejected)?, to).map(|_| ());
-    folder.file("rejected.jsonl", rejected.exists().then_some(&copy as _))?;
+    folder.copy(scores.folder(), "rejected.jsonl")?;
     #[derive(Serialize)]
     struct WithScope<'a> {
         #[serde(flatten)]

@@ -10,6 +10,7 @@ use super::Outcome;
 use crate::{
     cli::ScoreArgs,
     document::Document,
+    groups::{self, Group},
     left_out,
     numbers::grouped,
     pipeline::{
@@ -106,7 +107,8 @@ fn to_folder(
         }
         return finish(plan, &store, None);
     }
-    let progress = Progress::new(shards, store.mine(), request.progress.progress);
+    let mine = store.mine().len();
+    let progress = Progress::of(store.sizes(), mine, request.progress.progress);
     store
         .finished()
         .into_iter()
@@ -138,7 +140,7 @@ fn to_folder(
         terminal::line(&format!(
             "stopped: {} of {} shards are done in {}, {} tokens were scored in this run",
             store.finished().len(),
-            store.mine().len(),
+            mine,
             plan.out.display(),
             grouped(report.tokens)
         ));
@@ -227,14 +229,21 @@ fn to_stream(
         tokenization,
         stop,
     } = *job;
-    let sizes: Vec<(u64, &str)> = shards.iter().map(|s| (s.bytes, s.name.as_str())).collect();
+    let all = groups::of_corpus(shards);
+    let sizes: Vec<(u64, &str)> = all
+        .iter()
+        .map(|group| (groups::bytes(shards, group), group.name.as_str()))
+        .collect();
     let mine = ranks::share(&sizes, plan.rank, plan.world_size);
-    let shards: Vec<_> = mine.iter().map(|&i| shards[i].clone()).collect();
-    let all: Vec<usize> = (0..shards.len()).collect();
-    let progress = Progress::new(&shards, &all, request.progress.progress);
+    let mine: Vec<Group> = mine.into_iter().map(|i| all[i].clone()).collect();
+    let progress = Progress::of(
+        groups::sizes(shards, mine.iter()),
+        mine.iter().map(|group| group.members.len()).sum(),
+        request.progress.progress,
+    );
     let work = Work {
         plan,
-        shards: &shards,
+        shards,
         tokenization,
         progress: &progress,
         stop,
@@ -243,7 +252,7 @@ fn to_stream(
     let written = || {
         let stream = MaskStream::new(Box::new(io::stdout()), &schema(plan), plan.compression)?;
         let output = Output::Stream(Box::new(StreamOutput {
-            names: shards.iter().map(|s| s.name.as_str()).collect(),
+            groups: mine,
             stream: Mutex::new(stream),
             totals: Mutex::default(),
         }));

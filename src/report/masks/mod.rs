@@ -178,7 +178,7 @@ fn share(part: u64, whole: u64) -> Option<f64> {
 
 /// The JSON of a file; None if the file does not exist.
 pub(super) fn json_file(path: &Path) -> anyhow::Result<Option<serde_json::Value>> {
-    match rho_files::read(path) {
+    match rho_files::read_named(path) {
         Ok(bytes) => {
             let json = serde_json::from_slice(&bytes);
             json.map(Some)

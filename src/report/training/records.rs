@@ -114,7 +114,7 @@ impl Recorded {
 
 /// The complete lines of a file: the last line of a file being written may be incomplete. Empty if the file is missing.
 fn lines(path: &Path) -> anyhow::Result<Vec<Value>> {
-    let bytes = match rho_files::read(path) {
+    let bytes = match rho_files::read_named(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => {

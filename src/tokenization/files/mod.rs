@@ -277,7 +277,7 @@ impl Beside {
             }
         }
         // Errors in config.json are reported where it is needed.
-        let model = rho_files::read(&folder.join("config.json")).unwrap_or_default();
+        let model = rho_files::read_named(&folder.join("config.json")).unwrap_or_default();
         let model = serde_json::from_slice(&model).unwrap_or_default();
         let mut beside = Self {
             folder,
@@ -395,7 +395,7 @@ fn load(path: &Path, text: &[u8]) -> Result<Tokenizer, FilesError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
-    rho_files::read(path).map_err(|source| FilesError::Read {
+    rho_files::read_named(path).map_err(|source| FilesError::Read {
         path: path.to_owned(),
         source,
     })
@@ -406,7 +406,8 @@ fn name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn fingerprint(text: &[u8]) -> String {
+/// SHA-256, in hexadecimal.
+pub(super) fn fingerprint(text: &[u8]) -> String {
     let digest = Sha256::digest(text);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

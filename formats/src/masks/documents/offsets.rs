@@ -42,7 +42,7 @@ impl MaskDocuments {
             path: path.to_path_buf(),
             column,
         })?;
-        let mut file = rho_files::open(path).map_err(|source| MaskError::Read {
+        let mut file = rho_files::open_named(path).map_err(|source| MaskError::Read {
             path: path.to_path_buf(),
             source,
         })?;

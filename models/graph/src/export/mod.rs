@@ -23,6 +23,7 @@ mod writer;
 use std::{
     collections::BTreeMap,
     fmt, fs,
+    io::Read as _,
     ops::ControlFlow,
     path::{Path, PathBuf},
 };
@@ -388,8 +389,11 @@ fn rename(graph: &mut GraphProto, from: &str, to: &str) {
     }
 }
 
+/// Copies a file of the checkpoint; not any file that a link of its name leads to.
 fn copy(from: &Path, to: &Path) -> Result<u64, ExportError> {
-    let text = rho_files::read(from).map_err(|source| ExportError::Read {
+    let mut text = Vec::new();
+    let read = rho_files::open_to_copy(from).and_then(|mut file| file.read_to_end(&mut text));
+    read.map_err(|source| ExportError::Read {
         path: from.to_owned(),
         source,
     })?;

@@ -8,6 +8,7 @@ mod tests;
 mod write;
 
 pub use read::{open, read_weights};
+pub(crate) use write::copy;
 pub use write::save;
 
 use crate::{Config, initial_weights, model::Architecture};

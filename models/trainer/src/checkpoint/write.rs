@@ -105,10 +105,16 @@ pub fn save(checkpoint: &Model, folder: &Path, tokenizer_from: Option<&Path>) ->
         };
         let to = folder.join(name);
         if from.is_file() && from != to {
-            std::fs::copy(&from, &to).map_err(failed(&from, "copy a file of the tokenizer"))?;
+            copy(&from, &to).map_err(failed(&from, "copy a file of the tokenizer"))?;
         }
     }
     Ok(())
+}
+
+/// Copies a file of a tokenizer; not any file that a link of its name leads to.
+pub(crate) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut from = rho_files::open_to_copy(from)?;
+    std::io::copy(&mut from, &mut rho_files::create(to)?).map(|_| ())
 }
 
 /// The Transformers class of a family: its capitalised words, with exceptions.

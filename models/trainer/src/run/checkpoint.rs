@@ -1,11 +1,15 @@
-//! Checkpoint folders, written atomically: under a temporary name, synced to disk, then renamed.
+//! Checkpoint folders, written atomically: under a temporary name, synced to disk, then renamed. Links in them are not
+//! followed.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
+
+use rho_files::Folder;
 
 use super::{Probe, RunError, RunState, Trainee, TraineeError};
 
+/// The folder of the checkpoints, in that of the run.
+const CHECKPOINTS: &str = "checkpoints";
 const STATE: &str = "run.json";
 const PROBE: &str = "probe.bits";
 const PARTIAL: &str = ".partial";
@@ -13,7 +17,7 @@ const PARTIAL: &str = ".partial";
 /// The checkpoints of a run.
 #[derive(Debug, Clone)]
 pub struct Checkpoints {
-    folder: PathBuf,
+    run: Folder,
     /// How many are kept; the oldest are removed first. 0: all.
     keep_last: usize,
 }
@@ -30,9 +34,12 @@ pub struct SavedStep {
 }
 
 impl Checkpoints {
-    /// The checkpoints in a folder, which need not exist yet.
-    pub fn new(folder: PathBuf, keep_last: usize) -> Self {
-        Self { folder, keep_last }
+    /// The checkpoints of a run, which need not exist yet, by its folder.
+    pub fn new(run: &Path, keep_last: usize) -> Self {
+        Self {
+            run: Folder::at(run),
+            keep_last,
+        }
     }
 
     /// The steps of the existing checkpoints, in ascending order.
@@ -52,7 +59,7 @@ impl Checkpoints {
 
     /// The path of a step's checkpoint.
     pub fn path(&self, step: u64) -> PathBuf {
-        self.folder.join(format!("step-{step:06}"))
+        self.folder().join(name(step))
     }
 
     /// The last checkpoint, if there is one.
@@ -64,18 +71,27 @@ impl Checkpoints {
             return Ok(None);
         };
         let path = self.path(step);
-        let read = |name: &str| {
+        let inside = format!("{CHECKPOINTS}/{}", name(step));
+        let cannot_read = |name: &str| {
             let path = path.join(name);
-            fs::read(&path).map_err(|source| RunError::Read { path, source })
+            move |source| RunError::Read { path, source }
         };
-        let state = serde_json::from_slice(&read(STATE)?).map_err(|source| RunError::Load {
+        // What the model and the optimiser are loaded from by path is checked here.
+        let entries = self.run.entries(&inside).map_err(cannot_read(""))?;
+        for entry in entries.iter().filter(|entry| !entry.is_folder) {
+            let opened = self.run.open(&format!("{inside}/{}", entry.name));
+            opened.map_err(cannot_read(&entry.name))?;
+        }
+        let read = |name: &str| {
+            let read = self.run.read(&format!("{inside}/{name}"));
+            read.map_err(cannot_read(name))
+        };
+        let state = read(STATE)?.unwrap_or_default();
+        let state = serde_json::from_slice(&state).map_err(|source| RunError::Load {
             path: path.clone(),
             source: source.into(),
         })?;
-        let probe = match path.join(PROBE).exists() {
-            true => Some(read(PROBE)?),
-            false => None,
-        };
+        let probe = read(PROBE)?;
         Ok(Some(SavedStep { path, state, probe }))
     }
 
@@ -91,7 +107,12 @@ impl Checkpoints {
         probe: &Probe,
     ) -> Result<PathBuf, RunError> {
         let path = self.path(state.step);
-        let partial = self.folder.join(format!("{PARTIAL}-{:06}", state.step));
+        let made = self.run.make(CHECKPOINTS);
+        made.map_err(|source| RunError::Write {
+            path: self.folder(),
+            source,
+        })?;
+        let partial = self.folder().join(format!("{PARTIAL}-{:06}", state.step));
         let written = self.write_partial(&partial, trainee, state, probe);
         let renamed = written.and_then(|()| {
             if path.exists() {
@@ -112,7 +133,7 @@ impl Checkpoints {
         for &old in &steps[..too_many] {
             let path = self.path(old);
             // Rename it first, so that a partly removed folder does not count as a checkpoint.
-            let gone = self.folder.join(format!("{PARTIAL}-{old:06}"));
+            let gone = self.folder().join(format!("{PARTIAL}-{old:06}"));
             fs::rename(&path, &gone)
                 .and_then(|()| fs::remove_dir_all(&gone))
                 .map_err(|source| RunError::Write { path, source })?;
@@ -152,24 +173,32 @@ impl Checkpoints {
     /// If the folder cannot be read, or a partial checkpoint cannot be removed.
     pub fn clean(&self) -> Result<(), RunError> {
         for name in self.names()? {
-            let path = self.folder.join(&name);
             if name.starts_with(PARTIAL) {
-                fs::remove_dir_all(&path).map_err(|source| RunError::Write { path, source })?;
+                let removed = self.run.remove_folder(&format!("{CHECKPOINTS}/{name}"));
+                removed.map_err(|source| RunError::Write {
+                    path: self.folder().join(name),
+                    source,
+                })?;
             }
         }
         Ok(())
     }
 
     fn names(&self) -> Result<Vec<String>, RunError> {
-        let entries = match fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.and_then(Iterator::collect::<io::Result<Vec<_>>>),
-        };
+        let entries = self.run.entries(CHECKPOINTS);
         let entries = entries.map_err(|source| RunError::Read {
-            path: self.folder.clone(),
+            path: self.folder(),
             source,
         })?;
-        let names = entries.into_iter().map(|entry| entry.file_name());
-        Ok(names.filter_map(|name| name.into_string().ok()).collect())
+        Ok(entries.into_iter().map(|entry| entry.name).collect())
     }
+
+    fn folder(&self) -> PathBuf {
+        self.run.path().join(CHECKPOINTS)
+    }
+}
+
+/// The name of a step's folder.
+fn name(step: u64) -> String {
+    format!("step-{step:06}")
 }

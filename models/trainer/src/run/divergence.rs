@@ -1,7 +1,6 @@
 //! The documents of a batch at which a run stopped, the worst first.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -72,7 +71,8 @@ pub(super) fn write(
 ) -> Result<PathBuf, RunError> {
     let path = folder.join(STOPPED);
     let text = json!({"step": step, "got": got, "documents": documents});
-    fs::write(&path, format!("{text:#}\n")).map_err(|source| RunError::Write {
+    let written = rho_files::write_atomic(&path, format!("{text:#}\n").as_bytes());
+    written.map_err(|source| RunError::Write {
         path: path.clone(),
         source,
     })?;

@@ -1,8 +1,10 @@
 //! JSON Lines files that grow with the steps and are truncated to their length at the checkpoint when a run resumes.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+
+use rho_files::Folder;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,34 +24,13 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Opens or creates the file and truncates it to `bytes` bytes.
-    pub(super) fn open(path: &Path, bytes: u64) -> Result<Self, RunError> {
-        let open = || -> io::Result<File> {
-            let mut options = OpenOptions::new();
-            let mut file = options
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .open(path)?;
-            if file.metadata()?.len() < bytes {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    format!("expected at least {bytes} bytes, as recorded in the checkpoint"),
-                ));
-            }
-            file.set_len(bytes)?;
-            file.seek(SeekFrom::End(0))?;
-            Ok(file)
-        };
-        let file = open().map_err(|source| RunError::Write {
-            path: path.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            bytes,
-        })
+    /// Opens or creates the file of a folder and truncates it to `bytes` bytes.
+    pub(super) fn open(folder: &Path, name: &str, bytes: u64) -> Result<Self, RunError> {
+        let path = folder.join(name);
+        match Folder::at(folder).resume(name, bytes) {
+            Ok(file) => Ok(Self { path, file, bytes }),
+            Err(source) => Err(RunError::Write { path, source }),
+        }
     }
 
     /// Appends a line; the whole line is in the file when this returns.
@@ -93,7 +74,7 @@ pub(super) fn last_losses(path: &Path) -> Result<Vec<f64>, RunError> {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(cannot_read)?;
+    let file = rho_files::open(path).map_err(cannot_read)?;
     let mut losses = Vec::new();
     for line in BufReader::new(file).lines() {
         let line = line.map_err(cannot_read)?;

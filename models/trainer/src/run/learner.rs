@@ -8,7 +8,7 @@ use rho_selection::KeepRatio;
 
 use super::optimiser_state;
 use super::{NotFinite, StepOutcome, Trainee, TraineeError};
-use crate::checkpoint::{self, Model, read_weights};
+use crate::checkpoint::{self, Model, copy, read_weights};
 use crate::data::GlobalBatch;
 use crate::model::Architecture;
 use crate::network::WeightedRow;
@@ -288,11 +288,10 @@ fn copy_tokenizer(tokenizer: &Path, folder: &Path) -> std::io::Result<()> {
     ] {
         let (from, to) = (tokenizer.with_file_name(name), folder.join(name));
         if !alone && from.is_file() {
-            fs::copy(from, to)?;
+            copy(&from, &to)?;
         } else if to.exists() {
             fs::remove_file(to)?;
         }
     }
-    fs::copy(tokenizer, folder.join(NAME))?;
-    Ok(())
+    copy(tokenizer, &folder.join(NAME))
 }

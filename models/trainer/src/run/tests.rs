@@ -309,9 +309,7 @@ fn metrics_say_what_was_kept() {
         held[0] - 2 + held[2] - 1 + held[3] - 4
     );
     assert!(evaluations[0]["loss"].as_f64() > evaluations.last().unwrap()["loss"].as_f64());
-    let kept = Checkpoints::new(place.path().join("checkpoints"), 9)
-        .steps()
-        .unwrap();
+    let kept = Checkpoints::new(place.path(), 9).steps().unwrap();
     assert_eq!(kept.len(), 2);
     assert_eq!(kept[1], plan.steps);
 }
@@ -410,7 +408,7 @@ fn learner(place: &Path, steps: u64, micro_rows: usize) -> Learner {
 
 /// The files of a checkpoint's model and optimiser, and of the run's metrics.
 fn bytes(folder: &Path, step: u64) -> Vec<Vec<u8>> {
-    let checkpoint = Checkpoints::new(folder.join("checkpoints"), 9).path(step);
+    let checkpoint = Checkpoints::new(folder, 9).path(step);
     let files = ["model.safetensors", "optimiser.safetensors"].map(|name| checkpoint.join(name));
     let files = files.into_iter().chain([folder.join(METRICS)]);
     files.map(|path| fs::read(path).unwrap()).collect()

@@ -37,7 +37,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// If the folder cannot be written, or the checkpoint cannot be resumed.
     pub fn prepare(plan: &'a RunPlan, trainee: &'a mut dyn Trainee) -> Result<Self, RunError> {
-        let checkpoints = Checkpoints::new(plan.folder.join("checkpoints"), plan.keep_last);
+        let checkpoints = Checkpoints::new(&plan.folder, plan.keep_last);
         checkpoints.clean()?;
         let (mut state, mut probe, mut last_saved) = (RunState::default(), Probe::default(), None);
         if let Some(SavedStep {
@@ -57,11 +57,10 @@ impl<'a> Run<'a> {
             last_saved = Some(path);
         }
         state.plan = plan.fingerprint.clone();
-        let metrics_path = plan.folder.join(METRICS);
-        let metrics = Lines::open(&metrics_path, state.metrics_bytes)?;
-        let timings = Lines::open(&plan.folder.join(TIMINGS), state.timings_bytes)?;
+        let metrics = Lines::open(&plan.folder, METRICS, state.metrics_bytes)?;
+        let timings = Lines::open(&plan.folder, TIMINGS, state.timings_bytes)?;
         let mut spike = Spike::new(plan.spike);
-        for loss in last_losses(&metrics_path)? {
+        for loss in last_losses(&plan.folder.join(METRICS))? {
             spike.add(loss);
         }
         Ok(Self {
