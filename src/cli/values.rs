@@ -113,7 +113,8 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 /// A number of bootstrap resamples, each of which is one number in memory.
 pub(super) fn resamples(text: &str) -> Result<usize, String> {
     const MOST: usize = 1_000_000;
-    let number = text.parse().ok().filter(|&number| number <= MOST);
+    let number = text.parse::<usize>().ok();
+    let number = number.filter(|&number| number <= MOST);
     number.ok_or_else(|| format!("expected a whole number up to {MOST}, got {text}"))
 }
 

@@ -142,13 +142,18 @@ fn watch() {
             let passed = clock.passed.fetch_add(1, Ordering::Relaxed) + 1;
             if allowed > 0 && passed > allowed {
                 let bytes = clock.bytes.load(Ordering::Relaxed);
-                terminal::line(&format!(
-                    "error: the tokenizer: expected a text of {bytes} bytes to take at most {allowed} seconds, got no \
-                     tokens by then\nhint: a pattern in tokenizer.json backtracks without end; use another tokenizer, or \
-                     leave this text out"
-                ));
+                terminal::error(
+                    &format!(
+                        "the tokenizer: expected a text of {bytes} bytes to take at most {allowed} seconds, got no \
+                         tokens by then"
+                    ),
+                    &[],
+                    Some(
+                        "a pattern in tokenizer.json backtracks without end; use another tokenizer, or leave this text out",
+                    ),
+                );
                 // The thread cannot be stopped, and ordinary ends of the program would wait for it.
-                signal_hook::low_level::exit(2);
+                signal_hook::low_level::exit(terminal::end(2).into());
             }
         }
     }
