@@ -93,7 +93,11 @@ fn rows(count: i64, seed: u32, tokens: u32) -> Vec<MaskRow> {
             (0..length).map(number).collect()
         };
         let scores = vec![numbers(3.0), numbers(0.0)];
-        let mut bits = || (0..length).map(|_| random.next() % 3 == 0).collect();
+        let mut bits = || {
+            (0..length)
+                .map(|_| random.next().is_multiple_of(3))
+                .collect()
+        };
         MaskRow {
             id: format!("d{row}"),
             row,
@@ -116,7 +120,7 @@ fn changed(rows: &[MaskRow], seed: u32) -> Vec<MaskRow> {
     for row in &mut rows {
         for mask in &mut row.masks {
             mask.iter_mut()
-                .for_each(|bit| *bit ^= random.next() % 5 == 0);
+                .for_each(|bit| *bit ^= random.next().is_multiple_of(5));
         }
         for score in row.scores.iter_mut().flatten() {
             *score = match random.next() % 9 {

@@ -623,7 +623,7 @@ fn files_that_are_cut_or_lie_are_named() {
         "llama_sharded",
         index,
         &elsewhere,
-        "expected a file name for",
+        "expected a relative path that stays inside its folder, got \"../model-00001-of-00008.safetensors\"",
     );
     let misplaced = |bytes: &mut Vec<u8>| {
         let text = String::from_utf8_lossy(bytes).replace("model-00001", "model-00002");

@@ -192,9 +192,11 @@ fn datasets_of_hugging_face() {
         fs::write(inner.join(name), "").unwrap();
     }
     let state = |files: &str| fs::write(inner.join("state.json"), files).unwrap();
-    state(
-        r#"{"_data_files":[{"filename":"b.bin"},{"filename":"a.bin"},{"filename":"../z.jsonl"}]}"#,
-    );
+    // A list that leads out of its folder is refused by name.
+    state(r#"{"_data_files":[{"filename":"b.bin"},{"filename":"../z.jsonl"}]}"#);
+    let refused = find_shards(&[corpus.path().to_path_buf()]).unwrap_err();
+    assert!(matches!(refused, CorpusError::Outside { .. }), "{refused}");
+    state(r#"{"_data_files":[{"filename":"b.bin"},{"filename":"a.bin"}]}"#);
     let found = find_shards(&[corpus.path().to_path_buf()]).unwrap();
     let shards: Vec<_> = found
         .shards

@@ -18,7 +18,7 @@ pub(super) fn corpus(error: &CorpusError) -> Option<&'static str> {
             RemoteErrorKind::Denied => Some(
                 "set the credentials in the environment, such as AWS_ACCESS_KEY_ID, or sign the URL again",
             ),
-            RemoteErrorKind::Address => None,
+            RemoteErrorKind::Address => Some("check the address"),
             RemoteErrorKind::Refused => {
                 Some("download the file with another program if you trust that server")
             }

@@ -115,6 +115,7 @@ impl Found {
     /// The option that a setting comes from, else the setting.
     fn name(&self, path: &str) -> String {
         let path = path.strip_prefix("metadata.").unwrap_or(path);
+        let path = path.strip_prefix("dynamics.").unwrap_or(path);
         let starts = |start: &str| {
             path.strip_prefix(start)
                 .is_some_and(|rest| !rest.starts_with('_'))

@@ -198,8 +198,10 @@ impl Folder {
     /// If it is no regular file, or cannot be synced or renamed.
     pub fn complete(&self, from: &str, to: &str) -> io::Result<()> {
         let from = self.entry(from)?;
+        // Before any folder is made: a run folder that went away is not made again.
+        let file = open::open(&from)?;
         self.make_parent(to)?;
-        replace::complete(&from, &open::open(&from)?, &self.entry(to)?)
+        replace::complete(&from, &file, &self.entry(to)?)
     }
 
     /// Removes a file or a link, if there is one; not what a link leads to.
@@ -288,7 +290,8 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::io::Write as _;
     use std::os::unix::fs::symlink;

@@ -69,7 +69,7 @@ fn is_inside(name: &str, windows: bool) -> bool {
         && !drive
         && !name.starts_with('\\')
         && !name.contains('\0')
-        && !(windows && name.contains(['\\', ':']))
+        && (!windows || !name.contains(['\\', ':']))
 }
 
 impl Deref for InsidePath {

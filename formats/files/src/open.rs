@@ -81,7 +81,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 pub fn bytes(path: &Path) -> Option<u64> {
     let path = in_hub_cache(path).unwrap_or_else(|| path.to_owned());
     let there = fs::symlink_metadata(path).ok()?;
-    there.is_file().then(|| there.len())
+    there.is_file().then_some(there.len())
 }
 
 /// The content of a file of the Hub's cache: `REPOSITORY/snapshots/COMMIT/NAME` is a link to `REPOSITORY/blobs/HASH`.
@@ -185,7 +185,8 @@ pub(crate) fn regular(options: &mut OpenOptions, path: &Path) -> io::Result<File
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::io::Write as _;
     use std::os::unix::fs::symlink;

@@ -87,7 +87,8 @@ fn is_own_descriptor(path: &Path) -> bool {
     path == Path::new("/dev/stdin") || below.iter().any(|folder| path.starts_with(folder))
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixListener;
     use std::process::Command;

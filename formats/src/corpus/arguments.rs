@@ -156,7 +156,7 @@ impl Expanded<'_> {
                         kind,
                         compression,
                         bytes: remote.bytes,
-                        place: Location::Remote(remote),
+                        place: Location::Remote(Box::new(remote)),
                     }),
                     below: below.clone(),
                 }),

@@ -175,7 +175,7 @@ fn located(file: &HubFile) -> Result<(PathBuf, Location), CorpusError> {
                 url: file.shown.display().to_string(),
                 source,
             })?;
-            (file.shown.clone(), Location::Remote(remote))
+            (file.shown.clone(), Location::Remote(Box::new(remote)))
         }
     })
 }

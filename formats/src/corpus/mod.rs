@@ -68,7 +68,7 @@ pub enum Location {
     /// Standard input, of unknown size; it can be read once.
     StandardInput,
     /// An object store or web server.
-    Remote(Remote),
+    Remote(Box<Remote>),
     /// A file of the Hugging Face cache, whose tag tells its version.
     Cached {
         /// The tag.

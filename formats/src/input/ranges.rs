@@ -25,7 +25,7 @@ pub(super) struct Ranges {
 enum Kind {
     File(Mutex<File>),
     /// Fetched by a runtime on another thread.
-    Remote(Opened, Handle),
+    Remote(Box<Opened>, Handle),
 }
 
 impl Ranges {
@@ -35,7 +35,7 @@ impl Ranges {
             let opened = Opened::new(remote)?;
             return Ok(Self {
                 length: opened.length(),
-                bytes: Kind::Remote(opened, Handle::current()),
+                bytes: Kind::Remote(Box::new(opened), Handle::current()),
             });
         }
         let file = rho_files::open_named(&shard.path)?;

@@ -49,7 +49,7 @@ enum Rows {
     JsonLines(JsonLines),
     Text(TextFile),
     TextLines(TextLines),
-    Samples(Samples),
+    Samples(Box<Samples>),
     Worker(Worker),
 }
 
@@ -102,7 +102,9 @@ impl ShardReader {
                 Rows::TextLines(TextLines::new(name, options, Box::new(plain)))
             }
             Kind::Text => Rows::Text(TextFile::new(name, options, Box::new(plain))),
-            Kind::WebDataset => Rows::Samples(Samples::new(name, options, Box::new(plain))),
+            Kind::WebDataset => {
+                Rows::Samples(Box::new(Samples::new(name, options, Box::new(plain))))
+            }
             Kind::Parquet if compression != Compression::None => {
                 return Err(cannot_open(malformed(format!(
                     "expected an uncompressed Parquet file, got one inside a {compression} stream"

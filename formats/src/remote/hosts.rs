@@ -185,9 +185,7 @@ impl Resolve for GuardedResolver {
                 .find(|&ip| is_refused(ip));
             match refused {
                 // Only the client of the store itself gets here with this name: URLs with it were refused before.
-                Some(address) if name != CREDENTIALS => {
-                    Err(Box::new(Refused::Name { name, address }).into())
-                }
+                Some(address) if name != CREDENTIALS => Err(Refused::Name { name, address }.into()),
                 _ => Ok(Box::new(addresses.into_iter()) as Addrs),
             }
         })

@@ -244,7 +244,7 @@ mod tests {
         });
         assert!(tensors.contains("at most 262144 tensors"), "{tensors}");
         // Two bytes each.
-        let nodes = vec![0x0a, 0].repeat(MOST_BYTES / size_of::<NodeProto>() + 1);
+        let nodes = [0x0a, 0].repeat(MOST_BYTES / size_of::<NodeProto>() + 1);
         let mut file = vec![0x3a];
         prost::encoding::encode_varint(nodes.len() as u64, &mut file);
         file.extend(nodes);

@@ -26,10 +26,11 @@ impl Extended {
                 // An empty value takes an earlier one back.
                 b"path" => self.name = Some(value.to_vec()).filter(|name| !name.is_empty()),
                 b"size" => self.size = Some(number(value)?),
-                _ => match key.strip_prefix(b"GNU.sparse.") {
-                    Some(key) => self.sparse.get_or_insert_default().add(key, value)?,
-                    None => {}
-                },
+                _ => {
+                    if let Some(key) = key.strip_prefix(b"GNU.sparse.") {
+                        self.sparse.get_or_insert_default().add(key, value)?;
+                    }
+                }
             }
         }
         Ok(())

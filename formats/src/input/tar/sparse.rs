@@ -24,7 +24,7 @@ pub(super) struct Sparse {
     /// The size of the content.
     pub(super) size: Option<u64>,
     /// Offsets and lengths of the parts that have data, in order.
-    pub(super) parts: Vec<(u64, u64)>,
+    pub(super) parts: Parts,
     /// The offset of the part that the next length belongs to.
     offset: Option<u64>,
     /// Whether the map is in front of the data.
@@ -33,7 +33,7 @@ pub(super) struct Sparse {
 
 impl Sparse {
     /// A member of GNU's own format.
-    pub(super) fn gnu(size: u64, parts: Vec<(u64, u64)>) -> Self {
+    pub(super) fn gnu(size: u64, parts: Parts) -> Self {
         Self {
             size: Some(size),
             parts,
@@ -99,8 +99,11 @@ impl Sparse {
     }
 }
 
+/// Offsets and lengths.
+pub(super) type Parts = Vec<(u64, u64)>;
+
 /// The parts of format 1.0, and the data behind them.
-fn map_in_front(data: &[u8]) -> Option<(Vec<(u64, u64)>, &[u8])> {
+fn map_in_front(data: &[u8]) -> Option<(Parts, &[u8])> {
     let mut rest = data;
     let mut line = || {
         let end = rest.iter().position(|byte| *byte == b'\n')?;
