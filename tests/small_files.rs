@@ -197,7 +197,7 @@ fn every_command_reads_what_is_gathered() {
         .ends_with(0);
     let stats = Run::new(&["stats", "--json"]).arg(at("masks")).ends_with(0);
     let stats: Value = serde_json::from_str(&stats.stdout).unwrap();
-    assert_eq!(stats["documents"], 200, "{stats}");
+    assert_eq!(stats["total"]["documents"], 200, "{}", stats["total"]);
     Run::new(&["report"])
         .arg(at("masks"))
         .arg("--out")
