@@ -203,7 +203,7 @@ fn every_command_reads_what_is_gathered() {
         .arg("--out")
         .arg(at("report.html"))
         .ends_with(0);
-    let show = Run::new(&["show", "--id", "3/0129.txt#0"])
+    let show = Run::new(&["show", "--document", "3/0129.txt#0"])
         .arg(at("masks"))
         .ends_with(0);
     assert!(show.stdout.contains("word"), "{}", show.stdout);
