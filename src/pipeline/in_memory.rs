@@ -24,8 +24,8 @@ pub(crate) struct Measured {
     pub(crate) entropy: Vec<f32>,
 }
 
-/// Scores the rows of one group in order, each with the number of its shard in the group, and passes the documents of each read-ahead block to `each` once they are
-/// scored. Returns false if the run was stopped before the end.
+/// Scores the rows of one group in order, each with the number of its shard in the group, and passes the documents of each
+/// read-ahead block to `each` once they are scored. Returns false if the run was stopped before the end.
 pub(crate) fn measure(
     work: &Work<'_>,
     group: &Group,

@@ -89,7 +89,8 @@ pub struct Found {
 
 /// Finds the shards that `arguments` name, as in the table of this module.
 ///
-/// Folders are walked recursively, following symbolic links; what [`PassedOver`] names is left out. A file that is reached twice is an error, because its documents would count twice.
+/// Folders are walked recursively, following symbolic links; what [`PassedOver`] names is left out. A file that is reached
+/// twice is an error, because its documents would count twice.
 ///
 /// # Errors
 /// If there is no argument; if one is missing, unreadable, malformed, not UTF-8 or of an unknown kind; if a folder,
