@@ -278,7 +278,7 @@ fn experiments() {
             results(number, count).to_string(),
         );
         let found = page(&out, &html);
-        // A law for each arm that has one, and for no other.
+        // One law per arm that has one.
         assert!(found.contains("random: too few points for a law"));
         assert!(found.matches("slm: a = ").count() >= 1, "{number}");
     }

@@ -326,7 +326,7 @@ fn a_run_stays_with_the_commit_it_started_with() {
         .unwrap();
     score().ends_with(0);
     assert!(place.masks("masks") == before);
-    // A commit that is named is that commit; the masks of the other one are not gone on with.
+    // A named commit is used; a run with another commit does not resume.
     let other = format!("hf://datasets/org/data@{}/data/a.jsonl", commit('2'));
     place.score(&other, &hub.server.url, "one").ends_with(0);
     let first = format!("hf://datasets/org/data@{}/data/a.jsonl", commit('1'));

@@ -192,7 +192,7 @@ fn cached_results_of_datasets_are_no_data() {
     assert!(names(&found)[0].ends_with("generator-train.arrow"));
     let passed = &found.passed_over.caches;
     assert!(passed.count >= 3, "{:?}", found.passed_over);
-    // By its own name one is read, and so is one that lies beside no dataset.
+    // It is read if it is named itself, or if its folder is no dataset.
     let cached = passed.first.clone().unwrap();
     assert_eq!(find(&cached).shards.len(), 1);
     let copied = place.path().join("copied");

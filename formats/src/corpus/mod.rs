@@ -16,7 +16,7 @@
 //! the arguments, and within a folder or pattern in the byte order of their paths, so that every machine sees the same
 //! corpus. Nothing here reads the shards: see [`crate::input`].
 //!
-//! Folders, prefixes and patterns do not reach what only lies beside a corpus: see [`PassedOver`].
+//! Files that are not part of a corpus are passed over in folders, prefixes and patterns: see [`PassedOver`].
 
 mod arguments;
 mod braces;
