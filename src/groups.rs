@@ -1,5 +1,5 @@
 //! Takes the shards of a corpus, gathers small ones into groups. The shards of a group share a masks file, a record and
-//! the syncs of both: a file of its own for each of 20,000 short texts would take the disk an hour.
+//! the syncs of both: a file of its own for each short text would cost several syncs of the disk each.
 //!
 //! ```text
 //! a.jsonl (1 GB)  b/0.txt  b/1.txt ... b/1999.txt   ──►   a.jsonl │ b/0.txt.1024-files │ b/1024.txt.976-files

@@ -160,7 +160,7 @@ fn tokenizers_that_cannot_work_are_refused() {
     }
 }
 
-/// Files beside a model that are JSON of another kind are refused by name, or have no effect.
+/// Files beside a model that are JSON of another kind are refused by name.
 #[test]
 fn files_of_another_kind_of_json_are_refused_by_name() {
     let wrong = ["[]", "3", "null", "[{}]", "{\"a\":"];

@@ -25,7 +25,8 @@ pub(super) struct Document {
 impl Document {
     /// About how many bytes it takes in memory.
     pub(super) fn bytes(&self) -> u64 {
-        const FIXED: usize = 200;
+        // With its key, and a queue of its own that has room for four.
+        const FIXED: usize = 800;
         let names = self.id.len() + self.shard.len() + self.source.as_ref().map_or(0, String::len);
         let lists = self.tokens * (self.numbers.len() * 4 + self.masks.len());
         (FIXED + names + lists) as u64

@@ -117,7 +117,10 @@ fn share(part: u64, whole: u64) -> String {
     match whole {
         0 => "-".to_owned(),
         // Rounded down: only all is 100 %.
-        _ => format!("{:.2} %", (part as f64 / whole as f64 * 1e4).floor() / 1e2),
+        _ => {
+            let hundredths = u128::from(part) * 10_000 / u128::from(whole);
+            format!("{}.{:02} %", hundredths / 100, hundredths % 100)
+        }
     }
 }
 

@@ -124,11 +124,6 @@ fn count(
         .resize(rule.selections.len(), Selected::default());
     let mut space = Vec::new();
     let mut bits = Vec::new();
-    let mut kept_by = |column: &str| {
-        bits.clear();
-        batch.mask(column, &mut bits);
-        bits.iter().map(|&kept| u64::from(kept)).sum::<u64>()
-    };
     for (selection, counts) in rule.selections.iter().zip(&mut counts.selections) {
         space.clear();
         scores::scores(&selection.source, batch, &mut space)?;
@@ -138,11 +133,29 @@ fn count(
             batch.scores(&selection.column(), &mut space);
             counts.weights += space.iter().map(|&w| f64::from(w)).sum::<f64>();
         } else {
-            counts.kept += kept_by(&selection.column());
+            counts.kept += kept_by(batch, &selection.column(), &mut bits);
+            if rule.keep_by.is_some() {
+                for (row, tokens) in batch.documents().enumerate() {
+                    let scored = space[tokens.clone()].iter().filter(|s| !s.is_nan());
+                    let kept = bits[tokens].iter().filter(|&&kept| kept);
+                    counts.add_source(
+                        scores::Documents::source(batch, row),
+                        scored.count() as u64,
+                        kept.count() as u64,
+                    );
+                }
+            }
         }
     }
     if let Some(combined) = rule.combined {
-        counts.combined += kept_by(&format!("mask_{}", combined.name()));
+        counts.combined += kept_by(batch, &format!("mask_{}", combined.name()), &mut bits);
     }
     Ok(())
+}
+
+/// How many tokens a mask column keeps; `bits` has the column afterwards.
+fn kept_by(batch: &rho_formats::MaskBatch, column: &str, bits: &mut Vec<bool>) -> u64 {
+    bits.clear();
+    batch.mask(column, bits);
+    bits.iter().map(|&kept| u64::from(kept)).sum()
 }

@@ -2,6 +2,7 @@
 //! last, so that an unfinished folder is not mistaken for a finished one.
 
 use std::{
+    cell::Cell,
     collections::HashSet,
     io::{self, BufRead, BufReader, Write},
 };
@@ -93,9 +94,9 @@ pub(crate) fn run(
     files
         .records()
         .for_each(|record| counts.add(&record.counts));
-    rejections(plan, &parts, folder)?;
+    let rejected = rejections(plan, &parts, folder)?;
     folder.list(&metadata, files.records().flat_map(|record| &record.files))?;
-    let summary = Summary::of(plan, &parts, rule.as_ref(), counts)?;
+    let summary = Summary::of(plan, &parts, rule.as_ref(), counts, rejected)?;
     folder.summary(&serde_json::to_value(&summary)?)?;
     Ok(Ended::Done(summary, worked))
 }
@@ -129,7 +130,9 @@ fn metadata(plan: &MergePlan, parts: &[Part]) -> anyhow::Result<Value> {
 }
 
 /// Writes the lists of rejected rows of all folders as one, without those of dropped shards.
-fn rejections(plan: &MergePlan, parts: &[Part], folder: &MasksFolder) -> anyhow::Result<()> {
+/// Returns their number.
+fn rejections(plan: &MergePlan, parts: &[Part], folder: &MasksFolder) -> anyhow::Result<u64> {
+    let count = Cell::new(0);
     let lists = plan.inputs.iter().map(|input| input.folder.join(REJECTED));
     let lists: Vec<_> = lists.zip(parts).filter(|(list, _)| list.exists()).collect();
     let write = |to: &mut dyn Write| {
@@ -140,11 +143,13 @@ fn rejections(plan: &MergePlan, parts: &[Part], folder: &MasksFolder) -> anyhow:
                 let row: Value = serde_json::from_str(&line).map_err(io::Error::other)?;
                 if !row["shard"].as_str().is_some_and(|s| dropped.contains(s)) {
                     writeln!(to, "{line}")?;
+                    count.set(count.get() + 1);
                 }
             }
         }
         Ok(())
     };
     let any = !lists.is_empty();
-    Ok(folder.file(REJECTED, any.then_some(&write as _))?)
+    folder.file(REJECTED, any.then_some(&write as _))?;
+    Ok(count.get())
 }

@@ -9,7 +9,14 @@ use crate::hinted_error::HintedError;
 
 /// Fields of the metadata that may differ; each folder's own value is recorded. The fingerprints beside them say that
 /// the models are the same.
-const MAY_DIFFER: &[&str] = &["source_field", "verified", "merged", "program"];
+const MAY_DIFFER: &[&str] = &[
+    "source_field",
+    "limit",
+    "sample",
+    "verified",
+    "merged",
+    "program",
+];
 
 /// What the scope `corpus` adds to a selection: it follows from the corpus.
 const COUNTS: &[&str] = &["kept", "lowest_kept", "highest_kept"];
@@ -143,6 +150,8 @@ fn option(field: &str) -> Option<&'static str> {
         ("scope", _) => "--scope",
         ("scope_tokens", _) => "--batch",
         ("where", _) => "--where",
+        // Its last part is the name of a source.
+        ("selections", _) if field.contains(".keep_by") => "--keep-by",
         ("selections", "keep" | "keep_lowest" | "keep_highest") => "--keep",
         ("selections", "seed") => "--seed",
         ("selections", "drop_lowest") => "--drop-easiest",
@@ -153,7 +162,6 @@ fn option(field: &str) -> Option<&'static str> {
         ("selections", "temperature") => "--temperature",
         ("selections", "least") => "--min-weight",
         ("selections", "most") => "--max-weight",
-        ("selections", _) if field.contains("keep_by") => "--keep-by",
         ("selections", _) => "--by",
         _ => return None,
     })
@@ -194,6 +202,8 @@ pub(super) fn merged(all: &[&Value], parts: Vec<Value>) -> Value {
     });
     let records: Vec<Value> = records.collect();
     if let Some(fields) = metadata.as_object_mut() {
+        // The limit of a part is none of the whole.
+        fields.remove("limit");
         for name in MAY_DIFFER {
             let value = fields.get(*name);
             if all.iter().any(|other| other.get(*name) != value) {

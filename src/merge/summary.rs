@@ -1,6 +1,6 @@
 //! The summary of a merge: counts and kept shares; human-readable, and as summary.json for programs.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::Serialize;
 
@@ -44,6 +44,7 @@ impl Summary {
         parts: &[Part],
         rule: Option<&Rule>,
         mut counts: Counts,
+        rejected: u64,
     ) -> anyhow::Result<Self> {
         let mut told = Vec::new();
         for input in &plan.inputs {
@@ -60,7 +61,7 @@ impl Summary {
             shards: total(|part| part.shards),
             broken_shards: sum(|told| told.broken_shards),
             documents: counts.documents,
-            rejected: sum(|told| told.rejected),
+            rejected: sum(|told| told.rejected).map(|_| rejected),
             dropped: total(|part| part.dropped),
             dropped_shards: total(|part| part.dropped_shards.len() as u64),
             tokens: counts.tokens,
@@ -102,44 +103,23 @@ impl fmt::Display for Summary {
             });
             grouped(count) + &others.collect::<String>()
         };
-        let lines: BTreeMap<u8, (&str, String)> = BTreeMap::from([
-            (0, ("folders", grouped(self.merged))),
-            (
-                1,
-                (
-                    "shards",
-                    with(
-                        self.shards,
-                        &[
-                            (self.broken_shards, "ended early"),
-                            (Some(self.dropped_shards), "dropped as duplicates"),
-                        ],
-                    ),
-                ),
-            ),
-            (
-                2,
-                (
-                    "documents",
-                    with(
-                        self.documents,
-                        &[
-                            (self.rejected, "rejected"),
-                            (Some(self.dropped), "dropped as duplicates"),
-                        ],
-                    ),
-                ),
-            ),
-            (
-                3,
-                (
-                    "tokens",
-                    format!("{}, {} scored", grouped(self.tokens), grouped(self.scored)),
-                ),
-            ),
-        ]);
-        let lines = lines.into_values();
+        let shards = [
+            (self.broken_shards, "ended early"),
+            (Some(self.dropped_shards), "dropped as duplicates"),
+        ];
+        let documents = [
+            (self.rejected, "rejected"),
+            (Some(self.dropped), "dropped as duplicates"),
+        ];
+        let tokens = format!("{}, {} scored", grouped(self.tokens), grouped(self.scored));
+        let lines = [
+            ("folders", grouped(self.merged)),
+            ("shards", with(self.shards, &shards)),
+            ("documents", with(self.documents, &documents)),
+            ("tokens", tokens),
+        ];
         let lines: Vec<String> = lines
+            .into_iter()
             .map(|(name, text)| format!("  {name:<12}{text}"))
             .collect();
         write!(f, "{}", lines.join("\n"))?;

@@ -251,15 +251,16 @@ impl Model {
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = vec![self.path.clone()];
         let mut known = HashSet::new();
-        for tensor in &self.graph.initializer {
-            // Opening the model refused locations that are wrong.
-            if let Ok(Some(external)) = external(tensor, &self.path) {
+        // Opening the model refused locations that are wrong.
+        let _ = external_data::each_tensor(&self.proto, &self.graph, &mut |tensor| {
+            if let Some(external) = external(tensor, &self.path)? {
                 let path = self.folder().join(external.location);
                 if known.insert(path.clone()) {
                     files.push(path);
                 }
             }
-        }
+            Ok(())
+        });
         files
     }
 

@@ -254,7 +254,7 @@ impl Lines<'_> {
 /// The title of an axis of steps.
 pub(in crate::report) const STEPS: &str = "steps";
 
-/// A tick label for a large number: 12.5 k, 3 M, 1.5 G.
+/// A large number in a message, as `Marks::Large` labels ticks: 12.5 k, 3 M, 1.5 G.
 fn many(value: f64) -> String {
     let units = [(1e9, " G"), (1e6, " M"), (1e3, " k")];
     let found = units.into_iter().find(|(unit, _)| value.abs() >= *unit);

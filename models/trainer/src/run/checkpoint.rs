@@ -86,7 +86,8 @@ impl Checkpoints {
             let read = self.run.read(&format!("{inside}/{name}"));
             read.map_err(cannot_read(name))
         };
-        let state = read(STATE)?.unwrap_or_default();
+        let missing = || cannot_read(STATE)(std::io::ErrorKind::NotFound.into());
+        let state = read(STATE)?.ok_or_else(missing)?;
         let state = serde_json::from_slice(&state).map_err(|source| RunError::Load {
             path: path.clone(),
             source: source.into(),
