@@ -38,7 +38,7 @@ pub use contents::{Content, Contents};
 pub use folder::{Entry, Folder};
 pub use inside_path::{InsidePath, LeadsOutside};
 pub use lock::Lock;
-pub use open::{Unexpected, bytes, create, in_hub_cache, open, open_to_copy, unexpected, update};
+pub use open::{Unexpected, create, open, open_to_copy, unexpected};
 pub use pointer::{Pointer, refuse_pointer};
 pub use regular::{NotAFile, open_named, read_named, read_named_text};
 pub use replace::{

@@ -78,7 +78,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 }
 
 /// The size of a file that [`open`] opens; `None` if it opens none.
-pub fn bytes(path: &Path) -> Option<u64> {
+pub(crate) fn bytes(path: &Path) -> Option<u64> {
     let path = in_hub_cache(path).unwrap_or_else(|| path.to_owned());
     let there = fs::symlink_metadata(path).ok()?;
     there.is_file().then_some(there.len())
@@ -86,7 +86,7 @@ pub fn bytes(path: &Path) -> Option<u64> {
 
 /// The content of a file of the Hub's cache: `REPOSITORY/snapshots/COMMIT/NAME` is a link to `REPOSITORY/blobs/HASH`.
 /// `None` for every other path. The same repository holds both, so such a link leads nowhere else.
-pub fn in_hub_cache(path: &Path) -> Option<PathBuf> {
+pub(crate) fn in_hub_cache(path: &Path) -> Option<PathBuf> {
     if !fs::symlink_metadata(path).ok()?.is_symlink() {
         return None;
     }
@@ -119,7 +119,7 @@ pub fn open_to_copy(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// If there is no regular file, or it has another name as well: writing would change that one too.
-pub fn update(path: &Path) -> io::Result<File> {
+pub(crate) fn update(path: &Path) -> io::Result<File> {
     let file = regular(OpenOptions::new().read(true).write(true), path)?;
     #[cfg(unix)]
     {

@@ -112,8 +112,8 @@ pub(super) fn roots(hub: &dyn Hub, address: &str) -> Result<Named, CorpusError> 
     let paths: Vec<PathBuf> = paths.collect();
     // A pattern may ask for names that start with an underscore.
     let searched = &address[folder.len()..];
-    let asks = pattern.is_some() && searched.split('/').any(|part| part.starts_with('_'));
-    let mut search = Search::below((!found.is_single && !asks).then(|| below.clone()), &paths);
+    let mut search = Search::below((!found.is_single).then(|| below.clone()), &paths);
+    search.underscores = searched.split('/').any(|part| part.starts_with('_'));
     let (mut roots, mut ignored) = (Vec::new(), Vec::new());
     for (file, anchored) in found.files.into_iter().zip(paths) {
         let inside = anchored.strip_prefix(&below).unwrap_or(Path::new(""));

@@ -12,7 +12,7 @@ pub(super) struct Search {
     /// The folder that is searched; only the parts below it are looked at. None for a single file.
     below: Option<PathBuf>,
     /// Whether the pattern itself asks for names that start with `_`.
-    underscores: bool,
+    pub(super) underscores: bool,
     /// Folders that this program wrote, and folders with [`DATASET_INFO`]: known from a listing, or looked up on disk.
     results: HashMap<PathBuf, bool>,
     datasets: HashMap<PathBuf, bool>,

@@ -141,9 +141,16 @@ pub(crate) fn large_window(start: &[u8]) -> Option<u64> {
     let [0x28, 0xb5, 0x2f, 0xfd, descriptor, window, ..] = *start else {
         return None;
     };
-    // Such a frame has no window: it is as large as its content, and the limit of the window holds for it as well.
+    // Such a frame has no window: it is as large as its content, whose size follows the number of a dictionary.
     if descriptor & SINGLE_SEGMENT != 0 {
-        return None;
+        let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
+        let size = start.get(5 + dictionary..)?;
+        let bytes = match descriptor >> 6 {
+            2 => u64::from(u32::from_le_bytes(*size.first_chunk()?)),
+            3 => u64::from_le_bytes(*size.first_chunk()?),
+            _ => return None,
+        };
+        return (bytes > USUAL_WINDOW).then_some(bytes);
     }
     let (exponent, eighths) = (window >> 3, u64::from(window & 7));
     let base = 1_u64 << (10 + exponent);

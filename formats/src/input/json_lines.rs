@@ -14,6 +14,8 @@ use super::{Content, ReadOptions, Record, Said};
 
 /// The most bytes of the lines that are searched for the end of the first value.
 const LOOK_AHEAD: usize = 16 << 20;
+/// The most lines that are held for that.
+const MOST_LINES: usize = 1 << 20;
 
 /// The documents of a shard of JSON lines, or of an array.
 pub(super) struct JsonLines {
@@ -142,7 +144,10 @@ impl JsonLines {
         let mut value = first.clone();
         let mut count = 1_u64;
         self.ahead.push_back(Ahead::Whole(first));
-        while progress == Progress::Open && value.len() <= LOOK_AHEAD {
+        while progress == Progress::Open
+            && value.len() <= LOOK_AHEAD
+            && self.ahead.len() < MOST_LINES
+        {
             let Source::Lines(lines) = &mut self.source else {
                 break;
             };

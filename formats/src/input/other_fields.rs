@@ -13,21 +13,21 @@ pub(super) fn as_json(text: &str) -> Option<String> {
     let mut json = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
-        let (whole, written) = if first == '"' {
+        let length = if first == '"' {
             let string = &rest[..string_length(rest)];
-            let behind = rest[string.len()..].trim_ascii_start();
-            let written = match behind.starts_with(':') {
-                true => without_halves(string),
-                false => string.to_owned(),
-            };
-            (string.len(), written)
+            match rest[string.len()..].trim_ascii_start().starts_with(':') {
+                true => json.push_str(&without_halves(string)),
+                false => json.push_str(string),
+            }
+            string.len()
         } else if let Some((word, number)) = WORDS.iter().find(|(word, _)| rest.starts_with(word)) {
-            (word.len(), (*number).to_owned())
+            json.push_str(number);
+            word.len()
         } else {
-            (first.len_utf8(), first.to_string())
+            json.push(first);
+            first.len_utf8()
         };
-        json.push_str(&written);
-        rest = &rest[whole..];
+        rest = &rest[length..];
     }
     (json != text).then_some(json)
 }

@@ -1,4 +1,4 @@
-//! Takes the rows of one shard, yields its mask file: an Arrow IPC stream that gets its final name once it is complete.
+//! Takes the rows of one shard, or of several that share a file (`of_shard`), yields their mask file: an Arrow IPC stream that gets its final name once it is complete.
 //! A large one is split into several files, between two record batches. `folder` keeps the list of all files.
 
 use std::fs::File;

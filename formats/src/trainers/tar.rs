@@ -99,10 +99,9 @@ impl Samples {
     }
 
     fn put(&mut self, sample: &Sample) -> Result<(), OutputError> {
-        let written = match &mut self.writer {
-            Some(writer) => writer.write(sample).map(|_| ()),
-            None => Ok(()),
-        };
+        let writer = self.writer.as_mut();
+        let writer = writer.expect("only `finish` takes the writer");
+        let written = writer.write(sample).map(|_| ());
         written.map_err(|error| self.out.failed(error))
     }
 
@@ -114,12 +113,8 @@ impl Samples {
         let closed = self.writer.take().map_or(Ok(()), TarWriter::close);
         closed.map_err(|error| self.out.failed(error))?;
         let sink = self.out.lock().sink.take();
-        match sink {
-            Some(sink) => sink.finish(),
-            None => Err(self
-                .out
-                .failed(webdataset::Error::value("it was abandoned"))),
-        }
+        sink.expect("only `finish` and `drop` take the sink")
+            .finish()
     }
 }
 

@@ -17,7 +17,7 @@ use super::sparse::Sparse;
 pub(super) const BLOCK: u64 = 512;
 
 /// The longest name, extended header, or map of a sparse member, in bytes.
-const LONGEST_NAME: u64 = 1 << 20;
+pub(super) const LONGEST_NAME: u64 = 1 << 20;
 
 /// The members of a tar file.
 pub(super) struct Members {

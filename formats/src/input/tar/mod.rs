@@ -163,6 +163,8 @@ impl Samples {
             });
         }
         if let (Some(reason), Some(current)) = (reason, &mut self.current) {
+            // Of each ending only the last reason is reported.
+            current.refused.retain(|(of, _)| *of != ending);
             current.refused.push((ending, reason));
         }
         Ok(finished)
@@ -191,7 +193,7 @@ fn document(
 ) -> Result<(Said, Content), String> {
     let mut member = |ending: &str| {
         let bytes = sample.remove(ending);
-        let refused = current.refused.iter().rposition(|(of, _)| of == ending);
+        let refused = current.refused.iter().position(|(of, _)| of == ending);
         match (refused, bytes) {
             (Some(refused), _) => Some(Err(current.refused.swap_remove(refused).1)),
             (None, Some(Value::Bytes(bytes))) => Some(utf8(bytes.into())),

@@ -51,6 +51,10 @@ impl Sparse {
             b"numbytes" => {
                 // A length without an offset makes the map invalid.
                 let offset = self.offset.take().unwrap_or(u64::MAX);
+                // Each header is bounded, but not how many of them a member has.
+                if self.parts.len() as u64 >= LONGEST_NAME / 16 {
+                    return Err(malformed("a sparse member whose map is too long"));
+                }
                 self.parts.push((offset, number(value)?));
             }
             b"map" => {
