@@ -3,10 +3,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-use rho_formats::{Location, ReadOptions, Record, Shard, ShardReader};
+use rho_formats::{Location, ReadOptions, Record, Shard, ShardError, ShardReader};
 
-use crate::{hinted_error::HintedError, hub, terminal};
+use crate::{hinted_error::HintedError, hub, shards, terminal};
 
 /// Finds the shards. What is left out is printed once per process, because some commands look several times.
 ///
@@ -34,17 +33,13 @@ pub(crate) fn find(arguments: &[PathBuf]) -> anyhow::Result<Vec<Shard>> {
 /// so that the cut does not depend on ranks or on where a run resumes; nothing is read if there is only one shard.
 ///
 /// # Errors
-/// If standard input would have to be counted.
+/// If standard input would have to be counted, or a remote shard cannot be read.
 pub(crate) fn first(
     mut shards: Vec<Shard>,
     limit: u64,
     read: &ReadOptions,
 ) -> anyhow::Result<Vec<Shard>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .context("cannot start the reader's runtime")?;
+    let runtime = shards::runtime()?;
     let mut left = limit;
     let last = shards.len().saturating_sub(1);
     for i in 0..shards.len() {
@@ -58,7 +53,7 @@ pub(crate) fn first(
                 "standard input can be read only once: name - last, or omit --limit",
             ));
         }
-        let counted = runtime.block_on(count(&shards[i], read));
+        let counted = runtime.block_on(count(&shards[i], read))?;
         if counted == left {
             shards.truncate(i + 1);
             break;
@@ -69,14 +64,25 @@ pub(crate) fn first(
     Ok(shards)
 }
 
-/// The documents of a shard, up to its bound. A shard that breaks off counts as far as it can be read.
-async fn count(shard: &Shard, read: &ReadOptions) -> u64 {
-    let Ok(mut reader) = ShardReader::open(shard, read).await else {
-        return 0;
+/// The documents of a shard, up to its bound. A damaged shard counts as far as it can be read. A server that does not
+/// answer is an error: the next start might count more.
+async fn count(shard: &Shard, read: &ReadOptions) -> Result<u64, ShardError> {
+    let may_pass = |error: &ShardError| {
+        matches!(shard.place, Location::Remote(_))
+            && matches!(error, ShardError::Open { .. } | ShardError::Read { .. })
     };
     let mut documents = 0;
-    while let Ok(Some(record)) = reader.next().await {
-        documents += u64::from(matches!(record, Record::Document(_)));
+    let mut reader = match ShardReader::open(shard, read).await {
+        Ok(reader) => reader,
+        Err(error) if may_pass(&error) => return Err(error),
+        Err(_) => return Ok(0),
+    };
+    loop {
+        match reader.next().await {
+            Ok(Some(record)) => documents += u64::from(matches!(record, Record::Document(_))),
+            Ok(None) => return Ok(documents),
+            Err(error) if may_pass(&error) => return Err(error),
+            Err(_) => return Ok(documents),
+        }
     }
-    documents
 }

@@ -27,6 +27,13 @@ struct Skipped {
 /// Says what a folder's list holds: broken shards by name, and where the skipped rows are.
 pub(crate) fn say(folder: &Path) {
     let list = folder.join(REJECTED);
+    if !list.exists() {
+        terminal::line(&format!(
+            "note: rows or shards were skipped: {} lists them when all ranks are done",
+            list.display()
+        ));
+        return;
+    }
     for line in broken_shards(&list) {
         terminal::line(&format!("note: {line}"));
     }

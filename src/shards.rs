@@ -1,5 +1,6 @@
 //! Opens the shards of a corpus for all commands, and reports what reading one costs beyond the usual.
 
+use anyhow::Context as _;
 use rho_formats::{ReadOptions, Shard, ShardError, ShardReader};
 
 use crate::terminal;
@@ -17,4 +18,16 @@ pub(crate) async fn open(shard: &Shard, options: &ReadOptions) -> Result<ShardRe
         ));
     }
     Ok(reader)
+}
+
+/// The runtime that reads shards: a thread of its own, so that prefetching continues while the caller works.
+///
+/// # Errors
+/// If it cannot be started.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("cannot start the reader's runtime")
 }

@@ -127,6 +127,9 @@ fn it_gives_the_files_of_select() {
         "{}",
         into.stderr
     );
+    // What was refused leaves nothing that looks like a started run.
+    assert!(!place.at("batches/.rho-mask-scored").exists());
+    assert!(!place.at("batches/.rho-mask/.rho-mask-scored").exists());
 }
 
 #[test]

@@ -60,6 +60,7 @@ assert dataset["id"][:] == [row["id"] for row in expected]
 summary = json.loads((out / "summary.json").read_text())
 assert summary["documents"] == len(expected), summary
 assert summary["tokens"] == sum(len(row["input_ids"]) for row in expected), summary
+assert summary["rejected"] in (None, len(rejected)), (summary["rejected"], len(rejected))
 assert summary["dropped"] == dropped, (summary, dropped)
 assert summary["dropped_shards"] == len(dropped_shards), summary
 assert summary["merged"] == len(inputs), summary

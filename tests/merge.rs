@@ -346,3 +346,55 @@ fn duplicates_are_refused_or_dropped_and_counted() {
     is_merged(&at("both"), false, &inputs);
     assert!(at("both/merged-2/x.jsonl.arrow").exists());
 }
+
+/// Keep ratios of single sources: the merged counts by source are the sums of those of the folders.
+#[test]
+fn sources_are_counted_by_themselves() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let texts = [
+        "The bus leaves at nine in the morning.",
+        "How many apples are left on the table?",
+    ];
+    for part in ["a", "b"] {
+        let lines = ["web", "book", "web"].iter().enumerate().map(|(i, kind)| {
+            let text = format!("{} {part} {}", texts[i % 2], "again and again ".repeat(i));
+            json!({"text": text, "kind": kind}).to_string() + "\n"
+        });
+        let corpus = at("corpus").join(format!("{part}.jsonl"));
+        write(&corpus, lines.collect::<String>());
+        let rule = [
+            "--source-field",
+            "kind",
+            "--by",
+            "loss",
+            "--keep-by",
+            "web=0.5",
+        ];
+        score(&corpus, &at(part), &rule);
+    }
+    let merged = merge(&[at("a"), at("b")], &at("c"), &[]).ends_with(0);
+    assert!(
+        !merged.stderr.contains("no document has"),
+        "{}",
+        merged.stderr
+    );
+    let sources = |folder: &str| {
+        let summary = read_json(&at(folder).join("summary.json"));
+        let sources = summary["kept"]["loss"]["sources"].as_array().cloned();
+        let sources = sources.unwrap_or_default().into_iter().map(|of| {
+            let number = |name: &str| of[name].as_u64().unwrap();
+            (
+                of["source"].as_str().unwrap().to_owned(),
+                [number("tokens"), number("scored")],
+            )
+        });
+        sources.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let [a, b, c] = ["a", "b", "c"].map(sources);
+    assert_eq!(c.len(), 2);
+    for (source, counts) in &c {
+        let sum = [0, 1].map(|i| a[source][i] + b[source][i]);
+        assert_eq!(*counts, sum, "{source}");
+    }
+}

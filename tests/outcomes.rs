@@ -67,6 +67,24 @@ fn a_corpus_without_a_document_is_an_error() {
     assert!(said.contains("3 times: no field \"text\""), "{said}");
 }
 
+/// A stream has no list of rejected rows: the first ten are printed.
+#[test]
+fn a_stream_prints_the_first_rejected_rows() {
+    let place = tempfile::tempdir().unwrap();
+    let corpus = place.path().join("c.jsonl");
+    write(
+        &corpus,
+        "{\"text\": \"Two and two are four.\"}\n".to_owned() + &"[3]\n".repeat(15),
+    );
+    let mut stream = Run::score(&corpus, Path::new("-"));
+    let output = stream.0.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let rows = said.lines().filter(|line| line.starts_with("c.jsonl row "));
+    assert_eq!(rows.count(), 10, "{said}");
+    assert_eq!(said.matches("more rows are rejected").count(), 1, "{said}");
+}
+
 #[test]
 fn the_most_common_reasons_are_in_the_summary() {
     let place = tempfile::tempdir().unwrap();

@@ -16,8 +16,8 @@ use crate::hinted_error::HintedError;
 
 /// The largest file, in bytes.
 const LARGEST: u64 = 1 << 20;
-/// Options that a file cannot set: they say how the command line itself is read.
-const NOT_IN_A_FILE: [&str; 3] = ["config", "help", "version"];
+/// Options that a file cannot set: they say how the command line itself is read, or would start over at each resume.
+const NOT_IN_A_FILE: [&str; 4] = ["config", "help", "version", "restart"];
 
 /// The words with the options of the file that they name; unchanged if they name none.
 pub(super) fn with_file(words: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {

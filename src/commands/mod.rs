@@ -59,7 +59,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Runs a command.
+/// Runs a command, also as a step of an experiment.
 fn perform(command: &Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Score(args) => score::run(args, None),
@@ -98,7 +98,8 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
 /// replaced by `***`.
 fn typed() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:@%+".contains(c);
-    let words = std::env::args().filter(|word| word != "--restart");
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let words = words.filter(|word| word != "--restart");
     let words = words.map(|word| word_without_secrets(&word).into_owned());
     let quoted = words.map(|word| match !word.is_empty() && word.chars().all(plain) {
         true => word,

@@ -177,11 +177,7 @@ fn documents(
     mut masks: Option<&mut Masks>,
     scorers: &mut [Panel<'_>],
 ) -> anyhow::Result<Option<(Vec<text::DocumentSums>, u64)>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .context("cannot start the reader's runtime")?;
+    let runtime = shards::runtime()?;
     let read = work.plan.read_options();
     let (mut documents, mut rejected) = (Vec::new(), Vec::<Rejection>::new());
     for group in groups {
@@ -236,7 +232,7 @@ fn documents(
         if rejected.len() as f64 > args.text.max_rejected * rows as f64 {
             return Err(HintedError::error(
                 format!(
-                    "expected at most {} % of rows without a document, got {} of {rows}, such as {first}",
+                    "expected at most {:.3} % of rows without a document, got {} of {rows}, such as {first}",
                     args.text.max_rejected * 100.0,
                     rejected.len()
                 ),

@@ -129,11 +129,7 @@ fn each(
     stop: &Stop,
     mut take: impl FnMut(&str, &str) -> anyhow::Result<()>,
 ) -> anyhow::Result<Option<u64>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .context("cannot start the reader's runtime")?;
+    let runtime = shards::runtime()?;
     let paths: Vec<PathBuf> = files.iter().map(|input| input.path.clone()).collect();
     let (mut rows, mut rejected) = (0_u64, 0_u64);
     for shard in &corpus::find(&paths)? {

@@ -117,7 +117,7 @@ impl Place {
 }
 
 /// Whether a path of a repository stays inside, and has no character that no file of a corpus may have.
-fn is_inside(path: &str) -> bool {
+pub(super) fn is_inside(path: &str) -> bool {
     let is_part = |part: &str| !["", ".", ".."].contains(&part);
     path.split('/').all(is_part) && !path.contains(|c: char| c.is_control() || c == '\\')
 }

@@ -14,6 +14,7 @@ use url::Url;
 
 use super::{
     client::{Client, Failure, Remote, add, is_tag, text},
+    datasets::is_inside,
     files::is_plain,
     id::is_commit,
 };
@@ -118,14 +119,12 @@ impl Client<'_> {
             Some(large) => (large.oid, large.size),
             None => (entry.oid, entry.size),
         };
-        let is_part = |part: &str| !["", ".", ".."].contains(&part);
-        let is_odd = |c: char| c.is_control() || c == '\\';
         let is_below = folder.is_empty()
             || entry
                 .path
                 .strip_prefix(folder)
                 .is_some_and(|rest| rest.starts_with('/'));
-        if !is_below || entry.path.contains(is_odd) || !entry.path.split('/').all(is_part) {
+        if !is_below || !is_inside(&entry.path) {
             let got = self.clean(&format!("{:?}", entry.path));
             return Err(self.wrong("paths of files in the folder", &got));
         }
@@ -140,7 +139,7 @@ impl Client<'_> {
         })
     }
 
-    /// An address below `/api/models/org/name`.
+    /// An address below `/api/models/org/name`, or `/api/datasets/org/name`.
     fn api<'b>(&self, parts: impl IntoIterator<Item = &'b str>) -> Url {
         let mut url = self.endpoint.clone();
         add(&mut url, ["api", self.id.kind.prefix().unwrap_or("models")]);

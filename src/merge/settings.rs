@@ -238,7 +238,7 @@ mod tests {
             "tokenizer": {"fingerprint": "t"}, "context": 512, "precision": "f32", "provider": "cpu", "new": 1,
             "reference": {"name": "a/b", "fingerprint": "f", "vocabulary": 9}, "scope": "corpus",
             "selections": [{"column": "mask_loss", "by": "loss", "keep_lowest": 0.7, "scored": 9, "kept": 6}],
-            "bos": {"rule": "auto", "tokens": [1]}, "source_field": "a",
+            "bos": {"rule": "auto", "tokens": [1]}, "source_field": "a", "limit": 9,
         });
         let with = |path: &str, value: Value| {
             let mut other = first.clone();
@@ -248,6 +248,7 @@ mod tests {
         };
         for (path, value) in [
             ("/source_field", json!("b")),
+            ("/limit", json!(5)),
             ("/reference/name", json!("c")),
             ("/selections/0/scored", json!(10)),
             ("/selections/0/kept", json!(7)),

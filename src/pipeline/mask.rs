@@ -98,11 +98,11 @@ impl Masker<'_> {
         self.rejected.look_ahead(rows, &scored.rejected)?;
         for rejection in &scored.rejected {
             open.reject(rejection)?;
+            open.counts().rejected += 1;
         }
         self.work.progress.rejected(scored.rejected.len());
         let counts = open.counts();
         counts.rows += rows as u64;
-        counts.rejected += scored.rejected.len() as u64;
         counts.batches += scored.cost.batches;
         counts.batch_tokens += scored.cost.tokens;
         counts.padding += scored.cost.padding;

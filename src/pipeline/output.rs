@@ -146,15 +146,13 @@ impl Open<'_> {
         match (&mut self.files, self.output) {
             (Some(files), _) => files.reject(rejection),
             (None, Output::Stream(stream)) => {
-                self.counts.rejected += 1;
                 let before = lock(&stream.totals).counts.rejected;
                 let Rejection { shard, row, reason } = rejection;
-                match before + self.counts.rejected {
+                match before + self.counts.rejected + 1 {
                     n if n <= SHOWN => terminal::line(&format!("{shard} row {row}: {reason}")),
                     n if n == SHOWN + 1 => terminal::line("more rows are rejected ..."),
                     _ => {}
                 }
-                self.counts.rejected -= 1;
                 Ok(())
             }
             (None, Output::Folder(_)) => Ok(()),

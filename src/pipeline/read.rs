@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use rho_formats::{Content, Location, Record, Shard, ShardError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -52,12 +51,7 @@ pub(super) fn run(
     todo: &[(usize, From)],
     sender: SyncSender<Flow<Records>>,
 ) -> anyhow::Result<Duration> {
-    // A separate thread, so that prefetching continues while this one waits for the tokenizer.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build();
-    let runtime = runtime.context("cannot start the reader's runtime")?;
+    let runtime = shards::runtime()?;
     let mut reading = Reading {
         work,
         sender: &sender,

@@ -256,7 +256,7 @@ impl fmt::Display for Summary {
         )?;
         let word = |name: &str| name.trim_start_matches("mean_").replace('_', " ");
         let others = self.means.iter();
-        let others = others.map(|(name, m)| format!("{} {} nats", word(name), mean(*m)));
+        let others = others.map(|(name, m)| format!("{} {} nats", safe(&word(name)), mean(*m)));
         let others: Vec<String> = others.collect();
         if !others.is_empty() {
             line(f, "", others.join(", "))?;
@@ -283,7 +283,7 @@ impl fmt::Display for Summary {
             format!(
                 "{} tokens/s on {}, {:.1} s (and {:.1} s to load)",
                 grouped(self.speed.tokens_per_second as u64),
-                self.device,
+                safe(&self.device),
                 s.total,
                 s.load
             ),

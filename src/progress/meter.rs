@@ -14,6 +14,8 @@ use std::{
 pub(super) struct Meter {
     /// Bytes of each shard as stored; none if unknown; 0 for shards of other ranks.
     sizes: Vec<Option<u64>>,
+    /// Bytes of all shards; none if the size of one is unknown.
+    total: Option<u64>,
     /// Bytes of the shards that are done.
     done: f64,
     /// Bytes of `done` that an earlier run did.
@@ -59,6 +61,7 @@ pub(super) struct Now {
 impl Meter {
     pub(super) fn new(sizes: Vec<Option<u64>>) -> Self {
         Self {
+            total: sizes.iter().copied().sum(),
             sizes,
             done: 0.0,
             before: 0.0,
@@ -141,7 +144,7 @@ impl Meter {
 
     /// The numbers after some time of work.
     fn after(&self, elapsed: Duration) -> Now {
-        let total: Option<u64> = self.sizes.iter().copied().sum();
+        let total = self.total;
         let (mut bytes, mut before) = (self.done, self.before);
         for (&shard, open) in &self.open {
             let read = self.size(shard).min(open.bytes as f64);

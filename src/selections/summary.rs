@@ -197,6 +197,7 @@ impl fmt::Display for SelectionSummary {
         }
         if !self.unknown_sources.is_empty() {
             let names = self.unknown_sources.join(", ");
+            let names = safe(&names);
             writeln!(f, "  {:<12}no document has the source {names}", "note")?;
         }
         Ok(())

@@ -59,11 +59,7 @@ fn set(
 ) -> anyhow::Result<EvaluationSet> {
     let shown = file.display();
     let shards = corpus::find(&[file.to_owned()])?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .context("cannot start the reader's runtime")?;
+    let runtime = shards::runtime()?;
     let mut set = EvaluationSet {
         name: crate::eval::name(file),
         ..EvaluationSet::default()

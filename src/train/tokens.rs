@@ -77,11 +77,7 @@ pub(super) fn tokenise(
     let pool = pool
         .build()
         .context("cannot start the tokenizer's threads")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .context("cannot start the reader's runtime")?;
+    let runtime = shards::runtime()?;
     let schema = schema(work.columns);
     let mut taken = TokenShardWriter {
         work,

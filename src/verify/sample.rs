@@ -1,6 +1,5 @@
 //! Samples the documents to compare: the first ones of each shard, as token ids. The same corpus gives the same sample.
 
-use anyhow::Context as _;
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -36,11 +35,7 @@ pub(crate) struct Sampled {
 impl Sample {
     /// Takes `count` documents, or all if there are fewer; None if stopped.
     pub(crate) fn draw(work: &Work<'_>, count: usize) -> anyhow::Result<Option<Self>> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .context("cannot start the reader's runtime")?;
+        let runtime = shards::runtime()?;
         let mut reading: Vec<Reading> = chosen(work.shards.len(), count).map(Reading::of).collect();
         let mut missing = count;
         // The second pass takes from the other shards what short shards lack.

@@ -4,7 +4,7 @@
 //! masks/
 //!   dataset_info.json         {}
 //!   state.json                the finished files, in the order of the corpus
-//!   part-0.jsonl.zst.arrow    one Arrow IPC stream for each shard, named after it (see `names`)
+//!   part-0.jsonl.zst.arrow    an Arrow IPC stream for each shard, or group of small ones (see `names`)
 //!   sub/part-1.jsonl.arrow
 //!   tokenizer.json            the tokenizer of the token ids, if texts were scored
 //!   rejected.jsonl            the rows without a document, if there were any

@@ -28,8 +28,8 @@ const ENDINGS: [&str; 11] = [
     ".tar",
 ];
 
-/// What the names of a shard's files start with: the shard's name, unless a part of it is too long or could be confused
-/// with a file. A long last part is cut and gets a hash of the whole name; a folder with the ending of a file gets a
+/// What the names of a shard's files start with: the shard's name, unless its last part is too long, or a folder in it could be
+/// confused with a file. A long last part is cut and gets a hash of the whole name; a folder with the ending of a file gets a
 /// `~`. The result is the same for every corpus, and for itself.
 pub fn file_stem(shard: &str) -> Cow<'_, str> {
     let (folders, last) = match shard.rfind('/') {

@@ -59,8 +59,6 @@ pub(super) fn run(
         ..
     } = *job;
     let folder = MasksFolder::create(&plan.out)?;
-    // It is opened by its path, as the folder of a run of its own.
-    folder.make(SCORED)?;
     // Without masks, so that the scores do not depend on the selection.
     let scored = Plan {
         out: plan.out.join(SCORED),
@@ -80,7 +78,11 @@ pub(super) fn run(
             "`rho-mask select --scope corpus` ranks the scores in this folder, without scoring again; or name another folder",
         ));
     }
+    // Opened by its path below, as the folder of a run of its own: a link in its place is refused here. Not before the
+    // refusals above: `finish` takes a folder that has it for a started one.
+    let make = || folder.make(SCORED);
     if request.restart {
+        make()?;
         let _held = lock::take_rank(
             &MasksFolder::create(&scored.out)?,
             plan.rank,
@@ -97,6 +99,7 @@ pub(super) fn run(
             return Ok(outcome);
         }
     }
+    make()?;
     let outcome = to_folder(
         &Job {
             plan: &scored,

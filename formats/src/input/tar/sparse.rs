@@ -13,8 +13,9 @@
 
 use std::io;
 
+use super::super::error::malformed;
 use super::extended::number;
-use super::members::BLOCK;
+use super::members::{BLOCK, LONGEST_NAME};
 
 /// What the headers say.
 #[derive(Debug, Default)]
