@@ -129,7 +129,6 @@ fn it_gives_the_files_of_select() {
     );
     // What was refused leaves nothing that looks like a started run.
     assert!(!place.at("batches/.rho-mask-scored").exists());
-    assert!(!place.at("batches/.rho-mask/.rho-mask-scored").exists());
 }
 
 #[test]
