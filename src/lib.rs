@@ -38,7 +38,7 @@ mod cache;
 mod checkpoint;
 pub mod cli;
 pub mod commands;
-mod conversations;
+pub mod conversations;
 mod convert;
 mod corpus;
 mod demo;
