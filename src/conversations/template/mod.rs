@@ -107,6 +107,13 @@ impl Template {
         }
         // As Jinja does before anything else.
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
+        if let Some(line) = rewrite::raw_block(&source) {
+            let message = "expected what chat templates use, got \"raw\", which is not supported";
+            return Err(Fault {
+                line,
+                message: message.to_owned(),
+            });
+        }
         let compiled = thread::scope(|scope| {
             let thread = thread::Builder::new().stack_size(STACK);
             let spawned = thread.spawn_scoped(scope, || panics::caught(|| compile(&source)));
@@ -268,6 +275,14 @@ fn environment() -> Environment<'static> {
             "the template refuses the conversation: {message}"
         )))
     });
+    for name in ["cycler", "joiner", "lipsum"] {
+        environment.add_function(name, move |_: Rest<Value>| {
+            let expected = "expected a function that chat templates use";
+            Err::<Value, _>(values::error(format!(
+                "{expected}, got {name}(), which is not supported"
+            )))
+        });
+    }
     environment.add_function("strftime_now", |_: &Value| Value::from_object(Today));
     environment
 }

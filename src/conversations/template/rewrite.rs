@@ -87,6 +87,20 @@ pub(super) fn replace_generation(source: &str) -> Result<(String, bool), minijin
     Ok((out, any))
 }
 
+/// The line of a `raw` block: minijinja treats the blanks around it in its own way.
+pub(super) fn raw_block(source: &str) -> Option<usize> {
+    let starts = source.match_indices("{%");
+    let raw = starts.filter(|(at, _)| {
+        let tag = source[at + 2..].trim_start_matches(['-', '+']).trim_start();
+        tag.strip_prefix("raw").is_some_and(|rest| {
+            let end = rest.trim_start().trim_start_matches(['-', '+']);
+            end.starts_with("%}")
+        })
+    });
+    let at = raw.map(|(at, _)| at).next()?;
+    Some(source[..at].matches('\n').count() + 1)
+}
+
 /// Whether a source names what only this module may name.
 pub(super) fn is_reserved(source: &str) -> bool {
     source.contains([START, END]) || source.contains(GENERATION)
@@ -135,24 +149,7 @@ impl<'a> Rewriter<'a> {
     fn statement(&self, statement: &Stmt<'a>, place: Place) -> Result<Stmt<'a>, Fault> {
         Ok(match statement {
             Stmt::EmitRaw(raw) => emit(constant(Value::from(raw.raw), raw.span()), raw.span()),
-            Stmt::EmitExpr(emitted) => {
-                let span = emitted.span();
-                match &emitted.expr {
-                    // Without automatic escapes, a safe text is a text.
-                    Expr::Filter(safe) if safe.name == "safe" && safe.args.is_empty() => {
-                        match &safe.expr {
-                            Some(of) => emit(self.expression(of)?, span),
-                            None => {
-                                return Err(fault(
-                                    span,
-                                    "expected a value before the filter \"safe\"",
-                                ));
-                            }
-                        }
-                    }
-                    other => emit(self.expression(other)?, span),
-                }
-            }
+            Stmt::EmitExpr(emitted) => emit(self.expression(&emitted.expr)?, emitted.span()),
             Stmt::ForLoop(of) => {
                 let inner = Place {
                     in_loop: true,
@@ -413,6 +410,22 @@ impl<'a> Rewriter<'a> {
 
     fn expression(&self, expression: &Expr<'a>) -> Result<Expr<'a>, Fault> {
         let span = expression.span();
+        // `-x.a` is `-(x.a)` in Jinja, and `(-x).a` in minijinja.
+        let of = match expression {
+            Expr::GetAttr(of) => Some(&of.expr),
+            Expr::GetItem(of) => Some(&of.expr),
+            Expr::Slice(of) => Some(&of.expr),
+            Expr::Call(of) => Some(&of.expr),
+            _ => None,
+        };
+        if let Some(Expr::UnaryOp(negated)) = of
+            && matches!(negated.op, UnaryOpKind::Neg)
+        {
+            return Err(fault(
+                span,
+                "expected parentheses around what a minus sign is for",
+            ));
+        }
         Ok(match expression {
             Expr::Var(var) if ["self", "super"].contains(&var.id) => {
                 return Err(unsupported(span, var.id));
@@ -542,9 +555,11 @@ impl<'a> Rewriter<'a> {
             Ok(match argument {
                 CallArg::Pos(value) => CallArg::Pos(self.expression(value)?),
                 CallArg::Kwarg(name, value) => CallArg::Kwarg(name, self.expression(value)?),
-                CallArg::PosSplat(value) | CallArg::KwargSplat(value) => {
-                    return Err(unsupported(value.span(), "* and ** in a call"));
+                CallArg::PosSplat(value) => {
+                    let list = filtered("·iterate", self.expression(value)?, vec![], value.span());
+                    CallArg::PosSplat(list)
                 }
+                CallArg::KwargSplat(value) => CallArg::KwargSplat(self.expression(value)?),
             })
         };
         arguments.iter().map(one).collect()

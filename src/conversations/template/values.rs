@@ -65,9 +65,7 @@ impl Dict {
     fn place(&self, key: &Value) -> Result<Option<usize>, Error> {
         match Kind::of(key) {
             Kind::Text(text) => Ok(self.texts.get(text).copied()),
-            Kind::List(_) | Kind::Dict(_) => {
-                Err(error("a list or a dict cannot be a key of a dict"))
-            }
+            _ if !is_hashable(key) => Err(error("a list or a dict cannot be a key of a dict")),
             _ if self.texts.len() == self.entries.len() => Ok(None),
             _ => {
                 for (place, (other, _)) in self.entries.iter().enumerate() {
@@ -524,6 +522,15 @@ fn equal_at(a: &Value, b: &Value, depth: usize) -> Result<bool, Error> {
         | (Kind::Once(_), Kind::Once(_)) => return Err(wrong("values that can be compared", a)),
         _ => numbers(a, b) == Some(Some(Ordering::Equal)),
     })
+}
+
+/// Whether a value can be a key of a dictionary.
+pub(super) fn is_hashable(value: &Value) -> bool {
+    match Kind::of(value) {
+        Kind::List(_) | Kind::Dict(_) => false,
+        Kind::Row(row) => row.items.iter().all(is_hashable),
+        _ => true,
+    }
 }
 
 /// The order of two numbers: none if one is no number, inner none for NaN.
