@@ -157,8 +157,9 @@ impl Conversations {
         let spans = match self.targets {
             Targets::All => None,
             _ if conversation.template().marks_generation => {
-                let marks = self.of_rule(&generation);
-                Some(targets::of_marks(tokenization, &text, tokens.len(), marks)?)
+                let marks = conversation.marks_of_rule(tokenization, &tokens, &generation)?;
+                let spans = targets::of_marks(tokenization, &text, tokens.len(), marks)?;
+                Some(spans)
             }
             _ => Some(conversation.by_prefixes(tokenization, &tokens)?),
         };
@@ -240,6 +241,34 @@ impl Conversation<'_> {
         self.template().render(variables, self.bytes)
     }
 
+    /// The marks that the rule asks for, of all of a conversation.
+    fn marks_of_rule<'a>(
+        &self,
+        tokenization: &Tokenization,
+        tokens: &[u32],
+        marks: &'a [Range<usize>],
+    ) -> Result<&'a [Range<usize>], String> {
+        let (Targets::LastAssistant, [_, .., last]) =
+            (self.conversations.targets, &*self.messages.assistant)
+        else {
+            return Ok(marks);
+        };
+        // A message may have several marks: the last one's are those that its prefix does not have.
+        let unknown = |why: &str| {
+            format!(
+                "messages[{last}]: expected to find where the last assistant's text begins, got {why}"
+            )
+        };
+        let before = self
+            .render(*last, false)
+            .map_err(|error| unknown(&format!("an error: {error}")))?;
+        let prefix = encode(tokenization, &before.text)?;
+        match tokens.starts_with(&prefix) && marks.starts_with(&before.generation) {
+            true => Ok(&marks[before.generation.len()..]),
+            false => Err(unknown(CHANGED)),
+        }
+    }
+
     /// The spans of the assistant's messages, by prefixes of the conversation. `tokens` are all its tokens.
     fn by_prefixes(
         &self,
@@ -249,6 +278,11 @@ impl Conversation<'_> {
         let mut bytes = 0;
         let mut spans = Vec::new();
         for &place in self.conversations.of_rule(&self.messages.assistant) {
+            if place == 0 {
+                return Err(format!(
+                    "messages[0]: expected messages before the assistant's, which show where its text begins, got none"
+                ));
+            }
             let mut border = |messages: usize, prompt: bool| {
                 let what = if prompt { "begins" } else { "ends" };
                 let unknown = |why: String| {
@@ -271,10 +305,7 @@ impl Conversation<'_> {
                 let prefix = encode(tokenization, &prefix.text)?;
                 match tokens.starts_with(&prefix) {
                     true => Ok(prefix.len()),
-                    false => Err(unknown(format!(
-                        "other tokens for the {messages} messages up to there than in the whole conversation: the \
-                         template changes earlier turns, or a token spans the border"
-                    ))),
+                    false => Err(unknown(CHANGED.to_owned())),
                 }
             };
             let span = border(place, true)?..border(place + 1, false)?;
@@ -288,6 +319,10 @@ impl Conversation<'_> {
         Ok(spans)
     }
 }
+
+/// Why a prefix of a conversation does not show where its targets are.
+const CHANGED: &str = "other tokens for the messages up to there than in the whole conversation: the template changes \
+                       earlier turns, or a token spans the border";
 
 fn encode(tokenization: &Tokenization, text: &str) -> Result<Vec<u32>, String> {
     let tokens = tokenization.encode_alone(text);
