@@ -21,6 +21,7 @@ mod tests;
 use std::{ops::Range, path::Path};
 
 use minijinja::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     hinted_error::HintedError,
@@ -74,6 +75,7 @@ pub struct Conversations {
     with_tools: Option<Template>,
     /// The special tokens, as variables of the template.
     special: Vec<(String, String)>,
+    fingerprint: String,
     style: MessagesStyle,
     targets: Targets,
 }
@@ -115,14 +117,32 @@ impl Conversations {
                 ));
             }
         }
+        let mut digest = Sha256::new();
+        for (name, text) in templates
+            .sources
+            .iter()
+            .chain(special.iter().map(|(name, text)| (name, text)))
+        {
+            for part in [name, text] {
+                digest.update((part.len() as u64).to_le_bytes());
+                digest.update(part);
+            }
+        }
+        let digest = digest.finalize();
         let missing = || anyhow::anyhow!("expected a chat template, got none");
         Ok(Self {
             template: compile("default")?.ok_or_else(missing)?,
             with_tools: compile("tool_use")?,
             special,
+            fingerprint: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
             style,
             targets,
         })
+    }
+
+    /// SHA-256 of what the texts depend on besides the messages: the templates, and the special tokens by their names.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// Renders the messages of a row (JSON), tokenises the text, and finds the targets. A conversation without an

@@ -67,7 +67,7 @@ pub(super) fn dict<const N: usize>(entries: [(&str, Value); N]) -> Value {
 /// The largest template. Those of models have up to 40 KB.
 const LARGEST: usize = 256 << 10;
 /// The stack on which a template is compiled: nested expressions are handled recursively.
-const STACK: usize = 512 << 20;
+const STACK: usize = 128 << 20;
 /// Instructions of one rendering.
 const FUEL: u64 = 20_000_000;
 /// How deep macros may call each other; each counts several times. More would not fit on the stack of a thread.
@@ -190,7 +190,7 @@ fn compile(source: &str) -> Result<Template, Fault> {
         rewrite::WHITESPACE,
     )
     .map_err(refused)?;
-    let tree = Rewriter { source }.template(&tree)?;
+    let tree = Rewriter::of(source).template(&tree)?;
     let mut generator = CodeGenerator::new("chat template", source);
     generator.compile_stmt(&tree);
     let (instructions, blocks) = generator.finish();

@@ -3,7 +3,7 @@
 use minijinja::{Error, Value};
 
 use super::{
-    values::{Kind, Row, TODAY, error, from_int, int, text, to_text, tuple, wrong},
+    values::{ITEM, Kind, Row, TODAY, error, from_int, int, text, to_text, tuple, wrong},
     work::spend,
 };
 
@@ -48,11 +48,11 @@ pub(super) fn add(a: &Value, b: &Value) -> Result<Value, Error> {
         }
         (Kind::Text(a), Kind::Text(b)) => text([a, b].concat()),
         (Kind::List(a), Kind::List(b)) => {
-            spend(a.len() + b.len())?;
+            spend((a.len() + b.len()).saturating_mul(ITEM))?;
             Ok(Value::from([a, b].concat()))
         }
         (Kind::Row(a @ Row { range: None, .. }), Kind::Row(b @ Row { range: None, .. })) => {
-            spend(a.items.len() + b.items.len())?;
+            spend((a.items.len() + b.items.len()).saturating_mul(ITEM))?;
             Ok(tuple([&*a.items, &*b.items].concat()))
         }
         _ => arithmetic("+", a, b, i128::checked_add, |a, b| a + b),
@@ -104,11 +104,11 @@ pub(super) fn multiply(a: &Value, b: &Value) -> Result<Value, Error> {
             Ok(Value::from(many.repeat(times)))
         }
         Kind::List(many) => {
-            spend(many.len().saturating_mul(times).saturating_mul(16))?;
+            spend(many.len().saturating_mul(times).saturating_mul(ITEM))?;
             Ok(Value::from(repeated(many, times)))
         }
         Kind::Row(many) if many.range.is_none() => {
-            spend(many.items.len().saturating_mul(times).saturating_mul(16))?;
+            spend(many.items.len().saturating_mul(times).saturating_mul(ITEM))?;
             Ok(tuple(repeated(&many.items, times)))
         }
         _ => arithmetic("*", a, b, i128::checked_mul, |a, b| a * b),
@@ -249,14 +249,14 @@ pub(super) fn slice(
             text(places.map(|at| of[at]).collect())
         }
         Kind::List(of) => {
-            spend(of.len())?;
+            spend(of.len().saturating_mul(ITEM))?;
             let places = places(of.len(), start, stop, step);
             Ok(Value::from(
                 places.map(|at| of[at].clone()).collect::<Vec<_>>(),
             ))
         }
         Kind::Row(of) if of.range.is_none() => {
-            spend(of.items.len())?;
+            spend(of.items.len().saturating_mul(ITEM))?;
             let places = places(of.items.len(), start, stop, step);
             Ok(tuple(places.map(|at| of.items[at].clone()).collect()))
         }

@@ -10,6 +10,8 @@
 //! {% generation %}..            {% with %}{{ START }}..{{ END }}
 //! ```
 
+use std::cell::Cell;
+
 use minijinja::{
     Value,
     machinery::{
@@ -119,12 +121,37 @@ struct Place {
     in_macro: bool,
 }
 
-/// Rewrites the templates of one source.
+/// How deep a tree may be: it is compiled recursively. A sum of a hundred texts is a hundred deep.
+const DEEPEST: usize = 1_000;
+
+/// Rewrites the template of one source.
 pub(super) struct Rewriter<'a> {
-    pub(super) source: &'a str,
+    source: &'a str,
+    /// Nodes around the one in work.
+    depth: Cell<usize>,
 }
 
 impl<'a> Rewriter<'a> {
+    pub(super) fn of(source: &'a str) -> Self {
+        Self {
+            source,
+            depth: Cell::new(0),
+        }
+    }
+
+    /// Handles a node below the one in work.
+    fn below<T>(&self, span: Span, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+        let depth = self.depth.get() + 1;
+        if depth > DEEPEST {
+            let expected = format!("expected blocks and expressions nested at most {DEEPEST} deep");
+            return Err(fault(span, format!("{expected}, got a deeper one")));
+        }
+        self.depth.set(depth);
+        let done = work();
+        self.depth.set(depth - 1);
+        done
+    }
+
     /// The rewritten tree of a template.
     pub(super) fn template(&self, tree: &Stmt<'a>) -> Result<Stmt<'a>, Fault> {
         match tree {
@@ -147,6 +174,10 @@ impl<'a> Rewriter<'a> {
     }
 
     fn statement(&self, statement: &Stmt<'a>, place: Place) -> Result<Stmt<'a>, Fault> {
+        self.below(stated_at(statement), || self.rewritten(statement, place))
+    }
+
+    fn rewritten(&self, statement: &Stmt<'a>, place: Place) -> Result<Stmt<'a>, Fault> {
         Ok(match statement {
             Stmt::EmitRaw(raw) => emit(constant(Value::from(raw.raw), raw.span()), raw.span()),
             Stmt::EmitExpr(emitted) => emit(self.expression(&emitted.expr)?, emitted.span()),
@@ -409,6 +440,10 @@ impl<'a> Rewriter<'a> {
     }
 
     fn expression(&self, expression: &Expr<'a>) -> Result<Expr<'a>, Fault> {
+        self.below(expression.span(), || self.computed(expression))
+    }
+
+    fn computed(&self, expression: &Expr<'a>) -> Result<Expr<'a>, Fault> {
         let span = expression.span();
         // `-x.a` is `-(x.a)` in Jinja, and `(-x).a` in minijinja.
         let of = match expression {
@@ -703,6 +738,16 @@ impl<'a> Rewriter<'a> {
             )),
             false => Ok(Value::from(read)),
         }
+    }
+}
+
+/// Where a statement stands that may hold others.
+fn stated_at(statement: &Stmt<'_>) -> Span {
+    match statement {
+        Stmt::IfCond(of) => of.span(),
+        Stmt::ForLoop(of) => of.span(),
+        Stmt::EmitExpr(of) => of.span(),
+        _ => Span::default(),
     }
 }
 

@@ -17,6 +17,8 @@ use minijinja::{
 
 use super::{methods, work::spend};
 
+/// What an item of a list counts as work, in bytes: about its size.
+pub(super) const ITEM: usize = 32;
 /// How deep values may be nested: they are compared, printed and dropped recursively.
 const DEEPEST: usize = 200;
 
@@ -301,8 +303,8 @@ pub(super) fn wrong(expected: &str, got: &Value) -> Error {
 }
 
 /// Why today's date is refused.
-pub(super) const TODAY: &str =
-    "strftime_now: expected a text that is the same on every day, got today's date";
+pub(super) const TODAY: &str = "strftime_now: expected a text that is the same on every day, got today's date; write a \
+                                fixed date into a copy of the template";
 
 /// The number of an int or a bool.
 pub(super) fn int(value: &Value) -> Option<i128> {
@@ -638,7 +640,7 @@ pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
         Kind::Once(iterator) => iterator.rest(),
         _ => return Err(wrong("a value that can be iterated", value)),
     };
-    spend(items.len())?;
+    spend(items.len().saturating_mul(ITEM))?;
     Ok(items)
 }
 
