@@ -60,8 +60,7 @@ pub(super) const WHITESPACE: WhitespaceConfig = WhitespaceConfig {
 /// Replaces the tags `generation` and `endgeneration`, which minijinja does not have, by those of a `with` block. Yields
 /// the source, and whether there are any.
 pub(super) fn replace_generation(source: &str) -> Result<(String, bool), minijinja::Error> {
-    let tokens: Result<Vec<_>, _> =
-        tokenize(source, false, SyntaxConfig::default(), WHITESPACE).collect();
+    let tokens: Result<Vec<_>, _> = tokenize(source, false, SyntaxConfig, WHITESPACE).collect();
     let tokens = tokens?;
     let mut out = String::with_capacity(source.len());
     let mut done = 0;
