@@ -158,6 +158,9 @@ mod tokenizers;
 // The first documents of a corpus, and samples of it.
 #[cfg(test)]
 mod subset;
+// Context tokens: scored, but never ranked, counted or kept.
+#[cfg(test)]
+mod targets;
 // Training on masks.
 #[cfg(feature = "train")]
 #[cfg(test)]

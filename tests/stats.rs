@@ -91,6 +91,7 @@ fn row(id: &str, source: Option<&str>, tokens: &[u32], loss: &[f32]) -> MaskRow 
         weights: Vec::new(),
         text: None,
         source: source.map(str::to_owned),
+        target: None,
     }
 }
 
@@ -102,6 +103,7 @@ fn write(out: &Path, source: bool, shards: &[(&str, Vec<MaskRow>)]) {
         weights: Vec::new(),
         text: false,
         source,
+        target: false,
         metadata: json!({"format_version": 1, "source_field": "from"}),
     };
     let folder = MasksFolder::create(out).unwrap();

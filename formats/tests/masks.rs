@@ -21,6 +21,7 @@ pub(crate) fn schema() -> MaskSchema {
         weights: Vec::new(),
         text: false,
         source: false,
+        target: false,
         metadata: json!({"format": 1, "reference": {"sha256": "ab"}, "keep": 0.6, "name": "é"}),
     }
 }
@@ -49,6 +50,7 @@ pub(crate) fn row(index: i64, tokens: u32) -> MaskRow {
         weights: Vec::new(),
         text: None,
         source: None,
+        target: None,
     }
 }
 
@@ -246,6 +248,7 @@ fn an_open_scope_is_kept() {
         weights: Vec::new(),
         text: true,
         source: false,
+        target: false,
         ..schema()
     };
     let scored = |index| MaskRow {
@@ -253,6 +256,7 @@ fn an_open_scope_is_kept() {
         weights: Vec::new(),
         text: Some(format!("text {index}")),
         source: None,
+        target: None,
         ..row(index, 5)
     };
     let mut spill = folder.spill("a", &columns, 1).unwrap();
@@ -292,6 +296,7 @@ fn half_scores_compression_and_text_come_back() {
         score_type: ScoreType::Float16,
         text: true,
         source: false,
+        target: false,
         ..schema()
     };
     let rows: Vec<_> = (0..40)
@@ -299,6 +304,7 @@ fn half_scores_compression_and_text_come_back() {
             let mut row = MaskRow {
                 text: Some("é".repeat(index as usize)),
                 source: None,
+                target: None,
                 ..row(index, index as u32)
             };
             let round = |score: &mut f32| *score = ScoreType::Float16.round(*score);

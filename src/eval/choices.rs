@@ -155,6 +155,7 @@ pub(crate) fn documents(
                 row: documents.len() as i64,
                 tokens,
                 text: None,
+                target: None,
                 source: None,
             };
             documents.push((asked, document));

@@ -118,6 +118,7 @@ fn count(
 ) -> anyhow::Result<()> {
     counts.documents += batch.rows() as u64;
     counts.tokens += batch.tokens() as u64;
+    counts.context += batch.context() as u64;
     let Some(rule) = rule else { return Ok(()) };
     counts
         .selections
@@ -130,7 +131,7 @@ fn count(
         counts.scored += space.iter().map(|s| u64::from(!s.is_nan())).sum::<u64>();
         if selection.is_weights() {
             space.clear();
-            batch.scores(&selection.column(), &mut space);
+            batch.all_scores(&selection.column(), &mut space);
             counts.weights += space.iter().map(|&w| f64::from(w)).sum::<f64>();
         } else {
             counts.kept += kept_by(batch, &selection.column(), &mut bits);

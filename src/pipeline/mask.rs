@@ -231,9 +231,18 @@ impl Documents for Gathered<'_> {
         let Some(column) = self.columns.iter().position(|name| name == column) else {
             return false;
         };
-        let all = self.rows.iter().map(|row| &row.document.scores[column]);
-        all.for_each(|row| scores.extend_from_slice(row));
+        for MemberRow { document, .. } in self.rows {
+            scores.extend(of_targets(document, column));
+        }
         true
+    }
+
+    fn context(&self) -> usize {
+        let targets = self
+            .rows
+            .iter()
+            .filter_map(|row| row.document.target.as_ref());
+        targets.flatten().filter(|target| !**target).count()
     }
 
     fn shard(&self, document: usize) -> &str {
@@ -253,12 +262,22 @@ impl Documents for Gathered<'_> {
     }
 }
 
+/// The scores of a document in a column; NaN if a token has none or is context.
+pub(super) fn of_targets(document: &MaskRow, column: usize) -> impl Iterator<Item = f32> {
+    let scores = document.scores[column].iter().enumerate();
+    scores.map(|(i, &score)| match &document.target {
+        Some(target) if !target[i] => f32::NAN,
+        _ => score,
+    })
+}
+
 fn row(shard: &Arc<str>, scored: ScoredDocument) -> MemberRow {
     let ScoredDocument { document, scores } = scored;
     let document = MaskRow {
         id: document.id,
         row: document.row,
         input_ids: document.tokens,
+        target: document.target,
         scores,
         masks: Vec::new(),
         weights: Vec::new(),

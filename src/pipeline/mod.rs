@@ -86,6 +86,8 @@ pub(crate) struct TokenDocument {
     pub(crate) id: String,
     pub(crate) row: i64,
     pub(crate) tokens: Vec<u32>,
+    /// Which tokens may be targets, if the masks have that column.
+    pub(crate) target: Option<Vec<bool>>,
     /// Its text, if the masks store it.
     pub(crate) text: Option<String>,
     /// Its source, if the masks store it.

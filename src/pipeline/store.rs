@@ -341,6 +341,7 @@ pub(crate) fn schema(plan: &Plan) -> MaskSchema {
         weights: plan.rule.weights(),
         text: plan.keep_text,
         source: plan.source_field.is_some(),
+        target: false,
         metadata: serde_json::json!(plan.metadata()),
     }
 }

@@ -231,6 +231,7 @@ pub(crate) fn tokenize(
         id,
         row,
         tokens,
+        target: None,
         text,
         source,
     })

@@ -7,7 +7,11 @@ use serde::Serialize;
 use super::{folder::Times, plan::SelectPlan, record::Dropped};
 use crate::{
     numbers::grouped,
-    selections::{SelectionSummary, counts::Counts},
+    selections::{
+        SelectionSummary,
+        counts::{Counts, is_zero},
+        of_context,
+    },
 };
 
 /// Counts and times.
@@ -19,6 +23,9 @@ pub(crate) struct Summary {
     dropped: u64,
     dropped_tokens: u64,
     tokens: u64,
+    /// Tokens that may not be targets.
+    #[serde(skip_serializing_if = "is_zero")]
+    context: u64,
     /// Tokens with the score that the rule selects by; of two scores, the first.
     scored: u64,
     scope: Option<&'static str>,
@@ -42,6 +49,7 @@ impl Summary {
             dropped: dropped.documents,
             dropped_tokens: dropped.tokens,
             tokens: counts.tokens,
+            context: counts.context,
             scored: counts.scored(),
             scope: plan.scope.name(),
             chosen: SelectionSummary::of(&plan.rule, counts),
@@ -65,7 +73,8 @@ impl fmt::Display for Summary {
         };
         line(f, "documents", grouped(self.documents) + &dropped)?;
         let (tokens, scored) = (grouped(self.tokens), grouped(self.scored));
-        line(f, "tokens", format!("{tokens}, {scored} scored"))?;
+        let context = of_context(self.context);
+        line(f, "tokens", format!("{tokens}, {scored} scored{context}"))?;
         write!(f, "{}", self.chosen)?;
         write!(
             f,

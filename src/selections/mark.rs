@@ -124,6 +124,7 @@ impl<'a> Marks<'a> {
         }
         self.counts.documents += documents;
         self.counts.tokens += tokens as u64;
+        self.counts.context += batch.context() as u64;
         if self.rule.keep_by.is_some() {
             let lengths = batch.documents().map(|tokens| tokens.len()).enumerate();
             let some = lengths.filter(|&(_, tokens)| tokens > 0);

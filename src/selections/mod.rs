@@ -25,4 +25,4 @@ pub(crate) mod rule;
 pub(crate) mod scores;
 mod summary;
 
-pub(crate) use summary::SelectionSummary;
+pub(crate) use summary::{SelectionSummary, of_context};

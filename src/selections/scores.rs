@@ -12,8 +12,11 @@ use super::rule::{BASE_LOSS, LOSS, Source};
 pub(crate) trait Documents {
     /// The range of each document's tokens among the tokens of all documents.
     fn documents(&self) -> impl Iterator<Item = Range<usize>>;
-    /// Appends the scores of a column to `scores`; NaN if a token has none. False if the column does not exist.
+    /// Appends the scores of a column to `scores`; NaN if a token has none, or is context: such a token is never ranked,
+    /// counted or kept. False if the column does not exist.
     fn scores(&self, column: &str, scores: &mut Vec<f32>) -> bool;
+    /// The number of context tokens.
+    fn context(&self) -> usize;
     /// The shard of a document.
     fn shard(&self, document: usize) -> &str;
     /// The source of a document: the value of its column `source`; without such a column, its shard.
@@ -29,6 +32,10 @@ impl Documents for MaskBatch {
 
     fn scores(&self, column: &str, scores: &mut Vec<f32>) -> bool {
         self.scores(column, scores)
+    }
+
+    fn context(&self) -> usize {
+        self.context()
     }
 
     fn shard(&self, document: usize) -> &str {

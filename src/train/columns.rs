@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rho_formats::{DocumentColumns, MaskColumns};
+use rho_formats::{DocumentColumns, MaskColumns, TARGET};
 use serde::Serialize;
 
 use super::documents::{ColumnRoles, Weight};
@@ -21,6 +21,9 @@ pub(super) struct Columns {
     pub(super) mask: Option<String>,
     /// The weights.
     pub(super) weight: Option<String>,
+    /// Whether not all tokens may be targets.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) target: bool,
 }
 
 impl Columns {
@@ -48,6 +51,7 @@ impl Columns {
         };
         let mut columns = Self {
             loss,
+            target: first.schema().target,
             ..Self::default()
         };
         match args.objective {
@@ -75,9 +79,10 @@ impl Columns {
     /// The columns in reading order.
     pub(super) fn read(&self) -> DocumentColumns {
         let scores = self.loss.iter().chain(&self.weight);
+        let target = self.target.then(|| TARGET.to_owned());
         DocumentColumns {
             scores: scores.cloned().collect(),
-            masks: self.mask.iter().cloned().collect(),
+            masks: self.mask.iter().cloned().chain(target).collect(),
         }
     }
 
@@ -90,6 +95,7 @@ impl Columns {
                 (None, Some(_)) => Some(Weight::Number),
                 (None, None) => None,
             },
+            target: self.target,
         }
     }
 }

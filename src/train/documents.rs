@@ -12,6 +12,8 @@ pub(super) struct ColumnRoles {
     pub(super) reference_loss: bool,
     /// The bits or weights that come after it.
     pub(super) weight: Option<Weight>,
+    /// Whether the last mask column says which tokens may be targets.
+    pub(super) target: bool,
 }
 
 /// What a token has besides its loss.
@@ -67,6 +69,11 @@ impl Documents for MaskedDocuments {
             && let Some(loss) = scores.next()
         {
             into.reference_loss.extend_from_slice(loss);
+        }
+        if self.meaning.target
+            && let Some(target) = self.read.masks.last()
+        {
+            into.target.extend_from_slice(target);
         }
         match self.meaning.weight {
             None => {}

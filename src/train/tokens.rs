@@ -133,14 +133,14 @@ pub(super) fn tokenise(
 
 /// The columns of the token shards.
 pub(super) fn schema(columns: &Columns) -> MaskSchema {
-    let read = columns.read();
     MaskSchema {
-        scores: read.scores,
+        scores: columns.read().scores,
         score_type: ScoreType::Float32,
-        masks: read.masks,
+        masks: columns.mask.iter().cloned().collect(),
         weights: Vec::new(),
         text: false,
         source: false,
+        target: columns.target,
         metadata: json!({"tokens_for": "rho-mask train"}),
     }
 }
@@ -199,6 +199,9 @@ impl TokenShardWriter<'_, '_> {
             };
             row.scores.clone_from(&found.scores);
             row.masks.clone_from(&found.masks);
+            if self.work.columns.target {
+                row.target = row.masks.pop();
+            }
         }
         writer.write(&row)?;
         self.counts.documents += 1;
@@ -323,6 +326,7 @@ fn tokens(work: &Tokenising<'_>, shard: &Shard, record: Record) -> Result<MaskRo
         weights: Vec::new(),
         text: None,
         source: None,
+        target: None,
     })
 }
 
@@ -348,8 +352,10 @@ pub(super) fn unpack(
             }
             let mut scores = vec![Vec::new(); schema.scores.len()];
             for (column, scores) in schema.scores.iter().zip(&mut scores) {
-                batch.scores(column, scores);
+                batch.all_scores(column, scores);
             }
+            let mut target = Vec::new();
+            let has_target = batch.target(&mut target);
             let mut kept = vec![Vec::new(); schema.masks.len()];
             for (column, kept) in schema.masks.iter().zip(&mut kept) {
                 batch.mask(column, kept);
@@ -365,6 +371,7 @@ pub(super) fn unpack(
                     weights: Vec::new(),
                     text: None,
                     source: None,
+                    target: has_target.then(|| target[tokens.clone()].to_vec()),
                 })?;
             }
         }

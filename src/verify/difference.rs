@@ -133,6 +133,7 @@ mod tests {
             row,
             tokens: Vec::new(),
             text: None,
+            target: None,
             source: None,
         };
         Sampled { shard, document }

@@ -14,7 +14,7 @@ use half::slice::HalfFloatSliceExt;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::frames::Frames;
-use super::reader::{broken, open_beginning, open_frames};
+use super::reader::{NO_CONTEXT, broken, open_beginning, open_frames};
 use super::schema::{self, MaskSchema};
 use super::{BatchCompression, MaskError};
 
@@ -148,20 +148,23 @@ impl MaskColumns {
         let Some(batch) = self.read(None)? else {
             return Ok(None);
         };
-        let checked = batch.check_tokens();
+        let checked = batch.check_tokens().and_then(|()| batch.check_context());
         checked.map_err(|(row, expected)| self.row(row, expected))?;
         self.rows += batch.rows();
         Ok(Some(batch))
     }
 
-    /// The next batch with only these columns; the bytes of others are not read. Unknown names are ignored.
+    /// The next batch with only these columns; the bytes of others are not read. Unknown names are ignored. If any is
+    /// wanted, so are the targets: no caller can take a context token for a target.
     ///
     /// # Errors
     /// If the file is broken, or the lists do not match each other.
     pub fn next_of(&mut self, only: &[&str]) -> Result<Option<MaskBatch>, MaskError> {
         let fields = self.frames.schema().fields().iter();
         let places = fields.zip(0..);
-        let wanted = places.filter(|(field, _)| only.contains(&field.name().as_str()));
+        let is_wanted =
+            |name: &str| only.contains(&name) || name == schema::TARGET && !only.is_empty();
+        let wanted = places.filter(|(field, _)| is_wanted(field.name()));
         let wanted: Vec<usize> = wanted.map(|(_, place)| place).collect();
         let batch = self.read(Some(&wanted))?;
         self.rows += batch.as_ref().map_or(0, MaskBatch::rows);
@@ -282,8 +285,24 @@ impl MaskBatch {
         offsets.map(|ends| ends[0] as usize..ends[1] as usize)
     }
 
-    /// Appends a column of scores to `scores`, with NaN for null. False if the column is missing.
+    /// Appends a column of scores or weights to `scores`, with NaN for null and for context tokens, which are never
+    /// ranked or counted. False if the column is missing.
     pub fn scores(&self, column: &str, scores: &mut Vec<f32>) -> bool {
+        let at = scores.len();
+        if !self.all_scores(column, scores) {
+            return false;
+        }
+        let items = self.items(schema::TARGET);
+        if let Some(target) = items.and_then(|items| items.as_boolean_opt()) {
+            let all = scores[at..].iter_mut().zip(target.values());
+            all.filter(|(_, target)| !target)
+                .for_each(|(score, _)| *score = f32::NAN);
+        }
+        true
+    }
+
+    /// Like [`scores`](Self::scores), with the scores of context tokens.
+    pub fn all_scores(&self, column: &str, scores: &mut Vec<f32>) -> bool {
         let Some(items) = self.items(column) else {
             return false;
         };
@@ -310,6 +329,19 @@ impl MaskBatch {
         };
         kept.extend(mask.values().iter());
         true
+    }
+
+    /// Appends which tokens may be targets to `target`. False if the column is missing or was not requested: then all
+    /// may be.
+    pub fn target(&self, target: &mut Vec<bool>) -> bool {
+        self.mask(schema::TARGET, target)
+    }
+
+    /// The number of context tokens.
+    pub fn context(&self) -> usize {
+        let items = self.items(schema::TARGET);
+        let target = items.and_then(|items| items.as_boolean_opt());
+        target.map_or(0, |target| target.len() - target.values().count_set_bits())
     }
 
     /// Appends a column of codes to `codes`. False if the column is missing.
@@ -400,6 +432,30 @@ impl MaskBatch {
             let hash = xxh3_64(&bytes[document.start * 4..document.end * 4]).cast_signed();
             if hash != self.token_hash_and_row(row).0 {
                 return Err((row, "token ids that match their hash"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that no mask keeps a context token. The error is the first row of which one does.
+    fn check_context(&self) -> Result<(), (usize, &'static str)> {
+        let mut target = Vec::new();
+        if !self.target(&mut target) {
+            return Ok(());
+        }
+        let schema = self.batch.schema();
+        let masks = schema
+            .fields()
+            .iter()
+            .filter(|field| schema::is_mask(field));
+        let mut mask = Vec::with_capacity(target.len());
+        for field in masks {
+            mask.clear();
+            self.mask(field.name(), &mut mask);
+            for (row, tokens) in self.documents().enumerate() {
+                if schema::keeps_context(&target[tokens.clone()], &mask[tokens]) {
+                    return Err((row, NO_CONTEXT));
+                }
             }
         }
         Ok(())

@@ -45,7 +45,7 @@ pub use hash::token_hash;
 pub use lists::{ListsCopy, NewLists};
 pub use names::{file_stem, mask_file_name, same_files};
 pub use reader::{MaskReader, listed_masks, read_masks};
-pub use schema::{METADATA_KEY, MaskSchema};
+pub use schema::{METADATA_KEY, MaskSchema, TARGET};
 pub use score_type::ScoreType;
 pub use spill::{Spill, SpillMark, SpilledRows};
 pub use stream::MaskStream;
@@ -61,6 +61,8 @@ pub struct MaskRow {
     pub row: i64,
     /// The token ids, exactly as the reference model saw them.
     pub input_ids: Vec<u32>,
+    /// Which tokens may be targets, if [`MaskSchema::target`] is set. The others are context: no mask keeps them.
+    pub target: Option<Vec<bool>>,
     /// One list for each of [`MaskSchema::scores`]. NaN means "not scored", and is null in the file.
     pub scores: Vec<Vec<f32>>,
     /// One list for each of [`MaskSchema::masks`].

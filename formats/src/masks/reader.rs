@@ -211,6 +211,9 @@ pub fn listed_masks(folder: &Path) -> Result<Option<Vec<InsidePath>>, MaskError>
     }
 }
 
+/// What a file with a column of targets must have.
+pub(super) const NO_CONTEXT: &str = "masks that keep no context token";
+
 /// The shard and the row at `index`. The error is what was expected there.
 fn read_row(
     batch: &RecordBatch,
@@ -247,10 +250,17 @@ fn read_row(
     if integer(schema::TOKEN_HASH)? != token_hash(&input_ids) {
         return Err("token ids that match their hash");
     }
+    let bits = |name: &str| {
+        let bits = items(batch, name, index)?;
+        let bits = bits.as_boolean_opt().ok_or("booleans")?;
+        let bits = bits.iter().collect::<Option<Vec<_>>>();
+        bits.ok_or("no null in a mask")
+    };
     let mut row = MaskRow {
         id: string(schema::ID)?,
         row: integer(schema::ROW)?,
         input_ids,
+        target: schema.target.then(|| bits(schema::TARGET)).transpose()?,
         scores: Vec::with_capacity(schema.scores.len()),
         masks: Vec::with_capacity(schema.masks.len()),
         weights: Vec::with_capacity(schema.weights.len()),
@@ -275,13 +285,7 @@ fn read_row(
         });
     }
     for name in &schema.masks {
-        let mask = items(batch, name, index)?;
-        let mask = mask.as_boolean_opt().ok_or("booleans")?;
-        let mask = mask
-            .iter()
-            .collect::<Option<Vec<_>>>()
-            .ok_or("no null in a mask")?;
-        row.masks.push(mask);
+        row.masks.push(bits(name)?);
     }
     for name in &schema.weights {
         let weights = items(batch, name, index)?;
@@ -290,8 +294,17 @@ fn read_row(
         row.weights.push(weights.ok_or("no null in weights")?);
     }
     let tokens = row.input_ids.len();
-    if row.lengths().any(|length| length != tokens) {
+    let targets = row.target.as_ref().map_or(tokens, Vec::len);
+    if targets != tokens || row.lengths().any(|length| length != tokens) {
         return Err("as many scores and masks as tokens");
+    }
+    if let Some(target) = &row.target
+        && row
+            .masks
+            .iter()
+            .any(|mask| schema::keeps_context(target, mask))
+    {
+        return Err(NO_CONTEXT);
     }
     Ok((string(schema::SHARD)?, row))
 }
