@@ -112,12 +112,16 @@ pub struct Plan {
     pub compression: BatchCompression,
     /// Whether the masks store the text.
     pub keep_text: bool,
+    /// Whether the masks store the scores of context tokens.
+    pub score_context: bool,
     /// Most bytes of one mask file.
     pub shard_bytes: u64,
     /// Whether to stop at the first bad row or shard.
     pub strict: bool,
     /// Share of bad rows above which the run stops.
     pub max_rejected: f64,
+    /// Share of documents without a target above which the run stops.
+    pub max_untargeted: f64,
     /// Rank of this run.
     pub rank: usize,
     /// Number of runs that share the corpus.
@@ -273,6 +277,7 @@ impl Plan {
             "score_dtype": self.score_type,
             "compression": self.compression,
             "keep_text": self.keep_text,
+            "score_context": self.score_context,
             "shard_size": self.shard_bytes,
         })
     }

@@ -154,7 +154,7 @@ fn no_rule_ranks_counts_or_keeps_a_context_token() {
                 let mut told = select(place, "marked", &own, rule, scope);
                 let expected = select(place, "oracle", &other, rule, scope);
                 let context = told.as_object_mut().unwrap().remove("context");
-                assert!(context.and_then(|c| c.as_u64()) > Some(1_000), "{what}");
+                assert!(context.and_then(|c| c.as_u64()) > Some(100), "{what}");
                 assert_eq!(told, expected, "{what}");
                 let (own, other) = (
                     rows(&place.join(own), "a.jsonl"),
@@ -246,7 +246,12 @@ fn no_format_trains_on_context() {
         "torchtune",
     ] {
         for name in ["own", "other"] {
-            Run::new(&["convert", "--to", format, "--eos-id", "49"])
+            let eos: &[&str] = match format {
+                "levanter" | "neox" | "olmo" => &["--eos-id", "49"],
+                _ => &[],
+            };
+            Run::new(&["convert", "--to", format])
+                .args(eos)
                 .arg(place.join(name))
                 .arg("--out")
                 .arg(place.join(format!("{format}-{name}")))

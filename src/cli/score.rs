@@ -98,6 +98,17 @@ pub struct ScoreArgs {
     #[arg(long, help_heading = "Output", conflicts_with = "tokens_field")]
     pub keep_text: bool,
 
+    /// Whether context tokens get scores too; without them, their scores are null.
+    #[arg(
+        long,
+        value_name = "YES|NO",
+        default_value = "yes",
+        value_parser = yes_or_no,
+        action = clap::ArgAction::Set,
+        help_heading = "Targets"
+    )]
+    pub score_context: bool,
+
     /// Split the masks of a shard into files of at most this size (1GiB, 500MB, ...); the masks stay the same.
     #[arg(
         long,

@@ -41,6 +41,41 @@ impl SpecialToken {
     }
 }
 
+/// Parses `yes` or `no`.
+pub(crate) fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("expected yes or no".to_owned()),
+    }
+}
+
+/// How the messages of a conversation are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MessagesStyle {
+    /// Objects with `role` and `content`.
+    #[default]
+    #[value(name = "openai")]
+    OpenAi,
+    /// Objects with `from` and `value`.
+    #[value(name = "sharegpt")]
+    ShareGpt,
+}
+
+/// Which tokens of a conversation may be targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetRule {
+    /// Those of every assistant message.
+    #[default]
+    Assistant,
+    /// Those of the last assistant message.
+    LastAssistant,
+    /// All.
+    All,
+}
+
 /// How to combine the scores of several references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Combination {

@@ -13,7 +13,7 @@ use super::{
     output::{Open, Output},
     reasons::Reason,
     record::Broken,
-    rejected::Rejected,
+    rejected::{Rejected, is_untargeted},
     shard_files::MemberRow,
 };
 use crate::{
@@ -98,7 +98,10 @@ impl Masker<'_> {
         self.rejected.look_ahead(rows, &scored.rejected)?;
         for rejection in &scored.rejected {
             open.reject(rejection)?;
-            open.counts().rejected += 1;
+            match is_untargeted(rejection) {
+                true => open.counts().untargeted += 1,
+                false => open.counts().rejected += 1,
+            }
         }
         self.work.progress.rejected(scored.rejected.len());
         let counts = open.counts();

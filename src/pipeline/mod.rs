@@ -36,7 +36,7 @@ pub(crate) mod output;
 mod read;
 mod reasons;
 pub(crate) mod record;
-mod rejected;
+pub(crate) mod rejected;
 mod score;
 mod shard_files;
 pub(crate) mod store;

@@ -240,7 +240,7 @@ impl<'a> Store<'a> {
     /// Whether rows or shards of this rank were skipped, in this start or an earlier one.
     pub(crate) fn incomplete(&self) -> bool {
         let totals = self.totals();
-        totals.broken_shards > 0 || totals.counts.rejected > 0
+        totals.broken_shards > 0 || totals.counts.rejected + totals.counts.untargeted > 0
     }
 
     pub(super) fn begin(&self, i: usize) -> anyhow::Result<(ShardFiles, Vec<MemberRow>)> {

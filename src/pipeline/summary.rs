@@ -9,6 +9,7 @@ use super::{
     finish::RankTimes,
     output::Totals,
     reasons::{Reason, Reasons},
+    rejected,
 };
 use crate::{
     hinted_error::HintedError,
@@ -219,6 +220,17 @@ impl Summary {
             "check how the corpus is read (--text-field, --tokens-field, --lines); then start over with --restart, or \
              name another folder",
         ))
+    }
+
+    /// An error if too many rows of the corpus have no token that may be a target. A run that is too short for the check
+    /// while it is running ends with it.
+    ///
+    /// # Errors
+    ///
+    /// If their share is above `most`.
+    pub(crate) fn must_be_targeted(&self, most: f64) -> anyhow::Result<()> {
+        let rows = self.documents + self.rejected + self.untargeted;
+        rejected::must_be_targeted(most, self.untargeted, rows)
     }
 
     /// Whether a part of the corpus was skipped.

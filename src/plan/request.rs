@@ -44,6 +44,8 @@ pub(crate) struct MaskFiles {
     pub(crate) compression: BatchCompression,
     /// Also store each document's text.
     pub(crate) keep_text: bool,
+    /// Also store the scores of context tokens.
+    pub(crate) score_context: bool,
     /// Most bytes of one file.
     pub(crate) shard_bytes: u64,
 }
@@ -54,6 +56,7 @@ impl Default for MaskFiles {
             score_type: ScoreType::Float32,
             compression: BatchCompression::None,
             keep_text: false,
+            score_context: true,
             shard_bytes: 1 << 30,
         }
     }
@@ -115,6 +118,7 @@ impl From<&ScoreArgs> for ScoringRequest {
                     MaskCompression::Zstd => BatchCompression::Zstd,
                 },
                 keep_text: args.keep_text,
+                score_context: args.score_context,
                 shard_bytes: args.shard_size,
             },
             rank: (args.rank, args.world_size),

@@ -229,6 +229,7 @@ fn finish(plan: &Plan, store: &Store<'_>, summary: Option<&Summary>) -> anyhow::
         && !plan.out.ends_with(corpus::SCORED)
     {
         complete.must_have_documents(&plan.out.display().to_string())?;
+        complete.must_be_targeted(plan.max_untargeted)?;
     }
     // This rank's own shards count also while those of other ranks are missing.
     let incomplete = store.incomplete()
@@ -302,6 +303,7 @@ fn to_stream(
         return Ok(Outcome::Interrupted);
     }
     summary.must_have_documents("the corpus")?;
+    summary.must_be_targeted(plan.max_untargeted)?;
     match summary.incomplete() {
         true => Ok(Outcome::Incomplete),
         false => Ok(Outcome::Done),
