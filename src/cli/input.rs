@@ -1,7 +1,7 @@
 //! The options of every command that reads a corpus.
 
 use clap::Args;
-use rho_formats::OptionNames;
+use rho_formats::{ContentFields, OptionNames};
 
 use super::values::{above_zero, share};
 
@@ -9,6 +9,13 @@ use super::values::{above_zero, share};
 pub(crate) const OPTION_NAMES: OptionNames = OptionNames {
     text_field: "--text-field",
     tokens_field: "--tokens-field",
+    targets_field: "--targets-field",
+    messages_field: "--messages-field",
+    tools_field: "--tools-field",
+    prompt_field: "--prompt-field",
+    completion_field: "--completion-field",
+    spans_field: "--spans-field",
+    context_field: "--with-context-field",
 };
 
 /// Where a row's text is.
@@ -96,6 +103,14 @@ pub struct InputArgs {
     /// Stop at the first row without a document and at the first broken shard.
     #[arg(long, help_heading = "Input")]
     pub strict: bool,
+}
+
+/// The fields that make a document: the token ids, if there are any, else the text.
+pub(crate) fn content_fields(text: &str, tokens: Option<&str>) -> ContentFields {
+    match tokens {
+        Some(tokens) => ContentFields::tokens(tokens),
+        None => ContentFields::text(text),
+    }
 }
 
 impl Default for TextArgs {
