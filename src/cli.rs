@@ -42,8 +42,8 @@ pub use eval::EvalArgs;
 #[cfg(feature = "train")]
 pub use experiment::ExperimentArgs;
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
-pub(crate) use input::OPTION_NAMES;
 pub use input::{InputArgs, TextArgs};
+pub(crate) use input::{OPTION_NAMES, content_fields};
 pub use merge::{MergeArgs, OnDuplicate};
 pub use model::ModelArgs;
 pub use report::ReportArgs;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    cli::{OPTION_NAMES, SpecialToken},
+    cli::{OPTION_NAMES, SpecialToken, content_fields},
     metadata::{self, FORMAT_VERSION, Metadata, Program, Reference, Sampled},
     selections::rule::{Rule, Scope},
     tokenization::masks_copy,
@@ -293,8 +293,8 @@ impl Plan {
     /// How the corpus is read.
     pub(crate) fn read_options(&self) -> ReadOptions {
         ReadOptions {
-            text_field: self.text_field.clone(),
-            tokens_field: self.tokens_field.clone(),
+            content: content_fields(&self.text_field, self.tokens_field.as_deref()),
+            context_field: None,
             id_field: self.id_field.clone(),
             source_field: self.source_field.clone(),
             lines: self.lines,

@@ -202,6 +202,7 @@ pub(crate) fn tokenize(
         row,
         content,
         source,
+        context: _,
     } = match record {
         Record::Document(document) => document,
         Record::Rejected(rejection) => return Err(rejection),
@@ -222,6 +223,11 @@ pub(crate) fn tokenize(
         (Content::Text(_), None) => {
             return Err(reject(
                 "expected token ids, got a text without a tokenizer".to_owned(),
+            ));
+        }
+        _ => {
+            return Err(reject(
+                "expected a text or token ids, got content of another kind".to_owned(),
             ));
         }
     };

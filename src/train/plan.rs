@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{columns::Columns, model::Model};
 use crate::{
-    cli::{OPTION_NAMES, ObjectiveName, ScheduleName},
+    cli::{OPTION_NAMES, ObjectiveName, ScheduleName, content_fields},
     tokenization::Tokenization,
 };
 
@@ -135,8 +135,7 @@ impl TrainPlan {
     /// How the evaluations are read.
     pub(super) fn read_options(&self) -> ReadOptions {
         ReadOptions {
-            text_field: self.text_field.clone(),
-            tokens_field: self.tokens_field.clone(),
+            content: content_fields(&self.text_field, self.tokens_field.as_deref()),
             id_field: self.id_field.clone(),
             lines: self.lines,
             names: OPTION_NAMES,

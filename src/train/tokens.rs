@@ -315,6 +315,10 @@ fn tokens(work: &Tokenising<'_>, shard: &Shard, record: Record) -> Result<MaskRo
             let reason = "expected token ids, got a text and no tokenizer";
             return Err(reject(reason.to_owned()));
         }
+        _ => {
+            let reason = "expected a text or token ids, got content of another kind";
+            return Err(reject(reason.to_owned()));
+        }
     };
     below(work.tokenization, &input_ids, work.vocabulary).map_err(reject)?;
     Ok(MaskRow {

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rho_formats::{
-    Compression, Content, Kind, Location, ReadOptions, Record, Shard, ShardReader, find_shards,
-    read_masks,
+    Compression, Content, ContentFields, Kind, Location, ReadOptions, Record, Shard, ShardReader,
+    find_shards, read_masks,
 };
 
 use tokio::runtime::{Builder, Runtime};
@@ -126,14 +126,14 @@ fn text() -> ReadOptions {
 
 fn tokens() -> ReadOptions {
     ReadOptions {
-        tokens_field: Some("input_ids".to_owned()),
+        content: ContentFields::tokens("input_ids"),
         ..text()
     }
 }
 
 fn nested() -> ReadOptions {
     ReadOptions {
-        text_field: "meta.inner.text".to_owned(),
+        content: ContentFields::text("meta.inner.text"),
         id_field: "number".to_owned(),
         ..text()
     }
@@ -213,8 +213,29 @@ fn row_after(record: &Record, next: i64, options: &ReadOptions) -> i64 {
                 Content::Text(text) => text.len(),
                 Content::Tokens(tokens) => {
                     assert!(tokens.iter().all(|token| i32::try_from(*token).is_ok()));
-                    assert!(options.tokens_field.is_some());
+                    assert!(matches!(options.content, ContentFields::Tokens { .. }));
                     0
+                }
+                Content::TargetedTokens { tokens, target } => {
+                    assert_eq!(tokens.len(), target.len());
+                    0
+                }
+                Content::Messages { messages, tools } => {
+                    for list in [Some(messages), tools.as_ref()].into_iter().flatten() {
+                        assert!(list.starts_with('[') && list.ends_with(']'), "{list}");
+                    }
+                    let tools = tools.as_ref().map_or(0, String::len);
+                    messages.len().max(tools)
+                }
+                Content::Completion { prompt, completion } => prompt.len().max(completion.len()),
+                Content::Spans { text, context } => {
+                    let mut from = 0;
+                    for span in context {
+                        assert!(from <= span.start && span.start < span.end, "{context:?}");
+                        from = span.end;
+                    }
+                    assert!(from <= text.chars().count(), "{context:?}");
+                    text.len()
                 }
             };
             assert!(bytes <= DOCUMENT, "a document of {bytes} bytes");

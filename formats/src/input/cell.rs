@@ -1,7 +1,8 @@
-//! Takes the value in one row of a column, yields the content of the document, or the reason why there is none.
-//! `parquet` and `arrow` read the columns.
+//! Takes the value in one row of a column, yields the value of a wanted field, or the reason why there is none. `parquet`
+//! and `arrow` read the columns.
 
-use super::{Content, ReadOptions, fields};
+use super::wanted::{Holds, Value, Wanted};
+use super::{ReadOptions, fields};
 
 /// The value of a 64-bit integer that may be unsigned.
 pub(crate) fn wide(integer: i64, unsigned: bool) -> i128 {
@@ -21,6 +22,8 @@ pub(crate) enum Cell<'a> {
     Integer(i128),
     /// The items, and whether they are unsigned.
     Integers(&'a [Option<i64>], bool),
+    /// A list as JSON, or what it holds that JSON does not.
+    Json(Result<String, String>),
 }
 
 impl Cell<'_> {
@@ -29,23 +32,22 @@ impl Cell<'_> {
         match self {
             Self::Text(text) => std::str::from_utf8(text).ok().map(str::to_owned),
             Self::Integer(integer) => Some(integer.to_string()),
-            Self::Null | Self::TooLarge | Self::Integers(..) => None,
+            Self::Null | Self::TooLarge | Self::Integers(..) | Self::Json(_) => None,
         }
     }
 
-    /// The content of the document, or the reason why there is none.
-    pub(crate) fn content(&self, field: &str, options: &ReadOptions) -> Result<Content, String> {
+    /// The value of a wanted field, or the reason why there is none.
+    pub(crate) fn value(self, wanted: &Wanted, options: &ReadOptions) -> Result<Value, String> {
         let most = options.max_document_bytes;
-        let expected = match options.tokens_field {
-            Some(_) => "a list of token ids",
-            None => "a string",
-        };
+        let field = &wanted.path;
         match self {
-            Self::Null => Err(format!("field {field:?} is null, expected {expected}")),
+            Self::Null if wanted.holds.may_be_missing() => Ok(Value::Missing),
+            Self::Null => Err(wanted.not("null")),
             Self::TooLarge => Err(options.too_large("a field")),
             Self::Text(text) if text.len() > most => Err(options.too_large("a field")),
             Self::Text(text) => match std::str::from_utf8(text) {
-                Ok(text) => Ok(Content::Text(text.to_owned())),
+                Ok(text) if wanted.holds.is_json() => fields::json_in(text, wanted),
+                Ok(text) => Ok(Value::Text(text.to_owned())),
                 Err(error) => Err(format!(
                     "invalid UTF-8 at byte {} of field {field:?}",
                     error.valid_up_to()
@@ -54,13 +56,17 @@ impl Cell<'_> {
             Self::Integers(items, _) if items.len() > most / size_of::<u32>() => {
                 Err(options.too_large("a field"))
             }
-            Self::Integers(items, unsigned) => {
+            Self::Integers(items, unsigned) if wanted.holds == Holds::Tokens => {
                 let items = items
                     .iter()
-                    .map(|item| item.map(|item| wide(item, *unsigned)));
-                fields::tokens_of(field, items).map(Content::Tokens)
+                    .map(|item| item.map(|item| wide(item, unsigned)));
+                fields::tokens_of(field, items).map(Value::Tokens)
             }
-            Self::Integer(_) => Err(format!("field {field:?} is a number, expected {expected}")),
+            Self::Integers(..) => Err(wanted.not("a list")),
+            Self::Json(Ok(json)) if json.len() > most => Err(options.too_large("a field")),
+            Self::Json(Ok(json)) => Ok(Value::Json(json)),
+            Self::Json(Err(what)) => Err(format!("field {field:?} {what}")),
+            Self::Integer(_) => Err(wanted.not("a number")),
         }
     }
 }

@@ -6,10 +6,10 @@ use std::io;
 
 use arrow_ipc::{CompressionType, MetadataVersion, RecordBatch, Schema};
 
-use super::super::cell::Cell;
 use super::super::error::malformed;
+use super::super::wanted::{self, Value, Wanted};
 use super::super::worker::Sink;
-use super::super::{Content, ReadOptions, Record, Said};
+use super::super::{ReadOptions, Record, Said};
 use super::column::Loaded;
 use super::schema::{Column, Layout, Next, Node, NodeBuffers, Values};
 use super::source::{Buffer, Raw, Source};
@@ -26,17 +26,18 @@ type Part = (u64, Vec<bytes::Bytes>);
 /// The schema and dictionaries of the messages so far.
 pub(super) struct Messages<'a> {
     options: &'a ReadOptions,
-    layout: Option<Wanted>,
+    layout: Option<Columns>,
     dictionaries: HashMap<i64, Vec<Part>>,
 }
 
 /// All columns, and the requested ones.
-struct Wanted {
+struct Columns {
     layout: Layout,
-    content: Result<Column, String>,
+    wanted: Vec<Wanted>,
+    /// For each wanted field its column, or the reason why there is none; neither, if it may be missing and is.
+    fields: Vec<Result<Option<Column>, String>>,
     id: Option<Column>,
     source: Option<Column>,
-    field: String,
 }
 
 impl<'a> Messages<'a> {
@@ -54,7 +55,7 @@ impl<'a> Messages<'a> {
         schema: Schema<'_>,
         version: MetadataVersion,
     ) -> io::Result<()> {
-        self.layout = Some(Wanted::of(schema, version, self.options)?);
+        self.layout = Some(Columns::of(schema, version, self.options)?);
         Ok(())
     }
 
@@ -70,22 +71,22 @@ impl<'a> Messages<'a> {
         let version = message.version();
         let body = u64::try_from(message.bodyLength());
         let body = body.map_err(|_| malformed("a message of negative length"))?;
-        let Some(wanted) = &self.layout else {
+        let Some(columns) = &self.layout else {
             let schema = message.header_as_schema();
             let schema = schema.ok_or_else(|| malformed("expected a schema first"))?;
             self.schema(schema, version)?;
             return Ok(true);
         };
         if let Some(batch) = message.header_as_record_batch() {
-            let batch = wanted.load(&batch, body, source, self)?;
-            return batch.rows(wanted, shard, self.options, sink);
+            let batch = columns.load(&batch, body, source, self)?;
+            return batch.rows(columns, shard, self.options, sink);
         }
         if let Some(dictionary) = message.header_as_dictionary_batch() {
             let id = dictionary.id();
             let data = dictionary
                 .data()
                 .ok_or_else(|| malformed("a dictionary without values"))?;
-            let part = wanted.dictionary(id, &data, body, source, self.most())?;
+            let part = columns.dictionary(id, &data, body, source, self.most())?;
             if let Some(part) = part {
                 let parts = self.dictionaries.entry(id).or_default();
                 if !dictionary.isDelta() {
@@ -108,33 +109,33 @@ impl<'a> Messages<'a> {
     }
 }
 
-impl Wanted {
+impl Columns {
     fn of(
         schema: arrow_ipc::Schema<'_>,
         version: MetadataVersion,
         options: &ReadOptions,
     ) -> io::Result<Self> {
         let layout = Layout::of(schema, version)?;
-        let field = options.tokens_field.as_ref();
+        let wanted = Wanted::of(options);
         Ok(Self {
-            content: layout.content(options),
+            fields: wanted.iter().map(|field| layout.field(field)).collect(),
+            wanted,
             id: layout.names(&options.id_field),
             source: options
                 .source_field
                 .as_deref()
                 .and_then(|field| layout.names(field)),
-            field: field.unwrap_or(&options.text_field).clone(),
             layout,
         })
     }
 
-    /// The requested columns.
-    fn columns(&self) -> [Option<&Column>; 3] {
-        [
-            self.content.as_ref().ok(),
-            self.id.as_ref(),
-            self.source.as_ref(),
-        ]
+    /// The requested columns: id, source, and the wanted fields.
+    fn columns(&self) -> impl Iterator<Item = Option<&Column>> {
+        let fields = self.fields.iter();
+        let fields = fields.map(|field| field.as_ref().ok().and_then(Option::as_ref));
+        [self.id.as_ref(), self.source.as_ref()]
+            .into_iter()
+            .chain(fields)
     }
 
     /// Finds or reads the requested buffers of a batch.
@@ -154,9 +155,8 @@ impl Wanted {
         for node in self.layout.nodes.iter().flat_map(Node::as_long) {
             has_length(batch, places[node.index].node, rows)?;
         }
-        let columns = self.columns();
-        let mut indexes: Vec<usize> = columns
-            .iter()
+        let mut indexes: Vec<usize> = self
+            .columns()
             .flatten()
             .flat_map(|column| column.buffers(&places))
             .collect();
@@ -164,20 +164,20 @@ impl Wanted {
         indexes.dedup();
         let most = messages.most();
         let raws = raws(batch, &indexes, body, source, most)?;
-        let [content, id, name] = columns.map(|column| {
-            let Some(column) = column else {
-                return Ok(None);
+        let compression = batch.compression().map(|compression| compression.codec());
+        let mut loaded = Vec::new();
+        for column in self.columns() {
+            let load = |column: &Column| {
+                column.load(&places, &raws, compression, most, &messages.dictionaries)
             };
-            let compression = batch.compression().map(|compression| compression.codec());
-            column
-                .load(&places, &raws, compression, most, &messages.dictionaries)
-                .map(Some)
-        });
+            loaded.push(column.map(load).transpose()?);
+        }
+        let mut loaded = loaded.into_iter();
         Ok(Batch {
             rows,
-            content: content?,
-            id: id?,
-            source: name?,
+            id: loaded.next().flatten(),
+            source: loaded.next().flatten(),
+            fields: loaded.collect(),
         })
     }
 
@@ -190,7 +190,7 @@ impl Wanted {
         source: &mut Source,
         most: usize,
     ) -> io::Result<Option<Part>> {
-        let mut columns = self.columns().into_iter();
+        let mut columns = self.columns();
         let used = columns.any(|column| {
             column.is_some_and(|column| column.dictionary.is_some_and(|found| found.id == id))
         });
@@ -363,16 +363,16 @@ impl Column {
 /// The requested columns of a batch.
 struct Batch {
     rows: u64,
-    content: Option<Loaded>,
     id: Option<Loaded>,
     source: Option<Loaded>,
+    fields: Vec<Option<Loaded>>,
 }
 
 impl Batch {
     /// Sends all rows to `sink`; false if the receiver has closed.
     fn rows(
         mut self,
-        wanted: &Wanted,
+        columns: &Columns,
         shard: &str,
         options: &ReadOptions,
         sink: &mut Sink,
@@ -383,19 +383,24 @@ impl Batch {
                 Some(column) => column.cell(row, most).map(|cell| cell.id()),
                 None => Ok(None),
             };
-            let said = Said {
+            let mut said = Said {
                 id: name(&mut self.id)?,
                 source: name(&mut self.source)?,
+                context: None,
             };
-            let content = match (&wanted.content, &mut self.content) {
-                (Err(reason), _) => Err(reason.clone()),
-                (_, None) => Err(Cell::Null
-                    .content(&wanted.field, options)
-                    .err()
-                    .unwrap_or_default()),
-                (_, Some(content)) => content.cell(row, most)?.content(&wanted.field, options),
-            };
-            let document = content.map(|content: Content| (said, content));
+            let mut values = Vec::with_capacity(self.fields.len());
+            let found = self.fields.iter_mut().zip(&columns.fields);
+            for ((column, found), wanted) in found.zip(&columns.wanted) {
+                values.push(match (found, column) {
+                    (Err(reason), _) => Err(reason.clone()),
+                    (_, None) => Ok(Value::Missing),
+                    (_, Some(column)) => column.cell(row, most)?.value(wanted, options),
+                });
+            }
+            let document = wanted::document(options, values).map(|(content, context)| {
+                said.context = context;
+                (said, content)
+            });
             if !sink.push(Record::of(shard, sink.rows(), document)) {
                 return Ok(false);
             }

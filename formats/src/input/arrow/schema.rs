@@ -6,7 +6,8 @@ use std::io;
 use arrow_ipc::{Endianness, Field, MetadataVersion, Schema, Type};
 
 use super::super::error::malformed;
-use super::super::{ReadOptions, fields};
+use super::super::fields;
+use super::super::wanted::{Holds, Wanted};
 
 /// How the values of a column are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,24 +101,23 @@ impl Layout {
         Ok(Self { nodes, count })
     }
 
-    /// The column with the document, or the reason why there is none.
-    pub(super) fn content(&self, options: &ReadOptions) -> Result<Column, String> {
-        let (field, option, expected) = match &options.tokens_field {
-            Some(field) => (field, options.names.tokens_field, "a list of token ids"),
-            None => (&options.text_field, options.names.text_field, "a string"),
-        };
-        let Some((around, node)) = find(&self.nodes, field) else {
+    /// The column of a wanted field, or the reason why there is none; neither, if it may be missing and is.
+    pub(super) fn field(&self, wanted: &Wanted) -> Result<Option<Column>, String> {
+        let Some((around, node)) = find(&self.nodes, &wanted.path) else {
+            if wanted.holds.may_be_missing() {
+                return Ok(None);
+            }
             let names = self.nodes.iter().map(|node| node.name.as_str());
-            return Err(fields::missing(field, option, "the file", names));
+            return Err(fields::missing(wanted, "the file", names));
         };
+        let of_tokens = wanted.holds == Holds::Tokens;
         let column = node.column(around);
-        column
-            .filter(|column| match column.values {
-                Values::Binary { .. } | Values::View => options.tokens_field.is_none(),
-                Values::List { .. } | Values::FixedList { .. } => options.tokens_field.is_some(),
-                Values::Integer { .. } => false,
-            })
-            .ok_or_else(|| format!("field {field:?} is {}, expected {expected}", node.kind))
+        let column = column.filter(|column| match column.values {
+            Values::Binary { .. } | Values::View => !of_tokens,
+            Values::List { .. } | Values::FixedList { .. } => of_tokens,
+            Values::Integer { .. } => false,
+        });
+        column.map(Some).ok_or_else(|| wanted.not(node.kind))
     }
 
     /// A column with names, such as the documents' own ids, if there is one.

@@ -16,16 +16,19 @@ use std::io;
 use std::sync::Arc;
 
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData,
+};
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::error::malformed;
 use super::fields;
 use super::ranges::Ranges;
+use super::wanted::{self, Holds, Value, Wanted};
 use super::worker::Sink;
-use super::{Content, ReadOptions, Record, Said};
+use super::{ReadOptions, Record, Said};
 use column::{Column, Role};
-use pages::{Chunk, Limited};
+use pages::{Budget, Chunk, Limited};
 
 /// The most rows per byte of the file; a file that claims more is damaged.
 const ROWS_PER_BYTE: u64 = 4096;
@@ -41,58 +44,60 @@ pub(super) fn read(
     let footer = footer::read(&ranges)?;
     let metadata = ParquetMetaDataReader::decode_metadata(&footer).map_err(cause)?;
     let rows = total_rows(&metadata, ranges.length())?;
-    let wanted = Wanted::find(&metadata, options);
+    let columns = Columns::find(&metadata, options);
     for group in metadata.row_groups() {
-        let open = |found: &Option<(usize, Role)>| -> io::Result<Option<Column>> {
+        let open = |index: usize| open(&ranges, group, index, options);
+        let flat = |found: &Option<(usize, Role)>| -> io::Result<Option<Column>> {
             let Some((index, role)) = found else {
                 return Ok(None);
             };
-            let chunk = group.column(*index);
-            if !lies_in(chunk, ranges.length()) {
-                return Err(malformed("a column is outside the file"));
-            }
-            let limit = options.max_document_bytes;
-            let bytes = Arc::new(Chunk::column(Arc::clone(&ranges), chunk, limit));
-            let group_rows = usize::try_from(group.num_rows()).map_err(io::Error::other)?;
-            let pages = SerializedPageReader::new(bytes, chunk, group_rows, None).map_err(cause)?;
-            let (pages, budget) = Limited::new(Box::new(pages), chunk, limit);
-            Ok(Some(Column::new(chunk, *role, Box::new(pages), budget)))
+            let (chunk, pages, budget) = open(*index)?;
+            Ok(Some(Column::new(chunk, *role, pages, budget)))
         };
-        let mut id = open(&wanted.id)?;
-        let mut source = open(&wanted.source)?;
-        let mut content = match &wanted.content {
-            Ok(found) => open(&Some(*found))?,
-            Err(_) => None,
-        };
+        let mut id = flat(&columns.id)?;
+        let mut source = flat(&columns.source)?;
+        let mut fields = Vec::with_capacity(columns.fields.len());
+        for field in &columns.fields {
+            fields.push(match field {
+                Ok(Some(found)) => flat(&Some(*found))?,
+                Ok(None) | Err(_) => None,
+            });
+        }
         let group_rows = group.num_rows();
         for _ in 0..group_rows {
-            let cell = content.as_mut().map(Column::next).transpose()?;
+            let mut values = Vec::with_capacity(fields.len());
+            for ((column, found), wanted) in
+                fields.iter_mut().zip(&columns.fields).zip(&columns.wanted)
+            {
+                values.push(match (found, column) {
+                    (Err(reason), _) => Err(reason.clone()),
+                    (_, None) => Ok(Value::Missing),
+                    (_, Some(column)) => column.next()?.value(wanted, options),
+                });
+            }
             let name = |column: &mut Option<Column>| match column {
                 Some(column) => column.next().map(|cell| cell.id()),
                 None => Ok(None),
             };
-            let said = Said {
+            let mut said = Said {
                 id: name(&mut id)?,
                 source: name(&mut source)?,
+                context: None,
             };
-            let document = match (&wanted.content, cell) {
-                (Err(reason), _) => Err(reason.clone()),
-                (_, None) => Ok(Content::Text(String::new())),
-                (_, Some(cell)) => cell.content(&wanted.field, options),
-            };
+            let document = wanted::document(options, values).map(|(content, context)| {
+                said.context = context;
+                (said, content)
+            });
             let row = sink.rows();
-            if !sink.push(Record::of(
-                shard,
-                row,
-                document.map(|content| (said, content)),
-            )) {
+            if !sink.push(Record::of(shard, row, document)) {
                 return Ok(());
             }
             if row % 256 == 0 {
                 progress(row as u64, rows);
             }
         }
-        for column in [&mut content, &mut id, &mut source].into_iter().flatten() {
+        let flat = fields.iter_mut().chain([&mut id, &mut source]).flatten();
+        for column in flat {
             if !column.is_at_end()? {
                 return Err(malformed(format!(
                     "a row group of {group_rows} rows with a column of more"
@@ -132,23 +137,38 @@ fn total_rows(metadata: &ParquetMetaData, bytes: u64) -> io::Result<u64> {
     }
 }
 
-/// The wanted columns.
-struct Wanted {
-    /// The field with the document.
-    field: String,
-    /// The column and how to read it, or the reason why there is none.
-    content: Result<(usize, Role), String>,
+/// Opens one column of a row group.
+fn open<'a>(
+    ranges: &Arc<Ranges>,
+    group: &'a RowGroupMetaData,
+    index: usize,
+    options: &ReadOptions,
+) -> io::Result<(&'a ColumnChunkMetaData, Box<Limited>, Budget)> {
+    let chunk = group.column(index);
+    if !lies_in(chunk, ranges.length()) {
+        return Err(malformed("a column is outside the file"));
+    }
+    let limit = options.max_document_bytes;
+    let bytes = Arc::new(Chunk::column(Arc::clone(ranges), chunk, limit));
+    let rows = usize::try_from(group.num_rows()).map_err(io::Error::other)?;
+    let pages = SerializedPageReader::new(bytes, chunk, rows, None).map_err(cause)?;
+    let (pages, budget) = Limited::new(Box::new(pages), chunk, limit);
+    Ok((chunk, Box::new(pages), budget))
+}
+
+/// The columns that are read.
+struct Columns {
+    wanted: Vec<Wanted>,
+    /// For each wanted field its column and how to read it, or the reason why there is none; neither, if the field may
+    /// be missing and is.
+    fields: Vec<Result<Option<(usize, Role)>, String>>,
     id: Option<(usize, Role)>,
     source: Option<(usize, Role)>,
 }
 
-impl Wanted {
+impl Columns {
     fn find(metadata: &ParquetMetaData, options: &ReadOptions) -> Self {
         let schema = metadata.file_metadata().schema_descr();
-        let (field, option, expected) = match &options.tokens_field {
-            Some(field) => (field, options.names.tokens_field, "a list of token ids"),
-            None => (&options.text_field, options.names.text_field, "a string"),
-        };
         let find = |path: &str, tokens: bool| {
             let mut found = None;
             for (index, column) in schema.columns().iter().enumerate() {
@@ -166,13 +186,14 @@ impl Wanted {
             }
             found
         };
-        let content = match find(field, options.tokens_field.is_some()) {
-            Some(Ok(found)) => Ok(found),
-            Some(Err(kind)) => Err(format!("field {field:?} is {kind}, expected {expected}")),
+        let field = |wanted: &Wanted| match find(&wanted.path, wanted.holds == Holds::Tokens) {
+            Some(Ok(found)) => Ok(Some(found)),
+            Some(Err(kind)) => Err(wanted.not(kind)),
+            None if wanted.holds.may_be_missing() => Ok(None),
             None => {
                 let root = schema.root_schema();
                 let names = root.get_fields().iter().map(|field| field.name());
-                Err(fields::missing(field, option, "the file", names))
+                Err(fields::missing(wanted, "the file", names))
             }
         };
         let name = |path: &str| match find(path, false) {
@@ -186,9 +207,10 @@ impl Wanted {
                     (column.path().string() == path).then_some((index, integer))
                 }),
         };
+        let wanted = Wanted::of(options);
         Self {
-            field: field.clone(),
-            content,
+            fields: wanted.iter().map(field).collect(),
+            wanted,
             id: name(&options.id_field),
             source: options.source_field.as_deref().and_then(name),
         }
