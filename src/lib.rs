@@ -38,6 +38,7 @@ mod cache;
 mod checkpoint;
 pub mod cli;
 pub mod commands;
+mod conversations;
 mod convert;
 mod corpus;
 mod demo;
