@@ -23,6 +23,7 @@ mod score;
 mod select;
 mod selection;
 mod show_and_stats;
+mod targets;
 mod threads_and_progress;
 #[cfg(feature = "train")]
 mod train;
@@ -42,8 +43,8 @@ pub use eval::EvalArgs;
 #[cfg(feature = "train")]
 pub use experiment::ExperimentArgs;
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
+pub(crate) use input::OPTION_NAMES;
 pub use input::{InputArgs, TextArgs};
-pub(crate) use input::{OPTION_NAMES, content_fields};
 pub use merge::{MergeArgs, OnDuplicate};
 pub use model::ModelArgs;
 pub use report::ReportArgs;
@@ -51,10 +52,12 @@ pub use score::ScoreArgs;
 pub use select::SelectArgs;
 pub use selection::{FormulaName, RuleName, ScopeName, SelectionArgs};
 pub use show_and_stats::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
+pub use targets::TargetArgs;
 pub use threads_and_progress::{ProgressArgs, ThreadsArgs};
 pub(crate) use values::ratio;
 pub use values::{
-    Combination, MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken,
+    Combination, MaskCompression, MessagesStyle, PrecisionChoice, ProgressKind, ScoreDtype,
+    SpecialToken, TargetRule,
 };
 pub use verify::{OracleDtype, VerifyArgs};
 

@@ -51,6 +51,9 @@ pub(crate) struct Metadata {
     /// The special tokens after each text.
     #[serde(deserialize_with = "lenient")]
     pub(crate) eos: SpecialTokens,
+    /// Which tokens may be targets, if not all.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) targets: Option<Targets>,
     /// The rule of each column of masks or weights.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) selections: Option<Vec<Selection>>,
@@ -106,6 +109,21 @@ impl Metadata {
     pub(crate) fn vocabulary(&self) -> Option<usize> {
         self.reference.as_ref()?.vocabulary
     }
+}
+
+/// Which tokens of a corpus may be targets.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Targets {
+    /// What says so: `messages`, `completion`, `tokens` or `spans`.
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) from: Option<String>,
+    /// The rule for messages: `assistant`, `last-assistant` or `all`.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<String>,
+    /// SHA-256 of the chat template.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) chat_template: Option<String>,
 }
 
 /// A sample of a corpus.

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    cli::{OPTION_NAMES, SpecialToken, content_fields},
+    cli::{OPTION_NAMES, SpecialToken},
+    content::ContentPlan,
     metadata::{self, FORMAT_VERSION, Metadata, Program, Reference, Sampled},
     selections::rule::{Rule, Scope},
     tokenization::masks_copy,
@@ -88,10 +89,9 @@ pub struct Plan {
     /// Among which tokens to rank.
     #[serde(flatten)]
     pub(crate) scope: Scope,
-    /// Field with the text.
-    pub text_field: String,
-    /// Field with token ids, if token ids are scored instead of text.
-    pub tokens_field: Option<String>,
+    /// The fields with the content, and which of its tokens may be targets.
+    #[serde(flatten)]
+    pub content: ContentPlan,
     /// Field with the document's id.
     pub id_field: String,
     /// Field with the document's source, if it is stored.
@@ -221,6 +221,7 @@ impl Plan {
             overlap: Some(self.overlap),
             bos: special(&self.bos),
             eos: special(&self.eos),
+            targets: self.content.metadata(),
             selections: Some(self.rule.metadata()),
             scope: self.scope.metadata(),
             source_field: self.source_field.clone(),
@@ -268,8 +269,7 @@ impl Plan {
             "batch_tokens": self.batch_tokens,
             "look_ahead_documents": self.look_ahead_documents,
             "look_ahead_tokens": self.look_ahead_tokens,
-            "text_field": self.text_field,
-            "tokens_field": self.tokens_field,
+            "content": self.content,
             "id_field": self.id_field,
             "source_field": self.source_field,
             "lines": self.lines,
@@ -293,7 +293,7 @@ impl Plan {
     /// How the corpus is read.
     pub(crate) fn read_options(&self) -> ReadOptions {
         ReadOptions {
-            content: content_fields(&self.text_field, self.tokens_field.as_deref()),
+            content: self.content.fields(),
             context_field: None,
             id_field: self.id_field.clone(),
             source_field: self.source_field.clone(),

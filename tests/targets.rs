@@ -247,7 +247,7 @@ fn no_format_trains_on_context() {
     ] {
         for name in ["own", "other"] {
             let eos: &[&str] = match format {
-                "levanter" | "neox" | "olmo" => &["--eos-id", "49"],
+                "levanter" | "neox" | "olmo" | "litdata" | "torchtitan" => &["--eos-id", "49"],
                 _ => &[],
             };
             Run::new(&["convert", "--to", format])

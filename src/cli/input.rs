@@ -1,7 +1,7 @@
 //! The options of every command that reads a corpus.
 
 use clap::Args;
-use rho_formats::{ContentFields, OptionNames};
+use rho_formats::OptionNames;
 
 use super::{
     targets::TargetArgs,
@@ -110,14 +110,6 @@ pub struct InputArgs {
     /// Stop at the first row without a document and at the first broken shard.
     #[arg(long, help_heading = "Input")]
     pub strict: bool,
-}
-
-/// The fields that make a document: the token ids, if there are any, else the text.
-pub(crate) fn content_fields(text: &str, tokens: Option<&str>) -> ContentFields {
-    match tokens {
-        Some(tokens) => ContentFields::tokens(tokens),
-        None => ContentFields::text(text),
-    }
 }
 
 impl Default for TextArgs {

@@ -9,7 +9,7 @@ use super::{
     model::ModelArgs,
     selection::{RuleName, SelectionArgs},
     threads_and_progress::{ProgressArgs, ThreadsArgs},
-    values::{Combination, MaskCompression, ScoreDtype, size},
+    values::{Combination, MaskCompression, ScoreDtype, size, yes_or_no},
 };
 
 /// What `score --help` ends with.

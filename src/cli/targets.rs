@@ -108,13 +108,48 @@ impl TextArgs {
             ));
         }
         let belong = [
-            ("--messages-style", of.messages_style.is_some(), "--messages-field", kinds[0].1),
-            ("--tools-field", of.tools_field.is_some(), "--messages-field", kinds[0].1),
-            ("--chat-template", of.chat_template.is_some(), "--messages-field", kinds[0].1),
-            ("--targets", of.targets.is_some(), "--messages-field", kinds[0].1),
-            ("--completion-field", of.completion_field.is_some(), "--prompt-field", kinds[1].1),
-            ("--prompt-field", of.prompt_field.is_some(), "--completion-field", of.completion_field.is_some()),
-            ("--targets-field", of.targets_field.is_some(), "--tokens-field", kinds[2].1),
+            (
+                "--messages-style",
+                of.messages_style.is_some(),
+                "--messages-field",
+                kinds[0].1,
+            ),
+            (
+                "--tools-field",
+                of.tools_field.is_some(),
+                "--messages-field",
+                kinds[0].1,
+            ),
+            (
+                "--chat-template",
+                of.chat_template.is_some(),
+                "--messages-field",
+                kinds[0].1,
+            ),
+            (
+                "--targets",
+                of.targets.is_some(),
+                "--messages-field",
+                kinds[0].1,
+            ),
+            (
+                "--completion-field",
+                of.completion_field.is_some(),
+                "--prompt-field",
+                kinds[1].1,
+            ),
+            (
+                "--prompt-field",
+                of.prompt_field.is_some(),
+                "--completion-field",
+                of.completion_field.is_some(),
+            ),
+            (
+                "--targets-field",
+                of.targets_field.is_some(),
+                "--tokens-field",
+                kinds[2].1,
+            ),
         ];
         for (option, given, other, there) in belong {
             if given && !there {
@@ -147,15 +182,5 @@ impl TextArgs {
         } else {
             ContentFields::text(&self.text_field)
         })
-    }
-
-    /// Whether not every token of a document may be a target.
-    pub(crate) fn have_context(&self) -> bool {
-        let of = &self.targets;
-        let messages = of.messages_field.is_some() && of.targets != Some(TargetRule::All);
-        messages
-            || of.prompt_field.is_some()
-            || of.targets_field.is_some()
-            || of.spans_field.is_some()
     }
 }

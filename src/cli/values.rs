@@ -76,6 +76,17 @@ pub enum TargetRule {
     All,
 }
 
+impl TargetRule {
+    /// The value of the option.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Assistant => "assistant",
+            Self::LastAssistant => "last-assistant",
+            Self::All => "all",
+        }
+    }
+}
+
 /// How to combine the scores of several references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Combination {

@@ -2,33 +2,10 @@
 
 use std::path::Path;
 
-use crate::tokenization::Tokenization;
-
-/// How the messages of a row are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MessagesStyle {
-    /// Objects with `role` and `content`.
-    #[default]
-    #[value(name = "openai")]
-    OpenAi,
-    /// Objects with `from` and `value`.
-    #[value(name = "sharegpt")]
-    ShareGpt,
-}
-
-/// Which tokens of a conversation may be targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Targets {
-    /// Those of every assistant message.
-    #[default]
-    Assistant,
-    /// Those of the last assistant message.
-    LastAssistant,
-    /// All.
-    All,
-}
+use crate::{
+    cli::{MessagesStyle, TargetRule},
+    tokenization::Tokenization,
+};
 
 /// A conversation as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +21,7 @@ pub(crate) struct Targeted {
 /// A chat template with the rules by which conversations become tokens and targets.
 pub(crate) struct Conversations {
     style: MessagesStyle,
-    targets: Targets,
+    targets: TargetRule,
 }
 
 impl Conversations {
@@ -53,9 +30,14 @@ impl Conversations {
         _tokenizer_folder: &Path,
         _chat_template: Option<&Path>,
         style: MessagesStyle,
-        targets: Targets,
+        targets: TargetRule,
     ) -> anyhow::Result<Self> {
         Ok(Self { style, targets })
+    }
+
+    /// SHA-256 of the template.
+    pub(crate) fn fingerprint(&self) -> &str {
+        ""
     }
 
     /// Renders the messages of a row (JSON), tokenises the text, and finds the targets.

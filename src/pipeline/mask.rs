@@ -128,7 +128,7 @@ impl Masker<'_> {
                 member = document.document.member;
                 name = shard(member).as_str().into();
             }
-            rows.push(row(&name, document));
+            rows.push(row(&name, document, self.work.plan.score_context));
         }
         for document in rows {
             if !scored.ends_scope {
@@ -274,8 +274,18 @@ pub(super) fn of_targets(document: &MaskRow, column: usize) -> impl Iterator<Ite
     })
 }
 
-fn row(shard: &Arc<str>, scored: ScoredDocument) -> MemberRow {
-    let ScoredDocument { document, scores } = scored;
+fn row(shard: &Arc<str>, scored: ScoredDocument, score_context: bool) -> MemberRow {
+    let ScoredDocument {
+        document,
+        mut scores,
+    } = scored;
+    if let (false, Some(target)) = (score_context, &document.target) {
+        for scores in &mut scores {
+            let all = scores.iter_mut().zip(target);
+            all.filter(|(_, target)| !**target)
+                .for_each(|(score, _)| *score = f32::NAN);
+        }
+    }
     let document = MaskRow {
         id: document.id,
         row: document.row,

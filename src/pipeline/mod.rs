@@ -49,9 +49,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use rho_formats::{Rejection, Shard};
 use rho_reference::Scorer;
 
-use crate::{
-    document::Document, plan::Plan, progress::Progress, stop::Stop, tokenization::Tokenization,
-};
+use crate::{content::Encoder, document::Document, plan::Plan, progress::Progress, stop::Stop};
 pub(crate) use load::LoadedModels;
 use output::{Output, Totals};
 use record::From;
@@ -147,7 +145,7 @@ pub struct Report {
 pub(crate) struct Work<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) shards: &'a [Shard],
-    pub(crate) tokenization: Option<&'a Tokenization>,
+    pub(crate) encoder: Encoder<'a>,
     pub(crate) progress: &'a Progress,
     pub(crate) stop: &'a Stop,
 }

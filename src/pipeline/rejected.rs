@@ -11,7 +11,7 @@ use super::{
 use crate::{hinted_error::HintedError, left_out::ENDS_EARLY, plan::Plan};
 
 /// Why a document is left out that could be scored, but not trained on.
-const UNTARGETED: &str = "expected a token that may be a target, got none";
+pub(crate) const UNTARGETED: &str = "expected a token that may be a target, got none";
 
 /// The rejection of a document without a target.
 pub(super) fn untargeted(shard: &str, row: i64) -> Rejection {

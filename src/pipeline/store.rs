@@ -341,7 +341,7 @@ pub(crate) fn schema(plan: &Plan) -> MaskSchema {
         weights: plan.rule.weights(),
         text: plan.keep_text,
         source: plan.source_field.is_some(),
-        target: false,
+        target: plan.content.has_context(),
         metadata: serde_json::json!(plan.metadata()),
     }
 }

@@ -10,16 +10,17 @@ use std::{
 
 use anyhow::Context as _;
 use rayon::prelude::*;
-use rho_formats::{Content, Document, Record, Rejection};
+use rho_formats::{Document, Record, Rejection};
 use rho_selection::Batches;
 
 use super::{
     Break, Flow, LookAhead, TokenDocument, Work, for_each,
     read::{Numbered, Read, Records, row, size},
     record::From,
+    rejected::untargeted,
     send,
 };
-use crate::{groups::Group, selections::rule::Scope, tokenization::below};
+use crate::{content::Tokenized, groups::Group, selections::rule::Scope, tokenization::below};
 
 /// Tokenises everything. Returns the time spent on it, without waiting.
 pub(super) fn run(
@@ -212,33 +213,25 @@ pub(crate) fn tokenize(
         row,
         reason,
     };
-    let (tokens, text) = match (content, work.tokenization) {
-        (Content::Tokens(tokens), _) => (tokens, None),
-        (Content::Text(text), Some(tokenization)) => {
-            let tokens = tokenization
-                .encode(&text)
-                .map_err(|error| reject(format!("cannot tokenize: {error}")))?;
-            (tokens, work.plan.keep_text.then_some(text))
-        }
-        (Content::Text(_), None) => {
-            return Err(reject(
-                "expected token ids, got a text without a tokenizer".to_owned(),
-            ));
-        }
-        _ => {
-            return Err(reject(
-                "expected a text or token ids, got content of another kind".to_owned(),
-            ));
-        }
-    };
-    below(work.tokenization, &tokens, work.plan.vocabulary).map_err(reject)?;
+    let Tokenized {
+        tokens,
+        target,
+        text,
+    } = work.encoder.tokens(content).map_err(reject)?;
+    below(work.encoder.tokenization, &tokens, work.plan.vocabulary).map_err(reject)?;
+    // Token 0 is no target of any trainer: nothing stands before it.
+    if let Some(target) = &target
+        && !target.iter().skip(1).any(|target| *target)
+    {
+        return Err(untargeted(shard, row));
+    }
     Ok(TokenDocument {
         member: 0,
         id,
         row,
         tokens,
-        target: None,
-        text,
+        target,
+        text: text.filter(|_| work.plan.keep_text),
         source,
     })
 }

@@ -10,6 +10,8 @@ use rho_runtime::{Library, LibraryOptions};
 
 use super::{Memory, Plan, ScoringRequest, SpecialTokens, models::Models};
 use crate::{
+    content::{self, ContentPlan, Encoder},
+    conversations::Conversations,
     corpus, demo,
     hinted_error::HintedError,
     metadata::Sampled,
@@ -19,7 +21,7 @@ use crate::{
         rule::{BASE_LOSS, Rule, Scope},
     },
     terminal, threads,
-    tokenization::Tokenization,
+    tokenization::{Tokenization, TokenizerFiles},
 };
 
 /// Most documents in one read-ahead block.
@@ -39,11 +41,23 @@ pub(crate) struct Prepared {
     /// In the order of [`Plan::models`].
     pub(crate) models: Vec<ReferenceModel>,
     pub(crate) tokenization: Option<Tokenization>,
+    /// Only for conversations.
+    pub(crate) conversations: Option<Conversations>,
     pub(crate) environment: Environment,
     /// At least one.
     pub(crate) devices: Vec<ResolvedDevice>,
     /// One for each model.
     pub(crate) precisions: Vec<Precision>,
+}
+
+impl Prepared {
+    /// What turns the rows of the corpus into tokens.
+    pub(crate) fn encoder(&self) -> Encoder<'_> {
+        Encoder {
+            tokenization: self.tokenization.as_ref(),
+            conversations: self.conversations.as_ref(),
+        }
+    }
 }
 
 /// Opens and checks everything that the request names.
@@ -71,7 +85,11 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         terminal::line(&format!("note: {}", demo::NOTICE));
         demo::folder(&libraries.cache)
     })?;
+    request.input.text.content()?;
     let (tokenizer, tokenization) = models.tokenizer(request)?;
+    let path = tokenizer.as_ref().map(TokenizerFiles::path);
+    let special = (request.model_args.bos, request.model_args.eos);
+    let conversations = content::conversations(&request.input.text, path, special)?;
     let (context, overlap) = models.windows(&request.model_args)?;
     let columns = models.columns(request)?;
     let scores = columns.names();
@@ -158,8 +176,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         scores,
         rule,
         scope,
-        text_field: request.input.text.text_field.clone(),
-        tokens_field: request.input.text.tokens_field.clone(),
+        content: ContentPlan::of(&request.input.text, conversations.as_ref())?,
         id_field: request.input.id_field.clone(),
         source_field: request.input.source_field.clone(),
         lines: request.input.text.lines,
@@ -192,6 +209,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         shards,
         models: models.into_opened(),
         tokenization,
+        conversations,
         environment,
         devices,
         precisions,

@@ -21,9 +21,12 @@ pub(super) struct Columns {
     pub(super) mask: Option<String>,
     /// The weights.
     pub(super) weight: Option<String>,
-    /// Whether not all tokens may be targets.
+    /// Whether the masks say which tokens may be targets.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) target: bool,
+    /// Whether the corpus says so itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) corpus_target: bool,
 }
 
 impl Columns {
@@ -74,6 +77,15 @@ impl Columns {
             _ => {}
         }
         Ok(columns)
+    }
+
+    /// The columns of what is trained on: of the masks, or of token shards with the columns of masks and corpus.
+    pub(super) fn trained_on(&self) -> Self {
+        Self {
+            target: self.target || self.corpus_target,
+            corpus_target: false,
+            ..self.clone()
+        }
     }
 
     /// The columns in reading order.

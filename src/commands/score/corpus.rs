@@ -20,8 +20,8 @@ use crate::{
     left_out,
     masks::summary::SummaryFile,
     pipeline::{
-        LoadedModels, finish::FolderState, record::Identity, rejected::must_be_targeted, store::must_be_the_input,
-        summary::Summary,
+        LoadedModels, finish::FolderState, record::Identity, rejected::must_be_targeted,
+        store::must_be_the_input, summary::Summary,
     },
     plan::Plan,
     run_folder::{Command, Ended, RecordedPlan, lock, records},
