@@ -214,11 +214,7 @@ fn list(value: &RawValue, wanted: &Wanted) -> Result<Value, String> {
     }
     // The other lists are parsed in this crate.
     if matches!(wanted.holds, Holds::Messages | Holds::Tools) {
-        let parsed: Result<Parsed, _> = serde_json::from_str(json);
-        parsed.map_err(|error| {
-            let why = why(json, &error);
-            format!("field {path:?} holds what cannot be read: {why}")
-        })?;
+        parsed(json).map_err(|why| format!("field {path:?} holds what cannot be read: {why}"))?;
     }
     Ok(Value::Json(json.to_owned()))
 }
@@ -235,6 +231,12 @@ pub(crate) fn json_in(text: &str, wanted: &Wanted) -> Result<Value, String> {
         json if json.starts_with('[') => list(value, wanted),
         _ => Err(wanted.not(&format!("a string that holds {}", kind(value)))),
     }
+}
+
+/// Parses a value of JSON and drops it, or says why it cannot be parsed.
+pub(crate) fn parsed(json: &str) -> Result<(), String> {
+    let parsed: Result<Parsed, _> = serde_json::from_str(json);
+    parsed.map(drop).map_err(|error| why(json, &error))
 }
 
 /// A value of JSON that was parsed and dropped. Unlike [`serde::de::IgnoredAny`] it checks strings and numbers, and how

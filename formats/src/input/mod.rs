@@ -18,6 +18,7 @@ mod compression;
 mod error;
 mod fields;
 mod json_lines;
+mod json_text;
 mod json_values;
 mod kind;
 mod lines;

@@ -135,9 +135,10 @@ impl Loaded {
 }
 
 /// The start and length of the values between two offsets.
-fn between(offsets: &mut Buffer, row: u64, width: usize) -> io::Result<(u64, usize)> {
+pub(super) fn between(offsets: &mut Buffer, row: u64, width: usize) -> io::Result<(u64, usize)> {
     let start = offsets.integer(row, width, false)?;
-    let end = offsets.integer(row + 1, width, false)?;
+    let end = row.checked_add(1).ok_or_else(outside)?;
+    let end = offsets.integer(end, width, false)?;
     let length = end
         .checked_sub(start)
         .and_then(|length| usize::try_from(length).ok());
@@ -148,7 +149,7 @@ fn between(offsets: &mut Buffer, row: u64, width: usize) -> io::Result<(u64, usi
 }
 
 /// Whether the bit of `row` is set. With an empty bitmap nothing is null.
-fn is_valid(bitmap: &mut Buffer, row: u64) -> io::Result<bool> {
+pub(super) fn is_valid(bitmap: &mut Buffer, row: u64) -> io::Result<bool> {
     if bitmap.length() == 0 {
         return Ok(true);
     }

@@ -11,7 +11,8 @@ use super::super::wanted::{self, Value, Wanted};
 use super::super::worker::Sink;
 use super::super::{ReadOptions, Record, Said};
 use super::column::Loaded;
-use super::schema::{Column, Layout, Next, Node, NodeBuffers, Values};
+use super::nested::{Buffers, LoadedNested};
+use super::schema::{Column, Found, Layout, Next, Node, NodeBuffers, Values};
 use super::source::{Buffer, Raw, Source};
 use crate::ipc::{self, Misplaced};
 
@@ -21,7 +22,7 @@ const DOCUMENTS_PER_BATCH: usize = 16;
 const ROWS_PER_BYTE: u64 = 4096;
 
 /// A part of a dictionary: the number of its values, and its buffers.
-type Part = (u64, Vec<bytes::Bytes>);
+pub(super) type Part = (u64, Vec<bytes::Bytes>);
 
 /// The schema and dictionaries of the messages so far.
 pub(super) struct Messages<'a> {
@@ -35,7 +36,7 @@ struct Columns {
     layout: Layout,
     wanted: Vec<Wanted>,
     /// For each wanted field its column, or the reason why there is none; neither, if it may be missing and is.
-    fields: Vec<Result<Option<Column>, String>>,
+    fields: Vec<Result<Option<Found>, String>>,
     id: Option<Column>,
     source: Option<Column>,
 }
@@ -129,13 +130,15 @@ impl Columns {
         })
     }
 
-    /// The requested columns: id, source, and the wanted fields.
-    fn columns(&self) -> impl Iterator<Item = Option<&Column>> {
+    /// The columns with the id and the source.
+    fn names(&self) -> impl Iterator<Item = &Column> {
+        [&self.id, &self.source].into_iter().flatten()
+    }
+
+    /// The columns of the wanted fields.
+    fn found(&self) -> impl Iterator<Item = &Found> {
         let fields = self.fields.iter();
-        let fields = fields.map(|field| field.as_ref().ok().and_then(Option::as_ref));
-        [self.id.as_ref(), self.source.as_ref()]
-            .into_iter()
-            .chain(fields)
+        fields.filter_map(|field| field.as_ref().ok()?.as_ref())
     }
 
     /// Finds or reads the requested buffers of a batch.
@@ -155,29 +158,40 @@ impl Columns {
         for node in self.layout.nodes.iter().flat_map(Node::as_long) {
             has_length(batch, places[node.index].node, rows)?;
         }
-        let mut indexes: Vec<usize> = self
-            .columns()
-            .flatten()
-            .flat_map(|column| column.buffers(&places))
-            .collect();
+        let names = self.names().map(|column| column.buffers(&places));
+        let fields = self.found().map(|found| match found {
+            Found::Flat(column) => column.buffers(&places),
+            Found::Nested(nested) => nested.buffers(&places),
+        });
+        let mut indexes: Vec<usize> = names.chain(fields).flatten().collect();
         indexes.sort_unstable();
         indexes.dedup();
         let most = messages.most();
         let raws = raws(batch, &indexes, body, source, most)?;
-        let compression = batch.compression().map(|compression| compression.codec());
-        let mut loaded = Vec::new();
-        for column in self.columns() {
-            let load = |column: &Column| {
-                column.load(&places, &raws, compression, most, &messages.dictionaries)
-            };
-            loaded.push(column.map(load).transpose()?);
+        let buffers = Buffers {
+            batch,
+            places: &places,
+            raws: &raws,
+            compression: batch.compression().map(|compression| compression.codec()),
+            most,
+            dictionaries: &messages.dictionaries,
+        };
+        let flat = |column: &Column| buffers.column(column);
+        let mut fields = Vec::with_capacity(self.fields.len());
+        for field in &self.fields {
+            fields.push(match field {
+                Ok(Some(Found::Flat(column))) => Some(LoadedField::Flat(flat(column)?)),
+                Ok(Some(Found::Nested(nested))) => {
+                    Some(LoadedField::Nested(nested.load(&buffers)?))
+                }
+                Ok(None) | Err(_) => None,
+            });
         }
-        let mut loaded = loaded.into_iter();
         Ok(Batch {
             rows,
-            id: loaded.next().flatten(),
-            source: loaded.next().flatten(),
-            fields: loaded.collect(),
+            id: self.id.as_ref().map(flat).transpose()?,
+            source: self.source.as_ref().map(flat).transpose()?,
+            fields,
         })
     }
 
@@ -190,10 +204,11 @@ impl Columns {
         source: &mut Source,
         most: usize,
     ) -> io::Result<Option<Part>> {
-        let mut columns = self.columns();
-        let used = columns.any(|column| {
-            column.is_some_and(|column| column.dictionary.is_some_and(|found| found.id == id))
-        });
+        let of_field = |found: &Found| match found {
+            Found::Flat(column) => column.needs(id),
+            Found::Nested(nested) => nested.needs(id),
+        };
+        let used = self.names().any(|column| column.needs(id)) || self.found().any(of_field);
         let nodes = &mut self.layout.nodes.iter();
         let node = nodes
             .find_map(|node| node.find_dictionary(id))
@@ -289,13 +304,13 @@ fn has_length(batch: &RecordBatch<'_>, node: usize, rows: u64) -> io::Result<()>
     }
 }
 
-fn lacks() -> io::Error {
+pub(super) fn lacks() -> io::Error {
     malformed("a column lacks buffers")
 }
 
 impl Column {
     /// The indices of the buffers of a batch that the column needs.
-    fn buffers(&self, places: &[NodeBuffers]) -> Vec<usize> {
+    pub(super) fn buffers(&self, places: &[NodeBuffers]) -> Vec<usize> {
         let mut found: Vec<_> = self
             .around
             .iter()
@@ -317,7 +332,7 @@ impl Column {
         found
     }
 
-    fn load(
+    pub(super) fn load(
         &self,
         places: &[NodeBuffers],
         raws: &HashMap<usize, Raw>,
@@ -330,11 +345,11 @@ impl Column {
             .into_iter()
             .enumerate()
             .map(|(at, index)| {
-                let raw = raws.get(&index).cloned().ok_or_else(lacks)?;
                 // Texts are read from front to back.
                 let texts =
                     matches!(self.values, Values::Binary { .. }) && self.dictionary.is_none();
-                Buffer::open(raw, compression, texts && at == self.around.len() + 2, most)
+                let flows = texts && at == self.around.len() + 2;
+                opened(raws, index, compression, flows, most)
             });
         let around = opened.by_ref().take(self.around.len());
         let around = around.collect::<io::Result<Vec<_>>>()?;
@@ -360,12 +375,30 @@ impl Column {
     }
 }
 
+/// Opens a buffer of a batch, see [`Buffer::open`].
+pub(super) fn opened(
+    raws: &HashMap<usize, Raw>,
+    index: usize,
+    compression: Option<CompressionType>,
+    flows: bool,
+    most: usize,
+) -> io::Result<Buffer> {
+    let raw = raws.get(&index).cloned().ok_or_else(lacks)?;
+    Buffer::open(raw, compression, flows, most)
+}
+
+/// The column of a wanted field in a batch, or the columns below it.
+enum LoadedField {
+    Flat(Loaded),
+    Nested(LoadedNested),
+}
+
 /// The requested columns of a batch.
 struct Batch {
     rows: u64,
     id: Option<Loaded>,
     source: Option<Loaded>,
-    fields: Vec<Option<Loaded>>,
+    fields: Vec<Option<LoadedField>>,
 }
 
 impl Batch {
@@ -394,7 +427,12 @@ impl Batch {
                 values.push(match (found, column) {
                     (Err(reason), _) => Err(reason.clone()),
                     (_, None) => Ok(Value::Missing),
-                    (_, Some(column)) => column.cell(row, most)?.value(wanted, options),
+                    (_, Some(LoadedField::Flat(column))) => {
+                        column.cell(row, most)?.value(wanted, options)
+                    }
+                    (_, Some(LoadedField::Nested(column))) => {
+                        column.cell(row, most)?.value(wanted, options)
+                    }
                 });
             }
             let document = wanted::document(options, values).map(|(content, context)| {

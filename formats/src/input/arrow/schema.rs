@@ -3,11 +3,12 @@
 
 use std::io;
 
-use arrow_ipc::{Endianness, Field, MetadataVersion, Schema, Type};
+use arrow_ipc::{Endianness, Field, MetadataVersion, Precision, Schema, Type};
 
 use super::super::error::malformed;
 use super::super::fields;
 use super::super::wanted::{Holds, Wanted};
+use super::nested::Nested;
 
 /// How the values of a column are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,25 @@ pub(super) enum Values {
     FixedList { length: usize },
 }
 
+/// How the values of a field are written as JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Json {
+    Text,
+    Integer,
+    Boolean,
+    Float {
+        width: usize,
+    },
+    Null,
+    Object,
+    List,
+    Map,
+    /// JSON has no such values: times, decimals, bytes of fixed length.
+    Other,
+    /// JSON has such values, but they are not read.
+    Unread,
+}
+
 /// A field and its children, with the buffers that they have in each batch.
 ///
 /// Readable columns and structs have a validity bitmap as their first buffer.
@@ -35,7 +55,11 @@ pub(super) struct Node {
     pub(super) is_view: bool,
     pub(super) values: Option<Values>,
     /// The name of the type in error messages.
-    kind: &'static str,
+    pub(super) kind: &'static str,
+    /// How its values are written as JSON.
+    pub(super) json: Json,
+    /// Whether its texts are JSON, by the name of their type.
+    pub(super) is_json: bool,
     is_struct: bool,
     pub(super) dictionary: Option<Dictionary>,
     pub(super) children: Vec<Node>,
@@ -52,6 +76,21 @@ pub(super) struct Column {
     /// For lists: how the items are stored.
     pub(super) items: Option<Values>,
     pub(super) dictionary: Option<Dictionary>,
+}
+
+/// The column of a wanted field, or the columns below it.
+#[derive(Debug, Clone)]
+pub(super) enum Found {
+    Flat(Column),
+    Nested(Nested),
+}
+
+impl Column {
+    /// Whether it needs this dictionary.
+    pub(super) fn needs(&self, id: i64) -> bool {
+        self.dictionary
+            .is_some_and(|dictionary| dictionary.id == id)
+    }
 }
 
 /// A dictionary column: its batches hold indices into a list of values that comes before them.
@@ -102,7 +141,7 @@ impl Layout {
     }
 
     /// The column of a wanted field, or the reason why there is none; neither, if it may be missing and is.
-    pub(super) fn field(&self, wanted: &Wanted) -> Result<Option<Column>, String> {
+    pub(super) fn field(&self, wanted: &Wanted) -> Result<Option<Found>, String> {
         let Some((around, node)) = find(&self.nodes, &wanted.path) else {
             if wanted.holds.may_be_missing() {
                 return Ok(None);
@@ -110,6 +149,14 @@ impl Layout {
             let names = self.nodes.iter().map(|node| node.name.as_str());
             return Err(fields::missing(wanted, "the file", names));
         };
+        if node.json == Json::Null && wanted.holds.may_be_missing() {
+            return Ok(None);
+        }
+        let is_text = matches!(node.values, Some(Values::Binary { .. } | Values::View));
+        if wanted.holds.is_json() && !is_text {
+            let nested = Nested::of(around, node).map_err(|kind| wanted.not(kind))?;
+            return Ok(Some(Found::Nested(nested)));
+        }
         let of_tokens = wanted.holds == Holds::Tokens;
         let column = node.column(around);
         let column = column.filter(|column| match column.values {
@@ -117,7 +164,10 @@ impl Layout {
             Values::List { .. } | Values::FixedList { .. } => of_tokens,
             Values::Integer { .. } => false,
         });
-        column.map(Some).ok_or_else(|| wanted.not(node.kind))
+        column.map_or_else(
+            || Err(wanted.not(node.kind)),
+            |column| Ok(Some(Found::Flat(column))),
+        )
     }
 
     /// A column with names, such as the documents' own ids, if there is one.
@@ -167,7 +217,7 @@ impl Node {
     }
 
     /// The column of this field; none if it is not a readable column.
-    fn column(&self, around: Vec<usize>) -> Option<Column> {
+    pub(super) fn column(&self, around: Vec<usize>) -> Option<Column> {
         let values = self.values?;
         let items = match values {
             Values::List { .. } | Values::FixedList { .. } if self.dictionary.is_some() => {
@@ -279,6 +329,8 @@ fn node(field: Field<'_>, version: MetadataVersion, count: &mut usize) -> io::Re
         is_view: values == Some(Values::View),
         values,
         kind,
+        json: json(field, values),
+        is_json: is_json(field),
         is_struct: field.type_type() == Type::Struct_,
         dictionary: field.dictionary().map(|dictionary| Dictionary {
             id: dictionary.id(),
@@ -291,5 +343,48 @@ fn node(field: Field<'_>, version: MetadataVersion, count: &mut usize) -> io::Re
         }),
         children,
         index,
+    })
+}
+
+/// How the values of a field are written as JSON.
+fn json(field: Field<'_>, values: Option<Values>) -> Json {
+    match field.type_type() {
+        Type::Null => Json::Null,
+        Type::Bool => Json::Boolean,
+        Type::Int if values.is_some() => Json::Integer,
+        Type::FloatingPoint => match field
+            .type_as_floating_point()
+            .map(|float| float.precision())
+        {
+            Some(Precision::HALF) => Json::Float { width: 2 },
+            Some(Precision::SINGLE) => Json::Float { width: 4 },
+            Some(Precision::DOUBLE) => Json::Float { width: 8 },
+            _ => Json::Unread,
+        },
+        Type::Utf8
+        | Type::Binary
+        | Type::LargeUtf8
+        | Type::LargeBinary
+        | Type::Utf8View
+        | Type::BinaryView => Json::Text,
+        Type::List | Type::LargeList | Type::FixedSizeList => Json::List,
+        Type::Struct_ => Json::Object,
+        Type::Map => Json::Map,
+        Type::Decimal
+        | Type::Date
+        | Type::Time
+        | Type::Timestamp
+        | Type::Interval
+        | Type::Duration
+        | Type::FixedSizeBinary => Json::Other,
+        _ => Json::Unread,
+    }
+}
+
+/// Whether a field's texts are JSON: the extension type `arrow.json`.
+fn is_json(field: Field<'_>) -> bool {
+    let metadata = field.custom_metadata().unwrap_or_default();
+    metadata.iter().any(|entry| {
+        entry.key() == Some("ARROW:extension:name") && entry.value() == Some("arrow.json")
     })
 }

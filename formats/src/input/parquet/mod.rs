@@ -1,14 +1,17 @@
 //! Takes a Parquet file, yields a document per row. Reads only the wanted columns, page by page, so memory does not
 //! depend on the size of the row groups.
 //!
-//! Columns are read value by value (see `column`), not as Arrow arrays: a value is then a slice of its page, a
-//! dictionary's value is in memory once, and an invalid or too large text is one bad row, not the end of a batch.
+//! Columns are read value by value (see `column`; `nested` for lists of objects), not as Arrow arrays: a value is then a
+//! slice of its page, a dictionary's value is in memory once, and an invalid or too large text is one bad row, not the
+//! end of a batch.
 //! `pages` checks the pages, `footer` and `thrift` the headers around them: Parquet's own parser trusts the sizes in
 //! them when it allocates.
 
 mod column;
+mod decoded;
 mod delta;
 mod footer;
+mod nested;
 mod pages;
 mod thrift;
 
@@ -28,7 +31,9 @@ use super::wanted::{self, Holds, Value, Wanted};
 use super::worker::Sink;
 use super::{ReadOptions, Record, Said};
 use column::{Column, Role};
-use pages::{Budget, Chunk, Limited};
+use decoded::Decoded;
+use nested::{Named, Nested, NestedColumn};
+use pages::{Budget, Chunk, Limited, PageValues};
 
 /// The most rows per byte of the file; a file that claims more is damaged.
 const ROWS_PER_BYTE: u64 = 4096;
@@ -46,20 +51,26 @@ pub(super) fn read(
     let rows = total_rows(&metadata, ranges.length())?;
     let columns = Columns::find(&metadata, options);
     for group in metadata.row_groups() {
-        let open = |index: usize| open(&ranges, group, index, options);
-        let flat = |found: &Option<(usize, Role)>| -> io::Result<Option<Column>> {
-            let Some((index, role)) = found else {
-                return Ok(None);
-            };
-            let (chunk, pages, budget) = open(*index)?;
-            Ok(Some(Column::new(chunk, *role, pages, budget)))
+        let open = |index: usize, of: PageValues| open(&ranges, group, index, of, options);
+        let flat = |(index, role): (usize, Role)| -> io::Result<Column> {
+            let (chunk, pages, budget) = open(index, PageValues::Flat)?;
+            Ok(Column::new(chunk, role, pages, budget))
         };
-        let mut id = flat(&columns.id)?;
-        let mut source = flat(&columns.source)?;
+        let mut id = columns.id.map(flat).transpose()?;
+        let mut source = columns.source.map(flat).transpose()?;
         let mut fields = Vec::with_capacity(columns.fields.len());
         for field in &columns.fields {
             fields.push(match field {
-                Ok(Some(found)) => flat(&Some(*found))?,
+                Ok(Some(Found::Flat(index, role))) => Some(Field::Flat(flat((*index, *role))?)),
+                Ok(Some(Found::Nested(nested))) => {
+                    let mut leaves = Vec::with_capacity(nested.columns.len());
+                    for &(index, unsigned) in &nested.columns {
+                        let (chunk, pages, budget) = open(index, PageValues::Nested)?;
+                        leaves.push(Decoded::new(chunk, unsigned, pages, budget));
+                    }
+                    let most = options.max_document_bytes;
+                    Some(Field::Nested(NestedColumn::new(nested, leaves, most)))
+                }
                 Ok(None) | Err(_) => None,
             });
         }
@@ -72,7 +83,8 @@ pub(super) fn read(
                 values.push(match (found, column) {
                     (Err(reason), _) => Err(reason.clone()),
                     (_, None) => Ok(Value::Missing),
-                    (_, Some(column)) => column.next()?.value(wanted, options),
+                    (_, Some(Field::Flat(column))) => column.next()?.value(wanted, options),
+                    (_, Some(Field::Nested(column))) => column.next()?.value(wanted, options),
                 });
             }
             let name = |column: &mut Option<Column>| match column {
@@ -96,13 +108,20 @@ pub(super) fn read(
                 progress(row as u64, rows);
             }
         }
-        let flat = fields.iter_mut().chain([&mut id, &mut source]).flatten();
-        for column in flat {
-            if !column.is_at_end()? {
-                return Err(malformed(format!(
-                    "a row group of {group_rows} rows with a column of more"
-                )));
-            }
+        let mut at_end = true;
+        for field in fields.iter_mut().flatten() {
+            at_end &= match field {
+                Field::Flat(column) => column.is_at_end()?,
+                Field::Nested(column) => column.is_at_end()?,
+            };
+        }
+        for column in [&mut id, &mut source].into_iter().flatten() {
+            at_end &= column.is_at_end()?;
+        }
+        if !at_end {
+            return Err(malformed(format!(
+                "a row group of {group_rows} rows with a column of more"
+            )));
         }
     }
     progress(1, 1);
@@ -142,6 +161,7 @@ fn open<'a>(
     ranges: &Arc<Ranges>,
     group: &'a RowGroupMetaData,
     index: usize,
+    values: PageValues,
     options: &ReadOptions,
 ) -> io::Result<(&'a ColumnChunkMetaData, Box<Limited>, Budget)> {
     let chunk = group.column(index);
@@ -152,8 +172,20 @@ fn open<'a>(
     let bytes = Arc::new(Chunk::column(Arc::clone(ranges), chunk, limit));
     let rows = usize::try_from(group.num_rows()).map_err(io::Error::other)?;
     let pages = SerializedPageReader::new(bytes, chunk, rows, None).map_err(cause)?;
-    let (pages, budget) = Limited::new(Box::new(pages), chunk, limit);
+    let (pages, budget) = Limited::new(Box::new(pages), chunk, values, limit);
     Ok((chunk, Box::new(pages), budget))
+}
+
+/// The column, or the columns, of a wanted field.
+enum Found {
+    Flat(usize, Role),
+    Nested(Nested),
+}
+
+/// The same in a row group.
+enum Field<'a> {
+    Flat(Column),
+    Nested(NestedColumn<'a>),
 }
 
 /// The columns that are read.
@@ -161,7 +193,7 @@ struct Columns {
     wanted: Vec<Wanted>,
     /// For each wanted field its column and how to read it, or the reason why there is none; neither, if the field may
     /// be missing and is.
-    fields: Vec<Result<Option<(usize, Role)>, String>>,
+    fields: Vec<Result<Option<Found>, String>>,
     id: Option<(usize, Role)>,
     source: Option<(usize, Role)>,
 }
@@ -186,8 +218,26 @@ impl Columns {
             }
             found
         };
-        let field = |wanted: &Wanted| match find(&wanted.path, wanted.holds == Holds::Tokens) {
+        let list = |path: &str| match nested::find(schema.root_schema(), path)? {
+            Named::Nested(nested) => Some(Ok(Found::Nested(nested))),
+            Named::Flat(index) => {
+                let role = Role::of(&schema.column(index), true, false);
+                Some(role.map(|role| Found::Flat(index, role)))
+            }
+            Named::Other(kind) => Some(Err(kind)),
+        };
+        let flat = |path: &str, tokens: bool| {
+            let found = find(path, tokens)?;
+            Some(found.map(|(index, role)| Found::Flat(index, role)))
+        };
+        let found = |wanted: &Wanted| match wanted.holds.is_json() {
+            true => list(&wanted.path),
+            false => flat(&wanted.path, wanted.holds == Holds::Tokens),
+        };
+        let field = |wanted: &Wanted| match found(wanted) {
             Some(Ok(found)) => Ok(Some(found)),
+            // A column that is null in every row.
+            Some(Err("null")) if wanted.holds.may_be_missing() => Ok(None),
             Some(Err(kind)) => Err(wanted.not(kind)),
             None if wanted.holds.may_be_missing() => Ok(None),
             None => {

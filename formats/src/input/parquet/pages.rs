@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding, Type};
 use parquet::column::page::{Page, PageMetadata, PageReader};
+use parquet::data_type::ByteArray;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{ChunkReader, Length};
@@ -237,13 +238,44 @@ impl Read for Bytewise {
     }
 }
 
-/// The number of values that further pages may hold until the column resets it.
+/// The number of bytes that the values of further pages may take until the column resets it.
 pub(super) type Budget = Arc<AtomicUsize>;
+
+/// How the values of a page are held when they are decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PageValues {
+    /// Integers, or the texts of single rows.
+    Flat,
+    /// All texts of a row at once.
+    Nested,
+}
+
+impl PageValues {
+    /// The bytes of a value with its levels, without the bytes of its text, which are in the page or the dictionary.
+    fn size(self) -> usize {
+        match self {
+            Self::Flat => size_of::<i64>(),
+            Self::Nested => size_of::<ByteArray>() + 2 * size_of::<i16>(),
+        }
+    }
+
+    /// The bytes that the values of a few pages may take together.
+    fn most(self, max_document_bytes: usize) -> usize {
+        /// Nulls take no bytes in a page, so a page of few bytes may hold many of them.
+        const LEAST: usize = 64 << 20;
+        let most = max_document_bytes.saturating_mul(DOCUMENTS_PER_PAGE);
+        match self {
+            Self::Flat => most,
+            Self::Nested => most.max(LEAST),
+        }
+    }
+}
 
 /// Pages whose decoded values fit into memory: a few bytes can encode any number of equal values.
 pub(super) struct Limited {
     pages: Box<dyn PageReader>,
     budget: Budget,
+    values: PageValues,
     /// Bits per repetition level and per definition level.
     level_bits: [usize; 2],
     /// Whether texts may share a prefix with the text before.
@@ -277,13 +309,14 @@ impl Limited {
     pub(super) fn new(
         pages: Box<dyn PageReader>,
         chunk: &ColumnChunkMetaData,
+        values: PageValues,
         max_document_bytes: usize,
     ) -> (Self, Budget) {
-        let most = max_document_bytes.saturating_mul(DOCUMENTS_PER_PAGE) / size_of::<i64>();
-        let budget = Arc::new(AtomicUsize::new(most));
+        let budget = Arc::new(AtomicUsize::new(values.most(max_document_bytes)));
         let limited = Self {
             pages,
             budget: Arc::clone(&budget),
+            values,
             level_bits: {
                 let column = chunk.column_descr();
                 let bits = |most: i16| (i16::BITS - most.max(0).leading_zeros()) as usize;
@@ -296,8 +329,9 @@ impl Limited {
         (limited, budget)
     }
 
-    /// Checks what Parquet does not check before it decodes a page.
-    fn check(&self, page: &Page) -> io::Result<()> {
+    /// Checks what Parquet does not check before it decodes a page. The bytes of its texts that are not in the page
+    /// itself, because texts may share a prefix.
+    fn check(&self, page: &Page) -> io::Result<usize> {
         let length = page.buffer().len();
         let levels_end = match page {
             Page::DataPage {
@@ -336,6 +370,7 @@ impl Limited {
         let values = page.buffer().slice(levels_end..);
         let most = page.num_values() as usize;
         let is_text = self.is_text;
+        let mut shared = 0;
         let fits = match page {
             Page::DictionaryPage { .. } if is_text => plain_texts_lie_in(&values, most),
             _ => match page.encoding() {
@@ -345,7 +380,11 @@ impl Limited {
                         "a page with an encoding that its column does not declare",
                     ));
                 }
-                Encoding::DELTA_BYTE_ARRAY if is_text => delta::shared_texts_lie_in(&values, most),
+                Encoding::DELTA_BYTE_ARRAY if is_text => {
+                    let bytes = delta::shared_texts_in(&values, most);
+                    shared = bytes.unwrap_or(0);
+                    bytes.is_some()
+                }
                 Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY
                     if !self.has_dictionary && page.is_data_page() =>
                 {
@@ -357,7 +396,7 @@ impl Limited {
             },
         };
         match fits {
-            true => Ok(()),
+            true => Ok(shared),
             false => Err(malformed("a page whose texts are longer than the page")),
         }
     }
@@ -367,10 +406,16 @@ impl PageReader for Limited {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
         let page = self.pages.get_next_page()?;
         if let Some(page) = &page {
-            self.check(page).map_err(external)?;
+            let shared = self.check(page).map_err(external)?;
             self.has_dictionary |= page.is_dictionary_page();
-            let values = page.num_values() as usize;
-            let budget = self.budget.load(Ordering::Relaxed).checked_sub(values);
+            let values = (page.num_values() as usize).saturating_mul(self.values.size());
+            // In a flat column only one of them is decoded at a time.
+            let texts = match self.values {
+                PageValues::Flat => 0,
+                PageValues::Nested => shared,
+            };
+            let budget = self.budget.load(Ordering::Relaxed);
+            let budget = budget.checked_sub(values.saturating_add(texts));
             let left = budget.ok_or_else(|| {
                 external(malformed(
                     "a row or page has more values than fit into memory",
