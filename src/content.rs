@@ -248,4 +248,34 @@ impl Encoder<'_> {
             text,
         })
     }
+
+    /// The tokens of a document after a text that stands before it: the same ids at the end.
+    ///
+    /// # Errors
+    /// The reason why the row is rejected: the document's own tokens change.
+    pub(crate) fn after(&self, before: &str, document: &Tokenized) -> Result<Vec<u32>, String> {
+        let Some(tokenization) = self.tokenization else {
+            return Err(
+                "expected a tokenizer for the text before the document, got none".to_owned(),
+            );
+        };
+        let cannot = |error| format!("cannot tokenize: {error}");
+        let Some(text) = &document.text else {
+            let mut tokens = tokenization.encode(before).map_err(cannot)?;
+            tokens.truncate(tokens.len() - tokenization.suffix.len());
+            tokens.extend_from_slice(&document.tokens);
+            return Ok(tokens);
+        };
+        let tokens = tokenization
+            .encode(&format!("{before}{text}"))
+            .map_err(cannot)?;
+        // A special token before the text stays the first of all.
+        let own = &document.tokens[tokenization.prefix.len()..];
+        match tokens.ends_with(own) && tokens.len() >= document.tokens.len() {
+            true => Ok(tokens),
+            false => Err(
+                "the document has other tokens after the text before it: expected a border between tokens".to_owned(),
+            ),
+        }
+    }
 }

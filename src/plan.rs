@@ -92,6 +92,9 @@ pub struct Plan {
     /// The fields with the content, and which of its tokens may be targets.
     #[serde(flatten)]
     pub content: ContentPlan,
+    /// Field with a text after which the documents are scored too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_field: Option<String>,
     /// Field with the document's id.
     pub id_field: String,
     /// Field with the document's source, if it is stored.
@@ -242,6 +245,7 @@ impl Plan {
             references: self.references.len(),
             combine: combine.unwrap_or(Combine::Mean),
             base: self.base.is_some(),
+            context: self.context_field.is_some(),
         }
     }
 
@@ -270,6 +274,7 @@ impl Plan {
             "look_ahead_documents": self.look_ahead_documents,
             "look_ahead_tokens": self.look_ahead_tokens,
             "content": self.content,
+            "with_context_field": self.context_field,
             "id_field": self.id_field,
             "source_field": self.source_field,
             "lines": self.lines,
@@ -294,7 +299,7 @@ impl Plan {
     pub(crate) fn read_options(&self) -> ReadOptions {
         ReadOptions {
             content: self.content.fields(),
-            context_field: None,
+            context_field: self.context_field.clone(),
             id_field: self.id_field.clone(),
             source_field: self.source_field.clone(),
             lines: self.lines,

@@ -98,6 +98,14 @@ pub struct ScoreArgs {
     #[arg(long, help_heading = "Output", conflicts_with = "tokens_field")]
     pub keep_text: bool,
 
+    /// Field with a text that stands before the document, such as its prompt: scores the document's tokens also after it.
+    ///
+    /// Adds the columns `loss_context` and `entropy_context`, and `gain`, which is loss - loss_context: how much better a
+    /// token is predicted after that text. A document whose own tokens change with the text before them, or that is too
+    /// long together with it, is rejected.
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    pub with_context_field: Option<String>,
+
     /// Whether context tokens get scores too; without them, their scores are null.
     #[arg(
         long,

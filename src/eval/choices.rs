@@ -156,6 +156,7 @@ pub(crate) fn documents(
                 tokens,
                 text: None,
                 target: None,
+                after_text: None,
                 source: None,
             };
             documents.push((asked, document));

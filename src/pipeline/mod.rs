@@ -86,6 +86,8 @@ pub(crate) struct TokenDocument {
     pub(crate) tokens: Vec<u32>,
     /// Which tokens may be targets, if the masks have that column.
     pub(crate) target: Option<Vec<bool>>,
+    /// Its tokens after a text that stands before them, if they are scored there too.
+    pub(crate) after_text: Option<Vec<u32>>,
     /// Its text, if the masks store it.
     pub(crate) text: Option<String>,
     /// Its source, if the masks store it.

@@ -76,6 +76,7 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
             tokens_field: Some("ids".into()),
             ..crate::content::ContentPlan::default()
         },
+        context_field: None,
         id_field: "id".into(),
         source_field: None,
         lines: false,

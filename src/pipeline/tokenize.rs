@@ -203,7 +203,7 @@ pub(crate) fn tokenize(
         row,
         content,
         source,
-        context: _,
+        context,
     } = match record {
         Record::Document(document) => document,
         Record::Rejected(rejection) => return Err(rejection),
@@ -213,11 +213,27 @@ pub(crate) fn tokenize(
         row,
         reason,
     };
+    let done = work.encoder.tokens(content).map_err(reject)?;
+    let after_text = match context {
+        Some(context) => {
+            let tokens = work.encoder.after(&context, &done).map_err(reject)?;
+            let most = work.plan.context;
+            if tokens.len() > most {
+                return Err(reject(format!(
+                    "expected at most {most} tokens together with the text before the document, got {}",
+                    tokens.len()
+                )));
+            }
+            below(work.encoder.tokenization, &tokens, work.plan.vocabulary).map_err(reject)?;
+            Some(tokens)
+        }
+        None => None,
+    };
     let Tokenized {
         tokens,
         target,
         text,
-    } = work.encoder.tokens(content).map_err(reject)?;
+    } = done;
     below(work.encoder.tokenization, &tokens, work.plan.vocabulary).map_err(reject)?;
     // Token 0 is no target of any trainer: nothing stands before it.
     if let Some(target) = &target
@@ -231,6 +247,7 @@ pub(crate) fn tokenize(
         row,
         tokens,
         target,
+        after_text,
         text: text.filter(|_| work.plan.keep_text),
         source,
     })

@@ -114,6 +114,7 @@ impl Models {
                 Combination::Max => Combine::Max,
             },
             base: self.models.len() > self.references,
+            context: request.context_field.is_some(),
         })
     }
 

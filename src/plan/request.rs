@@ -26,6 +26,8 @@ pub(crate) struct ScoringRequest {
     pub(crate) combine: Option<Combination>,
     pub(crate) model_args: ModelArgs,
     pub(crate) input: InputArgs,
+    /// The field with a text after which the documents are scored too.
+    pub(crate) context_field: Option<String>,
     /// The seed of `--sample`.
     pub(crate) sample_seed: u64,
     /// The selection; none means only scores.
@@ -74,6 +76,7 @@ impl ScoringRequest {
             combine: None,
             model_args,
             input: InputArgs::default(),
+            context_field: None,
             sample_seed: 0,
             selection: None,
             files: MaskFiles::default(),
@@ -95,6 +98,7 @@ impl From<&ScoreArgs> for ScoringRequest {
             combine: args.combine,
             model_args: args.model_args.clone(),
             input: args.input.clone(),
+            context_field: args.with_context_field.clone(),
             sample_seed: args.selection.seed.unwrap_or(0),
             selection: Some((
                 args.by,

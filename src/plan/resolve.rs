@@ -86,6 +86,13 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         demo::folder(&libraries.cache)
     })?;
     request.input.text.content()?;
+    if request.context_field.is_some() && request.input.text.targets.messages_field.is_some() {
+        return Err(HintedError::error(
+            "--with-context-field: expected texts or token ids, got conversations (--messages-field)",
+            "a text before the first special token of a chat template is nothing that a model has seen; give the prompt \
+             as the context and the answer as the text",
+        ));
+    }
     let (tokenizer, tokenization) = models.tokenizer(request)?;
     let path = tokenizer.as_ref().map(TokenizerFiles::path);
     let special = (request.model_args.bos, request.model_args.eos);
@@ -177,6 +184,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         rule,
         scope,
         content: ContentPlan::of(&request.input.text, conversations.as_ref())?,
+        context_field: request.context_field.clone(),
         id_field: request.input.id_field.clone(),
         source_field: request.input.source_field.clone(),
         lines: request.input.text.lines,

@@ -134,6 +134,7 @@ mod tests {
             tokens: Vec::new(),
             text: None,
             target: None,
+            after_text: None,
             source: None,
         };
         Sampled { shard, document }
