@@ -54,6 +54,13 @@ pub(crate) struct Metadata {
     /// Which tokens may be targets, if not all.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) targets: Option<Targets>,
+    /// The corpus field with a text after which the documents were scored too.
+    #[serde(
+        rename = "with_context_field",
+        deserialize_with = "lenient",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(crate) context_field: Option<String>,
     /// The rule of each column of masks or weights.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) selections: Option<Vec<Selection>>,

@@ -158,6 +158,9 @@ mod tokenizers;
 // The first documents of a corpus, and samples of it.
 #[cfg(test)]
 mod subset;
+// Documents scored also after a text that stands before them.
+#[cfg(test)]
+mod after_text;
 // Context tokens: scored, but never ranked, counted or kept.
 #[cfg(test)]
 mod targets;
