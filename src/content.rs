@@ -2,8 +2,6 @@
 //! Takes the content of a row, yields its token ids and which of them may be targets. All commands that read a corpus
 //! use it.
 
-use std::path::Path;
-
 use rho_formats::{Content, ContentFields};
 use serde::Serialize;
 
@@ -12,7 +10,7 @@ use crate::{
     conversations::Conversations,
     hinted_error::HintedError,
     metadata, targets,
-    tokenization::Tokenization,
+    tokenization::{Tokenization, TokenizerFiles},
 };
 
 /// The fields of a corpus and the rule of its targets, as a plan records them.
@@ -159,7 +157,7 @@ impl ContentPlan {
 /// If there is no tokenizer or no template, or the template cannot be read.
 pub(crate) fn conversations(
     args: &TextArgs,
-    tokenizer: Option<&Path>,
+    tokenizer: Option<&TokenizerFiles>,
     (bos, eos): (SpecialToken, SpecialToken),
 ) -> anyhow::Result<Option<Conversations>> {
     let of = &args.targets;
@@ -180,9 +178,8 @@ pub(crate) fn conversations(
             "name it with --tokenizer",
         ));
     };
-    let folder = tokenizer.parent().unwrap_or(Path::new(""));
     Conversations::load(
-        folder,
+        tokenizer,
         of.chat_template.as_deref(),
         of.messages_style.unwrap_or_default(),
         of.targets.unwrap_or_default(),

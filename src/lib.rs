@@ -39,7 +39,7 @@ mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod content;
-mod conversations;
+pub mod conversations;
 mod convert;
 mod corpus;
 mod demo;

@@ -21,7 +21,7 @@ use crate::{
         rule::{BASE_LOSS, Rule, Scope},
     },
     terminal, threads,
-    tokenization::{Tokenization, TokenizerFiles},
+    tokenization::Tokenization,
 };
 
 /// Most documents in one read-ahead block.
@@ -94,9 +94,8 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         ));
     }
     let (tokenizer, tokenization) = models.tokenizer(request)?;
-    let path = tokenizer.as_ref().map(TokenizerFiles::path);
     let special = (request.model_args.bos, request.model_args.eos);
-    let conversations = content::conversations(&request.input.text, path, special)?;
+    let conversations = content::conversations(&request.input.text, tokenizer.as_ref(), special)?;
     let (context, overlap) = models.windows(&request.model_args)?;
     let columns = models.columns(request)?;
     let scores = columns.names();

@@ -119,13 +119,25 @@ impl Tokenization {
     /// Token ids of a text, special tokens included.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = self.prefix.clone();
-        limited(text.len(), || match &self.words {
-            Some(words) => words.encode(&self.tokenizer, text, &mut ids),
-            None => long_texts::encode(&self.tokenizer, &self.growth, text, &mut ids),
-        })?;
+        self.encode_into(text, &mut ids)?;
         ids.extend_from_slice(&self.suffix);
         ids.shrink_to_fit();
         Ok(ids)
+    }
+
+    /// Token ids of a text, without special tokens around it.
+    pub(crate) fn encode_alone(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let mut ids = Vec::new();
+        self.encode_into(text, &mut ids)?;
+        ids.shrink_to_fit();
+        Ok(ids)
+    }
+
+    fn encode_into(&self, text: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
+        limited(text.len(), || match &self.words {
+            Some(words) => words.encode(&self.tokenizer, text, ids),
+            None => long_texts::encode(&self.tokenizer, &self.growth, text, ids),
+        })
     }
 
     /// The bytes of tokens, for display.
@@ -136,12 +148,17 @@ impl Tokenization {
     /// The byte offset in a text at which each of its tokens ends. The tokens are those of [`encode`](Self::encode)
     /// without the special tokens around them.
     pub(crate) fn ends(&self, text: &str) -> Result<Vec<usize>, TokenizerError> {
+        let offsets = self.offsets(text)?;
+        Ok(offsets.into_iter().map(|(_, end)| end).collect())
+    }
+
+    /// The byte offsets in a text at which each of its tokens starts and ends, as [`ends`](Self::ends).
+    pub(crate) fn offsets(&self, text: &str) -> Result<Vec<(usize, usize)>, TokenizerError> {
         let encoding = limited(text.len(), || {
             self.growth.check(text)?;
             self.tokenizer.encode(text, false).map_err(TokenizerError)
         })?;
-        let offsets = encoding.get_offsets().iter();
-        Ok(offsets.map(|(_, end)| *end).collect())
+        Ok(encoding.get_offsets().to_vec())
     }
 }
 

@@ -1,0 +1,1 @@
+//! Targets and rejections. Texts, ids and masks are compared with Transformers in tests/conversations.rs.
