@@ -31,7 +31,6 @@ use messages::Messages;
 use template::{Rendered, Template, list};
 use template_files::Templates;
 
-
 /// A conversation as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Targeted {
