@@ -21,6 +21,8 @@ mod joined;
 #[cfg(test)]
 mod masks;
 #[cfg(test)]
+mod nested;
+#[cfg(test)]
 mod other_readers;
 #[cfg(test)]
 mod other_tars;
