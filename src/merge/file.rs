@@ -105,10 +105,10 @@ pub(super) fn copy(
     input.must_be_unchanged(merged.file)?;
     let mut files = Vec::new();
     // A file without documents is copied, so that each shard has one; a file of which all were dropped is not.
-    if let Some(copy) = open
-        && (counts.documents > 0 || at == 0)
-    {
-        files.push(copy.finish()?);
+    match open {
+        Some(copy) if counts.documents > 0 || at == 0 => files.push(copy.finish()?),
+        Some(copy) => copy.discard()?,
+        None => {}
     }
     Ok(Some(Record { files, counts }))
 }

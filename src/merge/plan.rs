@@ -53,7 +53,9 @@ impl MergePlan {
         let files = self.files.iter();
         let identity = |merged: &Merged| {
             let file = &self.inputs[merged.input].files[merged.file];
-            (merged.name.to_string(), json!(file.identity))
+            // The name says the format of the output, which is a setting of its own.
+            let name = mask_file_name_in(&merged.name, FileFormat::ArrowStream);
+            (name, json!(file.identity))
         };
         let mut settings = json!({
             "command": Command::Merge.name(),

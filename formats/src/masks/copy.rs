@@ -188,6 +188,19 @@ impl MaskCopy {
         })
     }
 
+    /// Removes the file, and its folders if they are empty then.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn discard(self) -> Result<(), OutputError> {
+        let name = partial_of_file(&self.name);
+        let removed = self.folder.remove_file_and_empty_folders(&name);
+        removed.map_err(|source| OutputError::Write {
+            path: self.path,
+            source,
+        })
+    }
+
     fn put(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
         let written = self.file.write_all(bytes);
         written.map_err(|source| OutputError::Write {

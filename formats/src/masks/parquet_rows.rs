@@ -12,8 +12,10 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{RecordBatch, RecordBatchOptions};
-use arrow_schema::{ArrowError, SchemaRef};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{ArrowPrimitiveType, Float16Type, Float32Type, UInt8Type};
+use arrow_array::{Array, ArrayRef, ListArray, PrimitiveArray, RecordBatch, RecordBatchOptions};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, RowGroups, RowSelection, RowSelector,
 };
@@ -82,7 +84,9 @@ impl ParquetRows {
         let (metadata, schema): (ParquetMetaData, SchemaRef) = parsed?;
         total_rows(&metadata, ranges.length()).map_err(input)?;
         for field in schema.fields() {
-            add_widths(field.data_type(), &mut Vec::new())?;
+            let kind = field.data_type();
+            add_widths(kind, &mut Vec::new())
+                .map_err(|_| wrong(&format!("types of mask files, got {kind}")))?;
         }
         // Then a column has one leaf, because mask files have no structs.
         let leaves = metadata.file_metadata().schema_descr().num_columns();
@@ -162,7 +166,8 @@ impl ParquetRows {
         self.row += rows;
         open.row = self.row;
         self.open = Mutex::new(Some(open));
-        RecordBatch::try_new(schema, batch.columns().to_vec()).map(Some)
+        let columns = batch.columns().iter().map(without_leftovers);
+        RecordBatch::try_new(schema, columns.collect::<Result<_, _>>()?).map(Some)
     }
 
     /// The rows of the next batch; none at the end.
@@ -230,6 +235,39 @@ fn batch_rows(group: &RowGroupMetaData) -> usize {
         false => (u128::from(MOST_TOKENS) * rows as u128 / u128::from(tokens)) as usize,
     };
     most.clamp(1, MOST_ROWS)
+}
+
+/// A column with 0 in the place of each null item, as our writers leave it; Parquet's reader leaves other values there.
+/// So what is copied from here is the same as what is copied from Arrow.
+fn without_leftovers(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let list = column.as_list_opt::<i32>();
+    let Some(list) = list.filter(|list| list.values().null_count() > 0) else {
+        return Ok(Arc::clone(column));
+    };
+    let items = list.values();
+    let items = (zero_nulls::<Float32Type>(items))
+        .or_else(|| zero_nulls::<Float16Type>(items))
+        .or_else(|| zero_nulls::<UInt8Type>(items))
+        .unwrap_or_else(|| Arc::clone(items));
+    let DataType::List(field) = list.data_type() else {
+        return Ok(Arc::clone(column));
+    };
+    let offsets = list.offsets().clone();
+    let list = ListArray::try_new(Arc::clone(field), offsets, items, list.nulls().cloned())?;
+    Ok(Arc::new(list))
+}
+
+/// None if the items are of another type.
+fn zero_nulls<T: ArrowPrimitiveType>(items: &ArrayRef) -> Option<ArrayRef> {
+    let items = items.as_primitive_opt::<T>()?;
+    let mut values = items.values().to_vec();
+    let nulls = items.nulls().cloned();
+    if let Some(nulls) = &nulls {
+        for null in (!nulls.inner()).set_indices() {
+            values[null] = T::default_value();
+        }
+    }
+    Some(Arc::new(PrimitiveArray::<T>::new(values.into(), nulls)))
 }
 
 /// A row group, for Parquet's reader.
