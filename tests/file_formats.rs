@@ -383,7 +383,7 @@ fn another_format_is_refused_by_name() {
         write(&at("masks/state.json"), state.to_string());
         let ended = Run::new(&["eval", "--model"])
             .arg(crate::support::demo())
-            .arg("--corpus")
+            .arg("--data")
             .arg(&text)
             .arg("--masks")
             .arg(at("masks"))

@@ -188,13 +188,13 @@ impl MaskCopy {
         })
     }
 
-    /// Removes the file, and its folders if they are empty then.
+    /// Removes the file. Its folders stay: other threads may be about to write there.
     ///
     /// # Errors
     /// If it cannot be removed.
     pub fn discard(self) -> Result<(), OutputError> {
         let name = partial_of_file(&self.name);
-        let removed = self.folder.remove_file_and_empty_folders(&name);
+        let removed = self.folder.remove_file(&name);
         removed.map_err(|source| OutputError::Write {
             path: self.path,
             source,
