@@ -13,6 +13,12 @@ const CHECK: &str = include_str!("file_formats.py");
 
 const FORMATS: [&str; 3] = ["arrow-stream", "arrow-file", "parquet"];
 
+/// The bytes of files, by name.
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Starts a command with more options.
+type Start<'a> = Box<dyn Fn(&[&str]) -> Run + 'a>;
+
 fn select(from: &Path, out: &Path, arguments: &[&str]) -> Run {
     let run = Run::new(&["select"]).arg(from).arg("--out").arg(out);
     run.args(arguments)
@@ -33,7 +39,7 @@ fn check(python: &Path, what: &str, arguments: &[PathBuf]) {
 }
 
 /// All files with their bytes, without the times in the summary.
-fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+fn bytes(folder: &Path) -> Files {
     let content = |name: String| {
         let mut bytes = fs::read(folder.join(&name)).unwrap();
         if name == "summary.json" {
@@ -138,7 +144,7 @@ fn every_command_reads_every_format() {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
         masks(&at("base"), score_type);
-        let mut expected: Option<Vec<(String, BTreeMap<String, Vec<u8>>)>> = None;
+        let mut expected: Option<Vec<(String, Files)>> = None;
         for format in FORMATS {
             let (input, other) = (at("in"), at("other"));
             select(
@@ -181,7 +187,7 @@ fn every_command_reads_every_format() {
                 }
             }
             let ended = Run::new(&["diff", "--json"])
-                .arg(&at("base"))
+                .arg(at("base"))
                 .arg(&input)
                 .end();
             results.push((
@@ -222,9 +228,7 @@ fn every_command_reads_every_format() {
                 Some(expected) => {
                     for (expected, got) in expected.iter().zip(&results) {
                         assert_eq!(expected.0, got.0, "{format}");
-                        let names = |files: &BTreeMap<String, Vec<u8>>| {
-                            files.keys().cloned().collect::<Vec<_>>()
-                        };
+                        let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
                         assert_eq!(names(&expected.1), names(&got.1), "{format} {}", got.0);
                         for (name, bytes) in &expected.1 {
                             assert!(*bytes == got.1[name], "{format} {}: {name}", got.0);
@@ -299,7 +303,7 @@ fn another_format_is_refused_by_name() {
     }
     score(&at("masks"), &["--format", "parquet"]).ends_with(0);
     score(&at("others"), &[]).ends_with(0);
-    let runs: [(&str, Box<dyn Fn(&[&str]) -> Run>); 3] = [
+    let runs: [(&str, Start<'_>); 3] = [
         ("masks", Box::new(|options| score(&at("masks"), options))),
         (
             "selected",

@@ -149,6 +149,8 @@ fn columns_are_read_in_any_order() {
         let folder = place.path().join(format.name());
         let names = write(&folder, &columns, &rows, options(format, 1 << 30));
         let mut file = MaskColumns::open(&folder.join(&names[0])).unwrap();
+        let stream = MaskColumns::open(&place.path().join("arrow-stream/s.jsonl.arrow")).unwrap();
+        assert!(file.same_schema(&stream) && file.other_column(&stream).is_none());
         let mut seen = Vec::new();
         for only in [&["id"][..], &[], &["loss", "mask_loss"], &["row", "source"]] {
             let batch = file.next_of(only).unwrap().unwrap();

@@ -108,16 +108,12 @@ impl ChunkReader for Chunk {
             ))));
         }
         let bytes = self.window(start, length).map_err(external)?;
-        if grows(
-            &bytes[header.levels.min(length)..],
-            header.size,
-            self.compression,
-        ) {
+        let compressed = bytes.get(header.levels..).unwrap_or_default();
+        if holds_less(compressed, header.size - header.levels, self.compression) {
             return Err(external(malformed(
                 "a page's header says more than the page decompresses to",
             )));
         }
-        let compressed = bytes.get(header.levels..).unwrap_or_default();
         if holds_more(compressed, header.size, self.compression) {
             return Err(external(malformed(
                 "a page decompresses to more than its header says",
@@ -205,8 +201,9 @@ fn holds_more(compressed: &[u8], claimed: usize, compression: Compression) -> bo
     }
 }
 
-/// Whether a page claims a decompressed size that is both large and not what it holds. Parquet allocates what is claimed.
-fn grows(compressed: &[u8], claimed: usize, compression: Compression) -> bool {
+/// Whether a page decompresses to less than it claims, if that is much: Parquet allocates what is claimed. If it is
+/// little, Parquet finds that itself.
+fn holds_less(compressed: &[u8], claimed: usize, compression: Compression) -> bool {
     /// Such a page is decompressed twice, so it must be a rare one.
     const LARGE: usize = 1 << 20;
     const TIMES: usize = 64;
@@ -215,8 +212,7 @@ fn grows(compressed: &[u8], claimed: usize, compression: Compression) -> bool {
     }
     let shorter = |stream: &mut dyn Read| {
         let length = io::copy(&mut stream.take(claimed as u64), &mut io::sink());
-        // The levels of a page of version 2 are not compressed, and few.
-        length.is_ok_and(|length| length < claimed as u64 / 2)
+        length.is_ok_and(|length| length < claimed as u64)
     };
     match compression {
         Compression::ZSTD(_) => match zstd::stream::read::Decoder::with_buffer(compressed) {
