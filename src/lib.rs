@@ -64,7 +64,6 @@ mod merge;
 mod metadata;
 mod numbers;
 pub mod outcome;
-mod panics;
 pub mod pipeline;
 pub mod plan;
 mod program;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rho_formats::{
-    BatchCompression, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder, NewColumns,
+    BatchCompression, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder, NewColumns, Storage,
 };
 
 use super::{
@@ -150,9 +150,12 @@ impl Written<'_> {
                     let input = &self.plan.input;
                     self.open = Some(MaskCopy::create(
                         self.target.folder,
-                        &input.files[file].name,
+                        &self.plan.names[file],
                         &input.first,
-                        compression,
+                        Storage {
+                            format: self.plan.format,
+                            compression,
+                        },
                         self.target.columns,
                     )?);
                 }

@@ -26,9 +26,9 @@ use minijinja::{
     value::Rest,
 };
 
-use crate::panics;
 use arguments::Arguments;
 use rewrite::Rewriter;
+use rho_files::caught;
 use values::{Dict, Kind, Today};
 
 pub(super) use json::parse as parse_json;
@@ -109,7 +109,7 @@ impl Template {
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
         let compiled = thread::scope(|scope| {
             let thread = thread::Builder::new().stack_size(STACK);
-            let spawned = thread.spawn_scoped(scope, || panics::caught(|| compile(&source)));
+            let spawned = thread.spawn_scoped(scope, || caught(|| compile(&source)));
             spawned.map(|compiling| compiling.join())
         });
         match compiled {
@@ -139,7 +139,7 @@ impl Template {
         bytes: usize,
     ) -> Result<Rendered, String> {
         work::start(bytes);
-        let rendered = panics::caught(|| {
+        let rendered = caught(|| {
             let mut root = Dict::default();
             for (name, value) in variables {
                 root.put(Value::from(name), value)?;
