@@ -15,6 +15,9 @@ mod documents;
 // Masks in the formats of other trainers.
 #[cfg(test)]
 mod convert;
+// Chat templates and targets, against the real Transformers.
+#[cfg(test)]
+mod conversations;
 // How far two masks agree.
 #[cfg(test)]
 mod diff;
