@@ -11,6 +11,7 @@ mod column;
 mod decoded;
 mod delta;
 mod footer;
+mod levels;
 mod nested;
 mod pages;
 mod thrift;
@@ -65,8 +66,9 @@ pub(super) fn read(
                 Ok(Some(Found::Nested(nested))) => {
                     let mut leaves = Vec::with_capacity(nested.columns.len());
                     for &(index, unsigned) in &nested.columns {
-                        let (chunk, pages, budget) = open(index, PageValues::Nested)?;
-                        leaves.push(Decoded::new(chunk, unsigned, pages, budget));
+                        let (chunk, pages, budget) =
+                            open(index, PageValues::Nested(nested.columns.len()))?;
+                        leaves.push(Decoded::new(chunk, unsigned, pages, budget, 1));
                     }
                     let most = options.max_document_bytes;
                     Some(Field::Nested(NestedColumn::new(nested, leaves, most)))
