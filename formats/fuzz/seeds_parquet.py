@@ -175,6 +175,24 @@ def nested():
         file = File(data)
         file.pages[one][1][:] = File(data).pages[other][1]
         found[f"nested-{one}-as-{other}"] = file.join()
+    # One row with as many entries as a run can say, with values and without.
+    for name, count in {"many": 1 << 20, "huge": 2**31 - 1}.items():
+        for column, width in [(0, 1), (2, 1)]:
+            for level in [0, 7]:
+                file = File(data)
+                header, page = file.pages[column][1][0]
+                run = bytearray()
+                left = count << 1
+                while left > 0x7F:
+                    run.append(left & 0x7F | 0x80)
+                    left >>= 7
+                run.append(left)
+                levels = b"".join(struct.pack("<I", len(part)) + part for part in [bytes(run) + b"\1", bytes(run) + bytes([level])])
+                file.pages[column][1][0][1] = levels + page
+                put(header, (5, 1), count)
+                put(header, (2,), len(levels + page))
+                put(header, (3,), len(levels + page))
+                found[f"nested-run-{name}-{column}-{level}"] = file.join()
     # Levels that are none: the bytes of the levels of one leaf, one after the other.
     for column in range(4):
         for at in range(4, 14):

@@ -62,7 +62,9 @@ pub(super) fn read(
         let mut fields = Vec::with_capacity(columns.fields.len());
         for field in &columns.fields {
             fields.push(match field {
-                Ok(Some(Found::Flat(index, role))) => Some(Field::Flat(flat((*index, *role))?)),
+                Ok(Some(Found::Flat(index, role))) => {
+                    Some(Field::Flat(Box::new(flat((*index, *role))?)))
+                }
                 Ok(Some(Found::Nested(nested))) => {
                     let mut leaves = Vec::with_capacity(nested.columns.len());
                     for &(index, unsigned) in &nested.columns {
@@ -186,7 +188,7 @@ enum Found {
 
 /// The same in a row group.
 enum Field<'a> {
-    Flat(Column),
+    Flat(Box<Column>),
     Nested(NestedColumn<'a>),
 }
 
