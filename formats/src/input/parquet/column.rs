@@ -12,7 +12,10 @@ use parquet::schema::types::{BasicTypeInfo, ColumnDescriptor};
 use super::super::cell::{Cell, wide};
 use super::super::error::{cut_short, malformed};
 use super::decoded::{Decoded, Values};
-use super::pages::Budget;
+use super::pages::{Budget, may_share};
+
+/// The most rows decoded at once.
+const ROWS: usize = 256;
 
 /// The type of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +105,10 @@ impl Column {
         pages: Box<dyn PageReader>,
         budget: Budget,
     ) -> Self {
+        // In such a page each text may be as large as the page; in other pages, all texts together.
+        let most = if may_share(chunk) { 1 } else { ROWS };
         Self {
-            decoded: Decoded::new(chunk, role.is_unsigned(), pages, budget),
+            decoded: Decoded::new(chunk, role.is_unsigned(), pages, budget, most),
             role,
             items: Vec::new(),
         }

@@ -11,6 +11,7 @@ mod column;
 mod decoded;
 mod delta;
 pub(crate) mod footer;
+mod levels;
 mod nested;
 pub(crate) mod pages;
 mod thrift;
@@ -61,12 +62,15 @@ pub(super) fn read(
         let mut fields = Vec::with_capacity(columns.fields.len());
         for field in &columns.fields {
             fields.push(match field {
-                Ok(Some(Found::Flat(index, role))) => Some(Field::Flat(flat((*index, *role))?)),
+                Ok(Some(Found::Flat(index, role))) => {
+                    Some(Field::Flat(Box::new(flat((*index, *role))?)))
+                }
                 Ok(Some(Found::Nested(nested))) => {
                     let mut leaves = Vec::with_capacity(nested.columns.len());
                     for &(index, unsigned) in &nested.columns {
-                        let (chunk, pages, budget) = open(index, PageValues::Nested)?;
-                        leaves.push(Decoded::new(chunk, unsigned, pages, budget));
+                        let (chunk, pages, budget) =
+                            open(index, PageValues::Nested(nested.columns.len()))?;
+                        leaves.push(Decoded::new(chunk, unsigned, pages, budget, 1));
                     }
                     let most = options.max_document_bytes;
                     Some(Field::Nested(NestedColumn::new(nested, leaves, most)))
@@ -184,7 +188,7 @@ enum Found {
 
 /// The same in a row group.
 enum Field<'a> {
-    Flat(Column),
+    Flat(Box<Column>),
     Nested(NestedColumn<'a>),
 }
 
