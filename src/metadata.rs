@@ -82,6 +82,13 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
+    /// The lower bound of a column of weights, if it is below 0.
+    pub(crate) fn negative_weights(&self, column: &str) -> Option<f32> {
+        let mut selections = self.selections.iter().flatten();
+        let selection = selections.find(|s| s.column.as_deref() == Some(column))?;
+        selection.least.filter(|&least| least < 0.0)
+    }
+
     /// Reads the known fields of some metadata.
     pub(crate) fn of(metadata: &Value) -> Self {
         serde_json::from_value(metadata.clone()).unwrap_or_default()
@@ -289,6 +296,9 @@ pub(crate) struct Selection {
     pub(crate) weights: Option<String>,
     #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) temperature: Option<Option<f64>>,
+    /// The exponent of the weights `power`.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) exponent: Option<f64>,
     /// The range of weights.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) least: Option<f32>,

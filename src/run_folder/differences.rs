@@ -216,7 +216,7 @@ impl Found {
                     "by" => "--score",
                     "seed" => "--seed",
                     "keep_by" => "--keep-by",
-                    "weights" => "--weights",
+                    "weights" | "exponent" => "--weights",
                     "temperature" => "--temperature",
                     "least" => "--min-weight",
                     "most" => "--max-weight",

@@ -5,7 +5,7 @@ use rho_selection::{Bounds, Direction, Formula, KeepRatio, Share, Weights};
 use serde::{Serialize, Serializer};
 
 use super::keep_by::KeepBy;
-use super::rule::{BASE_LOSS, Combined, LOSS, Pick, Rule, Selection, Source};
+use super::rule::{BASE_LOSS, Combined, ENTROPY, LOSS, Pick, Rule, Selection, Source};
 use crate::metadata::{self, Scored};
 
 impl Selection {
@@ -53,7 +53,15 @@ impl Selection {
                 let (name, temperature) = match formula {
                     Formula::Rank(_) => ("rank", None),
                     Formula::Sigmoid { temperature } => ("sigmoid", Some(temperature)),
+                    Formula::Clipped { temperature } if self.name == ENTROPY => {
+                        (ENTROPY, Some(temperature))
+                    }
                     Formula::Clipped { temperature } => ("clipped", Some(temperature)),
+                    Formula::Power { exponent: 1.0 } => ("exp", None),
+                    Formula::Power { exponent } => {
+                        said.exponent = Some(exponent);
+                        ("power", None)
+                    }
                 };
                 said.weights = Some(name.to_owned());
                 said.temperature = Some(temperature);
@@ -100,7 +108,11 @@ impl Selection {
                 ("rank", _) if by == "excess" => Formula::Rank(Direction::High),
                 ("rank", _) => Formula::Rank(Direction::Low),
                 ("sigmoid", Some(temperature)) => Formula::Sigmoid { temperature },
-                ("clipped", Some(temperature)) => Formula::Clipped { temperature },
+                ("clipped" | ENTROPY, Some(temperature)) => Formula::Clipped { temperature },
+                ("exp", _) => Formula::Power { exponent: 1.0 },
+                ("power", _) => Formula::Power {
+                    exponent: said.exponent?,
+                },
                 _ => return None,
             };
             Some(Pick::Weighed(Weights {
@@ -272,7 +284,30 @@ mod tests {
                 RuleName::Excess,
                 SelectionArgs {
                     weights: Some(FormulaName::Clipped),
-                    min_weight: Some(0.1),
+                    min_weight: Some(-0.1),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Loss,
+                SelectionArgs {
+                    weights: Some(FormulaName::Exp),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Loss,
+                SelectionArgs {
+                    weights: Some(FormulaName::Power(0.25)),
+                    max_weight: Some(0.5),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Entropy,
+                SelectionArgs {
+                    weights: Some(FormulaName::Entropy),
+                    temperature: Some(3.0),
                     ..none()
                 },
             ),

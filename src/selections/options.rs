@@ -5,7 +5,7 @@ use rho_selection::{Batches, Bounds, Direction, Formula, KeepRatio, Share, Weigh
 use serde_json::json;
 
 use super::keep_by::KeepBy;
-use super::rule::{Combined, LOSS, Pick, Rule, Scope, Selection, Source};
+use super::rule::{Combined, ENTROPY, LOSS, Pick, Rule, Scope, Selection, Source};
 use crate::{
     cli::{FormulaName, RuleName, ScopeName, SelectionArgs},
     hinted_error::HintedError,
@@ -63,17 +63,17 @@ fn must_belong(by: RuleName, args: &SelectionArgs) -> anyhow::Result<()> {
         (
             "--temperature",
             args.temperature.is_some(),
-            weights && !ranked,
+            matches!(
+                args.weights,
+                Some(FormulaName::Sigmoid | FormulaName::Clipped | FormulaName::Entropy)
+            ),
         ),
         ("--min-weight", args.min_weight.is_some(), weights),
         ("--max-weight", args.max_weight.is_some(), weights),
     ];
     let rule = format!("--by {}", json!(by).as_str().unwrap_or_default());
     let by = match args.weights {
-        Some(formula) => format!(
-            "{rule} --weights {}",
-            json!(formula).as_str().unwrap_or_default()
-        ),
+        Some(formula) => format!("{rule} --weights {formula}"),
         None => rule,
     };
     for (option, given, belongs) in options {
@@ -162,7 +162,7 @@ fn rule(by: RuleName, args: &SelectionArgs, there: &[&str]) -> anyhow::Result<Ru
         }
         RuleName::Entropy => {
             let pick = weighed(Low, best(None, Low)?)?;
-            (vec![one("entropy", column("entropy"), pick)], None)
+            (vec![one(ENTROPY, column(ENTROPY), pick)], None)
         }
         RuleName::Excess => {
             let pick = weighed(High, best(None, High)?)?;
@@ -194,7 +194,7 @@ fn rule(by: RuleName, args: &SelectionArgs, there: &[&str]) -> anyhow::Result<Ru
                 _ => Combined::Intersection,
             };
             let loss = one("loss", column(LOSS), best(args.keep_loss, Low)?);
-            let entropy = one("entropy", column("entropy"), best(args.keep_entropy, Low)?);
+            let entropy = one(ENTROPY, column(ENTROPY), best(args.keep_entropy, Low)?);
             (vec![loss, entropy], Some(combined))
         }
     };
@@ -269,13 +269,24 @@ fn weights(
     let Some(formula) = args.weights else {
         return Ok(None);
     };
-    if formula != FormulaName::Rank && by != RuleName::Excess {
+    let (rule, hint) = match formula {
+        FormulaName::Rank => (by, ""),
+        FormulaName::Sigmoid | FormulaName::Clipped => (
+            RuleName::Excess,
+            "use --weights rank, because losses and entropies have no midpoint for the weights; or exp by loss, entropy by entropy",
+        ),
+        FormulaName::Exp | FormulaName::Power(_) => (
+            RuleName::Loss,
+            "the weight is a power of the token's probability, which only its loss gives",
+        ),
+        FormulaName::Entropy => (RuleName::Entropy, "the weight is the entropy itself"),
+    };
+    if rule != by {
+        let rule = json!(rule);
+        let rule = rule.as_str().unwrap_or_default();
         return Err(HintedError::error(
-            format!(
-                "--weights {}: expected --by excess, got another rule",
-                json!(formula).as_str().unwrap_or_default()
-            ),
-            "use --weights rank, because losses and entropies have no midpoint for the weights",
+            format!("--weights {formula}: expected --by {rule}, got another rule"),
+            hint,
         ));
     }
     let temperature = args.temperature.unwrap_or(1.0);
@@ -289,19 +300,30 @@ fn weights(
         args.min_weight.unwrap_or(0.0),
         args.max_weight.unwrap_or(1.0),
     );
-    if !(0.0 <= least && least <= most && most <= 1.0) {
+    if !(-1.0 <= least && least <= most && most <= 1.0) {
         return Err(HintedError::error(
             format!(
-                "--min-weight and --max-weight: expected 0 <= min <= max <= 1, got {least} and {most}"
+                "--min-weight and --max-weight: expected -1 <= min <= max <= 1, got {least} and {most}"
             ),
             "omit them for 0 and 1",
         ));
     }
+    let name = formula;
     let formula = match formula {
         FormulaName::Rank => Formula::Rank(direction),
         FormulaName::Sigmoid => Formula::Sigmoid { temperature },
-        FormulaName::Clipped => Formula::Clipped { temperature },
+        FormulaName::Clipped | FormulaName::Entropy => Formula::Clipped { temperature },
+        FormulaName::Exp => Formula::Power { exponent: 1.0 },
+        FormulaName::Power(exponent) => Formula::Power { exponent },
     };
+    if least < 0.0 && (!formula.is_signed() || by == RuleName::Entropy) {
+        return Err(HintedError::error(
+            format!(
+                "--min-weight {least}: expected 0 or more, because --weights {name} is never negative, got less"
+            ),
+            "omit it; --by excess --weights clipped yields negative weights",
+        ));
+    }
     Ok(Some(Weights {
         formula,
         least,

@@ -68,6 +68,7 @@ pub(crate) enum Combined {
 
 pub(crate) const BASE_LOSS: &str = "base_loss";
 pub(crate) const LOSS: &str = "loss";
+pub(crate) const ENTROPY: &str = "entropy";
 
 impl Scope {
     /// Its name; none if there is no ranking.
