@@ -60,6 +60,7 @@ mod memory;
 mod merge;
 mod metadata;
 mod numbers;
+mod on_disk;
 pub mod outcome;
 mod panics;
 pub mod pipeline;

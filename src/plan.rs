@@ -223,6 +223,8 @@ impl Plan {
             limit: self.limit,
             sample: self.sample,
             filters: Vec::new(),
+            duplicates: None,
+            documents: Vec::new(),
             verified,
             dynamics: None,
         }

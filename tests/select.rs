@@ -489,7 +489,7 @@ fn signed_weights_go_where_they_can_be_said() {
         for to in ["parquet", "jsonl", "webdataset"] {
             convert(to).ends_with(0);
         }
-        let lines = fs::read_to_string(at(&format!("{from}-jsonl/d.jsonl"))).unwrap();
+        let lines = fs::read_to_string(at(&format!("{from}-jsonl/d.jsonl.jsonl"))).unwrap();
         let said: Vec<Value> = lines
             .lines()
             .flat_map(|line| {

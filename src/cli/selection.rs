@@ -82,11 +82,7 @@ pub struct SelectionArgs {
     /// sigmoid, 1 / (1 + exp(-excess / T)), and clipped, excess / T. By loss: exp, the token's probability
     /// p = exp(-loss), and power:K, p^K. By entropy: entropy, the entropy / T. All are clamped to the range of
     /// --min-weight and --max-weight.
-    #[arg(
-        long,
-        value_name = "FORMULA",
-        help_heading = "Weights instead of bits"
-    )]
+    #[arg(long, value_name = "FORMULA", help_heading = "Weights instead of bits")]
     pub weights: Option<FormulaName>,
 
     /// Temperature T of sigmoid, clipped and entropy, in nats [default: 1].
@@ -134,6 +130,9 @@ pub enum RuleName {
     Threshold,
     /// All tokens but the easiest and the hardest.
     Band,
+    /// The scores of columns: `select --by column:NAME`.
+    #[value(skip)]
+    Column,
 }
 
 /// Among which tokens to rank.
@@ -178,7 +177,9 @@ impl FromStr for FormulaName {
             ("entropy", _) => Ok(Self::Entropy),
             (_, Some(number)) => match number.parse::<f64>() {
                 Ok(exponent) if exponent.is_finite() && exponent > 0.0 => Ok(Self::Power(exponent)),
-                _ => Err(format!("expected power:K with a number K above 0, got {text:?}")),
+                _ => Err(format!(
+                    "expected power:K with a number K above 0, got {text:?}"
+                )),
             },
             _ => Err(format!(
                 "expected rank, sigmoid, clipped, exp, power:K or entropy, got {text:?}"

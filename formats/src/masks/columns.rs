@@ -203,6 +203,11 @@ impl MaskColumns {
         Ok(rows.is_some())
     }
 
+    /// The number of rows that were read or skipped so far.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     fn read(&mut self, only: Option<&[usize]>) -> Result<Option<MaskBatch>, MaskError> {
         let read = self.frames.next_of(only);
         let Some(batch) = read.map_err(|source| broken(&self.path, source))? else {

@@ -20,6 +20,8 @@ use super::{BatchCompression, MaskBatch, MaskColumns, MaskFile, MasksFolder, Out
 /// The columns that replace the masks and weights of a file, and how they were computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewColumns {
+    /// Whether the masks and weights of the old file are kept.
+    pub keep: bool,
     /// Names of the mask columns.
     pub masks: Vec<String>,
     /// Names of the weight columns; they start with `weight_`.
@@ -193,7 +195,7 @@ fn new_schema(
 ) -> Result<(SchemaRef, Vec<Option<usize>>), OutputError> {
     let mut fields: Vec<(Arc<Field>, Option<usize>)> = (0..)
         .zip(old.fields())
-        .filter(|(_, field)| !schema::is_selected(field))
+        .filter(|(_, field)| new.keep || !schema::is_selected(field))
         .map(|(place, field)| (Arc::clone(field), Some(place)))
         .collect();
     let text = fields.iter().position(|(field, _)| field.name() == TEXT);

@@ -11,7 +11,7 @@
 //! true are kept. These are the rules of SQL.
 
 mod expression;
-mod numbers;
+pub(super) mod numbers;
 mod words;
 
 use rho_formats::{MaskBatch, MaskColumns};
@@ -51,18 +51,14 @@ impl Filter {
         self.numbers.columns()
     }
 
-    /// The documents of a record batch for which it is true; none if it is true for all of them.
-    pub(super) fn apply(&self, batch: &MaskBatch) -> anyhow::Result<Option<MaskBatch>> {
+    /// Whether it is true for each document of a record batch.
+    pub(super) fn holds(&self, batch: &MaskBatch) -> anyhow::Result<Vec<bool>> {
         let loaded = self.numbers.load(batch)?;
         let documents = batch.documents();
-        let kept = documents.map(|tokens| {
+        let holds = documents.map(|tokens| {
             let number = |i| self.numbers.number(i, &loaded, &tokens);
             self.condition.holds(&number) == Some(true)
         });
-        let kept: Vec<bool> = kept.collect();
-        match kept.contains(&false) {
-            true => Ok(Some(batch.filter(&kept)?)),
-            false => Ok(None),
-        }
+        Ok(holds.collect())
     }
 }
