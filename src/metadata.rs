@@ -73,6 +73,9 @@ pub(crate) struct Metadata {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub(crate) filters: Vec<String>,
+    /// The columns of other programs.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) joined: Vec<JoinedColumn>,
     /// Whether documents with the tokens of an earlier one were dropped: `dropped`.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) duplicates: Option<String>,
@@ -333,6 +336,21 @@ pub(crate) struct Selection {
     pub(crate) lowest_kept: Option<Option<f32>>,
     #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) highest_kept: Option<Option<f32>>,
+}
+
+/// A column of another program.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct JoinedColumn {
+    /// Its name in the masks.
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) column: String,
+    /// Its name in the files of the other program.
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) from: String,
+    /// The key: `token_hash` or `id`.
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) on: String,
 }
 
 /// A rule that whole documents were selected by.

@@ -223,6 +223,7 @@ impl Plan {
             limit: self.limit,
             sample: self.sample,
             filters: Vec::new(),
+            joined: Vec::new(),
             duplicates: None,
             documents: Vec::new(),
             verified,
@@ -292,6 +293,7 @@ impl Plan {
         ReadOptions {
             text_field: self.text_field.clone(),
             tokens_field: self.tokens_field.clone(),
+            numbers_field: None,
             id_field: self.id_field.clone(),
             source_field: self.source_field.clone(),
             lines: self.lines,

@@ -23,8 +23,8 @@ pub mod trainers;
 
 pub use corpus::{CorpusError, Examples, Found, Location, PassedOver, Shard, find_shards};
 pub use input::{
-    Compression, Content, Document, Kind, OptionNames, ReadOptions, Record, Rejection, Sample,
-    ShardError, ShardReader, UnsupportedForm,
+    Compression, Content, Document, Kind, Numbers, OptionNames, ReadOptions, Record, Rejection,
+    Sample, ShardError, ShardReader, UnsupportedForm,
 };
 pub use masks::{
     BatchCompression, DocumentColumns, DocumentName, DocumentRead, ListsCopy, MaskBatch,

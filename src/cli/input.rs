@@ -9,6 +9,7 @@ use super::values::{above_zero, share};
 pub(crate) const OPTION_NAMES: OptionNames = OptionNames {
     text_field: "--text-field",
     tokens_field: "--tokens-field",
+    numbers_field: "--column",
 };
 
 /// Where a row's text is.

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     selection::{RuleName, SelectionArgs},
     threads_and_progress::{ProgressArgs, ThreadsArgs},
+    values::size,
 };
 
 /// What `select --help` ends with.
@@ -32,6 +33,9 @@ Examples:
 
   Only the first of several documents with the same tokens:
       rho-mask select masks/ --out m/ --drop-duplicates
+
+  Scores of another program, by the documents' ids, and the tokens with the highest of them:
+      rho-mask select masks/ --out m/ --join scores.parquet --on id --column quality --by column:quality
 
   Weights instead of bits:
       rho-mask select masks/ --out m/ --by excess --weights sigmoid --temperature 0.5
@@ -112,6 +116,10 @@ pub struct SelectArgs {
     #[command(flatten)]
     pub selection: SelectionArgs,
 
+    /// Scores of other programs.
+    #[command(flatten)]
+    pub join: JoinArgs,
+
     /// How progress is shown.
     #[command(flatten)]
     pub progress: ProgressArgs,
@@ -119,6 +127,53 @@ pub struct SelectArgs {
     /// How many threads.
     #[command(flatten)]
     pub threads: ThreadsArgs,
+}
+
+/// A column of another program.
+#[derive(Debug, Clone, Default, Args)]
+pub struct JoinArgs {
+    /// Take a column of numbers from this file into the masks: Parquet, Arrow or JSON lines; also a folder or a pattern.
+    /// May be given several times.
+    ///
+    /// Each row is about one document, and has a number for it or a list with a number for each of its tokens. It becomes a
+    /// column of scores (float32), which --by column:NAME ranks and --where compares: a number is repeated for all tokens.
+    /// Null means no score; NaN, infinities and lists of another length than the document are refused.
+    #[arg(long, value_name = "FILE", help_heading = "Scores from elsewhere")]
+    pub join: Vec<PathBuf>,
+
+    /// The column of that name, of the file and of the masks, which says which document a row is about.
+    #[arg(
+        long,
+        value_name = "KEY",
+        value_enum,
+        help_heading = "Scores from elsewhere"
+    )]
+    pub on: Option<JoinOn>,
+
+    /// The column with the numbers; in JSON lines a.b.c reaches into nested objects.
+    #[arg(long, value_name = "NAME", help_heading = "Scores from elsewhere")]
+    pub column: Option<String>,
+
+    /// The name of the column in the masks [default: that of --column].
+    #[arg(
+        long = "as",
+        value_name = "NAME",
+        help_heading = "Scores from elsewhere"
+    )]
+    pub name: Option<String>,
+
+    /// What to do with documents that have no row [default: error].
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        help_heading = "Scores from elsewhere"
+    )]
+    pub join_missing: Option<JoinMissing>,
+
+    /// Most memory for rows of --join; more are sorted out on disk, in the output folder [default: 256MiB].
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Scores from elsewhere")]
+    pub memory: Option<u64>,
 }
 
 /// What `select` selects by.
@@ -136,10 +191,10 @@ impl FromStr for SelectBy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(names) = text.strip_prefix("column:") {
-            // Each name may have the prefix.
+        // Several names are always those of columns. Each may have the prefix.
+        if text.starts_with("column:") || text.contains(',') {
             let name = |name: &str| name.strip_prefix("column:").unwrap_or(name).to_owned();
-            let names: Vec<String> = names.split(',').map(name).collect();
+            let names: Vec<String> = text.split(',').map(name).collect();
             return match names.iter().any(String::is_empty) {
                 true => Err(format!("expected column:NAME, got {text:?}")),
                 false => Ok(Self::Columns(names)),
@@ -193,4 +248,35 @@ pub enum ColumnCombination {
     Mean,
     /// The product.
     Product,
+}
+
+/// The column that says which document a row is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum JoinOn {
+    /// The token hash of the masks: integers.
+    #[value(name = "token_hash")]
+    TokenHash,
+    /// The id of the document: strings or integers.
+    Id,
+}
+
+impl JoinOn {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::TokenHash => "token_hash",
+            Self::Id => "id",
+        }
+    }
+}
+
+/// What to do with documents without a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JoinMissing {
+    /// Refuse them.
+    #[default]
+    Error,
+    /// Give them no scores.
+    Null,
 }

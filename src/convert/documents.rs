@@ -168,10 +168,7 @@ impl Documents {
         let document = self.ends.iter().take_while(|&&end| end <= i).count();
         let (_, row) = self.masks.token_hash_and_row(document);
         let (shard, weight) = (self.masks.shard(document), weights[i]);
-        Err(negative(
-            &format!("{shard} row {row}: weight {weight}"),
-            to,
-        ))
+        Err(negative(&format!("{shard} row {row}: weight {weight}"), to))
     }
 
     /// The number of target tokens.

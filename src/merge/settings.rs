@@ -132,6 +132,7 @@ fn option(field: &str) -> Option<&'static str> {
         ("scope", _) => "--scope",
         ("scope_tokens", _) => "--batch",
         ("where", _) => "--where",
+        ("joined", _) => "--join",
         ("duplicates", _) => "--drop-duplicates",
         ("documents", _) => "--documents",
         // Its last part is the name of a source.

@@ -215,6 +215,8 @@ fn chained(before: u64, record: &Record) -> u64 {
                 Content::Tokens(tokens) => {
                     tokens.iter().for_each(|t| hash.update(&t.to_le_bytes()))
                 }
+                // Only scores of other programs are read as numbers, and those elsewhere.
+                Content::Numbers(_) => {}
             }
         }
         Record::Rejected(rejection) => hash.update(rejection.reason.as_bytes()),
@@ -236,6 +238,7 @@ pub(super) fn size(record: &Record) -> usize {
         Record::Document(document) => match &document.content {
             Content::Text(text) => text.len(),
             Content::Tokens(tokens) => tokens.len() * 4,
+            Content::Numbers(_) => 0,
         },
         Record::Rejected(_) => 0,
     }

@@ -224,6 +224,11 @@ pub(crate) fn tokenize(
                 "expected token ids, got a text without a tokenizer".to_owned(),
             ));
         }
+        (Content::Numbers(_), _) => {
+            return Err(reject(
+                "expected a text or token ids, got numbers".to_owned(),
+            ));
+        }
     };
     below(work.tokenization, &tokens, work.plan.vocabulary).map_err(reject)?;
     Ok(TokenDocument {

@@ -135,6 +135,7 @@ impl Found {
             ("scope_tokens", "--batch"),
             ("scope", "--scope"),
             ("documents", "--documents"),
+            ("joined", "--join"),
             ("duplicates", "--drop-duplicates"),
             ("program.version", "the version of rho-mask"),
             ("library_version", "ONNX Runtime"),

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{
     documents::{self, DocumentRule, Ranking},
     filter::Filter,
+    join::JoinPlan,
 };
 use crate::{
     cli::{SelectArgs, SelectBy},
@@ -41,6 +42,8 @@ pub(crate) struct SelectPlan {
     pub(super) restart: bool,
     /// Which documents are selected from; none means all.
     pub(super) filter: Option<Filter>,
+    /// The column of another program that is added.
+    pub(super) joined: Option<JoinPlan>,
     /// Whether documents that came before are dropped.
     pub(super) drop_duplicates: bool,
     /// How whole documents are selected, if they are.
@@ -64,6 +67,7 @@ impl SelectPlan {
         Ok(Self {
             input,
             filter: None,
+            joined: None,
             drop_duplicates: false,
             documents: None,
             selects_tokens: true,
@@ -85,6 +89,11 @@ impl SelectPlan {
             let mut filters = Metadata::of(&metadata).filters;
             filters.push(filter.text().to_owned());
             metadata["where"] = json!(filters);
+        }
+        if let Some(join) = &self.joined {
+            let mut joined = Metadata::of(&metadata).joined;
+            joined.push(join.metadata());
+            metadata["joined"] = json!(joined);
         }
         if self.drop_duplicates {
             metadata["duplicates"] = json!("dropped");
@@ -108,7 +117,12 @@ impl SelectPlan {
 
     /// Whether something is counted over all files before anything is written.
     pub(super) fn counts_first(&self) -> bool {
-        self.scope == Scope::Corpus || self.drop_duplicates || self.documents.is_some()
+        self.scope == Scope::Corpus || self.needs_documents()
+    }
+
+    /// Whether something must be known about all documents before tokens are ranked.
+    pub(super) fn needs_documents(&self) -> bool {
+        self.joined.is_some() || self.drop_duplicates || self.documents.is_some()
     }
 
     fn add_selections(&self, mut metadata: Value, cuts: Option<&Cuts>) -> Value {
@@ -157,14 +171,15 @@ impl SelectPlan {
 
     /// The plan to record. A resumed run must have the same.
     pub(super) fn recorded(&self) -> RecordedPlan {
-        RecordedPlan::of_files(
-            json!({
-                "command": Command::Select.name(),
-                "metadata": self.metadata(None, None),
-                "input": self.input.identities(),
-            }),
-            self.input.recorded(),
-        )
+        let mut settings = json!({
+            "command": Command::Select.name(),
+            "metadata": self.metadata(None, None),
+            "input": self.input.identities(),
+        });
+        if let Some(join) = &self.joined {
+            settings["join"] = join.recorded();
+        }
+        RecordedPlan::of_files(settings, self.input.recorded())
     }
 }
 
@@ -185,7 +200,14 @@ pub(crate) fn resolve(args: &SelectArgs) -> anyhow::Result<SelectPlan> {
             out_folder::must_be_apart(folder, &args.out)?;
         }
     }
-    let there = input.first.scores();
+    let joined = JoinPlan::resolve(args, &input.first.names())?;
+    let joined_name = joined.as_ref().map(|joined| joined.column.as_str());
+    let there: Vec<&str> = input
+        .first
+        .scores()
+        .into_iter()
+        .chain(joined_name)
+        .collect();
     let masks = &input.first.schema().masks;
     let documents = match args.documents {
         true => Some(DocumentRule::resolve(args, &there, masks)?),
@@ -225,9 +247,10 @@ pub(crate) fn resolve(args: &SelectArgs) -> anyhow::Result<SelectPlan> {
         None => None,
     };
     let filter = args.filter.as_deref();
-    let filter = filter.map(|text| Filter::read(text, &input.first));
+    let filter = filter.map(|text| Filter::read(text, &input.first, joined_name));
     Ok(SelectPlan {
         filter: filter.transpose()?,
+        joined,
         drop_duplicates: args.drop_duplicates,
         documents,
         selects_tokens,
@@ -281,10 +304,12 @@ fn tokens(args: &SelectArgs, there: &[&str]) -> anyhow::Result<(Rule, Scope)> {
                     "say what to select by, such as --by loss",
                 ));
             }
-            if args.filter.is_none() && !args.drop_duplicates {
+            let copies =
+                args.filter.is_some() || args.drop_duplicates || !args.join.join.is_empty();
+            if !copies {
                 return Err(HintedError::error(
                     "--by: expected a rule to select by, got none",
-                    "give one, such as --by loss; only --where and --drop-duplicates may do without",
+                    "give one, such as --by loss; only --where, --drop-duplicates and --join may do without",
                 ));
             }
             Ok((Rule::none(), Scope::None))

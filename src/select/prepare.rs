@@ -1,5 +1,5 @@
-//! What is found out about all documents before tokens are ranked: which of them came before, and which are selected.
-//! One bit each, on disk. Memory does not grow with the corpus.
+//! What is found out about all documents before tokens are ranked: their scores of another program, which of them came
+//! before, and which are selected. All of it is on disk. Memory does not grow with the corpus.
 
 use rho_formats::{BatchCompression, MaskBatch, MaskColumns};
 use rho_selection::WIDE_UNSCORED;
@@ -7,6 +7,7 @@ use rho_selection::WIDE_UNSCORED;
 use super::{
     documents::Ranking,
     filter::Filter,
+    join::Joined,
     plan::SelectPlan,
     record::{Dropped, DroppedBy},
 };
@@ -22,6 +23,8 @@ use crate::{
 pub(super) struct Prepared {
     /// The number of each file's first document in the corpus; empty if it is not needed.
     first: Vec<u64>,
+    /// The column of another program.
+    pub(super) joined: Option<Joined>,
     /// The documents that came before.
     duplicates: Option<Bits>,
     /// The documents that were not selected.
@@ -37,12 +40,18 @@ impl Prepared {
         stop: &Stop,
     ) -> anyhow::Result<Option<Self>> {
         let mut prepared = Self::default();
-        if !plan.drop_duplicates && plan.documents.is_none() {
+        if !plan.needs_documents() {
             return Ok(Some(prepared));
         }
         let Some(count) = prepared.count(plan, stop)? else {
             return Ok(None);
         };
+        if let Some(join) = &plan.joined {
+            prepared.joined = Joined::of(join, &plan.input, count, place, stop)?;
+            if prepared.joined.is_none() {
+                return Ok(None);
+            }
+        }
         if plan.drop_duplicates && !prepared.find_duplicates(plan, place, count, stop)? {
             return Ok(None);
         }
@@ -235,12 +244,34 @@ impl<'a> Batches<'a> {
 
     /// The next one with all columns.
     pub(super) fn next_batch(&mut self) -> anyhow::Result<Option<MaskBatch>> {
-        Ok(self.columns.next_batch()?)
+        let batch = self.columns.next_batch()?;
+        self.with_joined(batch, true)
     }
 
     /// The next one with some columns.
     pub(super) fn next_of(&mut self, wanted: &[&str]) -> anyhow::Result<Option<MaskBatch>> {
-        Ok(self.columns.next_of(wanted)?)
+        let joined = self.prepared.joined.as_ref().map(Joined::name);
+        let is_wanted = joined.is_some_and(|name| wanted.contains(&name));
+        let batch = match is_wanted {
+            // Only a list says which tokens are whose.
+            true => self.columns.next_of(&[wanted, &["input_ids"]].concat())?,
+            false => self.columns.next_of(wanted)?,
+        };
+        self.with_joined(batch, is_wanted)
+    }
+
+    /// Adds the joined column, if it is wanted.
+    fn with_joined(
+        &self,
+        batch: Option<MaskBatch>,
+        is_wanted: bool,
+    ) -> anyhow::Result<Option<MaskBatch>> {
+        match (&batch, &self.prepared.joined) {
+            (Some(own), Some(joined)) if is_wanted => {
+                joined.add_to(own, self.first_of(own)).map(Some)
+            }
+            _ => Ok(batch),
+        }
     }
 
     /// Skips the next one; false at the end.

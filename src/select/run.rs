@@ -29,6 +29,7 @@ use crate::{
 };
 
 const METADATA: &str = "metadata.json";
+const JOINED: &str = "joined.json";
 
 /// Selects all unfinished shards.
 pub(crate) fn run(
@@ -68,10 +69,14 @@ pub(crate) fn run(
     progress.counting(false);
     let metadata = plan.metadata(cuts.as_ref(), prepared.ranking.as_ref());
     files.write_record(METADATA, metadata.to_string().as_bytes())?;
+    if let Some(joined) = &prepared.joined {
+        records::write(files, JOINED, &joined.counts)?;
+    }
     let columns = NewColumns {
         masks: plan.rule.masks(),
         weights: plan.rule.weights(),
         keep: !plan.selects_tokens,
+        scores: plan.joined.iter().map(|join| join.column.clone()).collect(),
         metadata,
     };
     let target = Target {
@@ -139,7 +144,11 @@ fn finish(
     }
     let metadata: Value = records::required(folder, METADATA)?;
     folder.list(&metadata, shards.records().flat_map(|r| &r.files))?;
-    let summary = Summary::of(plan, &metadata, &counts, &dropped, times);
+    let joined = match &plan.joined {
+        Some(_) => Some(records::required(folder, JOINED)?),
+        None => None,
+    };
+    let summary = Summary::of(plan, &metadata, joined, &counts, &dropped, times);
     folder.summary(&serde_json::to_value(&summary)?)?;
     Ok(Ended::Done(summary, worked))
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     folder::Times,
+    join::Counts as JoinCounts,
     plan::SelectPlan,
     record::{Dropped, DroppedBy},
 };
@@ -25,6 +26,9 @@ pub(crate) struct Summary {
     /// Documents and tokens that were dropped. All other numbers are about the documents that are left.
     dropped: u64,
     dropped_tokens: u64,
+    /// What was joined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joined: Option<JoinCounts>,
     /// Documents that were dropped, by the first reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped_by: Option<DroppedDocuments>,
@@ -32,8 +36,9 @@ pub(crate) struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     document_selection: Option<DocumentSelection>,
     tokens: u64,
-    /// Tokens with the score that the rule selects by; of two scores, the first.
-    scored: u64,
+    /// Tokens with the score that the rule selects by; of two scores, the first. None if masks of an unknown rule are
+    /// copied.
+    scored: Option<u64>,
     scope: Option<&'static str>,
     #[serde(flatten)]
     pub(crate) chosen: SelectionSummary,
@@ -59,6 +64,7 @@ impl Summary {
     pub(super) fn of(
         plan: &SelectPlan,
         metadata: &Value,
+        joined: Option<JoinCounts>,
         counts: &Counts,
         dropped: &DroppedBy,
         times: Times,
@@ -71,6 +77,7 @@ impl Summary {
             None => SelectionSummary::of(&plan.rule, counts),
         };
         Self {
+            joined,
             dropped_by: (plan.drop_duplicates || documents_selected).then(|| DroppedDocuments {
                 r#where: dropped.filter.documents,
                 duplicates: dropped.duplicates.documents,
@@ -82,7 +89,7 @@ impl Summary {
             dropped: documents,
             dropped_tokens: tokens,
             tokens: counts.tokens,
-            scored: counts.scored(),
+            scored: (plan.selects_tokens || plan.stored.is_some()).then(|| counts.scored()),
             scope: plan.scope.name(),
             chosen,
             speed: Speed {
@@ -115,8 +122,20 @@ impl fmt::Display for Summary {
             .map(|(count, how)| format!(", {} {how}", grouped(count)))
             .collect();
         line(f, "documents", grouped(self.documents) + &dropped)?;
-        let (tokens, scored) = (grouped(self.tokens), grouped(self.scored));
-        line(f, "tokens", format!("{tokens}, {scored} scored"))?;
+        let scored = self
+            .scored
+            .map(|scored| format!(", {} scored", grouped(scored)));
+        let tokens = grouped(self.tokens) + &scored.unwrap_or_default();
+        line(f, "tokens", tokens)?;
+        if let Some(joined) = &self.joined {
+            let missing = match joined.missing {
+                0 => String::new(),
+                missing => format!(", {} documents without one", grouped(missing)),
+            };
+            let (rows, documents) = (grouped(joined.rows), grouped(joined.documents));
+            let text = format!("{rows} rows, for {documents} documents{missing}");
+            line(f, "joined", text)?;
+        }
         if let Some(selected) = &self.document_selection {
             line(f, "selected", shown(selected))?;
         }

@@ -89,6 +89,10 @@ fn set(
                         "name a tokenizer with --tokenizer",
                     ));
                 }
+                (Content::Numbers(_), _) => {
+                    left_out += 1;
+                    continue;
+                }
             };
             if let Err(beyond) = below(tokenization, &input_ids, vocabulary) {
                 first_beyond.get_or_insert(format!(", such as row {}: {beyond}", document.row));

@@ -312,6 +312,11 @@ fn tokens(work: &Tokenising<'_>, shard: &Shard, record: Record) -> Result<MaskRo
             let reason = "expected token ids, got a text and no tokenizer";
             return Err(reject(reason.to_owned()));
         }
+        (Content::Numbers(_), _) => {
+            return Err(reject(
+                "expected a text or token ids, got numbers".to_owned(),
+            ));
+        }
     };
     below(work.tokenization, &input_ids, work.vocabulary).map_err(reject)?;
     Ok(MaskRow {

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rho_formats::{
-    Compression, Content, Kind, Location, ReadOptions, Record, Shard, ShardReader, find_shards,
-    read_masks,
+    Compression, Content, Kind, Location, Numbers, ReadOptions, Record, Shard, ShardReader,
+    find_shards, read_masks,
 };
 
 use tokio::runtime::{Builder, Runtime};
@@ -38,7 +38,14 @@ pub(crate) const ALL: [Target; 10] = [
     Target {
         name: "json_lines",
         most: 4 << 20,
-        read: |folder, bytes| read(folder, "a.jsonl", bytes, &[text(), tokens(), nested()]),
+        read: |folder, bytes| {
+            read(
+                folder,
+                "a.jsonl",
+                bytes,
+                &[text(), tokens(), nested(), numbers()],
+            )
+        },
     },
     Target {
         name: "text",
@@ -62,17 +69,38 @@ pub(crate) const ALL: [Target; 10] = [
     Target {
         name: "parquet",
         most: 32 << 20,
-        read: |folder, bytes| read(folder, "a.parquet", bytes, &[text(), tokens(), nested()]),
+        read: |folder, bytes| {
+            read(
+                folder,
+                "a.parquet",
+                bytes,
+                &[text(), tokens(), nested(), numbers()],
+            )
+        },
     },
     Target {
         name: "arrow_file",
         most: 32 << 20,
-        read: |folder, bytes| read(folder, "a.arrow", bytes, &[text(), tokens(), nested()]),
+        read: |folder, bytes| {
+            read(
+                folder,
+                "a.arrow",
+                bytes,
+                &[text(), tokens(), nested(), numbers()],
+            )
+        },
     },
     Target {
         name: "arrow_stream",
         most: 32 << 20,
-        read: |folder, bytes| read(folder, "a.arrows", bytes, &[text(), tokens(), nested()]),
+        read: |folder, bytes| {
+            read(
+                folder,
+                "a.arrows",
+                bytes,
+                &[text(), tokens(), nested(), numbers()],
+            )
+        },
     },
     Target {
         name: "compressed",
@@ -127,6 +155,14 @@ fn text() -> ReadOptions {
 fn tokens() -> ReadOptions {
     ReadOptions {
         tokens_field: Some("input_ids".to_owned()),
+        ..text()
+    }
+}
+
+fn numbers() -> ReadOptions {
+    ReadOptions {
+        numbers_field: Some("input_ids".to_owned()),
+        source_field: Some("id".to_owned()),
         ..text()
     }
 }
@@ -214,6 +250,16 @@ fn row_after(record: &Record, next: i64, options: &ReadOptions) -> i64 {
                 Content::Tokens(tokens) => {
                     assert!(tokens.iter().all(|token| i32::try_from(*token).is_ok()));
                     assert!(options.tokens_field.is_some());
+                    0
+                }
+                Content::Numbers(numbers) => {
+                    let each = match numbers {
+                        Numbers::Null => &[][..],
+                        Numbers::One(number) => &[*number][..],
+                        Numbers::Each(numbers) => numbers,
+                    };
+                    assert!(each.iter().all(|number| !number.is_infinite()));
+                    assert!(options.numbers_field.is_some());
                     0
                 }
             };

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{OptionNames, ReadOptions, Said, other_fields};
+use super::{Content, Form, Numbers, OptionNames, ReadOptions, Said, other_fields};
 
 /// How many field names a message lists, and how many characters of each.
 const LISTED: usize = 8;
@@ -129,6 +129,47 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// The content of the document, or why there is none.
+    pub(crate) fn content(&self, options: &ReadOptions) -> Result<Content, String> {
+        let field = options.content_field();
+        match field.form {
+            Form::Text => self.text(field.path, options.names).map(Content::Text),
+            Form::Tokens => self.tokens(field.path, options.names).map(Content::Tokens),
+            Form::Numbers => self
+                .numbers(field.path, field.expected, options.names)
+                .map(Content::Numbers),
+        }
+    }
+
+    /// The numbers at `path`, or why there are none.
+    fn numbers(&self, path: &str, expected: &str, names: OptionNames) -> Result<Numbers, String> {
+        let value = self
+            .find(path)
+            .ok_or_else(|| self.missing(path, names.numbers_field))?;
+        match kind(value) {
+            "null" => Ok(Numbers::Null),
+            "a number" => match finite(value) {
+                Some(number) => number_of(path, None, number).map(Numbers::One),
+                None => Err(no_number(path, None, value)),
+            },
+            "a list" => match finite_items(value) {
+                Some(items) => numbers_of(path, items.into_iter()).map(Numbers::Each),
+                None => {
+                    let items: Vec<&RawValue> =
+                        serde_json::from_str(value.get()).unwrap_or_default();
+                    let is_wrong =
+                        |item: &&RawValue| kind(item) != "null" && finite(item).is_none();
+                    let index = items.iter().position(is_wrong);
+                    Err(match index {
+                        Some(index) => no_number(path, Some(index), items[index]),
+                        None => format!("field {path:?} is no valid list, expected {expected}"),
+                    })
+                }
+            },
+            kind => Err(format!("field {path:?} is {kind}, expected {expected}")),
+        }
+    }
+
     /// The text at `path`, or why there is none.
     pub(crate) fn text(&self, path: &str, names: OptionNames) -> Result<String, String> {
         let value = self
@@ -204,6 +245,71 @@ pub(crate) fn tokens_of(
         }
     }
     Ok(tokens)
+}
+
+/// Where a number is, in messages.
+fn number_place(path: &str, index: Option<usize>) -> String {
+    match index {
+        Some(index) => format!("field {path:?}: item {index}"),
+        None => format!("field {path:?}"),
+    }
+}
+
+/// A finite number in 32 bits, or the reason why it is not one.
+pub(crate) fn number_of(path: &str, index: Option<usize>, number: f64) -> Result<f32, String> {
+    let narrow = number as f32;
+    match narrow.is_finite() {
+        true => Ok(narrow),
+        false => Err(format!(
+            "{} is {number}, expected a finite number that 32 bits can hold{}",
+            number_place(path, index),
+            if index.is_some() { ", or null" } else { "" }
+        )),
+    }
+}
+
+/// A list of finite numbers, with NaN for null, or the reason why it is not one.
+pub(crate) fn numbers_of(
+    path: &str,
+    items: impl Iterator<Item = Option<f64>>,
+) -> Result<Vec<f32>, String> {
+    let number = |(index, item): (usize, Option<f64>)| match item {
+        Some(item) => number_of(path, Some(index), item),
+        None => Ok(f32::NAN),
+    };
+    items.enumerate().map(number).collect()
+}
+
+/// A number of JSON that 64 bits can hold.
+fn finite(value: &RawValue) -> Option<f64> {
+    let number = serde_json::from_str(value.get()).ok();
+    number.filter(|_| !other_fields::is_not_finite(value.get()))
+}
+
+/// A list of such numbers, and of nulls.
+fn finite_items(value: &RawValue) -> Option<Vec<Option<f64>>> {
+    match other_fields::may_stand_in(value.get()) {
+        false => serde_json::from_str(value.get()).ok(),
+        true => {
+            let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
+            let item = |item: &&RawValue| match kind(item) {
+                "null" => Some(None),
+                _ => finite(item).map(Some),
+            };
+            items.iter().map(item).collect()
+        }
+    }
+}
+
+/// The reason why a value of JSON is no number.
+fn no_number(path: &str, index: Option<usize>, value: &RawValue) -> String {
+    let got = match kind(value) {
+        _ if other_fields::is_not_finite(value.get()) => "not a finite number".to_owned(),
+        "a number" => shorten(value.get()),
+        kind => kind.to_owned(),
+    };
+    let place = number_place(path, index);
+    format!("{place} is {got}, expected a finite number that 32 bits can hold, or null")
 }
 
 /// Names and values of an object, in order.

@@ -215,10 +215,7 @@ fn document(json: &[u8], place: Place, options: &ReadOptions) -> Result<(Said, C
         format!("invalid UTF-8 at byte {byte} of {place}")
     })?;
     with_object(json, place, |object| {
-        let content = match &options.tokens_field {
-            Some(field) => Content::Tokens(object.tokens(field, options.names)?),
-            None => Content::Text(object.text(&options.text_field, options.names)?),
-        };
+        let content = object.content(options)?;
         Ok((object.said(options), content))
     })
 }

@@ -48,6 +48,9 @@ pub struct ReadOptions {
     pub text_field: String,
     /// The field with the token ids. If set, they are the document, and the text is ignored.
     pub tokens_field: Option<String>,
+    /// The field with a number for the document, or with a list of one for each of its tokens. If set, these are the
+    /// document, and text and token ids are ignored.
+    pub numbers_field: Option<String>,
     /// The field with the document's own id; it may be missing.
     pub id_field: String,
     /// The field with the document's source, if it is wanted.
@@ -69,6 +72,8 @@ pub struct OptionNames {
     pub text_field: &'static str,
     /// [`ReadOptions::tokens_field`].
     pub tokens_field: &'static str,
+    /// [`ReadOptions::numbers_field`].
+    pub numbers_field: &'static str,
 }
 
 impl Default for OptionNames {
@@ -76,6 +81,7 @@ impl Default for OptionNames {
         Self {
             text_field: "text_field",
             tokens_field: "tokens_field",
+            numbers_field: "numbers_field",
         }
     }
 }
@@ -85,6 +91,7 @@ impl Default for ReadOptions {
         Self {
             text_field: "text".to_owned(),
             tokens_field: None,
+            numbers_field: None,
             id_field: "id".to_owned(),
             source_field: None,
             lines: false,
@@ -95,7 +102,51 @@ impl Default for ReadOptions {
     }
 }
 
+/// What the content of a document is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Tokens,
+    Numbers,
+}
+
+/// The field with the content of a document.
+#[derive(Debug, Clone, Copy)]
+struct ContentField<'a> {
+    form: Form,
+    path: &'a str,
+    /// The option that names it.
+    option: &'static str,
+    /// What it should hold, in messages.
+    expected: &'static str,
+}
+
 impl ReadOptions {
+    fn content_field(&self) -> ContentField<'_> {
+        let names = self.names;
+        let (form, path, option, expected) = match (&self.numbers_field, &self.tokens_field) {
+            (Some(path), _) => (
+                Form::Numbers,
+                path,
+                names.numbers_field,
+                "a number, or a list of numbers",
+            ),
+            (None, Some(path)) => (
+                Form::Tokens,
+                path,
+                names.tokens_field,
+                "a list of token ids",
+            ),
+            (None, None) => (Form::Text, &self.text_field, names.text_field, "a string"),
+        };
+        ContentField {
+            form,
+            path,
+            option,
+            expected,
+        }
+    }
+
     fn too_large(&self, what: &str) -> String {
         let most = self.max_document_bytes;
         format!("expected {what} of at most {most} bytes, got a larger one")
@@ -103,7 +154,7 @@ impl ReadOptions {
 }
 
 /// One document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     /// The document's own id (a string or an integer), else `shard#row`.
     pub id: String,
@@ -129,12 +180,37 @@ impl Document {
 }
 
 /// The content of a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// Text that is not yet tokenized.
     Text(String),
     /// Token ids, all within the range of a 32-bit signed integer.
     Tokens(Vec<u32>),
+    /// A number, or several.
+    Numbers(Numbers),
+}
+
+/// The numbers of a document: finite, and rounded to 32 bits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Numbers {
+    /// There is none: null.
+    Null,
+    /// One for the document.
+    One(f32),
+    /// One for each token; NaN for null.
+    Each(Vec<f32>),
+}
+
+impl Content {
+    /// About how many bytes it takes in memory.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Tokens(tokens) => size_of_val(tokens.as_slice()),
+            Self::Numbers(Numbers::Each(numbers)) => size_of_val(numbers.as_slice()),
+            Self::Numbers(_) => size_of::<f32>(),
+        }
+    }
 }
 
 /// A row without a document.
@@ -149,17 +225,18 @@ pub struct Rejection {
 }
 
 impl ReadOptions {
-    /// The reason to reject a plain text if token ids are wanted.
-    fn no_tokens_in_text(&self) -> Option<String> {
-        let option = self.names.tokens_field;
-        self.tokens_field.as_ref().map(|field| {
-            format!("expected a field {field:?}, got a text file, which has no fields (leave out {option})")
+    /// The reason to reject a plain text if a field is wanted.
+    fn no_fields_in_text(&self) -> Option<String> {
+        let field = self.content_field();
+        let (path, option) = (field.path, field.option);
+        (field.form != Form::Text).then(|| {
+            format!("expected a field {path:?}, got a text file, which has no fields (leave out {option})")
         })
     }
 }
 
 /// One row of a shard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Record {
     /// A row with a document.
     Document(Document),

@@ -38,6 +38,11 @@ pub(super) fn is_not_finite(number: &str) -> bool {
     WORDS.iter().any(|(_, stands)| number == *stands)
 }
 
+/// Whether a list may have numbers that stand for NaN or an infinity.
+pub(super) fn may_stand_in(list: &str) -> bool {
+    WORDS.iter().any(|(_, stands)| list.contains(stands))
+}
+
 /// The first escape in a string that is half of a surrogate pair.
 pub(super) fn lone_surrogate(string: &str) -> Option<&str> {
     let at = halves(string).next()?;

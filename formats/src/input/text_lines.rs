@@ -42,15 +42,15 @@ impl TextLines {
                     return Ok(Some(Record::of(&self.shard, self.rows - 1, Err(reason))));
                 }
                 Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => continue,
-                Line::Whole(_) if self.options.tokens_field.is_some() => {
-                    Err(self.options.no_tokens_in_text().unwrap_or_default())
-                }
-                Line::Whole(line) => match std::str::from_utf8(line) {
-                    Ok(text) => Ok((Said::default(), Content::Text(text.to_owned()))),
-                    Err(error) => Err(format!(
-                        "invalid UTF-8 at byte {} of the line",
-                        error.valid_up_to()
-                    )),
+                Line::Whole(line) => match self.options.no_fields_in_text() {
+                    Some(reason) => Err(reason),
+                    None => match std::str::from_utf8(line) {
+                        Ok(text) => Ok((Said::default(), Content::Text(text.to_owned()))),
+                        Err(error) => Err(format!(
+                            "invalid UTF-8 at byte {} of the line",
+                            error.valid_up_to()
+                        )),
+                    },
                 },
                 Line::TooLong => Err(self.options.too_large("a line")),
             };

@@ -10,8 +10,8 @@ use std::thread;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use super::Record;
 use super::error::malformed;
-use super::{Content, Record};
 
 /// A batch is sent when it holds this many records ...
 const RECORDS: usize = 256;
@@ -106,10 +106,7 @@ impl Sink {
     pub(super) fn push(&mut self, record: Record) -> bool {
         self.rows = record.row() + 1;
         self.bytes += match &record {
-            Record::Document(document) => match &document.content {
-                Content::Text(text) => text.len(),
-                Content::Tokens(tokens) => tokens.len() * size_of::<u32>(),
-            },
+            Record::Document(document) => document.content.bytes(),
             Record::Rejected(_) => 0,
         };
         self.records.push(record);

@@ -27,12 +27,16 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Reads an expression about masks with these columns.
+    /// Reads an expression about masks with these columns, and with one of other scores.
     ///
     /// # Errors
     /// If it is not an expression, or names something that the masks do not have.
-    pub(crate) fn read(text: &str, masks: &MaskColumns) -> anyhow::Result<Self> {
-        let mut needed = numbers::Needed::of(masks);
+    pub(crate) fn read(
+        text: &str,
+        masks: &MaskColumns,
+        other: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let mut needed = numbers::Needed::of(masks, other);
         let condition = expression::read(text, &mut needed)?;
         Ok(Self {
             text: text.to_owned(),

@@ -56,9 +56,10 @@ pub(in crate::select) struct Loaded {
 }
 
 impl Needed {
-    /// Nothing yet, of masks with these columns.
-    pub(super) fn of(masks: &MaskColumns) -> Self {
-        let names = [masks.scores(), masks.weights()].concat();
+    /// Nothing yet, of masks with these columns, and with one of other scores.
+    pub(super) fn of(masks: &MaskColumns, other: Option<&str>) -> Self {
+        let mut names = [masks.scores(), masks.weights()].concat();
+        names.extend(other);
         let kept: Vec<&str> = masks.schema().masks.iter().map(String::as_str).collect();
         Self::with(&names, &kept)
     }

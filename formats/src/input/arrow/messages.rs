@@ -115,7 +115,6 @@ impl Wanted {
         options: &ReadOptions,
     ) -> io::Result<Self> {
         let layout = Layout::of(schema, version)?;
-        let field = options.tokens_field.as_ref();
         Ok(Self {
             content: layout.content(options),
             id: layout.names(&options.id_field),
@@ -123,7 +122,7 @@ impl Wanted {
                 .source_field
                 .as_deref()
                 .and_then(|field| layout.names(field)),
-            field: field.unwrap_or(&options.text_field).clone(),
+            field: options.content_field().path.to_owned(),
             layout,
         })
     }
@@ -306,7 +305,7 @@ impl Column {
             (Some(_), _) => 2,
             (None, Values::Binary { .. }) => 3,
             (None, Values::View) => 2_usize.saturating_add(place.views),
-            (None, Values::Integer { .. } | Values::List { .. }) => 2,
+            (None, Values::Integer { .. } | Values::Float { .. } | Values::List { .. }) => 2,
             (None, Values::FixedList { .. }) => 1,
         };
         // An impossible number of views is detected at the first buffer that does not exist.

@@ -3,10 +3,10 @@
 
 use std::io;
 
-use arrow_ipc::{Endianness, Field, MetadataVersion, Schema, Type};
+use arrow_ipc::{Endianness, Field, MetadataVersion, Precision, Schema, Type};
 
 use super::super::error::malformed;
-use super::super::{ReadOptions, fields};
+use super::super::{ContentField, Form, ReadOptions, fields};
 
 /// How the values of a column are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +17,11 @@ pub(super) enum Values {
     View,
     /// Integers of `width` bytes.
     Integer { width: usize, unsigned: bool },
-    /// Lists of integers between offsets of 4 or 8 bytes; the integers are the next column.
+    /// Floating-point numbers of `width` bytes.
+    Float { width: usize },
+    /// Lists of numbers between offsets of 4 or 8 bytes; the integers are the next column.
     List { offset: usize },
-    /// Lists of `length` integers each; the integers are the next column.
+    /// Lists of `length` numbers each; the numbers are the next column.
     FixedList { length: usize },
 }
 
@@ -102,10 +104,12 @@ impl Layout {
 
     /// The column with the document, or the reason why there is none.
     pub(super) fn content(&self, options: &ReadOptions) -> Result<Column, String> {
-        let (field, option, expected) = match &options.tokens_field {
-            Some(field) => (field, options.names.tokens_field, "a list of token ids"),
-            None => (&options.text_field, options.names.text_field, "a string"),
-        };
+        let ContentField {
+            form,
+            path: field,
+            option,
+            expected,
+        } = options.content_field();
         let Some((around, node)) = find(&self.nodes, field) else {
             let names = self.nodes.iter().map(|node| node.name.as_str());
             return Err(fields::missing(field, option, "the file", names));
@@ -113,9 +117,12 @@ impl Layout {
         let column = node.column(around);
         column
             .filter(|column| match column.values {
-                Values::Binary { .. } | Values::View => options.tokens_field.is_none(),
-                Values::List { .. } | Values::FixedList { .. } => options.tokens_field.is_some(),
-                Values::Integer { .. } => false,
+                Values::Binary { .. } | Values::View => form == Form::Text,
+                Values::List { .. } | Values::FixedList { .. } => match column.items {
+                    Some(Values::Integer { .. }) => form != Form::Text,
+                    _ => form == Form::Numbers,
+                },
+                Values::Integer { .. } | Values::Float { .. } => form == Form::Numbers,
             })
             .ok_or_else(|| format!("field {field:?} is {}, expected {expected}", node.kind))
     }
@@ -123,8 +130,13 @@ impl Layout {
     /// A column with names, such as the documents' own ids, if there is one.
     pub(super) fn names(&self, field: &str) -> Option<Column> {
         let (around, node) = find(&self.nodes, field)?;
-        let lists = |values| matches!(values, Values::List { .. } | Values::FixedList { .. });
-        node.column(around).filter(|column| !lists(column.values))
+        let is_name = |values| {
+            matches!(
+                values,
+                Values::Binary { .. } | Values::View | Values::Integer { .. }
+            )
+        };
+        node.column(around).filter(|column| is_name(column.values))
     }
 }
 
@@ -178,7 +190,11 @@ impl Node {
                     return None;
                 };
                 match items.values {
-                    Some(Values::Integer { .. }) if items.dictionary.is_none() => items.values,
+                    Some(Values::Integer { .. } | Values::Float { .. })
+                        if items.dictionary.is_none() =>
+                    {
+                        items.values
+                    }
                     _ => return None,
                 }
             }
@@ -236,7 +252,18 @@ fn node(field: Field<'_>, version: MetadataVersion, count: &mut usize) -> io::Re
         Type::Null => (0, "null", None),
         Type::Bool => (2, "a boolean", None),
         Type::Int => (2, "a number", field.type_as_int().and_then(integer)),
-        Type::FloatingPoint | Type::Decimal => (2, "a number", None),
+        Type::FloatingPoint => {
+            let width = field
+                .type_as_floating_point()
+                .map(|float| match float.precision() {
+                    Precision::HALF => 2,
+                    Precision::SINGLE => 4,
+                    _ => 8,
+                });
+            let values = width.map(|width| Values::Float { width });
+            (2, "a number", values)
+        }
+        Type::Decimal => (2, "a decimal", None),
         Type::Date | Type::Time | Type::Timestamp | Type::Interval | Type::Duration => {
             (2, "a time", None)
         }

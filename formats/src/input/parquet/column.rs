@@ -3,15 +3,21 @@
 use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::column::page::PageReader;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::data_type::{
+    ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArrayType, FloatType, Int32Type,
+    Int64Type,
+};
 use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::schema::types::ColumnDescriptor;
 
 use std::io;
 use std::sync::atomic::Ordering;
 
+use half::f16;
+
+use super::super::Form;
 use super::super::cell::{Cell, wide};
-use super::super::error::cut_short;
+use super::super::error::{cut_short, malformed};
 use super::cause;
 use super::pages::{Budget, may_share};
 
@@ -29,17 +35,25 @@ pub(super) enum Role {
     Integer { unsigned: bool },
     /// A list of integers. An item exists from this definition level on, the list itself from one less.
     Integers { unsigned: bool, item: i16 },
+    /// A floating-point number.
+    Float,
+    /// A list of them; `item` as above.
+    Floats { item: i16 },
 }
 
 impl Role {
-    /// How to read the `column` as a text (or as a list of token ids), or what it is instead. `exact`: the column is
-    /// the field itself, not something nested in it.
+    /// How to read the `column` as a text (or as a list of token ids, or as numbers), or what it is instead. `exact`: the
+    /// column is the field itself, not something nested in it.
     pub(super) fn of(
         column: &ColumnDescriptor,
         exact: bool,
-        tokens: bool,
+        form: Form,
     ) -> Result<Self, &'static str> {
+        let tokens = form == Form::Tokens;
         let repeated = column.max_rep_level();
+        if form == Form::Numbers {
+            return Self::numbers(column, exact);
+        }
         if matches!(column.logical_type_ref(), Some(LogicalType::Unknown)) {
             return Err("null");
         }
@@ -56,6 +70,48 @@ impl Role {
             Type::BOOLEAN => Err("a boolean"),
             Type::FIXED_LEN_BYTE_ARRAY => Err("a column of bytes of fixed length"),
             _ => Err("a number"),
+        }
+    }
+
+    /// How to read the `column` as a number or a list of numbers, or what it is instead.
+    fn numbers(column: &ColumnDescriptor, exact: bool) -> Result<Self, &'static str> {
+        let logical = column.logical_type_ref();
+        let converted = column.converted_type();
+        match (logical, converted) {
+            (Some(LogicalType::Unknown), _) => return Err("null"),
+            (Some(LogicalType::Decimal { .. }), _) | (_, ConvertedType::DECIMAL) => {
+                return Err("of decimals");
+            }
+            (
+                Some(LogicalType::Date | LogicalType::Time { .. } | LogicalType::Timestamp { .. }),
+                _,
+            )
+            | (
+                _,
+                ConvertedType::DATE
+                | ConvertedType::TIME_MILLIS
+                | ConvertedType::TIME_MICROS
+                | ConvertedType::TIMESTAMP_MILLIS
+                | ConvertedType::TIMESTAMP_MICROS,
+            ) => return Err("a time"),
+            _ => {}
+        }
+        let unsigned = is_unsigned(column);
+        let item = item_level(column);
+        let is_half = matches!(logical, Some(LogicalType::Float16));
+        match (column.max_rep_level(), column.physical_type()) {
+            (0, _) if !exact => Err("an object"),
+            (0, Type::INT32 | Type::INT64) => Ok(Self::Integer { unsigned }),
+            (1, Type::INT32 | Type::INT64) => Ok(Self::Integers { unsigned, item }),
+            (0, Type::FLOAT | Type::DOUBLE) => Ok(Self::Float),
+            (1, Type::FLOAT | Type::DOUBLE) => Ok(Self::Floats { item }),
+            (0, Type::FIXED_LEN_BYTE_ARRAY) if is_half => Ok(Self::Float),
+            (1, Type::FIXED_LEN_BYTE_ARRAY) if is_half => Ok(Self::Floats { item }),
+            (0, Type::BYTE_ARRAY) => Err("a string"),
+            (0, Type::BOOLEAN) => Err("a boolean"),
+            (0, _) => Err("a column of bytes of fixed length"),
+            (1, _) => Err("a list of something else"),
+            _ => Err("a list of lists"),
         }
     }
 
@@ -101,7 +157,9 @@ pub(super) struct Column {
     repetition: Vec<i16>,
     texts: Vec<ByteArray>,
     integers: Vec<i64>,
+    floats: Vec<f64>,
     items: Vec<Option<i64>>,
+    float_items: Vec<Option<f64>>,
     /// Index of the next level and of the next value to yield; the number of levels.
     level: usize,
     value: usize,
@@ -129,7 +187,9 @@ impl Column {
             repetition: Vec::new(),
             texts: Vec::new(),
             integers: Vec::new(),
+            floats: Vec::new(),
             items: Vec::new(),
+            float_items: Vec::new(),
             level: 0,
             value: 0,
             levels: 0,
@@ -144,8 +204,8 @@ impl Column {
         let level = self.level;
         self.level += 1;
         let definition = self.definition.get(level).copied().unwrap_or(self.present);
-        if let Role::Integers { item, unsigned } = self.role {
-            return Ok(self.list(definition, item, unsigned));
+        if let Role::Integers { item, .. } | Role::Floats { item } = self.role {
+            return Ok(self.list(definition, item));
         }
         if definition != self.present {
             return Ok(Cell::Null);
@@ -157,6 +217,7 @@ impl Column {
             Role::Integer { unsigned } | Role::Integers { unsigned, .. } => {
                 Cell::Integer(wide(self.integers[value], unsigned))
             }
+            Role::Float | Role::Floats { .. } => Cell::Float(self.floats[value]),
         })
     }
 
@@ -169,21 +230,28 @@ impl Column {
     }
 
     /// The list that starts at the level before the next one.
-    fn list(&mut self, definition: i16, item: i16, unsigned: bool) -> Cell<'_> {
-        if definition < item {
-            return match definition + 1 == item {
-                true => Cell::Integers(&[], unsigned),
-                false => Cell::Null,
-            };
-        }
+    fn list(&mut self, definition: i16, item: i16) -> Cell<'_> {
         self.items.clear();
+        self.float_items.clear();
+        if definition + 1 < item {
+            return Cell::Null;
+        }
+        if definition < item {
+            return self.items();
+        }
         let mut definition = definition;
         loop {
             let there = definition == self.present;
-            self.items.push(there.then(|| self.integers[self.value]));
+            match self.role {
+                Role::Floats { .. } => {
+                    let float = there.then(|| self.floats[self.value]);
+                    self.float_items.push(float);
+                }
+                _ => self.items.push(there.then(|| self.integers[self.value])),
+            }
             self.value += usize::from(there);
             if self.level == self.levels || self.repetition[self.level] == 0 {
-                return Cell::Integers(&self.items, unsigned);
+                return self.items();
             }
             definition = self
                 .definition
@@ -194,12 +262,20 @@ impl Column {
         }
     }
 
+    fn items(&self) -> Cell<'_> {
+        match self.role {
+            Role::Integers { unsigned, .. } => Cell::Integers(&self.items, unsigned),
+            _ => Cell::Floats(&self.float_items),
+        }
+    }
+
     /// Decodes some rows; none at the end.
     fn fill(&mut self) -> io::Result<()> {
         self.definition.clear();
         self.repetition.clear();
         self.texts.clear();
         self.integers.clear();
+        self.floats.clear();
         (self.level, self.value) = (0, 0);
         let (many, definition, repetition) =
             (self.many, &mut self.definition, &mut self.repetition);
@@ -227,6 +303,26 @@ impl Column {
                 let (levels, values) = decode::<Int64Type>(reader, many, definition, repetition)?;
                 self.integers = values;
                 (levels, levels * size_of::<i64>())
+            }
+            ColumnReader::FloatColumnReader(reader) => {
+                let (levels, values) = decode::<FloatType>(reader, many, definition, repetition)?;
+                self.floats.extend(values.into_iter().map(f64::from));
+                (levels, levels * size_of::<f64>())
+            }
+            ColumnReader::DoubleColumnReader(reader) => {
+                let (levels, values) = decode::<DoubleType>(reader, many, definition, repetition)?;
+                self.floats = values;
+                (levels, levels * size_of::<f64>())
+            }
+            ColumnReader::FixedLenByteArrayColumnReader(reader) => {
+                let (levels, values) =
+                    decode::<FixedLenByteArrayType>(reader, many, definition, repetition)?;
+                for value in values {
+                    let bytes = <[u8; 2]>::try_from(value.data());
+                    let bytes = bytes.map_err(|_| malformed("a 16-bit number of another size"))?;
+                    self.floats.push(f16::from_le_bytes(bytes).to_f64());
+                }
+                (levels, levels * size_of::<f64>())
             }
             _ => (0, 0),
         };

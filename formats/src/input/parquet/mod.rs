@@ -23,7 +23,7 @@ use super::error::malformed;
 use super::fields;
 use super::ranges::Ranges;
 use super::worker::Sink;
-use super::{Content, ReadOptions, Record, Said};
+use super::{Content, ContentField, Form, ReadOptions, Record, Said};
 use column::{Column, Role};
 use pages::{Chunk, Limited};
 
@@ -145,11 +145,13 @@ struct Wanted {
 impl Wanted {
     fn find(metadata: &ParquetMetaData, options: &ReadOptions) -> Self {
         let schema = metadata.file_metadata().schema_descr();
-        let (field, option, expected) = match &options.tokens_field {
-            Some(field) => (field, options.names.tokens_field, "a list of token ids"),
-            None => (&options.text_field, options.names.text_field, "a string"),
-        };
-        let find = |path: &str, tokens: bool| {
+        let ContentField {
+            form,
+            path: field,
+            option,
+            expected,
+        } = options.content_field();
+        let find = |path: &str, form: Form| {
             let mut found = None;
             for (index, column) in schema.columns().iter().enumerate() {
                 let name = column.path().string();
@@ -157,7 +159,7 @@ impl Wanted {
                     .strip_prefix(path)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
                 if under {
-                    let role = Role::of(column, name == path, tokens);
+                    let role = Role::of(column, name == path, form);
                     found = Some(role.map(|role| (index, role)));
                     if name == path {
                         break;
@@ -166,7 +168,7 @@ impl Wanted {
             }
             found
         };
-        let content = match find(field, options.tokens_field.is_some()) {
+        let content = match find(field, form) {
             Some(Ok(found)) => Ok(found),
             Some(Err(kind)) => Err(format!("field {field:?} is {kind}, expected {expected}")),
             None => {
@@ -175,7 +177,7 @@ impl Wanted {
                 Err(fields::missing(field, option, "the file", names))
             }
         };
-        let name = |path: &str| match find(path, false) {
+        let name = |path: &str| match find(path, Form::Text) {
             Some(Ok(found)) => Some(found),
             _ => schema
                 .columns()
@@ -187,7 +189,7 @@ impl Wanted {
                 }),
         };
         Self {
-            field: field.clone(),
+            field: field.to_owned(),
             content,
             id: name(&options.id_field),
             source: options.source_field.as_deref().and_then(name),

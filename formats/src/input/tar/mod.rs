@@ -26,7 +26,7 @@ use webdataset::shard::reader::{FileEvent, Grouped, Grouper, TarFile};
 use super::compression::Plain;
 use super::fields::{Place, with_object};
 use super::lines::BYTE_ORDER_MARK;
-use super::{Content, ReadOptions, Record, Said};
+use super::{Content, Form, ReadOptions, Record, Said};
 pub(super) use members::begins;
 use members::{Member, Members, Next};
 
@@ -208,9 +208,9 @@ fn document(
         None => (Said::default(), None),
     };
     let has_text = text.is_some();
-    let (content, wanted) = match options.tokens_field {
-        Some(_) => (content, "a member .json"),
-        None => (text.or(content), "a member .txt or .json"),
+    let (content, wanted) = match options.content_field().form {
+        Form::Tokens | Form::Numbers => (content, "a member .json"),
+        Form::Text => (text.or(content), "a member .txt or .json"),
     };
     let content = content.unwrap_or_else(|| {
         let others = sample.keys().filter(|name| !name.starts_with('_'));
@@ -243,12 +243,7 @@ fn fields(json: &str, options: &ReadOptions) -> Result<Fields, String> {
     with_object(json, Place::Line, |object| {
         Ok(Fields {
             said: object.said(options),
-            content: match &options.tokens_field {
-                Some(field) => object.tokens(field, options.names).map(Content::Tokens),
-                None => object
-                    .text(&options.text_field, options.names)
-                    .map(Content::Text),
-            },
+            content: object.content(options),
         })
     })
 }
