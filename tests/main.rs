@@ -15,6 +15,12 @@ mod documents;
 // Masks in the formats of other trainers.
 #[cfg(test)]
 mod convert;
+// Whole documents, selected by their scores, and without those that came before.
+#[cfg(test)]
+mod document_selection;
+// Scores of other programs.
+#[cfg(test)]
+mod join;
 // How far two masks agree.
 #[cfg(test)]
 mod diff;

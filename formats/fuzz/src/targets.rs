@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rho_formats::{
-    Compression, Content, ContentFields, Kind, Location, ReadOptions, Record, Shard, ShardReader,
-    find_shards, read_masks,
+    Compression, Content, ContentFields, Kind, Location, Numbers, ReadOptions, Record, Shard,
+    ShardReader, find_shards, read_masks,
 };
 
 use tokio::runtime::{Builder, Runtime};
@@ -38,7 +38,10 @@ pub(crate) const ALL: [Target; 10] = [
     Target {
         name: "json_lines",
         most: 4 << 20,
-        read: |folder, bytes| read(folder, "a.jsonl", bytes, &[text(), tokens(), nested()]),
+        read: |folder, bytes| {
+            let all = [text(), tokens(), nested(), numbers()];
+            read(folder, "a.jsonl", bytes, &all);
+        },
     },
     Target {
         name: "text",
@@ -62,17 +65,26 @@ pub(crate) const ALL: [Target; 10] = [
     Target {
         name: "parquet",
         most: 32 << 20,
-        read: |folder, bytes| read(folder, "a.parquet", bytes, &[text(), tokens(), nested()]),
+        read: |folder, bytes| {
+            let all = [text(), tokens(), nested(), numbers()];
+            read(folder, "a.parquet", bytes, &all);
+        },
     },
     Target {
         name: "arrow_file",
         most: 32 << 20,
-        read: |folder, bytes| read(folder, "a.arrow", bytes, &[text(), tokens(), nested()]),
+        read: |folder, bytes| {
+            let all = [text(), tokens(), nested(), numbers()];
+            read(folder, "a.arrow", bytes, &all);
+        },
     },
     Target {
         name: "arrow_stream",
         most: 32 << 20,
-        read: |folder, bytes| read(folder, "a.arrows", bytes, &[text(), tokens(), nested()]),
+        read: |folder, bytes| {
+            let all = [text(), tokens(), nested(), numbers()];
+            read(folder, "a.arrows", bytes, &all);
+        },
     },
     Target {
         name: "compressed",
@@ -127,6 +139,16 @@ fn text() -> ReadOptions {
 fn tokens() -> ReadOptions {
     ReadOptions {
         content: ContentFields::tokens("input_ids"),
+        ..text()
+    }
+}
+
+fn numbers() -> ReadOptions {
+    ReadOptions {
+        content: ContentFields::Numbers {
+            numbers: "input_ids".to_owned(),
+        },
+        source_field: Some("id".to_owned()),
         ..text()
     }
 }
@@ -236,6 +258,16 @@ fn row_after(record: &Record, next: i64, options: &ReadOptions) -> i64 {
                     }
                     assert!(from <= text.chars().count(), "{context:?}");
                     text.len()
+                }
+                Content::Numbers(numbers) => {
+                    let each = match numbers {
+                        Numbers::Null => &[][..],
+                        Numbers::One(number) => &[*number][..],
+                        Numbers::Each(numbers) => numbers,
+                    };
+                    assert!(each.iter().all(|number| !number.is_infinite()));
+                    assert!(matches!(options.content, ContentFields::Numbers { .. }));
+                    0
                 }
             };
             assert!(bytes <= DOCUMENT, "a document of {bytes} bytes");
