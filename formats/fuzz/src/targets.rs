@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rho_formats::{
-    Compression, Content, ContentFields, Kind, Location, ReadOptions, Record, Shard, ShardReader,
-    find_shards, read_masks,
+    Compression, Content, ContentFields, Kind, Location, Numbers, ReadOptions, Record, Shard,
+    ShardReader, find_shards, read_masks,
 };
 
 use tokio::runtime::{Builder, Runtime};
@@ -136,6 +136,16 @@ fn tokens() -> ReadOptions {
     }
 }
 
+fn numbers() -> ReadOptions {
+    ReadOptions {
+        content: ContentFields::Numbers {
+            numbers: "input_ids".to_owned(),
+        },
+        source_field: Some("id".to_owned()),
+        ..text()
+    }
+}
+
 fn nested() -> ReadOptions {
     ReadOptions {
         content: ContentFields::text("meta.inner.text"),
@@ -170,7 +180,7 @@ fn every_content() -> Vec<ReadOptions> {
         context_field: Some("text".to_owned()),
         ..text()
     });
-    let mut all = vec![text(), tokens(), nested(), messages()];
+    let mut all = vec![text(), tokens(), nested(), messages(), numbers()];
     all.extend(others);
     all
 }
@@ -272,6 +282,16 @@ fn row_after(record: &Record, next: i64, options: &ReadOptions) -> i64 {
                     }
                     assert!(from <= text.chars().count(), "{context:?}");
                     text.len()
+                }
+                Content::Numbers(numbers) => {
+                    let each = match numbers {
+                        Numbers::Null => &[][..],
+                        Numbers::One(number) => &[*number][..],
+                        Numbers::Each(numbers) => numbers,
+                    };
+                    assert!(each.iter().all(|number| !number.is_infinite()));
+                    assert!(matches!(options.content, ContentFields::Numbers { .. }));
+                    0
                 }
             };
             assert!(bytes <= DOCUMENT, "a document of {bytes} bytes");

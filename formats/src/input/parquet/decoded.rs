@@ -4,14 +4,18 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
+use half::f16;
 use parquet::column::page::PageReader;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{
-    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
+    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArrayType, FloatType,
+    Int32Type, Int64Type,
 };
 use parquet::file::metadata::ColumnChunkMetaData;
 
+use super::super::error::malformed;
 use super::cause;
+use super::column::is_half;
 use super::pages::Budget;
 
 /// Only one row is decoded at once, if some take more bytes than this.
@@ -31,6 +35,8 @@ pub(super) struct Decoded {
     reader: ColumnReader,
     /// Whether its integers are.
     unsigned: bool,
+    /// Whether its bytes are floating-point numbers.
+    half: bool,
     /// The definition level of a value that is not null.
     pub(super) present: i16,
     budget: Budget,
@@ -59,6 +65,7 @@ impl Decoded {
         let description = chunk.column_descr_ptr();
         Self {
             unsigned,
+            half: is_half(&description),
             present: description.max_def_level(),
             reader: get_column_reader(description, pages),
             full_budget: budget.load(Ordering::Relaxed),
@@ -147,6 +154,18 @@ impl Decoded {
             ColumnReader::DoubleColumnReader(reader) => {
                 let (entries, values) = decode::<DoubleType>(reader, many, definition, repetition)?;
                 self.values = Values::Floats(values);
+                (entries, entries * size_of::<f64>())
+            }
+            ColumnReader::FixedLenByteArrayColumnReader(reader) if self.half => {
+                let (entries, values) =
+                    decode::<FixedLenByteArrayType>(reader, many, definition, repetition)?;
+                let mut floats = Vec::with_capacity(values.len());
+                for value in values {
+                    let bytes = <[u8; 2]>::try_from(value.data());
+                    let bytes = bytes.map_err(|_| malformed("a 16-bit number of another size"))?;
+                    floats.push(f16::from_le_bytes(bytes).to_f64());
+                }
+                self.values = Values::Floats(floats);
                 (entries, entries * size_of::<f64>())
             }
             ColumnReader::Int96ColumnReader(_) | ColumnReader::FixedLenByteArrayColumnReader(_) => {
