@@ -152,6 +152,33 @@ fn columns_of_every_format_come_into_the_masks() {
             all
         };
         assert!(arrows("again") == arrows("out-0"));
+        // Several names are those of columns, with or without the prefix.
+        for (name, by) in [("a", "loss,column:quality"), ("b", "column:loss,quality")] {
+            let rule = ["--by", by, "--combine", "mean", "--direction", "lowest"];
+            select(&at("out-2"), &at(name), &rule).ends_with(0);
+        }
+        assert!(arrows("a") == arrows("b"));
+        // Weights by the numbers of others, signed or not, and by their rank.
+        for (name, formula) in [("ranks", "rank"), ("clipped", "clipped")] {
+            let rule = ["--by", "column:quality", "--weights", formula];
+            select(&at("out-2"), &at(name), &rule).ends_with(0);
+        }
+        let all = |folder: &str| crate::support::rows(&at(folder), "d.jsonl");
+        for row in all("clipped") {
+            // The scores are base_loss, loss, entropy and quality.
+            let narrow = score_type == ScoreType::Float16;
+            let quality = row.scores.last().filter(|_| !narrow);
+            for (i, weight) in row.weights[0].iter().enumerate() {
+                let is_scored = !row.scores[1][i].is_nan();
+                if let Some(quality) = quality {
+                    let expected = match quality[i].is_nan() || !is_scored {
+                        true => 0.0,
+                        false => quality[i],
+                    };
+                    assert_eq!(*weight, expected);
+                }
+            }
+        }
         Run::new(&["stats"]).arg(at("again")).ends_with(0);
         Run::new(&["show", "--limit", "1"])
             .arg(at("again"))
