@@ -56,7 +56,8 @@ pub use show_and_stats::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use threads_and_progress::{ProgressArgs, ThreadsArgs};
 pub(crate) use values::ratio;
 pub use values::{
-    Combination, MaskCompression, PrecisionChoice, ProgressKind, ScoreDtype, SpecialToken,
+    Combination, MaskCompression, MaskFormat, PrecisionChoice, ProgressKind, ScoreDtype,
+    SpecialToken,
 };
 pub use verify::{OracleDtype, VerifyArgs};
 

@@ -152,6 +152,31 @@ fn columns_of_every_format_come_into_the_masks() {
             all
         };
         assert!(arrows("again") == arrows("out-0"));
+        // In every format of mask files, read and written.
+        for format in ["parquet", "arrow-file"] {
+            let join = [
+                "--on",
+                "token_hash",
+                "--column",
+                "quality",
+                "--format",
+                format,
+            ];
+            let run = select(&at("masks"), &at(format), &join);
+            run.arg("--join").arg(at("double.parquet")).ends_with(0);
+            let from = format!("from-{format}");
+            select(&at(format), &at(&from), &rule).ends_with(0);
+            assert!(arrows(&from) == arrows("out-0"), "{format}");
+            let documents = ["--documents", "--by", "column:quality", "--drop-duplicates"];
+            for (of, out) in [
+                (format, format!("d-{format}")),
+                ("out-2", format!("e-{format}")),
+            ] {
+                select(&at(of), &at(&out), &documents).ends_with(0);
+            }
+            let [d, e] = ["d", "e"].map(|name| arrows(&format!("{name}-{format}")));
+            assert!(d == e, "{format}");
+        }
         // Several names are those of columns, with or without the prefix.
         for (name, by) in [("a", "loss,column:quality"), ("b", "column:loss,quality")] {
             let rule = ["--by", by, "--combine", "mean", "--direction", "lowest"];

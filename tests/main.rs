@@ -49,6 +49,9 @@ mod every_user;
 // Checkpoints: `export`, and `score` of a checkpoint itself.
 #[cfg(test)]
 mod export;
+// Masks as Arrow streams, Arrow files and Parquet.
+#[cfg(test)]
+mod file_formats;
 // Documents that are dropped before tokens are ranked.
 #[cfg(test)]
 mod filter;

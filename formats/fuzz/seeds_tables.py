@@ -1,11 +1,13 @@
 """Seeds in Arrow's formats: files, streams, and masks."""
 
+import io
 import json
 import struct
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.feather
+import pyarrow.parquet as pq
 import xxhash
 
 import seeds_parquet
@@ -178,4 +180,37 @@ def masks():
     for name, lie in {"negative": -2, "huge": 2**62, "four-gigabytes": (1 << 32) - 1, "short": 1, "none": 0}.items():
         if at > 0:
             found[f"zstd-{name}"] = packed[: at - 8] + struct.pack("<q", lie) + packed[at:]
-    return found
+    return found | mask_files(plain)
+
+
+def mask_files(plain):
+    """The same masks as Arrow files and Parquet, whole and damaged."""
+    whole = write(plain, pa.ipc.new_file)
+    found = {
+        "arrow-file": whole,
+        "arrow-file-zstd": write(mask_table(2), pa.ipc.new_file, compression="zstd"),
+        "arrow-file-no-footer": whole[: whole.index(b"\xff\xff\xff\xff\0\0\0\0") + 8],
+        "arrow-file-long-footer": whole[:-10] + struct.pack("<i", 2**31 - 1) + whole[-6:],
+        "arrow-file-negative-footer": whole[:-10] + struct.pack("<i", -1) + whole[-6:],
+        "arrow-file-padded": whole[:8] + bytes(56) + whole[8:],
+    }
+    for name, options in {
+        "plain": {"use_dictionary": False},
+        "dictionary": {"compression": "zstd"},
+        "delta": {
+            "use_dictionary": False,
+            "column_encoding": {"id": "DELTA_BYTE_ARRAY", "shard": "DELTA_LENGTH_BYTE_ARRAY", "row": "DELTA_BINARY_PACKED"},
+        },
+        "version-2": {"data_page_version": "2.0", "compression": "gzip"},
+        "no-schema": {"store_schema": False, "compression": "none", "row_group_size": 2},
+        "split": {"use_dictionary": ["loss.list.element"], "column_encoding": {"row": "BYTE_STREAM_SPLIT"}},
+    }.items():
+        found[f"parquet-{name}"] = parquet(plain, **options)
+    half = parquet(mask_table(2, pa.float16()), use_dictionary=False, compression="none")
+    return found | {"parquet-half": half} | {f"parquet-{name}": cut for name, cut in damaged(half).items()}
+
+
+def parquet(table, **options):
+    to = io.BytesIO()
+    pq.write_table(table, to, **options)
+    return to.getvalue()

@@ -8,8 +8,8 @@
 
 mod column;
 mod delta;
-mod footer;
-mod pages;
+pub(crate) mod footer;
+pub(crate) mod pages;
 mod thrift;
 
 use std::io;
@@ -105,7 +105,7 @@ pub(super) fn read(
 }
 
 /// Whether a column's pages are inside the file. Parquet panics if they start before it.
-fn lies_in(chunk: &ColumnChunkMetaData, length: u64) -> bool {
+pub(crate) fn lies_in(chunk: &ColumnChunkMetaData, length: u64) -> bool {
     let start = chunk
         .dictionary_page_offset()
         .unwrap_or_else(|| chunk.data_page_offset());
@@ -116,7 +116,7 @@ fn lies_in(chunk: &ColumnChunkMetaData, length: u64) -> bool {
 }
 
 /// The number of rows, if it is plausible, and the same for the row groups and the file.
-fn total_rows(metadata: &ParquetMetaData, bytes: u64) -> io::Result<u64> {
+pub(crate) fn total_rows(metadata: &ParquetMetaData, bytes: u64) -> io::Result<u64> {
     let groups = metadata.row_groups().iter();
     let rows = groups
         .map(|group| u64::try_from(group.num_rows()).ok())
@@ -198,7 +198,7 @@ impl Wanted {
 }
 
 /// Parquet's error as an input error; an error of the system stays unchanged.
-fn cause(error: ParquetError) -> io::Error {
+pub(crate) fn cause(error: ParquetError) -> io::Error {
     let kind = match &error {
         ParquetError::EOF(_) => io::ErrorKind::UnexpectedEof,
         _ => io::ErrorKind::InvalidData,

@@ -28,7 +28,7 @@ const HEADER: usize = 96;
 const LONGEST_HEADER: usize = 16 << 20;
 
 /// The bytes of one column of a row group.
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     ranges: Arc<Ranges>,
     window: Arc<Mutex<Window>>,
     compression: Compression,
@@ -39,7 +39,7 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    pub(super) fn column(
+    pub(crate) fn column(
         ranges: Arc<Ranges>,
         metadata: &ColumnChunkMetaData,
         max_document_bytes: usize,
@@ -51,6 +51,15 @@ impl Chunk {
             largest: max_document_bytes.saturating_mul(DOCUMENTS_PER_PAGE),
             begun: Mutex::new([0; 2]),
         }
+    }
+
+    /// Reads nothing ahead beyond the column, for a reader that opens many of them.
+    pub(crate) fn alone(self, metadata: &ColumnChunkMetaData) -> Self {
+        let (start, length) = metadata.byte_range();
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.read_ahead_to(start.saturating_add(length));
+        drop(window);
+        self
     }
 
     fn window(&self, start: u64, length: usize) -> io::Result<Bytes> {
@@ -100,6 +109,11 @@ impl ChunkReader for Chunk {
         }
         let bytes = self.window(start, length).map_err(external)?;
         let compressed = bytes.get(header.levels..).unwrap_or_default();
+        if holds_less(compressed, header.size - header.levels, self.compression) {
+            return Err(external(malformed(
+                "a page's header says more than the page decompresses to",
+            )));
+        }
         if holds_more(compressed, header.size, self.compression) {
             return Err(external(malformed(
                 "a page decompresses to more than its header says",
@@ -187,12 +201,40 @@ fn holds_more(compressed: &[u8], claimed: usize, compression: Compression) -> bo
     }
 }
 
+/// Whether a page decompresses to less than it claims, if that is much: Parquet allocates what is claimed. If it is
+/// little, Parquet finds that itself.
+fn holds_less(compressed: &[u8], claimed: usize, compression: Compression) -> bool {
+    /// Such a page is decompressed twice, so it must be a rare one.
+    const LARGE: usize = 1 << 20;
+    const TIMES: usize = 64;
+    if claimed <= LARGE || claimed / TIMES <= compressed.len() {
+        return false;
+    }
+    let shorter = |stream: &mut dyn Read| {
+        let length = io::copy(&mut stream.take(claimed as u64), &mut io::sink());
+        length.is_ok_and(|length| length < claimed as u64)
+    };
+    match compression {
+        Compression::ZSTD(_) => match zstd::stream::read::Decoder::with_buffer(compressed) {
+            Ok(mut stream) => shorter(&mut stream),
+            Err(_) => true,
+        },
+        Compression::GZIP(_) => shorter(&mut flate2::read::MultiGzDecoder::new(compressed)),
+        Compression::BROTLI(_) => shorter(&mut brotli::Decompressor::new(compressed, 4096)),
+        Compression::LZ4 => shorter(&mut lz4_flex::frame::FrameDecoder::new(compressed)),
+        // At most 255 times as long, for a block of one byte.
+        Compression::LZ4_RAW => claimed / 256 > compressed.len(),
+        // At most 22 times (Snappy), and not at all.
+        _ => true,
+    }
+}
+
 fn external(error: io::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
 /// Small reads of a page's header through the window.
-pub(super) struct Bytewise {
+pub(crate) struct Bytewise {
     window: Arc<Mutex<Window>>,
     position: u64,
     end: u64,
@@ -238,10 +280,10 @@ impl Read for Bytewise {
 }
 
 /// The number of values that further pages may hold until the column resets it.
-pub(super) type Budget = Arc<AtomicUsize>;
+pub(crate) type Budget = Arc<AtomicUsize>;
 
 /// Pages whose decoded values fit into memory: a few bytes can encode any number of equal values.
-pub(super) struct Limited {
+pub(crate) struct Limited {
     pages: Box<dyn PageReader>,
     budget: Budget,
     /// Bits per repetition level and per definition level.
@@ -249,6 +291,8 @@ pub(super) struct Limited {
     /// Whether texts may share a prefix with the text before.
     may_share: bool,
     is_text: bool,
+    /// Whether the values are bytes of a fixed length.
+    is_fixed: bool,
     /// Whether the dictionary page was read.
     has_dictionary: bool,
 }
@@ -281,9 +325,19 @@ impl Limited {
     ) -> (Self, Budget) {
         let most = max_document_bytes.saturating_mul(DOCUMENTS_PER_PAGE) / size_of::<i64>();
         let budget = Arc::new(AtomicUsize::new(most));
-        let limited = Self {
+        let limited = Self::with_budget(pages, chunk, Arc::clone(&budget));
+        (limited, budget)
+    }
+
+    /// Shares a budget, which others may have as well.
+    pub(crate) fn with_budget(
+        pages: Box<dyn PageReader>,
+        chunk: &ColumnChunkMetaData,
+        budget: Budget,
+    ) -> Self {
+        Self {
             pages,
-            budget: Arc::clone(&budget),
+            budget,
             level_bits: {
                 let column = chunk.column_descr();
                 let bits = |most: i16| (i16::BITS - most.max(0).leading_zeros()) as usize;
@@ -291,9 +345,9 @@ impl Limited {
             },
             may_share: may_share(chunk),
             is_text: chunk.column_type() == Type::BYTE_ARRAY,
+            is_fixed: chunk.column_type() == Type::FIXED_LEN_BYTE_ARRAY,
             has_dictionary: false,
-        };
-        (limited, budget)
+        }
     }
 
     /// Checks what Parquet does not check before it decodes a page.
@@ -340,12 +394,14 @@ impl Limited {
             Page::DictionaryPage { .. } if is_text => plain_texts_lie_in(&values, most),
             _ => match page.encoding() {
                 Encoding::DELTA_LENGTH_BYTE_ARRAY if is_text => delta::texts_lie_in(&values, most),
-                Encoding::DELTA_BYTE_ARRAY if is_text && !self.may_share => {
+                Encoding::DELTA_BYTE_ARRAY if (is_text || self.is_fixed) && !self.may_share => {
                     return Err(malformed(
                         "a page with an encoding that its column does not declare",
                     ));
                 }
-                Encoding::DELTA_BYTE_ARRAY if is_text => delta::shared_texts_lie_in(&values, most),
+                Encoding::DELTA_BYTE_ARRAY if is_text || self.is_fixed => {
+                    delta::shared_texts_lie_in(&values, most)
+                }
                 Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY
                     if !self.has_dictionary && page.is_data_page() =>
                 {
