@@ -152,6 +152,58 @@ fn columns_of_every_format_come_into_the_masks() {
             all
         };
         assert!(arrows("again") == arrows("out-0"));
+        // In every format of mask files, read and written.
+        for format in ["parquet", "arrow-file"] {
+            let join = [
+                "--on",
+                "token_hash",
+                "--column",
+                "quality",
+                "--format",
+                format,
+            ];
+            let run = select(&at("masks"), &at(format), &join);
+            run.arg("--join").arg(at("double.parquet")).ends_with(0);
+            let from = format!("from-{format}");
+            select(&at(format), &at(&from), &rule).ends_with(0);
+            assert!(arrows(&from) == arrows("out-0"), "{format}");
+            let documents = ["--documents", "--by", "column:quality", "--drop-duplicates"];
+            for (of, out) in [
+                (format, format!("d-{format}")),
+                ("out-2", format!("e-{format}")),
+            ] {
+                select(&at(of), &at(&out), &documents).ends_with(0);
+            }
+            let [d, e] = ["d", "e"].map(|name| arrows(&format!("{name}-{format}")));
+            assert!(d == e, "{format}");
+        }
+        // Several names are those of columns, with or without the prefix.
+        for (name, by) in [("a", "loss,column:quality"), ("b", "column:loss,quality")] {
+            let rule = ["--by", by, "--combine", "mean", "--direction", "lowest"];
+            select(&at("out-2"), &at(name), &rule).ends_with(0);
+        }
+        assert!(arrows("a") == arrows("b"));
+        // Weights by the numbers of others, signed or not, and by their rank.
+        for (name, formula) in [("ranks", "rank"), ("clipped", "clipped")] {
+            let rule = ["--by", "column:quality", "--weights", formula];
+            select(&at("out-2"), &at(name), &rule).ends_with(0);
+        }
+        let all = |folder: &str| crate::support::rows(&at(folder), "d.jsonl");
+        for row in all("clipped") {
+            // The scores are base_loss, loss, entropy and quality.
+            let narrow = score_type == ScoreType::Float16;
+            let quality = row.scores.last().filter(|_| !narrow);
+            for (i, weight) in row.weights[0].iter().enumerate() {
+                let is_scored = !row.scores[1][i].is_nan();
+                if let Some(quality) = quality {
+                    let expected = match quality[i].is_nan() || !is_scored {
+                        true => 0.0,
+                        false => quality[i],
+                    };
+                    assert_eq!(*weight, expected);
+                }
+            }
+        }
         Run::new(&["stats"]).arg(at("again")).ends_with(0);
         Run::new(&["show", "--limit", "1"])
             .arg(at("again"))

@@ -72,15 +72,16 @@ pub(super) fn find(
     let (mut parts, mut first) = (Vec::new(), Vec::new());
     let (mut names, mut count) = (HashSet::new(), 0);
     for input in inputs {
-        let Some((part, own, counts)) = shards(input, &names, stop)? else {
+        let Some(listed) = shards(input, &names, stop)? else {
             return Ok(None);
         };
+        let part = listed.part;
         if let (OnDuplicate::Error, Some(_)) = (on_duplicate, part.dropped_shards.first()) {
             return Err(same_shards(input, &part.dropped_shards));
         }
-        names.extend(own);
+        names.extend(listed.names);
         parts.push(part);
-        let before = counts.into_iter().map(|documents: u64| {
+        let before = listed.documents.into_iter().map(|documents: u64| {
             count += documents;
             count - documents
         });
@@ -201,13 +202,17 @@ impl Documents<'_> {
     }
 }
 
-/// The documents of a folder, the names of its shards, and the number of documents of each file; those of `names` are
-/// dropped.
-fn shards(
-    input: &Input,
-    names: &HashSet<String>,
-    stop: &Stop,
-) -> anyhow::Result<Option<(Part, HashSet<String>, Vec<u64>)>> {
+/// The shards of a folder.
+struct Listed {
+    part: Part,
+    /// The names of those that no earlier folder has.
+    names: HashSet<String>,
+    /// The number of documents of each file.
+    documents: Vec<u64>,
+}
+
+/// The shards of a folder and their documents; those of `names` are dropped.
+fn shards(input: &Input, names: &HashSet<String>, stop: &Stop) -> anyhow::Result<Option<Listed>> {
     let mut part = Part::default();
     let mut own: HashSet<String> = HashSet::new();
     let mut dropped: HashSet<String> = HashSet::new();
@@ -241,7 +246,11 @@ fn shards(
         counts.push(count);
     }
     part.shards = own.len() as u64;
-    Ok(Some((part, own, counts)))
+    Ok(Some(Listed {
+        part,
+        names: own,
+        documents: counts,
+    }))
 }
 
 fn same_shards(input: &Input, names: &[String]) -> anyhow::Error {

@@ -85,7 +85,7 @@ impl Summary {
         };
         Self {
             joined,
-            dropped_by: (plan.drop_duplicates || documents_selected).then(|| DroppedDocuments {
+            dropped_by: (plan.drop_duplicates || documents_selected).then_some(DroppedDocuments {
                 r#where: dropped.filter.documents,
                 duplicates: dropped.duplicates.documents,
                 documents: dropped.unselected.documents,

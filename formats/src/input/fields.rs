@@ -533,6 +533,58 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_finite_and_fit_into_32_bits() {
+        let options = ReadOptions {
+            numbers_field: Some("n".to_owned()),
+            ..ReadOptions::default()
+        };
+        let read = |value: &str| {
+            let json = format!("{{\"n\":{value},\"a\":[NaN]}}");
+            with_object(&json, Place::Line, |object| object.content(&options))
+        };
+        let each = |numbers: &[f32]| Content::Numbers(Numbers::Each(numbers.to_vec()));
+        let one = |number| Content::Numbers(Numbers::One(number));
+        for (value, expected) in [
+            ("null", Content::Numbers(Numbers::Null)),
+            ("-2", one(-2.0)),
+            ("0.1", one(0.1)),
+            ("3.4e38", one(3.4e38)),
+            ("1e-300", one(0.0)),
+            ("[]", each(&[])),
+            ("[1, 2.5,-3e2 ]", each(&[1.0, 2.5, -300.0])),
+        ] {
+            assert_eq!(read(value), Ok(expected), "{value}");
+        }
+        let Ok(Content::Numbers(Numbers::Each(with_null))) = read("[null, 1]") else {
+            panic!("expected a list");
+        };
+        assert!(with_null[0].is_nan() && with_null[1] == 1.0);
+        for (value, reason) in [
+            ("NaN", "field \"n\" is not a finite number"),
+            ("-Infinity", "field \"n\" is not a finite number"),
+            ("[1, NaN]", "item 1 is not a finite number"),
+            ("[1, null, -Infinity, NaN]", "item 2 is not a finite number"),
+            ("1e999", "is 1e999"),
+            ("[1e39]", "item 0 is 1000"),
+            ("3.5e38", "expected a finite number that 32 bits can hold"),
+            (
+                "\"1\"",
+                "is a string, expected a number, or a list of numbers",
+            ),
+            ("true", "is a boolean"),
+            ("{}", "is an object"),
+            ("[[1]]", "item 0 is a list"),
+            ("[true]", "item 0 is a boolean"),
+            ("[1, \"2\"]", "item 1 is a string"),
+        ] {
+            let got = read(value).unwrap_err();
+            assert!(got.contains(reason), "{value}: {got}");
+        }
+        let missing = with_object("{\"m\":1}", Place::Line, |object| object.content(&options));
+        assert!(missing.unwrap_err().contains("numbers_field"));
+    }
+
+    #[test]
     fn depth_costs_no_stack() {
         let deep = format!(
             r#"{{"x":{}{},"text":"y"}}"#,

@@ -93,6 +93,7 @@ impl Joined {
         if !whole || stop.requested() {
             return Ok(None);
         }
+        plan.must_be_unchanged()?;
         counts.rows = table.rows;
         counts.per_token = table.has_lists();
         Ok(Some(Self {

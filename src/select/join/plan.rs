@@ -27,6 +27,8 @@ const RESERVED: [&str; 8] = [
 #[derive(Debug, Clone)]
 pub(crate) struct JoinPlan {
     pub(super) shards: Vec<Shard>,
+    /// The identity of each file.
+    identities: Vec<Identity>,
     pub(super) on: JoinOn,
     /// Its name in the files.
     pub(super) from: String,
@@ -93,6 +95,7 @@ impl JoinPlan {
             ));
         }
         Ok(Some(Self {
+            identities: shards.iter().map(Identity::of).collect(),
             shards,
             on,
             from,
@@ -113,12 +116,28 @@ impl JoinPlan {
 
     /// What a resumed run must have as well.
     pub(crate) fn recorded(&self) -> Value {
-        let files = self.shards.iter();
-        let files = files.map(|shard| (shard.name.clone(), json!(Identity::of(shard))));
+        let files = self.shards.iter().zip(&self.identities);
+        let files = files.map(|(shard, identity)| (shard.name.clone(), json!(identity)));
         json!({
             "files": files.collect::<Map<String, Value>>(),
             "missing": self.missing,
         })
+    }
+
+    /// Refuses files that changed since the arguments were resolved.
+    pub(super) fn must_be_unchanged(&self) -> anyhow::Result<()> {
+        for (shard, identity) in self.shards.iter().zip(&self.identities) {
+            if let Some(difference) = identity.difference(&Identity::of(shard)) {
+                return Err(HintedError::error(
+                    format!(
+                        "{}: expected an unchanged file, got one that changed while it was read: {difference}",
+                        shard.path.display()
+                    ),
+                    "wait until it is finished, then start over with --restart",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// The names of the files, for messages.
