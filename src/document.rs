@@ -12,6 +12,8 @@ pub(crate) struct Document {
     pub(crate) source: Option<String>,
     pub(crate) text: Option<String>,
     pub(crate) tokens: Vec<u32>,
+    /// Which tokens may be targets, if not all; the others are context.
+    pub(crate) target: Option<Vec<bool>>,
     /// Score columns by name; NaN if a token has no score.
     pub(crate) scores: Vec<(String, Vec<f32>)>,
     pub(crate) masks: Vec<(String, Vec<bool>)>,
@@ -21,6 +23,22 @@ pub(crate) struct Document {
 }
 
 impl Document {
+    /// Whether a token may not be a target.
+    pub(crate) fn is_context(&self, token: usize) -> bool {
+        let target = self.target.as_ref().and_then(|target| target.get(token));
+        target.is_some_and(|target| !target)
+    }
+
+    /// For each of the first `shown` tokens, 1 if it may not be a target, else 0; none if all may be.
+    pub(crate) fn context_bits(&self, shown: usize) -> Option<String> {
+        let target = self.target.as_ref()?.iter().take(shown);
+        Some(
+            target
+                .map(|&target| if target { '0' } else { '1' })
+                .collect(),
+        )
+    }
+
     /// A score column.
     pub(crate) fn score(&self, name: &str) -> Option<&[f32]> {
         let mut columns = self.scores.iter();

@@ -3,13 +3,14 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use rho_formats::{BatchCompression, MasksFolder, ReadOptions, Sample, ScoreType};
+use rho_formats::{BatchCompression, FileFormat, MasksFolder, ReadOptions, Sample, ScoreType};
 use rho_selection::Combine;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::{
     cli::{OPTION_NAMES, SpecialToken},
+    content::ContentPlan,
     metadata::{self, FORMAT_VERSION, Metadata, Program, Reference, Sampled},
     selections::rule::{Rule, Scope},
     tokenization::masks_copy,
@@ -88,10 +89,12 @@ pub struct Plan {
     /// Among which tokens to rank.
     #[serde(flatten)]
     pub(crate) scope: Scope,
-    /// Field with the text.
-    pub text_field: String,
-    /// Field with token ids, if token ids are scored instead of text.
-    pub tokens_field: Option<String>,
+    /// The fields with the content, and which of its tokens may be targets.
+    #[serde(flatten)]
+    pub content: ContentPlan,
+    /// Field with a text after which the documents are scored too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context_field: Option<String>,
     /// Field with the document's id.
     pub id_field: String,
     /// Field with the document's source, if it is stored.
@@ -108,16 +111,22 @@ pub struct Plan {
     pub(crate) sample: Option<Sampled>,
     /// Type of the stored scores.
     pub score_type: ScoreType,
+    /// Format of the mask files.
+    pub format: FileFormat,
     /// Compression of the masks.
     pub compression: BatchCompression,
     /// Whether the masks store the text.
     pub keep_text: bool,
+    /// Whether the masks store the scores of context tokens.
+    pub score_context: bool,
     /// Most bytes of one mask file.
     pub shard_bytes: u64,
     /// Whether to stop at the first bad row or shard.
     pub strict: bool,
     /// Share of bad rows above which the run stops.
     pub max_rejected: f64,
+    /// Share of documents without a target above which the run stops.
+    pub max_untargeted: f64,
     /// Rank of this run.
     pub rank: usize,
     /// Number of runs that share the corpus.
@@ -217,12 +226,17 @@ impl Plan {
             overlap: Some(self.overlap),
             bos: special(&self.bos),
             eos: special(&self.eos),
+            targets: self.content.metadata(),
+            context_field: self.context_field.clone(),
             selections: Some(self.rule.metadata()),
             scope: self.scope.metadata(),
             source_field: self.source_field.clone(),
             limit: self.limit,
             sample: self.sample,
             filters: Vec::new(),
+            joined: Vec::new(),
+            duplicates: None,
+            documents: Vec::new(),
             verified,
             dynamics: None,
         }
@@ -237,6 +251,7 @@ impl Plan {
             references: self.references.len(),
             combine: combine.unwrap_or(Combine::Mean),
             base: self.base.is_some(),
+            context: self.context_field.is_some(),
         }
     }
 
@@ -257,15 +272,14 @@ impl Plan {
 
     /// Everything that determines the masks and their bytes. A resumed run must have the same.
     pub(crate) fn what_changes_masks(&self) -> serde_json::Value {
-        json!({
+        let mut settings = json!({
             "metadata": self.metadata(),
             "library_version": self.library_version,
             "scores": self.scores,
             "batch_tokens": self.batch_tokens,
             "look_ahead_documents": self.look_ahead_documents,
             "look_ahead_tokens": self.look_ahead_tokens,
-            "text_field": self.text_field,
-            "tokens_field": self.tokens_field,
+            "content": self.content,
             "id_field": self.id_field,
             "source_field": self.source_field,
             "lines": self.lines,
@@ -273,8 +287,11 @@ impl Plan {
             "score_dtype": self.score_type,
             "compression": self.compression,
             "keep_text": self.keep_text,
+            "score_context": self.score_context,
             "shard_size": self.shard_bytes,
-        })
+        });
+        record_format(&mut settings, self.format);
+        settings
     }
 
     /// Writes the tokenizer, if there is one, into the masks folder.
@@ -288,8 +305,8 @@ impl Plan {
     /// How the corpus is read.
     pub(crate) fn read_options(&self) -> ReadOptions {
         ReadOptions {
-            text_field: self.text_field.clone(),
-            tokens_field: self.tokens_field.clone(),
+            content: self.content.fields(),
+            context_field: self.context_field.clone(),
             id_field: self.id_field.clone(),
             source_field: self.source_field.clone(),
             lines: self.lines,
@@ -299,5 +316,12 @@ impl Plan {
                 .and_then(|sample| Sample::new(sample.rate, sample.seed)),
             names: OPTION_NAMES,
         }
+    }
+}
+
+/// Adds the format of mask files to the settings of a run; not that of streams, so that earlier runs resume.
+pub(crate) fn record_format(settings: &mut serde_json::Value, format: FileFormat) {
+    if format != FileFormat::ArrowStream {
+        settings["format"] = json!(format);
     }
 }

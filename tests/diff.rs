@@ -75,6 +75,7 @@ fn schema(source: bool) -> MaskSchema {
         weights: vec!["weight_loss".to_owned()],
         text: false,
         source,
+        target: false,
         metadata: json!({"format_version": 1, "precision": "f32"}),
     }
 }
@@ -108,6 +109,7 @@ fn rows(count: i64, seed: u32, tokens: u32) -> Vec<MaskRow> {
             text: None,
             source: [Some("web"), Some("code"), None][random.next() as usize % 3]
                 .map(str::to_owned),
+            target: None,
         }
     };
     (0..count).map(row).collect()

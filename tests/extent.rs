@@ -70,6 +70,7 @@ fn scored(out: &Path, names: &[&str], scores: &[Vec<f32>], dynamics: bool) {
         weights: Vec::new(),
         text: false,
         source: false,
+        target: false,
         metadata: match dynamics {
             true => json!({"format_version": 1, "dynamics": {"checkpoints": []}}),
             false => json!({"format_version": 1}),
@@ -89,6 +90,7 @@ fn scored(out: &Path, names: &[&str], scores: &[Vec<f32>], dynamics: bool) {
         weights: Vec::new(),
         text: None,
         source: None,
+        target: None,
     };
     one_shard(out, "one.jsonl", &schema, &[row]);
 }

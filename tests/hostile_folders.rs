@@ -363,6 +363,7 @@ fn schema(tokenizer: Value) -> MaskSchema {
         weights: Vec::new(),
         text: false,
         source: false,
+        target: false,
         metadata: json!({"format_version": 1, "tokenizer": tokenizer, "scope": "batch"}),
     }
 }
@@ -377,6 +378,7 @@ fn document() -> MaskRow {
         weights: Vec::new(),
         text: None,
         source: None,
+        target: None,
     }
 }
 

@@ -218,6 +218,7 @@ fn row(row: i64, tokens: &[u32]) -> MaskRow {
         weights: Vec::new(),
         text: None,
         source: None,
+        target: None,
     }
 }
 
@@ -229,6 +230,7 @@ fn masks(out: &Path, shards: &[(&str, Vec<MaskRow>)], rejected: &[(&str, i64)]) 
         weights: Vec::new(),
         text: false,
         source: false,
+        target: false,
         metadata: json!({
             "format_version": 1, "scope": "corpus",
             "selections": [{"column": "mask_loss", "by": "loss", "keep_lowest": 0.5, "kept": shards.len()}],

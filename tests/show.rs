@@ -58,6 +58,7 @@ fn masks(out: &Path, decoder: &str, documents: &[(&str, &[String])]) {
         weights: Vec::new(),
         text: false,
         source: false,
+        target: false,
         metadata: json!({"tokenizer": {"fingerprint": sha256(tokenizer.as_bytes())}}),
     };
     let folder = MasksFolder::create(out).unwrap();
@@ -85,6 +86,7 @@ fn masks(out: &Path, decoder: &str, documents: &[(&str, &[String])]) {
             weights: Vec::new(),
             text: None,
             source: None,
+            target: None,
         };
         writer.write(&document).unwrap();
     }

@@ -91,6 +91,7 @@ fn row(id: &str, source: Option<&str>, tokens: &[u32], loss: &[f32]) -> MaskRow 
         weights: Vec::new(),
         text: None,
         source: source.map(str::to_owned),
+        target: None,
     }
 }
 
@@ -102,6 +103,7 @@ fn write(out: &Path, source: bool, shards: &[(&str, Vec<MaskRow>)]) {
         weights: Vec::new(),
         text: false,
         source,
+        target: false,
         metadata: json!({"format_version": 1, "source_field": "from"}),
     };
     let folder = MasksFolder::create(out).unwrap();
@@ -236,5 +238,10 @@ fn masks_of_nothing() {
     // Something else.
     fs::write(at("text.arrow"), "no arrow").unwrap();
     let ended = stats(&at("text.arrow"), &[]).ends_with(2);
-    assert_eq!(ended.lines_with("expected an Arrow IPC stream").len(), 1);
+    assert_eq!(
+        ended
+            .lines_with("expected masks as an Arrow stream or file")
+            .len(),
+        1
+    );
 }

@@ -1,7 +1,7 @@
 //! Broken and hostile files: the rows before a break are yielded, a bad row is rejected. `fuzzed` checks that nothing
 //! panics.
 
-use rho_formats::{Compression, ReadOptions, ShardError};
+use rho_formats::{Compression, ContentFields, ReadOptions, ShardError};
 
 use crate::support::{compress, compress_flushed, read_bytes};
 
@@ -159,7 +159,7 @@ fn bad_rows_are_rejected_and_the_next_row_follows() {
         [(0, Err("invalid UTF-8 at byte 5 of the text"))]
     );
     let tokens = ReadOptions {
-        tokens_field: Some("input_ids".to_owned()),
+        content: ContentFields::tokens("input_ids"),
         ..ReadOptions::default()
     };
     let outcome = read_bytes("a.txt", b"good", &tokens);

@@ -23,7 +23,7 @@ fn read(name: &str, bytes: &[u8]) -> Vec<(String, i64, String)> {
     documents
         .map(|document| match document.content {
             Content::Text(text) => (document.id, document.row, text),
-            Content::Tokens(_) => panic!("expected text"),
+            _ => panic!("expected text"),
         })
         .collect()
 }

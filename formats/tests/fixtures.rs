@@ -1,6 +1,6 @@
 //! Files written by other programs; skipped if they are not beside the project.
 
-use rho_formats::{Compression, Content, ReadOptions};
+use rho_formats::{Compression, Content, ContentFields, ReadOptions};
 
 use crate::support::{beside, compress, read, read_bytes};
 
@@ -76,7 +76,7 @@ fn pages_of_common_crawl() {
             .starts_with("http://100kinvesting.com/2016/11/28/")
     );
     let nested = ReadOptions {
-        text_field: "metadata.bucket".to_owned(),
+        content: ContentFields::text("metadata.bucket"),
         ..ReadOptions::default()
     };
     for document in read(&path, &nested).documents() {
@@ -100,7 +100,7 @@ fn pages_of_c4() {
 #[test]
 fn one_message_in_three_containers() {
     let options = ReadOptions {
-        text_field: "message".to_owned(),
+        content: ContentFields::text("message"),
         ..ReadOptions::default()
     };
     for name in ["test.jsonl", "test.jsonl.gz", "test.jsonl.zst"] {

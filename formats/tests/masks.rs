@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use rho_formats::{
-    BatchCompression, ListsCopy, MaskColumns, MaskFile, MaskRow, MaskSchema, MaskStream,
-    MaskWriter, MasksFolder, NewLists, OutputError, ScoreType, WriteOptions, read_masks,
+    BatchCompression, FileFormat, ListsCopy, MaskColumns, MaskFile, MaskRow, MaskSchema,
+    MaskStream, MaskWriter, MasksFolder, NewLists, OutputError, ScoreType, Storage, WriteOptions,
+    read_masks,
 };
 use serde_json::{Value, json};
 
@@ -21,6 +22,7 @@ pub(crate) fn schema() -> MaskSchema {
         weights: Vec::new(),
         text: false,
         source: false,
+        target: false,
         metadata: json!({"format": 1, "reference": {"sha256": "ab"}, "keep": 0.6, "name": "é"}),
     }
 }
@@ -49,6 +51,7 @@ pub(crate) fn row(index: i64, tokens: u32) -> MaskRow {
         weights: Vec::new(),
         text: None,
         source: None,
+        target: None,
     }
 }
 
@@ -80,7 +83,7 @@ fn read(path: &Path) -> Vec<MaskRow> {
 }
 
 /// Equal, with NaN equal to NaN.
-fn same(left: &[MaskRow], right: &[MaskRow]) -> bool {
+pub(crate) fn same(left: &[MaskRow], right: &[MaskRow]) -> bool {
     format!("{left:?}") == format!("{right:?}")
 }
 
@@ -246,6 +249,7 @@ fn an_open_scope_is_kept() {
         weights: Vec::new(),
         text: true,
         source: false,
+        target: false,
         ..schema()
     };
     let scored = |index| MaskRow {
@@ -253,6 +257,7 @@ fn an_open_scope_is_kept() {
         weights: Vec::new(),
         text: Some(format!("text {index}")),
         source: None,
+        target: None,
         ..row(index, 5)
     };
     let mut spill = folder.spill("a", &columns, 1).unwrap();
@@ -292,6 +297,7 @@ fn half_scores_compression_and_text_come_back() {
         score_type: ScoreType::Float16,
         text: true,
         source: false,
+        target: false,
         ..schema()
     };
     let rows: Vec<_> = (0..40)
@@ -299,6 +305,7 @@ fn half_scores_compression_and_text_come_back() {
             let mut row = MaskRow {
                 text: Some("é".repeat(index as usize)),
                 source: None,
+                target: None,
                 ..row(index, index as u32)
             };
             let round = |score: &mut f32| *score = ScoreType::Float16.round(*score);
@@ -311,7 +318,10 @@ fn half_scores_compression_and_text_come_back() {
         ("zstd", BatchCompression::Zstd),
     ] {
         let options = WriteOptions {
-            compression,
+            storage: Storage {
+                compression,
+                ..Storage::default()
+            },
             ..WriteOptions::default()
         };
         let mut writer = folder.writer(name, &columns, options).unwrap();
@@ -494,7 +504,14 @@ fn other_lists_stand_beside_the_same_documents() {
     };
     let mut from = MaskColumns::open(&path).unwrap();
     let copies = MasksFolder::create(place.path().join("lists")).unwrap();
-    let mut copy = ListsCopy::create(&copies, "a.jsonl.arrow", &from, &new).unwrap();
+    let mut copy = ListsCopy::create(
+        &copies,
+        "a.jsonl.arrow",
+        &from,
+        FileFormat::ArrowStream,
+        &new,
+    )
+    .unwrap();
     let mut losses = Vec::new();
     while let Some(batch) = from.next_batch().unwrap() {
         let tokens = batch.tokens();
@@ -535,5 +552,5 @@ fn other_lists_stand_beside_the_same_documents() {
         codes: vec!["slope".to_owned()],
         ..new
     };
-    assert!(ListsCopy::create(&copies, "b.arrow", &from, &twice).is_err());
+    assert!(ListsCopy::create(&copies, "b.arrow", &from, FileFormat::ArrowStream, &twice).is_err());
 }

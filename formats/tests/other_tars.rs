@@ -38,7 +38,7 @@ fn the_same_members_as_tarfile() {
             .into_iter()
             .map(|document| match document.content {
                 Content::Text(text) => (format!("{}.txt", document.id), text),
-                Content::Tokens(_) => panic!("{name}: expected text"),
+                _ => panic!("{name}: expected text"),
             })
             .collect();
         let names = |members: &[(String, String)]| -> Vec<String> {

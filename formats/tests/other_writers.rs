@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use rho_formats::{Compression, Content, Document, ReadOptions, Record};
+use rho_formats::{Compression, Content, ContentFields, Document, ReadOptions, Record};
 
 use crate::support::python::python;
 use crate::support::{compress, read};
@@ -61,6 +61,7 @@ pub(crate) fn documents(
         },
         row: index as i64,
         content: content(index),
+        context: None,
         source: None,
     };
     (0..COUNT).map(document).collect()
@@ -68,14 +69,14 @@ pub(crate) fn documents(
 
 pub(crate) fn with_tokens(field: &str) -> ReadOptions {
     ReadOptions {
-        tokens_field: Some(field.to_owned()),
+        content: ContentFields::tokens(field),
         ..ReadOptions::default()
     }
 }
 
 pub(crate) fn with_text(field: &str) -> ReadOptions {
     ReadOptions {
-        text_field: field.to_owned(),
+        content: ContentFields::text(field),
         ..ReadOptions::default()
     }
 }

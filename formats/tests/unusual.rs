@@ -2,7 +2,8 @@
 //! no JSON, pointers in the place of files.
 
 use rho_formats::{
-    Compression, Content, ReadOptions, Shard, ShardError, ShardReader, UnsupportedForm, find_shards,
+    Compression, Content, ContentFields, ReadOptions, Shard, ShardError, ShardReader,
+    UnsupportedForm, find_shards,
 };
 
 use crate::support::{block_on, compress, read_bytes};
@@ -239,7 +240,7 @@ fn words_of_other_fields_do_not_matter() {
         ]
     );
     let options = ReadOptions {
-        tokens_field: Some("ids".to_owned()),
+        content: ContentFields::tokens("ids"),
         ..ReadOptions::default()
     };
     let bytes = b"{\"ids\":[1,2],\"loss\":NaN}\n{\"ids\":[1,NaN]}";

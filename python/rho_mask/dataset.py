@@ -35,7 +35,8 @@ class MaskedDataset(Dataset[dict[str, Tensor]]):
         masks: a masks folder, or open masks.
         length: tokens per sequence, at least 2.
         mask: the mask column; None makes every token but the first of a document a target, for online selection by
-            `ref_loss`.
+            `ref_loss`. Where the masks have a column `target` (conversations, completions), its False tokens are context:
+            never targets, with any mask, and without `ref_loss` and weights.
         ref_loss: the column of `ref_loss`; None omits it.
         weights: a column of weights (`rho-mask select --weights`), returned as `weights`, 0 for tokens that are not
             trained on.

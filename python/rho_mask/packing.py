@@ -21,6 +21,9 @@ from .masks import Documents
 
 Integers = npt.NDArray[np.int64]
 
+TARGET = "target"
+"""The column that says which tokens may be targets, if not all."""
+
 
 class Arrays(TypedDict, total=False):
     """A sequence, every array of `length`, all token-aligned. The first token of a piece is never a target."""
@@ -29,7 +32,7 @@ class Arrays(TypedDict, total=False):
     labels: Integers
     """Token ids where the mask is set, else -100."""
     ref_loss: npt.NDArray[np.float32]
-    """The reference's loss in nats; NaN for unscored tokens, at the beginning of pieces and in the padding."""
+    """The reference's loss in nats; NaN for unscored tokens, for context, at the beginning of pieces and in the padding."""
     weights: npt.NDArray[np.float32]
     """If requested; 0 for tokens that are not trained on."""
     position_ids: Integers
@@ -43,7 +46,7 @@ class Columns:
     """The columns of the masks that a sequence is made from."""
 
     mask: str | None
-    """None: every token but the first is a target."""
+    """None: every token but the first is a target, if it may be one."""
     ref_loss: str | None
     weights: str | None = None
 
@@ -143,12 +146,18 @@ def fill(documents: Documents, sequences: Sequences, index: int, length: int, co
         mask = np.ones(stop - start - 1, np.bool_)
         if columns.mask is not None:
             mask = documents.values(columns.mask, document, start + 1, stop)
+        # Context tokens (conversations, completions) are never targets, whatever is selected by.
+        target = np.True_
+        if TARGET in documents.schema.names:
+            target = documents.values(TARGET, document, start + 1, stop)
+            mask = mask & target
         arrays["labels"][targets] = to_labels(ids[1:].astype(np.int64), mask)
         if columns.ref_loss is not None:
-            arrays["ref_loss"][targets] = documents.values(columns.ref_loss, document, start + 1, stop)
+            ref_loss = documents.values(columns.ref_loss, document, start + 1, stop)
+            arrays["ref_loss"][targets] = np.where(target, ref_loss, np.nan)
         if columns.weights is not None:
             weights = documents.values(columns.weights, document, start + 1, stop)
-            arrays["weights"][targets] = np.nan_to_num(weights, nan=0.0)
+            arrays["weights"][targets] = np.where(target, np.nan_to_num(weights, nan=0.0), 0.0)
         arrays["position_ids"][here] = np.arange(stop - start)
         arrays["segment_ids"][here] = segment
         at += stop - start

@@ -1,10 +1,12 @@
 """Packing documents into sequences: every token is a target exactly once, at the right position."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from support import documents, write_masks
 
 from rho_mask import MasksError, open_masks
+from rho_mask.masks import Documents
 from rho_mask.packing import Columns, fill, plan
 
 COLUMNS = Columns("mask_intersection", "loss")
@@ -93,3 +95,36 @@ def test_columns_of_another_kind_are_refused(example_masks):
         Columns(None, "id").check(masks)
     with pytest.raises(MasksError, match='no column "mask_excess"'):
         Columns("mask_excess", None).check(masks)
+
+
+@pytest.mark.parametrize("mask", ["mask_intersection", None])
+def test_context_is_never_a_target(tmp_path, mask):
+    """The folder once with a column of targets, and once with what it means: no mask and no loss for context."""
+    random = np.random.default_rng(5)
+    made = documents(120, 40, seed=9)
+    targets = [[bool(bit) for bit in random.random(len(ids)) < 0.5] for ids, _, _ in made]
+    marked = open_masks(write_masks(tmp_path / "plain", {"a": made}))
+    schema = marked.schema.append(pa.field("target", pa.list_(pa.bool_())))
+    batch = pa.RecordBatch.from_pylist(
+        [{**row, "target": target} for row, target in zip(marked.table.to_pylist(), targets)], schema
+    )
+    marked = Documents([batch], schema)
+    for length in [2, 16, 100]:
+        sequences = plan(marked.lengths, length)
+        for i in range(len(sequences)):
+            arrays = fill(marked, sequences, i, length, Columns(mask, "loss"), pad=0)
+            first = int(sequences.ends[i - 1]) if i else 0
+            at = 0
+            for piece in range(first, int(sequences.ends[i])):
+                document, start, stop = (
+                    int(a[piece]) for a in (sequences.document, sequences.start, sequences.stop)
+                )
+                ids, loss, kept = made[document]
+                for token in range(start + 1, stop):
+                    place = at + token - start
+                    may_be = targets[document][token]
+                    trained = may_be and (mask is None or kept[token])
+                    assert arrays["labels"][place] == (ids[token] if trained else -100)
+                    known = may_be and loss[token] is not None
+                    assert np.isnan(arrays["ref_loss"][place]) == (not known)
+                at += stop - start

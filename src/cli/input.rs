@@ -3,12 +3,23 @@
 use clap::Args;
 use rho_formats::OptionNames;
 
-use super::values::{above_zero, share};
+use super::{
+    targets::TargetArgs,
+    values::{above_zero, share},
+};
 
 /// What messages call the options below.
 pub(crate) const OPTION_NAMES: OptionNames = OptionNames {
     text_field: "--text-field",
     tokens_field: "--tokens-field",
+    targets_field: "--targets-field",
+    messages_field: "--messages-field",
+    tools_field: "--tools-field",
+    prompt_field: "--prompt-field",
+    completion_field: "--completion-field",
+    spans_field: "--spans-field",
+    context_field: "--with-context-field",
+    numbers_field: "--column",
 };
 
 /// Where a row's text is.
@@ -26,6 +37,10 @@ pub struct TextArgs {
     /// Field with token ids, which are used unchanged instead of text.
     #[arg(long, value_name = "NAME", help_heading = "Input")]
     pub tokens_field: Option<String>,
+
+    /// Which tokens may be targets.
+    #[command(flatten)]
+    pub targets: TargetArgs,
 
     /// Read each line of a text file as a document, not the whole file as one.
     #[arg(long, help_heading = "Input")]
@@ -103,6 +118,7 @@ impl Default for TextArgs {
         Self {
             text_field: "text".to_owned(),
             tokens_field: None,
+            targets: TargetArgs::default(),
             lines: false,
             limit: None,
             sample: None,

@@ -9,7 +9,7 @@ use super::{
     model::ModelArgs,
     selection::{RuleName, SelectionArgs},
     threads_and_progress::{ProgressArgs, ThreadsArgs},
-    values::{Combination, MaskCompression, ScoreDtype, size},
+    values::{Combination, MaskCompression, MaskFormat, ScoreDtype, size, yes_or_no},
 };
 
 /// What `score --help` ends with.
@@ -84,7 +84,17 @@ pub struct ScoreArgs {
     )]
     pub score_dtype: ScoreDtype,
 
-    /// Compression of the masks; uncompressed masks can be memory-mapped directly.
+    /// Format of the masks; all commands read all of them.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
+    pub format: MaskFormat,
+
+    /// Compression of Arrow streams and files; uncompressed masks can be memory-mapped directly.
     #[arg(
         long,
         value_name = "KIND",
@@ -98,7 +108,28 @@ pub struct ScoreArgs {
     #[arg(long, help_heading = "Output", conflicts_with = "tokens_field")]
     pub keep_text: bool,
 
+    /// Field with a text that stands before the document, such as its prompt: scores the document's tokens also after it.
+    ///
+    /// Adds the columns `loss_context` and `entropy_context`, and `gain`, which is loss - loss_context: how much better a
+    /// token is predicted after that text. A document whose own tokens change with the text before them, or that is too
+    /// long together with it, is rejected.
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    pub with_context_field: Option<String>,
+
+    /// Whether context tokens get scores too; without them, their scores are null.
+    #[arg(
+        long,
+        value_name = "YES|NO",
+        default_value = "yes",
+        value_parser = yes_or_no,
+        action = clap::ArgAction::Set,
+        help_heading = "Targets"
+    )]
+    pub score_context: bool,
+
     /// Split the masks of a shard into files of at most this size (1GiB, 500MB, ...); the masks stay the same.
+    ///
+    /// Of Parquet, it is the size before compression.
     #[arg(
         long,
         value_name = "SIZE",

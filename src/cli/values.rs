@@ -1,6 +1,7 @@
 //! The values that options take, and how they are parsed.
 
 use clap::ValueEnum;
+use rho_formats::FileFormat;
 use rho_selection::KeepRatio;
 
 /// The precision of the matmuls with weights.
@@ -41,6 +42,52 @@ impl SpecialToken {
     }
 }
 
+/// Parses `yes` or `no`.
+pub(crate) fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("expected yes or no".to_owned()),
+    }
+}
+
+/// How the messages of a conversation are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MessagesStyle {
+    /// Objects with `role` and `content`.
+    #[default]
+    #[value(name = "openai")]
+    OpenAi,
+    /// Objects with `from` and `value`.
+    #[value(name = "sharegpt")]
+    ShareGpt,
+}
+
+/// Which tokens of a conversation may be targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetRule {
+    /// Those of every assistant message.
+    #[default]
+    Assistant,
+    /// Those of the last assistant message.
+    LastAssistant,
+    /// All.
+    All,
+}
+
+impl TargetRule {
+    /// The value of the option.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Assistant => "assistant",
+            Self::LastAssistant => "last-assistant",
+            Self::All => "all",
+        }
+    }
+}
+
 /// How to combine the scores of several references.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Combination {
@@ -71,6 +118,28 @@ pub enum MaskCompression {
     None,
     /// Zstandard.
     Zstd,
+}
+
+/// The format of mask files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum MaskFormat {
+    /// Arrow IPC streams (.arrow), which `datasets.load_from_disk` opens.
+    #[default]
+    ArrowStream,
+    /// Arrow IPC files (.arrow), which polars and pyarrow scan lazily.
+    ArrowFile,
+    /// Parquet (.parquet), always compressed with Zstandard.
+    Parquet,
+}
+
+impl From<MaskFormat> for FileFormat {
+    fn from(format: MaskFormat) -> Self {
+        match format {
+            MaskFormat::ArrowStream => Self::ArrowStream,
+            MaskFormat::ArrowFile => Self::ArrowFile,
+            MaskFormat::Parquet => Self::Parquet,
+        }
+    }
 }
 
 /// How progress is shown.

@@ -242,7 +242,7 @@ fn sample(prepared: &Prepared, count: usize, stop: &Stop) -> anyhow::Result<Opti
     let work = Work {
         plan: &prepared.plan,
         shards: &prepared.shards,
-        tokenization: prepared.tokenization.as_ref(),
+        encoder: prepared.encoder(),
         progress: &progress,
         stop,
     };

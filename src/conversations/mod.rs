@@ -24,38 +24,13 @@ use minijinja::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    cli::{MessagesStyle, TargetRule as Targets},
     hinted_error::HintedError,
     tokenization::{Tokenization, TokenizerFiles},
 };
 use messages::Messages;
 use template::{Rendered, Template, list};
 use template_files::Templates;
-
-/// How the messages of a row are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MessagesStyle {
-    /// Objects with `role` and `content`.
-    #[default]
-    #[value(name = "openai")]
-    OpenAi,
-    /// Objects with `from` and `value`.
-    #[value(name = "sharegpt")]
-    ShareGpt,
-}
-
-/// Which tokens of a conversation may be targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Targets {
-    /// Those of every assistant message.
-    #[default]
-    Assistant,
-    /// Those of the last assistant message.
-    LastAssistant,
-    /// All.
-    All,
-}
 
 /// A conversation as tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]

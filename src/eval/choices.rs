@@ -155,6 +155,8 @@ pub(crate) fn documents(
                 row: documents.len() as i64,
                 tokens,
                 text: None,
+                target: None,
+                after_text: None,
                 source: None,
             };
             documents.push((asked, document));

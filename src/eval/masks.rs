@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rho_formats::{DocumentColumns, MaskColumns, MaskDocuments, MaskError};
+use rho_formats::{DocumentColumns, MaskColumns, MaskDocuments, MaskError, TARGET};
 
 use crate::{
     hinted_error::HintedError, masks::finished::finished_files, masks_by_tokens::Join,
@@ -12,6 +12,14 @@ use crate::{
 
 /// The mask that `score` writes by default.
 const DEFAULT_MASK: &str = "mask_intersection";
+
+/// The mask of a document.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mask<'a> {
+    pub(crate) kept: &'a [bool],
+    /// Which tokens may be targets, if not all: the others are neither kept nor dropped.
+    pub(crate) target: Option<&'a [bool]>,
+}
 
 /// One column of a masks folder.
 pub(crate) struct Masks {
@@ -60,8 +68,9 @@ impl Masks {
                 "name one with --mask, or create one with `rho-mask select`",
             )
         })?;
+        let target = schema.target.then(|| TARGET.to_owned());
         let columns = DocumentColumns {
-            masks: vec![column.clone()],
+            masks: [column.clone()].into_iter().chain(target).collect(),
             ..DocumentColumns::default()
         };
         Ok(Self {
@@ -71,8 +80,15 @@ impl Masks {
     }
 
     /// The mask of the document with these tokens.
-    pub(crate) fn find(&mut self, tokens: &[u32]) -> Result<Option<&[bool]>, MaskError> {
+    pub(crate) fn find(&mut self, tokens: &[u32]) -> Result<Option<Mask<'_>>, MaskError> {
         let found = self.join.find(tokens)?;
-        Ok(found.and_then(|read| read.masks.first().map(Vec::as_slice)))
+        let mask = found.and_then(|read| {
+            let mut columns = read.masks.iter();
+            Some(Mask {
+                kept: columns.next()?,
+                target: columns.next().map(Vec::as_slice),
+            })
+        });
+        Ok(mask)
     }
 }

@@ -99,7 +99,7 @@ pub(crate) fn measure(
     let work = Work {
         plan,
         shards: &all,
-        tokenization: prepared.tokenization.as_ref(),
+        encoder: prepared.encoder(),
         progress: &progress,
         stop,
     };
@@ -219,7 +219,12 @@ fn documents(
                 None => None,
             };
             let after = args.after.as_deref();
-            documents.push(text::sums(&measured, work.tokenization, after, mask)?);
+            documents.push(text::sums(
+                &measured,
+                work.encoder.tokenization,
+                after,
+                mask,
+            )?);
             Ok(())
         };
         if !in_memory::measure(work, group, rows, scorers, each)? {
@@ -257,6 +262,7 @@ fn ask(
     let group = group.context("expected a file of questions, got none")?;
     let shard = &work.shards[group.members.start];
     let tokenization = work
+        .encoder
         .tokenization
         .context("expected a tokenizer for the questions, got none")?;
     let documents = choices::documents(questions, tokenization)?;

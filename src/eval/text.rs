@@ -12,6 +12,7 @@
 //! So bits per byte cover the bytes whose tokens were scored, with any tokenizer. Tokens without bytes of the text,
 //! such as an end of sequence, count for the loss and the perplexity, but not for bits per byte.
 
+use super::masks::Mask;
 use crate::{pipeline::in_memory::Measured, tokenization::Tokenization};
 
 /// The total loss of a group of tokens, in nats.
@@ -60,16 +61,27 @@ pub(crate) fn sums(
     measured: &Measured,
     tokenization: Option<&Tokenization>,
     after: Option<&str>,
-    mask: Option<&[bool]>,
+    mask: Option<Mask<'_>>,
 ) -> anyhow::Result<DocumentSums> {
-    let loss = &measured.loss;
+    // Context tokens are not measured, as if they had no loss.
+    let own = measured.target.as_deref();
+    let targets = own.or(mask.and_then(|mask| mask.target));
+    let loss: Vec<f32> = match targets {
+        None => measured.loss.clone(),
+        Some(targets) => {
+            let all = measured.loss.iter().zip(targets);
+            all.map(|(&loss, &target)| if target { loss } else { f32::NAN })
+                .collect()
+        }
+    };
+    let loss = &loss;
     let mut sums = DocumentSums {
         all: Sum::of(loss.iter().copied()),
         ..DocumentSums::default()
     };
     if let Some(mask) = mask {
         let (mut kept, mut dropped) = (Sum::default(), Sum::default());
-        for (&loss, &keep) in loss.iter().zip(mask) {
+        for (&loss, &keep) in loss.iter().zip(mask.kept) {
             match keep {
                 true => kept.add(loss),
                 false => dropped.add(loss),
@@ -80,7 +92,10 @@ pub(crate) fn sums(
     let (Some(text), Some(tokenization)) = (&measured.text, tokenization) else {
         return Ok(sums);
     };
-    sums.bytes = Some(bytes(tokenization, text, loss)?);
+    // Which bytes the targets have is not known.
+    if targets.is_none() {
+        sums.bytes = Some(bytes(tokenization, text, loss)?);
+    }
     if let Some(marker) = after {
         let first = tokenization.first_after(text, marker, &measured.tokens)?;
         sums.after = first.map(|first| Sum::of(loss[first..].iter().copied()));
@@ -124,6 +139,7 @@ mod tests {
             row: 0,
             loss: loss.collect(),
             entropy: Vec::new(),
+            target: None,
             tokens,
             text: Some(text.to_owned()),
         }
@@ -159,7 +175,16 @@ mod tests {
         let around = tokenization(&[0], &[1]);
         let measured = measured(&around, "one two three four");
         let mask: Vec<bool> = (0..measured.loss.len()).map(|i| i % 3 == 1).collect();
-        let all = sums(&measured, Some(&around), None, Some(&mask)).unwrap();
+        let all = sums(
+            &measured,
+            Some(&around),
+            None,
+            Some(Mask {
+                kept: &mask,
+                target: None,
+            }),
+        )
+        .unwrap();
         let (kept, dropped) = all.masked.unwrap();
         assert_eq!(kept.tokens + dropped.tokens, all.all.tokens);
         assert_eq!(kept.nats + dropped.nats, all.all.nats);

@@ -142,7 +142,7 @@ fn each(
             match record {
                 Record::Document(document) => match document.content {
                     Content::Text(text) => take(&document.id, &text)?,
-                    Content::Tokens(_) => rejected += 1,
+                    _ => rejected += 1,
                 },
                 Record::Rejected(_) => rejected += 1,
             }

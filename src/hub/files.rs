@@ -15,7 +15,7 @@ use super::{cache::Repository, id::Id};
 use crate::hinted_error::HintedError;
 
 /// The files beside the weights: configuration and tokenizer.
-pub(super) const BESIDE: [&str; 7] = [
+pub(super) const BESIDE: [&str; 8] = [
     CONFIG,
     // rho_checkpoint refuses a folder with this file.
     "adapter_config.json",
@@ -24,6 +24,7 @@ pub(super) const BESIDE: [&str; 7] = [
     "tokenizer_config.json",
     "added_tokens.json",
     "special_tokens_map.json",
+    "chat_template.jinja",
 ];
 pub(super) const CONFIG: &str = "config.json";
 pub(super) const TOKENIZER: &str = "tokenizer.json";

@@ -199,7 +199,7 @@ impl Masks {
         let numbers = |names: Vec<String>| {
             let columns = names.into_iter().map(|name| {
                 let mut all = Vec::new();
-                batch.scores(&name, &mut all);
+                batch.all_scores(&name, &mut all);
                 (name, all.get(range.clone()).unwrap_or_default().to_vec())
             });
             columns.collect()
@@ -220,6 +220,11 @@ impl Masks {
             row: batch.token_hash_and_row(row).1,
             source: batch.source(row).map(str::to_owned),
             text: batch.text(row).map(str::to_owned),
+            target: {
+                let mut target = Vec::new();
+                let found = batch.target(&mut target);
+                found.then(|| target.get(range.clone()).unwrap_or_default().to_vec())
+            },
             // No id is negative: the reader checked that.
             tokens: batch.input_ids()[range.clone()]
                 .iter()

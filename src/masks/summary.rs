@@ -24,6 +24,9 @@ pub(crate) struct SummaryFile {
     /// The number of rows without a document that could be scored.
     #[serde(deserialize_with = "lenient")]
     pub(crate) rejected: Option<u64>,
+    /// The number of documents without a target token, which are left out.
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) untargeted: Option<u64>,
     /// The kept scores of each mask, by its name without `mask_`.
     #[serde(deserialize_with = "lenient")]
     pub(crate) kept: BTreeMap<String, Kept>,

@@ -18,6 +18,8 @@ use crate::groups::Group;
 pub(crate) struct Measured {
     pub(crate) row: i64,
     pub(crate) tokens: Vec<u32>,
+    /// Which of them may be targets, if not all.
+    pub(crate) target: Option<Vec<bool>>,
     /// Only if the plan keeps texts.
     pub(crate) text: Option<String>,
     pub(crate) loss: Vec<f32>,
@@ -48,6 +50,7 @@ pub(crate) fn measure(
             each(Ok(Measured {
                 row: scored.document.row,
                 tokens: scored.document.tokens,
+                target: scored.document.target,
                 text: scored.document.text,
                 loss: column(),
                 entropy: column(),

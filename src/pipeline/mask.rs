@@ -13,7 +13,7 @@ use super::{
     output::{Open, Output},
     reasons::Reason,
     record::Broken,
-    rejected::Rejected,
+    rejected::{Rejected, is_untargeted},
     shard_files::MemberRow,
 };
 use crate::{
@@ -98,7 +98,10 @@ impl Masker<'_> {
         self.rejected.look_ahead(rows, &scored.rejected)?;
         for rejection in &scored.rejected {
             open.reject(rejection)?;
-            open.counts().rejected += 1;
+            match is_untargeted(rejection) {
+                true => open.counts().untargeted += 1,
+                false => open.counts().rejected += 1,
+            }
         }
         self.work.progress.rejected(scored.rejected.len());
         let counts = open.counts();
@@ -125,7 +128,7 @@ impl Masker<'_> {
                 member = document.document.member;
                 name = shard(member).as_str().into();
             }
-            rows.push(row(&name, document));
+            rows.push(row(&name, document, self.work.plan.score_context));
         }
         for document in rows {
             if !scored.ends_scope {
@@ -231,9 +234,18 @@ impl Documents for Gathered<'_> {
         let Some(column) = self.columns.iter().position(|name| name == column) else {
             return false;
         };
-        let all = self.rows.iter().map(|row| &row.document.scores[column]);
-        all.for_each(|row| scores.extend_from_slice(row));
+        for MemberRow { document, .. } in self.rows {
+            scores.extend(of_targets(document, column));
+        }
         true
+    }
+
+    fn context(&self) -> usize {
+        let targets = self
+            .rows
+            .iter()
+            .filter_map(|row| row.document.target.as_ref());
+        targets.flatten().filter(|target| !**target).count()
     }
 
     fn shard(&self, document: usize) -> &str {
@@ -253,12 +265,32 @@ impl Documents for Gathered<'_> {
     }
 }
 
-fn row(shard: &Arc<str>, scored: ScoredDocument) -> MemberRow {
-    let ScoredDocument { document, scores } = scored;
+/// The scores of a document in a column; NaN if a token has none or is context.
+pub(super) fn of_targets(document: &MaskRow, column: usize) -> impl Iterator<Item = f32> {
+    let scores = document.scores[column].iter().enumerate();
+    scores.map(|(i, &score)| match &document.target {
+        Some(target) if !target[i] => f32::NAN,
+        _ => score,
+    })
+}
+
+fn row(shard: &Arc<str>, scored: ScoredDocument, score_context: bool) -> MemberRow {
+    let ScoredDocument {
+        document,
+        mut scores,
+    } = scored;
+    if let (false, Some(target)) = (score_context, &document.target) {
+        for scores in &mut scores {
+            let all = scores.iter_mut().zip(target);
+            all.filter(|(_, target)| !**target)
+                .for_each(|(score, _)| *score = f32::NAN);
+        }
+    }
     let document = MaskRow {
         id: document.id,
         row: document.row,
         input_ids: document.tokens,
+        target: document.target,
         scores,
         masks: Vec::new(),
         weights: Vec::new(),

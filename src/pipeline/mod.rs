@@ -36,7 +36,7 @@ pub(crate) mod output;
 mod read;
 mod reasons;
 pub(crate) mod record;
-mod rejected;
+pub(crate) mod rejected;
 mod score;
 mod shard_files;
 pub(crate) mod store;
@@ -49,9 +49,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use rho_formats::{Rejection, Shard};
 use rho_reference::Scorer;
 
-use crate::{
-    document::Document, plan::Plan, progress::Progress, stop::Stop, tokenization::Tokenization,
-};
+use crate::{content::Encoder, document::Document, plan::Plan, progress::Progress, stop::Stop};
 pub(crate) use load::LoadedModels;
 use output::{Output, Totals};
 use record::From;
@@ -86,6 +84,10 @@ pub(crate) struct TokenDocument {
     pub(crate) id: String,
     pub(crate) row: i64,
     pub(crate) tokens: Vec<u32>,
+    /// Which tokens may be targets, if the masks have that column.
+    pub(crate) target: Option<Vec<bool>>,
+    /// Its tokens after a text that stands before them, if they are scored there too.
+    pub(crate) after_text: Option<Vec<u32>>,
     /// Its text, if the masks store it.
     pub(crate) text: Option<String>,
     /// Its source, if the masks store it.
@@ -145,7 +147,7 @@ pub struct Report {
 pub(crate) struct Work<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) shards: &'a [Shard],
-    pub(crate) tokenization: Option<&'a Tokenization>,
+    pub(crate) encoder: Encoder<'a>,
     pub(crate) progress: &'a Progress,
     pub(crate) stop: &'a Stop,
 }

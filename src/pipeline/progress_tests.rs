@@ -84,7 +84,7 @@ fn slow_run(
     let work = Work {
         plan,
         shards,
-        tokenization: None,
+        encoder: crate::content::Encoder::default(),
         progress: &progress,
         stop: &stop,
     };

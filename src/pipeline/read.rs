@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rho_formats::{Content, Location, Record, Shard, ShardError};
+use rho_formats::{Location, Record, Shard, ShardError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{Break, Flow, Work, record::From, send};
@@ -210,12 +210,15 @@ fn chained(before: u64, record: &Record) -> u64 {
             if let Some(source) = &document.source {
                 hash.update(&xxh3_64(source.as_bytes()).to_le_bytes());
             }
-            match &document.content {
-                Content::Text(text) => hash.update(text.as_bytes()),
-                Content::Tokens(tokens) => {
-                    tokens.iter().for_each(|t| hash.update(&t.to_le_bytes()))
-                }
+            if let Some(context) = &document.context {
+                hash.update(&xxh3_64(context.as_bytes()).to_le_bytes());
             }
+            let parts = document.content.parts();
+            if parts.len() > 1 {
+                let lengths = parts.iter().map(|part| part.len() as u64);
+                lengths.for_each(|length| hash.update(&length.to_le_bytes()));
+            }
+            parts.iter().for_each(|part| hash.update(part));
         }
         Record::Rejected(rejection) => hash.update(rejection.reason.as_bytes()),
     }
@@ -230,13 +233,12 @@ pub(super) fn row(record: &Record) -> i64 {
     }
 }
 
-/// Bytes of a record's text, or of its tokens.
+/// Bytes of a record's content.
 pub(super) fn size(record: &Record) -> usize {
     match record {
-        Record::Document(document) => match &document.content {
-            Content::Text(text) => text.len(),
-            Content::Tokens(tokens) => tokens.len() * 4,
-        },
+        Record::Document(document) => {
+            document.content.bytes() + document.context.as_ref().map_or(0, String::len)
+        }
         Record::Rejected(_) => 0,
     }
 }

@@ -6,8 +6,8 @@ use std::{fs, path::Path, time::UNIX_EPOCH};
 use rho_formats::{Location, MaskFile, Shard, SpillMark};
 use serde::{Deserialize, Serialize};
 
-use super::shard_files::MemberRow;
-use crate::selections::counts::Counts as Selected;
+use super::{mask::of_targets, shard_files::MemberRow};
+use crate::selections::counts::{Counts as Selected, is_zero};
 
 /// The size, time and version that identify a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,7 +178,11 @@ pub(crate) struct Counts {
     pub(crate) rows: u64,
     pub(crate) documents: u64,
     pub(crate) rejected: u64,
+    /// Documents without a target token, which are left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) untargeted: u64,
     pub(crate) tokens: u64,
+    /// Tokens that may be targets and have scores.
     pub(crate) scored: u64,
     /// Sums over the scored tokens, one for each score column.
     pub(crate) sums: Vec<f64>,
@@ -196,13 +200,15 @@ impl Counts {
         for MemberRow { document, .. } in documents {
             self.tokens += document.input_ids.len() as u64;
             self.sums.resize(document.scores.len(), 0.0);
-            for (sum, scores) in self.sums.iter_mut().zip(&document.scores) {
-                let scored = scores.iter().filter(|s| !s.is_nan());
-                *sum += scored.map(|&s| f64::from(s)).sum::<f64>();
+            for (column, sum) in self.sums.iter_mut().enumerate() {
+                let scored = of_targets(document, column).filter(|s| !s.is_nan());
+                *sum += scored.map(f64::from).sum::<f64>();
             }
             // A token has a score in all columns or in none.
-            let loss = document.scores.first();
-            let scored = loss.map_or(0, |l| l.iter().filter(|s| !s.is_nan()).count());
+            let scored = match document.scores.is_empty() {
+                true => 0,
+                false => of_targets(document, 0).filter(|s| !s.is_nan()).count(),
+            };
             self.scored += scored as u64;
         }
         self.selected.add(selected);
@@ -213,6 +219,7 @@ impl Counts {
         self.rows += other.rows;
         self.documents += other.documents;
         self.rejected += other.rejected;
+        self.untargeted += other.untargeted;
         self.tokens += other.tokens;
         self.scored += other.scored;
         let columns = self.sums.len().max(other.sums.len());

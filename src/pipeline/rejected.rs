@@ -10,6 +10,23 @@ use super::{
 };
 use crate::{hinted_error::HintedError, left_out::ENDS_EARLY, plan::Plan};
 
+/// Why a document is left out that could be scored, but not trained on.
+pub(crate) const UNTARGETED: &str = "expected a token that may be a target, got none";
+
+/// The rejection of a document without a target.
+pub(super) fn untargeted(shard: &str, row: i64) -> Rejection {
+    Rejection {
+        shard: shard.to_owned(),
+        row,
+        reason: UNTARGETED.to_owned(),
+    }
+}
+
+/// Whether a document was left out because it has no target: such documents are counted by themselves.
+pub(super) fn is_untargeted(rejection: &Rejection) -> bool {
+    rejection.reason == UNTARGETED
+}
+
 /// Rows after which the share is checked.
 const FIRST_ROWS: u64 = 1_000;
 
@@ -18,6 +35,7 @@ pub(super) struct Rejected<'a> {
     plan: &'a Plan,
     rows: u64,
     rejected: u64,
+    untargeted: u64,
     reasons: Reasons,
     /// The shards whose early end is counted.
     broken: BTreeSet<String>,
@@ -30,6 +48,7 @@ impl<'a> Rejected<'a> {
             plan,
             rows: before.rows,
             rejected: before.rejected,
+            untargeted: before.untargeted,
             reasons: Reasons::default(),
             broken: BTreeSet::new(),
         }
@@ -38,7 +57,8 @@ impl<'a> Rejected<'a> {
     /// Adds the rows of a read-ahead block; an error if the run must stop.
     pub(super) fn look_ahead(&mut self, rows: usize, rejected: &[Rejection]) -> anyhow::Result<()> {
         if self.plan.strict
-            && let Some(Rejection { shard, row, reason }) = rejected.first()
+            && let Some(Rejection { shard, row, reason }) =
+                rejected.iter().find(|rejection| !is_untargeted(rejection))
         {
             return Err(HintedError::error(
                 format!("{shard} row {row}: {reason}"),
@@ -46,13 +66,18 @@ impl<'a> Rejected<'a> {
             ));
         }
         self.rows += rows as u64;
-        self.rejected += rejected.len() as u64;
+        let untargeted = rejected.iter().filter(|r| is_untargeted(r)).count();
+        self.untargeted += untargeted as u64;
+        self.rejected += (rejected.len() - untargeted) as u64;
         rejected
             .iter()
             .for_each(|rejection| self.reasons.add(rejection));
         let most = self.plan.max_rejected;
         if self.rows >= FIRST_ROWS && self.rejected as f64 > most * self.rows as f64 {
             return Err(self.too_many(most));
+        }
+        if self.rows >= FIRST_ROWS {
+            must_be_targeted(self.plan.max_untargeted, self.untargeted, self.rows)?;
         }
         Ok(())
     }
@@ -93,4 +118,19 @@ impl<'a> Rejected<'a> {
             "check the settings, because so many rows are rarely bad; if they are, raise --max-rejected",
         )
     }
+}
+
+/// An error if too many documents have no token that may be a target.
+pub(crate) fn must_be_targeted(most: f64, untargeted: u64, rows: u64) -> anyhow::Result<()> {
+    if untargeted as f64 <= most * rows as f64 {
+        return Ok(());
+    }
+    Err(HintedError::error(
+        format!(
+            "expected at most {:.3} % of rows without a token that may be a target, got {untargeted} of {rows}",
+            most * 100.0
+        ),
+        "look at some of them in rejected.jsonl: the roles, the template or the field of the targets may be others; if so \
+         many have none, raise --max-untargeted",
+    ))
 }

@@ -107,7 +107,7 @@ pub(super) fn start(plan: &Plan, shards: &[Shard], fake: &mut Fake) -> anyhow::R
     let work = Work {
         plan,
         shards,
-        tokenization: None,
+        encoder: crate::content::Encoder::default(),
         progress: &progress,
         stop: &stop,
     };
@@ -497,7 +497,7 @@ fn an_input_that_grows_and_an_output_that_goes() {
         let work = Work {
             plan,
             shards: &shards,
-            tokenization: None,
+            encoder: crate::content::Encoder::default(),
             progress: &progress,
             stop: &Stop::default(),
         };

@@ -121,35 +121,74 @@ pub(super) fn score(
         );
         all.extend(windows.into_iter().map(|window| (d, window)));
     }
-    let lengths: Vec<usize> = all.iter().map(|(_, window)| window.range.len()).collect();
-    let batches = batches(&lengths, work.plan.batch_tokens);
-    for batch in &batches {
-        let tokens: usize = batch.iter().map(|&i| lengths[i]).sum();
-        cost.tokens += tokens as u64;
-        cost.padding += (lengths[batch[0]] * batch.len() - tokens) as u64;
-    }
-    cost.batches = batches.len() as u64;
+    // Batched by themselves: the other scores are those of a run without them, to the bit.
+    let after_text: Vec<(usize, Window)> = (0..)
+        .zip(&documents)
+        .filter_map(|(d, scored)| Some((d, after_text(&scored.document)?)))
+        .collect();
+    let (batches, after_batches) = (
+        in_batches(&all, work.plan.batch_tokens, &mut cost),
+        in_batches(&after_text, work.plan.batch_tokens, &mut cost),
+    );
     let start = Instant::now();
-    let own_tokens: usize = all.iter().map(|(_, window)| window.own()).sum();
+    let own = |windows: &[(usize, Window)]| -> usize {
+        windows.iter().map(|(_, window)| window.own()).sum()
+    };
+    let own_tokens = own(&all) + own(&after_text);
     let number = group.members.start;
     // Tokens of a block are taken to have the same share of its text.
     let scored = |tokens: usize| {
         let share = tokens as f64 / own_tokens as f64;
         work.progress.scored(number, tokens, text as f64 * share);
     };
-    let scores = score_batches(work, &documents, &all, &batches, scorers, &scored);
-    let scores = scores.with_context(|| {
+    let place = || {
         let member = work.shards.get(number + next.member);
         let (shard, last) = (
             member.map_or("the end", |shard| &shard.name),
             (next.row - 1).max(0),
         );
         format!("scoring the read-ahead block that ends at {shard} row {last}")
-    })?;
+    };
+    let tokens = |d: usize| documents[d].document.tokens.as_slice();
+    let scores = score_batches(work, &tokens, &all, &batches, scorers, &scored);
+    let scores = scores.with_context(place)?;
+    let mut references = of_references(scorers, columns.references);
+    let tokens = |d: usize| {
+        documents[d]
+            .document
+            .after_text
+            .as_deref()
+            .unwrap_or_default()
+    };
+    let after_scores = score_batches(
+        work,
+        &tokens,
+        &after_text,
+        &after_batches,
+        &mut references,
+        &scored,
+    );
+    let after_scores = after_scores.with_context(place)?;
     times.busy += start.elapsed();
-    let Some(scores) = scores else {
+    let (Some(scores), Some(after_scores)) = (scores, after_scores) else {
         return Ok(None);
     };
+    let mut after = vec![Vec::new(); documents.len()];
+    for (after, scored) in after.iter_mut().zip(&documents) {
+        if scored.document.after_text.is_some() {
+            *after = vec![vec![f32::NAN; scored.document.tokens.len()]; 2 * columns.references];
+        }
+    }
+    for (batch, models) in after_scores {
+        for (model, scores) in models.into_iter().enumerate() {
+            for (&i, scores) in after_batches[batch].iter().zip(scores) {
+                // The first token of a document has no score without the text, so it has none after it.
+                let document = &mut after[after_text[i].0];
+                document[2 * model][1..].copy_from_slice(&scores.loss);
+                document[2 * model + 1][1..].copy_from_slice(&scores.entropy);
+            }
+        }
+    }
     for (batch, models) in scores {
         let mut first = 0;
         for (model, scores) in models.into_iter().enumerate() {
@@ -166,10 +205,13 @@ pub(super) fn score(
         }
     }
     let round = |score: f32| work.plan.score_type.round(score);
+    let after_names = ["loss_context", "entropy_context"].map(str::to_owned);
+    let mut after = after.into_iter();
     documents.retain_mut(|scored| {
-        let wrong = own_columns
-            .iter()
-            .zip(&scored.scores)
+        let mut after = after.next().unwrap_or_default();
+        let own = own_columns.iter().zip(&scored.scores);
+        let wrong = own
+            .chain(after_names.iter().cycle().zip(&after))
             .find_map(|(name, scores)| {
                 let i = scores.iter().skip(1).position(|s| !s.is_finite())? + 1;
                 Some((i, name, scores[i]))
@@ -184,8 +226,9 @@ pub(super) fn score(
         }
         // Selections rank the stored values. Scores that are not finite were reported above, before rounding.
         let own = scored.scores.iter_mut();
-        own.flatten().for_each(|score| *score = round(*score));
-        scored.scores = columns.of(std::mem::take(&mut scored.scores), round);
+        let all = own.chain(&mut after).flatten();
+        all.for_each(|score| *score = round(*score));
+        scored.scores = columns.of(std::mem::take(&mut scored.scores), after, round);
         true
     });
     rejected.sort_by_key(|(member, rejection)| (*member, rejection.row));
@@ -203,14 +246,49 @@ pub(super) fn score(
     }))
 }
 
+/// The window in which a document is scored after a text; none if it is not, or has nothing to score.
+fn after_text(document: &TokenDocument) -> Option<Window> {
+    let length = document.after_text.as_ref()?.len();
+    let scored = document.tokens.len().checked_sub(1).filter(|&n| n > 0)?;
+    Some(Window {
+        range: 0..length,
+        scored_from: length - scored,
+    })
+}
+
+/// Groups windows into batches, and adds what they cost.
+fn in_batches(windows: &[(usize, Window)], budget: usize, cost: &mut Cost) -> Vec<Vec<usize>> {
+    let lengths: Vec<usize> = windows
+        .iter()
+        .map(|(_, window)| window.range.len())
+        .collect();
+    let batches = batches(&lengths, budget);
+    for batch in &batches {
+        let tokens: usize = batch.iter().map(|&i| lengths[i]).sum();
+        cost.tokens += tokens as u64;
+        cost.padding += (lengths[batch[0]] * batch.len() - tokens) as u64;
+    }
+    cost.batches += batches.len() as u64;
+    batches
+}
+
+/// The references on all devices, without a base.
+fn of_references<'a>(scorers: &'a mut Scorers<'_>, references: usize) -> Vec<Panel<'a>> {
+    let references = |panel: &'a mut Panel<'_>| -> Panel<'a> {
+        let models = panel.iter_mut().take(references);
+        models.map(|model| &mut **model as _).collect()
+    };
+    scorers.iter_mut().map(references).collect()
+}
+
 /// The number of a batch and the scores of its windows, by model.
 type Done = (usize, Vec<Vec<Scores>>);
 
 /// The scores of each batch with its number, in the order in which the batches finished; none if the run is stopped.
 /// `scored` is told the tokens of each.
-fn score_batches(
+fn score_batches<'a>(
     work: &Work<'_>,
-    documents: &[ScoredDocument],
+    document: &(dyn Fn(usize) -> &'a [u32] + Sync),
     windows: &[(usize, Window)],
     batches: &[Vec<usize>],
     scorers: &mut Scorers<'_>,
@@ -229,7 +307,7 @@ fn score_batches(
             let tokens = |&i: &usize| {
                 let (d, window) = &windows[i];
                 TokenWindow {
-                    tokens: &documents[*d].document.tokens[window.range.clone()],
+                    tokens: &document(*d)[window.range.clone()],
                     scored_from: window.scored_from - window.range.start,
                 }
             };

@@ -5,7 +5,10 @@ use std::{
     sync::Mutex,
 };
 
-use rho_formats::{Location, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, WriteOptions};
+use rho_formats::{
+    FileFormat, Location, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, Storage,
+    WriteOptions,
+};
 
 use super::{
     finish,
@@ -19,6 +22,7 @@ use crate::{
     plan::Plan,
     ranks,
     run_folder::{Command, Opening, RecordedPlan, RunFolder, STARTING},
+    selections::rule::Scope,
     terminal,
 };
 
@@ -240,7 +244,7 @@ impl<'a> Store<'a> {
     /// Whether rows or shards of this rank were skipped, in this start or an earlier one.
     pub(crate) fn incomplete(&self) -> bool {
         let totals = self.totals();
-        totals.broken_shards > 0 || totals.counts.rejected > 0
+        totals.broken_shards > 0 || totals.counts.rejected + totals.counts.untargeted > 0
     }
 
     pub(super) fn begin(&self, i: usize) -> anyhow::Result<(ShardFiles, Vec<MemberRow>)> {
@@ -341,6 +345,7 @@ pub(crate) fn schema(plan: &Plan) -> MaskSchema {
         weights: plan.rule.weights(),
         text: plan.keep_text,
         source: plan.source_field.is_some(),
+        target: plan.content.has_context(),
         metadata: serde_json::json!(plan.metadata()),
     }
 }
@@ -355,7 +360,14 @@ fn columns(plan: &Plan) -> Columns {
         ..schema.clone()
     };
     let options = WriteOptions {
-        compression: plan.compression,
+        storage: Storage {
+            // Scores without a selection are only read again, by `select` or `dynamics`.
+            format: match plan.scope {
+                Scope::None => FileFormat::ArrowStream,
+                _ => plan.format,
+            },
+            compression: plan.compression,
+        },
         file_bytes: plan.shard_bytes,
     };
     Columns {

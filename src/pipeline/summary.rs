@@ -9,13 +9,14 @@ use super::{
     finish::RankTimes,
     output::Totals,
     reasons::{Reason, Reasons},
+    rejected,
 };
 use crate::{
     hinted_error::HintedError,
     metadata::{Metadata, Program},
     numbers::grouped,
     plan::Plan,
-    selections::{SelectionSummary, rule::Rule},
+    selections::{SelectionSummary, counts::is_zero, of_context, rule::Rule},
     terminal_text::safe,
 };
 
@@ -33,9 +34,15 @@ pub struct Summary {
     /// The most common reasons, also why shards ended early.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected_reasons: Vec<Reason>,
+    /// Documents without a target token, which are left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub untargeted: u64,
     /// Tokens of the documents masked.
     pub tokens: u64,
-    /// Tokens that have a loss and an entropy.
+    /// Tokens that may not be targets: they are not ranked, counted or kept.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub context: u64,
+    /// Tokens that have a loss and an entropy, without context.
     pub scored: u64,
     /// Mean loss of the scored tokens, in nats.
     pub mean_loss: Option<f64>,
@@ -166,7 +173,9 @@ impl Summary {
             documents: counts.documents,
             rejected: counts.rejected,
             rejected_reasons: Vec::new(),
+            untargeted: counts.untargeted,
             tokens: counts.tokens,
+            context: counts.selected.context,
             scored: counts.scored,
             mean_loss: mean("loss"),
             mean_entropy: mean("entropy"),
@@ -197,10 +206,10 @@ impl Summary {
     ///
     /// If there are rows, but no document.
     pub(crate) fn must_have_documents(&self, corpus: &str) -> anyhow::Result<()> {
-        if self.documents > 0 || self.rejected == 0 {
+        if self.documents > 0 || self.rejected + self.untargeted == 0 {
             return Ok(());
         }
-        let rows = grouped(self.rejected);
+        let rows = grouped(self.rejected + self.untargeted);
         let mut reasons = self.rejected_reasons.iter().map(Reason::to_string);
         let first = reasons.next().unwrap_or_else(|| "unknown".to_owned());
         Err(HintedError::with_details(
@@ -213,9 +222,20 @@ impl Summary {
         ))
     }
 
+    /// An error if too many rows of the corpus have no token that may be a target. A run that is too short for the check
+    /// while it is running ends with it.
+    ///
+    /// # Errors
+    ///
+    /// If their share is above `most`.
+    pub(crate) fn must_be_targeted(&self, most: f64) -> anyhow::Result<()> {
+        let rows = self.documents + self.rejected + self.untargeted;
+        rejected::must_be_targeted(most, self.untargeted, rows)
+    }
+
     /// Whether a part of the corpus was skipped.
     pub fn incomplete(&self) -> bool {
-        self.rejected > 0 || self.broken_shards > 0
+        self.rejected + self.untargeted + self.broken_shards > 0
     }
 }
 
@@ -240,13 +260,22 @@ impl fmt::Display for Summary {
             "documents",
             with_others(self.documents, self.rejected, "rejected"),
         )?;
+        if self.untargeted > 0 {
+            let without = format!("{} without a target, left out", grouped(self.untargeted));
+            line(f, "", without)?;
+        }
         for reason in &self.rejected_reasons {
             line(f, "", safe(&reason.to_string()).into_owned())?;
         }
         line(
             f,
             "tokens",
-            format!("{}, {} scored", grouped(self.tokens), grouped(self.scored)),
+            format!(
+                "{}, {} scored{}",
+                grouped(self.tokens),
+                grouped(self.scored),
+                of_context(self.context)
+            ),
         )?;
         let (loss, entropy) = (mean(self.mean_loss), mean(self.mean_entropy));
         line(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rho_formats::{BatchCompression, ScoreType, Shard};
+use rho_formats::{BatchCompression, FileFormat, ScoreType, Shard};
 use rho_selection::KeepRatio;
 
 use crate::{
@@ -71,8 +71,12 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
         scores: ["loss", "entropy"].map(String::from).to_vec(),
         rule: rule(0.7, 0.6),
         scope: Scope::Batch(700),
-        text_field: "text".into(),
-        tokens_field: Some("ids".into()),
+        content: crate::content::ContentPlan {
+            text_field: "text".into(),
+            tokens_field: Some("ids".into()),
+            ..crate::content::ContentPlan::default()
+        },
+        context_field: None,
         id_field: "id".into(),
         source_field: None,
         lines: false,
@@ -80,11 +84,14 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
         limit: None,
         sample: None,
         score_type: ScoreType::Float32,
+        format: FileFormat::ArrowStream,
         compression: BatchCompression::None,
         keep_text: false,
+        score_context: true,
         shard_bytes: 1 << 30,
         strict: false,
         max_rejected: 1.0,
+        max_untargeted: 1.0,
         rank: 0,
         world_size: 1,
         memory: Memory::default(),

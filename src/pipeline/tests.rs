@@ -125,7 +125,7 @@ impl Corpus {
         let work = Work {
             plan: &plan,
             shards: &shards,
-            tokenization: None,
+            encoder: crate::content::Encoder::default(),
             progress: &progress,
             stop: &stop,
         };

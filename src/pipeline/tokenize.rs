@@ -10,16 +10,17 @@ use std::{
 
 use anyhow::Context as _;
 use rayon::prelude::*;
-use rho_formats::{Content, Document, Record, Rejection};
+use rho_formats::{Document, Record, Rejection};
 use rho_selection::Batches;
 
 use super::{
     Break, Flow, LookAhead, TokenDocument, Work, for_each,
     read::{Numbered, Read, Records, row, size},
     record::From,
+    rejected::untargeted,
     send,
 };
-use crate::{groups::Group, selections::rule::Scope, tokenization::below};
+use crate::{content::Tokenized, groups::Group, selections::rule::Scope, tokenization::below};
 
 /// Tokenises everything. Returns the time spent on it, without waiting.
 pub(super) fn run(
@@ -202,6 +203,7 @@ pub(crate) fn tokenize(
         row,
         content,
         source,
+        context,
     } = match record {
         Record::Document(document) => document,
         Record::Rejected(rejection) => return Err(rejection),
@@ -211,27 +213,42 @@ pub(crate) fn tokenize(
         row,
         reason,
     };
-    let (tokens, text) = match (content, work.tokenization) {
-        (Content::Tokens(tokens), _) => (tokens, None),
-        (Content::Text(text), Some(tokenization)) => {
-            let tokens = tokenization
-                .encode(&text)
-                .map_err(|error| reject(format!("cannot tokenize: {error}")))?;
-            (tokens, work.plan.keep_text.then_some(text))
+    let done = work.encoder.tokens(content).map_err(reject)?;
+    let after_text = match context {
+        Some(context) => {
+            let tokens = work.encoder.after(&context, &done).map_err(reject)?;
+            let most = work.plan.context;
+            if tokens.len() > most {
+                return Err(reject(format!(
+                    "expected at most {most} tokens together with the text before the document, got {}",
+                    tokens.len()
+                )));
+            }
+            below(work.encoder.tokenization, &tokens, work.plan.vocabulary).map_err(reject)?;
+            Some(tokens)
         }
-        (Content::Text(_), None) => {
-            return Err(reject(
-                "expected token ids, got a text without a tokenizer".to_owned(),
-            ));
-        }
+        None => None,
     };
-    below(work.tokenization, &tokens, work.plan.vocabulary).map_err(reject)?;
+    let Tokenized {
+        tokens,
+        target,
+        text,
+    } = done;
+    below(work.encoder.tokenization, &tokens, work.plan.vocabulary).map_err(reject)?;
+    // Token 0 is no target of any trainer: nothing stands before it.
+    if let Some(target) = &target
+        && !target.iter().skip(1).any(|target| *target)
+    {
+        return Err(untargeted(shard, row));
+    }
     Ok(TokenDocument {
         member: 0,
         id,
         row,
         tokens,
-        text,
+        target,
+        after_text,
+        text: text.filter(|_| work.plan.keep_text),
         source,
     })
 }

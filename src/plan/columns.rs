@@ -4,6 +4,7 @@
 //! reference            ─► loss entropy
 //! references 1, 2 ...  ─► loss_1 entropy_1 loss_2 ... ─ combined token by token ─► loss entropy
 //! base                 ─► base_loss ─ minus loss ─► excess
+//! references, after a text that stands before the document ─► loss_context entropy_context; loss minus that ─► gain
 //! ```
 //!
 //! Derived scores are computed in f32 from the stored scores, then stored in the same type: a reader can recompute them
@@ -20,6 +21,8 @@ pub(crate) struct ScoreColumns {
     pub(crate) combine: Combine,
     /// Whether a base scores too.
     pub(crate) base: bool,
+    /// Whether the references score each document also after a text.
+    pub(crate) context: bool,
 }
 
 impl ScoreColumns {
@@ -28,6 +31,9 @@ impl ScoreColumns {
         let mut names = vec!["loss".to_owned(), "entropy".to_owned()];
         if self.base {
             names.extend(["base_loss", "excess"].map(String::from));
+        }
+        if self.context {
+            names.extend(["loss_context", "entropy_context", "gain"].map(String::from));
         }
         if self.references > 1 {
             names.extend((0..self.references).flat_map(|i| self.of_model(i)));
@@ -49,23 +55,40 @@ impl ScoreColumns {
         }
     }
 
-    /// The columns of a document, from the columns of each model in turn. Those are already rounded to the stored type;
-    /// `round` rounds the derived ones.
-    pub(crate) fn of(&self, mut own: Vec<Vec<f32>>, round: impl Fn(f32) -> f32) -> Vec<Vec<f32>> {
+    /// The columns of a document, from the columns of each model in turn, and from those of the references after a text.
+    /// Those are already rounded to the stored type; `round` rounds the derived ones.
+    pub(crate) fn of(
+        &self,
+        mut own: Vec<Vec<f32>>,
+        after_text: Vec<Vec<f32>>,
+        round: impl Fn(f32) -> f32,
+    ) -> Vec<Vec<f32>> {
         let base = self.base.then(|| own.pop()).flatten();
-        let mut columns = if self.references > 1 {
-            let combined = |first: usize| -> Vec<f32> {
+        let combined = |own: &[Vec<f32>]| -> Vec<Vec<f32>> {
+            let of = |first: usize| -> Vec<f32> {
                 let scores = own[first..].iter().step_by(2).map(Vec::as_slice);
                 let combined = self.combine.of(&scores.collect::<Vec<_>>());
                 combined.into_iter().map(&round).collect()
             };
-            vec![combined(0), combined(1)]
-        } else {
-            std::mem::take(&mut own)
+            vec![of(0), of(1)]
+        };
+        let mut columns = match self.references > 1 {
+            true => combined(&own),
+            false => std::mem::take(&mut own),
         };
         if let Some(base) = base {
             let excess = excess(&base, &columns[0]).into_iter().map(&round).collect();
             columns.extend([base, excess]);
+        }
+        if self.context {
+            let mut after_text = match self.references > 1 {
+                true => combined(&after_text),
+                false => after_text,
+            };
+            let pairs = columns[0].iter().zip(&after_text[0]);
+            let gain = pairs.map(|(loss, after)| round(loss - after)).collect();
+            columns.append(&mut after_text);
+            columns.push(gain);
         }
         columns.append(&mut own);
         columns
@@ -82,6 +105,7 @@ mod tests {
             references,
             combine: Combine::Mean,
             base,
+            context: false,
         };
         assert_eq!(columns(1, false).names().join(" "), "loss entropy");
         assert_eq!(
@@ -96,7 +120,7 @@ mod tests {
             vec![5.0, 5.0],
             vec![1.0, 9.0],
         ];
-        let all = columns(2, true).of(own, |score| score.floor());
+        let all = columns(2, true).of(own, vec![], |score| score.floor());
         let expected = [
             [1.0, 2.0],
             [4.0, 4.0],
@@ -108,7 +132,17 @@ mod tests {
             [5.0, 5.0],
         ];
         assert_eq!(all, expected);
-        let alone = columns(1, true).of(vec![vec![1.0], vec![2.0], vec![4.5]], |score| score);
+        let alone =
+            columns(1, true).of(vec![vec![1.0], vec![2.0], vec![4.5]], vec![], |score| score);
         assert_eq!(alone, [[1.0], [2.0], [4.5], [3.5]]);
+        let after_text = ScoreColumns {
+            context: true,
+            ..columns(1, true)
+        };
+        let names = "loss entropy base_loss excess loss_context entropy_context gain";
+        assert_eq!(after_text.names().join(" "), names);
+        let own = vec![vec![1.0], vec![2.0], vec![4.5]];
+        let all = after_text.of(own, vec![vec![0.25], vec![0.5]], |score| score);
+        assert_eq!(all, [[1.0], [2.0], [4.5], [3.5], [0.25], [0.5], [0.75]]);
     }
 }

@@ -114,6 +114,7 @@ impl Models {
                 Combination::Max => Combine::Max,
             },
             base: self.models.len() > self.references,
+            context: request.context_field.is_some(),
         })
     }
 
@@ -145,7 +146,11 @@ impl Models {
             }
             // The tokenizer is only displayed and fingerprinted, so that a reader of the masks can compare it.
             (bos, eos) = (SpecialToken::Never, SpecialToken::Never);
-        } else if named.is_none() {
+        } else if request.input.text.targets.messages_field.is_some() {
+            // The chat template writes them.
+            (bos, eos) = (SpecialToken::Never, SpecialToken::Never);
+        }
+        if named.is_none() && request.input.text.tokens_field.is_none() {
             return Err(HintedError::error(
                 format!(
                     "{}: expected tokenizer.json beside the model, got none",

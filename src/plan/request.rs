@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rho_formats::{BatchCompression, ScoreType};
+use rho_formats::{BatchCompression, FileFormat, ScoreType};
 
 use crate::cli::{
     Combination, InputArgs, MaskCompression, ModelArgs, ProgressArgs, RuleName, ScoreArgs,
@@ -26,6 +26,8 @@ pub(crate) struct ScoringRequest {
     pub(crate) combine: Option<Combination>,
     pub(crate) model_args: ModelArgs,
     pub(crate) input: InputArgs,
+    /// The field with a text after which the documents are scored too.
+    pub(crate) context_field: Option<String>,
     /// The seed of `--sample`.
     pub(crate) sample_seed: u64,
     /// The selection; none means only scores.
@@ -41,9 +43,12 @@ pub(crate) struct ScoringRequest {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MaskFiles {
     pub(crate) score_type: ScoreType,
+    pub(crate) format: FileFormat,
     pub(crate) compression: BatchCompression,
     /// Also store each document's text.
     pub(crate) keep_text: bool,
+    /// Also store the scores of context tokens.
+    pub(crate) score_context: bool,
     /// Most bytes of one file.
     pub(crate) shard_bytes: u64,
 }
@@ -52,8 +57,10 @@ impl Default for MaskFiles {
     fn default() -> Self {
         Self {
             score_type: ScoreType::Float32,
+            format: FileFormat::ArrowStream,
             compression: BatchCompression::None,
             keep_text: false,
+            score_context: true,
             shard_bytes: 1 << 30,
         }
     }
@@ -71,6 +78,7 @@ impl ScoringRequest {
             combine: None,
             model_args,
             input: InputArgs::default(),
+            context_field: None,
             sample_seed: 0,
             selection: None,
             files: MaskFiles::default(),
@@ -92,6 +100,7 @@ impl From<&ScoreArgs> for ScoringRequest {
             combine: args.combine,
             model_args: args.model_args.clone(),
             input: args.input.clone(),
+            context_field: args.with_context_field.clone(),
             sample_seed: args.selection.seed.unwrap_or(0),
             selection: Some((
                 args.by,
@@ -110,11 +119,13 @@ impl From<&ScoreArgs> for ScoringRequest {
                     ScoreDtype::Float32 => ScoreType::Float32,
                     ScoreDtype::Float16 => ScoreType::Float16,
                 },
+                format: args.format.into(),
                 compression: match args.compression {
                     MaskCompression::None => BatchCompression::None,
                     MaskCompression::Zstd => BatchCompression::Zstd,
                 },
                 keep_text: args.keep_text,
+                score_context: args.score_context,
                 shard_bytes: args.shard_size,
             },
             rank: (args.rank, args.world_size),

@@ -4,12 +4,14 @@
 //! numbers, library, device.
 
 use ort::environment::Environment;
-use rho_formats::{MasksFolder, ReadOptions, Shard};
+use rho_formats::{FileFormat, MasksFolder, ReadOptions, Shard};
 use rho_reference::{Device, Precision, ReferenceModel, ResolvedDevice, matmul::Multiplier};
 use rho_runtime::{Library, LibraryOptions};
 
 use super::{Memory, Plan, ScoringRequest, SpecialTokens, models::Models};
 use crate::{
+    content::{self, ContentPlan, Encoder},
+    conversations::Conversations,
     corpus, demo,
     hinted_error::HintedError,
     metadata::Sampled,
@@ -39,11 +41,23 @@ pub(crate) struct Prepared {
     /// In the order of [`Plan::models`].
     pub(crate) models: Vec<ReferenceModel>,
     pub(crate) tokenization: Option<Tokenization>,
+    /// Only for conversations.
+    pub(crate) conversations: Option<Conversations>,
     pub(crate) environment: Environment,
     /// At least one.
     pub(crate) devices: Vec<ResolvedDevice>,
     /// One for each model.
     pub(crate) precisions: Vec<Precision>,
+}
+
+impl Prepared {
+    /// What turns the rows of the corpus into tokens.
+    pub(crate) fn encoder(&self) -> Encoder<'_> {
+        Encoder {
+            tokenization: self.tokenization.as_ref(),
+            conversations: self.conversations.as_ref(),
+        }
+    }
 }
 
 /// Opens and checks everything that the request names.
@@ -55,6 +69,14 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         return Err(HintedError::error(
             "--restart: expected a folder to start over in, got --out -",
             "omit --restart",
+        ));
+    } else if request.files.format != FileFormat::ArrowStream {
+        return Err(HintedError::error(
+            format!(
+                "--format: expected arrow-stream with --out -, because standard output is one stream, got {}",
+                request.files.format.name()
+            ),
+            "omit --format, or name a folder with --out",
         ));
     }
     let rank = ranks::resolve(request.rank.0, request.rank.1, &|name| {
@@ -71,7 +93,17 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         terminal::line(&format!("note: {}", demo::NOTICE));
         demo::folder(&libraries.cache)
     })?;
+    request.input.text.content()?;
+    if request.context_field.is_some() && request.input.text.targets.messages_field.is_some() {
+        return Err(HintedError::error(
+            "--with-context-field: expected texts or token ids, got conversations (--messages-field)",
+            "a text before the first special token of a chat template is nothing that a model has seen; give the prompt \
+             as the context and the answer as the text",
+        ));
+    }
     let (tokenizer, tokenization) = models.tokenizer(request)?;
+    let special = (request.model_args.bos, request.model_args.eos);
+    let conversations = content::conversations(&request.input.text, tokenizer.as_ref(), special)?;
     let (context, overlap) = models.windows(&request.model_args)?;
     let columns = models.columns(request)?;
     let scores = columns.names();
@@ -158,8 +190,8 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         scores,
         rule,
         scope,
-        text_field: request.input.text.text_field.clone(),
-        tokens_field: request.input.text.tokens_field.clone(),
+        content: ContentPlan::of(&request.input.text, conversations.as_ref())?,
+        context_field: request.context_field.clone(),
         id_field: request.input.id_field.clone(),
         source_field: request.input.source_field.clone(),
         lines: request.input.text.lines,
@@ -170,11 +202,14 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
             seed: request.sample_seed,
         }),
         score_type: request.files.score_type,
+        format: request.files.format,
         compression: request.files.compression,
         keep_text: request.files.keep_text,
+        score_context: request.files.score_context,
         shard_bytes: request.files.shard_bytes,
         strict: request.input.strict,
         max_rejected: request.input.text.max_rejected,
+        max_untargeted: request.input.text.targets.max_untargeted,
         rank: rank.rank,
         world_size: rank.world_size,
         memory: Memory::default(),
@@ -190,6 +225,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         shards,
         models: models.into_opened(),
         tokenization,
+        conversations,
         environment,
         devices,
         precisions,

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Counts {
     pub(crate) documents: u64,
     pub(crate) tokens: u64,
+    /// Tokens that may not be targets.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) context: u64,
     /// One for each selection.
     pub(crate) selections: Vec<Selected>,
     /// Tokens kept by the intersection or union of two selections.
@@ -37,6 +40,12 @@ pub(crate) struct OfSource {
     pub(crate) source: Option<String>,
     pub(crate) scored: u64,
     pub(crate) kept: u64,
+}
+
+/// For counts that old records do not have, and that most masks do not need.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+pub(crate) fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Selected {
@@ -92,6 +101,7 @@ impl Counts {
     pub(crate) fn add(&mut self, other: &Self) {
         self.documents += other.documents;
         self.tokens += other.tokens;
+        self.context += other.context;
         self.combined += other.combined;
         let missing = other.selections.len().max(self.selections.len());
         self.selections.resize(missing, Selected::default());

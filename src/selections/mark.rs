@@ -62,6 +62,7 @@ struct Track<'a> {
 }
 
 /// The new columns of some tokens.
+#[derive(Default)]
 pub(crate) struct MarkedTokens {
     pub(crate) masks: Vec<Vec<bool>>,
     pub(crate) weights: Vec<Vec<f32>>,
@@ -124,6 +125,7 @@ impl<'a> Marks<'a> {
         }
         self.counts.documents += documents;
         self.counts.tokens += tokens as u64;
+        self.counts.context += batch.context() as u64;
         if self.rule.keep_by.is_some() {
             let lengths = batch.documents().map(|tokens| tokens.len()).enumerate();
             let some = lengths.filter(|&(_, tokens)| tokens > 0);

@@ -12,8 +12,11 @@ use super::rule::{BASE_LOSS, LOSS, Source};
 pub(crate) trait Documents {
     /// The range of each document's tokens among the tokens of all documents.
     fn documents(&self) -> impl Iterator<Item = Range<usize>>;
-    /// Appends the scores of a column to `scores`; NaN if a token has none. False if the column does not exist.
+    /// Appends the scores of a column to `scores`; NaN if a token has none, or is context: such a token is never ranked,
+    /// counted or kept. False if the column does not exist.
     fn scores(&self, column: &str, scores: &mut Vec<f32>) -> bool;
+    /// The number of context tokens.
+    fn context(&self) -> usize;
     /// The shard of a document.
     fn shard(&self, document: usize) -> &str;
     /// The source of a document: the value of its column `source`; without such a column, its shard.
@@ -29,6 +32,10 @@ impl Documents for MaskBatch {
 
     fn scores(&self, column: &str, scores: &mut Vec<f32>) -> bool {
         self.scores(column, scores)
+    }
+
+    fn context(&self) -> usize {
+        self.context()
     }
 
     fn shard(&self, document: usize) -> &str {
@@ -59,6 +66,27 @@ pub(crate) fn scores(
         found.with_context(|| format!("expected a column {column:?} beside the others"))
     };
     match source {
+        Source::Columns {
+            parts,
+            combine,
+            scored,
+        } => {
+            let mut lists = vec![Vec::new(); parts.len()];
+            for (part, list) in parts.iter().zip(&mut lists) {
+                self::scores(part, documents, list)?;
+            }
+            let lists: Vec<&[f32]> = lists.iter().map(Vec::as_slice).collect();
+            let mut combined = combine.of(&lists);
+            let mut own = Vec::new();
+            read(scored, &mut own)?;
+            for (score, own) in combined.iter_mut().zip(own) {
+                if own.is_nan() {
+                    *score = f32::NAN;
+                }
+            }
+            scores.append(&mut combined);
+            Ok(())
+        }
         Source::Column(column) | Source::Random { scored: column, .. } => read(column, scores),
         Source::Excess => {
             let (mut base, mut loss) = (Vec::new(), Vec::new());

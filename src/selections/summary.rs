@@ -14,6 +14,14 @@ use crate::{numbers::grouped, terminal_text::safe};
 /// Most sources that the human-readable summary lists.
 const SOURCES: usize = 10;
 
+/// The context tokens, behind the others in a line; nothing without them.
+pub(crate) fn of_context(tokens: u64) -> String {
+    match tokens {
+        0 => String::new(),
+        tokens => format!(", {} context", grouped(tokens)),
+    }
+}
+
 /// The kept tokens or the weights of each selection of a rule.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct SelectionSummary {

@@ -42,6 +42,8 @@ pub(crate) enum Look {
     Category(u8),
     /// The token has no such score.
     Unscored,
+    /// The token may not be a target.
+    Context,
 }
 
 /// The number of levels.
@@ -52,6 +54,8 @@ const LEVELS: u8 = 5;
 pub(super) struct Levels {
     pub(super) looks: Vec<Look>,
     what: What,
+    /// The number of tokens that may not be targets. The others are counted and divided into levels.
+    context: u64,
 }
 
 #[derive(Debug)]
@@ -89,6 +93,17 @@ impl Levels {
     /// # Errors
     /// If the document has no such column.
     pub(super) fn of(document: &Document, by: &By) -> anyhow::Result<Self> {
+        let mut levels = Self::of_all(document, by)?;
+        let looks = levels.looks.iter_mut().enumerate();
+        for (_, look) in looks.filter(|(i, _)| document.is_context(*i)) {
+            *look = Look::Context;
+            levels.context += 1;
+        }
+        Ok(levels)
+    }
+
+    fn of_all(document: &Document, by: &By) -> anyhow::Result<Self> {
+        let context = 0;
         match by {
             By::Mask(column) => {
                 let mask = document.mask(column);
@@ -100,8 +115,9 @@ impl Levels {
                     what: What::Mask {
                         column: column.clone(),
                         kept: mask.iter().filter(|&&kept| kept).count() as u64,
-                        tokens: mask.len() as u64,
+                        tokens: (0..mask.len()).filter(|&i| !document.is_context(i)).count() as u64,
                     },
+                    context,
                 })
             }
             By::Given {
@@ -122,6 +138,7 @@ impl Levels {
                         title: title.clone(),
                         bounds: *bounds,
                     },
+                    context,
                 })
             }
             By::Category(column) => {
@@ -142,6 +159,7 @@ impl Levels {
                 Ok(Self {
                     looks: looks.collect(),
                     what: What::Category { counts },
+                    context,
                 })
             }
             By::Low(column) | By::High(column) => {
@@ -152,7 +170,10 @@ impl Levels {
                     (None, _) => None,
                 };
                 let names = || document.scores.iter().map(|(name, _)| name.as_str());
-                let scores = scores.ok_or_else(|| missing("scores", column, names()))?;
+                let mut scores = scores.ok_or_else(|| missing("scores", column, names()))?;
+                let all = scores.iter_mut().enumerate();
+                all.filter(|(i, _)| document.is_context(*i))
+                    .for_each(|(_, score)| *score = f32::NAN);
                 // Lower ranks are preferred.
                 let ranked = |score: f32| if low { score } else { -score };
                 let mut sorted: Vec<f32> = scores.iter().copied().filter(|s| !s.is_nan()).collect();
@@ -178,6 +199,7 @@ impl Levels {
                         scored: sorted.len() as u64,
                         bounds,
                     },
+                    context,
                 })
             }
         }
@@ -185,6 +207,20 @@ impl Levels {
 
     /// The legend: one line, and for levels a second one with their bounds.
     pub(super) fn legend(&self, palette: Palette, marks: Marks) -> String {
+        let legend = self.legend_of_targets(palette, marks);
+        match self.context {
+            0 => legend,
+            tokens => {
+                let sample = palette.sample(Look::Context, "context");
+                format!(
+                    "{legend}\n{sample}: {} tokens that may not be targets",
+                    grouped(tokens)
+                )
+            }
+        }
+    }
+
+    fn legend_of_targets(&self, palette: Palette, marks: Marks) -> String {
         match &self.what {
             What::Mask {
                 column,
@@ -291,6 +327,7 @@ mod tests {
             Look::Kept => 'k',
             Look::Dropped => 'd',
             Look::Unscored => '-',
+            Look::Context => 'c',
             Look::Level(level) => char::from(b'0' + level),
             Look::Category(code) => char::from(b'a' + code),
         });
@@ -357,6 +394,25 @@ mod tests {
         assert!(
             legend.ends_with("H->L 1  L->L 1  H->H 0  L->H 1"),
             "{legend}"
+        );
+    }
+
+    #[test]
+    fn context_has_a_look_of_its_own_and_no_level() {
+        let mut document = document(vec![("loss", vec![f32::NAN, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0])]);
+        document.target = Some(vec![false, false, true, true, true, true, true]);
+        let levels = Levels::of(&document, &By::Low("loss".to_owned())).unwrap();
+        assert_eq!(told(&levels), "cc54321");
+        document.masks = vec![(
+            "mask_loss".to_owned(),
+            vec![false, false, true, true, true, false, false],
+        )];
+        let levels = Levels::of(&document, &By::Mask("mask_loss".to_owned())).unwrap();
+        assert_eq!(told(&levels), "cckkkdd");
+        let legend = levels.legend(Palette::None, Marks::default());
+        assert_eq!(
+            legend,
+            "3 of 5 tokens kept by mask_loss (in brackets)\ncontext: 2 tokens that may not be targets"
         );
     }
 

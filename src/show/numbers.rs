@@ -24,6 +24,7 @@ pub(super) fn table(
     scores.extend(document.scores.iter().map(|(n, s)| (n.as_str(), &s[..])));
     scores.extend(computed.iter().map(|s| ("excess", &s[..])));
     let mut head = vec!["token", "piece", "id"];
+    head.extend(document.target.as_ref().map(|_| "target"));
     head.extend(scores.iter().map(|(name, _)| *name));
     head.extend(document.masks.iter().map(|(name, _)| name.as_str()));
     head.extend(document.weights.iter().map(|(name, _)| name.as_str()));
@@ -40,9 +41,11 @@ pub(super) fn table(
             shorten(&piece, PIECE).into_owned(),
             id.to_string(),
         ];
+        let bit = |bit: bool| if bit { "1" } else { "0" }.to_owned();
+        row.extend(document.target.as_ref().map(|target| bit(target[i])));
         row.extend(scores.iter().map(|(_, scores)| number(scores[i])));
         let masks = document.masks.iter();
-        row.extend(masks.map(|(_, mask)| if mask[i] { "1" } else { "0" }.to_owned()));
+        row.extend(masks.map(|(_, mask)| bit(mask[i])));
         row.extend(
             document
                 .weights

@@ -51,6 +51,8 @@ impl Palette {
         let colour = match (self, look) {
             (Self::None, _) | (_, Look::Kept) => return None,
             (_, Look::Dropped | Look::Unscored) => return Some("\x1b[2m".to_owned()),
+            (Self::True, Look::Context) => return Some("\x1b[38;2;125;110;160m".to_owned()),
+            (_, Look::Context) => return Some("\x1b[38;5;103m".to_owned()),
             (_, Look::Level(level)) => *LEVELS.get(usize::from(level).checked_sub(1)?)?,
             (_, Look::Category(code)) => *OF_CATEGORIES.get(usize::from(code))?,
         };
@@ -109,6 +111,7 @@ impl Marks {
                 Some((format!("{name}{open}"), close))
             }
             Look::Unscored => Some((format!("-{open}"), close)),
+            Look::Context => Some((format!("context{open}"), close)),
         }
     }
 

@@ -9,6 +9,8 @@ use super::{Distribution, Sum};
 pub(crate) struct Group {
     pub(crate) documents: u64,
     pub(crate) tokens: u64,
+    /// Tokens that may not be targets.
+    pub(crate) context: u64,
     /// Tokens with a loss or, without a loss column, with the first score.
     pub(crate) scored: u64,
     pub(crate) scores: Vec<Distribution>,
@@ -50,6 +52,8 @@ pub(super) struct Loaded {
     pub(super) scores: Vec<Vec<f32>>,
     pub(super) masks: Vec<Vec<bool>>,
     pub(super) weights: Vec<Vec<f32>>,
+    /// Which tokens may be targets; empty if all may be.
+    pub(super) target: Vec<bool>,
     /// The index of the score that says which tokens are scored.
     pub(super) scored: Option<usize>,
 }
@@ -81,6 +85,9 @@ impl Group {
     pub(super) fn add(&mut self, batch: &Loaded, tokens: Range<usize>) {
         self.documents += 1;
         self.tokens += tokens.len() as u64;
+        if let Some(target) = batch.target.get(tokens.clone()) {
+            self.context += target.iter().filter(|target| !**target).count() as u64;
+        }
         for (column, scores) in self.scores.iter_mut().zip(&batch.scores) {
             let known = scores[tokens.clone()]
                 .iter()
@@ -144,6 +151,7 @@ impl Group {
     pub(super) fn merge(&mut self, other: &Self) {
         self.documents += other.documents;
         self.tokens += other.tokens;
+        self.context += other.context;
         self.scored += other.scored;
         for (column, other) in self.scores.iter_mut().zip(&other.scores) {
             column.merge(other);

@@ -147,6 +147,7 @@ impl<'a> Counter<'a> {
                 scores: lists(columns.scores.len()),
                 masks: vec![Vec::new(); masks],
                 weights: lists(columns.weights.len()),
+                target: Vec::new(),
                 scored: (!columns.scores.is_empty()).then_some(0),
             },
         }
@@ -241,6 +242,8 @@ impl<'a> Counter<'a> {
             }
             found(batch.scores(name, scores), name)?;
         }
+        self.loaded.target.clear();
+        batch.target(&mut self.loaded.target);
         for (name, mask) in columns.masks.iter().zip(&mut self.loaded.masks) {
             mask.clear();
             found(batch.mask(name, mask), name)?;

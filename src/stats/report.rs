@@ -12,7 +12,9 @@ use super::{
     loss_entropy_plane,
     token_types::TokenType,
 };
-use crate::{masks::files::Masks, tokenization::token_bytes::TokenBytes};
+use crate::{
+    masks::files::Masks, selections::counts::is_zero, tokenization::token_bytes::TokenBytes,
+};
 
 /// The reported percentiles. JSON has no infinity: infinite values are null there.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -72,6 +74,9 @@ pub(crate) struct ToldSource {
 pub(crate) struct Told {
     pub(crate) documents: u64,
     pub(crate) tokens: u64,
+    /// Tokens that may not be targets. All other numbers are about those that may.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) context: u64,
     pub(crate) scored: u64,
     pub(crate) masks: Vec<ToldMask>,
     pub(crate) weights: Vec<ToldWeight>,
@@ -312,6 +317,7 @@ fn told(group: &Group, statistics: &Statistics) -> Told {
     Told {
         documents: group.documents,
         tokens: group.tokens,
+        context: group.context,
         scored: group.scored,
         masks: masks.collect(),
         weights: weights.collect(),

@@ -127,7 +127,10 @@ impl<'a> Sources<'a> {
 }
 
 fn kept(sources: &Sources<'_>) -> Table {
-    let mut head = vec!["source", "documents", "tokens", "scored"];
+    let context = sources.total.context > 0;
+    let mut head = vec!["source", "documents", "tokens"];
+    head.extend(context.then_some("context"));
+    head.push("scored");
     head.extend(sources.total.masks.iter().map(|m| m.column.as_str()));
     head.extend(sources.total.weights.iter().map(|w| w.column.as_str()));
     let mut table = Table::new(head);
@@ -136,8 +139,9 @@ fn kept(sources: &Sources<'_>) -> Table {
             name.to_owned(),
             grouped(told.documents),
             grouped(told.tokens),
-            grouped(told.scored),
         ];
+        row.extend(context.then(|| grouped(told.context)));
+        row.push(grouped(told.scored));
         row.extend(told.masks.iter().map(|mask| share(mask.share)));
         row.extend(told.weights.iter().map(|weight| nats(weight.mean)));
         table.row(row);

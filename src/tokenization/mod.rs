@@ -3,7 +3,8 @@
 //! * `files`: reads tokenizer.json and the files beside it.
 //! * `byte_level_bpe`: the fast tokenizer. `long_texts`: bounds the memory of the tokenizers crate.
 //! * `limits`: its panics, and patterns that backtrack without end. `growth`: texts that multiply in the normalizer.
-//! * `position`: the first token after a marker. token_bytes: the bytes of tokens. `token_texts`: their text for display.
+//! * `position`: the first token after a marker. `ranges`: the bytes of the text that each token holds.
+//! * `token_bytes`: the bytes of tokens. `token_texts`: their text for display.
 //! * `masks_copy`: the tokenizer.json in a masks folder.
 
 mod byte_level_bpe;
@@ -13,6 +14,7 @@ mod limits;
 mod long_texts;
 pub(crate) mod masks_copy;
 mod position;
+mod ranges;
 pub(crate) mod token_bytes;
 pub(crate) mod token_texts;
 
@@ -20,7 +22,7 @@ pub(crate) use byte_level_bpe::CACHE_BYTES;
 pub use files::{FilesError, TokenizerFiles};
 pub(crate) use long_texts::{BYTES_PER_BYTE, LARGEST_WINDOW, WINDOW};
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::OnceLock};
 
 use anyhow::Context as _;
 use rho_checkpoint::Outline;
@@ -42,6 +44,8 @@ pub struct Tokenization {
     pub(crate) prefix: Vec<u32>,
     /// Tokens after each text.
     pub(crate) suffix: Vec<u32>,
+    /// The tokenizer without its post-processor, for offsets.
+    plain: OnceLock<Tokenizer>,
 }
 
 /// An error of the tokenizers crate, which returns boxed errors.
@@ -93,6 +97,7 @@ impl Tokenization {
             tokenizer,
             prefix: vec![],
             suffix: vec![],
+            plain: OnceLock::new(),
         }
     }
 

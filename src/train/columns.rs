@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use rho_formats::{DocumentColumns, MaskColumns};
+use rho_formats::{DocumentColumns, MaskColumns, TARGET};
 use serde::Serialize;
 
 use super::documents::{ColumnRoles, Weight};
 use crate::{
     cli::{ObjectiveName, TrainArgs},
     hinted_error::HintedError,
+    metadata::Metadata,
     selections::default_mask::{USUAL_MASK, chosen},
 };
 
@@ -21,6 +22,12 @@ pub(super) struct Columns {
     pub(super) mask: Option<String>,
     /// The weights.
     pub(super) weight: Option<String>,
+    /// Whether the masks say which tokens may be targets.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) target: bool,
+    /// Whether the corpus says so itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) corpus_target: bool,
 }
 
 impl Columns {
@@ -48,6 +55,7 @@ impl Columns {
         };
         let mut columns = Self {
             loss,
+            target: first.schema().target,
             ..Self::default()
         };
         match args.objective {
@@ -62,22 +70,40 @@ impl Columns {
                 let weights = first.weights().into_iter().map(str::to_owned);
                 let there: Vec<String> = weights.collect();
                 let found = chosen(args.weight_column.as_deref(), &there, "");
-                columns.weight =
-                    Some(found.ok_or_else(|| {
-                        missing("a column of weights", &there, "--weight-column")
-                    })?);
+                let found = found
+                    .ok_or_else(|| missing("a column of weights", &there, "--weight-column"))?;
+                let metadata = Metadata::of(&first.schema().metadata);
+                if let Some(least) = metadata.negative_weights(&found) {
+                    return Err(HintedError::error(
+                        format!(
+                            "{shown}: {found}: expected weights of at least 0, got --min-weight {least}"
+                        ),
+                        "select again with --min-weight 0: the loss is divided by the sum of the weights",
+                    ));
+                }
+                columns.weight = Some(found);
             }
             _ => {}
         }
         Ok(columns)
     }
 
+    /// The columns of what is trained on: of the masks, or of token shards with the columns of masks and corpus.
+    pub(super) fn trained_on(&self) -> Self {
+        Self {
+            target: self.target || self.corpus_target,
+            corpus_target: false,
+            ..self.clone()
+        }
+    }
+
     /// The columns in reading order.
     pub(super) fn read(&self) -> DocumentColumns {
         let scores = self.loss.iter().chain(&self.weight);
+        let target = self.target.then(|| TARGET.to_owned());
         DocumentColumns {
             scores: scores.cloned().collect(),
-            masks: self.mask.iter().cloned().collect(),
+            masks: self.mask.iter().cloned().chain(target).collect(),
         }
     }
 
@@ -90,6 +116,7 @@ impl Columns {
                 (None, Some(_)) => Some(Weight::Number),
                 (None, None) => None,
             },
+            target: self.target,
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn open(
     folder: &RunFolder,
     stop: &Stop,
 ) -> anyhow::Result<Option<Data>> {
-    let columns = &prepared.plan.columns;
+    let columns = &prepared.plan.columns.trained_on();
     let opened = if prepared.shards.is_empty() {
         masks(prepared, folder, stop)?.map(|files| (files, Counts::default()))
     } else {
@@ -68,7 +68,7 @@ pub(super) fn open(
 
 /// The same documents once more, after [`open`].
 pub(super) fn again(prepared: &Prepared, folder: &RunFolder) -> anyhow::Result<MaskedDocuments> {
-    let columns = &prepared.plan.columns;
+    let columns = &prepared.plan.columns.trained_on();
     let path = match prepared.shards.is_empty() {
         true => folder.unpacked(),
         false => folder.tokens(),
@@ -88,7 +88,7 @@ fn masks(
 ) -> anyhow::Result<Option<MaskDocuments>> {
     let columns = &prepared.plan.columns;
     match MaskDocuments::open(prepared.mask_files.iter().cloned(), &columns.read()) {
-        Err(MaskError::Compressed { .. }) => {}
+        Err(MaskError::Compressed { .. } | MaskError::Parquet { .. }) => {}
         opened => return Ok(Some(opened?)),
     }
     let path = folder.unpacked()?;
@@ -122,11 +122,12 @@ fn tokenised(
         let work = Tokenising {
             shards: &prepared.shards,
             read: &plan.read_corpus(),
-            tokenization: prepared.tokenization.as_ref(),
+            encoder: prepared.encoder(),
             vocabulary: plan.vocabulary,
             columns: &plan.columns,
             threads: plan.threads,
             max_rejected: plan.max_rejected,
+            max_untargeted: plan.max_untargeted,
             max_unmatched: plan.max_unmatched,
             out: folder.path(),
             stop,
@@ -147,7 +148,10 @@ fn tokenised(
             counts.broken_shards,
         ));
     }
-    Ok(Some((documents(&path, &plan.columns)?, counts)))
+    Ok(Some((
+        documents(&path, &plan.columns.trained_on())?,
+        counts,
+    )))
 }
 
 /// Fills a folder of the run unless it is complete, and returns its counts. None if the run was asked to stop.

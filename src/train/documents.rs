@@ -12,6 +12,8 @@ pub(super) struct ColumnRoles {
     pub(super) reference_loss: bool,
     /// The bits or weights that come after it.
     pub(super) weight: Option<Weight>,
+    /// Whether the last mask column says which tokens may be targets.
+    pub(super) target: bool,
 }
 
 /// What a token has besides its loss.
@@ -68,11 +70,24 @@ impl Documents for MaskedDocuments {
         {
             into.reference_loss.extend_from_slice(loss);
         }
+        if self.meaning.target
+            && let Some(target) = self.read.masks.last()
+        {
+            into.target.extend_from_slice(target);
+        }
         match self.meaning.weight {
             None => {}
             Some(Weight::Number) => {
                 let weights = scores.next().into_iter().flatten();
                 into.weight.extend(weights);
+                // The loss is divided by the sum of the weights.
+                if let Some(negative) = into.weight.iter().find(|&&weight| weight < 0.0) {
+                    let source = format!("expected weights of at least 0, got {negative}").into();
+                    return Err(DataError::Read {
+                        document: self.name(document),
+                        source,
+                    });
+                }
             }
             Some(Weight::Bit) => {
                 let bits = self.read.masks.first().into_iter().flatten();

@@ -2,16 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use rho_formats::{Content, ReadOptions, Record};
+use rho_formats::{ReadOptions, Record};
 use rho_trainer::{data::Document, run::EvaluationSet};
 
 use crate::{
-    corpus,
-    hinted_error::HintedError,
-    left_out::REJECTED,
-    shards, terminal,
-    tokenization::{Tokenization, below},
+    content::Encoder, corpus, hinted_error::HintedError, left_out::REJECTED, shards, terminal,
+    tokenization::below,
 };
 
 /// Reads the files, one evaluation set each.
@@ -19,12 +15,12 @@ pub(super) fn sets(
     files: &[PathBuf],
     after: Option<&str>,
     read: &ReadOptions,
-    tokenization: Option<&Tokenization>,
+    encoder: Encoder<'_>,
     vocabulary: usize,
 ) -> anyhow::Result<Vec<EvaluationSet>> {
     let sets: Vec<EvaluationSet> = files
         .iter()
-        .map(|file| set(file, after, read, tokenization, vocabulary))
+        .map(|file| set(file, after, read, encoder, vocabulary))
         .collect::<anyhow::Result<_>>()?;
     for (i, set) in sets.iter().enumerate() {
         if sets[..i].iter().any(|other| other.name == set.name) {
@@ -54,7 +50,7 @@ fn set(
     file: &Path,
     after: Option<&str>,
     read: &ReadOptions,
-    tokenization: Option<&Tokenization>,
+    encoder: Encoder<'_>,
     vocabulary: usize,
 ) -> anyhow::Result<EvaluationSet> {
     let shown = file.display();
@@ -73,30 +69,30 @@ fn set(
                 left_out += 1;
                 continue;
             };
-            let (input_ids, marked) = match (document.content, tokenization) {
-                (Content::Tokens(tokens), _) => (tokens, None),
-                (Content::Text(text), Some(tokenization)) => {
-                    let tokens = tokenization.encode(&text);
-                    let tokens = tokens.with_context(|| format!("{shown}: cannot tokenize"))?;
-                    let marked = after.and_then(|marker| {
-                        tokenization.first_after(&text, marker, &tokens).transpose()
-                    });
-                    (tokens, marked.transpose()?)
-                }
-                (Content::Text(_), None) => {
-                    return Err(HintedError::error(
-                        format!("{shown}: expected token ids, got a text and no tokenizer"),
-                        "name a tokenizer with --tokenizer",
-                    ));
+            let row = document.row;
+            let done = match encoder.tokens(document.content) {
+                Ok(done) => done,
+                Err(reason) => {
+                    first_beyond.get_or_insert(format!(", such as row {row}: {reason}"));
+                    left_out += 1;
+                    continue;
                 }
             };
-            if let Err(beyond) = below(tokenization, &input_ids, vocabulary) {
-                first_beyond.get_or_insert(format!(", such as row {}: {beyond}", document.row));
+            let input_ids = done.tokens;
+            let marked = match (after, &done.text, encoder.tokenization) {
+                (Some(marker), Some(text), Some(tokenization)) => {
+                    tokenization.first_after(text, marker, &input_ids)?
+                }
+                _ => None,
+            };
+            if let Err(beyond) = below(encoder.tokenization, &input_ids, vocabulary) {
+                first_beyond.get_or_insert(format!(", such as row {row}: {beyond}"));
                 left_out += 1;
                 continue;
             }
             set.documents.push(Document {
                 input_ids,
+                target: done.target.unwrap_or_default(),
                 ..Document::default()
             });
             if after.is_some() {

@@ -82,6 +82,7 @@ impl RunFolder {
             "tokenizer_config.json",
             "special_tokens_map.json",
             "added_tokens.json",
+            "chat_template.jinja",
             "tokenizer.model",
             "vocab.json",
             "merges.txt",

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use super::{columns::Columns, model::Model};
 use crate::{
     cli::{OPTION_NAMES, ObjectiveName, ScheduleName},
+    content::{ContentPlan, Encoder},
+    conversations::Conversations,
     tokenization::Tokenization,
 };
 
@@ -47,8 +49,9 @@ pub(super) struct TrainPlan {
     /// Tokens before and after each text.
     pub(super) bos: Vec<u32>,
     pub(super) eos: Vec<u32>,
-    pub(super) text_field: String,
-    pub(super) tokens_field: Option<String>,
+    /// The fields with the content, and which of its tokens may be targets.
+    #[serde(flatten)]
+    pub(super) content: ContentPlan,
     pub(super) id_field: String,
     pub(super) lines: bool,
     /// How many documents of the corpus are read, from the first on, if not all.
@@ -59,6 +62,7 @@ pub(super) struct TrainPlan {
     pub(super) sample: Option<f64>,
     pub(super) max_unmatched: f64,
     pub(super) max_rejected: f64,
+    pub(super) max_untargeted: f64,
     /// How documents become rows.
     pub(super) packing: Packing,
     /// Rows per step.
@@ -94,9 +98,21 @@ pub(super) struct Prepared {
     pub(super) model: Model,
     pub(super) device: Device,
     pub(super) tokenization: Option<Tokenization>,
+    /// Only for conversations.
+    pub(super) conversations: Option<Conversations>,
     pub(super) shards: Vec<Shard>,
     pub(super) mask_files: Vec<PathBuf>,
     pub(super) evaluations: Vec<PathBuf>,
+}
+
+impl Prepared {
+    /// What turns the rows of the corpus and of the evaluations into tokens.
+    pub(super) fn encoder(&self) -> Encoder<'_> {
+        Encoder {
+            tokenization: self.tokenization.as_ref(),
+            conversations: self.conversations.as_ref(),
+        }
+    }
 }
 
 impl TrainPlan {
@@ -114,6 +130,7 @@ impl TrainPlan {
             "dump_batches",
             "max_unmatched",
             "max_rejected",
+            "max_untargeted",
         ];
         if let Some(plan) = plan.as_object_mut() {
             irrelevant.iter().for_each(|name| {
@@ -135,8 +152,7 @@ impl TrainPlan {
     /// How the evaluations are read.
     pub(super) fn read_options(&self) -> ReadOptions {
         ReadOptions {
-            text_field: self.text_field.clone(),
-            tokens_field: self.tokens_field.clone(),
+            content: self.content.fields(),
             id_field: self.id_field.clone(),
             lines: self.lines,
             names: OPTION_NAMES,

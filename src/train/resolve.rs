@@ -19,6 +19,7 @@ use super::{
 use crate::{
     checkpoint,
     cli::{ObjectiveName, SpecialToken, TrainArgs},
+    content::{self, ContentPlan},
     corpus,
     hinted_error::HintedError,
     memory, terminal, threads,
@@ -75,7 +76,14 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     if let Some(masks) = &masks {
         masks.must_be_of(tokenizer_fingerprint.as_deref(), vocabulary)?;
     }
+    args.text.content()?;
     let mut tokenization = tokenization(args, &model, vocabulary)?;
+    let conversations = match tokenization {
+        Some(_) => {
+            content::conversations(&args.text, model.tokenizer.as_ref(), (args.bos, args.eos))?
+        }
+        None => None,
+    };
     if let (Some(masks), Some(tokenization)) = (&masks, &mut tokenization)
         && let Some((bos, eos)) = masks.around()
     {
@@ -102,10 +110,12 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     let micro_tokens = if cuda { MICRO_TOKENS.1 } else { MICRO_TOKENS.0 };
     let micro_rows = args.micro_batch.unwrap_or((micro_tokens / length).max(1));
     let around = tokenization.as_ref();
-    let (columns, mask_files) = match &masks {
+    let (mut columns, mask_files) = match &masks {
         Some(masks) => (masks.columns.clone(), masks.files.clone()),
         None => (Columns::default(), Vec::new()),
     };
+    let content = ContentPlan::of(&args.text, conversations.as_ref())?;
+    columns.corpus_target = !shards.is_empty() && content.has_context();
     let sized = |path: &PathBuf| -> anyhow::Result<(String, u64)> {
         let bytes = std::fs::metadata(path)
             .with_context(|| format!("{}: cannot be read", path.display()))?
@@ -146,14 +156,14 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
         corpus: folder::identities(shards.iter().map(|s| (s.name.as_str(), s.bytes))),
         bos: around.map(|t| t.prefix.clone()).unwrap_or_default(),
         eos: around.map(|t| t.suffix.clone()).unwrap_or_default(),
-        text_field: args.text.text_field.clone(),
-        tokens_field: args.text.tokens_field.clone(),
+        content,
         id_field: args.id_field.clone(),
         lines: args.text.lines,
         limit: args.text.limit,
         sample: args.text.sample,
         max_unmatched: args.max_unmatched,
         max_rejected: args.text.max_rejected,
+        max_untargeted: args.text.targets.max_untargeted,
         packing: Packing::new(length, batch_rows, args.seed),
         batch_rows,
         micro_rows: micro_rows.min(batch_rows),
@@ -186,6 +196,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
         model,
         device: args.device.clone(),
         tokenization,
+        conversations,
         shards,
         mask_files,
         evaluations: args.eval.clone(),
@@ -325,9 +336,10 @@ fn tokenization(
             "name it with --tokenizer, or give token ids with --tokens-field",
         ));
     };
-    let (bos, eos) = match args.text.tokens_field {
-        Some(_) => (SpecialToken::Never, SpecialToken::Never),
-        None => (args.bos, args.eos),
+    let unchanged = args.text.tokens_field.is_some() || args.text.targets.messages_field.is_some();
+    let (bos, eos) = match unchanged {
+        true => (SpecialToken::Never, SpecialToken::Never),
+        false => (args.bos, args.eos),
     };
     let tokenization = Tokenization::load(files, bos, eos, &model.config)?;
     tokenization.must_frame(vocabulary)?;

@@ -63,14 +63,13 @@ pub(crate) fn run(args: &TrainArgs) -> anyhow::Result<Finished> {
             incomplete: summary::corpus(&plan.out)?.incomplete(),
         });
     }
-    let tokenization = prepared.tokenization.as_ref();
     let read = plan.read_options();
     let after = plan.eval_after.as_deref();
     let sets = evaluation::sets(
         &prepared.evaluations,
         after,
         &read,
-        tokenization,
+        prepared.encoder(),
         prepared.plan.vocabulary,
     )?;
     let Some(data) = data::open(&prepared, &folder, &stop)? else {

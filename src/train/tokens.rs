@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rayon::prelude::*;
 use rho_formats::{
-    Content, Document, MaskFile, MaskRow, MaskSchema, MaskWriter, MasksFolder, ReadOptions, Record,
+    Document, MaskFile, MaskRow, MaskSchema, MaskWriter, MasksFolder, ReadOptions, Record,
     Rejection, ScoreType, Shard, WriteOptions,
 };
 use serde::{Deserialize, Serialize};
@@ -16,13 +16,15 @@ use serde_json::json;
 
 use super::columns::Columns;
 use crate::{
+    content::Encoder,
     groups,
     hinted_error::{self, HintedError},
     left_out::{ENDS_EARLY, REJECTED},
     masks_by_tokens::Join,
+    pipeline::rejected::UNTARGETED,
     shards,
     stop::Stop,
-    tokenization::{Tokenization, below},
+    tokenization::below,
 };
 
 /// Documents tokenised together.
@@ -30,15 +32,21 @@ const HANDFUL: usize = 256;
 /// The limits on shares apply from this many rows on.
 const FIRST: u64 = 1_000;
 
+/// What too many documents lack, and what to do.
+const NO_TARGET: &str = "documents without a token that may be a target";
+const RAISE_UNTARGETED: &str = "the roles, the template or the field of the targets may be others; if so many have none, \
+     raise --max-untargeted";
+
 /// What to tokenise, and how.
 pub(super) struct Tokenising<'a> {
     pub(super) shards: &'a [Shard],
     pub(super) read: &'a ReadOptions,
-    pub(super) tokenization: Option<&'a Tokenization>,
+    pub(super) encoder: Encoder<'a>,
     pub(super) vocabulary: usize,
     pub(super) columns: &'a Columns,
     pub(super) threads: usize,
     pub(super) max_rejected: f64,
+    pub(super) max_untargeted: f64,
     pub(super) max_unmatched: f64,
     /// The folder for [`REJECTED`].
     pub(super) out: &'a Path,
@@ -54,6 +62,9 @@ pub(super) struct Counts {
     pub(super) documents: u64,
     /// Rows without a document, or with one that cannot be tokenised.
     pub(super) rejected: u64,
+    /// Documents without a token that may be a target.
+    #[serde(default)]
+    pub(super) untargeted: u64,
     /// Documents that the masks do not have.
     pub(super) unmatched: u64,
     /// Shards that ended early.
@@ -63,7 +74,7 @@ pub(super) struct Counts {
 impl Counts {
     /// Whether anything was skipped.
     pub(super) fn incomplete(&self) -> bool {
-        self.rejected + self.unmatched + self.broken_shards > 0
+        self.rejected + self.untargeted + self.unmatched + self.broken_shards > 0
     }
 }
 
@@ -133,14 +144,14 @@ pub(super) fn tokenise(
 
 /// The columns of the token shards.
 pub(super) fn schema(columns: &Columns) -> MaskSchema {
-    let read = columns.read();
     MaskSchema {
-        scores: read.scores,
+        scores: columns.read().scores,
         score_type: ScoreType::Float32,
-        masks: read.masks,
+        masks: columns.mask.iter().cloned().collect(),
         weights: Vec::new(),
         text: false,
         source: false,
+        target: columns.trained_on().target,
         metadata: json!({"tokens_for": "rho-mask train"}),
     }
 }
@@ -179,6 +190,25 @@ impl TokenShardWriter<'_, '_> {
                 );
             }
         };
+        if let Some(target) = &row.target
+            && !target.iter().skip(1).any(|target| *target)
+        {
+            self.counts.untargeted += 1;
+            let rejection = Rejection {
+                shard: shard.name.clone(),
+                row: row.row,
+                reason: UNTARGETED.to_owned(),
+            };
+            self.list(&rejection)?;
+            let first = format!("such as {} ({} row {})", row.id, shard.name, row.row);
+            return self.within(
+                self.counts.untargeted,
+                self.work.max_untargeted,
+                NO_TARGET,
+                &first,
+                RAISE_UNTARGETED,
+            );
+        }
         if let Some(join) = &mut self.join {
             let Some(found) = join.find(&row.input_ids)? else {
                 self.counts.unmatched += 1;
@@ -199,6 +229,27 @@ impl TokenShardWriter<'_, '_> {
             };
             row.scores.clone_from(&found.scores);
             row.masks.clone_from(&found.masks);
+            if self.work.columns.target {
+                let of_masks = row.masks.pop();
+                if row.target.is_some() && row.target != of_masks {
+                    self.counts.rejected += 1;
+                    let rejection = Rejection {
+                        shard: shard.name.clone(),
+                        row: row.row,
+                        reason: "the masks of these tokens have other targets".to_owned(),
+                    };
+                    self.list(&rejection)?;
+                    let first = format!("such as {} ({} row {})", row.id, shard.name, row.row);
+                    return self.within(
+                        self.counts.rejected,
+                        self.work.max_rejected,
+                        "rejected rows",
+                        &first,
+                        "give the options for targets that the masks were scored with",
+                    );
+                }
+                row.target = of_masks;
+            }
         }
         writer.write(&row)?;
         self.counts.documents += 1;
@@ -277,6 +328,15 @@ impl TokenShardWriter<'_, '_> {
                 "score this corpus first, with the same --bos and --eos, or raise --max-unmatched to skip these documents",
             ));
         }
+        if too_many(counts.untargeted, self.work.max_untargeted) {
+            return Err(self.too_many(
+                counts.untargeted,
+                self.work.max_untargeted,
+                NO_TARGET,
+                &listed,
+                RAISE_UNTARGETED,
+            ));
+        }
         if too_many(counts.rejected, self.work.max_rejected) {
             return Err(self.too_many(
                 counts.rejected,
@@ -303,26 +363,18 @@ fn tokens(work: &Tokenising<'_>, shard: &Shard, record: Record) -> Result<MaskRo
         row,
         reason,
     };
-    let input_ids = match (content, work.tokenization) {
-        (Content::Tokens(tokens), _) => tokens,
-        (Content::Text(text), Some(tokenization)) => tokenization
-            .encode(&text)
-            .map_err(|error| reject(format!("cannot tokenize: {error}")))?,
-        (Content::Text(_), None) => {
-            let reason = "expected token ids, got a text and no tokenizer";
-            return Err(reject(reason.to_owned()));
-        }
-    };
-    below(work.tokenization, &input_ids, work.vocabulary).map_err(reject)?;
+    let done = work.encoder.tokens(content).map_err(reject)?;
+    below(work.encoder.tokenization, &done.tokens, work.vocabulary).map_err(reject)?;
     Ok(MaskRow {
         id,
         row,
-        input_ids,
+        input_ids: done.tokens,
         scores: Vec::new(),
         masks: Vec::new(),
         weights: Vec::new(),
         text: None,
         source: None,
+        target: done.target,
     })
 }
 
@@ -348,8 +400,10 @@ pub(super) fn unpack(
             }
             let mut scores = vec![Vec::new(); schema.scores.len()];
             for (column, scores) in schema.scores.iter().zip(&mut scores) {
-                batch.scores(column, scores);
+                batch.all_scores(column, scores);
             }
+            let mut target = Vec::new();
+            let has_target = batch.target(&mut target);
             let mut kept = vec![Vec::new(); schema.masks.len()];
             for (column, kept) in schema.masks.iter().zip(&mut kept) {
                 batch.mask(column, kept);
@@ -365,6 +419,7 @@ pub(super) fn unpack(
                     weights: Vec::new(),
                     text: None,
                     source: None,
+                    target: has_target.then(|| target[tokens.clone()].to_vec()),
                 })?;
             }
         }

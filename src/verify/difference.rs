@@ -133,6 +133,8 @@ mod tests {
             row,
             tokens: Vec::new(),
             text: None,
+            target: None,
+            after_text: None,
             source: None,
         };
         Sampled { shard, document }

@@ -89,7 +89,7 @@ pub(crate) fn score(
     let work = Work {
         plan,
         shards: &prepared.shards,
-        tokenization: prepared.tokenization.as_ref(),
+        encoder: prepared.encoder(),
         progress: &progress,
         stop,
     };

@@ -24,6 +24,7 @@ pub(crate) fn masks(out: &Path) {
         weights: Vec::new(),
         text: false,
         source: false,
+        target: false,
         metadata: json!({"format_version": 1}),
     };
     let folder = MasksFolder::create(out).unwrap();
@@ -47,6 +48,7 @@ pub(crate) fn masks(out: &Path) {
                 weights: Vec::new(),
                 text: None,
                 source: None,
+                target: None,
             };
             writer.write(&row).unwrap();
         }

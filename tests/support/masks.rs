@@ -17,6 +17,7 @@ pub(crate) fn masks(out: &Path, score_type: ScoreType) {
         weights: Vec::new(),
         text: true,
         source: false,
+        target: false,
         metadata: json!({"format_version": 1, "tokenizer": {"fingerprint": "t"}, "scope": "batch"}),
     };
     let folder = MasksFolder::create(out).unwrap();
@@ -78,6 +79,7 @@ fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
         weights: Vec::new(),
         text: Some(format!("text of {row}")),
         source: None,
+        target: None,
     }
 }
 
@@ -92,6 +94,7 @@ pub(crate) fn five_tokens(out: &Path) {
         weights: names(&["weight_loss"]),
         text: false,
         source: false,
+        target: false,
         metadata: json!({"format_version": 1, "reference": {"vocabulary": 50257}}),
     };
     let row = MaskRow {
@@ -106,6 +109,7 @@ pub(crate) fn five_tokens(out: &Path) {
         weights: vec![vec![0.0, 0.5, 0.0, 1.0, 0.25]],
         text: None,
         source: None,
+        target: None,
     };
     one_shard(out, "five.jsonl", &schema, &[row]);
 }

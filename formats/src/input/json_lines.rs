@@ -215,17 +215,15 @@ fn document(json: &[u8], place: Place, options: &ReadOptions) -> Result<(Said, C
         format!("invalid UTF-8 at byte {byte} of {place}")
     })?;
     with_object(json, place, |object| {
-        let content = match &options.tokens_field {
-            Some(field) => Content::Tokens(object.tokens(field, options.names)?),
-            None => Content::Text(object.text(&options.text_field, options.names)?),
-        };
-        Ok((object.said(options), content))
+        let (content, context) = object.content(options, None)?;
+        let said = object.said(options);
+        Ok((Said { context, ..said }, content))
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Document;
+    use super::super::{ContentFields, Document};
     use super::*;
 
     fn read(line: &str, options: &ReadOptions) -> Result<(String, Content), String> {
@@ -258,7 +256,7 @@ mod tests {
     #[test]
     fn token_lists_take_the_place_of_text() {
         let options = ReadOptions {
-            tokens_field: Some("input_ids".to_owned()),
+            content: ContentFields::tokens("input_ids"),
             ..ReadOptions::default()
         };
         let content = |line| read(line, &options).map(|(_, content)| content);

@@ -38,6 +38,24 @@ pub(super) fn is_not_finite(number: &str) -> bool {
     WORDS.iter().any(|(_, stands)| number == *stands)
 }
 
+/// Whether a value of JSON holds a number that stands for NaN or an infinity.
+pub(super) fn holds_not_finite(json: &str) -> bool {
+    let mut rest = json;
+    while let Some(first) = rest.chars().next() {
+        let is_of_number =
+            |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+        let length = match first {
+            '"' => string_length(rest),
+            _ => rest.bytes().take_while(|byte| is_of_number(byte)).count(),
+        };
+        if first != '"' && is_not_finite(&rest[..length]) {
+            return true;
+        }
+        rest = &rest[length.max(first.len_utf8())..];
+    }
+    false
+}
+
 /// The first escape in a string that is half of a surrogate pair.
 pub(super) fn lone_surrogate(string: &str) -> Option<&str> {
     let at = halves(string).next()?;
@@ -112,6 +130,19 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(as_json(text).as_deref(), json, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_stand_for_others_are_found_outside_of_strings() {
+        for (json, found) in [
+            (r#"[{"0E0":"0E0"}, 0, 10E0, 0E00, 1.0E0, 0E000000]"#, true),
+            (r#"[{"0E0":"0E0"}, 0, 10E0, 0E00, 1.0E0]"#, false),
+            ("[true,-0E000000]", true),
+            ("0E0", true),
+            ("[\"é\\\"0E0\"]", false),
+        ] {
+            assert_eq!(holds_not_finite(json), found, "{json}");
         }
     }
 

@@ -40,7 +40,7 @@ impl TextFile {
         let mut bytes = Vec::new();
         let limit = (most as u64).saturating_add(1);
         input.take(limit).read_to_end(&mut bytes).await?;
-        let text = if let Some(reason) = self.options.no_tokens_in_text() {
+        let text = if let Some(reason) = self.options.no_fields_in_text() {
             Err(reason)
         } else if bytes.len() > most {
             Err(self.options.too_large("a text file"))

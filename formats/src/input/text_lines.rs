@@ -12,6 +12,8 @@ pub(super) struct TextLines {
     options: ReadOptions,
     lines: Lines,
     rows: i64,
+    /// The reason to reject every line.
+    no_fields: Option<String>,
 }
 
 impl TextLines {
@@ -19,6 +21,7 @@ impl TextLines {
         Self {
             shard,
             lines: Lines::new(input, options.max_document_bytes),
+            no_fields: options.no_fields_in_text(),
             options,
             rows: 0,
         }
@@ -42,8 +45,8 @@ impl TextLines {
                     return Ok(Some(Record::of(&self.shard, self.rows - 1, Err(reason))));
                 }
                 Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => continue,
-                Line::Whole(_) if self.options.tokens_field.is_some() => {
-                    Err(self.options.no_tokens_in_text().unwrap_or_default())
+                Line::Whole(_) if self.no_fields.is_some() => {
+                    Err(self.no_fields.clone().unwrap_or_default())
                 }
                 Line::Whole(line) => match std::str::from_utf8(line) {
                     Ok(text) => Ok((Said::default(), Content::Text(text.to_owned()))),

@@ -5,13 +5,12 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use super::Record;
 use super::error::malformed;
-use super::{Content, Record};
 
 /// A batch is sent when it holds this many records ...
 const RECORDS: usize = 256;
@@ -50,7 +49,7 @@ impl Worker {
         thread::Builder::new()
             .name("shard".to_owned())
             .spawn(move || {
-                let end = catch_unwind(AssertUnwindSafe(|| read(&mut sink)))
+                let end = rho_files::caught(|| read(&mut sink))
                     .unwrap_or_else(|_| Err(malformed("its decoder panicked")));
                 sink.end(end);
             })?;
@@ -106,10 +105,9 @@ impl Sink {
     pub(super) fn push(&mut self, record: Record) -> bool {
         self.rows = record.row() + 1;
         self.bytes += match &record {
-            Record::Document(document) => match &document.content {
-                Content::Text(text) => text.len(),
-                Content::Tokens(tokens) => tokens.len() * size_of::<u32>(),
-            },
+            Record::Document(document) => {
+                document.content.bytes() + document.context.as_ref().map_or(0, String::len)
+            }
             Record::Rejected(_) => 0,
         };
         self.records.push(record);

@@ -42,6 +42,7 @@ pub(super) struct Pending {
     weights: Vec<ListBuilder<Float32Builder>>,
     text: Option<StringBuilder>,
     source: Option<StringBuilder>,
+    target: Option<ListBuilder<BooleanBuilder>>,
 }
 
 /// A column of scores.
@@ -111,6 +112,7 @@ impl Pending {
             weights: weights.map(|_| ListBuilder::default()).collect(),
             text: columns.text.then(StringBuilder::new),
             source: columns.source.then(StringBuilder::new),
+            target: columns.target.then(ListBuilder::default),
         }
     }
 
@@ -136,6 +138,10 @@ impl Pending {
             self.input_ids.values().append_value(token.cast_signed());
         }
         self.input_ids.append(true);
+        if let (Some(column), Some(target)) = (&mut self.target, &row.target) {
+            column.values().append_slice(target);
+            column.append(true);
+        }
         for (column, scores) in self.scores.iter_mut().zip(&row.scores) {
             column.push(scores);
         }
@@ -181,6 +187,9 @@ impl Pending {
             Arc::new(self.input_ids.finish()),
         ];
         if let Some(column) = &mut self.source {
+            columns.push(Arc::new(column.finish()));
+        }
+        if let Some(column) = &mut self.target {
             columns.push(Arc::new(column.finish()));
         }
         for column in &mut self.scores {

@@ -22,6 +22,9 @@ pub(super) const TOKEN_HASH: &str = "token_hash";
 pub(super) const INPUT_IDS: &str = "input_ids";
 pub(super) const TEXT: &str = "text";
 pub(super) const SOURCE: &str = "source";
+/// The column that says which tokens may be targets: lists of `bool` like masks, but an input of a selection, not its
+/// result.
+pub const TARGET: &str = "target";
 
 /// The prefix of the names of weight columns. They have the type of scores, but are not scores.
 pub(super) const WEIGHT: &str = "weight_";
@@ -41,6 +44,8 @@ pub struct MaskSchema {
     pub text: bool,
     /// Whether there is a column `source`.
     pub source: bool,
+    /// Whether there is a column `target`: then its false tokens are context, which no mask keeps.
+    pub target: bool,
     /// How the masks were created, as known before the first row: JSON under [`METADATA_KEY`].
     pub metadata: Value,
 }
@@ -60,13 +65,13 @@ impl MaskSchema {
     /// The first duplicate column name, if any.
     pub(super) fn name_twice(&self) -> Option<&str> {
         let mut seen = HashSet::new();
-        [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS, TEXT, SOURCE]
+        [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS, TEXT, SOURCE, TARGET]
             .into_iter()
             .chain(self.lists())
             .find(|name| !seen.insert(*name))
     }
 
-    /// The names of all lists beside the token ids, in the order of the columns.
+    /// The names of all lists beside the token ids and the targets, in the order of the columns.
     fn lists(&self) -> impl Iterator<Item = &str> {
         let lists = self.scores.iter().chain(&self.masks).chain(&self.weights);
         lists.map(String::as_str)
@@ -74,6 +79,7 @@ impl MaskSchema {
 
     pub(super) fn to_arrow(&self) -> Schema {
         let fixed = fixed().map(|(name, kind)| Field::new(name, kind, true));
+        let target = self.target.then(|| Field::new(TARGET, masks(), true));
         let scores = self
             .scores
             .iter()
@@ -93,6 +99,7 @@ impl MaskSchema {
         let columns = fixed
             .into_iter()
             .chain(source)
+            .chain(target)
             .chain(scores)
             .chain(masks)
             .chain(weights)
@@ -118,10 +125,18 @@ impl MaskSchema {
                 return Err(Unfit::Column { name, expected });
             }
         }
+        let target = schema.field_with_name(TARGET).ok();
+        if target.is_some_and(|field| !field.data_type().equals_datatype(&masks())) {
+            return Err(Unfit::Column {
+                name: TARGET,
+                expected: masks(),
+            });
+        }
         let of = |kind: DataType, weights: bool| {
             schema
                 .fields()
                 .iter()
+                .filter(|field| field.name() != TARGET)
                 .filter(|field| field.data_type().equals_datatype(&kind))
                 .filter(|field| field.name().starts_with(WEIGHT) == weights)
                 .map(|field| field.name().clone())
@@ -146,6 +161,7 @@ impl MaskSchema {
             weights: of(weights(), true),
             text: strings(TEXT),
             source: strings(SOURCE),
+            target: target.is_some(),
             metadata: metadata.into(),
         })
     }
@@ -166,6 +182,11 @@ impl MaskSchema {
             ("lists of masks", self.masks.len(), row.masks.len()),
             ("lists of weights", self.weights.len(), row.weights.len()),
             (
+                "lists of targets",
+                usize::from(self.target),
+                usize::from(row.target.is_some()),
+            ),
+            (
                 "texts",
                 usize::from(self.text),
                 texts.min(usize::from(self.text)),
@@ -180,6 +201,17 @@ impl MaskSchema {
             if got != tokens {
                 let what = format!("items of {name:?}, as many as tokens");
                 return Err(unfit(what, tokens, got));
+            }
+        }
+        if let Some(target) = &row.target {
+            if target.len() != tokens {
+                let what = format!("items of {TARGET:?}, as many as tokens");
+                return Err(unfit(what, tokens, target.len()));
+            }
+            let kept = |mask: &Vec<bool>| keeps_context(target, mask);
+            if let Some(i) = row.masks.iter().position(kept) {
+                let what = format!("context tokens in {:?}", self.masks[i]);
+                return Err(unfit(what, 0, 1));
             }
         }
         let text = row.text.as_ref().map_or(0, String::len);
@@ -206,8 +238,16 @@ impl MaskSchema {
     }
 }
 
+/// Whether a mask keeps a token that is no target.
+pub(super) fn keeps_context(target: &[bool], mask: &[bool]) -> bool {
+    target
+        .iter()
+        .zip(mask)
+        .any(|(target, kept)| *kept && !target)
+}
+
 impl MaskRow {
-    /// The lengths of all lists beside the token ids, in the order of the columns.
+    /// The lengths of all lists beside the token ids and the targets, in the order of the columns.
     pub(super) fn lengths(&self) -> impl Iterator<Item = usize> {
         let scores = self.scores.iter().map(Vec::len);
         let masks = self.masks.iter().map(Vec::len);
@@ -230,7 +270,12 @@ fn fixed() -> [(&'static str, DataType); 5] {
 
 /// Whether a column is the result of a selection (masks, weights), not its input.
 pub(super) fn is_selected(field: &Field) -> bool {
-    field.data_type().equals_datatype(&masks()) || field.name().starts_with(WEIGHT)
+    is_mask(field) || field.name().starts_with(WEIGHT)
+}
+
+/// Whether a column is a mask: which tokens a selection keeps, not which it may keep.
+pub(super) fn is_mask(field: &Field) -> bool {
+    field.data_type().equals_datatype(&masks()) && field.name() != TARGET
 }
 
 /// Whether a column holds weights.
@@ -301,6 +346,7 @@ mod tests {
             weights: Vec::new(),
             text: false,
             source: false,
+            target: false,
             metadata: serde_json::json!({"format": 1}),
         }
     }
@@ -321,6 +367,7 @@ mod tests {
             weights: vec!["weight_loss".to_owned()],
             text: true,
             source: true,
+            target: true,
             ..schema()
         };
         assert_eq!(MaskSchema::from_arrow(&other.to_arrow()).unwrap(), other);

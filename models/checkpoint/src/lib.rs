@@ -54,12 +54,13 @@ const GENERATION: &str = "generation_config.json";
 const ADAPTER: &str = "adapter_config.json";
 
 /// Files that are copied with a model into a new folder, if they exist.
-pub const COMPANIONS: [&str; 5] = [
+pub const COMPANIONS: [&str; 6] = [
     GENERATION,
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
+    "chat_template.jinja",
 ];
 
 /// A checkpoint whose configuration and headers have been read.

@@ -9,7 +9,7 @@
 //! targets:  token 1 from the state at 0, token 2 from 1, token 4 from 3
 //! ```
 //!
-//! A token is a target if another token precedes it in its document. Each padding token is a document of its own.
+//! A token is a target if another token precedes it in its document, and it is not context. Each padding token is a document of its own.
 //! Positions restart with each document, and attention stays within it.
 
 use crate::{Result, TrainerError};
@@ -31,6 +31,8 @@ pub struct Batch {
     pub mask: Vec<bool>,
     /// `[B * T]`: weights, at least 0; empty without weights.
     pub weights: Vec<f32>,
+    /// `[B * T]`: tokens that are context, never targets; empty if there are none.
+    pub context: Vec<bool>,
 }
 
 /// A token to be predicted.
@@ -76,7 +78,8 @@ impl Batch {
         let starts = self.document_starts.iter().enumerate();
         let targets = starts.filter_map(|(place, &start)| {
             let index = place % self.length;
-            (index > start as usize).then(|| Target {
+            let is_context = self.context.get(place).copied().unwrap_or(false);
+            (index > start as usize && !is_context).then(|| Target {
                 place,
                 state: place - 1,
                 token: self.input_ids[place],
@@ -105,6 +108,7 @@ impl Batch {
             ("reference_loss", self.reference_loss.len(), true),
             ("mask", self.mask.len(), true),
             ("weights", self.weights.len(), true),
+            ("context", self.context.len(), true),
         ] {
             if got != tokens && !(may_be_empty && got == 0) {
                 return wrong(what, format!("{tokens} entries"), got.to_string());
@@ -171,6 +175,17 @@ mod tests {
                 .to_string()
                 .contains("3290")
         );
+    }
+
+    #[test]
+    fn context_is_no_target() {
+        let mut batch = Batch::from_documents(4, &[vec![vec![1, 2, 3, 4]]]);
+        batch.context = vec![true, true, false, true];
+        let places: Vec<usize> = batch.targets().iter().map(|target| target.place).collect();
+        assert_eq!(places, [2]);
+        batch.check(8, 4).unwrap();
+        batch.context.pop();
+        assert!(batch.check(8, 4).is_err());
     }
 
     #[test]

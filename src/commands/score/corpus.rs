@@ -20,8 +20,8 @@ use crate::{
     left_out,
     masks::summary::SummaryFile,
     pipeline::{
-        LoadedModels, finish::FolderState, record::Identity, store::must_be_the_input,
-        summary::Summary,
+        LoadedModels, finish::FolderState, record::Identity, rejected::must_be_targeted,
+        store::must_be_the_input, summary::Summary,
     },
     plan::Plan,
     run_folder::{Command, Ended, RecordedPlan, lock, records},
@@ -142,6 +142,7 @@ pub(super) fn run(
     }
     terminal::summary(&format!("wrote {}", plan.out.display()), &summary);
     summary.must_have_documents(&plan.out.display().to_string())?;
+    summary.must_be_targeted(plan.max_untargeted)?;
     if summary.incomplete() {
         left_out::say(&plan.out);
     }
@@ -175,7 +176,11 @@ fn nothing_to_do(
             "check how the corpus is read; then start over with --restart, or name another folder",
         ));
     }
-    Ok(Some(match summary.rejected == Some(0) {
+    let untargeted = summary.untargeted.unwrap_or(0);
+    let left_out = untargeted + summary.rejected.unwrap_or(0);
+    let rows = left_out + summary.documents.unwrap_or(0);
+    must_be_targeted(job.plan.max_untargeted, untargeted, rows)?;
+    Ok(Some(match left_out == 0 {
         true => Outcome::Done,
         false => {
             left_out::say(&job.plan.out);

@@ -10,6 +10,7 @@ pub(super) mod corpus;
 use super::Outcome;
 use crate::{
     cli::{ProgressKind, ScoreArgs},
+    content::Encoder,
     document::Document,
     groups::{self, Group},
     left_out,
@@ -57,7 +58,7 @@ pub(super) fn run(args: &ScoreArgs, config: Option<&Path>) -> anyhow::Result<Out
         request,
         plan,
         shards: &prepared.shards,
-        tokenization: prepared.tokenization.as_ref(),
+        encoder: prepared.encoder(),
         stop: &Stop::at_signals()?,
     };
     if plan.to_standard_output() {
@@ -81,7 +82,10 @@ pub(super) fn alone(
         request,
         plan: &prepared.plan,
         shards: &prepared.shards,
-        tokenization,
+        encoder: Encoder {
+            tokenization,
+            conversations: prepared.conversations.as_ref(),
+        },
         stop,
     };
     let ended = to_folder(&job, || LoadedModels::of(prepared, usize::MAX));
@@ -95,7 +99,7 @@ struct Job<'a> {
     request: &'a ScoringRequest,
     plan: &'a Plan,
     shards: &'a [Shard],
-    tokenization: Option<&'a Tokenization>,
+    encoder: Encoder<'a>,
     stop: &'a Stop,
 }
 
@@ -108,7 +112,7 @@ fn to_folder(
         request,
         plan,
         shards,
-        tokenization,
+        encoder,
         stop,
     } = *job;
     let store = Store::open(plan, shards, request.restart)?;
@@ -127,7 +131,7 @@ fn to_folder(
     let work = Work {
         plan,
         shards,
-        tokenization,
+        encoder,
         progress: &progress,
         stop,
     };
@@ -164,7 +168,10 @@ fn to_folder(
         terminal::summary(&format!("wrote {}", plan.out.display()), &summary);
     }
     if let Some(sample) = report.sample.as_ref().filter(|_| is_shown(request)) {
-        terminal::sample(&format!("\n{}", first_document(sample, tokenization)?));
+        terminal::sample(&format!(
+            "\n{}",
+            first_document(sample, encoder.tokenization)?
+        ));
     }
     finish(plan, &store, Some(&summary))
 }
@@ -229,6 +236,7 @@ fn finish(plan: &Plan, store: &Store<'_>, summary: Option<&Summary>) -> anyhow::
         && !plan.out.ends_with(corpus::SCORED)
     {
         complete.must_have_documents(&plan.out.display().to_string())?;
+        complete.must_be_targeted(plan.max_untargeted)?;
     }
     // This rank's own shards count also while those of other ranks are missing.
     let incomplete = store.incomplete()
@@ -252,7 +260,7 @@ fn to_stream(
         request,
         plan,
         shards,
-        tokenization,
+        encoder,
         stop,
     } = *job;
     let all = groups::of_corpus(shards);
@@ -266,7 +274,7 @@ fn to_stream(
     let work = Work {
         plan,
         shards,
-        tokenization,
+        encoder,
         progress: &progress,
         stop,
     };
@@ -302,6 +310,7 @@ fn to_stream(
         return Ok(Outcome::Interrupted);
     }
     summary.must_have_documents("the corpus")?;
+    summary.must_be_targeted(plan.max_untargeted)?;
     match summary.incomplete() {
         true => Ok(Outcome::Incomplete),
         false => Ok(Outcome::Done),

@@ -26,9 +26,9 @@ use minijinja::{
     value::Rest,
 };
 
-use crate::panics;
 use arguments::Arguments;
 use rewrite::Rewriter;
+use rho_files::caught;
 use values::{Dict, Kind, Today};
 
 pub(super) use json::parse as parse_json;
@@ -116,7 +116,7 @@ impl Template {
         }
         let compiled = thread::scope(|scope| {
             let thread = thread::Builder::new().stack_size(STACK);
-            let spawned = thread.spawn_scoped(scope, || panics::caught(|| compile(&source)));
+            let spawned = thread.spawn_scoped(scope, || caught(|| compile(&source)));
             spawned.map(|compiling| compiling.join())
         });
         match compiled {
@@ -146,7 +146,7 @@ impl Template {
         bytes: usize,
     ) -> Result<Rendered, String> {
         work::start(bytes);
-        let rendered = panics::caught(|| {
+        let rendered = caught(|| {
             let mut root = Dict::default();
             for (name, value) in variables {
                 root.put(Value::from(name), value)?;

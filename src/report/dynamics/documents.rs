@@ -292,6 +292,7 @@ fn entry(
         "row": document.row,
         "tokens": document.tokens.len(),
         "scored": codes.iter().flatten().count(),
+        "context": document.context_bits(shown),
         "kept": masks.iter().map(|mask| mask.iter().filter(|&&kept| kept).count()).collect::<Vec<_>>(),
         "weightMeans": [],
         "text": (0..shown).map(|i| seen(drawn.token(i))).collect::<Vec<_>>(),

@@ -20,6 +20,7 @@
   const number = (value) => (value === null ? "not scored" : typeof value === "number" ? value.toFixed(4) : value);
   const unit = (name) => data.units?.[name] ?? "nats";
   const kept = (mask, i) => shown.masks[mask][i] === "1";
+  const context = (i) => shown.context?.[i] === "1";
   const scored = (i) => shown.scores.some((scores) => scores[i] !== null) || data.scores.length === 0;
 
   // From 1 (least preferred) to 5; 0 for a token that was not scored.
@@ -35,7 +36,9 @@
     span.className = "token";
     if (shown.special.includes(i)) span.classList.add("special");
     span.removeAttribute("aria-selected");
-    if (colouring.kind === "mask") {
+    if (context(i)) {
+      span.classList.add("context");
+    } else if (colouring.kind === "mask") {
       const is = kept(colouring.index, i);
       span.classList.add(is ? "kept" : scored(i) ? "dropped" : "unscored");
       span.setAttribute("aria-selected", is);
@@ -56,11 +59,15 @@
 
   const drawLegend = () => {
     legend.replaceChildren();
-    const add = (className, words) => {
-      const item = element("span");
-      item.append(element("span", `token ${className}`, "token"), words);
-      legend.append(item);
-    };
+    drawLegendOfTargets();
+    if (shown.context?.includes("1")) add("context", "context: no target");
+  };
+  const add = (className, words) => {
+    const item = element("span");
+    item.append(element("span", `token ${className}`, "token"), words);
+    legend.append(item);
+  };
+  const drawLegendOfTargets = () => {
     if (colouring.kind === "mask") {
       add("kept", "kept");
       add("dropped", "dropped");
@@ -126,7 +133,7 @@
     const rows = [
       ["token", `${i} of ${whole.format(shown.tokens)}, id ${id}`],
       ...data.scores.map((name, s) => [name, number(shown.scores[s][i]) + (shown.scores[s][i] === null ? "" : ` ${unit(name)}`)]),
-      ...data.masks.map((name, m) => [name, kept(m, i) ? "kept" : scored(i) ? "dropped" : "not scored"]),
+      ...data.masks.map((name, m) => [name, kept(m, i) ? "kept" : context(i) ? "context" : scored(i) ? "dropped" : "not scored"]),
       ...data.weights.map((name, w) => [name, number(shown.weights[w][i])]),
       ...(data.classes ? [["category", data.classes[shown.classes[i]] ?? "not scored"]] : []),
     ];

@@ -145,9 +145,10 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
                 .unwrap_or_default()
         })
         .collect();
-    let scored = scores
-        .first()
-        .map_or(0, |scores| scores.iter().filter(|s| !s.is_nan()).count());
+    let is_scored = |(i, score): &(usize, &f32)| !score.is_nan() && !document.is_context(*i);
+    let scored = scores.first().map_or(0, |scores| {
+        scores.iter().enumerate().filter(is_scored).count()
+    });
     let masks: Vec<&[bool]> = columns
         .masks
         .iter()
@@ -173,12 +174,11 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
     };
     let count = |mask: &&[bool]| mask.iter().filter(|&&kept| kept).count();
     let mean = |weights: &&[f32]| {
-        let known = weights
-            .iter()
-            .zip(scores.first().copied().unwrap_or_default());
-        let known = known
-            .filter(|(_, score)| !score.is_nan())
-            .map(|(weight, _)| *weight);
+        let scores = scores.first().copied().unwrap_or_default().iter();
+        let known = scores
+            .enumerate()
+            .filter(is_scored)
+            .map(|(i, _)| weights[i]);
         rounded(known.sum::<f32>() / scored.max(1) as f32)
     };
     let from = match &document.source {
@@ -191,6 +191,7 @@ fn entry(subject: &Subject<'_>, document: &Document, pieces: &mut BTreeMap<u32, 
         "row": document.row,
         "tokens": document.tokens.len(),
         "scored": scored,
+        "context": document.context_bits(shown),
         "kept": masks.iter().map(count).collect::<Vec<_>>(),
         "weightMeans": weights.iter().map(mean).collect::<Vec<_>>(),
         "text": (0..shown).map(|i| seen(drawn.token(i))).collect::<Vec<_>>(),

@@ -14,6 +14,7 @@ use crate::{
     },
     metadata::Selection,
     numbers::{exact, fixed, grouped},
+    selections::of_context,
     terminal_text::safe,
 };
 
@@ -50,6 +51,12 @@ impl Provenance {
             told.push(format!(
                 "{} rows of the corpus hold no document that could be scored; see rejected.jsonl.",
                 grouped(rejected)
+            ));
+        }
+        if let Some(untargeted) = some(self.summary.untargeted) {
+            told.push(format!(
+                "{} documents have no token that may be a target, and are left out.",
+                grouped(untargeted)
             ));
         }
         if let Some(broken) = some(self.summary.broken_shards) {
@@ -181,7 +188,7 @@ pub(super) fn overview(subject: &Subject<'_>) -> Markup {
             div { dt { "documents" } dd { (grouped(total.documents)) } }
             div {
                 dt { "tokens" }
-                dd { (grouped(total.tokens)) small { (grouped(total.scored)) " scored" } }
+                dd { (grouped(total.tokens)) small { (grouped(total.scored)) " scored" (of_context(total.context)) } }
             }
             @for (name, score) in scores {
                 div {
@@ -259,8 +266,11 @@ fn rule(selection: &Selection) -> Option<String> {
     if let Some(formula) = &selection.weights {
         let temperature = selection.temperature.flatten();
         let temperature = temperature.map(|t| format!(", temperature {} nats", exact(t)));
+        let exponent = selection.exponent;
+        let exponent = exponent.map(|k| format!(" {} of the probability", exact(k)));
         return Some(format!(
-            "weights by {by}: {formula}{}",
+            "weights by {by}: {formula}{}{}",
+            exponent.unwrap_or_default(),
             temperature.unwrap_or_default()
         ));
     }

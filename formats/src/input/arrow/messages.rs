@@ -6,12 +6,13 @@ use std::io;
 
 use arrow_ipc::{CompressionType, MetadataVersion, RecordBatch, Schema};
 
-use super::super::cell::Cell;
 use super::super::error::malformed;
+use super::super::wanted::{self, Value, Wanted};
 use super::super::worker::Sink;
-use super::super::{Content, ReadOptions, Record, Said};
+use super::super::{ReadOptions, Record, Said};
 use super::column::Loaded;
-use super::schema::{Column, Layout, Next, Node, NodeBuffers, Values};
+use super::nested::{Buffers, LoadedNested};
+use super::schema::{Column, Found, Layout, Next, Node, NodeBuffers, Values};
 use super::source::{Buffer, Raw, Source};
 use crate::ipc::{self, Misplaced};
 
@@ -21,22 +22,23 @@ const DOCUMENTS_PER_BATCH: usize = 16;
 const ROWS_PER_BYTE: u64 = 4096;
 
 /// A part of a dictionary: the number of its values, and its buffers.
-type Part = (u64, Vec<bytes::Bytes>);
+pub(super) type Part = (u64, Vec<bytes::Bytes>);
 
 /// The schema and dictionaries of the messages so far.
 pub(super) struct Messages<'a> {
     options: &'a ReadOptions,
-    layout: Option<Wanted>,
+    layout: Option<Columns>,
     dictionaries: HashMap<i64, Vec<Part>>,
 }
 
 /// All columns, and the requested ones.
-struct Wanted {
+struct Columns {
     layout: Layout,
-    content: Result<Column, String>,
+    wanted: Vec<Wanted>,
+    /// For each wanted field its column, or the reason why there is none; neither, if it may be missing and is.
+    fields: Vec<Result<Option<Found>, String>>,
     id: Option<Column>,
     source: Option<Column>,
-    field: String,
 }
 
 impl<'a> Messages<'a> {
@@ -54,7 +56,7 @@ impl<'a> Messages<'a> {
         schema: Schema<'_>,
         version: MetadataVersion,
     ) -> io::Result<()> {
-        self.layout = Some(Wanted::of(schema, version, self.options)?);
+        self.layout = Some(Columns::of(schema, version, self.options)?);
         Ok(())
     }
 
@@ -70,22 +72,22 @@ impl<'a> Messages<'a> {
         let version = message.version();
         let body = u64::try_from(message.bodyLength());
         let body = body.map_err(|_| malformed("a message of negative length"))?;
-        let Some(wanted) = &self.layout else {
+        let Some(columns) = &self.layout else {
             let schema = message.header_as_schema();
             let schema = schema.ok_or_else(|| malformed("expected a schema first"))?;
             self.schema(schema, version)?;
             return Ok(true);
         };
         if let Some(batch) = message.header_as_record_batch() {
-            let batch = wanted.load(&batch, body, source, self)?;
-            return batch.rows(wanted, shard, self.options, sink);
+            let batch = columns.load(&batch, body, source, self)?;
+            return batch.rows(columns, shard, self.options, sink);
         }
         if let Some(dictionary) = message.header_as_dictionary_batch() {
             let id = dictionary.id();
             let data = dictionary
                 .data()
                 .ok_or_else(|| malformed("a dictionary without values"))?;
-            let part = wanted.dictionary(id, &data, body, source, self.most())?;
+            let part = columns.dictionary(id, &data, body, source, self.most())?;
             if let Some(part) = part {
                 let parts = self.dictionaries.entry(id).or_default();
                 if !dictionary.isDelta() {
@@ -108,33 +110,35 @@ impl<'a> Messages<'a> {
     }
 }
 
-impl Wanted {
+impl Columns {
     fn of(
         schema: arrow_ipc::Schema<'_>,
         version: MetadataVersion,
         options: &ReadOptions,
     ) -> io::Result<Self> {
         let layout = Layout::of(schema, version)?;
-        let field = options.tokens_field.as_ref();
+        let wanted = Wanted::of(options);
         Ok(Self {
-            content: layout.content(options),
+            fields: wanted.iter().map(|field| layout.field(field)).collect(),
+            wanted,
             id: layout.names(&options.id_field),
             source: options
                 .source_field
                 .as_deref()
                 .and_then(|field| layout.names(field)),
-            field: field.unwrap_or(&options.text_field).clone(),
             layout,
         })
     }
 
-    /// The requested columns.
-    fn columns(&self) -> [Option<&Column>; 3] {
-        [
-            self.content.as_ref().ok(),
-            self.id.as_ref(),
-            self.source.as_ref(),
-        ]
+    /// The columns with the id and the source.
+    fn names(&self) -> impl Iterator<Item = &Column> {
+        [&self.id, &self.source].into_iter().flatten()
+    }
+
+    /// The columns of the wanted fields.
+    fn found(&self) -> impl Iterator<Item = &Found> {
+        let fields = self.fields.iter();
+        fields.filter_map(|field| field.as_ref().ok()?.as_ref())
     }
 
     /// Finds or reads the requested buffers of a batch.
@@ -154,30 +158,40 @@ impl Wanted {
         for node in self.layout.nodes.iter().flat_map(Node::as_long) {
             has_length(batch, places[node.index].node, rows)?;
         }
-        let columns = self.columns();
-        let mut indexes: Vec<usize> = columns
-            .iter()
-            .flatten()
-            .flat_map(|column| column.buffers(&places))
-            .collect();
+        let names = self.names().map(|column| column.buffers(&places));
+        let fields = self.found().map(|found| match found {
+            Found::Flat(column) => column.buffers(&places),
+            Found::Nested(nested) => nested.buffers(&places),
+        });
+        let mut indexes: Vec<usize> = names.chain(fields).flatten().collect();
         indexes.sort_unstable();
         indexes.dedup();
         let most = messages.most();
         let raws = raws(batch, &indexes, body, source, most)?;
-        let [content, id, name] = columns.map(|column| {
-            let Some(column) = column else {
-                return Ok(None);
-            };
-            let compression = batch.compression().map(|compression| compression.codec());
-            column
-                .load(&places, &raws, compression, most, &messages.dictionaries)
-                .map(Some)
-        });
+        let buffers = Buffers {
+            batch,
+            places: &places,
+            raws: &raws,
+            compression: batch.compression().map(|compression| compression.codec()),
+            most,
+            dictionaries: &messages.dictionaries,
+        };
+        let flat = |column: &Column| buffers.column(column);
+        let mut fields = Vec::with_capacity(self.fields.len());
+        for field in &self.fields {
+            fields.push(match field {
+                Ok(Some(Found::Flat(column))) => Some(LoadedField::Flat(flat(column)?)),
+                Ok(Some(Found::Nested(nested))) => {
+                    Some(LoadedField::Nested(nested.load(&buffers)?))
+                }
+                Ok(None) | Err(_) => None,
+            });
+        }
         Ok(Batch {
             rows,
-            content: content?,
-            id: id?,
-            source: name?,
+            id: self.id.as_ref().map(flat).transpose()?,
+            source: self.source.as_ref().map(flat).transpose()?,
+            fields,
         })
     }
 
@@ -190,10 +204,11 @@ impl Wanted {
         source: &mut Source,
         most: usize,
     ) -> io::Result<Option<Part>> {
-        let mut columns = self.columns().into_iter();
-        let used = columns.any(|column| {
-            column.is_some_and(|column| column.dictionary.is_some_and(|found| found.id == id))
-        });
+        let of_field = |found: &Found| match found {
+            Found::Flat(column) => column.needs(id),
+            Found::Nested(nested) => nested.needs(id),
+        };
+        let used = self.names().any(|column| column.needs(id)) || self.found().any(of_field);
         let nodes = &mut self.layout.nodes.iter();
         let node = nodes
             .find_map(|node| node.find_dictionary(id))
@@ -289,13 +304,13 @@ fn has_length(batch: &RecordBatch<'_>, node: usize, rows: u64) -> io::Result<()>
     }
 }
 
-fn lacks() -> io::Error {
+pub(super) fn lacks() -> io::Error {
     malformed("a column lacks buffers")
 }
 
 impl Column {
     /// The indices of the buffers of a batch that the column needs.
-    fn buffers(&self, places: &[NodeBuffers]) -> Vec<usize> {
+    pub(super) fn buffers(&self, places: &[NodeBuffers]) -> Vec<usize> {
         let mut found: Vec<_> = self
             .around
             .iter()
@@ -306,7 +321,7 @@ impl Column {
             (Some(_), _) => 2,
             (None, Values::Binary { .. }) => 3,
             (None, Values::View) => 2_usize.saturating_add(place.views),
-            (None, Values::Integer { .. } | Values::List { .. }) => 2,
+            (None, Values::Integer { .. } | Values::Float { .. } | Values::List { .. }) => 2,
             (None, Values::FixedList { .. }) => 1,
         };
         // An impossible number of views is detected at the first buffer that does not exist.
@@ -317,7 +332,7 @@ impl Column {
         found
     }
 
-    fn load(
+    pub(super) fn load(
         &self,
         places: &[NodeBuffers],
         raws: &HashMap<usize, Raw>,
@@ -330,11 +345,11 @@ impl Column {
             .into_iter()
             .enumerate()
             .map(|(at, index)| {
-                let raw = raws.get(&index).cloned().ok_or_else(lacks)?;
                 // Texts are read from front to back.
                 let texts =
                     matches!(self.values, Values::Binary { .. }) && self.dictionary.is_none();
-                Buffer::open(raw, compression, texts && at == self.around.len() + 2, most)
+                let flows = texts && at == self.around.len() + 2;
+                opened(raws, index, compression, flows, most)
             });
         let around = opened.by_ref().take(self.around.len());
         let around = around.collect::<io::Result<Vec<_>>>()?;
@@ -360,19 +375,37 @@ impl Column {
     }
 }
 
+/// Opens a buffer of a batch, see [`Buffer::open`].
+pub(super) fn opened(
+    raws: &HashMap<usize, Raw>,
+    index: usize,
+    compression: Option<CompressionType>,
+    flows: bool,
+    most: usize,
+) -> io::Result<Buffer> {
+    let raw = raws.get(&index).cloned().ok_or_else(lacks)?;
+    Buffer::open(raw, compression, flows, most)
+}
+
+/// The column of a wanted field in a batch, or the columns below it.
+enum LoadedField {
+    Flat(Loaded),
+    Nested(LoadedNested),
+}
+
 /// The requested columns of a batch.
 struct Batch {
     rows: u64,
-    content: Option<Loaded>,
     id: Option<Loaded>,
     source: Option<Loaded>,
+    fields: Vec<Option<LoadedField>>,
 }
 
 impl Batch {
     /// Sends all rows to `sink`; false if the receiver has closed.
     fn rows(
         mut self,
-        wanted: &Wanted,
+        columns: &Columns,
         shard: &str,
         options: &ReadOptions,
         sink: &mut Sink,
@@ -383,19 +416,29 @@ impl Batch {
                 Some(column) => column.cell(row, most).map(|cell| cell.id()),
                 None => Ok(None),
             };
-            let said = Said {
+            let mut said = Said {
                 id: name(&mut self.id)?,
                 source: name(&mut self.source)?,
+                context: None,
             };
-            let content = match (&wanted.content, &mut self.content) {
-                (Err(reason), _) => Err(reason.clone()),
-                (_, None) => Err(Cell::Null
-                    .content(&wanted.field, options)
-                    .err()
-                    .unwrap_or_default()),
-                (_, Some(content)) => content.cell(row, most)?.content(&wanted.field, options),
-            };
-            let document = content.map(|content: Content| (said, content));
+            let mut values = Vec::with_capacity(self.fields.len());
+            let found = self.fields.iter_mut().zip(&columns.fields);
+            for ((column, found), wanted) in found.zip(&columns.wanted) {
+                values.push(match (found, column) {
+                    (Err(reason), _) => Err(reason.clone()),
+                    (_, None) => Ok(Value::Missing),
+                    (_, Some(LoadedField::Flat(column))) => {
+                        column.cell(row, most)?.value(wanted, options)
+                    }
+                    (_, Some(LoadedField::Nested(column))) => {
+                        column.cell(row, most)?.value(wanted, options)
+                    }
+                });
+            }
+            let document = wanted::document(options, values).map(|(content, context)| {
+                said.context = context;
+                (said, content)
+            });
             if !sink.push(Record::of(shard, sink.rows(), document)) {
                 return Ok(false);
             }

@@ -1,13 +1,14 @@
 //! Takes an Arrow IPC file or stream, yields a document per row. Reads only the requested columns.
 //!
 //! Arrow's own readers hold whole batches. Here [`crate::ipc`] parses the messages, and each value is read from its
-//! buffer when it is requested, see `column`. A truncated or compressed file is read like the stream inside it, and so
+//! buffer when it is requested, see `column`; `nested` for lists of objects. A truncated or compressed file is read like the stream inside it, and so
 //! are files and streams that were joined (`cat a.arrow b.arrow`): the offsets of a joined file's footer are wrong.
 //! Batches of an uncompressed file need the same memory whatever their size; of batches from a pipe or a compressed file, the
 //! requested columns are held in memory.
 
 mod column;
 mod messages;
+mod nested;
 mod schema;
 mod source;
 

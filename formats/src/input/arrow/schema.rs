@@ -3,10 +3,12 @@
 
 use std::io;
 
-use arrow_ipc::{Endianness, Field, MetadataVersion, Schema, Type};
+use arrow_ipc::{Endianness, Field, MetadataVersion, Precision, Schema, Type};
 
 use super::super::error::malformed;
-use super::super::{ReadOptions, fields};
+use super::super::fields;
+use super::super::wanted::{Holds, Wanted};
+use super::nested::Nested;
 
 /// How the values of a column are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +19,31 @@ pub(super) enum Values {
     View,
     /// Integers of `width` bytes.
     Integer { width: usize, unsigned: bool },
-    /// Lists of integers between offsets of 4 or 8 bytes; the integers are the next column.
+    /// Floating-point numbers of `width` bytes.
+    Float { width: usize },
+    /// Lists of numbers between offsets of 4 or 8 bytes; the numbers are the next column.
     List { offset: usize },
-    /// Lists of `length` integers each; the integers are the next column.
+    /// Lists of `length` numbers each; the numbers are the next column.
     FixedList { length: usize },
+}
+
+/// How the values of a field are written as JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Json {
+    Text,
+    Integer,
+    Boolean,
+    Float {
+        width: usize,
+    },
+    Null,
+    Object,
+    List,
+    Map,
+    /// JSON has no such values: times, decimals, bytes of fixed length.
+    Other,
+    /// JSON has such values, but they are not read.
+    Unread,
 }
 
 /// A field and its children, with the buffers that they have in each batch.
@@ -34,7 +57,11 @@ pub(super) struct Node {
     pub(super) is_view: bool,
     pub(super) values: Option<Values>,
     /// The name of the type in error messages.
-    kind: &'static str,
+    pub(super) kind: &'static str,
+    /// How its values are written as JSON.
+    pub(super) json: Json,
+    /// Whether its texts are JSON, by the name of their type.
+    pub(super) is_json: bool,
     is_struct: bool,
     pub(super) dictionary: Option<Dictionary>,
     pub(super) children: Vec<Node>,
@@ -51,6 +78,21 @@ pub(super) struct Column {
     /// For lists: how the items are stored.
     pub(super) items: Option<Values>,
     pub(super) dictionary: Option<Dictionary>,
+}
+
+/// The column of a wanted field, or the columns below it.
+#[derive(Debug, Clone)]
+pub(super) enum Found {
+    Flat(Column),
+    Nested(Nested),
+}
+
+impl Column {
+    /// Whether it needs this dictionary.
+    pub(super) fn needs(&self, id: i64) -> bool {
+        self.dictionary
+            .is_some_and(|dictionary| dictionary.id == id)
+    }
 }
 
 /// A dictionary column: its batches hold indices into a list of values that comes before them.
@@ -100,31 +142,50 @@ impl Layout {
         Ok(Self { nodes, count })
     }
 
-    /// The column with the document, or the reason why there is none.
-    pub(super) fn content(&self, options: &ReadOptions) -> Result<Column, String> {
-        let (field, option, expected) = match &options.tokens_field {
-            Some(field) => (field, options.names.tokens_field, "a list of token ids"),
-            None => (&options.text_field, options.names.text_field, "a string"),
-        };
-        let Some((around, node)) = find(&self.nodes, field) else {
+    /// The column of a wanted field, or the reason why there is none; neither, if it may be missing and is.
+    pub(super) fn field(&self, wanted: &Wanted) -> Result<Option<Found>, String> {
+        let Some((around, node)) = find(&self.nodes, &wanted.path) else {
+            if wanted.holds.may_be_missing() {
+                return Ok(None);
+            }
             let names = self.nodes.iter().map(|node| node.name.as_str());
-            return Err(fields::missing(field, option, "the file", names));
+            return Err(fields::missing(wanted, "the file", names));
         };
+        if node.json == Json::Null && wanted.holds.may_be_missing() {
+            return Ok(None);
+        }
+        let is_text = matches!(node.values, Some(Values::Binary { .. } | Values::View));
+        if wanted.holds.is_json() && !is_text {
+            let nested = Nested::of(around, node).map_err(|kind| wanted.not(kind))?;
+            return Ok(Some(Found::Nested(nested)));
+        }
+        let of_numbers = wanted.holds == Holds::Numbers;
+        let of_tokens = wanted.holds == Holds::Tokens;
         let column = node.column(around);
-        column
-            .filter(|column| match column.values {
-                Values::Binary { .. } | Values::View => options.tokens_field.is_none(),
-                Values::List { .. } | Values::FixedList { .. } => options.tokens_field.is_some(),
-                Values::Integer { .. } => false,
-            })
-            .ok_or_else(|| format!("field {field:?} is {}, expected {expected}", node.kind))
+        let column = column.filter(|column| match column.values {
+            Values::Binary { .. } | Values::View => !of_tokens && !of_numbers,
+            Values::List { .. } | Values::FixedList { .. } => match column.items {
+                Some(Values::Integer { .. }) => of_tokens || of_numbers,
+                _ => of_numbers,
+            },
+            Values::Integer { .. } | Values::Float { .. } => of_numbers,
+        });
+        column.map_or_else(
+            || Err(wanted.not(node.kind)),
+            |column| Ok(Some(Found::Flat(column))),
+        )
     }
 
     /// A column with names, such as the documents' own ids, if there is one.
     pub(super) fn names(&self, field: &str) -> Option<Column> {
         let (around, node) = find(&self.nodes, field)?;
-        let lists = |values| matches!(values, Values::List { .. } | Values::FixedList { .. });
-        node.column(around).filter(|column| !lists(column.values))
+        let is_name = |values| {
+            matches!(
+                values,
+                Values::Binary { .. } | Values::View | Values::Integer { .. }
+            )
+        };
+        node.column(around).filter(|column| is_name(column.values))
     }
 }
 
@@ -167,7 +228,7 @@ impl Node {
     }
 
     /// The column of this field; none if it is not a readable column.
-    fn column(&self, around: Vec<usize>) -> Option<Column> {
+    pub(super) fn column(&self, around: Vec<usize>) -> Option<Column> {
         let values = self.values?;
         let items = match values {
             Values::List { .. } | Values::FixedList { .. } if self.dictionary.is_some() => {
@@ -178,7 +239,11 @@ impl Node {
                     return None;
                 };
                 match items.values {
-                    Some(Values::Integer { .. }) if items.dictionary.is_none() => items.values,
+                    Some(Values::Integer { .. } | Values::Float { .. })
+                        if items.dictionary.is_none() =>
+                    {
+                        items.values
+                    }
                     _ => return None,
                 }
             }
@@ -236,7 +301,11 @@ fn node(field: Field<'_>, version: MetadataVersion, count: &mut usize) -> io::Re
         Type::Null => (0, "null", None),
         Type::Bool => (2, "a boolean", None),
         Type::Int => (2, "a number", field.type_as_int().and_then(integer)),
-        Type::FloatingPoint | Type::Decimal => (2, "a number", None),
+        Type::FloatingPoint => {
+            let width = float_width(field);
+            (2, "a number", width.map(|width| Values::Float { width }))
+        }
+        Type::Decimal => (2, "a decimal", None),
         Type::Date | Type::Time | Type::Timestamp | Type::Interval | Type::Duration => {
             (2, "a time", None)
         }
@@ -279,6 +348,8 @@ fn node(field: Field<'_>, version: MetadataVersion, count: &mut usize) -> io::Re
         is_view: values == Some(Values::View),
         values,
         kind,
+        json: json(field, values),
+        is_json: is_json(field),
         is_struct: field.type_type() == Type::Struct_,
         dictionary: field.dictionary().map(|dictionary| Dictionary {
             id: dictionary.id(),
@@ -291,5 +362,52 @@ fn node(field: Field<'_>, version: MetadataVersion, count: &mut usize) -> io::Re
         }),
         children,
         index,
+    })
+}
+
+/// The bytes of a floating-point number of a field; none if their format is unknown.
+fn float_width(field: Field<'_>) -> Option<usize> {
+    match field.type_as_floating_point()?.precision() {
+        Precision::HALF => Some(2),
+        Precision::SINGLE => Some(4),
+        Precision::DOUBLE => Some(8),
+        _ => None,
+    }
+}
+
+/// How the values of a field are written as JSON.
+fn json(field: Field<'_>, values: Option<Values>) -> Json {
+    match field.type_type() {
+        Type::Null => Json::Null,
+        Type::Bool => Json::Boolean,
+        Type::Int if values.is_some() => Json::Integer,
+        Type::FloatingPoint => {
+            float_width(field).map_or(Json::Unread, |width| Json::Float { width })
+        }
+        Type::Utf8
+        | Type::Binary
+        | Type::LargeUtf8
+        | Type::LargeBinary
+        | Type::Utf8View
+        | Type::BinaryView => Json::Text,
+        Type::List | Type::LargeList | Type::FixedSizeList => Json::List,
+        Type::Struct_ => Json::Object,
+        Type::Map => Json::Map,
+        Type::Decimal
+        | Type::Date
+        | Type::Time
+        | Type::Timestamp
+        | Type::Interval
+        | Type::Duration
+        | Type::FixedSizeBinary => Json::Other,
+        _ => Json::Unread,
+    }
+}
+
+/// Whether a field's texts are JSON: the extension type `arrow.json`.
+fn is_json(field: Field<'_>) -> bool {
+    let metadata = field.custom_metadata().unwrap_or_default();
+    metadata.iter().any(|entry| {
+        entry.key() == Some("ARROW:extension:name") && entry.value() == Some("arrow.json")
     })
 }

@@ -346,6 +346,17 @@ impl Buffer {
             _ => bytes.get_i64_le(),
         })
     }
+
+    /// The float of `width` bytes at `index`.
+    pub(super) fn float(&mut self, index: u64, width: usize) -> io::Result<f64> {
+        let start = index.checked_mul(width as u64).ok_or_else(outside)?;
+        let mut bytes = self.get(start, width)?;
+        Ok(match width {
+            2 => half::f16::from_bits(bytes.get_u16_le()).to_f64(),
+            4 => bytes.get_f32_le().into(),
+            _ => bytes.get_f64_le(),
+        })
+    }
 }
 
 /// A reader of a buffer from `position` on.

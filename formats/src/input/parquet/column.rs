@@ -1,24 +1,22 @@
-//! Takes the pages of one column, yields a cell per row. The parent module turns cells into documents.
+//! Takes one column, yields a cell per row. The parent module turns cells into documents. `nested` reads the columns
+//! below a list of anything but numbers.
+
+use std::io;
 
 use parquet::basic::{ConvertedType, LogicalType, Type};
 use parquet::column::page::PageReader;
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
+use parquet::data_type::ByteArray;
 use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::schema::types::ColumnDescriptor;
-
-use std::io;
-use std::sync::atomic::Ordering;
+use parquet::schema::types::{BasicTypeInfo, ColumnDescriptor};
 
 use super::super::cell::{Cell, wide};
-use super::super::error::cut_short;
-use super::cause;
+use super::super::error::{cut_short, malformed};
+use super::super::wanted::Holds;
+use super::decoded::{Decoded, Values};
 use super::pages::{Budget, may_share};
 
 /// The most rows decoded at once.
 const ROWS: usize = 256;
-/// Fewer rows, if they take more bytes than this.
-const BYTES: usize = 1 << 20;
 
 /// The type of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,16 +27,24 @@ pub(super) enum Role {
     Integer { unsigned: bool },
     /// A list of integers. An item exists from this definition level on, the list itself from one less.
     Integers { unsigned: bool, item: i16 },
+    /// A floating-point number.
+    Float,
+    /// A list of them; `item` as above.
+    Floats { item: i16 },
 }
 
 impl Role {
-    /// How to read the `column` as a text (or as a list of token ids), or what it is instead. `exact`: the column is
-    /// the field itself, not something nested in it.
+    /// How to read the `column` as a text (or as a list of token ids, or as numbers), or what it is instead. `exact`:
+    /// the column is the field itself, not something nested in it.
     pub(super) fn of(
         column: &ColumnDescriptor,
         exact: bool,
-        tokens: bool,
+        holds: Holds,
     ) -> Result<Self, &'static str> {
+        if holds == Holds::Numbers {
+            return Self::numbers(column, exact);
+        }
+        let tokens = holds == Holds::Tokens;
         let repeated = column.max_rep_level();
         if matches!(column.logical_type_ref(), Some(LogicalType::Unknown)) {
             return Err("null");
@@ -46,7 +52,7 @@ impl Role {
         match column.physical_type() {
             Type::BYTE_ARRAY if !tokens && exact && repeated == 0 => Ok(Self::Text),
             Type::INT32 | Type::INT64 if tokens && repeated == 1 => Ok(Self::Integers {
-                unsigned: is_unsigned(column),
+                unsigned: is_unsigned(column.self_type().get_basic_info()),
                 item: item_level(column),
             }),
             _ if repeated > 1 => Err("a list of lists"),
@@ -59,16 +65,63 @@ impl Role {
         }
     }
 
+    /// How to read the `column` as a number or a list of numbers, or what it is instead.
+    fn numbers(column: &ColumnDescriptor, exact: bool) -> Result<Self, &'static str> {
+        match (column.logical_type_ref(), column.converted_type()) {
+            (Some(LogicalType::Unknown), _) => return Err("null"),
+            (Some(LogicalType::Decimal { .. }), _) | (_, ConvertedType::DECIMAL) => {
+                return Err("of decimals");
+            }
+            (
+                Some(LogicalType::Date | LogicalType::Time { .. } | LogicalType::Timestamp { .. }),
+                _,
+            )
+            | (
+                _,
+                ConvertedType::DATE
+                | ConvertedType::TIME_MILLIS
+                | ConvertedType::TIME_MICROS
+                | ConvertedType::TIMESTAMP_MILLIS
+                | ConvertedType::TIMESTAMP_MICROS,
+            ) => return Err("a time"),
+            _ => {}
+        }
+        let unsigned = is_unsigned(column.self_type().get_basic_info());
+        let item = item_level(column);
+        match (column.max_rep_level(), column.physical_type()) {
+            (0, _) if !exact => Err("an object"),
+            (0, Type::INT32 | Type::INT64) => Ok(Self::Integer { unsigned }),
+            (1, Type::INT32 | Type::INT64) => Ok(Self::Integers { unsigned, item }),
+            (0, Type::FLOAT | Type::DOUBLE) => Ok(Self::Float),
+            (1, Type::FLOAT | Type::DOUBLE) => Ok(Self::Floats { item }),
+            (0, Type::FIXED_LEN_BYTE_ARRAY) if is_half(column) => Ok(Self::Float),
+            (1, Type::FIXED_LEN_BYTE_ARRAY) if is_half(column) => Ok(Self::Floats { item }),
+            (0, Type::BYTE_ARRAY) => Err("a string"),
+            (0, Type::BOOLEAN) => Err("a boolean"),
+            (0, _) => Err("a column of bytes of fixed length"),
+            (1, _) => Err("a list of something else"),
+            _ => Err("a list of lists"),
+        }
+    }
+
     /// How to read the column as an integer, if it is one.
     pub(super) fn integer(column: &ColumnDescriptor) -> Option<Self> {
         let integer = matches!(column.physical_type(), Type::INT32 | Type::INT64);
         (integer && column.max_rep_level() == 0).then(|| Self::Integer {
-            unsigned: is_unsigned(column),
+            unsigned: is_unsigned(column.self_type().get_basic_info()),
         })
+    }
+
+    fn is_unsigned(self) -> bool {
+        match self {
+            Self::Text | Self::Float | Self::Floats { .. } => false,
+            Self::Integer { unsigned } | Self::Integers { unsigned, .. } => unsigned,
+        }
     }
 }
 
-fn is_unsigned(column: &ColumnDescriptor) -> bool {
+/// Whether a column's integers are unsigned.
+pub(super) fn is_unsigned(column: &BasicTypeInfo) -> bool {
     use ConvertedType::{UINT_8, UINT_16, UINT_32, UINT_64};
     match column.logical_type_ref() {
         Some(LogicalType::Integer(integer)) => !integer.is_signed,
@@ -79,6 +132,11 @@ fn is_unsigned(column: &ColumnDescriptor) -> bool {
     }
 }
 
+/// Whether a column's bytes are floating-point numbers of 16 bits.
+pub(super) fn is_half(column: &ColumnDescriptor) -> bool {
+    matches!(column.logical_type_ref(), Some(LogicalType::Float16))
+}
+
 /// The definition level from which on the column's list has an item.
 fn item_level(column: &ColumnDescriptor) -> i16 {
     // Below the list, at most the item itself can be null.
@@ -86,26 +144,12 @@ fn item_level(column: &ColumnDescriptor) -> i16 {
     column.max_def_level() - i16::from(optional_item)
 }
 
-/// The cells of a column, with some rows decoded ahead.
+/// The cells of a column.
 pub(super) struct Column {
-    reader: ColumnReader,
+    decoded: Decoded,
     role: Role,
-    /// The definition level of a value that is not null.
-    present: i16,
-    budget: Budget,
-    full_budget: usize,
-    /// The number of rows to decode at once, and its maximum.
-    many: usize,
-    most: usize,
-    definition: Vec<i16>,
-    repetition: Vec<i16>,
-    texts: Vec<ByteArray>,
-    integers: Vec<i64>,
     items: Vec<Option<i64>>,
-    /// Index of the next level and of the next value to yield; the number of levels.
-    level: usize,
-    value: usize,
-    levels: usize,
+    float_items: Vec<Option<f64>>,
 }
 
 impl Column {
@@ -115,24 +159,13 @@ impl Column {
         pages: Box<dyn PageReader>,
         budget: Budget,
     ) -> Self {
-        let description = chunk.column_descr_ptr();
+        // In such a page each text may be as large as the page; in other pages, all texts together.
+        let most = if may_share(chunk) { 1 } else { ROWS };
         Self {
+            decoded: Decoded::new(chunk, role.is_unsigned(), pages, budget, most),
             role,
-            present: description.max_def_level(),
-            reader: get_column_reader(description, pages),
-            full_budget: budget.load(Ordering::Relaxed),
-            budget,
-            many: 1,
-            // In such a page each text may be as large as the page; in other pages, all texts together.
-            most: if may_share(chunk) { 1 } else { ROWS },
-            definition: Vec::new(),
-            repetition: Vec::new(),
-            texts: Vec::new(),
-            integers: Vec::new(),
             items: Vec::new(),
-            level: 0,
-            value: 0,
-            levels: 0,
+            float_items: Vec::new(),
         }
     }
 
@@ -141,115 +174,78 @@ impl Column {
         if self.is_at_end()? {
             return Err(cut_short("a column ends before its rows do"));
         }
-        let level = self.level;
-        self.level += 1;
-        let definition = self.definition.get(level).copied().unwrap_or(self.present);
-        if let Role::Integers { item, unsigned } = self.role {
-            return Ok(self.list(definition, item, unsigned));
+        if let Role::Integers { item, .. } | Role::Floats { item } = self.role {
+            return self.list(item);
         }
-        if definition != self.present {
+        let Some(value) = self.decoded.take() else {
             return Ok(Cell::Null);
-        }
-        let value = self.value;
-        self.value += 1;
-        Ok(match self.role {
-            Role::Text => Cell::Text(self.texts[value].data()),
-            Role::Integer { unsigned } | Role::Integers { unsigned, .. } => {
-                Cell::Integer(wide(self.integers[value], unsigned))
+        };
+        match (self.role, &self.decoded.values) {
+            (Role::Text, Values::Texts(texts)) => {
+                let text = texts.get(value).map(ByteArray::data);
+                text.map(Cell::Text).ok_or_else(missing)
             }
-        })
+            (_, Values::Integers(integers)) => {
+                let integer = integers.get(value).ok_or_else(missing)?;
+                Ok(Cell::Integer(wide(*integer, self.role.is_unsigned())))
+            }
+            (_, Values::Floats(floats)) => {
+                let float = floats.get(value).ok_or_else(missing)?;
+                Ok(Cell::Float(*float))
+            }
+            _ => Err(missing()),
+        }
     }
 
     /// Whether there are no more cells.
     pub(super) fn is_at_end(&mut self) -> io::Result<bool> {
-        if self.level == self.levels {
-            self.fill()?;
-        }
-        Ok(self.levels == 0)
+        self.decoded.is_at_end()
     }
 
-    /// The list that starts at the level before the next one.
-    fn list(&mut self, definition: i16, item: i16, unsigned: bool) -> Cell<'_> {
-        if definition < item {
-            return match definition + 1 == item {
-                true => Cell::Integers(&[], unsigned),
-                false => Cell::Null,
-            };
-        }
+    /// The list of the next row.
+    fn list(&mut self, item: i16) -> io::Result<Cell<'_>> {
+        let definition = self.decoded.definition();
         self.items.clear();
-        let mut definition = definition;
+        self.float_items.clear();
+        if definition < item {
+            self.decoded.take();
+            return Ok(match definition + 1 == item {
+                true => self.items(),
+                false => Cell::Null,
+            });
+        }
         loop {
-            let there = definition == self.present;
-            self.items.push(there.then(|| self.integers[self.value]));
-            self.value += usize::from(there);
-            if self.level == self.levels || self.repetition[self.level] == 0 {
-                return Cell::Integers(&self.items, unsigned);
+            let value = self.decoded.take();
+            match (self.role, &self.decoded.values) {
+                (Role::Integers { .. }, Values::Integers(all)) => {
+                    self.items.push(item_of(all, value)?);
+                }
+                (Role::Floats { .. }, Values::Floats(all)) => {
+                    self.float_items.push(item_of(all, value)?);
+                }
+                _ => return Err(missing()),
             }
-            definition = self
-                .definition
-                .get(self.level)
-                .copied()
-                .unwrap_or(self.present);
-            self.level += 1;
+            if self.decoded.repetition() == 0 {
+                return Ok(self.items());
+            }
         }
     }
 
-    /// Decodes some rows; none at the end.
-    fn fill(&mut self) -> io::Result<()> {
-        self.definition.clear();
-        self.repetition.clear();
-        self.texts.clear();
-        self.integers.clear();
-        (self.level, self.value) = (0, 0);
-        let (many, definition, repetition) =
-            (self.many, &mut self.definition, &mut self.repetition);
-        let (levels, bytes) = match &mut self.reader {
-            ColumnReader::ByteArrayColumnReader(reader) => {
-                let (levels, values) =
-                    decode::<ByteArrayType>(reader, many, definition, repetition)?;
-                self.texts = values;
-                (levels, self.texts.iter().map(ByteArray::len).sum())
-            }
-            ColumnReader::Int32ColumnReader(reader) => {
-                let (levels, values) = decode::<Int32Type>(reader, many, definition, repetition)?;
-                let unsigned = matches!(
-                    self.role,
-                    Role::Integer { unsigned: true } | Role::Integers { unsigned: true, .. }
-                );
-                let widen = |value: i32| match unsigned {
-                    true => i64::from(value.cast_unsigned()),
-                    false => i64::from(value),
-                };
-                self.integers.extend(values.into_iter().map(widen));
-                (levels, levels * size_of::<i64>())
-            }
-            ColumnReader::Int64ColumnReader(reader) => {
-                let (levels, values) = decode::<Int64Type>(reader, many, definition, repetition)?;
-                self.integers = values;
-                (levels, levels * size_of::<i64>())
-            }
-            _ => (0, 0),
-        };
-        self.levels = levels;
-        self.budget.store(self.full_budget, Ordering::Relaxed);
-        self.many = match bytes > BYTES {
-            true => 1,
-            false => (self.many * 2).min(self.most),
-        };
-        Ok(())
+    /// The list that was read last.
+    fn items(&self) -> Cell<'_> {
+        match self.role {
+            Role::Floats { .. } => Cell::Floats(&self.float_items),
+            _ => Cell::Integers(&self.items, self.role.is_unsigned()),
+        }
     }
 }
 
-/// Decodes `many` rows; returns the number of levels, and the values that are not null.
-fn decode<T: DataType>(
-    reader: &mut ColumnReaderImpl<T>,
-    many: usize,
-    definition: &mut Vec<i16>,
-    repetition: &mut Vec<i16>,
-) -> io::Result<(usize, Vec<T::T>)> {
-    let mut values = Vec::new();
-    let (_, _, levels) = reader
-        .read_records(many, Some(definition), Some(repetition), &mut values)
-        .map_err(cause)?;
-    Ok((levels, values))
+/// An item of a list: null, or the value at this index.
+fn item_of<T: Copy>(all: &[T], value: Option<usize>) -> io::Result<Option<T>> {
+    let item = |value| all.get(value).copied().ok_or_else(missing);
+    value.map(item).transpose()
+}
+
+fn missing() -> io::Error {
+    malformed("a column with fewer values than its levels say")
 }

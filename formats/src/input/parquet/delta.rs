@@ -6,11 +6,16 @@ pub(super) fn texts_lie_in(bytes: &[u8], most: usize) -> bool {
     texts(bytes, most).is_some()
 }
 
-/// The same for texts that share prefixes with the text before: the lengths of the prefixes come first.
-pub(super) fn shared_texts_lie_in(bytes: &[u8], most: usize) -> bool {
-    let shared = integers(bytes, most, |length| (length >= 0).then_some(()));
-    let count = shared.and_then(|(count, end)| Some((count, texts(bytes.get(end..)?, most)?)));
-    count.is_some_and(|(shared, texts)| shared == texts)
+/// The same for texts that share prefixes with the text before: the lengths of the prefixes come first. The bytes of
+/// all prefixes, if the texts are in `bytes`.
+pub(super) fn shared_texts_in(bytes: &[u8], most: usize) -> Option<usize> {
+    let mut prefixes = 0_usize;
+    let (shared, end) = integers(bytes, most, |length| {
+        prefixes = prefixes.checked_add(usize::try_from(length).ok()?)?;
+        Some(())
+    })?;
+    let texts = texts(bytes.get(end..)?, most)?;
+    (shared == texts).then_some(prefixes)
 }
 
 fn texts(bytes: &[u8], most: usize) -> Option<usize> {
@@ -110,7 +115,7 @@ mod tests {
         assert!(texts_lie_in(&whole, 3));
         assert!(!texts_lie_in(&whole, 2));
         assert!(!texts_lie_in(&whole[..whole.len() - 1], 3));
-        assert!(shared_texts_lie_in(&[lengths(), whole].concat(), 3));
+        assert_eq!(shared_texts_in(&[lengths(), whole].concat(), 3), Some(6));
         assert!(texts_lie_in(&[0x80, 0x01, 4, 0, 0], 3));
     }
 

@@ -1,7 +1,6 @@
 //! Takes a tar file in WebDataset format, yields a document per sample. A sample is a run of members with the same key:
-//! the path up to the first dot of its last part. `.txt` holds the text; `.json` holds an object with the fields: the
-//! text if there is no `.txt`, the token ids, and the document's own id if it differs from the key. Other members are
-//! skipped.
+//! the path up to the first dot of its last part. `.txt` holds the text; `.json` holds an object with all other fields,
+//! the text if there is no `.txt`, and the document's own id if it differs from the key. Other members are skipped.
 //!
 //! The crate `webdataset` says which members are a sample, with its [`Grouper`]. Its parser of headers stays out, and
 //! [`members`] is in its place, for it reads every member whole before it can be refused, even unwanted ones and names,
@@ -60,7 +59,8 @@ struct Current {
 /// The fields of an object.
 struct Fields {
     said: Said,
-    content: Result<Content, String>,
+    /// With the text before the document.
+    content: Result<(Content, Option<String>), String>,
 }
 
 impl Samples {
@@ -200,19 +200,26 @@ fn document(
             (None, _) => None,
         }
     };
-    let text = member("txt").map(|text| text.map(Content::Text));
-    let read = member("json").map(|json| json.and_then(|json| fields(&json, options)));
+    let mut text = member("txt");
+    let json = member("json");
+    let has_text = text.is_some();
+    // Whether a text alone is a document.
+    let is_text = options.no_fields_in_text().is_none();
+    let beside = text.take_if(|_| !is_text);
+    let read = json.map(|json| json.and_then(|json| fields(&json, beside, options)));
     let (mut said, content) = match read {
         Some(Ok(Fields { said, content })) => (said, Some(content)),
         Some(Err(reason)) => (Said::default(), Some(Err(reason))),
         None => (Said::default(), None),
     };
-    let has_text = text.is_some();
-    let (content, wanted) = match options.tokens_field {
-        Some(_) => (content, "a member .json"),
-        None => (text.or(content), "a member .txt or .json"),
+    let (content, wanted) = match is_text {
+        true => {
+            let text = text.map(|text| Ok((Content::Text(text?), None)));
+            (text.or(content), "a member .txt or .json")
+        }
+        false => (content, "a member .json"),
     };
-    let content = content.unwrap_or_else(|| {
+    let (content, context) = content.unwrap_or_else(|| {
         let others = sample.keys().filter(|name| !name.starts_with('_'));
         let mut got: Vec<_> = others.map(|name| format!(".{name}")).collect();
         if has_text {
@@ -226,6 +233,7 @@ fn document(
         Err(format!("sample {key:?}: expected {wanted}, got {got}"))
     })?;
     said.id.get_or_insert(current.key);
+    said.context = context;
     Ok((said, content))
 }
 
@@ -239,16 +247,16 @@ fn utf8(mut bytes: Vec<u8>) -> Result<String, String> {
     })
 }
 
-fn fields(json: &str, options: &ReadOptions) -> Result<Fields, String> {
+/// The fields of the member .json; the `text` of the member .txt takes precedence over that in it.
+fn fields(
+    json: &str,
+    text: Option<Result<String, String>>,
+    options: &ReadOptions,
+) -> Result<Fields, String> {
     with_object(json, Place::Line, |object| {
         Ok(Fields {
             said: object.said(options),
-            content: match &options.tokens_field {
-                Some(field) => object.tokens(field, options.names).map(Content::Tokens),
-                None => object
-                    .text(&options.text_field, options.names)
-                    .map(Content::Text),
-            },
+            content: object.content(options, text),
         })
     })
 }

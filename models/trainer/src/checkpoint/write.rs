@@ -9,11 +9,12 @@ use super::Model;
 use crate::{Result, TrainerError};
 
 /// The tokenizer's files (and the generation settings), copied if the source has them.
-const TOKENIZER_FILES: [&str; 8] = [
+const TOKENIZER_FILES: [&str; 9] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
+    "chat_template.jinja",
     "tokenizer.model",
     "vocab.json",
     "merges.txt",

@@ -22,7 +22,7 @@ pub struct GlobalBatch {
     pub rows: Vec<Vec<Segment>>,
     /// Token ids; 0 for padding.
     pub input_ids: Vec<u32>,
-    /// Whether a token is a target: a token precedes it in its segment.
+    /// Whether a token is a target: a token precedes it in its segment, and it is not context.
     pub targets: Vec<bool>,
     /// Loss under the reference, in nats; NaN if unscored or not a target.
     pub reference_loss: Vec<f32>,
@@ -32,6 +32,8 @@ pub struct GlobalBatch {
     pub has_reference: bool,
     /// Whether the documents have weights or mask bits.
     pub has_weights: bool,
+    /// Whether the documents have context tokens.
+    pub has_context: bool,
     /// Where the next batch starts.
     pub after: DataPosition,
 }
@@ -58,6 +60,7 @@ impl GlobalBatch {
             weight: vec![f32::NAN; tokens],
             has_reference: false,
             has_weights: false,
+            has_context: false,
             after,
         };
         let mut document = Document::default();
@@ -92,6 +95,10 @@ impl GlobalBatch {
         // The first token is context.
         let targets = at + 1..at + tokens;
         self.targets[targets.clone()].fill(true);
+        if !document.target.is_empty() {
+            self.targets[targets.clone()].copy_from_slice(&document.target[1..]);
+            self.has_context = true;
+        }
         for (from, into, has) in [
             (
                 &document.reference_loss,
@@ -144,6 +151,10 @@ impl GlobalBatch {
                 },
                 mask: given().map(|weight| weight > 0.0).collect(),
                 weights: given().collect(),
+                context: match self.has_context {
+                    true => self.targets[part.clone()].iter().map(|t| !t).collect(),
+                    false => Vec::new(),
+                },
             }
         });
         parts.collect()

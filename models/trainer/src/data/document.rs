@@ -14,6 +14,8 @@ pub struct Document {
     pub reference_loss: Vec<f32>,
     /// A weight, or a mask bit as 1 or 0. Empty if neither is used.
     pub weight: Vec<f32>,
+    /// Whether a token may be a target; the others are context. Empty if all may be.
+    pub target: Vec<bool>,
 }
 
 impl Document {
@@ -22,6 +24,7 @@ impl Document {
         self.input_ids.clear();
         self.reference_loss.clear();
         self.weight.clear();
+        self.target.clear();
     }
 }
 
@@ -75,6 +78,9 @@ impl Documents for Vec<Document> {
             if !from.is_empty() {
                 into.extend_from_slice(&from[tokens.clone()]);
             }
+        }
+        if !from.target.is_empty() {
+            into.target.extend_from_slice(&from.target[tokens]);
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ fn documents(lengths: &[usize]) -> Vec<Document> {
         input_ids: (0..length).map(|i| (d * 31 + i) as u32 % 997).collect(),
         reference_loss: (0..length).map(|i| number(d, i)).collect(),
         weight: (0..length).map(|i| number(d, i) + 0.5).collect(),
+        target: Vec::new(),
     };
     lengths.iter().enumerate().map(of).collect()
 }

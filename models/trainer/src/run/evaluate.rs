@@ -80,7 +80,11 @@ impl EvaluationSet {
                     let part = segment.part;
                     let marked = self.after.get(part.document).copied().flatten();
                     for i in 1..part.length {
-                        let loss = loss[row * length + segment.start + i];
+                        let place = row * length + segment.start + i;
+                        if !batch.targets[place] {
+                            continue;
+                        }
+                        let loss = loss[place];
                         add(&mut all, loss);
                         if marked.is_some_and(|first| part.start + i >= first) {
                             add(&mut after, loss);

@@ -285,6 +285,7 @@ fn copy_tokenizer(tokenizer: &Path, folder: &Path) -> std::io::Result<()> {
         "tokenizer_config.json",
         "special_tokens_map.json",
         "added_tokens.json",
+        "chat_template.jinja",
     ] {
         let (from, to) = (tokenizer.with_file_name(name), folder.join(name));
         if !alone && from.is_file() {

@@ -141,6 +141,7 @@ fn documents() -> Vec<Document> {
                 .map(|i| ((d * 7 + i * 3) % 31) as f32 / 10.0)
                 .collect(),
             weight: Vec::new(),
+            target: Vec::new(),
         }
     };
     (0..90).map(of).collect()
