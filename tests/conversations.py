@@ -1,7 +1,8 @@
 """Chat templates in Transformers: what `Conversations` must give.
 
-    python -I conversations.py write FOLDER     writes tokenizers with templates, and cases with what Transformers makes of them
-    python -I conversations.py check MASKS FOLDER    compares a masks folder of `score --messages-field messages` with it
+    python -I conversations.py write FOLDER [TEMPLATE ...]    writes tokenizers with templates, and cases with what Transformers
+                                                              makes of them
+    python -I conversations.py check MASKS FOLDER             compares a masks folder of `score --messages-field` with the cases
 
 The templates are written for this test from what their vendors say of their prompt formats, in the manner of the templates
 that models come with: macros, namespaces, slices, whitespace control, `tojson`, `raise_exception`. They are no copies.
@@ -843,9 +844,9 @@ def expected(tokenizer, messages, tools, targets):
     return {"text": text, "ids": ids, "mask": mask}
 
 
-def write(folder):
+def write(folder, names):
     cases = []
-    for name in TEMPLATES:
+    for name in names or TEMPLATES:
         tokenizer = written(folder, name)
         for title, messages in CONVERSATIONS.items():
             for tools in (None, TOOLS):
@@ -876,6 +877,6 @@ def check(masks, folder):
 
 if __name__ == "__main__":
     if sys.argv[1] == "write":
-        write(Path(sys.argv[2]))
+        write(Path(sys.argv[2]), sys.argv[3:])
     else:
         check(Path(sys.argv[2]), Path(sys.argv[3]))
