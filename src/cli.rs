@@ -58,8 +58,8 @@ pub use targets::TargetArgs;
 pub use threads_and_progress::{ProgressArgs, ThreadsArgs};
 pub(crate) use values::ratio;
 pub use values::{
-    Combination, MaskCompression, MessagesStyle, PrecisionChoice, ProgressKind, ScoreDtype,
-    SpecialToken, TargetRule,
+    Combination, MaskCompression, MaskFormat, MessagesStyle, PrecisionChoice, ProgressKind,
+    ScoreDtype, SpecialToken, TargetRule,
 };
 pub use verify::{OracleDtype, VerifyArgs};
 

@@ -65,7 +65,6 @@ mod metadata;
 mod numbers;
 mod on_disk;
 pub mod outcome;
-mod panics;
 pub mod pipeline;
 pub mod plan;
 mod program;

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use rho_formats::{BatchCompression, MasksFolder, ReadOptions, Sample, ScoreType};
+use rho_formats::{BatchCompression, FileFormat, MasksFolder, ReadOptions, Sample, ScoreType};
 use rho_selection::Combine;
 use serde::Serialize;
 use serde_json::json;
@@ -111,6 +111,8 @@ pub struct Plan {
     pub(crate) sample: Option<Sampled>,
     /// Type of the stored scores.
     pub score_type: ScoreType,
+    /// Format of the mask files.
+    pub format: FileFormat,
     /// Compression of the masks.
     pub compression: BatchCompression,
     /// Whether the masks store the text.
@@ -270,7 +272,7 @@ impl Plan {
 
     /// Everything that determines the masks and their bytes. A resumed run must have the same.
     pub(crate) fn what_changes_masks(&self) -> serde_json::Value {
-        json!({
+        let mut settings = json!({
             "metadata": self.metadata(),
             "library_version": self.library_version,
             "scores": self.scores,
@@ -287,7 +289,9 @@ impl Plan {
             "keep_text": self.keep_text,
             "score_context": self.score_context,
             "shard_size": self.shard_bytes,
-        })
+        });
+        record_format(&mut settings, self.format);
+        settings
     }
 
     /// Writes the tokenizer, if there is one, into the masks folder.
@@ -312,5 +316,12 @@ impl Plan {
                 .and_then(|sample| Sample::new(sample.rate, sample.seed)),
             names: OPTION_NAMES,
         }
+    }
+}
+
+/// Adds the format of mask files to the settings of a run; not that of streams, so that earlier runs resume.
+pub(crate) fn record_format(settings: &mut serde_json::Value, format: FileFormat) {
+    if format != FileFormat::ArrowStream {
+        settings["format"] = json!(format);
     }
 }

@@ -15,6 +15,9 @@ mod documents;
 // Masks in the formats of other trainers.
 #[cfg(test)]
 mod convert;
+// Chat templates and targets, against the real Transformers.
+#[cfg(test)]
+mod conversations;
 // Whole documents, selected by their scores, and without those that came before.
 #[cfg(test)]
 mod document_selection;
@@ -49,6 +52,9 @@ mod every_user;
 // Checkpoints: `export`, and `score` of a checkpoint itself.
 #[cfg(test)]
 mod export;
+// Masks as Arrow streams, Arrow files and Parquet.
+#[cfg(test)]
+mod file_formats;
 // Documents that are dropped before tokens are ranked.
 #[cfg(test)]
 mod filter;

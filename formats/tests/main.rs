@@ -15,6 +15,8 @@ mod damaged_masks;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod file_formats;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod joined;

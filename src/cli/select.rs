@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{
     selection::{RuleName, SelectionArgs},
     threads_and_progress::{ProgressArgs, ThreadsArgs},
-    values::size,
+    values::{MaskFormat, size},
 };
 
 /// What `select --help` ends with.
@@ -60,6 +60,16 @@ pub struct SelectArgs {
     /// Start over: first remove what an earlier `select` wrote to the output folder.
     #[arg(long, help_heading = "Output")]
     pub restart: bool,
+
+    /// Format of the new files, whatever that of the input is.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
+    pub format: MaskFormat,
 
     /// Keep only documents for which this is true, such as "mean(loss) < 4 and tokens >= 20".
     ///

@@ -21,6 +21,7 @@ mod tests;
 use std::{ops::Range, path::Path};
 
 use minijinja::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     cli::{MessagesStyle, TargetRule as Targets},
@@ -47,9 +48,9 @@ pub struct Conversations {
     template: Template,
     /// The template for conversations with tools, if the model has another one for them.
     with_tools: Option<Template>,
-    fingerprint: String,
     /// The special tokens, as variables of the template.
     special: Vec<(String, String)>,
+    fingerprint: String,
     style: MessagesStyle,
     targets: Targets,
 }
@@ -91,19 +92,31 @@ impl Conversations {
                 ));
             }
         }
+        let mut digest = Sha256::new();
+        for (name, text) in templates
+            .sources
+            .iter()
+            .chain(special.iter().map(|(name, text)| (name, text)))
+        {
+            for part in [name, text] {
+                digest.update((part.len() as u64).to_le_bytes());
+                digest.update(part);
+            }
+        }
+        let digest = digest.finalize();
         let missing = || anyhow::anyhow!("expected a chat template, got none");
         Ok(Self {
             template: compile("default")?.ok_or_else(missing)?,
             with_tools: compile("tool_use")?,
-            fingerprint: templates.fingerprint(),
             special,
+            fingerprint: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
             style,
             targets,
         })
     }
 
-    /// SHA-256 of the templates.
-    pub(crate) fn fingerprint(&self) -> &str {
+    /// SHA-256 of what the texts depend on besides the messages: the templates, and the special tokens by their names.
+    pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
@@ -139,8 +152,9 @@ impl Conversations {
         let spans = match self.targets {
             Targets::All => None,
             _ if conversation.template().marks_generation => {
-                let marks = self.of_rule(&generation);
-                Some(targets::of_marks(tokenization, &text, tokens.len(), marks)?)
+                let marks = conversation.marks_of_rule(tokenization, &tokens, &generation)?;
+                let spans = targets::of_marks(tokenization, &text, tokens.len(), marks)?;
+                Some(spans)
             }
             _ => Some(conversation.by_prefixes(tokenization, &tokens)?),
         };
@@ -222,6 +236,34 @@ impl Conversation<'_> {
         self.template().render(variables, self.bytes)
     }
 
+    /// The marks that the rule asks for, of all of a conversation.
+    fn marks_of_rule<'a>(
+        &self,
+        tokenization: &Tokenization,
+        tokens: &[u32],
+        marks: &'a [Range<usize>],
+    ) -> Result<&'a [Range<usize>], String> {
+        let (Targets::LastAssistant, [_, .., last]) =
+            (self.conversations.targets, &*self.messages.assistant)
+        else {
+            return Ok(marks);
+        };
+        // A message may have several marks: the last one's are those that its prefix does not have.
+        let unknown = |why: &str| {
+            format!(
+                "messages[{last}]: expected to find where the last assistant's text begins, got {why}"
+            )
+        };
+        let before = self
+            .render(*last, false)
+            .map_err(|error| unknown(&format!("an error: {error}")))?;
+        let prefix = encode(tokenization, &before.text)?;
+        match tokens.starts_with(&prefix) && marks.starts_with(&before.generation) {
+            true => Ok(&marks[before.generation.len()..]),
+            false => Err(unknown(CHANGED)),
+        }
+    }
+
     /// The spans of the assistant's messages, by prefixes of the conversation. `tokens` are all its tokens.
     fn by_prefixes(
         &self,
@@ -231,6 +273,11 @@ impl Conversation<'_> {
         let mut bytes = 0;
         let mut spans = Vec::new();
         for &place in self.conversations.of_rule(&self.messages.assistant) {
+            if place == 0 {
+                return Err(format!(
+                    "messages[0]: expected messages before the assistant's, which show where its text begins, got none"
+                ));
+            }
             let mut border = |messages: usize, prompt: bool| {
                 let what = if prompt { "begins" } else { "ends" };
                 let unknown = |why: String| {
@@ -253,10 +300,7 @@ impl Conversation<'_> {
                 let prefix = encode(tokenization, &prefix.text)?;
                 match tokens.starts_with(&prefix) {
                     true => Ok(prefix.len()),
-                    false => Err(unknown(format!(
-                        "other tokens for the {messages} messages up to there than in the whole conversation: the \
-                         template changes earlier turns, or a token spans the border"
-                    ))),
+                    false => Err(unknown(CHANGED.to_owned())),
                 }
             };
             let span = border(place, true)?..border(place + 1, false)?;
@@ -270,6 +314,10 @@ impl Conversation<'_> {
         Ok(spans)
     }
 }
+
+/// Why a prefix of a conversation does not show where its targets are.
+const CHANGED: &str = "other tokens for the messages up to there than in the whole conversation: the template changes \
+                       earlier turns, or a token spans the border";
 
 fn encode(tokenization: &Tokenization, text: &str) -> Result<Vec<u32>, String> {
     let tokens = tokenization.encode_alone(text);

@@ -10,7 +10,6 @@ use std::{
 use anyhow::Context as _;
 use rho_files::read_named_text;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use crate::hinted_error::HintedError;
 
@@ -103,16 +102,6 @@ impl Templates {
             }
         };
         Self { path, sources }.with_default()
-    }
-
-    /// SHA-256 of the templates and their names.
-    pub(super) fn fingerprint(&self) -> String {
-        let mut hash = Sha256::new();
-        for (name, source) in &self.sources {
-            hash.update(format!("{name}\0{}\0{source}", source.len()));
-        }
-        let digest = hash.finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn with_default(self) -> anyhow::Result<Self> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rho_formats::MasksFolder;
+use rho_formats::{MasksFolder, mask_file_stem};
 use serde_json::{Value, json};
 
 use super::{
@@ -191,7 +191,7 @@ fn version_fits(masks: &Path, metadata: &Value) -> anyhow::Result<()> {
 fn stems(input: &Input) -> Vec<String> {
     let plain = |shard: usize| {
         let name = input.shard_name(shard);
-        name.strip_suffix(".arrow").unwrap_or(name).to_owned()
+        mask_file_stem(name).unwrap_or(name).to_owned()
     };
     let whole = |shard: usize| {
         let name = plain(shard);

@@ -1,6 +1,6 @@
 //! Copies one file with new metadata, without the documents that an earlier folder has, and counts what it holds.
 
-use rho_formats::{MaskColumns, MaskCopy, MaskFile, MasksFolder, OutputError};
+use rho_formats::{MaskColumns, MaskCopy, MaskFile, MasksFolder, OutputError, Storage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -67,14 +67,17 @@ pub(super) fn copy(
         }
         let batch = columns.next_batch()?;
         // The compression is known once the first record batch is read.
-        let compression = columns.compression();
+        let storage = Storage {
+            format: plan.format,
+            compression: columns.compression(),
+        };
         let copy = match &mut open {
             Some(copy) => copy,
             none => none.insert(MaskCopy::whole(
                 target.folder,
                 &merged.name,
                 &input.first,
-                compression,
+                storage,
                 target.metadata,
             )?),
         };
@@ -97,10 +100,10 @@ pub(super) fn copy(
     input.must_be_unchanged(merged.file)?;
     let mut files = Vec::new();
     // A file without documents is copied, so that each shard has one; a file of which all were dropped is not.
-    if let Some(copy) = open
-        && (counts.documents > 0 || at == 0)
-    {
-        files.push(copy.finish()?);
+    match open {
+        Some(copy) if counts.documents > 0 || at == 0 => files.push(copy.finish()?),
+        Some(copy) => copy.discard()?,
+        None => {}
     }
     Ok(Some(Record { files, counts }))
 }

@@ -120,6 +120,8 @@ fn metadata(plan: &MergePlan, parts: &[Part]) -> anyhow::Result<Value> {
             let mut settings = run.settings;
             if let Some(settings) = settings.as_object_mut() {
                 settings.remove("metadata");
+                // How the input was stored is not how this is.
+                settings.remove("format");
             }
             said["run"] = settings;
             said["ranks"] = json!(folder.record_names("times")?.len());

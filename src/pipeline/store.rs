@@ -5,7 +5,10 @@ use std::{
     sync::Mutex,
 };
 
-use rho_formats::{Location, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, WriteOptions};
+use rho_formats::{
+    FileFormat, Location, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, Storage,
+    WriteOptions,
+};
 
 use super::{
     finish,
@@ -19,6 +22,7 @@ use crate::{
     plan::Plan,
     ranks,
     run_folder::{Command, Opening, RecordedPlan, RunFolder, STARTING},
+    selections::rule::Scope,
     terminal,
 };
 
@@ -356,7 +360,14 @@ fn columns(plan: &Plan) -> Columns {
         ..schema.clone()
     };
     let options = WriteOptions {
-        compression: plan.compression,
+        storage: Storage {
+            // Scores without a selection are only read again, by `select` or `dynamics`.
+            format: match plan.scope {
+                Scope::None => FileFormat::ArrowStream,
+                _ => plan.format,
+            },
+            compression: plan.compression,
+        },
         file_bytes: plan.shard_bytes,
     };
     Columns {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rho_formats::{BatchCompression, ScoreType};
+use rho_formats::{BatchCompression, FileFormat, ScoreType};
 
 use crate::cli::{
     Combination, InputArgs, MaskCompression, ModelArgs, ProgressArgs, RuleName, ScoreArgs,
@@ -43,6 +43,7 @@ pub(crate) struct ScoringRequest {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MaskFiles {
     pub(crate) score_type: ScoreType,
+    pub(crate) format: FileFormat,
     pub(crate) compression: BatchCompression,
     /// Also store each document's text.
     pub(crate) keep_text: bool,
@@ -56,6 +57,7 @@ impl Default for MaskFiles {
     fn default() -> Self {
         Self {
             score_type: ScoreType::Float32,
+            format: FileFormat::ArrowStream,
             compression: BatchCompression::None,
             keep_text: false,
             score_context: true,
@@ -117,6 +119,7 @@ impl From<&ScoreArgs> for ScoringRequest {
                     ScoreDtype::Float32 => ScoreType::Float32,
                     ScoreDtype::Float16 => ScoreType::Float16,
                 },
+                format: args.format.into(),
                 compression: match args.compression {
                     MaskCompression::None => BatchCompression::None,
                     MaskCompression::Zstd => BatchCompression::Zstd,

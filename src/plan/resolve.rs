@@ -4,7 +4,7 @@
 //! numbers, library, device.
 
 use ort::environment::Environment;
-use rho_formats::{MasksFolder, ReadOptions, Shard};
+use rho_formats::{FileFormat, MasksFolder, ReadOptions, Shard};
 use rho_reference::{Device, Precision, ReferenceModel, ResolvedDevice, matmul::Multiplier};
 use rho_runtime::{Library, LibraryOptions};
 
@@ -69,6 +69,14 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         return Err(HintedError::error(
             "--restart: expected a folder to start over in, got --out -",
             "omit --restart",
+        ));
+    } else if request.files.format != FileFormat::ArrowStream {
+        return Err(HintedError::error(
+            format!(
+                "--format: expected arrow-stream with --out -, because standard output is one stream, got {}",
+                request.files.format.name()
+            ),
+            "omit --format, or name a folder with --out",
         ));
     }
     let rank = ranks::resolve(request.rank.0, request.rank.1, &|name| {
@@ -194,6 +202,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
             seed: request.sample_seed,
         }),
         score_type: request.files.score_type,
+        format: request.files.format,
         compression: request.files.compression,
         keep_text: request.files.keep_text,
         score_context: request.files.score_context,

@@ -96,6 +96,11 @@ impl Found {
                 let name = |command: &Value| Value::from(command.as_str().unwrap_or("score"));
                 self.add(self.name(path), &name(before), &name(now), false);
             }
+            (before, now) if path == "format" => {
+                // That of streams is not recorded.
+                let name = |format: &Value| Value::from(format.as_str().unwrap_or("arrow-stream"));
+                self.add(self.name(path), &name(before), &name(now), false);
+            }
             (before, now) => {
                 let selects = path.starts_with("metadata.scope");
                 self.add(self.name(path), before, now, selects);
@@ -334,6 +339,9 @@ mod tests {
             "--text-field: text before, body now",
         ];
         assert!(!check("score", &before, &now, &expected));
+        let (before, now) = (json!({}), json!({"format": "parquet"}));
+        let expected = ["--format: arrow-stream before, parquet now"];
+        check("merge", &before, &now, &expected);
         let (before, now) = (
             json!({"seed": 1, "unknown": 1}),
             json!({"seed": 2, "unknown": 2}),

@@ -6,7 +6,8 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use rho_formats::{MaskColumns, MasksFolder};
+use rho_files::InsidePath;
+use rho_formats::{FileFormat, MaskColumns, MasksFolder};
 use rho_selection::Direction;
 use serde_json::{Value, json};
 
@@ -20,7 +21,7 @@ use crate::{
     hinted_error::HintedError,
     masks::{finished::Input, out_folder},
     metadata::{Metadata, Scored, Selection, without_counts},
-    plan::Plan,
+    plan::{Plan, record_format},
     run_folder::{Command, RecordedPlan, on_threads},
     selections::{
         cuts::Cuts,
@@ -36,6 +37,9 @@ use crate::{
 pub(crate) struct SelectPlan {
     pub(super) input: Input,
     pub(super) out: PathBuf,
+    pub(super) format: FileFormat,
+    /// The names of the new files, one for each of the input.
+    pub(super) names: Vec<InsidePath>,
     pub(super) rule: Rule,
     pub(super) scope: Scope,
     pub(super) threads: usize,
@@ -65,6 +69,8 @@ impl SelectPlan {
             None => None,
         };
         Ok(Self {
+            names: input.names_in(plan.format)?,
+            format: plan.format,
             input,
             filter: None,
             joined: None,
@@ -179,7 +185,13 @@ impl SelectPlan {
         if let Some(join) = &self.joined {
             settings["join"] = join.recorded();
         }
-        RecordedPlan::of_files(settings, self.input.recorded())
+        record_format(&mut settings, self.format);
+        RecordedPlan::of_files(settings, self.input.recorded_as(&self.names))
+    }
+
+    /// The name of a shard, which is that of its first new file.
+    pub(super) fn shard_name(&self, shard: usize) -> &str {
+        &self.names[self.input.shards[shard].start]
     }
 }
 
@@ -246,6 +258,7 @@ pub(crate) fn resolve(args: &SelectArgs) -> anyhow::Result<SelectPlan> {
         }
         None => None,
     };
+    let format = args.format.into();
     let filter = args.filter.as_deref();
     let filter = filter.map(|text| Filter::read(text, &input.first, joined_name));
     Ok(SelectPlan {
@@ -259,6 +272,8 @@ pub(crate) fn resolve(args: &SelectArgs) -> anyhow::Result<SelectPlan> {
         scope,
         rule,
         out: args.out.clone(),
+        format,
+        names: input.names_in(format)?,
         threads,
         restart: args.restart,
         input,

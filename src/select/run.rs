@@ -44,7 +44,7 @@ pub(crate) fn run(
     let note = masks_copy::copy(&plan.input.folder, files, tokenizer.as_deref())?;
     note.iter().for_each(|note| terminal::line(note));
     let count = plan.input.shards.len();
-    let names = (0..count).map(|shard| plan.input.shard_name(shard));
+    let names = (0..count).map(|shard| plan.shard_name(shard));
     let mut shards = Shards::<Record>::resume(files, names)?;
     if shards.todo().next().is_none() {
         let times = Times::read(files)?;
@@ -90,7 +90,7 @@ pub(crate) fn run(
         &bytes,
         stop,
         |shard| shard::select(plan, &target, shard, cuts.as_ref(), stop),
-        |shard| progress.shard_done(plan.input.shard_name(shard), None),
+        |shard| progress.shard_done(plan.shard_name(shard), None),
     );
     progress.finish();
     worked?;

@@ -6,7 +6,9 @@ use std::{
     sync::mpsc::{SyncSender, sync_channel},
 };
 
-use rho_formats::{BatchCompression, MaskBatch, MaskCopy, MaskFile, MasksFolder, NewColumns};
+use rho_formats::{
+    BatchCompression, MaskBatch, MaskCopy, MaskFile, MasksFolder, NewColumns, Storage,
+};
 
 use super::{
     plan::SelectPlan,
@@ -155,9 +157,12 @@ impl Written<'_> {
                     let input = &self.plan.input;
                     self.open = Some(MaskCopy::create(
                         self.target.folder,
-                        &input.files[file].name,
+                        &self.plan.names[file],
                         &input.first,
-                        compression,
+                        Storage {
+                            format: self.plan.format,
+                            compression,
+                        },
                         self.target.columns,
                     )?);
                 }

@@ -38,10 +38,7 @@ pub(crate) const ALL: [Target; 10] = [
     Target {
         name: "json_lines",
         most: 4 << 20,
-        read: |folder, bytes| {
-            let all = [text(), tokens(), nested(), numbers()];
-            read(folder, "a.jsonl", bytes, &all);
-        },
+        read: |folder, bytes| read(folder, "a.jsonl", bytes, &every_content()),
     },
     Target {
         name: "text",
@@ -58,33 +55,29 @@ pub(crate) const ALL: [Target; 10] = [
         name: "tar",
         most: 8 << 20,
         read: |folder, bytes| {
-            read(folder, "a.tar", bytes, &[text(), tokens()]);
-            read(folder, "a.tar", &with_checksums(bytes), &[text(), tokens()]);
+            read(folder, "a.tar", bytes, &[text(), tokens(), messages()]);
+            read(
+                folder,
+                "a.tar",
+                &with_checksums(bytes),
+                &[text(), tokens(), messages()],
+            );
         },
     },
     Target {
         name: "parquet",
         most: 32 << 20,
-        read: |folder, bytes| {
-            let all = [text(), tokens(), nested(), numbers()];
-            read(folder, "a.parquet", bytes, &all);
-        },
+        read: |folder, bytes| read(folder, "a.parquet", bytes, &every_content()),
     },
     Target {
         name: "arrow_file",
         most: 32 << 20,
-        read: |folder, bytes| {
-            let all = [text(), tokens(), nested(), numbers()];
-            read(folder, "a.arrow", bytes, &all);
-        },
+        read: |folder, bytes| read(folder, "a.arrow", bytes, &every_content()),
     },
     Target {
         name: "arrow_stream",
         most: 32 << 20,
-        read: |folder, bytes| {
-            let all = [text(), tokens(), nested(), numbers()];
-            read(folder, "a.arrows", bytes, &all);
-        },
+        read: |folder, bytes| read(folder, "a.arrows", bytes, &every_content()),
     },
     Target {
         name: "compressed",
@@ -159,6 +152,37 @@ fn nested() -> ReadOptions {
         id_field: "number".to_owned(),
         ..text()
     }
+}
+
+fn messages() -> ReadOptions {
+    let content = ContentFields::Messages {
+        messages: "messages".to_owned(),
+        tools: Some("tools".to_owned()),
+    };
+    ReadOptions { content, ..text() }
+}
+
+fn every_content() -> Vec<ReadOptions> {
+    let targets = ContentFields::Tokens {
+        tokens: "input_ids".to_owned(),
+        targets: Some("targets".to_owned()),
+    };
+    let spans = ContentFields::Spans {
+        text: "text".to_owned(),
+        spans: "spans".to_owned(),
+    };
+    let completion = ContentFields::Completion {
+        prompt: "text".to_owned(),
+        completion: "id".to_owned(),
+    };
+    let others = [targets, spans, completion].map(|content| ReadOptions {
+        content,
+        context_field: Some("text".to_owned()),
+        ..text()
+    });
+    let mut all = vec![text(), tokens(), nested(), messages(), numbers()];
+    all.extend(others);
+    all
 }
 
 fn put(path: &Path, bytes: &[u8]) {

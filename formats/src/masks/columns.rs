@@ -14,15 +14,15 @@ use arrow_select::filter::filter_record_batch;
 use half::slice::HalfFloatSliceExt;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::frames::Frames;
-use super::reader::{NO_CONTEXT, broken, open_beginning, open_frames};
+use super::batches::Batches;
+use super::reader::{NO_CONTEXT, broken, open_batches, open_beginning};
 use super::schema::{self, MaskSchema};
 use super::{BatchCompression, MaskError};
 
 /// The record batches of one mask file.
 pub struct MaskColumns {
     path: PathBuf,
-    frames: Frames,
+    batches: Batches,
     columns: MaskSchema,
     /// The number of rows returned so far.
     rows: usize,
@@ -40,10 +40,10 @@ impl MaskColumns {
     /// Opens a mask file.
     ///
     /// # Errors
-    /// If it cannot be read, is not an Arrow stream, or holds no masks.
+    /// If it cannot be read, is none of the formats, or holds no masks.
     pub fn open(path: &Path) -> Result<Self, MaskError> {
-        let (frames, columns) = open_frames(path)?;
-        Ok(Self::with(path, frames, columns))
+        let (batches, columns) = open_batches(path)?;
+        Ok(Self::with(path, batches, columns))
     }
 
     /// Opens the first bytes of a mask file that is still being written, as many as
@@ -52,14 +52,14 @@ impl MaskColumns {
     /// # Errors
     /// As for [`open`](Self::open), and if the file is shorter.
     pub fn open_beginning(path: &Path, bytes: u64) -> Result<Self, MaskError> {
-        let (frames, columns) = open_beginning(path, bytes)?;
-        Ok(Self::with(path, frames, columns))
+        let (batches, columns) = open_beginning(path, bytes)?;
+        Ok(Self::with(path, batches, columns))
     }
 
-    fn with(path: &Path, frames: Frames, columns: MaskSchema) -> Self {
+    fn with(path: &Path, batches: Batches, columns: MaskSchema) -> Self {
         Self {
             path: path.to_path_buf(),
-            frames,
+            batches,
             columns,
             rows: 0,
         }
@@ -72,47 +72,47 @@ impl MaskColumns {
 
     /// The names of all columns, in order.
     pub fn names(&self) -> Vec<&str> {
-        let fields = self.frames.schema().fields().iter();
+        let fields = self.batches.schema().fields().iter();
         fields.map(|field| field.name().as_str()).collect()
     }
 
     /// The names of all score columns, of any type.
     pub fn scores(&self) -> Vec<&str> {
-        let fields = self.frames.schema().fields().iter();
+        let fields = self.batches.schema().fields().iter();
         let scores = fields.filter(|field| schema::is_score(field));
         scores.map(|field| field.name().as_str()).collect()
     }
 
     /// The names of all weight columns.
     pub fn weights(&self) -> Vec<&str> {
-        let fields = self.frames.schema().fields().iter();
+        let fields = self.batches.schema().fields().iter();
         let weights = fields.filter(|field| schema::is_weights(field));
         weights.map(|field| field.name().as_str()).collect()
     }
 
     /// The names of all code columns.
     pub fn codes(&self) -> Vec<&str> {
-        let fields = self.frames.schema().fields().iter();
+        let fields = self.batches.schema().fields().iter();
         let codes = fields.filter(|field| schema::is_codes(field));
         codes.map(|field| field.name().as_str()).collect()
     }
 
     /// The unread bytes of the file.
     pub fn left(&self) -> u64 {
-        self.frames.left()
+        self.batches.left()
     }
 
     /// Whether another file has the same columns and metadata.
     pub fn same_schema(&self, other: &Self) -> bool {
-        self.frames.schema() == other.frames.schema()
+        self.batches.schema() == other.batches.schema()
     }
 
     /// The first difference between the columns of two files, in names or types, as the name of a column; the metadata
     /// may differ.
     pub fn other_column(&self, other: &Self) -> Option<String> {
         let (own, others) = (
-            self.frames.schema().fields(),
-            other.frames.schema().fields(),
+            self.batches.schema().fields(),
+            other.batches.schema().fields(),
         );
         let (mut own, mut others) = (own.iter(), others.iter());
         loop {
@@ -122,7 +122,7 @@ impl MaskColumns {
                 (Some(field), None) | (None, Some(field)) => return Some(field.name().clone()),
                 (Some(a), Some(b)) => {
                     // The one that the other file lacks, if one of the two does.
-                    let missing = other.frames.schema().field_with_name(a.name()).is_err();
+                    let missing = other.batches.schema().field_with_name(a.name()).is_err();
                     return Some(if missing { a } else { b }.name().clone());
                 }
             }
@@ -130,12 +130,12 @@ impl MaskColumns {
     }
 
     pub(crate) fn arrow(&self) -> &SchemaRef {
-        self.frames.schema()
+        self.batches.schema()
     }
 
     /// The compression of the last batch read.
     pub fn compression(&self) -> BatchCompression {
-        match self.frames.compressed() {
+        match self.batches.compressed() {
             true => BatchCompression::Zstd,
             false => BatchCompression::None,
         }
@@ -161,7 +161,7 @@ impl MaskColumns {
     /// # Errors
     /// If the file is broken, or the lists do not match each other.
     pub fn next_of(&mut self, only: &[&str]) -> Result<Option<MaskBatch>, MaskError> {
-        let fields = self.frames.schema().fields().iter();
+        let fields = self.batches.schema().fields().iter();
         let places = fields.zip(0..);
         let is_wanted =
             |name: &str| only.contains(&name) || name == schema::TARGET && !only.is_empty();
@@ -201,7 +201,7 @@ impl MaskColumns {
     /// # Errors
     /// If the file is broken.
     pub fn skip_batch(&mut self) -> Result<bool, MaskError> {
-        let skipped = self.frames.skip();
+        let skipped = self.batches.skip();
         let rows = skipped.map_err(|source| broken(&self.path, source))?;
         self.rows = self.rows.saturating_add(rows.unwrap_or(0));
         Ok(rows.is_some())
@@ -213,7 +213,7 @@ impl MaskColumns {
     }
 
     fn read(&mut self, only: Option<&[usize]>) -> Result<Option<MaskBatch>, MaskError> {
-        let read = self.frames.next_of(only);
+        let read = self.batches.next_of(only);
         let Some(batch) = read.map_err(|source| broken(&self.path, source))? else {
             return Ok(None);
         };

@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::copy::list;
 use super::schema::{self, METADATA_KEY, TEXT};
 use super::{
-    BatchCompression, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder, OutputError,
+    BatchCompression, FileFormat, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder,
+    OutputError, Storage,
 };
 
 /// The lists of a file, and how they were computed.
@@ -41,10 +42,15 @@ impl ListsCopy {
         folder: &MasksFolder,
         name: &str,
         like: &MaskColumns,
+        format: FileFormat,
         new: &NewLists,
     ) -> Result<Self, OutputError> {
         let (schema, from) = new_schema(like.arrow(), new)?;
-        let copy = MaskCopy::begin(folder, name, schema, from, BatchCompression::None)?;
+        let storage = Storage {
+            format,
+            compression: BatchCompression::None,
+        };
+        let copy = MaskCopy::begin(folder, name, schema, from, storage)?;
         Ok(Self { copy })
     }
 

@@ -8,7 +8,7 @@ use super::{
     arguments::Arguments,
     json, methods, predicates,
     values::{
-        Kind, Once, compare, equal, error, from_int, int, item, items, length, text, to_text,
+        self, Kind, Once, compare, equal, error, from_int, int, item, items, length, text, to_text,
         tuple, wrong,
     },
     work::spend,
@@ -40,6 +40,7 @@ pub(super) const NAMES: &[&str] = &[
     "replace",
     "reverse",
     "round",
+    "safe",
     "select",
     "selectattr",
     "sort",
@@ -52,9 +53,24 @@ pub(super) const NAMES: &[&str] = &[
     "upper",
 ];
 
+/// The filters that do the same with a safe text (`Markup`) as with another; the rest would give safe texts.
+const WITH_SAFE: &[&str] = &[
+    "count", "d", "default", "first", "join", "last", "length", "list", "replace", "safe", "tojson",
+];
+
 /// Applies a filter.
 pub(super) fn filter(name: &str, value: &Value, mut arguments: Arguments) -> Result<Value, Error> {
+    if value.is_safe() && !WITH_SAFE.contains(&name) {
+        if name == "string" {
+            arguments.end()?;
+            return Ok(value.clone());
+        }
+        return Err(error(format!(
+            "expected the filter \"safe\" behind the filter {name:?}, got it before it"
+        )));
+    }
     let result = match name {
+        "safe" => Value::from_safe_string(to_text(value)?),
         "tojson" => return json::tojson(value, arguments),
         "map" => return map(value, arguments),
         "select" | "reject" | "selectattr" | "rejectattr" => return select(name, value, arguments),
@@ -114,7 +130,10 @@ pub(super) fn filter(name: &str, value: &Value, mut arguments: Arguments) -> Res
                 Err(_) => of.replace(&old, &new),
             })?
         }
-        "indent" => indent(&to_text(value)?, &mut arguments)?,
+        "indent" => match value.as_str() {
+            Some(of) => indent(of, &mut arguments)?,
+            None => return Err(wrong("indent: a str", value)),
+        },
         "items" => match Kind::of(value) {
             Kind::Undefined => Once::value(vec![]),
             Kind::Dict(dict) => Once::value(methods::pairs(dict)),
@@ -132,7 +151,7 @@ pub(super) fn filter(name: &str, value: &Value, mut arguments: Arguments) -> Res
                     out.push_str(&between);
                 }
                 let part = match &path {
-                    Some(path) if !path.is_none() => attribute(part, path)?,
+                    Some(path) if !path.is_none() => attribute(part, path, None)?,
                     _ => part.clone(),
                 };
                 out.push_str(&to_text(&part)?);
@@ -184,7 +203,7 @@ pub(super) fn filter(name: &str, value: &Value, mut arguments: Arguments) -> Res
                 .unwrap_or_else(|| Value::from(0));
             for part in items(value)? {
                 let part = match &path {
-                    Some(path) if !path.is_none() => attribute(&part, path)?,
+                    Some(path) if !path.is_none() => attribute(&part, path, None)?,
                     _ => part,
                 };
                 if part.as_str().is_some() {
@@ -252,6 +271,9 @@ pub(super) fn filter(name: &str, value: &Value, mut arguments: Arguments) -> Res
             let (mut keys, mut kept): (Vec<Value>, _) = (Vec::new(), Vec::new());
             for item in items(value)? {
                 let key = sort_key(&item, path.as_ref(), case)?;
+                if !values::is_hashable(&key) {
+                    return Err(wrong("unique: values that can be keys of a dict", &key));
+                }
                 let mut known = false;
                 for other in &keys {
                     known = known || equal(other, &key)?;
@@ -303,7 +325,7 @@ pub(super) fn filter(name: &str, value: &Value, mut arguments: Arguments) -> Res
 /// What a value is sorted by: an attribute of it, texts in lower case.
 fn sort_key(value: &Value, path: Option<&Value>, case: bool) -> Result<Value, Error> {
     let key = match path {
-        Some(path) => attribute(value, path)?,
+        Some(path) => attribute(value, path, None)?,
         None => value.clone(),
     };
     match key.as_str() {
@@ -338,10 +360,14 @@ fn sorted(
     }
 }
 
-/// The attribute of a path such as `function.name`.
-fn attribute(value: &Value, path: &Value) -> Result<Value, Error> {
+/// The attribute of a path such as `function.name`, with the default for each of its names.
+fn attribute(value: &Value, path: &Value, default: Option<&Value>) -> Result<Value, Error> {
+    let or_default = |found: Value| match default {
+        Some(default) if found.is_undefined() && !default.is_none() => default.clone(),
+        _ => found,
+    };
     let Some(names) = path.as_str() else {
-        return item(value, path, None);
+        return item(value, path, None).map(or_default);
     };
     let mut value = value.clone();
     for name in names.split('.') {
@@ -350,23 +376,23 @@ fn attribute(value: &Value, path: &Value) -> Result<Value, Error> {
             Ok(number) if digits => Value::from(number),
             _ => Value::from(name),
         };
-        value = item(&value, &key, Some(name))?;
+        value = or_default(item(&value, &key, None)?);
     }
     Ok(value)
 }
 
 /// The filter `map`: an attribute of each item, or a filter on it.
 fn map(value: &Value, mut arguments: Arguments) -> Result<Value, Error> {
+    // As in Jinja, which then looks at nothing else.
+    if !value.is_true() {
+        return Ok(Once::value(vec![]));
+    }
     let path = arguments.by_name("attribute")?;
     let mut mapped = Vec::new();
     if let Some(path) = path {
         let default = arguments.by_name("default")?;
         for item in items(value)? {
-            let found = attribute(&item, &path)?;
-            mapped.push(match &default {
-                Some(default) if found.is_undefined() => default.clone(),
-                _ => found,
-            });
+            mapped.push(attribute(&item, &path, default.as_ref())?);
         }
         arguments.end()?;
     } else {
@@ -386,6 +412,9 @@ fn map(value: &Value, mut arguments: Arguments) -> Result<Value, Error> {
 
 /// The filters that pick items by a test.
 fn select(filter: &str, value: &Value, mut arguments: Arguments) -> Result<Value, Error> {
+    if !value.is_true() {
+        return Ok(Once::value(vec![]));
+    }
     let path = match filter.ends_with("attr") {
         true => Some(arguments.required("attribute")?),
         false => None,
@@ -406,7 +435,7 @@ fn select(filter: &str, value: &Value, mut arguments: Arguments) -> Result<Value
     let mut picked = Vec::new();
     for item in items(value)? {
         let tested = match &path {
-            Some(path) => attribute(&item, path)?,
+            Some(path) => attribute(&item, path, None)?,
             None => item.clone(),
         };
         let passed = match name {

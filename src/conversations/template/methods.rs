@@ -100,6 +100,11 @@ pub(super) fn call(
     name: &str,
     all: &[Value],
 ) -> Result<Value, Error> {
+    if of.is_safe() {
+        return Err(error(
+            "expected methods of a text before the filter \"safe\", got one of its result",
+        ));
+    }
     let mut arguments = Arguments::of(all)?;
     let result = match Kind::of(of) {
         Kind::Text(of_text) => {

@@ -26,9 +26,9 @@ use minijinja::{
     value::Rest,
 };
 
-use crate::panics;
 use arguments::Arguments;
 use rewrite::Rewriter;
+use rho_files::caught;
 use values::{Dict, Kind, Today};
 
 pub(super) use json::parse as parse_json;
@@ -67,7 +67,7 @@ pub(super) fn dict<const N: usize>(entries: [(&str, Value); N]) -> Value {
 /// The largest template. Those of models have up to 40 KB.
 const LARGEST: usize = 256 << 10;
 /// The stack on which a template is compiled: nested expressions are handled recursively.
-const STACK: usize = 512 << 20;
+const STACK: usize = 128 << 20;
 /// Instructions of one rendering.
 const FUEL: u64 = 20_000_000;
 /// How deep macros may call each other; each counts several times. More would not fit on the stack of a thread.
@@ -107,9 +107,16 @@ impl Template {
         }
         // As Jinja does before anything else.
         let source = source.replace("\r\n", "\n").replace('\r', "\n");
+        if let Some(line) = rewrite::raw_block(&source) {
+            let message = "expected what chat templates use, got \"raw\", which is not supported";
+            return Err(Fault {
+                line,
+                message: message.to_owned(),
+            });
+        }
         let compiled = thread::scope(|scope| {
             let thread = thread::Builder::new().stack_size(STACK);
-            let spawned = thread.spawn_scoped(scope, || panics::caught(|| compile(&source)));
+            let spawned = thread.spawn_scoped(scope, || caught(|| compile(&source)));
             spawned.map(|compiling| compiling.join())
         });
         match compiled {
@@ -139,7 +146,7 @@ impl Template {
         bytes: usize,
     ) -> Result<Rendered, String> {
         work::start(bytes);
-        let rendered = panics::caught(|| {
+        let rendered = caught(|| {
             let mut root = Dict::default();
             for (name, value) in variables {
                 root.put(Value::from(name), value)?;
@@ -183,7 +190,7 @@ fn compile(source: &str) -> Result<Template, Fault> {
         rewrite::WHITESPACE,
     )
     .map_err(refused)?;
-    let tree = Rewriter { source }.template(&tree)?;
+    let tree = Rewriter::of(source).template(&tree)?;
     let mut generator = CodeGenerator::new("chat template", source);
     generator.compile_stmt(&tree);
     let (instructions, blocks) = generator.finish();
@@ -268,6 +275,14 @@ fn environment() -> Environment<'static> {
             "the template refuses the conversation: {message}"
         )))
     });
+    for name in ["cycler", "joiner", "lipsum"] {
+        environment.add_function(name, move |_: Rest<Value>| {
+            let expected = "expected a function that chat templates use";
+            Err::<Value, _>(values::error(format!(
+                "{expected}, got {name}(), which is not supported"
+            )))
+        });
+    }
     environment.add_function("strftime_now", |_: &Value| Value::from_object(Today));
     environment
 }

@@ -3,7 +3,7 @@
 use minijinja::{Error, Value};
 
 use super::{
-    values::{Kind, Row, TODAY, error, from_int, int, text, to_text, tuple, wrong},
+    values::{ITEM, Kind, Row, TODAY, error, from_int, int, text, to_text, tuple, wrong},
     work::spend,
 };
 
@@ -37,16 +37,51 @@ fn too_large(operator: &str) -> Error {
 
 pub(super) fn add(a: &Value, b: &Value) -> Result<Value, Error> {
     match (Kind::of(a), Kind::of(b)) {
+        (Kind::Text(left), Kind::Text(right)) if a.is_safe() || b.is_safe() => {
+            let part = |of: &Value, text: &str| match of.is_safe() {
+                true => text.to_owned(),
+                false => escaped(text),
+            };
+            let joined = part(a, left) + &part(b, right);
+            spend(joined.len())?;
+            Ok(Value::from_safe_string(joined))
+        }
         (Kind::Text(a), Kind::Text(b)) => text([a, b].concat()),
         (Kind::List(a), Kind::List(b)) => {
-            spend(a.len() + b.len())?;
+            spend((a.len() + b.len()).saturating_mul(ITEM))?;
             Ok(Value::from([a, b].concat()))
         }
         (Kind::Row(a @ Row { range: None, .. }), Kind::Row(b @ Row { range: None, .. })) => {
-            spend(a.items.len() + b.items.len())?;
+            spend((a.items.len() + b.items.len()).saturating_mul(ITEM))?;
             Ok(tuple([&*a.items, &*b.items].concat()))
         }
         _ => arithmetic("+", a, b, i128::checked_add, |a, b| a + b),
+    }
+}
+
+/// A text as `Markup` takes it in.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\'' => out.push_str("&#39;"),
+            '"' => out.push_str("&#34;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// Refuses to do with a safe text what would give a safe text.
+fn no_safe(value: &Value) -> Result<(), Error> {
+    match value.is_safe() {
+        true => Err(error(
+            "expected the filter \"safe\" where a text is written, got its result in an operation",
+        )),
+        false => Ok(()),
     }
 }
 
@@ -55,6 +90,8 @@ pub(super) fn subtract(a: &Value, b: &Value) -> Result<Value, Error> {
 }
 
 pub(super) fn multiply(a: &Value, b: &Value) -> Result<Value, Error> {
+    no_safe(a)?;
+    no_safe(b)?;
     let (many, times) = match (int(a), int(b)) {
         (None, Some(times)) => (a, times),
         (Some(times), None) => (b, times),
@@ -67,11 +104,11 @@ pub(super) fn multiply(a: &Value, b: &Value) -> Result<Value, Error> {
             Ok(Value::from(many.repeat(times)))
         }
         Kind::List(many) => {
-            spend(many.len().saturating_mul(times).saturating_mul(16))?;
+            spend(many.len().saturating_mul(times).saturating_mul(ITEM))?;
             Ok(Value::from(repeated(many, times)))
         }
         Kind::Row(many) if many.range.is_none() => {
-            spend(many.items.len().saturating_mul(times).saturating_mul(16))?;
+            spend(many.items.len().saturating_mul(times).saturating_mul(ITEM))?;
             Ok(tuple(repeated(&many.items, times)))
         }
         _ => arithmetic("*", a, b, i128::checked_mul, |a, b| a * b),
@@ -125,10 +162,11 @@ pub(super) fn remainder(a: &Value, b: &Value) -> Result<Value, Error> {
     match (float(a), float(b)) {
         (Some(a), Some(b)) if b != 0.0 => {
             let rest = a % b;
-            Ok(Value::from(if rest != 0.0 && (rest < 0.0) != (b < 0.0) {
-                rest + b
-            } else {
-                rest
+            // The sign is that of the divisor, also of a zero.
+            Ok(Value::from(match rest == 0.0 {
+                true => 0.0_f64.copysign(b),
+                false if (rest < 0.0) != (b < 0.0) => rest + b,
+                false => rest,
             }))
         }
         (Some(_), Some(_)) => Err(error("`%`: expected a number other than zero, got zero")),
@@ -189,6 +227,7 @@ pub(super) fn slice(
     stop: &Value,
     step: &Value,
 ) -> Result<Value, Error> {
+    no_safe(value)?;
     let bound = |value: &Value| match Kind::of(value) {
         Kind::None => Ok(None),
         _ => match int(value) {
@@ -210,14 +249,14 @@ pub(super) fn slice(
             text(places.map(|at| of[at]).collect())
         }
         Kind::List(of) => {
-            spend(of.len())?;
+            spend(of.len().saturating_mul(ITEM))?;
             let places = places(of.len(), start, stop, step);
             Ok(Value::from(
                 places.map(|at| of[at].clone()).collect::<Vec<_>>(),
             ))
         }
         Kind::Row(of) if of.range.is_none() => {
-            spend(of.items.len())?;
+            spend(of.items.len().saturating_mul(ITEM))?;
             let places = places(of.items.len(), start, stop, step);
             Ok(tuple(places.map(|at| of.items[at].clone()).collect()))
         }

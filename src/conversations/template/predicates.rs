@@ -68,7 +68,10 @@ pub(super) fn test(name: &str, value: &Value, mut arguments: Arguments) -> Resul
         "number" => matches!(kind, Kind::Bool(_) | Kind::Int(_) | Kind::Float(_)),
         "string" => matches!(kind, Kind::Text(_) | Kind::Today),
         "mapping" => matches!(kind, Kind::Dict(_)),
-        "callable" => matches!(kind, Kind::Method | Kind::Other),
+        "callable" => match kind {
+            Kind::Other => return Err(wrong("callable: a value or a method", value)),
+            kind => matches!(kind, Kind::Method | Kind::Undefined),
+        },
         "sequence" => matches!(
             kind,
             Kind::Text(_)

@@ -10,6 +10,8 @@
 //! {% generation %}..            {% with %}{{ START }}..{{ END }}
 //! ```
 
+use std::cell::Cell;
+
 use minijinja::{
     Value,
     machinery::{
@@ -87,6 +89,20 @@ pub(super) fn replace_generation(source: &str) -> Result<(String, bool), minijin
     Ok((out, any))
 }
 
+/// The line of a `raw` block: minijinja treats the blanks around it in its own way.
+pub(super) fn raw_block(source: &str) -> Option<usize> {
+    let starts = source.match_indices("{%");
+    let raw = starts.filter(|(at, _)| {
+        let tag = source[at + 2..].trim_start_matches(['-', '+']).trim_start();
+        tag.strip_prefix("raw").is_some_and(|rest| {
+            let end = rest.trim_start().trim_start_matches(['-', '+']);
+            end.starts_with("%}")
+        })
+    });
+    let at = raw.map(|(at, _)| at).next()?;
+    Some(source[..at].matches('\n').count() + 1)
+}
+
 /// Whether a source names what only this module may name.
 pub(super) fn is_reserved(source: &str) -> bool {
     source.contains([START, END]) || source.contains(GENERATION)
@@ -105,12 +121,37 @@ struct Place {
     in_macro: bool,
 }
 
-/// Rewrites the templates of one source.
+/// How deep a tree may be: it is compiled recursively. A sum of a hundred texts is a hundred deep.
+const DEEPEST: usize = 1_000;
+
+/// Rewrites the template of one source.
 pub(super) struct Rewriter<'a> {
-    pub(super) source: &'a str,
+    source: &'a str,
+    /// Nodes around the one in work.
+    depth: Cell<usize>,
 }
 
 impl<'a> Rewriter<'a> {
+    pub(super) fn of(source: &'a str) -> Self {
+        Self {
+            source,
+            depth: Cell::new(0),
+        }
+    }
+
+    /// Handles a node below the one in work.
+    fn below<T>(&self, span: Span, work: impl FnOnce() -> Result<T, Fault>) -> Result<T, Fault> {
+        let depth = self.depth.get() + 1;
+        if depth > DEEPEST {
+            let expected = format!("expected blocks and expressions nested at most {DEEPEST} deep");
+            return Err(fault(span, format!("{expected}, got a deeper one")));
+        }
+        self.depth.set(depth);
+        let done = work();
+        self.depth.set(depth - 1);
+        done
+    }
+
     /// The rewritten tree of a template.
     pub(super) fn template(&self, tree: &Stmt<'a>) -> Result<Stmt<'a>, Fault> {
         match tree {
@@ -133,26 +174,13 @@ impl<'a> Rewriter<'a> {
     }
 
     fn statement(&self, statement: &Stmt<'a>, place: Place) -> Result<Stmt<'a>, Fault> {
+        self.below(stated_at(statement), || self.rewritten(statement, place))
+    }
+
+    fn rewritten(&self, statement: &Stmt<'a>, place: Place) -> Result<Stmt<'a>, Fault> {
         Ok(match statement {
             Stmt::EmitRaw(raw) => emit(constant(Value::from(raw.raw), raw.span()), raw.span()),
-            Stmt::EmitExpr(emitted) => {
-                let span = emitted.span();
-                match &emitted.expr {
-                    // Without automatic escapes, a safe text is a text.
-                    Expr::Filter(safe) if safe.name == "safe" && safe.args.is_empty() => {
-                        match &safe.expr {
-                            Some(of) => emit(self.expression(of)?, span),
-                            None => {
-                                return Err(fault(
-                                    span,
-                                    "expected a value before the filter \"safe\"",
-                                ));
-                            }
-                        }
-                    }
-                    other => emit(self.expression(other)?, span),
-                }
-            }
+            Stmt::EmitExpr(emitted) => emit(self.expression(&emitted.expr)?, emitted.span()),
             Stmt::ForLoop(of) => {
                 let inner = Place {
                     in_loop: true,
@@ -412,7 +440,27 @@ impl<'a> Rewriter<'a> {
     }
 
     fn expression(&self, expression: &Expr<'a>) -> Result<Expr<'a>, Fault> {
+        self.below(expression.span(), || self.computed(expression))
+    }
+
+    fn computed(&self, expression: &Expr<'a>) -> Result<Expr<'a>, Fault> {
         let span = expression.span();
+        // `-x.a` is `-(x.a)` in Jinja, and `(-x).a` in minijinja.
+        let of = match expression {
+            Expr::GetAttr(of) => Some(&of.expr),
+            Expr::GetItem(of) => Some(&of.expr),
+            Expr::Slice(of) => Some(&of.expr),
+            Expr::Call(of) => Some(&of.expr),
+            _ => None,
+        };
+        if let Some(Expr::UnaryOp(negated)) = of
+            && matches!(negated.op, UnaryOpKind::Neg)
+        {
+            return Err(fault(
+                span,
+                "expected parentheses around what a minus sign is for",
+            ));
+        }
         Ok(match expression {
             Expr::Var(var) if ["self", "super"].contains(&var.id) => {
                 return Err(unsupported(span, var.id));
@@ -542,9 +590,11 @@ impl<'a> Rewriter<'a> {
             Ok(match argument {
                 CallArg::Pos(value) => CallArg::Pos(self.expression(value)?),
                 CallArg::Kwarg(name, value) => CallArg::Kwarg(name, self.expression(value)?),
-                CallArg::PosSplat(value) | CallArg::KwargSplat(value) => {
-                    return Err(unsupported(value.span(), "* and ** in a call"));
+                CallArg::PosSplat(value) => {
+                    let list = filtered("·iterate", self.expression(value)?, vec![], value.span());
+                    CallArg::PosSplat(list)
                 }
+                CallArg::KwargSplat(value) => CallArg::KwargSplat(self.expression(value)?),
             })
         };
         arguments.iter().map(one).collect()
@@ -688,6 +738,16 @@ impl<'a> Rewriter<'a> {
             )),
             false => Ok(Value::from(read)),
         }
+    }
+}
+
+/// Where a statement stands that may hold others.
+fn stated_at(statement: &Stmt<'_>) -> Span {
+    match statement {
+        Stmt::IfCond(of) => of.span(),
+        Stmt::ForLoop(of) => of.span(),
+        Stmt::EmitExpr(of) => of.span(),
+        _ => Span::default(),
     }
 }
 

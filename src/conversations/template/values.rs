@@ -17,6 +17,8 @@ use minijinja::{
 
 use super::{methods, work::spend};
 
+/// What an item of a list counts as work, in bytes: about its size.
+pub(super) const ITEM: usize = 32;
 /// How deep values may be nested: they are compared, printed and dropped recursively.
 const DEEPEST: usize = 200;
 
@@ -65,9 +67,7 @@ impl Dict {
     fn place(&self, key: &Value) -> Result<Option<usize>, Error> {
         match Kind::of(key) {
             Kind::Text(text) => Ok(self.texts.get(text).copied()),
-            Kind::List(_) | Kind::Dict(_) => {
-                Err(error("a list or a dict cannot be a key of a dict"))
-            }
+            _ if !is_hashable(key) => Err(error("a list or a dict cannot be a key of a dict")),
             _ if self.texts.len() == self.entries.len() => Ok(None),
             _ => {
                 for (place, (other, _)) in self.entries.iter().enumerate() {
@@ -303,8 +303,8 @@ pub(super) fn wrong(expected: &str, got: &Value) -> Error {
 }
 
 /// Why today's date is refused.
-pub(super) const TODAY: &str =
-    "strftime_now: expected a text that is the same on every day, got today's date";
+pub(super) const TODAY: &str = "strftime_now: expected a text that is the same on every day, got today's date; write a \
+                                fixed date into a copy of the template";
 
 /// The number of an int or a bool.
 pub(super) fn int(value: &Value) -> Option<i128> {
@@ -526,6 +526,15 @@ fn equal_at(a: &Value, b: &Value, depth: usize) -> Result<bool, Error> {
     })
 }
 
+/// Whether a value can be a key of a dictionary.
+pub(super) fn is_hashable(value: &Value) -> bool {
+    match Kind::of(value) {
+        Kind::List(_) | Kind::Dict(_) => false,
+        Kind::Row(row) => row.items.iter().all(is_hashable),
+        _ => true,
+    }
+}
+
 /// The order of two numbers: none if one is no number, inner none for NaN.
 fn numbers(a: &Value, b: &Value) -> Option<Option<Ordering>> {
     let float = |value: &Value| match Kind::of(value) {
@@ -631,7 +640,7 @@ pub(super) fn items(value: &Value) -> Result<Vec<Value>, Error> {
         Kind::Once(iterator) => iterator.rest(),
         _ => return Err(wrong("a value that can be iterated", value)),
     };
-    spend(items.len())?;
+    spend(items.len().saturating_mul(ITEM))?;
     Ok(items)
 }
 

@@ -10,8 +10,10 @@ use super::values::error;
 
 /// The bytes that any rendering may handle ...
 const BYTES: usize = 256 << 20;
-/// ... and for each byte of the conversation.
+/// ... for each byte of the conversation ...
 const FOR_EACH: usize = 1024;
+/// ... and at most.
+const MOST: usize = 4 << 30;
 
 thread_local! {
     static LEFT: Cell<usize> = const { Cell::new(0) };
@@ -19,7 +21,8 @@ thread_local! {
 
 /// Starts a rendering of a conversation of this many bytes.
 pub(super) fn start(bytes: usize) {
-    LEFT.set(BYTES.saturating_add(bytes.saturating_mul(FOR_EACH)));
+    let left = BYTES.saturating_add(bytes.saturating_mul(FOR_EACH));
+    LEFT.set(left.min(MOST));
 }
 
 /// Counts bytes.

@@ -13,7 +13,10 @@ use super::super::cell::{Cell, wide};
 use super::super::error::{cut_short, malformed};
 use super::super::wanted::Holds;
 use super::decoded::{Decoded, Values};
-use super::pages::Budget;
+use super::pages::{Budget, may_share};
+
+/// The most rows decoded at once.
+const ROWS: usize = 256;
 
 /// The type of a column's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,8 +159,10 @@ impl Column {
         pages: Box<dyn PageReader>,
         budget: Budget,
     ) -> Self {
+        // In such a page each text may be as large as the page; in other pages, all texts together.
+        let most = if may_share(chunk) { 1 } else { ROWS };
         Self {
-            decoded: Decoded::new(chunk, role.is_unsigned(), pages, budget),
+            decoded: Decoded::new(chunk, role.is_unsigned(), pages, budget, most),
             role,
             items: Vec::new(),
             float_items: Vec::new(),

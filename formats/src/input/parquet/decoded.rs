@@ -16,11 +16,9 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use super::super::error::malformed;
 use super::cause;
 use super::column::is_half;
-use super::pages::{Budget, may_share};
+use super::pages::Budget;
 
-/// The most rows decoded at once.
-const ROWS: usize = 256;
-/// Fewer rows, if they take more bytes than this.
+/// Only one row is decoded at once, if some take more bytes than this.
 const BYTES: usize = 1 << 20;
 
 /// Values of one type.
@@ -56,11 +54,13 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
+    /// At most `most` rows are decoded at once.
     pub(super) fn new(
         chunk: &ColumnChunkMetaData,
         unsigned: bool,
         pages: Box<dyn PageReader>,
         budget: Budget,
+        most: usize,
     ) -> Self {
         let description = chunk.column_descr_ptr();
         Self {
@@ -71,8 +71,7 @@ impl Decoded {
             full_budget: budget.load(Ordering::Relaxed),
             budget,
             many: 1,
-            // In such a page each text may be as large as the page; in other pages, all texts together.
-            most: if may_share(chunk) { 1 } else { ROWS },
+            most,
             definition: Vec::new(),
             repetition: Vec::new(),
             values: Values::None,
