@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use rho_formats::{BatchCompression, MasksFolder, ReadOptions, Sample, ScoreType};
+use rho_formats::{BatchCompression, MasksFolder, ReadOptions, Sample, ScoreType, TopColumns};
 use rho_selection::Combine;
 use serde::Serialize;
 use serde_json::json;
@@ -111,6 +111,9 @@ pub struct Plan {
     pub(crate) sample: Option<Sampled>,
     /// Type of the stored scores.
     pub score_type: ScoreType,
+    /// How many of the most likely tokens are stored for each position, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top: Option<usize>,
     /// Compression of the masks.
     pub compression: BatchCompression,
     /// Whether the masks store the text.
@@ -225,6 +228,7 @@ impl Plan {
             bos: special(&self.bos),
             eos: special(&self.eos),
             targets: self.content.metadata(),
+            top: self.top,
             selections: Some(self.rule.metadata()),
             scope: self.scope.metadata(),
             source_field: self.source_field.clone(),
@@ -247,6 +251,14 @@ impl Plan {
             base: self.base.is_some(),
             context: self.context_field.is_some(),
         }
+    }
+
+    /// The columns of the most likely tokens.
+    pub(crate) fn top_columns(&self) -> Option<TopColumns> {
+        self.top.map(|count| TopColumns {
+            count,
+            score_type: self.score_type,
+        })
     }
 
     /// All models that score: the references, then the base.
@@ -280,6 +292,7 @@ impl Plan {
             "lines": self.lines,
             "max_document_bytes": self.max_document_bytes,
             "score_dtype": self.score_type,
+            "top": self.top,
             "compression": self.compression,
             "keep_text": self.keep_text,
             "score_context": self.score_context,

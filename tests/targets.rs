@@ -19,6 +19,7 @@ fn both(place: &Path, score_type: ScoreType) {
         text: false,
         source: true,
         target: true,
+        top: None,
         metadata: json!({"format_version": 1, "reference": {"vocabulary": 50}}),
     };
     let mut random = Random(11);
@@ -67,6 +68,7 @@ fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
         text: None,
         source: Some(["web", "books"][random.next() as usize % 2].to_owned()),
         target: Some(target),
+        top: None,
     }
 }
 
@@ -300,6 +302,7 @@ fn a_mask_that_keeps_context_is_refused() {
         text: false,
         source: false,
         target: false,
+        top: None,
         metadata: json!({"format_version": 1}),
     };
     // The same bytes but for the name of the column: a mask that another program changed.
@@ -313,6 +316,7 @@ fn a_mask_that_keeps_context_is_refused() {
         text: None,
         source: None,
         target: None,
+        top: None,
     };
     let schema = MaskSchema {
         masks: vec!["mask_loss".to_owned(), "targer".to_owned()],

@@ -30,7 +30,7 @@ pub use masks::{
     BatchCompression, DocumentColumns, DocumentName, DocumentRead, ListsCopy, MaskBatch,
     MaskColumns, MaskCopy, MaskDocuments, MaskError, MaskFile, MaskReader, MaskRow, MaskSchema,
     MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, ScoreType, Spill,
-    SpillMark, SpilledRows, TARGET, WriteOptions, file_stem, listed_masks, mask_file_name,
-    read_masks, same_files, token_hash,
+    SpillMark, SpilledRows, TARGET, TopColumns, TopTokens, WriteOptions, file_stem, listed_masks,
+    mask_file_name, read_masks, same_files, token_hash,
 };
 pub use remote::{Remote, RemoteError, RemoteErrorKind};

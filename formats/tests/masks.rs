@@ -22,6 +22,7 @@ pub(crate) fn schema() -> MaskSchema {
         text: false,
         source: false,
         target: false,
+        top: None,
         metadata: json!({"format": 1, "reference": {"sha256": "ab"}, "keep": 0.6, "name": "é"}),
     }
 }
@@ -51,6 +52,7 @@ pub(crate) fn row(index: i64, tokens: u32) -> MaskRow {
         text: None,
         source: None,
         target: None,
+        top: None,
     }
 }
 

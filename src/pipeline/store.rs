@@ -5,7 +5,9 @@ use std::{
     sync::Mutex,
 };
 
-use rho_formats::{Location, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, WriteOptions};
+use rho_formats::{
+    Location, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, TopColumns, WriteOptions,
+};
 
 use super::{
     finish,
@@ -337,6 +339,7 @@ pub(crate) fn schema(plan: &Plan) -> MaskSchema {
     MaskSchema {
         scores: plan.scores.clone(),
         score_type: plan.score_type,
+        top: plan.top_columns(),
         masks: plan.rule.masks(),
         weights: plan.rule.weights(),
         text: plan.keep_text,
@@ -353,6 +356,10 @@ fn columns(plan: &Plan) -> Columns {
         weights: Vec::new(),
         // f32 is exact here: the scores are already rounded to the stored type.
         score_type: ScoreType::Float32,
+        top: schema.top.map(|top| TopColumns {
+            score_type: ScoreType::Float32,
+            ..top
+        }),
         ..schema.clone()
     };
     let options = WriteOptions {

@@ -43,6 +43,8 @@ pub(crate) struct ScoringRequest {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MaskFiles {
     pub(crate) score_type: ScoreType,
+    /// How many of the most likely tokens to store for each position.
+    pub(crate) top: Option<usize>,
     pub(crate) compression: BatchCompression,
     /// Also store each document's text.
     pub(crate) keep_text: bool,
@@ -56,6 +58,7 @@ impl Default for MaskFiles {
     fn default() -> Self {
         Self {
             score_type: ScoreType::Float32,
+            top: None,
             compression: BatchCompression::None,
             keep_text: false,
             score_context: true,
@@ -117,6 +120,7 @@ impl From<&ScoreArgs> for ScoringRequest {
                     ScoreDtype::Float32 => ScoreType::Float32,
                     ScoreDtype::Float16 => ScoreType::Float16,
                 },
+                top: args.top,
                 compression: match args.compression {
                     MaskCompression::None => BatchCompression::None,
                     MaskCompression::Zstd => BatchCompression::Zstd,

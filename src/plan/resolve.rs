@@ -99,6 +99,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     let conversations = content::conversations(&request.input.text, path, special)?;
     let (context, overlap) = models.windows(&request.model_args)?;
     let columns = models.columns(request)?;
+    let top = models.top(request.files.top)?;
     let scores = columns.names();
     let (rule, scope) = selection(request, &scores)?;
     if let (Some(keep_by), None) = (&rule.keep_by, &request.input.source_field) {
@@ -195,6 +196,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
             seed: request.sample_seed,
         }),
         score_type: request.files.score_type,
+        top,
         compression: request.files.compression,
         keep_text: request.files.keep_text,
         score_context: request.files.score_context,

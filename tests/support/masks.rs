@@ -18,6 +18,7 @@ pub(crate) fn masks(out: &Path, score_type: ScoreType) {
         text: true,
         source: false,
         target: false,
+        top: None,
         metadata: json!({"format_version": 1, "tokenizer": {"fingerprint": "t"}, "scope": "batch"}),
     };
     let folder = MasksFolder::create(out).unwrap();
@@ -80,6 +81,7 @@ fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
         text: Some(format!("text of {row}")),
         source: None,
         target: None,
+        top: None,
     }
 }
 
@@ -95,6 +97,7 @@ pub(crate) fn five_tokens(out: &Path) {
         text: false,
         source: false,
         target: false,
+        top: None,
         metadata: json!({"format_version": 1, "reference": {"vocabulary": 50257}}),
     };
     let row = MaskRow {
@@ -110,6 +113,7 @@ pub(crate) fn five_tokens(out: &Path) {
         text: None,
         source: None,
         target: None,
+        top: None,
     };
     one_shard(out, "five.jsonl", &schema, &[row]);
 }
