@@ -49,15 +49,17 @@ pub use merge::{MergeArgs, OnDuplicate};
 pub use model::ModelArgs;
 pub use report::ReportArgs;
 pub use score::ScoreArgs;
-pub use select::SelectArgs;
+pub use select::{
+    ColumnCombination, DirectionName, JoinMissing, JoinOn, SelectArgs, SelectBy, StatisticName,
+};
 pub use selection::{FormulaName, RuleName, ScopeName, SelectionArgs};
 pub use show_and_stats::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use targets::TargetArgs;
 pub use threads_and_progress::{ProgressArgs, ThreadsArgs};
 pub(crate) use values::ratio;
 pub use values::{
-    Combination, MaskCompression, MessagesStyle, PrecisionChoice, ProgressKind, ScoreDtype,
-    SpecialToken, TargetRule,
+    Combination, MaskCompression, MaskFormat, MessagesStyle, PrecisionChoice, ProgressKind,
+    ScoreDtype, SpecialToken, TargetRule,
 };
 pub use verify::{OracleDtype, VerifyArgs};
 

@@ -2,8 +2,6 @@
 //! Takes the content of a row, yields its token ids and which of them may be targets. All commands that read a corpus
 //! use it.
 
-use std::path::Path;
-
 use rho_formats::{Content, ContentFields};
 use serde::Serialize;
 
@@ -12,8 +10,11 @@ use crate::{
     conversations::Conversations,
     hinted_error::HintedError,
     metadata, targets,
-    tokenization::Tokenization,
+    tokenization::{Tokenization, TokenizerFiles},
 };
+
+/// The reason to reject scores of another program.
+const NUMBERS: &str = "expected texts, conversations or token ids, got numbers";
 
 /// The fields of a corpus and the rule of its targets, as a plan records them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -83,6 +84,8 @@ impl ContentPlan {
                 plan.completion_field = Some(completion);
             }
             ContentFields::Spans { spans, .. } => plan.spans_field = Some(spans),
+            // No option of a corpus asks for them.
+            ContentFields::Numbers { .. } => anyhow::bail!("{NUMBERS}"),
         }
         Ok(plan)
     }
@@ -159,7 +162,7 @@ impl ContentPlan {
 /// If there is no tokenizer or no template, or the template cannot be read.
 pub(crate) fn conversations(
     args: &TextArgs,
-    tokenizer: Option<&Path>,
+    tokenizer: Option<&TokenizerFiles>,
     (bos, eos): (SpecialToken, SpecialToken),
 ) -> anyhow::Result<Option<Conversations>> {
     let of = &args.targets;
@@ -180,9 +183,8 @@ pub(crate) fn conversations(
             "name it with --tokenizer",
         ));
     };
-    let folder = tokenizer.parent().unwrap_or(Path::new(""));
     Conversations::load(
-        folder,
+        tokenizer,
         of.chat_template.as_deref(),
         of.messages_style.unwrap_or_default(),
         of.targets.unwrap_or_default(),
@@ -241,6 +243,7 @@ impl Encoder<'_> {
                 let (tokens, target) = targets::spans(tokenization()?, &text, &context)?;
                 (tokens, Some(target), Some(text))
             }
+            Content::Numbers(_) => return Err(NUMBERS.to_owned()),
         };
         Ok(Tokenized {
             tokens,

@@ -31,6 +31,7 @@
 //! * Masks: the [`pipeline`] scores and masks a corpus. `selections` selects tokens. `select` selects again from stored
 //!   scores. `masks` reads masks; `show`, `stats` and `report` display them; `convert` writes them for other trainers; `merge`
 //!   joins the masks of parts of a corpus; `diff` compares two.
+//! * Targets: [`targets`] says which tokens of a document may be targets, if a part of it is context.
 //! * Training: `train` trains a model; `experiment` compares ways to train.
 //! * Analyses: `eval` measures models, `verify` checks their scores, `dynamics` follows the tokens over a training run.
 
@@ -39,7 +40,7 @@ mod checkpoint;
 pub mod cli;
 pub mod commands;
 mod content;
-mod conversations;
+pub mod conversations;
 mod convert;
 mod corpus;
 mod demo;
@@ -62,8 +63,8 @@ mod memory;
 mod merge;
 mod metadata;
 mod numbers;
+mod on_disk;
 pub mod outcome;
-mod panics;
 pub mod pipeline;
 pub mod plan;
 mod program;
@@ -79,7 +80,7 @@ mod show;
 mod stats;
 pub mod stop;
 mod table;
-mod targets;
+pub mod targets;
 pub mod terminal;
 mod terminal_text;
 mod threads;

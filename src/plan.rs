@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use rho_formats::{BatchCompression, MasksFolder, ReadOptions, Sample, ScoreType, TopColumns};
+use rho_formats::{
+    BatchCompression, FileFormat, MasksFolder, ReadOptions, Sample, ScoreType, TopColumns,
+};
 use rho_selection::Combine;
 use serde::Serialize;
 use serde_json::json;
@@ -114,6 +116,8 @@ pub struct Plan {
     /// How many of the most likely tokens are stored for each position, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top: Option<usize>,
+    /// Format of the mask files.
+    pub format: FileFormat,
     /// Compression of the masks.
     pub compression: BatchCompression,
     /// Whether the masks store the text.
@@ -229,12 +233,16 @@ impl Plan {
             eos: special(&self.eos),
             targets: self.content.metadata(),
             top: self.top,
+            context_field: self.context_field.clone(),
             selections: Some(self.rule.metadata()),
             scope: self.scope.metadata(),
             source_field: self.source_field.clone(),
             limit: self.limit,
             sample: self.sample,
             filters: Vec::new(),
+            joined: Vec::new(),
+            duplicates: None,
+            documents: Vec::new(),
             verified,
             dynamics: None,
         }
@@ -278,7 +286,7 @@ impl Plan {
 
     /// Everything that determines the masks and their bytes. A resumed run must have the same.
     pub(crate) fn what_changes_masks(&self) -> serde_json::Value {
-        json!({
+        let mut settings = json!({
             "metadata": self.metadata(),
             "library_version": self.library_version,
             "scores": self.scores,
@@ -286,7 +294,6 @@ impl Plan {
             "look_ahead_documents": self.look_ahead_documents,
             "look_ahead_tokens": self.look_ahead_tokens,
             "content": self.content,
-            "with_context_field": self.context_field,
             "id_field": self.id_field,
             "source_field": self.source_field,
             "lines": self.lines,
@@ -297,7 +304,9 @@ impl Plan {
             "keep_text": self.keep_text,
             "score_context": self.score_context,
             "shard_size": self.shard_bytes,
-        })
+        });
+        record_format(&mut settings, self.format);
+        settings
     }
 
     /// Writes the tokenizer, if there is one, into the masks folder.
@@ -322,5 +331,12 @@ impl Plan {
                 .and_then(|sample| Sample::new(sample.rate, sample.seed)),
             names: OPTION_NAMES,
         }
+    }
+}
+
+/// Adds the format of mask files to the settings of a run; not that of streams, so that earlier runs resume.
+pub(crate) fn record_format(settings: &mut serde_json::Value, format: FileFormat) {
+    if format != FileFormat::ArrowStream {
+        settings["format"] = json!(format);
     }
 }

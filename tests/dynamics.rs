@@ -357,6 +357,24 @@ fn killed_anywhere_it_comes_to_the_same_bytes() {
     numpy_agrees(&killed);
     run(&killed).arg("--restart").ends_with(1);
     assert_eq!(results(&killed), results(&whole));
+
+    // As Parquet, it shows the same.
+    let shown = || {
+        let show = Run::new(&["show", "--shard", "b/c.jsonl"]).arg(&killed);
+        show.ends_with(0).stdout
+    };
+    let expected = shown();
+    let parquet = ["--format", "parquet"];
+    let refused = run(&killed).args(&parquet).ends_with(2).stderr;
+    let said = "--format: arrow-stream before, parquet now";
+    assert!(refused.contains(said), "{refused}");
+    run(&killed).args(&parquet).arg("--restart").ends_with(1);
+    run(&killed).args(&parquet).ends_with(1);
+    assert_eq!(shown(), expected);
+    let names = files(&killed).into_iter();
+    let names: Vec<String> = names.filter(|name| name.contains(".jsonl.")).collect();
+    let ending = |ending| names.iter().filter(|name| name.ends_with(ending)).count();
+    assert_eq!((ending(".parquet"), ending(".arrow")), (3, 0), "{names:?}");
 }
 
 #[test]

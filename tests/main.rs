@@ -15,6 +15,15 @@ mod documents;
 // Masks in the formats of other trainers.
 #[cfg(test)]
 mod convert;
+// Chat templates and targets, against the real Transformers.
+#[cfg(test)]
+mod conversations;
+// Whole documents, selected by their scores, and without those that came before.
+#[cfg(test)]
+mod document_selection;
+// Scores of other programs.
+#[cfg(test)]
+mod join;
 // How far two masks agree.
 #[cfg(test)]
 mod diff;
@@ -43,6 +52,9 @@ mod every_user;
 // Checkpoints: `export`, and `score` of a checkpoint itself.
 #[cfg(test)]
 mod export;
+// Masks as Arrow streams, Arrow files and Parquet.
+#[cfg(test)]
+mod file_formats;
 // Documents that are dropped before tokens are ranked.
 #[cfg(test)]
 mod filter;
@@ -158,6 +170,9 @@ mod tokenizers;
 // The first documents of a corpus, and samples of it.
 #[cfg(test)]
 mod subset;
+// Documents scored also after a text that stands before them.
+#[cfg(test)]
+mod after_text;
 // Context tokens: scored, but never ranked, counted or kept.
 #[cfg(test)]
 mod targets;

@@ -229,6 +229,11 @@ fn another_plan_is_told_by_its_options() {
             false,
         ),
         (
+            &["--format", "parquet"],
+            "--format: arrow-stream before, parquet now\n",
+            false,
+        ),
+        (
             &["--text-field", "body"],
             "--text-field: text before, body now\n",
             false,

@@ -240,5 +240,10 @@ fn masks_of_nothing() {
     // Something else.
     fs::write(at("text.arrow"), "no arrow").unwrap();
     let ended = stats(&at("text.arrow"), &[]).ends_with(2);
-    assert_eq!(ended.lines_with("expected an Arrow IPC stream").len(), 1);
+    assert_eq!(
+        ended
+            .lines_with("expected masks as an Arrow stream or file")
+            .len(),
+        1
+    );
 }

@@ -477,6 +477,24 @@ fn masks_that_are_compressed_give_the_same_run() {
     let metrics = |out: &Path| fs::read(out.join("metrics.jsonl")).unwrap();
     assert_eq!(metrics(&plain), metrics(&unpacked));
     assert_eq!(metrics(&plain), metrics(&joined));
+    // Parquet and compressed Arrow files are unpacked as well.
+    for format in ["parquet", "arrow-file"] {
+        let (masks, out) = (
+            place.path().join(format),
+            place.path().join(format!("of-{format}")),
+        );
+        Run::new(&["select", "--by", "intersection", "--format", format])
+            .arg(&packed)
+            .arg("--out")
+            .arg(&masks)
+            .ends_with(0);
+        train(place.path(), "slm", &out)
+            .arg("--masks")
+            .arg(&masks)
+            .args(&["--steps", "3"])
+            .ends_with(0);
+        assert_eq!(metrics(&plain), metrics(&out), "{format}");
+    }
     assert!(
         !joined.join(".rho-mask/masks").exists(),
         "the joined masks are temporary"

@@ -23,14 +23,15 @@ pub mod trainers;
 
 pub use corpus::{CorpusError, Examples, Found, Location, PassedOver, Shard, find_shards};
 pub use input::{
-    Compression, Content, ContentFields, Document, Kind, OptionNames, ReadOptions, Record,
+    Compression, Content, ContentFields, Document, Kind, Numbers, OptionNames, ReadOptions, Record,
     Rejection, Sample, ShardError, ShardReader, UnsupportedForm,
 };
 pub use masks::{
-    BatchCompression, DocumentColumns, DocumentName, DocumentRead, ListsCopy, MaskBatch,
-    MaskColumns, MaskCopy, MaskDocuments, MaskError, MaskFile, MaskReader, MaskRow, MaskSchema,
-    MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, ScoreType, Spill,
-    SpillMark, SpilledRows, TARGET, TopColumns, TopTokens, WriteOptions, file_stem, listed_masks,
-    mask_file_name, read_masks, same_files, token_hash,
+    BatchCompression, DocumentColumns, DocumentName, DocumentRead, FileFormat, ListsCopy,
+    MaskBatch, MaskColumns, MaskCopy, MaskDocuments, MaskError, MaskFile, MaskReader, MaskRow,
+    MaskSchema, MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, ScoreType,
+    Spill, SpillMark, SpilledRows, Storage, TARGET, TopColumns, TopTokens, WriteOptions, file_stem,
+    listed_masks, mask_file_name, mask_file_name_in, mask_file_stem, read_masks, same_files,
+    token_hash,
 };
 pub use remote::{Remote, RemoteError, RemoteErrorKind};

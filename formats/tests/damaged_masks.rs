@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rho_formats::{BatchCompression, MaskError, MasksFolder, WriteOptions, read_masks};
+use rho_formats::{BatchCompression, MaskError, MasksFolder, Storage, WriteOptions, read_masks};
 
 use crate::masks::{finish, row, schema};
 
@@ -61,7 +61,10 @@ fn what_is_cut_is_an_error() {
         let place = tempfile::tempdir().unwrap();
         let folder = MasksFolder::create(place.path().join("masks")).unwrap();
         let options = WriteOptions {
-            compression,
+            storage: Storage {
+                compression,
+                ..Storage::default()
+            },
             ..WriteOptions::default()
         };
         let mut writer = folder.writer("a", &schema(), options).unwrap();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use rho_formats::{
     BatchCompression, DocumentColumns, DocumentRead, MaskDocuments, MaskFile, MaskRow, MasksFolder,
-    ScoreType, WriteOptions, listed_masks,
+    ScoreType, Storage, WriteOptions, listed_masks,
 };
 
 use crate::masks::{list, row, schema};
@@ -121,7 +121,10 @@ fn what_cannot_be_read_by_number_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let folder = MasksFolder::create(place.path().join("masks")).unwrap();
     let compressed = WriteOptions {
-        compression: BatchCompression::Zstd,
+        storage: Storage {
+            compression: BatchCompression::Zstd,
+            ..Storage::default()
+        },
         ..WriteOptions::default()
     };
     let first = write(

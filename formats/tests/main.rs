@@ -15,11 +15,15 @@ mod damaged_masks;
 #[cfg(test)]
 mod documents;
 #[cfg(test)]
+mod file_formats;
+#[cfg(test)]
 mod fixtures;
 #[cfg(test)]
 mod joined;
 #[cfg(test)]
 mod masks;
+#[cfg(test)]
+mod nested;
 #[cfg(test)]
 mod other_readers;
 #[cfg(test)]

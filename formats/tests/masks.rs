@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use rho_formats::{
-    BatchCompression, ListsCopy, MaskColumns, MaskFile, MaskRow, MaskSchema, MaskStream,
-    MaskWriter, MasksFolder, NewLists, OutputError, ScoreType, WriteOptions, read_masks,
+    BatchCompression, FileFormat, ListsCopy, MaskColumns, MaskFile, MaskRow, MaskSchema,
+    MaskStream, MaskWriter, MasksFolder, NewLists, OutputError, ScoreType, Storage, WriteOptions,
+    read_masks,
 };
 use serde_json::{Value, json};
 
@@ -84,7 +85,7 @@ fn read(path: &Path) -> Vec<MaskRow> {
 }
 
 /// Equal, with NaN equal to NaN.
-fn same(left: &[MaskRow], right: &[MaskRow]) -> bool {
+pub(crate) fn same(left: &[MaskRow], right: &[MaskRow]) -> bool {
     format!("{left:?}") == format!("{right:?}")
 }
 
@@ -319,7 +320,10 @@ fn half_scores_compression_and_text_come_back() {
         ("zstd", BatchCompression::Zstd),
     ] {
         let options = WriteOptions {
-            compression,
+            storage: Storage {
+                compression,
+                ..Storage::default()
+            },
             ..WriteOptions::default()
         };
         let mut writer = folder.writer(name, &columns, options).unwrap();
@@ -502,7 +506,14 @@ fn other_lists_stand_beside_the_same_documents() {
     };
     let mut from = MaskColumns::open(&path).unwrap();
     let copies = MasksFolder::create(place.path().join("lists")).unwrap();
-    let mut copy = ListsCopy::create(&copies, "a.jsonl.arrow", &from, &new).unwrap();
+    let mut copy = ListsCopy::create(
+        &copies,
+        "a.jsonl.arrow",
+        &from,
+        FileFormat::ArrowStream,
+        &new,
+    )
+    .unwrap();
     let mut losses = Vec::new();
     while let Some(batch) = from.next_batch().unwrap() {
         let tokens = batch.tokens();
@@ -543,5 +554,5 @@ fn other_lists_stand_beside_the_same_documents() {
         codes: vec!["slope".to_owned()],
         ..new
     };
-    assert!(ListsCopy::create(&copies, "b.arrow", &from, &twice).is_err());
+    assert!(ListsCopy::create(&copies, "b.arrow", &from, FileFormat::ArrowStream, &twice).is_err());
 }

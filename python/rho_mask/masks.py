@@ -1,8 +1,8 @@
 """Masks on disk, by document: takes a folder, a file or record batches, gives NumPy arrays and Arrow tables.
 
-Files are memory-mapped: opening a folder reads only the headers of its record batches, and memory does not grow with its
-size. Masks written with `--compression zstd` cannot be mapped: they are decompressed when they are opened. For packing see
-`packing`, for torch `dataset` and `loss`.
+Arrow streams and files are memory-mapped: opening a folder reads only the headers of its record batches, and memory does
+not grow with its size. Masks written with `--compression zstd` or `--format parquet` cannot be mapped: they are decompressed
+when they are opened. For packing see `packing`, for torch `dataset` and `loss`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,12 @@ FORMAT_VERSION = 1
 
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 """The end-of-stream marker of an Arrow stream."""
+
+_ARROW_FILE = b"ARROW1"
+"""What an Arrow file starts with."""
+
+_PARQUET = b"PAR1"
+"""What a Parquet file starts with."""
 
 StrPath = str | os.PathLike[str]
 
@@ -109,12 +115,8 @@ class Masks(Documents):
         schema: pa.Schema | None = None
         for file in self.files:
             try:
-                mapped = pa.memory_map(str(file))
-                # Arrow accepts a stream that is truncated between two record batches.
-                if mapped.size() < len(_END) or mapped.read_at(len(_END), mapped.size() - len(_END)) != _END:
-                    raise OSError("the file is truncated: it has no end-of-stream marker")
-                with pa.ipc.open_stream(mapped) as stream:
-                    found, read = stream.schema, stream.read_all()
+                read = _read(file)
+                found = read.schema
             except (pa.ArrowInvalid, OSError) as error:
                 raise MasksError(f"{file}: {error}", "is the run that writes it finished?") from error
             if schema is not None and not schema.equals(found, check_metadata=True):
@@ -139,10 +141,13 @@ class Masks(Documents):
         return pa.Table.from_batches(self._batches, self.schema)
 
     def dataset(self) -> datasets.Dataset:
-        """The folder as a Hugging Face dataset."""
+        """The masks as a Hugging Face dataset: of a folder of Arrow streams as `datasets.load_from_disk` opens it, else of
+        what is open here."""
         import datasets
 
-        return datasets.load_from_disk(str(self.path))
+        if self.path.is_dir() and not any(_format(file) for file in self.files):
+            return datasets.load_from_disk(str(self.path))
+        return datasets.Dataset(datasets.table.InMemoryTable(self.table))
 
     def check_tokenizer(self, tokenizer: StrPath) -> None:
         """Raises `TokenizerMismatch` unless the masks were created with this tokenizer.json (or the one in this folder)
@@ -247,6 +252,34 @@ def _made_of(files: Mapping[str, str], path: Path) -> bool:
         if got != expected:
             return False
     return True
+
+
+def _format(file: Path) -> bytes:
+    """What an Arrow or Parquet file starts with; empty for a stream. The name of a file says nothing."""
+    with file.open("rb") as opened:
+        head = opened.read(len(_ARROW_FILE))
+    return next((magic for magic in (_ARROW_FILE, _PARQUET) if head.startswith(magic)), b"")
+
+
+def _read(file: Path) -> pa.Table:
+    """The rows of a mask file in any of its formats."""
+    magic = _format(file)
+    if magic == _PARQUET:
+        import pyarrow.parquet
+
+        # Its record batches are its row groups: a column of several chunks is none of one batch.
+        with pyarrow.parquet.ParquetFile(file) as parquet:
+            groups = [parquet.read_row_group(group) for group in range(parquet.num_row_groups)]
+            return pa.concat_tables([parquet.schema_arrow.empty_table(), *groups])
+    mapped = pa.memory_map(str(file))
+    if magic == _ARROW_FILE:
+        with pa.ipc.open_file(mapped) as arrow:
+            return arrow.read_all()
+    # Arrow accepts a stream that is truncated between two record batches.
+    if mapped.size() < len(_END) or mapped.read_at(len(_END), mapped.size() - len(_END)) != _END:
+        raise OSError("the file is truncated: it has no end-of-stream marker")
+    with pa.ipc.open_stream(mapped) as stream:
+        return stream.read_all()
 
 
 def _files(path: Path) -> list[Path]:

@@ -86,6 +86,29 @@ def test_of_every_way_to_store_them(tmp_path, binary, corpus, scored):
         np.testing.assert_allclose(masks[i]["loss"], plain[int(row)]["loss"], rtol=1e-3)
 
 
+@pytest.mark.parametrize("format", ["arrow-stream", "arrow-file", "parquet"])
+def test_of_every_format(tmp_path, binary, corpus, format):
+    out, plain = tmp_path / "masks", tmp_path / "plain"
+    options = {"score_dtype": "float16", "keep_text": True, "shard_size": "30kB"}
+    rho_mask.score(corpus / "texts", plain, binary=binary, quiet=True, device="cpu", **options)
+    rho_mask.score(corpus / "texts", out, binary=binary, quiet=True, device="cpu", format=format, **options)
+    masks, expected = open_masks(out), open_masks(plain)
+    assert masks.table.equals(expected.table, check_metadata=True)
+    for i in range(len(masks)):
+        for name, values in expected[i].items():
+            np.testing.assert_array_equal(masks[i][name], values, err_msg=name)
+    assert masks.find([masks[3]["input_ids"]]).tolist() == expected.find([masks[3]["input_ids"]]).tolist()
+    datasets = pytest.importorskip("datasets")
+    dataset = masks.dataset()
+    assert isinstance(dataset, datasets.Dataset) and dataset.to_list() == expected.table.to_pylist()
+    single = open_masks(masks.files[0])
+    assert single.dataset()["id"][:] == expected.table["id"][: len(single)].to_pylist()
+    broken = masks.files[0]
+    broken.write_bytes(broken.read_bytes()[:-9])
+    with pytest.raises(MasksError, match="is the run that writes it finished"):
+        open_masks(out)
+
+
 def test_documents_are_found_by_their_tokens(tmp_path):
     made = [d for d in documents(50, 40, seed=1)]
     masks = open_masks(write_masks(tmp_path / "masks", {"a": made[:30], "empty": [], "b": made[30:]}))

@@ -9,6 +9,7 @@ use super::{
     input::InputArgs,
     model::ModelArgs,
     threads_and_progress::{ProgressArgs, ThreadsArgs},
+    values::MaskFormat,
 };
 
 /// What `dynamics --help` ends with.
@@ -60,6 +61,16 @@ pub struct DynamicsArgs {
     /// Start over: first remove what an earlier `dynamics` wrote to the output folder.
     #[arg(long, help_heading = "Output")]
     pub restart: bool,
+
+    /// Format of the files; all commands read all of them.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
+    pub format: MaskFormat,
 
     /// Number of most fluctuating tokens to list.
     #[arg(long, value_name = "N", default_value_t = 20, help_heading = "Output")]

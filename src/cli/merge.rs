@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::threads_and_progress::{ProgressArgs, ThreadsArgs};
+use super::{
+    threads_and_progress::{ProgressArgs, ThreadsArgs},
+    values::MaskFormat,
+};
 
 /// What `merge --help` ends with.
 pub(super) const EXAMPLES: &str = "\
@@ -39,6 +42,16 @@ pub struct MergeArgs {
     /// Start over: first remove what an earlier `merge` wrote to the output folder.
     #[arg(long, help_heading = "Output")]
     pub restart: bool,
+
+    /// Format of the new files, whatever that of the input is.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
+    pub format: MaskFormat,
 
     /// What to do with a shard name, or a document (by its token ids), that several folders have.
     ///

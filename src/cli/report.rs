@@ -31,7 +31,7 @@ bytes. A report of masks or dynamics contains text of the corpus: share it only 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Masks folder or one of its .arrow files, up to four folders of training runs, or a folder that `dynamics` or
+    /// Masks folder or one of its files, up to four folders of training runs, or a folder that `dynamics` or
     /// `experiment` wrote. Masks, runs and experiments may be unfinished.
     #[arg(value_name = "FOLDER", required = true)]
     pub paths: Vec<PathBuf>,

@@ -9,7 +9,7 @@ use super::{
     model::ModelArgs,
     selection::{RuleName, SelectionArgs},
     threads_and_progress::{ProgressArgs, ThreadsArgs},
-    values::{Combination, MaskCompression, ScoreDtype, size, yes_or_no},
+    values::{Combination, MaskCompression, MaskFormat, ScoreDtype, size, yes_or_no},
 };
 
 /// What `score --help` ends with.
@@ -92,7 +92,17 @@ pub struct ScoreArgs {
     #[arg(long, value_name = "K", help_heading = "Output")]
     pub top: Option<usize>,
 
-    /// Compression of the masks; uncompressed masks can be memory-mapped directly.
+    /// Format of the masks; all commands read all of them.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        help_heading = "Output"
+    )]
+    pub format: MaskFormat,
+
+    /// Compression of Arrow streams and files; uncompressed masks can be memory-mapped directly.
     #[arg(
         long,
         value_name = "KIND",
@@ -126,6 +136,8 @@ pub struct ScoreArgs {
     pub score_context: bool,
 
     /// Split the masks of a shard into files of at most this size (1GiB, 500MB, ...); the masks stay the same.
+    ///
+    /// Of Parquet, it is the size before compression.
     #[arg(
         long,
         value_name = "SIZE",

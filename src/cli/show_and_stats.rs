@@ -40,7 +40,7 @@ The source of a document is the value of the field that was given to `score --so
 /// Arguments of `show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// Masks folder, finished or not, or one of its .arrow files; or a folder that `dynamics` wrote.
+    /// Masks folder, finished or not, or one of its files; or a folder that `dynamics` wrote.
     #[arg(value_name = "MASKS")]
     pub masks: PathBuf,
 
@@ -154,7 +154,7 @@ pub enum ColorWhen {
 /// Arguments of `stats`.
 #[derive(Debug, Args)]
 pub struct StatsArgs {
-    /// Masks folder, finished or not, or one of its .arrow files.
+    /// Masks folder, finished or not, or one of its files.
     #[arg(value_name = "MASKS")]
     pub masks: PathBuf,
 

@@ -1,6 +1,7 @@
 //! The values that options take, and how they are parsed.
 
 use clap::ValueEnum;
+use rho_formats::FileFormat;
 use rho_selection::KeepRatio;
 
 /// The precision of the matmuls with weights.
@@ -117,6 +118,28 @@ pub enum MaskCompression {
     None,
     /// Zstandard.
     Zstd,
+}
+
+/// The format of mask files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum MaskFormat {
+    /// Arrow IPC streams (.arrow), which `datasets.load_from_disk` opens.
+    #[default]
+    ArrowStream,
+    /// Arrow IPC files (.arrow), which polars and pyarrow scan lazily.
+    ArrowFile,
+    /// Parquet (.parquet), always compressed with Zstandard.
+    Parquet,
+}
+
+impl From<MaskFormat> for FileFormat {
+    fn from(format: MaskFormat) -> Self {
+        match format {
+            MaskFormat::ArrowStream => Self::ArrowStream,
+            MaskFormat::ArrowFile => Self::ArrowFile,
+            MaskFormat::Parquet => Self::Parquet,
+        }
+    }
 }
 
 /// How progress is shown.

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rho_formats::MasksFolder;
+use rho_formats::{MasksFolder, mask_file_stem};
 use serde_json::{Value, json};
 
 use super::{
+    documents::{self, Column},
     settings::Settings,
     targets::{self, Abilities, Target},
 };
@@ -81,6 +82,18 @@ pub(crate) fn resolve(args: &ConvertArgs) -> anyhow::Result<ConvertPlan> {
     }
     version_fits(&args.masks, &input.first.schema().metadata)?;
     let settings = Settings::of(args, abilities, &input.first)?;
+    if let Some(Column::Weights(name)) = &settings.column
+        && !abilities.signed_weights
+    {
+        let metadata = Metadata::of(&input.first.schema().metadata);
+        if let Some(least) = metadata.negative_weights(name) {
+            let shown = args.masks.display();
+            return Err(documents::negative(
+                &format!("{shown}: {name}: --min-weight {least}"),
+                &args.to.name(),
+            ));
+        }
+    }
     let target = targets::make(args.to, &settings, &input.first)?;
     let threads = threads::count(args.threads)?;
     Ok(ConvertPlan {
@@ -178,7 +191,7 @@ fn version_fits(masks: &Path, metadata: &Value) -> anyhow::Result<()> {
 fn stems(input: &Input) -> Vec<String> {
     let plain = |shard: usize| {
         let name = input.shard_name(shard);
-        name.strip_suffix(".arrow").unwrap_or(name).to_owned()
+        mask_file_stem(name).unwrap_or(name).to_owned()
     };
     let whole = |shard: usize| {
         let name = plain(shard);

@@ -1,7 +1,9 @@
 //! The folder of a run of `dynamics`: opened, cleared, and whether it is finished.
 
 use rho_files::InsidePath;
-use rho_formats::{MaskFile, MasksFolder, OutputError, mask_file_name};
+use rho_formats::{
+    FileFormat, MaskFile, MasksFolder, OutputError, mask_file_name, mask_file_name_in,
+};
 
 use super::{
     folder,
@@ -37,9 +39,17 @@ pub(crate) fn open(plan: &DynamicsPlan) -> anyhow::Result<Started> {
 
 /// Removes the output of these shards.
 fn clear(folder: &MasksFolder, shards: &[&str]) -> anyhow::Result<()> {
-    let files = shards.iter().map(|shard| {
-        let name = InsidePath::new(mask_file_name(shard))?;
-        Ok(MaskFile { name, bytes: 0 })
+    let formats = [FileFormat::ArrowStream, FileFormat::Parquet];
+    let names = shards.iter().flat_map(|shard| {
+        let name = mask_file_name(shard);
+        formats.map(|format| mask_file_name_in(&name, format))
+    });
+    let files = names.map(|name| {
+        Ok(MaskFile {
+            name: InsidePath::new(name)?,
+            bytes: 0,
+            rewritten: false,
+        })
     });
     let files = files.collect::<Result<Vec<_>, OutputError>>()?;
     Ok(folder.clear(shards.iter().copied(), &files)?)

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use rho_formats::{MasksFolder, OutputError, Shard};
+use rho_formats::{FileFormat, MasksFolder, OutputError, Shard};
 use rho_runtime::LibraryOptions;
 use rho_selection::KeepRatio;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use crate::{
     hinted_error::HintedError,
     hub::{self, Need},
     metadata::{Checkpoint, Dynamics, Metadata, Scope, ScoringModel},
-    plan::{self, MaskFiles, Plan, Prepared, ScoringRequest},
+    plan::{self, MaskFiles, Plan, Prepared, ScoringRequest, record_format},
     run_folder::{Command, RecordedPlan},
 };
 
@@ -48,6 +48,8 @@ pub(crate) struct DynamicsPlan {
     /// The positions of the checkpoints on the x axis.
     pub(crate) x: Vec<f64>,
     pub(crate) top: usize,
+    /// The format of the files.
+    pub(crate) format: FileFormat,
     pub(crate) restart: bool,
 }
 
@@ -128,15 +130,14 @@ impl DynamicsPlan {
             (format!("{number:04}"), json!(shown))
         });
         metadata["dynamics"]["checkpoints"] = Value::Object(numbered.collect());
-        RecordedPlan::of_corpus(
-            json!({
-                "command": Command::Dynamics.name(),
-                "metadata": metadata,
-                "scoring": scoring,
-                "top": self.top,
-            }),
-            self.shards(),
-        )
+        let mut settings = json!({
+            "command": Command::Dynamics.name(),
+            "metadata": metadata,
+            "scoring": scoring,
+            "top": self.top,
+        });
+        record_format(&mut settings, self.format);
+        RecordedPlan::of_corpus(settings, self.shards())
     }
 }
 
@@ -206,6 +207,7 @@ pub(crate) fn resolve(args: &DynamicsArgs) -> anyhow::Result<DynamicsPlan> {
         places: args.x,
         x,
         top: args.top.into(),
+        format: args.format.into(),
         restart: args.restart,
     };
     must_agree(&plan, args)?;

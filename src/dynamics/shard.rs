@@ -1,7 +1,9 @@
 //! Describes one shard: turns the losses of its tokens under all checkpoints into lines, categories and counts, and
 //! writes its file under a temporary name.
 
-use rho_formats::{ListsCopy, MaskFile, MasksFolder, NewLists, OutputError, mask_file_name};
+use rho_formats::{
+    ListsCopy, MaskFile, MasksFolder, NewLists, OutputError, mask_file_name, mask_file_name_in,
+};
 use rho_selection::{Marker, Seen};
 use serde::{Deserialize, Serialize};
 
@@ -92,8 +94,14 @@ impl Describing<'_> {
     ) -> anyhow::Result<Option<Record>> {
         let plan = self.plan;
         let mut files = self.folders.open(shard, true)?;
-        let name = mask_file_name(shard);
-        let mut copy = ListsCopy::create(self.folder, &name, files.first(), &self.columns)?;
+        let name = mask_file_name_in(&mask_file_name(shard), plan.format);
+        let mut copy = ListsCopy::create(
+            self.folder,
+            &name,
+            files.first(),
+            plan.format,
+            &self.columns,
+        )?;
         let selecting = plan.reference.is_some();
         let mut counts = Counts::new(plan.checkpoints.len(), selecting, plan.top);
         let mut seen = vec![Seen::default(); self.cuts.selected.len()];

@@ -151,6 +151,9 @@ pub(super) fn masks(error: &MaskError) -> Option<&'static str> {
         MaskError::Outside { .. } => Some(OUTSIDE),
         MaskError::Row { .. } => Some("the file is damaged: create it again"),
         MaskError::Compressed { .. } => Some("write the masks again without --compression"),
+        MaskError::Parquet { .. } => Some(
+            "`rho-mask select MASKS --out NEW --by RULE --format arrow-stream` writes them so, from the same scores",
+        ),
         _ => None,
     }
 }

@@ -58,8 +58,7 @@ impl Masks {
     /// If the path does not exist or holds no masks.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
-        let hint =
-            "name a folder that `rho-mask score` or `select` writes, or one of its .arrow files";
+        let hint = "name a folder that `rho-mask score` or `select` writes, or one of its files";
         if !path.exists() {
             let message = format!("{shown}: expected masks, got nothing");
             return Err(HintedError::error(message, hint));

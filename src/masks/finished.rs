@@ -1,9 +1,15 @@
 //! A finished masks folder and its files, shard by shard.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use rho_files::InsidePath;
-use rho_formats::{MaskColumns, MaskError, MasksFolder, listed_masks, mask_file_name};
+use rho_formats::{
+    FileFormat, MaskColumns, MaskError, MasksFolder, file_stem, listed_masks, mask_file_name_in,
+    mask_file_stem,
+};
 use serde_json::{Map, Value, json};
 
 use super::kind::must_be_masks;
@@ -87,6 +93,29 @@ impl Input {
         &self.files[self.shards[shard].start].name
     }
 
+    /// The names of files with the same rows in a format.
+    ///
+    /// # Errors
+    /// If two of them are equal, because the names of the input differ only in their formats.
+    pub(crate) fn names_in(&self, format: FileFormat) -> anyhow::Result<Vec<InsidePath>> {
+        let mut names = Vec::with_capacity(self.files.len());
+        let mut seen = HashSet::new();
+        for file in &self.files {
+            let name = mask_file_name_in(&file.name, format);
+            if !seen.insert(name.clone()) {
+                return Err(HintedError::error(
+                    format!(
+                        "{}: expected one file of each name, got several for {name}",
+                        self.folder.display()
+                    ),
+                    "rename one of them, also in state.json",
+                ));
+            }
+            names.push(InsidePath::new(name)?);
+        }
+        Ok(names)
+    }
+
     /// The size of each shard.
     pub(crate) fn shard_bytes(&self) -> Vec<u64> {
         let files = |shard: &std::ops::Range<usize>| &self.files[shard.clone()];
@@ -104,10 +133,16 @@ impl Input {
 
     /// The files, as a run that reads them records them.
     pub(crate) fn recorded(&self) -> Vec<RecordedShard> {
-        let files = self.files.iter();
+        let names = self.files.iter().map(|file| file.name.clone());
+        self.recorded_as(&names.collect::<Vec<_>>())
+    }
+
+    /// The files, as a run records them that writes one of these names for each.
+    pub(crate) fn recorded_as(&self, names: &[InsidePath]) -> Vec<RecordedShard> {
+        let files = self.files.iter().zip(names);
         files
-            .map(|file| RecordedShard {
-                name: file.name.clone(),
+            .map(|(file, name)| RecordedShard {
+                name: name.clone(),
                 bytes: file.identity.bytes,
             })
             .collect()
@@ -133,14 +168,15 @@ impl Input {
 /// whose own name ends like that has a file of its own.
 fn continues(before: &str, name: &str, shard: &str) -> bool {
     fn numbered(name: &str) -> Option<(&str, u32)> {
-        let (stem, number) = name.strip_suffix(".arrow")?.rsplit_once('.')?;
+        let (stem, number) = mask_file_stem(name)?.rsplit_once('.')?;
         let is_number = number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit());
         is_number.then(|| Some((stem, number.parse().ok()?)))?
     }
     let (Some((stem, number)), Some((next_stem, next))) = (numbered(before), numbered(name)) else {
         return false;
     };
-    stem == next_stem && Some(next) == number.checked_add(1) && name != mask_file_name(shard)
+    let is_own = mask_file_stem(name) == Some(&*file_stem(shard));
+    stem == next_stem && Some(next) == number.checked_add(1) && !is_own
 }
 
 /// The names of the files of a finished folder.
@@ -207,6 +243,7 @@ mod tests {
         ));
         assert!(!continues("a.txt.arrow", "b.txt.arrow", "b.txt"));
         // Shards with such names.
+        assert!(continues("x.00000.parquet", "x.00001.parquet", "x"));
         assert!(!continues("x.00000.arrow", "x.00001.arrow", "x.00001"));
     }
 }

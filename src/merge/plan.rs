@@ -4,7 +4,7 @@
 use std::{collections::HashSet, path::PathBuf};
 
 use rho_files::{InsidePath, LeadsOutside};
-use rho_formats::MasksFolder;
+use rho_formats::{FileFormat, MasksFolder, mask_file_name_in};
 use serde_json::{Map, Value, json};
 
 use super::settings;
@@ -12,6 +12,7 @@ use crate::{
     cli::{MergeArgs, OnDuplicate},
     hinted_error::HintedError,
     masks::{finished::Input, out_folder},
+    plan::record_format,
     run_folder::{Command, RecordedPlan, RecordedShard},
     threads,
 };
@@ -20,6 +21,7 @@ use crate::{
 pub(crate) struct MergePlan {
     pub(super) inputs: Vec<Input>,
     pub(super) out: PathBuf,
+    pub(super) format: FileFormat,
     pub(super) files: Vec<Merged>,
     pub(super) on_duplicate: OnDuplicate,
     pub(super) threads: usize,
@@ -51,14 +53,17 @@ impl MergePlan {
         let files = self.files.iter();
         let identity = |merged: &Merged| {
             let file = &self.inputs[merged.input].files[merged.file];
-            (merged.name.to_string(), json!(file.identity))
+            // The name says the format of the output, which is a setting of its own.
+            let name = mask_file_name_in(&merged.name, FileFormat::ArrowStream);
+            (name, json!(file.identity))
         };
-        let settings = json!({
+        let mut settings = json!({
             "command": Command::Merge.name(),
             "metadata": self.all_metadata(),
             "on_duplicate": self.on_duplicate,
             "input": files.map(identity).collect::<Map<String, Value>>(),
         });
+        record_format(&mut settings, self.format);
         let recorded = |merged: &Merged| RecordedShard {
             name: merged.name.clone(),
             bytes: self.bytes(merged),
@@ -99,7 +104,8 @@ pub(crate) fn resolve(args: &MergeArgs) -> anyhow::Result<MergePlan> {
         inputs.push(input);
     }
     Ok(MergePlan {
-        files: files(&inputs)?,
+        files: files(&inputs, args.format.into())?,
+        format: args.format.into(),
         inputs,
         out: args.out.clone(),
         on_duplicate: args.on_duplicate,
@@ -144,12 +150,12 @@ fn must_match(first: &Input, input: &Input) -> anyhow::Result<()> {
 }
 
 /// The files to write, in the order of the folders. A name that an earlier folder has is put into a folder of its own.
-fn files(inputs: &[Input]) -> Result<Vec<Merged>, LeadsOutside> {
+fn files(inputs: &[Input], format: FileFormat) -> Result<Vec<Merged>, LeadsOutside> {
     let mut taken: HashSet<InsidePath> = HashSet::new();
     let mut files = Vec::new();
     for (i, input) in inputs.iter().enumerate() {
         for (file, found) in input.files.iter().enumerate() {
-            let mut name = found.name.clone();
+            let mut name = InsidePath::new(mask_file_name_in(&found.name, format))?;
             while !taken.insert(name.clone()) {
                 name = InsidePath::new(format!("merged-{}/{name}", i + 1))?;
             }

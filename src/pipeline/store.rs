@@ -6,7 +6,8 @@ use std::{
 };
 
 use rho_formats::{
-    Location, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, TopColumns, WriteOptions,
+    FileFormat, Location, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, Storage,
+    TopColumns, WriteOptions,
 };
 
 use super::{
@@ -21,6 +22,7 @@ use crate::{
     plan::Plan,
     ranks,
     run_folder::{Command, Opening, RecordedPlan, RunFolder, STARTING},
+    selections::rule::Scope,
     terminal,
 };
 
@@ -363,7 +365,14 @@ fn columns(plan: &Plan) -> Columns {
         ..schema.clone()
     };
     let options = WriteOptions {
-        compression: plan.compression,
+        storage: Storage {
+            // Scores without a selection are only read again, by `select` or `dynamics`.
+            format: match plan.scope {
+                Scope::None => FileFormat::ArrowStream,
+                _ => plan.format,
+            },
+            compression: plan.compression,
+        },
         file_bytes: plan.shard_bytes,
     };
     Columns {

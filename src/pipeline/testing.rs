@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rho_formats::{BatchCompression, ScoreType, Shard};
+use rho_formats::{BatchCompression, FileFormat, ScoreType, Shard};
 use rho_selection::KeepRatio;
 
 use crate::{
@@ -85,6 +85,7 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
         sample: None,
         score_type: ScoreType::Float32,
         top: None,
+        format: FileFormat::ArrowStream,
         compression: BatchCompression::None,
         keep_text: false,
         score_context: true,

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rho_formats::{BatchCompression, ScoreType};
+use rho_formats::{BatchCompression, FileFormat, ScoreType};
 
 use crate::cli::{
     Combination, InputArgs, MaskCompression, ModelArgs, ProgressArgs, RuleName, ScoreArgs,
@@ -45,6 +45,7 @@ pub(crate) struct MaskFiles {
     pub(crate) score_type: ScoreType,
     /// How many of the most likely tokens to store for each position.
     pub(crate) top: Option<usize>,
+    pub(crate) format: FileFormat,
     pub(crate) compression: BatchCompression,
     /// Also store each document's text.
     pub(crate) keep_text: bool,
@@ -59,6 +60,7 @@ impl Default for MaskFiles {
         Self {
             score_type: ScoreType::Float32,
             top: None,
+            format: FileFormat::ArrowStream,
             compression: BatchCompression::None,
             keep_text: false,
             score_context: true,
@@ -121,6 +123,7 @@ impl From<&ScoreArgs> for ScoringRequest {
                     ScoreDtype::Float16 => ScoreType::Float16,
                 },
                 top: args.top,
+                format: args.format.into(),
                 compression: match args.compression {
                     MaskCompression::None => BatchCompression::None,
                     MaskCompression::Zstd => BatchCompression::Zstd,

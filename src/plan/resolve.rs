@@ -4,7 +4,7 @@
 //! numbers, library, device.
 
 use ort::environment::Environment;
-use rho_formats::{MasksFolder, ReadOptions, Shard};
+use rho_formats::{FileFormat, MasksFolder, ReadOptions, Shard};
 use rho_reference::{Device, Precision, ReferenceModel, ResolvedDevice, matmul::Multiplier};
 use rho_runtime::{Library, LibraryOptions};
 
@@ -21,7 +21,7 @@ use crate::{
         rule::{BASE_LOSS, Rule, Scope},
     },
     terminal, threads,
-    tokenization::{Tokenization, TokenizerFiles},
+    tokenization::Tokenization,
 };
 
 /// Most documents in one read-ahead block.
@@ -70,6 +70,14 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
             "--restart: expected a folder to start over in, got --out -",
             "omit --restart",
         ));
+    } else if request.files.format != FileFormat::ArrowStream {
+        return Err(HintedError::error(
+            format!(
+                "--format: expected arrow-stream with --out -, because standard output is one stream, got {}",
+                request.files.format.name()
+            ),
+            "omit --format, or name a folder with --out",
+        ));
     }
     let rank = ranks::resolve(request.rank.0, request.rank.1, &|name| {
         std::env::var(name).ok()
@@ -94,9 +102,8 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         ));
     }
     let (tokenizer, tokenization) = models.tokenizer(request)?;
-    let path = tokenizer.as_ref().map(TokenizerFiles::path);
     let special = (request.model_args.bos, request.model_args.eos);
-    let conversations = content::conversations(&request.input.text, path, special)?;
+    let conversations = content::conversations(&request.input.text, tokenizer.as_ref(), special)?;
     let (context, overlap) = models.windows(&request.model_args)?;
     let columns = models.columns(request)?;
     let top = models.top(request.files.top)?;
@@ -197,6 +204,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         }),
         score_type: request.files.score_type,
         top,
+        format: request.files.format,
         compression: request.files.compression,
         keep_text: request.files.keep_text,
         score_context: request.files.score_context,

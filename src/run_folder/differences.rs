@@ -96,6 +96,11 @@ impl Found {
                 let name = |command: &Value| Value::from(command.as_str().unwrap_or("score"));
                 self.add(self.name(path), &name(before), &name(now), false);
             }
+            (before, now) if path == "format" => {
+                // That of streams is not recorded.
+                let name = |format: &Value| Value::from(format.as_str().unwrap_or("arrow-stream"));
+                self.add(self.name(path), &name(before), &name(now), false);
+            }
             (before, now) => {
                 let selects = path.starts_with("metadata.scope");
                 self.add(self.name(path), before, now, selects);
@@ -134,6 +139,9 @@ impl Found {
             ("verified", "--verified"),
             ("scope_tokens", "--batch"),
             ("scope", "--scope"),
+            ("documents", "--documents"),
+            ("joined", "--join"),
+            ("duplicates", "--drop-duplicates"),
             ("program.version", "the version of rho-mask"),
             ("library_version", "ONNX Runtime"),
             ("command", "the command"),
@@ -213,10 +221,12 @@ impl Found {
                     "drop_highest" => "--drop-hardest",
                     "at_least" => "--above",
                     "at_most" => "--below",
+                    "columns" | "among" | "highest" => "--by",
+                    "combine" => "--combine",
                     "by" => "--score",
                     "seed" => "--seed",
                     "keep_by" => "--keep-by",
-                    "weights" => "--weights",
+                    "weights" | "exponent" => "--weights",
                     "temperature" => "--temperature",
                     "least" => "--min-weight",
                     "most" => "--max-weight",
@@ -329,6 +339,9 @@ mod tests {
             "--text-field: text before, body now",
         ];
         assert!(!check("score", &before, &now, &expected));
+        let (before, now) = (json!({}), json!({"format": "parquet"}));
+        let expected = ["--format: arrow-stream before, parquet now"];
+        check("merge", &before, &now, &expected);
         let (before, now) = (
             json!({"seed": 1, "unknown": 1}),
             json!({"seed": 2, "unknown": 2}),

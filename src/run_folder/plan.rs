@@ -4,7 +4,7 @@
 use std::{collections::HashSet, path::Path};
 
 use rho_files::InsidePath;
-use rho_formats::{MasksFolder, OutputError, Shard};
+use rho_formats::{MasksFolder, OutputError, Shard, mask_file_stem};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -122,14 +122,22 @@ impl RecordedPlan {
         let scores = [self.command(), command] == [Command::Score; 2];
         let only_selects = scores && differences.iter().all(|difference| difference.selects);
         let mut told: Vec<String> = differences.iter().map(Difference::to_string).collect();
-        let before: Vec<&str> = self.shards.iter().map(|s| s.name.as_str()).collect();
-        let now: Vec<&str> = wanted.shards.iter().map(|s| s.name.as_str()).collect();
+        let names = |plan: &Self| -> Vec<String> {
+            let names = plan.shards.iter().map(|shard| shard.name.as_str());
+            // The names of mask files say their format, which is a setting of its own.
+            let name = |name: &str| match command.copies_masks() {
+                true => mask_file_stem(name).unwrap_or(name).to_owned(),
+                false => name.to_owned(),
+            };
+            names.map(name).collect()
+        };
+        let (before, now) = (names(self), names(wanted));
         let same_shards = before == now;
         if !same_shards {
-            let [known, wanted]: [HashSet<&str>; 2] =
-                [&before, &now].map(|names| names.iter().copied().collect());
-            let missing = before.iter().find(|name| !wanted.contains(*name));
-            let new = now.iter().find(|name| !known.contains(*name));
+            let [known, wanted]: [HashSet<&String>; 2] =
+                [&before, &now].map(|names| names.iter().collect());
+            let missing = before.iter().find(|name| !wanted.contains(name));
+            let new = now.iter().find(|name| !known.contains(name));
             let example = match (missing, new) {
                 (Some(name), _) => format!("{name} is missing now"),
                 (None, Some(name)) => format!("{name} is new"),

@@ -197,6 +197,7 @@ fn starting_over_clears_what_is_ours() {
         let files = shards.iter().map(|name| MaskFile {
             name: InsidePath::new(*name).unwrap(),
             bytes: 0,
+            rewritten: false,
         });
         let files: Vec<MaskFile> = files.collect();
         Ok(folder.clear([], &files)?)
@@ -323,6 +324,7 @@ fn made(folder: &MasksFolder, shard: &str) -> Record {
         files: vec![MaskFile {
             name: InsidePath::new(shard).unwrap(),
             bytes: 4,
+            rewritten: false,
         }],
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use rho_files::InsidePath;
-use rho_formats::{MaskFile, MasksFolder, OutputError};
+use rho_formats::{MaskFile, MasksFolder, OutputError, mask_file_stem};
 use serde::{Deserialize, Serialize};
 
 use super::plan::SelectPlan;
@@ -29,10 +29,14 @@ pub(super) fn open(plan: &SelectPlan) -> anyhow::Result<RunFolder> {
 pub(crate) fn clear(folder: &MasksFolder, names: &[&str]) -> anyhow::Result<()> {
     let files = names.iter().map(|&name| {
         let name = InsidePath::new(name)?;
-        Ok(MaskFile { name, bytes: 0 })
+        Ok(MaskFile {
+            name,
+            bytes: 0,
+            rewritten: false,
+        })
     });
     let files = files.collect::<Result<Vec<_>, OutputError>>()?;
-    let shards = names.iter().filter_map(|name| name.strip_suffix(".arrow"));
+    let shards = names.iter().filter_map(|name| mask_file_stem(name));
     Ok(folder.clear(shards, &files)?)
 }
 

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::TokenizerError;
-use crate::{panics, terminal};
+use crate::terminal;
 
 /// Most steps back in one search. A search that fails at once at each byte of the largest document needs fewer. The
 /// library itself has a limit for each place of a search (10 million), but none for all of them.
@@ -36,7 +36,7 @@ pub(super) fn limited<T>(
 ) -> Result<T, TokenizerError> {
     limit_steps();
     let _watched = Watched::start(bytes);
-    panics::caught(work).unwrap_or_else(|panic| Err(TokenizerError(reason(&panic).into())))
+    rho_files::caught(work).unwrap_or_else(|panic| Err(TokenizerError(reason(&panic).into())))
 }
 
 /// As [`limited`], for the crate's boxed errors.

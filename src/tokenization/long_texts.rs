@@ -80,7 +80,7 @@ pub(super) fn alone(bytes: usize) -> Result<Option<MutexGuard<'static, ()>>, Tok
 }
 
 /// Waits until no other thread has a large window.
-fn turn() -> MutexGuard<'static, ()> {
+pub(super) fn turn() -> MutexGuard<'static, ()> {
     let turn = GROWN.lock().unwrap_or_else(PoisonError::into_inner);
     limits::waited();
     turn

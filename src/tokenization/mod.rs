@@ -3,7 +3,8 @@
 //! * `files`: reads tokenizer.json and the files beside it.
 //! * `byte_level_bpe`: the fast tokenizer. `long_texts`: bounds the memory of the tokenizers crate.
 //! * `limits`: its panics, and patterns that backtrack without end. `growth`: texts that multiply in the normalizer.
-//! * `position`: the first token after a marker. token_bytes: the bytes of tokens. `token_texts`: their text for display.
+//! * `position`: the first token after a marker. `ranges`: the bytes of the text that each token holds.
+//! * `token_bytes`: the bytes of tokens. `token_texts`: their text for display.
 //! * `masks_copy`: the tokenizer.json in a masks folder.
 
 mod byte_level_bpe;
@@ -13,6 +14,7 @@ mod limits;
 mod long_texts;
 pub(crate) mod masks_copy;
 mod position;
+mod ranges;
 pub(crate) mod token_bytes;
 pub(crate) mod token_texts;
 
@@ -20,7 +22,7 @@ pub(crate) use byte_level_bpe::CACHE_BYTES;
 pub use files::{FilesError, TokenizerFiles};
 pub(crate) use long_texts::{BYTES_PER_BYTE, LARGEST_WINDOW, WINDOW};
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::OnceLock};
 
 use anyhow::Context as _;
 use rho_checkpoint::Outline;
@@ -42,6 +44,8 @@ pub struct Tokenization {
     pub(crate) prefix: Vec<u32>,
     /// Tokens after each text.
     pub(crate) suffix: Vec<u32>,
+    /// The tokenizer without its post-processor, for offsets.
+    plain: OnceLock<Tokenizer>,
 }
 
 /// An error of the tokenizers crate, which returns boxed errors.
@@ -93,6 +97,7 @@ impl Tokenization {
             tokenizer,
             prefix: vec![],
             suffix: vec![],
+            plain: OnceLock::new(),
         }
     }
 
@@ -119,13 +124,25 @@ impl Tokenization {
     /// Token ids of a text, special tokens included.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let mut ids = self.prefix.clone();
-        limited(text.len(), || match &self.words {
-            Some(words) => words.encode(&self.tokenizer, text, &mut ids),
-            None => long_texts::encode(&self.tokenizer, &self.growth, text, &mut ids),
-        })?;
+        self.encode_into(text, &mut ids)?;
         ids.extend_from_slice(&self.suffix);
         ids.shrink_to_fit();
         Ok(ids)
+    }
+
+    /// Token ids of a text, without special tokens around it.
+    pub(crate) fn encode_alone(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let mut ids = Vec::new();
+        self.encode_into(text, &mut ids)?;
+        ids.shrink_to_fit();
+        Ok(ids)
+    }
+
+    fn encode_into(&self, text: &str, ids: &mut Vec<u32>) -> Result<(), TokenizerError> {
+        limited(text.len(), || match &self.words {
+            Some(words) => words.encode(&self.tokenizer, text, ids),
+            None => long_texts::encode(&self.tokenizer, &self.growth, text, ids),
+        })
     }
 
     /// The bytes of tokens, for display.
@@ -136,12 +153,17 @@ impl Tokenization {
     /// The byte offset in a text at which each of its tokens ends. The tokens are those of [`encode`](Self::encode)
     /// without the special tokens around them.
     pub(crate) fn ends(&self, text: &str) -> Result<Vec<usize>, TokenizerError> {
+        let offsets = self.offsets(text)?;
+        Ok(offsets.into_iter().map(|(_, end)| end).collect())
+    }
+
+    /// The byte offsets in a text at which each of its tokens starts and ends, as [`ends`](Self::ends).
+    pub(crate) fn offsets(&self, text: &str) -> Result<Vec<(usize, usize)>, TokenizerError> {
         let encoding = limited(text.len(), || {
             self.growth.check(text)?;
             self.tokenizer.encode(text, false).map_err(TokenizerError)
         })?;
-        let offsets = encoding.get_offsets().iter();
-        Ok(offsets.map(|(_, end)| *end).collect())
+        Ok(encoding.get_offsets().to_vec())
     }
 }
 

@@ -101,6 +101,12 @@ impl<'a> TokenBytes<'a> {
         }
     }
 
+    /// Whether the bytes of a token are those of a text: no step adds white space that separates words.
+    pub(crate) fn are_of_text(&self) -> bool {
+        let adds = |step: &Step| matches!(step, Step::Words(_) | Step::Suffix(_));
+        !self.steps.iter().any(adds)
+    }
+
     /// The bytes of a token; none if the tokenizer has no such id.
     pub(crate) fn bytes(&self, id: u32) -> Option<Vec<u8>> {
         let added = self.tokenizer.get_added_vocabulary();

@@ -88,7 +88,7 @@ fn masks(
 ) -> anyhow::Result<Option<MaskDocuments>> {
     let columns = &prepared.plan.columns;
     match MaskDocuments::open(prepared.mask_files.iter().cloned(), &columns.read()) {
-        Err(MaskError::Compressed { .. }) => {}
+        Err(MaskError::Compressed { .. } | MaskError::Parquet { .. }) => {}
         opened => return Ok(Some(opened?)),
     }
     let path = folder.unpacked()?;

@@ -23,7 +23,7 @@ use crate::{
     corpus,
     hinted_error::HintedError,
     memory, terminal, threads,
-    tokenization::{Tokenization, TokenizerFiles},
+    tokenization::Tokenization,
 };
 
 /// The paper's keep ratio for a model of a billion parameters.
@@ -80,8 +80,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     let mut tokenization = tokenization(args, &model, vocabulary)?;
     let conversations = match tokenization {
         Some(_) => {
-            let tokenizer = model.tokenizer.as_ref().map(TokenizerFiles::path);
-            content::conversations(&args.text, tokenizer, (args.bos, args.eos))?
+            content::conversations(&args.text, model.tokenizer.as_ref(), (args.bos, args.eos))?
         }
         None => None,
     };

@@ -7,6 +7,9 @@
 mod converted;
 #[cfg(unix)]
 #[cfg(test)]
+mod formats;
+#[cfg(unix)]
+#[cfg(test)]
 mod gathered;
 #[cfg(unix)]
 #[cfg(test)]

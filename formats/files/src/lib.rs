@@ -10,6 +10,7 @@
 //! | `replace` | replaces a file as a whole |
 //! | `lock` | locks between processes |
 //! | `contents` | the sizes and hashes of the files of a folder |
+//! | `panics` | catches the panics of a dependency that reads other people's files |
 //! | `usage` | which entries of a cache are in use |
 //!
 //! ```
@@ -29,6 +30,7 @@ mod folder;
 mod inside_path;
 mod lock;
 mod open;
+mod panics;
 mod pointer;
 mod regular;
 mod replace;
@@ -39,6 +41,7 @@ pub use folder::{Entry, Folder};
 pub use inside_path::{InsidePath, LeadsOutside};
 pub use lock::Lock;
 pub use open::{Unexpected, create, open, open_to_copy, unexpected};
+pub use panics::caught;
 pub use pointer::{Pointer, refuse_pointer};
 pub use regular::{NotAFile, open_named, read_named, read_named_text};
 pub use replace::{

@@ -17,7 +17,7 @@ const WINDOW: usize = 1 << 20;
 const REMOTE_WINDOW: usize = 4 << 20;
 
 /// The bytes of a file.
-pub(super) struct Ranges {
+pub(crate) struct Ranges {
     bytes: Kind,
     length: u64,
 }
@@ -38,7 +38,11 @@ impl Ranges {
                 bytes: Kind::Remote(Box::new(opened), Handle::current()),
             });
         }
-        let file = rho_files::open_named(&shard.path)?;
+        Self::of_file(rho_files::open_named(&shard.path)?)
+    }
+
+    /// The bytes of an open file.
+    pub(crate) fn of_file(file: File) -> io::Result<Self> {
         let length = file.metadata()?.len();
         Ok(Self {
             bytes: Kind::File(Mutex::new(file)),
@@ -46,7 +50,7 @@ impl Ranges {
         })
     }
 
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
@@ -81,19 +85,27 @@ impl Ranges {
 }
 
 /// A view with a read-ahead block, for small reads in sequence.
-pub(super) struct Window {
+pub(crate) struct Window {
     ranges: Arc<Ranges>,
     start: u64,
     bytes: Bytes,
+    /// Where reading ahead ends.
+    end: u64,
 }
 
 impl Window {
     pub(super) fn new(ranges: Arc<Ranges>) -> Self {
         Self {
+            end: ranges.length(),
             ranges,
             start: 0,
             bytes: Bytes::new(),
         }
+    }
+
+    /// Reads nothing ahead from here on; what is read itself may be there.
+    pub(super) fn read_ahead_to(&mut self, end: u64) {
+        self.end = end.min(self.ranges.length());
     }
 
     /// Like [`Ranges::read`].
@@ -110,8 +122,11 @@ impl Window {
         if length >= window {
             return self.ranges.read(start, length);
         }
-        let left = self.ranges.length().saturating_sub(start);
+        let left = self.end.saturating_sub(start);
         let ahead = usize::try_from(left).unwrap_or(window).min(window);
+        if ahead < length {
+            return self.ranges.read(start, length);
+        }
         self.bytes = self.ranges.read(start, ahead)?;
         self.start = start;
         inside(self).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())

@@ -65,7 +65,7 @@ fn parts(item: &RawValue) -> Result<(Range<usize>, bool), String> {
         };
         let range = end_of("start")?..end_of("end")?;
         return match object.get("score") {
-            None => Ok((range, true)),
+            None | Some(Value::Null) => Ok((range, true)),
             Some(score) => Ok((range, is_context(score)?)),
         };
     }
@@ -84,9 +84,14 @@ fn parts(item: &RawValue) -> Result<(Range<usize>, bool), String> {
     }
 }
 
-/// A number of characters.
+/// A number of characters. In columns, the score beside it makes it a float.
 fn place(name: &str, value: &Value) -> Result<usize, String> {
-    let integer = value.as_u64().and_then(|place| usize::try_from(place).ok());
+    /// Up to here every integer is a float.
+    const MOST: f64 = (1_u64 << 53) as f64;
+    let whole = |float: &f64| float.fract() == 0.0 && (0.0..=MOST).contains(float);
+    let float = value.as_f64().filter(whole).map(|float| float as u64);
+    let integer = value.as_u64().or(float);
+    let integer = integer.and_then(|place| usize::try_from(place).ok());
     integer.ok_or_else(|| {
         let got = shorten(&value.to_string());
         format!("has the {name} {got}, expected an integer from 0 on")
@@ -124,8 +129,9 @@ mod tests {
             ("[]", vec![]),
             ("[[4, 6], [0,1]]", vec![(0, 1), (4, 6)]),
             (r#"[{"end":3,"start":1,"label":"x"}]"#, vec![(1, 3)]),
-            ("[[0,2,1.0],[2,4,0.0],[4,6,1]]", vec![(0, 2), (4, 6)]),
+            ("[[0,2,1.0],[2.0,4.0,0.0],[4.0,6,1]]", vec![(0, 2), (4, 6)]),
             (r#"[{"start":0,"end":2,"score":0}]"#, vec![]),
+            (r#"[{"start":0,"end":2,"score":null}]"#, vec![(0, 2)]),
             // Adjacent, empty, whole; ranges of characters, not bytes.
             ("[[0,3],[3,6]]", vec![(0, 3), (3, 6)]),
             ("[[2,2],[0,6],[6,6]]", vec![(0, 6)]),
@@ -155,7 +161,15 @@ mod tests {
                 "[[-1,2]]",
                 "span 0 has the start -1, expected an integer from 0 on",
             ),
-            ("[[0,2.0]]", "span 0 has the end 2.0, expected an integer"),
+            ("[[0,2.5]]", "span 0 has the end 2.5, expected an integer"),
+            (
+                "[[0,1e300]]",
+                "span 0 has the end 1e+300, expected an integer",
+            ),
+            (
+                "[[-1.0,2]]",
+                "span 0 has the start -1.0, expected an integer",
+            ),
             ("[[0,null]]", "span 0 has the end null, expected an integer"),
             ("[[0]]", "span 0 has 1 items, expected [start, end]"),
             ("[[0,1],null]", "span 1 is null, expected [start, end]"),

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -50,7 +49,7 @@ impl Worker {
         thread::Builder::new()
             .name("shard".to_owned())
             .spawn(move || {
-                let end = catch_unwind(AssertUnwindSafe(|| read(&mut sink)))
+                let end = rho_files::caught(|| read(&mut sink))
                     .unwrap_or_else(|_| Err(malformed("its decoder panicked")));
                 sink.end(end);
             })?;

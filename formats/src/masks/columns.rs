@@ -3,18 +3,19 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type, UInt8Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, ListArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float32Array, ListArray, RecordBatch};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
-use arrow_schema::{ArrowError, DataType, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use half::slice::HalfFloatSliceExt;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::frames::Frames;
-use super::reader::{NO_CONTEXT, broken, open_beginning, open_frames};
+use super::batches::Batches;
+use super::reader::{NO_CONTEXT, broken, open_batches, open_beginning};
 use super::schema::{self, MaskSchema};
 use super::top::{self, TOP_IDS, TOP_LOGPROBS};
 use super::{BatchCompression, MaskError};
@@ -22,7 +23,7 @@ use super::{BatchCompression, MaskError};
 /// The record batches of one mask file.
 pub struct MaskColumns {
     path: PathBuf,
-    frames: Frames,
+    batches: Batches,
     columns: MaskSchema,
     /// The number of rows returned so far.
     rows: usize,
@@ -40,10 +41,10 @@ impl MaskColumns {
     /// Opens a mask file.
     ///
     /// # Errors
-    /// If it cannot be read, is not an Arrow stream, or holds no masks.
+    /// If it cannot be read, is none of the formats, or holds no masks.
     pub fn open(path: &Path) -> Result<Self, MaskError> {
-        let (frames, columns) = open_frames(path)?;
-        Ok(Self::with(path, frames, columns))
+        let (batches, columns) = open_batches(path)?;
+        Ok(Self::with(path, batches, columns))
     }
 
     /// Opens the first bytes of a mask file that is still being written, as many as
@@ -52,14 +53,14 @@ impl MaskColumns {
     /// # Errors
     /// As for [`open`](Self::open), and if the file is shorter.
     pub fn open_beginning(path: &Path, bytes: u64) -> Result<Self, MaskError> {
-        let (frames, columns) = open_beginning(path, bytes)?;
-        Ok(Self::with(path, frames, columns))
+        let (batches, columns) = open_beginning(path, bytes)?;
+        Ok(Self::with(path, batches, columns))
     }
 
-    fn with(path: &Path, frames: Frames, columns: MaskSchema) -> Self {
+    fn with(path: &Path, batches: Batches, columns: MaskSchema) -> Self {
         Self {
             path: path.to_path_buf(),
-            frames,
+            batches,
             columns,
             rows: 0,
         }
@@ -72,47 +73,47 @@ impl MaskColumns {
 
     /// The names of all columns, in order.
     pub fn names(&self) -> Vec<&str> {
-        let fields = self.frames.schema().fields().iter();
+        let fields = self.batches.schema().fields().iter();
         fields.map(|field| field.name().as_str()).collect()
     }
 
     /// The names of all score columns, of any type.
     pub fn scores(&self) -> Vec<&str> {
-        let fields = self.frames.schema().fields().iter();
+        let fields = self.batches.schema().fields().iter();
         let scores = fields.filter(|field| schema::is_score(field));
         scores.map(|field| field.name().as_str()).collect()
     }
 
     /// The names of all weight columns.
     pub fn weights(&self) -> Vec<&str> {
-        let fields = self.frames.schema().fields().iter();
+        let fields = self.batches.schema().fields().iter();
         let weights = fields.filter(|field| schema::is_weights(field));
         weights.map(|field| field.name().as_str()).collect()
     }
 
     /// The names of all code columns.
     pub fn codes(&self) -> Vec<&str> {
-        let fields = self.frames.schema().fields().iter();
+        let fields = self.batches.schema().fields().iter();
         let codes = fields.filter(|field| schema::is_codes(field));
         codes.map(|field| field.name().as_str()).collect()
     }
 
     /// The unread bytes of the file.
     pub fn left(&self) -> u64 {
-        self.frames.left()
+        self.batches.left()
     }
 
     /// Whether another file has the same columns and metadata.
     pub fn same_schema(&self, other: &Self) -> bool {
-        self.frames.schema() == other.frames.schema()
+        self.batches.schema() == other.batches.schema()
     }
 
     /// The first difference between the columns of two files, in names or types, as the name of a column; the metadata
     /// may differ.
     pub fn other_column(&self, other: &Self) -> Option<String> {
         let (own, others) = (
-            self.frames.schema().fields(),
-            other.frames.schema().fields(),
+            self.batches.schema().fields(),
+            other.batches.schema().fields(),
         );
         let (mut own, mut others) = (own.iter(), others.iter());
         loop {
@@ -122,7 +123,7 @@ impl MaskColumns {
                 (Some(field), None) | (None, Some(field)) => return Some(field.name().clone()),
                 (Some(a), Some(b)) => {
                     // The one that the other file lacks, if one of the two does.
-                    let missing = other.frames.schema().field_with_name(a.name()).is_err();
+                    let missing = other.batches.schema().field_with_name(a.name()).is_err();
                     return Some(if missing { a } else { b }.name().clone());
                 }
             }
@@ -130,12 +131,12 @@ impl MaskColumns {
     }
 
     pub(crate) fn arrow(&self) -> &SchemaRef {
-        self.frames.schema()
+        self.batches.schema()
     }
 
     /// The compression of the last batch read.
     pub fn compression(&self) -> BatchCompression {
-        match self.frames.compressed() {
+        match self.batches.compressed() {
             true => BatchCompression::Zstd,
             false => BatchCompression::None,
         }
@@ -162,7 +163,7 @@ impl MaskColumns {
     /// # Errors
     /// If the file is broken, or the lists do not match each other.
     pub fn next_of(&mut self, only: &[&str]) -> Result<Option<MaskBatch>, MaskError> {
-        let fields = self.frames.schema().fields().iter();
+        let fields = self.batches.schema().fields().iter();
         let places = fields.zip(0..);
         let is_wanted =
             |name: &str| only.contains(&name) || name == schema::TARGET && !only.is_empty();
@@ -202,14 +203,19 @@ impl MaskColumns {
     /// # Errors
     /// If the file is broken.
     pub fn skip_batch(&mut self) -> Result<bool, MaskError> {
-        let skipped = self.frames.skip();
+        let skipped = self.batches.skip();
         let rows = skipped.map_err(|source| broken(&self.path, source))?;
         self.rows = self.rows.saturating_add(rows.unwrap_or(0));
         Ok(rows.is_some())
     }
 
+    /// The number of rows that were read or skipped so far.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     fn read(&mut self, only: Option<&[usize]>) -> Result<Option<MaskBatch>, MaskError> {
-        let read = self.frames.next_of(only);
+        let read = self.batches.next_of(only);
         let Some(batch) = read.map_err(|source| broken(&self.path, source))? else {
             return Ok(None);
         };
@@ -259,6 +265,26 @@ impl MaskBatch {
             batch,
             offsets: offsets.unwrap_or_else(OffsetBuffer::new_empty),
         })
+    }
+
+    /// The same documents with one more column of scores, the last one: a number for each token, NaN for null.
+    ///
+    /// # Errors
+    /// If there are not as many numbers as tokens, or no list says which tokens are whose.
+    pub fn with_scores(&self, name: &str, scores: &[f32]) -> Result<Self, ArrowError> {
+        let items = scores
+            .iter()
+            .map(|score| (!score.is_nan()).then_some(*score));
+        let items: ArrayRef = Arc::new(Float32Array::from_iter(items));
+        let list = super::copy::list(self, items, DataType::Float32)?;
+        let schema = self.batch.schema();
+        let own = Arc::new(Field::new(name, schema::numbers()[0].clone(), true));
+        let fields: Vec<_> = schema.fields().iter().cloned().chain([own]).collect();
+        let columns = self.batch.columns().iter().cloned().chain([list]).collect();
+        let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
+        let batch = RecordBatch::try_new(Arc::new(schema), columns)?;
+        let offsets = self.offsets.clone();
+        Ok(Self { batch, offsets })
     }
 
     /// The documents for which `kept` is true, one entry for each.

@@ -13,13 +13,19 @@ use rho_files::{Folder, InsidePath};
 use serde_json::Value;
 
 use super::encode::{END, Encoder};
+use super::names::{partial_of_file, rewritten_of_file};
+use super::rewrite::rewrite;
 use super::schema::{self, METADATA_KEY, TEXT, WEIGHT};
 use super::writer::writing;
-use super::{BatchCompression, MaskBatch, MaskColumns, MaskFile, MasksFolder, OutputError};
+use super::{FileFormat, MaskBatch, MaskColumns, MaskFile, MasksFolder, OutputError, Storage};
 
 /// The columns that replace the masks and weights of a file, and how they were computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewColumns {
+    /// Whether the masks and weights of the old file are kept.
+    pub keep: bool,
+    /// Names of score columns that the batches have in addition to those of the old file, as their last columns.
+    pub scores: Vec<String>,
     /// Names of the mask columns.
     pub masks: Vec<String>,
     /// Names of the weight columns; they start with `weight_`.
@@ -31,18 +37,21 @@ pub struct NewColumns {
 /// Writes a mask file from another one. Blocks on file I/O. The file has a temporary name until
 /// [`publish_copy`](MasksFolder::publish_copy).
 pub struct MaskCopy {
+    folder: Folder,
     name: InsidePath,
     path: PathBuf,
     schema: SchemaRef,
     /// For each column the index of the one it is copied from; `None` for new ones.
     from: Vec<Option<usize>>,
     encoder: Encoder,
+    storage: Storage,
     file: File,
     bytes: u64,
 }
 
 impl MaskCopy {
-    /// Starts the file `name` of a folder, overwriting a leftover with its temporary name.
+    /// Starts the file `name` of a folder, overwriting a leftover with its temporary name. See
+    /// [`mask_file_name_in`](super::mask_file_name_in) for names that say the format.
     ///
     /// # Errors
     /// If the name leads out of the folder, two columns have the same name, or the file cannot be created.
@@ -50,11 +59,11 @@ impl MaskCopy {
         folder: &MasksFolder,
         name: &str,
         like: &MaskColumns,
-        compression: BatchCompression,
+        storage: Storage,
         new: &NewColumns,
     ) -> Result<Self, OutputError> {
         let (schema, from) = new_schema(like.arrow(), new)?;
-        Self::begin(folder, name, schema, from, compression)
+        Self::begin(folder, name, schema, from, storage)
     }
 
     /// Starts a file with all columns of another one, and other metadata.
@@ -65,7 +74,7 @@ impl MaskCopy {
         folder: &MasksFolder,
         name: &str,
         like: &MaskColumns,
-        compression: BatchCompression,
+        storage: Storage,
         metadata: &Value,
     ) -> Result<Self, OutputError> {
         let old = like.arrow();
@@ -73,7 +82,7 @@ impl MaskCopy {
         let mut other = old.metadata().clone();
         other.insert(METADATA_KEY.to_owned(), metadata.to_string());
         let schema = Arc::new(Schema::new_with_metadata(old.fields().clone(), other));
-        Self::begin(folder, name, schema, from, compression)
+        Self::begin(folder, name, schema, from, storage)
     }
 
     /// Starts the file with these columns; `from` says which column each is copied from.
@@ -82,10 +91,10 @@ impl MaskCopy {
         name: &str,
         schema: SchemaRef,
         from: Vec<Option<usize>>,
-        compression: BatchCompression,
+        storage: Storage,
     ) -> Result<Self, OutputError> {
         let name = InsidePath::new(name)?;
-        let partial = Folder::partial(&name);
+        let partial = partial_of_file(&name);
         let path = folder.path().join(&partial);
         let file = folder.folder().create(&partial);
         let file = file.map_err(|source| OutputError::Create {
@@ -93,13 +102,15 @@ impl MaskCopy {
             source,
         })?;
         let encoder =
-            Encoder::new(&schema, compression).map_err(|source| writing(&path, source))?;
+            Encoder::new(&schema, storage.compression).map_err(|source| writing(&path, source))?;
         let mut copy = Self {
+            folder: folder.folder().clone(),
             name,
             path,
             schema,
             from,
             encoder,
+            storage,
             file,
             bytes: 0,
         };
@@ -158,7 +169,8 @@ impl MaskCopy {
         self.bytes
     }
 
-    /// Completes the file and syncs it, still under its temporary name.
+    /// Completes the file and syncs it, still under a temporary name. Of another format than a stream, the stream stays
+    /// until [`publish_copy`](MasksFolder::publish_copy).
     ///
     /// # Errors
     /// If it cannot be written.
@@ -168,9 +180,28 @@ impl MaskCopy {
             path: self.path.clone(),
             source,
         })?;
+        let rewritten = self.storage.format != FileFormat::ArrowStream;
+        let (from, to) = (partial_of_file(&self.name), rewritten_of_file(&self.name));
         Ok(MaskFile {
+            bytes: match rewritten {
+                true => rewrite(&self.folder, &from, &to, self.storage)?,
+                false => self.bytes,
+            },
             name: self.name,
-            bytes: self.bytes,
+            rewritten,
+        })
+    }
+
+    /// Removes the file. Its folders stay: other threads may be about to write there.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn discard(self) -> Result<(), OutputError> {
+        let name = partial_of_file(&self.name);
+        let removed = self.folder.remove_file(&name);
+        removed.map_err(|source| OutputError::Write {
+            path: self.path,
+            source,
         })
     }
 
@@ -185,17 +216,37 @@ impl MaskCopy {
     }
 }
 
-/// The schema of the new file, and the column each of its columns is copied from. New ones go where masks do: before
-/// the text.
+/// The schema of the new file, and the column each of its columns is copied from. New masks and weights go where masks
+/// do: before the text; scores go behind the others.
 fn new_schema(
     old: &SchemaRef,
     new: &NewColumns,
 ) -> Result<(SchemaRef, Vec<Option<usize>>), OutputError> {
     let mut fields: Vec<(Arc<Field>, Option<usize>)> = (0..)
         .zip(old.fields())
-        .filter(|(_, field)| !schema::is_selected(field))
+        .filter(|(_, field)| new.keep || !schema::is_selected(field))
         .map(|(place, field)| (Arc::clone(field), Some(place)))
         .collect();
+    let kind = &schema::numbers()[0];
+    let scores = (old.fields().len()..)
+        .zip(&new.scores)
+        .map(|(place, name)| {
+            let field = Field::new(name, kind.clone(), true);
+            (Arc::new(field), Some(place))
+        });
+    let others = |(field, _): &(Arc<Field>, _)| schema::is_selected(field) || field.name() == TEXT;
+    let last = fields
+        .iter()
+        .rposition(|(field, _)| schema::is_score(field));
+    let first_other = fields.iter().position(others);
+    let at = last.map(|last| last + 1).or(first_other);
+    let at = at.unwrap_or(fields.len());
+    for name in &new.scores {
+        if fields.iter().any(|(field, _)| field.name() == name) {
+            return Err(OutputError::ColumnTwice { name: name.clone() });
+        }
+    }
+    fields.splice(at..at, scores.collect::<Vec<_>>());
     let text = fields.iter().position(|(field, _)| field.name() == TEXT);
     let at = text.unwrap_or(fields.len());
     let masks = new.masks.iter().map(|name| (name, schema::masks()));

@@ -3,7 +3,7 @@
 //!
 //! Keeps eight bytes per document in memory: its record batch, and the offset of its tokens in the batch. Reading a
 //! document takes one read for its hash and one or two for each column; the operating system caches what was read
-//! before. Compressed files cannot be read in this way and are refused. `offsets` finds the byte offsets of the columns.
+//! before. Compressed files and Parquet cannot be read in this way and are refused. `offsets` finds the byte offsets of the columns.
 
 mod offsets;
 
@@ -70,7 +70,7 @@ impl MaskDocuments {
     /// Finds the documents of the files, in order.
     ///
     /// # Errors
-    /// If a file cannot be read, holds no masks, lacks one of the columns, or is compressed.
+    /// If a file cannot be read, holds no masks, lacks one of the columns, or is compressed or Parquet.
     pub fn open(
         files: impl IntoIterator<Item = PathBuf>,
         columns: &DocumentColumns,

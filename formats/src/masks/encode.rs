@@ -30,11 +30,7 @@ pub(crate) struct Encoder {
 
 impl Encoder {
     pub(crate) fn new(schema: &Schema, compression: BatchCompression) -> Result<Self, ArrowError> {
-        let compression = match compression {
-            BatchCompression::None => None,
-            BatchCompression::Zstd => Some(CompressionType::ZSTD),
-        };
-        let options = IpcWriteOptions::default().try_with_compression(compression)?;
+        let options = ipc_options(compression)?;
         let mut stream = StreamWriter::try_new_with_options(Vec::new(), schema, options)?;
         stream.flush()?;
         let schema = std::mem::take(stream.get_mut());
@@ -52,4 +48,12 @@ impl Encoder {
         self.stream.flush()?;
         Ok(std::mem::take(self.stream.get_mut()))
     }
+}
+
+/// How Arrow writes record batches with this compression.
+pub(super) fn ipc_options(compression: BatchCompression) -> Result<IpcWriteOptions, ArrowError> {
+    IpcWriteOptions::default().try_with_compression(match compression {
+        BatchCompression::None => None,
+        BatchCompression::Zstd => Some(CompressionType::ZSTD),
+    })
 }

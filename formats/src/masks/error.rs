@@ -154,12 +154,12 @@ pub enum MaskError {
         source: io::Error,
     },
 
-    /// A file that is not an Arrow stream, or a broken one.
-    #[error("{}: expected an Arrow IPC stream, got something else or a broken one", .path.display())]
+    /// A file in none of the formats of masks, or a broken one.
+    #[error("{}: expected masks as an Arrow stream or file, or Parquet, got something else or a broken one", .path.display())]
     Arrow {
         /// The file.
         path: PathBuf,
-        /// Arrow's error.
+        /// The reader's error.
         source: ArrowError,
     },
 
@@ -227,6 +227,13 @@ pub enum MaskError {
     /// A file whose documents cannot be read one by one.
     #[error("{}: expected uncompressed record batches, got compressed ones", .path.display())]
     Compressed {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A Parquet file, whose documents cannot be read one by one.
+    #[error("{}: expected an Arrow stream or file, whose documents are read one by one, got Parquet", .path.display())]
+    Parquet {
         /// The file.
         path: PathBuf,
     },

@@ -12,8 +12,8 @@ use rho_files::{Folder, InsidePath, Lock, WriteTo};
 use serde_json::{Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
+use super::names::{partial, partial_of_file, rewritten, rewritten_of_file};
 use super::spill::{SpilledRows, spill_file};
-use super::writer::partial;
 use super::{MaskFile, MaskSchema, MaskWriter, OutputError, Spill, SpillMark, WriteOptions};
 
 /// The folder of the run's records, which are not masks.
@@ -175,9 +175,19 @@ impl MasksFolder {
         replaced: &[MaskFile],
     ) -> Result<bool, OutputError> {
         for (i, file) in files.iter().enumerate() {
-            match self.folder.complete(&partial(shard, i), &file.name) {
+            let from = match file.rewritten {
+                true => rewritten(shard, i),
+                false => partial(shard, i),
+            };
+            match self.folder.complete(&from, &file.name) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 completed => completed.map_err(self.cannot_write(&file.name))?,
+            }
+        }
+        // The last first, so that the others are found after an interruption.
+        for (i, file) in files.iter().enumerate().rev() {
+            if file.rewritten {
+                self.remove_stream(&partial(shard, i))?;
             }
         }
         for old in replaced {
@@ -201,13 +211,25 @@ impl MasksFolder {
     /// # Errors
     /// If it cannot be renamed.
     pub fn publish_copy(&self, file: &MaskFile) -> Result<bool, OutputError> {
-        let from = Folder::partial(&file.name);
+        let from = match file.rewritten {
+            true => rewritten_of_file(&file.name),
+            false => partial_of_file(&file.name),
+        };
         // A partial file that another run has started since is not the complete one.
         if self.folder.bytes(&from) == Some(file.bytes) && !self.is_whole(file) {
             let completed = self.folder.complete(&from, &file.name);
             completed.map_err(self.cannot_write(&file.name))?;
         }
+        if file.rewritten {
+            self.remove_stream(&partial_of_file(&file.name))?;
+        }
         Ok(self.is_whole(file))
+    }
+
+    /// Removes the stream of a file that was rewritten in another format.
+    fn remove_stream(&self, name: &str) -> Result<(), OutputError> {
+        let removed = self.folder.remove_file(name);
+        removed.map_err(self.cannot_write(name))
     }
 
     /// Starts a spill file for the documents of an open scope, beside the mask file of their shard.
@@ -257,7 +279,7 @@ impl MasksFolder {
         let mut fingerprint = Xxh3::new();
         fingerprint.update(metadata.to_string().as_bytes());
         let mut names = Vec::new();
-        for MaskFile { name, bytes } in files {
+        for MaskFile { name, bytes, .. } in files {
             fingerprint.update(format!("\n{name}\n{bytes}").as_bytes());
             names.push(json!({"filename": name.as_str()}));
         }
@@ -405,15 +427,21 @@ impl MasksFolder {
         let mut names: Vec<String> = files.map(|file| file.name.to_string()).collect();
         for shard in shards {
             self.remove_spills(shard, None);
-            // The first that is missing is the last: they are removed in this order.
+            // The first of which both are missing is the last: the last are removed first.
+            let mut partials = Vec::new();
             for i in 0.. {
-                let name = partial(shard, i);
-                let path = self.folder.entry(&name).map_err(self.cannot_write(&name))?;
-                if fs::symlink_metadata(path).is_err() {
+                let both = [partial(shard, i), rewritten(shard, i)];
+                let mut there = false;
+                for name in &both {
+                    let path = self.folder.entry(name).map_err(self.cannot_write(name))?;
+                    there |= fs::symlink_metadata(path).is_ok();
+                }
+                if !there {
                     break;
                 }
-                names.push(name);
+                partials.extend(both);
             }
+            names.extend(partials.into_iter().rev());
         }
         for name in [
             "state.json",

@@ -1,12 +1,15 @@
-//! Takes the bytes of an Arrow IPC stream, yields its schema and record batches. Knows the data types of mask files,
+//! Takes the bytes of an Arrow IPC stream or file, yields its schema and record batches. Knows the data types of mask files,
 //! not their columns: see `schema`.
 //!
 //! All offsets and lengths in a message are checked against the file before Arrow decodes it (see [`crate::ipc`]). A
 //! stream must have its end mark: Arrow's own reader accepts one that was truncated between two batches.
+//!
+//! An Arrow file is a stream between a magic number and a footer. The batches are read as those of a stream, in their
+//! order; the footer is only passed over, so nothing in it is trusted.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use arrow_array::RecordBatch;
@@ -25,13 +28,29 @@ const ALIGNMENT: u64 = 8;
 /// The most bytes that the buffers of a batch may decompress to: a document of 300 million tokens fits.
 const MOST_UNPACKED: u64 = 1 << 32;
 
+/// What an Arrow file starts with, before zeros up to a multiple of 8 (pyarrow) or of 64 (arrow-rs); and what it ends
+/// with, after the length of the footer.
+pub(super) const FILE_MAGIC: &[u8] = b"ARROW1";
+/// Where the stream in an Arrow file starts at the latest.
+const LONGEST_HEAD: u64 = 64;
+
+/// Where the messages may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// At the end mark; other bytes may follow.
+    Mark,
+    /// At the end mark, which is followed by the footer.
+    MarkBeforeFooter,
+    /// Between two batches, because the stream is still being written.
+    Unfinished,
+}
+
 /// The record batches of one stream.
 pub(super) struct Frames {
     file: BufReader<File>,
     /// The unread bytes of the file. No message can be longer.
     left: u64,
-    /// Whether the stream is still being written, and may end between two batches.
-    unfinished: bool,
+    end: End,
     schema: SchemaRef,
     /// The item size of each buffer of a batch, in bytes.
     widths: Vec<u64>,
@@ -50,7 +69,37 @@ impl Frames {
     /// Reads the schema, which comes first.
     pub(super) fn open(file: File) -> Result<Self, ArrowError> {
         let left = file.metadata()?.len();
-        Self::with(file, left, false)
+        Self::with(file, left, End::Mark)
+    }
+
+    /// Opens an Arrow file. Its messages must end where its footer starts.
+    pub(super) fn open_file(mut file: File) -> Result<Self, ArrowError> {
+        let length = file.metadata()?.len();
+        let mut tail = [0; 4 + FILE_MAGIC.len()];
+        let before_tail = length.checked_sub(tail.len() as u64);
+        let before_tail = before_tail.ok_or_else(|| wrong("an Arrow file with a footer"))?;
+        file.seek(SeekFrom::Start(before_tail))?;
+        file.read_exact(&mut tail)?;
+        let (footer, magic) = tail.split_first_chunk().unwrap_or((&[0; 4], &[]));
+        let footer = u64::from(u32::from_le_bytes(*footer));
+        let footer_start = before_tail.checked_sub(footer);
+        let Some(end) = footer_start.filter(|_| magic == FILE_MAGIC) else {
+            return Err(wrong("an Arrow file that ends with its footer"));
+        };
+        let mut start = FILE_MAGIC.len().next_multiple_of(ALIGNMENT as usize) as u64;
+        file.seek(SeekFrom::Start(start))?;
+        let mut word = [0; ALIGNMENT as usize];
+        while start < LONGEST_HEAD {
+            file.read_exact(&mut word)?;
+            if word != [0; ALIGNMENT as usize] {
+                break;
+            }
+            start += ALIGNMENT;
+        }
+        file.seek(SeekFrom::Start(start))?;
+        let left = end.checked_sub(start);
+        let left = left.ok_or_else(|| wrong("messages before the footer"))?;
+        Self::with(file, left, End::MarkBeforeFooter)
     }
 
     /// Opens the first `bytes` bytes of a stream that is still being written. They must end with a batch.
@@ -58,10 +107,10 @@ impl Frames {
         if file.metadata()?.len() < bytes {
             return Err(wrong("a file that does not shrink"));
         }
-        Self::with(file, bytes, true)
+        Self::with(file, bytes, End::Unfinished)
     }
 
-    fn with(file: File, mut left: u64, unfinished: bool) -> Result<Self, ArrowError> {
+    fn with(file: File, mut left: u64, end: End) -> Result<Self, ArrowError> {
         let mut file = BufReader::new(file);
         let frame = read_message(&mut file, &mut left)?.ok_or_else(|| wrong("a schema"))?;
         let schema = frame
@@ -80,7 +129,7 @@ impl Frames {
         Ok(Self {
             file,
             left,
-            unfinished,
+            end,
             schema,
             widths,
             columns,
@@ -104,7 +153,7 @@ impl Frames {
 
     /// Skips the next batch and returns its number of rows; none at the end mark.
     pub(super) fn skip(&mut self) -> Result<Option<usize>, ArrowError> {
-        let Some(frame) = read_message(&mut self.file, &mut self.left)? else {
+        let Some(frame) = self.next_message()? else {
             return Ok(None);
         };
         let message = frame.message()?;
@@ -188,12 +237,21 @@ impl Frames {
         self.columns[column].clone()
     }
 
-    /// The message of the next batch, and the ranges of its buffers in the body that follows it.
-    fn next_places(&mut self) -> Result<Option<Placed>, ArrowError> {
-        if self.unfinished && self.left == 0 {
+    /// The next message; none at the end.
+    fn next_message(&mut self) -> Result<Option<Frame>, ArrowError> {
+        if self.end == End::Unfinished && self.left == 0 {
             return Ok(None);
         }
-        let Some(frame) = read_message(&mut self.file, &mut self.left)? else {
+        let message = read_message(&mut self.file, &mut self.left)?;
+        if message.is_none() && self.end == End::MarkBeforeFooter && self.left > 0 {
+            return Err(wrong("an end mark just before the footer"));
+        }
+        Ok(message)
+    }
+
+    /// The message of the next batch, and the ranges of its buffers in the body that follows it.
+    fn next_places(&mut self) -> Result<Option<Placed>, ArrowError> {
+        let Some(frame) = self.next_message()? else {
             return Ok(None);
         };
         let message = frame.message()?;
@@ -270,7 +328,7 @@ fn unpacked_length(buffer: &[u8]) -> Result<u64, ArrowError> {
 }
 
 /// Adds the item sizes of a column's buffers, in the order of Arrow's format.
-fn add_widths(kind: &DataType, widths: &mut Vec<u64>) -> Result<(), ArrowError> {
+pub(super) fn add_widths(kind: &DataType, widths: &mut Vec<u64>) -> Result<(), ArrowError> {
     const BITS: u64 = 1;
     const OFFSET: u64 = 4;
     match kind {

@@ -13,7 +13,8 @@ use super::copy::list;
 use super::schema::{self, METADATA_KEY, TEXT};
 use super::top::is_top;
 use super::{
-    BatchCompression, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder, OutputError,
+    BatchCompression, FileFormat, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder,
+    OutputError, Storage,
 };
 
 /// The lists of a file, and how they were computed.
@@ -42,10 +43,15 @@ impl ListsCopy {
         folder: &MasksFolder,
         name: &str,
         like: &MaskColumns,
+        format: FileFormat,
         new: &NewLists,
     ) -> Result<Self, OutputError> {
         let (schema, from) = new_schema(like.arrow(), new)?;
-        let copy = MaskCopy::begin(folder, name, schema, from, BatchCompression::None)?;
+        let storage = Storage {
+            format,
+            compression: BatchCompression::None,
+        };
+        let copy = MaskCopy::begin(folder, name, schema, from, storage)?;
         Ok(Self { copy })
     }
 

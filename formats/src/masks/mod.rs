@@ -13,21 +13,26 @@
 //! ```
 //!
 //! `datasets.load_from_disk` opens the folder from the first finished shard on, `pyarrow.ipc.open_stream` and
-//! `polars.read_ipc_stream` open each file. A file gets its final name only when it is complete. The same rows give the
+//! `polars.read_ipc_stream` open each file. On request the files are Arrow files or Parquet (see `file_format`), which
+//! other programs read lazily. A file gets its final name only when it is complete. The same rows give the
 //! same bytes. The caller decides which tokens are kept.
 
 mod batch;
+mod batches;
 mod columns;
 mod copy;
 mod documents;
 mod encode;
 mod error;
+mod file_format;
 mod folder;
 mod frames;
 mod hash;
 mod lists;
 mod names;
+mod parquet_rows;
 mod reader;
+mod rewrite;
 mod schema;
 mod score_type;
 mod spill;
@@ -41,11 +46,13 @@ pub use documents::{DocumentColumns, DocumentName, DocumentRead, MaskDocuments};
 pub use encode::BatchCompression;
 pub(crate) use encode::{END, Encoder};
 pub use error::{MaskError, OutputError};
+pub use file_format::{FileFormat, Storage};
 pub use folder::MasksFolder;
 pub use hash::token_hash;
 pub use lists::{ListsCopy, NewLists};
-pub use names::{file_stem, mask_file_name, same_files};
+pub use names::{file_stem, mask_file_name, mask_file_name_in, mask_file_stem, same_files};
 pub use reader::{MaskReader, listed_masks, read_masks};
+pub(crate) use rewrite::parquet_properties;
 pub use schema::{METADATA_KEY, MaskSchema, TARGET};
 pub use score_type::ScoreType;
 pub use spill::{Spill, SpillMark, SpilledRows};

@@ -3,10 +3,13 @@
 
 use std::borrow::Cow;
 
+use rho_files::Folder;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::FileFormat;
+
 /// The longest last part of a name, in bytes. Most file systems allow 255, of which the endings and the marks of a
-/// partial file take up to 30.
+/// partial file take up to 35.
 const LONGEST: usize = 220;
 
 /// How much of a longer one is kept, in bytes.
@@ -60,6 +63,62 @@ pub fn mask_file_name(shard: &str) -> String {
     format!("{}.arrow", file_stem(shard))
 }
 
+/// The names of a shard's files in a format: without a number if there is one.
+pub(super) fn file_names(shard: &str, files: usize, format: FileFormat) -> Vec<String> {
+    let (stem, ending) = (file_stem(shard), format.ending());
+    match files {
+        1 => vec![format!("{stem}{ending}")],
+        files => (0..files)
+            .map(|i| format!("{stem}.{i:05}{ending}"))
+            .collect(),
+    }
+}
+
+/// The name of a mask file without the ending of its format, if it has one.
+pub fn mask_file_stem(name: &str) -> Option<&str> {
+    let formats = [FileFormat::ArrowStream, FileFormat::Parquet];
+    let mut stems = formats.iter().map(|f| name.strip_suffix(f.ending()));
+    stems.find_map(|stem| stem.filter(|stem| !stem.is_empty() && !stem.ends_with('/')))
+}
+
+/// The name of a mask file in a format.
+pub fn mask_file_name_in(name: &str, format: FileFormat) -> String {
+    match (mask_file_stem(name), format) {
+        (Some(stem), format) => format!("{stem}{}", format.ending()),
+        // A name that the user gave says nothing; Parquet is often told by its name.
+        (None, FileFormat::Parquet) => format!("{name}{}", format.ending()),
+        (None, FileFormat::ArrowStream | FileFormat::ArrowFile) => name.to_owned(),
+    }
+}
+
+/// The name of file `i` of a shard until it is complete: a stream, whatever the format.
+pub(super) fn partial(shard: &str, i: usize) -> String {
+    Folder::partial(&unfinished(shard, i))
+}
+
+/// The name of the same rows in another format, until the shard is recorded as complete.
+pub(super) fn rewritten(shard: &str, i: usize) -> String {
+    Folder::partial(&format!("{}.rewritten", unfinished(shard, i)))
+}
+
+fn unfinished(shard: &str, i: usize) -> String {
+    match i {
+        0 => mask_file_name(shard),
+        i => format!("{}.{i:05}.arrow", file_stem(shard)),
+    }
+}
+
+/// The temporary names of a mask file that is written on its own, as [`partial`] and [`rewritten`].
+pub(super) fn partial_of_file(name: &str) -> String {
+    Folder::partial(&mask_file_name_in(name, FileFormat::ArrowStream))
+}
+
+/// See [`partial_of_file`].
+pub(super) fn rewritten_of_file(name: &str) -> String {
+    let stream = mask_file_name_in(name, FileFormat::ArrowStream);
+    Folder::partial(&format!("{stream}.rewritten"))
+}
+
 /// The first two of these shards whose files would have the same names. It takes a name that was made for that.
 pub fn same_files<'a>(shards: impl IntoIterator<Item = &'a str>) -> Option<(&'a str, &'a str)> {
     let mut seen = std::collections::HashMap::new();
@@ -90,6 +149,30 @@ mod tests {
     }
 
     #[test]
+    fn formats_have_endings_of_their_own() {
+        use FileFormat::{ArrowFile, ArrowStream, Parquet};
+        for (name, format, expected) in [
+            ("a/b.jsonl.arrow", Parquet, "a/b.jsonl.parquet"),
+            ("a/b.jsonl.parquet", ArrowStream, "a/b.jsonl.arrow"),
+            ("b.parquet.arrow", ArrowFile, "b.parquet.arrow"),
+            ("b.parquet.arrow", Parquet, "b.parquet.parquet"),
+            ("named", ArrowStream, "named"),
+            ("named", Parquet, "named.parquet"),
+            ("a/.arrow", Parquet, "a/.arrow.parquet"),
+        ] {
+            assert_eq!(mask_file_name_in(name, format), expected);
+        }
+        assert_eq!(file_names("s", 1, Parquet), ["s.parquet"]);
+        assert_eq!(
+            file_names("s", 2, ArrowFile),
+            ["s.00000.arrow", "s.00001.arrow"]
+        );
+        assert_eq!(partial_of_file("a/s.parquet"), partial("a/s", 0));
+        assert_eq!(rewritten_of_file("a/s.parquet"), rewritten("a/s", 0));
+        assert_ne!(partial("s", 1), rewritten("s", 1));
+    }
+
+    #[test]
     fn folders_do_not_take_the_names_of_files() {
         assert_eq!(file_stem("a.jsonl.arrow/b.jsonl"), "a.jsonl.arrow~/b.jsonl");
         assert_eq!(file_stem("x/a.json/.tar/b"), "x/a.json~/.tar~/b");
@@ -102,8 +185,13 @@ mod tests {
         let stem = file_stem(&a).into_owned();
         assert_ne!(stem, file_stem(&b));
         // What a file system must take.
-        let spill = format!(".{stem}.arrow.scores-0.partial");
-        assert!(spill.len() - "folder/".len() <= 255, "{}", spill.len());
+        let (spill, last) = (
+            format!(".{stem}.arrow.scores-0.partial"),
+            rewritten(&a, 99_999),
+        );
+        for name in [spill, last, partial(&a, 99_999)] {
+            assert!(name.len() - "folder/".len() <= 255, "{}", name.len());
+        }
         assert_eq!(file_stem(&stem), stem);
         // Two shards of which one has the name that the other one gets.
         let names = [&*a, &*b, &*stem];

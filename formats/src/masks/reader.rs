@@ -11,7 +11,7 @@ use arrow_schema::ArrowError;
 use rho_files::InsidePath;
 use serde::Deserialize;
 
-use super::frames::Frames;
+use super::batches::Batches;
 use super::schema::{self, MaskSchema, Unfit};
 use super::top::{TOP_IDS, TOP_LOGPROBS};
 use super::{MaskError, MaskRow, ScoreType, TopTokens, token_hash};
@@ -28,7 +28,7 @@ pub struct MaskReader {
 
 struct OpenFile {
     path: PathBuf,
-    frames: Frames,
+    batches: Batches,
     batch: Option<RecordBatch>,
     /// The next row in the batch.
     index: usize,
@@ -39,7 +39,7 @@ struct OpenFile {
 /// Opens a mask file or a masks folder.
 ///
 /// # Errors
-/// If it cannot be read, is not an Arrow stream, or holds no masks.
+/// If it cannot be read, is none of the formats, or holds no masks.
 pub fn read_masks(path: impl AsRef<Path>) -> Result<MaskReader, MaskError> {
     let path = path.as_ref();
     let mut files = if path.is_dir() {
@@ -89,7 +89,7 @@ impl MaskReader {
             }
             self.open.before += self.open.index;
             self.open.index = 0;
-            self.open.batch = match self.open.frames.next() {
+            self.open.batch = match self.open.batches.next() {
                 Ok(Some(batch)) => Some(batch),
                 Err(source) => return Err(broken(&self.open.path, source)),
                 Ok(None) => {
@@ -123,10 +123,10 @@ impl Iterator for MaskReader {
 
 impl OpenFile {
     fn open(path: PathBuf) -> Result<(Self, MaskSchema), MaskError> {
-        let (frames, schema) = open_frames(&path)?;
+        let (batches, schema) = open_batches(&path)?;
         let open = Self {
             path,
-            frames,
+            batches,
             batch: None,
             index: 0,
             before: 0,
@@ -136,29 +136,29 @@ impl OpenFile {
 }
 
 /// The record batches of a file, and its schema.
-pub(super) fn open_frames(path: &Path) -> Result<(Frames, MaskSchema), MaskError> {
+pub(super) fn open_batches(path: &Path) -> Result<(Batches, MaskSchema), MaskError> {
     let file = rho_files::open_named(path).map_err(|source| MaskError::Read {
         path: path.to_path_buf(),
         source,
     })?;
-    with_schema(path, Frames::open(file))
+    with_schema(path, Batches::open(file))
 }
 
-/// Like [`open_frames`], for the first bytes of a file that is still being written.
-pub(super) fn open_beginning(path: &Path, bytes: u64) -> Result<(Frames, MaskSchema), MaskError> {
+/// Like [`open_batches`], for the first bytes of a file that is still being written.
+pub(super) fn open_beginning(path: &Path, bytes: u64) -> Result<(Batches, MaskSchema), MaskError> {
     let file = rho_files::open_named(path).map_err(|source| MaskError::Read {
         path: path.to_path_buf(),
         source,
     })?;
-    with_schema(path, Frames::open_beginning(file, bytes))
+    with_schema(path, Batches::open_beginning(file, bytes))
 }
 
 fn with_schema(
     path: &Path,
-    frames: Result<Frames, ArrowError>,
-) -> Result<(Frames, MaskSchema), MaskError> {
-    let frames = frames.map_err(|source| broken(path, source))?;
-    let schema = MaskSchema::from_arrow(frames.schema()).map_err(|unfit| {
+    batches: Result<Batches, ArrowError>,
+) -> Result<(Batches, MaskSchema), MaskError> {
+    let batches = batches.map_err(|source| broken(path, source))?;
+    let schema = MaskSchema::from_arrow(batches.schema()).map_err(|unfit| {
         let path = path.to_path_buf();
         match unfit {
             Unfit::NoMetadata => MaskError::NotMasks { path },
@@ -174,7 +174,7 @@ fn with_schema(
             },
         }
     })?;
-    Ok((frames, schema))
+    Ok((batches, schema))
 }
 
 /// The names of a folder's files, relative to it, in the order of its `state.json`. None if `state.json` does not

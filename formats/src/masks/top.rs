@@ -161,7 +161,7 @@ impl TopBuilder {
         self.ids.values_ref().len() * self.count
     }
 
-    /// Adds a document. What a null list holds is always the same, so that equal rows give equal bytes.
+    /// Adds a document. A null list holds zeros, so that equal rows give equal bytes.
     pub(super) fn push(&mut self, top: &TopTokens) {
         let ids = top.ids.chunks_exact(self.count);
         let logprobs = top.logprobs.chunks_exact(self.count);
@@ -178,7 +178,7 @@ impl TopBuilder {
             match &mut self.logprobs {
                 Logprobs::Wide(column) => {
                     for logprob in logprobs {
-                        let value = if scored { *logprob } else { f32::NAN };
+                        let value = if scored { *logprob } else { 0.0 };
                         column.values().values().append_value(value);
                     }
                     column.values().append(scored);
@@ -188,7 +188,7 @@ impl TopBuilder {
                         let value = if scored {
                             f16::from_f32(*logprob)
                         } else {
-                            f16::NAN
+                            f16::ZERO
                         };
                         column.values().values().append_value(value);
                     }

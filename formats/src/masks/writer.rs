@@ -1,5 +1,6 @@
-//! Takes the rows of one shard, or of several that share a file (`of_shard`), yields their mask file: an Arrow IPC stream that gets its final name once it is complete.
-//! A large one is split into several files, between two record batches. `folder` keeps the list of all files.
+//! Takes the rows of one shard, or of several that share a file (`of_shard`), yields their mask file: an Arrow IPC stream that gets its final name once it is complete,
+//! or is then rewritten in another format (`rewrite`). A large one is split into several files, between two record batches.
+//! `folder` keeps the list of all files.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -11,23 +12,25 @@ use rho_files::{Folder, InsidePath};
 use serde::{Deserialize, Serialize};
 
 use super::batch::Pending;
-use super::encode::{BatchCompression, END, Encoder};
-use super::names::{file_stem, mask_file_name};
-use super::{MaskRow, MaskSchema, OutputError};
+use super::encode::{END, Encoder};
+use super::frames::Frames;
+use super::names::{file_names, partial, rewritten};
+use super::rewrite::{longer, rewrite};
+use super::{FileFormat, MaskRow, MaskSchema, OutputError, Storage};
 
 /// How a mask file is stored; no option changes a mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WriteOptions {
-    /// The compression of the record batches.
-    pub compression: BatchCompression,
-    /// A file that would exceed this is continued in another.
+    /// The format and the compression.
+    pub storage: Storage,
+    /// A file that would exceed this is continued in another. Of Parquet it is the size before its compression.
     pub file_bytes: u64,
 }
 
 impl Default for WriteOptions {
     fn default() -> Self {
         Self {
-            compression: BatchCompression::None,
+            storage: Storage::default(),
             file_bytes: 1 << 30,
         }
     }
@@ -40,6 +43,17 @@ pub struct MaskFile {
     pub name: InsidePath,
     /// The size of the file.
     pub bytes: u64,
+    /// Whether it was rewritten from a stream, and so has another temporary name than a stream.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub rewritten: bool,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Writes the mask file of one shard. Blocks on file I/O.
@@ -55,6 +69,8 @@ pub struct MaskWriter {
     pending: Pending,
     /// Bytes of each file so far; only the last one grows.
     files: Vec<u64>,
+    /// Record batches in the last of them, where the format's footer lists them.
+    batches: u64,
     file: File,
 }
 
@@ -101,8 +117,35 @@ impl MaskWriter {
                 .map_err(wrong)?;
             last = Some(file);
         }
-        last.map(|file| Self::with(folder, shard, columns, options, file, files.to_vec()))
-            .transpose()
+        let Some(file) = last else { return Ok(None) };
+        let mut writer = Self::with(folder, shard, columns, options, file, files.to_vec())?;
+        if options.storage.format == FileFormat::ArrowFile {
+            writer.batches = writer.count_batches()?;
+        }
+        Ok(Some(writer))
+    }
+
+    /// The record batches of the last file.
+    fn count_batches(&self) -> Result<u64, OutputError> {
+        let path = self.path();
+        let name = partial(&self.shard, self.files.len() - 1);
+        let file = self
+            .folder
+            .open(&name)
+            .map_err(|source| OutputError::Read {
+                path: path.clone(),
+                source,
+            })?;
+        let bytes = self.files.last().copied().unwrap_or(0);
+        let count = || -> Result<u64, ArrowError> {
+            let mut frames = Frames::open_beginning(file, bytes)?;
+            let mut batches = 0;
+            while frames.left() > 0 && frames.skip()?.is_some() {
+                batches += 1;
+            }
+            Ok(batches)
+        };
+        count().map_err(|source| writing(&path, source))
     }
 
     fn with(
@@ -114,7 +157,7 @@ impl MaskWriter {
         files: Vec<u64>,
     ) -> Result<Self, OutputError> {
         let schema = Arc::new(columns.to_arrow());
-        let encoder = Encoder::new(&schema, options.compression)
+        let encoder = Encoder::new(&schema, options.storage.compression)
             .map_err(|source| writing(&folder.path().join(shard), source))?;
         Ok(Self {
             folder: folder.clone(),
@@ -124,6 +167,7 @@ impl MaskWriter {
             encoder,
             pending: Pending::new(shard, columns, schema),
             files,
+            batches: 0,
             file,
         })
     }
@@ -162,7 +206,8 @@ impl MaskWriter {
         Ok(self.files.clone())
     }
 
-    /// Completes the files, still under their temporary names.
+    /// Completes the files, still under temporary names. Those of another format than a stream are written here; the
+    /// streams stay until [`publish`](super::MasksFolder::publish).
     ///
     /// # Errors
     /// If they cannot be written.
@@ -174,12 +219,21 @@ impl MaskWriter {
         self.file
             .sync_all()
             .map_err(|source| self.cannot_write(source))?;
-        let names = file_names(&self.shard, self.files.len());
-        let files = names.into_iter().zip(self.files);
+        let storage = self.options.storage;
+        let names = file_names(&self.shard, self.files.len(), storage.format);
+        let files = names.into_iter().zip(self.files).enumerate();
         files
-            .map(|(name, bytes)| {
-                let name = InsidePath::new(name)?;
-                Ok(MaskFile { name, bytes })
+            .map(|(i, (name, bytes))| {
+                let (from, to) = (partial(&self.shard, i), rewritten(&self.shard, i));
+                let is_stream = storage.format == FileFormat::ArrowStream;
+                Ok(MaskFile {
+                    name: InsidePath::new(name)?,
+                    bytes: match is_stream {
+                        true => bytes,
+                        false => rewrite(&self.folder, &from, &to, storage)?,
+                    },
+                    rewritten: !is_stream,
+                })
             })
             .collect()
     }
@@ -190,7 +244,10 @@ impl MaskWriter {
         let bytes = bytes.map_err(|source| writing(&self.path(), source))?;
         let so_far = self.files.last().copied().unwrap_or(0);
         let schema = self.encoder.schema().to_vec();
-        let would_be = so_far + (bytes.len() + END.len()) as u64;
+        let format = self.options.storage.format;
+        let would_be = so_far
+            + (bytes.len() + END.len()) as u64
+            + longer(format, schema.len() as u64, self.batches + 1);
         if would_be > self.options.file_bytes && so_far > schema.len() as u64 {
             self.put(&END)?;
             self.file
@@ -198,8 +255,10 @@ impl MaskWriter {
                 .map_err(|source| self.cannot_write(source))?;
             self.file = make(&self.folder, &partial(&self.shard, self.files.len()))?;
             self.files.push(0);
+            self.batches = 0;
             self.put(&schema)?;
         }
+        self.batches += 1;
         self.put(&bytes)
     }
 
@@ -224,23 +283,6 @@ impl MaskWriter {
             source,
         }
     }
-}
-
-/// The names of a shard's files in the folder: without a number if there is one.
-pub(super) fn file_names(shard: &str, files: usize) -> Vec<String> {
-    if files == 1 {
-        return vec![mask_file_name(shard)];
-    }
-    let stem = file_stem(shard);
-    (0..files).map(|i| format!("{stem}.{i:05}.arrow")).collect()
-}
-
-/// The name of file `i` of a shard until it is complete.
-pub(super) fn partial(shard: &str, i: usize) -> String {
-    Folder::partial(&match i {
-        0 => mask_file_name(shard),
-        i => format!("{}.{i:05}.arrow", file_stem(shard)),
-    })
 }
 
 fn make(folder: &Folder, name: &str) -> Result<File, OutputError> {

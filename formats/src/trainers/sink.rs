@@ -167,6 +167,7 @@ impl Sink {
         Ok(MaskFile {
             name: self.name,
             bytes: self.bytes,
+            rewritten: false,
         })
     }
 

@@ -7,17 +7,14 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
-use parquet::file::properties::WriterProperties;
 
 use serde_json::Value;
 
 use super::{ListColumns, Sink};
 use crate::masks::{
     BatchCompression, END, Encoder, METADATA_KEY, MaskBatch, MaskColumns, MaskFile, OutputError,
-    writing,
+    parquet_properties, writing,
 };
 
 /// Encoded size at which a row group of Parquet ends, in bytes: the writer holds that much in memory.
@@ -81,14 +78,9 @@ impl Table {
                 Kind::Arrow(Box::new(Stream { encoder, sink }))
             }
             TableKind::Parquet => {
-                let level = ZstdLevel::try_new(1).map_err(|source| failed(&sink, source))?;
-                // Readers that ignore Arrow's schema find the metadata here.
-                let said = schema.0.metadata().iter();
-                let said = said.map(|(key, text)| KeyValue::new(key.clone(), text.clone()));
-                let properties = WriterProperties::builder()
-                    .set_compression(Compression::ZSTD(level))
-                    .set_created_by("rho-mask".to_owned())
-                    .set_key_value_metadata(Some(said.collect()))
+                let properties = parquet_properties(&schema.0);
+                let properties = properties
+                    .map_err(|source| failed(&sink, source))?
                     .set_max_row_group_row_count(None)
                     .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
                     .build();

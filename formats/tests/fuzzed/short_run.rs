@@ -81,5 +81,5 @@ runs! {
     compressed 300
     dataset 300
     arguments 60
-    masks 600
+    masks 1500
 }

@@ -13,7 +13,12 @@ use std::process::Command;
 /// The Python of the virtual environment; `None`, with a message on standard error, if it cannot be created. On a
 /// continuous-integration machine that is a failure: there, a skipped test would go unnoticed.
 pub(crate) fn python() -> Option<PathBuf> {
-    match python_with("tests/requirements.txt", None) {
+    python_or_skip("tests/requirements.txt")
+}
+
+/// As [`python`], with other requirements.
+pub(crate) fn python_or_skip(requirements: &str) -> Option<PathBuf> {
+    match python_with(requirements, None) {
         Ok(python) => Some(python),
         Err(missing) if std::env::var_os("CI").is_some_and(|ci| ci == "true") => {
             panic!("cannot test with Python: {missing}")

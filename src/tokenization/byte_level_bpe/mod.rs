@@ -125,7 +125,7 @@ fn model(tokenizer: &Tokenizer) -> Option<&BPE> {
 }
 
 /// GPT-2's alphabet: printable Latin-1 bytes map to themselves, the others, in order, to the characters after Latin-1.
-fn characters() -> [char; 256] {
+pub(super) fn characters() -> [char; 256] {
     let mut others = '\u{100}'..;
     std::array::from_fn(|byte| match byte as u8 {
         byte @ (b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff) => char::from(byte),

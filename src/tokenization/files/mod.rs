@@ -60,6 +60,7 @@ pub struct TokenizerFiles {
     text: Vec<u8>,
     fingerprint: String,
     sources: BTreeMap<String, String>,
+    named_tokens: Vec<(String, String)>,
     notes: Vec<String>,
 }
 
@@ -83,6 +84,7 @@ impl TokenizerFiles {
         let mut files = Self {
             fingerprint: raw.clone(),
             sources: BTreeMap::new(),
+            named_tokens: Vec::new(),
             notes: Vec::new(),
             text,
             path,
@@ -91,7 +93,9 @@ impl TokenizerFiles {
         if files.path.file_name().is_some_and(|name| name == NAME) {
             beside = Beside::read(&files.path)?;
         }
-        let changed = files.without_dropout()? | files.take_in(&beside)?;
+        let mut named = Vec::new();
+        let changed = files.without_dropout()? | files.take_in(&beside, &mut named)?;
+        files.named_tokens = named;
         if changed {
             files.fingerprint = fingerprint(&files.text);
             let hashed = |(name, text): (&&str, &Vec<u8>)| ((*name).to_owned(), fingerprint(text));
@@ -104,6 +108,12 @@ impl TokenizerFiles {
     /// The path of the original tokenizer.json.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder with the files beside the tokenizer.json; none if it has another name and is used alone.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        let beside = self.path.file_name().is_some_and(|name| name == NAME);
+        self.path.parent().filter(|_| beside)
     }
 
     /// The text of the effective tokenizer.json.
@@ -120,6 +130,11 @@ impl TokenizerFiles {
     /// file.
     pub fn sources(&self) -> &BTreeMap<String, String> {
         &self.sources
+    }
+
+    /// The special tokens that the files beside tokenizer.json name, such as `bos_token`, and their texts.
+    pub(crate) fn named_tokens(&self) -> &[(String, String)] {
+        &self.named_tokens
     }
 
     /// Notes for the user.
@@ -167,8 +182,12 @@ impl TokenizerFiles {
         Ok(true)
     }
 
-    /// Adds the tokens of the files beside it.
-    fn take_in(&mut self, beside: &Beside) -> Result<bool, FilesError> {
+    /// Adds the tokens of the files beside it; yields those with a name as well.
+    fn take_in(
+        &mut self,
+        beside: &Beside,
+        named: &mut Vec<(String, String)>,
+    ) -> Result<bool, FilesError> {
         if beside.is_empty() {
             return Ok(false);
         }
@@ -178,6 +197,7 @@ impl TokenizerFiles {
         let (settings, noted) =
             beside.settings(&own, &part("normalizer"), &part("pre_tokenizer"))?;
         let named_in = beside.place(&settings);
+        *named = settings.named_tokens();
         let wanted = settings.wanted(&own);
         let before: Vec<Token> = own.iter().map(|(_, token)| token.clone()).collect();
         let after = wanted.added_to(&before);

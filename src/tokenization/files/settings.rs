@@ -315,6 +315,18 @@ impl Settings {
         Ok(())
     }
 
+    /// The special tokens with a name, which chat templates have as variables: those of [`ATTRIBUTES`], then those of the
+    /// model.
+    pub(super) fn named_tokens(&self) -> Vec<(String, String)> {
+        let mut specific = self.marked.clone();
+        for (name, token) in &self.explicit {
+            put(&mut specific, name, token.clone());
+        }
+        let all = self.named.iter().chain(&specific);
+        all.map(|(name, token)| (name.clone(), token.content().to_owned()))
+            .collect()
+    }
+
     /// The tokens to add, given these added tokens of tokenizer.json.
     pub(super) fn wanted(mut self, own: &[(u64, Token)]) -> Wanted {
         self.listed.sort_by_key(|(id, _)| *id);

@@ -24,7 +24,7 @@ const DEEPEST_GROUP: usize = 100;
 const LONGEST_PATHS: usize = 256 << 20;
 
 /// The footer without its length.
-pub(super) fn read(ranges: &Ranges) -> io::Result<Bytes> {
+pub(crate) fn read(ranges: &Ranges) -> io::Result<Bytes> {
     let end = ranges.length().checked_sub(TAIL as u64);
     let end = end.ok_or_else(|| cut_short("it is shorter than the end of a Parquet file"))?;
     let tail = ranges.read(end, TAIL)?;

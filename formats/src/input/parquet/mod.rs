@@ -10,9 +10,10 @@
 mod column;
 mod decoded;
 mod delta;
-mod footer;
+pub(crate) mod footer;
+mod levels;
 mod nested;
-mod pages;
+pub(crate) mod pages;
 mod thrift;
 
 use std::io;
@@ -61,12 +62,15 @@ pub(super) fn read(
         let mut fields = Vec::with_capacity(columns.fields.len());
         for field in &columns.fields {
             fields.push(match field {
-                Ok(Some(Found::Flat(index, role))) => Some(Field::Flat(flat((*index, *role))?)),
+                Ok(Some(Found::Flat(index, role))) => {
+                    Some(Field::Flat(Box::new(flat((*index, *role))?)))
+                }
                 Ok(Some(Found::Nested(nested))) => {
                     let mut leaves = Vec::with_capacity(nested.columns.len());
                     for &(index, unsigned) in &nested.columns {
-                        let (chunk, pages, budget) = open(index, PageValues::Nested)?;
-                        leaves.push(Decoded::new(chunk, unsigned, pages, budget));
+                        let (chunk, pages, budget) =
+                            open(index, PageValues::Nested(nested.columns.len()))?;
+                        leaves.push(Decoded::new(chunk, unsigned, pages, budget, 1));
                     }
                     let most = options.max_document_bytes;
                     Some(Field::Nested(NestedColumn::new(nested, leaves, most)))
@@ -129,7 +133,7 @@ pub(super) fn read(
 }
 
 /// Whether a column's pages are inside the file. Parquet panics if they start before it.
-fn lies_in(chunk: &ColumnChunkMetaData, length: u64) -> bool {
+pub(crate) fn lies_in(chunk: &ColumnChunkMetaData, length: u64) -> bool {
     let start = chunk
         .dictionary_page_offset()
         .unwrap_or_else(|| chunk.data_page_offset());
@@ -140,7 +144,7 @@ fn lies_in(chunk: &ColumnChunkMetaData, length: u64) -> bool {
 }
 
 /// The number of rows, if it is plausible, and the same for the row groups and the file.
-fn total_rows(metadata: &ParquetMetaData, bytes: u64) -> io::Result<u64> {
+pub(crate) fn total_rows(metadata: &ParquetMetaData, bytes: u64) -> io::Result<u64> {
     let groups = metadata.row_groups().iter();
     let rows = groups
         .map(|group| u64::try_from(group.num_rows()).ok())
@@ -184,7 +188,7 @@ enum Found {
 
 /// The same in a row group.
 enum Field<'a> {
-    Flat(Column),
+    Flat(Box<Column>),
     Nested(NestedColumn<'a>),
 }
 
@@ -201,7 +205,7 @@ struct Columns {
 impl Columns {
     fn find(metadata: &ParquetMetaData, options: &ReadOptions) -> Self {
         let schema = metadata.file_metadata().schema_descr();
-        let find = |path: &str, tokens: bool| {
+        let find = |path: &str, holds: Holds| {
             let mut found = None;
             for (index, column) in schema.columns().iter().enumerate() {
                 let name = column.path().string();
@@ -209,7 +213,7 @@ impl Columns {
                     .strip_prefix(path)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
                 if under {
-                    let role = Role::of(column, name == path, tokens);
+                    let role = Role::of(column, name == path, holds);
                     found = Some(role.map(|role| (index, role)));
                     if name == path {
                         break;
@@ -221,18 +225,18 @@ impl Columns {
         let list = |path: &str| match nested::find(schema.root_schema(), path)? {
             Named::Nested(nested) => Some(Ok(Found::Nested(nested))),
             Named::Flat(index) => {
-                let role = Role::of(&schema.column(index), true, false);
+                let role = Role::of(&schema.column(index), true, Holds::Text);
                 Some(role.map(|role| Found::Flat(index, role)))
             }
             Named::Other(kind) => Some(Err(kind)),
         };
-        let flat = |path: &str, tokens: bool| {
-            let found = find(path, tokens)?;
+        let flat = |path: &str, holds: Holds| {
+            let found = find(path, holds)?;
             Some(found.map(|(index, role)| Found::Flat(index, role)))
         };
         let found = |wanted: &Wanted| match wanted.holds.is_json() {
             true => list(&wanted.path),
-            false => flat(&wanted.path, wanted.holds == Holds::Tokens),
+            false => flat(&wanted.path, wanted.holds),
         };
         let field = |wanted: &Wanted| match found(wanted) {
             Some(Ok(found)) => Ok(Some(found)),
@@ -246,7 +250,7 @@ impl Columns {
                 Err(fields::missing(wanted, "the file", names))
             }
         };
-        let name = |path: &str| match find(path, false) {
+        let name = |path: &str| match find(path, Holds::Text) {
             Some(Ok(found)) => Some(found),
             _ => schema
                 .columns()
@@ -268,7 +272,7 @@ impl Columns {
 }
 
 /// Parquet's error as an input error; an error of the system stays unchanged.
-fn cause(error: ParquetError) -> io::Error {
+pub(crate) fn cause(error: ParquetError) -> io::Error {
     let kind = match &error {
         ParquetError::EOF(_) => io::ErrorKind::UnexpectedEof,
         _ => io::ErrorKind::InvalidData,

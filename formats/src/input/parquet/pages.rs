@@ -16,8 +16,8 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use super::super::error::malformed;
 use super::super::ranges::{Ranges, Window};
-use super::delta;
 use super::thrift::Walk;
+use super::{delta, levels};
 
 /// Documents of the largest size that a page may hold: writers check a page's size only now and then.
 const DOCUMENTS_PER_PAGE: usize = 4;
@@ -29,7 +29,7 @@ const HEADER: usize = 96;
 const LONGEST_HEADER: usize = 16 << 20;
 
 /// The bytes of one column of a row group.
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     ranges: Arc<Ranges>,
     window: Arc<Mutex<Window>>,
     compression: Compression,
@@ -40,7 +40,7 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    pub(super) fn column(
+    pub(crate) fn column(
         ranges: Arc<Ranges>,
         metadata: &ColumnChunkMetaData,
         max_document_bytes: usize,
@@ -52,6 +52,15 @@ impl Chunk {
             largest: max_document_bytes.saturating_mul(DOCUMENTS_PER_PAGE),
             begun: Mutex::new([0; 2]),
         }
+    }
+
+    /// Reads nothing ahead beyond the column, for a reader that opens many of them.
+    pub(crate) fn alone(self, metadata: &ColumnChunkMetaData) -> Self {
+        let (start, length) = metadata.byte_range();
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.read_ahead_to(start.saturating_add(length));
+        drop(window);
+        self
     }
 
     fn window(&self, start: u64, length: usize) -> io::Result<Bytes> {
@@ -101,6 +110,11 @@ impl ChunkReader for Chunk {
         }
         let bytes = self.window(start, length).map_err(external)?;
         let compressed = bytes.get(header.levels..).unwrap_or_default();
+        if holds_less(compressed, header.size - header.levels, self.compression) {
+            return Err(external(malformed(
+                "a page's header says more than the page decompresses to",
+            )));
+        }
         if holds_more(compressed, header.size, self.compression) {
             return Err(external(malformed(
                 "a page decompresses to more than its header says",
@@ -188,12 +202,40 @@ fn holds_more(compressed: &[u8], claimed: usize, compression: Compression) -> bo
     }
 }
 
+/// Whether a page decompresses to less than it claims, if that is much: Parquet allocates what is claimed. If it is
+/// little, Parquet finds that itself.
+fn holds_less(compressed: &[u8], claimed: usize, compression: Compression) -> bool {
+    /// Such a page is decompressed twice, so it must be a rare one.
+    const LARGE: usize = 1 << 20;
+    const TIMES: usize = 64;
+    if claimed <= LARGE || claimed / TIMES <= compressed.len() {
+        return false;
+    }
+    let shorter = |stream: &mut dyn Read| {
+        let length = io::copy(&mut stream.take(claimed as u64), &mut io::sink());
+        length.is_ok_and(|length| length < claimed as u64)
+    };
+    match compression {
+        Compression::ZSTD(_) => match zstd::stream::read::Decoder::with_buffer(compressed) {
+            Ok(mut stream) => shorter(&mut stream),
+            Err(_) => true,
+        },
+        Compression::GZIP(_) => shorter(&mut flate2::read::MultiGzDecoder::new(compressed)),
+        Compression::BROTLI(_) => shorter(&mut brotli::Decompressor::new(compressed, 4096)),
+        Compression::LZ4 => shorter(&mut lz4_flex::frame::FrameDecoder::new(compressed)),
+        // At most 255 times as long, for a block of one byte.
+        Compression::LZ4_RAW => claimed / 256 > compressed.len(),
+        // At most 22 times (Snappy), and not at all.
+        _ => true,
+    }
+}
+
 fn external(error: io::Error) -> ParquetError {
     ParquetError::External(Box::new(error))
 }
 
 /// Small reads of a page's header through the window.
-pub(super) struct Bytewise {
+pub(crate) struct Bytewise {
     window: Arc<Mutex<Window>>,
     position: u64,
     end: u64,
@@ -239,40 +281,32 @@ impl Read for Bytewise {
 }
 
 /// The number of bytes that the values of further pages may take until the column resets it.
-pub(super) type Budget = Arc<AtomicUsize>;
+pub(crate) type Budget = Arc<AtomicUsize>;
 
 /// How the values of a page are held when they are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PageValues {
-    /// Integers, or the texts of single rows.
+pub(crate) enum PageValues {
+    /// Some rows at once: of integers, or of a text each.
     Flat,
-    /// All texts of a row at once.
-    Nested,
+    /// One row at once, with any number of values; its field has this many columns.
+    Nested(usize),
 }
 
 impl PageValues {
-    /// The bytes of a value with its levels, without the bytes of its text, which are in the page or the dictionary.
-    fn size(self) -> usize {
-        match self {
-            Self::Flat => size_of::<i64>(),
-            Self::Nested => size_of::<ByteArray>() + 2 * size_of::<i16>(),
-        }
-    }
-
-    /// The bytes that the values of a few pages may take together.
+    /// The bytes that the values of some pages may take together.
     fn most(self, max_document_bytes: usize) -> usize {
-        /// Nulls take no bytes in a page, so a page of few bytes may hold many of them.
+        /// Documents may be small, and their lists long.
         const LEAST: usize = 64 << 20;
         let most = max_document_bytes.saturating_mul(DOCUMENTS_PER_PAGE);
         match self {
             Self::Flat => most,
-            Self::Nested => most.max(LEAST),
+            Self::Nested(columns) => most.max(LEAST) / columns.max(1),
         }
     }
 }
 
 /// Pages whose decoded values fit into memory: a few bytes can encode any number of equal values.
-pub(super) struct Limited {
+pub(crate) struct Limited {
     pages: Box<dyn PageReader>,
     budget: Budget,
     values: PageValues,
@@ -281,6 +315,8 @@ pub(super) struct Limited {
     /// Whether texts may share a prefix with the text before.
     may_share: bool,
     is_text: bool,
+    /// Whether the values are bytes of a fixed length.
+    is_fixed: bool,
     /// Whether the dictionary page was read.
     has_dictionary: bool,
 }
@@ -313,9 +349,20 @@ impl Limited {
         max_document_bytes: usize,
     ) -> (Self, Budget) {
         let budget = Arc::new(AtomicUsize::new(values.most(max_document_bytes)));
-        let limited = Self {
+        let limited = Self::with_budget(pages, chunk, values, Arc::clone(&budget));
+        (limited, budget)
+    }
+
+    /// Shares a budget, which others may have as well.
+    pub(crate) fn with_budget(
+        pages: Box<dyn PageReader>,
+        chunk: &ColumnChunkMetaData,
+        values: PageValues,
+        budget: Budget,
+    ) -> Self {
+        Self {
             pages,
-            budget: Arc::clone(&budget),
+            budget,
             values,
             level_bits: {
                 let column = chunk.column_descr();
@@ -324,9 +371,40 @@ impl Limited {
             },
             may_share: may_share(chunk),
             is_text: chunk.column_type() == Type::BYTE_ARRAY,
+            is_fixed: chunk.column_type() == Type::FIXED_LEN_BYTE_ARRAY,
             has_dictionary: false,
+        }
+    }
+
+    /// The bytes that the values of a page may take at once. A text's bytes are in the page or in the dictionary, except
+    /// those that it shares.
+    fn size(&self, page: &Page, shared: usize) -> usize {
+        let all = page.num_values() as usize;
+        if self.values == PageValues::Flat {
+            // Only one of the texts that share bytes is decoded at a time.
+            return all.saturating_mul(size_of::<i64>());
+        }
+        let [width, _] = self.level_bits;
+        let levels = match page {
+            Page::DataPage {
+                buf,
+                rep_level_encoding: Encoding::RLE,
+                ..
+            } => buf.get(size_of::<u32>()..),
+            Page::DataPageV2 { buf, .. } => Some(&buf[..]),
+            Page::DictionaryPage { .. } => return 0,
+            Page::DataPage { .. } => None,
         };
-        (limited, budget)
+        let longest = levels.and_then(|levels| levels::longest_row(levels, width, all));
+        let value = match self.is_text {
+            true => size_of::<ByteArray>(),
+            false => size_of::<i64>(),
+        };
+        let entry = value + 2 * size_of::<i16>();
+        longest
+            .unwrap_or(all)
+            .saturating_mul(entry)
+            .saturating_add(shared)
     }
 
     /// Checks what Parquet does not check before it decodes a page. The bytes of its texts that are not in the page
@@ -375,12 +453,12 @@ impl Limited {
             Page::DictionaryPage { .. } if is_text => plain_texts_lie_in(&values, most),
             _ => match page.encoding() {
                 Encoding::DELTA_LENGTH_BYTE_ARRAY if is_text => delta::texts_lie_in(&values, most),
-                Encoding::DELTA_BYTE_ARRAY if is_text && !self.may_share => {
+                Encoding::DELTA_BYTE_ARRAY if (is_text || self.is_fixed) && !self.may_share => {
                     return Err(malformed(
                         "a page with an encoding that its column does not declare",
                     ));
                 }
-                Encoding::DELTA_BYTE_ARRAY if is_text => {
+                Encoding::DELTA_BYTE_ARRAY if is_text || self.is_fixed => {
                     let bytes = delta::shared_texts_in(&values, most);
                     shared = bytes.unwrap_or(0);
                     bytes.is_some()
@@ -408,14 +486,8 @@ impl PageReader for Limited {
         if let Some(page) = &page {
             let shared = self.check(page).map_err(external)?;
             self.has_dictionary |= page.is_dictionary_page();
-            let values = (page.num_values() as usize).saturating_mul(self.values.size());
-            // In a flat column only one of them is decoded at a time.
-            let texts = match self.values {
-                PageValues::Flat => 0,
-                PageValues::Nested => shared,
-            };
             let budget = self.budget.load(Ordering::Relaxed);
-            let budget = budget.checked_sub(values.saturating_add(texts));
+            let budget = budget.checked_sub(self.size(page, shared));
             let left = budget.ok_or_else(|| {
                 external(malformed(
                     "a row or page has more values than fit into memory",

@@ -6,8 +6,9 @@ use std::path::Path;
 
 use arrow_schema::{ArrowError, DataType};
 
+use super::super::batches::Batches;
 use super::super::frames::{Frames, Layout, nodes};
-use super::super::reader::{broken, open_frames};
+use super::super::reader::{broken, open_batches};
 use super::super::schema;
 use super::{DocumentColumns, MaskDocuments, MaskError, read_at};
 
@@ -37,7 +38,12 @@ pub(super) struct Items {
 
 impl MaskDocuments {
     pub(super) fn add(&mut self, path: &Path) -> Result<(), MaskError> {
-        let (mut frames, _) = open_frames(path)?;
+        let (batches, _) = open_batches(path)?;
+        let Batches::Arrow(mut frames) = batches else {
+            return Err(MaskError::Parquet {
+                path: path.to_path_buf(),
+            });
+        };
         let wanted = Wanted::of(&frames, &self.columns).map_err(|column| MaskError::NoColumn {
             path: path.to_path_buf(),
             column,

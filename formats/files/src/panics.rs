@@ -1,5 +1,5 @@
 //! Panics inside a dependency that reads other people's files: caught at one place, without the usual printout, and
-//! returned as a message. Everything else that panics is a bug of this program, and is left alone.
+//! returned as a message. Everything else that panics is a bug of this project, and is left alone.
 
 use std::{
     any::Any,
@@ -17,7 +17,7 @@ thread_local! {
 ///
 /// # Errors
 /// The message of its panic.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         let usual = panic::take_hook();
