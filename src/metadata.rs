@@ -54,6 +54,9 @@ pub(crate) struct Metadata {
     /// Which tokens may be targets, if not all.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) targets: Option<Targets>,
+    /// How many of the most likely tokens are stored for each position.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) top: Option<usize>,
     /// The corpus field with a text after which the documents were scored too.
     #[serde(
         rename = "with_context_field",

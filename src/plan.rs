@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use rho_formats::{BatchCompression, FileFormat, MasksFolder, ReadOptions, Sample, ScoreType};
+use rho_formats::{
+    BatchCompression, FileFormat, MasksFolder, ReadOptions, Sample, ScoreType, TopColumns,
+};
 use rho_selection::Combine;
 use serde::Serialize;
 use serde_json::json;
@@ -111,6 +113,9 @@ pub struct Plan {
     pub(crate) sample: Option<Sampled>,
     /// Type of the stored scores.
     pub score_type: ScoreType,
+    /// How many of the most likely tokens are stored for each position, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top: Option<usize>,
     /// Format of the mask files.
     pub format: FileFormat,
     /// Compression of the masks.
@@ -227,6 +232,7 @@ impl Plan {
             bos: special(&self.bos),
             eos: special(&self.eos),
             targets: self.content.metadata(),
+            top: self.top,
             context_field: self.context_field.clone(),
             selections: Some(self.rule.metadata()),
             scope: self.scope.metadata(),
@@ -253,6 +259,14 @@ impl Plan {
             base: self.base.is_some(),
             context: self.context_field.is_some(),
         }
+    }
+
+    /// The columns of the most likely tokens.
+    pub(crate) fn top_columns(&self) -> Option<TopColumns> {
+        self.top.map(|count| TopColumns {
+            count,
+            score_type: self.score_type,
+        })
     }
 
     /// All models that score: the references, then the base.
@@ -284,6 +298,7 @@ impl Plan {
             "lines": self.lines,
             "max_document_bytes": self.max_document_bytes,
             "score_dtype": self.score_type,
+            "top": self.top,
             "compression": self.compression,
             "keep_text": self.keep_text,
             "shard_size": self.shard_bytes,

@@ -76,6 +76,7 @@ fn schema(source: bool) -> MaskSchema {
         text: false,
         source,
         target: false,
+        top: None,
         metadata: json!({"format_version": 1, "precision": "f32"}),
     }
 }
@@ -110,6 +111,7 @@ fn rows(count: i64, seed: u32, tokens: u32) -> Vec<MaskRow> {
             source: [Some("web"), Some("code"), None][random.next() as usize % 3]
                 .map(str::to_owned),
             target: None,
+            top: None,
         }
     };
     (0..count).map(row).collect()

@@ -93,6 +93,7 @@ fn distance(
         threads: 1,
         head: HeadChoice::Fastest,
         precision: Precision::AsStored,
+        top: 0,
     };
     let opened = ReferenceModel::open(&Source::find(&out).unwrap()).unwrap();
     let mut reference = opened.load(environment, options).unwrap();
@@ -109,7 +110,7 @@ fn distance(
             scored_from: 1,
         };
         let scores = reference.score(&[window]).unwrap();
-        let Scores { loss, entropy } = &scores[0];
+        let Scores { loss, entropy, .. } = &scores[0];
         for (got, expected) in [loss, entropy].into_iter().zip(&expected) {
             assert_eq!(got.len(), expected.len());
             for (got, expected) in got.iter().zip(expected) {

@@ -71,6 +71,7 @@ fn scored(out: &Path, names: &[&str], scores: &[Vec<f32>], dynamics: bool) {
         text: false,
         source: false,
         target: false,
+        top: None,
         metadata: match dynamics {
             true => json!({"format_version": 1, "dynamics": {"checkpoints": []}}),
             false => json!({"format_version": 1}),
@@ -91,6 +92,7 @@ fn scored(out: &Path, names: &[&str], scores: &[Vec<f32>], dynamics: bool) {
         text: None,
         source: None,
         target: None,
+        top: None,
     };
     one_shard(out, "one.jsonl", &schema, &[row]);
 }

@@ -89,6 +89,8 @@ fn other_programs_open_what_score_writes() {
             &[
                 "--score-dtype",
                 "float16",
+                "--top",
+                "3",
                 "--shard-size",
                 "20kB",
                 "--scope",

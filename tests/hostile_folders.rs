@@ -364,6 +364,7 @@ fn schema(tokenizer: Value) -> MaskSchema {
         text: false,
         source: false,
         target: false,
+        top: None,
         metadata: json!({"format_version": 1, "tokenizer": tokenizer, "scope": "batch"}),
     }
 }
@@ -379,6 +380,7 @@ fn document() -> MaskRow {
         text: None,
         source: None,
         target: None,
+        top: None,
     }
 }
 

@@ -143,6 +143,9 @@ mod report;
 // Reports of numbers without extent.
 #[cfg(test)]
 mod extent;
+// The most likely tokens of each position.
+#[cfg(test)]
+mod top;
 // Every rule while scoring.
 #[cfg(test)]
 mod rules;

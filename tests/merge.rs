@@ -219,6 +219,7 @@ fn row(row: i64, tokens: &[u32]) -> MaskRow {
         text: None,
         source: None,
         target: None,
+        top: None,
     }
 }
 
@@ -231,6 +232,7 @@ fn masks(out: &Path, shards: &[(&str, Vec<MaskRow>)], rejected: &[(&str, i64)]) 
         text: false,
         source: false,
         target: false,
+        top: None,
         metadata: json!({
             "format_version": 1, "scope": "corpus",
             "selections": [{"column": "mask_loss", "by": "loss", "keep_lowest": 0.5, "kept": shards.len()}],

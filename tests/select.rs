@@ -472,6 +472,7 @@ fn signed_weights_go_where_they_can_be_said() {
         text: false,
         source: false,
         target: false,
+        top: None,
         metadata: json!({"format_version": 1}),
     };
     let row = |row: MaskRow| MaskRow {

@@ -59,6 +59,7 @@ fn masks(out: &Path, decoder: &str, documents: &[(&str, &[String])]) {
         text: false,
         source: false,
         target: false,
+        top: None,
         metadata: json!({"tokenizer": {"fingerprint": sha256(tokenizer.as_bytes())}}),
     };
     let folder = MasksFolder::create(out).unwrap();
@@ -87,6 +88,7 @@ fn masks(out: &Path, decoder: &str, documents: &[(&str, &[String])]) {
             text: None,
             source: None,
             target: None,
+            top: None,
         };
         writer.write(&document).unwrap();
     }

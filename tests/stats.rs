@@ -92,6 +92,7 @@ fn row(id: &str, source: Option<&str>, tokens: &[u32], loss: &[f32]) -> MaskRow 
         text: None,
         source: source.map(str::to_owned),
         target: None,
+        top: None,
     }
 }
 
@@ -104,6 +105,7 @@ fn write(out: &Path, source: bool, shards: &[(&str, Vec<MaskRow>)]) {
         text: false,
         source,
         target: false,
+        top: None,
         metadata: json!({"format_version": 1, "source_field": "from"}),
     };
     let folder = MasksFolder::create(out).unwrap();

@@ -19,6 +19,7 @@ fn both(place: &Path, score_type: ScoreType) {
         text: false,
         source: true,
         target: true,
+        top: None,
         metadata: json!({"format_version": 1, "reference": {"vocabulary": 50}}),
     };
     let mut random = Random(11);
@@ -94,6 +95,7 @@ fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
         text: None,
         source: Some(["web", "books"][random.next() as usize % 2].to_owned()),
         target: Some(target),
+        top: None,
     }
 }
 
@@ -449,6 +451,7 @@ fn a_mask_that_keeps_context_is_refused() {
         text: false,
         source: false,
         target: false,
+        top: None,
         metadata: json!({"format_version": 1}),
     };
     // The same bytes but for the name of the column: a mask that another program changed.
@@ -462,6 +465,7 @@ fn a_mask_that_keeps_context_is_refused() {
         text: None,
         source: None,
         target: None,
+        top: None,
     };
     let schema = MaskSchema {
         masks: vec!["mask_loss".to_owned(), "targer".to_owned()],
@@ -501,6 +505,7 @@ fn the_five_tokens_with_context() {
         text: false,
         source: false,
         target: true,
+        top: None,
         metadata: json!({"format_version": 1, "reference": {"vocabulary": 50257}}),
     };
     let row = MaskRow {
@@ -513,6 +518,7 @@ fn the_five_tokens_with_context() {
         text: None,
         source: None,
         target: Some(vec![false, false, true, true, true]),
+        top: None,
     };
     one_shard(&place.join("masks"), "five.jsonl", &schema, &[row]);
     let rule = ["--by", "loss", "--keep", "0.667"];

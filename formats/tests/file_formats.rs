@@ -5,7 +5,8 @@ use std::path::Path;
 
 use rho_formats::{
     BatchCompression, DocumentColumns, DocumentRead, FileFormat, MaskColumns, MaskDocuments,
-    MaskError, MaskRow, MaskSchema, MasksFolder, ScoreType, Storage, WriteOptions, read_masks,
+    MaskError, MaskRow, MaskSchema, MasksFolder, ScoreType, Storage, TopColumns, TopTokens,
+    WriteOptions, read_masks,
 };
 
 use crate::masks::{row, same, schema};
@@ -30,6 +31,10 @@ fn options(format: FileFormat, file_bytes: u64) -> WriteOptions {
 fn all_columns(score_type: ScoreType) -> MaskSchema {
     MaskSchema {
         score_type,
+        top: Some(TopColumns {
+            count: 3,
+            score_type,
+        }),
         weights: vec!["weight_loss".to_owned()],
         text: true,
         source: true,
@@ -50,6 +55,7 @@ fn all_rows(score_type: ScoreType) -> Vec<MaskRow> {
         row.text =
             Some(format!("a text of {tokens} \u{e4}\u{65e5} tokens").repeat(index as usize % 5));
         row.source = (index % 3 > 0).then(|| format!("source {}", index % 4));
+        row.top = Some(top(tokens, 3, score_type));
         if index == 5 {
             row.scores
                 .iter_mut()
@@ -63,6 +69,22 @@ fn all_rows(score_type: ScoreType) -> Vec<MaskRow> {
         row
     });
     rows.collect()
+}
+
+/// The most likely tokens of a document; the first and every eleventh token have none.
+fn top(tokens: u32, count: u32, score_type: ScoreType) -> TopTokens {
+    let positions = (0..tokens).flat_map(|token| (0..count).map(move |k| (token, k)));
+    let (ids, logprobs) = positions
+        .map(|(token, k)| match (token % 11, k) {
+            (0, _) => (0, f32::NAN),
+            (7, 2) => (token, f32::NEG_INFINITY),
+            _ => (token * 31 % 50_257 + k, -1.0 / token as f32 - k as f32),
+        })
+        .unzip::<u32, f32, Vec<_>, Vec<_>>();
+    TopTokens {
+        ids,
+        logprobs: logprobs.into_iter().map(|p| score_type.round(p)).collect(),
+    }
 }
 
 fn write(
@@ -92,7 +114,7 @@ fn every_format_holds_the_same_rows() {
     for score_type in [ScoreType::Float32, ScoreType::Float16] {
         let (columns, rows) = (all_columns(score_type), all_rows(score_type));
         let place = tempfile::tempdir().unwrap();
-        for (number, file_bytes) in [(1, 1 << 30), (3, 600_000)] {
+        for (number, file_bytes) in [(1, 1 << 30), (3, 1_500_000)] {
             let mut batches = Vec::new();
             for format in FORMATS {
                 let folder = place.path().join(format!("{number}-{}", format.name()));

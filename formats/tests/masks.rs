@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rho_formats::{
     BatchCompression, FileFormat, ListsCopy, MaskColumns, MaskFile, MaskRow, MaskSchema,
-    MaskStream, MaskWriter, MasksFolder, NewLists, OutputError, ScoreType, Storage, WriteOptions,
-    read_masks,
+    MaskStream, MaskWriter, MasksFolder, NewLists, OutputError, ScoreType, Storage, TopColumns,
+    TopTokens, WriteOptions, read_masks,
 };
 use serde_json::{Value, json};
 
@@ -23,6 +23,7 @@ pub(crate) fn schema() -> MaskSchema {
         text: false,
         source: false,
         target: false,
+        top: None,
         metadata: json!({"format": 1, "reference": {"sha256": "ab"}, "keep": 0.6, "name": "é"}),
     }
 }
@@ -52,6 +53,7 @@ pub(crate) fn row(index: i64, tokens: u32) -> MaskRow {
         text: None,
         source: None,
         target: None,
+        top: None,
     }
 }
 
@@ -334,6 +336,136 @@ fn half_scores_compression_and_text_come_back() {
     }
     let size = |name| fs::metadata(place.path().join(name)).unwrap().len();
     assert!(size("zstd.arrow") < size("plain.arrow"));
+}
+
+/// Five tokens with their two most likely alternatives; the first has none.
+fn with_top(index: i64) -> MaskRow {
+    let nan = f32::NAN;
+    MaskRow {
+        top: Some(TopTokens {
+            ids: vec![0, 0, 5, 1, 2, 9, 4, 7, 1, 3],
+            logprobs: vec![
+                nan,
+                nan,
+                -0.5,
+                -1.5,
+                -0.25,
+                -9.0,
+                -0.0,
+                f32::NEG_INFINITY,
+                -1.0,
+                -1.0,
+            ],
+        }),
+        ..row(index, 5)
+    }
+}
+
+fn schema_with_top() -> MaskSchema {
+    MaskSchema {
+        top: Some(TopColumns {
+            count: 2,
+            score_type: ScoreType::Float32,
+        }),
+        ..schema()
+    }
+}
+
+#[test]
+fn the_most_likely_tokens_come_back() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = MasksFolder::create(place.path()).unwrap();
+    let mut empty = with_top(1);
+    for list in empty.scores.iter_mut() {
+        list.clear();
+    }
+    empty.masks.iter_mut().for_each(Vec::clear);
+    empty.input_ids.clear();
+    empty.top = Some(TopTokens::default());
+    let rows = [with_top(0), empty, with_top(2)];
+    let columns = schema_with_top();
+    let mut writer = folder
+        .writer("a", &columns, WriteOptions::default())
+        .unwrap();
+    rows.iter().for_each(|row| writer.write(row).unwrap());
+    finish(&folder, "a", writer);
+    let path = place.path().join("a.arrow");
+    assert!(same(&read(&path), &rows));
+
+    // A filter keeps the others; lists for the same tokens replace them like scores.
+    let mut file = MaskColumns::open(&path).unwrap();
+    let batch = file.next_batch().unwrap().unwrap();
+    let kept = batch.filter(&[false, true, true]).unwrap();
+    let metadata = json!({});
+    let storage = WriteOptions::default().storage;
+    let copy = rho_formats::MaskCopy::whole(&folder, "kept.arrow", &file, storage, &metadata);
+    let mut copy = copy.unwrap();
+    copy.write(&kept, &[], &[]).unwrap();
+    folder.publish_copy(&copy.finish().unwrap()).unwrap();
+    assert!(same(&read(&place.path().join("kept.arrow")), &rows[1..]));
+    let new = NewLists {
+        numbers: vec!["l".to_owned()],
+        codes: Vec::new(),
+        metadata,
+    };
+    let mut lists =
+        ListsCopy::create(&folder, "lists.arrow", &file, FileFormat::ArrowStream, &new).unwrap();
+    lists.write(&batch, &[vec![1.0; 10]], &[]).unwrap();
+    folder.publish_copy(&lists.finish().unwrap()).unwrap();
+    let lists = MaskColumns::open(&place.path().join("lists.arrow")).unwrap();
+    assert_eq!(
+        lists.names(),
+        ["id", "shard", "row", "token_hash", "input_ids", "l"]
+    );
+}
+
+#[test]
+fn most_likely_tokens_that_do_not_fit_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = MasksFolder::create(place.path()).unwrap();
+    let columns = schema_with_top();
+    let mut writer = folder
+        .writer("a", &columns, WriteOptions::default())
+        .unwrap();
+    let mut refused = |edit: &dyn Fn(&mut MaskRow), expected: &str| {
+        let mut row = with_top(0);
+        edit(&mut row);
+        let error = writer.write(&row).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    let top = |edit: fn(&mut TopTokens)| {
+        move |row: &mut MaskRow| {
+            if let Some(top) = &mut row.top {
+                edit(top);
+            }
+        }
+    };
+    refused(
+        &|row| row.top = None,
+        "expected 1 lists of the most likely tokens, got 0",
+    );
+    refused(
+        &top(|top| top.ids.truncate(8)),
+        "expected 10 items of \"top_ids\", 2 for each token, got 8",
+    );
+    refused(
+        &top(|top| top.logprobs.push(0.0)),
+        "expected 10 items of \"top_logprobs\", 2 for each token, got 11",
+    );
+    refused(
+        &top(|top| top.logprobs[3] = f32::NAN),
+        "expected 0 tokens of which only some of \"top_logprobs\" are NaN, got 1",
+    );
+    refused(
+        &top(|top| top.ids[4] = u32::MAX),
+        "expected token ids of at most",
+    );
+    let mut plain = begin(&folder, "b");
+    let error = plain.write(&with_top(0)).unwrap_err().to_string();
+    assert!(
+        error.contains("lists of the most likely tokens, got 1"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -62,13 +62,18 @@ class Documents:
         }
 
     def values(self, column: str, document: int, start: int = 0, end: int | None = None) -> npt.NDArray[Any]:
-        """Entries `start` to `end` of a document in a column of lists; null is NaN. Token ids are not copied."""
+        """Entries `start` to `end` of a document in a column of lists; null is NaN. Token ids are not copied.
+
+        The most likely tokens (`top_ids`, `top_logprobs`) are a row for each entry: -1 and NaN where there are none.
+        """
         batch, row = self._find(document)
         lists = batch.column(self._index(column))
         offsets = lists.offsets
         first, last = offsets[row].as_py(), offsets[row + 1].as_py()
         stop = last if end is None else min(first + end, last)
         values = lists.values.slice(first + start, max(stop - first - start, 0))
+        if pa.types.is_fixed_size_list(values.type):
+            return _rows(values)
         array: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
         return array
 
@@ -99,6 +104,17 @@ class Documents:
                 f"the columns are {', '.join(self.schema.names)}; rho-mask select makes others from the same scores",
             )
         return index
+
+
+def _rows(lists: pa.FixedSizeListArray) -> npt.NDArray[Any]:
+    """Lists of one length, as rows of an array."""
+    width = lists.type.list_size
+    items = lists.values.slice(lists.offset * width, len(lists) * width)
+    rows: npt.NDArray[Any] = items.to_numpy(zero_copy_only=False).reshape(-1, width)
+    if lists.null_count:
+        rows = rows.copy()
+        rows[lists.is_null().to_numpy(zero_copy_only=False)] = np.nan if rows.dtype.kind == "f" else -1
+    return rows
 
 
 class Masks(Documents):

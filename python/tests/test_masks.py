@@ -49,6 +49,23 @@ def test_documents_of_several_files(example_masks, example):
     assert len(single) == 2 and single[1]["input_ids"].tolist() == list(example.input_ids)
 
 
+def test_the_most_likely_tokens_are_rows(tmp_path, binary, corpus):
+    options = {"binary": binary, "quiet": True, "device": "cpu"}
+    masks = open_masks(rho_mask.score(corpus / "pages.jsonl", tmp_path / "masks", top=3, limit=4, **options))
+    table = masks.table
+    for number in range(len(masks)):
+        document = masks[number]
+        ids, logprobs = document["top_ids"], document["top_logprobs"]
+        assert ids.shape == logprobs.shape == (len(document["input_ids"]), 3)
+        assert ids.dtype == np.int32 and logprobs.dtype == np.float32
+        assert (ids[0] == -1).all() and np.isnan(logprobs[0]).all()
+        assert ids[1:].tolist() == table["top_ids"][number].as_py()[1:]
+        assert logprobs[1:].tolist() == table["top_logprobs"][number].as_py()[1:]
+        hits, places = (ids == document["input_ids"][:, None]).nonzero()
+        assert len(hits) > 0 and (logprobs[hits, places] == -document["loss"][hits]).all()
+        assert masks.values("top_ids", number, 2, 4).tolist() == ids[2:4].tolist()
+
+
 def test_masks_are_mapped_and_travel_as_their_path(example_masks):
     masks = open_masks(example_masks)
     before = pa.total_allocated_bytes()

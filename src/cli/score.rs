@@ -84,6 +84,14 @@ pub struct ScoreArgs {
     )]
     pub score_dtype: ScoreDtype,
 
+    /// Also store the K most likely tokens at each position with their log-probabilities, K from 1 to 128.
+    ///
+    /// Adds the columns `top_ids` and `top_logprobs`: item i has the tokens that the reference takes for most likely in
+    /// place of token i, the most likely first, and their natural logarithms of probability, in --score-dtype. Takes one
+    /// reference; of a base nothing is stored.
+    #[arg(long, value_name = "K", help_heading = "Output")]
+    pub top: Option<usize>,
+
     /// Format of the masks; all commands read all of them.
     #[arg(
         long,

@@ -99,7 +99,7 @@ pub(crate) fn compare(args: &DiffArgs) -> anyhow::Result<Compared> {
     })
 }
 
-/// The columns of both, and those of only one; texts are not compared.
+/// The columns of both, and those of only one; texts and the most likely tokens are not compared.
 fn columns(a: &Masks, b: &Masks) -> (Columns, [Vec<String>; 2]) {
     let all = |masks: &Masks| {
         let mut all = [masks.scores(), masks.weights(), masks.masks()].concat();

@@ -96,6 +96,7 @@ impl DynamicsPlan {
         let reference = reference.map(|scored| model(scored, REFERENCE_LOSS.to_owned()));
         Metadata {
             reference: None,
+            top: None,
             selections: None,
             scope: Scope::default(),
             dynamics: Some(Dynamics {

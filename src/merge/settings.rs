@@ -127,6 +127,7 @@ fn option(field: &str) -> Option<&'static str> {
         ("provider", _) => "--device",
         ("context", _) => "--context",
         ("overlap", _) => "--overlap",
+        ("top", _) => "--top",
         ("bos", _) => "--bos",
         ("eos", _) => "--eos",
         ("scope", _) => "--scope",
@@ -158,6 +159,9 @@ pub(super) fn option_of_column(column: &str) -> &'static str {
         "source" => "--source-field",
         "text" => "--keep-text",
         "base_loss" | "excess" => "--base",
+        "top_ids" => "--top",
+        // Its number is that of the ids.
+        "top_logprobs" => "--score-dtype",
         "loss" | "entropy" => "--score-dtype",
         name if name.starts_with("mask_") || name.starts_with("weight_") => "--by",
         _ => "--model",

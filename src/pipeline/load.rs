@@ -41,13 +41,15 @@ impl LoadedModels {
         let start = Instant::now();
         let mut loaded: Vec<Vec<Reference>> = Vec::new();
         for &device in devices.iter().take(most_devices) {
-            let panel = plan.models().zip(models).zip(precisions);
-            let panel = panel.map(|((planned, model), &precision)| {
+            let panel = (0..).zip(plan.models()).zip(models).zip(precisions);
+            let panel = panel.map(|(((i, planned), model), &precision)| {
                 let options = ReferenceOptions {
                     device,
                     threads: plan.threads,
                     head: HeadChoice::Fastest,
                     precision,
+                    // The first is the reference.
+                    top: plan.top.filter(|_| i == 0).unwrap_or(0),
                 };
                 let loaded = model.clone().load(environment, options);
                 loaded.with_context(|| planned.path.display().to_string())

@@ -278,12 +278,22 @@ fn row(shard: &Arc<str>, scored: ScoredDocument, score_context: bool) -> MemberR
     let ScoredDocument {
         document,
         mut scores,
+        mut top,
     } = scored;
     if let (false, Some(target)) = (score_context, &document.target) {
         for scores in &mut scores {
             let all = scores.iter_mut().zip(target);
             all.filter(|(_, target)| !**target)
                 .for_each(|(score, _)| *score = f32::NAN);
+        }
+        if let Some(top) = &mut top {
+            let count = top.ids.len() / target.len().max(1);
+            let ids = top.ids.chunks_mut(count.max(1));
+            let all = ids.zip(top.logprobs.chunks_mut(count.max(1))).zip(target);
+            for ((ids, logprobs), _) in all.filter(|(_, target)| !**target) {
+                ids.fill(0);
+                logprobs.fill(f32::NAN);
+            }
         }
     }
     let document = MaskRow {
@@ -292,6 +302,7 @@ fn row(shard: &Arc<str>, scored: ScoredDocument, score_context: bool) -> MemberR
         input_ids: document.tokens,
         target: document.target,
         scores,
+        top,
         masks: Vec::new(),
         weights: Vec::new(),
         text: document.text,

@@ -9,7 +9,7 @@
 //! * `tokenize`: tokenises documents and gathers them into read-ahead blocks (`LookAhead`).
 //! * `windows`: cuts a document into the windows that are scored.
 //! * `batches`: groups the windows of a block into batches with little padding.
-//! * `score`: computes loss and entropy of the batches, in document order; `plan::columns` combines those of several
+//! * `score`: computes loss, entropy and the most likely tokens of the batches, in document order; `plan::columns` combines those of several
 //!   models.
 //! * `mask`: turns scores into masks, scope by scope; `rejected` counts the rows without a document.
 //!
@@ -46,7 +46,7 @@ pub(crate) mod windows;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use rho_formats::{Rejection, Shard};
+use rho_formats::{Rejection, Shard, TopTokens};
 use rho_reference::Scorer;
 
 use crate::{content::Encoder, document::Document, plan::Plan, progress::Progress, stop::Stop};
@@ -115,6 +115,8 @@ struct LookAhead {
 struct ScoredDocument {
     document: TokenDocument,
     scores: Vec<Vec<f32>>,
+    /// The most likely tokens, if the masks store them.
+    top: Option<TopTokens>,
 }
 
 /// A read-ahead block after scoring.

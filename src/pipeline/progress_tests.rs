@@ -39,6 +39,7 @@ impl Scorer for Slow<'_> {
         let scores = |window: &TokenWindow<'_>| Scores {
             loss: vec![1.0; scored(window)],
             entropy: vec![1.0; scored(window)],
+            ..Scores::default()
         };
         Ok(windows.iter().map(scores).collect())
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rho_formats::{ScoreType, Shard, find_shards, read_masks};
-use rho_reference::{ReferenceError, Scorer, Scores, TokenWindow, fingerprint::fingerprint};
+use rho_reference::{ReferenceError, Scorer, Scores, TokenWindow, Top, fingerprint::fingerprint};
 
 use super::{
     Report, Work,
@@ -29,6 +29,8 @@ pub(super) struct Fake {
     pub(super) break_after: Option<usize>,
     pub(super) stop: Stop,
     pub(super) batches: usize,
+    /// How many of the most likely tokens it returns.
+    pub(super) top: usize,
 }
 
 impl Scorer for Fake {
@@ -53,9 +55,16 @@ impl Scorer for Fake {
                 }
                 (before.wrapping_mul(31) ^ token.wrapping_mul(factor)) as f32 % 97.0 + together
             };
+            let likely = scored
+                .clone()
+                .flat_map(|i| (0..self.top as u32).map(move |k| (i, k)));
             Scores {
                 loss: scored.clone().map(|i| number(i, 7919)).collect(),
                 entropy: scored.map(|i| number(i, 104_729)).collect(),
+                top: Top {
+                    ids: likely.clone().map(|(i, k)| window.tokens[i] + k).collect(),
+                    logprobs: likely.map(|(i, k)| -number(i, 31 + k)).collect(),
+                },
             }
         };
         Ok(windows.iter().map(score).collect())
@@ -104,6 +113,7 @@ pub(super) fn start(plan: &Plan, shards: &[Shard], fake: &mut Fake) -> anyhow::R
     let store = Store::open(plan, shards, false)?;
     let progress = Progress::new(shards, store.my_groups(), ProgressKind::None);
     let stop = fake.stop.clone();
+    fake.top = plan.top.unwrap_or(0);
     let work = Work {
         plan,
         shards,
@@ -183,6 +193,7 @@ fn stopped_and_broken_anywhere_comes_to_the_same_bytes() {
             score_type,
             // Ids that some documents have, also while they wait for the end of their scope.
             source_field: (name == "split").then(|| "id".to_owned()),
+            top: (name == "split").then_some(3),
             ..plan(&place.path().join(out), &shards)
         };
         let (expected, batches) = finished(&with(format!("{name}-whole")), &shards);

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use rho_formats::Rejection;
+use rho_formats::{Rejection, TopTokens};
 use rho_reference::{Scores, TokenWindow};
 
 use super::{
@@ -109,6 +109,10 @@ pub(super) fn score(
         .collect();
     let unscored = |document: TokenDocument| ScoredDocument {
         scores: vec![vec![f32::NAN; document.tokens.len()]; own_columns.len()],
+        top: work.plan.top.map(|count| TopTokens {
+            ids: vec![0; document.tokens.len() * count],
+            logprobs: vec![f32::NAN; document.tokens.len() * count],
+        }),
         document,
     };
     let mut documents: Vec<ScoredDocument> = documents.into_iter().map(unscored).collect();
@@ -200,6 +204,13 @@ pub(super) fn score(
                 for (column, its) in its_columns.clone().zip([scores.loss, scores.entropy]) {
                     documents[*d].scores[column][scored.clone()].copy_from_slice(&its);
                 }
+                // Those of a base are not stored.
+                if let (0, Some(top), Some(count)) = (model, &mut documents[*d].top, work.plan.top)
+                {
+                    let items = scored.start * count..scored.end * count;
+                    top.ids[items.clone()].copy_from_slice(&scores.top.ids);
+                    top.logprobs[items].copy_from_slice(&scores.top.logprobs);
+                }
             }
             first = its_columns.end;
         }
@@ -216,9 +227,10 @@ pub(super) fn score(
                 let i = scores.iter().skip(1).position(|s| !s.is_finite())? + 1;
                 Some((i, name, scores[i]))
             });
-        if let Some((i, column, value)) = wrong {
-            let reason =
-                format!("token {i}: expected a finite {column} from the reference, got {value}");
+        let wrong = wrong.map(|(i, column, value)| {
+            format!("token {i}: expected a finite {column} from the reference, got {value}")
+        });
+        if let Some(reason) = wrong.or_else(|| without_top(scored, work.plan.top?)) {
             let TokenDocument { member, row, .. } = scored.document;
             let shard = work.shards[group.members.start + member].name.clone();
             rejected.push((member, Rejection { shard, row, reason }));
@@ -227,7 +239,8 @@ pub(super) fn score(
         // Selections rank the stored values. Scores that are not finite were reported above, before rounding.
         let own = scored.scores.iter_mut();
         let all = own.chain(&mut after).flatten();
-        all.for_each(|score| *score = round(*score));
+        let top = scored.top.iter_mut().flat_map(|top| &mut top.logprobs);
+        all.chain(top).for_each(|score| *score = round(*score));
         scored.scores = columns.of(std::mem::take(&mut scored.scores), after, round);
         true
     });
@@ -244,6 +257,16 @@ pub(super) fn score(
         next,
         ends_scope,
     }))
+}
+
+/// Why the most likely tokens of a scored document cannot be stored; none if they can.
+fn without_top(scored: &ScoredDocument, count: usize) -> Option<String> {
+    let logprobs = &scored.top.as_ref()?.logprobs;
+    let items = logprobs.iter().skip(count);
+    let i = items.clone().position(|logprob| logprob.is_nan())? / count + 1;
+    Some(format!(
+        "token {i}: expected {count} tokens with log-probabilities from the reference, got NaN"
+    ))
 }
 
 /// The window in which a document is scored after a text; none if it is not, or has nothing to score.

@@ -7,7 +7,7 @@ use std::{
 
 use rho_formats::{
     FileFormat, Location, MaskSchema, MasksFolder, OutputError, ScoreType, Shard, Storage,
-    WriteOptions,
+    TopColumns, WriteOptions,
 };
 
 use super::{
@@ -341,6 +341,7 @@ pub(crate) fn schema(plan: &Plan) -> MaskSchema {
     MaskSchema {
         scores: plan.scores.clone(),
         score_type: plan.score_type,
+        top: plan.top_columns(),
         masks: plan.rule.masks(),
         weights: plan.rule.weights(),
         text: plan.keep_text,
@@ -357,6 +358,10 @@ fn columns(plan: &Plan) -> Columns {
         weights: Vec::new(),
         // f32 is exact here: the scores are already rounded to the stored type.
         score_type: ScoreType::Float32,
+        top: schema.top.map(|top| TopColumns {
+            score_type: ScoreType::Float32,
+            ..top
+        }),
         ..schema.clone()
     };
     let options = WriteOptions {

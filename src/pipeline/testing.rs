@@ -84,6 +84,7 @@ pub(super) fn plan(out: &Path, shards: &[Shard]) -> Plan {
         limit: None,
         sample: None,
         score_type: ScoreType::Float32,
+        top: None,
         format: FileFormat::ArrowStream,
         compression: BatchCompression::None,
         keep_text: false,

@@ -67,6 +67,7 @@ impl Scorer for Fake {
                 entropy: scored
                     .map(|(before, token)| number(before, token, 104_729))
                     .collect(),
+                ..Scores::default()
             }
         };
         if windows.iter().any(|p| p.tokens.contains(&BREAKS)) {

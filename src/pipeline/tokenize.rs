@@ -235,6 +235,16 @@ pub(crate) fn tokenize(
         text,
     } = done;
     below(work.encoder.tokenization, &tokens, work.plan.vocabulary).map_err(reject)?;
+    if let Some(top) = work.plan.top_columns()
+        && tokens.len() > top.most_tokens()
+    {
+        return Err(reject(format!(
+            "expected at most {} tokens with --top {}, got {}",
+            top.most_tokens(),
+            top.count,
+            tokens.len()
+        )));
+    }
     // Token 0 is no target of any trainer: nothing stands before it.
     if let Some(target) = &target
         && !target.iter().skip(1).any(|target| *target)

@@ -11,6 +11,8 @@ use crate::{
 /// Bytes per token in the pipeline: the id, plus masks, lists and copies; each score adds to that.
 const PER_TOKEN: u64 = 4 + 4;
 const PER_SCORE: u64 = 4;
+/// Each of the most likely tokens: its id and its log-probability.
+const PER_TOP: u64 = 4 + 4;
 /// Read-ahead blocks in flight at once: one being gathered, two channels of two, one being scored, one being masked.
 const LOOK_AHEADS: u64 = 7;
 /// Chunks of documents in flight between reading and tokenising.
@@ -48,7 +50,8 @@ pub struct Memory {
 impl Memory {
     /// The bound for a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
-        let per_token = PER_TOKEN + PER_SCORE * plan.scores.len() as u64;
+        let top = PER_TOP * plan.top.unwrap_or(0) as u64;
+        let per_token = PER_TOKEN + PER_SCORE * plan.scores.len() as u64 + top;
         let tokens = |n: u64| n * per_token;
         let text = if plan.keep_text { 2 } else { 1 };
         let documents = HANDFULS * 2 * HANDFUL;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use rho_formats::TopColumns;
 use rho_graph::DataType;
 use rho_reference::{Precision, ReferenceModel, ResolvedDevice, Source, fingerprint::fingerprint};
 use rho_runtime::LibraryOptions;
@@ -116,6 +117,30 @@ impl Models {
             base: self.models.len() > self.references,
             context: request.context_field.is_some(),
         })
+    }
+
+    /// How many of the most likely tokens are stored for each position, as `--top` says.
+    pub(super) fn top(&self, top: Option<usize>) -> anyhow::Result<Option<usize>> {
+        let Some(count) = top else { return Ok(None) };
+        if self.references > 1 {
+            return Err(HintedError::error(
+                format!("--top: expected one reference, got {}", self.references),
+                "the most likely tokens of several references cannot be combined: score with each of them by itself",
+            ));
+        }
+        let vocabulary = self.models[0].opened.vocabulary();
+        let most = TopColumns::MOST.min(vocabulary);
+        if !(1..=most).contains(&count) {
+            let hint = match most == vocabulary {
+                true => format!("the model's vocabulary has {vocabulary} tokens"),
+                false => "choose a smaller number, or omit --top".to_owned(),
+            };
+            return Err(HintedError::error(
+                format!("--top: expected 1 to {most} tokens for each position, got {count}"),
+                hint,
+            ));
+        }
+        Ok(Some(count))
     }
 
     /// Token ids must be below this for all models.

@@ -43,6 +43,8 @@ pub(crate) struct ScoringRequest {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MaskFiles {
     pub(crate) score_type: ScoreType,
+    /// How many of the most likely tokens to store for each position.
+    pub(crate) top: Option<usize>,
     pub(crate) format: FileFormat,
     pub(crate) compression: BatchCompression,
     /// Also store each document's text.
@@ -57,6 +59,7 @@ impl Default for MaskFiles {
     fn default() -> Self {
         Self {
             score_type: ScoreType::Float32,
+            top: None,
             format: FileFormat::ArrowStream,
             compression: BatchCompression::None,
             keep_text: false,
@@ -119,6 +122,7 @@ impl From<&ScoreArgs> for ScoringRequest {
                     ScoreDtype::Float32 => ScoreType::Float32,
                     ScoreDtype::Float16 => ScoreType::Float16,
                 },
+                top: args.top,
                 format: args.format.into(),
                 compression: match args.compression {
                     MaskCompression::None => BatchCompression::None,

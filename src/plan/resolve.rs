@@ -106,6 +106,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     let conversations = content::conversations(&request.input.text, tokenizer.as_ref(), special)?;
     let (context, overlap) = models.windows(&request.model_args)?;
     let columns = models.columns(request)?;
+    let top = models.top(request.files.top)?;
     let scores = columns.names();
     let (rule, scope) = selection(request, &scores)?;
     if let (Some(keep_by), None) = (&rule.keep_by, &request.input.source_field) {
@@ -202,6 +203,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
             seed: request.sample_seed,
         }),
         score_type: request.files.score_type,
+        top,
         format: request.files.format,
         compression: request.files.compression,
         keep_text: request.files.keep_text,

@@ -147,6 +147,7 @@ pub(super) fn schema(columns: &Columns) -> MaskSchema {
     MaskSchema {
         scores: columns.read().scores,
         score_type: ScoreType::Float32,
+        top: None,
         masks: columns.mask.iter().cloned().collect(),
         weights: Vec::new(),
         text: false,
@@ -370,6 +371,7 @@ fn tokens(work: &Tokenising<'_>, shard: &Shard, record: Record) -> Result<MaskRo
         row,
         input_ids: done.tokens,
         scores: Vec::new(),
+        top: None,
         masks: Vec::new(),
         weights: Vec::new(),
         text: None,
@@ -415,6 +417,7 @@ pub(super) fn unpack(
                     row: batch.token_hash_and_row(row).1,
                     input_ids: ids.iter().map(|id| id.cast_unsigned()).collect(),
                     scores: scores.iter().map(|s| s[tokens.clone()].to_vec()).collect(),
+                    top: None,
                     masks: kept.iter().map(|k| k[tokens.clone()].to_vec()).collect(),
                     weights: Vec::new(),
                     text: None,

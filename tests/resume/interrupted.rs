@@ -34,7 +34,7 @@ fn wait_until_begun(out: &Path) {
     clippy::print_stdout,
     reason = "the seed is what makes a failure come again"
 )]
-fn killed_and_gone_on_with(kills: usize, scope: Option<&str>) {
+fn killed_and_gone_on_with(kills: usize, scope: Option<&str>, options: &[&str]) {
     let place = tempfile::tempdir().unwrap();
     let corpus = corpus(place.path());
     let base = place.path().join("base");
@@ -43,6 +43,7 @@ fn killed_and_gone_on_with(kills: usize, scope: Option<&str>) {
     }
     let score = |out: &Path| {
         let mut command = score(&corpus, out);
+        command.args(options);
         if let Some(scope) = scope {
             command.arg("--base").arg(&base);
             command.args(["--by", "excess", "--scope", scope]);
@@ -90,23 +91,29 @@ fn killed_and_gone_on_with(kills: usize, scope: Option<&str>) {
 
 #[test]
 fn killed_at_random_moments() {
-    killed_and_gone_on_with(FEW, None);
+    killed_and_gone_on_with(FEW, None, &[]);
 }
 
 #[test]
 fn killed_at_random_moments_with_a_base() {
-    killed_and_gone_on_with(FEW / 2, Some("batch"));
+    killed_and_gone_on_with(FEW / 2, Some("batch"), &[]);
+}
+
+#[test]
+fn killed_at_random_moments_with_the_most_likely_tokens() {
+    let options = ["--top", "4", "--score-dtype", "float16"];
+    killed_and_gone_on_with(FEW / 2, None, &options);
 }
 
 #[test]
 fn killed_at_random_moments_before_the_corpus_is_ranked() {
-    killed_and_gone_on_with(FEW / 2, Some("corpus"));
+    killed_and_gone_on_with(FEW / 2, Some("corpus"), &[]);
 }
 
 #[test]
 #[ignore = "takes a quarter of an hour; run it with --ignored"]
 fn killed_at_many_random_moments() {
-    killed_and_gone_on_with(MANY, None);
+    killed_and_gone_on_with(MANY, None, &[]);
 }
 
 #[test]

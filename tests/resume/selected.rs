@@ -25,6 +25,7 @@ pub(crate) fn masks(out: &Path) {
         text: false,
         source: false,
         target: false,
+        top: None,
         metadata: json!({"format_version": 1}),
     };
     let folder = MasksFolder::create(out).unwrap();
@@ -49,6 +50,7 @@ pub(crate) fn masks(out: &Path) {
                 text: None,
                 source: None,
                 target: None,
+                top: None,
             };
             writer.write(&row).unwrap();
         }

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use rho_formats::{MaskRow, MaskSchema, MasksFolder, ScoreType, WriteOptions};
+use rho_formats::{
+    MaskRow, MaskSchema, MasksFolder, ScoreType, TopColumns, TopTokens, WriteOptions,
+};
 use serde_json::json;
 
 use super::Random;
 
 /// Three shards with every kind of score: common ones, equal ones, infinities, both zeros, documents without any.
-/// `base_loss`, `loss` and `entropy`; small files, so that shards have several.
+/// `base_loss`, `loss` and `entropy`; in 16 bits also the most likely tokens; small files, so that shards have several.
 pub(crate) fn masks(out: &Path, score_type: ScoreType) {
     let schema = MaskSchema {
         scores: ["base_loss", "loss", "entropy"].map(String::from).to_vec(),
@@ -18,6 +20,7 @@ pub(crate) fn masks(out: &Path, score_type: ScoreType) {
         text: true,
         source: false,
         target: false,
+        top: top_columns(score_type),
         metadata: json!({"format_version": 1, "tokenizer": {"fingerprint": "t"}, "scope": "batch"}),
     };
     let folder = MasksFolder::create(out).unwrap();
@@ -80,6 +83,35 @@ fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
         text: Some(format!("text of {row}")),
         source: None,
         target: None,
+        top: top_columns(score_type).map(|columns| top(row, length, columns)),
+    }
+}
+
+/// Half of the folders have the most likely tokens.
+fn top_columns(score_type: ScoreType) -> Option<TopColumns> {
+    (score_type == ScoreType::Float16).then_some(TopColumns {
+        count: 2,
+        score_type,
+    })
+}
+
+fn top(row: i64, length: usize, columns: TopColumns) -> TopTokens {
+    let items = 0..length * columns.count;
+    let scored = |i: &usize| i / columns.count > 0 && row % 50 != 7;
+    TopTokens {
+        ids: items
+            .clone()
+            .map(|i| if scored(&i) { i as u32 % 50 } else { 0 })
+            .collect(),
+        logprobs: items
+            .map(|i| {
+                if scored(&i) {
+                    i as f32 / -8.0
+                } else {
+                    f32::NAN
+                }
+            })
+            .collect(),
     }
 }
 
@@ -95,6 +127,7 @@ pub(crate) fn five_tokens(out: &Path) {
         text: false,
         source: false,
         target: false,
+        top: None,
         metadata: json!({"format_version": 1, "reference": {"vocabulary": 50257}}),
     };
     let row = MaskRow {
@@ -110,6 +143,7 @@ pub(crate) fn five_tokens(out: &Path) {
         text: None,
         source: None,
         target: None,
+        top: None,
     };
     one_shard(out, "five.jsonl", &schema, &[row]);
 }

@@ -11,13 +11,16 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, SchemaRef};
 use half::f16;
 
+use super::top::TopBuilder;
 use super::{MaskRow, MaskSchema, ScoreType, token_hash};
 
 /// A batch is full at this many rows, tokens, or bytes of ids or texts, whichever comes first. Usually that is the
-/// tokens; the limit on bytes is for strings so long that a batch of them would exceed Arrow's 32-bit offsets.
+/// tokens; the limit on bytes is for strings so long that a batch of them would exceed Arrow's 32-bit offsets. With many
+/// alternatives per token it is their number.
 const FULL_ROWS: usize = 1_000;
 const FULL_TOKENS: usize = 1 << 18;
 const FULL_STRING_BYTES: usize = 1 << 24;
+const FULL_TOP_ITEMS: usize = 1 << 22;
 
 /// The longest document, id and text: with them an almost full batch still fits 32-bit offsets.
 pub(super) const MOST_TOKENS: usize = i32::MAX as usize - FULL_TOKENS;
@@ -38,6 +41,7 @@ pub(super) struct Pending {
     token_hash: Int64Builder,
     input_ids: ListBuilder<Int32Builder>,
     scores: Vec<Scores>,
+    top: Option<TopBuilder>,
     masks: Vec<ListBuilder<BooleanBuilder>>,
     weights: Vec<ListBuilder<Float32Builder>>,
     text: Option<StringBuilder>,
@@ -108,6 +112,7 @@ impl Pending {
             token_hash: Int64Builder::new(),
             input_ids: ListBuilder::default(),
             scores,
+            top: columns.top.map(TopBuilder::new),
             masks,
             weights: weights.map(|_| ListBuilder::default()).collect(),
             text: columns.text.then(StringBuilder::new),
@@ -145,6 +150,9 @@ impl Pending {
         for (column, scores) in self.scores.iter_mut().zip(&row.scores) {
             column.push(scores);
         }
+        if let (Some(columns), Some(top)) = (&mut self.top, &row.top) {
+            columns.push(top);
+        }
         for (column, mask) in self.masks.iter_mut().zip(&row.masks) {
             column.values().append_slice(mask);
             column.append(true);
@@ -174,6 +182,10 @@ impl Pending {
     pub(super) fn is_full(&self) -> bool {
         self.rows >= FULL_ROWS
             || self.tokens >= FULL_TOKENS
+            || self
+                .top
+                .as_ref()
+                .is_some_and(|top| top.items() >= FULL_TOP_ITEMS)
             || self.id_bytes.max(self.text_bytes) >= FULL_STRING_BYTES
     }
 
@@ -194,6 +206,9 @@ impl Pending {
         }
         for column in &mut self.scores {
             columns.push(column.finish());
+        }
+        if let Some(top) = &mut self.top {
+            columns.extend(top.finish());
         }
         for column in &mut self.masks {
             columns.push(Arc::new(column.finish()));

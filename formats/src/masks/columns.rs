@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::batches::Batches;
 use super::reader::{NO_CONTEXT, broken, open_batches, open_beginning};
 use super::schema::{self, MaskSchema};
+use super::top::{self, TOP_IDS, TOP_LOGPROBS};
 use super::{BatchCompression, MaskError};
 
 /// The record batches of one mask file.
@@ -150,6 +151,7 @@ impl MaskColumns {
             return Ok(None);
         };
         let checked = batch.check_tokens().and_then(|()| batch.check_context());
+        let checked = checked.and_then(|()| batch.check_top());
         checked.map_err(|(row, expected)| self.row(row, expected))?;
         self.rows += batch.rows();
         Ok(Some(batch))
@@ -443,14 +445,13 @@ impl MaskBatch {
         let Some(ids) = ids.and_then(|ids| ids.as_primitive_opt::<Int32Type>()) else {
             return Err((0, "integers"));
         };
-        let row_of = |token: usize| self.documents().take_while(|d| d.end <= token).count();
         if ids.null_count() > 0 {
             let null = (0..ids.len()).find(|&i| ids.is_null(i));
-            return Err((row_of(null.unwrap_or(0)), "token ids of 0 or more"));
+            return Err((self.row_of(null.unwrap_or(0)), "token ids of 0 or more"));
         }
         if ids.values().iter().fold(0, |all, id| all | id) < 0 {
             let negative = ids.values().iter().position(|&id| id < 0);
-            return Err((row_of(negative.unwrap_or(0)), "token ids of 0 or more"));
+            return Err((self.row_of(negative.unwrap_or(0)), "token ids of 0 or more"));
         }
         // The bytes are little-endian, as the hash expects them: big-endian machines cannot read these files either.
         let bytes = ids.values().inner().as_slice();
@@ -461,6 +462,20 @@ impl MaskBatch {
             }
         }
         Ok(())
+    }
+
+    /// The document of a token.
+    fn row_of(&self, token: usize) -> usize {
+        self.documents().take_while(|d| d.end <= token).count()
+    }
+
+    /// Checks the most likely tokens. The error is the first row whose columns do not match each other.
+    fn check_top(&self) -> Result<(), (usize, &'static str)> {
+        let (Some(ids), Some(logprobs)) = (self.items(TOP_IDS), self.items(TOP_LOGPROBS)) else {
+            return Ok(());
+        };
+        let checked = top::check(ids, logprobs);
+        checked.map_err(|(token, expected)| (self.row_of(token), expected))
     }
 
     /// Checks that no mask keeps a context token. The error is the first row of which one does.

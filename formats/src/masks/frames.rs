@@ -19,6 +19,7 @@ use arrow_ipc::reader::read_record_batch;
 use arrow_ipc::{CompressionType, Message};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 
+use super::top::valid_width;
 use crate::ipc::{self, Announced};
 
 /// In Arrow's format, buffers start at multiples of this in the body.
@@ -301,7 +302,7 @@ type Placed = (Frame, Vec<Range<usize>>);
 pub(super) struct Layout {
     /// The number of documents.
     pub(super) rows: usize,
-    /// Whether each node has nulls. The nodes are the columns; a list column is followed by its items.
+    /// Whether each node has nulls. The nodes are the columns; a list column is followed by its items (see [`nodes`]).
     pub(super) nulls: Vec<bool>,
     /// The byte ranges of its buffers in the file.
     pub(super) buffers: Vec<Range<u64>>,
@@ -341,9 +342,22 @@ pub(super) fn add_widths(kind: &DataType, widths: &mut Vec<u64>) -> Result<(), A
             widths.extend([BITS, OFFSET]);
             add_widths(item.data_type(), widths)?;
         }
+        // Their items have no offsets: Arrow finds them by the length.
+        DataType::FixedSizeList(item, width) if valid_width(*width).is_some() => {
+            widths.push(BITS);
+            add_widths(item.data_type(), widths)?;
+        }
         other => return Err(wrong(&format!("types of mask files, got {other}"))),
     }
     Ok(())
+}
+
+/// The number of nodes of a column.
+pub(super) fn nodes(kind: &DataType) -> usize {
+    match kind {
+        DataType::List(item) | DataType::FixedSizeList(item, _) => 1 + nodes(item.data_type()),
+        _ => 1,
+    }
 }
 
 /// A message, without the data that follows it.

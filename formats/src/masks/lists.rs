@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::copy::list;
 use super::schema::{self, METADATA_KEY, TEXT};
+use super::top::is_top;
 use super::{
     BatchCompression, FileFormat, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder,
     OutputError, Storage,
@@ -92,7 +93,10 @@ fn new_schema(
     new: &NewLists,
 ) -> Result<(SchemaRef, Vec<Option<usize>>), OutputError> {
     let made = |field: &Field| {
-        schema::is_selected(field) || schema::is_score(field) || schema::is_codes(field)
+        schema::is_selected(field)
+            || schema::is_score(field)
+            || schema::is_codes(field)
+            || is_top(field)
     };
     let mut fields: Vec<(Arc<Field>, Option<usize>)> = (0..)
         .zip(old.fields())

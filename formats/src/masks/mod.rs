@@ -37,6 +37,7 @@ mod schema;
 mod score_type;
 mod spill;
 mod stream;
+mod top;
 mod writer;
 
 pub use columns::{MaskBatch, MaskColumns};
@@ -56,6 +57,7 @@ pub use schema::{METADATA_KEY, MaskSchema, TARGET};
 pub use score_type::ScoreType;
 pub use spill::{Spill, SpillMark, SpilledRows};
 pub use stream::MaskStream;
+pub use top::{TopColumns, TopTokens};
 pub(crate) use writer::writing;
 pub use writer::{MaskFile, MaskWriter, WriteOptions};
 
@@ -72,6 +74,8 @@ pub struct MaskRow {
     pub target: Option<Vec<bool>>,
     /// One list for each of [`MaskSchema::scores`]. NaN means "not scored", and is null in the file.
     pub scores: Vec<Vec<f32>>,
+    /// The most likely tokens, if [`MaskSchema::top`] is set.
+    pub top: Option<TopTokens>,
     /// One list for each of [`MaskSchema::masks`].
     pub masks: Vec<Vec<bool>>,
     /// One list for each of [`MaskSchema::weights`], without NaN.

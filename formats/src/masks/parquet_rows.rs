@@ -13,8 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{ArrowPrimitiveType, Float16Type, Float32Type, UInt8Type};
-use arrow_array::{Array, ArrayRef, ListArray, PrimitiveArray, RecordBatch, RecordBatchOptions};
+use arrow_array::types::{ArrowPrimitiveType, Float16Type, Float32Type, Int32Type, UInt8Type};
+use arrow_array::{
+    Array, ArrayRef, FixedSizeListArray, ListArray, PrimitiveArray, RecordBatch, RecordBatchOptions,
+};
+use arrow_buffer::{BooleanBuffer, NullBuffer};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReader, RowGroups, RowSelection, RowSelector,
@@ -249,6 +252,7 @@ fn without_leftovers(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let items = (zero_nulls::<Float32Type>(items))
         .or_else(|| zero_nulls::<Float16Type>(items))
         .or_else(|| zero_nulls::<UInt8Type>(items))
+        .or_else(|| zero_null_lists(items))
         .unwrap_or_else(|| Arc::clone(items));
     let DataType::List(field) = list.data_type() else {
         return Ok(Arc::clone(column));
@@ -268,6 +272,40 @@ fn zero_nulls<T: ArrowPrimitiveType>(items: &ArrayRef) -> Option<ArrayRef> {
             values[null] = T::default_value();
         }
     }
+    Some(Arc::new(PrimitiveArray::<T>::new(values.into(), nulls)))
+}
+
+/// The same for lists of a fixed length: zeros in null ones. None if the items are of another type.
+fn zero_null_lists(lists: &ArrayRef) -> Option<ArrayRef> {
+    let lists = lists.as_fixed_size_list_opt()?;
+    let items = (zero_null_items::<Int32Type>(lists))
+        .or_else(|| zero_null_items::<Float32Type>(lists))
+        .or_else(|| zero_null_items::<Float16Type>(lists))?;
+    let DataType::FixedSizeList(field, width) = lists.data_type() else {
+        return None;
+    };
+    let nulls = lists.nulls().cloned();
+    let lists = FixedSizeListArray::try_new(Arc::clone(field), *width, items, nulls);
+    Some(Arc::new(lists.ok()?))
+}
+
+fn zero_null_items<T: ArrowPrimitiveType>(lists: &FixedSizeListArray) -> Option<ArrayRef> {
+    let items = lists.values().as_primitive_opt::<T>()?;
+    let width = lists.value_length() as usize;
+    let in_null = |i: usize| lists.is_null(i / width);
+    let values = items.values().iter().enumerate();
+    let values: Vec<T::Native> = values
+        .map(|(i, value)| match in_null(i) {
+            true => T::default_value(),
+            false => *value,
+        })
+        .collect();
+    // Only the lists are null, not their items as well.
+    let nulls = items.nulls().map(|nulls| {
+        let valid = |i| nulls.is_valid(i) || in_null(i);
+        NullBuffer::new(BooleanBuffer::collect_bool(items.len(), valid))
+    });
+    let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
     Some(Arc::new(PrimitiveArray::<T>::new(values.into(), nulls)))
 }
 

@@ -13,7 +13,8 @@ use serde::Deserialize;
 
 use super::batches::Batches;
 use super::schema::{self, MaskSchema, Unfit};
-use super::{MaskError, MaskRow, ScoreType, token_hash};
+use super::top::{TOP_IDS, TOP_LOGPROBS};
+use super::{MaskError, MaskRow, ScoreType, TopTokens, token_hash};
 use crate::small_file;
 
 /// The rows of one mask file, or of all files of a folder in the order of its `state.json`. Holds one record batch.
@@ -262,6 +263,7 @@ fn read_row(
         input_ids,
         target: schema.target.then(|| bits(schema::TARGET)).transpose()?,
         scores: Vec::with_capacity(schema.scores.len()),
+        top: None,
         masks: Vec::with_capacity(schema.masks.len()),
         weights: Vec::with_capacity(schema.weights.len()),
         text: schema.text.then(|| string(schema::TEXT)).transpose()?,
@@ -284,6 +286,15 @@ fn read_row(
             }
         });
     }
+    let mut likely = 0;
+    if let Some(columns) = &schema.top {
+        let (ids, logprobs) = (
+            items(batch, TOP_IDS, index)?,
+            items(batch, TOP_LOGPROBS, index)?,
+        );
+        likely = row.input_ids.len().abs_diff(ids.len());
+        row.top = Some(TopTokens::from_arrays(&ids, &logprobs, columns.count)?);
+    }
     for name in &schema.masks {
         row.masks.push(bits(name)?);
     }
@@ -295,7 +306,7 @@ fn read_row(
     }
     let tokens = row.input_ids.len();
     let targets = row.target.as_ref().map_or(tokens, Vec::len);
-    if targets != tokens || row.lengths().any(|length| length != tokens) {
+    if targets != tokens || likely != 0 || row.lengths().any(|length| length != tokens) {
         return Err("as many scores and masks as tokens");
     }
     if let Some(target) = &row.target

@@ -10,7 +10,8 @@ use arrow_schema::{DataType, Field, Schema};
 use serde_json::{Map, Value};
 
 use super::batch::{MOST_STRING_BYTES, MOST_TOKENS};
-use super::{MaskRow, OutputError, ScoreType};
+use super::top::{TOP_IDS, TOP_LOGPROBS};
+use super::{MaskRow, OutputError, ScoreType, TopColumns};
 
 /// The key of the metadata of a mask file: how the masks were created.
 pub const METADATA_KEY: &str = "rho_mask";
@@ -36,6 +37,8 @@ pub struct MaskSchema {
     pub scores: Vec<String>,
     /// The type of these lists' items.
     pub score_type: ScoreType,
+    /// The columns of the most likely tokens, if there are any: `top_ids` and `top_logprobs`.
+    pub top: Option<TopColumns>,
     /// Columns of masks: lists of `bool`.
     pub masks: Vec<String>,
     /// Columns of weights: lists of 32-bit floats. Their names start with `weight_`.
@@ -65,13 +68,14 @@ impl MaskSchema {
     /// The first duplicate column name, if any.
     pub(super) fn name_twice(&self) -> Option<&str> {
         let mut seen = HashSet::new();
-        [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS, TEXT, SOURCE, TARGET]
-            .into_iter()
+        let own = [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS, TEXT, SOURCE, TARGET];
+        own.into_iter()
+            .chain([TOP_IDS, TOP_LOGPROBS])
             .chain(self.lists())
             .find(|name| !seen.insert(*name))
     }
 
-    /// The names of all lists beside the token ids and the targets, in the order of the columns.
+    /// The names of all lists beside the token ids, the targets and the most likely tokens, in the order of the columns.
     fn lists(&self) -> impl Iterator<Item = &str> {
         let lists = self.scores.iter().chain(&self.masks).chain(&self.weights);
         lists.map(String::as_str)
@@ -84,6 +88,7 @@ impl MaskSchema {
             .scores
             .iter()
             .map(|name| Field::new(name, scores(self.score_type), true));
+        let top = self.top.iter().flat_map(TopColumns::fields);
         let masks = self
             .masks
             .iter()
@@ -101,6 +106,7 @@ impl MaskSchema {
             .chain(source)
             .chain(target)
             .chain(scores)
+            .chain(top)
             .chain(masks)
             .chain(weights)
             .chain(text);
@@ -132,6 +138,7 @@ impl MaskSchema {
                 expected: masks(),
             });
         }
+        let top = TopColumns::from_arrow(schema)?;
         let of = |kind: DataType, weights: bool| {
             schema
                 .fields()
@@ -157,6 +164,7 @@ impl MaskSchema {
         Ok(Self {
             scores,
             score_type,
+            top,
             masks: columns_of(masks()),
             weights: of(weights(), true),
             text: strings(TEXT),
@@ -187,6 +195,11 @@ impl MaskSchema {
                 usize::from(row.target.is_some()),
             ),
             (
+                "lists of the most likely tokens",
+                usize::from(self.top.is_some()),
+                usize::from(row.top.is_some()),
+            ),
+            (
                 "texts",
                 usize::from(self.text),
                 texts.min(usize::from(self.text)),
@@ -214,6 +227,28 @@ impl MaskSchema {
                 return Err(unfit(what, 0, 1));
             }
         }
+        if let (Some(columns), Some(top)) = (&self.top, &row.top) {
+            let items = tokens.saturating_mul(columns.count);
+            for (name, got) in [(TOP_IDS, top.ids.len()), (TOP_LOGPROBS, top.logprobs.len())] {
+                if got != items {
+                    let what = format!("items of {name:?}, {} for each token", columns.count);
+                    return Err(unfit(what, items, got));
+                }
+            }
+            let most = columns.most_tokens();
+            if tokens > most {
+                let what = format!(
+                    "tokens at most, with {} items of {TOP_IDS:?} for each",
+                    columns.count
+                );
+                return Err(unfit(what, most, tokens));
+            }
+            let mixed = top.mixed(columns.count);
+            if mixed > 0 {
+                let what = format!("tokens of which only some of {TOP_LOGPROBS:?} are NaN");
+                return Err(unfit(what, 0, mixed));
+            }
+        }
         let text = row.text.as_ref().map_or(0, String::len);
         let source = row.source.as_ref().map_or(0, String::len);
         let most = [
@@ -227,7 +262,9 @@ impl MaskSchema {
                 return Err(unfit(what.to_owned(), most, got));
             }
         }
-        match row.input_ids.iter().find(|token| **token > GREATEST_TOKEN) {
+        let likely = row.top.iter().flat_map(|top| &top.ids);
+        let mut ids = row.input_ids.iter().chain(likely);
+        match ids.find(|token| **token > GREATEST_TOKEN) {
             Some(token) => Err(OutputError::Token {
                 shard: shard.to_owned(),
                 row: row.row,
@@ -247,7 +284,7 @@ pub(super) fn keeps_context(target: &[bool], mask: &[bool]) -> bool {
 }
 
 impl MaskRow {
-    /// The lengths of all lists beside the token ids and the targets, in the order of the columns.
+    /// The lengths of all lists beside the token ids, the targets and the most likely tokens, in the order of the columns.
     pub(super) fn lengths(&self) -> impl Iterator<Item = usize> {
         let scores = self.scores.iter().map(Vec::len);
         let masks = self.masks.iter().map(Vec::len);
@@ -330,7 +367,7 @@ pub(super) fn masks() -> DataType {
     list(DataType::Boolean)
 }
 
-fn list(item: DataType) -> DataType {
+pub(super) fn list(item: DataType) -> DataType {
     DataType::List(Arc::new(Field::new_list_field(item, true)))
 }
 
@@ -342,6 +379,7 @@ mod tests {
         MaskSchema {
             scores: vec!["loss".to_owned(), "entropy".to_owned()],
             score_type: ScoreType::Float32,
+            top: None,
             masks: vec!["mask_loss".to_owned()],
             weights: Vec::new(),
             text: false,
@@ -364,6 +402,10 @@ mod tests {
         assert_eq!(MaskSchema::from_arrow(&arrow).unwrap(), schema());
         let other = MaskSchema {
             score_type: ScoreType::Float16,
+            top: Some(TopColumns {
+                count: 8,
+                score_type: ScoreType::Float16,
+            }),
             weights: vec!["weight_loss".to_owned()],
             text: true,
             source: true,

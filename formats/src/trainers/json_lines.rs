@@ -1,5 +1,5 @@
 //! Takes record batches of masks, yields JSON lines: an object for each document, with the columns as its fields. Lists
-//! are arrays. Missing scores and those that JSON cannot express (NaN, infinity) are `null`.
+//! are arrays, the lists of the most likely tokens arrays of arrays. Missing scores and those that JSON cannot express (NaN, infinity) are `null`.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
@@ -136,6 +136,11 @@ impl Serialize for List<'_> {
         } else if let Some(bits) = items.as_boolean_opt() {
             for bit in bits.values() {
                 sequence.serialize_element(&bit)?;
+            }
+        } else if let Some(lists) = items.as_fixed_size_list_opt() {
+            for i in 0..lists.len() {
+                let list = lists.is_valid(i).then(|| lists.value(i));
+                sequence.serialize_element(&list.as_deref().map(List))?;
             }
         } else {
             return Err(serde::ser::Error::custom(

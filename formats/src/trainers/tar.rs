@@ -2,7 +2,7 @@
 //! sample are consecutive, and their names up to the first dot are its key.
 //!
 //! ```text
-//! part-0.jsonl/000000000.input_ids.npy            a list as a NumPy file; missing scores are NaN
+//! part-0.jsonl/000000000.input_ids.npy            a list as a NumPy file; missing scores are NaN, missing ids -1
 //! part-0.jsonl/000000000.json                     all but the lists: {"id": ..., "shard": ..., "row": ..., ...}
 //! part-0.jsonl/000000000.mask_intersection.npy    bits as bool
 //! ```
@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type};
-use arrow_array::{Array, ArrayRef};
+use arrow_array::{Array, ArrayRef, FixedSizeListArray};
 use arrow_schema::ArrowError;
 use half::f16;
 use serde_json::{Map, Value as Json, json};
@@ -186,6 +186,9 @@ impl Write for Shared {
 ///
 /// Format version 1.0: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 fn npy(items: &dyn Array) -> Option<Vec<u8>> {
+    if let Some(lists) = items.as_fixed_size_list_opt() {
+        return npy_of_lists(lists);
+    }
     let mut bytes = Vec::new();
     let to = &mut bytes;
     if let Some(ids) = items.as_primitive_opt::<Int32Type>() {
@@ -208,10 +211,40 @@ fn npy(items: &dyn Array) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Lists of one length as a NumPy file with two axes.
+fn npy_of_lists(lists: &FixedSizeListArray) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let to = &mut bytes;
+    let width = lists.value_length() as usize;
+    let (shape, items) = (format!("{}, {width}", lists.len()), lists.values());
+    let is_valid = |i: &usize| lists.is_valid(i / width) && items.is_valid(*i);
+    let valid = (0..items.len()).map(|i| Some(i).filter(is_valid));
+    if let Some(ids) = items.as_primitive_opt::<Int32Type>() {
+        header_of("<i4", &shape, to);
+        let ids = valid.map(|i| i.map_or(-1, |i| ids.value(i)));
+        to.extend(ids.flat_map(i32::to_le_bytes));
+    } else if let Some(numbers) = items.as_primitive_opt::<Float32Type>() {
+        header_of("<f4", &shape, to);
+        let numbers = valid.map(|i| i.map_or(f32::NAN, |i| numbers.value(i)));
+        to.extend(numbers.flat_map(f32::to_le_bytes));
+    } else if let Some(numbers) = items.as_primitive_opt::<Float16Type>() {
+        header_of("<f2", &shape, to);
+        let numbers = valid.map(|i| i.map_or(f16::NAN, |i| numbers.value(i)));
+        to.extend(numbers.flat_map(f16::to_le_bytes));
+    } else {
+        return None;
+    }
+    Some(bytes)
+}
+
 fn header(kind: &str, items: usize, to: &mut Vec<u8>) {
+    header_of(kind, &format!("{items},"), to);
+}
+
+fn header_of(kind: &str, shape: &str, to: &mut Vec<u8>) {
     const MAGIC: &[u8] = b"\x93NUMPY\x01\x00";
-    let mut text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({items},), }}")
-        .into_bytes();
+    let mut text =
+        format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}").into_bytes();
     // With the magic, the length and the newline, a multiple of 64.
     let whole = (MAGIC.len() + 2 + text.len() + 1).next_multiple_of(64);
     text.resize(whole - MAGIC.len() - 2 - 1, b' ');

@@ -24,17 +24,25 @@ pub mod names {
     pub const LOSS: &str = "loss";
     /// Output: f32 `[n, 1]`, nats.
     pub const ENTROPY: &str = "entropy";
+    /// Outputs with the `k` most likely tokens: f32 `[n, k]`, their logits minus the row's maximum; i64 `[n, k]`, the
+    /// tokens; i64 `[n, k]`, the lowest tokens with the last one's logit, as many as the row above leaves room for, then
+    /// any; f32 `[n, 1]`, ln Σ exp of the shifted logits.
+    pub const OF_TOP: [&str; 4] = ["top", "top_ids", "top_ties", "log_sum"];
 }
 
-/// The head as a model: loss and entropy of chosen rows, for devices on which ONNX Runtime computes the head.
+/// The head as a model: loss, entropy and the `top` most likely tokens of chosen rows, for devices on which ONNX Runtime
+/// computes the head.
 ///
 /// ```text
 /// x = Gather(Reshape(hidden, [-1, H]), rows);  z = steps(x W) in f32;  s = z - max z;  e = exp s;  S = sum e
 /// loss = ln S - s[target]        entropy = ln S - sum(e s) / S
+/// top, top_ids = TopK(s)         top_ties = TopK(-id where s = the last of top, else -inf)
 /// ```
 ///
+/// `TopK` need not prefer the lower of equal logits (on CUDA it does not), so these are asked for in a second step.
+///
 /// Computing it takes several buffers of `[n, vocabulary]`, so the caller must bound n.
-pub fn head_model(cut: &Cut) -> Model {
+pub fn head_model(cut: &Cut, top: usize) -> Model {
     let mut graph = Builder::default();
     let head = &cut.head;
     let hidden = cut.hidden.dtype;
@@ -118,6 +126,9 @@ pub fn head_model(cut: &Cut) -> Model {
     graph.node("Sub", &["log_sum", "target"], names::LOSS, &[]);
     graph.output(names::LOSS, DataType::F32);
     graph.output(names::ENTROPY, DataType::F32);
+    if top > 0 {
+        graph.most_likely(head.vocabulary, top);
+    }
     Model {
         graph: graph.graph,
         proto: envelope(),
@@ -189,6 +200,33 @@ impl Builder {
             attribute: attributes.to_vec(),
             ..Default::default()
         });
+    }
+
+    /// The outputs of [`names::OF_TOP`], from `shifted` and `log_sum`.
+    fn most_likely(&mut self, vocabulary: usize, top: usize) {
+        let [values, ids, ties, log_sum] = names::OF_TOP;
+        self.constant_i64("top_count", &[top as i64]);
+        self.constant_i64("top_last", &[top as i64 - 1]);
+        self.top_k("shifted", values, ids);
+        self.node("Gather", &[values, "top_last"], "least", &[int("axis", 1)]);
+        self.node("Equal", &["shifted", "least"], "is_least", &[]);
+        // Exact in f32 up to 2^24 tokens, many times the largest vocabulary.
+        let negative: Vec<f32> = (0..vocabulary).map(|token| -(token as f32)).collect();
+        self.constant_f32("negative_ids", &negative);
+        self.constant_f32("never", &[f32::NEG_INFINITY]);
+        self.node("Where", &["is_least", "negative_ids", "never"], "tied", &[]);
+        self.top_k("tied", "top_tied", ties);
+        self.output(values, DataType::F32);
+        self.output(ids, DataType::I64);
+        self.output(ties, DataType::I64);
+        self.output(log_sum, DataType::F32);
+    }
+
+    fn top_k(&mut self, input: &str, values: &str, ids: &str) {
+        self.node("TopK", &[input, "top_count"], values, &[]);
+        if let Some(node) = self.graph.node.last_mut() {
+            node.output.push(ids.to_owned());
+        }
     }
 
     fn cast(&mut self, input: &str, output: &str, to: DataType) {

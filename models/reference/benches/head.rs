@@ -3,7 +3,8 @@
 //!
 //!     cargo bench -p rho-reference --bench head
 //!
-//! FLOPs are those of the matmul alone (2 x rows x hidden x vocabulary); the softmax is not counted.
+//! FLOPs are those of the matmul alone (2 x rows x hidden x vocabulary); the softmax is not counted. A second table says
+//! what the most likely tokens add.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![cfg_attr(
     target_arch = "x86_64",
@@ -52,6 +53,45 @@ fn main() {
                 "| {hidden} | {vocabulary} | {rows} | {instructions:?} | {:.0} | {:.0} % | {by_memory:.0} |",
                 rates[2],
                 100.0 * rates[2] / peak
+            );
+        }
+    }
+    most_likely_tokens();
+}
+
+/// What the most likely tokens add, at a large vocabulary: seconds with and without them in turn.
+fn most_likely_tokens() {
+    const ROUNDS: usize = 7;
+    let (hidden, vocabulary, rows) = (512, 151_936, 512);
+    println!(
+        "\n| hidden | vocabulary | rows | instructions | most likely tokens | seconds (median of {ROUNDS}) | times none |\n\
+         |---|---|---|---|---|---|---|"
+    );
+    let states: Vec<f32> = noise(rows * hidden);
+    let targets: Vec<u32> = (0..rows).map(|r| (r * 7919 % vocabulary) as u32).collect();
+    let row = |r: usize, out: &mut [f32]| out.copy_from_slice(&states[r * hidden..][..hidden]);
+    for instructions in Instructions::available() {
+        let mut kernel = Kernel::new(&head(hidden, vocabulary), instructions).expect("f32 weights");
+        let counts = [0, 1, 8, 128];
+        let mut seconds = vec![Vec::new(); counts.len()];
+        for _ in 0..ROUNDS {
+            for (seconds, &top) in seconds.iter_mut().zip(&counts) {
+                kernel = kernel.with_top(top);
+                let start = Instant::now();
+                let scores = kernel.score(row, &targets);
+                seconds.push(start.elapsed().as_secs_f64());
+                assert_eq!(scores.top.ids.len(), rows * top);
+            }
+        }
+        for (own, top) in seconds.iter().zip(counts) {
+            let mut ratios: Vec<f64> = own.iter().zip(&seconds[0]).map(|(a, b)| a / b).collect();
+            let mut own = own.clone();
+            own.sort_by(f64::total_cmp);
+            ratios.sort_by(f64::total_cmp);
+            println!(
+                "| {hidden} | {vocabulary} | {rows} | {instructions:?} | {top} | {:.3} | {:.3} |",
+                own[ROUNDS / 2],
+                ratios[ROUNDS / 2]
             );
         }
     }

@@ -1,7 +1,7 @@
 //! Runs a frozen reference model in ONNX Runtime: batches of tokens in, loss and entropy out.
 //!
 //! ```text
-//! TokenWindow { tokens, scored_from } ─► Reference ─► body session ─► hidden states ─► head ─► Scores { loss, entropy }
+//! TokenWindow { tokens, scored_from } ─► Reference ─► body session ─► hidden states ─► head ─► Scores { loss, entropy, top }
 //! ```
 //!
 //! * [`device`]: CPU or CUDA, with a check that it works.
@@ -35,7 +35,7 @@ pub use error::ReferenceError;
 pub use precision::Precision;
 pub use reference::{Reference, WorkDone};
 pub use reference_model::{HeadChoice, ReferenceModel, ReferenceOptions};
-pub use scorer::{Scorer, Scores, TokenWindow};
+pub use scorer::{Scorer, Scores, TokenWindow, Top};
 pub use source::Source;
 
 #[cfg(doctest)]

@@ -1,4 +1,4 @@
-//! A loaded reference: batches of tokens in, loss and entropy out. reference_model opens and loads it.
+//! A loaded reference: batches of tokens in, scores out. reference_model opens and loads it.
 
 use half::f16;
 use ort::{
@@ -8,10 +8,10 @@ use ort::{
 use rayon::prelude::*;
 
 use crate::{
-    ReferenceError, ResolvedDevice, Scorer, Scores, TokenWindow,
+    ReferenceError, ResolvedDevice, Scorer, Scores, TokenWindow, Top,
     head::{
         kernel::Kernel,
-        plain::{self, RowScores},
+        plain::{RowScores, Softmax},
         session::SessionHead,
     },
     inputs::{Inputs, Rectangle},
@@ -47,6 +47,8 @@ pub struct Reference {
     pub(crate) head: Head,
     pub(crate) pool: rayon::ThreadPool,
     pub(crate) vocabulary: usize,
+    /// How many of the most likely tokens are returned for each position.
+    pub(crate) top: usize,
     pub(crate) attention_as_exported: Option<ReferenceError>,
     pub(crate) bytes_handed_out: u64,
     /// Of the files with the weights.
@@ -186,8 +188,8 @@ impl Reference {
         Self::check_shape(&value, batch, width)?;
         match &mut self.head {
             Head::Session(head) => {
-                // A loss and an entropy per row; hidden states stay on the device.
-                self.bytes_handed_out += rows.numbers.len() as u64 * 8;
+                // A few numbers per row; hidden states stay on the device.
+                self.bytes_handed_out += (rows.numbers.len() * head.bytes_per_row()) as u64;
                 head.score(&value, &rows.numbers, &rows.targets)
             }
             Head::Kernel(kernel) => {
@@ -199,19 +201,27 @@ impl Reference {
             Head::None => {
                 let view = View::of(&value, positions, self.vocabulary)?;
                 self.bytes_handed_out += view.bytes();
-                let vocabulary = self.vocabulary;
+                let (vocabulary, count) = (self.vocabulary, self.top);
                 let score = |buffer: &mut Vec<f32>, (&row, &target): (&usize, &u32)| {
                     view.row(row, buffer);
-                    plain::of_logits(buffer, target as usize)
+                    let softmax = Softmax::of(buffer);
+                    let top = match count {
+                        0 => Top::default(),
+                        count => softmax.top(buffer, count),
+                    };
+                    (softmax.scores(buffer[target as usize]), top)
                 };
                 let pairs = rows.numbers.par_iter().zip(&rows.targets);
-                let scores: (Vec<f32>, Vec<f32>) = self
+                let scores: Vec<((f32, f32), Top)> = self
                     .pool
-                    .install(|| pairs.map_init(|| vec![0.0; vocabulary], score).unzip());
-                Ok(RowScores {
-                    loss: scores.0,
-                    entropy: scores.1,
-                })
+                    .install(|| pairs.map_init(|| vec![0.0; vocabulary], score).collect());
+                let mut all = RowScores::default();
+                for ((loss, entropy), top) in scores {
+                    all.loss.push(loss);
+                    all.entropy.push(entropy);
+                    all.top.append(top);
+                }
+                Ok(all)
             }
         }
     }
@@ -234,7 +244,8 @@ impl Scorer for Reference {
                 at = range.end;
                 scores.push(Scores {
                     loss: all.loss[range.clone()].to_vec(),
-                    entropy: all.entropy[range].to_vec(),
+                    entropy: all.entropy[range.clone()].to_vec(),
+                    top: all.top.part(range, self.top),
                 });
             }
         }

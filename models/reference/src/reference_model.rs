@@ -34,6 +34,8 @@ pub struct ReferenceOptions {
     pub head: HeadChoice,
     /// How matmuls with weights are computed.
     pub precision: Precision,
+    /// How many of the most likely tokens are returned for each position, at most vocab_size.
+    pub top: usize,
 }
 
 /// The ways to compute the head. All give the same scores up to rounding.
@@ -253,6 +255,7 @@ impl ReferenceModel {
             threads,
             head,
             precision,
+            top,
         } = options;
         self.check_precision(precision, device)?;
         let pool = rayon::ThreadPoolBuilder::new()
@@ -272,9 +275,10 @@ impl ReferenceModel {
         let (body, output, head) = match self.cut {
             Ok(cut) if head != HeadChoice::Logits => {
                 let head = if device == ResolvedDevice::Cpu && head == HeadChoice::Fastest {
-                    Head::Kernel(pool.install(|| Kernel::new(&cut.head, Instructions::detect()))?)
+                    let kernel = pool.install(|| Kernel::new(&cut.head, Instructions::detect()))?;
+                    Head::Kernel(kernel.with_top(top))
                 } else {
-                    Head::Session(SessionHead::new(&cut, device, environment, threads)?)
+                    Head::Session(SessionHead::new(&cut, device, environment, threads, top)?)
                 };
                 let body = reduced.map_or_else(|| cut.body.to_bytes(), Ok)?;
                 (body, cut.hidden.name, head)
@@ -312,6 +316,7 @@ impl ReferenceModel {
             head,
             pool,
             vocabulary: self.vocabulary,
+            top,
             attention_as_exported: None,
             bytes_handed_out: 0,
             bytes_of_weights,

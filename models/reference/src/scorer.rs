@@ -1,4 +1,4 @@
-//! The interface between the scoring pipeline and whatever computes loss and entropy.
+//! The interface between the scoring pipeline and whatever computes loss, entropy and the most likely tokens.
 
 use crate::ReferenceError;
 
@@ -18,6 +18,35 @@ pub struct Scores {
     pub loss: Vec<f32>,
     /// Entropy of the distribution that predicts the token.
     pub entropy: Vec<f32>,
+    /// The most likely tokens of that distribution; empty if none were requested.
+    pub top: Top,
+}
+
+/// The most likely tokens at some positions: the same number for each position, the most likely first. Of equally likely
+/// ones, the lowest ids come first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Top {
+    /// Token ids.
+    pub ids: Vec<u32>,
+    /// Their log-probabilities, in nats.
+    pub logprobs: Vec<f32>,
+}
+
+impl Top {
+    /// Adds the tokens of other positions.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.ids.append(&mut other.ids);
+        self.logprobs.append(&mut other.logprobs);
+    }
+
+    /// The tokens of some positions, `count` for each.
+    pub(crate) fn part(&self, positions: std::ops::Range<usize>, count: usize) -> Self {
+        let range = positions.start * count..positions.end * count;
+        Self {
+            ids: self.ids[range.clone()].to_vec(),
+            logprobs: self.logprobs[range].to_vec(),
+        }
+    }
 }
 
 /// Scores batches of windows.

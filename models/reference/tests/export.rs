@@ -17,7 +17,7 @@ use rho_checkpoint::Checkpoint;
 use rho_graph::{Dtype, ExportError, ExportHead, ExportOptions, Prepared};
 use rho_reference::{
     HeadChoice, Precision, Reference, ReferenceModel, ReferenceOptions, ResolvedDevice, Scorer,
-    Scores, Source, TokenWindow,
+    Scores, Source, TokenWindow, Top,
 };
 use rho_runtime::{LibraryOptions, find_or_install, load};
 use serde_json::Value;
@@ -93,7 +93,8 @@ fn rows(expected: &Path) -> Vec<(Vec<u32>, Scores)> {
             .map(|n| n.as_u64().unwrap() as u32)
             .collect();
         let (loss, entropy) = (scores("loss"), scores("entropy"));
-        (tokens, Scores { loss, entropy })
+        let top = Top::default();
+        (tokens, Scores { loss, entropy, top })
     };
     let rows: Vec<(Vec<u32>, Scores)> = text.lines().map(row).collect();
     rows.into_iter()
@@ -136,6 +137,7 @@ fn scorer(model: &Path, precision: Precision, head: HeadChoice) -> Reference {
         threads: 2,
         head,
         precision,
+        top: 0,
     };
     opened(model).load(&ENVIRONMENT, options).unwrap()
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rho_reference::{
     HeadChoice, Precision, ReferenceModel, ReferenceOptions, ResolvedDevice, Scorer, Scores,
-    Source, TokenWindow,
+    Source, TokenWindow, Top,
     head::{plain, session::SessionHead},
     matmul::Multiplier,
 };
@@ -34,7 +34,21 @@ fn scorer(model: &Path, head: HeadChoice) -> rho_reference::Reference {
     scorer_in(Precision::AsStored, model, head)
 }
 
+/// Also with the most likely tokens.
+fn with_top(top: usize, model: &Path, head: HeadChoice) -> rho_reference::Reference {
+    loaded(Precision::AsStored, top, model, head)
+}
+
 fn scorer_in(precision: Precision, model: &Path, head: HeadChoice) -> rho_reference::Reference {
+    loaded(precision, 0, model, head)
+}
+
+fn loaded(
+    precision: Precision,
+    top: usize,
+    model: &Path,
+    head: HeadChoice,
+) -> rho_reference::Reference {
     let library = find_or_install(&LibraryOptions::from_environment(), &mut |line| {
         eprintln!("{line}")
     })
@@ -47,6 +61,7 @@ fn scorer_in(precision: Precision, model: &Path, head: HeadChoice) -> rho_refere
         threads: 2,
         head,
         precision,
+        top,
     };
     reference.load(&environment, options).unwrap()
 }
@@ -98,6 +113,7 @@ fn expected(line: &str) -> (Vec<u32>, Scores) {
         Scores {
             loss: numbers("loss"),
             entropy: numbers("entropy"),
+            top: Top::default(),
         },
     )
 }
@@ -211,9 +227,11 @@ fn chunks_of_rows_equal_the_plain_head() {
     let model = rho_graph::Model::open(&root().join("models/demo/model.onnx")).unwrap();
     let cut = model.cut(&model.logits().unwrap()).unwrap();
     let hidden = cut.head.hidden;
-    let states: Vec<f32> = (0..11 * hidden)
+    let mut states: Vec<f32> = (0..11 * hidden)
         .map(|i| (i * 7919 % 1000) as f32 / 500.0 - 1.0)
         .collect();
+    // All tokens of this row are equally likely.
+    states[3 * hidden..4 * hidden].fill(0.0);
     let rows: Vec<usize> = (0..11).rev().collect();
     let targets: Vec<u32> = (0..11).map(|i| i * 181).collect();
     let chosen: Vec<f32> = rows
@@ -221,12 +239,65 @@ fn chunks_of_rows_equal_the_plain_head() {
         .flat_map(|r| states[r * hidden..][..hidden].to_vec())
         .collect();
     let expected = plain::score(&cut.head, &chosen, &targets).unwrap();
-    let mut head = SessionHead::new(&cut, ResolvedDevice::Cpu, &environment, 1).unwrap();
+    let mut head = SessionHead::new(&cut, ResolvedDevice::Cpu, &environment, 1, 8).unwrap();
     head.set_chunk(4);
     let states = ort::value::Tensor::from_array(([11, hidden], states)).unwrap();
     let got = head.score(&states.into_dyn(), &rows, &targets).unwrap();
     assert_close(&got.loss, &expected.loss, SAME, "loss");
     assert_close(&got.entropy, &expected.entropy, SAME, "entropy");
+    let top = plain::top(&cut.head, &chosen, 8).unwrap();
+    assert_eq!(got.top.ids, top.ids);
+    assert_eq!(top.ids[7 * 8..8 * 8], [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_close(&got.top.logprobs, &top.logprobs, SAME, "log-probabilities");
+}
+
+/// The most likely tokens do not depend on how the head is computed, and no other score on them.
+#[test]
+fn all_heads_take_the_same_most_likely_tokens() {
+    const COUNT: usize = 5;
+    let tokens: Vec<u32> = (0..90).map(|i| i * 37 % 2000).collect();
+    let windows = [
+        whole(&tokens[..5]),
+        TokenWindow {
+            tokens: &tokens,
+            scored_from: 40,
+        },
+    ];
+    let demo = root().join("models/demo");
+    let scores = |head| with_top(COUNT, &demo, head).score(&windows).unwrap();
+    let logits = scores(HeadChoice::Logits);
+    for head in [HeadChoice::Fastest, HeadChoice::Session, HeadChoice::Logits] {
+        let got = scores(head);
+        let without = scorer(&demo, head).score(&windows).unwrap();
+        for ((got, without), (window, expected)) in
+            got.iter().zip(&without).zip(windows.iter().zip(&logits))
+        {
+            assert_eq!(without.top, Top::default());
+            assert_eq!((&got.loss, &got.entropy), (&without.loss, &without.entropy));
+            assert_eq!(got.top.ids.len(), COUNT * got.loss.len());
+            assert_eq!(got.top.ids, expected.top.ids, "{head:?}");
+            assert_close(
+                &got.top.logprobs,
+                &expected.top.logprobs,
+                ATTENTION,
+                &format!("{head:?}"),
+            );
+            let targets = window.tokens[window.scored_from..].iter();
+            let mut hits = 0;
+            for (i, target) in targets.enumerate() {
+                let own = &got.top.ids[i * COUNT..][..COUNT];
+                if let Some(at) = own.iter().position(|id| id == target) {
+                    assert_eq!(got.top.logprobs[i * COUNT + at], -got.loss[i]);
+                    hits += 1;
+                }
+            }
+            assert!(hits < targets_of(window));
+        }
+    }
+}
+
+fn targets_of(window: &TokenWindow<'_>) -> usize {
+    window.tokens.len() - window.scored_from
 }
 
 /// Limits for int8 and bf16 losses compared with float64: the relative error of their mean, and the mean absolute

@@ -7,7 +7,7 @@ use std::path::Path;
 use arrow_schema::{ArrowError, DataType};
 
 use super::super::batches::Batches;
-use super::super::frames::{Frames, Layout};
+use super::super::frames::{Frames, Layout, nodes};
 use super::super::reader::{broken, open_batches};
 use super::super::schema;
 use super::{DocumentColumns, MaskDocuments, MaskError, read_at};
@@ -198,7 +198,7 @@ impl Wanted {
                         may_be_null: schema::is_number(field),
                     });
                 }
-                node += 1 + usize::from(matches!(kind, DataType::List(_)));
+                node += nodes(kind);
             }
             Err(name.to_owned())
         };

@@ -12,6 +12,9 @@
 //! `dot = Σ exp(x - m) (x - m)`. When the maximum grows by δ, both are rescaled: `dot ← (dot - δ sum) exp(-δ)`,
 //! `sum ← sum exp(-δ)`. At the end the lanes are merged in f64, and `loss = m + ln sum - x[target]`,
 //! `entropy = ln sum - dot / sum` (equations 1 and 8 of the paper, with the maximum factored out).
+//!
+//! The most likely tokens, if any are requested, are kept in a short sorted list per row. A vector comparison with the
+//! list's last entry decides whether the logits of a tile's row are looked at one by one, which soon is rare.
 #![expect(unsafe_code, reason = "raw pointers in the inner loops")]
 
 use rayon::prelude::*;
@@ -26,7 +29,8 @@ use rho_kernels::{
 
 pub use rho_kernels::Instructions;
 
-use super::plain::RowScores;
+use super::{plain::RowScores, top::Candidates};
+use crate::Top;
 
 /// Floats of packed hidden states per block of rows: half of a 1 MiB L2 cache. The other half is for the panel.
 const BLOCK_FLOATS: usize = 128 * 1024;
@@ -38,6 +42,8 @@ pub struct Kernel {
     vocabulary: usize,
     steps: Vec<PackedStep>,
     panels: Vec<Aligned>,
+    /// How many of the most likely tokens are returned for each row.
+    top: usize,
 }
 
 enum PackedStep {
@@ -76,7 +82,15 @@ impl Kernel {
             vocabulary: head.vocabulary,
             steps: steps.collect(),
             panels,
+            top: 0,
         })
+    }
+
+    /// Also returns this many of the most likely tokens of each row, at most vocab_size.
+    #[must_use]
+    pub fn with_top(mut self, top: usize) -> Self {
+        self.top = top;
+        self
     }
 
     /// hidden_size.
@@ -89,7 +103,7 @@ impl Kernel {
         self.instructions
     }
 
-    /// Loss and entropy of `targets.len()` rows; `row(i, out)` writes the `hidden_size` numbers of row `i`. Runs on the
+    /// The scores of `targets.len()` rows; `row(i, out)` writes the `hidden_size` numbers of row `i`. Runs on the
     /// current rayon pool. Besides the weights it uses memory for one block of rows per thread.
     pub fn score(&self, row: impl Fn(usize, &mut [f32]) + Sync, targets: &[u32]) -> RowScores {
         let (rows, _) = self.instructions.tile();
@@ -103,21 +117,24 @@ impl Kernel {
         let mut scores = RowScores {
             loss: vec![0.0; targets.len()],
             entropy: vec![0.0; targets.len()],
+            top: Top::default(),
         };
         let outputs = scores
             .loss
             .par_chunks_mut(block)
             .zip(scores.entropy.par_chunks_mut(block));
-        outputs.zip(targets.par_chunks(block)).enumerate().for_each(
-            |(i, ((loss, entropy), targets))| {
-                let mut work = Block::new(self, targets, |r, out| row(i * block + r, out));
-                self.instructions.run(Work {
-                    kernel: self,
-                    block: &mut work,
-                });
-                work.finish(loss, entropy);
-            },
-        );
+        let outputs = outputs.zip(targets.par_chunks(block)).enumerate();
+        let tops = outputs.map(|(i, ((loss, entropy), targets))| {
+            let mut work = Block::new(self, targets, |r, out| row(i * block + r, out));
+            self.instructions.run(Work {
+                kernel: self,
+                block: &mut work,
+            });
+            work.finish(loss, entropy)
+        });
+        for top in tops.collect::<Vec<Top>>() {
+            scores.top.append(top);
+        }
         scores
     }
 }
@@ -159,6 +176,8 @@ struct Block<'a> {
     /// Per row and lane: maximum, sum, dot.
     state: Vec<[f32; 16 * 3]>,
     target_logits: Vec<f32>,
+    /// Per row; empty if no tokens are requested.
+    top: Vec<Candidates>,
 }
 
 impl<'a> Block<'a> {
@@ -184,11 +203,16 @@ impl<'a> Block<'a> {
             groups,
             state,
             target_logits: vec![f32::NAN; groups * rows],
+            top: match kernel.top {
+                0 => Vec::new(),
+                top => vec![Candidates::new(top); groups * rows],
+            },
         }
     }
 
-    /// Merges the lanes of each row.
-    fn finish(&self, loss: &mut [f32], entropy: &mut [f32]) {
+    /// Merges the lanes of each row. Returns the most likely tokens.
+    fn finish(&self, loss: &mut [f32], entropy: &mut [f32]) -> Top {
+        let mut tokens = Top::default();
         for r in 0..self.targets.len() {
             let (max, rest) = self.state[r].split_at(16);
             let (sum, dot) = rest.split_at(16);
@@ -204,7 +228,11 @@ impl<'a> Block<'a> {
             // Subtract the large numbers first: their difference is small.
             loss[r] = (f64::from(top) - f64::from(self.target_logits[r]) + log_total) as f32;
             entropy[r] = (log_total - weighted / total) as f32;
+            if let Some(candidates) = self.top.get(r) {
+                candidates.finish(f64::from(top), log_total, &mut tokens);
+            }
         }
+        tokens
     }
 }
 
@@ -219,17 +247,24 @@ impl OnLanes for Work<'_, '_> {
 
     #[inline(always)]
     unsafe fn run<L: Lanes, const R: usize>(self) {
+        // Compiled twice, so that the most likely tokens cost nothing where none are requested.
         // SAFETY: the caller's promise; the kernel packed its panels, and the block its rows, for these tiles.
-        unsafe { run::<L, R>(self.kernel, self.block) }
+        unsafe {
+            match self.kernel.top {
+                0 => run::<L, R, false>(self.kernel, self.block),
+                _ => run::<L, R, true>(self.kernel, self.block),
+            }
+        }
     }
 }
 
-/// Processes one block with all panels. A tile has `R` rows and two vectors of columns.
+/// Processes one block with all panels. A tile has `R` rows and two vectors of columns. `TOP`: whether the most likely
+/// tokens are requested.
 ///
 /// # Safety
 /// The CPU has the features of `L`; kernel and block are packed for tiles of `R` rows and two vectors of columns.
 #[inline(always)]
-unsafe fn run<L: Lanes, const R: usize>(kernel: &Kernel, block: &mut Block<'_>) {
+unsafe fn run<L: Lanes, const R: usize, const TOP: bool>(kernel: &Kernel, block: &mut Block<'_>) {
     let columns = 2 * L::WIDTH;
     debug_assert_eq!((R, columns), kernel.instructions.tile());
     debug_assert_eq!(R, block.rows);
@@ -261,6 +296,16 @@ unsafe fn run<L: Lanes, const R: usize>(kernel: &Kernel, block: &mut Block<'_>) 
                 }
                 // SAFETY: two vectors of logits, three of state.
                 unsafe { update::<L>(logits, &mut block.state[at]) };
+                if TOP {
+                    let top = &mut block.top[at];
+                    // SAFETY: two vectors of logits.
+                    if !top.is_full() || unsafe { any_above::<L>(logits, top.least()) } {
+                        // Not the columns beyond the vocabulary.
+                        for (token, &logit) in (from as u32..).zip(&logits[..width]) {
+                            top.offer(token, logit);
+                        }
+                    }
+                }
             }
         }
     }
@@ -285,6 +330,17 @@ unsafe fn apply<L: Lanes>(step: &PackedStep, from: usize, columns: usize, tile: 
                 y.store(part.as_mut_ptr());
             }
         }
+    }
+}
+
+/// Whether any of two vectors of logits is above a limit; NaN is not.
+#[inline(always)]
+unsafe fn any_above<L: Lanes>(logits: &[f32], limit: f32) -> bool {
+    let logits = logits.as_ptr();
+    // SAFETY: `logits` holds two vectors.
+    unsafe {
+        let limit = L::splat(limit);
+        L::load(logits).any_greater(limit) || L::load(logits.add(L::WIDTH)).any_greater(limit)
     }
 }
 
@@ -429,6 +485,123 @@ mod tests {
         }
     }
 
+    /// Weights and states are small integers, so every logit is exact, and many are equal.
+    fn of_integers(
+        random: &mut Random,
+        hidden: usize,
+        vocabulary: usize,
+        steps: Vec<Step>,
+    ) -> Head {
+        let mut head = head(random, hidden, vocabulary, Layout::VocabularyFirst, steps);
+        let bytes = (0..hidden * vocabulary).flat_map(|_| integer(random).to_le_bytes());
+        head.weights.bytes = bytes.collect::<Vec<u8>>().into();
+        head
+    }
+
+    fn integer(random: &mut Random) -> f32 {
+        (random.next() * 5.0).round()
+    }
+
+    #[test]
+    fn the_most_likely_tokens_are_those_of_sorting() {
+        let mut random = Random(11);
+        for (hidden, vocabulary, rows) in [(1, 1, 1), (3, 31, 5), (4, 32, 14), (6, 1000, 67)] {
+            let bias: Vec<f32> = (0..vocabulary).map(|_| integer(&mut random)).collect();
+            let forbidden = (0..vocabulary).map(|v| match v % 3 {
+                0 if vocabulary > 1 => f32::NEG_INFINITY,
+                _ => 0.0,
+            });
+            let all = [
+                vec![],
+                vec![Step::Scale(0.5), Step::Shift(-3.0)],
+                vec![Step::Bias(bias)],
+                vec![Step::Bias(forbidden.collect())],
+                // All are equal.
+                vec![Step::Scale(0.0)],
+            ];
+            for steps in all {
+                let head = of_integers(&mut random, hidden, vocabulary, steps);
+                let states: Vec<f32> = (0..rows * hidden).map(|_| integer(&mut random)).collect();
+                let targets: Vec<u32> = (0..rows as u32).map(|r| r % vocabulary as u32).collect();
+                for count in [1, 2, 8, 33, vocabulary] {
+                    let count = count.min(vocabulary);
+                    let expected = plain::top(&head, &states, count).unwrap();
+                    for instructions in Instructions::available() {
+                        let without = Kernel::new(&head, instructions).unwrap();
+                        let row = |r: usize, out: &mut [f32]| {
+                            out.copy_from_slice(&states[r * hidden..][..hidden]);
+                        };
+                        let scores = without.score(row, &targets);
+                        assert_eq!(scores.top, Top::default());
+                        let got = without.with_top(count).score(row, &targets);
+                        let what = format!(
+                            "{instructions:?} {hidden} x {vocabulary}, {count}, {:?}",
+                            head.steps.first()
+                        );
+                        assert_eq!(got.top.ids, expected.ids, "{what}");
+                        for (got, expected) in got.top.logprobs.iter().zip(&expected.logprobs) {
+                            let limit = TOLERANCE * expected.abs().max(1.0);
+                            assert!(
+                                got == expected || (got - expected).abs() <= limit,
+                                "{what}: expected {expected}, got {got}"
+                            );
+                        }
+                        // Nothing else changes, and the target's own log-probability is minus its loss, to the bit.
+                        assert_eq!((&got.loss, &got.entropy), (&scores.loss, &scores.entropy));
+                        for (r, target) in targets.iter().enumerate() {
+                            let range = r * count..(r + 1) * count;
+                            let ids = &got.top.ids[range.clone()];
+                            if let Some(at) = ids.iter().position(|id| id == target)
+                                && got.loss[r].is_finite()
+                                && got.top.logprobs[range.start + at].is_finite()
+                            {
+                                assert_eq!(got.top.logprobs[range.start + at], -got.loss[r]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Logits that are rounded: the tokens may differ where two are as close as the rounding, their probabilities not.
+    #[test]
+    fn the_most_likely_tokens_have_their_probabilities() {
+        let mut random = Random(13);
+        let bias: Vec<f32> = (0..333).map(|_| random.next() * 4.0).collect();
+        let soft_cap = vec![Step::Scale(1.0 / 30.0), Step::Tanh, Step::Scale(30.0)];
+        for steps in [vec![], vec![Step::Bias(bias)], soft_cap] {
+            let head = head(&mut random, 64, 333, Layout::HiddenFirst, steps);
+            let states: Vec<f32> = (0..20 * 64).map(|_| random.next() * 4.0).collect();
+            let all = plain::top(&head, &states, 333).unwrap();
+            for instructions in Instructions::available() {
+                let kernel = Kernel::new(&head, instructions).unwrap().with_top(8);
+                let row = |r: usize, out: &mut [f32]| out.copy_from_slice(&states[r * 64..][..64]);
+                let got = kernel.score(row, &[0; 20]).top;
+                for r in 0..20 {
+                    let (ids, logprobs) = (&got.ids[r * 8..][..8], &got.logprobs[r * 8..][..8]);
+                    let (all_ids, expected) =
+                        (&all.ids[r * 333..][..333], &all.logprobs[r * 333..]);
+                    assert_close(
+                        logprobs,
+                        &expected[..8],
+                        &format!("{instructions:?}, row {r}"),
+                    );
+                    assert!(logprobs.is_sorted_by(|a, b| a >= b), "{logprobs:?}");
+                    let own: Vec<f32> = ids
+                        .iter()
+                        .map(|id| expected[all_ids.iter().position(|other| other == id).unwrap()])
+                        .collect();
+                    assert_close(logprobs, &own, &format!("{instructions:?}, row {r}, by id"));
+                    let mut unique = ids.to_vec();
+                    unique.sort_unstable();
+                    unique.dedup();
+                    assert_eq!(unique.len(), 8);
+                }
+            }
+        }
+    }
+
     /// Logits whose f32 sums overflow without a running maximum, and a bias that forbids tokens.
     #[test]
     fn survives_extreme_logits() {
@@ -469,7 +642,10 @@ mod tests {
             for instructions in Instructions::available() {
                 let kernel = Kernel::new(&head, instructions).unwrap();
                 let row = |r: usize, out: &mut [f32]| out.fill(if r == 1 { bad } else { 0.1 });
-                let got = kernel.score(row, &[0, 1, 2]);
+                let got = kernel.with_top(2).score(row, &[0, 1, 2]);
+                assert_eq!(got.top.ids.len(), 6);
+                assert!(got.top.logprobs[2..4].iter().all(|p| p.is_nan()));
+                assert!(got.top.logprobs[..2].iter().all(|p| p.is_finite()));
                 let numbers: Vec<bool> = got.loss.iter().map(|l| l.is_finite()).collect();
                 assert_eq!(numbers, [true, false, true], "{instructions:?}");
                 assert!(!got.entropy[1].is_finite() && got.entropy[0].is_finite());
