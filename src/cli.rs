@@ -49,7 +49,9 @@ pub use merge::{MergeArgs, OnDuplicate};
 pub use model::ModelArgs;
 pub use report::ReportArgs;
 pub use score::ScoreArgs;
-pub use select::SelectArgs;
+pub use select::{
+    ColumnCombination, DirectionName, JoinMissing, JoinOn, SelectArgs, SelectBy, StatisticName,
+};
 pub use selection::{FormulaName, RuleName, ScopeName, SelectionArgs};
 pub use show_and_stats::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use targets::TargetArgs;

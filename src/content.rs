@@ -13,6 +13,9 @@ use crate::{
     tokenization::{Tokenization, TokenizerFiles},
 };
 
+/// The reason to reject scores of another program.
+const NUMBERS: &str = "expected texts, conversations or token ids, got numbers";
+
 /// The fields of a corpus and the rule of its targets, as a plan records them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ContentPlan {
@@ -81,6 +84,8 @@ impl ContentPlan {
                 plan.completion_field = Some(completion);
             }
             ContentFields::Spans { spans, .. } => plan.spans_field = Some(spans),
+            // No option of a corpus asks for them.
+            ContentFields::Numbers { .. } => anyhow::bail!("{NUMBERS}"),
         }
         Ok(plan)
     }
@@ -238,6 +243,7 @@ impl Encoder<'_> {
                 let (tokens, target) = targets::spans(tokenization()?, &text, &context)?;
                 (tokens, Some(target), Some(text))
             }
+            Content::Numbers(_) => return Err(NUMBERS.to_owned()),
         };
         Ok(Tokenized {
             tokens,

@@ -63,6 +63,7 @@ mod memory;
 mod merge;
 mod metadata;
 mod numbers;
+mod on_disk;
 pub mod outcome;
 pub mod pipeline;
 pub mod plan;

@@ -83,6 +83,15 @@ pub(crate) struct Metadata {
         skip_serializing_if = "Vec::is_empty"
     )]
     pub(crate) filters: Vec<String>,
+    /// The columns of other programs.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) joined: Vec<JoinedColumn>,
+    /// Whether documents with the tokens of an earlier one were dropped: `dropped`.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) duplicates: Option<String>,
+    /// The rules that whole documents were selected by, in the order in which they were applied.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) documents: Vec<DocumentSelection>,
     /// The results of `verify` for the models: one, or a list.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) verified: Option<Value>,
@@ -92,6 +101,13 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
+    /// The lower bound of a column of weights, if it is below 0.
+    pub(crate) fn negative_weights(&self, column: &str) -> Option<f32> {
+        let mut selections = self.selections.iter().flatten();
+        let selection = selections.find(|s| s.column.as_deref() == Some(column))?;
+        selection.least.filter(|&least| least < 0.0)
+    }
+
     /// Reads the known fields of some metadata.
     pub(crate) fn of(metadata: &Value) -> Self {
         serde_json::from_value(metadata.clone()).unwrap_or_default()
@@ -280,6 +296,14 @@ pub(crate) struct Selection {
     /// The score: a column, `excess` or `random`.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) by: Option<String>,
+    /// The score columns of other programs or ours that it was computed from, and how they were combined, if there are
+    /// several. Only tokens with a score in the column `among` were ranked.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) columns: Option<Vec<String>>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) combine: Option<String>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) among: Option<String>,
     /// The two columns that the score is the difference of.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) difference: Option<[String; 2]>,
@@ -314,6 +338,12 @@ pub(crate) struct Selection {
     pub(crate) weights: Option<String>,
     #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) temperature: Option<Option<f64>>,
+    /// For rank weights by such columns: whether the highest score has weight 1.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) highest: Option<bool>,
+    /// The exponent of the weights `power`.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) exponent: Option<f64>,
     /// The range of weights.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) least: Option<f32>,
@@ -331,6 +361,72 @@ pub(crate) struct Selection {
     pub(crate) lowest_kept: Option<Option<f32>>,
     #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub(crate) highest_kept: Option<Option<f32>>,
+}
+
+/// A column of another program.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct JoinedColumn {
+    /// Its name in the masks.
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) column: String,
+    /// Its name in the files of the other program.
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) from: String,
+    /// The key: `token_hash` or `id`.
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) on: String,
+}
+
+/// A rule that whole documents were selected by.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct DocumentSelection {
+    /// The score, or `kept`.
+    #[serde(deserialize_with = "lenient")]
+    pub(crate) by: String,
+    /// For `kept`: the mask.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) mask: Option<String>,
+    /// The columns that a score was computed from, and how they were combined.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) columns: Option<Vec<String>>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) combine: Option<String>,
+    /// `mean` or `median` of the scored tokens.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) statistic: Option<String>,
+    /// The share of the documents with the lowest or the highest value.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) keep_lowest: Option<f64>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) keep_highest: Option<f64>,
+    /// Documents with a value, and how many of them were kept; the last value that was.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) scored: Option<u64>,
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) kept: Option<u64>,
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) lowest_kept: Option<Option<f64>>,
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub(crate) highest_kept: Option<Option<f64>>,
+}
+
+/// Selections of tokens or documents without the counts that follow from the corpus.
+pub(crate) fn without_counts(selections: &Value) -> Value {
+    let mut selections = selections.clone();
+    for selection in selections.as_array_mut().into_iter().flatten() {
+        if let Some(fields) = selection.as_object_mut() {
+            for count in ["kept", "lowest_kept", "highest_kept"] {
+                fields.remove(count);
+            }
+            // For `random` it is the name of a column, which is a setting.
+            if fields.get("scored").is_some_and(Value::is_number) {
+                fields.remove("scored");
+            }
+        }
+    }
+    selections
 }
 
 /// See [`Selection::scored`].

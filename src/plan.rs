@@ -234,6 +234,9 @@ impl Plan {
             limit: self.limit,
             sample: self.sample,
             filters: Vec::new(),
+            joined: Vec::new(),
+            duplicates: None,
+            documents: Vec::new(),
             verified,
             dynamics: None,
         }

@@ -6,8 +6,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use rho_mask::conversations::{Conversations, MessagesStyle, Targeted, Targets};
 use rho_mask::tokenization::{Tokenization, TokenizerFiles};
+use rho_mask::{
+    cli::{MessagesStyle, TargetRule as Targets},
+    conversations::{Conversations, Targeted},
+};
 use serde_json::Value;
 
 use crate::support::{python::python_or_skip, root};

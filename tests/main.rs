@@ -18,6 +18,12 @@ mod convert;
 // Chat templates and targets, against the real Transformers.
 #[cfg(test)]
 mod conversations;
+// Whole documents, selected by their scores, and without those that came before.
+#[cfg(test)]
+mod document_selection;
+// Scores of other programs.
+#[cfg(test)]
+mod join;
 // How far two masks agree.
 #[cfg(test)]
 mod diff;

@@ -78,7 +78,7 @@ fn command_line(command: &str, option: &str, place: &Path) -> Option<Vec<String>
         ("score" | "select", "above" | "below") => &["--by", "threshold"],
         ("score" | "select", "drop-easiest" | "drop-hardest") => &["--by", "band"],
         ("score" | "select", "temperature" | "min-weight" | "max-weight") => {
-            &["--by", "loss", "--weights", "softmax"]
+            &["--by", "excess", "--weights", "clipped"]
         }
         ("score" | "select", "seed") => &["--by", "random"],
         ("score", "rank") => &["--world-size", "4"],

@@ -127,9 +127,11 @@ for out, rule in cases:
                     best = (-values if by == "excess" else values)[scored] + 0
                     order = np.argsort(best, kind="stable")
                     weighed[scored[order]] = (len(scored) - np.arange(len(scored))) / max(len(scored), 1)
+            elif rule["weights"] == "exp" or rule["weights"].startswith("power:"):
+                weighed = np.exp(-values.astype(np.float64)) ** float(rule["weights"].partition(":")[2] or 1)
             else:
                 x = values.astype(np.float64) / rule.get("temperature", 1)
-                weighed = 1 / (1 + np.exp(-x)) if rule["weights"] == "sigmoid" else np.clip(x, 0, 1)
+                weighed = 1 / (1 + np.exp(-x)) if rule["weights"] == "sigmoid" else x
             weighed = np.clip(weighed.astype(np.float32), np.float32(rule.get("min-weight", 0)), np.float32(rule.get("max-weight", 1)))
         weighed[np.isnan(values)] = 0
         weights[f"weight_{by}"] = weighed
@@ -168,7 +170,7 @@ for out, rule in cases:
         assert told["scored"] == 0 or told["share"] == told["tokens"] / told["scored"], told
     for name, weighed in weights.items():
         got = flat(name, new).to_numpy(zero_copy_only=False)
-        if rule["weights"] == "sigmoid":
+        if rule["weights"] not in ("rank", "clipped", "entropy"):
             assert np.allclose(got, weighed, rtol=3e-7, atol=1e-30), np.abs(got - weighed).max()
         else:
             assert (got == weighed).all(), np.flatnonzero(got != weighed)[:9]

@@ -5,12 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rho_formats::ScoreType;
+use rho_formats::{MaskRow, MaskSchema, ScoreType};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Ended, Run, bundled::bundled, files, masks::masks, metadata, python::python, read_json, rows,
+    Ended, Run,
+    bundled::bundled,
+    files,
+    masks::{masks, one_shard},
+    metadata,
+    python::python,
+    read_json, rows,
 };
+use crate::train::train;
 
 const ORACLE: &str = include_str!("select.py");
 
@@ -137,6 +144,14 @@ fn every_rule_in_every_scope_is_what_sorting_gives() {
         json!({"by": "threshold", "above": -1.5, "below": 3.0, "score": "entropy"}),
         json!({"by": "excess", "weights": "sigmoid", "temperature": 0.5}),
         json!({"by": "excess", "weights": "clipped", "temperature": 4, "max-weight": 0.5}),
+        json!({"by": "excess", "weights": "clipped", "min-weight": -1}),
+        json!({"by": "excess", "weights": "clipped", "temperature": 3, "min-weight": -0.75, "max-weight": -0.25}),
+        json!({"by": "loss", "weights": "exp"}),
+        json!({"by": "loss", "weights": "exp", "min-weight": 0.1, "max-weight": 0.9}),
+        json!({"by": "loss", "weights": "power:2"}),
+        json!({"by": "loss", "weights": "power:0.25", "max-weight": 0.75}),
+        json!({"by": "entropy", "weights": "entropy"}),
+        json!({"by": "entropy", "weights": "entropy", "temperature": 3, "min-weight": 0.125}),
     ];
     let merged = |rule: &Value, scope: &Value| {
         let mut all = rule.as_object().unwrap().clone();
@@ -371,6 +386,49 @@ fn what_cannot_be_selected_is_refused() {
         &["--min-weight"],
     );
     no(
+        &[
+            "--by",
+            "excess",
+            "--weights",
+            "clipped",
+            "--min-weight",
+            "-2",
+        ],
+        &["--min-weight", "expected -1 <= min", "got -2 and 1"],
+    );
+    for (by, formula) in [
+        ("excess", "sigmoid"),
+        ("loss", "exp"),
+        ("loss", "power:2"),
+        ("entropy", "entropy"),
+        ("entropy", "rank"),
+    ] {
+        no(
+            &["--by", by, "--weights", formula, "--min-weight", "-0.5"],
+            &["--min-weight -0.5", "never negative", formula],
+        );
+    }
+    for formula in [
+        "power",
+        "power:",
+        "power:0",
+        "power:-1",
+        "power:nan",
+        "power:x",
+        "log",
+    ] {
+        no(
+            &["--by", "loss", "--weights", formula],
+            &["--weights", formula],
+        );
+    }
+    no(&["--by", "entropy", "--weights", "exp"], &["--by loss"]);
+    no(&["--by", "loss", "--weights", "entropy"], &["--by entropy"]);
+    no(
+        &["--by", "loss", "--weights", "exp", "--temperature", "2"],
+        &["--temperature"],
+    );
+    no(
         &["--by", "excess", "--weights", "rank", "--scope", "corpus"],
         &["bounded memory"],
     );
@@ -386,6 +444,70 @@ fn what_cannot_be_selected_is_refused() {
         select(&at("masks"), Path::new("-"), &["--by", "loss"]),
         &["got -"],
     );
+}
+
+#[test]
+fn signed_weights_go_where_they_can_be_said() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    masks(&at("masks"), ScoreType::Float32);
+    let rule = [
+        "--by",
+        "excess",
+        "--weights",
+        "clipped",
+        "--min-weight",
+        "-1",
+    ];
+    select(&at("masks"), &at("signed"), &rule).ends_with(0);
+    let written = rows(&at("signed"), "d.jsonl");
+    let weights = || written.iter().flat_map(|row| &row.weights[0]).copied();
+    assert!(weights().any(|weight| weight == -1.0) && weights().any(|weight| weight == 1.0));
+    // The same weights, of unknown origin.
+    let unknown = MaskSchema {
+        scores: Vec::new(),
+        score_type: ScoreType::Float32,
+        masks: Vec::new(),
+        weights: vec!["weight_excess".to_owned()],
+        text: false,
+        source: false,
+        target: false,
+        metadata: json!({"format_version": 1}),
+    };
+    let row = |row: MaskRow| MaskRow {
+        scores: Vec::new(),
+        text: None,
+        ..row
+    };
+    let all: Vec<MaskRow> = written.iter().cloned().map(row).collect();
+    one_shard(&at("unknown"), "d.jsonl", &unknown, &all);
+    for from in ["signed", "unknown"] {
+        let convert = |to: &str| {
+            let out = at(&format!("{from}-{to}"));
+            let run = Run::new(&["convert"]).arg(at(from)).args(&["--to", to]);
+            run.args(&["--weights", "weight_excess", "--out"]).arg(out)
+        };
+        for to in ["parquet", "jsonl", "webdataset"] {
+            convert(to).ends_with(0);
+        }
+        let lines = fs::read_to_string(at(&format!("{from}-jsonl/d.jsonl.jsonl"))).unwrap();
+        let said: Vec<Value> = lines
+            .lines()
+            .flat_map(|line| {
+                let row: Value = serde_json::from_str(line).unwrap();
+                row["weight_excess"].as_array().unwrap().clone()
+            })
+            .collect();
+        let said: Vec<f32> = said.iter().map(|w| w.as_f64().unwrap() as f32).collect();
+        assert_eq!(said, weights().collect::<Vec<_>>());
+        let levanter = convert("levanter").args(&["--eos-id", "1"]);
+        refused(levanter, &["weights of at least 0 for --to levanter"]);
+        let train = train(place.path(), "weighted", &at("trained"));
+        let train = train.args(&["--steps", "1", "--masks"]).arg(at(from));
+        let ended = train.ends_with(2);
+        let expected = "expected weights of at least 0";
+        assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+    }
 }
 
 #[test]

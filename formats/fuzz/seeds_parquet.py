@@ -121,6 +121,89 @@ def whole():
     return found
 
 
+CONVERSATIONS = {
+    "messages": [
+        [{"role": "user", "content": "é", "calls": None}, {"role": "assistant", "content": None, "calls": [{"name": "f", "n": 1}, None]}],
+        [],
+        None,
+        [None, {"role": "user", "content": "x" * 40, "calls": []}],
+    ],
+    "tools": [[{"name": "f"}], None, [], [{"name": None}]],
+    "targets": [[True, False], [], None, [None]],
+    "spans": [[[0, 1]], [[1, 0]], None, []],
+    "text": ["ab", "c", None, ""],
+    "input_ids": [[5, 6], [], [7], [8]],
+}
+
+
+def conversations(string=pa.string(), lists=pa.list_):
+    call = pa.struct([("name", string), ("n", pa.int64())])
+    types = {
+        "messages": lists(pa.struct([("role", string), ("content", string), ("calls", lists(call))])),
+        "tools": lists(pa.struct([("name", string)])),
+        "targets": lists(pa.bool_()),
+        "spans": lists(lists(pa.int32())),
+        "text": string,
+        "input_ids": lists(pa.int32()),
+    }
+    return pa.table({name: pa.array(rows, types[name]) for name, rows in CONVERSATIONS.items()})
+
+
+def nested():
+    found = {}
+    for name, options in {"1": DICTIONARY, "plain": PLAIN, "2": NEW}.items():
+        found[f"nested-{name}"] = write(conversations(), **options)
+        found[f"nested-large-{name}"] = write(conversations(pa.large_string(), pa.large_list), row_group_size=2, **options)
+    leaves = [f"messages.list.element.{name}" for name in ["role", "content", "calls.list.element.name"]]
+    found["nested-shared"] = write(conversations(), use_dictionary=False, column_encoding=dict.fromkeys(leaves, "DELTA_BYTE_ARRAY"))
+    found["nested-older"] = write(conversations(), use_compliant_nested_type=False)
+    found["nested-pages"] = write(conversations(), data_page_size=1, write_batch_size=1, use_dictionary=False)
+    for name, column in {
+        "map": pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int32())),
+        "maps": pa.array([[[("a", 1), ("b", None)]], [[]]], pa.list_(pa.map_(pa.string(), pa.int32()))),
+        "times": pa.array([[1, None], []], pa.list_(pa.timestamp("ns"))),
+        "floats": pa.array([[1.5, float("nan")], [None]]),
+        "lists": pa.array([[[[1]], []], [None]], pa.list_(pa.list_(pa.list_(pa.int8())))),
+        "json": pa.array(['[{"role":"user"}]', "[", None]),
+        "binary": pa.array([[b"\xff"], [b"a"]]),
+        "structs": pa.array([[{"a": {"b": {"c": None}}}], [{"a": None}]], pa.list_(pa.struct([("a", pa.struct([("b", pa.struct([("c", pa.int8())]))]))]))),
+    }.items():
+        found[f"nested-{name}"] = write(pa.table({"messages": column, "tools": column}))
+    # The leaves disagree: the pages of one are those of another.
+    data = found["nested-plain"]
+    for one, other in [(0, 1), (0, 2), (2, 3), (3, 1), (4, 0)]:
+        file = File(data)
+        file.pages[one][1][:] = File(data).pages[other][1]
+        found[f"nested-{one}-as-{other}"] = file.join()
+    # One row with as many entries as a run can say, with values and without.
+    for name, count in {"many": 1 << 20, "huge": 2**31 - 1}.items():
+        for column, width in [(0, 1), (2, 1)]:
+            for level in [0, 7]:
+                file = File(data)
+                header, page = file.pages[column][1][0]
+                run = bytearray()
+                left = count << 1
+                while left > 0x7F:
+                    run.append(left & 0x7F | 0x80)
+                    left >>= 7
+                run.append(left)
+                levels = b"".join(struct.pack("<I", len(part)) + part for part in [bytes(run) + b"\1", bytes(run) + bytes([level])])
+                file.pages[column][1][0][1] = levels + page
+                put(header, (5, 1), count)
+                put(header, (2,), len(levels + page))
+                put(header, (3,), len(levels + page))
+                found[f"nested-run-{name}-{column}-{level}"] = file.join()
+    # Levels that are none: the bytes of the levels of one leaf, one after the other.
+    for column in range(4):
+        for at in range(4, 14):
+            file = File(data)
+            header, page = file.pages[column][1][0]
+            if at < len(page):
+                file.pages[column][1][0][1] = page[:at] + bytes([page[at] ^ 0x55]) + page[at + 1 :]
+                found[f"nested-levels-{column}-{at}"] = file.join()
+    return found
+
+
 def footers():
     data = texts().join()
     length = struct.pack("<I", struct.unpack("<I", data[-8:-4])[0])
@@ -317,4 +400,4 @@ def pages():
 
 
 def files():
-    return {**whole(), **footers(), **pages()}
+    return {**whole(), **nested(), **footers(), **pages()}

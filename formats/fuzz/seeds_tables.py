@@ -47,9 +47,29 @@ def tables():
     found = {name: pa.table({"text": column, "input_ids": column}) for name, column in one.items()}
     found["ids"] = pa.table({"id": pa.array([1, None], pa.uint64()), "text": ["a", "b"], "input_ids": [[1], [None]]})
     found["structs"] = pa.table({"meta": pa.array([{"inner": {"text": text}} for text in TEXTS] + [None]), "number": range(ROWS + 1)})
+    found["nested"] = seeds_parquet.conversations()
+    found["nested-large"] = seeds_parquet.conversations(pa.large_string(), pa.large_list)
+    found["nested-views"] = seeds_parquet.conversations(pa.string_view())
+    for name, column in {
+        "map": pa.array([[("a", 1)], None], pa.map_(pa.string(), pa.int32())),
+        "maps": pa.array([[[("a", 1), ("b", None)]], [[]]], pa.list_(pa.map_(pa.string(), pa.int32()))),
+        "floats": pa.array([[1.5, float("nan")], [None]]),
+        "lists": pa.array([[[1], [2]], [None]], pa.list_(pa.list_(pa.int8(), 1))),
+        "null": pa.nulls(2),
+        "nulls": pa.array([[None], []], pa.list_(pa.null())),
+        "json": pa.array(['[{"role":"user"}]', "["]),
+        "dictionary": pa.array([["a", "b", "a"], [None]]).cast(pa.list_(pa.dictionary(pa.int8(), pa.string()))),
+        "empty": pa.array([[{}, None], []], pa.list_(pa.struct([]))),
+    }.items():
+        found[f"nested-{name}"] = pa.table({"messages": column, "tools": column})
     found["no-rows"] = pa.table({"text": pa.array([], pa.string())})
     found["no-columns"] = pa.table({})
     return found
+
+
+def nested(new):
+    whole = write(seeds_parquet.conversations().select(["messages", "targets"]), new)
+    return {f"nested-{name}": data for name, data in damaged(whole).items()}
 
 
 def damaged(data):
@@ -79,6 +99,7 @@ def arrow_streams():
             column = pa.DictionaryArray.from_arrays(pa.array(range(len(values)), pa.int8()), pa.array(values))
             writer.write_batch(pa.record_batch([column], schema=schema))
     found["deltas"] = sink.getvalue().to_pybytes()
+    found |= nested(pa.ipc.new_stream)
     deep = pa.string()
     for _ in range(20):
         deep = pa.struct({"text": deep})
@@ -118,7 +139,7 @@ def arrow_files():
         pl.DataFrame({"text": ["a", "b" * 20], "input_ids": [[1], [2, 3]]}).write_ipc(out, compression=codec)
         found[f"polars-{codec}"] = out.getvalue()
     whole = write(pa.table({"text": ["a", "b"], "input_ids": [[1], [2]]}), pa.ipc.new_file)
-    found |= damaged(whole)
+    found |= damaged(whole) | nested(pa.ipc.new_file)
     for name, lie in {"zero": 0, "more": len(whole), "huge": 2**32 - 1, "one-less": 1}.items():
         found[f"footer-length-{name}"] = whole[:-10] + struct.pack("<I", lie) + whole[-6:]
     found |= claims(write(pa.table({"other": pa.nulls(3)}), pa.ipc.new_file), 3)

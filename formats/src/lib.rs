@@ -23,7 +23,7 @@ pub mod trainers;
 
 pub use corpus::{CorpusError, Examples, Found, Location, PassedOver, Shard, find_shards};
 pub use input::{
-    Compression, Content, ContentFields, Document, Kind, OptionNames, ReadOptions, Record,
+    Compression, Content, ContentFields, Document, Kind, Numbers, OptionNames, ReadOptions, Record,
     Rejection, Sample, ShardError, ShardReader, UnsupportedForm,
 };
 pub use masks::{

@@ -1,4 +1,4 @@
-//! Combines the scores of several references into one score per token.
+//! Combines the scores of several references, or several columns, into one score per token.
 
 /// How several references' scores of a token become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,9 +9,14 @@ pub enum Combine {
     Mean,
     /// The highest: a token is easy if all references find it easy.
     Max,
+    /// The product.
+    Product,
 }
 
 impl Combine {
+    /// All ways.
+    pub const ALL: [Self; 4] = [Self::Min, Self::Mean, Self::Max, Self::Product];
+
     /// Combines one or more slices of equal length, token by token. The result is NaN where any of them is.
     ///
     /// Everything is computed in f32, so the stored scores always give the same bits: the mean is the sum in the
@@ -25,6 +30,7 @@ impl Combine {
             for (all, &one) in combined.iter_mut().zip(*other) {
                 *all = match self {
                     Self::Mean => *all + one,
+                    Self::Product => *all * one,
                     Self::Min if one < *all || one.is_nan() => one,
                     Self::Max if one > *all || one.is_nan() => one,
                     Self::Min | Self::Max => *all,
@@ -38,12 +44,13 @@ impl Combine {
         combined
     }
 
-    /// Its name: `min`, `mean` or `max`.
+    /// Its name: `min`, `mean`, `max` or `product`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Min => "min",
             Self::Mean => "mean",
             Self::Max => "max",
+            Self::Product => "product",
         }
     }
 }
@@ -66,6 +73,7 @@ mod tests {
         };
         assert_eq!(of(Combine::Min), [1.0, 0.1]);
         assert_eq!(of(Combine::Max), [3.0, 0.4]);
+        assert_eq!(of(Combine::Product), [6.0, 0.1 * 0.2 * 0.4]);
         // In f32, (0.1 + 0.2) + 0.4 is 0.70000005.
         assert_eq!(of(Combine::Mean), [2.0, (0.1f32 + 0.2 + 0.4) / 3.0]);
         assert_eq!(Combine::Mean.of(&scores[..1])[..2], [1.0, 0.1]);

@@ -28,6 +28,7 @@ mod ratio;
 mod rules;
 mod span;
 mod weights;
+mod wide_rank;
 
 pub use batch_scope::Batches;
 pub use combine::Combine;
@@ -42,6 +43,7 @@ pub use ratio::{KeepRatio, RatioError};
 pub use rules::{Bounds, intersect, unite};
 pub use span::{Share, Span};
 pub use weights::{Formula, Weights};
+pub use wide_rank::{WIDE_UNSCORED, WideRank};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,5 +1,6 @@
 //! Weights from 0 to 1 in place of mask bits (the paper's reweighting): how much to learn from a token. An unscored
-//! token has weight 0, as its bit would be 0.
+//! token has weight 0, as its bit would be 0. With a lower bound below 0, weights may be negative: such a token is to be
+//! unlearned.
 
 use crate::{Direction, UNSCORED};
 
@@ -14,11 +15,23 @@ pub enum Formula {
         /// `T`.
         temperature: f64,
     },
-    /// `w = min(max(x / T, 0), 1)` for a score `x` and a temperature `T`, both in nats: 0 for `x <= 0`, 1 for `x >= T`.
+    /// `w = x / T` for a score `x` and a temperature `T`, both in nats. Only the bounds of the weights clip it.
     Clipped {
         /// `T`.
         temperature: f64,
     },
+    /// `w = p^k = exp(-k x)` for a loss `x` in nats, where `p` is the probability of the token.
+    Power {
+        /// `k`, above 0.
+        exponent: f64,
+    },
+}
+
+impl Formula {
+    /// Whether it yields negative weights for some scores, before they are clamped.
+    pub fn is_signed(self) -> bool {
+        matches!(self, Self::Clipped { .. })
+    }
 }
 
 /// A formula, and the bounds its weights are clamped to: `min(max(w, least), most)`.
@@ -65,9 +78,8 @@ impl Weights {
             Formula::Sigmoid { temperature } => {
                 each(weights, &|x| 1.0 / (1.0 + (-x / temperature).exp()));
             }
-            Formula::Clipped { temperature } => {
-                each(weights, &|x| (x / temperature).clamp(0.0, 1.0));
-            }
+            Formula::Clipped { temperature } => each(weights, &|x| x / temperature),
+            Formula::Power { exponent } => each(weights, &|x| (-exponent * x).exp()),
         }
     }
 }
@@ -112,6 +124,28 @@ mod tests {
         assert_eq!(sigmoid[5], 0.622_459_35);
         let clipped = weigh(Formula::Clipped { temperature: 2.0 }, &scores);
         assert_eq!(clipped, [0.0, 1.0, 0.0, 0.0, 0.0, 0.5]);
+    }
+
+    #[test]
+    fn powers_of_the_probability() {
+        let losses = [0.0, 1.0, f32::INFINITY, f32::NAN, 0.25, -0.5];
+        // np.exp(-np.float64([1, .25])).astype(np.float32), and of the doubled losses. No probability exceeds 1.
+        let power = weigh(Formula::Power { exponent: 1.0 }, &losses);
+        assert_eq!(power, [1.0, 0.367_879_45, 0.0, 0.0, 0.778_800_8, 1.0]);
+        let power = weigh(Formula::Power { exponent: 2.0 }, &losses);
+        assert_eq!(power, [1.0, 0.135_335_28, 0.0, 0.0, 0.606_530_67, 1.0]);
+    }
+
+    #[test]
+    fn signed_weights_below_0() {
+        let weights = Weights {
+            formula: Formula::Clipped { temperature: 2.0 },
+            least: -1.0,
+            most: 1.0,
+        };
+        let mut weighed = Vec::new();
+        weights.weigh(&[-1.0, f32::NEG_INFINITY, 0.5, 9.0, f32::NAN], &mut weighed);
+        assert_eq!(weighed, [-0.5, -1.0, 0.25, 1.0, 0.0]);
     }
 
     #[test]

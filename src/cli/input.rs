@@ -19,6 +19,7 @@ pub(crate) const OPTION_NAMES: OptionNames = OptionNames {
     completion_field: "--completion-field",
     spans_field: "--spans-field",
     context_field: "--with-context-field",
+    numbers_field: "--column",
 };
 
 /// Where a row's text is.

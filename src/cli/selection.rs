@@ -1,5 +1,7 @@
 //! The selection options, shared by `score` and `select`. `crate::selections::options` resolves them.
 
+use std::{fmt, str::FromStr};
+
 use clap::{Args, ValueEnum};
 use rho_selection::KeepRatio;
 
@@ -75,25 +77,36 @@ pub struct SelectionArgs {
 
     /// Write a column of weights from 0 to 1 instead of masks, by loss, entropy or excess loss.
     ///
-    /// The column is called weight_loss, weight_entropy or weight_excess; a token that was not scored has weight 0.
-    #[arg(
-        long,
-        value_name = "FORMULA",
-        value_enum,
-        help_heading = "Weights instead of bits"
-    )]
+    /// The column is called weight_loss, weight_entropy or weight_excess; a token that was not scored has weight 0. By any
+    /// of them: rank, (n - r) / n, where r is the rank, from 0, among the n scored tokens of the scope. By excess:
+    /// sigmoid, 1 / (1 + exp(-excess / T)), and clipped, excess / T. By loss: exp, the token's probability
+    /// p = exp(-loss), and power:K, p^K. By entropy: entropy, the entropy / T. All are clamped to the range of
+    /// --min-weight and --max-weight.
+    #[arg(long, value_name = "FORMULA", help_heading = "Weights instead of bits")]
     pub weights: Option<FormulaName>,
 
-    /// Temperature T of sigmoid and clipped, in nats [default: 1].
+    /// Temperature T of sigmoid, clipped and entropy, in nats [default: 1].
     #[arg(long, value_name = "NATS", help_heading = "Weights instead of bits")]
     pub temperature: Option<f64>,
 
     /// Raise lower weights of scored tokens to this [default: 0].
-    #[arg(long, value_name = "W", help_heading = "Weights instead of bits")]
+    ///
+    /// At least -1. Below 0, clipped weights of a negative excess loss are negative: such tokens are to be unlearned.
+    #[arg(
+        long,
+        value_name = "W",
+        allow_negative_numbers = true,
+        help_heading = "Weights instead of bits"
+    )]
     pub min_weight: Option<f32>,
 
     /// Reduce higher weights to this [default: 1].
-    #[arg(long, value_name = "W", help_heading = "Weights instead of bits")]
+    #[arg(
+        long,
+        value_name = "W",
+        allow_negative_numbers = true,
+        help_heading = "Weights instead of bits"
+    )]
     pub max_weight: Option<f32>,
 }
 
@@ -117,6 +130,9 @@ pub enum RuleName {
     Threshold,
     /// All tokens but the easiest and the hardest.
     Band,
+    /// The scores of columns: `select --by column:NAME`.
+    #[value(skip)]
+    Column,
 }
 
 /// Among which tokens to rank.
@@ -133,13 +149,54 @@ pub enum ScopeName {
 }
 
 /// How a score becomes a weight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FormulaName {
     /// (n - r) / n, where r is the rank, from 0, among the n scored tokens of the scope.
     Rank,
     /// 1 / (1 + exp(-excess / T)).
     Sigmoid,
-    /// min(max(excess / T, 0), 1).
+    /// excess / T.
     Clipped,
+    /// exp(-loss), the token's probability.
+    Exp,
+    /// The probability to the power of this number.
+    Power(f64),
+    /// entropy / T.
+    Entropy,
+}
+
+impl FromStr for FormulaName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("power:")) {
+            ("rank", _) => Ok(Self::Rank),
+            ("sigmoid", _) => Ok(Self::Sigmoid),
+            ("clipped", _) => Ok(Self::Clipped),
+            ("exp", _) => Ok(Self::Exp),
+            ("entropy", _) => Ok(Self::Entropy),
+            (_, Some(number)) => match number.parse::<f64>() {
+                Ok(exponent) if exponent.is_finite() && exponent > 0.0 => Ok(Self::Power(exponent)),
+                _ => Err(format!(
+                    "expected power:K with a number K above 0, got {text:?}"
+                )),
+            },
+            _ => Err(format!(
+                "expected rank, sigmoid, clipped, exp, power:K or entropy, got {text:?}"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for FormulaName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rank => f.write_str("rank"),
+            Self::Sigmoid => f.write_str("sigmoid"),
+            Self::Clipped => f.write_str("clipped"),
+            Self::Exp => f.write_str("exp"),
+            Self::Power(exponent) => write!(f, "power:{exponent}"),
+            Self::Entropy => f.write_str("entropy"),
+        }
+    }
 }

@@ -58,6 +58,14 @@ pub(crate) struct Document<'a> {
     pub(crate) chosen: Targets<'a>,
 }
 
+/// The error that a target cannot express negative weights; `what` begins it.
+pub(super) fn negative(what: &str, to: &str) -> anyhow::Error {
+    HintedError::error(
+        format!("{what}: expected weights of at least 0 for --to {to}, got negative ones"),
+        "convert to parquet, jsonl or webdataset, whose readers get the numbers; or select again with --min-weight 0: the loss that this trainer computes is divided by the sum of the weights",
+    )
+}
+
 impl Documents {
     /// Reads the documents of a record batch, with the selection of `column`.
     pub(super) fn of(
@@ -147,6 +155,20 @@ impl Documents {
                 },
             }
         })
+    }
+
+    /// Refuses negative weights, for the target `to`, which cannot express them.
+    pub(super) fn must_not_be_negative(&self, to: &str) -> anyhow::Result<()> {
+        let Values::Weights(weights) = &self.chosen else {
+            return Ok(());
+        };
+        let Some(i) = weights.iter().position(|&weight| weight < 0.0) else {
+            return Ok(());
+        };
+        let document = self.ends.iter().take_while(|&&end| end <= i).count();
+        let (_, row) = self.masks.token_hash_and_row(document);
+        let (shard, weight) = (self.masks.shard(document), weights[i]);
+        Err(negative(&format!("{shard} row {row}: weight {weight}"), to))
     }
 
     /// The number of target tokens.

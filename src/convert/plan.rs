@@ -6,6 +6,7 @@ use rho_formats::{MasksFolder, mask_file_stem};
 use serde_json::{Value, json};
 
 use super::{
+    documents::{self, Column},
     settings::Settings,
     targets::{self, Abilities, Target},
 };
@@ -81,6 +82,18 @@ pub(crate) fn resolve(args: &ConvertArgs) -> anyhow::Result<ConvertPlan> {
     }
     version_fits(&args.masks, &input.first.schema().metadata)?;
     let settings = Settings::of(args, abilities, &input.first)?;
+    if let Some(Column::Weights(name)) = &settings.column
+        && !abilities.signed_weights
+    {
+        let metadata = Metadata::of(&input.first.schema().metadata);
+        if let Some(least) = metadata.negative_weights(name) {
+            let shown = args.masks.display();
+            return Err(documents::negative(
+                &format!("{shown}: {name}: --min-weight {least}"),
+                &args.to.name(),
+            ));
+        }
+    }
     let target = targets::make(args.to, &settings, &input.first)?;
     let threads = threads::count(args.threads)?;
     Ok(ConvertPlan {

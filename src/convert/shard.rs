@@ -37,6 +37,9 @@ pub(super) fn convert(
                 counts.tokens += batch.tokens() as u64;
                 let tokens = batch.tokens();
                 let documents = Documents::of(batch, settings.column.as_ref(), settings.ending)?;
+                if !plan.abilities.signed_weights {
+                    documents.must_not_be_negative(&plan.to.name())?;
+                }
                 counts.targets += documents.targets() as u64;
                 counts.ended += documents.ended as u64;
                 writer.write(&documents)?;

@@ -7,11 +7,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{
-    documents::{Document, Documents},
-    partitions::Partitions,
+use super::documents::{Document, Documents};
+use crate::{
+    cli::JoinKey,
+    on_disk::{Partitions, Place},
+    stop::Stop,
 };
-use crate::{cli::JoinKey, stop::Stop};
 
 /// The result for one document, or for two with the same key.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,21 +112,26 @@ impl Join<'_> {
         depth: u64,
         each: &mut dyn FnMut(Joined),
     ) -> anyhow::Result<bool> {
-        let mut partitions = Partitions::new(depth)?;
-        for (side, waiting) in waiting.into_iter().enumerate() {
+        let place = Place::temporary();
+        let mut partitions = Vec::new();
+        for (documents, waiting) in sides.into_iter().zip(waiting) {
+            let mut own = Partitions::new(&place, depth)?;
             for (key, document) in waiting.all() {
-                partitions.write(side, &key, &document)?;
+                own.write(&key, &document)?;
             }
-            while let Some(document) = sides[side].next()? {
+            while let Some(document) = documents.next()? {
                 if self.stop.requested() {
                     return Ok(false);
                 }
-                partitions.write(side, &self.key(&document), &document)?;
+                own.write(&self.key(&document), &document)?;
             }
+            partitions.push(own.read()?.into_iter());
         }
-        for mut sides in partitions.read()? {
-            let [a, b] = &mut sides;
-            if !self.level([a, b], depth + 1, each)? {
+        let [of_a, of_b] = &mut partitions[..] else {
+            return Ok(true);
+        };
+        for (mut a, mut b) in of_a.zip(of_b) {
+            if !self.level([&mut a, &mut b], depth + 1, each)? {
                 return Ok(false);
             }
         }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! * `documents`: the documents of a folder, one by one, with the columns that both have.
-//! * `join`: pairs of the same document; `partitions` holds those that do not fit in memory.
+//! * `join`: pairs of the same document; `records` writes those that do not fit in memory.
 //! * `agreement`: the counts. `compare`: the whole comparison. `report`, `table`: its numbers as JSON, and human-readable.
 //!
 //! The joined documents are read and counted on one thread in a fixed order, so the result is the same at each run.
@@ -18,7 +18,7 @@ mod agreement;
 mod compare;
 mod documents;
 mod join;
-mod partitions;
+mod records;
 mod report;
 mod table;
 

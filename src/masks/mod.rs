@@ -10,11 +10,13 @@
 //!   folder and its files, shard by shard. `kind`: which command wrote it.
 //! * `documents`: single documents with all their columns.
 //! * `summary`: its summary.json. `tokenizer`: finds the tokenizer of the masks.
+//! * `duplicates`: finds documents that came before.
 //! * `out_folder`: refuses an output folder that overlaps the input folder.
 //!
 //! Nothing here writes to a masks folder.
 
 pub(crate) mod documents;
+pub(crate) mod duplicates;
 pub(crate) mod files;
 pub(crate) mod finished;
 pub(crate) mod kind;

@@ -1,16 +1,22 @@
 //! Finds what several folders have: shards of the same name, and documents with the same tokens.
 //!
-//! Documents are compared by their token hash. If there are more than fit in memory, the folders are read several times,
-//! each time for a part of the hashes.
+//! Documents are compared by their token hash.
 
-use std::collections::HashSet;
+use std::{cell::RefCell, collections::HashSet, collections::VecDeque, ops::Range};
 
 use rho_formats::MaskColumns;
 
-use crate::{cli::OnDuplicate, hinted_error::HintedError, masks::finished::Input, stop::Stop};
+use crate::{
+    cli::OnDuplicate,
+    hinted_error::HintedError,
+    masks::{
+        duplicates::{HASHES, Occurrence, Search},
+        finished::Input,
+    },
+    on_disk::{Bits, Place},
+    stop::Stop,
+};
 
-/// Hashes in memory at a time.
-const HASHES: u64 = 1 << 24;
 /// Most names in an error.
 const SHOWN: usize = 5;
 
@@ -24,8 +30,34 @@ pub(super) struct Part {
     pub(super) dropped: u64,
     /// The names of the shards that an earlier folder has too; all their documents are dropped.
     pub(super) dropped_shards: Vec<String>,
-    /// For each file, whether each document is kept; none if all are.
-    pub(super) kept: Vec<Option<Vec<bool>>>,
+}
+
+/// What several folders have.
+pub(super) struct Duplicates {
+    /// By folder.
+    pub(super) parts: Vec<Part>,
+    /// By folder and file: the number of its first document among those of all folders.
+    first: Vec<Vec<u64>>,
+    /// The documents that are dropped; none if there are none.
+    dropped: Option<Bits>,
+}
+
+impl Duplicates {
+    /// Whether each of some documents of a file is kept; none if all are.
+    pub(super) fn kept(
+        &self,
+        input: usize,
+        file: usize,
+        rows: Range<usize>,
+    ) -> anyhow::Result<Option<Vec<bool>>> {
+        let Some(dropped) = &self.dropped else {
+            return Ok(None);
+        };
+        let first = self.first[input][file];
+        let mut kept = dropped.read(first + rows.start as u64..first + rows.end as u64)?;
+        kept.iter_mut().for_each(|bit| *bit = !*bit);
+        Ok(kept.contains(&false).then_some(kept))
+    }
 }
 
 /// Finds the duplicates; none if the run is stopped.
@@ -36,97 +68,166 @@ pub(super) fn find(
     inputs: &[Input],
     on_duplicate: OnDuplicate,
     stop: &Stop,
-) -> anyhow::Result<Option<Vec<Part>>> {
-    let mut parts = Vec::new();
-    let mut names: HashSet<String> = HashSet::new();
-    let mut documents = 0;
+) -> anyhow::Result<Option<Duplicates>> {
+    let (mut parts, mut first) = (Vec::new(), Vec::new());
+    let (mut names, mut count) = (HashSet::new(), 0);
     for input in inputs {
-        let Some((part, own)) = shards(input, &names, stop)? else {
+        let Some(listed) = shards(input, &names, stop)? else {
             return Ok(None);
         };
+        let part = listed.part;
         if let (OnDuplicate::Error, Some(_)) = (on_duplicate, part.dropped_shards.first()) {
             return Err(same_shards(input, &part.dropped_shards));
         }
-        documents += part.documents + part.dropped;
-        names.extend(own);
+        names.extend(listed.names);
         parts.push(part);
+        let before = listed.documents.into_iter().map(|documents: u64| {
+            count += documents;
+            count - documents
+        });
+        first.push(before.collect::<Vec<u64>>());
     }
-    let passes = documents.div_ceil(HASHES).max(1);
-    for pass in 0..passes {
-        let mut earlier: HashSet<i64> = HashSet::new();
-        for (i, (input, part)) in inputs.iter().zip(&mut parts).enumerate() {
-            let mut own = Vec::new();
-            for file in 0..input.files.len() {
-                let mut at = 0;
-                let mut columns = MaskColumns::open(&input.path(file))?;
-                while let Some(batch) = columns.next_checked_of(&["shard"])? {
-                    if stop.requested() {
-                        return Ok(None);
-                    }
-                    for (row, tokens) in batch.documents().enumerate() {
-                        let (hash, number) = batch.token_hash_and_row(row);
-                        let kept = part.keeps(file, at + row);
-                        if hash.cast_unsigned() % passes != pass || !kept {
-                            continue;
-                        }
-                        if i > 0 && earlier.contains(&hash) {
-                            if on_duplicate == OnDuplicate::Error {
-                                return Err(same_document(inputs, i, batch.shard(row), number));
-                            }
-                            part.drop(file, at + row, tokens.len() as u64);
-                        } else {
-                            own.push(hash);
-                        }
-                    }
-                    at += batch.rows();
+    // The output folder is not created yet: duplicates may end the run.
+    let place = Place::temporary();
+    let dropped = Bits::new(&place, count)?;
+    let setting = RefCell::new(dropped.set());
+    let dropped_shards: Vec<HashSet<String>> = parts
+        .iter()
+        .map(|part| part.dropped_shards.iter().cloned().collect())
+        .collect();
+    let mut documents = Documents {
+        inputs,
+        stop,
+        input: 0,
+        file: 0,
+        open: None,
+        document: 0,
+        ready: VecDeque::new(),
+    };
+    let search = Search {
+        place: &place,
+        most: HASHES,
+    };
+    let mut any = dropped_shards.iter().any(|shards| !shards.is_empty());
+    let mut again = None;
+    search.run(
+        &mut || {
+            while let Some((one, shard)) = documents.next()? {
+                if !dropped_shards[one.group as usize].contains(&shard) {
+                    return Ok(Some(one));
                 }
+                setting.borrow_mut().set(one.document)?;
             }
-            earlier.extend(own);
-        }
+            Ok(None)
+        },
+        &mut |one| {
+            if on_duplicate == OnDuplicate::Error {
+                again = Some(one);
+                return Ok(false);
+            }
+            any = true;
+            let part = &mut parts[one.group as usize];
+            part.dropped += 1;
+            part.documents -= 1;
+            part.tokens -= one.tokens;
+            setting.borrow_mut().set(one.document)?;
+            Ok(true)
+        },
+    )?;
+    setting.into_inner().end()?;
+    if stop.requested() {
+        return Ok(None);
     }
-    Ok(Some(parts))
+    if let Some(one) = again {
+        return Err(same_document(inputs, &first, one)?);
+    }
+    Ok(Some(Duplicates {
+        parts,
+        first,
+        dropped: any.then_some(dropped),
+    }))
 }
 
-impl Part {
-    /// Whether a document is kept, as far as is known.
-    fn keeps(&self, file: usize, row: usize) -> bool {
-        let kept = self.kept[file].as_ref().and_then(|kept| kept.get(row));
-        kept.copied().unwrap_or(true)
-    }
+/// The documents of all folders, in order.
+struct Documents<'a> {
+    inputs: &'a [Input],
+    stop: &'a Stop,
+    input: usize,
+    file: usize,
+    open: Option<MaskColumns>,
+    /// The number of the next document.
+    document: u64,
+    /// Of the last record batch, with the names of their shards.
+    ready: VecDeque<(Occurrence, String)>,
+}
 
-    fn drop(&mut self, file: usize, row: usize, tokens: u64) {
-        let kept = self.kept[file].get_or_insert_default();
-        if kept.len() <= row {
-            // Rows that were not looked at yet are kept.
-            kept.resize(row + 1, true);
+impl Documents<'_> {
+    /// The next document and its shard; none at the end, or if the run is stopped. Its group is its folder.
+    fn next(&mut self) -> anyhow::Result<Option<(Occurrence, String)>> {
+        loop {
+            if let Some(next) = self.ready.pop_front() {
+                return Ok(Some(next));
+            }
+            let Some(input) = self.inputs.get(self.input) else {
+                return Ok(None);
+            };
+            if self.file == input.files.len() {
+                (self.input, self.file) = (self.input + 1, 0);
+                continue;
+            }
+            let open = match &mut self.open {
+                Some(open) => open,
+                none => none.insert(MaskColumns::open(&input.path(self.file))?),
+            };
+            if self.stop.requested() {
+                return Ok(None);
+            }
+            let Some(batch) = open.next_checked_of(&["shard"])? else {
+                self.open = None;
+                self.file += 1;
+                continue;
+            };
+            for (row, tokens) in batch.documents().enumerate() {
+                let occurrence = Occurrence {
+                    token_hash: batch.token_hash_and_row(row).0,
+                    group: self.input as u64,
+                    document: self.document,
+                    tokens: tokens.len() as u64,
+                };
+                self.document += 1;
+                self.ready
+                    .push_back((occurrence, batch.shard(row).to_owned()));
+            }
         }
-        kept[row] = false;
-        self.dropped += 1;
-        self.documents -= 1;
-        self.tokens -= tokens;
     }
 }
 
-/// The documents of a folder and the names of its shards; those of `names` are dropped.
-fn shards(
-    input: &Input,
-    names: &HashSet<String>,
-    stop: &Stop,
-) -> anyhow::Result<Option<(Part, HashSet<String>)>> {
+/// The shards of a folder.
+struct Listed {
+    part: Part,
+    /// The names of those that no earlier folder has.
+    names: HashSet<String>,
+    /// The number of documents of each file.
+    documents: Vec<u64>,
+}
+
+/// The shards of a folder and their documents; those of `names` are dropped.
+fn shards(input: &Input, names: &HashSet<String>, stop: &Stop) -> anyhow::Result<Option<Listed>> {
     let mut part = Part::default();
     let mut own: HashSet<String> = HashSet::new();
     let mut dropped: HashSet<String> = HashSet::new();
+    let mut counts = Vec::new();
     for file in 0..input.files.len() {
-        let mut kept: Vec<bool> = Vec::new();
+        let mut count = 0;
         let mut columns = MaskColumns::open(&input.path(file))?;
         while let Some(batch) = columns.next_of(&["shard", "input_ids"])? {
             if stop.requested() {
                 return Ok(None);
             }
+            count += batch.rows() as u64;
             for (row, tokens) in batch.documents().enumerate() {
                 let shard = batch.shard(row);
                 let is_new = !names.contains(shard);
-                kept.push(is_new);
                 let seen = if is_new { &mut own } else { &mut dropped };
                 if !seen.contains(shard) {
                     seen.insert(shard.to_owned());
@@ -142,11 +243,14 @@ fn shards(
                 }
             }
         }
-        let all = kept.iter().all(|&kept| kept);
-        part.kept.push((!all).then_some(kept));
+        counts.push(count);
     }
     part.shards = own.len() as u64;
-    Ok(Some((part, own)))
+    Ok(Some(Listed {
+        part,
+        names: own,
+        documents: counts,
+    }))
 }
 
 fn same_shards(input: &Input, names: &[String]) -> anyhow::Error {
@@ -166,12 +270,30 @@ fn same_shards(input: &Input, names: &[String]) -> anyhow::Error {
     )
 }
 
-fn same_document(inputs: &[Input], i: usize, shard: &str, row: i64) -> anyhow::Error {
-    HintedError::error(
+/// The error about a document that an earlier folder has too.
+fn same_document(
+    inputs: &[Input],
+    first: &[Vec<u64>],
+    one: Occurrence,
+) -> anyhow::Result<anyhow::Error> {
+    let i = one.group as usize;
+    let file = first[i].partition_point(|&first| first <= one.document) - 1;
+    let mut left = (one.document - first[i][file]) as usize;
+    let mut columns = MaskColumns::open(&inputs[i].path(file))?;
+    let mut found = String::new();
+    while let Some(batch) = columns.next_of(&["shard", "row"])? {
+        if left < batch.rows() {
+            let (shard, row) = (batch.shard(left), batch.token_hash_and_row(left).1);
+            found = format!(": {shard} row {row}");
+            break;
+        }
+        left -= batch.rows();
+    }
+    Ok(HintedError::error(
         format!(
-            "{}: expected other documents than those of the folders before it, got the tokens of one again: {shard} row {row}",
+            "{}: expected other documents than those of the folders before it, got the tokens of one again{found}",
             inputs[i].folder.display()
         ),
         "keep the first of each with --on-duplicate first; `rho-mask diff --join tokens` lists how many there are",
-    )
+    ))
 }

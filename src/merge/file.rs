@@ -4,15 +4,14 @@ use rho_formats::{MaskColumns, MaskCopy, MaskFile, MasksFolder, OutputError, Sto
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::plan::{MergePlan, Merged};
+use super::{
+    duplicates::Duplicates,
+    plan::{MergePlan, Merged},
+};
 use crate::{
     progress::Progress,
     run_folder::ShardRecord,
-    selections::{
-        counts::{Counts, Selected},
-        rule::Rule,
-        scores,
-    },
+    selections::{counts::Counts, rule::Rule},
     stop::Stop,
 };
 
@@ -54,7 +53,7 @@ pub(super) fn copy(
     plan: &MergePlan,
     target: &Target<'_>,
     merged: &Merged,
-    kept: Option<&[bool]>,
+    duplicates: &Duplicates,
     stop: &Stop,
 ) -> anyhow::Result<Option<Record>> {
     let input = &plan.inputs[merged.input];
@@ -85,17 +84,13 @@ pub(super) fn copy(
         let Some(mut batch) = batch else { break };
         let rows = at..at + batch.rows();
         at = rows.end;
-        if let Some(kept) = kept {
-            let kept = rows.map(|row| kept.get(row).copied().unwrap_or(true));
-            let kept: Vec<bool> = kept.collect();
+        if let Some(kept) = duplicates.kept(merged.input, merged.file, rows)? {
             if !kept.contains(&true) {
                 continue;
             }
-            if kept.contains(&false) {
-                batch = batch.filter(&kept)?;
-            }
+            batch = batch.filter(&kept)?;
         }
-        count(&batch, target.rule, &mut counts)?;
+        counts.add_stored(target.rule, &batch)?;
         let before = copy.bytes();
         copy.write(&batch, &[], &[])?;
         target
@@ -111,55 +106,4 @@ pub(super) fn copy(
         None => {}
     }
     Ok(Some(Record { files, counts }))
-}
-
-/// Adds the documents of a record batch.
-fn count(
-    batch: &rho_formats::MaskBatch,
-    rule: Option<&Rule>,
-    counts: &mut Counts,
-) -> anyhow::Result<()> {
-    counts.documents += batch.rows() as u64;
-    counts.tokens += batch.tokens() as u64;
-    counts.context += batch.context() as u64;
-    let Some(rule) = rule else { return Ok(()) };
-    counts
-        .selections
-        .resize(rule.selections.len(), Selected::default());
-    let mut space = Vec::new();
-    let mut bits = Vec::new();
-    for (selection, counts) in rule.selections.iter().zip(&mut counts.selections) {
-        space.clear();
-        scores::scores(&selection.source, batch, &mut space)?;
-        counts.scored += space.iter().map(|s| u64::from(!s.is_nan())).sum::<u64>();
-        if selection.is_weights() {
-            space.clear();
-            batch.all_scores(&selection.column(), &mut space);
-            counts.weights += space.iter().map(|&w| f64::from(w)).sum::<f64>();
-        } else {
-            counts.kept += kept_by(batch, &selection.column(), &mut bits);
-            if rule.keep_by.is_some() {
-                for (row, tokens) in batch.documents().enumerate() {
-                    let scored = space[tokens.clone()].iter().filter(|s| !s.is_nan());
-                    let kept = bits[tokens].iter().filter(|&&kept| kept);
-                    counts.add_source(
-                        scores::Documents::source(batch, row),
-                        scored.count() as u64,
-                        kept.count() as u64,
-                    );
-                }
-            }
-        }
-    }
-    if let Some(combined) = rule.combined {
-        counts.combined += kept_by(batch, &format!("mask_{}", combined.name()), &mut bits);
-    }
-    Ok(())
-}
-
-/// How many tokens a mask column keeps; `bits` has the column afterwards.
-fn kept_by(batch: &rho_formats::MaskBatch, column: &str, bits: &mut Vec<bool>) -> u64 {
-    bits.clear();
-    batch.mask(column, bits);
-    bits.iter().map(|&kept| u64::from(kept)).sum()
 }

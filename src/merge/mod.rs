@@ -9,8 +9,8 @@
 //! * `run`: all files, on several threads; `file`: copies one; `summary`: the summary of the run.
 //!
 //! [`crate::run_folder`] records which files are done. Rows are copied with all their columns; only the metadata changes.
-//! Memory: a record batch for each thread, the names of the shards, and 16 million token hashes while duplicates are
-//! searched.
+//! Memory: a record batch for each thread, the names of the shards, and 4 million token hashes while duplicates are
+//! searched; more are on disk.
 
 mod duplicates;
 mod file;

@@ -38,7 +38,7 @@ pub(crate) fn run(
     kind: ProgressKind,
 ) -> anyhow::Result<Ended<Summary>> {
     // Before the folder is created: duplicates may be refused.
-    let Some(parts) = duplicates::find(&plan.inputs, plan.on_duplicate, stop)? else {
+    let Some(duplicates) = duplicates::find(&plan.inputs, plan.on_duplicate, stop)? else {
         return Err(Stopped("stopped: nothing was written".to_owned()).into());
     };
     let folder = RunFolder::open(
@@ -57,7 +57,8 @@ pub(crate) fn run(
         let note = masks_copy::copy(&input.folder, folder, tokenizer.as_deref())?;
         note.iter().for_each(|note| terminal::line(note));
     }
-    let metadata = metadata(plan, &parts)?;
+    let parts = &duplicates.parts;
+    let metadata = metadata(plan, parts)?;
     let rule = Metadata::of(&metadata).selections;
     let rule = rule.and_then(|rules| Rule::of_metadata(&rules));
     let names = plan.files.iter().map(|merged| merged.name.as_str());
@@ -79,8 +80,7 @@ pub(crate) fn run(
             stop,
             |i| {
                 let merged = &plan.files[i];
-                let kept = parts[merged.input].kept[merged.file].as_deref();
-                file::copy(plan, &target, merged, kept, stop)
+                file::copy(plan, &target, merged, &duplicates, stop)
             },
             |i| progress.shard_done(&plan.files[i].name, None),
         );
@@ -94,9 +94,9 @@ pub(crate) fn run(
     files
         .records()
         .for_each(|record| counts.add(&record.counts));
-    let rejected = rejections(plan, &parts, folder)?;
+    let rejected = rejections(plan, parts, folder)?;
     folder.list(&metadata, files.records().flat_map(|record| &record.files))?;
-    let summary = Summary::of(plan, &parts, rule.as_ref(), counts, rejected)?;
+    let summary = Summary::of(plan, parts, rule.as_ref(), counts, rejected)?;
     folder.summary(&serde_json::to_value(&summary)?)?;
     Ok(Ended::Done(summary, worked))
 }

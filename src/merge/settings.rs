@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::hinted_error::HintedError;
+use crate::{hinted_error::HintedError, metadata::without_counts};
 
 /// Fields of the metadata that may differ; each folder's own value is recorded. The fingerprints beside them say that
 /// the models are the same.
@@ -17,9 +17,6 @@ const MAY_DIFFER: &[&str] = &[
     "merged",
     "program",
 ];
-
-/// What the scope `corpus` adds to a selection: it follows from the corpus.
-const COUNTS: &[&str] = &["kept", "lowest_kept", "highest_kept"];
 
 /// Refuses metadata whose settings differ from those of the first folder.
 pub(super) fn must_equal(first: (&Path, &Value), other: (&Path, &Value)) -> anyhow::Result<()> {
@@ -65,8 +62,10 @@ fn comparable(metadata: &Value) -> Value {
     for name in MAY_DIFFER {
         fields.remove(*name);
     }
-    if let Some(selections) = fields.get_mut("selections") {
-        *selections = without_counts(selections);
+    for name in ["selections", "documents"] {
+        if let Some(selections) = fields.get_mut(name) {
+            *selections = without_counts(selections);
+        }
     }
     // The same model under another name is the same model.
     if let Some(reference) = fields.get_mut("reference") {
@@ -88,23 +87,6 @@ fn remove_name(model: &mut Value) {
         model.remove("name");
         model.remove("path");
     }
-}
-
-/// Selections without the counts of a corpus.
-pub(super) fn without_counts(selections: &Value) -> Value {
-    let mut selections = selections.clone();
-    for selection in selections.as_array_mut().into_iter().flatten() {
-        if let Some(fields) = selection.as_object_mut() {
-            COUNTS.iter().for_each(|count| {
-                fields.remove(*count);
-            });
-            // For `random` it is the name of a column, which is a setting.
-            if fields.get("scored").is_some_and(Value::is_number) {
-                fields.remove("scored");
-            }
-        }
-    }
-    selections
 }
 
 /// The first difference: the name of the field, and both values.
@@ -150,6 +132,9 @@ fn option(field: &str) -> Option<&'static str> {
         ("scope", _) => "--scope",
         ("scope_tokens", _) => "--batch",
         ("where", _) => "--where",
+        ("joined", _) => "--join",
+        ("duplicates", _) => "--drop-duplicates",
+        ("documents", _) => "--documents",
         // Its last part is the name of a source.
         ("selections", _) if field.contains(".keep_by") => "--keep-by",
         ("selections", "keep" | "keep_lowest" | "keep_highest") => "--keep",
@@ -188,9 +173,11 @@ pub(super) fn merged(all: &[&Value], parts: Vec<Value>) -> Value {
                 part[*name] = value.clone();
             }
         }
-        let rules = without_counts(&other["selections"]);
-        if rules != other["selections"] {
-            part["selections"] = other["selections"].clone();
+        for name in ["selections", "documents"] {
+            let rules = without_counts(&other[name]);
+            if rules != other[name] {
+                part[name] = other[name].clone();
+            }
         }
         for model in ["reference", "base"] {
             let model_of = &other[model];
@@ -219,9 +206,11 @@ pub(super) fn merged(all: &[&Value], parts: Vec<Value>) -> Value {
                 model.remove("path");
             }
         }
-        if let Some(selections) = fields.get("selections") {
-            let rules = without_counts(selections);
-            fields.insert("selections".to_owned(), rules);
+        for name in ["selections", "documents"] {
+            if let Some(selections) = fields.get(name) {
+                let rules = without_counts(selections);
+                fields.insert(name.to_owned(), rules);
+            }
         }
         fields.insert("merged".to_owned(), json!(records));
     }

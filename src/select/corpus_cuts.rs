@@ -10,10 +10,15 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use rho_formats::{MaskBatch, MaskColumns};
+use rho_formats::MaskBatch;
 use rho_selection::{Coarse, Cut, Direction, Fine, Seen, Share};
 
-use super::{filter::Filter, plan::SelectPlan};
+use super::{
+    filter::Filter,
+    plan::SelectPlan,
+    prepare::{Batches, Prepared},
+    record::DroppedBy,
+};
 use crate::{
     run_folder::on_threads,
     selections::{
@@ -36,7 +41,11 @@ struct Ranked<'a> {
 }
 
 /// Finds the cuts; none if the run is stopped.
-pub(super) fn cuts(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Option<Cuts>> {
+pub(super) fn cuts(
+    plan: &SelectPlan,
+    prepared: &Prepared,
+    stop: &Stop,
+) -> anyhow::Result<Option<Cuts>> {
     let ranked = ranked(&plan.rule);
     let sources = plan.sources.clone().unwrap_or_else(|| vec![None]);
     let at_a_time = HISTOGRAMS / (HISTOGRAM * ranked.len().max(1) * plan.threads.max(1));
@@ -45,6 +54,7 @@ pub(super) fn cuts(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Option<Cuts
         let some = first..sources.len().min(first + at_a_time.max(1));
         let counter = Counter {
             plan,
+            prepared,
             ranked: &ranked,
             sources: &sources,
             some,
@@ -66,7 +76,7 @@ pub(super) fn cuts(plan: &SelectPlan, stop: &Stop) -> anyhow::Result<Option<Cuts
     // The order of equal scores matters only if a cut divides them.
     let mut all = cuts.groups.iter().flat_map(|group| &group.cuts);
     if all.any(Cut::divides_equals) {
-        let Some(seen) = equals(plan, &ranked, &cuts, stop)? else {
+        let Some(seen) = equals(plan, prepared, &ranked, &cuts, stop)? else {
             return Ok(None);
         };
         let mut sums: BTreeMap<usize, Vec<Seen>> = BTreeMap::new();
@@ -163,6 +173,7 @@ impl Part {
 /// Counts some sources over all files.
 struct Counter<'a> {
     plan: &'a SelectPlan,
+    prepared: &'a Prepared,
     ranked: &'a [Ranked<'a>],
     /// All sources; none alone if the tokens of all are ranked together.
     sources: &'a [Option<String>],
@@ -226,15 +237,23 @@ impl Counter<'_> {
             let mut counts = zero();
             while let Some(i) = next() {
                 let (file, part) = Part::of(i, parts);
-                each_batch(plan, file, part, self.ranked, stop, |source, i, keys| {
-                    let source = plan.sources.as_ref().map_or(Some(0), |sources| {
-                        sources.binary_search_by(|s| s.as_deref().cmp(&source)).ok()
-                    });
-                    let own = source.filter(|source| self.some.contains(source));
-                    if let Some(source) = own {
-                        counts[(source - self.some.start) * selections + i].add(keys);
-                    }
-                })?;
+                each_batch(
+                    plan,
+                    self.prepared,
+                    file,
+                    part,
+                    self.ranked,
+                    stop,
+                    |source, i, keys| {
+                        let source = plan.sources.as_ref().map_or(Some(0), |sources| {
+                            sources.binary_search_by(|s| s.as_deref().cmp(&source)).ok()
+                        });
+                        let own = source.filter(|source| self.some.contains(source));
+                        if let Some(source) = own {
+                            counts[(source - self.some.start) * selections + i].add(keys);
+                        }
+                    },
+                )?;
             }
             let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
             for (total, count) in total.iter_mut().zip(&counts) {
@@ -254,6 +273,7 @@ type SeenInShard = BTreeMap<usize, Vec<Seen>>;
 /// Counts the tokens with the keys of the bounds, shard by shard.
 fn equals(
     plan: &SelectPlan,
+    prepared: &Prepared,
     ranked: &[Ranked<'_>],
     cuts: &Cuts,
     stop: &Stop,
@@ -267,12 +287,20 @@ fn equals(
             let mut seen = SeenInShard::new();
             let zero = || vec![Seen::default(); ranked.len()];
             for file in shards[shard].clone() {
-                each_batch(plan, file, part, ranked, stop, |source, i, keys| {
-                    if let Some(group) = cuts.group(source) {
-                        let seen = seen.entry(group).or_insert_with(zero);
-                        cuts.groups[group].cuts[i].see(keys, &mut seen[i]);
-                    }
-                })?;
+                each_batch(
+                    plan,
+                    prepared,
+                    file,
+                    part,
+                    ranked,
+                    stop,
+                    |source, i, keys| {
+                        if let Some(group) = cuts.group(source) {
+                            let seen = seen.entry(group).or_insert_with(zero);
+                            cuts.groups[group].cuts[i].see(keys, &mut seen[i]);
+                        }
+                    },
+                )?;
             }
             let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
             for (group, seen) in seen {
@@ -289,6 +317,7 @@ fn equals(
 /// selection.
 fn each_batch(
     plan: &SelectPlan,
+    prepared: &Prepared,
     file: usize,
     part: Part,
     ranked: &[Ranked<'_>],
@@ -302,23 +331,24 @@ fn each_batch(
         wanted.push("source");
     }
     wanted.extend(plan.filter.iter().flat_map(Filter::columns));
-    let mut columns = MaskColumns::open(&plan.input.path(file))?;
+    let mut batches = Batches::open(plan, prepared, file)?;
     let (mut space, mut keys, mut own) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0.. {
         if stop.requested() {
             break;
         }
         if number % part.of != part.number {
-            if !columns.skip_batch()? {
+            if !batches.skip()? {
                 break;
             }
             continue;
         }
-        let Some(batch): Option<MaskBatch> = columns.next_of(&wanted)? else {
+        let Some(batch) = batches.next_of(&wanted)? else {
             break;
         };
-        let passed = plan.filter.as_ref().map(|filter| filter.apply(&batch));
-        let batch = passed.transpose()?.flatten().unwrap_or(batch);
+        let Some(batch) = batches.choose(batch, &mut DroppedBy::default())? else {
+            continue;
+        };
         for (i, ranked) in ranked.iter().enumerate() {
             keys.clear();
             let source = &ranked.selection.source;

@@ -4,8 +4,9 @@
 //! masks folder ── files, shard by shard ──► keys ── cuts ──► bits ──► files of the same names
 //! ```
 //!
-//! * `plan`: the resolved arguments. `filter`: which documents are selected from. `corpus_cuts`: the cuts of the scope `corpus_cuts`, found by counting before anything is
-//!   written.
+//! * `plan`: the resolved arguments. `join`: columns of other programs. `filter`: which documents are selected from. `documents`: selects whole documents;
+//!   `prepare`: which documents are left, found before tokens are ranked. `corpus_cuts`: the cuts of the scope `corpus`,
+//!   found by counting before anything is written.
 //! * `folder`: opened and cleared. `run`: all shards, on several threads; `shard`: reads and writes the files of one shard.
 //! * `record`: the record of a finished shard; `summary`: the summary of the run.
 //!
@@ -17,9 +18,12 @@
 //! read ahead. Only the list of files grows with the corpus.
 
 pub(crate) mod corpus_cuts;
+mod documents;
 mod filter;
 pub(crate) mod folder;
+mod join;
 pub(crate) mod plan;
+mod prepare;
 mod record;
 pub(crate) mod run;
 mod shard;

@@ -11,12 +11,16 @@ use rho_formats::{FileFormat, MaskColumns, MasksFolder};
 use rho_selection::Direction;
 use serde_json::{Value, json};
 
-use super::filter::Filter;
+use super::{
+    documents::{self, DocumentRule, Ranking},
+    filter::Filter,
+    join::JoinPlan,
+};
 use crate::{
-    cli::SelectArgs,
+    cli::{SelectArgs, SelectBy},
     hinted_error::HintedError,
     masks::{finished::Input, out_folder},
-    metadata::{Metadata, Scored, Selection},
+    metadata::{Metadata, Scored, Selection, without_counts},
     plan::{Plan, record_format},
     run_folder::{Command, RecordedPlan, on_threads},
     selections::{
@@ -42,6 +46,16 @@ pub(crate) struct SelectPlan {
     pub(super) restart: bool,
     /// Which documents are selected from; none means all.
     pub(super) filter: Option<Filter>,
+    /// The column of another program that is added.
+    pub(super) joined: Option<JoinPlan>,
+    /// Whether documents that came before are dropped.
+    pub(super) drop_duplicates: bool,
+    /// How whole documents are selected, if they are.
+    pub(super) documents: Option<DocumentRule>,
+    /// Whether new masks are written; else they are copied.
+    pub(super) selects_tokens: bool,
+    /// The rule of the masks that are copied, if it is known.
+    pub(super) stored: Option<Rule>,
     /// The sources of the documents, sorted; none if they are not ranked by themselves.
     pub(super) sources: Option<Vec<Option<String>>>,
 }
@@ -59,6 +73,11 @@ impl SelectPlan {
             format: plan.format,
             input,
             filter: None,
+            joined: None,
+            drop_duplicates: false,
+            documents: None,
+            selects_tokens: true,
+            stored: None,
             sources,
             out: plan.out.clone(),
             rule: plan.rule.clone(),
@@ -70,21 +89,57 @@ impl SelectPlan {
 
     /// The metadata of the files: that of the scores, and how these masks were selected. In the scope `corpus` the cuts
     /// give the counts before the first row.
-    pub(super) fn metadata(&self, cuts: Option<&Cuts>) -> Value {
+    pub(super) fn metadata(&self, cuts: Option<&Cuts>, ranking: Option<&Ranking>) -> Value {
+        let mut metadata = self.input.first.schema().metadata.clone();
+        if let Some(filter) = &self.filter {
+            let mut filters = Metadata::of(&metadata).filters;
+            filters.push(filter.text().to_owned());
+            metadata["where"] = json!(filters);
+        }
+        if let Some(join) = &self.joined {
+            let mut joined = Metadata::of(&metadata).joined;
+            joined.push(join.metadata());
+            metadata["joined"] = json!(joined);
+        }
+        if self.drop_duplicates {
+            metadata["duplicates"] = json!("dropped");
+        }
+        if let Some(rule) = &self.documents {
+            let mut documents = Metadata::of(&metadata).documents;
+            documents.push(rule.metadata(ranking));
+            metadata["documents"] = json!(documents);
+        }
+        match self.selects_tokens {
+            true => self.add_selections(metadata, cuts),
+            false => {
+                // The counts were those of all documents.
+                if metadata["selections"].is_array() {
+                    metadata["selections"] = without_counts(&metadata["selections"]);
+                }
+                metadata
+            }
+        }
+    }
+
+    /// Whether something is counted over all files before anything is written.
+    pub(super) fn counts_first(&self) -> bool {
+        self.scope == Scope::Corpus || self.needs_documents()
+    }
+
+    /// Whether something must be known about all documents before tokens are ranked.
+    pub(super) fn needs_documents(&self) -> bool {
+        self.joined.is_some() || self.drop_duplicates || self.documents.is_some()
+    }
+
+    fn add_selections(&self, mut metadata: Value, cuts: Option<&Cuts>) -> Value {
         let mut selections = self.rule.metadata();
         for (i, selection) in selections.iter_mut().enumerate() {
             self.add_counts(cuts, i, selection);
         }
         let scope = self.scope.metadata();
         // All other metadata of the scores is kept unchanged.
-        let mut metadata = self.input.first.schema().metadata.clone();
         metadata["selections"] = json!(selections);
         metadata["scope"] = json!(scope.name);
-        if let Some(filter) = &self.filter {
-            let mut filters = Metadata::of(&metadata).filters;
-            filters.push(filter.text().to_owned());
-            metadata["where"] = json!(filters);
-        }
         match (scope.tokens, metadata.as_object_mut()) {
             (Some(tokens), _) => metadata["scope_tokens"] = json!(tokens),
             (None, Some(metadata)) => {
@@ -124,10 +179,13 @@ impl SelectPlan {
     pub(super) fn recorded(&self) -> RecordedPlan {
         let mut settings = json!({
             "command": Command::Select.name(),
-            "metadata": self.metadata(None),
+            "metadata": self.metadata(None, None),
             "input": self.input.identities(),
         });
         record_format(&mut settings, self.format);
+        if let Some(join) = &self.joined {
+            settings["join"] = join.recorded();
+        }
         RecordedPlan::of_files(settings, self.input.recorded_as(&self.names))
     }
 
@@ -154,8 +212,38 @@ pub(crate) fn resolve(args: &SelectArgs) -> anyhow::Result<SelectPlan> {
             out_folder::must_be_apart(folder, &args.out)?;
         }
     }
-    let there = input.first.scores();
-    let (rule, scope) = options::resolve(args.by, &args.selection, &there)?;
+    let joined = JoinPlan::resolve(args, &input.first.names())?;
+    let joined_name = joined.as_ref().map(|joined| joined.column.as_str());
+    let there: Vec<&str> = input
+        .first
+        .scores()
+        .into_iter()
+        .chain(joined_name)
+        .collect();
+    let masks = &input.first.schema().masks;
+    let documents = match args.documents {
+        true => Some(DocumentRule::resolve(args, &there, masks)?),
+        false => None,
+    };
+    let (rule, scope) = match documents {
+        Some(_) => (Rule::none(), Scope::None),
+        None => tokens(args, &there)?,
+    };
+    let selects_tokens = !args.documents && args.by.is_some();
+    let stored = match selects_tokens {
+        true => None,
+        false => {
+            let selections = Metadata::of(&input.first.schema().metadata).selections;
+            selections.and_then(|selections| Rule::of_metadata(&selections))
+        }
+    };
+    let exists = |rule: &Rule| {
+        let own = [rule.masks(), rule.weights()].concat();
+        let names = input.first.names();
+        own.iter().all(|name| names.contains(&name.as_str()))
+            && rule.columns().iter().all(|name| there.contains(name))
+    };
+    let stored = stored.filter(exists);
     for column in rule.columns() {
         if !there.contains(&column) {
             return Err(missing(&input, column, &there));
@@ -172,9 +260,14 @@ pub(crate) fn resolve(args: &SelectArgs) -> anyhow::Result<SelectPlan> {
     };
     let format = args.format.into();
     let filter = args.filter.as_deref();
-    let filter = filter.map(|text| Filter::read(text, &input.first));
+    let filter = filter.map(|text| Filter::read(text, &input.first, joined_name));
     Ok(SelectPlan {
         filter: filter.transpose()?,
+        joined,
+        drop_duplicates: args.drop_duplicates,
+        documents,
+        selects_tokens,
+        stored,
         sources,
         scope,
         rule,
@@ -185,6 +278,58 @@ pub(crate) fn resolve(args: &SelectArgs) -> anyhow::Result<SelectPlan> {
         restart: args.restart,
         input,
     })
+}
+
+/// The rule and the scope of tokens; none of both if they are not selected.
+fn tokens(args: &SelectArgs, there: &[&str]) -> anyhow::Result<(Rule, Scope)> {
+    for (option, given) in [
+        ("--statistic", args.statistic.is_some()),
+        ("--mask", args.mask.is_some()),
+    ] {
+        if given {
+            return Err(HintedError::error(
+                format!("{option}: expected --documents with it, got a selection of tokens"),
+                "omit it, or select documents with --documents",
+            ));
+        }
+    }
+    let columns = documents::columns(args, Direction::High);
+    for (option, given) in [
+        ("--combine", args.combine.is_some()),
+        ("--direction", args.direction.is_some()),
+    ] {
+        if given && columns.is_none() {
+            return Err(HintedError::error(
+                format!("{option}: expected --by column:NAME with it, got another rule"),
+                "omit it",
+            ));
+        }
+    }
+    match (&args.by, columns) {
+        (_, Some(columns)) => options::resolve_columns(&columns, &args.selection, there),
+        (Some(SelectBy::Rule(rule)), _) => options::resolve(*rule, &args.selection, there),
+        (Some(_), _) => Err(HintedError::error(
+            "--by kept: expected --documents with it, got a selection of tokens",
+            "add --documents to keep the documents of which a mask keeps the most",
+        )),
+        (None, _) => {
+            if let Some(option) = options::first_given(&args.selection, false) {
+                return Err(HintedError::error(
+                    format!("{option}: expected --by with it, got no rule"),
+                    "say what to select by, such as --by loss",
+                ));
+            }
+            let copies =
+                args.filter.is_some() || args.drop_duplicates || !args.join.join.is_empty();
+            if !copies {
+                return Err(HintedError::error(
+                    "--by: expected a rule to select by, got none",
+                    "give one, such as --by loss; only --where, --drop-duplicates and --join may do without",
+                ));
+            }
+            Ok((Rule::none(), Scope::None))
+        }
+    }
 }
 
 /// The sources of all documents, sorted.

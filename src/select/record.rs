@@ -11,12 +11,26 @@ pub(super) struct Record {
     /// Its mask files.
     pub(super) files: Vec<MaskFile>,
     pub(super) counts: Counts,
-    /// The documents and tokens that the filter dropped.
-    #[serde(default)]
-    pub(super) dropped: Dropped,
+    /// The documents that were dropped.
+    #[serde(flatten)]
+    pub(super) dropped: DroppedBy,
 }
 
-/// The documents that the filter drops, and their tokens.
+/// The documents that were dropped, by the first reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DroppedBy {
+    /// By the filter.
+    #[serde(rename = "dropped", default)]
+    pub(super) filter: Dropped,
+    /// They came before.
+    #[serde(default)]
+    pub(super) duplicates: Dropped,
+    /// They were not selected.
+    #[serde(default)]
+    pub(super) unselected: Dropped,
+}
+
+/// Documents that are dropped, and their tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dropped {
     pub(super) documents: u64,
@@ -27,6 +41,22 @@ impl Dropped {
     pub(super) fn add(&mut self, other: Self) {
         self.documents += other.documents;
         self.tokens += other.tokens;
+    }
+}
+
+impl DroppedBy {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.filter.add(other.filter);
+        self.duplicates.add(other.duplicates);
+        self.unselected.add(other.unselected);
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Dropped {
+        let mut all = self.filter;
+        all.add(self.duplicates);
+        all.add(self.unselected);
+        all
     }
 }
 

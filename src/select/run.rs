@@ -10,7 +10,8 @@ use super::{
     corpus_cuts::cuts,
     folder::{self, Times},
     plan::SelectPlan,
-    record::{Dropped, Record},
+    prepare::Prepared,
+    record::{DroppedBy, Record},
     shard::{self, Target},
     summary::Summary,
 };
@@ -18,6 +19,7 @@ use crate::{
     cli::ProgressKind,
     hinted_error::HintedError,
     numbers::grouped,
+    on_disk::Place,
     progress::Progress,
     run_folder::{Ended, Shards, records},
     selections::{counts::Counts, rule::Scope},
@@ -27,6 +29,7 @@ use crate::{
 };
 
 const METADATA: &str = "metadata.json";
+const JOINED: &str = "joined.json";
 
 /// Selects all unfinished shards.
 pub(crate) fn run(
@@ -51,23 +54,33 @@ pub(crate) fn run(
     let bytes = plan.input.shard_bytes();
     let progress = Progress::of(bytes.clone(), count, kind);
     shards.done().for_each(|i| progress.done_before(i));
-    progress.counting(plan.scope == Scope::Corpus);
-    let cuts = match plan.scope {
-        Scope::Corpus => cuts(plan, stop)?,
+    progress.counting(plan.counts_first());
+    let place = Place::of(files.path());
+    let prepared = Prepared::of(plan, &place, stop)?;
+    let cuts = match (&prepared, plan.scope) {
+        (Some(prepared), Scope::Corpus) => cuts(plan, prepared, stop)?,
         _ => None,
     };
-    if let (Scope::Corpus, None, Some(stopped)) = (plan.scope, &cuts, shards.stopped()) {
+    let missing = prepared.is_none() || plan.scope == Scope::Corpus && cuts.is_none();
+    if let (true, Some(stopped)) = (missing, shards.stopped()) {
         return Ok(stopped);
     }
+    let prepared = prepared.unwrap_or_default();
     progress.counting(false);
-    let metadata = plan.metadata(cuts.as_ref());
+    let metadata = plan.metadata(cuts.as_ref(), prepared.ranking.as_ref());
     files.write_record(METADATA, metadata.to_string().as_bytes())?;
+    if let Some(joined) = &prepared.joined {
+        records::write(files, JOINED, &joined.counts)?;
+    }
     let columns = NewColumns {
         masks: plan.rule.masks(),
         weights: plan.rule.weights(),
+        keep: !plan.selects_tokens,
+        scores: plan.joined.iter().map(|join| join.column.clone()).collect(),
         metadata,
     };
     let target = Target {
+        prepared: &prepared,
         folder: files,
         columns: &columns,
         progress: &progress,
@@ -101,24 +114,41 @@ fn finish(
     if let Some(stopped) = shards.stopped() {
         return Ok(stopped);
     }
-    let (mut counts, mut dropped) = (Counts::default(), Dropped::default());
+    let (mut counts, mut dropped) = (Counts::default(), DroppedBy::default());
     for record in shards.records() {
         counts.add(&record.counts);
-        dropped.add(record.dropped);
+        dropped.add(&record.dropped);
     }
-    if let (Some(filter), 0, 1..) = (&plan.filter, counts.documents, dropped.documents) {
+    if let (Some(filter), 0, 1..) = (&plan.filter, counts.documents, dropped.filter.documents) {
         return Err(HintedError::error(
             format!(
                 "--where {:?}: expected documents for which it is true, got none of {}",
                 filter.text(),
-                grouped(dropped.documents)
+                grouped(dropped.all().documents)
             ),
             "look at the scores of some documents with `rho-mask stats` or `show`, and change the expression; start over with --restart",
         ));
     }
+    if let (Some(_), 0, 1..) = (
+        &plan.documents,
+        counts.documents,
+        dropped.unselected.documents,
+    ) {
+        return Err(HintedError::error(
+            format!(
+                "--documents: expected documents that are kept, got none of {}",
+                grouped(dropped.all().documents)
+            ),
+            "raise --keep, or select by a score that the documents have; start over with --restart",
+        ));
+    }
     let metadata: Value = records::required(folder, METADATA)?;
     folder.list(&metadata, shards.records().flat_map(|r| &r.files))?;
-    let summary = Summary::of(plan, &counts, dropped, times);
+    let joined = match &plan.joined {
+        Some(_) => Some(records::required(folder, JOINED)?),
+        None => None,
+    };
+    let summary = Summary::of(plan, &metadata, joined, &counts, &dropped, times);
     folder.summary(&serde_json::to_value(&summary)?)?;
     Ok(Ended::Done(summary, worked))
 }

@@ -7,16 +7,21 @@ use std::{
 };
 
 use rho_formats::{
-    BatchCompression, MaskBatch, MaskColumns, MaskCopy, MaskFile, MasksFolder, NewColumns, Storage,
+    BatchCompression, MaskBatch, MaskCopy, MaskFile, MasksFolder, NewColumns, Storage,
 };
 
 use super::{
     plan::SelectPlan,
-    record::{Dropped, Record},
+    prepare::{Batches, Prepared},
+    record::{DroppedBy, Record},
 };
 use crate::{
     progress::Progress,
-    selections::{cuts::Cuts, mark::Marks},
+    selections::{
+        counts::Counts,
+        cuts::Cuts,
+        mark::{MarkedTokens, Marks},
+    },
     stop::Stop,
 };
 
@@ -32,6 +37,7 @@ enum Waiting {
 
 /// Where the new files are written.
 pub(super) struct Target<'a> {
+    pub(super) prepared: &'a Prepared,
     pub(super) folder: &'a MasksFolder,
     pub(super) columns: &'a NewColumns,
     pub(super) progress: &'a Progress,
@@ -46,6 +52,7 @@ pub(super) fn select(
     stop: &Stop,
 ) -> anyhow::Result<Option<Record>> {
     let mut marks = Marks::new(&plan.rule, plan.scope, shard, cuts);
+    let mut stored = Counts::default();
     let mut written = Written {
         plan,
         target,
@@ -55,12 +62,15 @@ pub(super) fn select(
     };
     let dropped = std::thread::scope(|scope| {
         let (sender, batches) = sync_channel(AHEAD);
-        let reader = scope.spawn(move || read(plan, shard, stop, &sender));
+        let reader = scope.spawn(move || read(plan, target.prepared, shard, stop, &sender));
         // Ends when the reader does. If this side fails, the reader finds a closed channel.
         let select = || {
             for waiting in batches {
                 if let Waiting::Batch(batch) = &waiting {
-                    marks.add(batch)?;
+                    match plan.selects_tokens {
+                        true => marks.add(batch)?,
+                        false => stored.add_stored(plan.stored.as_ref(), batch)?,
+                    }
                 }
                 written.waiting.push_back(waiting);
                 written.write(&mut marks)?;
@@ -81,47 +91,44 @@ pub(super) fn select(
     written.end_file()?;
     Ok(Some(Record {
         files: written.files,
-        counts: marks.counted(),
+        counts: match plan.selects_tokens {
+            true => marks.counted(),
+            false => stored,
+        },
         dropped,
     }))
 }
 
-/// Reads the files of a shard, and returns what the filter drops; none if the run is stopped before its end or the
+/// Reads the files of a shard, and returns what is dropped; none if the run is stopped before its end or the
 /// receiver is closed.
 fn read(
     plan: &SelectPlan,
+    prepared: &Prepared,
     shard: usize,
     stop: &Stop,
     sender: &SyncSender<Waiting>,
-) -> anyhow::Result<Option<Dropped>> {
-    let mut dropped = Dropped::default();
+) -> anyhow::Result<Option<DroppedBy>> {
+    let mut dropped = DroppedBy::default();
     for file in plan.input.shards[shard].clone() {
-        let mut columns = MaskColumns::open(&plan.input.path(file))?;
+        let mut batches = Batches::open(plan, prepared, file)?;
         let mut begun = false;
         loop {
             if stop.requested() {
                 return Ok(None);
             }
-            let batch = columns.next_batch()?;
+            let batch = batches.next_batch()?;
             if !begun {
                 // The compression is known once the first record batch is read.
-                let compression = columns.compression();
+                let compression = batches.compression();
                 if sender.send(Waiting::File(file, compression)).is_err() {
                     return Ok(None);
                 }
                 begun = true;
             }
-            let Some(mut batch) = batch else { break };
-            if let Some(filter) = &plan.filter
-                && let Some(passed) = filter.apply(&batch)?
-            {
-                dropped.documents += (batch.rows() - passed.rows()) as u64;
-                dropped.tokens += (batch.tokens() - passed.tokens()) as u64;
-                if passed.rows() == 0 {
-                    continue;
-                }
-                batch = passed;
-            }
+            let Some(batch) = batch else { break };
+            let Some(batch) = batches.choose(batch, &mut dropped)? else {
+                continue;
+            };
             if sender.send(Waiting::Batch(batch)).is_err() {
                 return Ok(None);
             }
@@ -159,12 +166,17 @@ impl Written<'_> {
                         self.target.columns,
                     )?);
                 }
-                Waiting::Batch(batch) if batch.tokens() > marks.decided() => {
+                Waiting::Batch(batch)
+                    if self.plan.selects_tokens && batch.tokens() > marks.decided() =>
+                {
                     self.waiting.push_front(Waiting::Batch(batch));
                     break;
                 }
                 Waiting::Batch(batch) => {
-                    let taken = marks.take(batch.tokens());
+                    let taken = match self.plan.selects_tokens {
+                        true => marks.take(batch.tokens()),
+                        false => MarkedTokens::default(),
+                    };
                     let masks: Vec<&[bool]> = taken.masks.iter().map(Vec::as_slice).collect();
                     let weights: Vec<&[f32]> = taken.weights.iter().map(Vec::as_slice).collect();
                     if let Some(open) = &mut self.open {

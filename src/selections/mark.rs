@@ -62,6 +62,7 @@ struct Track<'a> {
 }
 
 /// The new columns of some tokens.
+#[derive(Default)]
 pub(crate) struct MarkedTokens {
     pub(crate) masks: Vec<Vec<bool>>,
     pub(crate) weights: Vec<Vec<f32>>,

@@ -1,11 +1,11 @@
 //! Converts a rule to the metadata of mask files and back. `finish`, which sums the counts of a rule, has only the
 //! metadata.
 
-use rho_selection::{Bounds, Direction, Formula, KeepRatio, Share, Weights};
+use rho_selection::{Bounds, Combine, Direction, Formula, KeepRatio, Share, Weights};
 use serde::{Serialize, Serializer};
 
 use super::keep_by::KeepBy;
-use super::rule::{BASE_LOSS, Combined, LOSS, Pick, Rule, Selection, Source};
+use super::rule::{BASE_LOSS, Combined, ENTROPY, EXCESS, LOSS, Pick, Rule, Selection, Source};
 use crate::metadata::{self, Scored};
 
 impl Selection {
@@ -18,13 +18,31 @@ impl Selection {
         match &self.source {
             Source::Column(name) => said.by = Some(name.clone()),
             Source::Excess => {
-                said.by = Some("excess".to_owned());
+                said.by = Some(EXCESS.to_owned());
                 said.difference = Some([BASE_LOSS, LOSS].map(str::to_owned));
             }
             Source::Random { seed, scored } => {
                 said.by = Some("random".to_owned());
                 said.seed = Some(*seed);
                 said.scored = Some(Scored::Column(scored.clone()));
+            }
+            Source::Columns {
+                parts,
+                combine,
+                scored,
+            } => {
+                let name = |part: &Source| match part {
+                    Source::Column(name) => name.clone(),
+                    _ => EXCESS.to_owned(),
+                };
+                let names: Vec<String> = parts.iter().map(name).collect();
+                said.by = Some(self.name.clone());
+                if parts.contains(&Source::Excess) {
+                    said.difference = Some([BASE_LOSS, LOSS].map(str::to_owned));
+                }
+                said.combine = (names.len() > 1).then(|| combine.name().to_owned());
+                said.columns = Some(names);
+                said.among = Some(scored.clone());
             }
         }
         match self.pick {
@@ -51,9 +69,22 @@ impl Selection {
                 most,
             }) => {
                 let (name, temperature) = match formula {
-                    Formula::Rank(_) => ("rank", None),
+                    Formula::Rank(direction) => {
+                        if matches!(self.source, Source::Columns { .. }) {
+                            said.highest = Some(direction == Direction::High);
+                        }
+                        ("rank", None)
+                    }
                     Formula::Sigmoid { temperature } => ("sigmoid", Some(temperature)),
+                    Formula::Clipped { temperature } if self.name == ENTROPY => {
+                        (ENTROPY, Some(temperature))
+                    }
                     Formula::Clipped { temperature } => ("clipped", Some(temperature)),
+                    Formula::Power { exponent: 1.0 } => ("exp", None),
+                    Formula::Power { exponent } => {
+                        said.exponent = Some(exponent);
+                        ("power", None)
+                    }
                 };
                 said.weights = Some(name.to_owned());
                 said.temperature = Some(temperature);
@@ -77,6 +108,20 @@ impl Selection {
                 scored: scored.clone(),
             },
             ("random", ..) => return None,
+            _ if said.columns.is_some() => {
+                let part = |name: &String| match &said.difference {
+                    Some(_) if name == EXCESS => Source::Excess,
+                    _ => Source::Column(name.clone()),
+                };
+                Source::Columns {
+                    parts: said.columns.iter().flatten().map(part).collect(),
+                    combine: match said.combine.as_deref() {
+                        None => Combine::Mean,
+                        Some(name) => Combine::ALL.into_iter().find(|c| c.name() == name)?,
+                    },
+                    scored: said.among.clone()?,
+                }
+            }
             (_, Some(_), _) => Source::Excess,
             (by, None, _) => Source::Column(by.to_owned()),
         };
@@ -97,10 +142,16 @@ impl Selection {
         };
         let weighed = || {
             let formula = match (said.weights.as_deref()?, said.temperature.flatten()) {
-                ("rank", _) if by == "excess" => Formula::Rank(Direction::High),
+                ("rank", _) if said.highest.unwrap_or(by == EXCESS) => {
+                    Formula::Rank(Direction::High)
+                }
                 ("rank", _) => Formula::Rank(Direction::Low),
                 ("sigmoid", Some(temperature)) => Formula::Sigmoid { temperature },
-                ("clipped", Some(temperature)) => Formula::Clipped { temperature },
+                ("clipped" | ENTROPY, Some(temperature)) => Formula::Clipped { temperature },
+                ("exp", _) => Formula::Power { exponent: 1.0 },
+                ("power", _) => Formula::Power {
+                    exponent: said.exponent?,
+                },
                 _ => return None,
             };
             Some(Pick::Weighed(Weights {
@@ -272,7 +323,30 @@ mod tests {
                 RuleName::Excess,
                 SelectionArgs {
                     weights: Some(FormulaName::Clipped),
-                    min_weight: Some(0.1),
+                    min_weight: Some(-0.1),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Loss,
+                SelectionArgs {
+                    weights: Some(FormulaName::Exp),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Loss,
+                SelectionArgs {
+                    weights: Some(FormulaName::Power(0.25)),
+                    max_weight: Some(0.5),
+                    ..none()
+                },
+            ),
+            (
+                RuleName::Entropy,
+                SelectionArgs {
+                    weights: Some(FormulaName::Entropy),
+                    temperature: Some(3.0),
                     ..none()
                 },
             ),

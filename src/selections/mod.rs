@@ -9,7 +9,7 @@
 //!   rule from the command-line arguments; `keep_by`: keep ratios of single sources.
 //! * `scores`: the scores and keys that a rule compares; `mark`: turns them into bits and weights, scope by scope;
 //!   `cuts`: the cuts of the scope `corpus`.
-//! * `counts` and `summary`: how many tokens were kept.
+//! * `counts` and `summary`: how many tokens were kept; `stored`: by masks that exist already.
 //! * `default_mask`: the mask column that a command uses by default.
 //!
 //! `score` selects from the scores that it just computed, `select` from stored scores. Both use the same rules.
@@ -23,6 +23,7 @@ mod metadata;
 pub(crate) mod options;
 pub(crate) mod rule;
 pub(crate) mod scores;
+mod stored;
 mod summary;
 
 pub(crate) use summary::{SelectionSummary, of_context};

@@ -1,11 +1,12 @@
 //! Resolves the selection options of `score` and `select` into a rule and a scope. Every invalid option is found here,
 //! except missing columns.
 
-use rho_selection::{Batches, Bounds, Direction, Formula, KeepRatio, Share, Weights};
+use anyhow::Context as _;
+use rho_selection::{Batches, Bounds, Combine, Direction, Formula, KeepRatio, Share, Weights};
 use serde_json::json;
 
 use super::keep_by::KeepBy;
-use super::rule::{Combined, LOSS, Pick, Rule, Scope, Selection, Source};
+use super::rule::{Combined, ENTROPY, EXCESS, LOSS, Pick, Rule, Scope, Selection, Source};
 use crate::{
     cli::{FormulaName, RuleName, ScopeName, SelectionArgs},
     hinted_error::HintedError,
@@ -16,6 +17,15 @@ const DEFAULT_KEEP: f64 = 0.7;
 /// Most tokens of a scope `batch`, which are in memory at once.
 const MOST_BATCH: usize = 1 << 32;
 
+/// Columns to rank by.
+#[derive(Debug, Clone)]
+pub(crate) struct Columns {
+    pub(crate) names: Vec<String>,
+    /// How several become one.
+    pub(crate) combine: Option<Combine>,
+    pub(crate) direction: Direction,
+}
+
 /// The rule and the scope of these options, for masks with these score columns.
 pub(crate) fn resolve(
     by: RuleName,
@@ -23,18 +33,127 @@ pub(crate) fn resolve(
     there: &[&str],
 ) -> anyhow::Result<(Rule, Scope)> {
     must_belong(by, args)?;
-    let rule = rule(by, args, there)?;
+    let rule = rule(by, args, there, None)?;
     let scope = scope(args, &rule)?;
     Ok((rule, scope))
 }
 
-/// Refuses options of other rules.
-fn must_belong(by: RuleName, args: &SelectionArgs) -> anyhow::Result<()> {
-    use RuleName::{Band, Entropy, Excess, Intersection, Loss, Random, Threshold, Union};
+/// The same for a rule that ranks by columns.
+pub(crate) fn resolve_columns(
+    columns: &Columns,
+    args: &SelectionArgs,
+    there: &[&str],
+) -> anyhow::Result<(Rule, Scope)> {
+    must_belong(RuleName::Column, args)?;
+    let rule = rule(RuleName::Column, args, there, Some(columns))?;
+    let scope = scope(args, &rule)?;
+    Ok((rule, scope))
+}
+
+/// The first option of a selection of tokens that was given; of `--keep` only if it does not belong either.
+pub(crate) fn first_given(args: &SelectionArgs, keep_belongs: bool) -> Option<&'static str> {
+    let options = options(RuleName::Loss, args);
+    let mut given = options.iter().filter(|option| option.1);
+    given
+        .find(|option| !(keep_belongs && option.0 == "--keep"))
+        .map(|option| option.0)
+}
+
+impl Columns {
+    /// The name of their mask or weight column, without its prefix.
+    pub(crate) fn name(&self) -> String {
+        let combine = self.combine.map(Combine::name);
+        let names = self.names.iter().map(String::as_str);
+        combine
+            .into_iter()
+            .chain(names)
+            .collect::<Vec<_>>()
+            .join("_")
+    }
+
+    /// Where their scores come from, in masks with these score columns.
+    ///
+    /// # Errors
+    /// If one does not exist or is named twice, or it is not said how several become one.
+    pub(crate) fn source(&self, there: &[&str]) -> anyhow::Result<Source> {
+        let named = format!("--by column:{}", self.names.join(","));
+        let mut parts = Vec::new();
+        for name in &self.names {
+            let part = match name.as_str() {
+                EXCESS => excess(there),
+                name => Source::Column(name.to_owned()),
+            };
+            if let Some(missing) = part.columns().iter().find(|name| !there.contains(name)) {
+                let likeness = |name: &&&str| (strsim::jaro_winkler(missing, name) * 1e6) as u64;
+                let hint = match there.iter().max_by_key(likeness) {
+                    Some(closest) => {
+                        format!(
+                            "the closest is {closest:?}; these masks have {}",
+                            there.join(", ")
+                        )
+                    }
+                    None => "these masks have no scores".to_owned(),
+                };
+                return Err(HintedError::error(
+                    format!("{named}: expected a score column of the masks, got {missing:?}"),
+                    hint,
+                ));
+            }
+            if parts.contains(&part) {
+                return Err(HintedError::error(
+                    format!("{named}: expected each column once, got {name:?} twice"),
+                    "omit one of them",
+                ));
+            }
+            parts.push(part);
+        }
+        let combine = match (parts.len(), self.combine) {
+            (1, None) => Combine::Mean,
+            (1, Some(_)) => {
+                return Err(HintedError::error(
+                    format!("--combine: expected several columns to combine, got {named}"),
+                    "omit it, or name several columns: --by column:loss,quality",
+                ));
+            }
+            (_, Some(combine)) => combine,
+            (_, None) => {
+                return Err(HintedError::error(
+                    format!("{named}: expected --combine with several columns, got none"),
+                    "say how their scores of a token become one: --combine min, max, mean or product",
+                ));
+            }
+        };
+        let of_others = |name: &&&str| !self.names.iter().any(|own| own == **name);
+        let scored = match there.contains(&LOSS) {
+            true => LOSS.to_owned(),
+            false => {
+                let first = there.iter().find(of_others);
+                first.map_or_else(|| self.names[0].clone(), |first| (*first).to_owned())
+            }
+        };
+        Ok(Source::Columns {
+            parts,
+            combine,
+            scored,
+        })
+    }
+}
+
+/// Excess loss: its column, else computed.
+pub(crate) fn excess(there: &[&str]) -> Source {
+    match there.contains(&EXCESS) {
+        true => Source::Column(EXCESS.to_owned()),
+        false => Source::Excess,
+    }
+}
+
+/// The options of selections: the name, whether it was given, and whether it belongs to the rule.
+fn options(by: RuleName, args: &SelectionArgs) -> [(&'static str, bool, bool); 16] {
+    use RuleName::{Band, Column, Entropy, Excess, Intersection, Loss, Random, Threshold, Union};
     let weights = args.weights.is_some();
     let both = matches!(by, Intersection | Union);
     let ranked = by != Threshold && matches!(args.weights, None | Some(FormulaName::Rank));
-    let options = [
+    [
         (
             "--keep",
             args.keep.is_some(),
@@ -59,21 +178,30 @@ fn must_belong(by: RuleName, args: &SelectionArgs) -> anyhow::Result<()> {
         ("--below", args.below.is_some(), by == Threshold),
         ("--drop-easiest", args.drop_easiest.is_some(), by == Band),
         ("--drop-hardest", args.drop_hardest.is_some(), by == Band),
-        ("--weights", weights, matches!(by, Loss | Entropy | Excess)),
+        (
+            "--weights",
+            weights,
+            matches!(by, Loss | Entropy | Excess | Column),
+        ),
         (
             "--temperature",
             args.temperature.is_some(),
-            weights && !ranked,
+            matches!(
+                args.weights,
+                Some(FormulaName::Sigmoid | FormulaName::Clipped | FormulaName::Entropy)
+            ),
         ),
         ("--min-weight", args.min_weight.is_some(), weights),
         ("--max-weight", args.max_weight.is_some(), weights),
-    ];
+    ]
+}
+
+/// Refuses options of other rules.
+fn must_belong(by: RuleName, args: &SelectionArgs) -> anyhow::Result<()> {
+    let options = options(by, args);
     let rule = format!("--by {}", json!(by).as_str().unwrap_or_default());
     let by = match args.weights {
-        Some(formula) => format!(
-            "{rule} --weights {}",
-            json!(formula).as_str().unwrap_or_default()
-        ),
+        Some(formula) => format!("{rule} --weights {formula}"),
         None => rule,
     };
     for (option, given, belongs) in options {
@@ -130,19 +258,21 @@ fn scope(args: &SelectionArgs, rule: &Rule) -> anyhow::Result<Scope> {
     }
 }
 
-fn rule(by: RuleName, args: &SelectionArgs, there: &[&str]) -> anyhow::Result<Rule> {
+fn rule(
+    by: RuleName,
+    args: &SelectionArgs,
+    there: &[&str],
+    columns: Option<&Columns>,
+) -> anyhow::Result<Rule> {
     let keep = |own: Option<KeepRatio>| match own.or(args.keep) {
         Some(ratio) => Ok(ratio),
         None => KeepRatio::new(DEFAULT_KEEP),
     };
     let best = |own, direction| keep(own).map(|k| Pick::Ranked(direction, Share::Best(k)));
-    let excess = || match there.contains(&"excess") {
-        true => Source::Column("excess".to_owned()),
-        false => Source::Excess,
-    };
+    let excess = || excess(there);
     let column = |name: &str| Source::Column(name.to_owned());
     let named = || match args.score.as_deref().unwrap_or(LOSS) {
-        "excess" => excess(),
+        EXCESS => excess(),
         name => column(name),
     };
     let one = |name: &str, source: Source, pick: Pick| Selection {
@@ -162,11 +292,17 @@ fn rule(by: RuleName, args: &SelectionArgs, there: &[&str]) -> anyhow::Result<Ru
         }
         RuleName::Entropy => {
             let pick = weighed(Low, best(None, Low)?)?;
-            (vec![one("entropy", column("entropy"), pick)], None)
+            (vec![one(ENTROPY, column(ENTROPY), pick)], None)
         }
         RuleName::Excess => {
             let pick = weighed(High, best(None, High)?)?;
-            (vec![one("excess", excess(), pick)], None)
+            (vec![one(EXCESS, excess(), pick)], None)
+        }
+        RuleName::Column => {
+            let columns = columns.context("expected columns to rank by")?;
+            let pick = weighed(columns.direction, best(None, columns.direction)?)?;
+            let source = columns.source(there)?;
+            (vec![one(&columns.name(), source, pick)], None)
         }
         RuleName::Random => {
             // A token counts as scored if it has a loss; without that column, a score in the first column.
@@ -194,7 +330,7 @@ fn rule(by: RuleName, args: &SelectionArgs, there: &[&str]) -> anyhow::Result<Ru
                 _ => Combined::Intersection,
             };
             let loss = one("loss", column(LOSS), best(args.keep_loss, Low)?);
-            let entropy = one("entropy", column("entropy"), best(args.keep_entropy, Low)?);
+            let entropy = one(ENTROPY, column(ENTROPY), best(args.keep_entropy, Low)?);
             (vec![loss, entropy], Some(combined))
         }
     };
@@ -269,13 +405,35 @@ fn weights(
     let Some(formula) = args.weights else {
         return Ok(None);
     };
-    if formula != FormulaName::Rank && by != RuleName::Excess {
+    let (rule, hint) = match formula {
+        FormulaName::Rank => (by, ""),
+        FormulaName::Sigmoid | FormulaName::Clipped
+            if by == RuleName::Column && direction == Direction::High =>
+        {
+            (by, "")
+        }
+        FormulaName::Sigmoid | FormulaName::Clipped if by == RuleName::Column => {
+            return Err(HintedError::error(
+                format!("--weights {formula}: expected --direction highest, got lowest"),
+                "use --weights rank, because these weights grow with the score",
+            ));
+        }
+        FormulaName::Sigmoid | FormulaName::Clipped => (
+            RuleName::Excess,
+            "use --weights rank, because losses and entropies have no midpoint for the weights; or exp by loss, entropy by entropy",
+        ),
+        FormulaName::Exp | FormulaName::Power(_) => (
+            RuleName::Loss,
+            "the weight is a power of the token's probability, which only its loss gives",
+        ),
+        FormulaName::Entropy => (RuleName::Entropy, "the weight is the entropy itself"),
+    };
+    if rule != by {
+        let rule = json!(rule);
+        let rule = rule.as_str().unwrap_or_default();
         return Err(HintedError::error(
-            format!(
-                "--weights {}: expected --by excess, got another rule",
-                json!(formula).as_str().unwrap_or_default()
-            ),
-            "use --weights rank, because losses and entropies have no midpoint for the weights",
+            format!("--weights {formula}: expected --by {rule}, got another rule"),
+            hint,
         ));
     }
     let temperature = args.temperature.unwrap_or(1.0);
@@ -289,19 +447,30 @@ fn weights(
         args.min_weight.unwrap_or(0.0),
         args.max_weight.unwrap_or(1.0),
     );
-    if !(0.0 <= least && least <= most && most <= 1.0) {
+    if !(-1.0 <= least && least <= most && most <= 1.0) {
         return Err(HintedError::error(
             format!(
-                "--min-weight and --max-weight: expected 0 <= min <= max <= 1, got {least} and {most}"
+                "--min-weight and --max-weight: expected -1 <= min <= max <= 1, got {least} and {most}"
             ),
             "omit them for 0 and 1",
         ));
     }
+    let name = formula;
     let formula = match formula {
         FormulaName::Rank => Formula::Rank(direction),
         FormulaName::Sigmoid => Formula::Sigmoid { temperature },
-        FormulaName::Clipped => Formula::Clipped { temperature },
+        FormulaName::Clipped | FormulaName::Entropy => Formula::Clipped { temperature },
+        FormulaName::Exp => Formula::Power { exponent: 1.0 },
+        FormulaName::Power(exponent) => Formula::Power { exponent },
     };
+    if least < 0.0 && (!formula.is_signed() || by == RuleName::Entropy) {
+        return Err(HintedError::error(
+            format!(
+                "--min-weight {least}: expected 0 or more, because --weights {name} is never negative, got less"
+            ),
+            "omit it; --by excess --weights clipped yields negative weights",
+        ));
+    }
     Ok(Some(Weights {
         formula,
         least,

@@ -1,6 +1,6 @@
 //! The rule that tokens are selected by, and the columns that it writes.
 
-use rho_selection::{Bounds, Direction, Share, Weights};
+use rho_selection::{Bounds, Combine, Direction, Share, Weights};
 use serde::{Serialize, Serializer};
 
 use super::keep_by::KeepBy;
@@ -46,6 +46,13 @@ pub(crate) enum Source {
     Excess,
     /// Random numbers, for the tokens that have a score in this column.
     Random { seed: u64, scored: String },
+    /// Columns or computed scores, combined token by token, for the tokens that have a score in the column `scored`:
+    /// columns of other programs may have a number for tokens that are no targets.
+    Columns {
+        parts: Vec<Self>,
+        combine: Combine,
+        scored: String,
+    },
 }
 
 /// How a selection turns the numbers into a column.
@@ -68,6 +75,8 @@ pub(crate) enum Combined {
 
 pub(crate) const BASE_LOSS: &str = "base_loss";
 pub(crate) const LOSS: &str = "loss";
+pub(crate) const EXCESS: &str = "excess";
+pub(crate) const ENTROPY: &str = "entropy";
 
 impl Scope {
     /// Its name; none if there is no ranking.
@@ -113,6 +122,10 @@ impl Source {
         match self {
             Self::Column(name) | Self::Random { scored: name, .. } => vec![name],
             Self::Excess => vec![BASE_LOSS, LOSS],
+            Self::Columns { parts, scored, .. } => {
+                let parts = parts.iter().flat_map(Self::columns);
+                parts.chain([scored.as_str()]).collect()
+            }
         }
     }
 }

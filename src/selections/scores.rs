@@ -66,6 +66,27 @@ pub(crate) fn scores(
         found.with_context(|| format!("expected a column {column:?} beside the others"))
     };
     match source {
+        Source::Columns {
+            parts,
+            combine,
+            scored,
+        } => {
+            let mut lists = vec![Vec::new(); parts.len()];
+            for (part, list) in parts.iter().zip(&mut lists) {
+                self::scores(part, documents, list)?;
+            }
+            let lists: Vec<&[f32]> = lists.iter().map(Vec::as_slice).collect();
+            let mut combined = combine.of(&lists);
+            let mut own = Vec::new();
+            read(scored, &mut own)?;
+            for (score, own) in combined.iter_mut().zip(own) {
+                if own.is_nan() {
+                    *score = f32::NAN;
+                }
+            }
+            scores.append(&mut combined);
+            Ok(())
+        }
         Source::Column(column) | Source::Random { scored: column, .. } => read(column, scores),
         Source::Excess => {
             let (mut base, mut loss) = (Vec::new(), Vec::new());

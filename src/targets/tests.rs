@@ -141,8 +141,8 @@ fn targets(tokenization: &Tokenization, targeted: Result<Targeted, String>) -> V
     let pieces = tokenization.pieces();
     let text = |id: &u32| String::from_utf8_lossy(&pieces.bytes(*id).unwrap()).into_owned();
     let pairs = ids.iter().zip(&target);
-    let found = pairs.filter_map(|(id, target)| target.then(|| text(id)));
-    found.collect()
+    let found = pairs.filter(|(_, target)| **target);
+    found.map(|(id, _)| text(id)).collect()
 }
 
 #[test]

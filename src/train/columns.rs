@@ -9,6 +9,7 @@ use super::documents::{ColumnRoles, Weight};
 use crate::{
     cli::{ObjectiveName, TrainArgs},
     hinted_error::HintedError,
+    metadata::Metadata,
     selections::default_mask::{USUAL_MASK, chosen},
 };
 
@@ -69,10 +70,18 @@ impl Columns {
                 let weights = first.weights().into_iter().map(str::to_owned);
                 let there: Vec<String> = weights.collect();
                 let found = chosen(args.weight_column.as_deref(), &there, "");
-                columns.weight =
-                    Some(found.ok_or_else(|| {
-                        missing("a column of weights", &there, "--weight-column")
-                    })?);
+                let found = found
+                    .ok_or_else(|| missing("a column of weights", &there, "--weight-column"))?;
+                let metadata = Metadata::of(&first.schema().metadata);
+                if let Some(least) = metadata.negative_weights(&found) {
+                    return Err(HintedError::error(
+                        format!(
+                            "{shown}: {found}: expected weights of at least 0, got --min-weight {least}"
+                        ),
+                        "select again with --min-weight 0: the loss is divided by the sum of the weights",
+                    ));
+                }
+                columns.weight = Some(found);
             }
             _ => {}
         }

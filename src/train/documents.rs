@@ -80,6 +80,14 @@ impl Documents for MaskedDocuments {
             Some(Weight::Number) => {
                 let weights = scores.next().into_iter().flatten();
                 into.weight.extend(weights);
+                // The loss is divided by the sum of the weights.
+                if let Some(negative) = into.weight.iter().find(|&&weight| weight < 0.0) {
+                    let source = format!("expected weights of at least 0, got {negative}").into();
+                    return Err(DataError::Read {
+                        document: self.name(document),
+                        source,
+                    });
+                }
             }
             Some(Weight::Bit) => {
                 let bits = self.read.masks.first().into_iter().flatten();

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use rho_formats::{
-    Compression, Content, ContentFields, Kind, Location, ReadOptions, Record, Shard, ShardReader,
-    find_shards, read_masks,
+    Compression, Content, ContentFields, Kind, Location, Numbers, ReadOptions, Record, Shard,
+    ShardReader, find_shards, read_masks,
 };
 
 use tokio::runtime::{Builder, Runtime};
@@ -38,7 +38,7 @@ pub(crate) const ALL: [Target; 10] = [
     Target {
         name: "json_lines",
         most: 4 << 20,
-        read: |folder, bytes| read(folder, "a.jsonl", bytes, &[text(), tokens(), nested()]),
+        read: |folder, bytes| read(folder, "a.jsonl", bytes, &every_content()),
     },
     Target {
         name: "text",
@@ -55,24 +55,29 @@ pub(crate) const ALL: [Target; 10] = [
         name: "tar",
         most: 8 << 20,
         read: |folder, bytes| {
-            read(folder, "a.tar", bytes, &[text(), tokens()]);
-            read(folder, "a.tar", &with_checksums(bytes), &[text(), tokens()]);
+            read(folder, "a.tar", bytes, &[text(), tokens(), messages()]);
+            read(
+                folder,
+                "a.tar",
+                &with_checksums(bytes),
+                &[text(), tokens(), messages()],
+            );
         },
     },
     Target {
         name: "parquet",
         most: 32 << 20,
-        read: |folder, bytes| read(folder, "a.parquet", bytes, &[text(), tokens(), nested()]),
+        read: |folder, bytes| read(folder, "a.parquet", bytes, &every_content()),
     },
     Target {
         name: "arrow_file",
         most: 32 << 20,
-        read: |folder, bytes| read(folder, "a.arrow", bytes, &[text(), tokens(), nested()]),
+        read: |folder, bytes| read(folder, "a.arrow", bytes, &every_content()),
     },
     Target {
         name: "arrow_stream",
         most: 32 << 20,
-        read: |folder, bytes| read(folder, "a.arrows", bytes, &[text(), tokens(), nested()]),
+        read: |folder, bytes| read(folder, "a.arrows", bytes, &every_content()),
     },
     Target {
         name: "compressed",
@@ -131,12 +136,53 @@ fn tokens() -> ReadOptions {
     }
 }
 
+fn numbers() -> ReadOptions {
+    ReadOptions {
+        content: ContentFields::Numbers {
+            numbers: "input_ids".to_owned(),
+        },
+        source_field: Some("id".to_owned()),
+        ..text()
+    }
+}
+
 fn nested() -> ReadOptions {
     ReadOptions {
         content: ContentFields::text("meta.inner.text"),
         id_field: "number".to_owned(),
         ..text()
     }
+}
+
+fn messages() -> ReadOptions {
+    let content = ContentFields::Messages {
+        messages: "messages".to_owned(),
+        tools: Some("tools".to_owned()),
+    };
+    ReadOptions { content, ..text() }
+}
+
+fn every_content() -> Vec<ReadOptions> {
+    let targets = ContentFields::Tokens {
+        tokens: "input_ids".to_owned(),
+        targets: Some("targets".to_owned()),
+    };
+    let spans = ContentFields::Spans {
+        text: "text".to_owned(),
+        spans: "spans".to_owned(),
+    };
+    let completion = ContentFields::Completion {
+        prompt: "text".to_owned(),
+        completion: "id".to_owned(),
+    };
+    let others = [targets, spans, completion].map(|content| ReadOptions {
+        content,
+        context_field: Some("text".to_owned()),
+        ..text()
+    });
+    let mut all = vec![text(), tokens(), nested(), messages(), numbers()];
+    all.extend(others);
+    all
 }
 
 fn put(path: &Path, bytes: &[u8]) {
@@ -236,6 +282,16 @@ fn row_after(record: &Record, next: i64, options: &ReadOptions) -> i64 {
                     }
                     assert!(from <= text.chars().count(), "{context:?}");
                     text.len()
+                }
+                Content::Numbers(numbers) => {
+                    let each = match numbers {
+                        Numbers::Null => &[][..],
+                        Numbers::One(number) => &[*number][..],
+                        Numbers::Each(numbers) => numbers,
+                    };
+                    assert!(each.iter().all(|number| !number.is_infinite()));
+                    assert!(matches!(options.content, ContentFields::Numbers { .. }));
+                    0
                 }
             };
             assert!(bytes <= DOCUMENT, "a document of {bytes} bytes");

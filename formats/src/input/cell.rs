@@ -2,7 +2,7 @@
 //! and `arrow` read the columns.
 
 use super::wanted::{Holds, Value, Wanted};
-use super::{ReadOptions, fields};
+use super::{Numbers, ReadOptions, fields};
 
 /// The value of a 64-bit integer that may be unsigned.
 pub(crate) fn wide(integer: i64, unsigned: bool) -> i128 {
@@ -22,6 +22,8 @@ pub(crate) enum Cell<'a> {
     Integer(i128),
     /// The items, and whether they are unsigned.
     Integers(&'a [Option<i64>], bool),
+    Float(f64),
+    Floats(&'a [Option<f64>]),
     /// A list as JSON, or what it holds that JSON does not.
     Json(Result<String, String>),
 }
@@ -32,7 +34,12 @@ impl Cell<'_> {
         match self {
             Self::Text(text) => std::str::from_utf8(text).ok().map(str::to_owned),
             Self::Integer(integer) => Some(integer.to_string()),
-            Self::Null | Self::TooLarge | Self::Integers(..) | Self::Json(_) => None,
+            Self::Null
+            | Self::TooLarge
+            | Self::Integers(..)
+            | Self::Float(_)
+            | Self::Floats(_)
+            | Self::Json(_) => None,
         }
     }
 
@@ -41,9 +48,9 @@ impl Cell<'_> {
         let most = options.max_document_bytes;
         let field = &wanted.path;
         match self {
-            Self::Null if wanted.holds.may_be_missing() => Ok(Value::Missing),
-            Self::Null => Err(wanted.not("null")),
+            Self::Null => wanted.holds.null().ok_or_else(|| wanted.not("null")),
             Self::TooLarge => Err(options.too_large("a field")),
+            Self::Text(_) if wanted.holds == Holds::Numbers => Err(wanted.not("a string")),
             Self::Text(text) if text.len() > most => Err(options.too_large("a field")),
             Self::Text(text) => match std::str::from_utf8(text) {
                 Ok(text) if wanted.holds.is_json() => fields::json_in(text, wanted),
@@ -56,17 +63,38 @@ impl Cell<'_> {
             Self::Integers(items, _) if items.len() > most / size_of::<u32>() => {
                 Err(options.too_large("a field"))
             }
+            Self::Floats(items) if items.len() > most / size_of::<f32>() => {
+                Err(options.too_large("a field"))
+            }
+            Self::Integers(items, unsigned) if wanted.holds == Holds::Numbers => {
+                let items = items
+                    .iter()
+                    .map(|item| item.map(|item| wide(item, unsigned) as f64));
+                let numbers = fields::numbers_of(field, items)?;
+                Ok(Value::Numbers(Numbers::Each(numbers)))
+            }
+            Self::Floats(items) if wanted.holds == Holds::Numbers => {
+                let numbers = fields::numbers_of(field, items.iter().copied())?;
+                Ok(Value::Numbers(Numbers::Each(numbers)))
+            }
+            Self::Integer(number) if wanted.holds == Holds::Numbers => one(field, number as f64),
+            Self::Float(number) if wanted.holds == Holds::Numbers => one(field, number),
             Self::Integers(items, unsigned) if wanted.holds == Holds::Tokens => {
                 let items = items
                     .iter()
                     .map(|item| item.map(|item| wide(item, unsigned)));
                 fields::tokens_of(field, items).map(Value::Tokens)
             }
-            Self::Integers(..) => Err(wanted.not("a list")),
+            Self::Integers(..) | Self::Floats(_) => Err(wanted.not("a list")),
             Self::Json(Ok(json)) if json.len() > most => Err(options.too_large("a field")),
             Self::Json(Ok(json)) => Ok(Value::Json(json)),
             Self::Json(Err(what)) => Err(format!("field {field:?} {what}")),
-            Self::Integer(_) => Err(wanted.not("a number")),
+            Self::Integer(_) | Self::Float(_) => Err(wanted.not("a number")),
         }
     }
+}
+
+fn one(field: &str, number: f64) -> Result<Value, String> {
+    let number = fields::number_of(field, None, number)?;
+    Ok(Value::Numbers(Numbers::One(number)))
 }

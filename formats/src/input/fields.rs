@@ -1,5 +1,5 @@
-//! Takes one JSON object, yields single fields of it: a text, a list of token ids, a list as JSON, an id. Reads no more
-//! of the object than these. Values nested in other fields are skipped without recursion, however deep they are.
+//! Takes one JSON object, yields single fields of it: a text, a list of token ids, numbers, a list as JSON, an id. Reads
+//! no more of the object than these. Values nested in other fields are skipped without recursion, however deep they are.
 //! `other_fields` lets them hold what only JSON's users write, such as NaN.
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::wanted::{self, Holds, Value, Wanted};
-use super::{Content, ReadOptions, Said, other_fields};
+use super::{Content, Numbers, ReadOptions, Said, other_fields};
 
 /// How many field names a message lists, and how many characters of each.
 const LISTED: usize = 8;
@@ -154,12 +154,13 @@ impl<'a> Object<'a> {
         let value = match self.find(&wanted.path) {
             Some(value) if value.get() != "null" => value,
             _ if wanted.holds.may_be_missing() => return Ok(Value::Missing),
-            Some(value) => return Err(wanted.not(kind(value))),
+            Some(value) => return wanted.holds.null().ok_or_else(|| wanted.not(kind(value))),
             None => return Err(self.missing(wanted)),
         };
         match wanted.holds {
             Holds::Text => string(value, wanted).map(Value::Text),
             Holds::Tokens => self.tokens(value, wanted).map(Value::Tokens),
+            Holds::Numbers => numbers(value, wanted).map(Value::Numbers),
             _ if value.get().starts_with('"') => json_in(&string(value, wanted)?, wanted),
             _ => list(value, wanted),
         }
@@ -327,6 +328,79 @@ pub(crate) fn tokens_of(
     Ok(tokens)
 }
 
+/// A number or a list of numbers of JSON.
+fn numbers(value: &RawValue, wanted: &Wanted) -> Result<Numbers, String> {
+    let path = &wanted.path;
+    match kind(value) {
+        "a number" => match finite(value) {
+            Some(number) => number_of(path, None, number).map(Numbers::One),
+            None => Err(bad_number(path, None, value)),
+        },
+        "a list" => match finite_items(value) {
+            Some(items) => numbers_of(path, items.into_iter()).map(Numbers::Each),
+            None => {
+                let items: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
+                let is_wrong = |item: &&RawValue| kind(item) != "null" && finite(item).is_none();
+                Err(match items.iter().position(is_wrong) {
+                    Some(index) => bad_number(path, Some(index), items[index]),
+                    None => wanted.not("no valid list"),
+                })
+            }
+        },
+        kind => Err(wanted.not(kind)),
+    }
+}
+
+/// A number of JSON that 64 bits can hold.
+fn finite(value: &RawValue) -> Option<f64> {
+    let number = serde_json::from_str(value.get()).ok();
+    number.filter(|_| !other_fields::is_not_finite(value.get()))
+}
+
+/// A list of such numbers, and of nulls.
+fn finite_items(value: &RawValue) -> Option<Vec<Option<f64>>> {
+    let items = serde_json::from_str(value.get()).ok();
+    items.filter(|_| !other_fields::holds_not_finite(value.get()))
+}
+
+/// The reason why a value of JSON is no number.
+fn bad_number(path: &str, index: Option<usize>, value: &RawValue) -> String {
+    let (place, got) = (number_place(path, index), got(Some(value)));
+    format!("{place} is {got}, expected a finite number that 32 bits can hold, or null")
+}
+
+/// Where a number is, in messages.
+fn number_place(path: &str, index: Option<usize>) -> String {
+    match index {
+        Some(index) => format!("field {path:?}: item {index}"),
+        None => format!("field {path:?}"),
+    }
+}
+
+/// A finite number in 32 bits, or the reason why it is not one.
+pub(crate) fn number_of(path: &str, index: Option<usize>, number: f64) -> Result<f32, String> {
+    let narrow = number as f32;
+    match narrow.is_finite() {
+        true => Ok(narrow),
+        false => Err(format!(
+            "{} is {number}, expected a finite number that 32 bits can hold, or null",
+            number_place(path, index)
+        )),
+    }
+}
+
+/// A list of finite numbers, with NaN for null, or the reason why it is not one.
+pub(crate) fn numbers_of(
+    path: &str,
+    items: impl Iterator<Item = Option<f64>>,
+) -> Result<Vec<f32>, String> {
+    let number = |(index, item): (usize, Option<f64>)| match item {
+        Some(item) => number_of(path, Some(index), item),
+        None => Ok(f32::NAN),
+    };
+    items.enumerate().map(number).collect()
+}
+
 /// Names and values of an object, in order.
 struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -456,6 +530,58 @@ mod tests {
             text(r#"{"te\u0078t":"\u00e9\ud83d\ude00"}"#, "text").as_deref(),
             Some("é😀")
         );
+    }
+
+    #[test]
+    fn numbers_are_finite_and_fit_into_32_bits() {
+        let options = ReadOptions {
+            numbers_field: Some("n".to_owned()),
+            ..ReadOptions::default()
+        };
+        let read = |value: &str| {
+            let json = format!("{{\"n\":{value},\"a\":[NaN]}}");
+            with_object(&json, Place::Line, |object| object.content(&options))
+        };
+        let each = |numbers: &[f32]| Content::Numbers(Numbers::Each(numbers.to_vec()));
+        let one = |number| Content::Numbers(Numbers::One(number));
+        for (value, expected) in [
+            ("null", Content::Numbers(Numbers::Null)),
+            ("-2", one(-2.0)),
+            ("0.1", one(0.1)),
+            ("3.4e38", one(3.4e38)),
+            ("1e-300", one(0.0)),
+            ("[]", each(&[])),
+            ("[1, 2.5,-3e2 ]", each(&[1.0, 2.5, -300.0])),
+        ] {
+            assert_eq!(read(value), Ok(expected), "{value}");
+        }
+        let Ok(Content::Numbers(Numbers::Each(with_null))) = read("[null, 1]") else {
+            panic!("expected a list");
+        };
+        assert!(with_null[0].is_nan() && with_null[1] == 1.0);
+        for (value, reason) in [
+            ("NaN", "field \"n\" is not a finite number"),
+            ("-Infinity", "field \"n\" is not a finite number"),
+            ("[1, NaN]", "item 1 is not a finite number"),
+            ("[1, null, -Infinity, NaN]", "item 2 is not a finite number"),
+            ("1e999", "is 1e999"),
+            ("[1e39]", "item 0 is 1000"),
+            ("3.5e38", "expected a finite number that 32 bits can hold"),
+            (
+                "\"1\"",
+                "is a string, expected a number, or a list of numbers",
+            ),
+            ("true", "is a boolean"),
+            ("{}", "is an object"),
+            ("[[1]]", "item 0 is a list"),
+            ("[true]", "item 0 is a boolean"),
+            ("[1, \"2\"]", "item 1 is a string"),
+        ] {
+            let got = read(value).unwrap_err();
+            assert!(got.contains(reason), "{value}: {got}");
+        }
+        let missing = with_object("{\"m\":1}", Place::Line, |object| object.content(&options));
+        assert!(missing.unwrap_err().contains("numbers_field"));
     }
 
     #[test]

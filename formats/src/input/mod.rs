@@ -106,6 +106,11 @@ pub enum ContentFields {
         /// The list of ranges.
         spans: String,
     },
+    /// A number for the document, or a list of one for each of its tokens.
+    Numbers {
+        /// The number, or the list.
+        numbers: String,
+    },
 }
 
 impl ContentFields {
@@ -142,6 +147,8 @@ pub struct OptionNames {
     pub completion_field: &'static str,
     /// The ranges that are context.
     pub spans_field: &'static str,
+    /// The numbers.
+    pub numbers_field: &'static str,
     /// [`ReadOptions::context_field`].
     pub context_field: &'static str,
 }
@@ -157,6 +164,7 @@ impl Default for OptionNames {
             prompt_field: "prompt_field",
             completion_field: "completion_field",
             spans_field: "spans_field",
+            numbers_field: "numbers_field",
             context_field: "context_field",
         }
     }
@@ -185,13 +193,13 @@ impl ReadOptions {
 }
 
 /// One document.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     /// The document's own id (a string or an integer), else `shard#row`.
     pub id: String,
     /// Row number in the shard, from 0. Rejected rows and blank lines count as well.
     pub row: i64,
-    /// The text, the token ids or the messages.
+    /// The text, the token ids, the messages or the numbers.
     pub content: Content,
     /// The text that stands before the document, if it is wanted.
     pub context: Option<String>,
@@ -214,7 +222,7 @@ impl Document {
 }
 
 /// The content of a document, as its [`ContentFields`] say.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// Text that is not yet tokenized.
     Text(String),
@@ -248,6 +256,30 @@ pub enum Content {
         /// The ranges of its characters (code points of Unicode) that are context: sorted, disjoint, not empty.
         context: Vec<Range<usize>>,
     },
+    /// A number, or several.
+    Numbers(Numbers),
+}
+
+/// The numbers of a document: finite, and rounded to 32 bits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Numbers {
+    /// There is none: null.
+    Null,
+    /// One for the document.
+    One(f32),
+    /// One for each token; NaN for null.
+    Each(Vec<f32>),
+}
+
+impl Numbers {
+    /// All of them.
+    fn as_slice(&self) -> &[f32] {
+        match self {
+            Self::Null => &[],
+            Self::One(number) => std::slice::from_ref(number),
+            Self::Each(numbers) => numbers,
+        }
+    }
 }
 
 impl Content {
@@ -262,6 +294,7 @@ impl Content {
             Self::Completion { prompt, completion } => prompt.len() + completion.len(),
             Self::TargetedTokens { tokens, target } => size_of_val(&tokens[..]) + target.len(),
             Self::Spans { text, context } => text.len() + size_of_val(&context[..]),
+            Self::Numbers(numbers) => size_of_val(numbers.as_slice()),
         }
     }
 
@@ -299,6 +332,12 @@ impl Content {
                 let ends = ends.flat_map(|end| (end as u64).to_le_bytes()).collect();
                 vec![text(whole), ends]
             }
+            Self::Numbers(numbers) => {
+                let is_list = matches!(numbers, Numbers::Each(_));
+                let bytes = numbers.as_slice().iter();
+                let bytes = bytes.flat_map(|number| number.to_le_bytes()).collect();
+                vec![vec![u8::from(is_list)].into(), bytes]
+            }
         }
     }
 }
@@ -328,7 +367,7 @@ impl ReadOptions {
 }
 
 /// One row of a shard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Record {
     /// A row with a document.
     Document(Document),

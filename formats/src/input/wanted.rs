@@ -4,7 +4,7 @@
 //! hold more than a text or token ids come as texts of JSON, whatever the format of the file: `messages`, and the lists
 //! that `targets` and `spans` understand.
 
-use super::{Content, ContentFields, ReadOptions, spans, targets};
+use super::{Content, ContentFields, Numbers, ReadOptions, spans, targets};
 
 /// What a field should hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(crate) enum Holds {
     Tools,
     Targets,
     Spans,
+    /// A row may have null in place of them.
+    Numbers,
 }
 
 impl Holds {
@@ -28,16 +30,26 @@ impl Holds {
             Self::Tools => "a list of tools",
             Self::Targets => "a list of bits or labels",
             Self::Spans => "a list of spans",
+            Self::Numbers => "a number, or a list of numbers",
         }
     }
 
     /// Whether it is read as a text of JSON: a list of anything, or a string that holds one.
     pub(crate) fn is_json(self) -> bool {
-        !matches!(self, Self::Text | Self::Tokens)
+        !matches!(self, Self::Text | Self::Tokens | Self::Numbers)
     }
 
     pub(crate) fn may_be_missing(self) -> bool {
         self == Self::Tools
+    }
+
+    /// The value of a null, if it may be one.
+    pub(crate) fn null(self) -> Option<Value> {
+        match self {
+            Self::Tools => Some(Value::Missing),
+            Self::Numbers => Some(Value::Numbers(Numbers::Null)),
+            _ => None,
+        }
     }
 }
 
@@ -52,10 +64,11 @@ pub(crate) struct Wanted {
 }
 
 /// The value of a wanted field.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     Text(String),
     Tokens(Vec<u32>),
+    Numbers(Numbers),
     /// A list of JSON.
     Json(String),
     /// A row lacks it, and may.
@@ -99,6 +112,9 @@ impl Wanted {
                 wanted(text, names.text_field, Holds::Text),
                 wanted(spans, names.spans_field, Holds::Spans),
             ],
+            ContentFields::Numbers { numbers } => {
+                vec![wanted(numbers, names.numbers_field, Holds::Numbers)]
+            }
         };
         let context = options.context_field.as_ref();
         all.extend(context.map(|field| wanted(field, names.context_field, Holds::Text)));
@@ -161,6 +177,7 @@ pub(crate) fn document(
             }
             _ => return Err(unread(field)),
         },
+        (ContentFields::Numbers { .. }, Value::Numbers(numbers)) => Content::Numbers(numbers),
         (_, _) => {
             let first = Wanted::of(options).into_iter().next();
             return Err(unread(&first.map(|first| first.path).unwrap_or_default()));

@@ -3,12 +3,13 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type, Int64Type, UInt8Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, ListArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float32Array, ListArray, RecordBatch};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
-use arrow_schema::{ArrowError, DataType, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use half::slice::HalfFloatSliceExt;
 use xxhash_rust::xxh3::xxh3_64;
@@ -206,6 +207,11 @@ impl MaskColumns {
         Ok(rows.is_some())
     }
 
+    /// The number of rows that were read or skipped so far.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
     fn read(&mut self, only: Option<&[usize]>) -> Result<Option<MaskBatch>, MaskError> {
         let read = self.batches.next_of(only);
         let Some(batch) = read.map_err(|source| broken(&self.path, source))? else {
@@ -257,6 +263,26 @@ impl MaskBatch {
             batch,
             offsets: offsets.unwrap_or_else(OffsetBuffer::new_empty),
         })
+    }
+
+    /// The same documents with one more column of scores, the last one: a number for each token, NaN for null.
+    ///
+    /// # Errors
+    /// If there are not as many numbers as tokens, or no list says which tokens are whose.
+    pub fn with_scores(&self, name: &str, scores: &[f32]) -> Result<Self, ArrowError> {
+        let items = scores
+            .iter()
+            .map(|score| (!score.is_nan()).then_some(*score));
+        let items: ArrayRef = Arc::new(Float32Array::from_iter(items));
+        let list = super::copy::list(self, items, DataType::Float32)?;
+        let schema = self.batch.schema();
+        let own = Arc::new(Field::new(name, schema::numbers()[0].clone(), true));
+        let fields: Vec<_> = schema.fields().iter().cloned().chain([own]).collect();
+        let columns = self.batch.columns().iter().cloned().chain([list]).collect();
+        let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
+        let batch = RecordBatch::try_new(Arc::new(schema), columns)?;
+        let offsets = self.offsets.clone();
+        Ok(Self { batch, offsets })
     }
 
     /// The documents for which `kept` is true, one entry for each.

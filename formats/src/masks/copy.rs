@@ -22,6 +22,10 @@ use super::{FileFormat, MaskBatch, MaskColumns, MaskFile, MasksFolder, OutputErr
 /// The columns that replace the masks and weights of a file, and how they were computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewColumns {
+    /// Whether the masks and weights of the old file are kept.
+    pub keep: bool,
+    /// Names of score columns that the batches have in addition to those of the old file, as their last columns.
+    pub scores: Vec<String>,
     /// Names of the mask columns.
     pub masks: Vec<String>,
     /// Names of the weight columns; they start with `weight_`.
@@ -212,17 +216,37 @@ impl MaskCopy {
     }
 }
 
-/// The schema of the new file, and the column each of its columns is copied from. New ones go where masks do: before
-/// the text.
+/// The schema of the new file, and the column each of its columns is copied from. New masks and weights go where masks
+/// do: before the text; scores go behind the others.
 fn new_schema(
     old: &SchemaRef,
     new: &NewColumns,
 ) -> Result<(SchemaRef, Vec<Option<usize>>), OutputError> {
     let mut fields: Vec<(Arc<Field>, Option<usize>)> = (0..)
         .zip(old.fields())
-        .filter(|(_, field)| !schema::is_selected(field))
+        .filter(|(_, field)| new.keep || !schema::is_selected(field))
         .map(|(place, field)| (Arc::clone(field), Some(place)))
         .collect();
+    let kind = &schema::numbers()[0];
+    let scores = (old.fields().len()..)
+        .zip(&new.scores)
+        .map(|(place, name)| {
+            let field = Field::new(name, kind.clone(), true);
+            (Arc::new(field), Some(place))
+        });
+    let others = |(field, _): &(Arc<Field>, _)| schema::is_selected(field) || field.name() == TEXT;
+    let last = fields
+        .iter()
+        .rposition(|(field, _)| schema::is_score(field));
+    let first_other = fields.iter().position(others);
+    let at = last.map(|last| last + 1).or(first_other);
+    let at = at.unwrap_or(fields.len());
+    for name in &new.scores {
+        if fields.iter().any(|(field, _)| field.name() == name) {
+            return Err(OutputError::ColumnTwice { name: name.clone() });
+        }
+    }
+    fields.splice(at..at, scores.collect::<Vec<_>>());
     let text = fields.iter().position(|(field, _)| field.name() == TEXT);
     let at = text.unwrap_or(fields.len());
     let masks = new.masks.iter().map(|name| (name, schema::masks()));

@@ -46,11 +46,6 @@ const VALUES_PER_BYTE: u64 = 4096;
 /// Files of fewer bytes may have as many values as one of these.
 const SMALL_FILE: u64 = 1 << 12;
 
-/// All values of a batch are decoded at once.
-const VALUES: PageValues = PageValues::Nested;
-/// The most bytes of them.
-const MOST_BYTES: usize = 1 << 32;
-
 /// The rows of one file.
 pub(super) struct ParquetRows {
     ranges: Arc<Ranges>,
@@ -104,7 +99,7 @@ impl ParquetRows {
             .max(SMALL_FILE)
             .saturating_mul(VALUES_PER_BYTE);
         let most_values = usize::try_from(values).unwrap_or(usize::MAX);
-        let most_bytes = most_values.saturating_mul(VALUES.size()).min(MOST_BYTES);
+        let most_bytes = most_values.saturating_mul(size_of::<i64>());
         Ok(Self {
             ranges,
             metadata,
@@ -298,7 +293,7 @@ impl RowGroups for Group<'_> {
         let bytes = Chunk::column(Arc::clone(ranges), chunk, LARGEST_DOCUMENT).alone(chunk);
         let pages = SerializedPageReader::new(Arc::new(bytes), chunk, self.num_rows(), None)?;
         let budget = Arc::clone(&self.rows.budget);
-        let pages = Limited::with_budget(Box::new(pages), chunk, VALUES, budget);
+        let pages = Limited::with_budget(Box::new(pages), chunk, PageValues::Flat, budget);
         Ok(Box::new(OneChunk(Some(Box::new(pages)))))
     }
 

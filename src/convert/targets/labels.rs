@@ -23,6 +23,7 @@ use crate::convert::alignment::{self, IGNORE};
 pub(super) const ABILITIES: Abilities = Abilities {
     own_columns: false,
     weights: false,
+    signed_weights: false,
     length: true,
     dtype: false,
     file_bytes: None,

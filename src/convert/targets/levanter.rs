@@ -15,6 +15,7 @@ use crate::convert::alignment;
 pub(super) const ABILITIES: Abilities = Abilities {
     own_columns: false,
     weights: true,
+    signed_weights: false,
     length: true,
     dtype: false,
     file_bytes: None,

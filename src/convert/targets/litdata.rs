@@ -17,6 +17,7 @@ use crate::convert::{alignment, documents::Documents};
 pub(super) const ABILITIES: Abilities = Abilities {
     own_columns: false,
     weights: false,
+    signed_weights: false,
     length: false,
     dtype: false,
     file_bytes: Some(CHUNK_BYTES),

@@ -13,6 +13,7 @@ use crate::convert::{alignment, documents::Documents};
 pub(super) const ABILITIES: Abilities = Abilities {
     own_columns: false,
     weights: false,
+    signed_weights: false,
     length: false,
     dtype: true,
     file_bytes: Some(SHARD_BYTES),

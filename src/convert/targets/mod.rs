@@ -37,6 +37,8 @@ pub(crate) struct Abilities {
     pub(crate) own_columns: bool,
     /// Weights instead of bits.
     pub(crate) weights: bool,
+    /// Negative weights.
+    pub(crate) signed_weights: bool,
     /// Sequences of one length.
     pub(crate) length: bool,
     /// A choice of the type of token ids.

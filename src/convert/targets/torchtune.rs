@@ -12,6 +12,7 @@ use crate::convert::alignment;
 pub(super) const ABILITIES: Abilities = Abilities {
     own_columns: false,
     weights: false,
+    signed_weights: false,
     length: false,
     dtype: false,
     file_bytes: None,

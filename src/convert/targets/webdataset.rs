@@ -8,6 +8,7 @@ use crate::convert::documents::Documents;
 pub(super) const ABILITIES: Abilities = Abilities {
     own_columns: true,
     weights: true,
+    signed_weights: true,
     length: false,
     dtype: false,
     file_bytes: None,

@@ -266,8 +266,11 @@ fn rule(selection: &Selection) -> Option<String> {
     if let Some(formula) = &selection.weights {
         let temperature = selection.temperature.flatten();
         let temperature = temperature.map(|t| format!(", temperature {} nats", exact(t)));
+        let exponent = selection.exponent;
+        let exponent = exponent.map(|k| format!(" {} of the probability", exact(k)));
         return Some(format!(
-            "weights by {by}: {formula}{}",
+            "weights by {by}: {formula}{}{}",
+            exponent.unwrap_or_default(),
             temperature.unwrap_or_default()
         ));
     }

@@ -11,7 +11,7 @@
 //! true are kept. These are the rules of SQL.
 
 mod expression;
-mod numbers;
+pub(super) mod numbers;
 mod words;
 
 use rho_formats::{MaskBatch, MaskColumns};
@@ -27,12 +27,16 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Reads an expression about masks with these columns.
+    /// Reads an expression about masks with these columns, and with one of other scores.
     ///
     /// # Errors
     /// If it is not an expression, or names something that the masks do not have.
-    pub(crate) fn read(text: &str, masks: &MaskColumns) -> anyhow::Result<Self> {
-        let mut needed = numbers::Needed::of(masks);
+    pub(crate) fn read(
+        text: &str,
+        masks: &MaskColumns,
+        other: Option<&str>,
+    ) -> anyhow::Result<Self> {
+        let mut needed = numbers::Needed::of(masks, other);
         let condition = expression::read(text, &mut needed)?;
         Ok(Self {
             text: text.to_owned(),
@@ -51,18 +55,14 @@ impl Filter {
         self.numbers.columns()
     }
 
-    /// The documents of a record batch for which it is true; none if it is true for all of them.
-    pub(super) fn apply(&self, batch: &MaskBatch) -> anyhow::Result<Option<MaskBatch>> {
+    /// Whether it is true for each document of a record batch.
+    pub(super) fn holds(&self, batch: &MaskBatch) -> anyhow::Result<Vec<bool>> {
         let loaded = self.numbers.load(batch)?;
         let documents = batch.documents();
-        let kept = documents.map(|tokens| {
+        let holds = documents.map(|tokens| {
             let number = |i| self.numbers.number(i, &loaded, &tokens);
             self.condition.holds(&number) == Some(true)
         });
-        let kept: Vec<bool> = kept.collect();
-        match kept.contains(&false) {
-            true => Ok(Some(batch.filter(&kept)?)),
-            false => Ok(None),
-        }
+        Ok(holds.collect())
     }
 }

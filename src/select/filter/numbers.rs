@@ -20,7 +20,7 @@ const NAMES: [&str; 3] = ["length", "tokens", "scored"];
 
 /// The numbers that an expression needs, and the columns that there are.
 #[derive(Debug, Clone)]
-pub(super) struct Needed {
+pub(in crate::select) struct Needed {
     /// Columns of scores and weights.
     scores: Vec<String>,
     masks: Vec<String>,
@@ -42,7 +42,7 @@ enum Number {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Statistic {
+pub(in crate::select) enum Statistic {
     Min,
     Max,
     Mean,
@@ -50,21 +50,22 @@ enum Statistic {
 }
 
 /// The columns of a record batch.
-pub(super) struct Loaded {
+pub(in crate::select) struct Loaded {
     scores: Vec<Vec<f32>>,
     masks: Vec<Vec<bool>>,
 }
 
 impl Needed {
-    /// Nothing yet, of masks with these columns.
-    pub(super) fn of(masks: &MaskColumns) -> Self {
-        let names = [masks.scores(), masks.weights()].concat();
+    /// Nothing yet, of masks with these columns, and with one of other scores.
+    pub(super) fn of(masks: &MaskColumns, other: Option<&str>) -> Self {
+        let mut names = [masks.scores(), masks.weights()].concat();
+        names.extend(other);
         let kept: Vec<&str> = masks.schema().masks.iter().map(String::as_str).collect();
         Self::with(&names, &kept)
     }
 
     /// The same for columns by name.
-    pub(super) fn with(scores: &[&str], masks: &[&str]) -> Self {
+    pub(in crate::select) fn with(scores: &[&str], masks: &[&str]) -> Self {
         let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
         Self {
             scores: owned(scores),
@@ -183,14 +184,38 @@ impl Needed {
         })
     }
 
-    /// The columns to read. `input_ids` is one of them, because only a list says how long the documents are.
-    pub(super) fn columns(&self) -> Vec<&str> {
-        let scores = self.sources.iter().flat_map(Source::columns);
-        let masks = self.mask_columns.iter().map(String::as_str);
-        scores.chain(masks).chain(["input_ids"]).collect()
+    /// Adds a statistic of some scores, and returns its index.
+    pub(in crate::select) fn add_statistic(
+        &mut self,
+        statistic: Statistic,
+        source: Source,
+    ) -> usize {
+        let source = self.read(source);
+        self.numbers.push(Number::Statistic(statistic, source));
+        self.numbers.len() - 1
     }
 
-    pub(super) fn load(&self, batch: &MaskBatch) -> anyhow::Result<Loaded> {
+    /// Adds the share of the scored tokens that a mask keeps, and returns its index.
+    pub(in crate::select) fn add_share(&mut self, mask: String) -> anyhow::Result<usize> {
+        let scored = self.scored(&|_| "--by kept".to_owned())?;
+        self.mask_columns.push(mask);
+        let share = Number::Share(self.mask_columns.len() - 1, scored);
+        self.numbers.push(share);
+        Ok(self.numbers.len() - 1)
+    }
+
+    /// The columns to read: at least one list, which says how long the documents are.
+    pub(in crate::select) fn columns(&self) -> Vec<&str> {
+        let scores = self.sources.iter().flat_map(Source::columns);
+        let masks = self.mask_columns.iter().map(String::as_str);
+        let mut lists: Vec<&str> = scores.chain(masks).collect();
+        if lists.is_empty() {
+            lists.push("input_ids");
+        }
+        lists
+    }
+
+    pub(in crate::select) fn load(&self, batch: &MaskBatch) -> anyhow::Result<Loaded> {
         let scores = self.sources.iter().map(|source| {
             let mut all = Vec::new();
             scores::scores(source, batch, &mut all)?;
@@ -208,7 +233,12 @@ impl Needed {
     }
 
     /// A number of a document, whose tokens are this range; none is null.
-    pub(super) fn number(&self, i: usize, loaded: &Loaded, tokens: &Range<usize>) -> Option<f64> {
+    pub(in crate::select) fn number(
+        &self,
+        i: usize,
+        loaded: &Loaded,
+        tokens: &Range<usize>,
+    ) -> Option<f64> {
         let scores = |column: usize| {
             let scores = loaded.scores[column][tokens.clone()].iter();
             scores.filter(|score| !score.is_nan()).copied()

@@ -22,6 +22,7 @@ pub(super) struct Loaded {
     pub(super) dictionary: Option<(usize, Vec<(u64, Loaded)>)>,
     pub(super) bytes: Bytes,
     pub(super) integers: Vec<Option<i64>>,
+    pub(super) floats: Vec<Option<f64>>,
 }
 
 impl Loaded {
@@ -34,6 +35,7 @@ impl Loaded {
             dictionary: None,
             bytes: Bytes::new(),
             integers: Vec::new(),
+            floats: Vec::new(),
         }
     }
 
@@ -84,6 +86,7 @@ impl Loaded {
                 let integer = integers.integer(row, width, unsigned)?;
                 Ok(Cell::Integer(wide(integer, unsigned)))
             }
+            (Values::Float { width }, [floats]) => Ok(Cell::Float(floats.float(row, width)?)),
             (Values::List { offset }, [offsets]) => {
                 let (start, length) = between(offsets, row, offset)?;
                 self.list(start, length, most)
@@ -117,20 +120,32 @@ impl Loaded {
         if length > most / size_of::<u32>() {
             return Ok(Cell::TooLarge);
         }
-        let Some((Values::Integer { width, unsigned }, buffers)) = &mut self.items else {
+        let Some((values, buffers)) = &mut self.items else {
             return Err(missing());
         };
-        let [validity, integers] = &mut buffers[..] else {
+        let [validity, numbers] = &mut buffers[..] else {
             return Err(missing());
         };
         self.integers.clear();
+        self.floats.clear();
         for index in start..start.checked_add(length as u64).ok_or_else(outside)? {
-            self.integers.push(match is_valid(validity, index)? {
-                true => Some(integers.integer(index, *width, *unsigned)?),
-                false => None,
-            });
+            let is_there = is_valid(validity, index)?;
+            match *values {
+                Values::Integer { width, unsigned } => self.integers.push(match is_there {
+                    true => Some(numbers.integer(index, width, unsigned)?),
+                    false => None,
+                }),
+                Values::Float { width } => self.floats.push(match is_there {
+                    true => Some(numbers.float(index, width)?),
+                    false => None,
+                }),
+                _ => return Err(missing()),
+            }
         }
-        Ok(Cell::Integers(&self.integers, *unsigned))
+        Ok(match *values {
+            Values::Integer { unsigned, .. } => Cell::Integers(&self.integers, unsigned),
+            _ => Cell::Floats(&self.floats),
+        })
     }
 }
 

@@ -321,7 +321,7 @@ impl Column {
             (Some(_), _) => 2,
             (None, Values::Binary { .. }) => 3,
             (None, Values::View) => 2_usize.saturating_add(place.views),
-            (None, Values::Integer { .. } | Values::List { .. }) => 2,
+            (None, Values::Integer { .. } | Values::Float { .. } | Values::List { .. }) => 2,
             (None, Values::FixedList { .. }) => 1,
         };
         // An impossible number of views is detected at the first buffer that does not exist.

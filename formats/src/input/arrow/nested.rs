@@ -365,7 +365,9 @@ impl LoadedBranch {
                 Cell::Text(text) => json.string(text),
                 Cell::Integer(integer) => json.integer(integer),
                 Cell::TooLarge => json.too_large(),
-                Cell::Integers(..) | Cell::Json(_) => return Err(lacks()),
+                Cell::Integers(..) | Cell::Float(_) | Cell::Floats(_) | Cell::Json(_) => {
+                    return Err(lacks());
+                }
             },
             LoadedKind::Boolean { validity, bits } => {
                 if !is_valid(validity, row)? {

@@ -19,9 +19,11 @@ pub(super) enum Values {
     View,
     /// Integers of `width` bytes.
     Integer { width: usize, unsigned: bool },
-    /// Lists of integers between offsets of 4 or 8 bytes; the integers are the next column.
+    /// Floating-point numbers of `width` bytes.
+    Float { width: usize },
+    /// Lists of numbers between offsets of 4 or 8 bytes; the numbers are the next column.
     List { offset: usize },
-    /// Lists of `length` integers each; the integers are the next column.
+    /// Lists of `length` numbers each; the numbers are the next column.
     FixedList { length: usize },
 }
 
@@ -157,12 +159,16 @@ impl Layout {
             let nested = Nested::of(around, node).map_err(|kind| wanted.not(kind))?;
             return Ok(Some(Found::Nested(nested)));
         }
+        let of_numbers = wanted.holds == Holds::Numbers;
         let of_tokens = wanted.holds == Holds::Tokens;
         let column = node.column(around);
         let column = column.filter(|column| match column.values {
-            Values::Binary { .. } | Values::View => !of_tokens,
-            Values::List { .. } | Values::FixedList { .. } => of_tokens,
-            Values::Integer { .. } => false,
+            Values::Binary { .. } | Values::View => !of_tokens && !of_numbers,
+            Values::List { .. } | Values::FixedList { .. } => match column.items {
+                Some(Values::Integer { .. }) => of_tokens || of_numbers,
+                _ => of_numbers,
+            },
+            Values::Integer { .. } | Values::Float { .. } => of_numbers,
         });
         column.map_or_else(
             || Err(wanted.not(node.kind)),
@@ -173,8 +179,13 @@ impl Layout {
     /// A column with names, such as the documents' own ids, if there is one.
     pub(super) fn names(&self, field: &str) -> Option<Column> {
         let (around, node) = find(&self.nodes, field)?;
-        let lists = |values| matches!(values, Values::List { .. } | Values::FixedList { .. });
-        node.column(around).filter(|column| !lists(column.values))
+        let is_name = |values| {
+            matches!(
+                values,
+                Values::Binary { .. } | Values::View | Values::Integer { .. }
+            )
+        };
+        node.column(around).filter(|column| is_name(column.values))
     }
 }
 
@@ -228,7 +239,11 @@ impl Node {
                     return None;
                 };
                 match items.values {
-                    Some(Values::Integer { .. }) if items.dictionary.is_none() => items.values,
+                    Some(Values::Integer { .. } | Values::Float { .. })
+                        if items.dictionary.is_none() =>
+                    {
+                        items.values
+                    }
                     _ => return None,
                 }
             }
@@ -286,7 +301,11 @@ fn node(field: Field<'_>, version: MetadataVersion, count: &mut usize) -> io::Re
         Type::Null => (0, "null", None),
         Type::Bool => (2, "a boolean", None),
         Type::Int => (2, "a number", field.type_as_int().and_then(integer)),
-        Type::FloatingPoint | Type::Decimal => (2, "a number", None),
+        Type::FloatingPoint => {
+            let width = float_width(field);
+            (2, "a number", width.map(|width| Values::Float { width }))
+        }
+        Type::Decimal => (2, "a decimal", None),
         Type::Date | Type::Time | Type::Timestamp | Type::Interval | Type::Duration => {
             (2, "a time", None)
         }
@@ -346,21 +365,25 @@ fn node(field: Field<'_>, version: MetadataVersion, count: &mut usize) -> io::Re
     })
 }
 
+/// The bytes of a floating-point number of a field; none if their format is unknown.
+fn float_width(field: Field<'_>) -> Option<usize> {
+    match field.type_as_floating_point()?.precision() {
+        Precision::HALF => Some(2),
+        Precision::SINGLE => Some(4),
+        Precision::DOUBLE => Some(8),
+        _ => None,
+    }
+}
+
 /// How the values of a field are written as JSON.
 fn json(field: Field<'_>, values: Option<Values>) -> Json {
     match field.type_type() {
         Type::Null => Json::Null,
         Type::Bool => Json::Boolean,
         Type::Int if values.is_some() => Json::Integer,
-        Type::FloatingPoint => match field
-            .type_as_floating_point()
-            .map(|float| float.precision())
-        {
-            Some(Precision::HALF) => Json::Float { width: 2 },
-            Some(Precision::SINGLE) => Json::Float { width: 4 },
-            Some(Precision::DOUBLE) => Json::Float { width: 8 },
-            _ => Json::Unread,
-        },
+        Type::FloatingPoint => {
+            float_width(field).map_or(Json::Unread, |width| Json::Float { width })
+        }
         Type::Utf8
         | Type::Binary
         | Type::LargeUtf8

@@ -4,19 +4,21 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
+use half::f16;
 use parquet::column::page::PageReader;
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{
-    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
+    BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArrayType, FloatType,
+    Int32Type, Int64Type,
 };
 use parquet::file::metadata::ColumnChunkMetaData;
 
+use super::super::error::malformed;
 use super::cause;
-use super::pages::{Budget, may_share};
+use super::column::is_half;
+use super::pages::Budget;
 
-/// The most rows decoded at once.
-const ROWS: usize = 256;
-/// Fewer rows, if they take more bytes than this.
+/// Only one row is decoded at once, if some take more bytes than this.
 const BYTES: usize = 1 << 20;
 
 /// Values of one type.
@@ -33,6 +35,8 @@ pub(super) struct Decoded {
     reader: ColumnReader,
     /// Whether its integers are.
     unsigned: bool,
+    /// Whether its bytes are floating-point numbers.
+    half: bool,
     /// The definition level of a value that is not null.
     pub(super) present: i16,
     budget: Budget,
@@ -50,22 +54,24 @@ pub(super) struct Decoded {
 }
 
 impl Decoded {
+    /// At most `most` rows are decoded at once.
     pub(super) fn new(
         chunk: &ColumnChunkMetaData,
         unsigned: bool,
         pages: Box<dyn PageReader>,
         budget: Budget,
+        most: usize,
     ) -> Self {
         let description = chunk.column_descr_ptr();
         Self {
             unsigned,
+            half: is_half(&description),
             present: description.max_def_level(),
             reader: get_column_reader(description, pages),
             full_budget: budget.load(Ordering::Relaxed),
             budget,
             many: 1,
-            // In such a page each text may be as large as the page; in other pages, all texts together.
-            most: if may_share(chunk) { 1 } else { ROWS },
+            most,
             definition: Vec::new(),
             repetition: Vec::new(),
             values: Values::None,
@@ -148,6 +154,18 @@ impl Decoded {
             ColumnReader::DoubleColumnReader(reader) => {
                 let (entries, values) = decode::<DoubleType>(reader, many, definition, repetition)?;
                 self.values = Values::Floats(values);
+                (entries, entries * size_of::<f64>())
+            }
+            ColumnReader::FixedLenByteArrayColumnReader(reader) if self.half => {
+                let (entries, values) =
+                    decode::<FixedLenByteArrayType>(reader, many, definition, repetition)?;
+                let mut floats = Vec::with_capacity(values.len());
+                for value in values {
+                    let bytes = <[u8; 2]>::try_from(value.data());
+                    let bytes = bytes.map_err(|_| malformed("a 16-bit number of another size"))?;
+                    floats.push(f16::from_le_bytes(bytes).to_f64());
+                }
+                self.values = Values::Floats(floats);
                 (entries, entries * size_of::<f64>())
             }
             ColumnReader::Int96ColumnReader(_) | ColumnReader::FixedLenByteArrayColumnReader(_) => {

@@ -11,6 +11,7 @@ mod column;
 mod decoded;
 mod delta;
 pub(crate) mod footer;
+mod levels;
 mod nested;
 pub(crate) mod pages;
 mod thrift;
@@ -61,12 +62,15 @@ pub(super) fn read(
         let mut fields = Vec::with_capacity(columns.fields.len());
         for field in &columns.fields {
             fields.push(match field {
-                Ok(Some(Found::Flat(index, role))) => Some(Field::Flat(flat((*index, *role))?)),
+                Ok(Some(Found::Flat(index, role))) => {
+                    Some(Field::Flat(Box::new(flat((*index, *role))?)))
+                }
                 Ok(Some(Found::Nested(nested))) => {
                     let mut leaves = Vec::with_capacity(nested.columns.len());
                     for &(index, unsigned) in &nested.columns {
-                        let (chunk, pages, budget) = open(index, PageValues::Nested)?;
-                        leaves.push(Decoded::new(chunk, unsigned, pages, budget));
+                        let (chunk, pages, budget) =
+                            open(index, PageValues::Nested(nested.columns.len()))?;
+                        leaves.push(Decoded::new(chunk, unsigned, pages, budget, 1));
                     }
                     let most = options.max_document_bytes;
                     Some(Field::Nested(NestedColumn::new(nested, leaves, most)))
@@ -184,7 +188,7 @@ enum Found {
 
 /// The same in a row group.
 enum Field<'a> {
-    Flat(Column),
+    Flat(Box<Column>),
     Nested(NestedColumn<'a>),
 }
 
@@ -201,7 +205,7 @@ struct Columns {
 impl Columns {
     fn find(metadata: &ParquetMetaData, options: &ReadOptions) -> Self {
         let schema = metadata.file_metadata().schema_descr();
-        let find = |path: &str, tokens: bool| {
+        let find = |path: &str, holds: Holds| {
             let mut found = None;
             for (index, column) in schema.columns().iter().enumerate() {
                 let name = column.path().string();
@@ -209,7 +213,7 @@ impl Columns {
                     .strip_prefix(path)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
                 if under {
-                    let role = Role::of(column, name == path, tokens);
+                    let role = Role::of(column, name == path, holds);
                     found = Some(role.map(|role| (index, role)));
                     if name == path {
                         break;
@@ -221,18 +225,18 @@ impl Columns {
         let list = |path: &str| match nested::find(schema.root_schema(), path)? {
             Named::Nested(nested) => Some(Ok(Found::Nested(nested))),
             Named::Flat(index) => {
-                let role = Role::of(&schema.column(index), true, false);
+                let role = Role::of(&schema.column(index), true, Holds::Text);
                 Some(role.map(|role| Found::Flat(index, role)))
             }
             Named::Other(kind) => Some(Err(kind)),
         };
-        let flat = |path: &str, tokens: bool| {
-            let found = find(path, tokens)?;
+        let flat = |path: &str, holds: Holds| {
+            let found = find(path, holds)?;
             Some(found.map(|(index, role)| Found::Flat(index, role)))
         };
         let found = |wanted: &Wanted| match wanted.holds.is_json() {
             true => list(&wanted.path),
-            false => flat(&wanted.path, wanted.holds == Holds::Tokens),
+            false => flat(&wanted.path, wanted.holds),
         };
         let field = |wanted: &Wanted| match found(wanted) {
             Some(Ok(found)) => Ok(Some(found)),
@@ -246,7 +250,7 @@ impl Columns {
                 Err(fields::missing(wanted, "the file", names))
             }
         };
-        let name = |path: &str| match find(path, false) {
+        let name = |path: &str| match find(path, Holds::Text) {
             Some(Ok(found)) => Some(found),
             _ => schema
                 .columns()

@@ -16,8 +16,8 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use super::super::error::malformed;
 use super::super::ranges::{Ranges, Window};
-use super::delta;
 use super::thrift::Walk;
+use super::{delta, levels};
 
 /// Documents of the largest size that a page may hold: writers check a page's size only now and then.
 const DOCUMENTS_PER_PAGE: usize = 4;
@@ -286,29 +286,21 @@ pub(crate) type Budget = Arc<AtomicUsize>;
 /// How the values of a page are held when they are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PageValues {
-    /// Integers, or the texts of single rows.
+    /// Some rows at once: of integers, or of a text each.
     Flat,
-    /// All texts of a row at once.
-    Nested,
+    /// One row at once, with any number of values; its field has this many columns.
+    Nested(usize),
 }
 
 impl PageValues {
-    /// The bytes of a value with its levels, without the bytes of its text, which are in the page or the dictionary.
-    pub(crate) fn size(self) -> usize {
-        match self {
-            Self::Flat => size_of::<i64>(),
-            Self::Nested => size_of::<ByteArray>() + 2 * size_of::<i16>(),
-        }
-    }
-
-    /// The bytes that the values of a few pages may take together.
+    /// The bytes that the values of some pages may take together.
     fn most(self, max_document_bytes: usize) -> usize {
-        /// Nulls take no bytes in a page, so a page of few bytes may hold many of them.
+        /// Documents may be small, and their lists long.
         const LEAST: usize = 64 << 20;
         let most = max_document_bytes.saturating_mul(DOCUMENTS_PER_PAGE);
         match self {
             Self::Flat => most,
-            Self::Nested => most.max(LEAST),
+            Self::Nested(columns) => most.max(LEAST) / columns.max(1),
         }
     }
 }
@@ -382,6 +374,37 @@ impl Limited {
             is_fixed: chunk.column_type() == Type::FIXED_LEN_BYTE_ARRAY,
             has_dictionary: false,
         }
+    }
+
+    /// The bytes that the values of a page may take at once. A text's bytes are in the page or in the dictionary, except
+    /// those that it shares.
+    fn size(&self, page: &Page, shared: usize) -> usize {
+        let all = page.num_values() as usize;
+        if self.values == PageValues::Flat {
+            // Only one of the texts that share bytes is decoded at a time.
+            return all.saturating_mul(size_of::<i64>());
+        }
+        let [width, _] = self.level_bits;
+        let levels = match page {
+            Page::DataPage {
+                buf,
+                rep_level_encoding: Encoding::RLE,
+                ..
+            } => buf.get(size_of::<u32>()..),
+            Page::DataPageV2 { buf, .. } => Some(&buf[..]),
+            Page::DictionaryPage { .. } => return 0,
+            Page::DataPage { .. } => None,
+        };
+        let longest = levels.and_then(|levels| levels::longest_row(levels, width, all));
+        let value = match self.is_text {
+            true => size_of::<ByteArray>(),
+            false => size_of::<i64>(),
+        };
+        let entry = value + 2 * size_of::<i16>();
+        longest
+            .unwrap_or(all)
+            .saturating_mul(entry)
+            .saturating_add(shared)
     }
 
     /// Checks what Parquet does not check before it decodes a page. The bytes of its texts that are not in the page
@@ -463,14 +486,8 @@ impl PageReader for Limited {
         if let Some(page) = &page {
             let shared = self.check(page).map_err(external)?;
             self.has_dictionary |= page.is_dictionary_page();
-            let values = (page.num_values() as usize).saturating_mul(self.values.size());
-            // In a flat column only one of them is decoded at a time.
-            let texts = match self.values {
-                PageValues::Flat => 0,
-                PageValues::Nested => shared,
-            };
             let budget = self.budget.load(Ordering::Relaxed);
-            let budget = budget.checked_sub(values.saturating_add(texts));
+            let budget = budget.checked_sub(self.size(page, shared));
             let left = budget.ok_or_else(|| {
                 external(malformed(
                     "a row or page has more values than fit into memory",
