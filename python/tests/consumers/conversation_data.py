@@ -190,23 +190,36 @@ def tokenizer_of(style: Style, template: str | None) -> transformers.PreTrainedT
         clean_up_tokenization_spaces=False,
     )
     loaded.chat_template = template
+    if style.bos:
+        # Around plain texts; a template writes it itself.
+        loaded._tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+            single=f"{style.bos} $A", special_tokens=[(style.bos, loaded.bos_token_id)]
+        )
     return loaded
 
 
 def checkpoint(folder: Path, style: Style, template: str | None) -> Path:
     """A tiny model with such a tokenizer."""
     tokenizer = tokenizer_of(style, template)
-    model = tiny_model(len(tokenizer), max_position_embeddings=512)
+    model = tiny_model(
+        len(tokenizer),
+        max_position_embeddings=512,
+        # With larger weights, PyTorch in f32 is more than 1e-4 from itself in float64.
+        initializer_range=0.3,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
 
-def run(binary: Path, *arguments: Any) -> str:
-    """Runs the program, and returns what it says."""
+def run(binary: Path, *arguments: Any, code: int = 0) -> str:
+    """Runs the program, expects this exit code, and returns what it says."""
     command = [binary, *arguments, "--progress", "none"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     return done.stderr
 
 
@@ -215,11 +228,13 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def score(binary: Path, rows: list[dict[str, Any]], model: Path, out: Path, *options: Any) -> rho_mask.Masks:
+def score(
+    binary: Path, rows: list[dict[str, Any]], model: Path, out: Path, *options: Any, code: int = 0
+) -> rho_mask.Masks:
     """The masks of these rows, in which every target is kept."""
     corpus = write_rows(out.with_suffix(".jsonl"), rows)
     keep = () if "--by" in options else ("--by", "loss", "--keep", "1.0")
-    run(binary, "score", corpus, "--model", model, "--device", "cpu", "--out", out, *keep, *options)
+    run(binary, "score", corpus, "--model", model, "--device", "cpu", "--out", out, *keep, *options, code=code)
     return rho_mask.open_masks(out)
 
 

@@ -17,22 +17,22 @@ TOLERANCE = 1e-5
 BATCH = 4
 
 
-def tiny_model(vocabulary: int, max_position_embeddings: int = 256) -> transformers.PreTrainedModel:
+def tiny_model(vocabulary: int, **settings: Any) -> transformers.PreTrainedModel:
     torch.manual_seed(5)
-    config = transformers.LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=max_position_embeddings,
+    settings = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 256,
         # Logits far from equal, so that every token has a different loss.
-        initializer_range=0.6,
-        pad_token_id=END,
-        eos_token_id=END,
-        bos_token_id=None,
-    )
-    return transformers.LlamaForCausalLM(config)
+        "initializer_range": 0.6,
+        "pad_token_id": END,
+        "eos_token_id": END,
+        "bos_token_id": None,
+        **settings,
+    }
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=vocabulary, **settings))
 
 
 def tokenizer_of(vocabulary: int) -> transformers.PreTrainedTokenizerBase:
