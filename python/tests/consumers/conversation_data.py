@@ -228,9 +228,7 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def score(
-    binary: Path, rows: list[dict[str, Any]], model: Path, out: Path, *options: Any, code: int = 0
-) -> rho_mask.Masks:
+def score(binary: Path, rows: list[dict[str, Any]], model: Path, out: Path, *options: Any, code: int = 0) -> rho_mask.Masks:
     """The masks of these rows, in which every target is kept."""
     corpus = write_rows(out.with_suffix(".jsonl"), rows)
     keep = () if "--by" in options else ("--by", "loss", "--keep", "1.0")
