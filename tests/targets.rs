@@ -50,7 +50,9 @@ fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
     let target: Vec<bool> = match row % 9 {
         0 => vec![false; length],
         1 => vec![true; length],
-        _ => (0..length).map(|_| random.next() % 3 > 0).collect(),
+        _ => (0..length)
+            .map(|_| !random.next().is_multiple_of(3))
+            .collect(),
     };
     MaskRow {
         id: row.to_string(),
@@ -338,4 +340,44 @@ fn a_mask_that_keeps_context_is_refused() {
             ended.stderr
         );
     }
+}
+
+#[test]
+fn the_five_tokens_with_context() {
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    let schema = MaskSchema {
+        scores: vec!["loss".to_owned()],
+        score_type: ScoreType::Float32,
+        masks: Vec::new(),
+        weights: Vec::new(),
+        text: false,
+        source: false,
+        target: true,
+        metadata: json!({"format_version": 1, "reference": {"vocabulary": 50257}}),
+    };
+    let row = MaskRow {
+        id: "dog".to_owned(),
+        row: 0,
+        input_ids: vec![464, 3290, 3332, 319, 262],
+        scores: vec![vec![f32::NAN, 7.21, 2.05, 0.88, 0.31]],
+        masks: Vec::new(),
+        weights: Vec::new(),
+        text: None,
+        source: None,
+        target: Some(vec![false, false, true, true, true]),
+    };
+    one_shard(&place.join("masks"), "five.jsonl", &schema, &[row]);
+    let rule = ["--by", "loss", "--keep", "0.667"];
+    let summary = select(place, "masks", "kept", &rule, &[]);
+    assert_eq!(summary["context"], 2);
+    assert_eq!(summary["scored"], 3);
+    let kept = rows(&place.join("kept"), "five.jsonl");
+    assert_eq!(kept[0].masks, [[false, false, false, true, true]]);
+    let shown = Run::new(&["convert", "--to", "jsonl", "--out", "-"])
+        .arg(place.join("kept"))
+        .ends_with(0);
+    let line: Value = serde_json::from_str(shown.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(line["target"], json!([false, false, true, true, true]));
+    assert_eq!(line["mask_loss"], json!([false, false, false, true, true]));
 }

@@ -274,9 +274,7 @@ impl Conversation<'_> {
         let mut spans = Vec::new();
         for &place in self.conversations.of_rule(&self.messages.assistant) {
             if place == 0 {
-                return Err(format!(
-                    "messages[0]: expected messages before the assistant's, which show where its text begins, got none"
-                ));
+                return Err(FIRST.to_owned());
             }
             let mut border = |messages: usize, prompt: bool| {
                 let what = if prompt { "begins" } else { "ends" };
@@ -314,6 +312,9 @@ impl Conversation<'_> {
         Ok(spans)
     }
 }
+
+/// Why the first message has no targets.
+const FIRST: &str = "messages[0]: expected messages before the assistant's, which show where its text begins, got none";
 
 /// Why a prefix of a conversation does not show where its targets are.
 const CHANGED: &str = "other tokens for the messages up to there than in the whole conversation: the template changes \

@@ -535,12 +535,16 @@ mod tests {
     #[test]
     fn numbers_are_finite_and_fit_into_32_bits() {
         let options = ReadOptions {
-            numbers_field: Some("n".to_owned()),
+            content: super::super::ContentFields::Numbers {
+                numbers: "n".to_owned(),
+            },
             ..ReadOptions::default()
         };
         let read = |value: &str| {
             let json = format!("{{\"n\":{value},\"a\":[NaN]}}");
-            with_object(&json, Place::Line, |object| object.content(&options))
+            with_object(&json, Place::Line, |object| {
+                object.content(&options, None).map(|(content, _)| content)
+            })
         };
         let each = |numbers: &[f32]| Content::Numbers(Numbers::Each(numbers.to_vec()));
         let one = |number| Content::Numbers(Numbers::One(number));
@@ -580,7 +584,9 @@ mod tests {
             let got = read(value).unwrap_err();
             assert!(got.contains(reason), "{value}: {got}");
         }
-        let missing = with_object("{\"m\":1}", Place::Line, |object| object.content(&options));
+        let missing = with_object("{\"m\":1}", Place::Line, |object| {
+            object.content(&options, None)
+        });
         assert!(missing.unwrap_err().contains("numbers_field"));
     }
 

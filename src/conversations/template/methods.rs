@@ -300,13 +300,7 @@ fn of_str(text_: &str, name: &str, arguments: &mut Arguments) -> Result<Option<V
         "capitalize" => text(capitalize(of)?)?,
         "title" => text(title(of)?)?,
         "isspace" => Value::from(!of.is_empty() && of.chars().all(is_blank)),
-        "islower" | "isupper" => {
-            let (wanted, other): (fn(char) -> bool, fn(char) -> bool) = match name {
-                "islower" => (char::is_lowercase, char::is_uppercase),
-                _ => (char::is_uppercase, char::is_lowercase),
-            };
-            Value::from(of.chars().any(wanted) && !of.chars().any(other))
-        }
+        "islower" | "isupper" => Value::from(is_case(of, name == "islower")),
         "isdigit" | "isdecimal" | "isnumeric" | "isalpha" | "isalnum" => {
             let mut all = !of.is_empty();
             for c in of.chars() {
@@ -460,6 +454,24 @@ fn upper(c: char) -> Result<char, Error> {
             "expected letters with one form in upper case, got {c:?}"
         ))),
     }
+}
+
+/// `islower` or `isupper`: letters with a case, and none in the other.
+pub(super) fn is_case(text: &str, lower: bool) -> bool {
+    let (mut wanted, mut other) = (false, false);
+    for c in text.chars() {
+        wanted |= if lower {
+            c.is_lowercase()
+        } else {
+            c.is_uppercase()
+        };
+        other |= if lower {
+            c.is_uppercase()
+        } else {
+            c.is_lowercase()
+        };
+    }
+    wanted && !other
 }
 
 /// `capitalize`.

@@ -20,7 +20,7 @@ mod work;
 use std::{cmp::Ordering, collections::BTreeMap, ops::Range, thread};
 
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, State, Value,
+    AutoEscape, Environment, Error, ErrorKind, Value,
     machinery::{CodeGenerator, Instructions, Vm, make_string_output, parse},
     syntax::SyntaxConfig,
     value::Rest,
@@ -183,13 +183,8 @@ fn compile(source: &str) -> Result<Template, Fault> {
     let (source, marks_generation) = rewrite::replace_generation(source).map_err(refused)?;
     // The instructions borrow their source. A run has one template, or a few; they live as long as the run.
     let source: &'static str = source.leak();
-    let tree = parse(
-        source,
-        "chat template",
-        SyntaxConfig::default(),
-        rewrite::WHITESPACE,
-    )
-    .map_err(refused)?;
+    let tree =
+        parse(source, "chat template", SyntaxConfig, rewrite::WHITESPACE).map_err(refused)?;
     let tree = Rewriter::of(source).template(&tree)?;
     let mut generator = CodeGenerator::new("chat template", source);
     generator.compile_stmt(&tree);
@@ -258,16 +253,14 @@ fn environment() -> Environment<'static> {
         filters::range(Arguments::of(&rest)?)
     });
     environment.add_function("dict", |rest: Rest<Value>| filters::dict(&rest));
-    environment.add_function("namespace", |state: &State<'_, '_>, rest: Rest<Value>| {
-        let values: Result<Vec<Value>, Error> = rest.iter().cloned().map(values::checked).collect();
-        let [defaults] = [values?.into_iter().next()];
+    environment.add_function("namespace", |rest: Rest<Value>| {
         if rest.len() > 1 {
             return Err(values::error(
                 "namespace: expected one dict, or arguments by name",
             ));
         }
-        let _ = state;
-        minijinja::functions::namespace(defaults)
+        let defaults = rest.first().cloned().map(values::checked);
+        minijinja::functions::namespace(defaults.transpose()?)
     });
     environment.add_function("raise_exception", |message: &Value| {
         let message = values::to_text(message)?;
@@ -304,7 +297,8 @@ fn private(environment: &mut Environment<'static>) {
     for (name, operator) in operators {
         environment.add_filter(name, move |a: &Value, b: &Value| operator(a, b));
     }
-    let orders: [(&'static str, fn(Ordering) -> bool); 4] = [
+    type Fits = fn(Ordering) -> bool;
+    let orders: [(&'static str, Fits); 4] = [
         ("·less", Ordering::is_lt),
         ("·less_equal", Ordering::is_le),
         ("·greater", Ordering::is_gt),

@@ -6,6 +6,7 @@ use minijinja::{Error, Value};
 
 use super::{
     arguments::Arguments,
+    methods,
     values::{Kind, compare, contains, equal, error, int, to_text, wrong},
 };
 
@@ -103,14 +104,7 @@ pub(super) fn test(name: &str, value: &Value, mut arguments: Arguments) -> Resul
                 _ => return Err(error("divisibleby: expected two ints other than zero")),
             }
         }
-        "lower" | "upper" => {
-            let text = to_text(value)?;
-            let (wanted, other): (fn(char) -> bool, fn(char) -> bool) = match name {
-                "lower" => (char::is_lowercase, char::is_uppercase),
-                _ => (char::is_uppercase, char::is_lowercase),
-            };
-            text.chars().any(wanted) && !text.chars().any(other)
-        }
+        "lower" | "upper" => methods::is_case(&to_text(value)?, name == "lower"),
         "sameas" => {
             let other = arguments.required("other")?;
             match (kind, Kind::of(&other)) {

@@ -60,8 +60,7 @@ pub(super) const WHITESPACE: WhitespaceConfig = WhitespaceConfig {
 /// Replaces the tags `generation` and `endgeneration`, which minijinja does not have, by those of a `with` block. Yields
 /// the source, and whether there are any.
 pub(super) fn replace_generation(source: &str) -> Result<(String, bool), minijinja::Error> {
-    let tokens: Result<Vec<_>, _> =
-        tokenize(source, false, SyntaxConfig::default(), WHITESPACE).collect();
+    let tokens: Result<Vec<_>, _> = tokenize(source, false, SyntaxConfig, WHITESPACE).collect();
     let tokens = tokens?;
     let mut out = String::with_capacity(source.len());
     let mut done = 0;
@@ -565,19 +564,10 @@ impl<'a> Rewriter<'a> {
         })
     }
 
-    /// The name of a variable, for error messages.
+    /// What a lookup is in, for error messages.
     fn shown(&self, expression: &Expr<'a>) -> Option<Expr<'a>> {
-        let simple = matches!(
-            expression,
-            Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_)
-        );
-        let text = self.text(expression.span());
-        let shown = match expression {
-            Expr::Var(var) => var.id,
-            _ if text.is_empty() || text.len() > 60 => return None,
-            _ => text,
-        };
-        simple.then(|| constant(Value::from(shown), expression.span()))
+        let path = path(expression)?;
+        Some(constant(Value::from(path), expression.span()))
     }
 
     fn text(&self, span: Span) -> &'a str {
@@ -739,6 +729,22 @@ impl<'a> Rewriter<'a> {
             false => Ok(Value::from(read)),
         }
     }
+}
+
+/// A lookup as it is written, such as `messages[0].content`.
+fn path(expression: &Expr<'_>) -> Option<String> {
+    let path = match expression {
+        Expr::Var(var) => var.id.to_owned(),
+        Expr::GetAttr(of) => format!("{}.{}", path(&of.expr)?, of.name),
+        Expr::GetItem(of) => match &of.subscript_expr {
+            Expr::Const(key) => format!("{}[{:?}]", path(&of.expr)?, key.value),
+            Expr::Var(key) => format!("{}[{}]", path(&of.expr)?, key.id),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    // Longer ones are not shown.
+    (path.len() <= 60).then_some(path)
 }
 
 /// Where a statement stands that may hold others.

@@ -240,8 +240,8 @@ fn marks_become_spans() {
     };
     let template = "é{% generation %}a{{ 'b' }}{% endgeneration %}\n-{%- generation -%} c {%- endgeneration -%} {% generation %}{% endgeneration %}";
     let got = render(template);
-    assert_eq!(got.text, "éab\n-c");
-    assert_eq!(got.generation, [2..4, 6..7, 7..7]);
+    assert_eq!(got.text, "éab-c");
+    assert_eq!(got.generation, [2..4, 5..6, 6..6]);
     assert!(Template::compile(template).unwrap().marks_generation);
     // In a comment or a text, it is no tag.
     let none = "{# {% generation %} #}{{ '{% generation %}' }}";
