@@ -190,26 +190,32 @@ def test_axolotl_leaves_out_the_end_of_an_empty_answer(style, marked, model, bin
 
 
 @pytest.mark.parametrize("style", ["chatml"], indirect=True)
-def test_a_token_on_both_sides_of_the_border_is_rejected(style, model, binary, marked, tmp_path):
+def test_a_token_on_both_sides_of_the_border_is_rejected(style, model, binary, marked, tmp_path, monkeypatch):
+    monkeypatch.setenv("AXOLOTL_DO_NOT_TRACK", "1")
     conversations = [conversation("Say a number.", "\n5"), conversation("Say a number.", "5")]
     # Exit code 1: finished, without the rows that are rejected.
     ours = our_labels(binary, conversations, model, tmp_path, "--max-rejected", "1", code=1)
     (rejected,) = (json.loads(line) for line in (tmp_path / "masks/rejected.jsonl").read_text().splitlines())
     assert rejected["row"] == 0 and "border" in rejected["reason"]
-    if not marked:
-        return
-    both, other = of_trl(messages_dataset(conversations), model, tmp_path, assistant_only_loss=True).train_dataset
-    assert pairs([other]) == pairs(ours)
     tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+    both, other = axolotl(conversations, model, style, tmp_path)
+    assert pairs([other]) == (pairs(ours) if marked else without_newlines(ours, model, style))
     assert tokenizer.decode(next(label for label in both["labels"] if label != IGNORE)) == "\n\n"
+    if marked:
+        both, other = of_trl(messages_dataset(conversations), model, tmp_path, assistant_only_loss=True).train_dataset
+        assert pairs([other]) == pairs(ours)
+        assert tokenizer.decode(next(label for label in both["labels"] if label != IGNORE)) == "\n\n"
 
+
+BAR = "\uff5c"
+"""The bar of DeepSeek's tokens, a full-width one."""
 
 # TRL has templates with marks for many models, and takes them where it knows a model's own template. By name: the token that
 # ends a turn, and what the model's own template comes to without marks: the same labels, or the text before the first
 # target that TRL's template marks as well, or the reason why conversations of several turns are rejected.
 TRLS = {
     "cohere": ("<|END_OF_TURN_TOKEN|>", "the same"),
-    "deepseekv3": ("<｜end▁of▁sentence｜>", "begins"),
+    "deepseekv3": (f"<{BAR}end▁of▁sentence{BAR}>", "begins"),
     "gemma3": ("<end_of_turn>", "the same"),
     "lfm2": ("<|im_end|>", "the same"),
     "llama3": ("<|eot_id|>", "the same"),
@@ -221,10 +227,11 @@ TRLS = {
 
 
 @pytest.mark.parametrize("name", TRLS)
-def test_the_templates_of_trl(name, binary, tmp_path):
+def test_the_templates_of_trl(name, binary, tmp_path, monkeypatch):
+    monkeypatch.setenv("AXOLOTL_DO_NOT_TRACK", "1")
     end, unmarked = TRLS[name]
     own, training = (getattr(chat_template_utils, f"{name}{kind}_chat_template") for kind in ("", "_training"))
-    special = re.findall(r"<[|｜][^<>|｜ ]+[|｜]>|<start_of_turn>|<end_of_turn>", own + training)
+    special = re.findall(rf"<[|{BAR}][^<>|{BAR} ]+[|{BAR}]>|<start_of_turn>|<end_of_turn>", own + training)
     style = Style(own, end, newline=True, bos="<bos>", others=tuple(sorted({*special} - {end})))
     model = checkpoint(tmp_path / "model", style, own)
     (tmp_path / "training.jinja").write_text(training)
@@ -243,6 +250,7 @@ def test_the_templates_of_trl(name, binary, tmp_path):
         assert f"expected to find where the assistant's text {unmarked}" in said
         return
     found = our_labels(binary, chats(), model, tmp_path / "own")
+    assert pairs(axolotl(chats(), model, style, tmp_path)) == without_newlines(found, model, style)
     if unmarked == "the same":
         assert pairs(found) == pairs(ours)
         return
