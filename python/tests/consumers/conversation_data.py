@@ -217,8 +217,7 @@ def checkpoint(folder: Path, style: Style, template: str | None) -> Path:
 
 def run(binary: Path, *arguments: Any, code: int = 0) -> str:
     """Runs the program, expects this exit code, and returns what it says."""
-    command = [binary, *arguments, "--progress", "none"]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    done = subprocess.run([str(part) for part in (binary, *arguments)], capture_output=True, text=True)
     assert done.returncode == code, done.stderr
     return done.stderr
 
@@ -228,9 +227,18 @@ def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+def exported(binary: Path, model: Path) -> Path:
+    """The export of a checkpoint, beside it: not in the user's cache, where `score` would put it."""
+    out = model.with_name(f"{model.name}-exported")
+    if not out.exists():
+        run(binary, "export", model, "--out", out)
+    return out
+
+
 def score(binary: Path, rows: list[dict[str, Any]], model: Path, out: Path, *options: Any, code: int = 0) -> rho_mask.Masks:
     """The masks of these rows, in which every target is kept."""
     corpus = write_rows(out.with_suffix(".jsonl"), rows)
+    model = exported(binary, model)
     keep = () if "--by" in options else ("--by", "loss", "--keep", "1.0")
     run(binary, "score", corpus, "--model", model, "--device", "cpu", "--out", out, *keep, *options, code=code)
     return rho_mask.open_masks(out)

@@ -19,7 +19,7 @@ import pytest
 import torch
 import transformers
 import trl
-from conversation_data import STYLES, Style, chats, checkpoint, run, score, write_rows
+from conversation_data import STYLES, Style, chats, checkpoint, exported, run, score, write_rows
 from conversion import IGNORE
 from models import TOLERANCE, arguments, first_loss
 from trl import chat_template_utils
@@ -242,11 +242,11 @@ def test_the_templates_of_trl(name, binary, tmp_path, monkeypatch):
     assert first_loss(trained) == pytest.approx(first_loss(theirs), abs=TOLERANCE)
 
     (tmp_path / "own").mkdir()
-    several = [number for number, messages in enumerate(chats()) if len(messages) > 3]
     if unmarked in ("begins", "ends"):
-        rows = [{"messages": messages} for messages in (chats()[number] for number in several)]
+        rows = [{"messages": messages} for messages in chats() if len(messages) > 3]
         path = write_rows(tmp_path / "several.jsonl", rows)
-        said = run(binary, "score", path, "--model", model, "--out", tmp_path / "no", "--messages-field", "messages", code=2)
+        options = ("--model", exported(binary, model), "--messages-field", "messages", "--out", tmp_path / "no")
+        said = run(binary, "score", path, *options, code=2)
         assert f"expected to find where the assistant's text {unmarked}" in said
         return
     found = our_labels(binary, chats(), model, tmp_path / "own")
