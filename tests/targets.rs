@@ -51,7 +51,9 @@ fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
     let target: Vec<bool> = match row % 9 {
         0 => vec![false; length],
         1 => vec![true; length],
-        _ => (0..length).map(|_| !random.next().is_multiple_of(3)).collect(),
+        _ => (0..length)
+            .map(|_| !random.next().is_multiple_of(3))
+            .collect(),
     };
     MaskRow {
         id: row.to_string(),
