@@ -175,6 +175,37 @@ def mask_table(rows, scores=pa.float32(), text=False):
     return pa.table(columns).replace_schema_metadata(metadata)
 
 
+def with_top(table, widths=(2, 2), scores=pa.float32(), null=0):
+    """Adds the most likely tokens: a list of a fixed length for each token; those of the token `null` are null."""
+
+    def column(name, width, items, value):
+        lists = [[None if i == 0 else [value] * width for i in range(len(ids))] for ids in table["input_ids"].to_pylist()]
+        if name == "top_logprobs" and null and len(lists[2]) > null:
+            lists[2][null] = None
+        kind = pa.list_(pa.field("item", pa.list_(pa.field("item", items), width)))
+        return pa.field(name, kind), pa.array(lists, kind)
+
+    for name, width, items, value in [("top_ids", widths[0], pa.int32(), 9), ("top_logprobs", widths[1], scores, -0.5)]:
+        if width is not None:
+            table = table.append_column(*column(name, width, items, value))
+    return table
+
+
+def top():
+    plain = mask_table(3)
+    whole = write(with_top(plain))
+    found = {
+        "whole": whole,
+        "half": write(with_top(mask_table(2, pa.float16()), scores=pa.float16()), compression="zstd"),
+        "only-ids": write(with_top(plain, (2, None))),
+        "other-widths": write(with_top(plain, (2, 3))),
+        "other-nulls": write(with_top(plain, null=1)),
+        "wide": write(with_top(plain, (129, 129))),
+        "parquet": parquet(with_top(plain), use_dictionary=False, compression="none"),
+    }
+    return {f"top-{name}": content for name, content in (found | damaged(whole)).items()}
+
+
 def masks():
     plain = mask_table(3)
     found = {
@@ -201,7 +232,7 @@ def masks():
     for name, lie in {"negative": -2, "huge": 2**62, "four-gigabytes": (1 << 32) - 1, "short": 1, "none": 0}.items():
         if at > 0:
             found[f"zstd-{name}"] = packed[: at - 8] + struct.pack("<q", lie) + packed[at:]
-    return found | mask_files(plain)
+    return found | mask_files(plain) | top()
 
 
 def mask_files(plain):

@@ -4,7 +4,7 @@
 //!     cargo bench -p rho-reference --bench head
 //!
 //! FLOPs are those of the matmul alone (2 x rows x hidden x vocabulary); the softmax is not counted. A second table says
-//! what the most likely tokens add.
+//! what the most likely tokens add; with `-- top` it is the only one.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![cfg_attr(
     target_arch = "x86_64",
@@ -19,6 +19,9 @@ use rho_graph::{DataType, Head, Layout, Tensor};
 use rho_reference::head::kernel::{Instructions, Kernel};
 
 fn main() {
+    if std::env::args().any(|argument| argument == "top") {
+        return most_likely_tokens();
+    }
     let (peak, bandwidth) = (bounds::multiply_adds(), bounds::reading());
     println!("multiply-adds: {peak:.0} GFLOP/s; reading: {bandwidth:.1} GB/s\n");
     println!(
