@@ -293,7 +293,6 @@ impl Plan {
             "batch_tokens": self.batch_tokens,
             "look_ahead_documents": self.look_ahead_documents,
             "look_ahead_tokens": self.look_ahead_tokens,
-            "content": self.content,
             "id_field": self.id_field,
             "source_field": self.source_field,
             "lines": self.lines,
@@ -302,9 +301,16 @@ impl Plan {
             "top": self.top,
             "compression": self.compression,
             "keep_text": self.keep_text,
-            "score_context": self.score_context,
             "shard_size": self.shard_bytes,
         });
+        if !self.score_context {
+            settings["score_context"] = json!(false);
+        }
+        // By the names of their options, as the other settings.
+        let content = serde_json::to_value(&self.content).unwrap_or_default();
+        for (name, value) in content.as_object().into_iter().flatten() {
+            settings[name] = value.clone();
+        }
         record_format(&mut settings, self.format);
         settings
     }

@@ -1,7 +1,8 @@
 """Chat templates in Transformers: what `Conversations` must give.
 
-    python -I conversations.py write FOLDER     writes tokenizers with templates, and cases with what Transformers makes of them
-    python -I conversations.py check MASKS FOLDER    compares a masks folder of `score --messages-field messages` with it
+    python -I conversations.py write FOLDER [TEMPLATE ...]    writes tokenizers with templates, and cases with what Transformers
+                                                              makes of them
+    python -I conversations.py check MASKS FOLDER             compares a masks folder of `score --messages-field` with the cases
 
 The templates are written for this test from what their vendors say of their prompt formats, in the manner of the templates
 that models come with: macros, namespaces, slices, whitespace control, `tojson`, `raise_exception`. They are no copies.
@@ -12,9 +13,11 @@ import re
 import sys
 from pathlib import Path
 
-from jinja2.exceptions import TemplateError
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+# To check a folder, another environment has what is needed.
+if sys.argv[1:2] == ["write"]:
+    from jinja2.exceptions import TemplateError
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 DEMO = Path(__file__).parent.parent / "models" / "demo" / "tokenizer.json"
 
@@ -499,6 +502,197 @@ template("alpaca", """{%- for message in messages -%}
 {%- endfor -%}
 {%- if add_generation_prompt %}{{ '### Response:\\n' }}{% endif -%}""", eos="</s>")
 
+# Operations, one by one: what minijinja alone would do in another way.
+OPERATIONS = [
+    "2 * 3 ~ 1",
+    "-x|abs",
+    "-x is odd",
+    "not x == 5",
+    "not x is none",
+    "x is defined and not y is defined",
+    "1 if x else 2 ~ 3",
+    "(1 if x else 2) ~ 3",
+    "2 ** 3 ** 2",
+    "-2 ** 2",
+    "1 + 2 * 3 - 4 // 3 % 2",
+    "'a' ~ 'b' * 2",
+    "'a' 'b' ~ 'c'",
+    "x > 3 and x < 10",
+    "1 < x < 10",
+    "1 < x > 7",
+    "not 1 in [1]",
+    "1 not in [1]",
+    "x == 5 | string",
+    "(x == 5) | string",
+    "'a' if x == 5 else 'b' if x else 'c'",
+    "x|string ~ 1|string",
+    "[1,2,3][1:]|length",
+    "'abc'[1:]|upper",
+    "d.t.u",
+    "d['t']['u']",
+    "d.k[1].q",
+    "d.k[-1]['q']",
+    "x is not none and x is not string",
+    "x is not defined or x",
+    "not not x",
+    "x and e or 'z'",
+    "e or x and 'k'",
+    "[x, e][0]",
+    "{'a': x}.a",
+    "{'a': x}['a']",
+    "('a' 'b')",
+    "(1)",
+    "(1,)|length",
+    "1_000",
+    "0x10",
+    "1e3",
+    "1.5e-3",
+    "'\\n\\t\\x41\\u00e9\\101'",
+    "'\\q\\/'",
+    "\"it's\" ~ 'q\"'",
+    "'\\'' ~ \"\\\"\"",
+    "messages[0].content",
+    "messages[0]['content']|trim",
+    "messages|selectattr('role','equalto','user')|list|length",
+    "messages|map(attribute='content')|map('trim')|join('|')",
+    "messages[1:]|map(attribute='role')|list",
+    "messages|rejectattr('role','in',['user','system'])|map(attribute='role')|join",
+    "messages|selectattr('tool_calls','defined')|list|length",
+    "(messages|last).role",
+    "(messages|first)['role']",
+    "messages|length - 1",
+    "range(1, 10, 3)|list",
+    "range(3)|join(',')",
+    "range(5)|map('string')|join",
+    "dict(a=1, b=2)",
+    "dict(a=1).items()|list",
+    "namespace(a=1).a",
+    "x|default(3)",
+    "y|default(3)",
+    "y|d('k')|upper",
+    "none|default('k')",
+    "none|default('k', true)",
+    "true|string",
+    "none|string",
+    "[none,true]|join(',')",
+    "x|float",
+    "'3.7'|int",
+    "'abc'|int",
+    "'abc'|int(9)",
+    "' 12 '|int",
+    "'1e3'|float",
+    "3.7|int",
+    "3.5|round",
+    "2.5|round",
+    "'a,b'.split(',')",
+    "'a b  c'.split()",
+    "'a b  c'.split(' ')",
+    "'a</think>b'.split('</think>')[-1]",
+    "'a</think>b'.split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n')",
+    "'Hello'[0]",
+    "'Hello'[::-1]",
+    "'Hello'.replace('l','L',1)",
+    "'Hello'.find('l')",
+    "'x'.join(['a','b'])",
+    "'a'.upper() + 'B'.lower()",
+    "'ab'.startswith(('x','a'))",
+    "'abc' is string and 'abc'|length == 3",
+    "d is mapping and d is not sequence",
+    "d is iterable",
+    "'s' is iterable",
+    "[1] is sequence",
+    "messages is iterable and messages is not string",
+    "d|length",
+    "d.items()|length",
+    "d|items|list|length",
+    "d|list",
+    "d.keys()|list",
+    "d|dictsort",
+    "d|tojson(indent=4)",
+    "d|tojson",
+    "d.t|tojson(indent=2)|indent(4)",
+    "[]|tojson(indent=2)",
+    "{}|tojson(indent=2)",
+    "[[],{}]|tojson(indent=2)",
+    "d|tojson(separators=(',', ': '), indent=1)",
+    "raise_exception is defined",
+    "raise_exception is defined and x",
+    "loop is defined",
+    "caller is defined",
+    "range is defined",
+    "dict is defined",
+    "namespace is defined",
+    "True and None",
+    "true == 1",
+    "1 == 1.0",
+    "'1' == 1",
+    "none == false",
+    "[] == e",
+    "{} == {}",
+    "{'a':1} == {'a':1.0}",
+    "(1,2) == [1,2]",
+    "[1,2] == [1,2]",
+    "[1] < [2]",
+    "'a' < 'b'",
+    "1 <= 2.5",
+    "'a' in d",
+    "'k' in d",
+    "'role' in messages[0]",
+    "'x' in messages[0].content",
+    "messages[0] in messages",
+    "messages[0].get('role') == 'system'",
+    "messages[0].get('nope', 'dflt')",
+    "messages[0].nope is defined",
+    "messages[0]['nope'] is not defined",
+    "messages[0].nope|length",
+    "messages[0].items is defined",
+    "messages[0]['items'] is defined",
+    "messages[0]|items|first|first",
+    "x ~ none ~ true ~ 1.0 ~ [1] ~ d.t",
+    "x*'ab'",
+    "'ab'*-1",
+    "[0]*3",
+    "x|abs",
+    "(x, 2)|sum",
+    "[1,2]|sum(start=10)",
+    "[3,1,2]|sort",
+    "['b','A']|sort",
+    "[3,1]|sort(reverse=true)",
+    "messages|sort(attribute='role')|map(attribute='role')|list",
+    "['a','A']|unique|list",
+    "[1,[2]]|first",
+    "'abc'|first",
+    "'abc'|last",
+    "'abc'|reverse",
+    "[1,2]|reverse|list",
+    "'hello world-foo'|title",
+    "'hELLO'|capitalize",
+    "'a\\nb\\n\\nc'|indent",
+    "'a\\nb'|indent(2, true)",
+    "'a\\n\\nb'|indent(2, false, true)",
+    "' x '|trim",
+    "'xxax'|trim('x')",
+    "'abab'|replace('a','c')",
+    "'abab'|replace('a','c',1)",
+    "x is even",
+    "x is divisibleby 5",
+    "x is eq 5",
+    "x is ge 5 and x is lt 6",
+    "x is in [5]",
+    "x is not in [5]",
+    "'a' is lower",
+    "''|length",
+    "x is boolean",
+    "true is integer",
+    "true is number",
+    "1.5 is float",
+    "1 is number",
+    "x is number and x is not float",
+]
+SET = """{%- set x = 5 %}{% set e = [] %}{% set d = {'k': [1, {'q': 2}], 't': {'u': 'v'}} -%}"""
+template("operations", SET + "\n".join("{{ " + operation + " }}" for operation in OPERATIONS)
+    + "{% for message in messages %}{% generation %}{{ message }}{% endgeneration %}{{ eos_token }}{% endfor %}", eos="</s>")
+
 # Marks inside a turn: several for a message, one at the very end, and one whose borders no token respects.
 template("marks", """{{ bos_token }}{% for message in messages %}{% if message.role == 'assistant' %}<|assistant|>
 {%+ generation %}{{ message.reasoning_content|default('') }}{% endgeneration %}<sep>{% generation %}{{ message.content or '' }}{{ eos_token }}{% endgeneration %}
@@ -650,9 +844,9 @@ def expected(tokenizer, messages, tools, targets):
     return {"text": text, "ids": ids, "mask": mask}
 
 
-def write(folder):
+def write(folder, names):
     cases = []
-    for name in TEMPLATES:
+    for name in names or TEMPLATES:
         tokenizer = written(folder, name)
         for title, messages in CONVERSATIONS.items():
             for tools in (None, TOOLS):
@@ -683,6 +877,6 @@ def check(masks, folder):
 
 if __name__ == "__main__":
     if sys.argv[1] == "write":
-        write(Path(sys.argv[2]))
+        write(Path(sys.argv[2]), sys.argv[3:])
     else:
         check(Path(sys.argv[2]), Path(sys.argv[3]))

@@ -11,9 +11,13 @@ use rho_mask::{
     cli::{MessagesStyle, TargetRule as Targets},
     conversations::{Conversations, Targeted},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::support::{python::python_or_skip, root};
+use crate::support::{
+    Run, demo,
+    python::{python, python_or_skip},
+    root,
+};
 
 fn targets(name: &str) -> Targets {
     match name {
@@ -60,21 +64,7 @@ fn texts_ids_and_targets_are_those_of_transformers() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let script = root().join("tests/conversations.py");
-    let mut command = Command::new(python);
-    let written = command
-        .arg("-I")
-        .arg(script)
-        .arg("write")
-        .arg(folder.path())
-        .output()
-        .unwrap();
-    assert!(
-        written.status.success(),
-        "{}",
-        String::from_utf8_lossy(&written.stderr)
-    );
-
+    write(&python, folder.path(), &[]);
     let cases = fs::read_to_string(folder.path().join("cases.jsonl")).unwrap();
     let mut loaded = BTreeMap::new();
     let (mut wrong, mut right) = (Vec::new(), BTreeMap::new());
@@ -106,6 +96,69 @@ fn texts_ids_and_targets_are_those_of_transformers() {
         right.len() >= 20 && right.values().all(|&cases| cases >= 50),
         "{right:?}"
     );
+}
+
+/// Writes the tokenizers and the cases.
+fn write(python: &Path, folder: &Path, templates: &[&str]) {
+    let script = root().join("tests/conversations.py");
+    let mut command = Command::new(python);
+    command.arg("-I").arg(script).arg("write").arg(folder);
+    ran(command.args(templates));
+}
+
+fn ran(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn scored_conversations_have_the_targets_of_transformers() {
+    let Some((python, datasets)) =
+        python_or_skip("tests/requirements-transformers.txt").zip(python())
+    else {
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    write(&python, place.path(), &["alpaca"]);
+    let cases = fs::read_to_string(place.path().join("cases.jsonl")).unwrap();
+    let cases = cases
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut rows = Vec::new();
+    for case in cases.filter(|case| case["targets"] == "assistant") {
+        if case["mask"]
+            .as_array()
+            .is_some_and(|mask| mask.contains(&true.into()))
+        {
+            // As they are written: the order of the keys counts where a template prints an object.
+            let [messages, tools] =
+                ["messages", "tools"].map(|key| case[key].as_str().unwrap_or("null"));
+            let id = json!(format!("{} {}", case["title"], rows.len()));
+            rows.push(format!(
+                r#"{{"id": {id}, "messages": {messages}, "tools": {tools}}}"#
+            ));
+        }
+    }
+    let corpus = place.path().join("conversations.jsonl");
+    fs::write(&corpus, rows.join("\n")).unwrap();
+    let masks = place.path().join("masks");
+    Run::score(&corpus, &masks)
+        .args(&["--messages-field", "messages", "--model"])
+        .arg(demo())
+        .arg("--tokenizer")
+        .arg(place.path().join("alpaca"))
+        .ends_with(0);
+    let mut check = Command::new(datasets);
+    let script = root().join("tests/conversations.py");
+    check
+        .arg("-I")
+        .arg(script)
+        .arg("check")
+        .args([&masks, place.path()]);
+    assert_eq!(ran(&mut check).trim(), rows.len().to_string());
+    assert!(rows.len() > 30, "{}", rows.len());
 }
 
 fn load(folder: &Path, rule: &str) -> (Tokenization, Conversations) {

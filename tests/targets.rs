@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use rho_formats::{MaskRow, MaskSchema, ScoreType};
+use rho_formats::{MaskColumns, MaskRow, MaskSchema, ScoreType};
 use serde_json::{Value, json};
 
 use crate::support::{Random, Run, files, masks::one_shard, read_json, rows};
@@ -27,12 +27,37 @@ fn both(place: &Path, score_type: ScoreType) {
         .map(|row| document(row, &mut random, score_type))
         .collect();
     let oracle: Vec<MaskRow> = marked.iter().map(without_context).collect();
+    for (name, rows) in [("marked", &marked), ("oracle", &oracle)] {
+        fs::write(
+            place.join(name.to_owned() + ".jsonl"),
+            scores_of_another(rows, &marked),
+        )
+        .unwrap();
+    }
     one_shard(&place.join("marked"), "a.jsonl", &schema, &marked);
     let plain = MaskSchema {
         target: false,
         ..schema
     };
     one_shard(&place.join("oracle"), "a.jsonl", &plain, &oracle);
+}
+
+/// A file of another program: a number for each token that has a loss in `rows`, and one for each document.
+fn scores_of_another(rows: &[MaskRow], marked: &[MaskRow]) -> String {
+    let mut lines = String::new();
+    for (row, marked) in rows.iter().zip(marked) {
+        let number = |i| number_of_another(row.row, i);
+        let numbers: Vec<Option<f32>> = (0..row.input_ids.len())
+            .map(|i| (!row.scores[1][i].is_nan()).then(|| number(i)))
+            .collect();
+        let line = json!({"id": marked.id, "q": numbers, "d": number(3)});
+        lines += &format!("{line}\n");
+    }
+    lines
+}
+
+fn number_of_another(row: i64, token: usize) -> f32 {
+    ((row as usize * 31 + token * 17) % 23) as f32 / 4.0
 }
 
 fn document(row: i64, random: &mut Random, score_type: ScoreType) -> MaskRow {
@@ -86,7 +111,8 @@ fn without_context(row: &MaskRow) -> MaskRow {
     row
 }
 
-const RULES: [&[&str]; 13] = [
+/// Rules that rank tokens; `SCORES` is a file of another program.
+const RULES: [&[&str]; 20] = [
     &["--by", "intersection", "--keep", "0.5"],
     &[
         "--by",
@@ -121,16 +147,86 @@ const RULES: [&[&str]; 13] = [
         "0.1",
     ],
     &["--by", "loss", "--where", "mean(loss) < 5 and scored > 3"],
+    &["--by", "loss", "--weights", "exp"],
+    &["--by", "loss", "--weights", "power:2"],
+    &["--by", "entropy", "--weights", "entropy"],
+    &["--by", "column:loss", "--keep", "0.5"],
+    &[
+        "--by",
+        "column:loss,entropy",
+        "--combine",
+        "product",
+        "--keep",
+        "0.5",
+    ],
+    &[
+        "--join", "SCORES", "--on", "id", "--column", "q", "--by", "column:q", "--keep", "0.5",
+    ],
+    &[
+        "--join", "SCORES", "--on", "id", "--column", "d", "--by", "column:d", "--keep", "0.5",
+    ],
+];
+
+/// Rules that select documents, or only copy them.
+const DOCUMENTS: [&[&str]; 9] = [
+    &["--documents", "--by", "loss", "--keep", "0.5"],
+    &[
+        "--documents",
+        "--by",
+        "loss",
+        "--keep",
+        "0.5",
+        "--statistic",
+        "median",
+    ],
+    &["--documents", "--by", "kept", "--keep", "0.5"],
+    &["--documents", "--by", "excess", "--keep", "0.5"],
+    &[
+        "--documents",
+        "--by",
+        "column:loss,entropy",
+        "--combine",
+        "max",
+    ],
+    &[
+        "--documents",
+        "--join",
+        "SCORES",
+        "--on",
+        "id",
+        "--column",
+        "q",
+        "--by",
+        "column:q",
+        "--keep",
+        "0.5",
+    ],
+    &["--where", "median(entropy) < 4"],
+    &[
+        "--join",
+        "SCORES",
+        "--on",
+        "id",
+        "--column",
+        "q",
+        "--where",
+        "mean(q) < 3",
+    ],
+    &["--drop-duplicates"],
 ];
 
 fn select(place: &Path, from: &str, to: &str, rule: &[&str], scope: &[&str]) -> Value {
-    Run::new(&["select"])
+    let mut run = Run::new(&["select"])
         .arg(place.join(from))
         .arg("--out")
-        .arg(place.join(to))
-        .args(rule)
-        .args(scope)
-        .ends_with(0);
+        .arg(place.join(to));
+    for &argument in rule {
+        run = match argument {
+            "SCORES" => run.arg(place.join(from.to_owned() + ".jsonl")),
+            argument => run.arg(argument),
+        };
+    }
+    run.args(scope).ends_with(0);
     let mut summary = read_json(&place.join(to).join("summary.json"));
     summary.as_object_mut().unwrap().remove("speed");
     summary
@@ -144,7 +240,9 @@ fn no_rule_ranks_counts_or_keeps_a_context_token() {
         both(place, score_type);
         for (i, rule) in RULES.iter().enumerate() {
             let scopes: &[&[&str]] = match *rule {
-                _ if rule.contains(&"threshold") || rule.contains(&"sigmoid") => &[&[]],
+                ["--by", "threshold", ..] => &[&[]],
+                [.., "--weights", formula] if *formula != "rank" => &[&[]],
+                _ if rule.contains(&"sigmoid") => &[&[]],
                 _ if rule.contains(&"rank") => &[&["--scope", "document"], &["--batch", "999"]],
                 _ => &[
                     &["--scope", "document"],
@@ -153,38 +251,87 @@ fn no_rule_ranks_counts_or_keeps_a_context_token() {
                 ],
             };
             for (j, scope) in scopes.iter().enumerate() {
-                let what = format!("{rule:?} {scope:?}");
-                let (own, other) = (format!("own-{i}-{j}"), format!("other-{i}-{j}"));
-                let mut told = select(place, "marked", &own, rule, scope);
-                let expected = select(place, "oracle", &other, rule, scope);
-                let context = told.as_object_mut().unwrap().remove("context");
-                assert!(context.and_then(|c| c.as_u64()) > Some(100), "{what}");
-                assert_eq!(told, expected, "{what}");
-                let (own, other) = (
-                    rows(&place.join(own), "a.jsonl"),
-                    rows(&place.join(other), "a.jsonl"),
-                );
-                assert_eq!(own.len(), other.len(), "{what}");
-                for (own, other) in own.iter().zip(&other) {
-                    assert_eq!(
-                        (&own.masks, &own.weights),
-                        (&other.masks, &other.weights),
-                        "{what}"
-                    );
-                    let target = own.target.as_ref().unwrap();
-                    for (i, _) in target.iter().enumerate().filter(|(_, target)| !**target) {
-                        assert!(own.masks.iter().all(|mask| !mask[i]), "{what}");
-                        assert!(
-                            own.weights.iter().all(|weights| weights[i] == 0.0),
-                            "{what}"
-                        );
-                        // The scores of context are kept.
-                        assert!(i == 0 || !own.scores[0][i].is_nan(), "{what}");
-                    }
-                }
+                must_agree(place, rule, scope, &format!("{i}-{j}"));
             }
         }
     }
+}
+
+#[test]
+fn no_document_is_selected_by_its_context() {
+    for score_type in [ScoreType::Float32, ScoreType::Float16] {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path();
+        both(place, score_type);
+        for (i, rule) in DOCUMENTS.iter().enumerate() {
+            must_agree(place, rule, &[], &format!("documents-{i}"));
+        }
+    }
+}
+
+/// Selects from the masks and from their oracle, and compares what is left. `name` is that of the new folders.
+fn must_agree(place: &Path, rule: &[&str], scope: &[&str], name: &str) {
+    let what = format!("{rule:?} {scope:?}");
+    let (own, other) = (format!("own-{name}"), format!("other-{name}"));
+    let mut told = select(place, "marked", &own, rule, scope);
+    let expected = select(place, "oracle", &other, rule, scope);
+    let context = told.as_object_mut().unwrap().remove("context");
+    let context = context.and_then(|context| context.as_u64()).unwrap();
+    assert!(context > 100, "{what}");
+    assert_eq!(told, expected, "{what}");
+    let folder = place.join(own);
+    let (own, other) = (
+        rows(&folder, "a.jsonl"),
+        rows(&place.join(other), "a.jsonl"),
+    );
+    assert_eq!(own.len(), other.len(), "{what}");
+    let mut counted = 0;
+    for (own, other) in own.iter().zip(&other) {
+        assert_eq!(own.id, other.id, "{what}");
+        assert_eq!(
+            (&own.masks, &own.weights),
+            (&other.masks, &other.weights),
+            "{what}"
+        );
+        let target = own.target.as_ref().unwrap();
+        for (i, _) in target.iter().enumerate().filter(|(_, target)| !**target) {
+            counted += 1;
+            assert!(own.masks.iter().all(|mask| !mask[i]), "{what}");
+            assert!(
+                own.weights.iter().all(|weights| weights[i] == 0.0),
+                "{what}"
+            );
+            // The scores of context are kept.
+            assert!(i == 0 || !own.scores[0][i].is_nan(), "{what}");
+        }
+    }
+    assert_eq!(context, counted, "{what}");
+    if let Some(at) = rule.iter().position(|argument| *argument == "--column") {
+        scores_are_whole(&folder, rule[at + 1], &what);
+    }
+}
+
+/// Those of another program are kept as well, whatever the type of the others.
+fn scores_are_whole(folder: &Path, column: &str, what: &str) {
+    let mut columns = MaskColumns::open(&folder.join("a.jsonl.arrow")).unwrap();
+    let mut all = 0;
+    while let Some(batch) = columns.next_batch().unwrap() {
+        let mut scores = Vec::new();
+        assert!(batch.all_scores(column, &mut scores), "{what}");
+        for (row, tokens) in batch.documents().enumerate() {
+            let row = batch.token_hash_and_row(row).1;
+            for (i, score) in scores[tokens].iter().enumerate() {
+                let expected = match column {
+                    "q" if i == 0 => f32::NAN,
+                    "q" => number_of_another(row, i),
+                    _ => number_of_another(row, 3),
+                };
+                assert_eq!(score.to_bits(), expected.to_bits(), "{what}");
+                all += 1;
+            }
+        }
+    }
+    assert!(all > 1000, "{what}");
 }
 
 #[test]

@@ -116,9 +116,7 @@ def test_context_is_never_a_target(tmp_path, mask):
             first = int(sequences.ends[i - 1]) if i else 0
             at = 0
             for piece in range(first, int(sequences.ends[i])):
-                document, start, stop = (
-                    int(a[piece]) for a in (sequences.document, sequences.start, sequences.stop)
-                )
+                document, start, stop = (int(a[piece]) for a in (sequences.document, sequences.start, sequences.stop))
                 ids, loss, kept = made[document]
                 for token in range(start + 1, stop):
                     place = at + token - start

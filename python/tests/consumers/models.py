@@ -1,10 +1,12 @@
 """A tiny model, its tokenizer, and the loss over kept tokens, computed independently: document by document, in float64,
-from the masks alone."""
+from the masks alone. And the first step of trainers of Transformers' kind."""
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable
+from typing import Any
 
 import tokenizers
 import torch
@@ -12,24 +14,25 @@ import transformers
 from conversion import END, Document
 
 TOLERANCE = 1e-5
+BATCH = 4
 
 
-def tiny_model(vocabulary: int) -> transformers.PreTrainedModel:
+def tiny_model(vocabulary: int, **settings: Any) -> transformers.PreTrainedModel:
     torch.manual_seed(5)
-    config = transformers.LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=256,
+    settings = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "max_position_embeddings": 256,
         # Logits far from equal, so that every token has a different loss.
-        initializer_range=0.6,
-        pad_token_id=END,
-        eos_token_id=END,
-        bos_token_id=None,
-    )
-    return transformers.LlamaForCausalLM(config)
+        "initializer_range": 0.6,
+        "pad_token_id": END,
+        "eos_token_id": END,
+        "bos_token_id": None,
+        **settings,
+    }
+    return transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=vocabulary, **settings))
 
 
 def tokenizer_of(vocabulary: int) -> transformers.PreTrainedTokenizerBase:
@@ -53,3 +56,26 @@ def mean_loss(model: transformers.PreTrainedModel, documents: Iterable[Document]
                     total -= float(log_p[i - 1, ids[0, i]])
                     count += 1
     return total / count
+
+
+def arguments(kind: Any, dataset: Any, tmp_path: Any, **more: Any) -> Any:
+    """One step over all documents: the logged loss is that of all batches together."""
+    return kind(
+        output_dir=str(tmp_path / "run"),
+        max_steps=1,
+        per_device_train_batch_size=BATCH,
+        gradient_accumulation_steps=math.ceil(len(dataset) / BATCH),
+        logging_steps=1,
+        report_to=[],
+        save_strategy="no",
+        use_cpu=True,
+        # TRL defaults to bfloat16, and the loss must be exact.
+        bf16=False,
+        disable_tqdm=True,
+        **more,
+    )
+
+
+def first_loss(trainer: Any) -> float:
+    trainer.train()
+    return next(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)

@@ -1,16 +1,13 @@
 """Transformers' Trainer, TRL's SFTTrainer and axolotl's loader over `--to labels`: a folder that `load_from_disk` opens."""
 
-import math
-
 import datasets
 import pytest
 import torch
 import transformers
 import trl
 from conversion import IGNORE, convert
-from models import TOLERANCE, mean_loss, tiny_model, tokenizer_of
+from models import TOLERANCE, arguments, first_loss, mean_loss, tiny_model, tokenizer_of
 
-BATCH = 4
 LENGTH = 64
 """The length of packed sequences: longer than the longest document, so that none is split and the masks determine the
 loss."""
@@ -21,29 +18,6 @@ def converted(request, tmp_path, binary, masks):
     options = ["--length", str(LENGTH)] if request.param == "packed" else []
     folder = convert(binary, masks, "labels", tmp_path / "labels", *options)
     return request.param == "packed", datasets.load_from_disk(str(folder))
-
-
-def arguments(kind, dataset, tmp_path, **more):
-    """One step over all documents: the logged loss is that of all batches together."""
-    return kind(
-        output_dir=str(tmp_path / "run"),
-        max_steps=1,
-        per_device_train_batch_size=BATCH,
-        gradient_accumulation_steps=math.ceil(len(dataset) / BATCH),
-        logging_steps=1,
-        report_to=[],
-        save_strategy="no",
-        use_cpu=True,
-        # TRL defaults to bfloat16, and the loss must be exact.
-        bf16=False,
-        disable_tqdm=True,
-        **more,
-    )
-
-
-def first_loss(trainer) -> float:
-    trainer.train()
-    return next(entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
 
 
 def test_every_label(converted, masks):
