@@ -282,14 +282,16 @@ fn leftovers_are_cleared() {
 #[test]
 fn single_documents_are_read_from_arrow_files_only() {
     let place = tempfile::tempdir().unwrap();
-    let rows: Vec<_> = (0..60).map(|index| row(index, 20 + index as u32)).collect();
+    // With columns before and behind the wanted ones.
+    let columns = all_columns(ScoreType::Float32);
+    let rows = all_rows(ScoreType::Float32);
     let wanted = DocumentColumns {
         scores: vec!["loss".to_owned()],
         masks: vec!["mask_loss".to_owned()],
     };
     for format in FORMATS {
         let path = place.path().join(format.name());
-        let names = write(&path, &schema(), &rows, options(format, 1 << 30));
+        let names = write(&path, &columns, &rows, options(format, 1 << 30));
         let opened = MaskDocuments::open([path.join(&names[0])], &wanted);
         if format == FileFormat::Parquet {
             assert!(
@@ -304,6 +306,10 @@ fn single_documents_are_read_from_arrow_files_only() {
             documents.read(i, &mut read).unwrap();
             assert_eq!(read.input_ids, row.input_ids);
             assert_eq!(read.masks[0], row.masks[0]);
+            assert_eq!(
+                format!("{:?}", read.scores[0]),
+                format!("{:?}", row.scores[0])
+            );
             assert_eq!(documents.name(i).unwrap().row, row.row);
         }
     }
