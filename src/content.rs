@@ -13,8 +13,8 @@ use crate::{
     tokenization::{Tokenization, TokenizerFiles},
 };
 
-/// The reason to reject scores of another program.
-const NUMBERS: &str = "expected texts, conversations or token ids, got numbers";
+/// The field of the tools, unless another is named.
+const TOOLS: &str = "tools";
 
 /// The fields of a corpus and the rule of its targets, as a plan records them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -53,41 +53,25 @@ pub struct ContentPlan {
 }
 
 impl ContentPlan {
-    /// The plan of these options. `conversations` has the chat template, if there are conversations.
-    ///
-    /// # Errors
-    /// If the options describe more than one kind of document, or half of one.
-    pub(crate) fn of(
-        args: &TextArgs,
-        conversations: Option<&Conversations>,
-    ) -> anyhow::Result<Self> {
-        let of = &args.targets;
-        let mut plan = Self {
+    /// The plan of these options, which describe one kind of document. `conversations` has the chat template, if there are
+    /// conversations.
+    pub(crate) fn of(args: &TextArgs, conversations: Option<&Conversations>) -> Self {
+        let of = args.targets.clone();
+        let is_chat = of.messages_field.is_some();
+        let tools = || of.tools_field.unwrap_or_else(|| TOOLS.to_owned());
+        Self {
             text_field: args.text_field.clone(),
-            ..Self::default()
-        };
-        match args.content()? {
-            ContentFields::Text { .. } => {}
-            ContentFields::Tokens { tokens, targets } => {
-                plan.tokens_field = Some(tokens);
-                plan.targets_field = targets;
-            }
-            ContentFields::Messages { messages, tools } => {
-                plan.messages_field = Some(messages);
-                plan.tools_field = tools;
-                plan.messages_style = Some(of.messages_style.unwrap_or_default());
-                plan.targets = Some(of.targets.unwrap_or_default());
-                plan.chat_template = conversations.map(|c| c.fingerprint().to_owned());
-            }
-            ContentFields::Completion { prompt, completion } => {
-                plan.prompt_field = Some(prompt);
-                plan.completion_field = Some(completion);
-            }
-            ContentFields::Spans { spans, .. } => plan.spans_field = Some(spans),
-            // No option of a corpus asks for them.
-            ContentFields::Numbers { .. } => anyhow::bail!("{NUMBERS}"),
+            tokens_field: args.tokens_field.clone(),
+            targets_field: of.targets_field,
+            messages_style: is_chat.then(|| of.messages_style.unwrap_or_default()),
+            tools_field: is_chat.then(tools),
+            chat_template: conversations.map(|c| c.fingerprint().to_owned()),
+            targets: is_chat.then(|| of.targets.unwrap_or_default()),
+            messages_field: of.messages_field,
+            prompt_field: of.prompt_field,
+            completion_field: of.completion_field,
+            spans_field: of.spans_field,
         }
-        Ok(plan)
     }
 
     /// The fields to read.
@@ -243,7 +227,9 @@ impl Encoder<'_> {
                 let (tokens, target) = targets::spans(tokenization()?, &text, &context)?;
                 (tokens, Some(target), Some(text))
             }
-            Content::Numbers(_) => return Err(NUMBERS.to_owned()),
+            Content::Numbers(_) => {
+                return Err("expected texts, conversations or token ids, got numbers".to_owned());
+            }
         };
         Ok(Tokenized {
             tokens,

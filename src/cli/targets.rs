@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use rho_formats::ContentFields;
-
 use super::{
     input::TextArgs,
     values::{MessagesStyle, TargetRule, share},
 };
 use crate::hinted_error::HintedError;
+use clap::Args;
 
 /// What may be a target.
 #[derive(Debug, Clone, Args)]
@@ -84,22 +82,19 @@ impl Default for TargetArgs {
     }
 }
 
-/// The field of the tools, unless another is named.
-const TOOLS: &str = "tools";
-
 impl TextArgs {
-    /// The fields with the content of a document.
+    /// Refuses options that describe more than one kind of document, or half of one.
     ///
     /// # Errors
-    /// If the options describe more than one kind of document, or half of one.
-    pub(crate) fn content(&self) -> anyhow::Result<ContentFields> {
+    /// If they do.
+    pub(crate) fn must_be_one_kind(&self) -> anyhow::Result<()> {
         let of = &self.targets;
-        let kinds = [
-            ("--messages-field", of.messages_field.is_some()),
-            ("--prompt-field", of.prompt_field.is_some()),
-            ("--tokens-field", self.tokens_field.is_some()),
-            ("--spans-field", of.spans_field.is_some()),
-        ];
+        let messages = ("--messages-field", of.messages_field.is_some());
+        let prompt = ("--prompt-field", of.prompt_field.is_some());
+        let tokens = ("--tokens-field", self.tokens_field.is_some());
+        let spans = ("--spans-field", of.spans_field.is_some());
+        let completion = ("--completion-field", of.completion_field.is_some());
+        let kinds = [messages, prompt, tokens, spans];
         let mut given = kinds.iter().filter(|(_, given)| *given);
         if let (Some((first, _)), Some((second, _))) = (given.next(), given.next()) {
             return Err(HintedError::error(
@@ -107,51 +102,17 @@ impl TextArgs {
                 "omit one of them",
             ));
         }
+        // Each with the option that it belongs to.
         let belong = [
-            (
-                "--messages-style",
-                of.messages_style.is_some(),
-                "--messages-field",
-                kinds[0].1,
-            ),
-            (
-                "--tools-field",
-                of.tools_field.is_some(),
-                "--messages-field",
-                kinds[0].1,
-            ),
-            (
-                "--chat-template",
-                of.chat_template.is_some(),
-                "--messages-field",
-                kinds[0].1,
-            ),
-            (
-                "--targets",
-                of.targets.is_some(),
-                "--messages-field",
-                kinds[0].1,
-            ),
-            (
-                "--completion-field",
-                of.completion_field.is_some(),
-                "--prompt-field",
-                kinds[1].1,
-            ),
-            (
-                "--prompt-field",
-                of.prompt_field.is_some(),
-                "--completion-field",
-                of.completion_field.is_some(),
-            ),
-            (
-                "--targets-field",
-                of.targets_field.is_some(),
-                "--tokens-field",
-                kinds[2].1,
-            ),
+            (("--messages-style", of.messages_style.is_some()), messages),
+            (("--tools-field", of.tools_field.is_some()), messages),
+            (("--chat-template", of.chat_template.is_some()), messages),
+            (("--targets", of.targets.is_some()), messages),
+            (completion, prompt),
+            (prompt, completion),
+            (("--targets-field", of.targets_field.is_some()), tokens),
         ];
-        for (option, given, other, there) in belong {
+        for ((option, given), (other, there)) in belong {
             if given && !there {
                 return Err(HintedError::error(
                     format!("{option}: expected {other} with it, got none"),
@@ -159,28 +120,6 @@ impl TextArgs {
                 ));
             }
         }
-        Ok(if let Some(messages) = &of.messages_field {
-            ContentFields::Messages {
-                messages: messages.clone(),
-                tools: Some(of.tools_field.clone().unwrap_or_else(|| TOOLS.to_owned())),
-            }
-        } else if let (Some(prompt), Some(completion)) = (&of.prompt_field, &of.completion_field) {
-            ContentFields::Completion {
-                prompt: prompt.clone(),
-                completion: completion.clone(),
-            }
-        } else if let Some(tokens) = &self.tokens_field {
-            ContentFields::Tokens {
-                tokens: tokens.clone(),
-                targets: of.targets_field.clone(),
-            }
-        } else if let Some(spans) = &of.spans_field {
-            ContentFields::Spans {
-                text: self.text_field.clone(),
-                spans: spans.clone(),
-            }
-        } else {
-            ContentFields::text(&self.text_field)
-        })
+        Ok(())
     }
 }

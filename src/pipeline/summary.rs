@@ -217,7 +217,7 @@ impl Summary {
                 "{corpus}: expected documents, got none: all {rows} rows are rejected, most often {first}"
             ),
             reasons.collect(),
-            "check how the corpus is read (--text-field, --tokens-field, --lines); then start over with --restart, or \
+            "check how the corpus is read (the options that name fields, --chat-template, --lines); then start over with --restart, or \
              name another folder",
         ))
     }

@@ -93,7 +93,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         terminal::line(&format!("note: {}", demo::NOTICE));
         demo::folder(&libraries.cache)
     })?;
-    request.input.text.content()?;
+    request.input.text.must_be_one_kind()?;
     if request.context_field.is_some() && request.input.text.targets.messages_field.is_some() {
         return Err(HintedError::error(
             "--with-context-field: expected texts or token ids, got conversations (--messages-field)",
@@ -191,7 +191,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         scores,
         rule,
         scope,
-        content: ContentPlan::of(&request.input.text, conversations.as_ref())?,
+        content: ContentPlan::of(&request.input.text, conversations.as_ref()),
         context_field: request.context_field.clone(),
         id_field: request.input.id_field.clone(),
         source_field: request.input.source_field.clone(),

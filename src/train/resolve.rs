@@ -76,7 +76,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
     if let Some(masks) = &masks {
         masks.must_be_of(tokenizer_fingerprint.as_deref(), vocabulary)?;
     }
-    args.text.content()?;
+    args.text.must_be_one_kind()?;
     let mut tokenization = tokenization(args, &model, vocabulary)?;
     let conversations = match tokenization {
         Some(_) => {
@@ -114,7 +114,7 @@ pub(super) fn resolve(args: &TrainArgs) -> anyhow::Result<Prepared> {
         Some(masks) => (masks.columns.clone(), masks.files.clone()),
         None => (Columns::default(), Vec::new()),
     };
-    let content = ContentPlan::of(&args.text, conversations.as_ref())?;
+    let content = ContentPlan::of(&args.text, conversations.as_ref());
     columns.corpus_target = !shards.is_empty() && content.has_context();
     let sized = |path: &PathBuf| -> anyhow::Result<(String, u64)> {
         let bytes = std::fs::metadata(path)
