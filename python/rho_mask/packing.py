@@ -147,7 +147,7 @@ def fill(documents: Documents, sequences: Sequences, index: int, length: int, co
         if columns.mask is not None:
             mask = documents.values(columns.mask, document, start + 1, stop)
         # Context tokens (conversations, completions) are never targets, whatever is selected by.
-        target = np.True_
+        target = np.ones(stop - start - 1, np.bool_)
         if TARGET in documents.schema.names:
             target = documents.values(TARGET, document, start + 1, stop)
             mask = mask & target
