@@ -7,7 +7,7 @@ use minijinja::Value;
 
 use super::{
     MessagesStyle,
-    template::{as_dict, as_list, dict, parse_json},
+    template::{Dict, as_dict, as_list, dict, parse_json},
 };
 
 /// Roles that chat templates know. Another one is most often a misspelling, and many templates drop it in silence.
@@ -110,28 +110,37 @@ pub(super) fn tools(json: Option<&str>) -> Result<Option<Value>, String> {
     }
 }
 
-/// Checks a message in OpenAI's form, and yields its role.
-fn role(message: &Value, place: usize) -> Result<&'static str, String> {
-    let at = |key: &str| format!("messages[{place}].{key}");
+/// The entries of a message, and who says it: the value of `key`, which is `expected`, beside `text`.
+fn entry<'a>(
+    message: &'a Value,
+    place: usize,
+    key: &str,
+    text: &str,
+    expected: &str,
+) -> Result<(&'a Dict, &'a Value), String> {
     let Some(entries) = as_dict(message) else {
         return Err(format!(
-            "messages[{place}]: expected an object with role and content, got {}",
+            "messages[{place}]: expected an object with {key} and {text}, got {}",
             name(message)
         ));
     };
-    let Some(role) = entries.get_text("role") else {
-        let keys: Vec<String> = entries
-            .keys()
-            .iter()
-            .take(8)
-            .map(|key| format!("{key}"))
-            .collect();
-        return Err(format!(
-            "{}: expected a role, got none; there are {}",
-            at("role"),
-            listed(&keys)
-        ));
-    };
+    match entries.get_text(key) {
+        Some(said_by) => Ok((entries, said_by)),
+        None => {
+            let keys = entries.keys();
+            let keys: Vec<String> = keys.iter().take(8).map(ToString::to_string).collect();
+            Err(format!(
+                "messages[{place}].{key}: expected {expected}, got none; there are {}",
+                listed(&keys)
+            ))
+        }
+    }
+}
+
+/// Checks a message in OpenAI's form, and yields its role.
+fn role(message: &Value, place: usize) -> Result<&'static str, String> {
+    let at = |key: &str| format!("messages[{place}].{key}");
+    let (entries, role) = entry(message, place, "role", "content", "a role")?;
     let known = role
         .as_str()
         .and_then(|role| ROLES.into_iter().find(|known| *known == role));
@@ -185,25 +194,8 @@ fn role(message: &Value, place: usize) -> Result<&'static str, String> {
 /// A message in ShareGPT's form as one in OpenAI's, and its role.
 fn from_sharegpt(message: &Value, place: usize) -> Result<(&'static str, Value), String> {
     let at = |key: &str| format!("messages[{place}].{key}");
-    let Some(entries) = as_dict(message) else {
-        return Err(format!(
-            "messages[{place}]: expected an object with from and value, got {}",
-            name(message)
-        ));
-    };
-    let Some(from) = entries.get_text("from") else {
-        let keys: Vec<String> = entries
-            .keys()
-            .iter()
-            .take(8)
-            .map(|key| format!("{key}"))
-            .collect();
-        return Err(format!(
-            "{}: expected a name such as human or gpt, got none; there are {}",
-            at("from"),
-            listed(&keys)
-        ));
-    };
+    let named = "a name such as human or gpt";
+    let (entries, from) = entry(message, place, "from", "value", named)?;
     let role = FROM
         .into_iter()
         .find(|(name, _)| from.as_str() == Some(name));

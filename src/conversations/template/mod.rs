@@ -29,7 +29,8 @@ use minijinja::{
 use arguments::Arguments;
 use rewrite::Rewriter;
 use rho_files::caught;
-use values::{Dict, Kind, Today};
+pub(super) use values::Dict;
+use values::{Kind, Today};
 
 pub(super) use json::parse as parse_json;
 pub(super) use rewrite::{END, Fault, START};
