@@ -29,9 +29,9 @@ pub use input::{
 pub use masks::{
     BatchCompression, DocumentColumns, DocumentName, DocumentRead, FileFormat, ListsCopy,
     MaskBatch, MaskColumns, MaskCopy, MaskDocuments, MaskError, MaskFile, MaskReader, MaskRow,
-    MaskSchema, MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, ScoreType,
-    Spill, SpillMark, SpilledRows, Storage, TARGET, TopColumns, TopTokens, WriteOptions, file_stem,
-    listed_masks, mask_file_name, mask_file_name_in, mask_file_stem, read_masks, same_files,
-    token_hash,
+    MaskSchema, MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, RESERVED,
+    ScoreType, Spill, SpillMark, SpilledRows, Storage, TARGET, TopColumns, TopTokens, WriteOptions,
+    file_stem, listed_masks, mask_file_name, mask_file_name_in, mask_file_stem, read_masks,
+    same_files, token_hash,
 };
 pub use remote::{Remote, RemoteError, RemoteErrorKind};

@@ -53,7 +53,7 @@ pub use lists::{ListsCopy, NewLists};
 pub use names::{file_stem, mask_file_name, mask_file_name_in, mask_file_stem, same_files};
 pub use reader::{MaskReader, listed_masks, read_masks};
 pub(crate) use rewrite::parquet_properties;
-pub use schema::{METADATA_KEY, MaskSchema, TARGET};
+pub use schema::{METADATA_KEY, MaskSchema, RESERVED, TARGET};
 pub use score_type::ScoreType;
 pub use spill::{Spill, SpillMark, SpilledRows};
 pub use stream::MaskStream;

@@ -27,6 +27,20 @@ pub(super) const SOURCE: &str = "source";
 /// result.
 pub const TARGET: &str = "target";
 
+/// The names of columns that are no scores, masks or weights.
+pub const RESERVED: [&str; 10] = [
+    ID,
+    SHARD,
+    ROW,
+    TOKEN_HASH,
+    INPUT_IDS,
+    TEXT,
+    SOURCE,
+    TARGET,
+    TOP_IDS,
+    TOP_LOGPROBS,
+];
+
 /// The prefix of the names of weight columns. They have the type of scores, but are not scores.
 pub(super) const WEIGHT: &str = "weight_";
 
@@ -68,11 +82,8 @@ impl MaskSchema {
     /// The first duplicate column name, if any.
     pub(super) fn name_twice(&self) -> Option<&str> {
         let mut seen = HashSet::new();
-        let own = [ID, SHARD, ROW, TOKEN_HASH, INPUT_IDS, TEXT, SOURCE, TARGET];
-        own.into_iter()
-            .chain([TOP_IDS, TOP_LOGPROBS])
-            .chain(self.lists())
-            .find(|name| !seen.insert(*name))
+        let own = RESERVED.into_iter();
+        own.chain(self.lists()).find(|name| !seen.insert(*name))
     }
 
     /// The names of all lists beside the token ids, the targets and the most likely tokens, in the order of the columns.

@@ -1,6 +1,6 @@
 //! Resolves the arguments of a join. Nothing is read yet.
 
-use rho_formats::{Location, Shard};
+use rho_formats::{Location, RESERVED, Shard};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -10,18 +10,6 @@ use crate::{
     metadata::JoinedColumn,
     pipeline::record::Identity,
 };
-
-/// Names of columns that masks may have beside their scores.
-const RESERVED: [&str; 8] = [
-    "id",
-    "shard",
-    "row",
-    "token_hash",
-    "input_ids",
-    "text",
-    "source",
-    "target",
-];
 
 /// Where a column comes from, and what it is called.
 #[derive(Debug, Clone)]
