@@ -9,6 +9,7 @@
 //! * `tokenize`: tokenises documents and gathers them into read-ahead blocks (`LookAhead`).
 //! * `windows`: cuts a document into the windows that are scored.
 //! * `batches`: groups the windows of a block into batches with little padding.
+//! * `after_text`: the same windows after a text that stands before a document.
 //! * `score`: computes loss, entropy and the most likely tokens of the batches, in document order; `plan::columns` combines those of several
 //!   models.
 //! * `mask`: turns scores into masks, scope by scope; `rejected` counts the rows without a document.
@@ -27,6 +28,7 @@
 //!
 //! A stage that fails returns its error and drops its channels; its neighbours find them closed and end quietly.
 
+mod after_text;
 mod batches;
 pub(crate) mod finish;
 pub(crate) mod in_memory;

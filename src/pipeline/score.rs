@@ -17,6 +17,7 @@ use rho_reference::{Scores, TokenWindow};
 
 use super::{
     Flow, LookAhead, Panel, Scored, ScoredDocument, Scorers, TokenDocument, Work,
+    after_text::AfterText,
     batches::batches,
     for_each, join,
     output::lock,
@@ -126,19 +127,10 @@ pub(super) fn score(
         all.extend(windows.into_iter().map(|window| (d, window)));
     }
     // Batched by themselves: the other scores are those of a run without them, to the bit.
-    let after_text: Vec<(usize, Window)> = (0..)
-        .zip(&documents)
-        .filter_map(|(d, scored)| Some((d, after_text(&scored.document)?)))
-        .collect();
-    let (batches, after_batches) = (
-        in_batches(&all, work.plan.batch_tokens, &mut cost),
-        in_batches(&after_text, work.plan.batch_tokens, &mut cost),
-    );
+    let after_text = AfterText::of(&documents, work.plan.batch_tokens, &mut cost);
+    let batches = in_batches(&all, work.plan.batch_tokens, &mut cost);
     let start = Instant::now();
-    let own = |windows: &[(usize, Window)]| -> usize {
-        windows.iter().map(|(_, window)| window.own()).sum()
-    };
-    let own_tokens = own(&all) + own(&after_text);
+    let own_tokens = own_tokens(&all) + after_text.tokens();
     let number = group.members.start;
     // Tokens of a block are taken to have the same share of its text.
     let scored = |tokens: usize| {
@@ -156,43 +148,12 @@ pub(super) fn score(
     let tokens = |d: usize| documents[d].document.tokens.as_slice();
     let scores = score_batches(work, &tokens, &all, &batches, scorers, &scored);
     let scores = scores.with_context(place)?;
-    let mut references = of_references(scorers, columns.references);
-    let tokens = |d: usize| {
-        documents[d]
-            .document
-            .after_text
-            .as_deref()
-            .unwrap_or_default()
-    };
-    let after_scores = score_batches(
-        work,
-        &tokens,
-        &after_text,
-        &after_batches,
-        &mut references,
-        &scored,
-    );
-    let after_scores = after_scores.with_context(place)?;
+    let after = after_text.score(work, &documents, columns.references, scorers, &scored);
+    let after = after.with_context(place)?;
     times.busy += start.elapsed();
-    let (Some(scores), Some(after_scores)) = (scores, after_scores) else {
+    let (Some(scores), Some(after)) = (scores, after) else {
         return Ok(None);
     };
-    let mut after = vec![Vec::new(); documents.len()];
-    for (after, scored) in after.iter_mut().zip(&documents) {
-        if scored.document.after_text.is_some() {
-            *after = vec![vec![f32::NAN; scored.document.tokens.len()]; 2 * columns.references];
-        }
-    }
-    for (batch, models) in after_scores {
-        for (model, scores) in models.into_iter().enumerate() {
-            for (&i, scores) in after_batches[batch].iter().zip(scores) {
-                // The first token of a document has no score without the text, so it has none after it.
-                let document = &mut after[after_text[i].0];
-                document[2 * model][1..].copy_from_slice(&scores.loss);
-                document[2 * model + 1][1..].copy_from_slice(&scores.entropy);
-            }
-        }
-    }
     for (batch, models) in scores {
         let mut first = 0;
         for (model, scores) in models.into_iter().enumerate() {
@@ -269,18 +230,17 @@ fn without_top(scored: &ScoredDocument, count: usize) -> Option<String> {
     ))
 }
 
-/// The window in which a document is scored after a text; none if it is not, or has nothing to score.
-fn after_text(document: &TokenDocument) -> Option<Window> {
-    let length = document.after_text.as_ref()?.len();
-    let scored = document.tokens.len().checked_sub(1).filter(|&n| n > 0)?;
-    Some(Window {
-        range: 0..length,
-        scored_from: length - scored,
-    })
+/// The tokens of the documents that these windows count.
+pub(super) fn own_tokens(windows: &[(usize, Window)]) -> usize {
+    windows.iter().map(|(_, window)| window.own()).sum()
 }
 
 /// Groups windows into batches, and adds what they cost.
-fn in_batches(windows: &[(usize, Window)], budget: usize, cost: &mut Cost) -> Vec<Vec<usize>> {
+pub(super) fn in_batches(
+    windows: &[(usize, Window)],
+    budget: usize,
+    cost: &mut Cost,
+) -> Vec<Vec<usize>> {
     let lengths: Vec<usize> = windows
         .iter()
         .map(|(_, window)| window.range.len())
@@ -295,21 +255,12 @@ fn in_batches(windows: &[(usize, Window)], budget: usize, cost: &mut Cost) -> Ve
     batches
 }
 
-/// The references on all devices, without a base.
-fn of_references<'a>(scorers: &'a mut Scorers<'_>, references: usize) -> Vec<Panel<'a>> {
-    let references = |panel: &'a mut Panel<'_>| -> Panel<'a> {
-        let models = panel.iter_mut().take(references);
-        models.map(|model| &mut **model as _).collect()
-    };
-    scorers.iter_mut().map(references).collect()
-}
-
 /// The number of a batch and the scores of its windows, by model.
-type Done = (usize, Vec<Vec<Scores>>);
+pub(super) type Done = (usize, Vec<Vec<Scores>>);
 
 /// The scores of each batch with its number, in the order in which the batches finished; none if the run is stopped.
 /// `scored` is told the tokens of each.
-fn score_batches<'a>(
+pub(super) fn score_batches<'a>(
     work: &Work<'_>,
     document: &(dyn Fn(usize) -> &'a [u32] + Sync),
     windows: &[(usize, Window)],
