@@ -1,6 +1,5 @@
 //! `select --documents` and `select --drop-duplicates`: whole documents, against NumPy and pandas.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,15 +10,11 @@ use rho_formats::ScoreType;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Random, Run, bundled::bundled, files, masks::masks, python::python, read_json,
+    Random, Run, bundled::bundled, bytes_without_times, files, masks::masks, python::python,
+    read_json,
 };
 
 const ORACLE: &str = include_str!("document_selection.py");
-
-fn select(from: &Path, out: &Path, arguments: &[&str]) -> Run {
-    let run = Run::new(&["select"]).arg(from).arg("--out").arg(out);
-    run.args(arguments)
-}
 
 #[track_caller]
 fn are_right(from: &Path, cases: &[(PathBuf, Value)]) {
@@ -32,20 +27,6 @@ fn are_right(from: &Path, cases: &[(PathBuf, Value)]) {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
-}
-
-/// The bytes of all files, without the times in the summary.
-fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let content = |name: String| {
-        let mut bytes = fs::read(folder.join(&name)).unwrap();
-        if name == "summary.json" {
-            let mut summary = read_json(&folder.join(&name));
-            summary.as_object_mut().unwrap().remove("speed");
-            bytes = summary.to_string().into_bytes();
-        }
-        (name, bytes)
-    };
-    files(folder).into_iter().map(content).collect()
 }
 
 #[test]
@@ -151,7 +132,8 @@ fn documents_are_those_of_sorting_all_values() {
                 }
             }
             let out = at(&format!("{from}-{i}"));
-            let run = select(&folder, &out, &arguments).args(&["--documents", "--threads", "3"]);
+            let run =
+                Run::select(&folder, &out, &arguments).args(&["--documents", "--threads", "3"]);
             let ended = run.ends_with(0);
             assert!(ended.stderr.contains("  selected    "), "{}", ended.stderr);
             made.push((out, case));
@@ -191,14 +173,14 @@ fn duplicates_are_dropped_and_the_earlier_document_stays() {
     let mut made = Vec::new();
     for (i, (arguments, case)) in cases.into_iter().enumerate() {
         let out = at(&format!("out-{i}"));
-        let ended = select(&at("masks"), &out, arguments).ends_with(0);
+        let ended = Run::select(&at("masks"), &out, arguments).ends_with(0);
         let dropped = ended.stderr.contains("dropped as duplicates");
         assert_eq!(dropped, case["duplicates"] == true, "{}", ended.stderr);
         made.push((out, case));
     }
     are_right(&at("masks"), &made);
     // There is nothing left to drop, and the masks stay as they are.
-    select(&at("out-0"), &at("again"), &["--drop-duplicates"]).ends_with(0);
+    Run::select(&at("out-0"), &at("again"), &["--drop-duplicates"]).ends_with(0);
     let summary = read_json(&at("again/summary.json"));
     assert_eq!(summary["dropped"], 0);
     assert_eq!(
@@ -212,8 +194,8 @@ fn documents_that_were_selected_merge_and_select_again() {
     let place = tempfile::tempdir().unwrap();
     let at = |name: &str| place.path().join(name);
     let rule = ["--documents", "--by", "loss", "--keep", "0.5"];
-    select(&bundled().out, &at("half"), &rule).ends_with(0);
-    select(&at("half"), &at("quarter"), &rule).ends_with(0);
+    Run::select(&bundled().out, &at("half"), &rule).ends_with(0);
+    Run::select(&at("half"), &at("quarter"), &rule).ends_with(0);
     let said = |folder: &str| {
         let name = files(&at(folder))
             .into_iter()
@@ -250,14 +232,14 @@ fn killed_anywhere_it_comes_to_the_same_bytes() {
         "0.5",
         "--drop-duplicates",
     ];
-    select(&at("masks"), &at("whole"), &rule).ends_with(0);
-    let expected = bytes(&at("whole"));
+    Run::select(&at("masks"), &at("whole"), &rule).ends_with(0);
+    let expected = bytes_without_times(&at("whole"));
     let mut random = Random(11);
     let mut killed = 0;
     for _ in 0..6 {
         let _ = fs::remove_dir_all(at("out"));
         loop {
-            let mut run = select(&at("masks"), &at("out"), &rule).0;
+            let mut run = Run::select(&at("masks"), &at("out"), &rule).0;
             let mut child = run
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
@@ -272,7 +254,7 @@ fn killed_anywhere_it_comes_to_the_same_bytes() {
             child.wait().unwrap();
             killed += 1;
         }
-        assert!(bytes(&at("out")) == expected);
+        assert!(bytes_without_times(&at("out")) == expected);
         assert_eq!(
             fs::read_dir(at("out")).unwrap().count(),
             fs::read_dir(at("whole")).unwrap().count()
@@ -287,7 +269,7 @@ fn what_cannot_be_selected_is_refused() {
     let at = |name: &str| place.path().join(name);
     masks(&at("masks"), ScoreType::Float32);
     let no = |arguments: &[&str], expected: &[&str]| {
-        let ended = select(&at("masks"), &at("out"), arguments).ends_with(2);
+        let ended = Run::select(&at("masks"), &at("out"), arguments).ends_with(2);
         for text in expected {
             assert!(ended.stderr.contains(text), "{text:?}: {}", ended.stderr);
         }
@@ -364,7 +346,7 @@ fn what_cannot_be_selected_is_refused() {
         no(&arguments, &[option[0], "belongs to --documents"]);
     }
     // Nothing is left.
-    let run = select(
+    let run = Run::select(
         &at("masks"),
         &at("none"),
         &["--documents", "--by", "loss", "--keep", "0"],
@@ -376,7 +358,7 @@ fn what_cannot_be_selected_is_refused() {
         ended.stderr
     );
     let differs = ["--documents", "--by", "loss", "--keep", "0.5"];
-    let ended = select(&at("masks"), &at("none"), &differs).ends_with(2);
+    let ended = Run::select(&at("masks"), &at("none"), &differs).ends_with(2);
     assert!(
         ended.stderr.contains("--documents (keep lowest)"),
         "{}",

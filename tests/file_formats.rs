@@ -7,7 +7,9 @@ use std::process::Command;
 
 use rho_formats::ScoreType;
 
-use crate::support::{Random, Run, files, masks::masks, python::python, read_json, root, write};
+use crate::support::{
+    Random, Run, bytes_without_times, files, masks::masks, python::python, read_json, root, write,
+};
 
 const CHECK: &str = include_str!("file_formats.py");
 
@@ -18,11 +20,6 @@ type Files = BTreeMap<String, Vec<u8>>;
 
 /// Starts a command with more options.
 type Start<'a> = Box<dyn Fn(&[&str]) -> Run + 'a>;
-
-fn select(from: &Path, out: &Path, arguments: &[&str]) -> Run {
-    let run = Run::new(&["select"]).arg(from).arg("--out").arg(out);
-    run.args(arguments)
-}
 
 /// Runs a part of the script.
 #[track_caller]
@@ -36,20 +33,6 @@ fn check(python: &Path, what: &str, arguments: &[PathBuf]) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{what} {arguments:?}\n{said}");
-}
-
-/// All files with their bytes, without the times in the summary.
-fn bytes(folder: &Path) -> Files {
-    let content = |name: String| {
-        let mut bytes = fs::read(folder.join(&name)).unwrap();
-        if name == "summary.json" {
-            let mut summary = read_json(&folder.join(&name));
-            summary.as_object_mut().unwrap().remove("speed");
-            bytes = summary.to_string().into_bytes();
-        }
-        (name, bytes)
-    };
-    files(folder).into_iter().map(content).collect()
 }
 
 /// A corpus with sources, a shard without documents, and many small files that share a masks file.
@@ -127,13 +110,13 @@ fn other_programs_open_what_score_writes() {
                 "{masks:?}"
             );
             // Nothing to do, and nothing is touched.
-            let before = bytes(out);
+            let before = bytes_without_times(out);
             let again = Run::score(&corpus, out)
                 .args(options)
                 .args(&["--format", format]);
             let said = again.ends_with(0).stderr;
             assert!(said.contains("masked already"), "{said}");
-            assert!(bytes(out) == before);
+            assert!(bytes_without_times(out) == before);
         }
         check(&python, "open", &folders);
     }
@@ -149,13 +132,13 @@ fn every_command_reads_every_format() {
         let mut expected: Option<Vec<(String, Files)>> = None;
         for format in FORMATS {
             let (input, other) = (at("in"), at("other"));
-            select(
+            Run::select(
                 &at("base"),
                 &input,
                 &["--by", "intersection", "--format", format],
             )
             .ends_with(0);
-            select(
+            Run::select(
                 &at("base"),
                 &other,
                 &["--by", "loss", "--weights", "rank", "--format", format],
@@ -220,7 +203,7 @@ fn every_command_reads_every_format() {
                     };
                 }
                 command.arg("--out").arg(at("out")).ends_with(0);
-                results.push((words.to_owned(), bytes(&at("out"))));
+                results.push((words.to_owned(), bytes_without_times(&at("out"))));
                 fs::remove_dir_all(at("out")).unwrap();
             }
             fs::remove_dir_all(&input).unwrap();
@@ -310,7 +293,7 @@ fn another_format_is_refused_by_name() {
         (
             "selected",
             Box::new(|options| {
-                select(&at("others"), &at("selected"), &["--by", "loss"]).args(options)
+                Run::select(&at("others"), &at("selected"), &["--by", "loss"]).args(options)
             }),
         ),
         (
@@ -375,7 +358,7 @@ fn another_format_is_refused_by_name() {
     list.push(first);
     list[0]["filename"] = "text.jsonl.arrow".into();
     write(&at("masks/state.json"), both.to_string());
-    let ended = select(&at("masks"), &at("twice"), &["--by", "loss"]).ends_with(2);
+    let ended = Run::select(&at("masks"), &at("twice"), &["--by", "loss"]).ends_with(2);
     assert!(
         ended
             .stderr

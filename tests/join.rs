@@ -1,6 +1,5 @@
 //! `select --join`: columns of other programs, written by pyarrow and pandas, checked with NumPy.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,14 +9,11 @@ use std::time::Duration;
 use rho_formats::ScoreType;
 use serde_json::{Value, json};
 
-use crate::support::{Random, Run, files, masks::masks, python::python, read_json, write};
+use crate::support::{
+    Random, Run, bytes_without_times, masks::masks, python::python, read_json, write,
+};
 
 const ORACLE: &str = include_str!("join.py");
-
-fn select(from: &Path, out: &Path, arguments: &[&str]) -> Run {
-    let run = Run::new(&["select"]).arg(from).arg("--out").arg(out);
-    run.args(arguments)
-}
 
 #[track_caller]
 fn oracle(command: &str, masks: &Path, third: &str) -> bool {
@@ -33,20 +29,6 @@ fn oracle(command: &str, masks: &Path, third: &str) -> bool {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     true
-}
-
-/// The bytes of all files, without the times in the summary.
-fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let content = |name: String| {
-        let mut bytes = fs::read(folder.join(&name)).unwrap();
-        if name == "summary.json" {
-            let mut summary = read_json(&folder.join(&name));
-            summary.as_object_mut().unwrap().remove("speed");
-            bytes = summary.to_string().into_bytes();
-        }
-        (name, bytes)
-    };
-    files(folder).into_iter().map(content).collect()
 }
 
 #[test]
@@ -120,10 +102,11 @@ fn columns_of_every_format_come_into_the_masks() {
                 Some(on) => on.to_owned(),
                 None => "id".to_owned(),
             };
-            let mut run = select(&at("masks"), &out, &["--on", &on, "--threads", "3"]);
+            let mut run = Run::select(&at("masks"), &out, &["--on", &on, "--threads", "3"]);
             if !arguments.contains("--column") {
                 run = run.args(&["--column", "quality"]);
             }
+            let by_column = arguments.contains("column:");
             let arguments: Vec<&str> = arguments.split_whitespace().collect();
             let ended = run
                 .args(&arguments)
@@ -131,11 +114,18 @@ fn columns_of_every_format_come_into_the_masks() {
                 .arg(at(name))
                 .ends_with(0);
             assert!(ended.stderr.contains("  joined      "), "{}", ended.stderr);
+            // Only our own scores are known to be in nats.
+            let has_unit = ended.stderr.contains(" nats");
+            assert!(!by_column || !has_unit, "{}", ended.stderr);
             if !case.is_null() {
                 made.push((out, case));
             }
         }
         oracle("check", &at("masks"), &json!(made).to_string());
+        let stats = Run::new(&["stats"]).arg(&made[0].0).ends_with(0).stdout;
+        for title in ["\nloss, in nats, by source\n", "\nquality, by source\n"] {
+            assert!(stats.contains(title), "{stats}");
+        }
         // What was joined is a column like others.
         let rule = [
             "--by",
@@ -145,9 +135,9 @@ fn columns_of_every_format_come_into_the_masks() {
             "--scope",
             "corpus",
         ];
-        select(&at("out-2"), &at("again"), &rule).ends_with(0);
+        Run::select(&at("out-2"), &at("again"), &rule).ends_with(0);
         let arrows = |folder: &str| {
-            let mut all = bytes(&at(folder));
+            let mut all = bytes_without_times(&at(folder));
             all.retain(|name, _| name.ends_with(".arrow"));
             all
         };
@@ -162,17 +152,17 @@ fn columns_of_every_format_come_into_the_masks() {
                 "--format",
                 format,
             ];
-            let run = select(&at("masks"), &at(format), &join);
+            let run = Run::select(&at("masks"), &at(format), &join);
             run.arg("--join").arg(at("double.parquet")).ends_with(0);
             let from = format!("from-{format}");
-            select(&at(format), &at(&from), &rule).ends_with(0);
+            Run::select(&at(format), &at(&from), &rule).ends_with(0);
             assert!(arrows(&from) == arrows("out-0"), "{format}");
             let documents = ["--documents", "--by", "column:quality", "--drop-duplicates"];
             for (of, out) in [
                 (format, format!("d-{format}")),
                 ("out-2", format!("e-{format}")),
             ] {
-                select(&at(of), &at(&out), &documents).ends_with(0);
+                Run::select(&at(of), &at(&out), &documents).ends_with(0);
             }
             let [d, e] = ["d", "e"].map(|name| arrows(&format!("{name}-{format}")));
             assert!(d == e, "{format}");
@@ -180,13 +170,13 @@ fn columns_of_every_format_come_into_the_masks() {
         // Several names are those of columns, with or without the prefix.
         for (name, by) in [("a", "loss,column:quality"), ("b", "column:loss,quality")] {
             let rule = ["--by", by, "--combine", "mean", "--direction", "lowest"];
-            select(&at("out-2"), &at(name), &rule).ends_with(0);
+            Run::select(&at("out-2"), &at(name), &rule).ends_with(0);
         }
         assert!(arrows("a") == arrows("b"));
         // Weights by the numbers of others, signed or not, and by their rank.
         for (name, formula) in [("ranks", "rank"), ("clipped", "clipped")] {
             let rule = ["--by", "column:quality", "--weights", formula];
-            select(&at("out-2"), &at(name), &rule).ends_with(0);
+            Run::select(&at("out-2"), &at(name), &rule).ends_with(0);
         }
         let all = |folder: &str| crate::support::rows(&at(folder), "d.jsonl");
         for row in all("clipped") {
@@ -228,12 +218,12 @@ fn killed_anywhere_it_comes_to_the_same_bytes() {
             "--memory",
             "20kB",
         ];
-        let run = select(&at("masks"), &at(out), &rule);
+        let run = Run::select(&at("masks"), &at(out), &rule);
         run.args(&["--on", "token_hash", "--column", "quality", "--join"])
             .arg(at("double.parquet"))
     };
     run("whole").ends_with(0);
-    let expected = bytes(&at("whole"));
+    let expected = bytes_without_times(&at("whole"));
     let mut random = Random(5);
     let mut killed = 0;
     for _ in 0..4 {
@@ -254,7 +244,7 @@ fn killed_anywhere_it_comes_to_the_same_bytes() {
             child.wait().unwrap();
             killed += 1;
         }
-        assert!(bytes(&at("out")) == expected);
+        assert!(bytes_without_times(&at("out")) == expected);
     }
     assert!(killed > 0);
     let again = run("out").ends_with(0);
@@ -277,7 +267,7 @@ fn what_does_not_fit_is_refused_by_name() {
     let no = |name: &str, arguments: &[&str], expected: &[&str]| {
         let out = at("out");
         let _ = fs::remove_dir_all(&out);
-        let run = select(&at("masks"), &out, arguments);
+        let run = Run::select(&at("masks"), &out, arguments);
         let ended = run.arg("--join").arg(at(name)).ends_with(2);
         for text in expected {
             assert!(
@@ -404,14 +394,16 @@ fn what_does_not_fit_is_refused_by_name() {
     );
     no("alone.parquet", &["--on", "id"], &["--join", "--column"]);
     no("gone.parquet", &usual, &["gone.parquet"]);
-    for name in ["loss", "id", "target", "mask_x", "weight_x", "a b", "a,b"] {
+    for name in [
+        "loss", "id", "target", "top_ids", "mask_x", "weight_x", "a b", "a,b",
+    ] {
         no(
             "alone.parquet",
             &[&usual[..], &["--as", name]].concat(),
             &["--column", "--as"],
         );
     }
-    let ended = select(&at("masks"), &at("out"), &["--by", "loss", "--on", "id"]).ends_with(2);
+    let ended = Run::select(&at("masks"), &at("out"), &["--by", "loss", "--on", "id"]).ends_with(2);
     assert!(
         ended.stderr.contains("--on: expected --join"),
         "{}",
@@ -419,7 +411,7 @@ fn what_does_not_fit_is_refused_by_name() {
     );
     // It fits.
     let out = at("fits");
-    let run = select(&at("masks"), &out, &usual);
+    let run = Run::select(&at("masks"), &out, &usual);
     run.arg("--join").arg(at("alone.parquet")).ends_with(0);
     assert_eq!(read_json(&out.join("summary.json"))["joined"]["rows"], 1);
 }

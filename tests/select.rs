@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Ended, Run,
     bundled::bundled,
-    files,
+    bytes_without_times, files,
     masks::{masks, one_shard},
     metadata,
     python::python,
@@ -21,29 +21,9 @@ use crate::train::train;
 
 const ORACLE: &str = include_str!("select.py");
 
-/// `select MASKS --out OUT` with more arguments.
-fn select(from: &Path, out: &Path, arguments: &[&str]) -> Run {
-    let run = Run::new(&["select"]).arg(from).arg("--out").arg(out);
-    run.args(arguments)
-}
-
-/// The bytes of all files, without the times in the summary.
-fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let content = |name: String| {
-        let mut bytes = fs::read(folder.join(&name)).unwrap();
-        if name == "summary.json" {
-            let mut summary = read_json(&folder.join(&name));
-            summary.as_object_mut().unwrap().remove("speed");
-            bytes = summary.to_string().into_bytes();
-        }
-        (name, bytes)
-    };
-    files(folder).into_iter().map(content).collect()
-}
-
 /// The mask files alone.
 fn arrows(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut all = bytes(folder);
+    let mut all = bytes_without_times(folder);
     all.retain(|name, _| name.ends_with(".arrow"));
     all
 }
@@ -83,16 +63,19 @@ fn the_rule_of_score_gives_the_files_of_score() {
             .args(stored)
             .args(scope)
             .ends_with(0);
-        let before = bytes(&masks);
+        let before = bytes_without_times(&masks);
         let out = at(&format!("{name}-again"));
-        let ended = select(&masks, &out, &rule).args(scope).ends_with(0);
+        let ended = Run::select(&masks, &out, &rule).args(scope).ends_with(0);
         assert_eq!(ended.stdout, "");
         assert!(arrows(&out) == arrows(&masks), "{name}");
         assert_eq!(
             fs::read(out.join("state.json")).unwrap(),
             fs::read(masks.join("state.json")).unwrap()
         );
-        assert!(bytes(&masks) == before, "the input was touched");
+        assert!(
+            bytes_without_times(&masks) == before,
+            "the input was touched"
+        );
         let (old, new) = (
             read_json(&masks.join("summary.json")),
             read_json(&out.join("summary.json")),
@@ -180,7 +163,7 @@ fn every_rule_in_every_scope_is_what_sorting_gives() {
             let options: Vec<String> = options.collect();
             let options: Vec<&str> = options.iter().map(String::as_str).collect();
             let out = at(&format!("out-{}", made.len()));
-            let run = select(from, &out, &options).args(&["--threads", "3"]);
+            let run = Run::select(from, &out, &options).args(&["--threads", "3"]);
             says_what_was_kept(&run.ends_with(0), &out);
             made.push((out, case));
         }
@@ -228,10 +211,13 @@ fn threads_do_not_show() {
         ],
     ] {
         for threads in ["1", "4"] {
-            let run = select(&at("masks"), &at(threads), rule);
+            let run = Run::select(&at("masks"), &at(threads), rule);
             run.args(&["--threads", threads]).ends_with(0);
         }
-        assert!(bytes(&at("1")) == bytes(&at("4")), "{rule:?}");
+        assert!(
+            bytes_without_times(&at("1")) == bytes_without_times(&at("4")),
+            "{rule:?}"
+        );
         for threads in ["1", "4"] {
             fs::remove_dir_all(at(threads)).unwrap();
         }
@@ -245,7 +231,9 @@ fn progress_is_shown_as_asked() {
     masks(&at("masks"), ScoreType::Float32);
     let shown = |kind: &str| {
         let rule = ["--by", "loss", "--scope", "corpus", "--progress", kind];
-        select(&at("masks"), &at(kind), &rule).ends_with(0).stderr
+        Run::select(&at("masks"), &at(kind), &rule)
+            .ends_with(0)
+            .stderr
     };
     assert!(shown("none").starts_with("wrote "));
     assert_eq!(shown("plain").matches(" done (shard ").count(), 4);
@@ -266,7 +254,7 @@ fn the_new_masks_are_masks() {
     let place = tempfile::tempdir().unwrap();
     let at = |name: &str| place.path().join(name);
     masks(&at("masks"), ScoreType::Float32);
-    select(&at("masks"), &at("union"), &["--by", "union"]).ends_with(0);
+    Run::select(&at("masks"), &at("union"), &["--by", "union"]).ends_with(0);
     let written = rows(&at("union"), "c.txt");
     assert_eq!(
         (
@@ -285,13 +273,13 @@ fn the_new_masks_are_masks() {
     );
     // Weights are not scores, and selecting again replaces them.
     let sigmoid = ["--by", "excess", "--weights", "sigmoid"];
-    select(&at("union"), &at("weights"), &sigmoid).ends_with(0);
+    Run::select(&at("union"), &at("weights"), &sigmoid).ends_with(0);
     let written = rows(&at("weights"), "c.txt");
     assert_eq!((written[0].scores.len(), written[0].masks.len()), (3, 0));
     let weights = &written[0].weights;
     assert_eq!((weights.len(), weights[0][0]), (1, 0.0));
     assert!(weights[0].iter().any(|weight| *weight > 0.5));
-    select(&at("weights"), &at("again"), &["--by", "union"]).ends_with(0);
+    Run::select(&at("weights"), &at("again"), &["--by", "union"]).ends_with(0);
     assert!(arrows(&at("again")) == arrows(&at("union")));
 }
 
@@ -313,7 +301,7 @@ fn what_cannot_be_selected_is_refused() {
     masks(&at("masks"), ScoreType::Float32);
     let out = at("out");
     let no = |arguments: &[&str], expected: &[&str]| {
-        refused(select(&at("masks"), &out, arguments), expected);
+        refused(Run::select(&at("masks"), &out, arguments), expected);
         assert!(!out.exists(), "something was written: {arguments:?}");
     };
     no(
@@ -433,15 +421,15 @@ fn what_cannot_be_selected_is_refused() {
         &["bounded memory"],
     );
     refused(
-        select(&bundled().out, &out, &["--by", "excess"]),
+        Run::select(&bundled().out, &out, &["--by", "excess"]),
         &["\"base_loss\"", "got loss, entropy", "base_loss and loss"],
     );
     refused(
-        select(&at("gone"), &out, &["--by", "loss"]),
+        Run::select(&at("gone"), &out, &["--by", "loss"]),
         &["gone", "got nothing"],
     );
     refused(
-        select(&at("masks"), Path::new("-"), &["--by", "loss"]),
+        Run::select(&at("masks"), Path::new("-"), &["--by", "loss"]),
         &["got -"],
     );
 }
@@ -459,7 +447,7 @@ fn signed_weights_go_where_they_can_be_said() {
         "--min-weight",
         "-1",
     ];
-    select(&at("masks"), &at("signed"), &rule).ends_with(0);
+    Run::select(&at("masks"), &at("signed"), &rule).ends_with(0);
     let written = rows(&at("signed"), "d.jsonl");
     let weights = || written.iter().flat_map(|row| &row.weights[0]).copied();
     assert!(weights().any(|weight| weight == -1.0) && weights().any(|weight| weight == 1.0));
@@ -516,13 +504,13 @@ fn the_input_is_never_written_to() {
     let place = tempfile::tempdir().unwrap();
     let at = |name: &str| place.path().join(name);
     masks(&at("masks"), ScoreType::Float32);
-    let before = bytes(&at("masks"));
+    let before = bytes_without_times(&at("masks"));
     let apart = |from: PathBuf, out: PathBuf, relation: &str| {
-        let run = select(&from, &out, &["--by", "loss"]);
+        let run = Run::select(&from, &out, &["--by", "loss"]);
         refused(run, &["expected another folder", relation]);
-        let again = select(&from, &out, &["--by", "loss", "--restart"]);
+        let again = Run::select(&from, &out, &["--by", "loss", "--restart"]);
         refused(again, &[relation]);
-        assert!(bytes(&at("masks")) == before);
+        assert!(bytes_without_times(&at("masks")) == before);
     };
     apart(at("masks"), at("masks"), "the same");
     apart(at("masks"), at("masks/../masks/."), "the same");
@@ -553,7 +541,7 @@ fn unfinished_and_changed_masks_are_refused() {
         }
         masks(&at("masks"), ScoreType::Float32);
     };
-    let by_loss = |out: &str| select(&at("masks"), &at(out), &["--by", "loss"]);
+    let by_loss = |out: &str| Run::select(&at("masks"), &at(out), &["--by", "loss"]);
     fresh();
     fs::remove_file(at("masks/summary.json")).unwrap();
     refused(
@@ -575,7 +563,7 @@ fn unfinished_and_changed_masks_are_refused() {
 
     fresh();
     by_loss("done").ends_with(0);
-    let other = select(
+    let other = Run::select(
         &at("masks"),
         &at("done"),
         &["--by", "loss", "--keep", "0.5"],
@@ -589,7 +577,7 @@ fn unfinished_and_changed_masks_are_refused() {
     )
     .unwrap();
     refused(by_loss("done"), &["input.c.txt.arrow.modified"]);
-    let over = select(
+    let over = Run::select(
         &at("masks"),
         &at("done"),
         &["--by", "loss", "--keep", "0.5", "--restart"],
@@ -600,7 +588,7 @@ fn unfinished_and_changed_masks_are_refused() {
     // `select` must not remove scores.
     let copy = at("scored");
     Run::score(Path::new("examples/corpus/texts/page.txt"), &copy).ends_with(0);
-    let into = select(&at("masks"), &copy, &["--by", "loss", "--restart"]);
+    let into = Run::select(&at("masks"), &copy, &["--by", "loss", "--restart"]);
     refused(into, &["one that `score` writes"]);
     refused(Run::new(&["finish"]).arg(at("done")), &["one of `select`"]);
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     counts::{Counts, Selected},
-    rule::{Pick, Rule},
+    rule::{Pick, Rule, Source},
 };
 use crate::{numbers::grouped, terminal_text::safe};
 
@@ -45,6 +45,9 @@ struct Kept {
     share: f64,
     /// Whether the scores from or up to the threshold are kept.
     side: Option<&'static str>,
+    /// The unit of the thresholds: that of our scores, none for columns that may be of other programs.
+    #[serde(skip)]
+    unit: &'static str,
     /// The lowest and the highest, over all scopes, of the last score kept.
     threshold: Option<(f32, f32)>,
     /// The same of the lowest score kept, for a band.
@@ -108,6 +111,10 @@ impl SelectionSummary {
                 scored: counted.scored,
                 share: share(counted.kept, counted.scored),
                 side: None,
+                unit: match selection.source {
+                    Source::Columns { .. } => "",
+                    _ => " nats",
+                },
                 threshold: None,
                 lowest: None,
                 sources: counted
@@ -133,6 +140,7 @@ impl SelectionSummary {
                 scored,
                 share: share(counts.combined, scored),
                 side: None,
+                unit: "",
                 threshold: None,
                 lowest: None,
                 sources: Vec::new(),
@@ -216,8 +224,8 @@ impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({:.1} %)", grouped(self.tokens), self.share * 100.0)?;
         let range = |(low, high): (f32, f32)| match low == high {
-            true => format!("{high:.3} nats"),
-            false => format!("{low:.3} to {high:.3} nats, by scope"),
+            true => format!("{high:.3}{}", self.unit),
+            false => format!("{low:.3} to {high:.3}{}, by scope", self.unit),
         };
         if let Some(lowest) = self.lowest {
             write!(f, ", from {}", range(lowest))?;

@@ -19,6 +19,8 @@ pub(crate) struct Columns {
     pub(crate) excess_is_computed: bool,
     pub(crate) masks: Vec<String>,
     pub(crate) weights: Vec<String>,
+    /// The scores that came from other programs: their unit is not known.
+    pub(crate) joined: Vec<String>,
     pub(crate) source: SourceOf,
 }
 
@@ -64,6 +66,12 @@ impl Columns {
             excess_is_computed,
             masks: masks.masks(),
             weights: masks.weights(),
+            joined: masks
+                .known_metadata()
+                .joined
+                .into_iter()
+                .map(|joined| joined.column)
+                .collect(),
             source: match masks.have_source() {
                 true => SourceOf::Column,
                 false => SourceOf::Shard,

@@ -30,8 +30,12 @@ pub(crate) fn tables(
     part("scored and kept, by source", &kept(&sources));
     for score in 0..report.total.scores.len() {
         let column = &report.total.scores[score].column;
+        let unit = match statistics.columns.joined.contains(column) {
+            true => "",
+            false => ", in nats",
+        };
         part(
-            &format!("{column}, in nats, by source"),
+            &format!("{column}{unit}, by source"),
             &scores(&sources, score),
         );
     }

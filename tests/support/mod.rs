@@ -19,6 +19,7 @@ pub(crate) mod tiny;
 pub(crate) mod torch;
 pub(crate) mod transformers_4;
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
@@ -51,6 +52,12 @@ impl Run {
             .env_remove("NO_COLOR")
             .stdin(Stdio::null());
         Self(command)
+    }
+
+    /// `select MASKS --out OUT` with more arguments.
+    pub(crate) fn select(masks: &Path, out: &Path, arguments: &[&str]) -> Self {
+        let run = Self::new(&["select"]).arg(masks).arg("--out").arg(out);
+        run.args(arguments)
     }
 
     /// `score CORPUS --out OUT` on the CPU, so that numbers are the same on every machine.
@@ -235,6 +242,20 @@ pub(crate) fn metadata(out: &Path, shard: &str) -> Value {
 /// A JSON file.
 pub(crate) fn read_json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// The bytes of all files of a folder, without the times in the summary.
+pub(crate) fn bytes_without_times(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let content = |name: String| {
+        let mut bytes = fs::read(folder.join(&name)).unwrap();
+        if name == "summary.json" {
+            let mut summary = read_json(&folder.join(&name));
+            summary.as_object_mut().unwrap().remove("speed");
+            bytes = summary.to_string().into_bytes();
+        }
+        (name, bytes)
+    };
+    files(folder).into_iter().map(content).collect()
 }
 
 /// All files under a folder, relative and sorted.
