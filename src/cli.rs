@@ -19,6 +19,7 @@ mod input;
 mod merge;
 mod model;
 mod report;
+mod row_scoring;
 mod score;
 mod select;
 mod selection;
@@ -29,6 +30,7 @@ mod threads_and_progress;
 mod train;
 mod values;
 mod verify;
+mod worker;
 
 #[cfg(feature = "train")]
 pub use train::{ObjectiveName, ScheduleName, TrainArgs};
@@ -48,6 +50,7 @@ pub use input::{InputArgs, TextArgs};
 pub use merge::{MergeArgs, OnDuplicate};
 pub use model::ModelArgs;
 pub use report::ReportArgs;
+pub use row_scoring::RowScoringArgs;
 pub use score::ScoreArgs;
 pub use select::{
     ColumnCombination, DirectionName, JoinMissing, JoinOn, SelectArgs, SelectBy, StatisticName,
@@ -62,6 +65,7 @@ pub use values::{
     ScoreDtype, SpecialToken, TargetRule,
 };
 pub use verify::{OracleDtype, VerifyArgs};
+pub use worker::WorkerArgs;
 
 /// Find the tokens of a corpus that are worth training on.
 ///
@@ -104,6 +108,14 @@ pub enum Command {
     /// Score a corpus with a reference model and write token-level masks.
     #[command(after_long_help = score::EXAMPLES)]
     Score(Box<ScoreArgs>),
+    /// Score record batches from standard input, row by row, for a program that runs it.
+    ///
+    /// Reads an Arrow IPC stream and writes one: for each record batch a record batch with as many rows, in order, as
+    /// soon as it is scored. The model is loaded once. The columns are those of `score`, then `error`, which says why a
+    /// row has no scores (its other columns are then null), then the columns that are passed through. Ends at the end of
+    /// the input, and when its parent process is gone.
+    #[command(after_long_help = worker::EXAMPLES)]
+    Worker(Box<WorkerArgs>),
     /// Write new masks from existing scores, by any rule; no model is needed.
     #[command(after_long_help = select::EXAMPLES)]
     Select(Box<SelectArgs>),

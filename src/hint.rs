@@ -31,6 +31,7 @@ const HINTS: &[Hint] = &[
     |cause| about(cause, formats::corpus),
     |cause| about(cause, formats::shard),
     |cause| about(cause, formats::output),
+    |cause| about(cause, formats::exchange),
     |cause| about(cause, formats::masks),
     |cause| about(cause, export::export),
     |cause| about(cause, tokenizer::files),

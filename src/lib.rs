@@ -65,6 +65,7 @@ mod metadata;
 mod numbers;
 mod on_disk;
 pub mod outcome;
+mod parent;
 pub mod pipeline;
 pub mod plan;
 mod program;

@@ -23,12 +23,14 @@ mod memory;
 mod models;
 mod request;
 mod resolve;
+mod schema;
 
 pub(crate) use columns::ScoreColumns;
 pub use memory::Memory;
 pub(crate) use models::name;
 pub(crate) use request::{MaskFiles, ScoringRequest};
 pub(crate) use resolve::{Prepared, resolve, say};
+pub(crate) use schema::columns_of;
 
 /// Everything that `score` does, with all defaults resolved.
 #[derive(Debug, Clone, Serialize)]

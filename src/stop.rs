@@ -42,6 +42,11 @@ impl Stop {
         Ok(stop)
     }
 
+    /// Is never requested by a signal: signals end the process as usual.
+    pub(crate) fn never() -> Self {
+        Self(Arc::default())
+    }
+
     /// Whether the run must stop.
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)

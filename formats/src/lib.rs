@@ -8,12 +8,14 @@
 //! | [`input`] | one shard | [`Record`]s: documents, and rows without one |
 //! | [`remote`] | URLs | remote files and their bytes |
 //! | [`masks`] | scores and masks of documents | Arrow files in a Hugging Face dataset folder, and back |
+//! | [`exchange`] | record batches of documents | record batches of scores, row by row |
 //! | [`trainers`] | what a trainer reads | files in the formats of other trainers |
 //!
 //! Tokenizing, scoring and selecting tokens are not done here. Nothing here prints, and no error is swallowed: a bad
 //! row is a [`Rejection`], a bad shard a [`ShardError`].
 
 pub mod corpus;
+pub mod exchange;
 pub mod input;
 mod ipc;
 pub mod masks;
@@ -22,6 +24,9 @@ mod small_file;
 pub mod trainers;
 
 pub use corpus::{CorpusError, Examples, Found, Location, PassedOver, Shard, find_shards};
+pub use exchange::{
+    Answer, BatchReader, BatchWriter, ExchangeError, InputBatch, Passed, answer_schema,
+};
 pub use input::{
     Compression, Content, ContentFields, Document, Kind, Numbers, OptionNames, ReadOptions, Record,
     Rejection, Sample, ShardError, ShardReader, UnsupportedForm,

@@ -1,7 +1,7 @@
 //! The values that options take, and how they are parsed.
 
 use clap::ValueEnum;
-use rho_formats::FileFormat;
+use rho_formats::{FileFormat, ScoreType};
 use rho_selection::KeepRatio;
 
 /// The precision of the matmuls with weights.
@@ -108,6 +108,15 @@ pub enum ScoreDtype {
     Float32,
     /// 16 bits.
     Float16,
+}
+
+impl From<ScoreDtype> for ScoreType {
+    fn from(kind: ScoreDtype) -> Self {
+        match kind {
+            ScoreDtype::Float32 => Self::Float32,
+            ScoreDtype::Float16 => Self::Float16,
+        }
+    }
 }
 
 /// How masks are compressed.

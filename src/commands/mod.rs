@@ -22,6 +22,7 @@ mod stats;
 mod train;
 mod verify;
 mod version;
+mod worker;
 
 use rho_formats::remote::word_without_secrets;
 
@@ -63,6 +64,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<Outcome> {
 fn perform(command: &Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Score(args) => score::run(args, None),
+        Command::Worker(args) => worker::run(args),
         Command::Select(args) => select::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Show(args) => show::run(args),

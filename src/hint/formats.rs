@@ -3,7 +3,8 @@
 use std::io;
 
 use rho_formats::{
-    CorpusError, MaskError, OutputError, RemoteError, RemoteErrorKind, ShardError, UnsupportedForm,
+    CorpusError, ExchangeError, MaskError, OutputError, RemoteError, RemoteErrorKind, ShardError,
+    UnsupportedForm,
 };
 
 /// A list of files that names one elsewhere.
@@ -121,6 +122,7 @@ pub(super) fn output(error: &OutputError) -> Option<&'static str> {
         OutputError::TooWide { .. } => Some("use --dtype u32, or omit --dtype"),
         OutputError::NotEmpty { .. } => Some("name a new folder for the masks, or empty this one"),
         OutputError::ShardName { .. } => Some("rename the file"),
+        OutputError::ColumnTwice { .. } => Some("rename one of them, or leave it out"),
         OutputError::Create { source, .. } | OutputError::Write { source, .. } => {
             match source.kind() {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
@@ -138,6 +140,20 @@ pub(super) fn output(error: &OutputError) -> Option<&'static str> {
             }
         }
         _ => None,
+    }
+}
+
+/// Record batches from another program.
+pub(super) fn exchange(error: &ExchangeError) -> Option<&'static str> {
+    match error {
+        ExchangeError::Malformed { .. } => {
+            Some("send an Arrow IPC stream, as pyarrow.ipc.new_stream writes it")
+        }
+        ExchangeError::Field { .. } => {
+            Some("name the column with its option, such as --text-field or --tokens-field")
+        }
+        ExchangeError::Columns { .. } => Some("pass other columns through"),
+        ExchangeError::Read { .. } => None,
     }
 }
 

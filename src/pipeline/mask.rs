@@ -19,7 +19,9 @@ use super::{
 use crate::{
     document::Document,
     groups::Group,
+    plan::Plan,
     selections::{
+        counts::Counts as Selected,
         mark::{self, MarkedTokens},
         rule::Scope,
         scores::Documents,
@@ -176,26 +178,10 @@ impl Masker<'_> {
     /// Ranks the gathered documents as one scope and writes them.
     fn close_scope(&mut self, open: &mut Open<'_>) -> anyhow::Result<()> {
         let rows = std::mem::take(&mut self.gathered);
-        let plan = self.work.plan;
-        let gathered = Gathered {
-            columns: &plan.scores,
-            have_source: plan.source_field.is_some(),
-            rows: &rows,
-        };
-        let (MarkedTokens { masks, weights }, counted) = mark::in_scope(&plan.rule, &gathered)?;
-        let ranges: Vec<Range<usize>> = gathered.documents().collect();
+        let (rows, counted) = marked(self.work.plan, rows)?;
         open.counts().scope(&rows, &counted);
-        let names = plan.rule.masks();
-        for (
-            MemberRow {
-                shard,
-                mut document,
-            },
-            range,
-        ) in rows.into_iter().zip(ranges)
-        {
-            document.masks = masks.iter().map(|m| m[range.clone()].to_vec()).collect();
-            document.weights = weights.iter().map(|w| w[range.clone()].to_vec()).collect();
+        let names = self.work.plan.rule.masks();
+        for MemberRow { shard, document } in rows {
             if self.sample.is_none()
                 && document.input_ids.len() > 1
                 && let (Some(name), Some(kept)) = (names.last(), document.masks.last())
@@ -211,6 +197,25 @@ impl Masker<'_> {
         }
         Ok(())
     }
+}
+
+/// Ranks documents as one scope: fills in their masks and weights.
+pub(super) fn marked(
+    plan: &Plan,
+    mut rows: Vec<MemberRow>,
+) -> anyhow::Result<(Vec<MemberRow>, Selected)> {
+    let gathered = Gathered {
+        columns: &plan.scores,
+        have_source: plan.source_field.is_some(),
+        rows: &rows,
+    };
+    let (MarkedTokens { masks, weights }, counted) = mark::in_scope(&plan.rule, &gathered)?;
+    let ranges: Vec<Range<usize>> = gathered.documents().collect();
+    for (MemberRow { document, .. }, range) in rows.iter_mut().zip(ranges) {
+        document.masks = masks.iter().map(|m| m[range.clone()].to_vec()).collect();
+        document.weights = weights.iter().map(|w| w[range.clone()].to_vec()).collect();
+    }
+    Ok((rows, counted))
 }
 
 /// Documents of one group with their scores.
@@ -274,7 +279,8 @@ pub(super) fn of_targets(document: &MaskRow, column: usize) -> impl Iterator<Ite
     })
 }
 
-fn row(shard: &Arc<str>, scored: ScoredDocument, score_context: bool) -> MemberRow {
+/// A scored document as a row of the masks, without masks.
+pub(super) fn row(shard: &Arc<str>, scored: ScoredDocument, score_context: bool) -> MemberRow {
     let ScoredDocument {
         document,
         mut scores,

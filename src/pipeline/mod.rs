@@ -16,7 +16,7 @@
 //!
 //! * `output`: the folder (`store`, `shard_files`, `record`) or the stream that the masks are written to.
 //! * `finish`, `summary`: finish the folder and summarise the run.
-//! * `in_memory`: scores without a folder.
+//! * `in_memory`: scores without a folder; `row_by_row`: answers to the rows of a batch.
 //!
 //! Memory: at most two blocks wait between two stages, and one scope of masks before the writer; nothing grows with the
 //! corpus. What is batched and ranked together depends only on the group of shards (see `crate::groups`; most shards are
@@ -39,6 +39,7 @@ mod read;
 mod reasons;
 pub(crate) mod record;
 pub(crate) mod rejected;
+pub(crate) mod row_by_row;
 mod score;
 mod shard_files;
 pub(crate) mod store;

@@ -202,7 +202,7 @@ pub(super) fn score(
         let all = own.chain(&mut after).flatten();
         let top = scored.top.iter_mut().flat_map(|top| &mut top.logprobs);
         all.chain(top).for_each(|score| *score = round(*score));
-        scored.scores = columns.of(std::mem::take(&mut scored.scores), after, round);
+        scored.scores = columns.of_scores(std::mem::take(&mut scored.scores), after, round);
         true
     });
     rejected.sort_by_key(|(member, rejection)| (*member, rejection.row));

@@ -29,12 +29,7 @@ pub(super) fn run(
     receiver: Receiver<Flow<Records>>,
     sender: SyncSender<Flow<LookAhead>>,
 ) -> anyhow::Result<Duration> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(work.plan.threads)
-        .thread_name(|i| format!("tokenize-{i}"));
-    let pool = pool
-        .build()
-        .context("cannot start the tokenizer's threads")?;
+    let pool = pool(work.plan.threads)?;
     let mut busy = Duration::ZERO;
     let mut first = 0;
     let mut gatherer = Gatherer::new(work, From::default());
@@ -95,6 +90,14 @@ pub(super) fn run(
         }
     })?;
     Ok(busy)
+}
+
+/// The threads that tokenise.
+pub(crate) fn pool(threads: usize) -> anyhow::Result<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|i| format!("tokenize-{i}"));
+    pool.build().context("cannot start the tokenizer's threads")
 }
 
 /// A row of a shard, tokenised.

@@ -12,6 +12,9 @@
 
 use rho_selection::{Combine, excess};
 
+use super::ScoringRequest;
+use crate::cli::Combination;
+
 /// The score columns of a run's models.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ScoreColumns {
@@ -26,6 +29,20 @@ pub(crate) struct ScoreColumns {
 }
 
 impl ScoreColumns {
+    /// Those of a request with this many references.
+    pub(super) fn of(request: &ScoringRequest, references: usize) -> Self {
+        Self {
+            references,
+            combine: match request.combine.unwrap_or_default() {
+                Combination::Min => Combine::Min,
+                Combination::Mean => Combine::Mean,
+                Combination::Max => Combine::Max,
+            },
+            base: request.base.is_some(),
+            context: request.context_field.is_some(),
+        }
+    }
+
     /// Names of the columns, in the order of the masks.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names = vec!["loss".to_owned(), "entropy".to_owned()];
@@ -57,7 +74,7 @@ impl ScoreColumns {
 
     /// The columns of a document, from the columns of each model in turn, and from those of the references after a text.
     /// Those are already rounded to the stored type; `round` rounds the derived ones.
-    pub(crate) fn of(
+    pub(crate) fn of_scores(
         &self,
         mut own: Vec<Vec<f32>>,
         after_text: Vec<Vec<f32>>,
@@ -120,7 +137,7 @@ mod tests {
             vec![5.0, 5.0],
             vec![1.0, 9.0],
         ];
-        let all = columns(2, true).of(own, vec![], |score| score.floor());
+        let all = columns(2, true).of_scores(own, vec![], |score| score.floor());
         let expected = [
             [1.0, 2.0],
             [4.0, 4.0],
@@ -133,7 +150,8 @@ mod tests {
         ];
         assert_eq!(all, expected);
         let alone =
-            columns(1, true).of(vec![vec![1.0], vec![2.0], vec![4.5]], vec![], |score| score);
+            columns(1, true)
+                .of_scores(vec![vec![1.0], vec![2.0], vec![4.5]], vec![], |score| score);
         assert_eq!(alone, [[1.0], [2.0], [4.5], [3.5]]);
         let after_text = ScoreColumns {
             context: true,
@@ -142,7 +160,7 @@ mod tests {
         let names = "loss entropy base_loss excess loss_context entropy_context gain";
         assert_eq!(after_text.names().join(" "), names);
         let own = vec![vec![1.0], vec![2.0], vec![4.5]];
-        let all = after_text.of(own, vec![vec![0.25], vec![0.5]], |score| score);
+        let all = after_text.of_scores(own, vec![vec![0.25], vec![0.5]], |score| score);
         assert_eq!(all, [[1.0], [2.0], [4.5], [3.5], [0.25], [0.5], [0.75]]);
     }
 }

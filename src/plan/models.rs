@@ -12,12 +12,11 @@ use rho_formats::TopColumns;
 use rho_graph::DataType;
 use rho_reference::{Precision, ReferenceModel, ResolvedDevice, Source, fingerprint::fingerprint};
 use rho_runtime::LibraryOptions;
-use rho_selection::Combine;
 
 use super::{PlannedModel, ScoringRequest, columns::ScoreColumns};
 use crate::{
     checkpoint::{self, Say},
-    cli::{Combination, ModelArgs, PrecisionChoice, SpecialToken},
+    cli::{ModelArgs, PrecisionChoice, SpecialToken},
     hinted_error::HintedError,
     hub::{self, Need},
     terminal,
@@ -107,16 +106,7 @@ impl Models {
                 "name each with --model, or omit --combine",
             ));
         }
-        Ok(ScoreColumns {
-            references: self.references,
-            combine: match request.combine.unwrap_or_default() {
-                Combination::Min => Combine::Min,
-                Combination::Mean => Combine::Mean,
-                Combination::Max => Combine::Max,
-            },
-            base: self.models.len() > self.references,
-            context: request.context_field.is_some(),
-        })
+        Ok(ScoreColumns::of(request, self.references))
     }
 
     /// How many of the most likely tokens are stored for each position, as `--top` says.

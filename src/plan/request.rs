@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use rho_formats::{BatchCompression, FileFormat, ScoreType};
 
-use crate::cli::{
-    Combination, InputArgs, MaskCompression, ModelArgs, ProgressArgs, RuleName, ScoreArgs,
-    ScoreDtype, SelectionArgs, ThreadsArgs,
+use crate::{
+    cli::{
+        Combination, InputArgs, MaskCompression, ModelArgs, ProgressArgs, RowScoringArgs, RuleName,
+        ScopeName, ScoreArgs, SelectionArgs, ThreadsArgs,
+    },
+    hinted_error::HintedError,
 };
 
 /// A corpus, models, and how to write their scores.
@@ -92,6 +95,74 @@ impl ScoringRequest {
     }
 }
 
+impl ScoringRequest {
+    /// A request for rows that come one after the other, ranked by document.
+    ///
+    /// # Errors
+    /// If an option describes a corpus.
+    pub(crate) fn of_rows(args: &RowScoringArgs) -> anyhow::Result<Self> {
+        must_not_describe_a_corpus(args)?;
+        let selection = SelectionArgs {
+            scope: Some(ScopeName::Document),
+            ..args.selection.clone()
+        };
+        Ok(Self {
+            references: args.model.clone(),
+            base: args.base.clone(),
+            combine: args.combine,
+            input: args.input.clone(),
+            context_field: args.with_context_field.clone(),
+            selection: (!args.scores_only).then_some((args.by, selection)),
+            files: MaskFiles {
+                score_type: args.score_dtype.into(),
+                top: args.top,
+                keep_text: args.keep_text,
+                score_context: args.score_context,
+                ..MaskFiles::default()
+            },
+            threads: args.threads,
+            ..Self::scores(
+                vec![Path::new("-").to_owned()],
+                Path::new("").to_owned(),
+                args.model_args.clone(),
+            )
+        })
+    }
+}
+
+/// Refuses the options of `score` that have no meaning for rows which are all answered, in order.
+fn must_not_describe_a_corpus(args: &RowScoringArgs) -> anyhow::Result<()> {
+    let (text, default) = (&args.input.text, InputArgs::default().text);
+    let is_other = |scope: &ScopeName| *scope != ScopeName::Document;
+    let given = [
+        ("--lines", text.lines),
+        ("--limit", text.limit.is_some()),
+        ("--sample", text.sample.is_some()),
+        ("--strict", args.input.strict),
+        ("--max-rejected", text.max_rejected != default.max_rejected),
+        (
+            "--max-untargeted",
+            text.targets.max_untargeted != default.targets.max_untargeted,
+        ),
+        ("--batch", args.selection.batch.is_some()),
+    ];
+    if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+        return Err(HintedError::error(
+            format!(
+                "{option}: expected rows to answer one by one, got an option for a whole corpus"
+            ),
+            format!("omit {option}"),
+        ));
+    }
+    if args.selection.scope.as_ref().is_some_and(is_other) {
+        return Err(HintedError::error(
+            "--scope: expected document, because every batch is answered at once, got another",
+            "omit --scope; to rank among more tokens, use --scores-only and `select` afterwards",
+        ));
+    }
+    Ok(())
+}
+
 impl From<&ScoreArgs> for ScoringRequest {
     fn from(args: &ScoreArgs) -> Self {
         Self {
@@ -118,10 +189,7 @@ impl From<&ScoreArgs> for ScoringRequest {
                 },
             )),
             files: MaskFiles {
-                score_type: match args.score_dtype {
-                    ScoreDtype::Float32 => ScoreType::Float32,
-                    ScoreDtype::Float16 => ScoreType::Float16,
-                },
+                score_type: args.score_dtype.into(),
                 top: args.top,
                 format: args.format.into(),
                 compression: match args.compression {

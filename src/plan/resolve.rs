@@ -235,7 +235,10 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
 }
 
 /// The rule and the scope, for masks with these score columns.
-fn selection(request: &ScoringRequest, scores: &[String]) -> anyhow::Result<(Rule, Scope)> {
+pub(super) fn selection(
+    request: &ScoringRequest,
+    scores: &[String],
+) -> anyhow::Result<(Rule, Scope)> {
     let Some((by, options)) = &request.selection else {
         return Ok((Rule::none(), Scope::None));
     };

@@ -366,6 +366,29 @@ impl ReadOptions {
     }
 }
 
+/// The records of an Arrow stream in memory; its first row has the number `row`.
+///
+/// # Errors
+/// If the stream is malformed.
+pub(crate) fn records_of_arrow(
+    stream: bytes::Bytes,
+    row: i64,
+    shard: &str,
+    options: &ReadOptions,
+) -> std::io::Result<Vec<Record>> {
+    let (shard, options) = (shard.to_owned(), options.clone());
+    let read = move |sink: &mut worker::Sink| {
+        let input = arrow::Input::Ranges(ranges::Ranges::of_bytes(stream).into());
+        arrow::read(input, &shard, &options, &|_| {}, sink)
+    };
+    worker::Worker::start_at(row, read)?.all()
+}
+
+/// Why a field that every row must have is in no column of an Arrow schema, given as the flatbuffer of its message.
+pub(crate) fn missing_of_arrow(schema: &[u8], options: &ReadOptions) -> Option<String> {
+    arrow::missing(schema, options)
+}
+
 /// One row of a shard.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {

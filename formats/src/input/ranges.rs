@@ -1,4 +1,4 @@
-//! Takes a local or remote file, yields any range of its bytes. For formats that are not read from front to back.
+//! Takes a local or remote file, or bytes in memory, yields any range of them. For formats that are not read from front to back.
 //! Blocks, so it runs on a thread of its own: see `worker`.
 
 use std::fs::File;
@@ -26,6 +26,8 @@ enum Kind {
     File(Mutex<File>),
     /// Fetched by a runtime on another thread.
     Remote(Box<Opened>, Handle),
+    /// In memory already.
+    Held(Bytes),
 }
 
 impl Ranges {
@@ -50,6 +52,14 @@ impl Ranges {
         })
     }
 
+    /// Bytes in memory.
+    pub(crate) fn of_bytes(bytes: Bytes) -> Self {
+        Self {
+            length: bytes.len() as u64,
+            bytes: Kind::Held(bytes),
+        }
+    }
+
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
@@ -58,6 +68,8 @@ impl Ranges {
         match &self.bytes {
             Kind::File(_) => WINDOW,
             Kind::Remote(..) => REMOTE_WINDOW,
+            // Nothing is gained by reading ahead.
+            Kind::Held(_) => 0,
         }
     }
 
@@ -76,6 +88,7 @@ impl Ranges {
                 file.read_exact(&mut bytes)?;
                 Ok(bytes.into())
             }
+            Kind::Held(bytes) => Ok(bytes.slice(start as usize..end.unwrap_or(start) as usize)),
             Kind::Remote(_, _) if length == 0 => Ok(Bytes::new()),
             Kind::Remote(opened, handle) => {
                 Ok(handle.block_on(opened.range(start, length as u64))?)

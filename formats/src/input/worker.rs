@@ -39,12 +39,20 @@ impl Worker {
     where
         F: FnOnce(&mut Sink) -> io::Result<()> + Send + 'static,
     {
+        Self::start_at(0, read)
+    }
+
+    /// Starts it; its first row has the number `rows`.
+    pub(super) fn start_at<F>(rows: i64, read: F) -> io::Result<Self>
+    where
+        F: FnOnce(&mut Sink) -> io::Result<()> + Send + 'static,
+    {
         let (sender, receiver) = channel(1);
         let mut sink = Sink {
             sender,
             records: Vec::new(),
             bytes: 0,
-            rows: 0,
+            rows,
         };
         thread::Builder::new()
             .name("shard".to_owned())
@@ -63,6 +71,22 @@ impl Worker {
     /// The number of complete rows so far.
     pub(super) fn rows(&self) -> i64 {
         self.rows
+    }
+
+    /// All records at once.
+    ///
+    /// # Errors
+    /// If the input breaks.
+    pub(super) fn all(mut self) -> io::Result<Vec<Record>> {
+        let mut records = Vec::new();
+        while let Some(parts) = &mut self.parts {
+            match parts.blocking_recv() {
+                Some(Part::Records(some)) => records.extend(some),
+                Some(Part::Broken(_, error)) => return Err(error),
+                None => self.parts = None,
+            }
+        }
+        Ok(records)
     }
 
     pub(super) async fn next(&mut self) -> io::Result<Option<Record>> {

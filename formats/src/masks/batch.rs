@@ -27,7 +27,7 @@ pub(super) const MOST_TOKENS: usize = i32::MAX as usize - FULL_TOKENS;
 pub(super) const MOST_STRING_BYTES: usize = i32::MAX as usize - FULL_STRING_BYTES;
 
 /// The rows of the next batch.
-pub(super) struct Pending {
+pub(crate) struct Pending {
     schema: SchemaRef,
     /// The shard of the rows to come.
     shard: String,
@@ -84,7 +84,7 @@ impl Scores {
 }
 
 impl Pending {
-    pub(super) fn new(shard: &str, columns: &MaskSchema, schema: SchemaRef) -> Self {
+    pub(crate) fn new(shard: &str, columns: &MaskSchema, schema: SchemaRef) -> Self {
         let scores = columns
             .scores
             .iter()
@@ -134,7 +134,7 @@ impl Pending {
     }
 
     /// Adds a row whose lists are known to match each other and the schema.
-    pub(super) fn push(&mut self, row: &MaskRow) {
+    pub(crate) fn push(&mut self, row: &MaskRow) {
         self.id.append_value(&row.id);
         self.shards.append_value(&self.shard);
         self.row.append_value(row.row);
@@ -190,7 +190,7 @@ impl Pending {
     }
 
     /// Takes the added rows as a batch.
-    pub(super) fn take(&mut self) -> Result<RecordBatch, ArrowError> {
+    pub(crate) fn take(&mut self) -> Result<RecordBatch, ArrowError> {
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.id.finish()),
             Arc::new(self.shards.finish()),

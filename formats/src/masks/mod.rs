@@ -40,6 +40,7 @@ mod stream;
 mod top;
 mod writer;
 
+pub(crate) use batch::Pending;
 pub use columns::{MaskBatch, MaskColumns};
 pub use copy::{MaskCopy, NewColumns};
 pub use documents::{DocumentColumns, DocumentName, DocumentRead, MaskDocuments};

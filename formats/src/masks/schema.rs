@@ -92,7 +92,8 @@ impl MaskSchema {
         lists.map(String::as_str)
     }
 
-    pub(super) fn to_arrow(&self) -> Schema {
+    /// The columns in order, all nullable, and the metadata.
+    pub(crate) fn to_arrow(&self) -> Schema {
         let fixed = fixed().map(|(name, kind)| Field::new(name, kind, true));
         let target = self.target.then(|| Field::new(TARGET, masks(), true));
         let scores = self
@@ -186,7 +187,7 @@ impl MaskSchema {
     }
 
     /// Checks that a row matches the schema.
-    pub(super) fn check(&self, shard: &str, row: &MaskRow) -> Result<(), OutputError> {
+    pub(crate) fn check(&self, shard: &str, row: &MaskRow) -> Result<(), OutputError> {
         let unfit = |what: String, expected: usize, got: usize| OutputError::Row {
             shard: shard.to_owned(),
             row: row.row,

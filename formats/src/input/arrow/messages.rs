@@ -60,6 +60,14 @@ impl<'a> Messages<'a> {
         Ok(())
     }
 
+    /// Why a wanted field is in no column of the schema.
+    pub(super) fn missing(&self) -> Option<String> {
+        let fields = &self.layout.as_ref()?.fields;
+        fields
+            .iter()
+            .find_map(|field| field.as_ref().err().cloned())
+    }
+
     /// Takes a message and its body; false if the receiver has closed.
     pub(super) fn take(
         &mut self,

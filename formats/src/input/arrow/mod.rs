@@ -52,6 +52,17 @@ pub(super) fn is_old(head: &[u8]) -> bool {
     head.starts_with(FEATHER_1)
 }
 
+/// Why a field that every row must have is in no column of this schema: the flatbuffer of a schema's message. None if all
+/// are there, or the message is none: reading says so.
+pub(super) fn missing(schema: &[u8], options: &ReadOptions) -> Option<String> {
+    let message = ipc::message(schema).ok()?;
+    let mut messages = Messages::new(options);
+    messages
+        .schema(message.header_as_schema()?, message.version())
+        .ok()?;
+    messages.missing()
+}
+
 /// Reads all rows. Calls `progress` with the byte offset reached in a file.
 pub(super) fn read(
     input: Input,

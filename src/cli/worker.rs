@@ -1,0 +1,63 @@
+//! The arguments of `worker`.
+
+use clap::{Arg, Args};
+
+use super::row_scoring::RowScoringArgs;
+
+/// What `worker --help` ends with.
+pub(super) const EXAMPLES: &str = "\
+Example, from Python (rho_mask.Scorer does this and restarts a worker that died):
+  worker = subprocess.Popen([\"rho-mask\", \"worker\", \"--model\", \"ref/\"], stdin=PIPE, stdout=PIPE)
+  into = pyarrow.ipc.new_stream(worker.stdin, table.schema)
+  into.write_batch(batch); worker.stdin.flush()
+  scores = pyarrow.ipc.open_stream(worker.stdout).read_next_batch()
+
+Exit codes: 0 at the end of the input; 2 stopped by an error, or because the parent process is gone.";
+
+/// The options of `score` that describe a corpus: here every row is answered, in order.
+const OF_A_CORPUS: [&str; 8] = [
+    "lines",
+    "limit",
+    "sample",
+    "strict",
+    "max_rejected",
+    "max_untargeted",
+    "batch",
+    "scope",
+];
+
+/// Arguments of `worker`.
+#[derive(Debug, Args)]
+#[command(mut_args(without_corpus))]
+pub struct WorkerArgs {
+    /// What is scored.
+    #[command(flatten)]
+    pub scoring: RowScoringArgs,
+
+    /// Columns of the input to pass through, behind those of the scores; may be given several times.
+    #[arg(
+        long,
+        value_name = "COLUMN,...",
+        value_delimiter = ',',
+        help_heading = "Output"
+    )]
+    pub pass: Vec<String>,
+
+    /// Pass all columns of the input through, except the id, which the output has.
+    #[arg(long, conflicts_with = "pass", help_heading = "Output")]
+    pub pass_all: bool,
+
+    /// Write only the schema of the output and stop, without opening a model.
+    ///
+    /// With --pass or --pass-all, the schema of the input is read from standard input first. The schema has no metadata.
+    #[arg(long)]
+    pub show_schema: bool,
+}
+
+/// Hides what only describes a corpus.
+fn without_corpus(argument: Arg) -> Arg {
+    match OF_A_CORPUS.contains(&argument.get_id().as_str()) {
+        true => argument.hide(true),
+        false => argument,
+    }
+}
