@@ -196,6 +196,9 @@ mod verify;
 // Documents longer than the context.
 #[cfg(test)]
 mod windows;
+// Record batches from pipes, answered row by row.
+#[cfg(test)]
+mod worker;
 // Token ids of documents, against the tokenizers crate.
 #[cfg(test)]
 mod words;

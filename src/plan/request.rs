@@ -35,6 +35,8 @@ pub(crate) struct ScoringRequest {
     pub(crate) sample_seed: u64,
     /// The selection; none means only scores.
     pub(crate) selection: Option<(RuleName, SelectionArgs)>,
+    /// Rank the tokens of each document by themselves, because no row waits for later ones.
+    pub(crate) row_by_row: bool,
     pub(crate) files: MaskFiles,
     /// Rank and world size; none means the scheduler's values.
     pub(crate) rank: (Option<usize>, Option<usize>),
@@ -87,6 +89,7 @@ impl ScoringRequest {
             context_field: None,
             sample_seed: 0,
             selection: None,
+            row_by_row: false,
             files: MaskFiles::default(),
             rank: (Some(0), Some(1)),
             progress: ProgressArgs::default(),
@@ -102,17 +105,14 @@ impl ScoringRequest {
     /// If an option describes a corpus.
     pub(crate) fn of_rows(args: &RowScoringArgs) -> anyhow::Result<Self> {
         must_not_describe_a_corpus(args)?;
-        let selection = SelectionArgs {
-            scope: Some(ScopeName::Document),
-            ..args.selection.clone()
-        };
         Ok(Self {
             references: args.model.clone(),
             base: args.base.clone(),
             combine: args.combine,
             input: args.input.clone(),
             context_field: args.with_context_field.clone(),
-            selection: (!args.scores_only).then_some((args.by, selection)),
+            selection: (!args.scores_only).then(|| (args.by, args.selection.clone())),
+            row_by_row: true,
             files: MaskFiles {
                 score_type: args.score_dtype.into(),
                 top: args.top,
@@ -188,6 +188,7 @@ impl From<&ScoreArgs> for ScoringRequest {
                     ..args.selection.clone()
                 },
             )),
+            row_by_row: false,
             files: MaskFiles {
                 score_type: args.score_dtype.into(),
                 top: args.top,

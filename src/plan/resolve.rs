@@ -243,7 +243,10 @@ pub(super) fn selection(
         return Ok((Rule::none(), Scope::None));
     };
     let there: Vec<&str> = scores.iter().map(String::as_str).collect();
-    let (rule, scope) = options::resolve(*by, options, &there)?;
+    let (rule, mut scope) = options::resolve(*by, options, &there)?;
+    if request.row_by_row && matches!(scope, Scope::Batch(_)) {
+        scope = Scope::Document;
+    }
     if let Some(column) = rule.columns().into_iter().find(|c| !there.contains(c)) {
         let hint = match column {
             BASE_LOSS => "name the model to train with --base",

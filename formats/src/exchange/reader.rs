@@ -294,15 +294,20 @@ fn next_message(input: &mut impl Read, batch: u64) -> Result<Option<Whole>, Exch
         _ => return Err(short()),
     }
     let mut word = [bytes[0], bytes[1], bytes[2], bytes[3]];
-    if word == ipc::CONTINUATION {
+    let marked = word == ipc::CONTINUATION;
+    if marked {
         if read(input, &mut bytes, 4)? < 4 {
             return Err(short());
         }
         word = [bytes[4], bytes[5], bytes[6], bytes[7]];
     }
     let length = u64::from(u32::from_le_bytes(word));
-    if length == 0 {
+    if length == 0 && marked {
         return Ok(None);
+    }
+    // Streams of before 2019 end with zeros. So may damaged ones, which would lose their rows without a word.
+    if length == 0 {
+        return Err(malformed("expected a message, got zeros".to_owned()));
     }
     if length > MOST_MESSAGE {
         return Err(malformed(format!(
