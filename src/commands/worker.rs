@@ -54,7 +54,7 @@ pub(super) fn run(args: &WorkerArgs) -> anyhow::Result<Outcome> {
             };
             output.write(&shard.name, &answers, columns)?;
         }
-        anyhow::Ok(drop(output.finish()?))
+        anyhow::Ok(output.finish()?)
     };
     match written() {
         Err(error) if reader_gone(&error) => Ok(Outcome::Done),

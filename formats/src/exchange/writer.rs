@@ -95,13 +95,13 @@ impl<W: Write> BatchWriter<W> {
         self.stream.flush().map_err(gone)
     }
 
-    /// Ends the stream. Returns the sink.
+    /// Ends the stream.
     ///
     /// # Errors
     /// If the sink rejects the bytes.
-    pub fn finish(mut self) -> Result<W, OutputError> {
+    pub fn finish(mut self) -> Result<(), OutputError> {
         self.stream.finish().map_err(gone)?;
-        self.stream.into_inner().map_err(gone)
+        self.stream.flush().map_err(gone)
     }
 
     fn batch(
