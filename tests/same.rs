@@ -1,9 +1,12 @@
 //! Things that scores and masks must not depend on: batches, threads, containers, and chance.
 
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use rho_formats::MaskRow;
+use webdataset::core::Value;
+use webdataset::shard::{TarFiles, group_by_keys};
 
 use crate::support::{
     Run, assert_same_scores, beside, compress, compress_bytes, demo, files, random_tokens, rows,
@@ -164,7 +167,7 @@ fn the_same_documents_in_every_container_have_the_same_masks() {
     let model = tiny(&at("model"));
     let score = |corpus: &Path, out: &str| {
         let run = Run::score(corpus, &at(out)).arg("--model");
-        run.arg(&model).ends_with(0);
+        run.arg(&model).arg("--keep-text").ends_with(0);
         at(out)
     };
     assert_all_the_same(&score(&formats, "masks"), 4, 300);
@@ -190,6 +193,24 @@ fn the_same_documents_in_every_container_have_the_same_masks() {
         let packed = compress_bytes(&[&tar], ending);
         write(&at(&format!("some/members.tar.{ending}")), packed);
     }
-    write(&at("some/members.tar"), tar);
-    assert_all_the_same(&score(&at("some"), "others"), 12, 30);
+    write(&at("some/members.tar"), &tar);
+    let out = score(&at("some"), "others");
+    assert_all_the_same(&out, 12, 30);
+    for ending in ["tar", "tar.gz", "tar.zst"] {
+        assert_the_samples(&tar, &rows(&out, &format!("members.{ending}")));
+    }
+}
+
+/// Checks ids and texts against what the crate `webdataset` reads in a tar file.
+#[track_caller]
+fn assert_the_samples(tar: &[u8], rows: &[MaskRow]) {
+    let files = TarFiles::new(Box::new(Cursor::new(tar.to_vec()))).unwrap();
+    let samples = group_by_keys(files).map(Result::unwrap).map(|sample| {
+        let json = sample.get("json").and_then(Value::as_bytes).unwrap();
+        let document: serde_json::Value = serde_json::from_slice(json).unwrap();
+        let text = |name: &str| document[name].as_str().unwrap().to_owned();
+        (text("id"), Some(text("text")))
+    });
+    let rows = rows.iter().map(|row| (row.id.clone(), row.text.clone()));
+    assert_eq!(rows.collect::<Vec<_>>(), samples.collect::<Vec<_>>());
 }

@@ -38,7 +38,16 @@ const FROM: [(&str, &str); 12] = [
 ];
 
 /// Keys by which some data sets leave a message out of training.
-const WEIGHTS: [&str; 4] = ["weight", "train", "training", "loss"];
+const WEIGHTS: [&str; 8] = [
+    "weight",
+    "train",
+    "training",
+    "loss",
+    "loss_mask",
+    "loss_weight",
+    "train_detail",
+    "training_detail",
+];
 
 /// The messages of a conversation.
 #[derive(Debug)]
@@ -347,6 +356,14 @@ mod tests {
             (
                 r#"[{"role": "user"}, {"role": "assistant", "content": "a", "weight": 0}]"#,
                 "messages[1].weight: expected 1, true or null, got 0",
+            ),
+            (
+                r#"[{"role": "user"}, {"role": "assistant", "content": "a", "loss_mask": 0}]"#,
+                "messages[1].loss_mask: expected 1, true or null, got 0",
+            ),
+            (
+                r#"[{"role": "user"}, {"role": "assistant", "content": "a", "train_detail": []}]"#,
+                "messages[1].train_detail: expected 1, true or null, got a list",
             ),
             (
                 r#"[{"role": "user", "content": "a", "n": 12345678901234567890123}]"#,

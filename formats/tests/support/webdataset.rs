@@ -38,7 +38,7 @@ pub(crate) fn assert_the_same(path: &Path, records: &[Record], options: &ReadOpt
     }
 }
 
-/// The bytes of a tar file, plain or compressed with gzip.
+/// The bytes of a tar file, plain or compressed with gzip or zstd.
 fn archive(path: &Path) -> Option<Vec<u8>> {
     let mut bytes = std::fs::read(path).ok()?;
     if bytes.starts_with(&[0x1f, 0x8b]) {
@@ -46,6 +46,8 @@ fn archive(path: &Path) -> Option<Vec<u8>> {
         let mut decoder = flate2::read::MultiGzDecoder::new(&bytes[..]);
         decoder.read_to_end(&mut plain).ok()?;
         bytes = plain;
+    } else if bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        bytes = zstd::decode_all(&bytes[..]).ok()?;
     }
     let mut archive = tar::Archive::new(&bytes[..]);
     let is_tar = archive.entries().ok()?.next()?.is_ok();
