@@ -62,7 +62,7 @@ pub use threads_and_progress::{ProgressArgs, ThreadsArgs};
 pub(crate) use values::ratio;
 pub use values::{
     Combination, MaskCompression, MaskFormat, MessagesStyle, PrecisionChoice, ProgressKind,
-    ScoreDtype, SpecialToken, TargetRule,
+    RankChoice, ScoreDtype, SpecialToken, TargetRule,
 };
 pub use verify::{OracleDtype, VerifyArgs};
 pub use worker::WorkerArgs;

@@ -137,6 +137,9 @@ mod references;
 // Documents and shards that cannot be scored, among others that can.
 #[cfg(test)]
 mod rejected;
+// Ranks from schedulers, and the examples for SLURM and Kubernetes.
+#[cfg(test)]
+mod schedulers;
 // The report of masks, in one HTML file.
 #[cfg(test)]
 mod report;

@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use clap::CommandFactory as _;
-use rho_mask::cli::Cli;
+use rho_mask::cli::{Cli, RankChoice};
 use serde_json::json;
 
 use crate::support::{Run, tiny::tiny, write};
@@ -116,6 +116,7 @@ fn options() -> Vec<(String, String)> {
             TypeId::of::<f64>(),
             TypeId::of::<f32>(),
             TypeId::of::<rho_selection::KeepRatio>(),
+            TypeId::of::<RankChoice>(),
         ]
         .into_iter()
         .any(id)

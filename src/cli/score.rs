@@ -9,7 +9,7 @@ use super::{
     model::ModelArgs,
     selection::{RuleName, SelectionArgs},
     threads_and_progress::{ProgressArgs, ThreadsArgs},
-    values::{Combination, MaskCompression, MaskFormat, ScoreDtype, size, yes_or_no},
+    values::{Combination, MaskCompression, MaskFormat, RankChoice, ScoreDtype, size, yes_or_no},
 };
 
 /// What `score --help` ends with.
@@ -30,7 +30,7 @@ Examples:
   Score token ids instead of text:
       rho-mask score tokens.jsonl.zst --tokens-field input_ids --model ref/ --out masks/
 
-  Share a corpus among 8 runs, which may all write to one folder (schedulers set the rank):
+  Share a corpus among 8 runs, which may all write to one folder; in a scheduler, --rank auto:
       rho-mask score corpus/ --model ref/ --out masks/ --rank 0 --world-size 8
 
   Stream the masks to another program:
@@ -203,11 +203,15 @@ pub struct ScoreArgs {
     #[command(flatten)]
     pub input: InputArgs,
 
-    /// Rank of this run among the runs that share the corpus, counted from 0.
+    /// Rank of this run among the runs that share the corpus: a number, counted from 0, or auto.
     ///
-    /// The default comes from the SLURM array task, the index of the Kubernetes job, or RANK and WORLD_SIZE.
-    #[arg(long, value_name = "N", help_heading = "Ranks")]
-    pub rank: Option<usize>,
+    /// auto takes rank and world size from a scheduler's environment variables, and stops if there are none, or two
+    /// that disagree: SLURM_PROCID and SLURM_NTASKS (srun), SLURM_ARRAY_TASK_ID and the others of a SLURM job array,
+    /// JOB_COMPLETION_INDEX (a Kubernetes indexed job; JOB_COMPLETIONS or --world-size gives the number), RANK and
+    /// WORLD_SIZE (torchrun). Without --rank, all but those of srun are read if they are set; --world-size 1 ignores
+    /// them.
+    #[arg(long, value_name = "N|auto", help_heading = "Ranks")]
+    pub rank: Option<RankChoice>,
 
     /// Number of runs that share the corpus; each takes whole shards.
     #[arg(long, value_name = "N", help_heading = "Ranks")]

@@ -42,6 +42,29 @@ impl SpecialToken {
     }
 }
 
+/// The rank of a run among those that share a corpus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RankChoice {
+    /// From the environment variables of a scheduler.
+    Auto,
+    /// Counted from 0.
+    Number(usize),
+}
+
+impl std::str::FromStr for RankChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text
+                .parse()
+                .map(Self::Number)
+                .map_err(|_| "expected auto or a whole number".to_owned()),
+        }
+    }
+}
+
 /// Parses `yes` or `no`.
 pub(crate) fn yes_or_no(text: &str) -> Result<bool, String> {
     match text {

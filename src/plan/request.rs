@@ -7,8 +7,8 @@ use rho_formats::{BatchCompression, FileFormat, ScoreType};
 
 use crate::{
     cli::{
-        Combination, InputArgs, MaskCompression, ModelArgs, ProgressArgs, RowScoringArgs, RuleName,
-        ScopeName, ScoreArgs, SelectionArgs, ThreadsArgs,
+        Combination, InputArgs, MaskCompression, ModelArgs, ProgressArgs, RankChoice,
+        RowScoringArgs, RuleName, ScopeName, ScoreArgs, SelectionArgs, ThreadsArgs,
     },
     hinted_error::HintedError,
 };
@@ -39,7 +39,7 @@ pub(crate) struct ScoringRequest {
     pub(crate) row_by_row: bool,
     pub(crate) files: MaskFiles,
     /// Rank and world size; none means the scheduler's values.
-    pub(crate) rank: (Option<usize>, Option<usize>),
+    pub(crate) rank: (Option<RankChoice>, Option<usize>),
     pub(crate) progress: ProgressArgs,
     pub(crate) threads: ThreadsArgs,
 }
@@ -91,7 +91,7 @@ impl ScoringRequest {
             selection: None,
             row_by_row: false,
             files: MaskFiles::default(),
-            rank: (Some(0), Some(1)),
+            rank: (Some(RankChoice::Number(0)), Some(1)),
             progress: ProgressArgs::default(),
             threads: ThreadsArgs::default(),
         }

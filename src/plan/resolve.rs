@@ -80,7 +80,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         ));
     }
     let rank = ranks::resolve(request.rank.0, request.rank.1, &|name| {
-        std::env::var(name).ok()
+        std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
     })?;
     if let Some(from) = rank.from {
         let (rank, of) = (rank.rank, rank.world_size);
