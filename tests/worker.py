@@ -150,6 +150,14 @@ def each_batch_is_answered_at_once():
     assert next(iter(reader), None) is None
 
 
+def rows_are_counted_from_the_first():
+    table = texts().select(["text"])
+    whole, rest = answers(table, rows=20), answers(table.slice(20), "--first-row", "20", rows=20)
+    assert rest.equals(whole.slice(20)) and rest["id"][1].as_py() == "stdin#21"
+    code, _, said = run(stream(table), "--first-row=-1")
+    assert code == 2 and "--first-row" in said, said
+
+
 def columns_are_passed_through():
     table = texts()
     got = answers(table, "--pass-all")

@@ -36,6 +36,11 @@ fn each_batch_is_answered_at_once() {
 }
 
 #[test]
+fn rows_are_counted_from_the_first() {
+    check("rows_are_counted_from_the_first");
+}
+
+#[test]
 fn columns_are_passed_through() {
     check("columns_are_passed_through");
 }

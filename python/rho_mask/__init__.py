@@ -4,6 +4,7 @@
     data = rho_mask.MaskedDataset("masks/", length=2048)        # packed for PyTorch
     loss = rho_mask.slm_loss(logits, input_ids, ref_loss, keep=0.6)
     rho_mask.score("corpus/", "masks/", model="ref/")           # runs the program
+    scores = rho_mask.Scorer(model="ref/")(table)               # scores a table in memory
 
 Names that need PyTorch are imported on first use.
 """
@@ -20,11 +21,14 @@ from .errors import (
     MissingDocuments,
     RhoMaskError,
     RunError,
+    SchemaMismatch,
+    ScorerError,
     TokenizerMismatch,
 )
 from .hashing import token_hash
 from .masks import Masks, metadata_of, open_masks
 from .run import MaskStream, find_binary, score, score_stream
+from .scorer import Scorer, masks_schema
 
 if TYPE_CHECKING:
     from .dataset import MaskedDataset, cu_seqlens, document_mask, pack_stream
@@ -40,11 +44,15 @@ __all__ = [
     "MissingDocuments",
     "RhoMaskError",
     "RunError",
+    "SchemaMismatch",
+    "Scorer",
+    "ScorerError",
     "TokenizerMismatch",
     "cu_seqlens",
     "document_mask",
     "excess_loss_topk",
     "find_binary",
+    "masks_schema",
     "metadata_of",
     "open_masks",
     "pack_stream",

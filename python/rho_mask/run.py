@@ -15,7 +15,7 @@ import sysconfig
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -55,21 +55,21 @@ def score(
     corpus: StrPath | Sequence[StrPath],
     out: StrPath,
     *,
-    model: StrPath | None = None,
+    model: StrPath | Sequence[StrPath] | None = None,
     binary: StrPath | None = None,
     quiet: bool = False,
-    **options: Option,
+    **options: Option | Sequence[Option],
 ) -> Path:
     """Scores a corpus into a masks folder and returns it: `open_masks(score("corpus/", "masks/", model="ref/"))`.
 
     Args:
         corpus: files, folders, patterns and URLs, as on the command line.
         out: the masks folder; an unfinished one is resumed.
-        model: the reference; without it the bundled demonstration model.
+        model: the reference, or several; without it the bundled demonstration model.
         binary: the program, if not that of `find_binary`.
         quiet: do not print the program's messages to `sys.stderr`.
         options: those of `rho-mask score --help` by name: `keep_loss=0.7` is `--keep-loss 0.7`, `lines=True` is `--lines`;
-            None and False omit an option.
+            None and False omit an option, and a list repeats it.
 
     If the program stopped, raises `RunError` with its error and hint. If it finished but skipped rows or shards, warns with
     `IncompleteWarning`: `rejected.jsonl` in the folder lists them with the reasons.
@@ -89,10 +89,10 @@ def score(
 def score_stream(
     corpus: StrPath | Sequence[StrPath],
     *,
-    model: StrPath | None = None,
+    model: StrPath | Sequence[StrPath] | None = None,
     binary: StrPath | None = None,
     quiet: bool = False,
-    **options: Option,
+    **options: Option | Sequence[Option],
 ) -> MaskStream:
     """Scores a corpus and streams the masks as Arrow record batches, to train while scoring runs.
 
@@ -207,11 +207,11 @@ class _Run:
             left_out = notes[-1] if notes else "documents or shards were skipped"
             warnings.warn(f"rho-mask finished: {left_out}", IncompleteWarning, stacklevel=4)
             return
-        message, hint = _error(list(self._said))
+        message, hint = error_of(list(self._said))
         raise RunError(message or f"rho-mask ended with exit code {code}", hint, code)
 
 
-def _error(said: list[str]) -> tuple[str | None, str | None]:
+def error_of(said: Sequence[str]) -> tuple[str | None, str | None]:
     """The last error of the program and its hint, or the option parser's tip."""
     starts = [i for i, line in enumerate(said) if line.startswith("error: ")]
     if not starts:
@@ -232,17 +232,26 @@ def _error(said: list[str]) -> tuple[str | None, str | None]:
 def _command(
     corpus: StrPath | Sequence[StrPath],
     out: StrPath,
-    model: StrPath | None,
+    model: StrPath | Sequence[StrPath] | None,
     binary: StrPath | None,
-    options: dict[str, Option],
+    options: dict[str, Option | Sequence[Option]],
 ) -> list[str]:
     places = [corpus] if isinstance(corpus, (str, os.PathLike)) else list(corpus)
     command = [os.fspath(find_binary() if binary is None else binary), "score", "--out", os.fspath(out)]
-    for name, value in {"model": model, **options}.items():
-        flag = "--" + name.replace("_", "-")
-        if value is True:
-            command.append(flag)
-        elif value is not None and value is not False:
-            # One argument, so that a value may start with a dash.
-            command.append(f"{flag}={value if not isinstance(value, os.PathLike) else os.fspath(value)}")
+    command += flags({"model": model, **options})
     return [*command, "--", *(os.fspath(place) for place in places)]
+
+
+def flags(options: Mapping[str, Option | Sequence[Option]]) -> list[str]:
+    """Options by name as arguments of the program: `keep_loss=0.7` is `--keep-loss=0.7`, and a list repeats its option."""
+    arguments = []
+    for name, given in options.items():
+        flag = "--" + name.replace("_", "-")
+        values = [given] if given is None or isinstance(given, (bool, str, int, float, os.PathLike)) else list(given)
+        for value in values:
+            if value is True:
+                arguments.append(flag)
+            elif value is not None and value is not False:
+                # One argument, so that a value may start with a dash.
+                arguments.append(f"{flag}={value if not isinstance(value, os.PathLike) else os.fspath(value)}")
+    return arguments

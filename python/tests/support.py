@@ -27,6 +27,13 @@ class Example:
     target_mask = (True, False, True, True)
 
 
+def code_of(document: str, line: str) -> str:
+    """The Python code of a document that has this text in it: exactly one block."""
+    blocks = (ROOT / document).read_text().split("```python\n")[1:]
+    (block,) = [code for code in (block.split("```")[0] for block in blocks) if line in code]
+    return block
+
+
 def masks_schema(**metadata: Any) -> pa.Schema:
     """The schema of mask files with a column of losses and one mask."""
     kinds = {

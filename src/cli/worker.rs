@@ -26,6 +26,9 @@ const OF_A_CORPUS: [&str; 8] = [
     "scope",
 ];
 
+/// The highest `--first-row`: as many rows again can be counted from it.
+const MOST_FIRST_ROW: i64 = i64::MAX / 2;
+
 /// Arguments of `worker`.
 #[derive(Debug, Args)]
 #[command(mut_args(without_corpus))]
@@ -46,6 +49,16 @@ pub struct WorkerArgs {
     /// Pass all columns of the input through, except the id, which the output has.
     #[arg(long, conflicts_with = "pass", help_heading = "Output")]
     pub pass_all: bool,
+
+    /// Number of the first row, for a worker that continues where another one ended.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(i64).range(0..=MOST_FIRST_ROW),
+        help_heading = "Output"
+    )]
+    pub first_row: i64,
 
     /// Write only the schema of the output and stop, without opening a model.
     ///

@@ -36,9 +36,10 @@ pub(super) fn run(args: &WorkerArgs) -> anyhow::Result<Outcome> {
         progress: &progress,
         stop: &stop,
     };
-    let Some(mut input) = open()? else {
+    let Some(input) = open()? else {
         return Ok(Outcome::Done);
     };
+    let mut input = input.counted_from(args.first_row);
     let read = plan.read_options();
     input.must_have(&read)?;
     let passed = passed(args, &input)?;

@@ -83,6 +83,12 @@ impl<R: Read> BatchReader<R> {
         }))
     }
 
+    /// The reader with `row` as the number of its first row.
+    #[must_use]
+    pub fn counted_from(self, row: i64) -> Self {
+        Self { rows: row, ..self }
+    }
+
     /// The names of the columns, in order.
     pub fn columns(&self) -> Vec<&str> {
         let fields = self.schema.fields().iter();
