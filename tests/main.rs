@@ -12,6 +12,9 @@ mod rooms;
 // The map, the tables of files to touch, and links: what they name exists.
 #[cfg(test)]
 mod documents;
+// The Dockerfile, and the images where there is Docker.
+#[cfg(test)]
+mod docker;
 // Masks in the formats of other trainers.
 #[cfg(test)]
 mod convert;
