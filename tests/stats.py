@@ -118,6 +118,13 @@ def check(told, documents, what):
 
 check(report["total"], documents, "all")
 sources = list(dict.fromkeys(document["source"] for document in documents))
+# The first by name are counted by themselves, documents without a source before all.
+first = sorted(sources, key=lambda source: (source is not None, (source or "").encode()))[:1024]
+others = [document for document in documents if document["source"] not in set(first)]
+sources = [source for source in sources if source in set(first)]
+assert ("other_sources" in report) == bool(others)
+if others:
+    check(report["other_sources"], others, "other sources")
 assert [source["source"] for source in report["sources"]] == sources
 for told in report["sources"]:
     check(told, [d for d in documents if d["source"] == told["source"]], told["source"])

@@ -7,7 +7,7 @@ use std::process::Command;
 use rho_formats::{MaskRow, MaskSchema, MasksFolder, ScoreType, WriteOptions};
 use serde_json::{Value, json};
 
-use crate::support::{Run, bundled::bundled, masks::masks, python::python};
+use crate::support::{Random, Run, bundled::bundled, masks::masks, python::python};
 
 const ORACLE: &str = include_str!("stats.py");
 
@@ -204,6 +204,49 @@ token  id  scored  kept  share   loss
         "{}",
         ended.stdout
     );
+}
+
+/// More sources than are counted by themselves, in an order that each thread meets otherwise.
+#[test]
+fn many_sources_are_counted_in_bounded_memory() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("masks");
+    let mut random = Random(7);
+    let shards: Vec<(String, Vec<MaskRow>)> = (0..12)
+        .map(|shard| {
+            let document = |i: u32| {
+                let source = match i % 200 {
+                    0 => None,
+                    _ => Some(format!("é{}", random.next() % 1500)),
+                };
+                let loss = [f32::NAN, (i % 7) as f32, random.signed().abs()];
+                row(
+                    &format!("{shard}-{i}"),
+                    source.as_deref(),
+                    &[1, 2, 3],
+                    &loss,
+                )
+            };
+            (format!("{shard}"), (0..400).map(document).collect())
+        })
+        .collect();
+    let shards: Vec<(&str, Vec<MaskRow>)> = shards
+        .iter()
+        .map(|(name, rows)| (name.as_str(), rows.clone()))
+        .collect();
+    write(&out, true, &shards);
+    if let Some(report) = check(&out, "source", &["--min-count", "1"]) {
+        assert_eq!(report["sources"].as_array().unwrap().len(), 1024);
+        assert!(report["other_sources"]["documents"].as_u64().unwrap() > 500);
+    }
+    // The number of the others is not known.
+    let ended = stats(&out, &["--sources", "3"]).ends_with(0);
+    assert!(ended.stdout.contains("\n(others) "), "{}", ended.stdout);
+    let report = place.path().join("r.html");
+    let run = Run::new(&["report"]).arg(&out).arg("--out").arg(&report);
+    run.ends_with(0);
+    let html = fs::read_to_string(&report).unwrap();
+    assert!(html.contains("Only the first 1,024 sources by name"));
 }
 
 #[test]

@@ -29,21 +29,21 @@ const SELECTS: &str = "`rho-mask select` with the new options does this without 
 /// The plan of a run, as it is recorded in its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RecordedPlan {
+    /// The shards that share an output file. Older plans have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) gathered: Vec<Gathered>,
     /// The settings that change the files.
     #[serde(rename = "plan")]
     pub(crate) settings: Value,
     /// The shards of the corpus, or the input files.
     pub(crate) shards: Vec<RecordedShard>,
-    /// The shards that share an output file. Older plans have none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) gathered: Vec<Gathered>,
 }
 
 /// A shard at the start of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RecordedShard {
-    pub(crate) name: InsidePath,
     pub(crate) bytes: u64,
+    pub(crate) name: InsidePath,
 }
 
 impl RecordedShard {
@@ -112,7 +112,8 @@ impl RecordedPlan {
     }
 
     pub(crate) fn write(&self, folder: &MasksFolder) -> anyhow::Result<()> {
-        records::write_readable(folder, NOTE, &serde_json::to_value(self)?)
+        // Not as a tree of values, which takes a kilobyte per shard.
+        records::write_readable(folder, NOTE, self)
     }
 
     /// Refuses a different plan and names the differences. The sizes of the shards may differ.

@@ -2,7 +2,6 @@
 
 use rho_formats::MasksFolder;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 
 use crate::hinted_error::HintedError;
 
@@ -39,9 +38,11 @@ pub(crate) fn write(
 pub(crate) fn write_readable(
     folder: &MasksFolder,
     note: &str,
-    value: &Value,
+    value: &impl Serialize,
 ) -> anyhow::Result<()> {
-    Ok(folder.write_record(note, format!("{value:#}\n").as_bytes())?)
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    Ok(folder.write_record(note, &text)?)
 }
 
 /// The error for a damaged record. The cause is part of the message: as a separate cause it would hide the hint.

@@ -1,6 +1,6 @@
 //! Gathers the statistics of masks in one pass over the record batches, on several threads.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
@@ -9,6 +9,9 @@ use rho_selection::excess;
 
 use super::{Group, Joint, TokenTypes, group::Loaded};
 use crate::masks::files::Masks;
+
+/// The most sources that are counted by themselves: a corpus may have a source per shard, or per document.
+pub(crate) const MOST_SOURCES: usize = 1024;
 
 /// The columns to count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +41,10 @@ pub(crate) enum SourceOf {
 #[derive(Debug)]
 pub(crate) struct Statistics {
     pub(crate) columns: Columns,
-    /// Sources in the order of the corpus; `None` are the documents without a source.
+    /// Sources in the order of the corpus, the first [`MOST_SOURCES`] by name; `None` are the documents without a source.
     pub(crate) sources: Vec<(Option<String>, Group)>,
+    /// The documents of all other sources.
+    pub(crate) other_sources: Option<Group>,
     pub(crate) total: Group,
     pub(crate) types: TokenTypes,
     /// None without loss or entropy.
@@ -131,11 +136,45 @@ pub(crate) fn gather(masks: &Masks, threads: usize) -> anyhow::Result<Statistics
 /// The counts of one thread.
 struct Counter<'a> {
     columns: &'a Columns,
-    /// For each source the position of its first document, and its counts.
-    sources: HashMap<Option<String>, (Seen, Group)>,
+    sources: BySource,
     types: TokenTypes,
     joint: Option<Joint>,
     loaded: Loaded,
+}
+
+/// Counts by source, in bounded memory. The first sources by name are counted by themselves: whichever part of the corpus
+/// a thread counts, it never drops a source that is among the first of all, so the result is that of one thread.
+#[derive(Default)]
+struct BySource {
+    /// For each source the position of its first document, and its counts.
+    first: BTreeMap<Option<String>, (Seen, Group)>,
+    others: Option<Group>,
+}
+
+impl BySource {
+    /// The counts that a document of this source belongs to.
+    fn group(&mut self, source: Option<&str>, at: Seen, columns: &Columns) -> &mut Group {
+        let is_full = self.first.len() >= MOST_SOURCES;
+        let is_after = |(last, _): (&Option<String>, _)| last.as_deref() < source;
+        if is_full && self.first.last_key_value().is_some_and(is_after) {
+            return self.others(columns);
+        }
+        let source = source.map(str::to_owned);
+        if is_full
+            && !self.first.contains_key(&source)
+            && let Some((_, (_, last))) = self.first.pop_last()
+        {
+            self.others(columns).merge(&last);
+        }
+        let counted = self.first.entry(source);
+        let (seen, group) = counted.or_insert_with(|| (at, columns.group()));
+        *seen = at.min(*seen);
+        group
+    }
+
+    fn others(&mut self, columns: &Columns) -> &mut Group {
+        self.others.get_or_insert_with(|| columns.group())
+    }
 }
 
 /// A file, a record batch in it, and a row there.
@@ -148,7 +187,7 @@ impl<'a> Counter<'a> {
         let lists = |count: usize| vec![Vec::new(); count];
         Self {
             columns,
-            sources: HashMap::new(),
+            sources: BySource::default(),
             types: TokenTypes::new(masks),
             joint: both.then(|| Joint::new(masks)),
             loaded: Loaded {
@@ -203,10 +242,7 @@ impl<'a> Counter<'a> {
                 SourceOf::Shard => Some(batch.shard(row)),
             };
             let (columns, at) = (self.columns, (file, number, row));
-            let source = source.map(str::to_owned);
-            let counted = self.sources.entry(source);
-            let (seen, group) = counted.or_insert_with(|| (at, columns.group()));
-            *seen = at.min(*seen);
+            let group = self.sources.group(source, at, columns);
             group.add(&self.loaded, tokens);
         }
         let loaded = &self.loaded;
@@ -264,12 +300,12 @@ impl<'a> Counter<'a> {
     }
 
     fn merge(&mut self, other: Self) {
-        for (source, (at, group)) in other.sources {
-            let columns = self.columns;
-            let counted = self.sources.entry(source);
-            let (seen, all) = counted.or_insert_with(|| (at, columns.group()));
-            *seen = at.min(*seen);
+        for (source, (at, group)) in other.sources.first {
+            let all = self.sources.group(source.as_deref(), at, self.columns);
             all.merge(&group);
+        }
+        if let Some(others) = other.sources.others {
+            self.sources.others(self.columns).merge(&others);
         }
         self.types.merge(&other.types);
         if let (Some(joint), Some(other)) = (&mut self.joint, &other.joint) {
@@ -278,11 +314,14 @@ impl<'a> Counter<'a> {
     }
 
     fn statistics(self) -> Statistics {
-        let mut sources: Vec<_> = self.sources.into_iter().collect();
+        let mut sources: Vec<_> = self.sources.first.into_iter().collect();
         sources.sort_by_key(|(_, (seen, _))| *seen);
         let mut total = self.columns.group();
         for (_, (_, group)) in &sources {
             total.merge(group);
+        }
+        if let Some(others) = &self.sources.others {
+            total.merge(others);
         }
         Statistics {
             columns: self.columns.clone(),
@@ -290,6 +329,7 @@ impl<'a> Counter<'a> {
                 .into_iter()
                 .map(|(source, (_, group))| (source, group))
                 .collect(),
+            other_sources: self.sources.others,
             total,
             types: self.types,
             joint: self.joint,

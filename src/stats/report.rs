@@ -48,6 +48,9 @@ pub(crate) struct Report {
     pub(crate) percentile_error: PercentileError,
     pub(crate) total: Told,
     pub(crate) sources: Vec<ToldSource>,
+    /// The documents of all other sources, if there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) other_sources: Option<Told>,
     pub(crate) histograms: Vec<ToldHistogram>,
     pub(crate) tokens: Tokens,
     pub(crate) joint: Option<ToldJoint>,
@@ -240,6 +243,7 @@ impl Report {
                     told: told(group),
                 })
                 .collect(),
+            other_sources: statistics.other_sources.as_ref().map(told),
             histograms: histograms.collect(),
             tokens: Tokens {
                 min_count,
@@ -273,9 +277,14 @@ impl Report {
         }
     }
 
-    /// The sources other than the largest, merged into one for the tables.
-    pub(crate) fn others(statistics: &Statistics, largest: &[usize]) -> Option<(usize, Told)> {
-        let mut group: Option<Group> = None;
+    /// The sources other than the largest, merged into one for the tables, and their number; none if not all sources are
+    /// counted by themselves.
+    pub(crate) fn others(
+        statistics: &Statistics,
+        largest: &[usize],
+    ) -> Option<(Option<usize>, Told)> {
+        let mut group = statistics.other_sources.clone();
+        let is_known = group.is_none();
         let mut count = 0;
         for (i, (_, other)) in statistics.sources.iter().enumerate() {
             if !largest.contains(&i) {
@@ -286,7 +295,7 @@ impl Report {
                 }
             }
         }
-        group.map(|group| (count, told(&group, statistics)))
+        group.map(|group| (is_known.then_some(count), told(&group, statistics)))
     }
 }
 

@@ -117,7 +117,10 @@ impl<'a> Sources<'a> {
         let others = Report::others(statistics, &largest);
         Self {
             rows: rows.collect(),
-            others: others.map(|(count, told)| (format!("({count} others)"), told)),
+            others: others.map(|(count, told)| match count {
+                Some(count) => (format!("({count} others)"), told),
+                None => ("(others)".to_owned(), told),
+            }),
             total: &report.total,
         }
     }

@@ -278,13 +278,16 @@ impl MasksFolder {
     ) -> Result<(), OutputError> {
         let mut fingerprint = Xxh3::new();
         fingerprint.update(metadata.to_string().as_bytes());
-        let mut names = Vec::new();
-        for MaskFile { name, bytes, .. } in files {
+        // Written out at once: a tree of 100,000 names would take a hundred megabytes.
+        let mut state = String::from("{\"_data_files\":[");
+        for (i, MaskFile { name, bytes, .. }) in files.into_iter().enumerate() {
             fingerprint.update(format!("\n{name}\n{bytes}").as_bytes());
-            names.push(json!({"filename": name.as_str()}));
+            let comma = if i == 0 { "" } else { "," };
+            // Text in quotes, as JSON has it.
+            let name = Value::from(name.as_str());
+            state += &format!("{comma}{{\"filename\":{name}}}");
         }
-        let state = json!({
-            "_data_files": names,
+        let rest = json!({
             "_fingerprint": format!("{:016x}", fingerprint.digest()),
             "_format_columns": null,
             "_format_kwargs": {},
@@ -292,7 +295,9 @@ impl MasksFolder {
             "_output_all_columns": false,
             "_split": "train",
         });
-        self.replace("state.json", state.to_string().as_bytes())
+        state += "],";
+        state += rest.to_string().trim_start_matches('{');
+        self.replace("state.json", state.as_bytes())
     }
 
     /// Writes `summary.json`.

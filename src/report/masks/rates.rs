@@ -7,7 +7,7 @@ use super::super::page::{self, Page, figure};
 use super::{Subject, key, metadata::words, nats, share};
 use crate::{
     numbers::grouped,
-    stats::{Group, SourceOf, TokenType, position_range},
+    stats::{Group, MOST_SOURCES, SourceOf, TokenType, position_range},
     terminal_text::safe,
 };
 
@@ -183,6 +183,7 @@ fn sources(subject: &Subject<'_>) -> anyhow::Result<Markup> {
             SourceOf::Shard => { "Each shard is a source: the masks have no column " code { "source" } ". " },
         }
         @if all > shown { "The chart shows the " (shown) " largest of " (grouped(all as u64)) ", the table " (grouped(bars.len() as u64)) "." }
+        @if statistics.other_sources.is_some() { " Only the first " (grouped(MOST_SOURCES as u64)) " sources by name were counted by themselves." }
     };
     let title = match (subject.mask, columns.weights.first()) {
         (None, Some(_)) => "Mean weight by source",
