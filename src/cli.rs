@@ -23,6 +23,7 @@ mod row_scoring;
 mod score;
 mod select;
 mod selection;
+mod server;
 mod show_and_stats;
 mod targets;
 mod threads_and_progress;
@@ -56,6 +57,7 @@ pub use select::{
     ColumnCombination, DirectionName, JoinMissing, JoinOn, SelectArgs, SelectBy, StatisticName,
 };
 pub use selection::{FormulaName, RuleName, ScopeName, SelectionArgs};
+pub use server::ServerArgs;
 pub use show_and_stats::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use targets::TargetArgs;
 pub use threads_and_progress::{ProgressArgs, ThreadsArgs};

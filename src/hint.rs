@@ -7,6 +7,7 @@ mod files;
 mod formats;
 mod reference;
 mod runtime;
+mod server;
 mod tokenizer;
 #[cfg(feature = "train")]
 mod training;
@@ -27,6 +28,7 @@ const HINTS: &[Hint] = &[
     |cause| about(cause, training::training),
     |cause| about(cause, reference::reference),
     |cause| about(cause, runtime),
+    |cause| about(cause, server::server),
     |cause| about(cause, files::not_a_file),
     |cause| about(cause, formats::corpus),
     |cause| about(cause, formats::shard),

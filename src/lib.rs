@@ -28,6 +28,7 @@
 //!
 //! * Models: `hub` finds models by their names on the Hugging Face Hub. `rho_checkpoint` reads checkpoints for export,
 //!   training and scoring. `checkpoint` exports a checkpoint into the cache if a reference is needed.
+//!   `reference_server` scores with a model on a server.
 //! * Masks: the [`pipeline`] scores and masks a corpus. `selections` selects tokens. `select` selects again from stored
 //!   scores. `masks` reads masks; `show`, `stats` and `report` display them; `convert` writes them for other trainers; `merge`
 //!   joins the masks of parts of a corpus; `diff` compares two.
@@ -71,6 +72,7 @@ pub mod plan;
 mod program;
 mod progress;
 mod ranks;
+mod reference_server;
 mod report;
 mod results;
 mod run_folder;

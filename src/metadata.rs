@@ -121,12 +121,14 @@ impl Metadata {
         let named = |name: &Option<String>, path: &Option<String>| name.clone().or(path.clone());
         let mut models = Vec::new();
         if let Some(reference) = &self.reference {
-            models.extend(named(&reference.name, &reference.path));
+            let name = named(&reference.name, &reference.path);
+            models.extend(name.map(|name| at(&name, reference.server.as_deref())));
             let several = reference.models.iter().flatten();
             models.extend(several.map(|m| m.path.clone().unwrap_or_else(|| m.name.clone())));
         }
         if let Some(base) = &self.base {
-            models.push(base.path.clone().unwrap_or_else(|| base.name.clone()));
+            let name = base.path.clone().unwrap_or_else(|| base.name.clone());
+            models.push(at(&name, base.server.as_deref()));
         }
         models
     }
@@ -134,6 +136,14 @@ impl Metadata {
     /// The vocabulary size of the reference.
     pub(crate) fn vocabulary(&self) -> Option<usize> {
         self.reference.as_ref()?.vocabulary
+    }
+}
+
+/// The name of a model, with its server if it is on one.
+fn at(name: &str, server: Option<&str>) -> String {
+    match server {
+        Some(server) => format!("{name} at {server}"),
+        None => name.to_owned(),
     }
 }
 
@@ -201,7 +211,10 @@ pub(crate) struct Reference {
     /// Its path as it was typed, if it is local. It says nothing about the content, which may change.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) path: Option<String>,
-    /// SHA-256 of its files.
+    /// The URL of the server that it is on, if it is not in files. Its name is that on the server.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<String>,
+    /// SHA-256 of its files; none on a server.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) fingerprint: Option<String>,
     /// The vocabulary size.
@@ -227,7 +240,10 @@ pub(crate) struct Model {
     /// Its path as it was typed, if it is local.
     #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
     pub(crate) path: Option<String>,
-    /// SHA-256 of its files.
+    /// The URL of the server that it is on, if it is not in files.
+    #[serde(deserialize_with = "lenient", skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<String>,
+    /// SHA-256 of its files; empty on a server.
     #[serde(deserialize_with = "lenient")]
     pub(crate) fingerprint: String,
     #[serde(deserialize_with = "lenient")]

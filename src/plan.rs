@@ -14,6 +14,7 @@ use crate::{
     cli::{OPTION_NAMES, SpecialToken},
     content::ContentPlan,
     metadata::{self, FORMAT_VERSION, Metadata, Program, Reference, Sampled},
+    reference_server::{Habits, ServerOptions},
     selections::rule::{Rule, Scope},
     tokenization::masks_copy,
 };
@@ -27,7 +28,7 @@ mod schema;
 
 pub(crate) use columns::ScoreColumns;
 pub use memory::Memory;
-pub(crate) use models::name;
+pub(crate) use models::{OpenedModel, name};
 pub(crate) use request::{MaskFiles, ScoringRequest};
 pub(crate) use resolve::{Prepared, resolve, say};
 pub(crate) use schema::columns_of;
@@ -61,11 +62,13 @@ pub struct Plan {
     /// SHA-256 of each file that it was built from, by name; empty if tokenizer.json is used unchanged.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tokenizer_files: BTreeMap<String, String>,
-    /// ONNX Runtime's library.
-    pub library: PathBuf,
+    /// ONNX Runtime's library; none if all models are on servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library: Option<PathBuf>,
     /// Its version.
-    pub library_version: String,
-    /// `cpu`, `cuda:N` or `cuda:N,M,...`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library_version: Option<String>,
+    /// `cpu`, `cuda:N` or `cuda:N,M,...`; `server` if all models are on servers.
     pub device: String,
     /// Precision of the first reference's matmuls with weights.
     pub precision: String,
@@ -153,9 +156,14 @@ pub struct PlannedModel {
     /// Its path as it was typed, if it is local.
     #[serde(skip)]
     pub typed: Option<String>,
-    /// The ONNX model.
+    /// The server that it is on, if it is not in files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) server: Option<PlannedServer>,
+    /// The ONNX model; empty on a server.
+    #[serde(skip_serializing_if = "is_empty")]
     pub path: PathBuf,
-    /// SHA-256 of the model's files.
+    /// SHA-256 of the model's files; empty on a server, which does not show them.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
     /// Bytes of these files.
     pub bytes: u64,
@@ -166,6 +174,23 @@ pub struct PlannedModel {
     pub ignored_settings: Vec<String>,
     /// Precision of its matmuls with weights.
     pub precision: String,
+}
+
+fn is_empty(path: &std::path::Path) -> bool {
+    path.as_os_str().is_empty()
+}
+
+/// A server that a model is on.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct PlannedServer {
+    /// Its URL, without secrets.
+    pub(crate) url: String,
+    /// What it does.
+    #[serde(flatten)]
+    pub(crate) habits: Option<Habits>,
+    /// How it is asked.
+    #[serde(flatten)]
+    pub(crate) options: ServerOptions,
 }
 
 /// A rule for special tokens, and the tokens that it adds.
@@ -184,6 +209,7 @@ impl Plan {
         let model = |i: usize, model: &PlannedModel| metadata::Model {
             name: model.name.clone(),
             path: model.typed.clone(),
+            server: model.server.as_ref().map(|server| server.url.clone()),
             fingerprint: model.fingerprint.clone(),
             vocabulary: model.vocabulary,
             precision: model.precision.clone(),
@@ -191,6 +217,19 @@ impl Plan {
             ignored_settings: model.ignored_settings.clone(),
         };
         let reference = match &self.references[..] {
+            [
+                PlannedModel {
+                    name,
+                    server: Some(server),
+                    vocabulary,
+                    ..
+                },
+            ] => Reference {
+                name: Some(name.clone()),
+                server: Some(server.url.clone()),
+                vocabulary: Some(*vocabulary),
+                ..Reference::default()
+            },
             [one] => Reference {
                 name: one.hub.clone(),
                 path: one.typed.clone(),
@@ -260,6 +299,7 @@ impl Plan {
             combine: combine.unwrap_or(Combine::Mean),
             base: self.base.is_some(),
             context: self.context_field.is_some(),
+            entropy: self.references.iter().all(|model| model.server.is_none()),
         }
     }
 

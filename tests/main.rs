@@ -115,6 +115,9 @@ mod left_out;
 // Corpora in object stores, on web servers, and from standard input.
 #[cfg(test)]
 mod remote;
+// A model on a server as the reference, and servers that are wrong or hostile.
+#[cfg(test)]
+mod reference_server;
 // Servers that are wrong or hostile: versions, logins, redirects.
 #[cfg(test)]
 mod remote_servers;

@@ -8,6 +8,7 @@ use super::{
     input::InputArgs,
     model::ModelArgs,
     selection::{RuleName, SelectionArgs},
+    server::ServerArgs,
     threads_and_progress::ThreadsArgs,
     values::{Combination, ScoreDtype, yes_or_no},
 };
@@ -30,6 +31,10 @@ pub struct RowScoringArgs {
     /// How the models score.
     #[command(flatten)]
     pub model_args: ModelArgs,
+
+    /// How a server is asked that is the reference.
+    #[command(flatten)]
+    pub server: ServerArgs,
 
     /// Write scores alone, without masks; `select` can make masks of them later.
     #[arg(long, help_heading = "Selection", conflicts_with_all = ["by", "keep", "keep_loss", "keep_entropy", "weights"])]

@@ -8,6 +8,7 @@ use super::{
     input::InputArgs,
     model::ModelArgs,
     selection::{RuleName, SelectionArgs},
+    server::ServerArgs,
     threads_and_progress::{ProgressArgs, ThreadsArgs},
     values::{Combination, MaskCompression, MaskFormat, RankChoice, ScoreDtype, size, yes_or_no},
 };
@@ -26,6 +27,9 @@ Examples:
 
   Several references in one pass; for each token, the highest loss and entropy count:
       rho-mask score corpus/ --model a/ --model b/ --combine max --out masks/
+
+  Score with a model on a server:
+      rho-mask score corpus/ --model http://127.0.0.1:8000/v1#NAME --tokenizer tok/ --out masks/ --by loss
 
   Score token ids instead of text:
       rho-mask score tokens.jsonl.zst --tokens-field input_ids --model ref/ --out masks/
@@ -157,6 +161,10 @@ pub struct ScoreArgs {
     /// A checkpoint is exported once into the cache folder, in f32 for the CPU and in f16 for CUDA (see `export`). It
     /// takes precedence over ONNX files in its folder, unless you name one of these.
     ///
+    /// http://HOST:PORT/v1#NAME is a model on an OpenAI-compatible server that returns the log-probs of prompts, such as
+    /// vLLM or `rho-mask serve`; --tokenizer must name its tokenizer, and RHO_MASK_SERVER_KEY may hold a key. Such masks
+    /// have no entropy: use --by loss, or --by excess with --base.
+    ///
     /// The demonstration model knows some school mathematics and nothing else.
     ///
     /// If the option is given several times, all models score the same tokens in one pass: `loss` and `entropy` hold
@@ -184,6 +192,10 @@ pub struct ScoreArgs {
     /// How the models score.
     #[command(flatten)]
     pub model_args: ModelArgs,
+
+    /// How a server is asked that is the reference.
+    #[command(flatten)]
+    pub server: ServerArgs,
 
     /// Rule to select tokens by; `select` can apply another rule later, without a model.
     #[arg(

@@ -366,7 +366,7 @@ impl Compared<'_> {
             oracle,
             versions: AllVersions {
                 rho_mask: env!("CARGO_PKG_VERSION").to_owned(),
-                onnxruntime: prepared.plan.library_version.clone(),
+                onnxruntime: prepared.plan.library_version.clone().unwrap_or_default(),
                 python,
             },
             sample: Counted {

@@ -71,6 +71,8 @@ pub(super) fn reference(error: &ReferenceError) -> Option<String> {
         ReferenceError::Graph(_)
         | ReferenceError::Runtime { .. }
         | ReferenceError::HiddenShape { .. }
+        | ReferenceError::Elsewhere { .. }
+        | ReferenceError::Stopped
         | ReferenceError::Threads { .. } => return None,
     };
     Some(hint.to_owned())

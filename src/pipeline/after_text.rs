@@ -14,7 +14,7 @@ pub(super) struct AfterText {
     batches: Vec<Vec<usize>>,
 }
 
-/// The columns of a document, two for each reference; none if it is not scored after a text.
+/// The columns of a document, those of each reference in turn; none if it is not scored after a text.
 type Columns = Vec<Vec<f32>>;
 
 impl AfterText {
@@ -51,8 +51,9 @@ impl AfterText {
         let Some(scores) = scores else {
             return Ok(None);
         };
+        let each = work.plan.columns().of_reference();
         let unscored = |(d, scored): (usize, &ScoredDocument)| match after_text(d) {
-            Some(_) => vec![vec![f32::NAN; scored.document.tokens.len()]; 2 * references],
+            Some(_) => vec![vec![f32::NAN; scored.document.tokens.len()]; each * references],
             None => Columns::new(),
         };
         let mut all: Vec<Columns> = documents.iter().enumerate().map(unscored).collect();
@@ -61,8 +62,10 @@ impl AfterText {
                 for (&i, scores) in batches[batch].iter().zip(scores) {
                     // The first token of a document has no score without the text, so it has none after it.
                     let columns = &mut all[windows[i].0];
-                    columns[2 * model][1..].copy_from_slice(&scores.loss);
-                    columns[2 * model + 1][1..].copy_from_slice(&scores.entropy);
+                    let own = columns[each * model..].iter_mut().take(each);
+                    for (column, scores) in own.zip([scores.loss, scores.entropy]) {
+                        column[1..].copy_from_slice(&scores);
+                    }
                 }
             }
         }

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Context as _;
 use rho_formats::{Rejection, TopTokens};
-use rho_reference::{Scores, TokenWindow};
+use rho_reference::{ReferenceError, Scores, TokenWindow};
 
 use super::{
     Flow, LookAhead, Panel, Scored, ScoredDocument, Scorers, TokenDocument, Work,
@@ -177,7 +177,7 @@ pub(super) fn score(
         }
     }
     let round = |score: f32| work.plan.score_type.round(score);
-    let after_names = ["loss_context", "entropy_context"].map(str::to_owned);
+    let after_names = columns.after_text();
     let mut after = after.into_iter();
     documents.retain_mut(|scored| {
         let mut after = after.next().unwrap_or_default();
@@ -291,6 +291,9 @@ pub(super) fn score_batches<'a>(
             if scores.is_err() {
                 // The other devices need not start another batch.
                 next.store(batches.len(), Ordering::Relaxed);
+            }
+            if let Err(ReferenceError::Stopped) = scores {
+                return Ok(false);
             }
             let scores = scores.with_context(|| format!("batch {}", number + 1))?;
             scored(batch.iter().map(|&i| windows[i].1.own()).sum());

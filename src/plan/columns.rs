@@ -1,7 +1,7 @@
 //! The score columns of each model, and how they are computed.
 //!
 //! ```text
-//! reference            ─► loss entropy
+//! reference            ─► loss entropy; on a server: loss
 //! references 1, 2 ...  ─► loss_1 entropy_1 loss_2 ... ─ combined token by token ─► loss entropy
 //! base                 ─► base_loss ─ minus loss ─► excess
 //! references, after a text that stands before the document ─► loss_context entropy_context; loss minus that ─► gain
@@ -13,7 +13,7 @@
 use rho_selection::{Combine, excess};
 
 use super::ScoringRequest;
-use crate::cli::Combination;
+use crate::{cli::Combination, reference_server::is_server};
 
 /// The score columns of a run's models.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,8 @@ pub(crate) struct ScoreColumns {
     pub(crate) base: bool,
     /// Whether the references score each document also after a text.
     pub(crate) context: bool,
+    /// Whether the references give entropies; a server does not, and is the only reference.
+    pub(crate) entropy: bool,
 }
 
 impl ScoreColumns {
@@ -40,22 +42,40 @@ impl ScoreColumns {
             },
             base: request.base.is_some(),
             context: request.context_field.is_some(),
+            entropy: !request.references.iter().any(|model| is_server(model)),
         }
+    }
+
+    /// Number of columns of a reference's own scores.
+    pub(crate) fn of_reference(&self) -> usize {
+        1 + usize::from(self.entropy)
     }
 
     /// Names of the columns, in the order of the masks.
     pub(crate) fn names(&self) -> Vec<String> {
-        let mut names = vec!["loss".to_owned(), "entropy".to_owned()];
+        let mut names = self.of_kind("loss", "entropy");
         if self.base {
             names.extend(["base_loss", "excess"].map(String::from));
         }
         if self.context {
-            names.extend(["loss_context", "entropy_context", "gain"].map(String::from));
+            names.extend(self.after_text());
+            names.push("gain".to_owned());
         }
         if self.references > 1 {
             names.extend((0..self.references).flat_map(|i| self.of_model(i)));
         }
         names
+    }
+
+    /// The columns of the references' scores after a text.
+    pub(crate) fn after_text(&self) -> Vec<String> {
+        self.of_kind("loss_context", "entropy_context")
+    }
+
+    /// The columns of a reference's scores.
+    fn of_kind(&self, loss: &str, entropy: &str) -> Vec<String> {
+        let names = [loss, entropy].into_iter().take(self.of_reference());
+        names.map(str::to_owned).collect()
     }
 
     /// Number of models that score, base included.
@@ -67,8 +87,8 @@ impl ScoreColumns {
     pub(crate) fn of_model(&self, model: usize) -> Vec<String> {
         match model {
             base if base >= self.references => vec!["base_loss".to_owned()],
-            _ if self.references == 1 => vec!["loss".to_owned(), "entropy".to_owned()],
-            i => vec![format!("loss_{}", i + 1), format!("entropy_{}", i + 1)],
+            _ if self.references == 1 => self.of_kind("loss", "entropy"),
+            i => self.of_kind(&format!("loss_{}", i + 1), &format!("entropy_{}", i + 1)),
         }
     }
 
@@ -123,6 +143,7 @@ mod tests {
             combine: Combine::Mean,
             base,
             context: false,
+            entropy: true,
         };
         assert_eq!(columns(1, false).names().join(" "), "loss entropy");
         assert_eq!(
@@ -162,5 +183,15 @@ mod tests {
         let own = vec![vec![1.0], vec![2.0], vec![4.5]];
         let all = after_text.of_scores(own, vec![vec![0.25], vec![0.5]], |score| score);
         assert_eq!(all, [[1.0], [2.0], [4.5], [3.5], [0.25], [0.5], [0.75]]);
+        let on_server = ScoreColumns {
+            entropy: false,
+            ..after_text
+        };
+        let names = "loss base_loss excess loss_context gain";
+        assert_eq!(on_server.names().join(" "), names);
+        assert_eq!(on_server.of_model(0), ["loss"]);
+        let own = vec![vec![1.0], vec![4.5]];
+        let all = on_server.of_scores(own, vec![vec![0.25]], |score| score);
+        assert_eq!(all, [[1.0], [4.5], [3.5], [0.25], [0.75]]);
     }
 }

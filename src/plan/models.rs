@@ -5,20 +5,24 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
 use rho_formats::TopColumns;
 use rho_graph::DataType;
-use rho_reference::{Precision, ReferenceModel, ResolvedDevice, Source, fingerprint::fingerprint};
+use rho_reference::{
+    Device, Precision, ReferenceModel, ResolvedDevice, Source, fingerprint::fingerprint,
+};
 use rho_runtime::LibraryOptions;
 
-use super::{PlannedModel, ScoringRequest, columns::ScoreColumns};
+use super::{PlannedModel, PlannedServer, ScoringRequest, columns::ScoreColumns};
 use crate::{
     checkpoint::{self, Say},
-    cli::{ModelArgs, PrecisionChoice, SpecialToken},
+    cli::{ModelArgs, PrecisionChoice, ServerArgs, SpecialToken},
     hinted_error::HintedError,
     hub::{self, Need},
+    reference_server::{Server, ServerAddress, ServerOptions, is_server},
     terminal,
     tokenization::{Tokenization, TokenizerFiles},
 };
@@ -35,7 +39,13 @@ pub(super) struct Models {
     references: usize,
 }
 
-struct Model {
+enum Model {
+    Local(LocalModel),
+    Server(ServerModel),
+}
+
+/// A model in files.
+struct LocalModel {
     /// The path that was typed; none for the bundled model.
     as_typed: Option<PathBuf>,
     /// The path of the model, which may be in a cache.
@@ -44,7 +54,131 @@ struct Model {
     opened: ReferenceModel,
 }
 
+/// A model on a server.
+struct ServerModel {
+    address: ServerAddress,
+    options: ServerOptions,
+    /// None until the server is asked.
+    server: Option<Arc<Server>>,
+}
+
+/// A model that can be loaded.
+#[derive(Clone)]
+pub(crate) enum OpenedModel {
+    /// Its graph has been read.
+    Local(Box<ReferenceModel>),
+    /// Its server was asked.
+    Server(Arc<Server>),
+}
+
+/// The precision of a model on a server.
+const UNKNOWN: &str = "unknown";
+
 impl Model {
+    /// Most tokens that it sees at once, if that is known.
+    fn max_positions(&self) -> Option<usize> {
+        match self {
+            Self::Local(local) => local.source.config.max_positions,
+            Self::Server(on_server) => on_server.server.as_ref()?.context(),
+        }
+    }
+
+    /// For messages.
+    fn shown(&self) -> String {
+        match self {
+            Self::Local(local) => local.source.model.display().to_string(),
+            Self::Server(on_server) => on_server.address.to_string(),
+        }
+    }
+}
+
+impl ServerModel {
+    fn open(path: &Path, args: ServerArgs) -> anyhow::Result<Self> {
+        Ok(Self {
+            address: ServerAddress::parse(path)?,
+            options: ServerOptions {
+                concurrency: args.server_concurrency.into(),
+                retries: args.server_retries.into(),
+                timeout: args.server_timeout.into(),
+            },
+            server: None,
+        })
+    }
+
+    fn planned(&self) -> PlannedModel {
+        let habits = self.server.as_ref().map(|server| server.habits());
+        PlannedModel {
+            name: self.address.name.clone(),
+            hub: None,
+            typed: None,
+            server: Some(PlannedServer {
+                url: self.address.url(),
+                habits,
+                options: self.options,
+            }),
+            path: PathBuf::new(),
+            fingerprint: String::new(),
+            bytes: 0,
+            vocabulary: self.server.as_ref().map_or(0, |server| server.vocabulary()),
+            ignored_settings: Vec::new(),
+            precision: UNKNOWN.to_owned(),
+        }
+    }
+}
+
+impl LocalModel {
+    fn planned(&self, precision: Precision) -> anyhow::Result<PlannedModel> {
+        let files = self.opened.files();
+        let sizes = files.iter().map(|file| fs::metadata(file).map(|m| m.len()));
+        let hub = hub::name(&self.typed);
+        let typed = self.as_typed.as_ref().filter(|_| hub.is_none());
+        let bundled = || self.as_typed.is_none().then(|| BUNDLED.to_owned());
+        Ok(PlannedModel {
+            typed: typed.map(|path| path.to_string_lossy().into_owned()),
+            hub: hub.or_else(bundled),
+            name: name(&self.typed),
+            server: None,
+            path: self.source.model.clone(),
+            fingerprint: hash(&files)?,
+            bytes: sizes
+                .sum::<Result<u64, _>>()
+                .context("cannot read the sizes of the model's files")?,
+            vocabulary: self.opened.vocabulary(),
+            ignored_settings: self.opened.ignored_settings(),
+            precision: match precision {
+                Precision::AsStored => self.stored(),
+                reduced => reduced.to_string(),
+            },
+        })
+    }
+
+    fn precision(
+        &self,
+        choice: PrecisionChoice,
+        device: ResolvedDevice,
+    ) -> anyhow::Result<Precision> {
+        let in_8_bits = self.opened.is_stored_in_8_bits();
+        let precision = match choice {
+            PrecisionChoice::Auto if in_8_bits && device == ResolvedDevice::Cpu => Precision::Int8,
+            PrecisionChoice::Auto | PrecisionChoice::F32 => Precision::AsStored,
+            PrecisionChoice::Bf16 => Precision::Bf16,
+            PrecisionChoice::Int8 => Precision::Int8,
+        };
+        let in_f32 = self.opened.precision() == DataType::F32 && !in_8_bits;
+        if choice == PrecisionChoice::F32 && !in_f32 {
+            return Err(HintedError::error(
+                format!(
+                    "{}: --precision f32: expected weights stored in f32, got {}",
+                    self.source.model.display(),
+                    self.stored()
+                ),
+                "omit --precision to compute as the model is stored, or export it in f32",
+            ));
+        }
+        self.opened.check_precision(precision, device)?;
+        Ok(precision)
+    }
+
     /// The type in which the weights are stored.
     fn stored(&self) -> String {
         match self.opened.is_stored_in_8_bits() {
@@ -67,8 +201,13 @@ impl Models {
             paths.push((otherwise()?, None));
         }
         let references = paths.len();
+        must_be_alone(&request.references)?;
         paths.extend(request.base.as_ref().map(typed));
         let open = |(path, as_typed): (PathBuf, Option<PathBuf>)| {
+            if is_server(&path) {
+                let args = request.servers.ok_or_else(only_local)?;
+                return Ok(Model::Server(ServerModel::open(&path, args)?));
+            }
             let typed = hub::resolve(&path, Need::Model)?;
             let source = checkpoint::reference(
                 &typed,
@@ -79,23 +218,71 @@ impl Models {
             )?;
             let source = Source::find(&source)?;
             let opened = ReferenceModel::open(&source)?;
-            anyhow::Ok(Model {
+            anyhow::Ok(Model::Local(LocalModel {
                 as_typed,
                 typed,
                 source,
                 opened,
-            })
+            }))
         };
         let models: Vec<Model> = paths.into_iter().map(open).collect::<Result<_, _>>()?;
+        let models = Self { models, references };
         let ignored: Vec<String> = models
-            .iter()
+            .local()
             .flat_map(|model| model.opened.ignored_settings())
             .collect();
         checkpoint::must_be_there(
             &request.model_args.ignore_setting,
             ignored.iter().map(String::as_str),
         )?;
-        Ok(Self { models, references })
+        Ok(models)
+    }
+
+    /// The models in files.
+    fn local(&self) -> impl Iterator<Item = &LocalModel> {
+        self.models.iter().filter_map(|model| match model {
+            Model::Local(local) => Some(local),
+            Model::Server(_) => None,
+        })
+    }
+
+    /// Whether a model is in files, so that it needs ONNX Runtime and a device.
+    pub(super) fn any_local(&self) -> bool {
+        self.local().next().is_some()
+    }
+
+    /// Asks the servers what they do.
+    pub(super) fn connect(
+        &mut self,
+        tokenization: Option<&Tokenization>,
+        args: &ModelArgs,
+    ) -> anyhow::Result<()> {
+        for model in &mut self.models {
+            if let (Model::Server(on_server), Some(tokenization)) = (model, tokenization) {
+                let address = on_server.address.clone();
+                let server =
+                    Server::connect(address, on_server.options, tokenization, args.context)?;
+                on_server.server = Some(Arc::new(server));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses options about how models compute, if all are on servers.
+    pub(super) fn must_compute_elsewhere(&self, args: &ModelArgs) -> anyhow::Result<()> {
+        let given = [
+            ("--device", args.device != Device::default()),
+            ("--precision", args.precision != PrecisionChoice::default()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(HintedError::error(
+                format!(
+                    "{option}: expected a model in files, got one on a server, which decides itself"
+                ),
+                format!("omit {option}"),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// The score columns of the models.
@@ -118,7 +305,13 @@ impl Models {
                 "the most likely tokens of several references cannot be combined: score with each of them by itself",
             ));
         }
-        let vocabulary = self.models[0].opened.vocabulary();
+        let Model::Local(reference) = &self.models[0] else {
+            return Err(HintedError::error(
+                "--top: expected a reference in files, got one on a server, which does not give as many for each position",
+                "omit --top",
+            ));
+        };
+        let vocabulary = reference.opened.vocabulary();
         let most = TopColumns::MOST.min(vocabulary);
         if !(1..=most).contains(&count) {
             let hint = match most == vocabulary {
@@ -133,9 +326,16 @@ impl Models {
         Ok(Some(count))
     }
 
-    /// Token ids must be below this for all models.
-    pub(super) fn vocabulary(&self) -> usize {
-        let vocabularies = self.models.iter().map(|m| m.opened.vocabulary());
+    /// Token ids must be below this for all models. Of a model on a server, those of the tokenizer are known.
+    pub(super) fn vocabulary(&self, tokenization: Option<&Tokenization>) -> usize {
+        let of_tokenizer = || {
+            let ids = tokenization.map(Tokenization::ids).unwrap_or_default();
+            ids.last().map_or(0, |&id| id as usize + 1)
+        };
+        let vocabularies = self.models.iter().map(|model| match model {
+            Model::Local(local) => local.opened.vocabulary(),
+            Model::Server(_) => of_tokenizer(),
+        });
         vocabularies.min().unwrap_or(0)
     }
 
@@ -145,10 +345,22 @@ impl Models {
         request: &ScoringRequest,
     ) -> anyhow::Result<(Option<TokenizerFiles>, Option<Tokenization>)> {
         let args = &request.model_args;
-        let first = &self.models[0];
+        let first = self.local().next();
         let named = args.tokenizer.as_ref();
         let named = named.map(|path| hub::resolve(path, Need::Tokenizer));
-        let named = named.transpose()?.or(first.source.tokenizer.clone());
+        let named = named.transpose()?;
+        let on_server = self.models.iter().find(|m| matches!(m, Model::Server(_)));
+        if let (None, Some(model)) = (&named, on_server) {
+            return Err(HintedError::error(
+                format!(
+                    "{}: expected --tokenizer with a model on a server, got none",
+                    model.shown()
+                ),
+                "name the tokenizer of the server's model: its token ids are sent",
+            ));
+        }
+        let beside = first.and_then(|model| model.source.tokenizer.clone());
+        let named = named.or(beside);
         let (mut bos, mut eos) = (args.bos, args.eos);
         if let Some(field) = &request.input.text.tokens_field {
             if bos == SpecialToken::Always || eos == SpecialToken::Always {
@@ -169,7 +381,7 @@ impl Models {
             return Err(HintedError::error(
                 format!(
                     "{}: expected tokenizer.json beside the model, got none",
-                    first.source.model.display()
+                    self.models[0].shown()
                 ),
                 "name it with --tokenizer, or score token ids with --tokens-field",
             ));
@@ -185,18 +397,20 @@ impl Models {
         for note in files.notes() {
             terminal::once(&format!("note: {note}"));
         }
-        let tokenization = Tokenization::load(&files, bos, eos, &first.source.config)?;
-        tokenization.must_frame(self.vocabulary())?;
+        let config = first.map(|model| model.source.config.clone());
+        let tokenization = Tokenization::load(&files, bos, eos, &config.unwrap_or_default())?;
+        tokenization.must_frame(self.vocabulary(Some(&tokenization)))?;
         Ok((Some(files), Some(tokenization)))
     }
 
     /// Refuses models with different tokenizers beside them, or, if tokenizers are missing, with different
     /// vocabularies.
     fn must_tokenize_alike(&self) -> anyhow::Result<()> {
-        let Some((first, others)) = self.models.split_first() else {
+        let local: Vec<&LocalModel> = self.local().collect();
+        let Some((&first, others)) = local.split_first() else {
             return Ok(());
         };
-        let hashed = |model: &Model| {
+        let hashed = |model: &LocalModel| {
             let path = model.source.tokenizer.as_ref();
             let hashed = path.map(|path| {
                 let files = TokenizerFiles::open(path)?;
@@ -248,47 +462,34 @@ impl Models {
         args: &ModelArgs,
         device: ResolvedDevice,
     ) -> anyhow::Result<Vec<Precision>> {
-        let precision = |model: &Model| {
-            let in_8_bits = model.opened.is_stored_in_8_bits();
-            let precision = match args.precision {
-                PrecisionChoice::Auto if in_8_bits && device == ResolvedDevice::Cpu => {
-                    Precision::Int8
-                }
-                PrecisionChoice::Auto | PrecisionChoice::F32 => Precision::AsStored,
-                PrecisionChoice::Bf16 => Precision::Bf16,
-                PrecisionChoice::Int8 => Precision::Int8,
-            };
-            let in_f32 = model.opened.precision() == DataType::F32 && !in_8_bits;
-            if args.precision == PrecisionChoice::F32 && !in_f32 {
-                return Err(HintedError::error(
-                    format!(
-                        "{}: --precision f32: expected weights stored in f32, got {}",
-                        model.source.model.display(),
-                        model.stored()
-                    ),
-                    "omit --precision to compute as the model is stored, or export it in f32",
-                ));
-            }
-            model.opened.check_precision(precision, device)?;
-            Ok(precision)
+        let precision = |model: &Model| match model {
+            Model::Local(local) => local.precision(args.precision, device),
+            // It computes in what it was loaded in there.
+            Model::Server(_) => Ok(Precision::AsStored),
         };
         self.models.iter().map(precision).collect()
     }
 
     /// Context and overlap, as the model with the shortest context allows.
     pub(super) fn windows(&self, args: &ModelArgs) -> anyhow::Result<(usize, usize)> {
-        let allowed = |model: &Model| model.source.config.max_positions;
-        let most = self.models.iter().filter_map(allowed).min();
+        let most = self.models.iter().filter_map(Model::max_positions).min();
         let context = args
             .context
             .unwrap_or_else(|| most.unwrap_or(MAX_DEFAULT_CONTEXT).min(MAX_DEFAULT_CONTEXT));
-        let unknown = self.models.iter().find(|model| allowed(model).is_none());
+        let unknown = self
+            .models
+            .iter()
+            .find(|model| model.max_positions().is_none());
         if args.context.is_none()
             && let Some(model) = unknown
         {
-            let shown = model.source.model.display();
+            let what = match model {
+                Model::Local(_) => "no config.json gives",
+                Model::Server(_) => "the server does not report",
+            };
+            let shown = model.shown();
             terminal::line(&format!(
-                "note: {shown}: no config.json gives the maximum context; using {context} tokens (--context N changes it)"
+                "note: {shown}: {what} the maximum context; using {context} tokens (--context N changes it)"
             ));
         }
         if context < 2 || most.is_some_and(|most| context > most) {
@@ -312,36 +513,43 @@ impl Models {
 
     /// The plan's entry for each model.
     pub(super) fn planned(&self, precisions: &[Precision]) -> anyhow::Result<Vec<PlannedModel>> {
-        let planned = |(model, precision): (&Model, &Precision)| {
-            let files = model.opened.files();
-            let sizes = files.iter().map(|file| fs::metadata(file).map(|m| m.len()));
-            let hub = hub::name(&model.typed);
-            let typed = model.as_typed.as_ref().filter(|_| hub.is_none());
-            let bundled = || model.as_typed.is_none().then(|| BUNDLED.to_owned());
-            anyhow::Ok(PlannedModel {
-                typed: typed.map(|path| path.to_string_lossy().into_owned()),
-                hub: hub.or_else(bundled),
-                name: name(&model.typed),
-                path: model.source.model.clone(),
-                fingerprint: hash(&files)?,
-                bytes: sizes
-                    .sum::<Result<u64, _>>()
-                    .context("cannot read the sizes of the model's files")?,
-                vocabulary: model.opened.vocabulary(),
-                ignored_settings: model.opened.ignored_settings(),
-                precision: match precision {
-                    Precision::AsStored => model.stored(),
-                    reduced => reduced.to_string(),
-                },
-            })
+        let planned = |(model, &precision): (&Model, &Precision)| match model {
+            Model::Local(local) => local.planned(precision),
+            Model::Server(on_server) => Ok(on_server.planned()),
         };
         self.models.iter().zip(precisions).map(planned).collect()
     }
 
-    /// The graphs, ready to be loaded.
-    pub(super) fn into_opened(self) -> Vec<ReferenceModel> {
-        self.models.into_iter().map(|model| model.opened).collect()
+    /// The models, ready to be loaded.
+    pub(super) fn into_opened(self) -> Vec<OpenedModel> {
+        let opened = |model: Model| match model {
+            Model::Local(local) => Some(OpenedModel::Local(Box::new(local.opened))),
+            Model::Server(on_server) => on_server.server.map(OpenedModel::Server),
+        };
+        self.models.into_iter().filter_map(opened).collect()
     }
+}
+
+/// Refuses a server among several references: their entropies could not be combined.
+fn must_be_alone(references: &[PathBuf]) -> anyhow::Result<()> {
+    match references.len() > 1 && references.iter().any(|model| is_server(model)) {
+        true => Err(HintedError::error(
+            format!(
+                "--model: expected a server to be the only reference, got {} references",
+                references.len()
+            ),
+            "a server gives no entropies that could be combined: score with each of them by itself",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// The refusal of a server by commands that need more than losses.
+fn only_local() -> anyhow::Error {
+    HintedError::error(
+        "--model: expected a model in files, got one on a server",
+        "only `score`, `worker` and `serve` take a server as the reference",
+    )
 }
 
 /// The display name of a model: its name and commit on the Hub, or the last part of its path.

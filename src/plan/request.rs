@@ -8,7 +8,7 @@ use rho_formats::{BatchCompression, FileFormat, ScoreType};
 use crate::{
     cli::{
         Combination, InputArgs, MaskCompression, ModelArgs, ProgressArgs, RankChoice,
-        RowScoringArgs, RuleName, ScopeName, ScoreArgs, SelectionArgs, ThreadsArgs,
+        RowScoringArgs, RuleName, ScopeName, ScoreArgs, SelectionArgs, ServerArgs, ThreadsArgs,
     },
     hinted_error::HintedError,
 };
@@ -28,6 +28,8 @@ pub(crate) struct ScoringRequest {
     /// How to combine the scores of several references.
     pub(crate) combine: Option<Combination>,
     pub(crate) model_args: ModelArgs,
+    /// How servers are asked; none if the models must be local, because more than their losses is needed.
+    pub(crate) servers: Option<ServerArgs>,
     pub(crate) input: InputArgs,
     /// The field with a text after which the documents are scored too.
     pub(crate) context_field: Option<String>,
@@ -85,6 +87,7 @@ impl ScoringRequest {
             base: None,
             combine: None,
             model_args,
+            servers: None,
             input: InputArgs::default(),
             context_field: None,
             sample_seed: 0,
@@ -109,6 +112,7 @@ impl ScoringRequest {
             references: args.model.clone(),
             base: args.base.clone(),
             combine: args.combine,
+            servers: Some(args.server),
             input: args.input.clone(),
             context_field: args.with_context_field.clone(),
             selection: (!args.scores_only).then(|| (args.by, args.selection.clone())),
@@ -173,6 +177,7 @@ impl From<&ScoreArgs> for ScoringRequest {
             base: args.base.clone(),
             combine: args.combine,
             model_args: args.model_args.clone(),
+            servers: Some(args.server),
             input: args.input.clone(),
             context_field: args.with_context_field.clone(),
             sample_seed: args.selection.seed.unwrap_or(0),

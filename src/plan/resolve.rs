@@ -5,10 +5,13 @@
 
 use ort::environment::Environment;
 use rho_formats::{FileFormat, MasksFolder, ReadOptions, Shard};
-use rho_reference::{Device, Precision, ReferenceModel, ResolvedDevice, matmul::Multiplier};
+use rho_reference::{Device, Precision, ResolvedDevice, matmul::Multiplier};
 use rho_runtime::{Library, LibraryOptions};
 
-use super::{Memory, Plan, ScoringRequest, SpecialTokens, models::Models};
+use super::{
+    Memory, Plan, ScoringRequest, SpecialTokens,
+    models::{Models, OpenedModel},
+};
 use crate::{
     content::{self, ContentPlan, Encoder},
     conversations::Conversations,
@@ -18,7 +21,7 @@ use crate::{
     ranks,
     selections::{
         options,
-        rule::{BASE_LOSS, Rule, Scope},
+        rule::{BASE_LOSS, ENTROPY, Rule, Scope},
     },
     terminal, threads,
     tokenization::Tokenization,
@@ -39,12 +42,13 @@ pub(crate) struct Prepared {
     pub(crate) plan: Plan,
     pub(crate) shards: Vec<Shard>,
     /// In the order of [`Plan::models`].
-    pub(crate) models: Vec<ReferenceModel>,
+    pub(crate) models: Vec<OpenedModel>,
     pub(crate) tokenization: Option<Tokenization>,
     /// Only for conversations.
     pub(crate) conversations: Option<Conversations>,
-    pub(crate) environment: Environment,
-    /// At least one.
+    /// None if all models are on servers.
+    pub(crate) environment: Option<Environment>,
+    /// At least one, unless all models are on servers.
     pub(crate) devices: Vec<ResolvedDevice>,
     /// One for each model.
     pub(crate) precisions: Vec<Precision>,
@@ -89,7 +93,7 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
 
     let mut libraries = LibraryOptions::from_environment();
     libraries.path = request.model_args.ort_lib.clone();
-    let models = Models::open(request, &libraries, || {
+    let mut models = Models::open(request, &libraries, || {
         terminal::line(&format!("note: {}", demo::NOTICE));
         demo::folder(&libraries.cache)
     })?;
@@ -104,11 +108,12 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     let (tokenizer, tokenization) = models.tokenizer(request)?;
     let special = (request.model_args.bos, request.model_args.eos);
     let conversations = content::conversations(&request.input.text, tokenizer.as_ref(), special)?;
-    let (context, overlap) = models.windows(&request.model_args)?;
     let columns = models.columns(request)?;
     let top = models.top(request.files.top)?;
     let scores = columns.names();
     let (rule, scope) = selection(request, &scores)?;
+    models.connect(tokenization.as_ref(), &request.model_args)?;
+    let (context, overlap) = models.windows(&request.model_args)?;
     if let (Some(keep_by), None) = (&rule.keep_by, &request.input.source_field) {
         // Without a field of sources, they are the shards.
         let names = shards.iter().map(|shard| Some(shard.name.clone()));
@@ -124,11 +129,21 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
     let max_document_bytes = bounded(max_document_bytes, "max-document-bytes", MOST_BYTES)?
         .unwrap_or(ReadOptions::default().max_document_bytes);
 
-    let library = library(&mut libraries, &request.model_args.device)?;
-    let environment = rho_runtime::load(&library)?;
-    let devices = request.model_args.device.resolve(&environment)?;
+    let mut library_used = None;
+    let mut environment = None;
+    let mut devices = Vec::new();
+    if models.any_local() {
+        let library = library(&mut libraries, &request.model_args.device)?;
+        let loaded = rho_runtime::load(&library)?;
+        devices = request.model_args.device.resolve(&loaded)?;
+        environment = Some(loaded);
+        library_used = Some(library);
+    } else {
+        models.must_compute_elsewhere(&request.model_args)?;
+    }
     // All devices are of one kind.
-    let device = devices[0];
+    let on_device = devices.first().copied();
+    let device = on_device.unwrap_or(ResolvedDevice::Cpu);
     let precisions = models.precisions(&request.model_args, device)?;
     if precisions.contains(&Precision::Int8) && Multiplier::detect(Precision::Int8)?.is_portable() {
         terminal::once(
@@ -136,14 +151,18 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
              than f32 here",
         );
     }
-    let batch_tokens = batch_tokens.unwrap_or(match device {
-        ResolvedDevice::Cpu => 1024,
-        ResolvedDevice::Cuda(_) => 16_384,
+    let batch_tokens = batch_tokens.unwrap_or(match on_device {
+        Some(ResolvedDevice::Cpu) => 1024,
+        Some(ResolvedDevice::Cuda(_)) => 16_384,
+        // The prompts of a request.
+        None => 4096,
     });
     let mut references = models.planned(&precisions)?;
     let base = columns.base.then(|| references.pop()).flatten();
     if let Some(base) = &base
         && let [reference] = &references[..]
+        && reference.server.is_none()
+        && base.server.is_none()
         && reference.fingerprint == base.fingerprint
     {
         terminal::line("note: --base is the reference itself, so the excess loss is 0 everywhere");
@@ -156,18 +175,21 @@ pub(crate) fn resolve(request: &ScoringRequest) -> anyhow::Result<Prepared> {
         shards: shards.iter().map(|s| s.name.clone()).collect(),
         bytes: shards.iter().map(|s| s.bytes).sum(),
         out: request.out.clone(),
-        vocabulary: models.vocabulary(),
+        vocabulary: models.vocabulary(tokenization.as_ref()),
         tokenizer_fingerprint: tokenizer.as_ref().map(|t| t.fingerprint().to_owned()),
         tokenizer_files: tokenizer
             .as_ref()
             .map(|t| t.sources().clone())
             .unwrap_or_default(),
         tokenizer: tokenizer.map(|files| files.path().to_owned()),
-        library: library.path,
-        library_version: library.version,
-        device: match device {
-            ResolvedDevice::Cuda(_) if devices.len() > 1 => request.model_args.device.to_string(),
-            device => device.to_string(),
+        library: library_used.as_ref().map(|library| library.path.clone()),
+        library_version: library_used.map(|library| library.version),
+        device: match on_device {
+            Some(ResolvedDevice::Cuda(_)) if devices.len() > 1 => {
+                request.model_args.device.to_string()
+            }
+            Some(device) => device.to_string(),
+            None => "server".to_owned(),
         },
         precision: references[0].precision.clone(),
         references,
@@ -250,6 +272,10 @@ pub(super) fn selection(
     if let Some(column) = rule.columns().into_iter().find(|c| !there.contains(c)) {
         let hint = match column {
             BASE_LOSS => "name the model to train with --base",
+            ENTROPY if !there.contains(&ENTROPY) => {
+                "a server gives log-probs, from which entropy cannot be computed: use --by loss, or --by excess with \
+                 --base"
+            }
             _ => "name a column that this run writes",
         };
         return Err(HintedError::error(

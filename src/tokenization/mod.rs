@@ -145,6 +145,14 @@ impl Tokenization {
         })
     }
 
+    /// The ids of all tokens, ascending.
+    pub(crate) fn ids(&self) -> Vec<u32> {
+        let mut ids: Vec<u32> = self.tokenizer.get_vocab(true).into_values().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+
     /// The bytes of tokens, for display.
     pub(crate) fn pieces(&self) -> TokenBytes<'_> {
         TokenBytes::of(Cow::Borrowed(&self.tokenizer))

@@ -136,6 +136,11 @@ impl<'a> TokenBytes<'a> {
         })
     }
 
+    /// A token as it stands in the vocabulary; none if the tokenizer has no such id.
+    pub(crate) fn stored(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
     /// Whether a token is special: it stands for no text, such as the end of a sequence.
     pub(crate) fn is_special(&self, id: u32) -> bool {
         let added = self.tokenizer.get_added_vocabulary();

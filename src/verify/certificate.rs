@@ -98,7 +98,7 @@ fn differences(
         ),
         (
             "version of ONNX Runtime",
-            plan.library_version.clone(),
+            plan.library_version.clone().unwrap_or_default(),
             finding.versions.onnxruntime.clone(),
         ),
         (

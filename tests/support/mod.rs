@@ -5,6 +5,7 @@ pub(crate) mod answers;
 #[path = "../../formats/tests/support/bucket.rs"]
 pub(crate) mod bucket;
 pub(crate) mod bundled;
+pub(crate) mod completions;
 pub(crate) mod hub;
 pub(crate) mod masks;
 pub(crate) mod onnx;

@@ -160,6 +160,15 @@ pub enum ReferenceError {
         /// The reason.
         source: NotReducible,
     },
+    /// A scorer outside this crate failed.
+    #[error("{source}")]
+    Elsewhere {
+        /// Its error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A scorer was stopped before its end, together with the run.
+    #[error("stopped before the scores were there")]
+    Stopped,
     /// The head's threads could not be started.
     #[error("cannot start {threads} threads")]
     Threads {

@@ -16,7 +16,7 @@ pub struct TokenWindow<'a> {
 pub struct Scores {
     /// `-ln P(token | tokens before it in the window)`.
     pub loss: Vec<f32>,
-    /// Entropy of the distribution that predicts the token.
+    /// Entropy of the distribution that predicts the token; empty if the scorer cannot know it.
     pub entropy: Vec<f32>,
     /// The most likely tokens of that distribution; empty if none were requested.
     pub top: Top,

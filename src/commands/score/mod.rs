@@ -53,13 +53,14 @@ pub(super) fn run(args: &ScoreArgs, config: Option<&Path>) -> anyhow::Result<Out
         terminal::data_json(&ShownPlan { config, plan }, true)?;
         return Ok(Outcome::Done);
     }
-    let load = || LoadedModels::of(&prepared, usize::MAX);
+    let stop = Stop::at_signals()?;
+    let load = || LoadedModels::until(&prepared, usize::MAX, &stop);
     let job = Job {
         request,
         plan,
         shards: &prepared.shards,
         encoder: prepared.encoder(),
-        stop: &Stop::at_signals()?,
+        stop: &stop,
     };
     if plan.to_standard_output() {
         return to_stream(&job, load);
