@@ -165,7 +165,8 @@ pub struct PlannedModel {
     /// SHA-256 of the model's files; empty on a server, which does not show them.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
-    /// Bytes of these files.
+    /// Bytes of these files; 0 on a server.
+    #[serde(skip_serializing_if = "is_zero")]
     pub bytes: u64,
     /// Width of its logits.
     pub vocabulary: usize,
@@ -174,6 +175,14 @@ pub struct PlannedModel {
     pub ignored_settings: Vec<String>,
     /// Precision of its matmuls with weights.
     pub precision: String,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 fn is_empty(path: &std::path::Path) -> bool {

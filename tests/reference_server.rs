@@ -293,7 +293,23 @@ fn what_a_server_cannot_do_is_refused() {
         "the only reference",
     );
     says(&refused(&["--ignore-setting", "x"]), "--ignore-setting");
-    says(&refused(&["--context", "513"]), "2 to 512 tokens");
+    let context = Run::new(&[
+        "score",
+        "--by",
+        "loss",
+        "--context",
+        "513",
+        "--model",
+        &model,
+    ]);
+    let context = context
+        .arg(work.at("a.jsonl"))
+        .arg("--out")
+        .arg(work.at("out"));
+    let context = context
+        .arg("--tokenizer")
+        .arg(demo().join("tokenizer.json"));
+    says(&context.ends_with(2).stderr, "2 to 512 tokens");
     let without = Run::score(&work.at("a.jsonl"), &work.at("out")).args(&["--model", &model]);
     says(&without.ends_with(2).stderr, "--tokenizer");
     let eval = Run::new(&["eval", "--model", &model, "--data"]).arg(work.at("a.jsonl"));
@@ -406,7 +422,8 @@ fn other_tokens_and_counts_are_named() {
 /// A server that is right until its answer to the first documents, which it changes.
 fn late(reply: impl Fn(Asked) -> Reply + Send + Sync + 'static) -> Completions {
     Completions::start(move |asked| match asked.number {
-        0 | 1 => Reply::Json(asked.right),
+        // Two prompts alone, and two together.
+        0..=2 => Reply::Json(asked.right),
         _ => reply(asked),
     })
 }
@@ -427,9 +444,9 @@ fn a_fault_that_comes_later_stops_the_run_and_it_resumes() {
 fn failures_that_pass_are_retried_and_others_are_not() {
     let work = Workspace::new();
     let server = late(|asked| match asked.number {
-        2 | 3 => Reply::Status(500, vec![], "oops".into()),
-        4 => Reply::Status(429, vec![("Retry-After", "1".into())], "slow down".into()),
-        5 => Reply::Cut(b"{".to_vec(), 100),
+        3 | 4 => Reply::Status(500, vec![], "oops".into()),
+        5 => Reply::Status(429, vec![("Retry-After", "1".into())], "slow down".into()),
+        6 => Reply::Cut(b"{".to_vec(), 100),
         _ => Reply::Json(asked.right),
     });
     let start = Instant::now();
@@ -446,7 +463,7 @@ fn failures_that_pass_are_retried_and_others_are_not() {
     let ended = run.args(&["--server-concurrency", "1"]).ends_with(2);
     says(&ended.stderr, "got status 503: busy (tries: 3)");
     says(&ended.stderr, "--server-retries");
-    assert_eq!(never.prompts().len(), 5);
+    assert_eq!(never.prompts().len(), 6);
 
     let long = late(|_| Reply::Status(429, vec![("Retry-After", "86400".into())], String::new()));
     let ended = work.run(&long.model(), "long").ends_with(2);
@@ -648,7 +665,7 @@ fn a_signal_ends_a_run_that_waits() {
     let server = late(|_| Reply::Hang);
     let mut run = work.run(&server.model(), "out");
     let mut child = run.0.stderr(std::process::Stdio::piped()).spawn().unwrap();
-    while server.prompts().len() < 3 {
+    while server.prompts().len() < 4 {
         std::thread::sleep(Duration::from_millis(20));
         assert!(child.try_wait().unwrap().is_none());
     }

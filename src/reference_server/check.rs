@@ -94,27 +94,32 @@ fn must_count(
         0 => format!("{sent} log-probs for {sent} tokens"),
         _ => format!("{sent} to {} log-probs for {sent} tokens", sent + generated),
     };
-    if let Some(tokens) = tokens.filter(|tokens| tokens.len() != got) {
-        let got = format!("{got} for {} tokens", tokens.len());
-        return Err(refusal(Fault::Count, expected, got));
-    }
+    let of_same_number = tokens.filter(|tokens| tokens.len() == got);
     // Without null at the start, the first may be that of the second token.
     let starts_with_a_number = given
         .first()
         .is_some_and(|first| first.is_some_and(|v| v != 0.0));
     let is_shifted = (sent - 1..sent + generated).contains(&got)
         && starts_with_a_number
-        && tokens.is_none_or(|tokens| {
+        && of_same_number.is_none_or(|tokens| {
             let pairs = ids[1..].iter().zip(tokens);
             pairs.clone().all(|(&id, token)| agrees(table, id, token))
         });
     if is_shifted {
         return Err(refusal(Fault::FirstLeftOut, expected, got.to_string()));
     }
-    match got {
-        got if got < sent => Err(refusal(Fault::Truncated, expected, got.to_string())),
-        got if got > sent + generated => Err(refusal(Fault::Count, expected, got.to_string())),
-        _ => Ok(()),
+    if got < sent {
+        return Err(refusal(Fault::Truncated, expected, got.to_string()));
+    }
+    let of_others = tokens.filter(|tokens| tokens.len() != got);
+    match of_others {
+        Some(tokens) => Err(refusal(
+            Fault::Count,
+            expected,
+            format!("{got} for {} tokens", tokens.len()),
+        )),
+        None if got > sent + generated => Err(refusal(Fault::Count, expected, got.to_string())),
+        None => Ok(()),
     }
 }
 

@@ -119,7 +119,9 @@ impl Client {
         most: usize,
         stop: &Stop,
     ) -> Result<Vec<u8>, ServerError> {
-        self.retried(Method::GET, endpoint, None, most, stop).await
+        let retries = self.options.retries;
+        self.retried(Method::GET, endpoint, None, (most, retries), stop)
+            .await
     }
 
     /// The answer to some JSON, of at most `most` bytes.
@@ -128,9 +130,10 @@ impl Client {
         endpoint: &str,
         body: Bytes,
         most: usize,
+        retries: u32,
         stop: &Stop,
     ) -> Result<Vec<u8>, ServerError> {
-        self.retried(Method::POST, endpoint, Some(body), most, stop)
+        self.retried(Method::POST, endpoint, Some(body), (most, retries), stop)
             .await
     }
 
@@ -140,7 +143,7 @@ impl Client {
         method: Method,
         endpoint: &str,
         body: Option<Bytes>,
-        most: usize,
+        (most, retries): (usize, u32),
         stop: &Stop,
     ) -> Result<Vec<u8>, ServerError> {
         let permit = self.unless_stopped(self.permits.acquire(), stop).await?;
@@ -157,7 +160,7 @@ impl Client {
                 Err(_) => (format!("none within {seconds} seconds"), None),
             };
             tries += 1;
-            if tries > self.options.retries {
+            if tries > retries {
                 return Err(ServerError::Unanswered {
                     server: self.shown.clone(),
                     tries,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::{
-    ServerAddress, ServerError, ServerOptions,
+    Fault, ServerAddress, ServerError, ServerOptions,
     check::{SAMPLE, must_be_exact, must_be_of_unlikely_tokens},
     client::Client,
     completion::{self, LIST_BYTES, Listed, Models},
@@ -21,6 +21,8 @@ const LENGTH: usize = 96;
 const MOST_PROMPTS: usize = 64;
 /// The largest mean difference, in nats, between a prompt alone and its start in a batch: more than half precision needs.
 const MOST_APART: f64 = 0.1;
+/// How often several prompts are sent again: some servers fail on them, each time.
+const BATCH_RETRIES: u32 = 1;
 /// The text is long enough for half of a prompt, whatever the tokenizer.
 const TEXT: &str = "The quick brown fox jumps over the lazy dog. If a train travels 60 miles in 2 hours, then its \
                     speed is 60 / 2 = 30 miles per hour. In mathematics, a prime number is a natural number greater \
@@ -75,18 +77,24 @@ impl Server {
         let prompts = self.prompts(tokenization, length)?;
         let stop = Stop::never();
         let first = &prompts[0];
-        let alone = match self.ask(&[&first.ids], &stop) {
+        let alone = match self.ask(&[&first.ids], None, &stop) {
             // Some servers refuse to generate nothing, others then generate without end.
-            Err(ServerError::Refused { .. } | ServerError::Fault { .. }) => {
+            Err(
+                ServerError::Refused { .. }
+                | ServerError::Fault {
+                    fault: Fault::Count,
+                    ..
+                },
+            ) => {
                 self.habits.max_tokens = 1;
-                self.ask(&[&first.ids], &stop)?
+                self.ask(&[&first.ids], None, &stop)?
             }
             other => other?,
         };
         let first_values = alone.concat();
         let mut answers = vec![first_values.clone()];
         for prompt in &prompts[1..] {
-            answers.push(self.ask(&[&prompt.ids], &stop)?.concat());
+            answers.push(self.ask(&[&prompt.ids], None, &stop)?.concat());
         }
         must_be_exact(&answers.concat()).map_err(|refusal| self.fault(refusal))?;
         // The token at `i` has the value at `i - 1`.
@@ -112,7 +120,7 @@ impl Server {
     /// of the first, whose tokens do not see what follows.
     fn in_a_batch(&self, ids: &[u32], alone: &[f64], stop: &Stop) -> Result<(), String> {
         let start = &ids[..(ids.len() / 2).max(2)];
-        let both = self.ask(&[ids, start], stop);
+        let both = self.ask(&[ids, start], Some(BATCH_RETRIES), stop);
         let both = both.map_err(|error| error.to_string())?;
         for values in &both {
             let pairs = values.iter().zip(alone);

@@ -51,13 +51,16 @@ impl Server {
         self.vocabulary
     }
 
-    /// The log-probabilities, in nats, of the tokens of each prompt but its first.
+    /// The log-probabilities, in nats, of the tokens of each prompt but its first. `retries`: at most so many, if fewer
+    /// than for other requests.
     pub(super) fn ask(
         &self,
         prompts: &[&[u32]],
+        retries: Option<u32>,
         stop: &Stop,
     ) -> Result<Vec<Vec<f64>>, ServerError> {
-        let request = self.request(prompts)?;
+        let mut request = self.request(prompts)?;
+        request.retries = retries.map_or(request.retries, |few| few.min(request.retries));
         let answer = self.runtime.block_on(request.send(&self.client, stop))?;
         self.read(prompts, &answer)
     }
@@ -74,6 +77,7 @@ impl Server {
             body: body.into(),
             most: answer_bytes(prompts),
             longest: prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0),
+            retries: self.client.options.retries,
         })
     }
 
@@ -169,12 +173,14 @@ pub(super) struct Sendable {
     most: usize,
     /// Tokens of the longest prompt.
     longest: usize,
+    retries: u32,
 }
 
 impl Sendable {
     /// Sends it, and gives the bytes of the answer.
     pub(super) async fn send(self, client: &Client, stop: &Stop) -> Result<Vec<u8>, ServerError> {
-        let answer = client.post("completions", self.body, self.most, stop).await;
+        let answer = client.post("completions", self.body, self.most, self.retries, stop);
+        let answer = answer.await;
         answer.map_err(|error| match error {
             ServerError::Refused {
                 server,
