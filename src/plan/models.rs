@@ -40,7 +40,7 @@ pub(super) struct Models {
 }
 
 enum Model {
-    Local(LocalModel),
+    Local(Box<LocalModel>),
     Server(ServerModel),
 }
 
@@ -218,12 +218,12 @@ impl Models {
             )?;
             let source = Source::find(&source)?;
             let opened = ReferenceModel::open(&source)?;
-            anyhow::Ok(Model::Local(LocalModel {
+            anyhow::Ok(Model::Local(Box::new(LocalModel {
                 as_typed,
                 typed,
                 source,
                 opened,
-            }))
+            })))
         };
         let models: Vec<Model> = paths.into_iter().map(open).collect::<Result<_, _>>()?;
         let models = Self { models, references };
@@ -241,7 +241,7 @@ impl Models {
     /// The models in files.
     fn local(&self) -> impl Iterator<Item = &LocalModel> {
         self.models.iter().filter_map(|model| match model {
-            Model::Local(local) => Some(local),
+            Model::Local(local) => Some(&**local),
             Model::Server(_) => None,
         })
     }

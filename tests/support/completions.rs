@@ -41,12 +41,14 @@ pub(crate) enum Reply {
     Hang,
 }
 
+/// The headers and the body of a request.
+type Sent = (BTreeMap<String, String>, Value);
 type Behave = dyn Fn(Asked) -> Reply + Send + Sync;
 
 pub(crate) struct Completions {
     pub(crate) url: String,
     /// The requests with prompts.
-    pub(crate) asked: Arc<Mutex<Vec<(BTreeMap<String, String>, Value)>>>,
+    pub(crate) asked: Arc<Mutex<Vec<Sent>>>,
     /// The most requests that were answered at the same time.
     pub(crate) at_once: Arc<AtomicUsize>,
 }
@@ -98,7 +100,7 @@ impl Completions {
 fn serve(
     stream: TcpStream,
     behave: &Behave,
-    asked: &Mutex<Vec<(BTreeMap<String, String>, Value)>>,
+    asked: &Mutex<Vec<Sent>>,
     now: &AtomicUsize,
     at_once: &AtomicUsize,
 ) -> std::io::Result<()> {
