@@ -463,7 +463,8 @@ fn failures_that_pass_are_retried_and_others_are_not() {
     let ended = run.args(&["--server-concurrency", "1"]).ends_with(2);
     says(&ended.stderr, "got status 503: busy (tries: 3)");
     says(&ended.stderr, "--server-retries");
-    assert_eq!(never.prompts().len(), 6);
+    // The next request may have started before the run ended.
+    assert!((6..8).contains(&never.prompts().len()));
 
     let long = late(|_| Reply::Status(429, vec![("Retry-After", "86400".into())], String::new()));
     let ended = work.run(&long.model(), "long").ends_with(2);
