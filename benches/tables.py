@@ -1,4 +1,4 @@
-"""Writes a bench's table into docs/performance.md, between `<!-- NAME -->` and `<!-- end of NAME -->`. Its caption, with the
+"""Writes a bench's table into docs/performance.md or another document, between `<!-- NAME -->` and `<!-- end of NAME -->`. Its caption, with the
 command, the processor, the commit and the load, is written together with the table, so that they always match."""
 
 import os
@@ -8,7 +8,9 @@ import shlex
 import subprocess
 import sys
 
-DOCUMENT = pathlib.Path(__file__).resolve().parent.parent / "docs/performance.md"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DOCUMENTS = ["docs/performance.md", "docs/scale.md"]
+"""Those with tables of benches."""
 
 
 def processor():
@@ -25,12 +27,13 @@ def processor():
 
 
 def commit():
-    """The commit that is checked out, and whether files other than docs/performance.md differ from it."""
+    """The commit that is checked out, and whether files other than the documents differ from it."""
     def git(*words):
-        asked = subprocess.run(["git", *words], cwd=DOCUMENT.parent.parent, capture_output=True, text=True)
+        asked = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True)
         return asked.stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs/performance.md")
+    documents = [f":!{document}" for document in DOCUMENTS]
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", *documents)
     return (git("rev-parse", "--short", "HEAD") or "unknown") + (" and changes" if changed else "")
 
 
@@ -44,12 +47,13 @@ def made_by():
     return f"`{command}`, {processor()}, commit {commit()}, load {os.getloadavg()[0]:.1f} at the start"
 
 
-def write(name, lines):
-    """Replaces the lines between the markers of `name`."""
-    text = DOCUMENT.read_text()
+def write(name, lines, document="performance"):
+    """Replaces the lines between the markers of `name` in a document of docs/."""
+    path = ROOT / f"docs/{document}.md"
+    text = path.read_text()
     begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
     if text.count(begin) != 1 or text.count(end) != 1:
-        sys.exit(f"{DOCUMENT}: expected one {begin.strip()} and one {end.strip()}, got {text.count(begin)} and {text.count(end)}")
+        sys.exit(f"{path}: expected one {begin.strip()} and one {end.strip()}, got {text.count(begin)} and {text.count(end)}")
     before, rest = text.split(begin)
     _, after = rest.split(end)
-    DOCUMENT.write_text(before + begin + "".join(line + "\n" for line in lines) + end + after)
+    path.write_text(before + begin + "".join(line + "\n" for line in lines) + end + after)
