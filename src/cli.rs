@@ -15,6 +15,7 @@ mod eval;
 #[cfg(feature = "train")]
 mod experiment;
 mod export;
+mod gather;
 mod input;
 mod merge;
 mod model;
@@ -46,6 +47,7 @@ pub use eval::EvalArgs;
 #[cfg(feature = "train")]
 pub use experiment::ExperimentArgs;
 pub use export::{ExportArgs, ExportDtype, HeadOutput};
+pub use gather::GatherArgs;
 pub(crate) use input::OPTION_NAMES;
 pub use input::{InputArgs, TextArgs};
 pub use merge::{MergeArgs, OnDuplicate};
@@ -130,6 +132,9 @@ pub enum Command {
     /// Print statistics of masks: by source, by position in the document, by token.
     #[command(after_long_help = show_and_stats::STATS_EXAMPLES)]
     Stats(StatsArgs),
+    /// Gather the rows that workers scored, from files of an engine, in a masks folder.
+    #[command(after_long_help = gather::EXAMPLES)]
+    Gather(Box<GatherArgs>),
     /// Merge masks folders of parts of a corpus into one.
     #[command(after_long_help = merge::EXAMPLES)]
     Merge(MergeArgs),
@@ -203,6 +208,7 @@ impl Command {
         match self {
             Self::Score(args) => Some(args.progress.progress),
             Self::Select(args) => Some(args.progress.progress),
+            Self::Gather(args) => Some(args.progress.progress),
             Self::Merge(args) => Some(args.progress.progress),
             Self::Convert(args) => Some(args.progress.progress),
             Self::Dynamics(args) => Some(args.progress.progress),

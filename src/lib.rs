@@ -52,6 +52,7 @@ mod eval;
 #[cfg(feature = "train")]
 mod experiment;
 mod files;
+mod gather;
 mod groups;
 pub mod hint;
 pub mod hinted_error;

@@ -61,6 +61,9 @@ mod file_formats;
 // Documents that are dropped before tokens are ranked.
 #[cfg(test)]
 mod filter;
+// Rows that workers scored, from files of engines.
+#[cfg(test)]
+mod gather;
 // Ways to write an ONNX file: inputs, heads, types, external data, graphs that are refused.
 #[cfg(test)]
 mod graphs;

@@ -32,11 +32,11 @@ pub use input::{
     Rejection, Sample, ShardError, ShardReader, UnsupportedForm,
 };
 pub use masks::{
-    BatchCompression, DocumentColumns, DocumentName, DocumentRead, FileFormat, ListsCopy,
-    MaskBatch, MaskColumns, MaskCopy, MaskDocuments, MaskError, MaskFile, MaskReader, MaskRow,
-    MaskSchema, MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError, RESERVED,
-    ScoreType, Spill, SpillMark, SpilledRows, Storage, TARGET, TopColumns, TopTokens, WriteOptions,
-    file_stem, listed_masks, mask_file_name, mask_file_name_in, mask_file_stem, read_masks,
-    same_files, token_hash,
+    AnswerErrors, BatchCompression, DocumentColumns, DocumentName, DocumentRead, FileFormat,
+    ListsCopy, MaskBatch, MaskColumns, MaskCopy, MaskDocuments, MaskError, MaskFile, MaskReader,
+    MaskRow, MaskSchema, MaskStream, MaskWriter, MasksFolder, NewColumns, NewLists, OutputError,
+    RESERVED, ScoreType, Spill, SpillMark, SpilledRows, Storage, TARGET, TopColumns, TopTokens,
+    WriteOptions, file_stem, listed_masks, mask_file_name, mask_file_name_in, mask_file_stem,
+    read_masks, same_files, token_hash,
 };
 pub use remote::{Remote, RemoteError, RemoteErrorKind};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Arg, Args};
 
 use super::{
     input::InputArgs,
@@ -12,6 +12,18 @@ use super::{
     threads_and_progress::ThreadsArgs,
     values::{Combination, ScoreDtype, yes_or_no},
 };
+
+/// The options of `score` that describe a corpus: here every row is answered, in order.
+const OF_A_CORPUS: [&str; 8] = [
+    "lines",
+    "limit",
+    "sample",
+    "strict",
+    "max_rejected",
+    "max_untargeted",
+    "batch",
+    "scope",
+];
 
 /// What is scored and stored of each row; the options of `score`.
 #[derive(Debug, Args)]
@@ -94,4 +106,12 @@ pub struct RowScoringArgs {
     /// How many threads.
     #[command(flatten)]
     pub threads: ThreadsArgs,
+}
+
+/// Hides what only describes a corpus.
+pub(super) fn without_corpus(argument: Arg) -> Arg {
+    match OF_A_CORPUS.contains(&argument.get_id().as_str()) {
+        true => argument.hide(true),
+        false => argument,
+    }
 }

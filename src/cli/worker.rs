@@ -1,8 +1,8 @@
 //! The arguments of `worker`.
 
-use clap::{Arg, Args};
+use clap::Args;
 
-use super::row_scoring::RowScoringArgs;
+use super::row_scoring::{RowScoringArgs, without_corpus};
 
 /// What `worker --help` ends with.
 pub(super) const EXAMPLES: &str = "\
@@ -13,18 +13,6 @@ Example, from Python (rho_mask.Scorer does this and restarts a worker that died)
   scores = pyarrow.ipc.open_stream(worker.stdout).read_next_batch()
 
 Exit codes: 0 at the end of the input; 2 stopped by an error, or because the parent process is gone.";
-
-/// The options of `score` that describe a corpus: here every row is answered, in order.
-const OF_A_CORPUS: [&str; 8] = [
-    "lines",
-    "limit",
-    "sample",
-    "strict",
-    "max_rejected",
-    "max_untargeted",
-    "batch",
-    "scope",
-];
 
 /// The highest `--first-row`: as many rows again can be counted from it.
 const MOST_FIRST_ROW: i64 = i64::MAX / 2;
@@ -65,12 +53,4 @@ pub struct WorkerArgs {
     /// With --pass or --pass-all, the schema of the input is read from standard input first. The schema has no metadata.
     #[arg(long)]
     pub show_schema: bool,
-}
-
-/// Hides what only describes a corpus.
-fn without_corpus(argument: Arg) -> Arg {
-    match OF_A_CORPUS.contains(&argument.get_id().as_str()) {
-        true => argument.hide(true),
-        false => argument,
-    }
 }

@@ -11,6 +11,7 @@ mod eval;
 mod experiment;
 mod export;
 mod finish;
+mod gather;
 mod merge;
 mod report;
 mod score;
@@ -69,6 +70,7 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
         Command::Convert(args) => convert::run(args),
         Command::Show(args) => show::run(args),
         Command::Stats(args) => stats::run(args),
+        Command::Gather(args) => gather::run(args),
         Command::Merge(args) => merge::run(args),
         Command::Diff(args) => diff::run(args),
         Command::Export(args) => export::run(args),

@@ -165,6 +165,10 @@ pub(super) fn masks(error: &MaskError) -> Option<&'static str> {
             Some("start the run again: it finished no shard, so there are no masks")
         }
         MaskError::Outside { .. } => Some(OUTSIDE),
+        MaskError::AnswerColumn { .. } => Some(
+            "give `gather` the options of the workers, and keep the types of their columns: `rho-mask worker --show-schema` \
+             with the same options prints them",
+        ),
         MaskError::Row { .. } => Some("the file is damaged: create it again"),
         MaskError::Compressed { .. } => Some("write the masks again without --compression"),
         MaskError::Parquet { .. } => Some(

@@ -16,5 +16,5 @@ mod duplicates;
 mod file;
 pub(crate) mod plan;
 pub(crate) mod run;
-mod settings;
+pub(crate) mod settings;
 mod summary;

@@ -19,7 +19,7 @@ const MAY_DIFFER: &[&str] = &[
 ];
 
 /// Refuses metadata whose settings differ from those of the first folder.
-pub(super) fn must_equal(first: (&Path, &Value), other: (&Path, &Value)) -> anyhow::Result<()> {
+pub(crate) fn must_equal(first: (&Path, &Value), other: (&Path, &Value)) -> anyhow::Result<()> {
     let (before, now) = (comparable(first.1), comparable(other.1));
     let Some((field, before, now)) = difference("", &before, &now) else {
         return Ok(());

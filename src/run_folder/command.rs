@@ -14,15 +14,17 @@ pub(crate) enum Command {
     Convert,
     Dynamics,
     Merge,
+    Gather,
 }
 
 impl Command {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Score,
         Self::Select,
         Self::Convert,
         Self::Dynamics,
         Self::Merge,
+        Self::Gather,
     ];
 
     /// Its name on the command line and in the settings of a recorded plan.
@@ -33,6 +35,7 @@ impl Command {
             Self::Convert => "convert",
             Self::Dynamics => "dynamics",
             Self::Merge => "merge",
+            Self::Gather => "gather",
         }
     }
 
@@ -46,7 +49,7 @@ impl Command {
 
     /// Whether it writes masks from finished masks, file by file.
     pub(crate) fn copies_masks(self) -> bool {
-        matches!(self, Self::Select | Self::Merge)
+        matches!(self, Self::Select | Self::Merge | Self::Gather)
     }
 
     /// Whether its folder is a dataset that the `datasets` library can read.
@@ -59,14 +62,22 @@ impl Command {
         let expected = match (self, other) {
             (own, other) if own == other => return Ok(()),
             // Masks may replace masks: the settings differ, and --restart removes the old ones.
-            (Self::Score, Self::Select | Self::Dynamics | Self::Merge) => return Ok(()),
-            (Self::Score | Self::Select | Self::Merge, Self::Convert) => "one of masks".to_owned(),
+            (Self::Score, Self::Select | Self::Dynamics | Self::Merge | Self::Gather) => {
+                return Ok(());
+            }
+            (Self::Score | Self::Select | Self::Merge | Self::Gather, Self::Convert) => {
+                "one of masks".to_owned()
+            }
             (own, _) => format!("one of `{}`", own.name()),
         };
         let got = match (self, other) {
-            (Self::Select | Self::Merge, Self::Score) => "one that `score` writes".to_owned(),
-            (Self::Convert, Self::Score | Self::Select | Self::Merge) => "one of masks".to_owned(),
-            (Self::Dynamics, Self::Score | Self::Select | Self::Merge) => {
+            (Self::Select | Self::Merge | Self::Gather, Self::Score) => {
+                "one that `score` writes".to_owned()
+            }
+            (Self::Convert, Self::Score | Self::Select | Self::Merge | Self::Gather) => {
+                "one of masks".to_owned()
+            }
+            (Self::Dynamics, Self::Score | Self::Select | Self::Merge | Self::Gather) => {
                 "one with masks".to_owned()
             }
             (_, other) => format!("one of `{}`", other.name()),

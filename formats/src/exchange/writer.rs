@@ -11,10 +11,8 @@ use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema, SchemaRef};
 use arrow_select::take::take;
 
 use super::Passed;
-use crate::masks::{MaskRow, MaskSchema, OutputError, Pending, writing};
+use crate::masks::{ERROR, MaskRow, MaskSchema, OutputError, Pending, writing};
 
-/// The column that says why a row has no scores.
-const ERROR: &str = "error";
 /// The most tokens of a batch: the offsets of its lists have 32 bits.
 const MOST_TOKENS: usize = i32::MAX as usize;
 

@@ -7,6 +7,7 @@ use std::io::{Read, Seek};
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 
+use super::answers::Answers;
 use super::frames::{FILE_MAGIC, Frames};
 use super::parquet_rows::{MAGIC, ParquetRows};
 
@@ -15,6 +16,8 @@ pub(super) enum Batches {
     /// An Arrow stream, or an Arrow file.
     Arrow(Frames),
     Parquet(Box<ParquetRows>),
+    /// Answers to rows, in a file of any format.
+    Answers(Box<Answers>),
 }
 
 impl Batches {
@@ -43,6 +46,7 @@ impl Batches {
         match self {
             Self::Arrow(frames) => frames.schema(),
             Self::Parquet(rows) => rows.schema(),
+            Self::Answers(answers) => answers.schema(),
         }
     }
 
@@ -51,6 +55,7 @@ impl Batches {
         match self {
             Self::Arrow(frames) => frames.left(),
             Self::Parquet(rows) => rows.left(),
+            Self::Answers(answers) => answers.left(),
         }
     }
 
@@ -58,7 +63,7 @@ impl Batches {
     pub(super) fn compressed(&self) -> bool {
         match self {
             Self::Arrow(frames) => frames.compressed(),
-            Self::Parquet(_) => false,
+            Self::Parquet(_) | Self::Answers(_) => false,
         }
     }
 
@@ -75,6 +80,7 @@ impl Batches {
         match self {
             Self::Arrow(frames) => frames.next_of(only),
             Self::Parquet(rows) => rows.next_of(only),
+            Self::Answers(answers) => answers.next_of(only),
         }
     }
 
@@ -83,6 +89,7 @@ impl Batches {
         match self {
             Self::Arrow(frames) => frames.skip(),
             Self::Parquet(rows) => rows.skip(),
+            Self::Answers(answers) => answers.skip(),
         }
     }
 }

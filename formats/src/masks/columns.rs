@@ -12,8 +12,10 @@ use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use arrow_select::filter::filter_record_batch;
 use half::slice::HalfFloatSliceExt;
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::answers::Answers;
 use super::batches::Batches;
 use super::reader::{NO_CONTEXT, broken, open_batches, open_beginning};
 use super::schema::{self, MaskSchema};
@@ -55,6 +57,23 @@ impl MaskColumns {
     pub fn open_beginning(path: &Path, bytes: u64) -> Result<Self, MaskError> {
         let (batches, columns) = open_beginning(path, bytes)?;
         Ok(Self::with(path, batches, columns))
+    }
+
+    /// Opens a file of answers to rows, in any format of masks, as masks with these columns and without the rows that
+    /// have no scores. The rows are those of `shard`, numbered from 0. Also returns how they were scored, if the file
+    /// says it.
+    ///
+    /// # Errors
+    /// If it cannot be read, or a column is missing or of another type.
+    pub fn of_answers(
+        path: &Path,
+        columns: &MaskSchema,
+        shard: &str,
+    ) -> Result<(Self, Option<Value>), MaskError> {
+        let answers = Answers::open(path, columns, shard)?;
+        let metadata = answers.metadata();
+        let batches = Batches::Answers(Box::new(answers));
+        Ok((Self::with(path, batches, columns.clone()), metadata))
     }
 
     fn with(path: &Path, batches: Batches, columns: MaskSchema) -> Self {

@@ -215,6 +215,19 @@ pub enum MaskError {
         expected: DataType,
     },
 
+    /// A column of answers to rows that is missing or of another type.
+    #[error("{}: expected column {column:?} of type {expected}, got {got}", .path.display())]
+    AnswerColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column's name.
+        column: String,
+        /// The type it should have.
+        expected: DataType,
+        /// The type it has.
+        got: String,
+    },
+
     /// A column that was requested by name and is missing.
     #[error("{}: expected the requested column {column:?} of numbers or masks, found none", .path.display())]
     NoColumn {

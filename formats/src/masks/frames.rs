@@ -123,7 +123,7 @@ impl Frames {
         let (mut widths, mut columns) = (Vec::new(), Vec::new());
         for field in schema.fields() {
             let first = widths.len();
-            add_widths(field.data_type(), &mut widths)?;
+            add_column_widths(field.data_type(), &mut widths)?;
             columns.push(first..widths.len());
         }
         Ok(Self {
@@ -327,8 +327,19 @@ fn unpacked_length(buffer: &[u8]) -> Result<u64, ArrowError> {
     }
 }
 
+/// Adds the item sizes of the buffers of a whole column. Another program may have put columns of numbers, dates or times
+/// beside those of masks.
+pub(super) fn add_column_widths(kind: &DataType, widths: &mut Vec<u64>) -> Result<(), ArrowError> {
+    const BITS: u64 = 1;
+    match kind.primitive_width() {
+        Some(width) => widths.extend([BITS, width as u64]),
+        None => add_widths(kind, widths)?,
+    }
+    Ok(())
+}
+
 /// Adds the item sizes of a column's buffers, in the order of Arrow's format.
-pub(super) fn add_widths(kind: &DataType, widths: &mut Vec<u64>) -> Result<(), ArrowError> {
+fn add_widths(kind: &DataType, widths: &mut Vec<u64>) -> Result<(), ArrowError> {
     const BITS: u64 = 1;
     const OFFSET: u64 = 4;
     match kind {
@@ -422,6 +433,6 @@ fn read_body(
     Ok(body.into())
 }
 
-fn wrong(expected: &str) -> ArrowError {
+pub(super) fn wrong(expected: &str) -> ArrowError {
     ArrowError::IpcError(format!("expected {expected}"))
 }

@@ -17,6 +17,7 @@
 //! other programs read lazily. A file gets its final name only when it is complete. The same rows give the
 //! same bytes. The caller decides which tokens are kept.
 
+mod answers;
 mod batch;
 mod batches;
 mod columns;
@@ -40,6 +41,8 @@ mod stream;
 mod top;
 mod writer;
 
+pub use answers::AnswerErrors;
+pub(crate) use answers::ERROR;
 pub(crate) use batch::Pending;
 pub use columns::{MaskBatch, MaskColumns};
 pub use copy::{MaskCopy, NewColumns};

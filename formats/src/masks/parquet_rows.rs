@@ -28,7 +28,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::frames::add_widths;
+use super::frames::add_column_widths;
 use super::schema::INPUT_IDS;
 use crate::input::parquet::pages::{Budget, Chunk, Limited, PageValues};
 use crate::input::parquet::{cause, footer, lies_in, total_rows};
@@ -88,7 +88,7 @@ impl ParquetRows {
         total_rows(&metadata, ranges.length()).map_err(input)?;
         for field in schema.fields() {
             let kind = field.data_type();
-            add_widths(kind, &mut Vec::new())
+            add_column_widths(kind, &mut Vec::new())
                 .map_err(|_| wrong(&format!("types of mask files, got {kind}")))?;
         }
         // Then a column has one leaf, because mask files have no structs.
