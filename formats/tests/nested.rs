@@ -58,7 +58,7 @@ fn rows(path: &Path, options: &ReadOptions) -> Vec<Row> {
         outcome.error
     );
     let row = |record| match record {
-        Record::Rejected(rejection) => Err(rejection.reason),
+        Record::Rejected(rejection, _) => Err(rejection.reason),
         Record::Document(document) => match document.content {
             Content::Messages { messages, tools } => Ok((messages, tools)),
             other => panic!("{other:?}"),
@@ -267,7 +267,7 @@ fn targets(path: &Path, field: &str) -> Vec<Result<String, String>> {
         ..ReadOptions::default()
     };
     let row = |record| match record {
-        Record::Rejected(rejection) => Err(rejection.reason),
+        Record::Rejected(rejection, _) => Err(rejection.reason),
         Record::Document(document) => match document.content {
             Content::TargetedTokens { target, .. } => {
                 let bits = target.iter().map(|bit| if *bit { '1' } else { '0' });
@@ -327,7 +327,7 @@ fn spans_and_the_text_before_in_every_format() {
                 .records
                 .into_iter()
                 .map(|record| match record {
-                    Record::Rejected(rejection) => Err(rejection.reason),
+                    Record::Rejected(rejection, _) => Err(rejection.reason),
                     Record::Document(document) => Ok(document.content),
                 })
                 .collect();
@@ -351,7 +351,7 @@ fn spans_and_the_text_before_in_every_format() {
             options.context_field = Some("hint".to_owned());
             let outcome = read(&folder.join(name), &options);
             let got = outcome.records.into_iter().map(|record| match record {
-                Record::Rejected(rejection) => Err(rejection.reason),
+                Record::Rejected(rejection, _) => Err(rejection.reason),
                 Record::Document(document) => Ok(document.context),
             });
             let got: Vec<_> = got.collect();

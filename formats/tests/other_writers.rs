@@ -215,7 +215,7 @@ pub(crate) fn nulls(path: &Path, place: &str) {
     assert_eq!(outcome.told(), expected);
     let ids = outcome.records.iter().filter_map(|record| match record {
         Record::Document(document) => Some(document.id.as_str()),
-        Record::Rejected(_) => None,
+        Record::Rejected(_, _) => None,
     });
     assert_eq!(ids.collect::<Vec<_>>(), ["1", "-3", "4"]);
 

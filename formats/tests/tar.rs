@@ -31,7 +31,7 @@ const END: [u8; 1024] = [0; 1024];
 fn ids(records: &[Record]) -> Vec<&str> {
     let id = |record| match record {
         &Record::Document(Document { ref id, .. }) => id.as_str(),
-        Record::Rejected(rejection) => rejection.reason.as_str(),
+        Record::Rejected(rejection, _) => rejection.reason.as_str(),
     };
     records.iter().map(id).collect()
 }

@@ -18,14 +18,11 @@ from types import TracebackType
 from typing import Any, TextIO
 
 import pyarrow as pa
-import pyarrow.ipc
 
-from .errors import RhoMaskError, RunError, SchemaMismatch, ScorerError
+from .errors import RhoMaskError, RunError, ScorerError
 from .masks import StrPath
 from .run import Option, error_of, find_binary, flags
-
-BATCH_BYTES = 256 << 20
-"""The most bytes that are sent at once, unless a scorer has its own limit. The worker refuses 2 GiB."""
+from .tables import BATCH_BYTES, fitted, parts, sent
 
 _LAST_WORDS = 64 << 10
 """Bytes of standard error that are kept to extract the error from."""
@@ -115,7 +112,7 @@ class Scorer:
     def schema(self, columns: pa.Schema | None = None) -> pa.Schema:
         """The schema of the answers, without metadata; starts no worker and opens no model. With `pass_columns` or
         `pass_all`, `columns` is the schema of the tables to score."""
-        return _schema_of(self._command("--show-schema"), _sent(columns) if self._passes and columns is not None else None)
+        return _schema_of(self._command("--show-schema"), sent(columns) if self._passes and columns is not None else None)
 
     def close(self) -> None:
         """Ends the worker. A call that another thread has made is finished first."""
@@ -196,10 +193,10 @@ class Scorer:
     def _batches(self, table: Any) -> Iterator[pa.RecordBatch]:
         """The table in the columns of the first one, in parts that may be sent."""
         if self._columns is None:
-            self._columns = _sent(table.schema)
-        for batch in _fitted(table, self._columns).to_batches():
+            self._columns = sent(table.schema)
+        for batch in fitted(table, self._columns).to_batches():
             if batch.num_rows:
-                yield from _parts(batch, self._batch_bytes)
+                yield from parts(batch, self._batch_bytes)
 
 
 _scorers: weakref.WeakSet[Scorer] = weakref.WeakSet()
@@ -429,56 +426,6 @@ def _schema_of(command: list[str], columns: pa.Schema | None) -> pa.Schema:
         message, hint = error_of(ended.stderr.decode("utf-8", "replace").splitlines())
         raise RunError(message or f"rho-mask ended with exit code {ended.returncode}", hint, ended.returncode)
     return pa.ipc.open_stream(ended.stdout).schema
-
-
-def _sent(columns: pa.Schema) -> pa.Schema:
-    """The columns as they are sent: later tables may have nulls where the first one has none."""
-    if not columns.names:
-        raise SchemaMismatch("expected columns, got a table without any")
-    twice = {name for name in columns.names if columns.names.count(name) > 1}
-    if twice:
-        raise SchemaMismatch(f"expected columns with different names, got {', '.join(sorted(twice))} more than once")
-    return pa.schema([field.with_nullable(True) for field in columns])
-
-
-def _fitted(table: Any, columns: pa.Schema) -> pa.Table:
-    """The table with these columns, in this order."""
-    given = table.schema
-    if sorted(given.names) != sorted(columns.names):
-        raise SchemaMismatch(
-            f"expected the columns {', '.join(columns.names)}, as in the first table, got {', '.join(given.names)}"
-        )
-    fitted = []
-    for field in columns:
-        column, kind = table.column(field.name), given.field(field.name).type
-        if kind != field.type:
-            if not _is_another_form(kind, field.type):
-                raise SchemaMismatch(f'column "{field.name}": expected {field.type}, as in the first table, got {kind}')
-            column = column.cast(field.type)
-        fitted.append(column)
-    return pa.table(fitted, schema=columns)
-
-
-def _is_another_form(given: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether values of one type are values of the other: only nullability or the width of offsets differs."""
-    if given == wanted or pa.types.is_null(given):
-        return True
-    texts = (pa.types.is_string, pa.types.is_large_string)
-    if any(text(given) for text in texts):
-        return any(text(wanted) for text in texts)
-    lists = (pa.types.is_list, pa.types.is_large_list)
-    if any(kind(given) for kind in lists) and any(kind(wanted) for kind in lists):
-        return _is_another_form(given.value_type, wanted.value_type)
-    return False
-
-
-def _parts(batch: pa.RecordBatch, most: int) -> Iterator[pa.RecordBatch]:
-    if batch.num_rows <= 1 or pa.ipc.get_record_batch_size(batch) <= most:
-        yield batch
-        return
-    half = batch.num_rows // 2
-    yield from _parts(batch.slice(0, half), most)
-    yield from _parts(batch.slice(half), most)
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:

@@ -144,7 +144,7 @@ fn each(
                     Content::Text(text) => take(&document.id, &text)?,
                     _ => rejected += 1,
                 },
-                Record::Rejected(_) => rejected += 1,
+                Record::Rejected(_, _) => rejected += 1,
             }
         }
     }

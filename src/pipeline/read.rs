@@ -220,7 +220,7 @@ fn chained(before: u64, record: &Record) -> u64 {
             }
             parts.iter().for_each(|part| hash.update(part));
         }
-        Record::Rejected(rejection) => hash.update(rejection.reason.as_bytes()),
+        Record::Rejected(rejection, _) => hash.update(rejection.reason.as_bytes()),
     }
     hash.digest()
 }
@@ -229,7 +229,7 @@ fn chained(before: u64, record: &Record) -> u64 {
 pub(super) fn row(record: &Record) -> i64 {
     match record {
         Record::Document(document) => document.row,
-        Record::Rejected(rejection) => rejection.row,
+        Record::Rejected(rejection, _) => rejection.row,
     }
 }
 
@@ -239,7 +239,7 @@ pub(super) fn size(record: &Record) -> usize {
         Record::Document(document) => {
             document.content.bytes() + document.context.as_ref().map_or(0, String::len)
         }
-        Record::Rejected(_) => 0,
+        Record::Rejected(_, _) => 0,
     }
 }
 

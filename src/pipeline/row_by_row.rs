@@ -78,7 +78,7 @@ pub(crate) fn answers(
 fn unanswered(record: &Record) -> Answer {
     let (row, id) = match record {
         Record::Document(document) => (document.row, Some(document.id.clone())),
-        Record::Rejected(rejection) => (rejection.row, None),
+        Record::Rejected(rejection, id) => (rejection.row, id.clone()),
     };
     Answer {
         row,

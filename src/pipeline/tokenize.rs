@@ -209,7 +209,7 @@ pub(crate) fn tokenize(
         context,
     } = match record {
         Record::Document(document) => document,
-        Record::Rejected(rejection) => return Err(rejection),
+        Record::Rejected(rejection, _) => return Err(rejection),
     };
     let reject = |reason: String| Rejection {
         shard: shard.to_owned(),

@@ -357,7 +357,7 @@ fn tokens(work: &Tokenising<'_>, shard: &Shard, record: Record) -> Result<MaskRo
         id, row, content, ..
     } = match record {
         Record::Document(document) => document,
-        Record::Rejected(rejection) => return Err(rejection),
+        Record::Rejected(rejection, _) => return Err(rejection),
     };
     let reject = |reason: String| Rejection {
         shard: shard.name.clone(),

@@ -250,7 +250,7 @@ fn read_shard(shard: &Shard, options: &ReadOptions) {
 /// The row after that of `record`, which must not be before `next`.
 fn row_after(record: &Record, next: i64, options: &ReadOptions) -> i64 {
     let row = match record {
-        Record::Rejected(rejection) => {
+        Record::Rejected(rejection, _) => {
             assert!(!rejection.reason.is_empty());
             rejection.row
         }

@@ -394,15 +394,15 @@ pub(crate) fn missing_of_arrow(schema: &[u8], options: &ReadOptions) -> Option<S
 pub enum Record {
     /// A row with a document.
     Document(Document),
-    /// A row without one.
-    Rejected(Rejection),
+    /// A row without one, and its id if it could be read.
+    Rejected(Rejection, Option<String>),
 }
 
 impl Record {
     pub(crate) fn row(&self) -> i64 {
         match self {
             Self::Document(document) => document.row,
-            Self::Rejected(rejection) => rejection.row,
+            Self::Rejected(rejection, _) => rejection.row,
         }
     }
 
@@ -416,11 +416,13 @@ impl Record {
                 context: said.context,
                 source: said.source,
             }),
-            Err(reason) => Self::Rejected(Rejection {
-                shard: shard.to_owned(),
-                row,
-                reason,
-            }),
+            Err(reason) => Self::rejected(shard, row, None, reason),
         }
+    }
+
+    /// The record of a row without a document.
+    fn rejected(shard: &str, row: i64, id: Option<String>, reason: String) -> Self {
+        let shard = shard.to_owned();
+        Self::Rejected(Rejection { shard, row, reason }, id)
     }
 }

@@ -132,7 +132,7 @@ impl Sink {
             Record::Document(document) => {
                 document.content.bytes() + document.context.as_ref().map_or(0, String::len)
             }
-            Record::Rejected(_) => 0,
+            Record::Rejected(_, _) => 0,
         };
         self.records.push(record);
         if self.records.len() < RECORDS && self.bytes < BYTES {

@@ -31,7 +31,7 @@ impl Outcome {
             .into_iter()
             .map(|record| match record {
                 Record::Document(document) => document,
-                Record::Rejected(rejection) => panic!("{rejection:?}"),
+                Record::Rejected(rejection, _) => panic!("{rejection:?}"),
             })
             .collect()
     }
@@ -45,7 +45,7 @@ impl Outcome {
                 ..
             }) => (row, Ok(text.as_str())),
             &Record::Document(Document { row, .. }) => (row, Ok("tokens")),
-            Record::Rejected(rejection) => (rejection.row, Err(rejection.reason.as_str())),
+            Record::Rejected(rejection, _) => (rejection.row, Err(rejection.reason.as_str())),
         };
         self.records.iter().map(tell).collect()
     }

@@ -147,7 +147,7 @@ impl<'a> Table<'a> {
         let path = self.plan.shards[self.file].path.display();
         let document = match line {
             Line::Document(document) => document,
-            Line::Rejected(rejection) => {
+            Line::Rejected(rejection, _) => {
                 return Err(HintedError::error(
                     format!("{path} row {}: {}", rejection.row, rejection.reason),
                     "each row needs a number, a list of numbers, or null; integers and floating-point numbers are read, decimals and texts are not: convert them first",

@@ -443,11 +443,14 @@ impl Batch {
                     }
                 });
             }
-            let document = wanted::document(options, values).map(|(content, context)| {
-                said.context = context;
-                (said, content)
-            });
-            if !sink.push(Record::of(shard, sink.rows(), document)) {
+            let record = match wanted::document(options, values) {
+                Ok((content, context)) => {
+                    said.context = context;
+                    Record::of(shard, sink.rows(), Ok((said, content)))
+                }
+                Err(reason) => Record::rejected(shard, sink.rows(), said.id, reason),
+            };
+            if !sink.push(record) {
                 return Ok(false);
             }
         }
