@@ -6,6 +6,10 @@ passed on unchecked: the program decides whether an option exists and what it me
 
 from __future__ import annotations
 
+import contextlib
+import io
+import itertools
+import json
 import os
 import shutil
 import signal
@@ -15,7 +19,7 @@ import sysconfig
 import threading
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -24,11 +28,18 @@ import pyarrow as pa
 
 from .errors import IncompleteWarning, RhoMaskError, RunError
 from .masks import StrPath, check_tokenizer, metadata_of
+from .tables import fitted, parts, sent
 
 Option = None | bool | str | int | float | os.PathLike[str]
 
 _LINES = 200
 """Lines of standard error that are kept to extract the error from."""
+
+Documents = Iterable[pa.RecordBatch] | Iterable[pa.Table] | Iterable[Mapping[str, Any]]
+"""Documents in memory: as Arrow, or as dictionaries."""
+
+_STREAMED_BYTES = 16 << 20
+"""The most bytes of a record batch that is streamed to the program."""
 
 _PATIENCE = 10.0
 """Seconds that the program has to exit after SIGTERM before it is killed."""
@@ -87,7 +98,7 @@ def score(
 
 
 def score_stream(
-    corpus: StrPath | Sequence[StrPath],
+    corpus: StrPath | Sequence[StrPath] | Documents,
     *,
     model: StrPath | Sequence[StrPath] | None = None,
     binary: StrPath | None = None,
@@ -97,8 +108,15 @@ def score_stream(
     """Scores a corpus and streams the masks as Arrow record batches, to train while scoring runs.
 
     Arguments are those of `score`. The program waits for a slow reader, so memory does not grow.
+
+    The corpus may also be an iterable of record batches, pyarrow tables or dictionaries: a generator, a
+    `pyarrow.RecordBatchReader`, a dataset of `datasets`. A thread reads it while the program scores, no faster than the
+    program. Batches have the columns of the first one; dictionaries are sent as JSON. What the iterable raises ends the
+    program and is raised where the stream is read.
     """
-    return MaskStream(_Run(_command(corpus, "-", model, binary, options), stdout=subprocess.PIPE, quiet=quiet))
+    places, rows = _documents(corpus)
+    command = _command(places, "-", model, binary, options)
+    return MaskStream(_Run(command, stdout=subprocess.PIPE, quiet=quiet, rows=rows))
 
 
 class MaskStream(Iterator[pa.RecordBatch]):
@@ -157,8 +175,12 @@ class MaskStream(Iterator[pa.RecordBatch]):
 class _Run:
     """A started program and its last lines of standard error."""
 
-    def __init__(self, command: list[str], *, stdout: int, quiet: bool) -> None:
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=False)
+    def __init__(self, command: list[str], *, stdout: int, quiet: bool, rows: Iterator[Any] | None = None) -> None:
+        stdin = subprocess.DEVNULL if rows is None else subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=False)
+        self._raised: BaseException | None = None
+        if rows is not None:
+            threading.Thread(target=self._feed, args=(rows,), daemon=True).start()
         self._said: deque[str] = deque(maxlen=_LINES)
         self._listener = threading.Thread(target=self._listen, args=(None if quiet else sys.stderr,), daemon=True)
         self._listener.start()
@@ -172,6 +194,22 @@ class _Run:
                 self._said.append(line)
                 if echo is not None:
                     print(line, file=echo)
+
+    def _feed(self, rows: Iterator[Any]) -> None:
+        """Writes documents to standard input. It alone closes the pipe: another thread would wait for its lock."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(OSError), self.process.stdin as pipe:
+            try:
+                for part in _encoded(rows):
+                    try:
+                        pipe.write(part)
+                    except OSError:
+                        # The program has ended. Whoever reads its masks finds out why.
+                        return
+            except BaseException as error:
+                self._raised = error
+                # Before its input ends: it would take the rows so far for all.
+                self.process.kill()
 
     def stop(self) -> None:
         """Ends the program if it is still running: closes its pipe and sends SIGTERM, then SIGKILL."""
@@ -199,6 +237,8 @@ class _Run:
     def check(self) -> None:
         """Raises or warns according to the exit code of the ended program."""
         self._listener.join()
+        if self._raised is not None:
+            raise self._raised
         code = self.process.returncode
         if code == 0:
             return
@@ -209,6 +249,69 @@ class _Run:
             return
         message, hint = error_of(list(self._said))
         raise RunError(message or f"rho-mask ended with exit code {code}", hint, code)
+
+
+def absolute(model: StrPath | Sequence[StrPath] | None) -> Any:
+    """Models with absolute paths, for a process in another folder. Names of the Hub stay as they are."""
+    if model is None or isinstance(model, (str, os.PathLike)):
+        return os.path.abspath(model) if model is not None and os.path.exists(model) else model
+    return [absolute(one) for one in model]
+
+
+def _documents(corpus: Any) -> tuple[Any, Iterator[Any] | None]:
+    """A corpus as paths, or as standard input and the documents for it."""
+    if isinstance(corpus, (str, os.PathLike)):
+        return corpus, None
+    if isinstance(corpus, (pa.Table, pa.RecordBatch)):
+        corpus = [corpus]
+    if isinstance(corpus, Mapping):
+        raise TypeError("expected paths, or an iterable of record batches or dictionaries, got one dictionary")
+    items = iter(corpus)
+    first = next(items, None)
+    if isinstance(first, (str, os.PathLike)) or (first is None and isinstance(corpus, Sequence)):
+        return corpus if isinstance(corpus, Sequence) else [first, *items], None
+    return "-", iter(()) if first is None else itertools.chain([first], items)
+
+
+def _encoded(rows: Iterator[Any]) -> Iterator[bytes]:
+    """Documents as an Arrow stream or as JSON lines, after the type of the first one."""
+    first = next(rows, None)
+    if first is None:
+        return
+    rows = itertools.chain([first], rows)
+    if isinstance(first, Mapping):
+        for number, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                raise TypeError(f"document {number}: expected a dictionary, as the first one is, got {type(row).__name__}")
+            try:
+                yield json.dumps(row, allow_nan=False, default=_as_list).encode() + b"\n"
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"document {number}: {error}") from error
+        return
+    columns: pa.Schema | None = None
+    sink = io.BytesIO()
+    for number, batch in enumerate(rows):
+        if not isinstance(batch, (pa.RecordBatch, pa.Table)):
+            got = type(batch).__name__
+            raise TypeError(f"batch {number}: expected a record batch, a table or a dictionary, got {got}")
+        if columns is None:
+            columns = sent(batch.schema)
+            writer = pa.ipc.new_stream(sink, columns)
+        for whole in fitted(batch, columns).to_batches():
+            for part in parts(whole, _STREAMED_BYTES):
+                writer.write_batch(part)
+                yield sink.getvalue()
+                sink.seek(0)
+                sink.truncate()
+    writer.close()
+    yield sink.getvalue()
+
+
+def _as_list(value: Any) -> Any:
+    """Arrays and numbers of NumPy and PyTorch as JSON."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"expected a value that JSON has, got {type(value).__name__}")
 
 
 def error_of(said: Sequence[str]) -> tuple[str | None, str | None]:

@@ -9,12 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from support import tiny_model
 
 import rho_mask
-from rho_mask import IncompleteWarning, RhoMaskError, RunError, TokenizerMismatch, open_masks
+from rho_mask import IncompleteWarning, RhoMaskError, RunError, SchemaMismatch, TokenizerMismatch, open_masks
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes through /proc")
 
@@ -100,6 +101,94 @@ def test_a_stream_has_the_rows_of_the_folder(binary, corpus, scored):
     # A shard alone in its folder has a shorter name.
     for name in set(streamed.column_names) - {"shard", "id"}:
         assert streamed[name].combine_chunks().equals(expected[name].combine_chunks()), name
+
+
+def masks_of(corpus, **options) -> pa.Table:
+    with rho_mask.score_stream(corpus, **options) as stream:
+        return pa.Table.from_batches(stream, stream.schema)
+
+
+def test_documents_in_memory_have_the_masks_of_a_file(tmp_path, binary, tiny):
+    rows = [{"id": f"d{d}", "input_ids": [(d * 31 + t) % 64 for t in range(5 + d % 40)]} for d in range(3000)]
+    path = tmp_path / "corpus.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = {"binary": binary, "quiet": True, **tiny}
+    want = masks_of(path, **options).drop_columns(["shard"])
+    table = pa.Table.from_pylist(rows)
+    batches = table.to_batches(max_chunksize=170)
+    in_numpy = ({"id": row["id"], "input_ids": np.array(row["input_ids"])} for row in rows)
+    for corpus in [
+        rows,
+        in_numpy,
+        batches,
+        iter([batches[0], *(batch.select(["input_ids", "id"]) for batch in batches[1:])]),
+        pa.RecordBatchReader.from_batches(table.schema, batches),
+        table,
+        [table.slice(0, 0), table],
+    ]:
+        assert masks_of(corpus, **options).drop_columns(["shard"]).equals(want)
+    assert masks_of(batches[0], **options).num_rows == 170
+    assert masks_of((path for _ in range(1)), **options).drop_columns(["shard"]).equals(want)
+    # The program ends before the documents do.
+    assert masks_of(({"input_ids": [1, 2, 3]} for _ in range(10**7)), limit=20, **options).num_rows == 20
+
+
+def test_errors_of_documents_in_memory(binary, tiny):
+    options = {"binary": binary, "quiet": True, **tiny}
+
+    def broken(rows, error):
+        for row in range(rows):
+            yield {"input_ids": [row % 64, 2, 3]}
+        raise error
+
+    # Also one that the system has: it is not that of a pipe.
+    for rows in [1, 50_000]:
+        for error in [ValueError("no more"), BrokenPipeError("theirs"), KeyboardInterrupt()]:
+            with pytest.raises(type(error)) as raised:
+                masks_of(broken(rows, error), **options)
+            assert raised.value is error
+    with pytest.raises(ValueError, match="no more"):
+        rho_mask.score_stream(broken(0, ValueError("no more")), **options)
+    batch = pa.record_batch({"input_ids": [[1, 2, 3]]})
+    for corpus, error, reason in [
+        ([{"input_ids": [1]}, batch], TypeError, "document 1: expected a dictionary, as the first one is, got RecordBatch"),
+        ([batch, {"input_ids": [1]}], TypeError, "batch 1: expected a record batch, a table or a dictionary, got dict"),
+        (
+            [batch, pa.record_batch({"text": ["a"]})],
+            SchemaMismatch,
+            "expected the columns input_ids, as in the first table, got text",
+        ),
+        ([{"input_ids": {1, 2}}], TypeError, "document 0: expected a value that JSON has, got set"),
+        ([{"input_ids": [float("nan")]}], ValueError, "document 0: "),
+        ([7], TypeError, "batch 0: expected a record batch, a table or a dictionary, got int"),
+        ({"input_ids": [1]}, TypeError, "got one dictionary"),
+        (7, TypeError, "not iterable"),
+    ]:
+        with pytest.raises(error, match=reason):
+            masks_of(corpus, **options)
+    assert masks_of(iter([]), **options).num_rows == 0
+
+
+@linux
+def test_documents_are_read_no_faster_than_they_are_scored(binary, tiny):
+    taken = 0
+
+    def rows():
+        nonlocal taken
+        for taken in range(10**9):
+            yield {"input_ids": [taken % 64] * 500}
+
+    with rho_mask.score_stream(rows(), binary=binary, quiet=True, **tiny) as stream:
+        next(stream)
+        still, before = 0, -1
+        for _ in range(600):
+            time.sleep(0.1)
+            still, before = (still + 1, before) if taken == before else (0, taken)
+            if still == 10:
+                break
+        assert still == 10 and taken < 60_000, (still, taken)
+        process = stream._run.process
+    assert process.poll() is not None
 
 
 def test_a_stream_that_breaks_off_is_an_error(tmp_path, binary, tiny):

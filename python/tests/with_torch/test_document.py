@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support import ROOT
+from support import code_of
 from torch.nn.functional import cross_entropy
 
 from rho_mask import open_masks, slm_loss
@@ -10,9 +10,7 @@ from rho_mask import open_masks, slm_loss
 
 def test_the_lines_of_the_document_run(tmp_path, monkeypatch, scored):
     transformers = pytest.importorskip("transformers")
-    document = (ROOT / "docs/python.md").read_text("utf-8")
-    blocks = [block.partition("```")[0] for block in document.split("```python\n")[1:]]
-    assert len(blocks) == 2
+    blocks = [code_of("docs/python.md", line) for line in ("MaskedDataset(", "excess_loss_topk(")]
     (tmp_path / "masks").symlink_to(scored)
     monkeypatch.chdir(tmp_path)
     vocabulary = open_masks(scored).metadata["reference"]["vocabulary"]
