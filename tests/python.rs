@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::support::{
     bundled::{SHARDS, bundled},
-    python::{in_environment, install_into, python},
+    python::{in_environment, install_into, python, python_with},
     root, skipped,
     torch::python_with_torch,
     transformers_4::transformers_4,
@@ -36,7 +36,8 @@ fn masks_of_the_bundled_corpus_open_in_python() {
 #[test]
 fn the_package() {
     let Some(python) = python() else { return };
-    let large = ["with_torch", "consumers"].map(|name| format!("--ignore=python/tests/{name}"));
+    let large =
+        ["with_torch", "consumers", "engines"].map(|name| format!("--ignore=python/tests/{name}"));
     pytest(&python, &large.each_ref().map(String::as_str));
     let ruff = |arguments: &[&str]| {
         let mut command = Command::new(&python);
@@ -64,6 +65,15 @@ fn the_package_with_torch() {
     );
     let mut types = Command::new(&python);
     passes(types.args(["-m", "mypy"]).current_dir(root()));
+}
+
+/// Ray Data and Spark, each on a cluster of this machine.
+#[test]
+#[ignore = "installs Ray and Spark, 1.4 GB, and needs Java 17; run it with --ignored"]
+fn engines() {
+    let python = python_with("tests/requirements-engines.txt", None);
+    let python = python.unwrap_or_else(|missing| panic!("{missing}"));
+    pytest(&python, &["python/tests/engines"]);
 }
 
 /// Converted masks in the readers of the trainers they are for.

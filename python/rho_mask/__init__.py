@@ -6,7 +6,7 @@
     rho_mask.score("corpus/", "masks/", model="ref/")           # runs the program
     scores = rho_mask.Scorer(model="ref/")(table)               # scores a table in memory
 
-Names that need PyTorch are imported on first use.
+Names that need PyTorch are imported on first use, and so are `rho_mask.ray` and `rho_mask.spark`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from .run import MaskStream, find_binary, score, score_stream
 from .scorer import Scorer, masks_schema
 
 if TYPE_CHECKING:
+    from . import ray as ray
+    from . import spark as spark
     from .dataset import MaskedDataset, cu_seqlens, document_mask, pack_stream
     from .loss import excess_loss_topk, slm_loss, token_loss
 
@@ -77,21 +79,30 @@ _WITH_TORCH = {
 }
 
 
+_ENGINES = {"ray": ("Ray Data", "ray", "ray"), "spark": ("Spark", "pyspark", "spark")}
+"""Modules that are imported on first use: what they need, its package, our extra."""
+
+
 def __getattr__(name: str) -> Any:
-    module = _WITH_TORCH.get(name)
-    if module is None:
+    if name in _ENGINES:
+        module, needs, package, extra = name, *_ENGINES[name]
+    elif name in _WITH_TORCH:
+        module, needs, package, extra = _WITH_TORCH[name], "PyTorch", "torch", "torch"
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+        value = importlib.import_module(f"{__name__}.{module}")
+        if name not in _ENGINES:
+            value = getattr(value, name)
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if (error.name or "").partition(".")[0] != package:
             raise
         raise ModuleNotFoundError(
-            f"{__name__}.{name} needs PyTorch\nhint: pip install 'rho-mask[torch]'", name="torch"
+            f"{__name__}.{name} needs {needs}\nhint: pip install 'rho-mask[{extra}]'", name=package
         ) from error
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_ENGINES})

@@ -20,6 +20,15 @@ def test_everything_named_is_there_or_says_what_it_needs():
         rho_mask.mask  # noqa: B018
 
 
+def test_an_engine_that_is_missing_is_named(monkeypatch):
+    for name, package in [("ray", "ray"), ("spark", "pyspark")]:
+        monkeypatch.setitem(sys.modules, package, None)
+        monkeypatch.delitem(sys.modules, f"rho_mask.{name}", raising=False)
+        monkeypatch.delitem(vars(rho_mask), name, raising=False)
+        with pytest.raises(ModuleNotFoundError, match=rf"hint: pip install 'rho-mask\[{name}\]'"):
+            getattr(rho_mask, name)
+
+
 def test_torch_is_not_imported_unasked():
-    script = "import rho_mask, sys; assert not {'torch', 'datasets'} & set(sys.modules)"
+    script = "import rho_mask, sys; assert not {'torch', 'datasets', 'ray', 'pyspark'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=rho_mask.__path__[0] + "/..")
