@@ -263,6 +263,18 @@ pub struct SetupArgs {
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
+    /// Model on a server to ask, http://HOST:PORT/v1#NAME: shows what the server does, or why it cannot be the reference.
+    #[arg(long, short, value_name = "MODEL", requires = "tokenizer")]
+    pub model: Option<PathBuf>,
+
+    /// Tokenizer of the model on the server (tokenizer.json, a folder with one, or a name on the Hub).
+    #[arg(long, value_name = "PATH", requires = "model")]
+    pub tokenizer: Option<PathBuf>,
+
+    /// How the server is asked.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
     /// ONNX Runtime library to use.
     #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
     pub ort_lib: Option<PathBuf>,

@@ -28,7 +28,7 @@ mod schema;
 
 pub(crate) use columns::ScoreColumns;
 pub use memory::Memory;
-pub(crate) use models::{OpenedModel, name};
+pub(crate) use models::{OpenedModel, ask_server, name};
 pub(crate) use request::{MaskFiles, ScoringRequest};
 pub(crate) use resolve::{Prepared, resolve, say};
 pub(crate) use schema::columns_of;

@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rho_formats::read_masks;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Ended, Run, assert_close,
-    completions::{Asked, Completions, NAME, Reply, prompts},
+    completions::{Asked, Completions, NAME, Reply, logprob, prompts},
     demo, metadata, rows,
     tiny::{tiny, tiny_drawn, with_tokenizer},
     write,
@@ -131,7 +132,9 @@ fn losses_are_those_of_the_same_model_in_files() {
     assert_eq!(metadata["tokenizer"], direct["tokenizer"]);
     // Several prompts in a request, several requests at once, and token ids alone.
     assert!(server.prompts().into_iter().max().unwrap() > 8);
-    assert!(server.asked.lock().unwrap().iter().all(|(_, body)| {
+    let asked = server.asked.lock().unwrap();
+    let mut asked = asked.iter().filter(|(_, body)| prompts(body).len() > 1);
+    assert!(asked.all(|(_, body)| {
         body["echo"] == true && body["max_tokens"] == 0 && body["model"] == NAME
     }));
     // The masks are those of the same losses.
@@ -379,6 +382,79 @@ fn log_probs_that_cannot_be_used_are_named() {
 }
 
 #[test]
+fn log_probs_of_the_position_after_are_named() {
+    let shifted = ended(
+        |asked| {
+            let mut answer = asked.right;
+            for (i, ids) in prompts(&asked.body).iter().enumerate() {
+                let values = &mut answer["choices"][i]["logprobs"]["token_logprobs"];
+                for (value, &id) in values.as_array_mut().unwrap().iter_mut().zip(ids).skip(1) {
+                    // The token after itself: what the position after gives it.
+                    *value = json!(logprob(id, id));
+                }
+            }
+            Reply::Json(answer)
+        },
+        &[],
+    );
+    says(&shifted.stderr, "the log-probs are of other positions");
+}
+
+#[test]
+fn doctor_shows_what_a_server_does() {
+    let server = Completions::right();
+    let doctor = |model: &str| {
+        let run = Run::new(&[
+            "doctor",
+            "--server-retries",
+            "0",
+            "--model",
+            model,
+            "--tokenizer",
+        ]);
+        run.arg(demo())
+    };
+    let ended = doctor(&server.model()).ends_with(0);
+    for what in [
+        &server.model(),
+        "512 tokens",
+        "several in a request",
+        "max_tokens  0",
+    ] {
+        says(&ended.stdout, what);
+    }
+    let none = doctor(&format!("{}#nobody", server.url)).ends_with(1);
+    says(&none.stdout, &format!("got another, {NAME}"));
+    says(&none.stdout, "name one of these after the #");
+}
+
+#[test]
+fn a_worker_with_a_server() {
+    let server = Completions::right();
+    let mut command = Run::new(&[
+        "worker",
+        "--by",
+        "loss",
+        "--model",
+        &server.model(),
+        "--tokenizer",
+    ])
+    .arg(demo().join("tokenizer.json"))
+    .args(&["--show-schema"])
+    .0;
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let schema = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(schema.contains("mask_loss") && !schema.contains("entropy"));
+    // The schema is known without the server.
+    assert!(server.prompts().is_empty());
+}
+
+#[test]
 fn other_tokens_and_counts_are_named() {
     let tokens = ended(
         |asked| {
@@ -419,19 +495,32 @@ fn other_tokens_and_counts_are_named() {
     says(&none.stderr, "the server ignores `echo` or `logprobs`");
 }
 
-/// A server that is right until its answer to the first documents, which it changes.
-fn late(reply: impl Fn(Asked) -> Reply + Send + Sync + 'static) -> Completions {
-    Completions::start(move |asked| match asked.number {
-        // Two prompts alone, and two together.
-        0..=2 => Reply::Json(asked.right),
-        _ => reply(asked),
+/// A server that is right until it was asked several prompts, the last of the first requests; then it replies to each
+/// request with its number from there on.
+fn late(reply: impl Fn(usize, Asked) -> Reply + Send + Sync + 'static) -> Completions {
+    let asked_before = Mutex::new(None);
+    Completions::start(move |asked| {
+        let first = {
+            let mut first = asked_before.lock().unwrap();
+            if first.is_none() && prompts(&asked.body).len() > 1 {
+                *first = Some(asked.number + 1);
+                return Reply::Json(asked.right);
+            }
+            *first
+        };
+        match first {
+            Some(first) if asked.path.ends_with("/completions") && asked.number >= first => {
+                reply(asked.number - first, asked)
+            }
+            _ => Reply::Json(asked.right),
+        }
     })
 }
 
 #[test]
 fn a_fault_that_comes_later_stops_the_run_and_it_resumes() {
     let work = Workspace::new();
-    let server = late(|asked| changed(asked.right, |all| all[1] = Value::Null));
+    let server = late(|_, asked| changed(asked.right, |all| all[1] = Value::Null));
     let ended = work.run(&server.model(), "out").ends_with(2);
     says(&ended.stderr, "only the most likely tokens");
     // The same server, mended: another port would be another plan.
@@ -443,10 +532,10 @@ fn a_fault_that_comes_later_stops_the_run_and_it_resumes() {
 #[test]
 fn failures_that_pass_are_retried_and_others_are_not() {
     let work = Workspace::new();
-    let server = late(|asked| match asked.number {
-        3 | 4 => Reply::Status(500, vec![], "oops".into()),
-        5 => Reply::Status(429, vec![("Retry-After", "1".into())], "slow down".into()),
-        6 => Reply::Cut(b"{".to_vec(), 100),
+    let server = late(|number, asked| match number {
+        0 | 1 => Reply::Status(500, vec![], "oops".into()),
+        2 => Reply::Status(429, vec![("Retry-After", "1".into())], "slow down".into()),
+        3 => Reply::Cut(b"{".to_vec(), 100),
         _ => Reply::Json(asked.right),
     });
     let start = Instant::now();
@@ -456,7 +545,12 @@ fn failures_that_pass_are_retried_and_others_are_not() {
     work.must_be_right("out");
     assert_eq!(server.at_once.load(Ordering::SeqCst), 1);
 
-    let never = late(|_| Reply::Status(503, vec![], r#"{"error": "busy"}"#.into()));
+    let tried = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&tried);
+    let never = late(move |_, _| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Reply::Status(503, vec![], r#"{"error": "busy"}"#.into())
+    });
     let run = work
         .run(&never.model(), "never")
         .args(&["--server-retries", "2"]);
@@ -464,9 +558,10 @@ fn failures_that_pass_are_retried_and_others_are_not() {
     says(&ended.stderr, "got status 503: busy (tries: 3)");
     says(&ended.stderr, "--server-retries");
     // The next request may have started before the run ended.
-    assert!((6..8).contains(&never.prompts().len()));
+    assert!((3..5).contains(&tried.load(Ordering::SeqCst)));
 
-    let long = late(|_| Reply::Status(429, vec![("Retry-After", "86400".into())], String::new()));
+    let long =
+        late(|_, _| Reply::Status(429, vec![("Retry-After", "86400".into())], String::new()));
     let ended = work.run(&long.model(), "long").ends_with(2);
     says(&ended.stderr, "got 86400");
 }
@@ -474,9 +569,9 @@ fn failures_that_pass_are_retried_and_others_are_not() {
 #[test]
 fn a_run_that_a_server_stopped_resumes() {
     let work = Workspace::new();
-    let down = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let is_down = std::sync::Arc::clone(&down);
-    let server = late(move |asked| match is_down.load(Ordering::SeqCst) {
+    let down = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&down);
+    let server = late(move |_, asked| match is_down.load(Ordering::SeqCst) {
         true => Reply::Status(500, vec![], String::new()),
         false => Reply::Json(asked.right),
     });
@@ -663,10 +758,15 @@ fn the_plan_shows_the_server() {
 #[test]
 fn a_signal_ends_a_run_that_waits() {
     let work = Workspace::new();
-    let server = late(|_| Reply::Hang);
+    let waits = Arc::new(AtomicBool::new(false));
+    let is_asked = Arc::clone(&waits);
+    let server = late(move |_, _| {
+        is_asked.store(true, Ordering::SeqCst);
+        Reply::Hang
+    });
     let mut run = work.run(&server.model(), "out");
     let mut child = run.0.stderr(std::process::Stdio::piped()).spawn().unwrap();
-    while server.prompts().len() < 4 {
+    while !waits.load(Ordering::SeqCst) {
         std::thread::sleep(Duration::from_millis(20));
         assert!(child.try_wait().unwrap().is_none());
     }

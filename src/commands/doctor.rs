@@ -8,7 +8,9 @@ use rho_reference::{
 use rho_runtime::{LibraryOptions, PINNED_VERSION, REQUIRED_VERSION};
 
 use super::Outcome;
-use crate::{cli::DoctorArgs, hint, hinted_error, program, terminal, terminal_text::safe, threads};
+use crate::{
+    cli::DoctorArgs, hint, hinted_error, plan, program, terminal, terminal_text::safe, threads,
+};
 
 pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
     let mut options = LibraryOptions::from_environment();
@@ -38,6 +40,23 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
             "allowed"
         },
     )?;
+
+    let mut asked = Outcome::Done;
+    if let (Some(model), Some(tokenizer)) = (&args.model, &args.tokenizer) {
+        terminal::data("\nthe server:")?;
+        match plan::ask_server(model, tokenizer, args.server) {
+            Ok(facts) => {
+                for (name, fact) in facts {
+                    say(name, &fact)?;
+                }
+            }
+            Err(error) => {
+                say("refused", &hinted_error::chain(&error))?;
+                say("", &hint::of(&error).unwrap_or_default())?;
+                asked = Outcome::Incomplete;
+            }
+        }
+    }
 
     // The same order as `score --device auto`: a library with CUDA comes first.
     options.cuda = true;
@@ -95,7 +114,7 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<Outcome> {
             &format!("cpu; not CUDA: {}", hinted_error::chain(&error.into())),
         )?,
     }
-    Ok(Outcome::Done)
+    Ok(asked)
 }
 
 fn shown(path: &Path) -> String {

@@ -277,12 +277,13 @@ impl fmt::Display for Summary {
                 of_context(self.context)
             ),
         )?;
-        let (loss, entropy) = (mean(self.mean_loss), mean(self.mean_entropy));
-        line(
-            f,
-            "mean",
-            format!("loss {loss} nats, entropy {entropy} nats"),
-        )?;
+        let loss = format!("loss {} nats", mean(self.mean_loss));
+        let entropy = match (self.mean_loss, self.mean_entropy) {
+            // A server gives none.
+            (Some(_), None) => String::new(),
+            (_, entropy) => format!(", entropy {} nats", mean(entropy)),
+        };
+        line(f, "mean", loss + &entropy)?;
         let word = |name: &str| name.trim_start_matches("mean_").replace('_', " ");
         let others = self.means.iter();
         let others = others.map(|(name, m)| format!("{} {} nats", safe(&word(name)), mean(*m)));

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use rho_checkpoint::Outline;
 use rho_formats::TopColumns;
 use rho_graph::DataType;
 use rho_reference::{
@@ -528,6 +529,41 @@ impl Models {
         };
         self.models.into_iter().filter_map(opened).collect()
     }
+}
+
+/// What a server that was asked does, as names and facts.
+///
+/// # Errors
+/// If it cannot be the reference with this tokenizer.
+pub(crate) fn ask_server(
+    model: &Path,
+    tokenizer: &Path,
+    args: ServerArgs,
+) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let named = hub::resolve(tokenizer, Need::Tokenizer)?;
+    let files = TokenizerFiles::open(&named)?;
+    let rules = (SpecialToken::Auto, SpecialToken::Auto);
+    let tokenization = Tokenization::load(&files, rules.0, rules.1, &Outline::default())?;
+    let on_server = ServerModel::open(model, args)?;
+    let address = on_server.address.clone();
+    let server = Server::connect(address, on_server.options, &tokenization, None)?;
+    let habits = server.habits();
+    let context = server
+        .context()
+        .map_or("not reported: set --context".to_owned(), |context| {
+            format!("{context} tokens")
+        });
+    let prompts = match habits.batches {
+        true => "token ids, several in a request",
+        false => "token ids, one in a request",
+    };
+    Ok(vec![
+        ("model", on_server.address.to_string()),
+        ("context", context),
+        ("prompts", prompts.to_owned()),
+        ("max_tokens", habits.max_tokens.to_string()),
+        ("log-probs", "of every token that was sent".to_owned()),
+    ])
 }
 
 /// Refuses a server among several references: their entropies could not be combined.

@@ -142,6 +142,8 @@ pub(crate) enum Fault {
     Count,
     /// They are of other tokens than those that were sent.
     OtherTokens,
+    /// They are of the positions after the tokens.
+    Shifted,
     /// Only the most likely tokens have one.
     TopOnly,
     /// 0.0 stands for a missing one.
@@ -162,6 +164,7 @@ impl fmt::Display for Fault {
             Self::Truncated => "the prompt is truncated",
             Self::Count => "another number of log-probs than of tokens",
             Self::OtherTokens => "the log-probs are of other tokens",
+            Self::Shifted => "the log-probs are of other positions",
             Self::TopOnly => "only the most likely tokens have log-probs",
             Self::ZeroForMissing => "0.0 stands for a missing log-prob",
             Self::Rounded => "the log-probs are rounded",

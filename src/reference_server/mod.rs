@@ -7,7 +7,8 @@
 //!
 //! * `address`: `http://host:port/v1#NAME`, taken apart. `client`: requests, retries, bounds, the key.
 //! * `completion`: the JSON of requests and answers. `tokens`: our tokens as servers write them.
-//! * `check`: what an answer must be to be used. `probe`: what a server does, learned once before the first document.
+//! * `check`: what an answer must be to be used. `probe`: what a server does, learned once before the first document;
+//!   `shift`: whether its log-probabilities belong to the tokens.
 //! * `server`: a server that was asked. `scorer`: scores windows there.
 //!
 //! A server is not trusted: everything about an answer that could change a loss is compared with what was sent, and
@@ -21,6 +22,7 @@ mod error;
 mod probe;
 mod scorer;
 mod server;
+mod shift;
 mod tokens;
 
 pub(crate) use address::{ServerAddress, is_server};

@@ -102,6 +102,8 @@ impl Server {
         let drawn = drawn.flat_map(|(prompt, values)| &values[prompt.drawn_from.max(1) - 1..]);
         let drawn: Vec<f64> = drawn.copied().collect();
         must_be_of_unlikely_tokens(&drawn).map_err(|refusal| self.fault(refusal))?;
+        let ids: Vec<&[u32]> = prompts.iter().map(|prompt| prompt.ids.as_slice()).collect();
+        self.must_not_shift(&ids, &stop)?;
         self.habits.batches = match self.in_a_batch(&first.ids, &first_values, &stop) {
             Ok(()) => true,
             Err(reason) => {

@@ -10,7 +10,7 @@ use super::{
     Fault, ServerError,
     check::{self, Refusal},
     client::Client,
-    completion::{self, Answer, NotJson, Request, answer_bytes},
+    completion::{self, Answer, Logprobs, NotJson, Request, answer_bytes},
     tokens::TokenTable,
 };
 use crate::stop::Stop;
@@ -65,10 +65,26 @@ impl Server {
         self.read(prompts, &answer)
     }
 
+    /// The log-probabilities of a prompt and of one token that the server adds to it, unchecked.
+    pub(super) fn generate(&self, prompt: &[u32], stop: &Stop) -> Result<Logprobs, ServerError> {
+        let mut request = self.request_with(&[prompt], 1)?;
+        request.retries = request.retries.min(1);
+        let answer = self.runtime.block_on(request.send(&self.client, stop))?;
+        let answer: Answer = completion::read(&answer).map_err(|error| self.not_json(&error))?;
+        let choice = answer.choices.into_iter().next();
+        Ok(choice
+            .and_then(|choice| choice.logprobs)
+            .unwrap_or_default())
+    }
+
     /// The request for some prompts.
     pub(super) fn request(&self, prompts: &[&[u32]]) -> Result<Sendable, ServerError> {
+        self.request_with(prompts, self.habits.max_tokens)
+    }
+
+    fn request_with(&self, prompts: &[&[u32]], generated: u8) -> Result<Sendable, ServerError> {
         let name = &self.client.address.name;
-        let body = Request::new(name, prompts, self.habits.max_tokens);
+        let body = Request::new(name, prompts, generated);
         let body = serde_json::to_vec(&body).map_err(|error| ServerError::Setup {
             server: self.client.shown.clone(),
             reason: error.to_string(),

@@ -50,6 +50,20 @@ impl TokenTable {
         of_text.map(|(&id, _)| id).collect()
     }
 
+    /// The only token that a server may have written so.
+    pub(super) fn id(&self, written: &str) -> Option<u32> {
+        if let Some(id) = written.strip_prefix("token_id:") {
+            return id.parse().ok();
+        }
+        let entries = || self.entries.iter();
+        let only = |is: &dyn Fn(&Entry) -> bool| {
+            let mut ids = entries().filter(|(_, entry)| is(entry)).map(|(&id, _)| id);
+            ids.next().filter(|_| ids.next().is_none())
+        };
+        let as_text = |entry: &Entry| entry.bytes == written.as_bytes() && !written.is_empty();
+        only(&as_text).or_else(|| only(&|entry: &Entry| entry.stored == written))
+    }
+
     /// The text of a token, in quotes.
     pub(super) fn quoted(&self, id: u32) -> String {
         match self.entries.get(&id) {
@@ -139,5 +153,14 @@ mod tests {
             assert!(!table.agrees(id, written), "{id} {written}");
         }
         assert_eq!(table.of_text(), [0, 1]);
+        for (written, id) in [
+            (" the", Some(0)),
+            ("\u{120}the", Some(0)),
+            ("token_id:7", Some(7)),
+            ("", None),
+            ("the", None),
+        ] {
+            assert_eq!(table.id(written), id, "{written:?}");
+        }
     }
 }

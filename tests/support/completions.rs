@@ -205,10 +205,12 @@ fn right(path: &str, body: &Value) -> Value {
     let choice = |(index, ids): (usize, &Vec<u32>)| {
         let pairs = ids.windows(2).map(|pair| json!(logprob(pair[0], pair[1])));
         let mut logprobs: Vec<Value> = std::iter::once(Value::Null).chain(pairs).collect();
+        let last = ids.last().copied().unwrap_or_default();
         let mut tokens: Vec<String> = ids.iter().map(|id| format!("token_id:{id}")).collect();
         for _ in 0..generated {
-            logprobs.push(json!(-0.125));
-            tokens.push("token_id:7".to_owned());
+            let likely = most_likely(last);
+            logprobs.push(json!(logprob(last, likely)));
+            tokens.push(format!("token_id:{likely}"));
         }
         json!({"index": index, "text": "", "finish_reason": "length", "logprobs": {
             "tokens": tokens, "token_logprobs": logprobs, "top_logprobs": null, "text_offset": null,
@@ -222,10 +224,22 @@ fn right(path: &str, body: &Value) -> Value {
 
 /// `ln P(token | the one before it)`.
 pub(crate) fn logprob(before: u32, token: u32) -> f64 {
+    logprobs_after(before)[token as usize]
+}
+
+fn most_likely(before: u32) -> u32 {
+    let all = logprobs_after(before);
+    let best = (0..)
+        .zip(all.iter())
+        .max_by(|(_, a), (_, b)| a.total_cmp(b));
+    best.unwrap().0
+}
+
+fn logprobs_after(before: u32) -> Arc<Vec<f64>> {
     static KNOWN: OnceLock<Mutex<HashMap<u32, Arc<Vec<f64>>>>> = OnceLock::new();
     let known = KNOWN.get_or_init(Mutex::default);
     let of_token = known.lock().unwrap().get(&before).cloned();
-    let of_token = of_token.unwrap_or_else(|| {
+    of_token.unwrap_or_else(|| {
         let logits = logits_after(before, VOCABULARY);
         let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let sum: f64 = logits.iter().map(|logit| (logit - max).exp()).sum();
@@ -233,6 +247,5 @@ pub(crate) fn logprob(before: u32, token: u32) -> f64 {
         let all = Arc::new(all);
         known.lock().unwrap().insert(before, Arc::clone(&all));
         all
-    });
-    of_token[token as usize]
+    })
 }
