@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support import ROOT, tiny_model
 
@@ -66,3 +68,33 @@ def want(texts: pa.Table, binary: Path) -> pa.Table:
     """The scores of all documents at once."""
     with rho_mask.Scorer(binary=binary, quiet=True, device="cpu", by="loss", pass_columns="n") as scorer:
         return scorer(texts)
+
+
+@pytest.fixture(scope="session")
+def selected(binary: Path) -> Callable[[Path], pa.Table]:
+    """Makes masks of what a scorer with `scores_only` stored: `rho-mask gather`, then `select` over all tokens."""
+
+    def run(*arguments: object) -> int:
+        command = [binary, *map(str, arguments), "--progress", "none"]
+        return subprocess.run(command, capture_output=True, check=False).returncode
+
+    def selected(scores: Path) -> pa.Table:
+        gathered, masks = scores.with_name("gathered"), scores.with_name("selected")
+        # One document has no text.
+        assert run("gather", scores, "--out", gathered, "--scores-only") == 1
+        assert (gathered / "rejected.jsonl").read_text().count("\n") == 1
+        assert run("select", gathered, "--out", masks, "--by", "loss", "--keep", "0.5", "--scope", "corpus") == 0
+        return rho_mask.open_masks(masks).table.drop_columns(["shard", "row"]).sort_by("id")
+
+    return selected
+
+
+@pytest.fixture(scope="session")
+def want_selected(
+    texts: pa.Table, selected: Callable[[Path], pa.Table], binary: Path, tmp_path_factory: pytest.TempPathFactory
+) -> pa.Table:
+    """The same of one file with the rows of one worker."""
+    scores: Path = tmp_path_factory.mktemp("stored") / "scores.parquet"
+    with rho_mask.Scorer(binary=binary, quiet=True, device="cpu", scores_only=True) as scorer:
+        pq.write_table(scorer(texts), scores)
+    return selected(scores)

@@ -138,6 +138,13 @@ def test_gpus_of_ray_are_devices_of_the_worker(ray, texts, program):
             rho_mask.ray.score(ray.data.from_arrow(texts), **arguments)
 
 
+def test_what_is_stored_becomes_masks(ray, texts, selected, want_selected, tmp_path):
+    documents = ray.data.from_arrow([texts.slice(0, 100), texts.slice(100)])
+    scores = rho_mask.ray.score(documents, quiet=True, scores_only=True, concurrency=2, batch_size=50)
+    scores.write_parquet(str(tmp_path / "scores"))
+    assert close_to(selected(tmp_path / "scores"), want_selected)
+
+
 def test_errors_reach_the_driver(ray, texts):
     scores = rho_mask.ray.score(ray.data.from_arrow(texts), model="/nowhere", quiet=True)
     with pytest.raises(Exception, match="/nowhere") as error:

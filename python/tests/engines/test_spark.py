@@ -85,6 +85,12 @@ def test_a_task_that_fails_is_retried_without_losing_or_doubling(frame, want, pr
     assert "1" in Path(attempts).read_text().split()
 
 
+def test_what_is_stored_becomes_masks(frame, selected, want_selected, tmp_path):
+    rho_mask.spark.score(frame, quiet=True, scores_only=True).write.parquet(str(tmp_path / "scores"))
+    assert (tmp_path / "scores/_SUCCESS").exists()
+    assert close_to(selected(tmp_path / "scores"), want_selected)
+
+
 def test_errors_reach_the_driver(frame):
     with pytest.raises(Exception, match="/nowhere") as error:
         rho_mask.spark.score(frame, model="/nowhere", quiet=True).collect()
