@@ -42,7 +42,11 @@ fn the_package() {
     let ruff = |arguments: &[&str]| {
         let mut command = Command::new(&python);
         command.args(["-m", "ruff"]).args(arguments);
-        command.args(["python", "examples/pipe_train.py"]);
+        command.args([
+            "python",
+            "examples/pipe_train.py",
+            "examples/datatrove_step.py",
+        ]);
         passes(command.current_dir(root()));
     };
     ruff(&["check"]);
@@ -67,9 +71,9 @@ fn the_package_with_torch() {
     passes(types.args(["-m", "mypy"]).current_dir(root()));
 }
 
-/// Ray Data and Spark, each on a cluster of this machine.
+/// Ray Data and Spark, each on a cluster of this machine, and datatrove with its local executor.
 #[test]
-#[ignore = "installs Ray and Spark, 1.4 GB, and needs Java 17; run it with --ignored"]
+#[ignore = "installs Ray, Spark and datatrove, 1.4 GB, and needs Java 17; run it with --ignored"]
 fn engines() {
     let python = python_with("tests/requirements-engines.txt", None);
     let python = python.unwrap_or_else(|missing| panic!("{missing}"));
