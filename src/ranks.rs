@@ -4,6 +4,8 @@ use crate::{cli::RankChoice, hinted_error::HintedError};
 
 /// Most runs that share a corpus.
 const MOST: usize = 1 << 20;
+/// Where the rank of a task comes from whose number SLURM does not say.
+const PROCID: &str = "SLURM_PROCID";
 /// Most characters of an environment variable in an error.
 const SHOWN: usize = 40;
 
@@ -85,6 +87,7 @@ pub(crate) fn resolve(
 }
 
 /// A rank as one scheduler gives it.
+#[derive(Clone)]
 struct Scheduled {
     rank: usize,
     /// The number of ranks; Kubernetes does not say it.
@@ -114,7 +117,7 @@ impl Scheduled {
 
     /// Whether it is a run of its own, which shares nothing.
     fn is_alone(&self) -> bool {
-        self.rank == 0 && self.count == Some(1)
+        self.rank == 0 && (self.count == Some(1) || self.from == PROCID)
     }
 
     fn shown(&self) -> String {
@@ -126,13 +129,8 @@ impl Scheduled {
 /// The rank that the environment gives. An array task or a process that is the only one of its kind shares nothing;
 /// other schedulers must agree.
 fn scheduled(is_auto: bool, environment: &Environment<'_>) -> anyhow::Result<Option<Scheduled>> {
-    let tasks = match is_auto {
-        true => environment.slurm_task()?,
-        false => None,
-    };
     let all = [
-        environment.slurm_array()?,
-        tasks,
+        environment.slurm(is_auto)?,
         environment.kubernetes()?,
         environment.launcher(is_auto)?,
     ];
@@ -149,18 +147,22 @@ fn scheduled(is_auto: bool, environment: &Environment<'_>) -> anyhow::Result<Opt
     for other in found {
         let counts_differ = first.count.zip(other.count).is_some_and(|(a, b)| a != b);
         if first.rank != other.rank || counts_differ {
-            return Err(HintedError::error(
-                format!(
-                    "--rank: expected one rank from the environment, got two: {}, and {}",
-                    first.shown(),
-                    other.shown()
-                ),
-                "give --rank and --world-size as numbers, or unset the variables of one of the schedulers",
-            ));
+            return Err(two_ranks(&first, &other));
         }
         first.count = first.count.or(other.count);
     }
     Ok(Some(first))
+}
+
+fn two_ranks(one: &Scheduled, other: &Scheduled) -> anyhow::Error {
+    HintedError::error(
+        format!(
+            "--rank: expected one rank from the environment, got two: {}, and {}",
+            one.shown(),
+            other.shown()
+        ),
+        "give --rank and --world-size as numbers, or unset the variables of one of the schedulers",
+    )
 }
 
 /// The environment variables of the process.
@@ -179,6 +181,26 @@ impl Environment<'_> {
                 "unset the variable, or give --rank and --world-size as numbers",
             )
         })
+    }
+
+    /// A task of srun or of a job array.
+    fn slurm(&self, is_auto: bool) -> anyhow::Result<Option<Scheduled>> {
+        let array = self.slurm_array()?;
+        let task = match is_auto {
+            true => self.slurm_task()?,
+            false => None,
+        };
+        let (Some(array), Some(task)) = (&array, &task) else {
+            return Ok(array.or(task));
+        };
+        // The batch script of each task of an array is number 0, and no step.
+        let is_step = self.0("SLURM_STEP_ID").is_some();
+        match (array.is_alone(), task.is_alone() || !is_step) {
+            (_, true) => Ok(Some(array.clone())),
+            (true, false) => Ok(Some(task.clone())),
+            // Never the same rank, even if the numbers are equal: one counts within the other.
+            (false, false) => Err(two_ranks(array, task)),
+        }
     }
 
     /// A task of a SLURM job array. The ranks count the tasks from the first, whatever their numbers are.
@@ -220,14 +242,18 @@ impl Environment<'_> {
         }))
     }
 
-    /// A task that srun started.
+    /// A task that srun started. The script of a batch job is number 0 too, without a number of tasks if none was asked
+    /// for.
     fn slurm_task(&self) -> anyhow::Result<Option<Scheduled>> {
         let count = self.number("SLURM_NTASKS")?;
         let rank = self.number("SLURM_PROCID")?;
         Ok(rank.map(|rank| Scheduled {
             rank,
             count,
-            from: "SLURM_PROCID and SLURM_NTASKS",
+            from: match count {
+                Some(_) => "SLURM_PROCID and SLURM_NTASKS",
+                None => PROCID,
+            },
         }))
     }
 
@@ -349,13 +375,67 @@ mod tests {
 
     #[test]
     fn a_scheduler_with_one_process_shares_nothing() {
-        let one = [("SLURM_PROCID", "0"), ("SLURM_NTASKS", "1")];
+        let one = [
+            ("SLURM_PROCID", "0"),
+            ("SLURM_NTASKS", "1"),
+            ("SLURM_STEP_ID", "0"),
+        ];
         assert_eq!(with(AUTO, None, &[&ARRAY[..], &one].concat()), Ok((3, 5)));
         assert_eq!(with(AUTO, None, &[&one[..], &INDEX].concat()), Ok((2, 3)));
         assert_eq!(with(AUTO, None, &one), Ok((0, 1)));
         // Two that agree.
         let same = [("RANK", "3"), ("WORLD_SIZE", "8")];
         assert_eq!(with(AUTO, None, &[&TASK[..], &same].concat()), Ok((3, 8)));
+    }
+
+    /// The variables are those of SLURM 22.05.
+    #[test]
+    fn batch_scripts_are_no_tasks() {
+        let array = |task: &'static str| {
+            [
+                ("SLURM_ARRAY_TASK_ID", task),
+                ("SLURM_ARRAY_TASK_MIN", "0"),
+                ("SLURM_ARRAY_TASK_MAX", "1"),
+                ("SLURM_ARRAY_TASK_STEP", "1"),
+                ("SLURM_ARRAY_TASK_COUNT", "2"),
+            ]
+        };
+        let script = [("SLURM_PROCID", "0")];
+        let of_two = [("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2")];
+        for (task, rank) in [("0", 0), ("1", 1)] {
+            for script in [&script[..], &of_two] {
+                let environment = [&array(task)[..], script].concat();
+                assert_eq!(with(AUTO, None, &environment), Ok((rank, 2)));
+            }
+            // Tasks of srun within those of an array, also where the numbers are equal.
+            for inner in ["0", "1"] {
+                let step = [
+                    ("SLURM_PROCID", inner),
+                    ("SLURM_NTASKS", "2"),
+                    ("SLURM_STEP_ID", "0"),
+                ];
+                refused(
+                    AUTO,
+                    None,
+                    &[&array(task)[..], &step].concat(),
+                    "expected one rank",
+                );
+            }
+        }
+        let launcher = [&script[..], &LAUNCHER].concat();
+        assert_eq!(with(AUTO, None, &launcher), Ok((9, 10)));
+        refused(
+            AUTO,
+            None,
+            &script,
+            "SLURM_PROCID is 0: expected --world-size with it, got none",
+        );
+        let alone = [
+            ("SLURM_ARRAY_TASK_ID", "0"),
+            ("SLURM_ARRAY_TASK_COUNT", "1"),
+        ];
+        let step = [&alone[..], &TASK, &[("SLURM_STEP_ID", "0")]].concat();
+        assert_eq!(with(AUTO, None, &step), Ok((3, 8)));
     }
 
     #[track_caller]
@@ -407,7 +487,7 @@ mod tests {
             AUTO,
             None,
             &TASK[..1],
-            "SLURM_PROCID and SLURM_NTASKS is 3: expected --world-size",
+            "SLURM_PROCID is 3: expected --world-size",
         );
         refused(
             AUTO,

@@ -11,7 +11,8 @@ use crate::corpus_folders::assert_same;
 use crate::support::{Ended, Run, python::python, read_json, root, tiny::tiny, write};
 
 /// What schedulers set; the tests themselves may run in one.
-const VARIABLES: [&str; 11] = [
+const VARIABLES: [&str; 12] = [
+    "SLURM_STEP_ID",
     "SLURM_PROCID",
     "SLURM_NTASKS",
     "SLURM_ARRAY_TASK_ID",
@@ -108,9 +109,8 @@ fn ranks_of_schedulers_are_one_run() {
             ("SLURM_ARRAY_TASK_MAX", "7"),
             ("SLURM_ARRAY_TASK_STEP", "3"),
             ("SLURM_ARRAY_TASK_COUNT", "2"),
-            // One task of srun in each task of the array.
+            // The script of each task of the array.
             ("SLURM_PROCID", "0"),
-            ("SLURM_NTASKS", "1"),
         ]
     };
     let of = |rank: &'static str, names: [&'static str; 2]| vec![(names[0], rank), (names[1], "2")];
@@ -194,7 +194,7 @@ fn what_no_rank_can_be_made_of_is_refused() {
         (
             AUTO,
             &[("SLURM_PROCID", "1")],
-            "SLURM_PROCID and SLURM_NTASKS is 1: expected --world-size with it, got none",
+            "SLURM_PROCID is 1: expected --world-size with it, got none",
         ),
         (
             AUTO,
