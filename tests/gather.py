@@ -30,7 +30,8 @@ def answer(table: pa.Table) -> pa.Table:
 
 
 def renamed(kind: pa.DataType) -> pa.DataType:
-    return pa.list_(pa.field("element", kind.value_type)) if pa.types.is_list(kind) else kind
+    lists = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+    return pa.list_(pa.field("element", renamed(kind.value_type))) if lists else kind
 
 
 first, second = (answer(half) for half in halves)

@@ -98,6 +98,41 @@ fn gathered_scores_are_those_of_score_and_can_be_selected() {
 }
 
 #[test]
+fn lists_of_a_fixed_size_may_have_lost_it() {
+    let place = tempfile::tempdir().unwrap();
+    let at = |name: &str| place.path().join(name);
+    let top = ["--by", "loss", "--top", "2"];
+    let Some(scores) = answers(place.path(), &top) else {
+        return;
+    };
+    gather(&scores, &at("masks"), &top).ends_with(1);
+    Run::score(&at("corpus.jsonl"), &at("scored"))
+        .args(&top)
+        .args(&["--scope", "document"])
+        .ends_with(0);
+    let own = read_masks(at("masks")).unwrap().map(Result::unwrap);
+    let own: Vec<_> = own.collect();
+    let other = rows(&at("scored"), "corpus.jsonl");
+    assert_eq!(own.len(), other.len());
+    for (own, other) in own.iter().zip(&other) {
+        let (own, other) = (own.top.as_ref().unwrap(), other.top.as_ref().unwrap());
+        assert!(!own.ids.is_empty());
+        assert_eq!(own.ids, other.ids);
+        for (own, other) in own.logprobs.iter().zip(&other.logprobs) {
+            assert!((own - other).abs() <= 1e-5 || own.is_nan() && other.is_nan());
+        }
+    }
+    // Parquet alone does not say the size.
+    std::fs::remove_file(scores.join("whole.arrow")).unwrap();
+    let three = gather(&scores, &at("three"), &["--by", "loss", "--top", "3"]);
+    let Ended { stderr, .. } = three.ends_with(2);
+    assert!(
+        stderr.contains("lists of 3 items, got one of 2"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn other_columns_are_refused_by_name() {
     let place = tempfile::tempdir().unwrap();
     let Some(scores) = answers(place.path(), &["--by", "loss", "--keep", "0.5"]) else {

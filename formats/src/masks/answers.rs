@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray, Int64Array, ListArray, RecordBatch, StringArray};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, FixedSizeListArray, Int32Array, Int64Array, ListArray,
+    RecordBatch, StringArray,
+};
 use arrow_schema::{ArrowError, DataType, SchemaRef};
 use arrow_select::filter::filter_record_batch;
+use arrow_select::take::take;
 use serde_json::Value;
 
 use super::MaskError;
@@ -58,7 +62,7 @@ impl Answers {
             };
             let found = file.column_with_name(field.name());
             let (place, found) = found.ok_or_else(|| unfit("none".to_owned()))?;
-            if !found.data_type().equals_datatype(field.data_type()) {
+            if !fits(found.data_type(), field.data_type()) {
                 return Err(unfit(found.data_type().to_string()));
             }
             from.push(Some(place));
@@ -205,20 +209,59 @@ fn scored(batch: &RecordBatch, error: Option<usize>) -> Result<Vec<bool>, ArrowE
     Ok((0..errors.len()).map(|i| errors.is_null(i)).collect())
 }
 
-/// The same column with the names that its type has here: engines call the items of a list `element`.
+/// Whether a column of one type holds what a column of masks does: engines rename the items of lists, and Spark and plain
+/// Parquet have no lists of a fixed size.
+fn fits(found: &DataType, wanted: &DataType) -> bool {
+    match (found, wanted) {
+        (DataType::List(found), DataType::List(wanted) | DataType::FixedSizeList(wanted, _)) => {
+            fits(found.data_type(), wanted.data_type())
+        }
+        (found, wanted) => found.equals_datatype(wanted),
+    }
+}
+
+/// The same column in the type that it has here.
 fn named(column: &ArrayRef, kind: &DataType) -> Result<ArrayRef, ArrowError> {
     if column.data_type() == kind {
         return Ok(Arc::clone(column));
     }
-    let (Some(list), DataType::List(item)) = (column.as_list_opt::<i32>(), kind) else {
-        return Err(wrong(&format!("{kind}, got {}", column.data_type())));
-    };
-    let values = named(list.values(), item.data_type())?;
-    let list = ListArray::try_new(
-        Arc::clone(item),
-        list.offsets().clone(),
-        values,
-        list.nulls().cloned(),
-    )?;
-    Ok(Arc::new(list))
+    let unfit = || wrong(&format!("{kind}, got {}", column.data_type()));
+    match kind {
+        DataType::List(item) => {
+            let list = column.as_list_opt::<i32>().ok_or_else(unfit)?;
+            let values = named(list.values(), item.data_type())?;
+            let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
+            let list = ListArray::try_new(Arc::clone(item), offsets, values, nulls)?;
+            Ok(Arc::new(list))
+        }
+        DataType::FixedSizeList(item, size) => {
+            let (values, nulls) = match column.as_fixed_size_list_opt() {
+                Some(list) => (Arc::clone(list.values()), list.nulls().cloned()),
+                None => {
+                    let list = column.as_list_opt::<i32>().ok_or_else(unfit)?;
+                    (items_of_size(list, *size)?, list.nulls().cloned())
+                }
+            };
+            let values = named(&values, item.data_type())?;
+            let list = FixedSizeListArray::try_new(Arc::clone(item), *size, values, nulls)?;
+            Ok(Arc::new(list))
+        }
+        _ => Err(unfit()),
+    }
+}
+
+/// The items of lists that all have this size; nulls in the place of those of a null.
+fn items_of_size(list: &ListArray, size: i32) -> Result<ArrayRef, ArrowError> {
+    let mut places: Vec<Option<i32>> = Vec::new();
+    for (i, ends) in list.offsets().windows(2).enumerate() {
+        if list.is_null(i) {
+            places.extend((0..size).map(|_| None));
+        } else if ends[1] - ends[0] == size {
+            places.extend((ends[0]..ends[1]).map(Some));
+        } else {
+            let got = ends[1] - ends[0];
+            return Err(wrong(&format!("lists of {size} items, got one of {got}")));
+        }
+    }
+    take(list.values(), &Int32Array::from(places), None)
 }

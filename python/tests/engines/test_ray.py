@@ -96,7 +96,7 @@ def test_nested_lists_keep_their_types_and_sizes(ray, tiny):
     # Blocks that are slices, and batches across their borders.
     documents = ray.data.from_arrow([table.slice(0, 350), table.slice(350, 7), table.slice(357)])
     options = {**tiny, "top": 3, "pass_columns": "n"}
-    scores = rho_mask.ray.score(documents, concurrency=2, batch_size=64, **options).materialize()
+    scores = rho_mask.ray.score(documents, concurrency=(1, 2), batch_size=64, **options).materialize()
     got = rows_of(scores)
     assert got.schema.equals(rho_mask.masks_schema(table.schema, **options))
     got = got.sort_by("n")

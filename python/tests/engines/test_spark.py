@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pyarrow as pa
@@ -89,6 +90,18 @@ def test_what_is_stored_becomes_masks(frame, selected, want_selected, tmp_path):
     rho_mask.spark.score(frame, quiet=True, scores_only=True).write.parquet(str(tmp_path / "scores"))
     assert (tmp_path / "scores/_SUCCESS").exists()
     assert close_to(selected(tmp_path / "scores"), want_selected)
+
+
+def test_lists_of_a_fixed_size_become_masks(frame, want, binary, tmp_path):
+    # Spark has none, and its files do not say of which size they were.
+    scores = rho_mask.spark.score(frame.filter("text is not null"), quiet=True, by="loss", top=2)
+    scores.write.parquet(str(tmp_path / "scores"))
+    command = [binary, "gather", tmp_path / "scores", "--out", tmp_path / "masks", "--by=loss", "--top=2"]
+    subprocess.run(command, check=True, capture_output=True)
+    masks = rho_mask.open_masks(tmp_path / "masks").table.sort_by("id")
+    scored = want.filter(pc.is_valid(want["loss"]))
+    assert close_to(masks.select(["id", "input_ids", "loss"]), scored.select(["id", "input_ids", "loss"]))
+    assert masks.schema.field("top_ids").type == rho_mask.masks_schema(by="loss", top=2).field("top_ids").type
 
 
 def test_errors_reach_the_driver(frame):
