@@ -24,6 +24,7 @@ mod row_scoring;
 mod score;
 mod select;
 mod selection;
+mod serve;
 mod server;
 mod show_and_stats;
 mod targets;
@@ -59,6 +60,7 @@ pub use select::{
     ColumnCombination, DirectionName, JoinMissing, JoinOn, SelectArgs, SelectBy, StatisticName,
 };
 pub use selection::{FormulaName, RuleName, ScopeName, SelectionArgs};
+pub use serve::ServeArgs;
 pub use server::ServerArgs;
 pub use show_and_stats::{ColorWhen, ShowArgs, ShowBy, StatsArgs};
 pub use targets::TargetArgs;
@@ -120,6 +122,14 @@ pub enum Command {
     /// the input, and when its parent process is gone.
     #[command(after_long_help = worker::EXAMPLES)]
     Worker(Box<WorkerArgs>),
+    /// Serve the scores of a model over HTTP: log-probabilities in OpenAI's form, or record batches.
+    ///
+    /// Loads the model once and listens on 127.0.0.1. `/v1/completions` answers with the log-probabilities of prompts, as
+    /// evaluation harnesses ask for them; `/score` does over HTTP what `worker` does through pipes. Requests that arrive
+    /// together are scored in the same batches. Prints one line of JSON with the address on standard output when it is
+    /// ready.
+    #[command(after_long_help = serve::EXAMPLES)]
+    Serve(Box<ServeArgs>),
     /// Write new masks from existing scores, by any rule; no model is needed.
     #[command(after_long_help = select::EXAMPLES)]
     Select(Box<SelectArgs>),

@@ -79,6 +79,7 @@ mod results;
 mod run_folder;
 mod select;
 mod selections;
+mod serve;
 mod shards;
 mod show;
 mod stats;

@@ -167,6 +167,9 @@ mod same;
 // Other masks from the same scores.
 #[cfg(test)]
 mod select;
+// Scores over HTTP.
+#[cfg(test)]
+mod serve;
 // Settings that stop a run before it starts.
 #[cfg(test)]
 mod settings;

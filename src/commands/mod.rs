@@ -16,6 +16,7 @@ mod merge;
 mod report;
 mod score;
 mod select;
+mod serve;
 mod setup;
 mod show;
 mod stats;
@@ -66,6 +67,7 @@ fn perform(command: &Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Score(args) => score::run(args, None),
         Command::Worker(args) => worker::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Select(args) => select::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Show(args) => show::run(args),

@@ -115,11 +115,12 @@ struct LookAhead {
 
 /// A document with its score columns, token-aligned; NaN if a token was not scored.
 #[derive(Debug, Clone)]
-struct ScoredDocument {
-    document: TokenDocument,
-    scores: Vec<Vec<f32>>,
+pub(crate) struct ScoredDocument {
+    pub(crate) document: TokenDocument,
+    /// Those of the plan, in its order.
+    pub(crate) scores: Vec<Vec<f32>>,
     /// The most likely tokens, if the masks store them.
-    top: Option<TopTokens>,
+    pub(crate) top: Option<TopTokens>,
 }
 
 /// A read-ahead block after scoring.

@@ -119,6 +119,10 @@ impl ScoreColumns {
         }
         if self.context {
             let mut after_text = match self.references > 1 {
+                // Nothing stood before the document.
+                _ if after_text.is_empty() => {
+                    vec![vec![f32::NAN; columns[0].len()]; self.of_reference()]
+                }
                 true => combined(&after_text),
                 false => after_text,
             };
