@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Ended, Run, assert_close,
     completions::{Asked, Completions, NAME, Reply, logprob, prompts},
-    demo, metadata, rows,
+    demo, metadata, rows, skipped,
     tiny::{tiny, tiny_drawn, with_tokenizer},
     write,
 };
@@ -771,13 +772,55 @@ fn a_signal_ends_a_run_that_waits() {
         assert!(child.try_wait().unwrap().is_none());
     }
     let pid = child.id().to_string();
-    let signal = std::process::Command::new("kill")
-        .args(["-INT", &pid])
-        .status();
+    let signal = Command::new("kill").args(["-INT", &pid]).status();
     assert!(signal.unwrap().success());
     let start = Instant::now();
     let ended = child.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(130));
     assert!(start.elapsed() < Duration::from_secs(20));
     says(&String::from_utf8_lossy(&ended.stderr), "resume with");
+}
+
+/// llama.cpp as the engine; its Python is named by a variable, because pip compiles llama.cpp for many minutes.
+fn with_llama_cpp(name: &str) {
+    const PYTHON: &str = "RHO_MASK_LLAMA_CPP_PYTHON";
+    let Some(python) = std::env::var_os(PYTHON) else {
+        skipped(&format!(
+            "{PYTHON} names no Python with llama-cpp-python[server] and gguf"
+        ));
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    let mut command = Command::new(python);
+    let command = command
+        .args([
+            "-c",
+            include_str!("reference_server.py"),
+            env!("CARGO_BIN_EXE_rho-mask"),
+        ])
+        .arg(demo().join("tokenizer.json"))
+        .arg(place.path().join("place"))
+        .arg(name);
+    let ended = command.output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+    print!("{}", String::from_utf8_lossy(&ended.stdout));
+}
+
+#[test]
+#[ignore = "needs llama-cpp-python, which pip compiles"]
+fn llama_cpp_losses() {
+    with_llama_cpp("the_losses_of_llama_cpp_are_those_of_the_checkpoint");
+}
+
+#[test]
+#[ignore = "needs llama-cpp-python, which pip compiles"]
+fn llama_cpp_positions() {
+    with_llama_cpp("log_probs_of_the_position_after_are_refused");
+}
+
+#[test]
+#[ignore = "needs llama-cpp-python, which pip compiles"]
+fn llama_cpp_server() {
+    with_llama_cpp("its_own_server_is_refused");
 }

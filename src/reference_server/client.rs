@@ -223,13 +223,16 @@ impl Client {
 
     /// The failure of a request that the server refused.
     fn refused(&self, status: StatusCode, said: String, after: Option<Duration>) -> Failure {
-        let passing = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
-            || [
-                StatusCode::TOO_MANY_REQUESTS,
-                StatusCode::REQUEST_TIMEOUT,
-                StatusCode::TOO_EARLY,
-            ]
-            .contains(&status);
+        // The server of llama-cpp-python reports requests that it does not understand as its own failures.
+        let is_invalid = status.is_server_error() && said.contains("validation error");
+        let passing =
+            status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED && !is_invalid
+                || [
+                    StatusCode::TOO_MANY_REQUESTS,
+                    StatusCode::REQUEST_TIMEOUT,
+                    StatusCode::TOO_EARLY,
+                ]
+                .contains(&status);
         if passing {
             let what = format!("status {}{said}", status.as_u16());
             return Failure::Passing { what, after };
