@@ -804,7 +804,6 @@ fn with_llama_cpp(name: &str) {
     let ended = command.output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success(), "{said}");
-    print!("{}", String::from_utf8_lossy(&ended.stdout));
 }
 
 #[test]

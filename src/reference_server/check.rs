@@ -231,6 +231,8 @@ pub(super) fn must_be_of_unlikely_tokens(values: &[f64]) -> Result<(), Refusal> 
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
     use super::*;
 
     /// Eight tokens of a vocabulary that is not known: any text agrees, but not any id.
@@ -372,5 +374,26 @@ mod tests {
         let mut missing = real;
         missing[7] = 0.0;
         assert_eq!(fault(&missing), Err(Fault::ZeroForMissing));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_a_server_sends_is_refused_or_used_unchanged(
+            first in option::of(any::<f64>()),
+            others in vec(option::weighted(0.9, -50.0..0.001), 0..10),
+            tokens in option::weighted(0.3, vec(option::of("token_id:[5-9]|[a-c]"), 0..10)),
+            generated in 0usize..2,
+        ) {
+            let given: Vec<_> = std::iter::once(first).chain(others).collect();
+            let logprobs = Logprobs { tokens, token_logprobs: Some(given.clone()) };
+            if let Ok(used) = values(&IDS, &logprobs, generated, &TokenTable::empty()) {
+                prop_assert!(given.len() >= IDS.len() && given.len() <= IDS.len() + generated);
+                prop_assert_eq!(first, None);
+                let unchanged: Vec<f64> = given[1..IDS.len()].iter().copied().flatten().collect();
+                prop_assert_eq!(used, unchanged);
+            }
+        }
     }
 }

@@ -37,6 +37,14 @@ enum Prompt<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// The same request for the most likely token, from servers that draw none at random.
+    pub(super) fn greedy(self) -> Self {
+        Self {
+            temperature: 0.0,
+            ..self
+        }
+    }
+
     /// A request for these prompts. `generated`: how many tokens the server is to add to each.
     pub(super) fn new(model: &'a str, prompts: &'a [&'a [u32]], generated: u8) -> Self {
         Self {

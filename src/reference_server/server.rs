@@ -67,9 +67,17 @@ impl Server {
 
     /// The log-probabilities of a prompt and of one token that the server adds to it, unchecked.
     pub(super) fn generate(&self, prompt: &[u32], stop: &Stop) -> Result<Logprobs, ServerError> {
-        let mut request = self.request_with(&[prompt], 1)?;
-        request.retries = request.retries.min(1);
-        let answer = self.runtime.block_on(request.send(&self.client, stop))?;
+        let prompts = [prompt];
+        let request = || Request::new(&self.client.address.name, &prompts, 1);
+        let send = |request: Request<'_>| {
+            let mut request = self.sendable(&prompts, &request)?;
+            request.retries = request.retries.min(1);
+            self.runtime.block_on(request.send(&self.client, stop))
+        };
+        let answer = match send(request()) {
+            Err(ServerError::Refused { .. }) => send(request().greedy())?,
+            answer => answer?,
+        };
         let answer: Answer = completion::read(&answer).map_err(|error| self.not_json(&error))?;
         let choice = answer.choices.into_iter().next();
         Ok(choice
@@ -79,13 +87,15 @@ impl Server {
 
     /// The request for some prompts.
     pub(super) fn request(&self, prompts: &[&[u32]]) -> Result<Sendable, ServerError> {
-        self.request_with(prompts, self.habits.max_tokens)
+        let name = &self.client.address.name;
+        self.sendable(
+            prompts,
+            &Request::new(name, prompts, self.habits.max_tokens),
+        )
     }
 
-    fn request_with(&self, prompts: &[&[u32]], generated: u8) -> Result<Sendable, ServerError> {
-        let name = &self.client.address.name;
-        let body = Request::new(name, prompts, generated);
-        let body = serde_json::to_vec(&body).map_err(|error| ServerError::Setup {
+    fn sendable(&self, prompts: &[&[u32]], request: &Request<'_>) -> Result<Sendable, ServerError> {
+        let body = serde_json::to_vec(request).map_err(|error| ServerError::Setup {
             server: self.client.shown.clone(),
             reason: error.to_string(),
         })?;

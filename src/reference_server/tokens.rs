@@ -84,7 +84,7 @@ impl TokenTable {
 
 impl Entry {
     fn agrees(&self, written: &str) -> bool {
-        if written == self.stored {
+        if written == self.stored || escaped(written).as_ref() == Some(&self.bytes) {
             return true;
         }
         match String::from_utf8_lossy(&self.bytes) {
@@ -98,10 +98,30 @@ impl Entry {
                 let of_text = self.bytes.utf8_chunks().map(|chunk| chunk.valid());
                 let without: String = of_text.collect();
                 let is_replaced = written.contains(char::REPLACEMENT_CHARACTER);
-                is_replaced || written == without || written.starts_with("bytes:")
+                is_replaced || written == without
             }
         }
     }
+}
+
+/// The bytes of `bytes:\xf0\x9f`, as OpenAI writes a part of a character; none of other texts.
+fn escaped(written: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut rest = written.strip_prefix("bytes:")?;
+    while let Some(character) = rest.chars().next() {
+        match rest.strip_prefix("\\x").and_then(|hex| hex.get(..2)) {
+            Some(hex) => {
+                bytes.push(u8::from_str_radix(hex, 16).ok()?);
+                rest = &rest[4..];
+            }
+            None => {
+                let (plain, after) = rest.split_at(character.len_utf8());
+                bytes.extend_from_slice(plain.as_bytes());
+                rest = after;
+            }
+        }
+    }
+    Some(bytes)
 }
 
 #[cfg(test)]
@@ -147,6 +167,9 @@ mod tests {
             (0, "The"),
             (0, " they"),
             (1, "a"),
+            (1, r"bytes:\xf0\x9e"),
+            (1, r"bytes:\xf0\x"),
+            (1, r"bytes:\xf0\x+f"),
             (2, "<s>"),
             (3, "token_id:4"),
         ] {
