@@ -2,8 +2,9 @@
 //! wrong, slow or hostile.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -766,7 +767,7 @@ fn a_signal_ends_a_run_that_waits() {
         Reply::Hang
     });
     let mut run = work.run(&server.model(), "out");
-    let mut child = run.0.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = run.0.stderr(Stdio::piped()).spawn().unwrap();
     while !waits.load(Ordering::SeqCst) {
         std::thread::sleep(Duration::from_millis(20));
         assert!(child.try_wait().unwrap().is_none());
@@ -779,6 +780,51 @@ fn a_signal_ends_a_run_that_waits() {
     assert_eq!(ended.status.code(), Some(130));
     assert!(start.elapsed() < Duration::from_secs(20));
     says(&String::from_utf8_lossy(&ended.stderr), "resume with");
+}
+
+/// Starts `serve` with the demonstration model, and gives its URL.
+fn serve(arguments: &[&str]) -> (Child, String) {
+    let mut command = Run::new(&["serve", "--device", "cpu", "--port", "0", "--model"])
+        .arg(demo())
+        .args(arguments)
+        .0;
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    let line: Value = serde_json::from_str(&line).unwrap();
+    let url = line["listening"]["url"].as_str().unwrap();
+    (child, format!("{url}/v1"))
+}
+
+#[test]
+fn serve_is_a_reference() {
+    const KEY: &str = "sk-of-serve-1";
+    let work = Workspace::new();
+    let (mut child, url) = serve(&["--api-key", KEY, "--served-name", "org/demo"]);
+    let model = format!("{url}#org/demo");
+    let without = work.run(&model, "without").ends_with(2);
+    let run = work.run(&model, "out").env("RHO_MASK_SERVER_KEY", KEY);
+    let said = run.end();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(
+        !said.stderr.contains("one prompt at a time"),
+        "{}",
+        said.stderr
+    );
+    says(&without.stderr, "without a key");
+    let run = Run::score(&work.at("a.jsonl"), &work.at("demo"))
+        .arg("--model")
+        .arg(demo());
+    run.args(&["--by", "loss", "--context", "64"]).ends_with(0);
+    let (got, expected) = (work.losses("out"), work.losses("demo"));
+    assert_eq!(got.len(), expected.len());
+    for (got, expected) in got.iter().zip(&expected) {
+        assert_close(got, expected, ROUNDING, "serve");
+    }
 }
 
 /// llama.cpp as the engine; its Python is named by a variable, because pip compiles llama.cpp for many minutes.
