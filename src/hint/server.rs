@@ -39,7 +39,11 @@ fn fault_hint(fault: Fault) -> &'static str {
         Fault::OtherTokens => {
             "name the tokenizer of the server's model with --tokenizer, and check that the server takes token ids"
         }
-        Fault::Shifted | Fault::TopOnly | Fault::Rounded | Fault::ZeroForMissing => {
+        Fault::Shifted
+        | Fault::NoContext
+        | Fault::TopOnly
+        | Fault::Rounded
+        | Fault::ZeroForMissing => {
             "use a server that returns the exact log-prob of every token of a prompt, such as vLLM or `rho-mask serve`"
         }
         Fault::FirstLeftOut | Fault::FirstScored | Fault::Count => {

@@ -229,6 +229,23 @@ pub(super) fn must_be_of_unlikely_tokens(values: &[f64]) -> Result<(), Refusal> 
     }
 }
 
+/// The log-probabilities of a text's tokens are other ones when the text is reversed, because other tokens precede them.
+/// Takes those of all tokens but the first, of both.
+pub(super) fn must_see_what_precedes(values: &[f64], reversed: &[f64]) -> Result<(), Refusal> {
+    const FEW: usize = 4;
+    let last = values.len().min(reversed.len());
+    // The token at `i` has the value at `i - 1`, and is at `last - i` of the reversed text.
+    let same = (1..last).all(|i| values[i - 1] == reversed[last - i - 1]);
+    match last >= FEW && same {
+        true => Err(refusal(
+            Fault::NoContext,
+            "other log-probs for the tokens of a text in reversed order",
+            "the same",
+        )),
+        false => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::{collection::vec, option, prelude::*};
@@ -362,6 +379,23 @@ mod tests {
         // Certain tokens are all 0, and a few numbers may be round.
         assert_eq!(exact(&[0.0; 500]), Ok(()));
         assert_eq!(exact(&[-0.5; 20]), Ok(()));
+    }
+
+    #[test]
+    fn log_probs_without_context_are_found() {
+        let fault = |values: &[f64], reversed: &[f64]| {
+            must_see_what_precedes(values, reversed).map_err(|r| r.fault)
+        };
+        // Of the tokens a b c d e: each has a number of its own.
+        assert_eq!(
+            fault(&[-2.0, -3.0, -4.0, -5.0], &[-4.0, -3.0, -2.0, -1.0]),
+            Err(Fault::NoContext)
+        );
+        assert_eq!(
+            fault(&[-2.0, -3.0, -4.0, -5.0], &[-4.0, -3.0, -2.5, -1.0]),
+            Ok(())
+        );
+        assert_eq!(fault(&[-2.0], &[-1.0]), Ok(()));
     }
 
     #[test]

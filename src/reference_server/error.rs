@@ -144,6 +144,8 @@ pub(crate) enum Fault {
     OtherTokens,
     /// They are of the positions after the tokens.
     Shifted,
+    /// They do not depend on the tokens before them.
+    NoContext,
     /// Only the most likely tokens have one.
     TopOnly,
     /// 0.0 stands for a missing one.
@@ -165,6 +167,7 @@ impl fmt::Display for Fault {
             Self::Count => "another number of log-probs than of tokens",
             Self::OtherTokens => "the log-probs are of other tokens",
             Self::Shifted => "the log-probs are of other positions",
+            Self::NoContext => "the log-probs do not depend on what precedes a token",
             Self::TopOnly => "only the most likely tokens have log-probs",
             Self::ZeroForMissing => "0.0 stands for a missing log-prob",
             Self::Rounded => "the log-probs are rounded",

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::{
     Fault, ServerAddress, ServerError, ServerOptions,
-    check::{SAMPLE, must_be_exact, must_be_of_unlikely_tokens},
+    check::{SAMPLE, must_be_exact, must_be_of_unlikely_tokens, must_see_what_precedes},
     client::Client,
     completion::{self, LIST_BYTES, Listed, Models},
     server::{Habits, Server},
@@ -104,6 +104,13 @@ impl Server {
         must_be_of_unlikely_tokens(&drawn).map_err(|refusal| self.fault(refusal))?;
         let ids: Vec<&[u32]> = prompts.iter().map(|prompt| prompt.ids.as_slice()).collect();
         self.must_not_shift(&ids, &stop)?;
+        let text = &first.ids[..first.drawn_from];
+        if text.len() > 1 {
+            let reversed: Vec<u32> = text.iter().rev().copied().collect();
+            let reversed = self.ask(&[&reversed], None, &stop)?.concat();
+            must_see_what_precedes(&first_values[..text.len() - 1], &reversed)
+                .map_err(|refusal| self.fault(refusal))?;
+        }
         self.habits.batches = match self.in_a_batch(&first.ids, &first_values, &stop) {
             Ok(()) => true,
             Err(reason) => {
